@@ -1,0 +1,1 @@
+"""Services → kernel balancing, in the namespace of whoever calls."""

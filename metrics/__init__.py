@@ -1,0 +1,1 @@
+"""Counters anyone may bump, and the page Prometheus reads."""

@@ -1,0 +1,1 @@
+"""Networks, endpoints and sandboxes → links, addresses, routes and rules."""

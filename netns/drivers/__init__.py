@@ -1,0 +1,1 @@
+"""Translators: (network, endpoint) → wanted links, addresses, routes. Pure, one file per driver."""

@@ -1,0 +1,1 @@
+"""Batched rtnetlink and libnftables: the hot paths of kernel work."""

@@ -1,0 +1,1 @@
+"""State → names → wire answers. Sockets are handed in, already open in their namespace."""

@@ -1,0 +1,1 @@
+"""The daemon and what its parts share. Nothing runs at import."""
