@@ -1,0 +1,1 @@
+"""The kernel's balancers behind one contract: ipvs and nftables."""

@@ -1,0 +1,1 @@
+"""Reads what links, addresses, routes and rules are; does what the plan says."""

@@ -1,0 +1,1 @@
+"""Pure choices of pools, addresses, VIPs, names and numbers."""

@@ -1,0 +1,1 @@
+"""HTTP over a unix socket: one route table, one file per resource."""

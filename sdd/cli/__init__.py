@@ -1,0 +1,1 @@
+"""sdctl: one file per noun. Stays light: no asyncio, no daemon package."""

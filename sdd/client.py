@@ -1,0 +1,1 @@
+"""Synchronous HTTP over the unix socket; speaks plain dictionaries."""

@@ -1,0 +1,1 @@
+"""Intent → one transaction; watch → state → slots; progress → whoever waits."""

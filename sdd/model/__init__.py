@@ -1,0 +1,1 @@
+"""Frozen values, one noun per file. They know nothing of stores, kernels, clocks or wires."""

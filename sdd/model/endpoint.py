@@ -1,0 +1,33 @@
+"""An endpoint: the interface of one sandbox on one network."""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv6Interface
+
+from sdd.model import ids
+from sdd.model.network import IPAddress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Complete at the revision it appears: addresses, MAC and link name are already chosen."""
+
+    id: ids.EndpointId
+    network: ids.NetworkId
+    sandbox: ids.SandboxId
+    node: ids.NodeId
+    addresses: tuple[IPv4Interface | IPv6Interface, ...]
+    mac: str
+    ifname: str
+    aliases: tuple[str, ...] = ()
+    gw_priority: int = 0
+    created: float = 0.0
+
+    @property
+    def host_link(self) -> str:
+        """The host side's link name: `veth<7 hex>`."""
+        return f"veth{self.id[:7]}"
+
+    @property
+    def hosts(self) -> tuple[IPAddress, ...]:
+        """The addresses without their prefix lengths."""
+        return tuple(each.ip for each in self.addresses)

@@ -1,0 +1,25 @@
+"""The judged state of one member of one service; written on transitions only."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sdd.model import ids
+
+
+class Status(StrEnum):
+    """A member whose service has a check and that has no verdict yet is `STARTING`."""
+
+    STARTING = "starting"
+    UP = "up"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """`since` is seconds since the epoch, `reason` a short text such as "connect refused"."""
+
+    service: ids.ServiceId
+    endpoint: ids.EndpointId
+    status: Status
+    since: float = 0.0
+    reason: str = ""

@@ -1,0 +1,79 @@
+"""A network of the container network model: one layer-2 or layer-3 scope with its addresses."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from types import MappingProxyType
+
+from sdd.model import ids
+
+IPAddress = IPv4Address | IPv6Address
+IPNetwork = IPv4Network | IPv6Network
+
+EMPTY: Mapping[str, str] = MappingProxyType({})
+DEFAULT_NAME = "bridge"  # the predefined network that has no name service, as in Docker
+DEFAULT_DEVICE = "sdd0"
+OPTION_BRIDGE_NAME = "com.docker.network.bridge.name"
+OPTION_MTU = "com.docker.network.driver.mtu"
+
+
+class Driver(StrEnum):
+    """How a network is made in the kernel."""
+
+    BRIDGE = "bridge"
+    OVERLAY = "overlay"
+    MACVLAN = "macvlan"
+    IPVLAN = "ipvlan"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """One subnet of a network. Automatic addresses come from `ip_range`, or the whole subnet."""
+
+    subnet: IPv4Network | IPv6Network
+    gateway: IPv4Address | IPv6Address | None = None
+    ip_range: IPv4Network | IPv6Network | None = None
+    aux: Mapping[str, IPv4Address | IPv6Address] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """What was asked for and what was allocated; `pools` is never empty."""
+
+    id: ids.NetworkId
+    name: str
+    driver: Driver = Driver.BRIDGE
+    pools: tuple[Pool, ...]
+    internal: bool = False
+    attachable: bool = False
+    ipv6: bool = False
+    predefined: bool = False
+    options: Mapping[str, str] = EMPTY
+    labels: Mapping[str, str] = EMPTY
+    dns: tuple[IPv4Address | IPv6Address, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    created: float = 0.0  # seconds since the epoch
+
+    @property
+    def has_names(self) -> bool:
+        """Whether sandboxes on it get the embedded DNS server: all but the predefined one."""
+        return not self.predefined
+
+    @property
+    def device(self) -> str:
+        """The bridge's link name: the option's, `sdd0` for the default, else `br-<12 of id>`."""
+        if named := self.options.get(OPTION_BRIDGE_NAME):
+            return named
+        return DEFAULT_DEVICE if self.predefined else f"br-{ids.short(self.id)}"
+
+    @property
+    def mtu(self) -> int:
+        """Link MTU in bytes; 0 means the kernel's default."""
+        return int(self.options.get(OPTION_MTU, "0"))
+
+    def pool_of(self, address: IPAddress) -> Pool | None:
+        """The pool whose subnet holds `address`, if any."""
+        return next((pool for pool in self.pools if address in pool.subnet), None)

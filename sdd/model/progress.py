@@ -1,0 +1,42 @@
+"""What a backend reports: how far it is, and which objects it could not realise."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sdd.model import ids
+
+
+class Backend(StrEnum):
+    """The three readers of state on each node."""
+
+    NETNS = "netns"
+    LB = "lb"
+    RESOLVER = "resolver"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """One thing that is not as wanted.
+
+    `subject` is the id of the object concerned (network, sandbox, endpoint or service), so that
+    the command that waits for this object can say what failed.
+    """
+
+    subject: str
+    sentence: str
+    hint: str = ""
+    code: str = "SDD-KERNEL"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """Result of one pass of a reconciler over the state at `revision`.
+
+    `changed` counts the steps that were needed, `repaired` those among them that undid a change
+    made by somebody else (the same state had been realised before).
+    """
+
+    revision: ids.Revision
+    failures: tuple[Failure, ...] = ()
+    changed: int = 0
+    repaired: int = 0

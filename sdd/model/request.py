@@ -1,0 +1,92 @@
+"""What callers ask for, already parsed: the bodies of the API and the input of the commands.
+
+The API decodes JSON into these strictly (unknown fields are errors); the commands check them
+against the state. Objects are referred to by name, id or unique id prefix (`ref`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from sdd.model import sandbox, service
+from sdd.model.network import EMPTY, Driver
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolSpec:
+    """One `--subnet` with what belongs to it; `subnet` None asks for one of the default pools."""
+
+    subnet: IPv4Network | IPv6Network | None = None
+    gateway: IPv4Address | IPv6Address | None = None
+    ip_range: IPv4Network | IPv6Network | None = None
+    aux: Mapping[str, IPv4Address | IPv6Address] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkCreate:
+    """`sdctl network create`."""
+
+    name: str
+    driver: Driver = Driver.BRIDGE
+    pools: tuple[PoolSpec, ...] = ()
+    internal: bool = False
+    attachable: bool = False
+    ipv6: bool = False
+    options: Mapping[str, str] = EMPTY
+    labels: Mapping[str, str] = EMPTY
+    dns: tuple[IPv4Address | IPv6Address, ...] = ()
+    dns_search: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """One `--network NET[,ip=…,alias=…]`, also the body of `network connect`."""
+
+    network: str
+    ip: IPv4Address | None = None
+    ip6: IPv6Address | None = None
+    aliases: tuple[str, ...] = ()
+    mac: str = ""
+    gw_priority: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxCreate:
+    """`sdctl sandbox create` (a new namespace) and `attach` (`netns` or `pid` given).
+
+    Without any attachment the sandbox joins the default network, as in Docker.
+    """
+
+    name: str
+    netns: str = ""
+    pid: int = 0
+    attachments: tuple[Attachment, ...] = ()
+    services: tuple[str, ...] = ()
+    hostname: str = ""
+    dns: sandbox.DnsSettings = sandbox.DnsSettings()
+    extra_hosts: tuple[sandbox.ExtraHost, ...] = ()
+    labels: Mapping[str, str] = EMPTY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceCreate:
+    """`sdctl service create`; `network` is a ref."""
+
+    name: str
+    network: str
+    vip: IPv4Address | IPv6Address | None = None
+    mode: service.EndpointMode = service.EndpointMode.VIP
+    scheduler: service.Scheduler = service.Scheduler.MH
+    health: service.HealthCheck = service.HealthCheck()
+    aliases: tuple[str, ...] = ()
+    labels: Mapping[str, str] = EMPTY
+    drain_s: float = 10.0
+    persistence_s: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Join:
+    """`sdctl service join SVC SANDBOX`."""
+
+    sandbox: str
+    weight: int = 1

@@ -1,0 +1,58 @@
+"""A sandbox: one network namespace, made by us (`named`) or adopted by path (`adopted`)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
+
+from sdd.model import ids
+from sdd.model.network import EMPTY
+
+
+class Origin(StrEnum):
+    """Who made the namespace, and so who may delete it."""
+
+    NAMED = "named"
+    ADOPTED = "adopted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DnsSettings:
+    """What the user asked for; an empty tuple means "not asked", never "none".
+
+    `search` of exactly `(".",)` empties the search list (resolv.conf convention of Docker).
+    """
+
+    servers: tuple[IPv4Address | IPv6Address, ...] = ()
+    search: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtraHost:
+    """One `--add-host`: a line of the hosts file and a name the sandbox's server knows."""
+
+    name: str
+    address: IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sandbox:
+    """A namespace and its names.
+
+    `netns` is the absolute path of its namespace file: below exec-root for named ones, the
+    caller's path for adopted ones. `netns_inode` tells whether the path still means the same
+    namespace (0 = not known).
+    """
+
+    id: ids.SandboxId
+    name: str
+    node: ids.NodeId
+    origin: Origin
+    netns: str
+    netns_inode: int = 0
+    hostname: str = ""
+    dns: DnsSettings = DnsSettings()
+    extra_hosts: tuple[ExtraHost, ...] = ()
+    labels: Mapping[str, str] = EMPTY
+    created: float = 0.0

@@ -1,0 +1,84 @@
+"""A service, its members (backends) and how their health is checked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
+
+from sdd.model import ids
+from sdd.model.network import EMPTY
+
+
+class EndpointMode(StrEnum):
+    """What the service name resolves to: one virtual address, or the members themselves."""
+
+    VIP = "vip"
+    DNSRR = "dnsrr"
+
+
+class CheckKind(StrEnum):
+    """How a member proves that it is alive."""
+
+    NONE = "none"
+    TCP = "tcp"
+
+
+class Scheduler(StrEnum):
+    """IPVS scheduler names; the nftables adapter maps each to its nearest."""
+
+    RR = "rr"
+    WRR = "wrr"
+    LC = "lc"
+    WLC = "wlc"
+    SH = "sh"
+    MH = "mh"
+    DH = "dh"
+    SED = "sed"
+    NQ = "nq"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthCheck:
+    """Times in seconds; `rise` and `fall` count results in a row before the state turns."""
+
+    kind: CheckKind = CheckKind.NONE
+    port: int = 0
+    interval_s: float = 2.0
+    timeout_s: float = 1.0
+    rise: int = 2
+    fall: int = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One name on one network, spread over its members.
+
+    `number` is small, unique among live services and allocated with the service: packet marks
+    are made of it. `vips` is empty in dnsrr mode, else one address per family of the network.
+    """
+
+    id: ids.ServiceId
+    name: str
+    network: ids.NetworkId
+    number: int
+    vips: tuple[IPv4Address | IPv6Address, ...] = ()
+    mode: EndpointMode = EndpointMode.VIP
+    scheduler: Scheduler = Scheduler.MH
+    health: HealthCheck = HealthCheck()
+    aliases: tuple[str, ...] = ()
+    labels: Mapping[str, str] = EMPTY
+    drain_s: float = 10.0
+    persistence_s: int = 0
+    created: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """An endpoint that serves a service. Weight 0 keeps live connections and takes no new ones."""
+
+    service: ids.ServiceId
+    endpoint: ids.EndpointId
+    sandbox: ids.SandboxId
+    node: ids.NodeId
+    weight: int = 1
+    created: float = 0.0

@@ -1,0 +1,103 @@
+"""The loop all three backends use: newest state wins, retry with back-off, look again every 20 s.
+
+In: a slot with the newest state, kicks from kernel events. Out: `Outcome`s to `report`.
+It never decides *what* to do (that is `Realise`) and never touches the world itself.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Never, Protocol
+
+from sdd.model import ids, progress
+from sdd.state import ClusterState
+
+RESYNC_S = 20.0  # a change made by hand must be repaired within 30 s, the pass itself included
+BACKOFF_FIRST_S = 0.2
+BACKOFF_LIMIT_S = 10.0
+EVERYTHING = "*"  # the subject of a failure that concerns every object
+
+
+class Slot:
+    """One place for the newest state: bursts coalesce because older values are overwritten."""
+
+    def __init__(self) -> None:
+        self._state: ClusterState | None = None
+        self._wake = asyncio.Event()
+
+    def put(self, state: ClusterState) -> None:
+        """Make `state` the newest and wake the reconciler."""
+        self._state = state
+        self._wake.set()
+
+    def kick(self) -> None:
+        """Ask for one more pass over the same state: the kernel said that something changed."""
+        self._wake.set()
+
+    async def next(self, timeout_s: float) -> ClusterState | None:
+        """The newest state, at once when there is a new one or a kick, else after `timeout_s`.
+
+        None until the first complete state was put: nothing may be removed before that.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        self._wake.clear()
+        return self._state
+
+
+class Realise(Protocol):
+    """A backend's one verb: make this node look like `state`, idempotently."""
+
+    async def realise(self, state: ClusterState) -> progress.Outcome:
+        """What happened. Expected failures are in the outcome, only defects are raised."""
+        ...
+
+
+Report = Callable[[progress.Backend, progress.Outcome], None]
+OnDefect = Callable[[progress.Backend, Exception], None]
+
+
+def backoff_s(failures_in_a_row: int, jitter: float) -> float:
+    """Seconds to wait before the next try: doubles from 0.2 to 10, ±10 % by `jitter` in 0..1."""
+    base: float = min(BACKOFF_LIMIT_S, BACKOFF_FIRST_S * 2 ** max(0, failures_in_a_row - 1))
+    return base * (0.9 + 0.2 * jitter)
+
+
+async def run(
+    backend: progress.Backend,
+    realiser: Realise,
+    slot: Slot,
+    *,
+    report: Report,
+    on_defect: OnDefect,
+    jitter: Callable[[], float],
+    resync_s: float = RESYNC_S,
+) -> Never:
+    """Realise whatever the slot holds, for ever; ends by cancellation only.
+
+    A defect in one pass is reported as a failure of everything and tried again like any other.
+    """
+    failed = 0
+    while True:
+        state = await slot.next(backoff_s(failed, jitter()) if failed else resync_s)
+        if state is None:
+            continue
+        try:
+            outcome = await realiser.realise(state)
+        except Exception as exc:  # noqa: BLE001 - the one place where a backend's defect ends
+            on_defect(backend, exc)
+            outcome = _defect(backend, state.revision, exc)
+        failed = failed + 1 if outcome.failures else 0
+        report(backend, outcome)
+
+
+def _defect(backend: progress.Backend, revision: ids.Revision, exc: Exception) -> progress.Outcome:
+    failure = progress.Failure(
+        subject=EVERYTHING,
+        sentence=f"the {backend} backend failed on revision {revision}: {exc!r}",
+        hint="this is a bug in sdd; the log has its traceback",
+        code="SDD-DEFECT",
+    )
+    return progress.Outcome(revision=revision, failures=(failure,))

@@ -1,0 +1,169 @@
+"""The indexed, immutable view of everything at one revision.
+
+In: typed changes (the feed decodes them). Out: lookups for the reconcilers and the commands.
+Nothing here writes, waits or reads a clock; a new state is a new value.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import Self
+
+from sdd.model import endpoint, health, ids, network, sandbox, service
+
+Object = (
+    network.Network
+    | sandbox.Sandbox
+    | endpoint.Endpoint
+    | service.Service
+    | service.Member
+    | health.Verdict
+)
+MemberKey = tuple[ids.ServiceId, ids.EndpointId]
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """An object is created or replaced."""
+
+    value: Object
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """An object no longer exists. `key` is its id, or (service, endpoint) for members/verdicts."""
+
+    kind: type[Object]
+    key: str | MemberKey
+
+
+Change = Put | Gone
+
+
+def key_of(value: Object) -> str | MemberKey:
+    """The key under which `value` is indexed."""
+    match value:
+        case service.Member() | health.Verdict():
+            return (value.service, value.endpoint)
+        case _:
+            return value.id
+
+
+@dataclass(frozen=True, eq=False)
+class ClusterState:
+    """All objects at `revision`. Mappings are never changed after construction."""
+
+    revision: ids.Revision = ids.NEVER
+    networks: Mapping[ids.NetworkId, network.Network] = field(default_factory=dict)
+    sandboxes: Mapping[ids.SandboxId, sandbox.Sandbox] = field(default_factory=dict)
+    endpoints: Mapping[ids.EndpointId, endpoint.Endpoint] = field(default_factory=dict)
+    services: Mapping[ids.ServiceId, service.Service] = field(default_factory=dict)
+    members: Mapping[MemberKey, service.Member] = field(default_factory=dict)
+    verdicts: Mapping[MemberKey, health.Verdict] = field(default_factory=dict)
+
+    def apply(self, revision: ids.Revision, changes: Iterable[Change]) -> Self:
+        """The state at `revision`: this with `changes` in order. Removing the absent is fine."""
+        tables: dict[str, dict[object, Object]] = {}
+        for change in changes:
+            match change:
+                case Put(value):
+                    self._table(tables, type(value))[key_of(value)] = value
+                case Gone(kind, key):
+                    self._table(tables, kind).pop(key, None)
+        merged = {name: getattr(self, name) for name in TABLES.values()} | tables
+        return type(self)(revision=revision, **merged)
+
+    def _table(
+        self, tables: dict[str, dict[object, Object]], kind: type[Object]
+    ) -> dict[object, Object]:
+        name = TABLES[kind]
+        if name not in tables:
+            tables[name] = dict(getattr(self, name))
+        return tables[name]
+
+    # Indexes are made on first use: most states of a burst are superseded before anyone looks.
+
+    @cached_property
+    def endpoints_by_sandbox(self) -> Mapping[ids.SandboxId, tuple[endpoint.Endpoint, ...]]:
+        """Each sandbox's endpoints in gateway order (docker.md G1): also the order of names."""
+        grouped: defaultdict[ids.SandboxId, list[endpoint.Endpoint]] = defaultdict(list)
+        for each in self.endpoints.values():
+            grouped[each.sandbox].append(each)
+        return MappingProxyType(
+            {
+                owner: tuple(sorted(those, key=self._gateway_order))
+                for owner, those in grouped.items()
+            }
+        )
+
+    def _gateway_order(self, each: endpoint.Endpoint) -> tuple[int, bool, int, str]:
+        net = self.networks[each.network]
+        families = len({pool.gateway.version for pool in net.pools if pool.gateway is not None})
+        return (-each.gw_priority, net.internal, -families, net.name)
+
+    @cached_property
+    def endpoints_by_network(self) -> Mapping[ids.NetworkId, tuple[endpoint.Endpoint, ...]]:
+        """Each network's endpoints, ordered by id."""
+        grouped: defaultdict[ids.NetworkId, list[endpoint.Endpoint]] = defaultdict(list)
+        for each in self.endpoints.values():
+            grouped[each.network].append(each)
+        return MappingProxyType(
+            {net: tuple(sorted(those, key=lambda one: one.id)) for net, those in grouped.items()}
+        )
+
+    @cached_property
+    def services_by_network(self) -> Mapping[ids.NetworkId, tuple[service.Service, ...]]:
+        """Each network's services, ordered by id."""
+        grouped: defaultdict[ids.NetworkId, list[service.Service]] = defaultdict(list)
+        for each in self.services.values():
+            grouped[each.network].append(each)
+        return MappingProxyType(
+            {net: tuple(sorted(those, key=lambda one: one.id)) for net, those in grouped.items()}
+        )
+
+    @cached_property
+    def members_by_service(self) -> Mapping[ids.ServiceId, tuple[service.Member, ...]]:
+        """Each service's members, ordered by endpoint id (the order is part of `mh` hashing)."""
+        grouped: defaultdict[ids.ServiceId, list[service.Member]] = defaultdict(list)
+        for each in self.members.values():
+            grouped[each.service].append(each)
+        return MappingProxyType(
+            {
+                svc: tuple(sorted(those, key=lambda one: one.endpoint))
+                for svc, those in grouped.items()
+            }
+        )
+
+    def status_of(self, member: service.Member) -> health.Status:
+        """UP without a check, else the last verdict, else STARTING."""
+        svc = self.services[member.service]
+        if svc.health.kind is service.CheckKind.NONE:
+            return health.Status.UP
+        verdict = self.verdicts.get((member.service, member.endpoint))
+        return verdict.status if verdict else health.Status.STARTING
+
+    def healthy(self, of: ids.ServiceId) -> tuple[service.Member, ...]:
+        """The members that names and balancers may hand out at this revision.
+
+        Weight 0 (drained) members are included: the balancer keeps their live connections.
+        """
+        return tuple(
+            member
+            for member in self.members_by_service.get(of, ())
+            if self.status_of(member) is health.Status.UP
+        )
+
+
+TABLES: Mapping[type[Object], str] = MappingProxyType(
+    {
+        network.Network: "networks",
+        sandbox.Sandbox: "sandboxes",
+        endpoint.Endpoint: "endpoints",
+        service.Service: "services",
+        service.Member: "members",
+        health.Verdict: "verdicts",
+    }
+)
+EMPTY = ClusterState()
