@@ -1,0 +1,82 @@
+"""A caller's word for an object → the object: by name, then id, then unique id prefix (G15).
+
+In: the state and a ref. Out: the object, or NotFound, or the Conflict that lists the candidates.
+"""
+
+from collections.abc import Collection, Iterable
+from typing import Protocol, TypeVar
+
+from sdd import errors, state
+from sdd.model import endpoint as endpoints
+from sdd.model import ids
+from sdd.model import network as networks
+from sdd.model import sandbox as sandboxes
+from sdd.model import service as services
+
+
+class Named(Protocol):
+    """What can be looked up."""
+
+    @property
+    def id(self) -> str:
+        """64 hex characters."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Unique among its kind."""
+        ...
+
+
+T = TypeVar("T", bound=Named)
+
+
+def network(now: state.ClusterState, ref: str) -> networks.Network:
+    """The network that `ref` means; raises NotFound `SDD-NET-NOTFOUND` or Conflict."""
+    return _one("network", "NET", now.networks.values(), ref)
+
+
+def sandbox(now: state.ClusterState, ref: str) -> sandboxes.Sandbox:
+    """The sandbox that `ref` means; raises NotFound `SDD-SANDBOX-NOTFOUND` or Conflict."""
+    return _one("sandbox", "SANDBOX", now.sandboxes.values(), ref)
+
+
+def service(now: state.ClusterState, ref: str) -> services.Service:
+    """The service that `ref` means; raises NotFound `SDD-SERVICE-NOTFOUND` or Conflict."""
+    return _one("service", "SERVICE", now.services.values(), ref)
+
+
+def endpoint_on(
+    now: state.ClusterState, box: ids.SandboxId, net: ids.NetworkId
+) -> endpoints.Endpoint | None:
+    """The sandbox's endpoint on the network, if it has one (it has at most one)."""
+    there = now.endpoints_by_sandbox.get(box, ())
+    return next((each for each in there if each.network == net), None)
+
+
+def _one(kind: str, area: str, table: Collection[T], ref: str) -> T:
+    for each in table:
+        if each.name == ref:
+            return each
+    # A full id is its own unique prefix: all ids have the same length.
+    match [each for each in table if ref and each.id.startswith(ref)]:
+        case [only]:
+            return only
+        case []:
+            raise errors.NotFound(
+                f"{kind} {ref!r} not found",
+                hint=f"list what there is with: sdctl {kind} ls",
+                code=f"SDD-{area}-NOTFOUND",
+            )
+        case several:
+            raise errors.Conflict(
+                f"{kind} prefix {ref!r} is ambiguous: it fits {_listed(several)}",
+                hint="give more characters of the id, or the name",
+                code=f"SDD-{area}-AMBIGUOUS",
+            )
+
+
+def _listed(candidates: Iterable[Named]) -> str:
+    return ", ".join(
+        f"{ids.short(each.id)} ({each.name})" for each in sorted(candidates, key=lambda c: c.name)
+    )

@@ -1,0 +1,40 @@
+"""What the commands must know of the world before they decide; netns.kernel knows it.
+
+In: paths and process ids from callers. Out: facts. Deciding and error sentences stay with the
+commands: an observer reports absence as a value.
+"""
+
+from collections.abc import Collection
+from typing import Protocol
+
+from sdd.model import network
+
+
+class Facts(Protocol):
+    """What a namespace file is. `inode` 0 means: nothing there, or no namespace file."""
+
+    @property
+    def inode(self) -> int:
+        """The namespace's own inode number."""
+        ...
+
+    @property
+    def ifnames(self) -> Collection[str]:
+        """The names of the links in it, loopback included."""
+        ...
+
+
+class Observe(Protocol):
+    """Read only, asked once per command; blocking work belongs into a thread."""
+
+    async def host_prefixes(self) -> tuple[network.IPNetwork, ...]:
+        """The on-link routes of this node that are not ours."""
+        ...
+
+    async def namespace(self, path: str) -> Facts:
+        """The facts about the namespace file at `path`; never raises for a bad path."""
+        ...
+
+    def pid_namespace(self, pid: int) -> str:
+        """The path of the process's namespace file, whether or not the process exists."""
+        ...
