@@ -1,0 +1,46 @@
+"""The four system calls that Python 3.11 does not offer: setns, unshare, mount, umount2.
+
+In: plain values. Out: nothing, or `OSError` with the kernel's errno and the path concerned.
+No policy and no threads: who may call these, and where, is `namespaces`' business.
+"""
+
+import ctypes
+import functools
+import os
+
+CLONE_NEWNET = 0x40000000  # include/uapi/linux/sched.h
+MS_BIND = 4096  # include/uapi/linux/mount.h
+MNT_DETACH = 2  # include/linux/fs.h: leave the tree now, free when the last user is gone
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    # None = the running program: the libc is already there, whatever its file is called.
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, subject: str) -> None:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), subject)
+
+
+def setns(descriptor: int, subject: str) -> None:
+    """Move the calling thread into the network namespace behind `descriptor`."""
+    _check(_libc().setns(descriptor, CLONE_NEWNET), subject)
+
+
+def unshare_network() -> None:
+    """Move the calling thread into a new, empty network namespace."""
+    _check(_libc().unshare(CLONE_NEWNET), "a new network namespace")
+
+
+def bind_mount(source: str, target: str) -> None:
+    """Make `target` another name of `source`; both exist."""
+    arguments = (os.fsencode(source), os.fsencode(target), None, MS_BIND, None)
+    _check(_libc().mount(*arguments), target)
+
+
+def unmount(target: str) -> None:
+    """Take the topmost mount off `target` at once, even when it is in use."""
+    _check(_libc().umount2(os.fsencode(target), MNT_DETACH), target)

@@ -1,0 +1,169 @@
+"""Work inside network namespaces, done by threads that do nothing else.
+
+In: the path of a namespace file and a function. Out: what the function returns, run by a thread
+that is inside. A socket or nft context stays in the namespace where it was opened, so most work
+is "enter, open, leave". The event-loop thread never moves: no setns outside of this file.
+"""
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent import futures
+from pathlib import Path
+from typing import TypeVar
+
+from sdd import errors
+from sdd.linux import libc
+
+T = TypeVar("T")
+
+OWN = "/proc/thread-self/ns/net"
+WORKERS = 4  # the kernel serialises link changes by one lock (rtnl); more threads only queue there
+_NOT_MOUNTED = frozenset({errno.EINVAL, errno.ENOENT})
+_MOST_LAYERS = 16  # a bound on unmounting: nobody stacks more mounts on one namespace file
+
+
+def inode(path: str) -> int:
+    """The number that identifies the namespace at `path`; 0 when there is none.
+
+    A plain file (left by a crash between creating and mounting it) is no namespace.
+    """
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return 0
+    return found.st_ino if found.st_dev == Path(OWN).stat().st_dev else 0
+
+
+class Namespaces:
+    """A few dedicated threads; every piece of work starts with an explicit setns.
+
+    `host` is the file of the namespace that the path "" means; by default the one in which this
+    object is made (tests let a scratch namespace play the host).
+    """
+
+    def __init__(self, host: str = "", *, workers: int = WORKERS) -> None:
+        self._home = os.open(host or OWN, os.O_RDONLY | os.O_CLOEXEC)
+        self._mark = threading.local()
+        self._pool = futures.ThreadPoolExecutor(
+            workers, thread_name_prefix="netns", initializer=self._enlist
+        )
+
+    def close(self) -> None:
+        """End the threads after the work they have; nothing may be run afterwards."""
+        self._pool.shutdown()
+        os.close(self._home)
+
+    async def run(self, path: str, work: Callable[[], T]) -> T:
+        """What `work()` returns or raises, run inside the namespace `path` ("" = the host's).
+
+        Raises `errors.NotFound` when `path` is no network namespace (or no longer one).
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, self._inside, path, work)
+
+    def run_sync(self, path: str, work: Callable[[], T]) -> T:
+        """The same for callers in a thread that may block; nests inside `work` of another run."""
+        if getattr(self._mark, "ours", False):
+            return self._inside(path, work)
+        return self._pool.submit(self._inside, path, work).result()
+
+    async def create(self, path: str) -> int:
+        """Make a namespace named by the file `path`; its inode. One that is there is kept."""
+        return await self.run("", lambda: self._create(path))
+
+    async def delete(self, path: str) -> None:
+        """Remove the name `path`; the namespace dies with its last user. Absent is fine."""
+        await self.run("", lambda: _delete(path))
+
+    async def interfaces(self, path: str) -> tuple[str, ...]:
+        """The names of all interfaces inside, `lo` included, sorted."""
+        return await self.run(
+            path, lambda: tuple(sorted(name for _, name in socket.if_nameindex()))
+        )
+
+    def _enlist(self) -> None:
+        self._mark.ours = True
+
+    def _inside(self, path: str, work: Callable[[], T]) -> T:
+        with self._entered(path):
+            return work()
+
+    @contextlib.contextmanager
+    def _entered(self, path: str) -> Iterator[None]:
+        back = os.open(OWN, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if path:
+                _enter(path)
+            else:
+                libc.setns(self._home, "the host's namespace")
+            yield
+        finally:
+            try:
+                libc.setns(back, "the namespace we came from")
+            finally:
+                os.close(back)
+
+    def _create(self, path: str) -> int:
+        if found := inode(path):
+            return found
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # A file, not a directory: a namespace is mounted on it. 0o444 as `ip netns add` does.
+        target.touch(mode=0o444)
+        libc.unshare_network()  # `_entered` brings the thread home
+        try:
+            libc.bind_mount(OWN, path)
+        except OSError as exc:
+            target.unlink(missing_ok=True)
+            raise errors.KernelRefused(
+                f"the namespace {path!r} cannot be mounted: {exc.strerror}",
+                hint="sdd needs CAP_SYS_ADMIN and a file system that allows mounts there",
+                code="SDD-NETNS-MOUNT",
+            ) from exc
+        return inode(path)
+
+
+def _enter(path: str) -> None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as exc:
+        raise _no_namespace(path, exc) from exc
+    try:
+        libc.setns(descriptor, path)
+    except OSError as exc:
+        if exc.errno == errno.EPERM:
+            raise errors.Denied(
+                f"no permission to enter the namespace {path!r}",
+                hint="sdd needs CAP_SYS_ADMIN in the user namespace that owns it",
+                code="SDD-NETNS-DENIED",
+            ) from exc
+        raise _no_namespace(path, exc) from exc
+    finally:
+        os.close(descriptor)
+
+
+def _no_namespace(path: str, exc: OSError) -> errors.NotFound:
+    return errors.NotFound(
+        f"there is no network namespace at {path!r}: {exc.strerror}",
+        hint="its processes may have ended; remove the sandbox or give another path",
+        code="SDD-NETNS-GONE",
+    )
+
+
+def _delete(path: str) -> None:
+    for _ in range(_MOST_LAYERS):
+        try:
+            libc.unmount(path)
+        except OSError as exc:
+            if exc.errno in _NOT_MOUNTED:
+                break
+            raise errors.KernelRefused(
+                f"the namespace {path!r} cannot be unmounted: {exc.strerror}",
+                code="SDD-NETNS-MOUNT",
+            ) from exc
+    Path(path).unlink(missing_ok=True)

@@ -1,0 +1,278 @@
+"""Netlink without a library: many requests in one send, one result per request.
+
+In: `Message`s (type, flags, body) and attribute bytes. Out: a `Result` per message, matched by
+sequence number, because a batch is no transaction: one may fail while its neighbours succeed.
+Knows no family: rtnetlink, generic netlink and netfilter bodies are made by their owners.
+Wire format: include/uapi/linux/netlink.h.
+"""
+
+import itertools
+import os
+import socket
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from sdd import errors
+
+ROUTE = 0
+NETFILTER = 12
+GENERIC = 16
+
+REQUEST = 0x1
+ACK = 0x4
+REPLACE = 0x100
+EXCL = 0x200
+CREATE = 0x400
+APPEND = 0x800
+DUMP = 0x300
+
+BATCH = 64  # messages per send; measured best, 200 is slower (balancing.md §1)
+_ERROR = 2
+_DONE = 3
+_OVERRUN = 4
+_DUMP_INTERRUPTED = 0x10
+_CAPPED = 0x100  # NLM_F_CAPPED: the request is not echoed in the error
+_EXTENDED = 0x200  # NLM_F_ACK_TLVS: attributes with a text follow
+_HEADER = struct.Struct("=IHHII")
+_ATTRIBUTE = struct.Struct("=HH")
+_STATUS = struct.Struct("=i")
+_NESTED = 0x8000
+_TYPE_MASK = 0x3FFF
+_RECEIVE = 1 << 16  # bytes per recv: the kernel puts at most 32 KiB of a dump into one datagram
+_RECEIVE_BUFFER = 1 << 22
+_PATIENCE_S = 30  # the kernel answers at once; only a broken one lets us wait
+_DUMP_TRIES = 8  # a dump that changes under our eyes is read again this often
+
+_SOL_NETLINK = 270
+_CAP_ACK = 10
+_EXT_ACK = 11
+_EXT_MESSAGE = 1  # NLMSGERR_ATTR_MSG
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One request: netlink type, extra flags (REQUEST and ACK are added), body after the header."""
+
+    kind: int
+    flags: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer of the kernel: its type and the body after the netlink header."""
+
+    kind: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How one message ended: `error` is 0 or a positive errno, `text` the kernel's own words."""
+
+    error: int = 0
+    text: str = ""
+    replies: tuple[Reply, ...] = ()
+
+    def __str__(self) -> str:
+        words = os.strerror(self.error) if self.error else "ok"
+        return f"{words} ({self.text})" if self.text else words
+
+
+class Interrupted(Exception):
+    """The kernel's list changed while it was being dumped."""
+
+
+class Connection:
+    """One netlink socket, bound for ever to the namespace in which it was opened.
+
+    Blocking and for one thread at a time; acks come at once because the kernel works in `send`.
+    """
+
+    def __init__(self, protocol: int) -> None:
+        self._socket = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol
+        )
+        options = (
+            (socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER),
+            (_SOL_NETLINK, _CAP_ACK, 1),
+            (_SOL_NETLINK, _EXT_ACK, 1),
+        )
+        for level, option, value in options:
+            self._socket.setsockopt(level, option, value)
+        patience = struct.pack("@ll", _PATIENCE_S, 0)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)
+        self._sequence = itertools.count(1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the descriptor."""
+        self._socket.close()
+
+    def request(self, messages: Iterable[Message]) -> tuple[Result, ...]:
+        """The result of each message, in order. All are tried, whatever happens to the others."""
+        results: list[Result] = []
+        rest = iter(messages)
+        while batch := tuple(itertools.islice(rest, BATCH)):
+            results.extend(self._batch(batch))
+        return tuple(results)
+
+    def dump(self, kind: int, body: bytes, flags: int = 0) -> tuple[Reply, ...]:
+        """Everything the kernel lists, as one consistent reading.
+
+        Raises `errors.KernelRefused` when the kernel refuses, `errors.Unavailable` when the list
+        never stands still.
+        """
+        for _ in range(_DUMP_TRIES):
+            try:
+                (result,) = self._batch((Message(kind, flags | DUMP, body),))
+            except Interrupted:
+                continue
+            if result.error:
+                raise errors.KernelRefused(f"the kernel refuses to list (type {kind}): {result}")
+            return result.replies
+        raise errors.Unavailable(f"the kernel's list (type {kind}) changes faster than it is read")
+
+    def _batch(self, messages: Sequence[Message]) -> tuple[Result, ...]:
+        sequences = [next(self._sequence) & 0xFFFFFFFF for _ in messages]
+        self._socket.send(
+            b"".join(map(_framed, messages, sequences)),
+        )
+        return self._results(sequences)
+
+    def _results(self, sequences: Sequence[int]) -> tuple[Result, ...]:
+        replies: dict[int, list[Reply]] = {sequence: [] for sequence in sequences}
+        ended: dict[int, Result] = {}
+        interrupted = False
+        while len(ended) < len(replies):
+            for kind, flags, sequence, body in frames(self._receive()):
+                if sequence not in replies:
+                    continue  # an answer to a request whose reader gave up
+                interrupted = interrupted or bool(flags & _DUMP_INTERRUPTED)
+                if kind in (_ERROR, _DONE):
+                    ended[sequence] = _ending(flags, body, kind, replies[sequence])
+                else:
+                    replies[sequence].append(Reply(kind, body))
+        if interrupted:
+            raise Interrupted
+        return tuple(ended[sequence] for sequence in sequences)
+
+    def _receive(self) -> bytes:
+        try:
+            return self._socket.recv(_RECEIVE)
+        except BlockingIOError as exc:
+            raise errors.Unavailable(
+                f"the kernel gave no netlink answer for {_PATIENCE_S} s"
+            ) from exc
+
+
+def _framed(message: Message, sequence: int) -> bytes:
+    length = _HEADER.size + len(message.body)
+    flags = message.flags | REQUEST | ACK
+    padding = b"\0" * (-length % 4)
+    return _HEADER.pack(length, message.kind, flags, sequence, 0) + message.body + padding
+
+
+def frames(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
+    """(type, flags, sequence, body) of each message in a datagram; stops at a broken header."""
+    offset = 0
+    while offset + _HEADER.size <= len(data):
+        length, kind, flags, sequence, _ = _HEADER.unpack_from(data, offset)
+        if length < _HEADER.size or offset + length > len(data):
+            return
+        yield kind, flags, sequence, data[offset + _HEADER.size : offset + length]
+        offset += (length + 3) & ~3
+
+
+def _ending(flags: int, body: bytes, kind: int, replies: Sequence[Reply]) -> Result:
+    (status,) = _STATUS.unpack_from(body) if len(body) >= _STATUS.size else (0,)
+    echoed = 0 if kind == _DONE else _HEADER.size
+    if kind == _ERROR and not flags & _CAPPED and len(body) >= _STATUS.size + _HEADER.size:
+        (echoed,) = struct.unpack_from("=I", body, _STATUS.size)
+    text = ""
+    if flags & _EXTENDED:
+        extra = attributes(body[_STATUS.size + ((echoed + 3) & ~3) :])
+        text = extra.get(_EXT_MESSAGE, b"").split(b"\0")[0].decode(errors="replace")
+    return Result(error=max(0, -status), text=text, replies=tuple(replies))
+
+
+# Attributes: type, length, payload, padded to four bytes.
+
+
+def attribute(kind: int, payload: bytes) -> bytes:
+    """One attribute with raw payload (at most 65531 bytes)."""
+    length = _ATTRIBUTE.size + len(payload)
+    return _ATTRIBUTE.pack(length, kind) + payload + b"\0" * (-length % 4)
+
+
+def nested(kind: int, *children: bytes) -> bytes:
+    """One attribute made of attributes."""
+    return attribute(kind | _NESTED, b"".join(children))
+
+
+def u8(kind: int, value: int) -> bytes:
+    """One byte."""
+    return attribute(kind, struct.pack("=B", value))
+
+
+def u16(kind: int, value: int) -> bytes:
+    """Two bytes in the machine's order."""
+    return attribute(kind, struct.pack("=H", value))
+
+
+def u32(kind: int, value: int) -> bytes:
+    """Four bytes in the machine's order."""
+    return attribute(kind, struct.pack("=I", value))
+
+
+def u64(kind: int, value: int) -> bytes:
+    """Eight bytes in the machine's order."""
+    return attribute(kind, struct.pack("=Q", value))
+
+
+def be16(kind: int, value: int) -> bytes:
+    """Two bytes in network order (ports)."""
+    return attribute(kind, struct.pack(">H", value))
+
+
+def be32(kind: int, value: int) -> bytes:
+    """Four bytes in network order."""
+    return attribute(kind, struct.pack(">I", value))
+
+
+def text(kind: int, value: str) -> bytes:
+    """A string with its closing zero."""
+    return attribute(kind, value.encode() + b"\0")
+
+
+def walk(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """(type, payload) of each attribute in order, without flag bits; stops at a broken one."""
+    offset = 0
+    while offset + _ATTRIBUTE.size <= len(data):
+        length, kind = _ATTRIBUTE.unpack_from(data, offset)
+        if length < _ATTRIBUTE.size or offset + length > len(data):
+            return
+        yield kind & _TYPE_MASK, data[offset + _ATTRIBUTE.size : offset + length]
+        offset += (length + 3) & ~3
+
+
+def attributes(data: bytes) -> dict[int, bytes]:
+    """Type → payload; of repeated types the last wins (use `walk` for lists)."""
+    return dict(walk(data))
+
+
+def to_int(payload: bytes) -> int:
+    """A number of 1, 2, 4 or 8 bytes in the machine's order; 0 for nothing."""
+    return int.from_bytes(payload, "little" if struct.pack("=H", 1) == b"\1\0" else "big")
+
+
+def to_text(payload: bytes) -> str:
+    """A string without its closing zero."""
+    return payload.split(b"\0")[0].decode(errors="replace")

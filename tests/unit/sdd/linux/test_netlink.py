@@ -1,0 +1,63 @@
+"""The wire format: what is packed is read back, and broken bytes never raise."""
+
+import errno
+import os
+import struct
+
+import pytest
+
+from sdd.linux import netlink
+
+
+def test_attribute_is_padded_to_four_bytes() -> None:
+    assert netlink.text(3, "eth0") == b"\x09\x00\x03\x00eth0\x00\x00\x00\x00"
+
+
+@pytest.mark.parametrize(
+    ("packed", "payload"),
+    [
+        (netlink.u8(1, 7), b"\x07"),
+        (netlink.u16(1, 258), struct.pack("=H", 258)),
+        (netlink.u32(1, 1 << 20), struct.pack("=I", 1 << 20)),
+        (netlink.u64(1, 1 << 40), struct.pack("=Q", 1 << 40)),
+        (netlink.be16(1, 53), b"\x00\x35"),
+        (netlink.be32(1, 53), b"\x00\x00\x00\x35"),
+        (netlink.text(1, "a"), b"a\x00"),
+    ],
+)
+def test_numbers_and_texts_come_back(packed: bytes, payload: bytes) -> None:
+    assert netlink.attributes(packed) == {1: payload}
+
+
+def test_nested_attributes_come_back_without_their_flag() -> None:
+    packed = netlink.nested(18, netlink.text(1, "veth"), netlink.nested(2, netlink.u32(1, 9)))
+    inner = netlink.attributes(netlink.attributes(packed)[18])
+    assert netlink.to_text(inner[1]) == "veth"
+    assert netlink.to_int(netlink.attributes(inner[2])[1]) == 9
+
+
+def test_walk_keeps_repeated_attributes_in_order() -> None:
+    packed = netlink.u8(1, 1) + netlink.u8(1, 2)
+    assert [payload for _, payload in netlink.walk(packed)] == [b"\x01", b"\x02"]
+
+
+@pytest.mark.parametrize("cut", range(4, 12))
+def test_a_cut_attribute_ends_the_walk(cut: int) -> None:
+    packed = netlink.text(1, "ok") + netlink.text(2, "lost")
+    assert 2 not in netlink.attributes(packed[:-cut])
+
+
+def test_an_attribute_of_length_zero_does_not_loop() -> None:
+    assert netlink.attributes(b"\x00\x00\x01\x00" * 3) == {}
+
+
+def test_frames_stop_at_a_header_that_promises_too_much() -> None:
+    good = struct.pack("=IHHII", 20, 16, 0, 1, 0) + b"body"
+    bad = struct.pack("=IHHII", 99, 16, 0, 2, 0)
+    assert [(kind, body) for kind, _, _, body in netlink.frames(good + bad)] == [(16, b"body")]
+
+
+def test_result_reads_as_a_person_would_say_it() -> None:
+    assert str(netlink.Result()) == "ok"
+    result = netlink.Result(error=errno.EEXIST, text="name taken")
+    assert str(result) == f"{os.strerror(errno.EEXIST)} (name taken)"
