@@ -1,0 +1,197 @@
+"""One real sdd in a network namespace that plays its host, and sdctl as a user types it.
+
+Nothing is faked: the installed console scripts run, the kernel is the machine's. The namespace is
+entered with nsenter and not `ip netns exec`, which would give the daemon a mount namespace of its
+own and so hide the sandboxes it mounts.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+BIN = Path(sys.executable).parent
+
+
+class Appliance:
+    """Starts, kills and talks to one daemon; `close` removes every trace."""
+
+    def __init__(self, tag: str, *options: str, files: dict[str, str] | None = None) -> None:
+        self.tag = tag
+        self.host = f"t-e2e-{tag}"
+        self.root = Path(tempfile.mkdtemp(prefix=f"sdd-e2e-{tag}-", dir="/run"))
+        self.root.chmod(0o755)
+        self.url = f"unix://{self.root}/exec/sdd.sock"
+        self.options = options
+        self.process: subprocess.Popen[bytes] | None = None
+        self.served: list[subprocess.Popen[bytes]] = []
+        for name, text in (files or {}).items():
+            (self.root / name).write_text(text)
+        run("ip", "netns", "add", self.host)
+        run("ip", "-n", self.host, "link", "set", "lo", "up")
+
+    # --- the daemon -------------------------------------------------------------------------
+
+    def start(self, *, deadline_s: float = 30) -> None:
+        """Returns when the daemon answers that it is ready."""
+        log = (self.root / "sdd.log").open("ab")
+        command = [str(BIN / "sdd"), "--data-root", f"{self.root}/data"]
+        command += ["--exec-root", f"{self.root}/exec", "--host", self.url, *self.options]
+        self.process = subprocess.Popen(
+            ["nsenter", f"--net=/run/netns/{self.host}", *command],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env=os.environ | {"SDD_E2E": str(self.root)},
+        )
+        log.close()
+        until(self._ready, deadline_s, f"sdd ready; its log:\n{self.log()}")
+
+    def _ready(self) -> bool:
+        assert self.process is not None
+        if self.process.poll() is not None:
+            raise AssertionError(f"sdd ended with {self.process.returncode}:\n{self.log()}")
+        return self.sdctl("-o", "name", "status", check=False).returncode == 0
+
+    def kill(self, signum: int = signal.SIGKILL) -> None:
+        """Ends sdd (not its worker) and waits for it."""
+        assert self.process is not None
+        self.process.send_signal(signum)
+        self.process.wait(20)
+
+    def log(self) -> str:
+        """What the daemon said so far."""
+        path = self.root / "sdd.log"
+        return path.read_text() if path.exists() else ""
+
+    # --- people -----------------------------------------------------------------------------
+
+    def sdctl(self, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """One command as a user types it."""
+        return run(str(BIN / "sdctl"), "-H", self.url, *args, check=check)
+
+    def json(self, *args: str) -> Any:
+        """The same with `-o json`, decoded."""
+        return json.loads(self.sdctl("-o", "json", *args).stdout)
+
+    def inside(
+        self, sandbox: str, *command: str, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """A command in a sandbox, with its resolv.conf and hosts."""
+        return run("ip", "netns", "exec", self.name(sandbox), *command, check=check)
+
+    def on_host(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """A command in the namespace that plays the host."""
+        return run("nsenter", f"--net=/run/netns/{self.host}", *command, check=check)
+
+    def name(self, sandbox: str) -> str:
+        """Sandbox names are links in /var/run/netns, which the whole machine shares."""
+        return f"t-{self.tag}-{sandbox}"
+
+    def sandbox(self, name: str, *options: str) -> str:
+        """Creates one and returns its full name."""
+        self.sdctl("sandbox", "create", self.name(name), "--network-alias", name, *options)
+        return self.name(name)
+
+    def sandbox_plain(self, name: str) -> str:
+        """One without any option: it joins the default network."""
+        self.sdctl("sandbox", "create", self.name(name))
+        return self.name(name)
+
+    def serve(self, sandbox: str, port: int = 80) -> subprocess.Popen[bytes]:
+        """An HTTP server that says who it is and which client address it sees."""
+        server = Path(__file__).parents[2] / "tools" / "demo_server.py"
+        process = subprocess.Popen(
+            ["ip", "netns", "exec", self.name(sandbox), sys.executable, str(server), sandbox],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"SDD_E2E": str(self.root)},
+        )
+        self.served.append(process)
+        until(
+            lambda: f":{port} " in self.inside(sandbox, "ss", "-Hltn").stdout,
+            10,
+            f"{sandbox} listens",
+        )
+        return process
+
+    def close(self) -> None:
+        """Removes every trace, also of a daemon that was killed."""
+        for signum in (signal.SIGTERM, signal.SIGKILL):
+            for pid in self._pids():
+                os.kill(pid, signum)
+            try:
+                until(lambda: not self._pids(), 10, "our processes end")
+                break
+            except AssertionError:
+                continue
+        for process in self.served:
+            process.wait(5)
+        if self.process is not None:
+            self.process.wait(5)
+        self._remove_files()
+        run("ip", "netns", "del", self.host, check=False)
+
+    def _pids(self) -> list[int]:
+        """The live processes that carry our mark in their environment."""
+        mark = f"SDD_E2E={self.root}".encode()
+        return [
+            pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if marked(pid, mark)
+        ]
+
+    def _remove_files(self) -> None:
+        for link in (*Path("/var/run/netns").glob("*"), *Path("/etc/netns").glob("*/*")):
+            if link.is_symlink() and str(link.readlink()).startswith(str(self.root)):
+                link.unlink()
+                if link.parent.parent == Path("/etc/netns"):
+                    run("rmdir", "--ignore-fail-on-non-empty", str(link.parent), check=False)
+        mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+        for mount in sorted((m for m in mounts if m.startswith(f"{self.root}/")), reverse=True):
+            run("umount", "-l", mount, check=False)
+        run("rm", "-rf", str(self.root))
+
+
+@contextmanager
+def appliance(tag: str, *options: str, files: dict[str, str] | None = None) -> Iterator[Appliance]:
+    """A started daemon; every trace is gone afterwards."""
+    one = Appliance(tag, *options, files=files)
+    try:
+        one.start()
+        yield one
+    finally:
+        one.close()
+
+
+def marked(pid: int, mark: bytes) -> bool:
+    """Whether `pid` runs (is no zombie) and has `mark` as one variable of its environment."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        return state != "Z" and mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
+def run(*command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Output captured; a failure shows it."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    if check and done.returncode:
+        raise AssertionError(f"{' '.join(command)} → {done.returncode}\n{done.stdout}{done.stderr}")
+    return done
+
+
+def until(condition: Any, deadline_s: float, why: str) -> None:
+    """Polls until `condition()` holds."""
+    end = time.monotonic() + deadline_s
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {deadline_s} s: {why}")
+        time.sleep(0.02)

@@ -1,0 +1,154 @@
+"""Each bad input of the issue gives its one sentence, code and exit status, and changes nothing."""
+
+import json
+import socket
+from collections.abc import Sequence
+
+import pytest
+
+from tests.e2e.appliance import BIN, Appliance, run
+
+
+@pytest.fixture(scope="module", autouse=True)
+def lab(daemon: Appliance) -> None:
+    daemon.sdctl("network", "create", "lab", "--subnet", "10.80.0.0/24")
+    daemon.sandbox("db", "--network", "lab,ip=10.80.0.9")
+
+
+def refused(daemon: Appliance, *args: str) -> tuple[int, str]:
+    """Exit code and message of a command that must fail, print no data and change nothing."""
+    before = daemon.sdctl("-o", "json", "network", "inspect", "lab", "bridge").stdout
+    listed = daemon.sdctl("-q", "network", "ls").stdout + daemon.sdctl("-q", "sandbox", "ls").stdout
+    done = daemon.sdctl(*args, check=False)
+    assert done.returncode != 0, done.stdout
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) <= 3, done.stderr
+    assert daemon.sdctl("-o", "json", "network", "inspect", "lab", "bridge").stdout == before
+    now = daemon.sdctl("-q", "network", "ls").stdout + daemon.sdctl("-q", "sandbox", "ls").stdout
+    assert now == listed
+    return done.returncode, done.stderr
+
+
+CASES: Sequence[tuple[tuple[str, ...], int, tuple[str, ...]]] = (
+    (("network", "inspect", "nowhere"), 1, ("nowhere", "[SDD-NET-NOTFOUND]")),
+    (("network", "create", "lab"), 1, ("lab", "already exists")),
+    (
+        ("network", "create", "n1", "--subnet", "10.80.0.0/16"),
+        1,
+        ("lab", "10.80.0.0/24", "[SDD-NET-OVERLAP]"),
+    ),
+    (("network", "create", "n1", "--subnet", "10.81.0.0/33"), 2, ("10.81.0.0/33",)),
+    (("network", "create", "n1", "--subnet", "10.81.0.1/24"), 1, ("10.81.0.0/24",)),
+    (
+        ("network", "create", "n1", "--subnet", "10.81.0.0/24", "--gateway", "10.82.0.1"),
+        1,
+        ("10.82.0.1",),
+    ),
+    (("network", "create", "n1", "-d", "vxlan9"), 2, ("vxlan9",)),
+    (("network", "create", "n1", "-d", "overlay"), 1, ("overlay", "bridge")),
+    (("network", "rm", "bridge"), 1, ("is a pre-defined network and cannot be removed",)),
+    (("network", "rm", "lab"), 1, ("has active endpoints", "db")),
+    (("network", "disconnect", "bridge", "t-bad_inpu-db"), 1, ("bridge", "db")),
+    (("network", "connect", "lab", "t-bad_inpu-db"), 1, ("lab", "db")),
+    (("sandbox", "create", "t-bad_inpu-x", "--network", "nowhere"), 1, ("nowhere",)),
+    (("sandbox", "create", "t-bad_inpu-db"), 1, ("already",)),
+    (
+        ("sandbox", "create", "t-bad_inpu-x", "--network", "lab,ip=10.80.0.9"),
+        1,
+        ("10.80.0.9", "db"),
+    ),
+    (
+        ("sandbox", "create", "t-bad_inpu-x", "--network", "lab,ip=10.99.0.9"),
+        1,
+        ("10.99.0.9", "10.80.0.0/24"),
+    ),
+    (("sandbox", "create", "../evil"), 1, ("../evil",)),
+    (("sandbox", "attach", "t-bad_inpu-x", "--pid", "99999999"), 1, ("99999999",)),
+    (("sandbox", "attach", "t-bad_inpu-x", "--netns", "/etc/passwd"), 1, ("/etc/passwd",)),
+    (("sandbox", "create", "t-bad_inpu-x", "--add-host", "a b:10.0.0.1"), 2, ("a b",)),
+    (("service", "create", "s", "--network", "bridge"), 1, ("bridge",)),
+    (("service", "create", "s", "--network", "lab", "--vip", "10.99.0.1"), 1, ("10.99.0.1",)),
+    (("service", "create", "s", "--network", "lab", "--vip", "10.80.0.9"), 1, ("10.80.0.9", "db")),
+    (("service", "create", "s", "--network", "lab", "--scheduler", "best"), 2, ("best",)),
+    (("service", "create", "s", "--network", "lab", "--health", "tcp:0"), 2, ("tcp:0",)),
+    (("service", "inspect", "nothing"), 1, ("nothing",)),
+    (("netwrok", "ls"), 2, ("network",)),
+)
+
+
+@pytest.mark.parametrize(("args", "code", "words"), CASES, ids=[" ".join(c[0]) for c in CASES])
+def test_refused(
+    daemon: Appliance, args: tuple[str, ...], code: int, words: tuple[str, ...]
+) -> None:
+    got, text = refused(daemon, *args)
+    for word in words:
+        assert word in text, text
+    assert got == code, text
+
+
+def test_no_daemon_is_exit_69_and_says_how_to_start_it() -> None:
+    done = run(
+        str(BIN / "sdctl"), "-H", "unix:///run/nobody/sdd.sock", "network", "ls", check=False
+    )
+    assert done.returncode == 69
+    assert "/run/nobody/sdd.sock" in done.stderr
+    assert "systemctl start sdd" in done.stderr
+
+
+def test_no_permission_is_exit_77(daemon: Appliance) -> None:
+    sdctl = f"{BIN}/python"
+    done = run(
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        sdctl,
+        "-m",
+        "sdd.cli",
+        "-H",
+        daemon.url,
+        "network",
+        "ls",
+        check=False,
+    )
+    assert done.returncode == 77, done.stderr
+
+
+def exchange(daemon: Appliance, payload: bytes) -> bytes:
+    with socket.socket(socket.AF_UNIX) as link:
+        link.settimeout(10)
+        link.connect(daemon.url.removeprefix("unix://"))
+        link.sendall(payload)
+        link.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: link.recv(65536), b""))
+
+
+def post(body: bytes) -> bytes:
+    head = f"POST /v1/networks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    return head.encode() + body
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b"[]", b'{"name":7}', b'{"name":"x","colour":"red"}', b"\xff\xfe", b""]
+)
+def test_malformed_json_is_a_400_with_a_code(daemon: Appliance, body: bytes) -> None:
+    reply = exchange(daemon, post(body))
+    head, _, text = reply.partition(b"\r\n\r\n")
+    assert b" 400 " in head.splitlines()[0]
+    assert json.loads(text)["code"].startswith("SDD-API")
+
+
+def test_hostile_dns_packets_never_stop_the_server(daemon: Appliance) -> None:
+    script = (
+        "import os,random,socket\n"
+        "r=random.Random(7)\n"
+        "s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\n"
+        "for n in range(20000):\n"
+        "    s.sendto(r.randbytes(r.randrange(0,200)),('127.0.0.11',53))\n"
+        "for payload in (b'',b'\\0',b'\\0\\1',b'\\xff\\xff'+b'a'*100,b'\\0\\x0c'+b'\\xc0'*12):\n"
+        "    t=socket.create_connection(('127.0.0.11',53),2); t.sendall(payload); t.close()\n"
+    )
+    daemon.inside("db", "python3", "-c", script)
+    assert daemon.inside("db", "getent", "ahostsv4", "db").returncode == 0
+    assert "Traceback" not in daemon.log()

@@ -1,0 +1,58 @@
+"""./demo as a newcomer runs it: ends 0 having shown every step, and leaves nothing."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def traces() -> set[str]:
+    """Namespaces, links, tables and files that a demo could leave on this machine."""
+    found = {f"netns {name}" for name in listing(Path("/var/run/netns"))}
+    found |= {f"link {name}" for name in listing(Path("/sys/class/net"))}
+    found |= {f"etc-netns {name}" for name in listing(Path("/etc/netns"))}
+    tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True)
+    found |= {f"table {line}" for line in tables.stdout.splitlines()}
+    mounts = Path("/proc/self/mountinfo").read_text()
+    found |= {f"mount {line.split()[4]}" for line in mounts.splitlines() if "sdd-demo" in line}
+    return found | {f"file {path}" for path in Path("/run").glob("sdd-demo*")}
+
+
+def listing(path: Path) -> list[str]:
+    return os.listdir(path) if path.is_dir() else []
+
+
+def demo(*args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(ROOT / "demo"), *args],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+@pytest.mark.timeout(300)
+def test_the_demo_shows_every_step_and_leaves_nothing() -> None:
+    before = traces()
+    done = demo()
+    assert done.returncode == 0, done.stdout + done.stderr
+    steps = [line for line in done.stdout.splitlines() if line[:1].isdigit()]
+    assert [line.split(".")[0] for line in steps] == [str(n + 1) for n in range(len(steps))]
+    assert len(steps) == 11
+    assert traces() == before
+
+
+@pytest.mark.timeout(300)
+def test_demo_keep_runs_on_and_down_removes_it() -> None:
+    before = traces()
+    kept = demo("--keep")
+    assert kept.returncode == 0, kept.stdout + kept.stderr
+    assert (Path("/run/sdd-demo") / "exec" / "sdd.sock").exists()
+    down = demo("down")
+    assert down.returncode == 0, down.stdout + down.stderr
+    assert traces() == before

@@ -1,0 +1,107 @@
+"""Networks and sandboxes as their user sees them, judged by ip, ping and nft."""
+
+import json
+
+from tests.e2e.appliance import Appliance
+
+
+def test_create_prints_the_full_id_and_inspect_has_dockers_keys(daemon: Appliance) -> None:
+    created = daemon.sdctl("network", "create", "keys", "--subnet", "10.90.0.0/24").stdout.strip()
+    assert len(created) == 64
+    (network,) = json.loads(daemon.sdctl("network", "inspect", "keys").stdout)
+    assert network["Id"] == created
+    wanted = {"Id", "Name", "Driver", "Scope", "Internal", "EnableIPv6", "IPAM", "Containers"}
+    assert wanted | {"Options", "Labels"} <= network.keys()
+    assert network["IPAM"]["Config"] == [{"Subnet": "10.90.0.0/24", "Gateway": "10.90.0.1"}]
+    links = daemon.on_host("ip", "-br", "address", "show", f"br-{created[:12]}").stdout
+    assert "10.90.0.1/24" in links
+    assert daemon.sdctl("network", "inspect", created[:9]).returncode == 0
+
+
+def test_ls_has_the_fixed_columns_and_the_default_network(daemon: Appliance) -> None:
+    head, *rows = daemon.sdctl("network", "ls").stdout.splitlines()
+    assert head.split("  ")[0] == "NETWORK ID"
+    assert [word.strip() for word in head.split("   ") if word.strip()] == [
+        "NETWORK ID",
+        "NAME",
+        "DRIVER",
+        "SCOPE",
+    ]
+    assert any(row.split()[1:] == ["bridge", "bridge", "local"] for row in rows)
+    assert "sdd0" in daemon.on_host("ip", "-br", "link").stdout
+
+
+def test_two_sandboxes_on_one_network_reach_each_other_and_only_there(daemon: Appliance) -> None:
+    for network in ("reach-a", "reach-b"):
+        daemon.sdctl("network", "create", network)
+    daemon.sandbox("a1", "--network", "reach-a")
+    daemon.sandbox("a2", "--network", "reach-a")
+    daemon.sandbox("b1", "--network", "reach-b")
+    assert daemon.inside("a1", "ping", "-c1", "-W2", "a2").returncode == 0
+    (b1,) = daemon.json("sandbox", "inspect", daemon.name("b1"))
+    address = next(iter(b1["Networks"].values()))["IPAddress"]
+    assert daemon.inside("a1", "ping", "-c1", "-W1", address, check=False).returncode != 0
+
+
+def test_C86_an_internal_network_has_no_default_route(daemon: Appliance) -> None:
+    daemon.sdctl("network", "create", "inner", "--internal", "--subnet", "10.91.0.0/24")
+    daemon.sandbox("in1", "--network", "inner,ip=10.91.0.9")
+    assert "default" not in daemon.inside("in1", "ip", "route").stdout
+    assert "10.91.0.9/24" in daemon.inside("in1", "ip", "-br", "address").stdout
+    assert daemon.inside("in1", "ping", "-c1", "-W1", "10.91.0.1").returncode == 0
+
+
+def test_connect_and_disconnect_change_addresses_and_names_at_once(daemon: Appliance) -> None:
+    for network in ("live-a", "live-b"):
+        daemon.sdctl("network", "create", network)
+    daemon.sandbox("mover", "--network", "live-a")
+    daemon.sandbox("target", "--network", "live-b")
+    assert daemon.inside("mover", "getent", "ahostsv4", "target", check=False).returncode != 0
+    daemon.sdctl("network", "connect", "live-b", daemon.name("mover"), "--alias", "guest")
+    assert daemon.inside("mover", "ping", "-c1", "-W2", "target").returncode == 0
+    assert daemon.inside("target", "getent", "ahostsv4", "guest").returncode == 0
+    daemon.sdctl("network", "disconnect", "live-b", daemon.name("mover"))
+    assert daemon.inside("mover", "getent", "ahostsv4", "target", check=False).returncode != 0
+    assert "eth1" not in daemon.inside("mover", "ip", "-br", "link").stdout
+
+
+def test_a_removed_sandbox_leaves_no_link_namespace_or_file(daemon: Appliance) -> None:
+    daemon.sdctl("network", "create", "gone-net")
+    name = daemon.sandbox("gone", "--network", "gone-net")
+    (before,) = daemon.json("sandbox", "inspect", name)
+    daemon.sdctl("sandbox", "rm", name)
+    assert name not in daemon.on_host("ip", "netns", "list").stdout
+    assert not (daemon.root / "data" / "sandboxes" / before["Id"]).exists()
+    daemon.sdctl("network", "rm", "gone-net")
+    assert "gone-net" not in daemon.sdctl("network", "ls").stdout
+
+
+def test_an_adopted_namespace_keeps_its_own_interfaces(daemon: Appliance) -> None:
+    own = f"{daemon.host}-own"
+    daemon.on_host("ip", "netns", "add", own)
+    try:
+        daemon.on_host("ip", "-n", own, "link", "add", "eth0", "type", "dummy", check=False)
+        daemon.on_host("ip", "-n", own, "link", "add", "br7", "type", "bridge")
+        daemon.sdctl("network", "create", "adopt")
+        daemon.sdctl("sandbox", "attach", own, "--netns", f"/run/netns/{own}", "--network", "adopt")
+        assert "eth" in daemon.on_host("ip", "-n", own, "-br", "link").stdout
+        daemon.sdctl("sandbox", "rm", own)
+        links = daemon.on_host("ip", "-n", own, "-br", "link").stdout
+        assert "br7" in links
+        assert (
+            "sdd" not in daemon.on_host("ip", "netns", "exec", own, "nft", "list", "tables").stdout
+        )
+    finally:
+        daemon.on_host("ip", "netns", "del", own)
+
+
+def test_A8_95_a_resolv_conf_that_a_user_edited_is_not_overwritten(daemon: Appliance) -> None:
+    daemon.sdctl("network", "create", "edits")
+    name = daemon.sandbox("edited", "--network", "edits")
+    (seen,) = daemon.json("sandbox", "inspect", name)
+    path = daemon.root / "data" / "sandboxes" / seen["Id"] / "resolv.conf"
+    assert "nameserver 127.0.0.11" in path.read_text()
+    path.write_text("nameserver 192.0.2.53\n")
+    daemon.sdctl("network", "create", "edits2")
+    daemon.sdctl("network", "connect", "edits2", name)
+    assert path.read_text() == "nameserver 192.0.2.53\n"

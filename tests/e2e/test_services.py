@@ -1,0 +1,106 @@
+"""Services on real traffic: spread, health, the client's address, a backend's own call."""
+
+import re
+
+import pytest
+
+from tests.e2e.appliance import Appliance, until
+
+
+@pytest.fixture(scope="module", autouse=True)
+def web(daemon: Appliance) -> None:
+    daemon.sdctl("network", "create", "front")
+    for name in ("web1", "web2", "web3", "client"):
+        daemon.sandbox(name, "--network", "front")
+    daemon.sdctl(
+        "service",
+        "create",
+        "web",
+        "--network",
+        "front",
+        "--scheduler",
+        "rr",
+        "--health",
+        "tcp:80",
+        "--health-interval",
+        "0.3s",
+        "--health-timeout",
+        "0.3s",
+    )
+    for name in ("web1", "web2", "web3"):
+        daemon.serve(name)
+        daemon.sdctl("service", "join", "web", daemon.name(name))
+    until(lambda: replicas(daemon) == "3/3", 15, "three healthy backends")
+
+
+def replicas(daemon: Appliance) -> str:
+    return str(next(s["Replicas"] for s in daemon.json("service", "ls") if s["Name"] == "web"))
+
+
+def calls(daemon: Appliance, count: int, sandbox: str = "client") -> list[str]:
+    loop = f"for i in $(seq {count}); do curl -s --max-time 3 http://web/ || exit 1; done"
+    return daemon.inside(sandbox, "sh", "-c", loop).stdout.splitlines()
+
+
+def addresses(daemon: Appliance, name: str, sandbox: str = "client") -> set[str]:
+    out = daemon.sdctl("dns", "query", name, "--from", daemon.name(sandbox), "--short", check=False)
+    return set(out.stdout.split())
+
+
+def test_B9_01_round_robin_gives_each_backend_its_share(daemon: Appliance) -> None:
+    answers = calls(daemon, 30)
+    shares = {
+        name: sum(f"from {name}," in line for line in answers) for name in ("web1", "web2", "web3")
+    }
+    assert sum(shares.values()) == 30
+    assert all(share >= 3 for share in shares.values()), shares
+
+
+def test_the_backend_sees_the_clients_own_address(daemon: Appliance) -> None:
+    (client,) = daemon.json("sandbox", "inspect", daemon.name("client"))
+    own = next(iter(client["Networks"].values()))["IPAddress"]
+    assert all(
+        re.search(rf"you are (::ffff:)?{re.escape(own)}$", line) for line in calls(daemon, 6)
+    )
+
+
+def test_a_backend_calls_its_own_virtual_ip(daemon: Appliance) -> None:
+    answers = calls(daemon, 12, "web1")
+    assert len(answers) == 12
+    assert any("from web1," in line for line in answers)
+    assert any("from web1," not in line for line in answers)
+
+
+def test_the_name_is_the_vip_and_tasks_are_the_backends(daemon: Appliance) -> None:
+    (service,) = daemon.json("service", "inspect", "web")
+    assert addresses(daemon, "web") == {service["VIPs"][0]}
+    assert len(addresses(daemon, "tasks.web")) == 3
+
+
+def test_ping_to_the_vip_answers(daemon: Appliance) -> None:
+    assert daemon.inside("client", "ping", "-c1", "-W2", "web").returncode == 0
+
+
+def test_B9_17_a_dead_backend_leaves_the_vip_and_the_names(daemon: Appliance) -> None:
+    daemon.sandbox("web4", "--network", "front")
+    process = daemon.serve("web4")
+    daemon.sdctl("service", "join", "web", daemon.name("web4"))
+    until(lambda: replicas(daemon) == "4/4", 15, "the fourth backend is healthy")
+    process.kill()
+    until(lambda: replicas(daemon) == "3/4", 15, "the dead backend is noticed")
+    assert len(addresses(daemon, "tasks.web")) == 3
+    answers = calls(daemon, 24)
+    assert len(answers) == 24
+    assert not any("from web4," in line for line in answers)
+    daemon.sdctl("service", "leave", "web", daemon.name("web4"))
+    assert replicas(daemon) == "3/3"
+
+
+def test_removing_the_service_frees_its_vip_and_its_name(daemon: Appliance) -> None:
+    daemon.sdctl("service", "create", "brief", "--network", "front")
+    assert addresses(daemon, "brief")
+    (service,) = daemon.json("service", "inspect", "brief")
+    daemon.sdctl("service", "rm", "brief")
+    assert not addresses(daemon, "brief")
+    daemon.sdctl("service", "create", "brief2", "--network", "front", "--vip", service["VIPs"][0])
+    daemon.sdctl("service", "rm", "brief2")
