@@ -144,9 +144,7 @@ class Appliance:
     def _pids(self) -> list[int]:
         """The live processes that carry our mark in their environment."""
         mark = f"SDD_E2E={self.root}".encode()
-        return [
-            pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if marked(pid, mark)
-        ]
+        return [pid for pid in pids() if marked(pid, mark)]
 
     def _remove_files(self) -> None:
         for link in (*Path("/var/run/netns").glob("*"), *Path("/etc/netns").glob("*/*")):
@@ -169,6 +167,11 @@ def appliance(tag: str, *options: str, files: dict[str, str] | None = None) -> I
         yield one
     finally:
         one.close()
+
+
+def pids() -> list[int]:
+    """Every process of this machine."""
+    return [int(path.name) for path in Path("/proc").glob("[0-9]*")]
 
 
 def marked(pid: int, mark: bytes) -> bool:

@@ -1,6 +1,5 @@
 """./demo as a newcomer runs it: ends 0 having shown every step, and leaves nothing."""
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -22,7 +21,7 @@ def traces() -> set[str]:
 
 
 def listing(path: Path) -> list[str]:
-    return os.listdir(path) if path.is_dir() else []
+    return [each.name for each in path.iterdir()] if path.is_dir() else []
 
 
 def demo(*args: str) -> subprocess.CompletedProcess[str]:

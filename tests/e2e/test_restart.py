@@ -24,6 +24,15 @@ def daemon() -> Iterator[Appliance]:
         yield one
 
 
+LOOKUPS = """
+for i in $(seq 60); do
+  getent ahostsv4 web1 >/dev/null || exit 1
+  curl -s -m2 http://web/ >/dev/null || exit 2
+  sleep 0.05
+done
+"""
+
+
 def works(one: Appliance) -> bool:
     return (
         "from web1" in one.inside("client", "curl", "-s", "-m2", "http://web/", check=False).stdout
@@ -74,8 +83,7 @@ def test_A8_86_kill_9_loses_no_answer_and_no_connection_and_a_restart_adopts(
             daemon.name("client"),
             "sh",
             "-c",
-            "for i in $(seq 60); do getent ahostsv4 web1 >/dev/null || exit 1;"
-            " curl -s -m2 http://web/ >/dev/null || exit 2; sleep 0.05; done",
+            LOOKUPS,
         ],
     )
     daemon.kill()
