@@ -51,8 +51,8 @@ class Network:
     attachable: bool = False
     ipv6: bool = False
     predefined: bool = False
-    options: Mapping[str, str] = EMPTY
-    labels: Mapping[str, str] = EMPTY
+    options: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    labels: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     dns: tuple[IPv4Address | IPv6Address, ...] = ()
     dns_search: tuple[str, ...] = ()
     created: float = 0.0  # seconds since the epoch

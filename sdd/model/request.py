@@ -32,8 +32,8 @@ class NetworkCreate:
     internal: bool = False
     attachable: bool = False
     ipv6: bool = False
-    options: Mapping[str, str] = EMPTY
-    labels: Mapping[str, str] = EMPTY
+    options: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    labels: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     dns: tuple[IPv4Address | IPv6Address, ...] = ()
     dns_search: tuple[str, ...] = ()
 
@@ -65,7 +65,7 @@ class SandboxCreate:
     hostname: str = ""
     dns: sandbox.DnsSettings = sandbox.DnsSettings()
     extra_hosts: tuple[sandbox.ExtraHost, ...] = ()
-    labels: Mapping[str, str] = EMPTY
+    labels: Mapping[str, str] = field(default_factory=lambda: EMPTY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +79,7 @@ class ServiceCreate:
     scheduler: service.Scheduler = service.Scheduler.MH
     health: service.HealthCheck = service.HealthCheck()
     aliases: tuple[str, ...] = ()
-    labels: Mapping[str, str] = EMPTY
+    labels: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     drain_s: float = 10.0
     persistence_s: int = 0
 

@@ -1,7 +1,7 @@
 """A sandbox: one network namespace, made by us (`named`) or adopted by path (`adopted`)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 
@@ -54,5 +54,5 @@ class Sandbox:
     hostname: str = ""
     dns: DnsSettings = DnsSettings()
     extra_hosts: tuple[ExtraHost, ...] = ()
-    labels: Mapping[str, str] = EMPTY
+    labels: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     created: float = 0.0

@@ -1,7 +1,7 @@
 """A service, its members (backends) and how their health is checked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 
@@ -66,7 +66,7 @@ class Service:
     scheduler: Scheduler = Scheduler.MH
     health: HealthCheck = HealthCheck()
     aliases: tuple[str, ...] = ()
-    labels: Mapping[str, str] = EMPTY
+    labels: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     drain_s: float = 10.0
     persistence_s: int = 0
     created: float = 0.0
