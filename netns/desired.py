@@ -1,1 +1,148 @@
-"""To be filled by the networks part."""
+"""ClusterState → what this node should have in its kernel.
+
+In: the state, the node's id. Out: one `Want`. What is there already is not known here, and the
+order of doing is `netns.plan`'s job.
+"""
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+
+from netns import drivers, firewall, world
+from netns.drivers import contract
+from sdd.model import endpoint, ids, network, progress, sandbox
+from sdd.state import ClusterState
+
+_DEFAULT: Mapping[int, network.IPNetwork] = {
+    4: ipaddress.ip_network("0.0.0.0/0"),
+    6: ipaddress.ip_network("::/0"),
+}
+_METRIC: Mapping[int, int] = {4: 0, 6: world.METRIC6}
+_LOOPBACK = world.Link(name=world.LOOPBACK, kind=world.Kind.LOOPBACK)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Want:
+    """The host is `spaces[""]`. `failures` are the objects that nobody here can translate."""
+
+    spaces: Mapping[str, world.Wanted]
+    table: firewall.Table = firewall.OPEN
+    forwarding: frozenset[int] = frozenset()
+    failures: tuple[progress.Failure, ...] = ()
+
+    @property
+    def host(self) -> world.Wanted:
+        """What the host's namespace should hold of ours."""
+        return self.spaces[world.HOST]
+
+
+@dataclass(slots=True)
+class _Draft:
+    """Sums up what the translators say of the host."""
+
+    links: list[world.Link] = field(default_factory=list)
+    addresses: set[world.Address] = field(default_factory=set)
+    fences: set[firewall.Fence] = field(default_factory=set)
+    forwarding: set[int] = field(default_factory=set)
+    failures: list[progress.Failure] = field(default_factory=list)
+
+
+def desired(state: ClusterState, node: ids.NodeId) -> Want:
+    """Everything of this node: all its networks, the sandboxes with `node` and their endpoints."""
+    draft = _Draft()
+    for net in sorted(state.networks.values(), key=lambda each: each.id):
+        _lay(draft, state, net)
+    spaces = {
+        box.netns: _space(draft, state, box)
+        for box in sorted(state.sandboxes.values(), key=lambda each: each.id)
+        if box.node == node
+    }
+    spaces[world.HOST] = world.Wanted(
+        path=world.HOST,
+        owner=world.Owner.HOST,
+        links=tuple(draft.links),
+        addresses=frozenset(draft.addresses),
+    )
+    return Want(
+        spaces=spaces,
+        table=firewall.Table(frozenset(draft.fences)),
+        forwarding=frozenset(draft.forwarding),
+        failures=tuple(draft.failures),
+    )
+
+
+def _lay(draft: _Draft, state: ClusterState, net: network.Network) -> None:
+    translator = drivers.TRANSLATORS.get(net.driver)
+    if translator is None:
+        ends = state.endpoints_by_network.get(net.id, ())
+        draft.failures.extend(_unknown_driver(net, (net.id, *(end.id for end in ends))))
+        return
+    ground = translator.ground(net)
+    draft.links.extend(ground.links)
+    draft.addresses |= ground.addresses
+    draft.forwarding |= ground.forwarding
+    if ground.fence is not None:
+        draft.fences.add(ground.fence)
+
+
+def _unknown_driver(net: network.Network, subjects: Iterable[str]) -> Iterable[progress.Failure]:
+    for subject in subjects:
+        yield progress.Failure(
+            subject=subject,
+            sentence=f"network {net.name!r} has the driver {net.driver.value!r}, "
+            "which this node cannot make",
+            hint="remove the network and make it with the driver bridge",
+            code="SDD-NET-DRIVER",
+        )
+
+
+def _space(draft: _Draft, state: ClusterState, box: sandbox.Sandbox) -> world.Wanted:
+    parts = []
+    for end in state.endpoints_by_sandbox.get(box.id, ()):
+        net = state.networks[end.network]
+        translator = drivers.TRANSLATORS.get(net.driver)
+        if translator is not None:
+            parts.append((net, end, translator.attach(net, end)))
+    attachments = [part for _, _, part in parts]
+    draft.links.extend(part.outer for part in attachments if part.outer is not None)
+    return world.Wanted(
+        path=box.netns,
+        owner=_OWNER[box.origin],
+        subject=box.id,
+        name=box.name,
+        inode=box.netns_inode if box.origin is sandbox.Origin.ADOPTED else 0,
+        links=(_LOOPBACK, *(part.inner for part in attachments)),
+        addresses=frozenset(chain.from_iterable(part.addresses for part in attachments)),
+        routes=frozenset(_default_routes(parts)),
+    )
+
+
+_OWNER = {
+    sandbox.Origin.NAMED: world.Owner.SDD,
+    sandbox.Origin.ADOPTED: world.Owner.GUEST,
+}
+
+
+def _default_routes(
+    parts: Iterable[tuple[network.Network, endpoint.Endpoint, contract.Attachment]],
+) -> Iterable[world.Route]:
+    """One per family, chosen independently: the first in gateway order that has a gateway (G1)."""
+    taken: set[int] = set()
+    for net, end, _ in parts:
+        for gateway in () if net.internal else _gateways(net, end):
+            if gateway.version not in taken:
+                taken.add(gateway.version)
+                yield world.Route(
+                    destination=_DEFAULT[gateway.version],
+                    gateway=gateway,
+                    link=end.ifname,
+                    metric=_METRIC[gateway.version],
+                )
+
+
+def _gateways(net: network.Network, end: endpoint.Endpoint) -> Iterable[network.IPAddress]:
+    for address in end.hosts:
+        pool = net.pool_of(address)
+        if pool is not None and pool.gateway is not None:
+            yield pool.gateway

@@ -1,1 +1,286 @@
-"""To be filled by the networks part."""
+"""(have, want) → the steps between, in order. Pure.
+
+The order: what is in the way goes, namespaces come, the fence stands before there is anything to
+fence in, then the host's links, then each sandbox: addresses, link up, routes. Only links with our
+mark, and addresses and routes that we gave, are ever changed or removed.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from netns import contract, desired, steps, world
+from sdd.model import progress
+
+_FRESH = world.Space(
+    links={world.LOOPBACK: world.Link(name=world.LOOPBACK, kind=world.Kind.LOOPBACK, up=False)}
+)
+
+
+def obstacles(have: contract.Have, want: desired.Want) -> tuple[progress.Failure, ...]:
+    """Why some wanted namespaces cannot be worked on: adopted ones that are gone or replaced."""
+    return tuple(_obstacle(each) for each in want.spaces.values() if not _usable(have, each))
+
+
+def _usable(have: contract.Have, wanted: world.Wanted) -> bool:
+    if wanted.owner is not world.Owner.GUEST:
+        return True
+    found = have.spaces.get(wanted.path)
+    return found is not None and wanted.inode in (0, found.inode)
+
+
+def _obstacle(wanted: world.Wanted) -> progress.Failure:
+    return progress.Failure(
+        subject=wanted.subject,
+        sentence=f"the namespace of sandbox {wanted.name!r} at {wanted.path!r} is gone, "
+        "or another one took its place",
+        hint=f"its container has ended; remove it with: sdctl sandbox rm {wanted.name}",
+        code="SDD-NETNS-GONE",
+    )
+
+
+def assume(have: contract.Have, want: desired.Want, paths: Collection[str]) -> contract.Have:
+    """`have` with the namespaces `paths`, which nobody looked into, taken to be as wanted.
+
+    Links whose host end is missing are taken to be missing too, with what hangs on them.
+    """
+    host = have.spaces[world.HOST]
+    outers = {link.name: link for link in want.host.links}
+    spaces = dict(have.spaces)
+    for path in paths:
+        wanted = want.spaces[path]
+        links = {
+            link.name: link
+            for link in wanted.links
+            if not link.twin or _found(host, outers[link.twin]) is not None
+        }
+        spaces[path] = world.Space(
+            inode=wanted.inode,
+            links=links,
+            addresses=frozenset(each for each in wanted.addresses if each.link in links),
+            routes=frozenset(each for each in wanted.routes if each.link in links),
+        )
+    return replace(have, spaces=spaces)
+
+
+def diff(have: contract.Have, want: desired.Want) -> tuple[steps.Step, ...]:
+    """The steps after which `have` is as wanted; empty when it is."""
+    work = _work(have, want)
+    return (
+        *_removals(have, want, work),
+        *_new_spaces(have, want),
+        *_host_wide(have, want),
+        *_host_links(work),
+        *_pairs(work),
+        *(step for each in work.values() if each.wanted.path for step in _inside(each)),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Work:
+    """One namespace to work on: how it should be, how it is, and what of it must go first."""
+
+    wanted: world.Wanted
+    found: world.Space
+    doomed: Mapping[str, world.Link]
+
+    def standing(self, link: world.Link) -> world.Link | None:
+        """What is there in place of the wanted `link`, after the removals."""
+        return None if link.name in self.doomed else _found(self.found, link)
+
+
+def _found(space: world.Space, link: world.Link) -> world.Link | None:
+    found = space.links.get(link.name)
+    same = found is not None and (found.kind, found.mark) == (link.kind, link.mark)
+    return found if same else None
+
+
+def _work(have: contract.Have, want: desired.Want) -> dict[str, _Work]:
+    founds = {
+        path: have.spaces.get(path, _FRESH)
+        for path, wanted in want.spaces.items()
+        if _usable(have, wanted)
+    }
+    halves = _halves(founds, want)
+    return {
+        path: _Work(
+            wanted=want.spaces[path],
+            found=found,
+            doomed=_strays(found, want.spaces[path]) | halves.get(path, {}),
+        )
+        for path, found in founds.items()
+    }
+
+
+def _strays(found: world.Space, wanted: world.Wanted) -> dict[str, world.Link]:
+    kept = {link.name for link in wanted.links if _found(found, link) is not None}
+    return {name: link for name, link in found.links.items() if link.mark and name not in kept}
+
+
+def _halves(
+    founds: Mapping[str, world.Space], want: desired.Want
+) -> dict[str, dict[str, world.Link]]:
+    """The ends that stand of pairs that do not: neither end can be made alone."""
+    doomed: dict[str, dict[str, world.Link]] = {}
+    outers = {link.name: link for link in want.host.links}
+    for path, found in founds.items():
+        for inner in want.spaces[path].links:
+            if not inner.twin:
+                continue
+            ends = ((world.HOST, founds[world.HOST], outers[inner.twin]), (path, found, inner))
+            standing = [(where, _found(space, link)) for where, space, link in ends]
+            if any(link is None for _, link in standing):
+                for where, link in standing:
+                    if link is not None:
+                        doomed.setdefault(where, {})[link.name] = link
+    return doomed
+
+
+def _removals(
+    have: contract.Have, want: desired.Want, work: Mapping[str, _Work]
+) -> Iterator[steps.Step]:
+    leaving: set[str] = set()  # ids whose host end goes: it takes the inner end along
+    for path in sorted(work):
+        for link in work[path].doomed.values():
+            if link.mark not in leaving or path == world.HOST:
+                yield steps.DropLink(space=path, name=link.name, subject=link.mark)
+            if path == world.HOST and link.kind is world.Kind.VETH:
+                leaving.add(link.mark)
+    for path in sorted(have.named):
+        if path not in want.spaces:
+            yield steps.DropSpace(space=path)
+
+
+def _new_spaces(have: contract.Have, want: desired.Want) -> Iterator[steps.Step]:
+    for path, wanted in want.spaces.items():
+        if wanted.owner is world.Owner.SDD and not have.named.get(path):
+            yield steps.MakeSpace(space=path, name=wanted.name, subject=wanted.subject)
+
+
+def _host_wide(have: contract.Have, want: desired.Want) -> Iterator[steps.Step]:
+    if have.table != want.table:
+        yield steps.WriteTable(table=want.table)
+    for version in sorted(want.forwarding - have.forwarding):
+        yield steps.Forward(version=version)
+
+
+def _host_links(work: Mapping[str, _Work]) -> Iterator[steps.Step]:
+    host = work[world.HOST]
+    inside = _outer_names(work)
+    for link in host.wanted.links:
+        if link.name in inside:
+            continue
+        standing = host.standing(link)
+        if standing is None:
+            yield steps.AddLink(link=link, subject=link.mark)
+        elif differs(standing, link):
+            yield steps.SetLink(link=link, subject=link.mark)
+    yield from _addresses(host)
+
+
+def _outer_names(work: Mapping[str, _Work]) -> frozenset[str]:
+    """The host links that are ends of pairs, also those into namespaces that are unusable."""
+    return frozenset(
+        link.name for link in work[world.HOST].wanted.links if link.kind is world.Kind.VETH
+    )
+
+
+def _pairs(work: Mapping[str, _Work]) -> Iterator[steps.Step]:
+    host = work[world.HOST]
+    outers = {link.name: link for link in host.wanted.links}
+    for path, each in work.items():
+        for inner in each.wanted.links:
+            if not inner.twin:
+                continue
+            outer = outers[inner.twin]
+            standing = host.standing(outer)
+            if standing is None:
+                yield steps.AddPair(outer=outer, inner=inner, inside=path, subject=outer.mark)
+            elif differs(standing, outer):
+                yield steps.SetLink(link=outer, subject=outer.mark)
+
+
+def _inside(each: _Work) -> Iterator[steps.Step]:
+    yield from _addresses(each)
+    for link in each.wanted.links:
+        standing = each.standing(link)
+        if standing is None or differs(standing, link):
+            subject = link.mark or each.wanted.subject
+            yield steps.SetLink(space=each.wanted.path, link=link, subject=subject)
+    yield from _routes(each)
+
+
+def differs(found: world.Link, wanted: world.Link) -> bool:
+    """Whether `found` lacks anything that `wanted` asks for; unsaid things do not count."""
+    known = dict(found.settings)
+    return (
+        found.up != wanted.up
+        or found.master != wanted.master
+        or (wanted.mac not in ("", found.mac))
+        or (wanted.mtu not in (0, found.mtu))
+        # A setting that the kernel does not report cannot be had: IPv6 may be switched off.
+        or any(known.get(setting, value) != value for setting, value in wanted.settings)
+    )
+
+
+def _subjects(each: _Work) -> Mapping[str, str]:
+    return {link.name: link.mark for link in each.wanted.links}
+
+
+def _lost_addresses(each: _Work) -> frozenset[world.Address]:
+    """Ours that nobody wants any more, on links that stay."""
+    wanted = {(one.link, one.interface) for one in each.wanted.addresses}
+    return frozenset(
+        one
+        for one in each.found.addresses
+        if one.ours and (one.link, one.interface) not in wanted and one.link not in each.doomed
+    )
+
+
+def _addresses(each: _Work) -> Iterator[steps.Step]:
+    path, subjects = each.wanted.path, _subjects(each)
+    for address in sorted(_lost_addresses(each), key=str):
+        subject = subjects.get(address.link, "")
+        yield steps.DropAddress(space=path, address=address, subject=subject)
+    there = {(one.link, one.interface) for one in each.found.addresses}
+    for address in sorted(each.wanted.addresses, key=str):
+        if address.link in each.doomed or (address.link, address.interface) not in there:
+            subject = subjects[address.link]
+            yield steps.AddAddress(space=path, address=address, subject=subject)
+
+
+def _routes(each: _Work) -> Iterator[steps.Step]:
+    path, subjects = each.wanted.path, _subjects(each)
+    # The kernel takes routes along when a link loses an address or goes.
+    shaken = set(each.doomed) | {address.link for address in _lost_addresses(each)}
+    there = {_bare(route) for route in each.found.routes if route.link not in each.doomed}
+    wanted = {_bare(route) for route in each.wanted.routes}
+    for route in sorted(each.found.routes, key=str):
+        if route.ours and _bare(route) not in wanted and route.link not in each.doomed:
+            subject = subjects.get(route.link, "")
+            yield steps.DropRoute(space=path, route=route, subject=subject)
+    foreign = {_slot(route) for route in each.found.routes if not route.ours}
+    for route in sorted(each.wanted.routes, key=str):
+        if _bare(route) in there and route.link not in shaken:
+            continue
+        if each.wanted.owner is world.Owner.GUEST and _slot(route) in foreign:
+            continue  # the container's own route wins
+        yield steps.AddRoute(
+            space=path,
+            route=route,
+            subject=subjects[route.link],
+            replace=each.wanted.owner is world.Owner.SDD,
+        )
+
+
+def _bare(route: world.Route) -> world.Route:
+    return replace(route, ours=True)
+
+
+def _slot(route: world.Route) -> tuple[int, object, int]:
+    """What two routes cannot share."""
+    return (route.table, route.destination, route.metric)
+
+
+def subjects_of(refusals: Iterable[contract.Refusal]) -> frozenset[str]:
+    """The objects that are not as wanted after a pass."""
+    return frozenset(each.step.subject for each in refusals)

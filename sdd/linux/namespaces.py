@@ -76,9 +76,17 @@ class Namespaces:
         """Make a namespace named by the file `path`; its inode. One that is there is kept."""
         return await self.run("", lambda: self._create(path))
 
+    def create_sync(self, path: str) -> int:
+        """The same for callers in a thread that may block."""
+        return self.run_sync("", lambda: self._create(path))
+
     async def delete(self, path: str) -> None:
         """Remove the name `path`; the namespace dies with its last user. Absent is fine."""
         await self.run("", lambda: _delete(path))
+
+    def delete_sync(self, path: str) -> None:
+        """The same for callers in a thread that may block."""
+        self.run_sync("", lambda: _delete(path))
 
     async def interfaces(self, path: str) -> tuple[str, ...]:
         """The names of all interfaces inside, `lo` included, sorted."""

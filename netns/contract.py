@@ -1,0 +1,46 @@
+"""What a kernel promises this backend: say what is, do what the plan says.
+
+The real one is `netns.kernel.linux`, the one in memory `netns.fake`; both pass
+tests/contract/netns_kernel.py.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from netns import firewall, steps, world
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Have:
+    """What a kernel's reading found.
+
+    `spaces` holds the paths that were asked for and exist, `named` all namespaces that we made
+    (path → inode), whether asked for or not. `table` is None when there is no table of ours, or
+    not one that we wrote. `forwarding` names the IP versions that the host forwards.
+    """
+
+    spaces: Mapping[str, world.Space]
+    named: Mapping[str, int] = field(default_factory=dict)
+    table: firewall.Table | None = None
+    forwarding: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A step that was not done, with the kernel's reason in words."""
+
+    step: steps.Step
+    reason: str
+
+
+class Kernel(Protocol):
+    """Two verbs: what is, and do this."""
+
+    async def read(self, paths: Collection[str]) -> Have:
+        """The host and the given namespaces, as they are now."""
+        ...
+
+    async def apply(self, plan: Sequence[steps.Step]) -> tuple[Refusal, ...]:
+        """Does the steps in order, whatever happens to each; removing the absent is fine."""
+        ...

@@ -1,0 +1,130 @@
+"""Steps on links, addresses and routes → rtnetlink messages on a `Wire`.
+
+One function per kind of step, in a table. Each may raise `wire.Missing`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from netns import steps, world
+from netns.kernel import marks, read, sysctl
+from netns.kernel.wire import ABSENT, Wire
+from netns.netlink import address, link, route
+from netns.world import Setting
+from sdd.linux import netlink
+
+
+def run(wire: Wire, step: steps.Step) -> None:
+    """Queues or does `step`; raises `Missing`, or OSError from a /proc file."""
+    _DO[type(step)](wire, step)
+
+
+def drop_links(wire: Wire, group: Sequence[steps.DropLink]) -> None:
+    """Removes many links for the price of one: each alone costs the kernel about 20 ms."""
+    for step in group:
+        wire.forget(step.name)
+    if len(group) == 1:
+        wire.add(group[0], link.delete(group[0].name), tolerated=ABSENT)
+        return
+    for step in group:
+        wire.add(step, link.move_to_group(step.name, marks.LEAVING), tolerated=ABSENT)
+    wire.add(group[-1], link.delete_group(marks.LEAVING), tolerated=ABSENT)
+
+
+def _add_link(wire: Wire, step: steps.AddLink) -> None:
+    wanted = step.link
+    wire.forget(wanted.name)
+    made = link.add(
+        wanted.kind.value, wanted.name, group=marks.GROUP, mac=wanted.mac, mtu=wanted.mtu
+    )
+    wire.add(step, made, _change(wire, wanted, up=False))
+    _prepare(wire, wanted)
+    if not wire.has_refused(step):
+        wire.add(step, link.change(wanted.name, up=wanted.up))
+
+
+def _add_pair(wire: Wire, step: steps.AddPair) -> None:
+    outer, inner = step.outer, step.inner
+    wire.forget(outer.name)
+    made = link.add_pair(
+        link.End(name=outer.name, mac=outer.mac, mtu=outer.mtu),
+        link.End(name=inner.name, mac=inner.mac, mtu=inner.mtu),
+        group=marks.GROUP,
+        inside=wire.descriptor(step.inside),
+    )
+    wire.add(step, made, _change(wire, outer, up=outer.up))
+
+
+def _set_link(wire: Wire, step: steps.SetLink) -> None:
+    _prepare(wire, step.link)
+    wire.add(step, _change(wire, step.link, up=step.link.up))
+
+
+def _change(wire: Wire, wanted: world.Link, *, up: bool) -> netlink.Message:
+    settings = dict(wanted.settings)
+    is_loopback = wanted.kind is world.Kind.LOOPBACK
+    return link.change(
+        wanted.name,
+        up=up,
+        alias=marks.to_alias(wanted.mark) if wanted.mark else None,
+        mac=wanted.mac,
+        mtu=wanted.mtu,
+        master=None if is_loopback else wire.index(wanted.master) if wanted.master else 0,
+        conf4={read.CONF4[each]: value for each, value in settings.items() if each in read.CONF4},
+        gen_mode=settings.get(Setting.ADDR_GEN_MODE, -1),
+    )
+
+
+def _prepare(wire: Wire, wanted: world.Link) -> None:
+    """What must be set before the link comes up, and only files can."""
+    files = [(each.value, value) for each, value in wanted.settings if each in read.CONF6]
+    if files:
+        wire.flush()
+    for name, value in files:
+        sysctl.set6(wanted.name, name, value)
+
+
+def _drop_link(wire: Wire, step: steps.DropLink) -> None:
+    drop_links(wire, (step,))
+
+
+def _add_address(wire: Wire, step: steps.AddAddress) -> None:
+    index = wire.index(step.address.link)
+    wire.add(step, address.add(index, step.address.interface, protocol=marks.PROTOCOL))
+
+
+def _drop_address(wire: Wire, step: steps.DropAddress) -> None:
+    index = wire.index(step.address.link)
+    wire.add(step, address.delete(index, step.address.interface), tolerated=ABSENT)
+
+
+def _add_route(wire: Wire, step: steps.AddRoute) -> None:
+    wire.add(step, route.add(_entry(wire, step.route), replace=step.replace))
+
+
+def _drop_route(wire: Wire, step: steps.DropRoute) -> None:
+    wire.add(step, route.delete(_entry(wire, step.route)), tolerated=ABSENT)
+
+
+def _entry(wire: Wire, of: world.Route) -> route.Entry:
+    return route.Entry(
+        destination=of.destination,
+        index=wire.index(of.link),
+        gateway=of.gateway,
+        table=of.table,
+        metric=of.metric,
+        protocol=marks.PROTOCOL,
+    )
+
+
+# Each function takes exactly the type it is listed under.
+_DO: Mapping[type[steps.Step], Callable[[Wire, Any], None]] = {
+    steps.AddLink: _add_link,
+    steps.AddPair: _add_pair,
+    steps.SetLink: _set_link,
+    steps.DropLink: _drop_link,
+    steps.AddAddress: _add_address,
+    steps.DropAddress: _drop_address,
+    steps.AddRoute: _add_route,
+    steps.DropRoute: _drop_route,
+}

@@ -1,0 +1,123 @@
+"""The running kernel: reads what is, does what the plan says. Never forks, never decides.
+
+Blocking work runs in the threads of `Namespaces`; steps of one namespace share one netlink socket
+and travel in batches.
+"""
+
+import functools
+import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from netns import contract, steps, world
+from netns.kernel import do, names, read, sysctl, table
+from netns.kernel.wire import Missing, Wire
+from sdd import errors
+from sdd.linux import namespaces
+
+LINKED = Path("/var/run/netns")  # where `ip netns` looks
+
+
+class LinuxKernel:
+    """One per daemon. Named namespaces are files below `<exec-root>/netns`, linked in `linked`."""
+
+    def __init__(
+        self, doors: namespaces.Namespaces, exec_root: Path, linked: Path = LINKED
+    ) -> None:
+        self._doors = doors
+        self._names = names.Names(doors, exec_root / "netns", linked)
+        self._table = table.HostTable()
+
+    async def read(self, paths: Collection[str]) -> contract.Have:
+        """The host and those of `paths` that are namespaces, as they are now."""
+        return await self._doors.run("", lambda: self._read(paths))
+
+    async def apply(self, plan: Sequence[steps.Step]) -> tuple[contract.Refusal, ...]:
+        """Does the steps in order, whatever happens to each; says which were refused and why."""
+        return await self._doors.run("", lambda: tuple(self._apply(plan)))
+
+    def _read(self, paths: Collection[str]) -> contract.Have:
+        return contract.Have(
+            spaces=self._spaces(paths),
+            named=self._names.read(),
+            table=self._table.read(),
+            forwarding=sysctl.forwarding(),
+        )
+
+    def _spaces(self, paths: Collection[str]) -> Mapping[str, world.Space]:
+        # The host's routes are not ours and may be a million.
+        found = {world.HOST: read.space(0, with_routes=False)}
+        for path in paths:
+            inode = namespaces.inode(path)
+            if not inode:
+                continue
+            try:
+                found[path] = self._doors.run_sync(path, functools.partial(_whole, inode))
+            except errors.NotFound:
+                continue  # it ended while we were reading
+        return found
+
+    def _apply(self, plan: Sequence[steps.Step]) -> list[contract.Refusal]:
+        refusals: list[contract.Refusal] = []
+        for step, rest in _runs(plan):
+            match step:
+                case steps.MakeSpace() | steps.DropSpace():
+                    refusals += [refused] if (refused := self._names.apply(step)) else []
+                case steps.WriteTable() | steps.Forward():
+                    refusals += self._host_wide(step)
+                case _:
+                    refusals += self._enter(step.space, rest)
+        return refusals
+
+    def _host_wide(self, step: steps.WriteTable | steps.Forward) -> list[contract.Refusal]:
+        try:
+            if isinstance(step, steps.WriteTable):
+                self._table.write(step.table)
+            else:
+                sysctl.forward(step.version)
+        except errors.SddError as exc:
+            return [contract.Refusal(step=step, reason=exc.sentence)]
+        except OSError as exc:
+            return [contract.Refusal(step=step, reason=str(exc))]
+        return []
+
+    def _enter(self, space: str, group: Sequence[steps.Step]) -> list[contract.Refusal]:
+        try:
+            return self._doors.run_sync(space, lambda: _links(group))
+        except errors.SddError as exc:
+            return [contract.Refusal(step=step, reason=exc.sentence) for step in group]
+
+
+def _whole(inode: int) -> world.Space:
+    return read.space(inode, with_routes=True)
+
+
+_ALONE = (steps.MakeSpace, steps.DropSpace, steps.WriteTable, steps.Forward)
+
+
+def _runs(
+    plan: Sequence[steps.Step],
+) -> Iterator[tuple[steps.Step, tuple[steps.Step, ...]]]:
+    """Neighbours that one socket of one namespace can do, with the first of each run."""
+    for _, group in itertools.groupby(
+        enumerate(plan),
+        key=lambda each: each[0] if isinstance(each[1], _ALONE) else each[1].space,
+    ):
+        run = tuple(step for _, step in group)
+        yield run[0], run
+
+
+def _links(group: Sequence[steps.Step]) -> list[contract.Refusal]:
+    """Steps on links, addresses and routes of the calling thread's namespace."""
+    with Wire() as wire:
+        for kind, some in itertools.groupby(group, key=type):
+            if kind is steps.DropLink:
+                do.drop_links(wire, [step for step in some if isinstance(step, steps.DropLink)])
+                continue
+            for step in some:
+                try:
+                    do.run(wire, step)
+                except (Missing, OSError) as exc:
+                    wire.refusals.append(contract.Refusal(step=step, reason=str(exc)))
+        wire.flush()
+        return wire.refusals

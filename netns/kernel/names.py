@@ -1,0 +1,70 @@
+"""Named namespaces: files we mount below exec-root, with a link where `ip netns` looks.
+
+Everything in our own directory is ours; in the shared one only links that point into ours are.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from netns import contract, steps
+from sdd import errors
+from sdd.linux import namespaces
+
+
+class Names:
+    """Blocking; called from the threads of `doors`."""
+
+    def __init__(self, doors: namespaces.Namespaces, made: Path, linked: Path) -> None:
+        self._doors = doors
+        self._made = made
+        self._linked = linked
+
+    def read(self) -> Mapping[str, int]:
+        """Path → inode of all that we made; 0 for those that are not complete."""
+        if not self._made.is_dir():
+            return {}
+        return {str(path): self._complete(path) for path in self._made.iterdir()}
+
+    def _complete(self, path: Path) -> int:
+        return namespaces.inode(str(path)) if self._points(path) else 0
+
+    def _points(self, path: Path) -> bool:
+        entry = self._linked / path.name
+        return entry.is_symlink() and entry.readlink() == path
+
+    def apply(self, step: steps.MakeSpace | steps.DropSpace) -> contract.Refusal | None:
+        """None, or why it could not be done."""
+        try:
+            if isinstance(step, steps.MakeSpace):
+                self._make(self._ours(step.space))
+            else:
+                self._drop(self._ours(step.space))
+        except (errors.SddError, OSError) as exc:
+            reason = exc.sentence if isinstance(exc, errors.SddError) else str(exc)
+            return contract.Refusal(step=step, reason=reason)
+        return None
+
+    def _ours(self, space: str) -> Path:
+        path = Path(space)
+        if path.parent != self._made:
+            raise errors.Defect(
+                f"{space!r} is no namespace file of ours: it is not in {self._made}"
+            )
+        return path
+
+    def _make(self, path: Path) -> None:
+        entry = self._linked / path.name
+        if not self._points(path):
+            if entry.is_symlink() or entry.exists():
+                raise errors.Conflict(
+                    f"{str(entry)!r} is another namespace of the name {path.name!r}",
+                    code="SDD-NETNS-TAKEN",
+                )
+            entry.parent.mkdir(parents=True, exist_ok=True)
+            entry.symlink_to(path)
+        self._doors.create_sync(str(path))
+
+    def _drop(self, path: Path) -> None:
+        if self._points(path):
+            (self._linked / path.name).unlink(missing_ok=True)
+        self._doors.delete_sync(str(path))

@@ -1,0 +1,84 @@
+"""The kernel's own reports → the values of this backend; runs inside the namespace concerned.
+
+What is ours is told by marks: the alias of a link, the protocol number of addresses and routes.
+"""
+
+from netns import world
+from netns.kernel import marks
+from netns.netlink import address, link, route
+from netns.world import Kind, Setting
+from sdd.linux import netlink
+
+_KINDS = {kind.value: kind for kind in Kind if kind not in (Kind.LOOPBACK, Kind.OTHER)}
+CONF4 = {Setting.ARP_IGNORE: 19, Setting.ARP_NOTIFY: 22}  # IPV4_DEVCONF_… in linux/ip.h
+CONF6 = {Setting.ACCEPT_RA: 3}  # DEVCONF_… in linux/ipv6.h
+_LOCAL_TABLE = 255  # the kernel's own, and lb's routes to virtual addresses
+
+
+def space(inode: int, *, with_routes: bool) -> world.Space:
+    """Links, addresses and unicast routes of the calling thread's namespace."""
+    with netlink.Connection(netlink.ROUTE) as connection:
+        links = [link.of(each) for each in connection.dump(*link.listing())]
+        names = {each.index: each.name for each in links}
+        addresses = connection.dump(*address.listing())
+        routes = connection.dump(*route.listing()) if with_routes else ()
+    return world.Space(
+        inode=inode,
+        links={each.name: _link(each, names) for each in links},
+        addresses=frozenset(_address(address.of(each), names) for each in addresses),
+        routes=frozenset(
+            _route(each, names) for each in map(route.of, routes) if each and _is_usual(each)
+        ),
+    )
+
+
+def _link(report: link.Report, names: dict[int, str]) -> world.Link:
+    return world.Link(
+        name=report.name,
+        kind=Kind.LOOPBACK if report.loopback else _KINDS.get(report.kind, Kind.OTHER),
+        mark=marks.of_link(report.alias, report.group),
+        mac=report.mac,
+        mtu=report.mtu,
+        up=report.up,
+        master=names.get(report.master, ""),
+        settings=frozenset(_settings(report)),
+    )
+
+
+def _settings(report: link.Report) -> list[tuple[Setting, int]]:
+    found = [
+        (setting, report.conf4[number - 1])
+        for setting, number in CONF4.items()
+        if number <= len(report.conf4)
+    ]
+    found += [
+        (setting, report.conf6[number])
+        for setting, number in CONF6.items()
+        if number < len(report.conf6)
+    ]
+    if report.gen_mode >= 0:
+        found.append((Setting.ADDR_GEN_MODE, report.gen_mode))
+    return found
+
+
+def _address(report: address.Report, names: dict[int, str]) -> world.Address:
+    return world.Address(
+        link=names.get(report.index, ""),
+        interface=report.interface,
+        ours=report.protocol == marks.PROTOCOL,
+    )
+
+
+def _is_usual(report: route.Report) -> bool:
+    return report.kind == route.UNICAST and report.table != _LOCAL_TABLE and report.index != 0
+
+
+def _route(report: route.Report, names: dict[int, str]) -> world.Route:
+    return world.Route(
+        destination=report.destination,
+        link=names.get(report.index, ""),
+        gateway=report.gateway,
+        table=report.table,
+        metric=report.metric,
+        ours=report.protocol == marks.PROTOCOL,
+    )

@@ -1,0 +1,106 @@
+"""One rtnetlink socket during one pass: collects messages, sends them in batches, knows indexes.
+
+In: the messages of one step at a time. Out: refusals, per step. Names become interface indexes
+here, because addresses, routes and masters are given by index.
+"""
+
+import errno
+import os
+from collections.abc import Sequence
+from typing import Self
+
+from netns import contract, steps
+from netns.netlink import link
+from sdd.linux import netlink
+
+Job = tuple[steps.Step, Sequence[netlink.Message], frozenset[int]]
+NOTHING: frozenset[int] = frozenset()
+# What a removal may be told: it is gone already, or went with something else.
+ABSENT = frozenset({errno.ENODEV, errno.ENOENT, errno.ESRCH, errno.EADDRNOTAVAIL})
+
+
+class Missing(Exception):
+    """There is no link of that name."""
+
+
+class Wire:
+    """Bound to the namespace in which it was opened; used by one thread."""
+
+    def __init__(self) -> None:
+        self._connection = netlink.Connection(netlink.ROUTE)
+        self._indexes: dict[str, int] = {}
+        self._jobs: list[Job] = []
+        self._descriptors: list[int] = []
+        self.refusals: list[contract.Refusal] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._release()
+        self._connection.close()
+
+    def add(
+        self,
+        step: steps.Step,
+        *messages: netlink.Message,
+        tolerated: frozenset[int] = NOTHING,
+    ) -> None:
+        """Queues the messages of one step; they travel in one send, so a kill cannot part them."""
+        self._jobs.append((step, messages, tolerated))
+
+    def index(self, name: str) -> int:
+        """The interface index of `name`; raises `Missing`. Sends what is queued first."""
+        if name not in self._indexes:
+            self.flush()
+            (result,) = self._connection.request((link.by_name(name),))
+            if result.error:
+                raise Missing(f"there is no link {name!r}")
+            self._indexes[name] = link.of(result.replies[0]).index
+        return self._indexes[name]
+
+    def descriptor(self, path: str) -> int:
+        """An open descriptor of the namespace, valid until the next flush; raises `Missing`."""
+        try:
+            opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as exc:
+            raise Missing(f"there is no namespace at {path!r}: {exc.strerror}") from exc
+        self._descriptors.append(opened)
+        return opened
+
+    def forget(self, name: str) -> None:
+        """The link's index is no longer known: it went, or another took its name."""
+        self._indexes.pop(name, None)
+
+    def flush(self) -> None:
+        """Sends what is queued, whole steps in batches of the size the kernel likes."""
+        jobs, self._jobs = self._jobs, []
+        batch: list[Job] = []
+        for job in jobs:
+            if sum(len(each[1]) for each in batch) + len(job[1]) > netlink.BATCH:
+                self._send(batch)
+                batch = []
+            batch.append(job)
+        self._send(batch)
+        self._release()
+
+    def _release(self) -> None:
+        while self._descriptors:
+            os.close(self._descriptors.pop())
+
+    def _send(self, jobs: Sequence[Job]) -> None:
+        results = iter(
+            self._connection.request(message for _, messages, _ in jobs for message in messages)
+        )
+        for step, messages, tolerated in jobs:
+            bad = [
+                result
+                for result in [next(results) for _ in messages]
+                if result.error and result.error not in tolerated
+            ]
+            if bad:
+                self.refusals.append(contract.Refusal(step=step, reason=str(bad[0])))
+
+    def has_refused(self, step: steps.Step) -> bool:
+        """Whether an earlier part of the step failed."""
+        return any(each.step is step for each in self.refusals)

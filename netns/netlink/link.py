@@ -1,0 +1,174 @@
+"""Links on the wire: what a message says of a link, and messages that make, change, remove one.
+
+In: names, numbers, descriptors. Out: `netlink.Message`s, and `Report`s of the kernel's answers.
+What is wanted is not known here. Format: include/uapi/linux/{if_link,rtnetlink,ip,ipv6}.h.
+"""
+
+import socket
+import struct
+from dataclasses import dataclass
+
+from sdd.linux import netlink
+
+NEW, DELETE, GET = 16, 17, 18
+UP = 0x1  # IFF_UP
+_LOOPBACK = 0x8  # IFF_LOOPBACK
+_HEADER = struct.Struct("=BxHiII")  # struct ifinfomsg
+_ADDRESS, _NAME, _MTU, _MASTER, _INFO, _ALIAS = 1, 3, 4, 10, 18, 20
+_AF_SPEC, _GROUP, _NETNS_FD, _EXT_MASK = 26, 27, 28, 29
+_INFO_KIND, _INFO_DATA, _PEER = 1, 2, 1
+_SKIP_STATS = 1 << 3  # RTEXT_FILTER_SKIP_STATS: half of a dump's bytes
+_INET_CONF, _INET6_CONF, _INET6_GEN_MODE = 1, 2, 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What the kernel tells of one link. `conf4` counts from 1, `conf6` from 0, as in the kernel.
+
+    `gen_mode` is -1 and `conf6` empty where the link has no IPv6.
+    """
+
+    index: int
+    name: str
+    kind: str
+    loopback: bool
+    alias: str
+    group: int
+    mac: str
+    mtu: int
+    up: bool
+    master: int
+    conf4: tuple[int, ...]
+    conf6: tuple[int, ...]
+    gen_mode: int
+
+
+def listing() -> tuple[int, bytes]:
+    """Type and body of the request that lists all links without their counters."""
+    return GET, _HEADER.pack(0, 0, 0, 0, 0) + netlink.u32(_EXT_MASK, _SKIP_STATS)
+
+
+def by_name(name: str) -> netlink.Message:
+    """The question for one link."""
+    return netlink.Message(GET, 0, _named(name) + netlink.u32(_EXT_MASK, _SKIP_STATS))
+
+
+def of(reply: netlink.Reply) -> Report:
+    """The report in an answer of type NEW."""
+    _, _, index, flags, _ = _HEADER.unpack_from(reply.body)
+    found = netlink.attributes(reply.body[_HEADER.size :])
+    info = netlink.attributes(found.get(_INFO, b""))
+    families = netlink.attributes(found.get(_AF_SPEC, b""))
+    inet = netlink.attributes(families.get(socket.AF_INET, b""))
+    inet6 = netlink.attributes(families.get(socket.AF_INET6, b""))
+    mode = inet6.get(_INET6_GEN_MODE)
+    return Report(
+        index=index,
+        name=netlink.to_text(found.get(_NAME, b"")),
+        kind=netlink.to_text(info.get(_INFO_KIND, b"")),
+        loopback=bool(flags & _LOOPBACK),
+        alias=netlink.to_text(found.get(_ALIAS, b"")),
+        group=netlink.to_int(found.get(_GROUP, b"")),
+        mac=found.get(_ADDRESS, b"").hex(":"),
+        mtu=netlink.to_int(found.get(_MTU, b"")),
+        up=bool(flags & UP),
+        master=netlink.to_int(found.get(_MASTER, b"")),
+        conf4=_numbers(inet.get(_INET_CONF, b"")),
+        conf6=_numbers(inet6.get(_INET6_CONF, b"")),
+        gen_mode=-1 if mode is None else netlink.to_int(mode),
+    )
+
+
+def _numbers(array: bytes) -> tuple[int, ...]:
+    return struct.unpack(f"={len(array) // 4}i", array[: len(array) // 4 * 4])
+
+
+def add(kind: str, name: str, *, group: int, mac: str = "", mtu: int = 0) -> netlink.Message:
+    """Makes a link of a kind that needs no parameters; it stays down."""
+    info = netlink.nested(_INFO, netlink.text(_INFO_KIND, kind))
+    body = _named(name) + _born(group, mac, mtu) + info
+    return netlink.Message(NEW, netlink.CREATE | netlink.EXCL, body)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """One end of a veth pair as it is born: down, and without an alias (the kernel ignores it)."""
+
+    name: str
+    mac: str = ""
+    mtu: int = 0
+
+
+def add_pair(outer: End, inner: End, *, group: int, inside: int) -> netlink.Message:
+    """Makes a veth pair whose inner end is born in the namespace of the descriptor `inside`."""
+    peer = netlink.nested(
+        _PEER,
+        _named(inner.name) + _born(group, inner.mac, inner.mtu) + netlink.u32(_NETNS_FD, inside),
+    )
+    info = netlink.nested(_INFO, netlink.text(_INFO_KIND, "veth"), netlink.nested(_INFO_DATA, peer))
+    body = _named(outer.name) + _born(group, outer.mac, outer.mtu) + info
+    return netlink.Message(NEW, netlink.CREATE | netlink.EXCL, body)
+
+
+def change(
+    name: str,
+    *,
+    up: bool,
+    alias: str | None = None,
+    mac: str = "",
+    mtu: int = 0,
+    master: int | None = None,
+    conf4: dict[int, int] | None = None,
+    gen_mode: int = -1,
+) -> netlink.Message:
+    """Changes what is given of the link `name`; `master` 0 takes it off its bridge."""
+    parts = [_named(name, flags=UP if up else 0, mask=UP)]
+    if alias is not None:
+        parts.append(netlink.attribute(_ALIAS, alias.encode()))
+    if mac:
+        parts.append(netlink.attribute(_ADDRESS, bytes.fromhex(mac.replace(":", ""))))
+    if mtu:
+        parts.append(netlink.u32(_MTU, mtu))
+    if master is not None:
+        parts.append(netlink.u32(_MASTER, master))
+    parts.append(_families(conf4 or {}, gen_mode))
+    return netlink.Message(NEW, 0, b"".join(parts))
+
+
+def _families(conf4: dict[int, int], gen_mode: int) -> bytes:
+    families = []
+    if conf4:
+        numbers = (netlink.u32(number, value) for number, value in sorted(conf4.items()))
+        families.append(netlink.nested(socket.AF_INET, netlink.nested(_INET_CONF, *numbers)))
+    if gen_mode >= 0:
+        families.append(netlink.nested(socket.AF_INET6, netlink.u8(_INET6_GEN_MODE, gen_mode)))
+    return netlink.nested(_AF_SPEC, *families) if families else b""
+
+
+def delete(name: str) -> netlink.Message:
+    """Removes the link `name`."""
+    return netlink.Message(DELETE, 0, _named(name))
+
+
+def move_to_group(name: str, group: int) -> netlink.Message:
+    """Puts the link into `group`, so that many can be removed by one message."""
+    return netlink.Message(NEW, 0, _named(name) + netlink.u32(_GROUP, group))
+
+
+def delete_group(group: int) -> netlink.Message:
+    """Removes all links of `group`: one wait of the kernel for all instead of one for each."""
+    body = _HEADER.pack(0, 0, 0, 0, 0) + netlink.u32(_GROUP, group)
+    return netlink.Message(DELETE, 0, body)
+
+
+def _named(name: str, *, flags: int = 0, mask: int = 0) -> bytes:
+    return _HEADER.pack(0, 0, 0, flags, mask) + netlink.text(_NAME, name)
+
+
+def _born(group: int, mac: str, mtu: int) -> bytes:
+    parts = [netlink.u32(_GROUP, group)]
+    if mac:
+        parts.append(netlink.attribute(_ADDRESS, bytes.fromhex(mac.replace(":", ""))))
+    if mtu:
+        parts.append(netlink.u32(_MTU, mtu))
+    return b"".join(parts)

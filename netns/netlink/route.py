@@ -1,0 +1,108 @@
+"""Routes on the wire: messages that list, add and remove them, and the kernel's reports.
+
+Format: include/uapi/linux/rtnetlink.h. Who made a route is told by its protocol number.
+"""
+
+import ipaddress
+import socket
+import struct
+from dataclasses import dataclass
+
+from sdd.linux import netlink
+
+NEW, DELETE, GET = 24, 25, 26
+UNICAST = 1
+LINK_SCOPE = 253
+_HEADER = struct.Struct("=BBBBBBBBI")  # struct rtmsg
+_DESTINATION, _OIF, _GATEWAY, _PRIORITY, _TABLE = 1, 4, 5, 6, 15
+_UNIVERSE, _NOWHERE = 0, 255
+_FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
+_ANYWHERE = {socket.AF_INET: "0.0.0.0/0", socket.AF_INET6: "::/0"}
+_UNSPECIFIED = 0
+_CLONED = 0x200  # RTM_F_CLONED: a cache entry, not a route
+_SMALL_TABLE = 256  # rtm_table is a byte; larger numbers go into RTA_TABLE alone
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """One route. `index` is 0 for routes over several links and for those that refuse."""
+
+    destination: Network
+    gateway: Address | None
+    index: int
+    table: int
+    metric: int
+    protocol: int
+    kind: int
+    scope: int
+
+
+def listing() -> tuple[int, bytes]:
+    """Type and body of the request that lists the routes of both families."""
+    return GET, _HEADER.pack(socket.AF_UNSPEC, 0, 0, 0, 0, 0, 0, 0, 0)
+
+
+def of(reply: netlink.Reply) -> Report | None:
+    """The report in an answer of type NEW; None for other families and for cache entries."""
+    family, length, _, _, table, protocol, scope, kind, flags = _HEADER.unpack_from(reply.body)
+    if family not in _ANYWHERE or flags & _CLONED:
+        return None
+    found = netlink.attributes(reply.body[_HEADER.size :])
+    packed = found.get(_DESTINATION)
+    gateway = found.get(_GATEWAY)
+    return Report(
+        destination=ipaddress.ip_network((packed, length) if packed else _ANYWHERE[family]),
+        gateway=ipaddress.ip_address(gateway) if gateway else None,
+        index=netlink.to_int(found.get(_OIF, b"")),
+        table=netlink.to_int(found[_TABLE]) if _TABLE in found else table,
+        metric=netlink.to_int(found.get(_PRIORITY, b"")),
+        protocol=protocol,
+        kind=kind,
+        scope=scope,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A unicast route over one link, as it is asked for."""
+
+    destination: Network
+    index: int
+    gateway: Address | None
+    table: int
+    metric: int
+    protocol: int
+
+
+def add(entry: Entry, *, replace: bool = False) -> netlink.Message:
+    """Makes the route; `replace` ousts one with the same prefix and metric.
+
+    Without `replace` an existing one is an error (EEXIST).
+    """
+    has_scope = isinstance(entry.destination, ipaddress.IPv4Network)
+    scope = LINK_SCOPE if has_scope and entry.gateway is None else _UNIVERSE
+    flags = netlink.CREATE | (netlink.REPLACE if replace else netlink.EXCL)
+    return netlink.Message(NEW, flags, _body(entry, scope, UNICAST))
+
+
+def delete(entry: Entry) -> netlink.Message:
+    """Removes the route that has all of this."""
+    return netlink.Message(DELETE, 0, _body(entry, _NOWHERE, _UNSPECIFIED))
+
+
+def _body(entry: Entry, scope: int, kind: int) -> bytes:
+    prefix = entry.destination.prefixlen
+    family = _FAMILY[entry.destination.version]
+    small = entry.table if entry.table < _SMALL_TABLE else 0
+    header = _HEADER.pack(family, prefix, 0, 0, small, entry.protocol, scope, kind, 0)
+    parts = [header, netlink.u32(_TABLE, entry.table), netlink.u32(_OIF, entry.index)]
+    if prefix:
+        parts.append(netlink.attribute(_DESTINATION, entry.destination.network_address.packed))
+    if entry.gateway:
+        parts.append(netlink.attribute(_GATEWAY, entry.gateway.packed))
+    if entry.metric:
+        parts.append(netlink.u32(_PRIORITY, entry.metric))
+    return b"".join(parts)

@@ -1,0 +1,111 @@
+"""The nouns of this backend: namespaces with their links, addresses and routes.
+
+The same values say what should be (`netns.desired`) and what is (a `Kernel`'s reading), so that
+`netns.plan` can compare them. Nothing here reads, writes or decides.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Interface, IPv6Interface
+
+from sdd.model.network import IPAddress, IPNetwork
+
+HOST = ""  # the path that means the host's namespace
+LOOPBACK = "lo"
+MAIN_TABLE = 254  # RT_TABLE_MAIN
+METRIC6 = 1024  # IP6_RT_PRIO_USER: what the kernel makes of "no metric"
+
+
+class Kind(StrEnum):
+    """The kernel's name of a link's type; everything we never make is OTHER."""
+
+    BRIDGE = "bridge"
+    VETH = "veth"
+    LOOPBACK = "loopback"
+    OTHER = "other"
+
+
+class Setting(StrEnum):
+    """A number that the kernel keeps per link."""
+
+    ADDR_GEN_MODE = "addr_gen_mode"  # 1: no link-local address (if_link.h, IN6_ADDR_GEN_MODE)
+    ARP_IGNORE = "arp_ignore"  # 1: answer only for addresses of the link that was asked
+    ARP_NOTIFY = "arp_notify"  # 1: announce the address when the link comes up
+    ACCEPT_RA = "accept_ra"  # 0: a neighbour may not give us IPv6 routes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """One link of one namespace.
+
+    `mark` is the id in its alias `sdd:<id>`; empty means that it is not ours. In a wish, an empty
+    `mac` or zero `mtu` leaves the choice to the kernel, and only the named settings count.
+    `twin` is wanted only: the name of the host's end of a veth pair.
+    """
+
+    name: str
+    kind: Kind
+    mark: str = ""
+    mac: str = ""
+    mtu: int = 0
+    up: bool = True
+    master: str = ""
+    twin: str = ""
+    settings: frozenset[tuple[Setting, int]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address on a link; `ours` tells those that sdd gave from all others."""
+
+    link: str
+    interface: IPv4Interface | IPv6Interface
+    ours: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A route; `gateway` None means that the destination is on the link."""
+
+    destination: IPNetwork
+    link: str
+    gateway: IPAddress | None = None
+    table: int = MAIN_TABLE
+    metric: int = 0
+    ours: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Space:
+    """A namespace as it is."""
+
+    inode: int = 0
+    links: Mapping[str, Link] = field(default_factory=dict)
+    addresses: frozenset[Address] = frozenset()
+    routes: frozenset[Route] = frozenset()
+
+
+class Owner(StrEnum):
+    """Whose namespace it is, and so what may be done to it."""
+
+    HOST = "host"  # the machine's: only our own links in it
+    SDD = "sdd"  # we made it and we delete it
+    GUEST = "guest"  # adopted: never made, never deleted, foreign routes win
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A namespace as it should be. `links` is in the order of making.
+
+    `subject` is the sandbox's id, `name` its name; `inode` is known for guests only.
+    """
+
+    path: str
+    owner: Owner
+    subject: str = ""
+    name: str = ""
+    inode: int = 0
+    links: tuple[Link, ...] = ()
+    addresses: frozenset[Address] = frozenset()
+    routes: frozenset[Route] = frozenset()
