@@ -1,0 +1,157 @@
+"""What sdd and a DNS worker say to each other over `<exec-root>/dns.sock` (SOCK_SEQPACKET).
+
+In and out: one message per datagram, msgpack by msgspec, at most `MOST_BYTES`; descriptors ride
+along as SCM_RIGHTS. A worker first says what it has (`Inventory`); sdd sends only what differs and
+closes with `Apply`, at which everything staged becomes visible at once: an answer never mixes two
+revisions. Both ends of a pair may be of different releases: an unknown message ends the
+connection, and a worker whose `release` differs is replaced.
+"""
+
+from typing import Final
+
+import msgspec
+
+RELEASE: Final = 1  # grows with every change of a message or of what a table means
+MOST_BYTES: Final = 1 << 16  # well below the default wmem_max, so a send never needs privileges
+NAMES_A_PART: Final = 200  # a name with its records takes at most ~300 bytes
+MOST_DESCRIPTORS: Final = 32
+
+# One name of a table: record type → the resource records of that type as wire bytes, each after
+# the owner name (type, class, TTL, length, data). A name without the asked type is NODATA.
+Entry = dict[int, list[bytes]]
+Names = dict[bytes, Entry]  # lower-cased wire name → records
+
+
+class Message(msgspec.Struct, frozen=True, tag=True, array_like=True):
+    """Base of all messages."""
+
+
+class Listening(msgspec.Struct, frozen=True, array_like=True):
+    """The sockets of one sandbox: ports of 127.0.0.11 in the namespace `inode`.
+
+    `upstream` tells how many sockets for its own upstreams came with them (UDP, TCP).
+    """
+
+    inode: int
+    udp_port: int
+    tcp_port: int
+    upstream: tuple[int, int] = (0, 0)
+
+
+class Inventory(Message, frozen=True):
+    """The worker's first message: what it serves. Digests are the sender's own, opaque here."""
+
+    release: int
+    pid: int
+    revision: int
+    tables: dict[str, str]
+    views: dict[str, str]
+    listeners: dict[str, Listening]
+
+
+class TablePart(Message, frozen=True):
+    """More names of the table `id`; parts collect until its `TableEnd`."""
+
+    id: str
+    names: Names
+
+
+class TableEnd(Message, frozen=True):
+    """The table `id` is complete: it replaces the one of that id."""
+
+    id: str
+    digest: str
+
+
+class TableGone(Message, frozen=True):
+    """No view uses the table any more."""
+
+    id: str
+
+
+class Upstream(msgspec.Struct, frozen=True, array_like=True):
+    """A server to forward to; `inside` is dialled with the sandbox's own sockets."""
+
+    address: str
+    port: int
+    inside: bool
+
+
+class View(Message, frozen=True):
+    """What one sandbox sees: tables in order (the first that has a name answers for it).
+
+    `suffixes` are wire names (a network's name): what ends in one and is in no table does not
+    exist. `zones` are reverse zones that are ours likewise. `own` are the sandbox's added hosts.
+    No upstream means: a foreign name is refused with SERVFAIL, nothing leaves.
+    """
+
+    sandbox: str
+    digest: str
+    tables: list[str]
+    suffixes: list[bytes]
+    own: Names
+    upstreams: list[Upstream]
+
+
+class Listen(Message, frozen=True):
+    """Serve the sandbox on the descriptors that came along: UDP, TCP, then its upstream sockets.
+
+    Replaces the listeners that it has.
+    """
+
+    sandbox: str
+    listening: Listening
+
+
+class Gone(Message, frozen=True):
+    """The sandbox is gone: close its sockets and forget its view."""
+
+    sandbox: str
+
+
+class Apply(Message, frozen=True):
+    """Make everything staged since the last one visible; answered by `Applied`."""
+
+    revision: int
+
+
+class Applied(Message, frozen=True):
+    """All staged changes are in force; `problems` maps sandboxes to what went wrong."""
+
+    revision: int
+    problems: dict[str, str]
+
+
+class Count(Message, frozen=True):
+    """Asks for the counters; answered by `Counted`."""
+
+
+class Counted(Message, frozen=True):
+    """Sums since the worker started, by (name, label values…) as in resolver.counters."""
+
+    pid: int
+    started: float
+    sums: list[tuple[list[str], float]]
+
+
+ToWorker = TablePart | TableEnd | TableGone | View | Listen | Gone | Apply | Count
+FromWorker = Inventory | Applied | Counted
+
+_encoder = msgspec.msgpack.Encoder()
+_to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
+_from_worker: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(FromWorker)
+
+
+def encode(message: Message) -> bytes:
+    """The datagram of `message`."""
+    return _encoder.encode(message)
+
+
+def decode_to_worker(datagram: bytes) -> ToWorker:
+    """What sdd says; raises msgspec.DecodeError (ValidationError) for anything else."""
+    return _to_worker.decode(datagram)
+
+
+def decode_from_worker(datagram: bytes) -> FromWorker:
+    """What a worker says; raises msgspec.DecodeError for anything else. A worker is not trusted."""
+    return _from_worker.decode(datagram)
