@@ -44,6 +44,20 @@ class Usage(Invalid):
     default_code = "SDD-USAGE"
 
 
+class TooLarge(Invalid):
+    """A request is bigger than anything that makes sense (413)."""
+
+    status = 413
+    default_code = "SDD-API-LARGE"
+
+
+class NoSuchMethod(Invalid):
+    """The path exists, the HTTP method on it does not (405)."""
+
+    status = 405
+    default_code = "SDD-API-METHOD"
+
+
 class Forbidden(SddError):
     """The caller may not do this, or this object may never be changed so (403)."""
 

@@ -1,0 +1,38 @@
+"""/v1/lb: the kernel's own view of the virtual servers, per sandbox."""
+
+import dataclasses
+from typing import Any
+
+from sdd.api.call import Call, Reply
+from sdd.api.context import Context
+from sdd.control import lookup
+from sdd.model import sandbox
+
+
+async def listing(context: Context, call: Call) -> Reply:
+    """The rows of one sandbox (`from`), or of every sandbox of this node."""
+    state = context.state()
+    if "from" in call.query:
+        boxes = [lookup.sandbox(state, call.text("from"))]
+    else:
+        here = (box for box in state.sandboxes.values() if box.node == context.about.node)
+        boxes = sorted(here, key=lambda each: each.name)
+    rates = call.flag("rates")
+    return Reply(value=[row for box in boxes for row in await _rows(context, box, rates)])
+
+
+async def _rows(context: Context, box: sandbox.Sandbox, rates: bool) -> list[dict[str, Any]]:
+    found = await context.lb_view(box, rates)
+    return [{"Sandbox": box.name} | _row(each) for each in found]
+
+
+def _row(one: Any) -> dict[str, Any]:
+    """A frozen row → JSON: `real_port` becomes `RealPort`; addresses and enums become text."""
+    return {
+        "".join(part.capitalize() for part in each.name.split("_")): _plain(getattr(one, each.name))
+        for each in dataclasses.fields(one)
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, bool | int | float) else str(value)

@@ -1,0 +1,105 @@
+"""Everything a handler may reach, handed in by the composition root. Nothing here is global.
+
+The protocols name the one verb each that the API needs of a backend, so that it imports none.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from sdd.control.commands import Commands
+from sdd.model import progress, sandbox
+from sdd.state import ClusterState
+
+
+class Asked(Protocol):
+    """The answer to one DNS question as `sdctl dns query` shows it."""
+
+    @property
+    def rcode(self) -> str:
+        """NOERROR, NXDOMAIN, SERVFAIL …, or TIMEOUT when no answer came."""
+        ...
+
+    @property
+    def answers(self) -> Sequence[tuple[str, int, str, str]]:
+        """(name, ttl in seconds, type, data) per record."""
+        ...
+
+    @property
+    def authority(self) -> Sequence[tuple[str, int, str, str]]:
+        """The same for the authority section."""
+        ...
+
+    @property
+    def milliseconds(self) -> float:
+        """From question to answer."""
+        ...
+
+    @property
+    def server(self) -> str:
+        """The address asked."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """Where the answer came from, empty when not known."""
+        ...
+
+
+class Ask(Protocol):
+    """Asks from inside a namespace; resolver.query implements it."""
+
+    async def ask(
+        self, netns: str, name: str, rdtype: str, *, tcp: bool, search: bool, timeout_s: float
+    ) -> Asked:
+        """What the sandbox's own server answers; raises Invalid for a bad name or type."""
+        ...
+
+
+class View(Protocol):
+    """The kernel's own view of balancing; lb.view implements it."""
+
+    async def __call__(self, box: sandbox.Sandbox, /, rates: bool = False) -> Sequence[object]:
+        """The rows of one sandbox's namespace, frozen dataclasses."""
+        ...
+
+
+class Registry(Protocol):
+    """Counters and the Prometheus page; metrics.registry implements it."""
+
+    async def render(self, accept: str) -> tuple[bytes, str]:
+        """(page, its content type) in the format that the Accept header prefers."""
+        ...
+
+    def command(self, action: str, result: str, seconds: float) -> None:
+        """One command took `seconds`; `result` is "ok" or an error's code."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What this daemon is. `started` is seconds since the epoch."""
+
+    version: str
+    node: str
+    lb_backend: str
+    lb_why: str
+    data_root: Path
+    exec_root: Path
+    store: str
+    started: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """`state` is the newest state, `progress` each backend's last outcome."""
+
+    commands: Commands
+    state: Callable[[], ClusterState]
+    progress: Callable[[], Mapping[progress.Backend, progress.Outcome]]
+    ask: Ask
+    lb_view: View
+    about: About
+    registry: Registry
+    verify: Callable[[], Awaitable[Sequence[object]]] | None = None

@@ -1,0 +1,62 @@
+"""URL → a listening unix socket that only the right people can open."""
+
+import os
+import socket
+from pathlib import Path
+
+from sdd import errors
+from sdd.api import peercred
+
+MODE = 0o660  # root and the group `sdd`; others are refused by the kernel
+BACKLOG = 128
+MAX_PATH_BYTES = 107  # sun_path without its NUL (unix(7))
+
+
+def unix(url: str) -> socket.socket:
+    """Listens at `unix:///PATH`; a socket file that nobody serves any more is replaced.
+
+    Raises Conflict when another daemon answers there, Invalid for a path that cannot be.
+    """
+    path = Path(url.removeprefix("unix://"))
+    if len(os.fsencode(path)) > MAX_PATH_BYTES:
+        raise errors.Invalid(
+            f"the socket path {path} is longer than {MAX_PATH_BYTES} bytes", code="SDD-API-SOCKET"
+        )
+    _clear(path)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        listening.bind(str(path))
+        # Between bind and listen nobody can connect, so there is no moment of wrong permissions.
+        group = peercred.group()
+        os.chown(path, -1, -1 if group is None else group)
+        path.chmod(MODE)
+        listening.listen(BACKLOG)
+    except OSError as exc:
+        listening.close()
+        raise errors.Invalid(
+            f"cannot listen at {path}: {exc.strerror}", code="SDD-API-SOCKET"
+        ) from None
+    listening.setblocking(False)
+    return listening
+
+
+def _clear(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(str(path))
+        except FileNotFoundError:
+            return
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+            return
+        except OSError as exc:
+            raise errors.Invalid(
+                f"{path} exists and is no socket of ours: {exc.strerror}", code="SDD-API-SOCKET"
+            ) from None
+    raise errors.Conflict(
+        f"another sdd already answers at {path}",
+        hint="stop it first, or give this one --host, --data-root and --exec-root of its own",
+        code="SDD-API-TAKEN",
+    )

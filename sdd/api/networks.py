@@ -1,0 +1,77 @@
+"""/v1/networks: create, list, inspect, remove, connect, disconnect."""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+
+from sdd.api import body, render
+from sdd.api.call import Call, Reply
+from sdd.api.context import Context
+from sdd.control import lookup
+from sdd.model import request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connect:
+    """Body of connect: a sandbox ref and the fields of an attachment but the network."""
+
+    sandbox: str
+    ip: IPv4Address | None = None
+    ip6: IPv6Address | None = None
+    aliases: tuple[str, ...] = ()
+    mac: str = ""
+    gw_priority: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disconnect:
+    """Body of disconnect."""
+
+    sandbox: str
+
+
+async def listing(context: Context, _call: Call) -> Reply:
+    """Every network, by name."""
+    state = context.state()
+    nets = sorted(state.networks.values(), key=lambda each: each.name)
+    return Reply(value=[render.network_of(state, each) for each in nets])
+
+
+async def create(context: Context, call: Call) -> Reply:
+    """The network that was made."""
+    made = await context.commands.create_network(body.decode(request.NetworkCreate, call.body))
+    return Reply(value=render.network_of(context.state(), made), status=201)
+
+
+async def inspect(context: Context, call: Call) -> Reply:
+    """One network."""
+    state = context.state()
+    return Reply(value=render.network_of(state, lookup.network(state, call.path["ref"])))
+
+
+async def remove(context: Context, call: Call) -> Reply:
+    """Id and name of the network that is gone."""
+    gone = await context.commands.remove_network(call.path["ref"])
+    return Reply(value={"Id": gone.id, "Name": gone.name})
+
+
+async def connect(context: Context, call: Call) -> Reply:
+    """The new endpoint."""
+    asked = body.decode(Connect, call.body)
+    attachment = request.Attachment(
+        network=call.path["ref"],
+        ip=asked.ip,
+        ip6=asked.ip6,
+        aliases=asked.aliases,
+        mac=asked.mac,
+        gw_priority=asked.gw_priority,
+    )
+    made = await context.commands.connect(asked.sandbox, attachment)
+    return Reply(value=render.endpoint_of(context.state(), made), status=201)
+
+
+async def disconnect(context: Context, call: Call) -> Reply:
+    """Ids of the endpoint that is gone and of its two ends."""
+    asked = body.decode(Disconnect, call.body)
+    gone = await context.commands.disconnect(call.path["ref"], asked.sandbox)
+    value = {"EndpointID": gone.id, "NetworkID": gone.network, "SandboxID": gone.sandbox}
+    return Reply(value=value)

@@ -1,0 +1,245 @@
+"""Model → the JSON that people and scripts see. Keys are Docker's where Docker has the thing.
+
+In: a state and an object of it. Out: plain dictionaries. Nothing is decided here. Empty values that
+Docker leaves out are left out.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from ipaddress import IPv4Interface, IPv6Interface
+from pathlib import Path
+from typing import Any
+
+from sdd.model import endpoint, health, network, progress, sandbox, service
+from sdd.state import ClusterState
+
+Json = dict[str, Any]
+
+
+def when(seconds: float) -> str:
+    """Seconds since the epoch → RFC 3339 in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+
+
+# --- networks ---------------------------------------------------------------------------------
+
+
+def network_of(state: ClusterState, net: network.Network) -> Json:
+    """`network inspect`."""
+    return {
+        "Name": net.name,
+        "Id": net.id,
+        "Created": when(net.created),
+        "Scope": scope(net),
+        "Driver": net.driver.value,
+        "EnableIPv4": any(pool.subnet.version == 4 for pool in net.pools),  # noqa: PLR2004 - IP version
+        "EnableIPv6": any(pool.subnet.version == 6 for pool in net.pools),  # noqa: PLR2004 - IP version
+        "IPAM": {"Driver": "default", "Options": {}, "Config": [_pool(p) for p in net.pools]},
+        "Internal": net.internal,
+        "Attachable": net.attachable,
+        "Ingress": False,
+        "Containers": {
+            each.sandbox: _container(state, each)
+            for each in state.endpoints_by_network.get(net.id, ())
+        },
+        "Options": dict(net.options),
+        "Labels": dict(net.labels),
+        "Dns": {"Servers": [str(each) for each in net.dns], "Search": list(net.dns_search)},
+        "Device": net.device,
+        "Services": sorted(each.name for each in state.services_by_network.get(net.id, ())),
+    }
+
+
+def scope(net: network.Network) -> str:
+    """`local` unless the network spans hosts."""
+    return "swarm" if net.driver is network.Driver.OVERLAY else "local"
+
+
+def _pool(pool: network.Pool) -> Json:
+    found: Json = {"Subnet": str(pool.subnet)}
+    if pool.ip_range is not None:
+        found["IPRange"] = str(pool.ip_range)
+    if pool.gateway is not None:
+        found["Gateway"] = str(pool.gateway)
+    if pool.aux:
+        found["AuxiliaryAddresses"] = {name: str(where) for name, where in pool.aux.items()}
+    return found
+
+
+def _container(state: ClusterState, one: endpoint.Endpoint) -> Json:
+    v4, v6 = _families(one)
+    return {
+        "Name": state.sandboxes[one.sandbox].name,
+        "EndpointID": one.id,
+        "MacAddress": one.mac,
+        "IPv4Address": str(v4 or ""),
+        "IPv6Address": str(v6 or ""),
+    }
+
+
+def _families(one: endpoint.Endpoint) -> tuple[IPv4Interface | None, IPv6Interface | None]:
+    v4 = next((each for each in one.addresses if isinstance(each, IPv4Interface)), None)
+    v6 = next((each for each in one.addresses if isinstance(each, IPv6Interface)), None)
+    return v4, v6
+
+
+# --- sandboxes --------------------------------------------------------------------------------
+
+
+def sandbox_of(state: ClusterState, box: sandbox.Sandbox, data_root: Path) -> Json:
+    """`sandbox inspect`."""
+    files = data_root / "sandboxes" / box.id
+    endpoints = state.endpoints_by_sandbox.get(box.id, ())
+    return {
+        "Id": box.id,
+        "Name": box.name,
+        "Hostname": box.hostname,
+        "Origin": box.origin.value,
+        "Node": box.node,
+        "Netns": box.netns,
+        "Networks": {state.networks[e.network].name: endpoint_of(state, e) for e in endpoints},
+        "Services": sorted(
+            state.services[key[0]].name
+            for key, member in state.members.items()
+            if member.sandbox == box.id
+        ),
+        "Dns": {
+            "Servers": [str(each) for each in box.dns.servers],
+            "Search": list(box.dns.search),
+            "Options": list(box.dns.options),
+        },
+        "ExtraHosts": [f"{each.name}:{each.address}" for each in box.extra_hosts],
+        "ResolvConfPath": str(files / "resolv.conf"),
+        "HostsPath": str(files / "hosts"),
+        "Labels": dict(box.labels),
+        "Created": when(box.created),
+    }
+
+
+def endpoint_of(state: ClusterState, one: endpoint.Endpoint) -> Json:
+    """One entry of `Networks` in `sandbox inspect`, with Docker's keys."""
+    net = state.networks[one.network]
+    v4, v6 = _families(one)
+    gateways = {p.gateway.version: str(p.gateway) for p in net.pools if p.gateway is not None}
+    return {
+        "NetworkID": one.network,
+        "EndpointID": one.id,
+        "IPAddress": str(v4.ip) if v4 else "",
+        "IPPrefixLen": v4.network.prefixlen if v4 else 0,
+        "Gateway": gateways.get(4, "") if v4 else "",
+        "GlobalIPv6Address": str(v6.ip) if v6 else "",
+        "GlobalIPv6PrefixLen": v6.network.prefixlen if v6 else 0,
+        "IPv6Gateway": gateways.get(6, "") if v6 else "",
+        "MacAddress": one.mac,
+        "Aliases": list(one.aliases),
+        "InterfaceName": one.ifname,
+        "GwPriority": one.gw_priority,
+    }
+
+
+# --- services ---------------------------------------------------------------------------------
+
+
+def service_row(state: ClusterState, one: service.Service) -> Json:
+    """A line of `service ls`; Replicas is healthy/all."""
+    all_of = state.members_by_service.get(one.id, ())
+    return {
+        "Id": one.id,
+        "Name": one.name,
+        "Network": state.networks[one.network].name,
+        "Mode": one.mode.value,
+        "Replicas": f"{len(state.healthy(one.id))}/{len(all_of)}",
+        "VIP": ", ".join(str(vip) for vip in one.vips),
+        "Ports": "",
+        "Labels": dict(one.labels),
+    }
+
+
+def service_of(state: ClusterState, one: service.Service) -> Json:
+    """`service inspect`. Times are in seconds."""
+    check = one.health
+    return {
+        "Id": one.id,
+        "Name": one.name,
+        "Network": state.networks[one.network].name,
+        "NetworkID": one.network,
+        "VIPs": [str(vip) for vip in one.vips],
+        "Mode": one.mode.value,
+        "Scheduler": one.scheduler.value,
+        "Health": {
+            "Kind": check.kind.value,
+            "Port": check.port,
+            "Interval": check.interval_s,
+            "Timeout": check.timeout_s,
+            "Rise": check.rise,
+            "Fall": check.fall,
+        },
+        "Drain": one.drain_s,
+        "Persistence": one.persistence_s,
+        "Members": members_of(state, one),
+        "Aliases": list(one.aliases),
+        "Labels": dict(one.labels),
+        "Created": when(one.created),
+    }
+
+
+def members_of(state: ClusterState, one: service.Service) -> list[Json]:
+    """`service ps`: each backend with its judged state."""
+    return [member_of(state, each) for each in state.members_by_service.get(one.id, ())]
+
+
+def member_of(state: ClusterState, one: service.Member) -> Json:
+    """One backend of a service."""
+    at = state.endpoints.get(one.endpoint)
+    verdict = state.verdicts.get((one.service, one.endpoint))
+    box = state.sandboxes.get(one.sandbox)
+    return {
+        "EndpointID": one.endpoint,
+        "Sandbox": box.name if box else "",
+        "SandboxID": one.sandbox,
+        "Node": one.node,
+        "Addresses": [str(each) for each in at.hosts] if at else [],
+        "Weight": one.weight,
+        "State": _state(state, one),
+        "Since": when(verdict.since if verdict else one.created),
+        "Reason": verdict.reason if verdict else "",
+    }
+
+
+def _state(state: ClusterState, one: service.Member) -> str:
+    if one.service not in state.services:
+        return health.Status.DOWN.value
+    return state.status_of(one).value
+
+
+# --- the daemon -------------------------------------------------------------------------------
+
+
+def backends(outcomes: Mapping[progress.Backend, progress.Outcome]) -> list[Json]:
+    """Each backend's last pass; one that has not reported yet has revision 0."""
+    return [_backend(each, outcomes.get(each)) for each in progress.Backend]
+
+
+def _backend(which: progress.Backend, outcome: progress.Outcome | None) -> Json:
+    return {
+        "Name": which.value,
+        "Revision": outcome.revision if outcome else 0,
+        "Reported": outcome is not None,
+        "Failures": [failure_of(each) for each in outcome.failures] if outcome else [],
+    }
+
+
+def failure_of(one: progress.Failure) -> Json:
+    """One thing that is not as wanted."""
+    return {
+        "Subject": one.subject,
+        "Error": one.sentence,
+        "Hint": one.hint,
+        "Code": one.code,
+    }
+
+
+def record(one: Sequence[Any]) -> Json:
+    """One DNS record: (name, ttl, type, data)."""
+    name, ttl, rdtype, data = one
+    return {"Name": name, "TTL": ttl, "Type": rdtype, "Data": data}

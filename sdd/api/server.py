@@ -1,0 +1,203 @@
+"""HTTP requests → handlers → JSON. The only file that knows aiohttp.
+
+In: a context and where to listen. Out: a running Server. Every error leaves here as a problem
+(sdd.errors.to_problem); what is not of our tree is a defect: logged with its traceback, told
+without.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from sdd import errors
+from sdd.api import listen, match, peercred
+from sdd.api.call import Access, Call, Reply
+from sdd.api.context import Context
+from sdd.api.routes import PROBES, ROUTES, Route
+
+MAX_BODY_BYTES = 1 << 20  # the largest sensible request is a page; msgspec reads it in 10 ms
+SHUTDOWN_S = 2.0
+
+log = structlog.get_logger()
+
+
+class Server:
+    """Listening sockets and their handlers; `close` ends them and removes the socket files."""
+
+    def __init__(self, runner: web.ServerRunner, paths: Sequence[Path], port: int = 0) -> None:
+        self._runner = runner
+        self._paths = paths
+        self.port = port
+
+    async def close(self) -> None:
+        """No new requests; running ones get two seconds."""
+        for path in self._paths:
+            path.unlink(missing_ok=True)
+        await self._runner.cleanup()
+
+
+async def serve(
+    context: Context, urls: Sequence[str], inherited: Sequence[socket.socket] = ()
+) -> Server:
+    """Serve the whole API on `urls`; `fd://` means the sockets that systemd opened."""
+    links: list[socket.socket] = []
+    paths = []
+    try:
+        for url in urls:
+            if url == "fd://":
+                links += _activated(inherited)
+            else:
+                links.append(listen.unix(url))
+                paths.append(Path(url.removeprefix("unix://")))
+    except errors.SddError:
+        for link in links:
+            link.close()
+        raise
+    dispatcher = Dispatcher(context, (*ROUTES, *PROBES), peercred.admins())
+    return Server(await _start(dispatcher, links), paths)
+
+
+async def serve_metrics(context: Context, host: str, port: int) -> Server:
+    """Serve only the probes and the Prometheus page, on TCP; port 0 takes a free one."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    link = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        link.bind((host, port))
+    except OSError as exc:
+        link.close()
+        raise errors.Conflict(
+            f"cannot serve metrics at {host}:{port}: {os.strerror(exc.errno or 0).lower()}",
+            hint='choose another "metrics-addr", or "off"',
+            code="SDD-API-METRICS",
+        ) from None
+    link.listen(listen.BACKLOG)
+    link.setblocking(False)
+    port = link.getsockname()[1]
+    return Server(await _start(Dispatcher(context, PROBES, None), [link]), (), port)
+
+
+def _activated(inherited: Sequence[socket.socket]) -> Sequence[socket.socket]:
+    if not inherited:
+        raise errors.Invalid(
+            "hosts has fd:// but no socket was handed over",
+            hint="start it through sdd.socket, or use unix:///run/sdd/sdd.sock",
+            code="SDD-API-SOCKET",
+        )
+    for link in inherited:
+        link.setblocking(False)
+    return inherited
+
+
+async def _start(dispatcher: "Dispatcher", links: Sequence[socket.socket]) -> web.ServerRunner:
+    runner = web.ServerRunner(_Protocols(dispatcher.handle, access_log=None))
+    await runner.setup()
+    for link in links:
+        await web.SockSite(runner, link, shutdown_timeout=SHUTDOWN_S).start()
+    return runner
+
+
+class Dispatcher:
+    """One request: route, permission, handler, answer. `admins` None means a public TCP socket."""
+
+    def __init__(
+        self, context: Context, routes: Sequence[Route], admins: peercred.Admins | None
+    ) -> None:
+        self._context = context
+        self._routes = routes
+        self._admins = admins
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The answer to `request`; never raises for anything that a client can cause."""
+        began = time.monotonic()
+        action = ""
+        try:
+            route, values = match.find(self._routes, request.method, request.rel_url.raw_path)
+            action = route.action if route.access is Access.ADMIN else ""
+            peercred.demand(self._access(request), route.access)
+            reply = await route.handler(self._context, await _call(request, values))
+            result = "ok"
+        except errors.SddError as error:
+            reply, result = _problem(error), error.code
+        except (ConnectionError, web.RequestPayloadError) as exc:
+            broken = errors.Invalid(f"the request ended early: {exc}", code="SDD-API-HTTP")
+            reply, result = _problem(broken), broken.code
+        except Exception:
+            log.exception("api.defect", method=request.method, path=request.path[:200])
+            reply, result = _problem(_defect()), "SDD-DEFECT"
+        if action:
+            seconds = time.monotonic() - began
+            self._context.registry.command(action, result, seconds)
+            log.info("api.command", action=action, result=result, ms=round(seconds * 1000, 1))
+        return _response(reply)
+
+    def _access(self, request: web.BaseRequest) -> Access:
+        if self._admins is None or request.transport is None:
+            return Access.READ
+        link = request.transport.get_extra_info("socket")
+        return self._admins.access(peercred.of(link))
+
+
+class _Protocols(web.Server):
+    """Makes one protocol per connection: ours, so that broken HTTP is answered in our form."""
+
+    def __call__(self) -> web.RequestHandler:
+        return _Protocol(self, loop=self._loop, **self._kwargs)
+
+
+class _Protocol(web.RequestHandler):
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Broken HTTP is the client's fault and no news for the log; all else is our defect."""
+        if status < 500 and request.writer.output_size == 0:  # noqa: PLR2004 - HTTP's own border
+            self.force_close()
+            first = (message or "").strip().splitlines()[:1]
+            sentence = f"this is not HTTP: {first[0] if first else 'cannot be read'}"
+            return _response(_problem(errors.Invalid(sentence, code="SDD-API-HTTP")))
+        return super().handle_error(request, status, exc, message)
+
+
+async def _call(request: web.BaseRequest, values: Any) -> Call:
+    query = dict(request.query)
+    if "accept" not in query and "Accept" in request.headers:
+        query["accept"] = request.headers["Accept"]
+    try:
+        body = await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise errors.TooLarge(
+            f"the request body is larger than {MAX_BODY_BYTES} bytes", code="SDD-API-LARGE"
+        ) from None
+    return Call(path=values, query=query, body=body)
+
+
+def _problem(error: errors.SddError) -> Reply:
+    return Reply(value=errors.to_problem(error), status=error.status)
+
+
+def _defect() -> errors.Defect:
+    return errors.Defect(
+        "sdd made a mistake while it worked on this request",
+        hint="the daemon's log has the details",
+    )
+
+
+def _response(reply: Reply) -> web.Response:
+    if reply.raw is not None:
+        headers = {"Content-Type": reply.content_type}
+        return web.Response(body=reply.raw, status=reply.status, headers=headers)
+    body = msgspec.json.encode(reply.value) + b"\n"
+    return web.Response(body=body, status=reply.status, content_type="application/json")

@@ -1,0 +1,68 @@
+"""/v1/services and their members."""
+
+from dataclasses import dataclass
+
+from sdd.api import body, render
+from sdd.api.call import Call, Reply
+from sdd.api.context import Context
+from sdd.control import lookup
+from sdd.model import request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weight:
+    """Body of a change of weight."""
+
+    weight: int
+
+
+async def listing(context: Context, _call: Call) -> Reply:
+    """A row per service, by name."""
+    state = context.state()
+    found = sorted(state.services.values(), key=lambda each: each.name)
+    return Reply(value=[render.service_row(state, each) for each in found])
+
+
+async def create(context: Context, call: Call) -> Reply:
+    """The service that was made."""
+    made = await context.commands.create_service(body.decode(request.ServiceCreate, call.body))
+    return Reply(value=render.service_of(context.state(), made), status=201)
+
+
+async def inspect(context: Context, call: Call) -> Reply:
+    """One service."""
+    state = context.state()
+    return Reply(value=render.service_of(state, lookup.service(state, call.path["ref"])))
+
+
+async def remove(context: Context, call: Call) -> Reply:
+    """Id and name of the service that is gone."""
+    gone = await context.commands.remove_service(call.path["ref"])
+    return Reply(value={"Id": gone.id, "Name": gone.name})
+
+
+async def members(context: Context, call: Call) -> Reply:
+    """The backends with their state."""
+    state = context.state()
+    return Reply(value=render.members_of(state, lookup.service(state, call.path["ref"])))
+
+
+async def join(context: Context, call: Call) -> Reply:
+    """The new backend."""
+    made = await context.commands.join(call.path["ref"], body.decode(request.Join, call.body))
+    return Reply(value=render.member_of(context.state(), made), status=201)
+
+
+async def set_weight(context: Context, call: Call) -> Reply:
+    """The backend with its new weight."""
+    asked = body.decode(Weight, call.body)
+    changed = await context.commands.set_weight(
+        call.path["ref"], call.path["sandbox"], asked.weight
+    )
+    return Reply(value=render.member_of(context.state(), changed))
+
+
+async def leave(context: Context, call: Call) -> Reply:
+    """Ids of the membership that is gone."""
+    gone = await context.commands.leave(call.path["ref"], call.path["sandbox"])
+    return Reply(value={"ServiceID": gone.service, "SandboxID": gone.sandbox})

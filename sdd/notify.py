@@ -1,0 +1,86 @@
+"""What systemd wants to hear (sd_notify(3)), and the sockets it may have opened (sd_listen_fds(3)).
+
+In: the environment. Out: datagrams to `NOTIFY_SOCKET`; sockets by name. Without systemd every verb
+does nothing, so callers need no condition.
+"""
+
+import socket
+from collections.abc import Mapping, MutableMapping
+
+FIRST_FD = 3  # SD_LISTEN_FDS_START
+USEC = 1_000_000
+
+
+class Notifier:
+    """Speaks to the service manager at `address`; an empty address means there is none."""
+
+    def __init__(self, address: str) -> None:
+        # A leading @ is an abstract socket, written with a NUL in the kernel's form.
+        self._address = f"\0{address[1:]}" if address.startswith("@") else address
+
+    def ready(self, status: str) -> None:
+        """The daemon serves; also ends a reload."""
+        self._send("READY=1", f"STATUS={status}")
+
+    def reloading(self, monotonic_s: float) -> None:
+        """A reload began at `monotonic_s` on CLOCK_MONOTONIC."""
+        self._send("RELOADING=1", f"MONOTONIC_USEC={int(monotonic_s * USEC)}")
+
+    def stopping(self) -> None:
+        """The daemon ends on purpose."""
+        self._send("STOPPING=1", "STATUS=stopping")
+
+    def status(self, text: str) -> None:
+        """One line for `systemctl status`."""
+        self._send(f"STATUS={text}")
+
+    def watchdog(self) -> None:
+        """Still alive."""
+        self._send("WATCHDOG=1")
+
+    def _send(self, *lines: str) -> None:
+        if not self._address:
+            return
+        text = "\n".join(line.replace("\n", " ") for line in lines)
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as link:
+                link.connect(self._address)
+                link.send(text.encode())
+        except OSError:
+            # A manager that is gone must not stop the daemon; the watchdog is its own remedy.
+            return
+
+
+def take_address(environment: MutableMapping[str, str]) -> str:
+    """`NOTIFY_SOCKET`, removed from the environment so that no child speaks in our name."""
+    return environment.pop("NOTIFY_SOCKET", "")
+
+
+def watchdog_interval_s(environment: Mapping[str, str], pid: int) -> float | None:
+    """Seconds between two `watchdog` calls (half of the limit), None when nobody watches us."""
+    if environment.get("WATCHDOG_PID", str(pid)) != str(pid):
+        return None
+    usec = environment.get("WATCHDOG_USEC", "")
+    if not (usec.isascii() and usec.isdigit() and int(usec)):
+        return None
+    return int(usec) / USEC / 2
+
+
+def take_sockets(
+    environment: MutableMapping[str, str], pid: int, first: int = FIRST_FD
+) -> tuple[tuple[str, socket.socket], ...]:
+    """The (name, listening socket) pairs of socket activation; the variables are removed.
+
+    Empty when there are none or they are meant for another process.
+    """
+    meant_for = environment.pop("LISTEN_PID", "")
+    count = environment.pop("LISTEN_FDS", "")
+    names = environment.pop("LISTEN_FDNAMES", "").split(":")
+    if meant_for != str(pid) or not (count.isascii() and count.isdigit()):
+        return ()
+    found = []
+    for index in range(int(count)):
+        listening = socket.socket(fileno=first + index)
+        listening.set_inheritable(False)
+        found.append((names[index] if index < len(names) else "unknown", listening))
+    return tuple(found)
