@@ -42,18 +42,20 @@ def unix(url: str) -> socket.socket:
 
 
 def _clear(path: Path) -> None:
+    if not path.is_socket():
+        if path.exists():
+            raise errors.Invalid(f"{path} exists and is no socket", code="SDD-API-SOCKET")
+        return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1)
         try:
             probe.connect(str(path))
-        except FileNotFoundError:
-            return
         except ConnectionRefusedError:
             path.unlink(missing_ok=True)
             return
         except OSError as exc:
             raise errors.Invalid(
-                f"{path} exists and is no socket of ours: {exc.strerror}", code="SDD-API-SOCKET"
+                f"cannot tell who serves {path}: {exc.strerror}", code="SDD-API-SOCKET"
             ) from None
     raise errors.Conflict(
         f"another sdd already answers at {path}",

@@ -20,6 +20,7 @@ from sdd import errors
 from sdd.api import listen, match, peercred
 from sdd.api.call import Access, Call, Reply
 from sdd.api.context import Context
+from sdd.api.protocol import Protocol, Protocols
 from sdd.api.routes import PROBES, ROUTES, Route
 
 MAX_BODY_BYTES = 1 << 20  # the largest sensible request is a page; msgspec reads it in 10 ms
@@ -97,10 +98,12 @@ def _activated(inherited: Sequence[socket.socket]) -> Sequence[socket.socket]:
 
 
 async def _start(dispatcher: "Dispatcher", links: Sequence[socket.socket]) -> web.ServerRunner:
-    runner = web.ServerRunner(_Protocols(dispatcher.handle, access_log=None))
+    protocols = Protocols(dispatcher.handle)
+    protocols.refuse = _refuse
+    runner = web.ServerRunner(protocols, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     for link in links:
-        await web.SockSite(runner, link, shutdown_timeout=SHUTDOWN_S).start()
+        await web.SockSite(runner, link).start()
     return runner
 
 
@@ -116,6 +119,13 @@ class Dispatcher:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """The answer to `request`; never raises for anything that a client can cause."""
+        assert isinstance(request.protocol, Protocol)
+        request.protocol.begin(request)
+        response = _response(await self._reply(request))
+        request.protocol.end(response)
+        return response
+
+    async def _reply(self, request: web.BaseRequest) -> Reply:
         began = time.monotonic()
         action = ""
         try:
@@ -136,39 +146,13 @@ class Dispatcher:
             seconds = time.monotonic() - began
             self._context.registry.command(action, result, seconds)
             log.info("api.command", action=action, result=result, ms=round(seconds * 1000, 1))
-        return _response(reply)
+        return reply
 
     def _access(self, request: web.BaseRequest) -> Access:
         if self._admins is None or request.transport is None:
             return Access.READ
         link = request.transport.get_extra_info("socket")
         return self._admins.access(peercred.of(link))
-
-
-class _Protocols(web.Server):
-    """Makes one protocol per connection: ours, so that broken HTTP is answered in our form."""
-
-    def __call__(self) -> web.RequestHandler:
-        return _Protocol(self, loop=self._loop, **self._kwargs)
-
-
-class _Protocol(web.RequestHandler):
-    __slots__ = ()
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Broken HTTP is the client's fault and no news for the log; all else is our defect."""
-        if status < 500 and request.writer.output_size == 0:  # noqa: PLR2004 - HTTP's own border
-            self.force_close()
-            first = (message or "").strip().splitlines()[:1]
-            sentence = f"this is not HTTP: {first[0] if first else 'cannot be read'}"
-            return _response(_problem(errors.Invalid(sentence, code="SDD-API-HTTP")))
-        return super().handle_error(request, status, exc, message)
 
 
 async def _call(request: web.BaseRequest, values: Any) -> Call:
@@ -186,6 +170,10 @@ async def _call(request: web.BaseRequest, values: Any) -> Call:
 
 def _problem(error: errors.SddError) -> Reply:
     return Reply(value=errors.to_problem(error), status=error.status)
+
+
+def _refuse(sentence: str) -> web.StreamResponse:
+    return _response(_problem(errors.Invalid(sentence, code="SDD-API-HTTP")))
 
 
 def _defect() -> errors.Defect:

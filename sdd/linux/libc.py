@@ -1,4 +1,4 @@
-"""The four system calls that Python 3.11 does not offer: setns, unshare, mount, umount2.
+"""The system calls that Python 3.11 does not offer: setns, unshare, mount, umount2.
 
 In: plain values. Out: nothing, or `OSError` with the kernel's errno and the path concerned.
 No policy and no threads: who may call these, and where, is `namespaces`' business.
@@ -9,7 +9,10 @@ import functools
 import os
 
 CLONE_NEWNET = 0x40000000  # include/uapi/linux/sched.h
+CLONE_NEWNS = 0x00020000
 MS_BIND = 4096  # include/uapi/linux/mount.h
+MS_REC = 16384
+MS_SLAVE = 1 << 19
 MNT_DETACH = 2  # include/linux/fs.h: leave the tree now, free when the last user is gone
 
 
@@ -44,3 +47,15 @@ def bind_mount(source: str, target: str) -> None:
 def unmount(target: str) -> None:
     """Take the topmost mount off `target` at once, even when it is in use."""
     _check(_libc().umount2(os.fsencode(target), MNT_DETACH), target)
+
+
+def unshare_mounts() -> None:
+    """Give this process mounts of its own: the host's later ones arrive, its own do not leak."""
+    _check(_libc().unshare(CLONE_NEWNS), "a new mount namespace")
+    _check(_libc().mount(b"none", b"/", None, MS_REC | MS_SLAVE, None), "/")
+
+
+def mount_sysfs(target: str) -> None:
+    """Put a sysfs of the current network namespace over `target`."""
+    arguments = (b"sysfs", os.fsencode(target), b"sysfs", 0, None)
+    _check(_libc().mount(*arguments), target)

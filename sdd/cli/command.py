@@ -1,0 +1,114 @@
+"""The shapes of commands: a verb takes the global options too, a noun suggests the nearest name."""
+
+import difflib
+from typing import Any
+
+import click
+
+from sdd.cli import settings
+from sdd.cli.params import DURATION
+
+OUTPUTS = ("table", "json", "jsonl", "name")
+
+
+class Verb(click.Command):
+    """A command that also takes -H, -o, -q, --format and --timeout behind its name.
+
+    A letter that the verb uses itself (`-o` of `network create`) keeps the verb's meaning.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        taken = {flag for each in self.params for flag in (*each.opts, *each.secondary_opts)}
+        self.params += global_options(taken)
+
+
+class Noun(click.Group):
+    """A group of verbs."""
+
+    command_class = Verb
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += global_options(set())
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The verb; an unknown one is a usage error that names its nearest neighbour."""
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            names = self.list_commands(ctx)
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f'did you mean "{near[0]}"?' if near else f"one of: {', '.join(names)}"
+            raise Unknown(f'unknown command "{name}"', hint, ctx)
+        return super().resolve_command(ctx, args)
+
+
+class Unknown(click.UsageError):
+    """An unknown command, with advice."""
+
+    def __init__(self, message: str, hint: str, ctx: click.Context) -> None:
+        super().__init__(message, ctx)
+        self.hint = hint
+
+
+def global_options(taken: set[str]) -> list[click.Parameter]:
+    """Fresh global options, without the flags in `taken`."""
+    rows: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
+        (("-H", "--host"), {"metavar": "URL", "help": "The daemon's socket (SDD_HOST)."}),
+        (
+            ("-o", "--output", "--format"),
+            {"metavar": "FORM", "help": "table, json, jsonl, name or '{{.Key}}'."},
+        ),
+        (("-q", "--quiet"), {"is_flag": True, "help": "Only ids."}),
+        (("--timeout",), {"type": DURATION, "metavar": "TIME", "help": "Such as 30s."}),
+    )
+    options: list[click.Parameter] = []
+    for flags, attributes in rows:
+        free = [flag for flag in flags if flag not in taken]
+        if any(flag.startswith("--") for flag in free):
+            name = f"global_{flags[-1].strip('-') if len(flags) == 1 else flags[1].strip('-')}"
+            options.append(_option(name, free, attributes))
+    return options
+
+
+def _option(name: str, flags: list[str], attributes: dict[str, Any]) -> click.Option:
+    return click.Option(
+        [name, *flags],
+        default=None if not attributes.get("is_flag") else False,
+        expose_value=False,
+        callback=CALLBACKS[name],
+        **attributes,
+    )
+
+
+def _host(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        settings.change(ctx, host=value)
+
+
+def _output(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    if value is None:
+        return
+    if value not in OUTPUTS and "{{" not in value:
+        raise click.BadParameter(f'"{value}" is not one of {", ".join(OUTPUTS)} or a template')
+    settings.change(ctx, output=value)
+
+
+def _quiet(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value:
+        settings.change(ctx, quiet=True)
+
+
+def _timeout(ctx: click.Context, _param: click.Parameter, value: float | None) -> None:
+    if value is not None:
+        settings.change(ctx, timeout_s=value)
+
+
+CALLBACKS: dict[str, Any] = {
+    "global_host": _host,
+    "global_output": _output,
+    "global_quiet": _quiet,
+    "global_timeout": _timeout,
+}

@@ -1,0 +1,176 @@
+"""The verbs of `sdctl network`: networks."""
+
+import ipaddress
+from typing import Any
+
+import click
+
+from sdd import errors
+from sdd.cli import output, several
+from sdd.cli.command import Noun
+from sdd.cli.output import Column
+from sdd.cli.params import ADDRESS, CIDR, LABEL, OPTION
+from sdd.cli.settings import current
+from sdd.client import part
+
+PATH = "/v1/networks"
+DRIVERS = ("bridge", "overlay", "macvlan", "ipvlan")
+COLUMNS = (
+    Column("NETWORK ID", output.short("Id")),
+    Column("NAME", lambda row: row["Name"]),
+    Column("DRIVER", lambda row: row["Driver"]),
+    Column("SCOPE", lambda row: row["Scope"]),
+)
+
+
+@click.group(cls=Noun)
+def network() -> None:
+    """Networks: make, list, connect, remove."""
+
+
+@network.command()
+@click.argument("name")
+@click.option("-d", "--driver", type=click.Choice(DRIVERS), default="bridge", help="Its kind.")
+@click.option("--subnet", "subnets", type=CIDR, multiple=True, help="Such as 10.1.0.0/24.")
+@click.option("--gateway", "gateways", type=ADDRESS, multiple=True, help="In one of the subnets.")
+@click.option("--ip-range", "ranges", type=CIDR, multiple=True, help="Automatic addresses from it.")
+@click.option("--aux-address", "aux", type=OPTION, multiple=True, help="NAME=IP, never given out.")
+@click.option("--internal", is_flag=True, help="No way out of it.")
+@click.option("--attachable", is_flag=True, help="Kept for Docker's sake.")
+@click.option("--ipv6", is_flag=True, help="An IPv6 subnet too.")
+@click.option("-o", "--opt", "options", type=OPTION, multiple=True, help="K=V for the driver.")
+@click.option("--label", "labels", type=LABEL, multiple=True, help="K=V.")
+@click.option("--dns", type=ADDRESS, multiple=True, help="Server for names that are not ours.")
+@click.option("--dns-search", multiple=True, help="Search domain.")
+@click.option("--ignore", is_flag=True, help="Done if it is already there.")
+def create(name: str, ignore: bool, **asked: Any) -> None:
+    """Make a network; prints its id."""
+    body = {
+        "name": name,
+        "driver": asked["driver"],
+        "pools": pools(asked["subnets"], asked["gateways"], asked["ranges"], asked["aux"]),
+        "internal": asked["internal"],
+        "attachable": asked["attachable"],
+        "ipv6": asked["ipv6"],
+        "options": dict(asked["options"]),
+        "labels": dict(asked["labels"]),
+        "dns": asked["dns"],
+        "dns_search": asked["dns_search"],
+    }
+    client = current().client()
+    try:
+        made = client.post(PATH, body)
+    except errors.Conflict:
+        made = _existing(name) if ignore else None
+        if made is None:
+            raise
+    output.created(made)
+
+
+def _existing(name: str) -> Any:
+    try:
+        found = current().client().get(f"{PATH}/{part(name)}")
+    except errors.NotFound:
+        return None
+    return found if found["Name"] == name else None
+
+
+def pools(
+    subnets: tuple[str, ...],
+    gateways: tuple[str, ...],
+    ranges: tuple[str, ...],
+    aux: tuple[tuple[str, str], ...],
+) -> list[dict[str, Any]]:
+    """One pool per subnet, with the gateway, range and auxiliary addresses that lie in it.
+
+    What lies in no subnet goes to the first one of its family, or to one of its own: the daemon's
+    refusal then names both.
+    """
+    made: list[dict[str, Any]] = [{"subnet": each} for each in subnets]
+    for gateway in gateways:
+        _home(made, gateway, "gateway")["gateway"] = gateway
+    for each in ranges:
+        _home(made, each.partition("/")[0], "ip_range")["ip_range"] = each
+    for name, address in aux:
+        try:
+            ipaddress.ip_address(address)
+        except ValueError:
+            raise click.BadParameter(
+                f'"{name}={address}": "{address}" is not an IP address', param_hint="--aux-address"
+            ) from None
+        _home(made, address, "").setdefault("aux", {})[name] = address
+    return made
+
+
+def _home(made: list[dict[str, Any]], address: str, once: str) -> dict[str, Any]:
+    """The pool for `address`; `once` names a key that a pool holds only once."""
+    place = ipaddress.ip_address(address)
+    nets = [(p, ipaddress.ip_network(p["subnet"], strict=False)) for p in made if "subnet" in p]
+    inside = [pool for pool, net in nets if place in net and once not in pool]
+    family = [pool for pool, net in nets if net.version == place.version and once not in pool]
+    free = [pool for pool in made if "subnet" not in pool and once not in pool]
+    if found := (inside or family or free):
+        return found[0]
+    made.append({})
+    return made[-1]
+
+
+@network.command("ls")
+def listing() -> None:
+    """List networks."""
+    output.show(current().client().get(PATH), COLUMNS)
+
+
+@network.command()
+@click.argument("refs", metavar="NETWORK...", nargs=-1, required=True)
+def inspect(refs: tuple[str, ...]) -> None:
+    """Everything about networks, as a JSON array."""
+    several.inspect(PATH, refs)
+
+
+@network.command()
+@click.argument("refs", metavar="NETWORK...", nargs=-1, required=True)
+@click.option("-f", "--force", is_flag=True, help="No error when it does not exist.")
+def rm(refs: tuple[str, ...], force: bool) -> None:
+    """Remove networks that nobody uses."""
+    several.remove(PATH, refs, missing_is_fine=force)
+
+
+@network.command()
+@click.argument("ref", metavar="NETWORK")
+@click.pass_context
+def exists(ctx: click.Context, ref: str) -> None:
+    """Exit 0 when it exists, 1 when not; prints nothing."""
+    try:
+        current().client().get(f"{PATH}/{part(ref)}")
+    except errors.NotFound:
+        ctx.exit(1)
+
+
+@network.command()
+@click.argument("ref", metavar="NETWORK")
+@click.argument("sandbox")
+@click.option("--ip", type=ADDRESS, help="A fixed IPv4 address.")
+@click.option("--ip6", type=ADDRESS, help="A fixed IPv6 address.")
+@click.option("--alias", "aliases", multiple=True, help="One more name on this network.")
+@click.option("--mac-address", "mac", default="", help="A fixed MAC address.")
+@click.option("--gw-priority", type=int, default=0, help="The highest gives the default route.")
+def connect(ref: str, sandbox: str, **asked: Any) -> None:
+    """Give a sandbox an interface on a network."""
+    body = {"sandbox": sandbox} | {key: value for key, value in asked.items() if value}
+    made = current().client().post(f"{PATH}/{part(ref)}/connect", body)
+    if current().output != "table":
+        output.data([made])
+
+
+@network.command()
+@click.argument("ref", metavar="NETWORK")
+@click.argument("sandbox")
+@click.option("-f", "--force", is_flag=True, help="No error when it is not connected.")
+def disconnect(ref: str, sandbox: str, force: bool) -> None:
+    """Take a sandbox off a network."""
+    try:
+        current().client().post(f"{PATH}/{part(ref)}/disconnect", {"sandbox": sandbox})
+    except (errors.NotFound, errors.Conflict):
+        if not force:
+            raise

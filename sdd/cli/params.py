@@ -1,0 +1,160 @@
+"""What people type → the values of request bodies; whatever is wrong is a usage error (exit 2).
+
+Addresses stay text: the daemon decides about them. Here only their form is checked.
+"""
+
+import ipaddress
+import re
+from typing import Any
+
+import click
+
+UNITS_S = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+DURATION_PART = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ns|us|ms|s|m|h)")
+MAX_PORT = 65535
+
+
+class Duration(click.ParamType[float]):
+    """Go's durations, as in Docker: 0.5s, 2s, 1m, 1m30s → seconds. A bare number is refused."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Seconds."""
+        if isinstance(value, float):
+            return value
+        parts = list(DURATION_PART.finditer(value))
+        if not parts or "".join(each.group() for each in parts) != value:
+            self.fail(f'"{value}" is not a duration such as 500ms, 2s or 1m30s', param, ctx)
+        return sum(float(each.group(1)) * UNITS_S[each.group(2)] for each in parts)
+
+
+class Address(click.ParamType[str]):
+    """An IPv4 or IPv6 address → text."""
+
+    name = "ip"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The address in its usual form."""
+        try:
+            return str(ipaddress.ip_address(value))
+        except ValueError:
+            self.fail(f'"{value}" is not an IP address', param, ctx)
+
+
+class Cidr(click.ParamType[str]):
+    """A subnet → text. Host bits pass: the daemon's answer names the right form."""
+
+    name = "cidr"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text as typed."""
+        try:
+            ipaddress.ip_network(value, strict=False)
+        except ValueError:
+            self.fail(f'"{value}" is not a subnet such as 10.1.0.0/24', param, ctx)
+        if "/" not in value:
+            self.fail(f'"{value}" has no prefix length, such as {value}/24', param, ctx)
+        return str(value)
+
+
+class Pair(click.ParamType[tuple[str, str]]):
+    """KEY=VALUE → (key, value); `bare` allows KEY alone, as in Docker's labels."""
+
+    name = "key=value"
+
+    def __init__(self, *, bare: bool) -> None:
+        self._bare = bare
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """The two sides of the first equals sign."""
+        if isinstance(value, tuple):
+            return value
+        key, equals, rest = value.partition("=")
+        if not key or not (equals or self._bare):
+            self.fail(f'"{value}" is not of the form KEY=VALUE', param, ctx)
+        return key, rest
+
+
+class ExtraHost(click.ParamType[dict[str, str]]):
+    """HOST:IP → the body's form. IPv6 addresses need no brackets; the host has no colon."""
+
+    name = "host:ip"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, str]:
+        """Name and address."""
+        if isinstance(value, dict):
+            return value
+        name, _, address = value.partition(":")
+        if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?", name):
+            self.fail(f'"{value}" is not of the form HOST:IP: bad host name "{name}"', param, ctx)
+        return {"name": name, "address": ADDRESS.convert(address.strip("[]"), param, ctx)}
+
+
+class Attachment(click.ParamType[dict[str, Any]]):
+    """NET[,ip=…,ip6=…,alias=…,mac=…,gw-priority=…] → the body's form."""
+
+    name = "network"
+    KEYS = "ip, ip6, alias, mac, gw-priority"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, Any]:
+        """One attachment."""
+        if isinstance(value, dict):
+            return value
+        first, *rest = value.split(",")
+        found: dict[str, Any] = {"network": first.removeprefix("name="), "aliases": []}
+        for each in rest:
+            key, _, text = each.partition("=")
+            match key:
+                case "ip" | "ip6":
+                    found[key] = ADDRESS.convert(text, param, ctx)
+                case "alias":
+                    found["aliases"].append(text)
+                case "mac" | "mac-address":
+                    found["mac"] = text
+                case "gw-priority":
+                    found["gw_priority"] = click.INT.convert(text, param, ctx)
+                case _:
+                    self.fail(f'"{key}" in "{value}" is not one of: {self.KEYS}', param, ctx)
+        return found
+
+
+class Health(click.ParamType[dict[str, Any]]):
+    """tcp:PORT or none → the body's form."""
+
+    name = "check"
+    PLANNED = ("http", "udp", "dns", "tls", "exec")
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, Any]:
+        """Kind and port."""
+        if isinstance(value, dict):
+            return value
+        if value == "none":
+            return {"kind": "none"}
+        kind, _, port = value.partition(":")
+        if kind in self.PLANNED:
+            self.fail(f'health check "{value}": only tcp:PORT and none are built yet', param, ctx)
+        number = int(port) if port.isascii() and port.isdigit() else 0
+        if kind != "tcp" or not 1 <= number <= MAX_PORT:
+            self.fail(f'"{value}" is not tcp:PORT (1 to {MAX_PORT}) or none', param, ctx)
+        return {"kind": kind, "port": number}
+
+
+DURATION = Duration()
+ADDRESS = Address()
+CIDR = Cidr()
+LABEL = Pair(bare=True)
+OPTION = Pair(bare=False)
+EXTRA_HOST = ExtraHost()
+ATTACHMENT = Attachment()
+HEALTH = Health()

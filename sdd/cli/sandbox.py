@@ -1,0 +1,167 @@
+"""The verbs of `sdctl sandbox`: sandboxes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from sdd import errors
+from sdd.cli import output, several
+from sdd.cli.command import Noun
+from sdd.cli.output import Column
+from sdd.cli.params import ADDRESS, ATTACHMENT, EXTRA_HOST, LABEL
+from sdd.cli.settings import current
+from sdd.client import part
+
+PATH = "/v1/sandboxes"
+DEFAULT_NETWORK = "bridge"
+
+
+def _addresses(row: output.Row) -> list[str]:
+    found = row["Networks"].values()
+    return [each[key] for each in found for key in ("IPAddress", "GlobalIPv6Address") if each[key]]
+
+
+COLUMNS = (
+    Column("SANDBOX ID", output.short("Id")),
+    Column("NAME", lambda row: row["Name"]),
+    Column("ORIGIN", lambda row: row["Origin"]),
+    Column("NETWORKS", lambda row: list(row["Networks"])),
+    Column("ADDRESSES", _addresses),
+)
+OPTIONS = (
+    click.option("--network", "networks", type=ATTACHMENT, multiple=True, help="NET[,ip=,alias=]."),
+    click.option("--ip", type=ADDRESS, help="IPv4 address on the first network."),
+    click.option("--ip6", type=ADDRESS, help="IPv6 address on the first network."),
+    click.option("--mac-address", "mac", default="", help="MAC on the first network."),
+    click.option("--network-alias", "aliases", multiple=True, help="One more name on each."),
+    click.option("--service", "services", multiple=True, help="Join this service."),
+    click.option("--hostname", default="", help="Its own name in /etc/hosts."),
+    click.option("--dns", type=ADDRESS, multiple=True, help="Server for names not ours."),
+    click.option("--dns-search", multiple=True, help='Search domain; "." for none.'),
+    click.option("--dns-opt", multiple=True, help="Option of resolv.conf."),
+    click.option("--add-host", "hosts", type=EXTRA_HOST, multiple=True, help="HOST:IP."),
+    click.option("--label", "labels", type=LABEL, multiple=True, help="K=V."),
+    click.option("--publish", multiple=True, help="Not built yet."),
+)
+
+
+def _shared(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.group(cls=Noun)
+def sandbox() -> None:
+    """Network namespaces and what runs in them."""
+
+
+@sandbox.command()
+@click.argument("name")
+@_shared
+def create(name: str, **asked: Any) -> None:
+    """Make a network namespace of that name; prints its id."""
+    output.created(current().client().post(PATH, body(name, **asked)))
+
+
+@sandbox.command()
+@click.argument("name")
+@click.option("--pid", type=click.IntRange(min=1), help="A process in the namespace.")
+@click.option("--netns", default="", help="The namespace's file.")
+@click.option(
+    "--write-resolv-conf", default="auto", metavar="auto|never|PATH", help="Only auto is built yet."
+)
+@_shared
+def attach(name: str, pid: int | None, netns: str, write_resolv_conf: str, **asked: Any) -> None:
+    """Adopt a network namespace that exists; prints its id."""
+    if (pid is None) == (not netns):
+        raise click.UsageError("give either --pid or --netns")
+    if write_resolv_conf != "auto":
+        raise errors.Invalid(
+            f'--write-resolv-conf "{write_resolv_conf}" is not built yet',
+            hint="leave it out and use the path that `sdctl sandbox inspect` shows",
+            code="SDD-SANDBOX-NOTBUILT",
+        )
+    where = {"netns": netns} if netns else {"pid": pid}
+    output.created(current().client().post(PATH, body(name, **asked) | where))
+
+
+def body(name: str, **asked: Any) -> dict[str, Any]:
+    """The request of `create` and `attach` from their options."""
+    refuse_publish(asked["publish"])
+    return {
+        "name": name,
+        "attachments": attachments(asked),
+        "services": asked["services"],
+        "hostname": asked["hostname"],
+        "dns": {
+            "servers": asked["dns"],
+            "search": asked["dns_search"],
+            "options": asked["dns_opt"],
+        },
+        "extra_hosts": asked["hosts"],
+        "labels": dict(asked["labels"]),
+    }
+
+
+def attachments(asked: dict[str, Any]) -> list[dict[str, Any]]:
+    """Fixed addresses go to the first network, aliases to all; none given means the default."""
+    first = {key: asked[key] for key in ("ip", "ip6", "mac") if asked[key]}
+    given = [dict(each) for each in asked["networks"]]
+    if not given and (first or asked["aliases"]):
+        given = [{"network": DEFAULT_NETWORK, "aliases": []}]
+    for index, each in enumerate(given):
+        each["aliases"] = [*each["aliases"], *asked["aliases"]]
+        if index == 0:
+            each.update(first)
+    return given
+
+
+def refuse_publish(given: tuple[str, ...]) -> None:
+    """Published ports are not built yet; a blank in one is wrong in any case."""
+    for each in given:
+        if any(c.isspace() for c in each):
+            raise errors.Usage(
+                f'--publish "{each}" holds a blank',
+                hint=f'write it without: --publish "{"".join(each.split())}"',
+            )
+    if given:
+        raise errors.Invalid(
+            f'cannot publish "{given[0]}": published ports are not built yet',
+            hint="leave out --publish; sandboxes on the network reach the service by its name",
+            code="SDD-PUBLISH-NOTBUILT",
+        )
+
+
+@sandbox.command("ls")
+def listing() -> None:
+    """List sandboxes."""
+    output.show(current().client().get(PATH), COLUMNS)
+
+
+@sandbox.command()
+@click.argument("refs", metavar="SANDBOX...", nargs=-1, required=True)
+def inspect(refs: tuple[str, ...]) -> None:
+    """Everything about sandboxes, as a JSON array."""
+    several.inspect(PATH, refs)
+
+
+@sandbox.command()
+@click.argument("refs", metavar="SANDBOX...", nargs=-1, required=True)
+@click.option("-f", "--force", is_flag=True, help="No error when it does not exist.")
+def rm(refs: tuple[str, ...], force: bool) -> None:
+    """Remove sandboxes: interfaces, names, memberships, and the namespace if it is ours."""
+    several.remove(PATH, refs, missing_is_fine=force)
+
+
+@sandbox.command("exec", context_settings={"allow_interspersed_args": False})
+@click.argument("ref", metavar="SANDBOX")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def execute(ref: str, command: tuple[str, ...]) -> None:
+    """Run a command in a sandbox, with its resolv.conf and hosts."""
+    from sdd.cli import inside
+
+    found = current().client().get(f"{PATH}/{part(ref)}")
+    files = {"/etc/resolv.conf": found["ResolvConfPath"], "/etc/hosts": found["HostsPath"]}
+    inside.run(found["Name"], found["Netns"], files, command)

@@ -1,0 +1,143 @@
+"""The verbs of `sdctl service`: services."""
+
+from typing import Any
+
+import click
+
+from sdd.cli import output, several
+from sdd.cli.command import Noun
+from sdd.cli.output import Column
+from sdd.cli.params import ADDRESS, DURATION, HEALTH, LABEL
+from sdd.cli.sandbox import refuse_publish
+from sdd.cli.settings import current
+from sdd.client import part
+
+PATH = "/v1/services"
+SCHEDULERS = ("mh", "rr", "wrr", "lc", "wlc", "sh", "dh", "sed", "nq")
+MAX_WEIGHT = 65535
+COLUMNS = (
+    Column("ID", output.short("Id")),
+    Column("NAME", lambda row: row["Name"]),
+    Column("MODE", lambda row: row["Mode"]),
+    Column("REPLICAS", lambda row: row["Replicas"]),
+    Column("VIP", lambda row: row["VIP"]),
+    Column("PORTS", lambda row: row["Ports"]),
+)
+MEMBER_COLUMNS = (
+    Column("ID", output.short("EndpointID")),
+    Column("NAME", lambda row: row["Sandbox"]),
+    Column("NODE", lambda row: row["Node"]),
+    Column("ADDRESS", lambda row: row["Addresses"]),
+    Column("WEIGHT", lambda row: row["Weight"], right=True),
+    Column("STATE", lambda row: row["State"]),
+    Column("SINCE", lambda row: output.ago(row["Since"])),
+    Column("ERROR", lambda row: row["Reason"] if row["State"] != "up" else ""),
+)
+
+
+@click.group(cls=Noun)
+def service() -> None:
+    """One name and one virtual IP over several backends."""
+
+
+@service.command()
+@click.argument("name")
+@click.option("--network", required=True, help="Where its name and virtual IP live.")
+@click.option("--vip", type=ADDRESS, help="A fixed virtual IP.")
+@click.option("--endpoint-mode", type=click.Choice(["vip", "dnsrr"]), default="vip", help="Kind.")
+@click.option("--scheduler", type=click.Choice(SCHEDULERS), default="mh", help="As in IPVS.")
+@click.option("--health", type=HEALTH, default="none", help="tcp:PORT or none.")
+@click.option("--health-interval", type=DURATION, default="2s", help="Between two checks.")
+@click.option("--health-timeout", type=DURATION, default="1s", help="Of one check.")
+@click.option("--health-rise", type=click.IntRange(min=1), default=2, help="Good ones in a row.")
+@click.option("--health-fall", type=click.IntRange(min=1), default=3, help="Bad ones in a row.")
+@click.option("--drain", type=DURATION, default="10s", help="Patience with live connections.")
+@click.option("--persistence", type=DURATION, default="0s", help="A client keeps its backend.")
+@click.option("--alias", "aliases", multiple=True, help="One more name.")
+@click.option("--label", "labels", type=LABEL, multiple=True, help="K=V.")
+@click.option("--publish", multiple=True, help="Not built yet.")
+def create(name: str, publish: tuple[str, ...], **asked: Any) -> None:
+    """Make a service; prints its id."""
+    refuse_publish(publish)
+    body = {
+        "name": name,
+        "network": asked["network"],
+        "mode": asked["endpoint_mode"],
+        "scheduler": asked["scheduler"],
+        "health": asked["health"]
+        | {
+            "interval_s": asked["health_interval"],
+            "timeout_s": asked["health_timeout"],
+            "rise": asked["health_rise"],
+            "fall": asked["health_fall"],
+        },
+        "aliases": asked["aliases"],
+        "labels": dict(asked["labels"]),
+        "drain_s": asked["drain"],
+        "persistence_s": round(asked["persistence"]),
+    }
+    if asked["vip"]:
+        body["vip"] = asked["vip"]
+    output.created(current().client().post(PATH, body))
+
+
+@service.command("ls")
+def listing() -> None:
+    """List services; REPLICAS is healthy/all."""
+    output.show(current().client().get(PATH), COLUMNS)
+
+
+@service.command()
+@click.argument("refs", metavar="SERVICE...", nargs=-1, required=True)
+def inspect(refs: tuple[str, ...]) -> None:
+    """Everything about services, as a JSON array."""
+    several.inspect(PATH, refs)
+
+
+@service.command()
+@click.argument("ref", metavar="SERVICE")
+def ps(ref: str) -> None:
+    """List the backends and their state."""
+    found = current().client().get(f"{PATH}/{part(ref)}/members")
+    output.show(found, MEMBER_COLUMNS, id_key="EndpointID")
+
+
+@service.command()
+@click.argument("refs", metavar="SERVICE...", nargs=-1, required=True)
+@click.option("-f", "--force", is_flag=True, help="No error when it does not exist.")
+def rm(refs: tuple[str, ...], force: bool) -> None:
+    """Remove services; their backends stay as sandboxes."""
+    several.remove(PATH, refs, missing_is_fine=force)
+
+
+@service.command()
+@click.argument("ref", metavar="SERVICE")
+@click.argument("sandbox")
+@click.option("--weight", type=click.IntRange(0, MAX_WEIGHT), default=1, help="Its share.")
+def join(ref: str, sandbox: str, weight: int) -> None:
+    """Make a sandbox a backend."""
+    body = {"sandbox": sandbox, "weight": weight}
+    _told(current().client().post(f"{PATH}/{part(ref)}/members", body))
+
+
+@service.command()
+@click.argument("ref", metavar="SERVICE")
+@click.argument("sandbox")
+def leave(ref: str, sandbox: str) -> None:
+    """Take a backend out."""
+    current().client().delete(f"{PATH}/{part(ref)}/members/{part(sandbox)}")
+
+
+@service.command("set-weight")
+@click.argument("ref", metavar="SERVICE")
+@click.argument("sandbox")
+@click.argument("weight", type=click.IntRange(0, MAX_WEIGHT))
+def set_weight(ref: str, sandbox: str, weight: int) -> None:
+    """Change a backend's share; 0 takes no new connections."""
+    path = f"{PATH}/{part(ref)}/members/{part(sandbox)}"
+    _told(current().client().patch(path, {"weight": weight}))
+
+
+def _told(row: output.Row) -> None:
+    if current().output != "table":
+        output.data([row])

@@ -1,0 +1,318 @@
+"""A whole API in memory: commands on a plain state, no allocation and no kernel.
+
+It decides as little as it can: enough of the real refusals for the paths of the API and the
+command line to be walked. What commands must decide is tested with the commands themselves.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Network, ip_interface, ip_network
+from pathlib import Path
+
+from metrics import exposition
+from metrics.registry import Registry
+from sdd import errors
+from sdd.api.context import About, Context
+from sdd.api.server import Server, serve
+from sdd.control import lookup
+from sdd.model import endpoint, health, ids, network, progress, request, sandbox, service
+from sdd.state import EMPTY, Change, ClusterState, Gone, Put
+
+
+class Desk:
+    """Implements sdd.control.commands.Commands."""
+
+    def __init__(self) -> None:
+        self.state: ClusterState = EMPTY
+        self.outcomes: dict[progress.Backend, progress.Outcome] = {}
+        self.break_with: Exception | None = None
+        self._count = 0
+
+    def _id(self) -> str:
+        self._count += 1
+        return hashlib.sha256(str(self._count).encode()).hexdigest()
+
+    def _write(self, *changes: Change) -> None:
+        if self.break_with:
+            raise self.break_with
+        self.state = self.state.apply(ids.Revision(self.state.revision + 1), changes)
+
+    async def create_network(self, asked: request.NetworkCreate) -> network.Network:
+        if any(each.name == asked.name for each in self.state.networks.values()):
+            raise errors.Conflict(f'network "{asked.name}" already exists', code="SDD-NET-EXISTS")
+        subnet = ip_network(f"10.{200 + len(self.state.networks)}.0.0/24")
+        assert isinstance(subnet, IPv4Network)
+        specs = asked.pools or (request.PoolSpec(),)
+        pools = tuple(
+            network.Pool(
+                subnet=each.subnet or subnet,
+                gateway=each.gateway or (each.subnet or subnet)[1],
+                ip_range=each.ip_range,
+                aux=each.aux,
+            )
+            for each in specs
+        )
+        made = network.Network(
+            id=ids.NetworkId(self._id()),
+            name=asked.name,
+            driver=asked.driver,
+            pools=pools,
+            internal=asked.internal,
+            options=asked.options,
+            labels=asked.labels,
+            dns=asked.dns,
+            dns_search=asked.dns_search,
+            created=1000.0,
+        )
+        self._write(Put(made))
+        return made
+
+    async def remove_network(self, ref: str) -> network.Network:
+        gone = lookup.network(self.state, ref)
+        if self.state.endpoints_by_network.get(gone.id):
+            raise errors.Forbidden(
+                f'network "{gone.name}" has active endpoints', code="SDD-NET-INUSE"
+            )
+        self._write(Gone(network.Network, gone.id))
+        return gone
+
+    def _endpoint(
+        self, box: sandbox.Sandbox, asked: request.Attachment, net: network.Network
+    ) -> endpoint.Endpoint:
+        subnet = net.pools[0].subnet
+        address = asked.ip or subnet[2 + len(self.state.endpoints)]
+        return endpoint.Endpoint(
+            id=ids.EndpointId(self._id()),
+            network=net.id,
+            sandbox=box.id,
+            node=box.node,
+            addresses=(ip_interface(f"{address}/{subnet.prefixlen}"),),
+            mac=asked.mac or "02:42:0a:00:00:02",
+            ifname="eth0",
+            aliases=asked.aliases,
+            gw_priority=asked.gw_priority,
+        )
+
+    async def create_sandbox(self, asked: request.SandboxCreate) -> sandbox.Sandbox:
+        nets = [(a, lookup.network(self.state, a.network)) for a in asked.attachments]
+        services = [lookup.service(self.state, each) for each in asked.services]
+        made = sandbox.Sandbox(
+            id=ids.SandboxId(self._id()),
+            name=asked.name,
+            node=ids.NodeId("here"),
+            origin=sandbox.Origin.ADOPTED if asked.netns or asked.pid else sandbox.Origin.NAMED,
+            netns=asked.netns or f"/run/sdd/netns/{asked.name}",
+            hostname=asked.hostname,
+            dns=asked.dns,
+            extra_hosts=asked.extra_hosts,
+            labels=asked.labels,
+            created=2000.0,
+        )
+        self._write(Put(made), *(Put(self._endpoint(made, a, net)) for a, net in nets))
+        for each in services:
+            await self.join(each.id, request.Join(sandbox=made.id))
+        return made
+
+    async def remove_sandbox(self, ref: str) -> sandbox.Sandbox:
+        gone = lookup.sandbox(self.state, ref)
+        members = [key for key, each in self.state.members.items() if each.sandbox == gone.id]
+        self._write(
+            Gone(sandbox.Sandbox, gone.id),
+            *(
+                Gone(endpoint.Endpoint, e.id)
+                for e in self.state.endpoints_by_sandbox.get(gone.id, ())
+            ),
+            *(Gone(service.Member, key) for key in members),
+        )
+        return gone
+
+    async def connect(self, sandbox_ref: str, asked: request.Attachment) -> endpoint.Endpoint:
+        box = lookup.sandbox(self.state, sandbox_ref)
+        made = self._endpoint(box, asked, lookup.network(self.state, asked.network))
+        self._write(Put(made))
+        return made
+
+    async def disconnect(self, network_ref: str, sandbox_ref: str) -> endpoint.Endpoint:
+        gone = self._on(sandbox_ref, lookup.network(self.state, network_ref))
+        self._write(Gone(endpoint.Endpoint, gone.id))
+        return gone
+
+    def _on(self, sandbox_ref: str, net: network.Network) -> endpoint.Endpoint:
+        box = lookup.sandbox(self.state, sandbox_ref)
+        found = lookup.endpoint_on(self.state, box.id, net.id)
+        if found is None:
+            raise errors.NotFound(
+                f'sandbox "{box.name}" is not on network "{net.name}"', code="SDD-NET-NOTCONNECTED"
+            )
+        return found
+
+    async def create_service(self, asked: request.ServiceCreate) -> service.Service:
+        net = lookup.network(self.state, asked.network)
+        made = service.Service(
+            id=ids.ServiceId(self._id()),
+            name=asked.name,
+            network=net.id,
+            number=1 + len(self.state.services),
+            vips=(asked.vip or net.pools[0].subnet[-2],),
+            mode=asked.mode,
+            scheduler=asked.scheduler,
+            health=asked.health,
+            aliases=asked.aliases,
+            labels=asked.labels,
+            created=3000.0,
+        )
+        self._write(Put(made))
+        return made
+
+    async def remove_service(self, ref: str) -> service.Service:
+        gone = lookup.service(self.state, ref)
+        members = self.state.members_by_service.get(gone.id, ())
+        self._write(
+            Gone(service.Service, gone.id),
+            *(Gone(service.Member, (each.service, each.endpoint)) for each in members),
+        )
+        return gone
+
+    async def join(self, service_ref: str, asked: request.Join) -> service.Member:
+        svc = lookup.service(self.state, service_ref)
+        at = self._on(asked.sandbox, self.state.networks[svc.network])
+        made = service.Member(
+            service=svc.id,
+            endpoint=at.id,
+            sandbox=at.sandbox,
+            node=at.node,
+            weight=asked.weight,
+            created=4000.0,
+        )
+        self._write(Put(made))
+        return made
+
+    def _member(self, service_ref: str, sandbox_ref: str) -> service.Member:
+        svc = lookup.service(self.state, service_ref)
+        box = lookup.sandbox(self.state, sandbox_ref)
+        for each in self.state.members_by_service.get(svc.id, ()):
+            if each.sandbox == box.id:
+                return each
+        raise errors.NotFound(
+            f'sandbox "{box.name}" is no backend of "{svc.name}"', code="SDD-SERVICE-NOMEMBER"
+        )
+
+    async def leave(self, service_ref: str, sandbox_ref: str) -> service.Member:
+        gone = self._member(service_ref, sandbox_ref)
+        self._write(Gone(service.Member, (gone.service, gone.endpoint)))
+        return gone
+
+    async def set_weight(self, service_ref: str, sandbox_ref: str, weight: int) -> service.Member:
+        old = self._member(service_ref, sandbox_ref)
+        made = service.Member(
+            service=old.service,
+            endpoint=old.endpoint,
+            sandbox=old.sandbox,
+            node=old.node,
+            weight=weight,
+            created=old.created,
+        )
+        self._write(Put(made))
+        return made
+
+    async def record_verdict(
+        self, of: ids.ServiceId, endpoint_id: ids.EndpointId, status: health.Status, reason: str
+    ) -> None:
+        self._write(
+            Put(health.Verdict(service=of, endpoint=endpoint_id, status=status, reason=reason))
+        )
+
+    async def ensure_default_network(self) -> network.Network:
+        return await self.create_network(request.NetworkCreate(name="bridge"))
+
+    def realised(self, *failures: progress.Failure) -> None:
+        """Every backend has made a pass over the present state."""
+        for each in progress.Backend:
+            self.outcomes[each] = progress.Outcome(revision=self.state.revision, failures=failures)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the desk's resolver says."""
+
+    rcode: str = "NOERROR"
+    answers: Sequence[tuple[str, int, str, str]] = ()
+    authority: Sequence[tuple[str, int, str, str]] = ()
+    milliseconds: float = 0.25
+    server: str = "127.0.0.11"
+    source: str = "owned"
+
+
+class Resolver:
+    """Knows the names it was told."""
+
+    def __init__(self) -> None:
+        self.names: dict[tuple[str, str], Answer] = {}
+        self.asked: list[tuple[str, str, str, bool]] = []
+
+    async def ask(
+        self, netns: str, name: str, rdtype: str, *, tcp: bool, search: bool, timeout_s: float
+    ) -> Answer:
+        assert timeout_s > 0
+        assert not search
+        self.asked.append((netns, name, rdtype, tcp))
+        return self.names.get((name, rdtype), Answer(rcode="NXDOMAIN", source=""))
+
+
+@dataclass(frozen=True)
+class LbRow:
+    """One row of a kernel."""
+
+    service: str = "web"
+    protocol: str = "tcp"
+    vip: str = "10.1.0.2:80"
+    scheduler: str = "rr"
+    address: str = "10.1.0.3:80"
+    forward: str = "masq"
+    weight: int = 1
+    active: int = 0
+    inactive: int = 2
+
+
+class Appliance:
+    """The context with everything behind it reachable for a test."""
+
+    def __init__(self, data_root: Path = Path("/var/lib/sdd")) -> None:
+        self.desk = Desk()
+        self.resolver = Resolver()
+        self.rows: Mapping[str, Sequence[LbRow]] = {}
+        self.registry = Registry("0.0-test", clock=lambda: 5000.0)
+        self.registry.add(exposition.objects(lambda: self.desk.state))
+        self.context = Context(
+            commands=self.desk,
+            state=lambda: self.desk.state,
+            progress=lambda: self.desk.outcomes,
+            ask=self.resolver,
+            lb_view=self.view,
+            about=About(
+                version="0.0-test",
+                node="here",
+                lb_backend="nftables",
+                lb_why="this kernel has no IPVS",
+                data_root=data_root,
+                exec_root=Path("/run/sdd"),
+                store="sqlite",
+                started=100.0,
+            ),
+            registry=self.registry,
+        )
+
+    async def view(self, box: sandbox.Sandbox, /, rates: bool = False) -> Sequence[LbRow]:
+        return () if rates else self.rows.get(box.name, ())
+
+
+@asynccontextmanager
+async def served(appliance: Appliance, path: Path) -> AsyncIterator[Server]:
+    """The real server on a unix socket."""
+    server = await serve(appliance.context, [f"unix://{path}"])
+    try:
+        yield server
+    finally:
+        await server.close()
