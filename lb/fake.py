@@ -1,1 +1,65 @@
-"""To be filled by the balancing part."""
+"""A balancing kernel in memory: the contract suite holds it to what the real ones do."""
+
+from collections.abc import Collection, Sequence
+
+from lb import plan, table, world
+from sdd import errors
+from sdd.model.network import IPAddress
+from sdd.model.service import Scheduler
+
+
+class FakeKernel:
+    """Namespaces are made by `make`; `offers` are the schedulers this kernel has."""
+
+    def __init__(self, offers: Collection[Scheduler] = tuple(Scheduler)) -> None:
+        self.tables: dict[str, table.Table] = {}
+        self.applied: list[tuple[str, tuple[plan.Step, ...]]] = []
+        self._inodes: dict[str, int] = {}
+        self._offers = frozenset(offers)
+
+    def make(self, netns: str) -> None:
+        """A namespace appears (or is made anew) at this path."""
+        self._inodes[netns] = max(self._inodes.values(), default=0) + 1
+        self.tables[netns] = table.EMPTY
+
+    def delete(self, netns: str) -> None:
+        """The namespace goes, with all that is in it."""
+        self._inodes.pop(netns, None)
+        self.tables.pop(netns, None)
+
+    async def inode(self, netns: str) -> int:
+        """Its number, or 0."""
+        return self._inodes.get(netns, 0)
+
+    async def read(
+        self, place: table.Place, only: Collection[IPAddress] | None = None
+    ) -> table.Table:
+        """What `apply` and the tests have put there."""
+        found = self._table(place)
+        return found if only is None else table.narrowed(found, only)
+
+    async def apply(
+        self, place: table.Place, have: table.Table, steps: Sequence[plan.Step]
+    ) -> tuple[world.Refusal, ...]:
+        """Take the steps one by one; a scheduler this kernel lacks refuses its service."""
+        del have  # a kernel that knows what it holds needs no reminder
+        self._table(place)
+        refused: dict[IPAddress | None, world.Refusal] = {}
+        for step in steps:
+            vip = plan.subject(step)
+            match step:
+                case plan.AddService(service) | plan.EditService(service) if (
+                    service.scheduler not in self._offers
+                ):
+                    refused[vip] = world.Refusal(
+                        vip=vip, sentence=f"the kernel has no scheduler {service.scheduler}"
+                    )
+                case _ if vip not in refused or vip in self.tables[place.netns].services:
+                    self.tables[place.netns] = plan.result(self.tables[place.netns], (step,))
+        self.applied.append((place.netns, tuple(steps)))
+        return tuple(refused.values())
+
+    def _table(self, place: table.Place) -> table.Table:
+        if place.netns not in self.tables:
+            raise errors.NotFound(f"there is no network namespace at {place.netns!r}")
+        return self.tables[place.netns]

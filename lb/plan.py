@@ -1,1 +1,182 @@
-"""To be filled by the balancing part."""
+"""(have, want) → the steps between, in an order that never leaves a service without its backends.
+
+Services that are not wanted go first, so that their addresses and marks are free; then services
+come and change, backends come, weights move, what is flawed is mended, and only then backends go.
+A live service is edited, never deleted and made again: that would reset its connections.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv6Address
+from types import MappingProxyType
+
+from lb import table
+from sdd.model.network import IPAddress
+
+
+@dataclass(frozen=True, slots=True)
+class AddService:
+    """A new virtual service, without its backends."""
+
+    service: table.VirtualService
+
+
+@dataclass(frozen=True, slots=True)
+class EditService:
+    """New settings (scheduler, persistence) for a live one; its backends stay."""
+
+    service: table.VirtualService
+
+
+@dataclass(frozen=True, slots=True)
+class AddBackend:
+    """A backend joins `vip`."""
+
+    vip: IPv4Address | IPv6Address
+    backend: table.Backend
+
+
+@dataclass(frozen=True, slots=True)
+class SetWeight:
+    """A backend of `vip` gets its new weight; its connections stay."""
+
+    vip: IPv4Address | IPv6Address
+    backend: table.Backend
+
+
+@dataclass(frozen=True, slots=True)
+class Mend:
+    """Everything around `vip` is written anew; None means the frame all services share."""
+
+    vip: IPv4Address | IPv6Address | None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveBackend:
+    """A backend leaves `vip`; its connections end at once."""
+
+    vip: IPv4Address | IPv6Address
+    address: IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveService:
+    """A virtual service goes, with the backends it still has."""
+
+    vip: IPv4Address | IPv6Address
+
+
+Step = AddService | EditService | AddBackend | SetWeight | Mend | RemoveBackend | RemoveService
+
+
+def diff(have: table.Table, want: table.Table) -> tuple[Step, ...]:
+    """The steps from `have` to `want`; empty when they are the same and nothing is flawed."""
+    changed = _changed(have, want)
+    return (
+        *_departed(have, want),
+        *(step for vip in changed for step in _settings(have, want.services[vip])),
+        *(step for vip in changed for step in _arrivals(have, want.services[vip])),
+        *_mends(have, want),
+        *(step for vip in changed for step in _departures(have, want.services[vip])),
+    )
+
+
+def result(have: table.Table, steps: Iterable[Step]) -> table.Table:
+    """What `have` becomes by `steps`: the meaning every kernel must give them."""
+    services = dict(have.services)
+    flaws = set(have.flaws)
+    for step in steps:
+        match step:
+            case AddService(service):
+                services[service.vip] = replace(service, backends=())
+            case EditService(service):
+                kept = services[service.vip].backends
+                services[service.vip] = replace(service, backends=kept)
+            case AddBackend(vip, backend) | SetWeight(vip, backend):
+                others = _without(services[vip], backend.address)
+                services[vip] = replace(services[vip], backends=ordered((*others, backend)))
+            case RemoveBackend(vip, address):
+                services[vip] = replace(services[vip], backends=_without(services[vip], address))
+            case RemoveService(vip):
+                services.pop(vip, None)
+                flaws = {flaw for flaw in flaws if flaw.vip != vip}
+            case Mend(where):
+                flaws = {flaw for flaw in flaws if flaw.vip != where}
+    remaining = tuple(flaw for flaw in have.flaws if flaw in flaws)
+    return table.Table(services=MappingProxyType(services), flaws=remaining)
+
+
+def touched(steps: Iterable[Step]) -> frozenset[IPAddress | None]:
+    """The virtual addresses that `steps` are about; None among them for the frame."""
+    return frozenset(subject(step) for step in steps)
+
+
+def subject(step: Step) -> IPAddress | None:
+    """The virtual address a step is about; None for the frame."""
+    match step:
+        case AddService(service) | EditService(service):
+            return service.vip
+        case _:
+            return step.vip
+
+
+def ordered(backends: Collection[table.Backend]) -> tuple[table.Backend, ...]:
+    """By address: the order is part of consistent hashing and must be the same on every node."""
+    return tuple(sorted(backends, key=lambda each: (each.address.version, int(each.address))))
+
+
+def _changed(have: table.Table, want: table.Table) -> Sequence[IPAddress]:
+    return [vip for vip, service in want.services.items() if have.services.get(vip) != service]
+
+
+def _departed(have: table.Table, want: table.Table) -> Iterator[Step]:
+    # A virtual address that another service took over is one that went and one that came.
+    for vip, service in have.services.items():
+        kept = want.services.get(vip)
+        if kept is None or kept.number != service.number:
+            yield RemoveService(vip)
+
+
+def _before(have: table.Table, service: table.VirtualService) -> table.VirtualService | None:
+    found = have.services.get(service.vip)
+    return found if found is not None and found.number == service.number else None
+
+
+def _settings(have: table.Table, service: table.VirtualService) -> Iterator[Step]:
+    bare = replace(service, backends=())
+    before = _before(have, service)
+    if before is None:
+        yield AddService(bare)
+    elif replace(before, backends=()) != bare:
+        yield EditService(bare)
+
+
+def _arrivals(have: table.Table, service: table.VirtualService) -> Iterator[Step]:
+    before = _before(have, service)
+    weights = before.weights if before is not None else {}
+    for backend in service.backends:
+        if backend.address not in weights:
+            yield AddBackend(service.vip, backend)
+    for backend in service.backends:
+        if weights.get(backend.address, backend.weight) != backend.weight:
+            yield SetWeight(service.vip, backend)
+
+
+def _mends(have: table.Table, want: table.Table) -> Iterator[Step]:
+    places = {flaw.vip: None for flaw in have.flaws}  # a dict keeps their order
+    for vip in places:
+        if vip is None or vip in want.services:
+            yield Mend(vip)
+    stray = [vip for vip in places if vip not in have.services and vip not in want.services]
+    yield from (RemoveService(vip) for vip in stray if vip is not None)
+
+
+def _departures(have: table.Table, service: table.VirtualService) -> Iterator[Step]:
+    before = _before(have, service)
+    for backend in before.backends if before is not None else ():
+        if backend.address not in service.weights:
+            yield RemoveBackend(service.vip, backend.address)
+
+
+def _without(service: table.VirtualService, address: IPAddress) -> tuple[table.Backend, ...]:
+    return tuple(each for each in service.backends if each.address != address)

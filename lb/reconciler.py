@@ -1,1 +1,181 @@
-"""To be filled by the balancing part."""
+"""Decides when: state → wanted tables → steps per sandbox, and what to report of it.
+
+A new revision touches only the sandboxes whose table changed, from what they are known to hold; a
+second look at the same revision (a kick, the resync) reads every namespace and mends what somebody
+else changed. How to change a kernel is the kernel's business, in which order the plan's.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from lb import plan, table, world
+from lb.desired import Wanted, desired
+from sdd import errors
+from sdd.model import ids, progress
+from sdd.state import ClusterState
+
+READY_S = 2.0  # how long a namespace may take to appear: netns works on the same revision
+POLL_S = 0.02
+LOOK_S = 20.0  # while new states keep coming, everything is still read again this often
+NOT_YET = frozenset({"SDD-LB-NOTYET", "SDD-NETNS-GONE", errors.NotFound.default_code})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What a namespace was seen to hold at the end of a good pass."""
+
+    inode: int
+    place: table.Place
+    table: table.Table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Result:
+    """What one sandbox contributes to the outcome."""
+
+    failures: tuple[progress.Failure, ...] = ()
+    changed: int = 0
+    repaired: int = 0
+
+
+class Reconciler:
+    """Realises the balancing of one node's sandboxes through one kernel."""
+
+    def __init__(
+        self,
+        kernel: world.Kernel,
+        node: ids.NodeId,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        ready_s: float = READY_S,
+    ) -> None:
+        self._kernel = kernel
+        self._node = node
+        self._clock = clock
+        self._polls = max(1, round(ready_s / POLL_S))
+        self._known: dict[ids.SandboxId, _Known] = {}
+        self._places: dict[ids.SandboxId, table.Place] = {}  # where something of ours may be
+        self._absent: set[ids.SandboxId] = set()  # waited for once, in vain
+        self._revision = ids.NEVER
+        self._looked = float("-inf")
+
+    async def realise(self, state: ClusterState) -> progress.Outcome:
+        """Bring every sandbox of this node to its table at `state`'s revision."""
+        wanted = desired(state, self._node)
+        now = self._clock()
+        look = state.revision == self._revision or now - self._looked > LOOK_S
+        results = await asyncio.gather(
+            *(self._sandbox(box, want, look=look) for box, want in wanted.items()),
+            *(self._farewell(box, wanted.values()) for box in self._places.keys() - wanted.keys()),
+        )
+        self._revision = state.revision
+        self._looked = now if look else self._looked
+        self._absent &= wanted.keys()
+        return progress.Outcome(
+            revision=state.revision,
+            failures=tuple(failure for each in results for failure in each.failures),
+            changed=sum(each.changed for each in results),
+            repaired=sum(each.repaired for each in results),
+        )
+
+    async def _sandbox(self, box: ids.SandboxId, want: Wanted, *, look: bool) -> _Result:
+        known = self._known.pop(box, None)  # forgotten unless this pass ends well
+        if known is not None and known.inode != await self._kernel.inode(want.place.netns):
+            known = None
+        if not look and known is not None and _same(known, want):
+            self._known[box] = known
+            return _Result()
+        for _ in range(1 if box in self._absent else self._polls):
+            result = await self._pass(box, want, known, look=look)
+            if all(failure.code not in NOT_YET for failure in result.failures):
+                self._absent.discard(box)
+                return result
+            await asyncio.sleep(POLL_S)
+        self._absent.add(box)
+        return result
+
+    async def _pass(
+        self, box: ids.SandboxId, want: Wanted, known: _Known | None, *, look: bool
+    ) -> _Result:
+        """Read unless it is known, plan, apply, read back."""
+        self._places[box] = want.place
+        try:
+            inode = await self._kernel.inode(want.place.netns)
+            trusted = known is not None and not look and known.place == want.place
+            have = known.table if known and trusted else await self._kernel.read(want.place)
+            steps = plan.diff(have, want.table)
+            failures = await self._apply(box, want, have, steps) if steps else ()
+        except errors.SddError as exc:
+            return _Result(failures=(_failure(box, want, exc),))
+        if not failures:
+            self._known[box] = _Known(inode=inode, place=want.place, table=want.table)
+        undone = known is not None and _same(known, want)
+        return _Result(failures=failures, changed=len(steps), repaired=len(steps) if undone else 0)
+
+    async def _apply(
+        self, box: ids.SandboxId, want: Wanted, have: table.Table, steps: Sequence[plan.Step]
+    ) -> tuple[progress.Failure, ...]:
+        refusals = await self._kernel.apply(want.place, have, steps)
+        if refusals:
+            return tuple(_refused(box, want, each) for each in refusals)
+        vips = [vip for vip in plan.touched(steps) if vip is not None]
+        shown = await self._kernel.read(want.place, vips)
+        return tuple(
+            _refused(box, want, world.Refusal(vip=step_vip, sentence=_UNSEEN, code="SDD-LB-UNSEEN"))
+            for step_vip in plan.touched(
+                plan.diff(shown, table.narrowed(want.table, vips)),
+            )
+        )
+
+    async def _farewell(self, box: ids.SandboxId, others: Collection[Wanted]) -> _Result:
+        """Take our table out of a namespace that outlives its sandbox (an adopted one)."""
+        place = self._places.pop(box)
+        self._known.pop(box, None)
+        if any(each.place.netns == place.netns for each in others):
+            return _Result()  # another sandbox took the name over: the table is its own now
+        try:
+            have = await self._kernel.read(place)
+            steps = plan.diff(have, table.EMPTY)
+            refusals = await self._kernel.apply(place, have, steps) if steps else ()
+        except errors.NotFound:
+            return _Result()  # the namespace went, and all in it
+        except errors.SddError as exc:
+            refusals = (world.Refusal(vip=None, sentence=exc.sentence, code=exc.code),)
+        if refusals:
+            self._places[box] = place  # tried again at the next pass
+        return _Result(
+            failures=tuple(
+                progress.Failure(subject=box, sentence=each.sentence, code=each.code)
+                for each in refusals
+            ),
+            changed=len(steps) if not refusals else 0,
+        )
+
+
+_UNSEEN = "the kernel took the change but does not show it"
+
+
+def _same(known: _Known, want: Wanted) -> bool:
+    return known.place == want.place and known.table == want.table
+
+
+def _failure(box: ids.SandboxId, want: Wanted, exc: errors.SddError) -> progress.Failure:
+    return progress.Failure(
+        subject=box,
+        sentence=f"sandbox {want.name!r} does not balance: {exc.sentence}",
+        hint=exc.hint,
+        code=exc.code,
+    )
+
+
+def _refused(box: ids.SandboxId, want: Wanted, refusal: world.Refusal) -> progress.Failure:
+    owner = None if refusal.vip is None else want.owners.get(refusal.vip)
+    what = "" if refusal.vip is None else f" {refusal.vip}"
+    return progress.Failure(
+        subject=owner or box,
+        sentence=f"sandbox {want.name!r} does not balance{what}: {refusal.sentence}",
+        hint=refusal.hint,
+        code=refusal.code,
+    )

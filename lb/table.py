@@ -1,0 +1,93 @@
+"""What balances in one sandbox: virtual services and their backends, wanted or as found.
+
+The same value describes what should be (from `desired`) and what is (from a kernel), so that a plan
+is the difference of two tables. Nothing here knows a kernel, a service id or a health state.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from types import MappingProxyType
+
+from sdd.model.network import IPAddress
+from sdd.model.service import Scheduler
+
+HIGHEST_WEIGHT = 65535  # include/net/ip_vs.h keeps an int; ipvsadm and we stop at 16 bits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """One address that serves. Weight 0 takes no new connection and keeps the live ones."""
+
+    address: IPv4Address | IPv6Address
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VirtualService:
+    """All ports of one virtual address, spread over `backends` (ordered by address).
+
+    `number` is the service's own (`Service.number`); `persistence_s` 0 means no affinity. Without
+    any backend of weight > 0 new connections are refused, not left without an answer.
+    """
+
+    number: int
+    vip: IPv4Address | IPv6Address
+    scheduler: Scheduler = Scheduler.MH
+    persistence_s: int = 0
+    backends: tuple[Backend, ...] = ()
+
+    @property
+    def weights(self) -> dict[IPAddress, int]:
+        """Address → weight."""
+        return {each.address: each.weight for each in self.backends}
+
+    @property
+    def open(self) -> tuple[Backend, ...]:
+        """The backends that take new connections."""
+        return tuple(each for each in self.backends if each.weight)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flaw:
+    """Something of ours in the kernel that is not as we make it.
+
+    `vip` is None when it concerns the frame that all virtual services share.
+    """
+
+    vip: IPv4Address | IPv6Address | None = None
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """All virtual services of one sandbox, by virtual address."""
+
+    services: Mapping[IPAddress, VirtualService] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    flaws: tuple[Flaw, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a table is: the namespace file of a sandbox and the sandbox's own addresses there."""
+
+    netns: str
+    addresses: tuple[IPv4Interface | IPv6Interface, ...] = ()
+
+    def source_for(self, vip: IPAddress) -> IPAddress | None:
+        """The sandbox's own address on the network that `vip` belongs to."""
+        return next((each.ip for each in self.addresses if vip in each.network), None)
+
+
+EMPTY = Table()
+
+
+def narrowed(whole: Table, vips: Collection[IPAddress]) -> Table:
+    """What `whole` says of `vips` and of the frame."""
+    kept = {vip: whole.services[vip] for vip in vips if vip in whole.services}
+    return Table(
+        services=MappingProxyType(kept),
+        flaws=tuple(flaw for flaw in whole.flaws if flaw.vip is None or flaw.vip in kept),
+    )

@@ -1,0 +1,158 @@
+"""Real traffic that every balancing kernel carries the same way; nftables and IPVS run this suite."""
+
+import collections
+import time
+from types import MappingProxyType
+
+import pytest
+
+from lb import plan, table, world
+from sdd.model.network import IPAddress
+from sdd.model.service import Scheduler
+from tests.kernel import lb_town
+from tests.kernel.lb_town import VIP, VIP6, Town
+
+ALL = ("b1", "b2", "b3")
+BOTH = (VIP, VIP6)
+
+
+async def put(
+    kernel: world.Kernel, town: Town, *services: table.VirtualService, name: str = "client"
+) -> None:
+    """`name` balances exactly `services` afterwards."""
+    place = town.place(name)
+    have = await kernel.read(place)
+    want = table.Table(services=MappingProxyType({each.vip: each for each in services}))
+    assert await kernel.apply(place, have, plan.diff(have, want)) == ()
+    assert await kernel.read(place) == want
+
+
+def service(
+    town: Town,
+    vip: IPAddress = VIP,
+    scheduler: Scheduler = Scheduler.RR,
+    persistence_s: int = 0,
+    **weights: int,
+) -> table.VirtualService:
+    """Over all backends equally, or those named with their weights."""
+    shares = weights or dict.fromkeys(ALL, 1)
+    return table.VirtualService(
+        number=1 if vip == VIP else 2,
+        vip=vip,
+        scheduler=scheduler,
+        persistence_s=persistence_s,
+        backends=plan.ordered(
+            [town.backend(name, each, vip.version) for name, each in shares.items()]
+        ),
+    )
+
+
+def empty(vip: IPAddress = VIP) -> table.VirtualService:
+    return table.VirtualService(number=1 if vip == VIP else 2, vip=vip)
+
+
+def shares(town: Town, count: int, to: IPAddress = VIP) -> dict[str, int]:
+    return dict(collections.Counter(town.ask(to=to).who for _ in range(count)))
+
+
+class LbTraffic:
+    """Subclasses give `town` and `kernel`; each test starts from an empty client."""
+
+    @pytest.mark.parametrize("vip", BOTH)
+    async def test_B9_01_B9_23_round_robin_gives_each_its_share(
+        self, kernel: world.Kernel, town: Town, vip: IPAddress
+    ) -> None:
+        await put(kernel, town, service(town, vip))
+        assert shares(town, 9, vip) == {"b1": 3, "b2": 3, "b3": 3}
+
+    async def test_B9_02_weights_are_shares(self, kernel: world.Kernel, town: Town) -> None:
+        await put(kernel, town, service(town, scheduler=Scheduler.WRR, b1=4, b2=1, b3=1))
+        assert shares(town, 60) == {"b1": 40, "b2": 10, "b3": 10}
+
+    @pytest.mark.parametrize("vip", BOTH)
+    async def test_B9_38_the_backend_sees_the_clients_own_address(
+        self, kernel: world.Kernel, town: Town, vip: IPAddress
+    ) -> None:
+        await put(kernel, town, service(town, vip))
+        client = str(town.address("client", vip.version))
+        assert {town.ask(to=vip).peer for _ in range(6)} == {client}
+        assert {town.ask_udp(to=vip).peer for _ in range(6)} == {client}
+
+    async def test_all_ports_and_both_protocols_are_forwarded(
+        self, kernel: world.Kernel, town: Town
+    ) -> None:
+        await put(kernel, town, service(town))
+        for port in lb_town.PORTS:
+            assert {town.ask(port=port).who for _ in range(6)} == set(ALL)
+            assert {town.ask_udp(port=port).who for _ in range(6)} == set(ALL)
+
+    @pytest.mark.parametrize("vip", BOTH)
+    async def test_B9_50_a_backend_calls_its_own_virtual_address(
+        self, kernel: world.Kernel, town: Town, vip: IPAddress
+    ) -> None:
+        await put(kernel, town, service(town, vip), name="b1")
+        answers = [town.ask("b1", vip) for _ in range(6)]
+        answers += [town.ask_udp("b1", vip) for _ in range(6)]
+        assert {each.who for each in answers} == set(ALL)
+        assert {each.peer for each in answers} == {str(town.address("b1", vip.version))}
+        await put(kernel, town, name="b1")
+
+    @pytest.mark.parametrize("vip", BOTH)
+    async def test_ping_answers_while_a_backend_is_up(
+        self, kernel: world.Kernel, town: Town, vip: IPAddress
+    ) -> None:
+        await put(kernel, town, service(town, vip))
+        assert town.ping(to=vip)
+        await put(kernel, town, empty(vip))
+        assert not town.ping(to=vip)
+
+    @pytest.mark.parametrize("vip", BOTH)
+    async def test_without_a_backend_the_client_is_refused_at_once(
+        self, kernel: world.Kernel, town: Town, vip: IPAddress
+    ) -> None:
+        await put(kernel, town, empty(vip))
+        begun = time.monotonic()
+        with pytest.raises(ConnectionRefusedError):
+            town.ask(to=vip)
+        # A refused datagram may come back as the ICMP error or as a failed send.
+        with pytest.raises((ConnectionRefusedError, PermissionError)):
+            town.ask_udp(to=vip)
+        assert time.monotonic() - begun < 1
+
+    async def test_B9_04_weight_zero_gets_no_new_connection(
+        self, kernel: world.Kernel, town: Town
+    ) -> None:
+        await put(kernel, town, service(town, b1=1, b2=0, b3=1))
+        assert shares(town, 20) == {"b1": 10, "b3": 10}
+        await put(kernel, town, service(town, b1=0))
+        with pytest.raises(ConnectionRefusedError):
+            town.ask()
+
+    @pytest.mark.parametrize("scheduler", list(Scheduler))
+    async def test_every_scheduler_reaches_living_backends(
+        self, kernel: world.Kernel, town: Town, scheduler: Scheduler
+    ) -> None:
+        await put(kernel, town, service(town, scheduler=scheduler, b1=3, b2=2, b3=0))
+        assert set(shares(town, 12)) <= {"b1", "b2"}
+
+    async def test_a_live_connection_survives_joins_drains_and_new_settings(
+        self, kernel: world.Kernel, town: Town
+    ) -> None:
+        await put(kernel, town, service(town, b1=1, b2=1))
+        live = [town.connect() for _ in range(6)]
+        before = [lb_town.say(each).who for each in live]
+        for change in (
+            service(town),
+            service(town, b1=0, b2=1, b3=1),
+            service(town, scheduler=Scheduler.MH, b1=0, b2=1, b3=1),
+            service(town, scheduler=Scheduler.WRR, b1=3, b2=0),
+        ):
+            await put(kernel, town, change)
+            assert [lb_town.say(each).who for each in live] == before
+        for each in live:
+            each.close()
+
+    async def test_removed_services_leave_nothing(self, kernel: world.Kernel, town: Town) -> None:
+        await put(kernel, town, service(town), service(town, VIP6))
+        await put(kernel, town)
+        assert town.nft("client", "list tables") == ""

@@ -1,0 +1,113 @@
+"""nftables balances: the contract, the traffic, and what hands can do to our table."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from lb import plan, table
+from lb.kernel.nftables import NftablesKernel
+from tests.contract import lb_kernel
+from tests.kernel import lb_traffic
+from tests.kernel.lb_town import VIP, Town
+
+pytestmark = pytest.mark.kernel
+
+
+@pytest.fixture(scope="module")
+def town() -> Iterator[Town]:
+    built = Town("nft")
+    yield built
+    built.close()
+
+
+@pytest.fixture
+def kernel(town: Town) -> Iterator[NftablesKernel]:
+    opened = NftablesKernel(town.doors)
+    yield opened
+    asyncio.run(lb_traffic.put(opened, town))
+
+
+@pytest.fixture
+def place(town: Town) -> table.Place:
+    return town.place()
+
+
+class TestContract(lb_kernel.LbKernelContract):
+    """The suite of the fake."""
+
+
+class TestTraffic(lb_traffic.LbTraffic):
+    """The suite of IPVS."""
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "delete table inet sdd-lb",
+        "flush chain inet sdd-lb output",
+        "flush chain inet sdd-lb refuse",
+        "flush chain inet sdd-lb vip-10.77.0.200",
+        "delete element inet sdd-lb vip4 { 10.77.0.200 }",
+        "delete element inet sdd-lb own4 { 10.77.0.200 }",
+        "delete element inet sdd-lb weight4 { 10.77.0.200 . 10.77.0.1 }",
+        "add element inet sdd-lb weight4 { 10.77.0.200 . 10.77.0.9 : 1 }",
+        "add rule inet sdd-lb vip-10.77.0.200 drop",
+        "insert rule inet sdd-lb output drop",
+        "add chain inet sdd-lb foreign",
+        "add chain inet sdd-lb foreign { type filter hook input priority 0; policy drop; }",
+        "add table inet sdd-lb { flags dormant; }",
+        "add chain inet sdd-lb refuse { policy drop; }",
+    ],
+)
+async def test_what_hands_change_is_seen_and_mended(
+    kernel: NftablesKernel, town: Town, place: table.Place, damage: str
+) -> None:
+    await lb_traffic.put(kernel, town, lb_traffic.service(town))
+    want = await kernel.read(place)
+    town.nft("client", damage)
+    have = await kernel.read(place)
+    steps = plan.diff(have, want)
+    assert steps
+    assert await kernel.apply(place, have, steps) == ()
+    assert await kernel.read(place) == want
+    assert lb_traffic.shares(town, 9) == {"b1": 3, "b2": 3, "b3": 3}
+
+
+async def test_B9_26_other_tables_are_not_touched(kernel: NftablesKernel, town: Town) -> None:
+    town.nft("client", "add table ip theirs")
+    town.nft("client", "add chain ip theirs mine { type filter hook output priority 5; }")
+    before = town.nft("client", "list table ip theirs")
+    await lb_traffic.put(kernel, town, lb_traffic.service(town))
+    await lb_traffic.put(kernel, town)
+    assert town.nft("client", "list table ip theirs") == before
+    town.nft("client", "delete table ip theirs")
+
+
+async def test_B9_34_one_changed_service_leaves_the_others_rules_alone(
+    kernel: NftablesKernel, town: Town
+) -> None:
+    def handles() -> list[str]:
+        listing = town.nft("client", "-a", "list chain inet sdd-lb vip-10.77.0.201")
+        return [line for line in listing.splitlines() if "handle" in line]
+
+    other = lb_kernel.virtual(lb_kernel.API, 1, 1, number=9)
+    await lb_traffic.put(kernel, town, lb_traffic.service(town), other)
+    before = handles()
+    await lb_traffic.put(kernel, town, lb_traffic.service(town, b1=1, b2=2), other)
+    assert handles() == before
+
+
+async def test_B9_35_what_nft_refuses_changes_nothing_of_the_others(
+    kernel: NftablesKernel, town: Town, place: table.Place
+) -> None:
+    web = lb_traffic.service(town)
+    await lb_traffic.put(kernel, town, web)
+    have = await kernel.read(place)
+    stale = lb_kernel.table_of(web, lb_kernel.virtual(lb_kernel.API, 1, number=9))
+    want = lb_kernel.table_of(lb_traffic.service(town, b1=1, b2=1))
+    (refusal,) = await kernel.apply(place, stale, plan.diff(stale, want))
+    assert refusal.vip == lb_kernel.API
+    assert await kernel.read(place) == want
+    assert have != want
+    assert VIP in want.services

@@ -1,0 +1,85 @@
+"""Steps and their order, one situation each; the laws are in tests/property/test_lb_plan.py."""
+
+from ipaddress import ip_address
+
+from lb import plan, table
+from sdd.model.service import Scheduler
+from tests.contract.lb_kernel import API, WEB, WEB6, table_of, virtual
+
+
+def test_nothing_to_do_is_no_step() -> None:
+    want = table_of(virtual(WEB, 1, 2), virtual(API))
+    assert plan.diff(want, want) == ()
+
+
+def test_a_new_service_comes_before_its_backends() -> None:
+    service = virtual(WEB, 1, 2)
+    assert plan.diff(table.EMPTY, table_of(service)) == (
+        plan.AddService(virtual(WEB)),
+        plan.AddBackend(WEB, service.backends[0]),
+        plan.AddBackend(WEB, service.backends[1]),
+    )
+
+
+def test_a_backend_comes_before_another_goes() -> None:
+    have = table_of(virtual(WEB, 1))
+    other = table.Backend(address=ip_address("10.77.0.9"))
+    want = table_of(
+        table.VirtualService(number=7, vip=WEB, scheduler=Scheduler.RR, backends=(other,))
+    )
+    assert plan.diff(have, want) == (
+        plan.AddBackend(WEB, other),
+        plan.RemoveBackend(WEB, ip_address("10.77.0.1")),
+    )
+
+
+def test_B9_28_a_wrong_weight_is_set_not_replaced() -> None:
+    (step,) = plan.diff(table_of(virtual(WEB, 0, 2)), table_of(virtual(WEB, 1, 2)))
+    assert step == plan.SetWeight(WEB, table.Backend(address=ip_address("10.77.0.1"), weight=1))
+
+
+def test_B9_29_a_new_scheduler_is_an_edit() -> None:
+    want = virtual(WEB, 1, scheduler=Scheduler.WLC)
+    assert plan.diff(table_of(virtual(WEB, 1)), table_of(want)) == (
+        plan.EditService(virtual(WEB, scheduler=Scheduler.WLC)),
+    )
+
+
+def test_an_address_taken_over_by_another_service_is_freed_first() -> None:
+    have, want = table_of(virtual(WEB, 1, number=7)), table_of(virtual(WEB, 1, number=8))
+    assert plan.diff(have, want) == (
+        plan.RemoveService(WEB),
+        plan.AddService(virtual(WEB, number=8)),
+        plan.AddBackend(WEB, virtual(WEB, 1).backends[0]),
+    )
+
+
+def test_flaws_are_mended_once_each_and_strays_removed() -> None:
+    web = virtual(WEB, 1)
+    flaws = (
+        table.Flaw(what="hook gone"),
+        table.Flaw(vip=WEB, what="mark gone"),
+        table.Flaw(vip=WEB, what="route gone"),
+        table.Flaw(vip=WEB6, what="nobody's"),
+    )
+    have = table.Table(services={WEB: web}, flaws=flaws)
+    assert plan.diff(have, table_of(web)) == (
+        plan.Mend(None),
+        plan.Mend(WEB),
+        plan.RemoveService(WEB6),
+    )
+
+
+def test_touched_names_addresses_and_the_frame() -> None:
+    steps = (plan.AddService(virtual(WEB)), plan.Mend(None), plan.RemoveService(API))
+    assert plan.touched(steps) == {WEB, None, API}
+
+
+def test_backends_are_ordered_by_family_and_number() -> None:
+    addresses = ["fd77::1", "10.77.0.10", "10.77.0.9"]
+    mixed = [table.Backend(address=ip_address(each)) for each in addresses]
+    assert [str(each.address) for each in plan.ordered(mixed)] == [
+        "10.77.0.9",
+        "10.77.0.10",
+        "fd77::1",
+    ]

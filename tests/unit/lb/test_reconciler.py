@@ -1,0 +1,157 @@
+"""When the reconciler reads, what it changes and what it reports, on the kernel in memory."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from ipaddress import ip_address
+
+from lb import plan, table, world
+from lb.fake import FakeKernel
+from lb.reconciler import LOOK_S, Reconciler
+from sdd.model import ids
+from sdd.model.service import Scheduler
+from sdd.state import ClusterState, Object
+from tests.unit.lb import states
+
+VIP = ip_address("10.0.1.100")
+TOWN = (
+    states.net("front", 1),
+    states.box("client"),
+    states.plug("client", "front", "10.0.1.9/24"),
+    states.box("web1"),
+    states.plug("web1", "front", "10.0.1.1/24"),
+)
+WEB = (states.svc("web", "front", str(VIP)), states.member("web", "web1", "front"))
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Bench:
+    """A reconciler on a fake kernel in which every sandbox of TOWN exists."""
+
+    def __init__(self, kernel: FakeKernel | None = None) -> None:
+        self.kernel = kernel or FakeKernel()
+        self.clock = Clock()
+        self.reconciler = Reconciler(self.kernel, states.NODE, clock=self.clock, ready_s=0.04)
+        for name in ("client", "web1"):
+            self.kernel.make(f"/ns/{name}")
+
+    def vips(self, name: str) -> set[object]:
+        return set(self.kernel.tables[f"/ns/{name}"].services)
+
+
+def at(revision: int, *values: Object) -> ClusterState:
+    return states.state(*TOWN, *values, revision=revision)
+
+
+async def test_a_service_appears_in_every_sandbox_of_its_network() -> None:
+    bench = Bench()
+    outcome = await bench.reconciler.realise(at(1, *WEB))
+    assert (outcome.revision, outcome.failures, outcome.repaired) == (1, (), 0)
+    assert outcome.changed == 4
+    assert bench.vips("client") == bench.vips("web1") == {VIP}
+
+
+async def test_a_second_look_at_a_good_kernel_changes_nothing() -> None:
+    bench = Bench()
+    await bench.reconciler.realise(at(1, *WEB))
+    bench.kernel.applied.clear()
+    outcome = await bench.reconciler.realise(at(1, *WEB))
+    assert (outcome.changed, outcome.repaired, bench.kernel.applied) == (0, 0, [])
+
+
+async def test_what_hands_removed_comes_back_and_is_counted() -> None:
+    bench = Bench()
+    await bench.reconciler.realise(at(1, *WEB))
+    bench.kernel.tables["/ns/client"] = table.EMPTY
+    outcome = await bench.reconciler.realise(at(1, *WEB))
+    assert (outcome.changed, outcome.repaired) == (2, 2)
+    assert bench.vips("client") == {VIP}
+
+
+async def test_states_that_never_stop_do_not_keep_it_from_looking() -> None:
+    bench = Bench()
+    await bench.reconciler.realise(at(1, *WEB))
+    bench.kernel.tables["/ns/client"] = table.EMPTY
+    assert (await bench.reconciler.realise(at(2, *WEB))).changed == 0
+    bench.clock.now += LOOK_S + 1
+    assert (await bench.reconciler.realise(at(3, *WEB))).repaired == 2
+
+
+async def test_one_changed_weight_is_one_step_per_sandbox() -> None:
+    bench = Bench()
+    await bench.reconciler.realise(at(1, *WEB))
+    bench.kernel.applied.clear()
+    heavier = states.member("web", "web1", "front", weight=5)
+    await bench.reconciler.realise(at(2, WEB[0], heavier))
+    step = plan.SetWeight(VIP, table.Backend(address=ip_address("10.0.1.1"), weight=5))
+    assert [steps for _, steps in bench.kernel.applied] == [(step,), (step,)]
+
+
+async def test_a_namespace_that_is_not_made_yet_is_waited_for_then_a_failure() -> None:
+    bench = Bench()
+    bench.kernel.delete("/ns/client")
+    outcome = await bench.reconciler.realise(at(1, *WEB))
+    assert [failure.subject for failure in outcome.failures] == ["client"]
+    assert "'client'" in outcome.failures[0].sentence
+    bench.kernel.make("/ns/client")
+    assert (await bench.reconciler.realise(at(1, *WEB))).failures == ()
+    assert bench.vips("client") == {VIP}
+
+
+async def test_a_namespace_made_anew_at_the_same_path_is_filled_again() -> None:
+    bench = Bench()
+    await bench.reconciler.realise(at(1, *WEB))
+    bench.kernel.make("/ns/client")
+    await bench.reconciler.realise(at(2, *WEB))
+    assert bench.vips("client") == {VIP}
+
+
+async def test_a_refused_service_is_the_subject_and_the_others_are_there() -> None:
+    bench = Bench(FakeKernel(offers=(Scheduler.MH,)))
+    odd = states.svc("odd", "front", "10.0.1.101", number=2, scheduler=Scheduler.SED)
+    outcome = await bench.reconciler.realise(at(1, *WEB, odd))
+    assert {failure.subject for failure in outcome.failures} == {"odd"}
+    assert "sed" in outcome.failures[0].sentence
+    assert bench.vips("client") == {VIP}
+
+
+async def test_an_adopted_namespace_is_left_clean() -> None:
+    bench = Bench()
+    await bench.reconciler.realise(at(1, *WEB))
+    without = [each for each in TOWN if getattr(each, "sandbox", each.id) != "client"]
+    without = [each for each in without if each.id != "client"]
+    outcome = await bench.reconciler.realise(states.state(*without, *WEB, revision=2))
+    assert (outcome.changed, bench.vips("client")) == (1, set())
+    assert bench.vips("web1") == {VIP}
+
+
+async def test_a_sandbox_that_took_the_name_over_keeps_its_table() -> None:
+    bench = Bench()
+    await bench.reconciler.realise(at(1, *WEB))
+    heir = replace(states.box("heir"), netns="/ns/client")
+    others = [each for each in TOWN if not each.id.startswith("client")]
+    plug = states.plug("heir", "front", "10.0.1.9/24")
+    await bench.reconciler.realise(states.state(*others, heir, plug, *WEB, revision=2))
+    assert bench.vips("client") == {VIP}
+
+
+class Forgetful(FakeKernel):
+    """Takes every change and keeps none."""
+
+    async def apply(
+        self, place: table.Place, have: table.Table, steps: Sequence[plan.Step]
+    ) -> tuple[world.Refusal, ...]:
+        assert steps
+        return await super().apply(place, have, ())
+
+
+async def test_a_change_the_kernel_does_not_show_is_a_failure() -> None:
+    outcome = await Bench(Forgetful()).reconciler.realise(at(1, *WEB))
+    assert {failure.code for failure in outcome.failures} == {"SDD-LB-UNSEEN"}
+    assert {failure.subject for failure in outcome.failures} == {ids.ServiceId("web")}
