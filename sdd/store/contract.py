@@ -8,7 +8,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from sdd import errors
 from sdd.model import ids
+
+CODE_CLOSED = "SDD-STORE-CLOSED"
+CODE_LEASE = "SDD-STORE-LEASE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,15 +76,23 @@ Operation = Write | Delete
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transaction:
-    """All operations happen when all compares hold, else none and `Lost` is raised."""
+    """All operations happen when all compares hold, else none and `Lost` is raised.
+
+    A key may be operated on once (etcd refuses more); ValueError otherwise.
+    """
 
     compares: tuple[Compare, ...] = ()
     operations: tuple[Operation, ...]
 
+    def __post_init__(self) -> None:
+        keys = [each.key for each in self.operations]
+        if len(set(keys)) != len(keys):
+            raise ValueError(f"a transaction operates twice on one key: {sorted(keys)}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Everything one transaction changed; `Write.lease` is not reported."""
+    """What one transaction changed below the watched prefix; `Write.lease` is not reported."""
 
     revision: ids.Revision
     operations: tuple[Operation, ...]
@@ -98,6 +110,13 @@ class Compacted(Exception):
     """The watch asked for revisions that are no longer kept. Read everything again."""
 
 
+def no_lease(lease: int) -> errors.Unavailable:
+    """The refusal to write with a lease that has ended."""
+    return errors.Unavailable(
+        f"lease {lease} has ended", hint="take a new lease and write again", code=CODE_LEASE
+    )
+
+
 class Store(Protocol):
     """Six verbs. Every verb raises `errors.Unavailable` when the engine cannot be reached."""
 
@@ -110,13 +129,18 @@ class Store(Protocol):
         ...
 
     async def commit(self, transaction: Transaction) -> ids.Revision:
-        """The revision made; raises `Lost`. When it returns the data is on disk."""
+        """The revision made; raises `Lost`. When it returns the data is on disk.
+
+        A transaction that changes nothing (it only deletes what is absent) makes no revision and
+        returns the newest. Raises `Unavailable` `SDD-STORE-LEASE` for a lease that has ended.
+        """
         ...
 
     def watch(self, prefix: str, after: ids.Revision) -> AsyncIterator[Batch]:
         """Every batch with a revision above `after` that touches `prefix`, in order, for ever.
 
-        Raises `Compacted` when `after` is older than the engine remembers.
+        Ends when the store is closed. Raises `Compacted` when `after` is older than the engine
+        remembers.
         """
         ...
 

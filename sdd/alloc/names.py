@@ -1,0 +1,52 @@
+"""Which names an object may have: checked here, once, so that all the rest may trust them.
+
+In: text from callers. Out: the same text, or Invalid that says the rule. A sandbox's name is also
+a file name and every name may become a DNS label, hence the bounds.
+"""
+
+import re
+
+from sdd import errors
+
+LIMIT = 63  # octets of one DNS label, RFC 1035 §2.3.4
+HOST_LIMIT = 253  # octets of a whole name as people write it
+NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")  # Docker's rule for names
+LABEL = re.compile(r"[a-zA-Z0-9_]([a-zA-Z0-9_-]*[a-zA-Z0-9_])?")
+TASKS = "tasks."  # `tasks.<service>` means the members, so no object may be called so
+
+
+def checked(kind: str, name: str) -> str:
+    """`name` as the name of a `kind`; raises Invalid `SDD-<KIND>-NAME`."""
+    if NAME.fullmatch(name) and len(name) <= LIMIT and not name.endswith("."):
+        return name
+    raise errors.Invalid(
+        f"{name!r} is not a valid {kind} name",
+        hint=f"use 1 to {LIMIT} letters, digits, '_', '.' and '-', the first a letter or digit",
+        code=f"SDD-{AREAS[kind]}-NAME",
+    )
+
+
+def checked_service(name: str) -> str:
+    """`name` as a service's; also refuses `tasks.…`, which names the members of a service."""
+    if name.lower().startswith(TASKS):
+        raise errors.Invalid(
+            f"{name!r} is not a valid service name: {TASKS}<service> names a service's members",
+            hint="choose a name that does not start so",
+            code="SDD-SERVICE-NAME",
+        )
+    return checked("service", name)
+
+
+def checked_host(what: str, name: str) -> str:
+    """`name` as an alias, a hostname or another name the DNS server answers for."""
+    labels = name.split(".")
+    if len(name) <= HOST_LIMIT and all(LABEL.fullmatch(x) and len(x) <= LIMIT for x in labels):
+        return name
+    raise errors.Invalid(
+        f"{what} {name!r} is not a valid host name",
+        hint=f"use labels of 1 to {LIMIT} letters, digits, '-' and '_', joined by dots",
+        code="SDD-NAME-HOST",
+    )
+
+
+AREAS = {"network": "NET", "sandbox": "SANDBOX", "service": "SERVICE"}

@@ -1,0 +1,101 @@
+"""Subnets for networks: default pools cut into pieces, and the rule that nothing overlaps.
+
+In: templates, and the prefixes already in use. Out: the first free subnet, or None. Facts of the
+defaults: Docker's local pools, 31 networks in all; IPv6 is a ULA /48 of the host, RFC 4193 §3.2.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from itertools import islice
+
+from sdd.model import ids
+from sdd.model.network import IPNetwork
+
+V4 = 4
+ULA_SIZE = 64
+TRIES = 1 << 16  # subnets looked at in one template: a /48 cut in /64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolTemplate:
+    """`base` cut into subnets of prefix length `size`."""
+
+    base: IPNetwork
+    size: int
+
+    def __post_init__(self) -> None:
+        if not self.base.prefixlen <= self.size <= self.base.max_prefixlen:
+            raise ValueError(f"{self.base} cannot be cut into /{self.size}")
+
+    @property
+    def pieces(self) -> int:
+        """How many subnets it gives."""
+        return 1 << (self.size - self.base.prefixlen)
+
+
+def _template(base: str, size: int) -> PoolTemplate:
+    return PoolTemplate(base=ip_network(base), size=size)
+
+
+DEFAULT_POOLS: tuple[PoolTemplate, ...] = (
+    _template("172.17.0.0/16", 16),
+    _template("172.18.0.0/16", 16),
+    _template("172.19.0.0/16", 16),
+    _template("172.20.0.0/14", 16),
+    _template("172.24.0.0/14", 16),
+    _template("172.28.0.0/14", 16),
+    _template("192.168.0.0/16", 20),
+)
+
+
+def ula(node: ids.NodeId) -> PoolTemplate:
+    """The node's own IPv6 pool: fd + 40 bits of the hash of its name, cut in /64."""
+    bits = hashlib.sha256(node.encode()).digest()[:5]
+    base = IPv6Network((b"\xfd" + bits + bytes(10), 48))
+    return PoolTemplate(base=base, size=ULA_SIZE)
+
+
+def first_free(
+    templates: Iterable[PoolTemplate], used: Iterable[IPNetwork], *, version: int, size: int = 0
+) -> IPNetwork | None:
+    """The first subnet of the templates, in their order, that overlaps nothing used.
+
+    `size` asks for another prefix length than the template's; None when nothing is free.
+    """
+    taken = tuple(each for each in used if each.version == version)
+    for template in templates:
+        if template.base.version != version or (size and size < template.base.prefixlen):
+            continue
+        for candidate in islice(_pieces(template.base, size or template.size, taken), TRIES):
+            return candidate
+    return None
+
+
+def overlap(subnet: IPNetwork, used: Iterable[IPNetwork]) -> IPNetwork | None:
+    """The first of `used` that shares an address with `subnet`."""
+    return next((each for each in used if _overlaps(subnet, each)), None)
+
+
+def _pieces(base: IPNetwork, size: int, taken: tuple[IPNetwork, ...]) -> Iterator[IPNetwork]:
+    """The free subnets of `base`; jumps over what is used instead of counting through it."""
+    make: type[IPv4Network | IPv6Network] = type(base)
+    step = 1 << (base.max_prefixlen - size)
+    at, end = int(base.network_address), int(base.broadcast_address)
+    while at + step - 1 <= end:
+        candidate = make((at, size))
+        if blocker := overlap(candidate, taken):
+            beyond = int(blocker.broadcast_address) + 1
+            at = max(at + step, -(-beyond // step) * step)
+        else:
+            yield candidate
+            at += step
+
+
+def _overlaps(one: IPNetwork, other: IPNetwork) -> bool:
+    match one, other:
+        case (IPv4Network(), IPv4Network()) | (IPv6Network(), IPv6Network()):
+            return one.overlaps(other)
+        case _:
+            return False

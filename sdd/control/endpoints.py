@@ -1,0 +1,181 @@
+"""Endpoints: joining a sandbox to a network, and leaving it.
+
+In: an attachment and the Ground. Out: plans, or parts of a larger one (sandboxes.py makes several
+endpoints in one transaction). The sandbox's key is touched each time: it guards the set of its
+endpoints, so link names and "at most one per network" need no claims of their own.
+"""
+
+from collections.abc import Collection
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+
+from sdd import errors
+from sdd.alloc import addresses, ifnames, macs, names
+from sdd.control import keys, lookup, taken
+from sdd.control.ground import Draft, Ground, Plan
+from sdd.model import endpoint, ids, network, request, sandbox
+from sdd.store import codec
+
+PRIORITY_MAX = 2**31 - 1
+
+
+def connect(
+    ground: Ground, ref: str, asked: request.Attachment, links: Collection[str]
+) -> Plan[endpoint.Endpoint]:
+    """A new endpoint of the sandbox. `links` are the link names in its namespace.
+
+    Refused: SDD-NET-CONNECTED, -MAC, -ALIAS, SDD-IPAM-….
+    """
+    box = lookup.sandbox(ground.now, ref)
+    net = lookup.network(ground.now, asked.network)
+    if lookup.endpoint_on(ground.now, box.id, net.id):
+        raise errors.Conflict(
+            f"endpoint with name {box.name} already exists in network {net.name}",
+            hint=f"disconnect it first: sdctl network disconnect {net.name} {box.name}",
+            code="SDD-NET-CONNECTED",
+        )
+    mine = {each.ifname for each in ground.now.endpoints_by_sandbox.get(box.id, ())}
+    draft = Draft(ground)
+    made = attach(ground, draft, box, asked, {*links, *mine})
+    draft.touch(box)
+    return draft.plan(made, {made.id, box.id})
+
+
+def disconnect(ground: Ground, network_ref: str, sandbox_ref: str) -> Plan[endpoint.Endpoint]:
+    """The endpoint is gone, with its memberships. Refused: SDD-NET-NOTCONNECTED."""
+    net = lookup.network(ground.now, network_ref)
+    box = lookup.sandbox(ground.now, sandbox_ref)
+    end = lookup.endpoint_on(ground.now, box.id, net.id)
+    if end is None:
+        raise errors.NotFound(
+            f"sandbox {box.name} is not connected to network {net.name}",
+            hint=f"its networks: sdctl sandbox inspect {box.name}",
+            code="SDD-NET-NOTCONNECTED",
+        )
+    draft = Draft(ground)
+    detach(ground, draft, end)
+    draft.touch(box)
+    return draft.plan(end, {end.id, box.id})
+
+
+def attach(
+    ground: Ground,
+    draft: Draft,
+    box: sandbox.Sandbox,
+    asked: request.Attachment,
+    links: Collection[str],
+) -> endpoint.Endpoint:
+    """Adds the endpoint to `draft` and returns it; the sandbox itself is the caller's to write."""
+    net = lookup.network(ground.now, asked.network)
+    _check_default(net, asked)
+    _check_words(asked)
+    identity = ids.EndpointId(ground.new_id())
+    chosen = _addresses(ground, draft, net, asked, identity)
+    made = endpoint.Endpoint(
+        id=identity,
+        network=net.id,
+        sandbox=box.id,
+        node=box.node,
+        addresses=chosen,
+        mac=_mac(ground, net, asked, chosen),
+        ifname=ifnames.first_free(links),
+        aliases=tuple(dict.fromkeys(asked.aliases)),
+        gw_priority=asked.gw_priority,
+        created=ground.at,
+    )
+    draft.hold(net)
+    draft.create(made)
+    return made
+
+
+def detach(ground: Ground, draft: Draft, end: endpoint.Endpoint) -> None:
+    """Adds to `draft` that the endpoint, its addresses, memberships and verdicts are gone."""
+    draft.remove(end)
+    for ip in end.hosts:
+        draft.delete(keys.address(end.network, ip))
+    for member in ground.now.members.values():
+        if member.endpoint == end.id:
+            draft.delete(codec.key(member))
+            draft.delete(codec.verdict_key(member.service, member.endpoint))
+
+
+# --- choices ---------------------------------------------------------------------------------
+
+
+def _addresses(
+    ground: Ground,
+    draft: Draft,
+    net: network.Network,
+    asked: request.Attachment,
+    holder: ids.EndpointId,
+) -> tuple[IPv4Interface | IPv6Interface, ...]:
+    """One address per family of the network; claimed in `draft`."""
+    chosen: list[IPv4Interface | IPv6Interface] = []
+    wanted: dict[int, network.IPAddress | None] = {4: asked.ip, 6: asked.ip6}
+    for version in addresses.families(net):
+        pool, ip = taken.choose(ground, draft, net, version, wanted.pop(version))
+        draft.claim_address(net, ip, holder)
+        chosen.append(ip_interface((ip, pool.subnet.prefixlen)))
+    for left in wanted.values():
+        if left is not None:
+            raise taken.outside(net, left)
+    return tuple(chosen)
+
+
+def _mac(
+    ground: Ground,
+    net: network.Network,
+    asked: request.Attachment,
+    chosen: Collection[IPv4Interface | IPv6Interface],
+) -> str:
+    if not asked.mac:
+        return macs.of(chosen, ground.entropy(macs.RANDOM_BYTES))
+    mac = macs.checked(asked.mac)
+    for other in ground.now.endpoints_by_network.get(net.id, ()):
+        if other.mac == mac:
+            raise errors.Conflict(
+                f"MAC address {mac} is already used on network {net.name}"
+                f" by sandbox {ground.now.sandboxes[other.sandbox].name}",
+                hint="leave the MAC address out to get a free one",
+                code="SDD-NET-MAC",
+            )
+    return mac
+
+
+# --- checks ----------------------------------------------------------------------------------
+
+
+def _check_default(net: network.Network, asked: request.Attachment) -> None:
+    """Docker's rule: the predefined network has no name service, so aliases mean nothing there."""
+    if not net.predefined:
+        return
+    if asked.aliases:
+        raise errors.Invalid(
+            f"network-scoped aliases are only supported for user-defined networks,"
+            f" not for {net.name}",
+            hint="make a network first: sdctl network create NAME",
+            code="SDD-NET-ALIAS",
+        )
+    if asked.ip or asked.ip6:
+        raise errors.Invalid(
+            "user specified IP address is supported on user-defined networks only,"
+            f" not on {net.name}",
+            hint="make a network first: sdctl network create NAME",
+            code="SDD-NET-ADDRESS",
+        )
+
+
+def _check_words(asked: request.Attachment) -> None:
+    for alias in asked.aliases:
+        names.checked_host("alias", alias)
+    if asked.ip6 and asked.ip6.ipv4_mapped:
+        raise errors.Invalid(
+            f"invalid IPv6 address {asked.ip6}: it is an IPv4 address in IPv6 form",
+            hint=f"ask for IPv4 with ip={asked.ip6.ipv4_mapped}",
+            code="SDD-NET-ADDRESS",
+        )
+    if abs(asked.gw_priority) > PRIORITY_MAX:
+        raise errors.Invalid(
+            f"gateway priority {asked.gw_priority} is out of range",
+            hint=f"use a number from -{PRIORITY_MAX} to {PRIORITY_MAX}; the highest wins",
+            code="SDD-NET-PRIORITY",
+        )

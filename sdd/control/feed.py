@@ -1,0 +1,137 @@
+"""The store's watch → the state at each revision, for whoever subscribed.
+
+In: everything at the start, batches afterwards, everything again when the watch fell too far
+behind. Out: one ClusterState per batch. It decides nothing and writes nothing.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from ipaddress import ip_address
+from typing import Never
+
+from sdd import errors, state
+from sdd.control import keys
+from sdd.model import ids
+from sdd.model.network import IPAddress, IPNetwork
+from sdd.store import codec, contract
+
+RETRY_S = 1.0  # between two tries while the engine cannot be reached
+
+Put = Callable[[state.ClusterState], None]
+
+
+class Feed:
+    """`state` is complete once `start` returned; `run` keeps it so."""
+
+    def __init__(self, store: contract.Store) -> None:
+        self._store = store
+        self._subscribers: list[Put] = []
+        self._started = False
+        self._revisions: dict[str, ids.Revision] = {}
+        self._cursors: dict[str, IPAddress] = {}
+        self._moved = asyncio.Event()
+        self.state = state.EMPTY
+
+    async def start(self) -> None:
+        """Read everything; raises Unavailable when the engine or a value cannot be read."""
+        await self._read_all()
+
+    async def run(self) -> Never:
+        """Follow the store for ever; ends by cancellation, or Unavailable when it was closed."""
+        while True:
+            try:
+                async for batch in self._store.watch("", self.state.revision):
+                    self._follow(batch)
+                raise _closed()
+            except contract.Compacted:
+                await self._again()
+            except errors.Unavailable as exc:
+                if exc.code == contract.CODE_CLOSED:
+                    raise
+                await asyncio.sleep(RETRY_S)
+
+    def subscribe(self, put: Put) -> None:
+        """Call `put` with the current state, if there is one, and with each new one."""
+        self._subscribers.append(put)
+        if self._started:
+            put(self.state)
+
+    def revision_of(self, key: str) -> ids.Revision:
+        """The revision that wrote `key` last, as of `state`; 0 when it is absent."""
+        return self._revisions.get(key, ids.NEVER)
+
+    def cursor_of(self, net: ids.NetworkId, subnet: IPNetwork) -> IPAddress | None:
+        """The last address given automatically in the subnet of the network, as of `state`."""
+        return self._cursors.get(keys.cursor(net, subnet))
+
+    async def reached(self, revision: ids.Revision) -> None:
+        """Wait until `state` is at `revision` or later."""
+        while self.state.revision < revision:
+            await self.moved()
+
+    async def moved(self) -> None:
+        """Wait for the next state."""
+        await self._moved.wait()
+
+    # --- reading ----------------------------------------------------------------------------
+
+    async def _again(self) -> None:
+        try:
+            await self._read_all()
+        except errors.Unavailable as exc:
+            if exc.code == contract.CODE_CLOSED:
+                raise
+            await asyncio.sleep(RETRY_S)
+
+    async def _read_all(self) -> None:
+        view = await self._store.range("")
+        puts = [
+            state.Put(codec.decode(item.key, item.value))
+            for item in view.items
+            if codec.kind_of(item.key)
+        ]
+        self._revisions = {item.key: item.revision for item in view.items}
+        self._cursors = {}
+        for item in view.items:
+            self._note(item.key, item.value)
+        self._publish(state.EMPTY.apply(view.revision, puts))
+
+    def _follow(self, batch: contract.Batch) -> None:
+        changes = tuple(_changes(batch.operations))
+        for operation in batch.operations:
+            match operation:
+                case contract.Write(key, value):
+                    self._revisions[key] = batch.revision
+                    self._note(key, value)
+                case contract.Delete(key):
+                    self._revisions.pop(key, None)
+                    self._cursors.pop(key, None)
+        self._publish(self.state.apply(batch.revision, changes))
+
+    def _note(self, key: str, value: bytes) -> None:
+        if key.startswith(keys.CURSORS):
+            self._cursors[key] = ip_address(value.decode())
+
+    def _publish(self, now: state.ClusterState) -> None:
+        self.state = now
+        self._started = True
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
+        for put in self._subscribers:
+            put(now)
+
+
+def _closed() -> errors.Unavailable:
+    return errors.Unavailable("the store was closed", code=contract.CODE_CLOSED)
+
+
+def _changes(operations: Iterable[contract.Operation]) -> Iterable[state.Change]:
+    for operation in operations:
+        kind = codec.kind_of(operation.key)
+        if kind is None:
+            continue
+        match operation:
+            case contract.Write(key, value):
+                yield state.Put(codec.decode(key, value))
+            case contract.Delete(key):
+                yield state.Gone(kind, codec.identity(key))

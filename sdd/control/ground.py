@@ -1,0 +1,129 @@
+"""What every plan stands on, and what it comes to: values in, one transaction out.
+
+A plan is a pure function of a Ground. It checks a request against the state, chooses what has to
+be chosen, and collects writes and compares in a Draft. It never waits and never writes itself.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from sdd.alloc.pools import PoolTemplate
+from sdd.control import keys
+from sdd.model import ids, network
+from sdd.model.network import IPAddress, IPNetwork
+from sdd.state import ClusterState
+from sdd.store import codec
+from sdd.store.contract import Compare, Delete, EmptyRange, Operation, Transaction, Unchanged, Write
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """The state and everything else a plan may depend on.
+
+    `revision_of` and `cursor_of` are as of `now`; `at` is seconds since the epoch; `entropy`
+    gives that many random bytes; `host_prefixes` are the node's own on-link routes.
+    """
+
+    now: ClusterState
+    revision_of: Callable[[str], ids.Revision]
+    cursor_of: Callable[[ids.NetworkId, IPNetwork], IPAddress | None]
+    node: ids.NodeId
+    at: float
+    entropy: Callable[[int], bytes]
+    exec_root: Path
+    pools: tuple[PoolTemplate, ...]
+    host_prefixes: tuple[IPNetwork, ...] = ()
+
+    def new_id(self) -> str:
+        """64 hex characters that nobody has."""
+        return ids.from_random(self.entropy(ids.ID_BYTES))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan(Generic[T]):
+    """A transaction, what the caller gets for it, and whose failures concern the caller."""
+
+    transaction: Transaction
+    result: T
+    subjects: frozenset[str]
+
+
+class Draft:
+    """Collects one transaction. The last word on a key counts, so a touch may follow a put."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._compares: dict[str, Compare] = {}
+        self._operations: dict[str, Operation] = {}
+
+    def hold(self, value: codec.Object) -> None:
+        """The plan is void when `value` changes or goes meanwhile."""
+        self._unchanged(codec.key(value))
+
+    def touch(self, value: codec.Object) -> None:
+        """Hold `value` and give it a new revision: it guards a set that this plan changes."""
+        self.hold(value)
+        self.put(value)
+
+    def create(self, value: codec.Object) -> None:
+        """Write an object that must not exist yet."""
+        self._unchanged(codec.key(value))
+        self.put(value)
+
+    def replace(self, old: codec.Object, new: codec.Object) -> None:
+        """Write `new` over `old`, which must still be as it was."""
+        self.hold(old)
+        self.put(new)
+
+    def put(self, value: codec.Object) -> None:
+        """Write an object."""
+        self._operations[codec.key(value)] = Write(codec.key(value), codec.encode(value))
+
+    def remove(self, value: codec.Object) -> None:
+        """Remove an object that must still be as it was."""
+        self.hold(value)
+        self.delete(codec.key(value))
+
+    def delete(self, key: str) -> None:
+        """Remove whatever is at `key`."""
+        self._operations[key] = Delete(key)
+
+    def claim(self, key: str, holder: str) -> None:
+        """Take `key` for `holder`; the plan is lost when somebody has it."""
+        self._compares[key] = Unchanged(key, ids.NEVER)
+        self._operations[key] = Write(key, holder.encode())
+
+    def note(self, key: str, text: str) -> None:
+        """Write without a compare."""
+        self._operations[key] = Write(key, text.encode())
+
+    def guard(self, key: str) -> None:
+        """Hold `key` and give it a new revision: plans that guard it exclude each other."""
+        self._unchanged(key)
+        self.note(key, "")
+
+    def empty(self, prefix: str) -> None:
+        """The plan is lost when something is below `prefix`."""
+        self._compares[prefix] = EmptyRange(prefix)
+
+    def claim_address(self, net: network.Network, ip: IPAddress, holder: str) -> None:
+        """Take one address of a network."""
+        self.claim(keys.address(net.id, ip), holder)
+
+    def plan(self, result: T, subjects: Collection[str]) -> Plan[T]:
+        """The finished plan."""
+        return Plan(
+            transaction=Transaction(
+                compares=tuple(self._compares.values()),
+                operations=tuple(self._operations.values()),
+            ),
+            result=result,
+            subjects=frozenset(subjects),
+        )
+
+    def _unchanged(self, key: str) -> None:
+        self._compares[key] = Unchanged(key, self._ground.revision_of(key))

@@ -1,0 +1,120 @@
+"""Memberships: which endpoints serve a service, and with what weight.
+
+In: refs and the Ground. Out: plans. Both the service and the sandbox are touched, so that removing
+either never leaves a membership behind.
+"""
+
+from collections.abc import Iterable
+
+from sdd import errors
+from sdd.control import lookup
+from sdd.control.ground import Draft, Ground, Plan
+from sdd.model import endpoint, request, sandbox, service
+from sdd.store import codec
+
+WEIGHT_MAX = 65535  # what IPVS takes
+
+
+def join(ground: Ground, service_ref: str, asked: request.Join) -> Plan[service.Member]:
+    """A new membership. Refused: SDD-MEMBER-EXISTS, -NETWORK, -WEIGHT."""
+    svc = lookup.service(ground.now, service_ref)
+    box = lookup.sandbox(ground.now, asked.sandbox)
+    ends = ground.now.endpoints_by_sandbox.get(box.id, ())
+    for end in ends:
+        if (svc.id, end.id) in ground.now.members:
+            raise errors.Conflict(
+                f"sandbox {box.name} is already a member of service {svc.name}",
+                hint=f"change its weight with: sdctl service set-weight {svc.name} {box.name} N",
+                code="SDD-MEMBER-EXISTS",
+            )
+    draft = Draft(ground)
+    made = enter(ground, draft, svc, ends, weight=asked.weight, name=box.name)
+    draft.touch(box)
+    return draft.plan(made, {svc.id, box.id, made.endpoint})
+
+
+def leave(ground: Ground, service_ref: str, sandbox_ref: str) -> Plan[service.Member]:
+    """The membership is gone, with its verdict. Refused: SDD-MEMBER-NOTFOUND."""
+    svc, box, member = _found(ground, service_ref, sandbox_ref)
+    draft = Draft(ground)
+    draft.remove(member)
+    draft.delete(codec.verdict_key(member.service, member.endpoint))
+    return draft.plan(member, {svc.id, box.id, member.endpoint})
+
+
+def set_weight(
+    ground: Ground, service_ref: str, sandbox_ref: str, weight: int
+) -> Plan[service.Member]:
+    """The membership with its new weight."""
+    svc, box, member = _found(ground, service_ref, sandbox_ref)
+    _check_weight(weight)
+    changed = service.Member(
+        service=member.service,
+        endpoint=member.endpoint,
+        sandbox=member.sandbox,
+        node=member.node,
+        weight=weight,
+        created=member.created,
+    )
+    draft = Draft(ground)
+    draft.replace(member, changed)
+    return draft.plan(changed, {svc.id, box.id, member.endpoint})
+
+
+def enter(
+    ground: Ground,
+    draft: Draft,
+    svc: service.Service,
+    ends: Iterable[endpoint.Endpoint],
+    *,
+    weight: int,
+    name: str = "",
+) -> service.Member:
+    """Adds to `draft` the membership of the one endpoint on the service's network.
+
+    The sandbox is the caller's to touch or write.
+    """
+    _check_weight(weight)
+    end = next((each for each in ends if each.network == svc.network), None)
+    if end is None:
+        net = ground.now.networks[svc.network].name
+        raise errors.Conflict(
+            f"sandbox {name} cannot join service {svc.name}: it is not connected to network {net}",
+            hint=f"connect it first: sdctl network connect {net} {name}",
+            code="SDD-MEMBER-NETWORK",
+        )
+    made = service.Member(
+        service=svc.id,
+        endpoint=end.id,
+        sandbox=end.sandbox,
+        node=end.node,
+        weight=weight,
+        created=ground.at,
+    )
+    draft.touch(svc)
+    draft.create(made)
+    return made
+
+
+def _found(
+    ground: Ground, service_ref: str, sandbox_ref: str
+) -> tuple[service.Service, sandbox.Sandbox, service.Member]:
+    svc = lookup.service(ground.now, service_ref)
+    box = lookup.sandbox(ground.now, sandbox_ref)
+    for member in ground.now.members_by_service.get(svc.id, ()):
+        if member.sandbox == box.id:
+            return svc, box, member
+    raise errors.NotFound(
+        f"sandbox {box.name} is no member of service {svc.name}",
+        hint=f"its members: sdctl service ps {svc.name}",
+        code="SDD-MEMBER-NOTFOUND",
+    )
+
+
+def _check_weight(weight: int) -> None:
+    if not 0 <= weight <= WEIGHT_MAX:
+        raise errors.Invalid(
+            f"weight {weight} is not between 0 and {WEIGHT_MAX}",
+            hint="1 is the usual weight; 0 takes no new connections",
+            code="SDD-MEMBER-WEIGHT",
+        )

@@ -1,0 +1,188 @@
+"""Networks: which may be made, with which subnets, and which may go.
+
+In: requests and the Ground. Out: plans. Subnets are chosen in subnets.py.
+"""
+
+from collections.abc import Iterable
+from ipaddress import IPv4Interface
+
+from sdd import errors
+from sdd.alloc import names
+from sdd.control import keys, lookup, options, subnets
+from sdd.control.ground import Draft, Ground, Plan
+from sdd.model import ids, network, request
+from sdd.state import ClusterState
+from sdd.store import codec
+
+KIND = "network"
+BUILT = frozenset({network.Driver.BRIDGE})
+RESERVED = frozenset({"host", "none", "default"})  # Docker's other pre-defined names
+
+
+def create(ground: Ground, asked: request.NetworkCreate) -> Plan[network.Network]:
+    """A new user-made network.
+
+    Refused: SDD-NET-NAME, -EXISTS, -DRIVER, -OPTION, and what subnets.py refuses.
+    """
+    _check_name(ground.now, asked.name)
+    _check_driver(asked)
+    options.check(ground.now, asked)
+    made = network.Network(
+        id=ids.NetworkId(ground.new_id()),
+        name=asked.name,
+        driver=asked.driver,
+        pools=(pools := subnets.choose(ground, asked)),
+        internal=asked.internal,
+        attachable=asked.attachable,
+        ipv6=any(pool.subnet.version != subnets.V4 for pool in pools),
+        options=asked.options,
+        labels=asked.labels,
+        dns=asked.dns,
+        dns_search=asked.dns_search,
+        created=ground.at,
+    )
+    return _written(ground, made)
+
+
+def create_default(
+    ground: Ground, bip: IPv4Interface | None, mtu: int
+) -> Plan[network.Network] | None:
+    """The predefined network; None when it is there and as wanted.
+
+    An unused one with another address than `bip` is made anew; a used one is refused with
+    SDD-NET-BIP, for its sandboxes hold addresses of the old subnet.
+    """
+    there = next((net for net in ground.now.networks.values() if net.predefined), None)
+    if there and _suits(there, bip, mtu):
+        return None
+    draft = Draft(ground)
+    if there:
+        _check_moves(ground.now, there, bip)
+        _erase(draft, there)
+    spec = request.PoolSpec(subnet=bip.network, gateway=bip.ip) if bip else request.PoolSpec()
+    asked = request.NetworkCreate(name=network.DEFAULT_NAME, pools=(spec,))
+    made = network.Network(
+        id=ids.NetworkId(ground.new_id()),
+        name=network.DEFAULT_NAME,
+        pools=subnets.choose(ground, asked, without=there),
+        predefined=True,
+        options={network.OPTION_MTU: str(mtu)} if mtu else network.EMPTY,
+        created=ground.at,
+    )
+    _write(draft, made)
+    return draft.plan(made, {made.id})
+
+
+def remove(ground: Ground, ref: str) -> Plan[network.Network]:
+    """Nothing of the network remains. Refused: SDD-NET-PREDEFINED, -INUSE."""
+    net = lookup.network(ground.now, ref)
+    if net.predefined:
+        raise errors.Forbidden(
+            f"{net.name} is a pre-defined network and cannot be removed",
+            hint="remove the networks you made; this one stays empty when nobody uses it",
+            code="SDD-NET-PREDEFINED",
+        )
+    _check_unused(ground.now, net)
+    draft = Draft(ground)
+    _erase(draft, net)
+    return draft.plan(net, {net.id})
+
+
+# --- checks ----------------------------------------------------------------------------------
+
+
+def _check_name(now: ClusterState, name: str) -> None:
+    names.checked(KIND, name)
+    if name in RESERVED:
+        raise errors.Forbidden(
+            f"operation is not permitted on predefined {name} network",
+            hint="choose another name",
+            code="SDD-NET-PREDEFINED",
+        )
+    for net in now.networks.values():
+        if net.name == name:
+            raise errors.Conflict(
+                f"network with name {name} already exists ({ids.short(net.id)})",
+                hint=f"choose another name, or remove that one first: sdctl network rm {name}",
+                code="SDD-NET-EXISTS",
+            )
+
+
+def _check_driver(asked: request.NetworkCreate) -> None:
+    if asked.driver not in BUILT:
+        raise errors.Invalid(
+            f"network {asked.name!r}: the driver {asked.driver.value!r} is not built in yet",
+            hint=f"what there is: {', '.join(sorted(BUILT))}",
+            code="SDD-NET-DRIVER",
+        )
+
+
+def _check_unused(now: ClusterState, net: network.Network) -> None:
+    holders = [
+        f"{now.sandboxes[each.sandbox].name} ({ids.short(each.id)})"
+        for each in now.endpoints_by_network.get(net.id, ())
+    ]
+    if holders:
+        raise errors.Forbidden(
+            f"network {net.name} has active endpoints: {listed(holders)}",
+            hint=f"remove these sandboxes, or: sdctl network disconnect {net.name} SANDBOX",
+            code="SDD-NET-INUSE",
+        )
+    users = [each.name for each in now.services_by_network.get(net.id, ())]
+    if users:
+        raise errors.Forbidden(
+            f"network {net.name} is in use by service {listed(users)}",
+            hint="remove the services first: sdctl service rm SERVICE",
+            code="SDD-NET-INUSE",
+        )
+
+
+def _suits(net: network.Network, bip: IPv4Interface | None, mtu: int) -> bool:
+    pool = net.pools[0]
+    same = bip is None or (pool.subnet, pool.gateway) == (bip.network, bip.ip)
+    return same and net.mtu == mtu
+
+
+def _check_moves(now: ClusterState, net: network.Network, bip: IPv4Interface | None) -> None:
+    if now.endpoints_by_network.get(net.id):
+        raise errors.Conflict(
+            f"the network {net.name!r} ({net.pools[0].subnet}) cannot take the configured"
+            f" address {bip or 'or mtu'} while sandboxes use it",
+            hint="set bip and mtu back to what they were, or remove these sandboxes first",
+            code="SDD-NET-BIP",
+        )
+
+
+# --- writes ----------------------------------------------------------------------------------
+
+
+def _written(ground: Ground, net: network.Network) -> Plan[network.Network]:
+    draft = Draft(ground)
+    _write(draft, net)
+    return draft.plan(net, {net.id})
+
+
+def _write(draft: Draft, net: network.Network) -> None:
+    draft.create(net)
+    draft.claim(keys.name(KIND, net.name), net.id)
+    draft.guard(keys.POOLS)
+
+
+def _erase(draft: Draft, net: network.Network) -> None:
+    draft.remove(net)
+    draft.empty(codec.endpoints_of(net.id))
+    draft.empty(codec.services_of(net.id))
+    draft.delete(keys.name(KIND, net.name))
+    draft.guard(keys.POOLS)
+    for pool in net.pools:
+        draft.delete(keys.cursor(net.id, pool.subnet))
+
+
+LISTED = 8  # names in one sentence; more would hide what it says
+
+
+def listed(items: Iterable[str]) -> str:
+    """The first few of `items`, and how many more."""
+    all_of = sorted(items)
+    more = f" and {len(all_of) - LISTED} more" if len(all_of) > LISTED else ""
+    return ", ".join(all_of[:LISTED]) + more

@@ -1,0 +1,70 @@
+"""The one back edge: how far each backend of this node is, and who waits for it.
+
+In: outcomes from the reconcilers. Out: failures for the command that waits. Only the newest
+outcome of each backend is kept: a later pass knows better.
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+
+from sdd import errors
+from sdd.model import ids
+from sdd.model.progress import Backend, Failure, Outcome
+
+EVERYTHING = "*"  # the subject of a failure that concerns every object
+CODE = "SDD-PROGRESS-TIMEOUT"
+
+
+class Progress:
+    """Waits for all of `backends`."""
+
+    def __init__(self, backends: Collection[Backend]) -> None:
+        self._backends = tuple(backends)
+        self._newest: dict[Backend, Outcome] = {}
+        self._moved = asyncio.Event()
+
+    def report(self, backend: Backend, outcome: Outcome) -> None:
+        """A reconciler made a pass."""
+        self._newest[backend] = outcome
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
+
+    def snapshot(self) -> Mapping[Backend, Outcome]:
+        """The newest outcome of each backend that has reported."""
+        return MappingProxyType(dict(self._newest))
+
+    async def realised(
+        self, revision: ids.Revision, subjects: Collection[str], timeout_s: float
+    ) -> tuple[Failure, ...]:
+        """The failures that concern `subjects`, once every backend is at `revision` or later.
+
+        Raises TimedOut, which names the backends that are not there after `timeout_s`.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self._behind(revision):
+                    await self._moved.wait()
+        except TimeoutError:
+            raise self._timed_out(revision, timeout_s) from None
+        return tuple(
+            failure
+            for backend in self._backends
+            for failure in self._newest[backend].failures
+            if failure.subject == EVERYTHING or failure.subject in subjects
+        )
+
+    def _behind(self, revision: ids.Revision) -> tuple[Backend, ...]:
+        return tuple(
+            each
+            for each in self._backends
+            if each not in self._newest or self._newest[each].revision < revision
+        )
+
+    def _timed_out(self, revision: ids.Revision, timeout_s: float) -> errors.TimedOut:
+        names = ", ".join(self._behind(revision))
+        return errors.TimedOut(
+            f"revision {revision} is stored but not realised after {timeout_s:g} s by: {names}",
+            hint="the work goes on; see its progress with: sdctl status",
+            code=CODE,
+        )

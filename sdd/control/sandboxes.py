@@ -1,0 +1,163 @@
+"""Sandboxes: made with a namespace of their own, or adopted; with all their endpoints at once.
+
+In: a request, what was observed of the namespace, the Ground. Out: plans. One transaction holds
+the sandbox, its endpoints and its memberships, so there is no half-made sandbox to clean up.
+"""
+
+from dataclasses import dataclass
+
+from sdd import errors
+from sdd.alloc import names
+from sdd.control import endpoints, keys, lookup, members
+from sdd.control.ground import Draft, Ground, Plan
+from sdd.model import endpoint, ids, network, request, sandbox
+from sdd.state import ClusterState
+
+KIND = "sandbox"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What was observed of a namespace file; `inode` 0: there is no namespace.
+
+    `host_inode` is the node's own namespace, which is nobody's sandbox.
+    """
+
+    path: str = ""
+    inode: int = 0
+    links: frozenset[str] = frozenset()
+    host_inode: int = 0
+
+
+NOTHING = Seen()  # for a namespace that we make
+
+
+def create(ground: Ground, asked: request.SandboxCreate, seen: Seen) -> Plan[sandbox.Sandbox]:
+    """A new sandbox.
+
+    Refused: SDD-SANDBOX-NAME, -EXISTS, -NETNS, -ADOPTED, -HOST, -TWICE, and what endpoints.py and
+    members.py refuse.
+    """
+    _check_name(ground.now, asked.name)
+    _check_words(asked)
+    adopted = bool(asked.netns or asked.pid)
+    if adopted:
+        _check_namespace(ground, asked, seen)
+    box = sandbox.Sandbox(
+        id=ids.SandboxId(ground.new_id()),
+        name=asked.name,
+        node=ground.node,
+        origin=sandbox.Origin.ADOPTED if adopted else sandbox.Origin.NAMED,
+        netns=seen.path if adopted else str(ground.exec_root / "netns" / asked.name),
+        netns_inode=seen.inode,
+        hostname=asked.hostname,
+        dns=asked.dns,
+        extra_hosts=asked.extra_hosts,
+        labels=asked.labels,
+        created=ground.at,
+    )
+    draft = Draft(ground)
+    draft.create(box)
+    draft.claim(keys.name(KIND, box.name), box.id)
+    made = _attach_all(ground, draft, box, asked, seen)
+    for ref in asked.services:
+        members.enter(ground, draft, lookup.service(ground.now, ref), made, weight=1)
+    return draft.plan(box, {box.id, *(each.id for each in made)})
+
+
+def remove(ground: Ground, ref: str) -> Plan[sandbox.Sandbox]:
+    """Nothing of the sandbox remains: endpoints, memberships and verdicts go with it."""
+    box = lookup.sandbox(ground.now, ref)
+    draft = Draft(ground)
+    draft.remove(box)
+    draft.delete(keys.name(KIND, box.name))
+    ends = ground.now.endpoints_by_sandbox.get(box.id, ())
+    for end in ends:
+        endpoints.detach(ground, draft, end)
+    return draft.plan(box, {box.id, *(each.id for each in ends)})
+
+
+def _attach_all(
+    ground: Ground,
+    draft: Draft,
+    box: sandbox.Sandbox,
+    asked: request.SandboxCreate,
+    seen: Seen,
+) -> tuple[endpoint.Endpoint, ...]:
+    links = set(seen.links)
+    made: list[endpoint.Endpoint] = []
+    for attachment in _attachments(ground.now, asked):
+        end = endpoints.attach(ground, draft, box, attachment, links)
+        if end.network in {each.network for each in made}:
+            raise errors.Invalid(
+                f"sandbox {box.name!r} names the network {attachment.network!r} twice",
+                hint="give each network once, with all its aliases",
+                code="SDD-SANDBOX-TWICE",
+            )
+        links.add(end.ifname)
+        made.append(end)
+    return tuple(made)
+
+
+def _attachments(now: ClusterState, asked: request.SandboxCreate) -> tuple[request.Attachment, ...]:
+    """What was asked, the networks of the services joined, else the default network."""
+    joined = {lookup.network(now, each.network).id for each in asked.attachments}
+    missing: dict[ids.NetworkId, request.Attachment] = {}
+    for ref in asked.services:
+        net = lookup.service(now, ref).network
+        if net not in joined:
+            missing[net] = request.Attachment(network=net)
+    return (*asked.attachments, *missing.values()) or (
+        request.Attachment(network=network.DEFAULT_NAME),
+    )
+
+
+# --- checks ----------------------------------------------------------------------------------
+
+
+def _check_name(now: ClusterState, name: str) -> None:
+    names.checked(KIND, name)
+    for box in now.sandboxes.values():
+        if box.name == name:
+            raise errors.Conflict(
+                f"the sandbox name {name} is already in use by sandbox {ids.short(box.id)}",
+                hint=f"choose another name, or remove that one first: sdctl sandbox rm {name}",
+                code="SDD-SANDBOX-EXISTS",
+            )
+
+
+def _check_words(asked: request.SandboxCreate) -> None:
+    if asked.hostname:
+        names.checked_host("hostname", asked.hostname)
+    for extra in asked.extra_hosts:
+        names.checked_host("extra host", extra.name)
+    if asked.netns and asked.pid:
+        raise errors.Invalid(
+            f"sandbox {asked.name!r} cannot have both a netns path and a pid",
+            hint="give one of --netns and --pid",
+            code="SDD-SANDBOX-NETNS",
+        )
+
+
+def _check_namespace(ground: Ground, asked: request.SandboxCreate, seen: Seen) -> None:
+    if not seen.inode:
+        raise errors.Invalid(
+            f"process {asked.pid} does not exist or its network namespace cannot be opened"
+            if asked.pid
+            else f"{asked.netns} is no network namespace",
+            hint="a namespace is a file such as /run/netns/NAME or /proc/PID/ns/net",
+            code="SDD-SANDBOX-NETNS",
+        )
+    if seen.inode == seen.host_inode:
+        raise errors.Invalid(
+            f"{seen.path} is the host's own network namespace and cannot be a sandbox",
+            hint="start the process in a network namespace of its own",
+            code="SDD-SANDBOX-HOST",
+        )
+    for box in ground.now.sandboxes.values():
+        if box.netns_inode == seen.inode and box.node == ground.node:
+            raise errors.Conflict(
+                f"the namespace {seen.path} is already sandbox {box.name}",
+                hint=f"connect that one to more networks: sdctl network connect NET {box.name}",
+                code="SDD-SANDBOX-ADOPTED",
+            )

@@ -1,0 +1,150 @@
+"""Services: a name with virtual addresses on one network.
+
+In: requests and the Ground. Out: plans. A service name and a sandbox's alias may be the same on
+one network, as in Docker: the resolver decides which answers.
+"""
+
+from sdd import errors
+from sdd.alloc import addresses, names, numbers
+from sdd.control import keys, lookup, taken
+from sdd.control.ground import Draft, Ground, Plan
+from sdd.model import ids, network, request, service
+from sdd.model.network import IPAddress
+from sdd.state import ClusterState
+from sdd.store import codec
+
+KIND = "service"
+PORT_MAX = 65535
+RUN_MAX = 100  # results in a row; more would be a typing error
+
+
+def create(ground: Ground, asked: request.ServiceCreate) -> Plan[service.Service]:
+    """A new service.
+
+    Refused: SDD-SERVICE-NAME, -EXISTS, -NETWORK, -VIP, -HEALTH, -TIME, and what taken.py refuses.
+    """
+    _check_name(ground.now, asked.name)
+    net = lookup.network(ground.now, asked.network)
+    _check_network(net, asked)
+    _check_health(asked)
+    for alias in asked.aliases:
+        names.checked_host("alias", alias)
+    draft = Draft(ground)
+    identity = ids.ServiceId(ground.new_id())
+    made = service.Service(
+        id=identity,
+        name=asked.name,
+        network=net.id,
+        number=_number(ground.now),
+        vips=_vips(ground, draft, net, asked, identity),
+        mode=asked.mode,
+        scheduler=asked.scheduler,
+        health=asked.health,
+        aliases=tuple(dict.fromkeys(asked.aliases)),
+        labels=asked.labels,
+        drain_s=asked.drain_s,
+        persistence_s=asked.persistence_s,
+        created=ground.at,
+    )
+    draft.hold(net)
+    draft.create(made)
+    draft.claim(keys.name(KIND, made.name), made.id)
+    draft.claim(keys.number(made.number), made.id)
+    return draft.plan(made, {made.id})
+
+
+def remove(ground: Ground, ref: str) -> Plan[service.Service]:
+    """Nothing of the service remains: members and verdicts go with it."""
+    svc = lookup.service(ground.now, ref)
+    draft = Draft(ground)
+    draft.remove(svc)
+    draft.delete(keys.name(KIND, svc.name))
+    draft.delete(keys.number(svc.number))
+    for vip in svc.vips:
+        draft.delete(keys.address(svc.network, vip))
+    for member in ground.now.members_by_service.get(svc.id, ()):
+        draft.delete(codec.key(member))
+        draft.delete(codec.verdict_key(member.service, member.endpoint))
+    return draft.plan(svc, {svc.id})
+
+
+# --- choices ---------------------------------------------------------------------------------
+
+
+def _number(now: ClusterState) -> int:
+    return numbers.lowest_free(KIND, {each.number for each in now.services.values()})
+
+
+def _vips(
+    ground: Ground,
+    draft: Draft,
+    net: network.Network,
+    asked: request.ServiceCreate,
+    holder: ids.ServiceId,
+) -> tuple[IPAddress, ...]:
+    """One address per family of the network in vip mode, none in dnsrr mode."""
+    if asked.mode is service.EndpointMode.DNSRR:
+        return ()
+    chosen: list[IPAddress] = []
+    if asked.vip is not None and asked.vip.version not in addresses.families(net):
+        raise taken.outside(net, asked.vip)
+    for version in addresses.families(net):
+        wanted = asked.vip if asked.vip and asked.vip.version == version else None
+        _, ip = taken.choose(ground, draft, net, version, wanted)
+        draft.claim_address(net, ip, holder)
+        chosen.append(ip)
+    return tuple(chosen)
+
+
+# --- checks ----------------------------------------------------------------------------------
+
+
+def _check_name(now: ClusterState, name: str) -> None:
+    names.checked_service(name)
+    for svc in now.services.values():
+        if svc.name == name:
+            raise errors.Conflict(
+                f"service {name} already exists ({ids.short(svc.id)})",
+                hint=f"choose another name, or remove that one first: sdctl service rm {name}",
+                code="SDD-SERVICE-EXISTS",
+            )
+
+
+def _check_network(net: network.Network, asked: request.ServiceCreate) -> None:
+    if net.predefined:
+        raise errors.Invalid(
+            f"service {asked.name!r} needs a user-made network:"
+            f" the pre-defined network {net.name} has no names",
+            hint="make one first: sdctl network create NAME",
+            code="SDD-SERVICE-NETWORK",
+        )
+    if asked.vip is not None and asked.mode is service.EndpointMode.DNSRR:
+        raise errors.Invalid(
+            f"service {asked.name!r} cannot have the virtual address {asked.vip}"
+            " in endpoint mode dnsrr",
+            hint="use --endpoint-mode vip, or leave --vip out",
+            code="SDD-SERVICE-VIP",
+        )
+
+
+def _check_health(asked: request.ServiceCreate) -> None:
+    check = asked.health
+    wrong = ""
+    if check.kind is not service.CheckKind.NONE and not 1 <= check.port <= PORT_MAX:
+        wrong = f"port {check.port} is not between 1 and {PORT_MAX}"
+    elif check.interval_s <= 0 or check.timeout_s <= 0:
+        wrong = "interval and timeout must be more than 0 seconds"
+    elif not (1 <= check.rise <= RUN_MAX and 1 <= check.fall <= RUN_MAX):
+        wrong = f"rise and fall must be between 1 and {RUN_MAX}"
+    if wrong:
+        raise errors.Invalid(
+            f"service {asked.name!r}: the health check cannot work: {wrong}",
+            hint="example: --health tcp:80 --health-interval 2s --health-rise 2 --health-fall 3",
+            code="SDD-SERVICE-HEALTH",
+        )
+    if asked.drain_s < 0 or asked.persistence_s < 0:
+        raise errors.Invalid(
+            f"service {asked.name!r}: drain and persistence cannot be negative",
+            hint="give seconds, 0 for none",
+            code="SDD-SERVICE-TIME",
+        )

@@ -1,0 +1,191 @@
+"""The subnets of a new network: what was asked for, checked, and what was not, chosen.
+
+In: a request and the Ground. Out: the network's pools, complete. The rules are Docker's (I1–I13
+of its IPAM), the family rule ours: `--ipv6` asks for both families, without it a network has
+exactly the families of its subnets, or IPv4 when none was given.
+"""
+
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv6Network
+
+from sdd import errors
+from sdd.alloc import addresses, pools
+from sdd.control.ground import Ground
+from sdd.model import network, request
+from sdd.model.network import IPAddress, IPNetwork
+
+V4, V6 = 4, 6
+
+
+def choose(
+    ground: Ground, asked: request.NetworkCreate, *, without: network.Network | None = None
+) -> tuple[network.Pool, ...]:
+    """One pool per subnet. `without` is a network that goes in the same transaction.
+
+    Refused: SDD-NET-OVERLAP, -SUBNET, -GATEWAY, -RANGE, -AUX, SDD-IPAM-POOLS (exhausted).
+    """
+    used = [
+        (net, pool.subnet)
+        for net in ground.now.networks.values()
+        if net is not without
+        for pool in net.pools
+    ]
+    chosen: list[network.Pool] = []
+    for spec in _completed(asked):
+        subnet = spec.subnet
+        if subnet is None or _is_size(subnet):
+            subnet = _from_templates(ground, asked, subnet, [*used, *_mine(chosen)])
+        else:
+            _check_overlap(ground, asked, subnet, used, chosen)
+        chosen.append(_pool(asked, spec, subnet))
+    return tuple(chosen)
+
+
+def _completed(asked: request.NetworkCreate) -> Sequence[request.PoolSpec]:
+    """The specs, with one more for each family that is wanted and not named."""
+    given = {_version(spec) for spec in asked.pools}
+    wanted = {V4, V6} if asked.ipv6 else (given or {V4})
+    missing = [_any_of(version) for version in sorted(wanted - given)]
+    return (*asked.pools, *missing)
+
+
+def _version(spec: request.PoolSpec) -> int:
+    named = (spec.subnet, spec.gateway, spec.ip_range)
+    return next((each.version for each in named if each is not None), V4)
+
+
+def _any_of(version: int) -> request.PoolSpec:
+    return request.PoolSpec(subnet=None if version == V4 else ANY_V6)
+
+
+def _is_size(subnet: IPNetwork) -> bool:
+    """Whether it is `0.0.0.0/N` or `::/N`: any subnet of that size (I5); N may be 0."""
+    return int(subnet.network_address) == 0
+
+
+def _mine(chosen: Sequence[network.Pool]) -> Iterator[tuple[None, IPNetwork]]:
+    return ((None, pool.subnet) for pool in chosen)
+
+
+# --- choosing --------------------------------------------------------------------------------
+
+
+def _from_templates(
+    ground: Ground,
+    asked: request.NetworkCreate,
+    size: IPNetwork | None,
+    used: Sequence[tuple[network.Network | None, IPNetwork]],
+) -> IPNetwork:
+    version = size.version if size else V4
+    templates = (*ground.pools, pools.ula(ground.node))
+    found = pools.first_free(
+        templates,
+        [*(subnet for _, subnet in used), *ground.host_prefixes],
+        version=version,
+        size=size.prefixlen if size else 0,
+    )
+    if found is None:
+        raise _exhausted(ground, asked, version, size)
+    return found
+
+
+def _exhausted(
+    ground: Ground, asked: request.NetworkCreate, version: int, size: IPNetwork | None
+) -> errors.Exhausted:
+    held = [
+        f"{pool.subnet} ({net.name})"
+        for net in ground.now.networks.values()
+        for pool in net.pools
+        if pool.subnet.version == version
+    ]
+    held += [f"{each} (host)" for each in ground.host_prefixes if each.version == version]
+    what = f" of size /{size.prefixlen}" if size and size.prefixlen else ""
+    shown = ", ".join(sorted(held)[:LISTED]) + (", …" if len(held) > LISTED else "")
+    return errors.Exhausted(
+        f"network {asked.name!r}: all predefined address pools have been fully subnetted,"
+        f" no IPv{version} subnet{what} is free; in use: {shown or 'nothing'}",
+        hint="give one with --subnet, or more default-address-pools in daemon.json",
+        code="SDD-IPAM-POOLS",
+    )
+
+
+LISTED = 8
+ANY_V6 = IPv6Network("::/0")
+
+
+# --- checks ----------------------------------------------------------------------------------
+
+
+def _check_overlap(
+    ground: Ground,
+    asked: request.NetworkCreate,
+    subnet: IPNetwork,
+    used: Sequence[tuple[network.Network, IPNetwork]],
+    chosen: Sequence[network.Pool],
+) -> None:
+    for net, other in used:
+        if pools.overlap(subnet, [other]):
+            raise _overlaps(asked, subnet, f"{other} of network {net.name!r}")
+    if other_own := pools.overlap(subnet, [pool.subnet for pool in chosen]):
+        raise _overlaps(asked, subnet, f"{other_own} of the same network")
+    if route := pools.overlap(subnet, ground.host_prefixes):
+        raise _overlaps(asked, subnet, f"the host's own route {route}")
+
+
+def _overlaps(asked: request.NetworkCreate, subnet: IPNetwork, other: str) -> errors.Conflict:
+    return errors.Conflict(
+        f"network {asked.name!r}: Pool overlaps with other one on this address space:"
+        f" {subnet} and {other}",
+        hint="choose another subnet, or leave --subnet out to get a free one",
+        code="SDD-NET-OVERLAP",
+    )
+
+
+def _pool(asked: request.NetworkCreate, spec: request.PoolSpec, subnet: IPNetwork) -> network.Pool:
+    """The pool with its gateway; everything named must lie inside the subnet."""
+    ip_range = spec.ip_range
+    if ip_range is not None and not _inside(ip_range, subnet):
+        raise _outside(asked, "RANGE", f"ip-range {ip_range}", subnet)
+    for name, address in spec.aux.items():
+        if address not in subnet:
+            raise _outside(asked, "AUX", f"auxiliary address {name}={address}", subnet)
+    pool = network.Pool(subnet=subnet, ip_range=ip_range, aux=dict(spec.aux))
+    gateway = spec.gateway or _gateway(asked, pool)
+    if gateway not in subnet:
+        raise _outside(asked, "GATEWAY", f"gateway {gateway}", subnet)
+    if int(gateway) in addresses.reserved_of(subnet):
+        raise errors.Invalid(
+            f"network {asked.name!r}: {gateway} cannot be the gateway of {subnet}:"
+            " it is reserved for the subnet itself",
+            hint="choose another address, or leave --gateway out",
+            code="SDD-NET-GATEWAY",
+        )
+    return network.Pool(subnet=subnet, gateway=gateway, ip_range=ip_range, aux=dict(spec.aux))
+
+
+def _gateway(asked: request.NetworkCreate, pool: network.Pool) -> IPAddress:
+    """The first free address (I8), which leaves the others to the sandboxes."""
+    found = addresses.next_free(pool, frozenset(pool.aux.values()), None)
+    if found is None:
+        raise errors.Invalid(
+            f"network {asked.name!r}: {pool.subnet} has no address left for the gateway",
+            hint="choose a larger subnet or fewer auxiliary addresses",
+            code="SDD-NET-GATEWAY",
+        )
+    return found
+
+
+def _inside(inner: IPNetwork, outer: IPNetwork) -> bool:
+    return inner.version == outer.version and (
+        inner.prefixlen >= outer.prefixlen and inner.network_address in outer
+    )
+
+
+def _outside(
+    asked: request.NetworkCreate, area: str, what: str, subnet: IPNetwork
+) -> errors.Invalid:
+    return errors.Invalid(
+        f"network {asked.name!r}: the {what} must be part of the network {subnet}",
+        hint=f"choose addresses from {subnet[0]} to {subnet[-1]}",
+        code=f"SDD-NET-{area}",
+    )

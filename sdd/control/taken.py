@@ -1,0 +1,112 @@
+"""Who holds which address of a network, and which one comes next.
+
+In: the Ground, a network, a family, perhaps a wanted address. Out: a pool and a free address of
+it, with the cursor moved in the draft; or the error that names the holder.
+"""
+
+from sdd import errors
+from sdd.alloc import addresses
+from sdd.control import keys
+from sdd.control.ground import Draft, Ground
+from sdd.model import network
+from sdd.model.network import IPAddress
+from sdd.state import ClusterState
+
+LISTED = 5
+
+
+def on(now: ClusterState, net: network.Network) -> frozenset[IPAddress]:
+    """Every address of the network that somebody holds: gateways, aux, endpoints, VIPs."""
+    held: set[IPAddress] = set()
+    for pool in net.pools:
+        held.update(pool.aux.values())
+        if pool.gateway is not None:
+            held.add(pool.gateway)
+    for end in now.endpoints_by_network.get(net.id, ()):
+        held.update(end.hosts)
+    for svc in now.services_by_network.get(net.id, ()):
+        held.update(svc.vips)
+    return frozenset(held)
+
+
+def choose(
+    ground: Ground, draft: Draft, net: network.Network, version: int, wanted: IPAddress | None
+) -> tuple[network.Pool, IPAddress]:
+    """The wanted address, or the next free one of the family.
+
+    Raises Conflict SDD-IPAM-INUSE, Invalid SDD-IPAM-OUTSIDE or -RESERVED, Exhausted
+    SDD-IPAM-EXHAUSTED.
+    """
+    if wanted is not None:
+        return _checked(ground.now, net, wanted), wanted
+    held = on(ground.now, net)
+    found = addresses.next_of(net, version, held, lambda subnet: ground.cursor_of(net.id, subnet))
+    if found is None:
+        raise _exhausted(ground.now, net, version)
+    pool, ip = found
+    draft.note(keys.cursor(net.id, pool.subnet), str(ip))
+    return found
+
+
+def outside(net: network.Network, wanted: IPAddress) -> errors.Invalid:
+    """The refusal of an address that none of the network's subnets has."""
+    has = ", ".join(str(pool.subnet) for pool in net.pools)
+    return errors.Invalid(
+        f"no configured subnet contains IP address {wanted}: network {net.name} has {has}",
+        hint="choose an address inside, or leave it out to get a free one",
+        code="SDD-IPAM-OUTSIDE",
+    )
+
+
+def holder(now: ClusterState, net: network.Network, ip: IPAddress) -> str:
+    """Who holds `ip` on the network, in words; empty when nobody does."""
+    for pool in net.pools:
+        if ip == pool.gateway:
+            return "the network's gateway"
+        for name, aux in pool.aux.items():
+            if ip == aux:
+                return f"the auxiliary address {name}"
+    for end in now.endpoints_by_network.get(net.id, ()):
+        if ip in end.hosts:
+            return f"sandbox {now.sandboxes[end.sandbox].name}"
+    for svc in now.services_by_network.get(net.id, ()):
+        if ip in svc.vips:
+            return f"service {svc.name}"
+    return ""
+
+
+def _checked(now: ClusterState, net: network.Network, wanted: IPAddress) -> network.Pool:
+    pool = net.pool_of(wanted)
+    if pool is None:
+        raise outside(net, wanted)
+    if int(wanted) in addresses.reserved_of(pool.subnet):
+        raise errors.Invalid(
+            f"requested address is out of range: {wanted} is reserved in {pool.subnet}"
+            f" of network {net.name}",
+            hint="choose another address, or leave it out to get a free one",
+            code="SDD-IPAM-RESERVED",
+        )
+    if held_by := holder(now, net, wanted):
+        raise errors.Conflict(
+            f"Address already in use: {wanted} on network {net.name} belongs to {held_by}",
+            hint="choose another address, or leave it out to get a free one",
+            code="SDD-IPAM-INUSE",
+        )
+    return pool
+
+
+def _exhausted(now: ClusterState, net: network.Network, version: int) -> errors.Exhausted:
+    users = sorted(
+        now.sandboxes[end.sandbox].name for end in now.endpoints_by_network.get(net.id, ())
+    )
+    users += sorted(f"service {svc.name}" for svc in now.services_by_network.get(net.id, ()))
+    shown = ", ".join(users[:LISTED]) + (
+        f" and {len(users) - LISTED} more" if len(users) > LISTED else ""
+    )
+    ranges = ", ".join(str(pool.ip_range or pool.subnet) for pool in addresses.pools(net, version))
+    return errors.Exhausted(
+        f"no available IPv{version} addresses on this network's address pools:"
+        f" {net.name} ({ranges}) is used by {shown or 'its gateway alone'}",
+        hint="remove a sandbox or service from it, or make a network with a larger subnet",
+        code="SDD-IPAM-EXHAUSTED",
+    )

@@ -1,0 +1,168 @@
+"""One node with everything but kernel, sockets and disk: commands, feed, progress, three backends.
+
+The backends are in memory: they realise what they are given, or refuse what they are told to.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sdd import reconcile
+from sdd.alloc.pools import DEFAULT_POOLS, PoolTemplate
+from sdd.control.commander import Commander
+from sdd.control.feed import Feed
+from sdd.control.progress import Progress
+from sdd.model import ids, network
+from sdd.model.progress import Backend, Failure, Outcome
+from sdd.state import ClusterState
+from sdd.store import contract
+from sdd.store.memory import MemoryStore
+
+NODE = ids.NodeId("node-a")
+Refuse = Callable[[ClusterState], tuple[Failure, ...]]
+
+
+@dataclass(kw_only=True)
+class MemoryBackend:
+    """Remembers the newest state it was given."""
+
+    refuse: Refuse = lambda _: ()
+    state: ClusterState | None = None
+    passes: int = 0
+
+    async def realise(self, state: ClusterState) -> Outcome:
+        self.state = state
+        self.passes += 1
+        return Outcome(revision=state.revision, failures=self.refuse(state))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    inode: int = 0
+    ifnames: frozenset[str] = frozenset()
+
+
+@dataclass(kw_only=True)
+class World:
+    """What the node can observe."""
+
+    prefixes: tuple[network.IPNetwork, ...] = ()
+    namespaces: dict[str, Facts] = field(
+        default_factory=lambda: {"/proc/self/ns/net": Facts(inode=1)}
+    )
+
+    async def host_prefixes(self) -> tuple[network.IPNetwork, ...]:
+        return self.prefixes
+
+    async def namespace(self, path: str) -> Facts:
+        return self.namespaces.get(path, Facts())
+
+    def pid_namespace(self, pid: int) -> str:
+        return f"/proc/{pid}/ns/net"
+
+
+@dataclass(kw_only=True)
+class Clock:
+    now: float = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    store: contract.Store
+    feed: Feed
+    progress: Progress
+    commands: Commander
+    world: World
+    clock: Clock
+    backends: dict[Backend, MemoryBackend]
+
+    @property
+    def state(self) -> ClusterState:
+        return self.feed.state
+
+    async def keys(self) -> dict[str, bytes]:
+        """Everything stored."""
+        return {item.key: item.value for item in (await self.store.range("")).items}
+
+    def refuse(self, backend: Backend, refuse: Refuse) -> None:
+        self.backends[backend].refuse = refuse
+
+
+def entropy(seed: int) -> Callable[[int], bytes]:
+    return random.Random(seed).randbytes
+
+
+@asynccontextmanager
+async def node(
+    store: contract.Store | None = None,
+    *,
+    name: ids.NodeId = NODE,
+    pools: tuple[PoolTemplate, ...] = DEFAULT_POOLS,
+    seed: int = 1,
+    timeout_s: float = 20,
+) -> AsyncIterator[Node]:
+    """A running node; several may share one store."""
+    store = store or MemoryStore()
+    feed = Feed(store)
+    progress = Progress(tuple(Backend))
+    world = World()
+    clock = Clock()
+    commands = Commander(
+        store=store,
+        feed=feed,
+        progress=progress,
+        observe=world,
+        node=name,
+        exec_root=Path("/run/sdd"),
+        pools=pools,
+        clock=clock,
+        entropy=entropy(seed),
+        timeout_s=timeout_s,
+    )
+    backends = {backend: MemoryBackend() for backend in Backend}
+    await feed.start()
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(feed.run(), name="feed")]
+        for backend, realiser in backends.items():
+            slot = reconcile.Slot()
+            feed.subscribe(slot.put)
+            loop = reconcile.run(
+                backend,
+                realiser,
+                slot,
+                report=progress.report,
+                on_defect=_raise,
+                jitter=lambda: 0.5,
+            )
+            tasks.append(group.create_task(loop, name=backend))
+        try:
+            yield Node(
+                store=store,
+                feed=feed,
+                progress=progress,
+                commands=commands,
+                world=world,
+                clock=clock,
+                backends=backends,
+            )
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+def _raise(backend: Backend, exc: Exception) -> None:
+    raise AssertionError(f"{backend}: {exc!r}") from exc
+
+
+def addresses_of(state: ClusterState) -> Iterator[tuple[str, str]]:
+    """Every (network, address) that somebody holds."""
+    for end in state.endpoints.values():
+        yield from ((end.network, str(ip)) for ip in end.hosts)
+    for svc in state.services.values():
+        yield from ((svc.network, str(ip)) for ip in svc.vips)

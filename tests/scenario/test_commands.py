@@ -1,0 +1,186 @@
+"""A network, sandboxes and a service come and go; what is stored is what is realised."""
+
+import asyncio
+from ipaddress import IPv4Address, ip_address, ip_network
+
+import pytest
+
+from sdd import errors
+from sdd.model import health, ids, request, service
+from sdd.model.progress import Backend, Failure
+from sdd.state import ClusterState
+from tests.scenario.node import addresses_of, node
+
+
+def net(name: str, subnet: str = "") -> request.NetworkCreate:
+    pools = (request.PoolSpec(subnet=ip_network(subnet)),) if subnet else ()
+    return request.NetworkCreate(name=name, pools=pools)
+
+
+def box(name: str, *networks: str, **options: object) -> request.SandboxCreate:
+    attachments = tuple(request.Attachment(network=each) for each in networks)
+    return request.SandboxCreate(name=name, attachments=attachments, **options)  # type: ignore[arg-type]  # options of one test each
+
+
+def svc(name: str, on: str, **options: object) -> request.ServiceCreate:
+    return request.ServiceCreate(name=name, network=on, **options)  # type: ignore[arg-type]  # same
+
+
+async def test_a_command_returns_when_every_backend_has_its_revision() -> None:
+    async with node() as one:
+        made = await one.commands.create_network(net("lab", "10.80.0.0/24"))
+        for backend in one.backends.values():
+            assert backend.state is not None
+            assert made.id in backend.state.networks
+        assert made.pools[0].gateway == IPv4Address("10.80.0.1")
+
+
+async def test_sandboxes_get_addresses_links_and_macs() -> None:
+    async with node() as one:
+        await one.commands.create_network(net("a", "10.80.0.0/24"))
+        await one.commands.create_network(net("b", "10.81.0.0/24"))
+        made = await one.commands.create_sandbox(box("web", "a", "b"))
+        ends = one.state.endpoints_by_sandbox[made.id]
+        assert [(e.ifname, str(e.addresses[0]), e.mac) for e in ends] == [
+            ("eth0", "10.80.0.2/24", "02:42:0a:50:00:02"),
+            ("eth1", "10.81.0.2/24", "02:42:0a:51:00:02"),
+        ]
+        assert made.netns == "/run/sdd/netns/web"
+
+
+async def test_a_sandbox_without_a_network_joins_the_default_one() -> None:
+    async with node() as one:
+        default = await one.commands.ensure_default_network()
+        assert default == await one.commands.ensure_default_network()
+        assert str(default.pools[0].subnet) == "172.17.0.0/16"
+        made = await one.commands.create_sandbox(box("web"))
+        (end,) = one.state.endpoints_by_sandbox[made.id]
+        assert end.network == default.id
+
+
+async def test_a_service_has_a_vip_a_number_and_members() -> None:
+    async with node() as one:
+        await one.commands.create_network(net("lab", "10.80.0.0/24"))
+        first = await one.commands.create_service(svc("web", "lab"))
+        second = await one.commands.create_service(svc("db", "lab"))
+        assert (first.number, second.number) == (1, 2)
+        assert first.vips == (ip_address("10.80.0.2"),)
+        made = await one.commands.create_sandbox(box("w1", services=("web",)))
+        (end,) = one.state.endpoints_by_sandbox[made.id]
+        assert (first.id, end.id) in one.state.members
+        await one.commands.join("db", request.Join(sandbox="w1", weight=5))
+        await one.commands.set_weight("db", "w1", 0)
+        assert one.state.members[second.id, end.id].weight == 0
+        await one.commands.leave("db", "w1")
+        assert (second.id, end.id) not in one.state.members
+        await one.commands.remove_service("web")
+        assert not one.state.members
+
+
+async def test_everything_removed_leaves_nothing_but_the_pools_guard() -> None:
+    async with node() as one:
+        await one.commands.create_network(net("lab", "10.80.0.0/24"))
+        await one.commands.create_service(
+            svc("web", "lab", health=service.HealthCheck(kind=service.CheckKind.TCP, port=80))
+        )
+        made = await one.commands.create_sandbox(box("w1", "lab", services=("web",)))
+        (end,) = one.state.endpoints_by_sandbox[made.id]
+        (web,) = one.state.services.values()
+        await one.commands.record_verdict(web.id, end.id, health.Status.UP, "connected")
+        await one.commands.remove_sandbox("w1")
+        assert not one.state.members
+        assert not one.state.verdicts
+        await one.commands.remove_service("web")
+        await one.commands.remove_network("lab")
+        assert set(await one.keys()) == {"pools"}
+
+
+async def test_a_refused_create_is_undone_and_says_why() -> None:
+    def refuse(state: ClusterState) -> tuple[Failure, ...]:
+        return tuple(
+            Failure(subject=each.id, sentence="no such device", hint="load it", code="SDD-X")
+            for each in state.endpoints.values()
+        )
+
+    async with node() as one:
+        await one.commands.create_network(net("lab", "10.80.0.0/24"))
+        before = await one.keys()
+        one.refuse(Backend.NETNS, refuse)
+        with pytest.raises(errors.KernelRefused, match="no such device") as caught:
+            await one.commands.create_sandbox(box("w1", "lab"))
+        assert (caught.value.hint, caught.value.code) == ("load it", "SDD-X")
+        after = await one.keys()
+        assert not one.state.sandboxes
+        assert not one.state.endpoints
+        assert {k for k in after if not k.startswith("cursors/")} == set(before)
+        one.refuse(Backend.NETNS, lambda _: ())
+        await one.commands.create_sandbox(box("w1", "lab"))
+
+
+async def test_a_silent_backend_is_named_by_the_timeout() -> None:
+    async with node(timeout_s=0.05) as one:
+
+        async def never(state: ClusterState) -> None:
+            del state
+            await asyncio.Event().wait()
+
+        one.backends[Backend.LB].realise = never  # type: ignore[method-assign, assignment]  # a backend that hangs
+        with pytest.raises(errors.TimedOut, match="lb"):
+            await one.commands.create_network(net("lab"))
+
+
+async def test_verdicts_are_written_on_transitions_only() -> None:
+    check = service.HealthCheck(kind=service.CheckKind.TCP, port=80)
+    async with node() as one:
+        await one.commands.create_network(net("lab", "10.80.0.0/24"))
+        web = await one.commands.create_service(svc("web", "lab", health=check))
+        made = await one.commands.create_sandbox(box("w1", "lab", services=("web",)))
+        (end,) = one.state.endpoints_by_sandbox[made.id]
+        await one.commands.record_verdict(web.id, end.id, health.Status.UP, "connected")
+        revision = one.state.revision
+        one.clock.now += 5
+        await one.commands.record_verdict(web.id, end.id, health.Status.UP, "connected")
+        assert one.state.revision == revision
+        await one.commands.record_verdict(web.id, end.id, health.Status.DOWN, "connect refused")
+        assert one.state.revision == revision + 1
+        assert one.state.verdicts[web.id, end.id].since == one.clock.now
+        assert not one.state.healthy(web.id)
+
+
+async def test_C76_fifty_creates_at_once_share_no_address() -> None:
+    async with node() as one:
+        await one.commands.create_network(net("lab", "10.80.0.0/26"))
+        jobs = [one.commands.create_sandbox(box(f"w{n}", "lab")) for n in range(50)]
+        await asyncio.gather(*jobs)
+        held = list(addresses_of(one.state))
+        assert len(held) == len(set(held)) == 50
+
+
+async def test_two_nodes_on_one_store_share_no_address() -> None:
+    async with node() as one, node(one.store, name=ids.NodeId("node-b"), seed=2) as two:
+        await one.commands.create_network(net("lab", "10.80.0.0/25"))
+        await two.feed.reached(one.state.revision)
+        await asyncio.gather(
+            *(
+                each.commands.create_sandbox(box(f"{tag}{n}", "lab"))
+                for n in range(25)
+                for tag, each in (("a", one), ("b", two))
+            )
+        )
+        await two.feed.reached(one.state.revision)
+        await one.feed.reached(two.state.revision)
+        assert one.state.endpoints == two.state.endpoints
+        held = list(addresses_of(one.state))
+        assert len(held) == len(set(held)) == 50
+
+
+async def test_addresses_are_not_used_again_at_once() -> None:
+    async with node() as one:
+        await one.commands.create_network(net("lab", "10.80.0.0/29"))
+        seen = []
+        for n in range(7):
+            made = await one.commands.create_sandbox(box(f"w{n}", "lab"))
+            (end,) = one.state.endpoints_by_sandbox[made.id]
+            seen.append(int(end.hosts[0]) & 7)
+            await one.commands.remove_sandbox(f"w{n}")
+        assert seen == [2, 3, 4, 5, 6, 2, 3]
