@@ -1,0 +1,46 @@
+"""Which members a node checks."""
+
+from lb.checks import checks, status
+from sdd.model.health import Status
+from tests.unit.lb import states
+
+WEB = states.svc("web", "front", "10.0.1.100", check=states.CHECKED)
+TOWN = (
+    states.net("front", 1),
+    states.box("web1"),
+    states.plug("web1", "front", "10.0.1.1/24", "fd00::1/64"),
+    WEB,
+)
+KEY = (WEB.id, states.plug("web1", "front").id)
+
+
+def test_a_local_member_of_a_checked_service_is_checked_at_its_first_address() -> None:
+    (check,) = checks(
+        states.state(*TOWN, states.member("web", "web1", "front")), states.NODE
+    ).values()
+    assert (str(check.address), check.how.port) == ("10.0.1.1", 80)
+
+
+def test_members_elsewhere_are_checked_elsewhere() -> None:
+    away = states.member("web", "web1", "front", node=states.ELSEWHERE)
+    assert not checks(states.state(*TOWN, away), states.NODE)
+
+
+def test_services_without_a_check_are_left_alone() -> None:
+    plain = states.svc("web", "front", "10.0.1.100")
+    town = states.state(*TOWN, plain, states.member("web", "web1", "front"))
+    assert not checks(town, states.NODE)
+
+
+def test_an_endpoint_that_is_gone_or_has_no_address_is_not_checked() -> None:
+    assert not checks(states.state(*TOWN, states.member("web", "web2", "front")), states.NODE)
+    bare = states.plug("web1", "front")
+    town = states.state(*TOWN, bare, states.member("web", "web1", "front"))
+    assert not checks(town, states.NODE)
+
+
+def test_the_status_is_the_stored_verdict_or_starting() -> None:
+    town = states.state(*TOWN, states.member("web", "web1", "front"))
+    assert status(town, KEY) is Status.STARTING
+    down = states.state(*TOWN, states.verdict("web", "web1", "front", Status.DOWN))
+    assert status(down, KEY) is Status.DOWN

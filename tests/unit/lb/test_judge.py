@@ -1,0 +1,55 @@
+"""Rise and fall, result by result."""
+
+import pytest
+
+from lb.judge import Standing, judged
+from sdd.model.health import Status
+
+UP, DOWN, STARTING = Standing(status=Status.UP), Standing(status=Status.DOWN), Standing()
+
+
+def after(start: Standing, results: str, rise: int = 2, fall: int = 3) -> Standing:
+    """`results`: + passed, - failed."""
+    for each in results:
+        start = judged(start, passed=each == "+", rise=rise, fall=fall)
+    return start
+
+
+@pytest.mark.parametrize(
+    ("start", "results", "status"),
+    [
+        (STARTING, "", Status.STARTING),
+        (STARTING, "+", Status.STARTING),
+        (STARTING, "++", Status.UP),
+        (STARTING, "+-+", Status.STARTING),
+        (STARTING, "--", Status.STARTING),
+        (STARTING, "---", Status.DOWN),
+        (STARTING, "--+--", Status.STARTING),
+        (STARTING, "--++", Status.UP),
+        (UP, "--", Status.UP),
+        (UP, "---", Status.DOWN),
+        (UP, "--+--", Status.UP),
+        (DOWN, "+", Status.DOWN),
+        (DOWN, "++", Status.UP),
+        (DOWN, "+-+", Status.DOWN),
+    ],
+)
+def test_rows_of_results_turn_the_status(start: Standing, results: str, status: Status) -> None:
+    assert after(start, results).status is status
+
+
+@pytest.mark.parametrize("start", [UP, DOWN, STARTING])
+def test_B9_19_a_flapping_check_never_turns_the_status(start: Standing) -> None:
+    assert after(start, "+-" * 20).status is start.status
+
+
+def test_rise_and_fall_of_one_turn_at_once() -> None:
+    assert after(UP, "-", fall=1) == DOWN
+    assert after(STARTING, "+", rise=1) == UP
+    assert after(STARTING, "-", fall=1) == DOWN
+
+
+def test_suspect_means_a_verdict_is_pending() -> None:
+    assert STARTING.is_suspect
+    assert after(UP, "-").is_suspect
+    assert not after(UP, "-+").is_suspect

@@ -1,0 +1,129 @@
+"""Transitions are recorded once, for the members of the newest state, whatever the store does."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+from lb.checks import Check
+from lb.dial import Result
+from lb.probes import Probes
+from sdd import errors
+from sdd.model import health, ids
+from sdd.model.service import CheckKind, HealthCheck
+from sdd.reconcile import Slot
+from sdd.state import ClusterState
+from tests.unit.lb import states
+
+HASTY = HealthCheck(kind=CheckKind.TCP, port=80, interval_s=0.001, timeout_s=1, rise=2, fall=3)
+TOWN = (
+    states.net("front", 1),
+    states.box("web1"),
+    states.plug("web1", "front", "10.0.1.1/24"),
+    states.svc("web", "front", "10.0.1.100", check=HASTY),
+    states.member("web", "web1", "front"),
+)
+
+
+class World:
+    """Backends that answer as told, and a store that may refuse."""
+
+    def __init__(self) -> None:
+        self.healthy = True
+        self.refusing = False
+        self.dialled = 0
+        self.records: list[tuple[str, health.Status, str]] = []
+
+    async def dial(self, check: Check) -> Result:
+        self.dialled += 1
+        await asyncio.sleep(0)
+        return Result(passed=self.healthy, reason="told" if self.healthy else str(check.address))
+
+    async def record(
+        self, service: ids.ServiceId, endpoint: ids.EndpointId, status: health.Status, reason: str
+    ) -> None:
+        if self.refusing:
+            raise errors.Unavailable(f"the store of {service} is away")
+        self.records.append((endpoint, status, reason))
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not condition():  # noqa: ASYNC110 - other tasks run on; nobody could set an event
+                await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def running(world: World, state: ClusterState) -> AsyncIterator[Slot]:
+    slot = Slot()
+    slot.put(state)
+    probes = Probes(world.record, states.NODE, time.monotonic, lambda: 0.5, dial=world.dial)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(probes.run(slot), name="probes")
+        yield slot
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_a_new_member_is_recorded_up_once() -> None:
+    world = World()
+    async with running(world, states.state(*TOWN)):
+        await world.until(lambda: world.dialled >= 10)
+    assert world.records == [("web1-front", health.Status.UP, "told")]
+
+
+async def test_B9_17_a_dead_member_is_recorded_down_with_the_reason() -> None:
+    world = World()
+    up = states.verdict("web", "web1", "front", health.Status.UP)
+    async with running(world, states.state(*TOWN, up)):
+        await world.until(lambda: world.dialled >= 2)
+        world.healthy = False
+        await world.until(lambda: len(world.records) == 1)
+        world.healthy = True
+        await world.until(lambda: len(world.records) == 2)
+    assert world.records == [
+        ("web1-front", health.Status.DOWN, "10.0.1.1"),
+        ("web1-front", health.Status.UP, "told"),
+    ]
+
+
+async def test_a_store_that_refuses_is_asked_again() -> None:
+    world = World()
+    world.refusing = True
+    async with running(world, states.state(*TOWN)):
+        await world.until(lambda: world.dialled >= 5)
+        world.refusing = False
+        await world.until(lambda: bool(world.records))
+    assert world.records == [("web1-front", health.Status.UP, "told")]
+
+
+async def test_a_member_that_left_is_checked_no_more() -> None:
+    world = World()
+    async with running(world, states.state(*TOWN)) as slot:
+        await world.until(lambda: world.dialled >= 3)
+        slot.put(states.state(*TOWN[:-1], revision=2))
+        await world.until(lambda: not _probing())
+        before = world.dialled
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+        assert world.dialled == before
+
+
+async def test_a_changed_check_starts_anew_and_an_unchanged_one_goes_on() -> None:
+    world = World()
+    async with running(world, states.state(*TOWN)) as slot:
+        await world.until(lambda: bool(world.records))
+        (before,) = _probing()
+        up = states.verdict("web", "web1", "front", health.Status.UP)
+        slot.put(states.state(*TOWN, up, revision=2))
+        dialled = world.dialled
+        await world.until(lambda: world.dialled > dialled + 3)
+        assert _probing() == {before}
+        slower = states.svc("web", "front", "10.0.1.100", number=9, check=states.CHECKED)
+        slot.put(states.state(*TOWN, up, slower, revision=3))
+        await world.until(lambda: _probing() not in ({before}, set()))
+    assert len(world.records) == 1
+
+
+def _probing() -> set[asyncio.Task[object]]:
+    return {task for task in asyncio.all_tasks() if task.get_name().startswith("probe ")}
