@@ -1,1 +1,231 @@
-"""To be filled by the networks part."""
+"""A kernel in memory that passes the contract suite of the real one.
+
+It knows what tests lean on: pairs die together, a bridge frees its ports, a link that goes down
+takes its IPv4 routes and IPv6 addresses along, a route needs a link that is up.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+
+from netns import contract, firewall, steps, world
+from netns.world import Kind
+
+_LO = world.Link(name=world.LOOPBACK, kind=Kind.LOOPBACK, up=False, mtu=65536)
+End = tuple[str, str]  # (path of the namespace, link name)
+
+
+class Refused(Exception):
+    """The step cannot be done; the text is the reason."""
+
+
+@dataclass(slots=True)
+class _Space:
+    inode: int
+    links: dict[str, world.Link] = field(default_factory=lambda: {_LO.name: _LO})
+    addresses: set[world.Address] = field(default_factory=set)
+    routes: set[world.Route] = field(default_factory=set)
+
+
+class FakeKernel:
+    """`adopt` makes a namespace that is not ours; `spaces` may be damaged by tests."""
+
+    def __init__(self) -> None:
+        self._inode = 4026532000
+        self.spaces: dict[str, _Space] = {world.HOST: _Space(0)}
+        self.named: set[str] = set()
+        self.table: firewall.Table | None = None
+        self.forwarding: set[int] = set()
+        self._twins: dict[End, End] = {}
+
+    async def read(self, paths: Collection[str]) -> contract.Have:
+        """The host and those of `paths` that are there."""
+        return contract.Have(
+            spaces={
+                path: _frozen(self.spaces[path])
+                for path in (world.HOST, *paths)
+                if path in self.spaces
+            },
+            named={path: self.spaces[path].inode for path in self.named},
+            table=self.table,
+            forwarding=frozenset(self.forwarding),
+        )
+
+    async def apply(self, plan: Sequence[steps.Step]) -> tuple[contract.Refusal, ...]:
+        """Does all it can; the refusals say what not."""
+        refusals = []
+        for step in plan:
+            try:
+                self._do(step)
+            except Refused as exc:
+                refusals.append(contract.Refusal(step=step, reason=str(exc)))
+        return tuple(refusals)
+
+    def adopt(self, path: str) -> int:
+        """Somebody else makes a namespace; its inode."""
+        self._inode += 1
+        self.spaces[path] = _Space(self._inode)
+        return self._inode
+
+    def remove_link(self, path: str, name: str) -> None:
+        """The link goes, with its twin, its addresses and routes; its ports become free."""
+        space = self._space(path)
+        if space.links.pop(name, None) is None:
+            return
+        self._strip(space, name)
+        for port in [each for each in space.links.values() if each.master == name]:
+            space.links[port.name] = replace(port, master="")
+        twin = self._twins.pop((path, name), None)
+        if twin is not None:
+            self._twins.pop(twin, None)
+            self.remove_link(*twin)
+
+    def remove_space(self, path: str) -> None:
+        """The namespace ends with all its links."""
+        for name in list(self.spaces[path].links if path in self.spaces else ()):
+            self.remove_link(path, name)
+        self.spaces.pop(path, None)
+        self.named.discard(path)
+
+    def set_down(self, path: str, name: str) -> None:
+        """The link goes down and loses what the kernel takes then."""
+        space = self._space(path)
+        space.links[name] = replace(space.links[name], up=False)
+        space.routes = {each for each in space.routes if each.link != name}
+        space.addresses = {
+            each
+            for each in space.addresses
+            if each.link != name or each.interface.version == 4  # noqa: PLR2004 - IPv4 stays
+        }
+
+    def _do(self, step: steps.Step) -> None:
+        match step:
+            case steps.MakeSpace():
+                self._make_space(step)
+            case steps.DropSpace():
+                self._drop_space(step)
+            case steps.AddLink():
+                self._add_link(step)
+            case steps.AddPair():
+                self._add_pair(step)
+            case steps.SetLink():
+                self._set_link(step)
+            case steps.DropLink():
+                self._drop_link(step)
+            case steps.AddAddress():
+                self._add_address(step)
+            case steps.DropAddress():
+                self._drop_address(step)
+            case steps.AddRoute():
+                self._add_route(step)
+            case steps.DropRoute():
+                self._drop_route(step)
+            case steps.WriteTable():
+                self._write_table(step)
+            case steps.Forward():
+                self._forward(step)
+
+    def _strip(self, space: _Space, name: str) -> None:
+        space.addresses = {each for each in space.addresses if each.link != name}
+        space.routes = {each for each in space.routes if each.link != name}
+
+    def _space(self, path: str) -> _Space:
+        if path not in self.spaces:
+            raise Refused(f"there is no network namespace at {path!r}")
+        return self.spaces[path]
+
+    def _make_space(self, step: steps.MakeSpace) -> None:
+        if step.space not in self.spaces:
+            self.adopt(step.space)
+        self.named.add(step.space)
+
+    def _drop_space(self, step: steps.DropSpace) -> None:
+        self.remove_space(step.space)
+
+    def _add_link(self, step: steps.AddLink) -> None:
+        self._born(step.space, step.link)
+
+    def _add_pair(self, step: steps.AddPair) -> None:
+        inside = self._space(step.inside)
+        if step.inner.name in inside.links:
+            raise Refused("File exists")
+        self._born(step.space, step.outer)
+        inside.links[step.inner.name] = replace(
+            step.inner, mark=world.UNFINISHED, up=False, twin="", settings=frozenset()
+        )
+        ends = ((step.space, step.outer.name), (step.inside, step.inner.name))
+        self._twins |= dict((ends, ends[::-1]))
+
+    def _born(self, path: str, link: world.Link) -> None:
+        space = self._space(path)
+        if link.name in space.links:
+            raise Refused("File exists")
+        if link.master and link.master not in space.links:
+            raise Refused(f"there is no link {link.master!r}")
+        space.links[link.name] = replace(link, twin="")
+
+    def _set_link(self, step: steps.SetLink) -> None:
+        space, wanted = self._space(step.space), step.link
+        found = space.links.get(wanted.name)
+        if found is None:
+            raise Refused(f"there is no link {wanted.name!r}")
+        if wanted.master and wanted.master not in space.links:
+            raise Refused(f"there is no link {wanted.master!r}")
+        if not wanted.up:
+            self.set_down(step.space, wanted.name)
+        space.links[wanted.name] = replace(
+            wanted,
+            kind=found.kind,
+            mark=wanted.mark or found.mark,
+            mac=wanted.mac or found.mac,
+            mtu=wanted.mtu or found.mtu,
+            twin="",
+            settings=frozenset((dict(found.settings) | dict(wanted.settings)).items()),
+        )
+
+    def _drop_link(self, step: steps.DropLink) -> None:
+        self.remove_link(step.space, step.name)
+
+    def _add_address(self, step: steps.AddAddress) -> None:
+        space, address = self._space(step.space), step.address
+        if address.link not in space.links:
+            raise Refused(f"there is no link {address.link!r}")
+        if address in space.addresses or replace(address, ours=False) in space.addresses:
+            raise Refused("File exists")
+        space.addresses.add(address)
+
+    def _drop_address(self, step: steps.DropAddress) -> None:
+        space = self._space(step.space)
+        space.addresses.discard(step.address)
+        space.routes = {each for each in space.routes if each.link != step.address.link}
+
+    def _add_route(self, step: steps.AddRoute) -> None:
+        space, route = self._space(step.space), step.route
+        link = space.links.get(route.link)
+        if link is None or not link.up:
+            raise Refused(f"the link {route.link!r} is not up")
+        rivals = {each for each in space.routes if _slot(each) == _slot(route)}
+        if rivals and not step.replace:
+            raise Refused("File exists")
+        space.routes = space.routes - rivals | {route}
+
+    def _drop_route(self, step: steps.DropRoute) -> None:
+        self._space(step.space).routes.discard(step.route)
+
+    def _write_table(self, step: steps.WriteTable) -> None:
+        self.table = step.table
+
+    def _forward(self, step: steps.Forward) -> None:
+        self.forwarding.add(step.version)
+
+
+def _frozen(space: _Space) -> world.Space:
+    return world.Space(
+        inode=space.inode,
+        links=dict(space.links),
+        addresses=frozenset(space.addresses),
+        routes=frozenset(space.routes),
+    )
+
+
+def _slot(route: world.Route) -> tuple[int, object, int]:
+    return (route.table, route.destination, route.metric)

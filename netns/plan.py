@@ -85,13 +85,18 @@ class _Work:
 
     def standing(self, link: world.Link) -> world.Link | None:
         """What is there in place of the wanted `link`, after the removals."""
-        return None if link.name in self.doomed else _found(self.found, link)
+        found = None if link.name in self.doomed else _found(self.found, link)
+        if found is not None and found.master in self.doomed:
+            return replace(found, master="")  # a bridge that goes frees its ports
+        return found
 
 
 def _found(space: world.Space, link: world.Link) -> world.Link | None:
+    """The link of that name, if it is the wanted one, or one whose making was cut short."""
     found = space.links.get(link.name)
-    same = found is not None and (found.kind, found.mark) == (link.kind, link.mark)
-    return found if same else None
+    if found is None or found.kind is not link.kind:
+        return None
+    return found if found.mark in (link.mark, world.UNFINISHED) else None
 
 
 def _work(have: contract.Have, want: desired.Want) -> dict[str, _Work]:
@@ -213,7 +218,8 @@ def differs(found: world.Link, wanted: world.Link) -> bool:
     """Whether `found` lacks anything that `wanted` asks for; unsaid things do not count."""
     known = dict(found.settings)
     return (
-        found.up != wanted.up
+        found.mark != wanted.mark
+        or found.up != wanted.up
         or found.master != wanted.master
         or (wanted.mac not in ("", found.mac))
         or (wanted.mtu not in (0, found.mtu))

@@ -14,6 +14,7 @@ from sdd.model.network import IPAddress, IPNetwork
 HOST = ""  # the path that means the host's namespace
 LOOPBACK = "lo"
 MAIN_TABLE = 254  # RT_TABLE_MAIN
+UNFINISHED = "unfinished"  # the mark of a link of ours that has not got its id yet
 METRIC6 = 1024  # IP6_RT_PRIO_USER: what the kernel makes of "no metric"
 
 

@@ -37,10 +37,9 @@ def _add_link(wire: Wire, step: steps.AddLink) -> None:
     made = link.add(
         wanted.kind.value, wanted.name, group=marks.GROUP, mac=wanted.mac, mtu=wanted.mtu
     )
-    wire.add(step, made, _change(wire, wanted, up=False))
-    _prepare(wire, wanted)
-    if not wire.has_refused(step):
-        wire.add(step, link.change(wanted.name, up=wanted.up))
+    if _is_born(wire, step, made):
+        _prepare(wire, wanted)
+        wire.add(step, _change(wire, wanted))
 
 
 def _add_pair(wire: Wire, step: steps.AddPair) -> None:
@@ -52,20 +51,31 @@ def _add_pair(wire: Wire, step: steps.AddPair) -> None:
         group=marks.GROUP,
         inside=wire.descriptor(step.inside),
     )
-    wire.add(step, made, _change(wire, outer, up=outer.up))
+    if _is_born(wire, step, made):
+        wire.add(step, _change(wire, outer))
+
+
+def _is_born(wire: Wire, step: steps.Step, made: netlink.Message) -> bool:
+    """Whether the link was made: one that stood in the way is foreign and must not be changed.
+
+    Its group marks it as ours, should we be killed before it gets its alias.
+    """
+    wire.add(step, made)
+    wire.flush()
+    return not wire.has_refused(step)
 
 
 def _set_link(wire: Wire, step: steps.SetLink) -> None:
     _prepare(wire, step.link)
-    wire.add(step, _change(wire, step.link, up=step.link.up))
+    wire.add(step, _change(wire, step.link))
 
 
-def _change(wire: Wire, wanted: world.Link, *, up: bool) -> netlink.Message:
+def _change(wire: Wire, wanted: world.Link) -> netlink.Message:
     settings = dict(wanted.settings)
     is_loopback = wanted.kind is world.Kind.LOOPBACK
     return link.change(
         wanted.name,
-        up=up,
+        up=wanted.up,
         alias=marks.to_alias(wanted.mark) if wanted.mark else None,
         mac=wanted.mac,
         mtu=wanted.mtu,

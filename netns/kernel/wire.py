@@ -46,7 +46,7 @@ class Wire:
         *messages: netlink.Message,
         tolerated: frozenset[int] = NOTHING,
     ) -> None:
-        """Queues the messages of one step; they travel in one send, so a kill cannot part them."""
+        """Queues the messages of one step; they travel in one send."""
         self._jobs.append((step, messages, tolerated))
 
     def index(self, name: str) -> int:

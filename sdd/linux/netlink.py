@@ -191,6 +191,17 @@ def frames(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
         offset += (length + 3) & ~3
 
 
+def senders(data: bytes) -> Iterator[int]:
+    """The port id of whoever caused each message of a datagram; 0 is the kernel itself."""
+    offset = 0
+    while offset + _HEADER.size <= len(data):
+        length, _, _, _, port = _HEADER.unpack_from(data, offset)
+        if length < _HEADER.size or offset + length > len(data):
+            return
+        yield port
+        offset += (length + 3) & ~3
+
+
 def _ending(flags: int, body: bytes, kind: int, replies: Sequence[Reply]) -> Result:
     (status,) = _STATUS.unpack_from(body) if len(body) >= _STATUS.size else (0,)
     echoed = 0 if kind == _DONE else _HEADER.size

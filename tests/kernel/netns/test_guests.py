@@ -1,0 +1,92 @@
+"""Adopted namespaces: ours come and go, theirs stay."""
+
+import pytest
+
+from sdd.model import ids, sandbox
+from tests.kernel.netns.conftest import Host, run_in
+from tests.netns_states import at, box, end, net
+
+pytestmark = pytest.mark.kernel
+
+FRONT = net("front", "10.70.0.0/24")
+
+
+async def guest(host: Host) -> sandbox.Sandbox:
+    """A namespace with a link, an address and a default route of its own, adopted."""
+    path = str(host.root / "t-netns-guest")
+    inode = await host.doors.create(path)
+    for command in (
+        "ip link add own0 type bridge",
+        "ip addr add 192.0.2.1/24 dev own0",
+        "ip link set own0 up",
+        "ip route add default via 192.0.2.254",
+    ):
+        run_in(path, *command.split())
+    return box("guest", path, inode=inode)
+
+
+def theirs(of: sandbox.Sandbox) -> str:
+    return "".join(
+        run_in(of.netns, *command.split())
+        for command in ("ip -br addr show own0", "ip route show dev own0", "ip -br link show own0")
+    )
+
+
+async def test_a_guest_gets_our_link_and_keeps_its_own_default_route(host: Host) -> None:
+    adopted = await guest(host)
+    before = theirs(adopted)
+    await host.settle(at(1, FRONT, adopted, end(FRONT, adopted, "10.70.0.2")))
+    assert theirs(adopted) == before
+    host.run("ping", "-c1", "-W1", "10.70.0.2")
+    assert "own0" in run_in(adopted.netns, "ip", "route", "show", "default")
+
+
+async def test_only_our_links_leave_with_the_sandbox(host: Host) -> None:
+    adopted = await guest(host)
+    before = theirs(adopted)
+    await host.settle(at(1, FRONT, adopted, end(FRONT, adopted, "10.70.0.2")))
+    await host.settle(at(2, FRONT))
+    assert theirs(adopted) == before
+    assert "eth0" not in run_in(adopted.netns, "ip", "link")
+    assert not (host.root / "var-run-netns").exists()
+
+
+async def test_a_guest_that_ended_is_said_once_and_the_others_work(host: Host) -> None:
+    adopted, other = await guest(host), box("other", host.sandbox_path("other"))
+    ends = end(FRONT, adopted, "10.70.0.2"), end(FRONT, other, "10.70.0.3")
+    now = at(1, FRONT, adopted, other, *ends)
+    await host.settle(now)
+    await host.doors.delete(adopted.netns)
+    (failure,) = (await host.realise(now)).failures
+    assert (failure.subject, failure.code) == (adopted.id, "SDD-NETNS-GONE")
+    host.run("ping", "-c1", "-W1", "10.70.0.3")
+
+
+async def test_another_namespace_at_the_same_path_is_not_ours_to_fill(host: Host) -> None:
+    adopted = await guest(host)
+    now = at(1, FRONT, adopted, end(FRONT, adopted, "10.70.0.2"))
+    await host.settle(now)
+    await host.doors.delete(adopted.netns)
+    await host.doors.create(adopted.netns)
+    (failure,) = (await host.realise(now)).failures
+    assert failure.code == "SDD-NETNS-GONE"
+    assert "eth0" not in run_in(adopted.netns, "ip", "link")
+
+
+async def test_a_named_one_is_usable_by_ip_netns_and_a_taken_name_is_refused(host: Host) -> None:
+    one, two = (box(name, host.sandbox_path(name)) for name in ("one", "two"))
+    linked = host.root / "var-run-netns"
+    linked.mkdir()
+    (linked / "two").touch()
+    outcome = await host.realise(at(1, FRONT, one, two))
+    assert (linked / "one").readlink() == host.root / "exec" / "netns" / "one"
+    assert [failure.subject for failure in outcome.failures] == [two.id, two.id]
+    assert "another namespace" in outcome.failures[0].sentence
+    await host.realise(at(2, FRONT))
+    assert [path.name for path in linked.iterdir()] == ["two"]
+
+
+async def test_sandboxes_of_other_nodes_are_not_made_here(host: Host) -> None:
+    far = box("far", host.sandbox_path("far"), node=ids.NodeId("there"))
+    await host.settle(at(1, FRONT, far, end(FRONT, far, "10.70.0.2")))
+    assert not (host.root / "exec" / "netns").exists()

@@ -1,0 +1,133 @@
+"""Hands in the kernel: whatever is deleted or changed comes back in one pass; kills heal."""
+
+import pytest
+
+from netns import desired, plan, reconciler
+from netns.kernel import linux
+from sdd import state
+from tests.kernel.netns.conftest import Host
+from tests.netns_states import NODE, at, box, end, identity, net
+
+pytestmark = pytest.mark.kernel
+
+FRONT = net("front", "10.70.0.0/24", "fd70::/64")
+BRIDGE = FRONT.device
+
+
+def one_client(host: Host) -> state.ClusterState:
+    boxes = [box(name, host.sandbox_path(name)) for name in ("web", "client")]
+    ends = [
+        end(FRONT, each, f"10.70.0.{number}", f"fd70::{number}")
+        for number, each in enumerate(boxes, 2)
+    ]
+    return at(1, FRONT, *boxes, *ends)
+
+
+def works(host: Host) -> None:
+    for target in ("10.70.0.2", "10.70.0.1", "fd70::2", "fd70::1"):
+        host.inside("client", "ping", "-c1", "-W2", target)
+    assert "default via 10.70.0.1 dev eth0" in host.inside("client", "ip", "route")
+    assert "default via fd70::1 dev eth0" in host.inside("client", "ip", "-6", "route")
+    assert "10.70.0.0/24" in host.run("nft", "list", "set", "inet", "sdd", "nat4")
+
+
+VETH = f"veth{identity('front client')[:7]}"
+
+
+@pytest.mark.parametrize(
+    ("where", "damage"),
+    [
+        ("host", "nft delete table inet sdd"),
+        ("host", "nft flush chain inet sdd forward"),
+        ("host", "nft delete element inet sdd networks { BRIDGE }"),
+        ("host", "nft flush ruleset"),
+        ("host", "ip addr flush dev BRIDGE"),
+        ("host", "ip link set BRIDGE down"),
+        ("host", "ip link set BRIDGE address 02:99:99:99:99:99"),
+        ("host", "ip link del BRIDGE"),
+        ("host", "ip link del VETH"),
+        ("host", "ip link set VETH down"),
+        ("host", "ip link set VETH nomaster"),
+        ("host", "ip link set VETH alias x"),
+        ("host", "sysctl -qw net.ipv4.ip_forward=0"),
+        ("host", "sysctl -qw net.ipv6.conf.all.forwarding=0"),
+        ("client", "ip route del default"),
+        ("client", "ip -6 route del default"),
+        ("client", "ip route replace default via 10.70.0.9"),
+        ("client", "ip addr flush dev eth0"),
+        ("client", "ip link set eth0 down"),
+        ("client", "ip link set lo down"),
+        ("client", "ip link set eth0 address 02:99:99:99:99:99"),
+        ("client", "ip link set eth0 mtu 1280"),
+        ("client", "sysctl -qw net.ipv4.conf.eth0.arp_ignore=0"),
+        ("client", "ip link del eth0"),
+        ("client", "ip link add br9 type bridge"),
+    ],
+)
+async def test_what_is_changed_by_hand_comes_back(host: Host, where: str, damage: str) -> None:
+    now = one_client(host)
+    await host.settle(now)
+    command = damage.replace("BRIDGE", BRIDGE).replace("VETH", VETH).split()
+    if where == "host":
+        host.run(*command)
+    else:
+        host.inside(where, *command)
+    outcome = await host.settle(now)
+    foreign = "br9" in damage or "mtu 1280" in damage or "alias x" in damage
+    assert foreign or outcome.repaired == outcome.changed > 0
+    works(host)
+
+
+async def test_a_foreign_link_in_the_way_is_said_and_left_alone(host: Host) -> None:
+    host.run("ip", "link", "add", BRIDGE, "type", "bridge")
+    outcome = await host.realise(one_client(host))
+    subjects = {failure.subject for failure in outcome.failures}
+    assert FRONT.id in subjects
+    assert all("kernel refuses" in failure.sentence for failure in outcome.failures)
+    assert "alias" not in host.run("ip", "link", "show", BRIDGE)
+
+
+async def test_a_namespace_deleted_by_hand_comes_back(host: Host) -> None:
+    now = one_client(host)
+    await host.settle(now)
+    await host.doors.delete(host.sandbox_path("client"))
+    await host.settle(now)
+    works(host)
+
+
+def seen(host: Host) -> tuple[str, ...]:
+    views = [host.run("ip", "addr"), host.run("nft", "list", "ruleset")]
+    views += [host.inside(name, "ip", "addr") for name in ("web", "client")]
+    return (
+        *views,
+        host.inside("client", "ip", "route"),
+        host.inside("client", "ip", "-6", "route"),
+    )
+
+
+async def test_a_restart_adopts_everything_and_changes_nothing(host: Host) -> None:
+    now = one_client(host)
+    await host.settle(now)
+    before = seen(host)
+    restarted = linux.LinuxKernel(host.doors, host.root / "exec", host.root / "var-run-netns")
+    outcome = await reconciler.Reconciler(restarted, NODE).realise(now)
+    # The table is written once after a start: what it should look like is known only then.
+    assert (outcome.failures, outcome.changed) == ((), 1)
+    assert seen(host) == before
+
+
+async def test_a_kill_after_each_step_heals_at_the_next_start(host: Host) -> None:
+    now = one_client(host)
+    want = desired.desired(now, NODE)
+    paths = [path for path in want.spaces if path]
+    whole = plan.diff(await host.kernel.read(paths), want)
+    for killed_after in range(len(whole) + 1):
+        await host.kernel.apply(whole[:killed_after])
+        fresh = reconciler.Reconciler(host.kernel, NODE)
+        assert (await fresh.realise(now)).failures == ()
+        assert (await fresh.realise(now)).changed == 0
+        works(host)
+        undo = plan.diff(await host.kernel.read(paths), desired.desired(at(2), NODE))
+        await host.kernel.apply(undo[: killed_after % (len(undo) + 1)])
+        assert (await fresh.realise(at(3))).failures == ()
+        assert host.run("ip", "-br", "link").split()[0] == "lo"
