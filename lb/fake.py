@@ -59,6 +59,21 @@ class FakeKernel:
         self.applied.append((place.netns, tuple(steps)))
         return tuple(refused.values())
 
+    async def loads(self, place: table.Place) -> tuple[world.Load, ...]:
+        """Weights only: nothing flows in memory."""
+        return tuple(
+            world.Load(
+                vip=service.vip,
+                protocol="any",
+                scheduler=service.scheduler,
+                persistence_s=service.persistence_s,
+                address=address,
+                weight=service.weights.get(address, 0) if address else 0,
+            )
+            for service in self._table(place).services.values()
+            for address in (tuple(service.weights) or (None,))
+        )
+
     def _table(self, place: table.Place) -> table.Table:
         if place.netns not in self.tables:
             raise errors.NotFound(f"there is no network namespace at {place.netns!r}")

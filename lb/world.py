@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
 
 from lb import plan, table
@@ -16,6 +17,36 @@ class Refusal:
     sentence: str
     hint: str = ""
     code: str = "SDD-LB-KERNEL"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What a kernel counts for one backend of one virtual service; None where it does not count.
+
+    `protocol` is tcp, udp, or any when the kernel does not tell them apart. `address` None stands
+    for a service without backends. Packets and bytes are since the entry was made, `in_` towards
+    the backend; rates are per second.
+    """
+
+    vip: IPv4Address | IPv6Address
+    protocol: str
+    scheduler: str
+    persistence_s: int = 0
+    address: IPv4Address | IPv6Address | None = None
+    forward: str = "Masq"
+    weight: int = 0
+    active: int = 0
+    inactive: int = 0
+    connections: int | None = None
+    in_packets: int | None = None
+    out_packets: int | None = None
+    in_bytes: int | None = None
+    out_bytes: int | None = None
+    connection_rate: int | None = None
+    in_packet_rate: int | None = None
+    out_packet_rate: int | None = None
+    in_byte_rate: int | None = None
+    out_byte_rate: int | None = None
 
 
 class Kernel(Protocol):
@@ -38,6 +69,13 @@ class Kernel(Protocol):
         self, place: table.Place, have: table.Table, steps: Sequence[plan.Step]
     ) -> tuple[Refusal, ...]:
         """Take `steps` from `have`; whatever one step meets, the others are taken all the same.
+
+        Raises `errors.NotFound` when there is no such namespace.
+        """
+        ...
+
+    async def loads(self, place: table.Place) -> tuple[Load, ...]:
+        """The kernel's own counts, by virtual address, protocol and backend.
 
         Raises `errors.NotFound` when there is no such namespace.
         """

@@ -4,13 +4,16 @@ The rules are `nft_text`'s, their reading `nft_read`'s; here they meet a namespa
 tables is touched, and connections are conntrack's: rewriting the rules moves none of them.
 """
 
+import collections
 from collections.abc import Collection, Sequence
 
 from lb import plan, table, world
-from lb.kernel import nft_read, nft_text
+from lb.kernel import conntrack, nft_read, nft_text
 from sdd import errors
 from sdd.linux import namespaces, netlink, nft
 from sdd.model.network import IPAddress
+
+Counts = collections.Counter[tuple[IPAddress, IPAddress | None]]
 
 
 class NftablesKernel:
@@ -35,6 +38,10 @@ class NftablesKernel:
         """All of `steps` or, when nft refuses, all but the virtual services it refuses."""
         return await self._spaces.run(place.netns, lambda: _apply(have, steps))
 
+    async def loads(self, place: table.Place) -> tuple[world.Load, ...]:
+        """Weights, and connections as conntrack counts them; nothing is counted per packet."""
+        return await self._spaces.run(place.netns, _loads)
+
 
 def _read(only: Collection[IPAddress] | None) -> table.Table:
     with netlink.Connection(netlink.NETFILTER) as connection:
@@ -45,38 +52,88 @@ def _apply(have: table.Table, steps: Sequence[plan.Step]) -> tuple[world.Refusal
     if not steps:
         return ()
     after = plan.result(have, steps)
-    vips = [vip for vip in plan.touched(steps) if vip is not None]
     with netlink.Connection(netlink.NETFILTER) as connection:
         fresh = not nft_read.present(connection) or plan.Mend(None) in steps
-    with nft.Nft() as rules:
-        if not after.services:
-            return _whole(rules, nft_text.REMOVE)
-        if fresh:
-            return _whole(rules, nft_text.rebuild(after))
-        try:
-            rules.run(nft_text.changes(have, after, vips))
-        except errors.KernelRefused:
-            return tuple(refusal for vip in vips for refusal in _single(rules, have, after, vip))
+        with nft.Nft() as rules:
+            refused = _write(rules, have, after, steps, fresh=fresh)
+        stuck = [
+            flow
+            for flow in conntrack.flows(connection, _departed(steps))
+            if not _may_stay(flow, after.services.get(flow.vip))
+        ]
+        conntrack.forget(connection, stuck)
+    return refused
+
+
+def _write(
+    rules: nft.Nft,
+    have: table.Table,
+    after: table.Table,
+    steps: Sequence[plan.Step],
+    *,
+    fresh: bool,
+) -> tuple[world.Refusal, ...]:
+    if not after.services:
+        return _run(rules, nft_text.REMOVE, None)
+    if fresh:
+        return _run(rules, nft_text.rebuild(after), None)
+    vips = [vip for vip in plan.touched(steps) if vip is not None]
+    try:
+        rules.run(nft_text.changes(have, after, vips))
+    except errors.KernelRefused:
+        # Nothing was taken: find out whose text nft refuses, and take all the others.
+        each = [_run(rules, nft_text.changes(have, after, (vip,)), vip) for vip in vips]
+        return tuple(refusal for one in each for refusal in one)
     return ()
 
 
-def _whole(rules: nft.Nft, text: str) -> tuple[world.Refusal, ...]:
+def _run(rules: nft.Nft, text: str, vip: IPAddress | None) -> tuple[world.Refusal, ...]:
     try:
         rules.run(text)
     except errors.KernelRefused as exc:
-        return (_refusal(None, exc),)
+        refusal = world.Refusal(vip=vip, sentence=exc.sentence, hint=exc.hint, code="SDD-LB-NFT")
+        return (refusal,)
     return ()
 
 
-def _single(
-    rules: nft.Nft, have: table.Table, after: table.Table, vip: IPAddress
-) -> tuple[world.Refusal, ...]:
-    try:
-        rules.run(nft_text.changes(have, after, (vip,)))
-    except errors.KernelRefused as exc:
-        return (_refusal(vip, exc),)
-    return ()
+def _departed(steps: Sequence[plan.Step]) -> frozenset[IPAddress]:
+    """The virtual addresses some of whose connections may lead to the wrong place now."""
+    leaving = [
+        step
+        for step in steps
+        if isinstance(step, plan.AddService | plan.RemoveService | plan.RemoveBackend)
+        or (isinstance(step, plan.SetWeight) and not step.backend.weight)
+    ]
+    return frozenset(vip for vip in plan.touched(leaving) if vip is not None)
 
 
-def _refusal(vip: IPAddress | None, exc: errors.KernelRefused) -> world.Refusal:
-    return world.Refusal(vip=vip, sentence=exc.sentence, hint=exc.hint, code="SDD-LB-NFT")
+def _may_stay(flow: conntrack.Flow, service: table.VirtualService | None) -> bool:
+    """TCP stays with a backend of weight 0 (it drains), datagrams do not: they never end."""
+    weight = None if service is None else service.weights.get(flow.backend)
+    if weight is None:
+        return False
+    return weight > 0 or flow.protocol in (conntrack.TCP, conntrack.SCTP)
+
+
+def _loads() -> tuple[world.Load, ...]:
+    with netlink.Connection(netlink.NETFILTER) as connection:
+        found = nft_read.read(connection)
+        flows = conntrack.flows(connection, found.services.keys())
+    active: Counts = collections.Counter(
+        (each.vip, each.backend) for each in flows if each.is_established
+    )
+    every: Counts = collections.Counter((each.vip, each.backend) for each in flows)
+    return tuple(
+        world.Load(
+            vip=service.vip,
+            protocol="any",
+            scheduler=service.scheduler,
+            persistence_s=service.persistence_s,
+            address=address,
+            weight=service.weights.get(address, 0) if address else 0,
+            active=active[service.vip, address],
+            inactive=every[service.vip, address] - active[service.vip, address],
+        )
+        for service in found.services.values()
+        for address in (tuple(service.weights) or (None,))
+    )

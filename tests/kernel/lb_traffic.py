@@ -1,6 +1,8 @@
 """Real traffic that every balancing kernel carries the same way; nftables and IPVS run this suite."""
 
 import collections
+import contextlib
+import socket
 import time
 from types import MappingProxyType
 
@@ -149,6 +151,72 @@ class LbTraffic:
         ):
             await put(kernel, town, change)
             assert [lb_town.say(each).who for each in live] == before
+        for each in live:
+            each.close()
+
+    async def test_B9_07_a_removed_backends_connection_is_reset_not_left_hanging(
+        self, kernel: world.Kernel, town: Town
+    ) -> None:
+        await put(kernel, town, service(town, b1=1))
+        with contextlib.closing(town.connect()) as live:
+            assert lb_town.say(live).who == "b1"
+            await put(kernel, town, service(town, b2=1))
+            begun = time.monotonic()
+            with pytest.raises(ConnectionResetError):
+                lb_town.say(live)
+            assert time.monotonic() - begun < 0.5
+        assert town.ask().who == "b2"
+
+    @pytest.mark.parametrize("vip", BOTH)
+    async def test_B9_08_the_same_udp_port_reaches_another_backend_after_a_removal(
+        self, kernel: world.Kernel, town: Town, vip: IPAddress
+    ) -> None:
+        await put(kernel, town, service(town, vip, b1=1))
+        with contextlib.closing(town.opened("client", socket.SOCK_DGRAM, vip.version)) as one:
+            one.connect((str(vip), 53))
+            assert lb_town.say(one).who == "b1"
+            await put(kernel, town, service(town, vip, b2=1))
+            assert lb_town.say(one).who == "b2"
+
+    async def test_a_draining_backend_keeps_tcp_and_loses_udp(
+        self, kernel: world.Kernel, town: Town
+    ) -> None:
+        await put(kernel, town, service(town, b1=1))
+        with (
+            contextlib.closing(town.connect()) as stream,
+            contextlib.closing(town.opened("client", socket.SOCK_DGRAM)) as datagrams,
+        ):
+            datagrams.connect((str(VIP), 53))
+            assert (lb_town.say(stream).who, lb_town.say(datagrams).who) == ("b1", "b1")
+            await put(kernel, town, service(town, b1=0, b2=1))
+            assert (lb_town.say(stream).who, lb_town.say(datagrams).who) == ("b1", "b2")
+
+    async def test_a_udp_client_that_called_too_early_is_served_once_the_service_is_there(
+        self, kernel: world.Kernel, town: Town
+    ) -> None:
+        with contextlib.closing(town.opened("client", socket.SOCK_DGRAM)) as early:
+            early.connect((str(VIP), 53))
+            early.send(b"anybody?")
+            await put(kernel, town, service(town))
+            assert lb_town.say(early).who in ALL
+
+    async def test_B9_52_the_kernel_counts_who_is_connected_where(
+        self, kernel: world.Kernel, town: Town
+    ) -> None:
+        await put(kernel, town, service(town, b1=1, b2=3, b3=0), empty(VIP6))
+        live = [town.connect() for _ in range(4)]
+        for each in live:
+            lb_town.say(each)
+        loads = await kernel.loads(town.place())
+        tcp = {each.address: each for each in loads if each.vip == VIP and each.protocol != "udp"}
+        weights = {town.address("b1"): 1, town.address("b2"): 3, town.address("b3"): 0}
+        assert {address: each.weight for address, each in tcp.items()} == weights
+        assert {address: each.active for address, each in tcp.items()} == {
+            town.address("b1"): 2,
+            town.address("b2"): 2,
+            town.address("b3"): 0,
+        }
+        assert {each.address for each in loads if each.vip == VIP6} == {None}
         for each in live:
             each.close()
 
