@@ -1,1 +1,117 @@
-"""To be filled by the names part."""
+"""Question and scope → the answer, or that it must be asked elsewhere. No text, no wait, no world.
+
+In: a parsed question and what its sandbox may see. Out: `Answer`, or `REFER`. The order is: own
+added hosts, the networks' tables in gateway order (the first that has the name answers for it,
+docker.md N7), names with a special use, zones that are ours; the rest is foreign.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from resolver import protocol, wire
+from resolver.counters import Source
+from resolver.wire import Rcode
+
+SPECIAL_TTL: Final = 86400
+_LOCALHOST: Final = wire.to_wire("localhost")
+_LOOPBACK: Final[Mapping[int, list[bytes]]] = MappingProxyType(
+    {
+        wire.A: [wire.record(wire.A, SPECIAL_TTL, bytes((127, 0, 0, 1)))],
+        wire.AAAA: [wire.record(wire.AAAA, SPECIAL_TTL, bytes(15) + b"\x01")],
+    }
+)
+# Never sent anywhere: RFC 6761 §6.4, RFC 7686, RFC 9476, RFC 6762 §22.1.
+NOWHERE: Final = frozenset(map(wire.to_wire, ("invalid", "onion", "alt", "local")))
+_RESOLVER_ARPA: Final = wire.to_wire("resolver.arpa")  # RFC 9462 §6.4: known, and empty here
+# RFC 6303 §4 and RFC 7793: reverse zones of addresses that mean nothing outside.
+PRIVATE_REVERSE: Final = frozenset(
+    wire.to_wire(f"{zone}.arpa")
+    for zone in (
+        "10.in-addr",
+        *(f"{n}.172.in-addr" for n in range(16, 32)),
+        "168.192.in-addr",
+        "254.169.in-addr",
+        *(f"{n}.100.in-addr" for n in range(64, 128)),
+        "127.in-addr",
+        "0.in-addr",
+        "2.0.192.in-addr",
+        "100.51.198.in-addr",
+        "113.0.203.in-addr",
+        "255.255.255.255.in-addr",
+        "d.f.ip6",
+        *(f"{n}.e.f.ip6" for n in "89ab"),
+        "8.b.d.0.1.0.0.2.ip6",
+        "1." + "0." * 31 + "ip6",
+        "0." * 32 + "ip6",
+    )
+)
+_META = range(128, 255)  # TKEY … MAILA: never data (RFC 6895 §3.1); transfers among them
+_SOA_TAIL: Final = wire.to_wire("localhost") + wire.to_wire("nobody.invalid") + bytes(3) + b"\x01"
+
+
+class Answer(NamedTuple):
+    """What to say; `records` are without owner, `zone` the SOA record for a negative answer."""
+
+    rcode: Rcode
+    records: list[bytes]
+    zone: bytes = b""
+    source: Source = Source.OWNED
+
+
+REFUSED: Final = Answer(Rcode.REFUSED, [], source=Source.POLICY)
+EMPTY: Final = Answer(Rcode.NOERROR, [])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scope:
+    """What one sandbox sees, ready for look-ups; `tables` has its added hosts first."""
+
+    sandbox: str
+    tables: tuple[protocol.Names, ...]
+    zones: frozenset[bytes]
+    upstreams: tuple[protocol.Upstream, ...]
+
+
+def answer(query: wire.Query, scope: Scope) -> Answer | None:
+    """The answer that is known here, or None: ask the sandbox's upstreams."""
+    kind = query.kind
+    if query.klass != wire.IN or kind in _META:
+        return REFUSED
+    for names in scope.tables:
+        entry = names.get(query.name)
+        if entry is not None:
+            return _owned(entry, kind)
+    return _unowned(query, scope)
+
+
+def _owned(entry: protocol.Entry, kind: int) -> Answer:
+    records = entry.get(kind)
+    if records is not None:
+        return Answer(Rcode.NOERROR, records)
+    if kind == wire.ANY and entry:
+        return Answer(Rcode.NOERROR, next(iter(entry.values())))  # one RRset (RFC 8482 §4.1)
+    return EMPTY
+
+
+def _unowned(query: wire.Query, scope: Scope) -> Answer | None:
+    name = query.name
+    at = 0
+    while name[at]:
+        rest = name[at:] if at else name
+        if rest in scope.zones or rest in PRIVATE_REVERSE or rest in NOWHERE:
+            source = Source.OWNED if rest in scope.zones else Source.SPECIAL
+            return Answer(Rcode.NXDOMAIN, [], soa(rest), source)
+        if rest == _LOCALHOST:
+            return Answer(Rcode.NOERROR, _LOOPBACK.get(query.kind, []), b"", Source.SPECIAL)
+        if rest == _RESOLVER_ARPA:
+            return Answer(Rcode.NOERROR, [], soa(rest), Source.SPECIAL)
+        at += name[at] + 1
+    return None
+
+
+def soa(zone: bytes) -> bytes:
+    """The SOA record of an empty zone, with owner; negative answers last 60 s (RFC 2308 §3)."""
+    times = b"".join(seconds.to_bytes(4, "big") for seconds in (3600, 600, 86400, 60))
+    return zone + wire.record(wire.SOA, 60, _SOA_TAIL + times)

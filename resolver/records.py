@@ -1,1 +1,118 @@
-"""To be filled by the names part."""
+"""State → the resource records of one network, by name: what docker.md §1.2 calls N1–N21.
+
+In: the state and a network. Out: `protocol.Names`. Each name is there bare and with the network's
+name behind it; addresses of one name are merged, because several endpoints may share an alias.
+"""
+
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Address, IPv6Address
+
+from resolver import protocol, wire
+from sdd.model import endpoint, ids, network, sandbox, service
+from sdd.model.network import IPAddress
+from sdd.state import ClusterState
+
+TASKS = "tasks."
+
+
+def of_network(state: ClusterState, net: network.Network, ttl: int) -> protocol.Names:
+    """Every name that a sandbox on `net` can ask for there, with TTL `ttl` seconds."""
+    names: protocol.Names = {}
+    for each in state.endpoints_by_network.get(net.id, ()):
+        box = state.sandboxes[each.sandbox]
+        known = names_of(box, each)
+        for name in known:
+            _put(names, name, net.name, each.hosts, ttl)
+        _point(names, each.hosts, known[0], net.name, ttl)
+    for svc in state.services_by_network.get(net.id, ()):
+        _service(names, state, svc, net.name, ttl)
+    return names
+
+
+def names_of(box: sandbox.Sandbox, of: endpoint.Endpoint) -> tuple[str, ...]:
+    """The names of a sandbox on one network, the first being the one of its PTR record (N1)."""
+    wanted = (box.name, *of.aliases, ids.short(box.id), box.hostname)
+    return tuple(dict.fromkeys(name.lower() for name in wanted if name))
+
+
+def of_hosts(extra: Iterable[sandbox.ExtraHost], ttl: int) -> protocol.Names:
+    """The names of `--add-host`, which only the sandbox itself sees."""
+    names: protocol.Names = {}
+    for each in extra:
+        _put(names, each.name, "", (each.address,), ttl)
+    return names
+
+
+def _service(
+    names: protocol.Names, state: ClusterState, svc: service.Service, suffix: str, ttl: int
+) -> None:
+    """The service's names: its virtual addresses or members; `tasks.` always its members."""
+    members = tuple(_members(state, svc))
+    addresses = svc.vips if svc.mode is service.EndpointMode.VIP else members
+    for name in dict.fromkeys((svc.name, *svc.aliases)):
+        _put(names, name, suffix, addresses, ttl)
+        _put(names, f"{TASKS}{name}", suffix, members, ttl)
+    _point(names, svc.vips, svc.name, suffix, ttl)
+
+
+def _members(state: ClusterState, svc: service.Service) -> Iterator[IPAddress]:
+    for member in state.healthy(svc.id):
+        if member.weight and (found := state.endpoints.get(member.endpoint)):
+            yield from found.hosts
+
+
+def _put(
+    names: protocol.Names, name: str, suffix: str, addresses: Iterable[IPAddress], ttl: int
+) -> None:
+    """Adds the addresses under `name` and `name.suffix`; a name without any is NODATA."""
+    for text in (name, f"{name}.{suffix}") if suffix else (name,):
+        if not (owner := _owner(text)):
+            continue
+        entry = names.setdefault(owner, {})
+        for address in addresses:
+            kind = wire.A if address.version == 4 else wire.AAAA  # noqa: PLR2004 - IP version
+            records = entry.setdefault(kind, [])
+            record = wire.record(kind, ttl, address.packed)
+            if record not in records:
+                records.append(record)
+
+
+def _owner(text: str) -> bytes:
+    """The wire name, empty for what DNS cannot carry.
+
+    A namespace may be called anything, and one odd name must not take the others' answers away.
+    """
+    try:
+        return wire.to_wire(text)
+    except ValueError:
+        return b""
+
+
+def _point(
+    names: protocol.Names, addresses: Iterable[IPAddress], name: str, suffix: str, ttl: int
+) -> None:
+    """PTR records `address → name.suffix`; the first that claims an address keeps it."""
+    if not (target := _owner(f"{name}.{suffix}")):
+        return
+    for address in addresses:
+        owner = wire.to_wire(address.reverse_pointer)
+        names.setdefault(owner, {}).setdefault(wire.PTR, [wire.record(wire.PTR, ttl, target)])
+
+
+def reverse_zones(net: network.Network) -> Iterator[bytes]:
+    """The reverse zones that lie wholly inside the network's subnets, as wire names.
+
+    What is asked below them and has no record does not exist: nobody else can know.
+    """
+    for pool in net.pools:
+        step = 8 if pool.subnet.version == 4 else 4  # noqa: PLR2004 - IP version
+        prefix = -(-pool.subnet.prefixlen // step) * step
+        if prefix < pool.subnet.max_prefixlen:
+            for part in pool.subnet.subnets(new_prefix=prefix):
+                yield _zone(part.network_address, prefix // step)
+
+
+def _zone(address: IPv4Address | IPv6Address, labels: int) -> bytes:
+    pointer = address.reverse_pointer.split(".")
+    most = len(pointer) - 2  # without in-addr.arpa, ip6.arpa
+    return wire.to_wire(".".join(pointer[most - labels :]))

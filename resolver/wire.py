@@ -1,1 +1,226 @@
-"""To be filled by the names part."""
+"""Bytes ↔ question and answer: the one parser that sees what containers send.
+
+In: a datagram, or a TCP message without its length. Out: a `Query`, the rcode to refuse it with, or
+None for what must be dropped. Only the question and the OPT record are read; every loop ends at
+the end of the message. Formats: RFC 1035 §4.1, RFC 6891 §6.1, RFC 9619 (one question).
+"""
+
+import struct
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+A: Final = 1
+CNAME: Final = 5
+SOA: Final = 6
+PTR: Final = 12
+MX: Final = 15
+TXT: Final = 16
+AAAA: Final = 28
+SRV: Final = 33
+OPT: Final = 41
+ANY: Final = 255
+IN: Final = 1
+
+HEADER: Final = 12
+CLASSIC_LIMIT: Final = 512  # RFC 1035 §4.2.1, without EDNS
+EDNS_LIMIT: Final = 1232  # DNS flag day 2020: never fragments
+STREAM_LIMIT: Final = 65535
+MOST_NAME: Final = 255
+MOST_LABEL: Final = 63
+MOST_OPTIONS: Final = 512  # bytes of EDNS options; longer lists are an attack (CVE-2026-41292)
+MOST_ADDITIONAL: Final = 2  # an OPT and a TSIG (docker.md D9)
+
+_QR, _RD, _RA, _AA, _TC, _CD = 0x8000, 0x0100, 0x0080, 0x0400, 0x0200, 0x0010
+_OPCODE = 0x7800
+_COUNTS = struct.Struct(">HHHHH")  # flags and the four counts, after the id
+_QUESTION = struct.Struct(">HH")
+_RECORD = struct.Struct(">HHIH")
+_OPT_ECHO = b"\0" + struct.pack(">HHIH", OPT, EDNS_LIMIT, 0, 0)
+_OPT_DO = 0x8000  # in the low half of the TTL field
+_POINTER = b"\xc0\x0c"  # the owner name: the question's
+_OPT_BADVERS = b"\0" + struct.pack(">HHIH", OPT, EDNS_LIMIT, 1 << 24, 0)  # rcode 16, version 0
+
+
+class Rcode(IntEnum):
+    """RFC 1035 §4.1.1, and RFC 6891 §9 for BADVERS."""
+
+    NOERROR = 0
+    FORMERR = 1
+    SERVFAIL = 2
+    NXDOMAIN = 3
+    NOTIMP = 4
+    REFUSED = 5
+    BADVERS = 16
+
+
+class Query(NamedTuple):
+    """A well-formed question. `name` is lower-cased wire format, `end` where the question ends.
+
+    `limit` is the most bytes a UDP reply may have; `edns` tells whether an OPT record came.
+    """
+
+    name: bytes
+    kind: int
+    klass: int
+    end: int
+    limit: int
+    edns: bool
+    dnssec: bool
+
+
+def parse(data: bytes) -> Query | Rcode | None:
+    """The question in `data`, the rcode to refuse it with, or None: drop it without a word."""
+    if len(data) < HEADER:
+        return None
+    flags, questions, answers, authorities, additional = _COUNTS.unpack_from(data, 2)
+    if flags & (_QR | _OPCODE):
+        return None if flags & _QR else Rcode.NOTIMP  # an answer is never answered
+    if questions != 1 or answers or authorities or additional > MOST_ADDITIONAL:
+        return Rcode.FORMERR
+    end = _name_end(data, HEADER)
+    if not end or end + 4 > len(data):
+        return Rcode.FORMERR
+    kind, klass = _QUESTION.unpack_from(data, end)
+    name = data[HEADER:end].lower()  # bytes.lower folds A-Z only (RFC 4343)
+    plain = Query(name, kind, klass, end + 4, CLASSIC_LIMIT, False, False)
+    return _with_edns(data, additional, plain) if additional else plain
+
+
+def _name_end(data: bytes, at: int) -> int:
+    """Where the name that starts at `at` ends; 0 for a bad one. No pointers: nothing is before."""
+    size = len(data)
+    begin = at
+    while at < size:
+        length = data[at]
+        if not length:
+            return at + 1 if at + 1 - begin <= MOST_NAME else 0
+        if length > MOST_LABEL:
+            return 0
+        at += length + 1
+    return 0
+
+
+def _with_edns(data: bytes, records: int, query: Query) -> Query | Rcode:
+    at = query.end
+    found: Query | None = None
+    for _ in range(records):
+        begin, at = at, skip_name(data, at)
+        if not at or at + 10 > len(data):
+            return Rcode.FORMERR
+        kind, size, extended, length = _RECORD.unpack_from(data, at)
+        at += 10 + length
+        if at > len(data):
+            return Rcode.FORMERR
+        if kind != OPT:
+            continue
+        if found or data[begin] or length > MOST_OPTIONS:
+            return Rcode.FORMERR  # two OPTs, an owner that is not the root, or a flood
+        if extended >> 16 & 0xFF:
+            return Rcode.BADVERS
+        limit = min(max(size, CLASSIC_LIMIT), EDNS_LIMIT)
+        found = query._replace(limit=limit, edns=True, dnssec=bool(extended & _OPT_DO))
+    return found or query
+
+
+def skip_name(data: bytes, at: int) -> int:
+    """Where the possibly compressed name at `at` ends; 0 for a bad one."""
+    size = len(data)
+    begin = at
+    while at < size and at - begin <= MOST_NAME:
+        length = data[at]
+        if not length:
+            return at + 1
+        if length >= 0xC0:  # noqa: PLR2004 - a pointer: two bytes, and it ends the name
+            return at + 2 if at + 2 <= size else 0
+        if length > MOST_LABEL:
+            return 0
+        at += length + 1
+    return 0
+
+
+def record(kind: int, ttl: int, data: bytes) -> bytes:
+    """A resource record without its owner, as tables keep it (RFC 1035 §3.2.1)."""
+    return _RECORD.pack(kind, IN, ttl, len(data)) + data
+
+
+def respond(
+    data: bytes,
+    query: Query,
+    rcode: Rcode,
+    records: "list[bytes] | tuple[bytes, ...]" = (),
+    *,
+    stream: bool = False,
+    authoritative: bool = True,
+    authority: bytes = b"",
+) -> bytes:
+    """The reply to the query in `data`: its id, its RD and CD bits, its question byte for byte.
+
+    Over UDP as many whole records as fit, and TC when some do not. `authority` is one complete
+    record with its owner, left out where it does not fit.
+    """
+    limit = STREAM_LIMIT if stream else query.limit
+    tail = _OPT_ECHO if query.edns else b""
+    room = limit - query.end - len(tail)
+    flags = _QR | _RA | rcode | ((data[2] << 8 | data[3]) & (_RD | _CD))
+    if authoritative:
+        flags |= _AA
+    body = b"".join([_POINTER + each for each in records])
+    count = len(records)
+    if len(body) > room:
+        flags |= _TC
+        count, body = _fitting(records, room)
+    has_authority = bool(authority) and len(body) + len(authority) <= room
+    counts = _COUNTS.pack(flags, 1, count, has_authority, query.edns)
+    middle = authority if has_authority else b""
+    return b"".join((data[:2], counts, data[HEADER : query.end], body, middle, tail))
+
+
+def _fitting(records: "list[bytes] | tuple[bytes, ...]", room: int) -> tuple[int, bytes]:
+    taken: list[bytes] = []
+    used = 0
+    for each in records:
+        used += len(each) + len(_POINTER)
+        if used > room:
+            break
+        taken.append(_POINTER + each)
+    return len(taken), b"".join(taken)
+
+
+def refuse(data: bytes, rcode: Rcode) -> bytes:
+    """The reply to what `parse` refused: only the header, and OPT for BADVERS (RFC 6891 §6.1.3)."""
+    flags = _QR | _RA | (data[2] << 8 | data[3]) & (_OPCODE | _RD)
+    if rcode is Rcode.BADVERS:
+        return data[:2] + _COUNTS.pack(flags, 0, 0, 0, 1) + _OPT_BADVERS
+    return data[:2] + _COUNTS.pack(flags | rcode, 0, 0, 0, 0)
+
+
+# Names between text and wire, for whoever fills tables.
+
+
+def to_wire(name: str) -> bytes:
+    """The lower-cased wire form of `name`, with or without its last dot.
+
+    Raises ValueError for an empty or too long label or name. Labels are ASCII.
+    """
+    labels = name.removesuffix(".").lower().encode("ascii").split(b".")
+    if any(not 0 < len(label) <= MOST_LABEL for label in labels):
+        raise ValueError(f"{name!r} has a label that is empty or longer than {MOST_LABEL}")
+    wire = b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
+    if len(wire) > MOST_NAME:
+        raise ValueError(f"{name!r} is longer than {MOST_NAME} bytes on the wire")
+    return wire
+
+
+def to_text(wire: bytes) -> str:
+    r"""A wire name for people, with a last dot; bytes that could confuse become `\DDD`."""
+    labels, at = [], 0
+    while at < len(wire) and wire[at]:
+        label = wire[at + 1 : at + 1 + wire[at]]
+        labels.append("".join(map(_shown, label)))
+        at += wire[at] + 1
+    return ".".join(labels) + "."
+
+
+def _shown(byte: int) -> str:
+    plain = chr(byte)
+    return plain if plain.isascii() and (plain.isalnum() or plain in "-_") else f"\\{byte:03d}"
