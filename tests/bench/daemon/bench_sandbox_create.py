@@ -1,0 +1,122 @@
+"""`sandbox create` with one network through the whole daemon, against `ip -batch`.
+
+Ours: one HTTP request a sandbox; when it answers, the namespace, its link, addresses, routes, DNS
+server, resolv.conf and hosts are there and durable. The peer makes the same kernel objects only:
+one `ip -batch` for the host's side and one for the inside, as a careful script would.
+"""
+
+import http.client
+import json
+import socket
+import statistics
+import subprocess
+import time
+
+from tests.bench.report import Row, row
+from tests.e2e.appliance import Appliance, appliance
+
+COUNT = 40
+WARM_UP = 5
+GOAL = 3.0
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP to the daemon's socket, kept open between requests."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost")
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self.path)
+
+
+def ours(daemon: Appliance) -> list[float]:
+    """Seconds of each create."""
+    link = UnixConnection(daemon.url.removeprefix("unix://"))
+    taken = []
+    for number in range(COUNT + WARM_UP):
+        body = json.dumps(
+            {"name": daemon.name(f"o{number}"), "attachments": [{"network": "bench"}]}
+        )
+        begin = time.perf_counter()
+        link.request("POST", "/v1/sandboxes", body, {"Content-Type": "application/json"})
+        reply = link.getresponse()
+        text = reply.read()
+        taken.append(time.perf_counter() - begin)
+        assert reply.status in (200, 201), text
+    link.close()
+    return taken[WARM_UP:]
+
+
+def batch(*prefix: str, lines: list[str]) -> None:
+    subprocess.run([*prefix, "-batch", "-"], input="\n".join(lines) + "\n", text=True, check=True)
+
+
+def peer(daemon: Appliance) -> list[float]:
+    """Seconds of each set of objects; run from inside the pretended host."""
+    batch("ip", "-n", daemon.host, lines=["link add brpeer type bridge", "link set brpeer up"])
+    taken = []
+    for number in range(COUNT + WARM_UP):
+        name = daemon.name(f"p{number}")
+        begin = time.perf_counter()
+        batch(
+            "ip",
+            "-n",
+            daemon.host,
+            lines=[
+                f"netns add {name}",
+                f"link add vp{number} type veth peer name eth0 netns {name}",
+                f"link set vp{number} alias sdd:peer{number} master brpeer up",
+            ],
+        )
+        batch(
+            "ip",
+            "-n",
+            name,
+            lines=[
+                "link set lo up",
+                "link set eth0 address 02:42:0a:62:00:02",
+                "link set eth0 up",
+                f"address add 10.98.{number // 200}.{number % 200 + 2}/16 dev eth0",
+                "route add default via 10.98.0.1",
+            ],
+        )
+        taken.append(time.perf_counter() - begin)
+    for number in range(COUNT + WARM_UP):
+        subprocess.run(["ip", "netns", "del", daemon.name(f"p{number}")], check=True)
+    return taken[WARM_UP:]
+
+
+def command(daemon: Appliance) -> float:
+    """Median seconds of `sdctl sandbox create` as typed, its own start included."""
+    taken = []
+    for number in range(10):
+        begin = time.perf_counter()
+        daemon.sdctl("sandbox", "create", daemon.name(f"c{number}"), "--network", "bench")
+        taken.append(time.perf_counter() - begin)
+    return statistics.median(taken)
+
+
+def main() -> None:
+    """Prints the two comparisons."""
+    with appliance("create") as daemon:
+        daemon.sdctl("network", "create", "bench", "--subnet", "10.97.0.0/16")
+        mine, theirs = statistics.median(ours(daemon)), statistics.median(peer(daemon))
+        typed = command(daemon)
+    for what, seconds in (("API", mine), ("sdctl typed", typed)):
+        row(
+            Row(
+                what=f"sandbox create, one network ({what})",
+                ours=seconds * 1e3,
+                peer=theirs * 1e3,
+                peer_name="ip -batch",
+                unit="ms",
+                goal=GOAL,
+            )
+        )
+
+
+if __name__ == "__main__":
+    main()
