@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-GRACE_S = 1.0  # for the rest of a request whose head never became complete
+GRACE_S = 0.2  # no byte can come any more; a complete request starts within two loop turns
 
 Refuse = Callable[[str], web.StreamResponse]
 

@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Never
 
 from sdd import errors
 from sdd.linux import libc
@@ -16,8 +15,11 @@ from sdd.linux import libc
 NOT_EXECUTABLE, NOT_FOUND = 126, 127  # what every shell ends with
 
 
-def run(name: str, netns: str, files: Mapping[str, str], command: Sequence[str]) -> Never:
-    """Becomes `command`; raises Denied without the privilege, NotFound when the netns is gone."""
+def run(name: str, netns: str, files: Mapping[str, str], command: Sequence[str]) -> int:
+    """Becomes `command`; returns a shell's exit code only when that cannot be run.
+
+    Raises Denied without the privilege, NotFound when the namespace is gone.
+    """
     try:
         _enter(netns)
         _mount(files)
@@ -37,7 +39,7 @@ def run(name: str, netns: str, files: Mapping[str, str], command: Sequence[str])
             f'cannot enter sandbox "{name}": {exc.filename}: {exc.strerror}',
             code="SDD-SANDBOX-ENTER",
         ) from None
-    _become(command)
+    return _become(command)
 
 
 def _enter(netns: str) -> None:
@@ -57,7 +59,7 @@ def _mount(files: Mapping[str, str]) -> None:
             libc.bind_mount(source, target)
 
 
-def _become(command: Sequence[str]) -> Never:
+def _become(command: Sequence[str]) -> int:
     sys.stdout.flush()
     try:
         os.execvp(command[0], list(command))  # noqa: S606 - the user's own command, no shell
@@ -66,4 +68,4 @@ def _become(command: Sequence[str]) -> Never:
     except OSError as exc:
         code, why = NOT_EXECUTABLE, (exc.strerror or "cannot be run").lower()
     sys.stderr.write(f"{command[0]}: {why}\n")
-    sys.exit(code)
+    return code

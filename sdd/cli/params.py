@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 UNITS_S = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-DURATION_PART = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ns|us|ms|s|m|h)")
+DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)(ns|us|ms|s|m|h)")
 MAX_PORT = 65535
 
 
@@ -91,9 +91,9 @@ class ExtraHost(click.ParamType[dict[str, str]]):
         """Name and address."""
         if isinstance(value, dict):
             return value
-        name, _, address = value.partition(":")
-        if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?", name):
-            self.fail(f'"{value}" is not of the form HOST:IP: bad host name "{name}"', param, ctx)
+        name, colon, address = value.partition(":")
+        if not colon or not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?", name):
+            self.fail(f'"{value}" is not of the form HOST:IP (host "{name}")', param, ctx)
         return {"name": name, "address": ADDRESS.convert(address.strip("[]"), param, ctx)}
 
 
@@ -143,7 +143,7 @@ class Health(click.ParamType[dict[str, Any]]):
             return {"kind": "none"}
         kind, _, port = value.partition(":")
         if kind in self.PLANNED:
-            self.fail(f'health check "{value}": only tcp:PORT and none are built yet', param, ctx)
+            self.fail(f'"{value}" is not built yet, only tcp:PORT and none are', param, ctx)
         number = int(port) if port.isascii() and port.isdigit() else 0
         if kind != "tcp" or not 1 <= number <= MAX_PORT:
             self.fail(f'"{value}" is not tcp:PORT (1 to {MAX_PORT}) or none', param, ctx)

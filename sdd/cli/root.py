@@ -65,8 +65,9 @@ def run(argv: Sequence[str]) -> int:
         return _told_by_click(error)
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader has gone (`sdctl … | head`): nothing more to say, also not at exit.
+    except (BrokenPipeError, SystemExit):
+        # The reader has gone (`sdctl … | head`), which click turns into SystemExit: that is no
+        # failure, and there is nothing more to say, also not at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 

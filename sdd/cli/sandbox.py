@@ -158,10 +158,11 @@ def rm(refs: tuple[str, ...], force: bool) -> None:
 @sandbox.command("exec", context_settings={"allow_interspersed_args": False})
 @click.argument("ref", metavar="SANDBOX")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def execute(ref: str, command: tuple[str, ...]) -> None:
+@click.pass_context
+def execute(ctx: click.Context, ref: str, command: tuple[str, ...]) -> None:
     """Run a command in a sandbox, with its resolv.conf and hosts."""
     from sdd.cli import inside
 
     found = current().client().get(f"{PATH}/{part(ref)}")
     files = {"/etc/resolv.conf": found["ResolvConfPath"], "/etc/hosts": found["HostsPath"]}
-    inside.run(found["Name"], found["Netns"], files, command)
+    ctx.exit(inside.run(found["Name"], found["Netns"], files, command))

@@ -1,0 +1,147 @@
+import json
+
+import pytest
+
+from sdd.cli import network
+from tests.unit.sdd.cli.conftest import Shell
+
+
+def test_create_prints_the_full_id_and_ls_the_fixed_columns(shell: Shell) -> None:
+    made = shell.ok("network", "create", "lab", "--subnet", "10.1.0.0/24").out
+    assert len(made.strip()) == 64
+    head, row = shell.ok("network", "ls").out.splitlines()
+    assert [word.strip() for word in head.split("   ") if word.strip()] == [
+        "NETWORK ID",
+        "NAME",
+        "DRIVER",
+        "SCOPE",
+    ]
+    assert row.split() == [made[:12], "lab", "bridge", "local"]
+
+
+def test_forms_of_output(shell: Shell) -> None:
+    full = shell.ok("network", "create", "lab").out.strip()
+    assert shell.ok("network", "ls", "-q").out == f"{full[:12]}\n"
+    assert shell.ok("-q", "network", "ls").out == f"{full[:12]}\n"
+    assert shell.ok("network", "-q", "ls").out == f"{full[:12]}\n"
+    assert shell.ok("network", "ls", "-o", "name").out == "lab\n"
+    assert shell.ok("network", "ls", "--format", "json").json()[0]["Id"] == full
+    assert json.loads(shell.ok("-o", "jsonl", "network", "ls").out)["Name"] == "lab"
+    template = "{{.Name}}\\t{{.IPAM.Driver}} {{json .Labels}}"
+    assert shell.ok("network", "ls", "--format", template).out == "lab\tdefault {}\n"
+    assert shell("network", "ls", "-o", "xml").code == 2
+    assert shell("network", "ls", "--format", "{{.Nope}}").code == 2
+    assert shell("network", "ls", "--format", "{{range .}}").code == 2
+
+
+def test_inspect_prints_what_it_found_and_fails_for_the_rest(shell: Shell) -> None:
+    shell.ok("network", "create", "lab")
+    done = shell("network", "inspect", "lab", "nope", "neither")
+    assert done.code == 1
+    assert [each["Name"] for each in done.json()] == ["lab"]
+    assert done.err.count("[SDD-NET-NOTFOUND]") == 2
+    done = shell("network", "inspect", "nope")
+    assert (done.code, done.out) == (1, "")
+
+
+def test_every_option_of_create_reaches_the_daemon(shell: Shell) -> None:
+    shell.ok(
+        *("network", "create", "lab", "-d", "bridge", "--internal", "--label", "a=b"),
+        *("--subnet", "10.1.0.0/24", "--gateway", "10.1.0.254", "--ip-range", "10.1.0.128/25"),
+        *("--aux-address", "printer=10.1.0.9", "-o", "com.docker.network.driver.mtu=1400"),
+        *("--dns", "10.1.0.53", "--dns-search", "corp.example"),
+    )
+    (seen,) = shell.ok("network", "inspect", "lab").json()
+    assert seen["IPAM"]["Config"] == [
+        {
+            "Subnet": "10.1.0.0/24",
+            "IPRange": "10.1.0.128/25",
+            "Gateway": "10.1.0.254",
+            "AuxiliaryAddresses": {"printer": "10.1.0.9"},
+        }
+    ]
+    assert seen["Internal"] is True
+    assert seen["Labels"] == {"a": "b"}
+    assert seen["Options"] == {"com.docker.network.driver.mtu": "1400"}
+    assert seen["Dns"] == {"Servers": ["10.1.0.53"], "Search": ["corp.example"]}
+
+
+def test_ignore_makes_create_repeatable(shell: Shell) -> None:
+    first = shell.ok("network", "create", "lab").out
+    done = shell("network", "create", "lab")
+    assert done.code == 1
+    assert "already exists" in done.err
+    assert shell.ok("network", "create", "lab", "--ignore").out == first
+
+
+def test_rm_and_exists(shell: Shell) -> None:
+    shell.ok("network", "create", "lab")
+    assert shell("network", "exists", "lab").code == 0
+    assert shell.ok("network", "rm", "lab").out == "lab\n"
+    assert shell("network", "exists", "lab").code == 1
+    assert shell("network", "rm", "lab").code == 1
+    assert shell("network", "rm", "-f", "lab").code == 0
+
+
+def test_connect_and_disconnect(shell: Shell) -> None:
+    for name in ("one", "two"):
+        shell.ok("network", "create", name)
+    shell.ok("sandbox", "create", "c", "--network", "one")
+    done = shell.ok("network", "connect", "two", "c", "--ip", "10.201.0.9", "--alias", "x")
+    assert done.out == ""
+    (box,) = shell.ok("sandbox", "inspect", "c").json()
+    assert box["Networks"]["two"]["IPAddress"] == "10.201.0.9"
+    assert box["Networks"]["two"]["Aliases"] == ["x"]
+    shell.ok("network", "disconnect", "two", "c")
+    assert shell("network", "disconnect", "two", "c").code == 1
+    assert shell("network", "disconnect", "-f", "two", "c").code == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "word"),
+    [
+        (("create", "n", "--subnet", "10.0.0.0/33"), "10.0.0.0/33"),
+        (("create", "n", "--subnet", "10.0.0.0"), "10.0.0.0/24"),
+        (("create", "n", "--gateway", "10.0.0"), "10.0.0"),
+        (("create", "n", "--aux-address", "10.0.0.1"), "KEY=VALUE"),
+        (("create", "n", "--aux-address", "a=b"), '"b" is not an IP address'),
+        (("create", "n", "-o", "mtu"), "KEY=VALUE"),
+        (("create", "n", "-d", "vxlan9"), "vxlan9"),
+        (("create",), "NAME"),
+        (("creat", "n"), "create"),
+        (("ls", "--timeout", "5"), '"5" is not a duration'),
+    ],
+)
+def test_a_wrong_command_line_is_exit_2(shell: Shell, argv: tuple[str, ...], word: str) -> None:
+    done = shell("network", *argv)
+    assert (done.code, done.out) == (2, "")
+    assert word in done.err
+    assert "[SDD-USAGE]" in done.err
+    assert len(done.err.splitlines()) <= 3
+
+
+def test_a_subnet_with_host_bits_is_told_the_right_form(shell: Shell) -> None:
+    done = shell("network", "create", "n", "--subnet", "10.81.0.1/24")
+    assert done.code == 1
+    assert "10.81.0.0/24" in done.err
+
+
+def test_what_belongs_to_a_subnet_finds_it() -> None:
+    made = network.pools(
+        ("10.1.0.0/24", "fd00::/64"), ("fd00::1", "10.1.0.1"), ("10.1.0.0/25",), (("p", "fd00::9"),)
+    )
+    assert made == [
+        {"subnet": "10.1.0.0/24", "gateway": "10.1.0.1", "ip_range": "10.1.0.0/25"},
+        {"subnet": "fd00::/64", "gateway": "fd00::1", "aux": {"p": "fd00::9"}},
+    ]
+
+
+def test_what_lies_in_no_subnet_goes_to_its_family_or_alone() -> None:
+    assert network.pools(("10.1.0.0/24",), ("10.9.0.1",), (), ()) == [
+        {"subnet": "10.1.0.0/24", "gateway": "10.9.0.1"}
+    ]
+    assert network.pools((), ("10.9.0.1",), (), ()) == [{"gateway": "10.9.0.1"}]
+    assert network.pools(("10.1.0.0/24",), (), (), (("p", "fd00::9"),)) == [
+        {"subnet": "10.1.0.0/24"},
+        {"aux": {"p": "fd00::9"}},
+    ]

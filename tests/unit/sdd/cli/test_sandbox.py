@@ -1,0 +1,73 @@
+import pytest
+
+from tests.unit.sdd.cli.conftest import Shell
+
+
+def test_create_with_everything(shell: Shell) -> None:
+    for name in ("one", "two"):
+        shell.ok("network", "create", name)
+    shell.ok("service", "create", "web", "--network", "one")
+    made = shell.ok(
+        *("sandbox", "create", "c", "--network", "one,alias=a,ip=10.200.0.9", "--network", "two"),
+        *("--network-alias", "b", "--service", "web", "--hostname", "h", "--dns", "10.0.0.53"),
+        *("--dns-search", ".", "--dns-opt", "ndots:2", "--add-host", "printer:10.0.0.7"),
+        *("--add-host", "six:[fd00::7]", "--mac-address", "02:00:00:00:00:01", "--label", "k=v"),
+    )
+    (box,) = shell.ok("sandbox", "inspect", "c").json()
+    assert box["Id"] == made.out.strip()
+    assert box["Networks"]["one"]["IPAddress"] == "10.200.0.9"
+    assert box["Networks"]["one"]["Aliases"] == ["a", "b"]
+    assert box["Networks"]["one"]["MacAddress"] == "02:00:00:00:00:01"
+    assert box["Networks"]["two"]["Aliases"] == ["b"]
+    assert box["Services"] == ["web"]
+    assert box["Hostname"] == "h"
+    assert box["Dns"] == {"Servers": ["10.0.0.53"], "Search": ["."], "Options": ["ndots:2"]}
+    assert box["ExtraHosts"] == ["printer:10.0.0.7", "six:fd00::7"]
+    assert box["Labels"] == {"k": "v"}
+    head, row = shell.ok("sandbox", "ls").out.splitlines()
+    assert head.split()[:3] == ["SANDBOX", "ID", "NAME"]
+    assert "one, two" in row
+    assert shell.ok("sandbox", "rm", "c").out == "c\n"
+
+
+def test_attach_needs_exactly_one_way_in(shell: Shell) -> None:
+    assert shell("sandbox", "attach", "c").code == 2
+    assert shell("sandbox", "attach", "c", "--pid", "1", "--netns", "/x").code == 2
+    shell.ok("sandbox", "attach", "c", "--netns", "/run/netns/x")
+    (box,) = shell.ok("sandbox", "inspect", "c").json()
+    assert (box["Netns"], box["Origin"]) == ("/run/netns/x", "adopted")
+    done = shell("sandbox", "attach", "d", "--pid", "1", "--write-resolv-conf", "never")
+    assert (done.code, "not built yet" in done.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("argv", "word"),
+    [
+        (("--add-host", "a b:10.0.0.1"), "a b"),
+        (("--add-host", "a:10.0.0"), "10.0.0"),
+        (("--add-host", "a"), "HOST:IP"),
+        (("--network", "lab,colour=red"), "colour"),
+        (("--network", "lab,ip=x"), '"x"'),
+        (("--publish", "published=5000, target=80"), "published=5000,target=80"),
+        (("--dns", "one"), "one"),
+    ],
+)
+def test_a_wrong_option_is_exit_2(shell: Shell, argv: tuple[str, ...], word: str) -> None:
+    done = shell("sandbox", "create", "c", *argv)
+    assert (done.code, done.out) == (2, "")
+    assert word in done.err
+
+
+def test_publishing_is_refused_clearly(shell: Shell) -> None:
+    done = shell("sandbox", "create", "c", "--publish", "5000:80")
+    assert done.code == 1
+    assert "[SDD-PUBLISH-NOTBUILT]" in done.err
+
+
+def test_exec_says_when_the_namespace_is_gone(shell: Shell) -> None:
+    shell.ok("sandbox", "create", "c")
+    done = shell("sandbox", "exec", "c", "--", "true")
+    assert done.code == 1
+    assert "[SDD-SANDBOX-NONETNS]" in done.err
+    assert shell("sandbox", "exec", "nobody", "--", "true").code == 1
+    assert shell("sandbox", "exec", "c").code == 2
