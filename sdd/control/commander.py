@@ -211,8 +211,8 @@ class Commander:
         try:
             plan, revision = await self._written(make)
             await self._progress.realised(revision, plan.subjects, self._timeout_s)
-        except (errors.NotFound, errors.TimedOut):
-            pass  # somebody was faster, or the kernel is slow: the first failure says more
+        except errors.SddError:
+            pass  # somebody was faster or uses it already: the first failure says more
 
     async def _written(
         self, make: Make[T], prefixes: tuple[IPNetwork, ...] = ()
@@ -235,14 +235,25 @@ class Commander:
                 except contract.Lost as lost:
                     await self._catch_up(lost.key)
                     continue
-                async with asyncio.timeout(self._timeout_s):
-                    await self._feed.reached(revision)
+                await self._followed(revision)
                 return plan, revision
         raise errors.Unavailable(
             f"another node changed the same objects {TRIES} times in a row",
             hint="try again",
             code="SDD-STORE-CONTENTION",
         )
+
+    async def _followed(self, revision: ids.Revision) -> None:
+        """The feed has reached what was committed; raises TimedOut when the watch is stuck."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._feed.reached(revision)
+        except TimeoutError:
+            raise errors.TimedOut(
+                f"revision {revision} is stored, but the store does not report it back",
+                hint="the daemon's log says why; the change stays",
+                code="SDD-STORE-STUCK",
+            ) from None
 
     async def _catch_up(self, key: str) -> None:
         """Wait until the feed has seen what made the compare on `key` fail, but not for long."""

@@ -1,0 +1,50 @@
+"""What must hold of any stored state, whoever made it in whatever order."""
+
+from sdd.control import keys
+from sdd.state import ClusterState
+from sdd.store import codec
+from tests.scenario.node import Node, addresses_of
+
+
+def claims(now: ClusterState) -> set[str]:
+    """The keys that ought to exist for `now`, cursors and guard aside."""
+    tables = (now.networks, now.sandboxes, now.endpoints, now.services, now.members, now.verdicts)
+    wanted = {codec.key(value) for table in tables for value in table.values()}
+    wanted |= {keys.name("network", each.name) for each in now.networks.values()}
+    wanted |= {keys.name("sandbox", each.name) for each in now.sandboxes.values()}
+    wanted |= {keys.name("service", each.name) for each in now.services.values()}
+    wanted |= {keys.number(each.number) for each in now.services.values()}
+    wanted |= {f"{keys.ADDRESSES}{net}/{ip}" for net, ip in addresses_of(now)}
+    return wanted
+
+
+def check_nothing_twice(now: ClusterState) -> None:
+    """No address, link name, membership or subnet is held by two; nothing hangs in the air."""
+    held = list(addresses_of(now))
+    assert len(held) == len(set(held))
+    for end in now.endpoints.values():
+        net = now.networks[end.network]
+        assert all(net.pool_of(ip) for ip in end.hosts)
+        assert not {pool.gateway for pool in net.pools} & set(end.hosts)
+        assert end.sandbox in now.sandboxes
+    for of, ends in now.endpoints_by_sandbox.items():
+        assert len({end.ifname for end in ends}) == len(ends), of
+        assert len({end.network for end in ends}) == len(ends), of
+    for svc in now.services.values():
+        assert svc.network in now.networks
+    for member in now.members.values():
+        assert now.endpoints[member.endpoint].network == now.services[member.service].network
+    assert set(now.verdicts) <= set(now.members)
+    subnets = [pool.subnet for net in now.networks.values() for pool in net.pools]
+    for at, one in enumerate(subnets):
+        assert not any(one.version == two.version and one.overlaps(two) for two in subnets[:at])
+
+
+async def check(one: Node) -> None:
+    """All laws, for the newest state, and claims agree with objects."""
+    await one.feed.reached((await one.store.range("")).revision)
+    check_nothing_twice(one.state)
+    stored = {
+        key for key in await one.keys() if not key.startswith(keys.CURSORS) and key != keys.POOLS
+    }
+    assert stored == claims(one.state)
