@@ -134,7 +134,8 @@ class Counted(Message, frozen=True):
     sums: list[tuple[list[str], float]]
 
 
-ToWorker = TablePart | TableEnd | TableGone | View | Listen | Gone | Apply | Count
+Staging = TablePart | TableEnd | TableGone | View | Listen | Gone
+ToWorker = Staging | Apply | Count
 FromWorker = Inventory | Applied | Counted
 
 _encoder = msgspec.msgpack.Encoder()

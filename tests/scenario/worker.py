@@ -1,0 +1,205 @@
+"""A real DNS worker process on loopback, and the words to make it serve."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import dns.exception
+import dns.message
+import dns.query
+
+from resolver import protocol, wire
+
+TRIES = 3
+ROOT = Path(__file__).parents[2]
+
+
+class Session:
+    """The conversation of one sdd with the worker."""
+
+    def __init__(self, path: Path) -> None:
+        self.link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.link.settimeout(10)
+        self.link.connect(str(path))
+        hello = self.hear()
+        assert isinstance(hello, protocol.Inventory)
+        self.inventory = hello
+
+    def hear(self) -> protocol.FromWorker:
+        return protocol.decode_from_worker(self.link.recv(protocol.MOST_BYTES))
+
+    def say(self, message: protocol.Message, *links: socket.socket) -> None:
+        socket.send_fds(self.link, [protocol.encode(message)], [each.fileno() for each in links])
+
+    def apply(self, revision: int = 1) -> Mapping[str, str]:
+        self.say(protocol.Apply(revision))
+        applied = self.hear()
+        assert isinstance(applied, protocol.Applied)
+        assert applied.revision == revision
+        return applied.problems
+
+    def serve(
+        self,
+        sandbox: str = "s",
+        names: protocol.Names | None = None,
+        upstreams: list[protocol.Upstream] | None = None,
+        inside: int = 0,
+    ) -> tuple[int, int]:
+        """Serves `names` to a sandbox on fresh loopback ports, which it returns (UDP, TCP)."""
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        extra = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(inside)]
+        extra += [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(inside)]
+        for each in (udp, tcp):
+            each.bind(("127.0.0.1", 0))
+        ports = udp.getsockname()[1], tcp.getsockname()[1]
+        if names is not None:
+            self.table("net", names)
+        self.view(sandbox, ["net"] if names is not None else [], upstreams)
+        listening = protocol.Listening(7, *ports, upstream=(inside, inside))
+        self.say(protocol.Listen(sandbox, listening), udp, tcp, *extra)
+        for each in (udp, tcp, *extra):
+            each.close()
+        return ports
+
+    def table(self, name: str, names: protocol.Names, digest: str = "d") -> None:
+        self.say(protocol.TablePart(name, names))
+        self.say(protocol.TableEnd(name, digest))
+
+    def view(
+        self, sandbox: str, tables: list[str], upstreams: list[protocol.Upstream] | None = None
+    ) -> None:
+        self.say(
+            protocol.View(
+                sandbox=sandbox,
+                digest="v",
+                tables=tables,
+                suffixes=[],
+                own={},
+                upstreams=upstreams or [],
+            )
+        )
+
+
+class Worker:
+    """The process; `path` is its control socket."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "dns.sock"
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        listening.bind(str(self.path))
+        listening.listen(4)
+        self.errors = (folder / "stderr").open("w+")
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", LAUNCH, str(listening.fileno())],
+            pass_fds=(listening.fileno(),),
+            stderr=self.errors,
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+        listening.close()
+        self.sessions: list[Session] = []
+
+    def session(self) -> Session:
+        """A new conversation, which ends with the worker at the latest."""
+        self.sessions.append(Session(self.path))
+        return self.sessions[-1]
+
+    def stop(self) -> str:
+        """Ends it as systemd would; what it said meanwhile."""
+        for session in self.sessions:
+            session.link.close()
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(10) == 0
+        self.errors.seek(0)
+        said = self.errors.read()
+        self.errors.close()
+        return said
+
+
+LAUNCH = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.execv(sys.executable, [sys.executable, "-m", "resolver.worker", "--user", "no-such-user"])
+"""
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Worker]:
+    """A worker that must end silently: nothing that it is told or sent is a defect."""
+    worker = Worker(folder)
+    try:
+        yield worker
+    except BaseException:
+        worker.process.kill()
+        worker.process.wait()
+        raise
+    assert worker.stop() == ""
+
+
+def address(kind: int, *texts: str) -> list[bytes]:
+    family = socket.AF_INET if kind == wire.A else socket.AF_INET6
+    return [wire.record(kind, 5, socket.inet_pton(family, each)) for each in texts]
+
+
+def ask(
+    ports: tuple[int, int], name: str, kind: str = "A", *, tcp: bool = False
+) -> dns.message.Message:
+    """One question; over UDP asked again as a stub would, because a full queue drops datagrams."""
+    query = dns.message.make_query(name, kind)
+    if tcp:
+        return dns.query.tcp(query, "127.0.0.1", 5, ports[1])
+    for _ in range(TRIES):
+        with contextlib.suppress(dns.exception.Timeout):
+            return dns.query.udp(query, "127.0.0.1", 5, ports[0])
+    raise AssertionError(f"no answer for {name} {kind}")
+
+
+class Upstream:
+    """A scripted server on loopback, UDP and TCP; `heard` are the questions that reached it."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, int]] = []
+        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.udp.bind(("127.0.0.1", 0))
+        self.port = self.udp.getsockname()[1]
+        self.tcp = socket.create_server(("127.0.0.1", self.port))
+        for work in (self._udp, self._tcp):
+            threading.Thread(target=work, daemon=True).start()
+
+    def reply(self, query: dns.message.Message, *, stream: bool) -> bytes | None:
+        """What tests override."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        for link in (self.udp, self.tcp):
+            link.close()
+
+    def _udp(self) -> None:
+        while True:
+            try:
+                data, peer = self.udp.recvfrom(4096)
+            except OSError:
+                return
+            self.heard.append(("udp", peer[1]))
+            if reply := self.reply(dns.message.from_wire(data), stream=False):
+                self.udp.sendto(reply, peer)
+
+    def _tcp(self) -> None:
+        while True:
+            try:
+                link, peer = self.tcp.accept()
+            except OSError:
+                return
+            with link:
+                self.heard.append(("tcp", peer[1]))
+                data = link.recv(4096)
+                if reply := self.reply(dns.message.from_wire(data[2:]), stream=True):
+                    link.sendall(len(reply).to_bytes(2, "big") + reply)
