@@ -18,15 +18,21 @@ from sdd.store import codec, contract
 RETRY_S = 1.0  # between two tries while the engine cannot be reached
 
 Put = Callable[[state.ClusterState], None]
+OnFault = Callable[[errors.SddError], None]
 
 
 class Feed:
-    """`state` is complete once `start` returned; `run` keeps it so."""
+    """`state` is complete once `start` returned; `run` keeps it so.
 
-    def __init__(self, store: contract.Store) -> None:
+    `on_fault` hears why the store cannot be followed; the last state is served meanwhile.
+    """
+
+    def __init__(self, store: contract.Store, *, on_fault: OnFault = lambda _: None) -> None:
         self._store = store
+        self._on_fault = on_fault
         self._subscribers: list[Put] = []
         self._started = False
+        self._must_read = False  # a batch made no sense; the newest values may
         self._revisions: dict[str, ids.Revision] = {}
         self._cursors: dict[str, IPAddress] = {}
         self._moved = asyncio.Event()
@@ -40,14 +46,12 @@ class Feed:
         """Follow the store for ever; ends by cancellation, or Unavailable when it was closed."""
         while True:
             try:
-                async for batch in self._store.watch("", self.state.revision):
-                    self._follow(batch)
-                raise _closed()
-            except contract.Compacted:
-                await self._again()
+                await self._follow_watch()
             except errors.Unavailable as exc:
                 if exc.code == contract.CODE_CLOSED:
                     raise
+                self._on_fault(exc)
+                self._must_read = exc.code == codec.CODE
                 await asyncio.sleep(RETRY_S)
 
     def subscribe(self, put: Put) -> None:
@@ -75,13 +79,17 @@ class Feed:
 
     # --- reading ----------------------------------------------------------------------------
 
-    async def _again(self) -> None:
-        try:
+    async def _follow_watch(self) -> None:
+        """Follow one watch; returns after a full read when the watch was compacted away."""
+        if self._must_read:
             await self._read_all()
-        except errors.Unavailable as exc:
-            if exc.code == contract.CODE_CLOSED:
-                raise
-            await asyncio.sleep(RETRY_S)
+        try:
+            async for batch in self._store.watch("", self.state.revision):
+                self._follow(batch)
+        except contract.Compacted:
+            await self._read_all()
+        else:
+            raise errors.Unavailable("the store was closed", code=contract.CODE_CLOSED)
 
     async def _read_all(self) -> None:
         view = await self._store.range("")
@@ -115,14 +123,11 @@ class Feed:
     def _publish(self, now: state.ClusterState) -> None:
         self.state = now
         self._started = True
+        self._must_read = False
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
         for put in self._subscribers:
             put(now)
-
-
-def _closed() -> errors.Unavailable:
-    return errors.Unavailable("the store was closed", code=contract.CODE_CLOSED)
 
 
 def _changes(operations: Iterable[contract.Operation]) -> Iterable[state.Change]:

@@ -1,0 +1,40 @@
+"""Which names objects may have."""
+
+import pytest
+
+from sdd import errors
+from sdd.alloc import names
+
+
+@pytest.mark.parametrize("name", ["a", "web-1", "my_net", "a.b.c", "0", "A" * 63, "app.v1-2_x"])
+def test_good_names(name: str) -> None:
+    assert names.checked("sandbox", name) == name
+    assert names.checked_service(name) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../evil", "-a", "_a", "a/b", "a b", "a\n", "ä", "a.", "A" * 64, "a:b"]
+)
+def test_bad_names(name: str) -> None:
+    with pytest.raises(errors.Invalid) as caught:
+        names.checked("network", name)
+    assert caught.value.code == "SDD-NET-NAME"
+    assert repr(name) in caught.value.sentence
+
+
+@pytest.mark.parametrize("name", ["tasks.web", "TASKS.web"])
+def test_tasks_names_are_the_members(name: str) -> None:
+    with pytest.raises(errors.Invalid, match="members"):
+        names.checked_service(name)
+
+
+@pytest.mark.parametrize("name", ["db", "db.example.com", "_dmarc.x", "a-b", "1"])
+def test_good_host_names(name: str) -> None:
+    assert names.checked_host("alias", name) == name
+
+
+@pytest.mark.parametrize("name", ["", "a..b", "-a", "a-", "a b", "a.", "x" * 64, "a." * 126 + "aa"])
+def test_bad_host_names(name: str) -> None:
+    with pytest.raises(errors.Invalid) as caught:
+        names.checked_host("alias", name)
+    assert caught.value.code == "SDD-NAME-HOST"
