@@ -4,7 +4,7 @@ The real one is `netns.kernel.linux`, the one in memory `netns.fake`; both pass
 tests/contract/netns_kernel.py.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -12,12 +12,25 @@ from netns import firewall, steps, world
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What to look at: the namespaces `paths`; of the host all links, or only the `links` named.
+
+    Of the paths `leaving` only the existence is of interest.
+    """
+
+    paths: frozenset[str]
+    leaving: frozenset[str] = frozenset()
+    links: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Have:
     """What a kernel's reading found.
 
-    `spaces` holds the paths that were asked for and exist, `named` all namespaces that we made
-    (path → inode), whether asked for or not. `table` is None when there is no table of ours, or
-    not one that we wrote. `forwarding` names the IP versions that the host forwards.
+    `spaces` holds the host and the paths that were asked for and exist. `named` are the namespaces
+    that we made (path → inode, 0 for one not complete): all, or those asked for when the scope
+    names links. `table` is None when there is no table of ours, or not one that we wrote.
+    `forwarding` names the IP versions that the host forwards.
     """
 
     spaces: Mapping[str, world.Space]
@@ -37,8 +50,8 @@ class Refusal:
 class Kernel(Protocol):
     """Two verbs: what is, and do this."""
 
-    async def read(self, paths: Collection[str]) -> Have:
-        """The host and the given namespaces, as they are now."""
+    async def read(self, scope: Scope) -> Have:
+        """What is there now, within the scope."""
         ...
 
     async def apply(self, plan: Sequence[steps.Step]) -> tuple[Refusal, ...]:

@@ -5,8 +5,9 @@ order of doing is `netns.plan`'s job.
 """
 
 import ipaddress
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+import operator
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from netns import drivers, firewall, world
@@ -30,11 +31,31 @@ class Want:
     table: firewall.Table = firewall.OPEN
     forwarding: frozenset[int] = frozenset()
     failures: tuple[progress.Failure, ...] = ()
+    parts: Mapping[ids.SandboxId, "Part"] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def host(self) -> world.Wanted:
         """What the host's namespace should hold of ours."""
         return self.spaces[world.HOST]
+
+    def part(self, paths: Collection[str], links: Collection[str]) -> "Want":
+        """The same, narrowed to some namespaces and to some links of the host."""
+        host = replace(
+            self.host,
+            links=tuple(link for link in self.host.links if link.name in links),
+            addresses=frozenset(each for each in self.host.addresses if each.link in links),
+        )
+        spaces = {path: self.spaces[path] for path in paths if path in self.spaces}
+        return replace(self, spaces={**spaces, world.HOST: host})
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one sandbox adds, and of which objects it was made."""
+
+    made_of: tuple[object, ...]
+    space: world.Wanted
+    outers: tuple[world.Link, ...]
 
 
 @dataclass(slots=True)
@@ -48,27 +69,32 @@ class _Draft:
     failures: list[progress.Failure] = field(default_factory=list)
 
 
-def desired(state: ClusterState, node: ids.NodeId) -> Want:
-    """Everything of this node: all its networks, the sandboxes with `node` and their endpoints."""
+def desired(state: ClusterState, node: ids.NodeId, before: Want | None = None) -> Want:
+    """Everything of this node: all its networks, the sandboxes with `node` and their endpoints.
+
+    `before` is an earlier result: what was made of the very same objects is taken from it.
+    """
     draft = _Draft()
     for net in sorted(state.networks.values(), key=lambda each: each.id):
         _lay(draft, state, net)
-    spaces = {
-        box.netns: _space(draft, state, box)
+    known = before.parts if before is not None else {}
+    parts = {
+        box.id: _part(state, box, known.get(box.id))
         for box in sorted(state.sandboxes.values(), key=lambda each: each.id)
         if box.node == node
     }
-    spaces[world.HOST] = world.Wanted(
+    host = world.Wanted(
         path=world.HOST,
         owner=world.Owner.HOST,
-        links=tuple(draft.links),
+        links=(*draft.links, *chain.from_iterable(part.outers for part in parts.values())),
         addresses=frozenset(draft.addresses),
     )
     return Want(
-        spaces=spaces,
+        spaces={world.HOST: host} | {part.space.path: part.space for part in parts.values()},
         table=firewall.Table(frozenset(draft.fences)),
         forwarding=frozenset(draft.forwarding),
         failures=tuple(draft.failures),
+        parts=parts,
     )
 
 
@@ -97,15 +123,31 @@ def _unknown_driver(net: network.Network, subjects: Iterable[str]) -> Iterable[p
         )
 
 
-def _space(draft: _Draft, state: ClusterState, box: sandbox.Sandbox) -> world.Wanted:
-    parts = []
-    for end in state.endpoints_by_sandbox.get(box.id, ()):
-        net = state.networks[end.network]
-        translator = drivers.TRANSLATORS.get(net.driver)
-        if translator is not None:
-            parts.append((net, end, translator.attach(net, end)))
+def _part(state: ClusterState, box: sandbox.Sandbox, known: Part | None) -> Part:
+    ends = [
+        (state.networks[end.network], end) for end in state.endpoints_by_sandbox.get(box.id, ())
+    ]
+    made_of = (box, *chain.from_iterable(ends))
+    if known is not None and _are_same(known.made_of, made_of):
+        return known
+    parts = [
+        (net, end, translator.attach(net, end))
+        for net, end in ends
+        if (translator := drivers.TRANSLATORS.get(net.driver)) is not None
+    ]
+    outers = tuple(part.outer for _, _, part in parts if part.outer is not None)
+    return Part(made_of, _space(box, parts), outers)
+
+
+def _are_same(some: tuple[object, ...], others: tuple[object, ...]) -> bool:
+    return len(some) == len(others) and all(map(operator.is_, some, others))
+
+
+_Attached = tuple[network.Network, endpoint.Endpoint, contract.Attachment]
+
+
+def _space(box: sandbox.Sandbox, parts: Collection[_Attached]) -> world.Wanted:
     attachments = [part for _, _, part in parts]
-    draft.links.extend(part.outer for part in attachments if part.outer is not None)
     return world.Wanted(
         path=box.netns,
         owner=_OWNER[box.origin],
@@ -124,9 +166,7 @@ _OWNER = {
 }
 
 
-def _default_routes(
-    parts: Iterable[tuple[network.Network, endpoint.Endpoint, contract.Attachment]],
-) -> Iterable[world.Route]:
+def _default_routes(parts: Iterable[_Attached]) -> Iterable[world.Route]:
     """One per family, chosen independently: the first in gateway order that has a gateway (G1)."""
     taken: set[int] = set()
     for net, end, _ in parts:

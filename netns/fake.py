@@ -4,7 +4,7 @@ It knows what tests lean on: pairs die together, a bridge frees its ports, a lin
 takes its IPv4 routes and IPv6 addresses along, a route needs a link that is up.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from netns import contract, firewall, steps, world
@@ -37,15 +37,15 @@ class FakeKernel:
         self.forwarding: set[int] = set()
         self._twins: dict[End, End] = {}
 
-    async def read(self, paths: Collection[str]) -> contract.Have:
-        """The host and those of `paths` that are there."""
+    async def read(self, scope: contract.Scope) -> contract.Have:
+        """What is there, within the scope."""
+        paths = [path for path in (world.HOST, *scope.paths) if path in self.spaces]
+        named = self.named if scope.links is None else self.named & (scope.paths | scope.leaving)
         return contract.Have(
             spaces={
-                path: _frozen(self.spaces[path])
-                for path in (world.HOST, *paths)
-                if path in self.spaces
+                path: _frozen(self.spaces[path], None if path else scope.links) for path in paths
             },
-            named={path: self.spaces[path].inode for path in self.named},
+            named={path: self.spaces[path].inode for path in named},
             table=self.table,
             forwarding=frozenset(self.forwarding),
         )
@@ -218,12 +218,13 @@ class FakeKernel:
         self.forwarding.add(step.version)
 
 
-def _frozen(space: _Space) -> world.Space:
+def _frozen(space: _Space, names: frozenset[str] | None) -> world.Space:
+    seen = {name for name in space.links if names is None or name in names}
     return world.Space(
         inode=space.inode,
-        links=dict(space.links),
-        addresses=frozenset(space.addresses),
-        routes=frozenset(space.routes),
+        links={name: space.links[name] for name in seen},
+        addresses=frozenset(each for each in space.addresses if each.link in seen),
+        routes=frozenset(each for each in space.routes if each.link in seen),
     )
 
 

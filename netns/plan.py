@@ -5,7 +5,7 @@ fence in, then the host's links, then each sandbox: addresses, link up, routes. 
 mark, and addresses and routes that we gave, are ever changed or removed.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from netns import contract, desired, steps, world
@@ -36,30 +36,6 @@ def _obstacle(wanted: world.Wanted) -> progress.Failure:
         hint=f"its container has ended; remove it with: sdctl sandbox rm {wanted.name}",
         code="SDD-NETNS-GONE",
     )
-
-
-def assume(have: contract.Have, want: desired.Want, paths: Collection[str]) -> contract.Have:
-    """`have` with the namespaces `paths`, which nobody looked into, taken to be as wanted.
-
-    Links whose host end is missing are taken to be missing too, with what hangs on them.
-    """
-    host = have.spaces[world.HOST]
-    outers = {link.name: link for link in want.host.links}
-    spaces = dict(have.spaces)
-    for path in paths:
-        wanted = want.spaces[path]
-        links = {
-            link.name: link
-            for link in wanted.links
-            if not link.twin or _found(host, outers[link.twin]) is not None
-        }
-        spaces[path] = world.Space(
-            inode=wanted.inode,
-            links=links,
-            addresses=frozenset(each for each in wanted.addresses if each.link in links),
-            routes=frozenset(each for each in wanted.routes if each.link in links),
-        )
-    return replace(have, spaces=spaces)
 
 
 def diff(have: contract.Have, want: desired.Want) -> tuple[steps.Step, ...]:
@@ -285,8 +261,3 @@ def _bare(route: world.Route) -> world.Route:
 def _slot(route: world.Route) -> tuple[int, object, int]:
     """What two routes cannot share."""
     return (route.table, route.destination, route.metric)
-
-
-def subjects_of(refusals: Iterable[contract.Refusal]) -> frozenset[str]:
-    """The objects that are not as wanted after a pass."""
-    return frozenset(each.step.subject for each in refusals)

@@ -1,10 +1,11 @@
 """Makes this node's kernel look like the state: read, plan, apply, report.
 
-In: a state per call. Out: an `Outcome`. A pass over a new revision looks only into the sandboxes
-whose wishes changed; a pass over the same revision (resync, kernel event, retry) looks everywhere.
+In: a state per call. Out: an `Outcome`. A pass over a new revision looks only at what
+its wishes changed; a pass over the same revision (resync, kernel event, retry) looks everywhere.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from netns import contract, plan, steps, world
 from netns.desired import Want, desired
@@ -18,52 +19,99 @@ class Reconciler:
     def __init__(self, kernel: contract.Kernel, node: ids.NodeId) -> None:
         self._kernel = kernel
         self._node = node
-        self._revision = ids.NEVER
-        self._met: Mapping[str, world.Wanted] = {}  # what was found or made as wanted
+        self._last = _NOTHING
 
     async def realise(self, state: ClusterState) -> progress.Outcome:
         """Failures per object; `repaired` counts what had been as wanted before."""
-        want = desired(state, self._node)
-        paths = frozenset(want.spaces) - {world.HOST}
-        asked = self._unsure(want, paths) if state.revision != self._revision else paths
-        have = await self._kernel.read(asked)
-        have = plan.assume(have, want, paths - asked)
-        planned = plan.diff(have, want)
+        last = self._last
+        want = desired(state, self._node, last.want)
+        part, scope = _everything(want)
+        if last.revision not in (ids.NEVER, state.revision):
+            part, scope = last.unsure(want)
+        have = await self._kernel.read(scope)
+        planned = plan.diff(have, part)
         refusals = await self._kernel.apply(planned) if planned else ()
-        failures = (
-            *want.failures,
-            *plan.obstacles(have, want),
-            *_failures(refusals),
+        failures = (*want.failures, *plan.obstacles(have, part), *_failures(refusals))
+        self._last = _Pass(
+            revision=state.revision,
+            want=want,
+            failed=frozenset(failure.subject for failure in failures),
         )
-        repaired = sum(self._was_met(want, step) for step in planned)
-        self._remember(want, state.revision, failures)
         return progress.Outcome(
             revision=state.revision,
             failures=failures,
             changed=len(planned),
-            repaired=repaired,
+            repaired=sum(last.had_met(want, step) for step in planned),
         )
 
-    def _unsure(self, want: Want, paths: Iterable[str]) -> frozenset[str]:
-        return frozenset(path for path in paths if self._met.get(path) != want.spaces[path])
 
-    def _was_met(self, want: Want, step: steps.Step) -> bool:
-        return self._met.get(step.space) == want.spaces.get(step.space)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pass:
+    """What a pass wanted, and for whom it did not get it."""
 
-    def _remember(
-        self, want: Want, revision: ids.Revision, failures: Iterable[progress.Failure]
-    ) -> None:
-        failed = {failure.subject for failure in failures}
-        self._revision = revision
-        self._met = {
-            path: wanted
-            for path, wanted in want.spaces.items()
-            if failed.isdisjoint({wanted.subject, *(link.mark for link in wanted.links)})
+    revision: ids.Revision
+    want: Want
+    failed: frozenset[str]
+
+    def unsure(self, now: Want) -> tuple[Want, contract.Scope]:
+        """What is not known to be as `now` wants it, and where to look for it."""
+        then = self.want.spaces
+        paths = frozenset(
+            path
+            for path, wanted in now.spaces.items()
+            if path != world.HOST and not self._met(path, wanted)
+        )
+        links = self._unsure_links(now, paths)
+        leaving = frozenset(then.keys() - now.spaces.keys())
+        scope = contract.Scope(paths=paths, leaving=leaving, links=links)
+        return now.part(paths, links), scope
+
+    def _met(self, path: str, wanted: world.Wanted) -> bool:
+        subjects = {wanted.subject, *(link.mark for link in wanted.links)}
+        return self.want.spaces.get(path) == wanted and self.failed.isdisjoint(subjects)
+
+    def _unsure_links(self, now: Want, paths: Iterable[str]) -> frozenset[str]:
+        then, wanted = _by_name(self.want), _by_name(now)
+        names = {name for name, link in wanted.items() if link.mark in self.failed}
+        names |= {
+            name for name in then.keys() | wanted.keys() if then.get(name) != wanted.get(name)
         }
+        names |= {each.link for each in self.want.host.addresses ^ now.host.addresses}
+        names |= {link.twin for path in paths for link in now.spaces[path].links}
+        masters = {wanted[name].master for name in names if name in wanted}
+        return frozenset((names | masters) - {""})
+
+    def had_met(self, now: Want, step: steps.Step) -> bool:
+        """Whether the step's object was as wanted, and still wanted the same, before the step."""
+        if self.revision == ids.NEVER or step.subject in self.failed:
+            return False
+        if step.space or isinstance(step, steps.AddPair):
+            path = step.inside if isinstance(step, steps.AddPair) else step.space
+            return self.want.spaces.get(path) == now.spaces.get(path)
+        return self.want.table == now.table and self.want.host == now.host
+
+
+def _everything(want: Want) -> tuple[Want, contract.Scope]:
+    return want, contract.Scope(paths=frozenset(want.spaces) - {world.HOST})
+
+
+def _by_name(want: Want) -> Mapping[str, world.Link]:
+    return {link.name: link for link in want.host.links}
+
+
+_NOTHING = _Pass(
+    revision=ids.NEVER,
+    want=Want(spaces={world.HOST: world.Wanted(path=world.HOST, owner=world.Owner.HOST)}),
+    failed=frozenset(),
+)
 
 
 def _failures(refusals: Iterable[contract.Refusal]) -> Iterable[progress.Failure]:
+    """One per object: what follows from its first refusal is no news."""
+    first: dict[str, contract.Refusal] = {}
     for refusal in refusals:
+        first.setdefault(refusal.step.subject, refusal)
+    for refusal in first.values():
         yield progress.Failure(
             subject=refusal.step.subject,
             sentence=f"the kernel refuses {_said(refusal.step)}: {refusal.reason}",

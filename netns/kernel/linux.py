@@ -6,7 +6,7 @@ and travel in batches.
 
 import functools
 import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from netns import contract, steps, world
@@ -28,34 +28,31 @@ class LinuxKernel:
         self._names = names.Names(doors, exec_root / "netns", linked)
         self._table = table.HostTable()
 
-    async def read(self, paths: Collection[str]) -> contract.Have:
-        """The host and those of `paths` that are namespaces, as they are now."""
-        return await self._doors.run("", lambda: self._read(paths))
+    async def read(self, scope: contract.Scope) -> contract.Have:
+        """What is there now, within the scope."""
+        return await self._doors.run("", lambda: self._read(scope))
 
     async def apply(self, plan: Sequence[steps.Step]) -> tuple[contract.Refusal, ...]:
         """Does the steps in order, whatever happens to each; says which were refused and why."""
         return await self._doors.run("", lambda: tuple(self._apply(plan)))
 
-    def _read(self, paths: Collection[str]) -> contract.Have:
-        return contract.Have(
-            spaces=self._spaces(paths),
-            named=self._names.read(),
-            table=self._table.read(),
-            forwarding=sysctl.forwarding(),
-        )
-
-    def _spaces(self, paths: Collection[str]) -> Mapping[str, world.Space]:
+    def _read(self, scope: contract.Scope) -> contract.Have:
         # The host's routes are not ours and may be a million.
-        found = {world.HOST: read.space(0, with_routes=False)}
-        for path in paths:
+        found = {world.HOST: read.host(scope.links)}
+        for path in scope.paths:
             inode = namespaces.inode(path)
             if not inode:
                 continue
             try:
-                found[path] = self._doors.run_sync(path, functools.partial(_whole, inode))
+                found[path] = self._doors.run_sync(path, functools.partial(read.space, inode))
             except errors.NotFound:
                 continue  # it ended while we were reading
-        return found
+        return contract.Have(
+            spaces=found,
+            named=self._names.read(None if scope.links is None else scope.paths | scope.leaving),
+            table=self._table.read(),
+            forwarding=sysctl.forwarding(),
+        )
 
     def _apply(self, plan: Sequence[steps.Step]) -> list[contract.Refusal]:
         refusals: list[contract.Refusal] = []
@@ -86,10 +83,6 @@ class LinuxKernel:
             return self._doors.run_sync(space, lambda: _links(group))
         except errors.SddError as exc:
             return [contract.Refusal(step=step, reason=exc.sentence) for step in group]
-
-
-def _whole(inode: int) -> world.Space:
-    return read.space(inode, with_routes=True)
 
 
 _ALONE = (steps.MakeSpace, steps.DropSpace, steps.WriteTable, steps.Forward)

@@ -3,7 +3,7 @@
 Everything in our own directory is ours; in the shared one only links that point into ours are.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from netns import contract, steps
@@ -19,11 +19,15 @@ class Names:
         self._made = made
         self._linked = linked
 
-    def read(self) -> Mapping[str, int]:
-        """Path → inode of all that we made; 0 for those that are not complete."""
-        if not self._made.is_dir():
-            return {}
-        return {str(path): self._complete(path) for path in self._made.iterdir()}
+    def read(self, paths: Collection[str] | None) -> Mapping[str, int]:
+        """Path → inode of all that we made, or those of `paths`; 0 for one that is not complete."""
+        return {str(path): self._complete(path) for path in self._present(paths)}
+
+    def _present(self, paths: Collection[str] | None) -> Iterable[Path]:
+        if paths is None:
+            return self._made.iterdir() if self._made.is_dir() else ()
+        ours = (Path(path) for path in paths)
+        return (path for path in ours if path.parent == self._made and path.exists())
 
     def _complete(self, path: Path) -> int:
         return namespaces.inode(str(path)) if self._points(path) else 0

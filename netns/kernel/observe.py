@@ -46,7 +46,7 @@ class Observer:
 
 
 def _host_prefixes() -> tuple[network.IPNetwork, ...]:
-    host = read.space(0, with_routes=True)
+    host = read.space(0)
     found = {
         route.destination
         for route in host.routes

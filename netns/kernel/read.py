@@ -3,6 +3,8 @@
 What is ours is told by marks: the alias of a link, the protocol number of addresses and routes.
 """
 
+from collections.abc import Collection, Mapping
+
 from netns import world
 from netns.kernel import marks
 from netns.netlink import address, link, route
@@ -15,24 +17,52 @@ CONF6 = {Setting.ACCEPT_RA: 3}  # DEVCONF_… in linux/ipv6.h
 _LOCAL_TABLE = 255  # the kernel's own, and lb's routes to virtual addresses
 
 
-def space(inode: int, *, with_routes: bool) -> world.Space:
+def space(inode: int) -> world.Space:
     """Links, addresses and unicast routes of the calling thread's namespace."""
     with netlink.Connection(netlink.ROUTE) as connection:
-        links = [link.of(each) for each in connection.dump(*link.listing())]
+        links = _all_links(connection)
         names = {each.index: each.name for each in links}
-        addresses = connection.dump(*address.listing())
-        routes = connection.dump(*route.listing()) if with_routes else ()
+        addresses = _addresses(connection, names)
+        routes = connection.dump(*route.listing())
     return world.Space(
         inode=inode,
         links={each.name: _link(each, names) for each in links},
-        addresses=frozenset(_address(address.of(each), names) for each in addresses),
+        addresses=addresses,
         routes=frozenset(
             _route(each, names) for each in map(route.of, routes) if each and _is_usual(each)
         ),
     )
 
 
-def _link(report: link.Report, names: dict[int, str]) -> world.Link:
+def host(only: Collection[str] | None) -> world.Space:
+    """Links and addresses of the calling thread's namespace; `only` those links if given.
+
+    The master of a link is known only when it is among them.
+    """
+    with netlink.Connection(netlink.ROUTE) as connection:
+        links = _all_links(connection) if only is None else _some_links(connection, only)
+        names = {each.index: each.name for each in links}
+        addresses = _addresses(connection, names)
+    return world.Space(links={each.name: _link(each, names) for each in links}, addresses=addresses)
+
+
+def _all_links(connection: netlink.Connection) -> list[link.Report]:
+    return [link.of(each) for each in connection.dump(*link.listing())]
+
+
+def _some_links(connection: netlink.Connection, names: Collection[str]) -> list[link.Report]:
+    results = connection.request(map(link.by_name, names))
+    return [link.of(reply) for result in results for reply in result.replies]
+
+
+def _addresses(
+    connection: netlink.Connection, names: Mapping[int, str]
+) -> frozenset[world.Address]:
+    reports = map(address.of, connection.dump(*address.listing()))
+    return frozenset(_address(each, names) for each in reports if each.index in names)
+
+
+def _link(report: link.Report, names: Mapping[int, str]) -> world.Link:
     return world.Link(
         name=report.name,
         kind=Kind.LOOPBACK if report.loopback else _KINDS.get(report.kind, Kind.OTHER),
@@ -61,9 +91,9 @@ def _settings(report: link.Report) -> list[tuple[Setting, int]]:
     return found
 
 
-def _address(report: address.Report, names: dict[int, str]) -> world.Address:
+def _address(report: address.Report, names: Mapping[int, str]) -> world.Address:
     return world.Address(
-        link=names.get(report.index, ""),
+        link=names[report.index],
         interface=report.interface,
         ours=report.protocol == marks.PROTOCOL,
     )
@@ -73,7 +103,7 @@ def _is_usual(report: route.Report) -> bool:
     return report.kind == route.UNICAST and report.table != _LOCAL_TABLE and report.index != 0
 
 
-def _route(report: route.Report, names: dict[int, str]) -> world.Route:
+def _route(report: route.Report, names: Mapping[int, str]) -> world.Route:
     return world.Route(
         destination=report.destination,
         link=names.get(report.index, ""),

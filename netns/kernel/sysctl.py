@@ -4,6 +4,7 @@ The kernel shows the calling thread's namespace there. A file that is absent bel
 something that the kernel has not got (IPv6 switched off): no error.
 """
 
+import contextlib
 from pathlib import Path
 
 _ROOT = Path("/proc/sys/net")
@@ -17,11 +18,7 @@ def set6(link: str, name: str, value: int) -> None:
 
 def forwarding() -> frozenset[int]:
     """The IP versions whose packets this namespace forwards."""
-    return frozenset(
-        version
-        for version, path in _FORWARDING.items()
-        if not path.exists() or path.read_text().strip() != "0"
-    )
+    return frozenset(version for version, path in _FORWARDING.items() if _read(path) != "0")
 
 
 def forward(version: int) -> None:
@@ -29,6 +26,13 @@ def forward(version: int) -> None:
     _write(_FORWARDING[version], 1)
 
 
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        return ""
+
+
 def _write(path: Path, value: int) -> None:
-    if path.exists():
-        path.write_text(str(value))
+    with contextlib.suppress(FileNotFoundError), path.open("r+") as file:
+        file.write(str(value))

@@ -8,6 +8,7 @@ is "enter, open, leave". The event-loop thread never moves: no setns outside of 
 import asyncio
 import contextlib
 import errno
+import functools
 import os
 import socket
 import threading
@@ -36,7 +37,13 @@ def inode(path: str) -> int:
         found = Path(path).stat()
     except OSError:
         return 0
-    return found.st_ino if found.st_dev == Path(OWN).stat().st_dev else 0
+    return found.st_ino if found.st_dev == _nsfs() else 0
+
+
+@functools.cache
+def _nsfs() -> int:
+    """The device number of the kernel's file system of namespaces."""
+    return Path(OWN).stat().st_dev
 
 
 class Namespaces:

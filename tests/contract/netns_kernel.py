@@ -1,5 +1,6 @@
 """What every kernel of the networks part does; run on the one in memory and on the running one."""
 
+from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Protocol
 
@@ -36,6 +37,10 @@ class Rig(Protocol):
     async def set_down(self, path: str, name: str) -> None:
         """Somebody sets a link down."""
         ...
+
+
+def scope(*paths: str) -> contract.Scope:
+    return contract.Scope(paths=frozenset(paths))
 
 
 def bridge(name: str = "br-one") -> world.Link:
@@ -87,7 +92,7 @@ class KernelContract:
         return path
 
     async def test_an_empty_host_has_a_loopback_and_nothing_of_ours(self, rig: Rig) -> None:
-        have = await rig.kernel.read(())
+        have = await rig.kernel.read(scope())
         assert list(have.spaces) == [world.HOST]
         assert have.spaces[world.HOST].links["lo"].kind is Kind.LOOPBACK
         assert (dict(have.named), have.table) == ({}, None)
@@ -95,7 +100,7 @@ class KernelContract:
     async def test_a_made_namespace_is_empty_and_known_by_its_inode(self, rig: Rig) -> None:
         path = rig.named("box")
         await self.apply(rig, steps.MakeSpace(space=path, name="box", subject="s"))
-        have = await rig.kernel.read((path,))
+        have = await rig.kernel.read(scope(path))
         assert have.named == {path: have.spaces[path].inode}
         assert have.spaces[path].inode != 0
         lo = have.spaces[path].links["lo"]
@@ -105,16 +110,16 @@ class KernelContract:
         path = rig.named("box")
         make = steps.MakeSpace(space=path, name="box", subject="s")
         await self.apply(rig, make)
-        before = (await rig.kernel.read((path,))).spaces[path].inode
+        before = (await rig.kernel.read(scope(path))).spaces[path].inode
         await self.apply(rig, make)
-        assert (await rig.kernel.read((path,))).spaces[path].inode == before
+        assert (await rig.kernel.read(scope(path))).spaces[path].inode == before
         await self.apply(rig, steps.DropSpace(space=path), steps.DropSpace(space=path))
-        have = await rig.kernel.read((path,))
+        have = await rig.kernel.read(scope(path))
         assert (list(have.spaces), dict(have.named)) == ([world.HOST], {})
 
     async def test_what_was_made_is_read_back(self, rig: Rig) -> None:
         path = await self.standing(rig)
-        have = await rig.kernel.read((path,))
+        have = await rig.kernel.read(scope(path))
         host, inside = have.spaces[world.HOST], have.spaces[path]
         assert (host.links["br-one"].mark, host.links["br-one"].mac) == (NET, "02:11:22:33:44:55")
         assert (host.links["veth1"].master, host.links["veth1"].up) == ("br-one", True)
@@ -126,15 +131,27 @@ class KernelContract:
         assert address("eth1", "10.1.0.2/24") in inside.addresses
         assert default("eth1", "10.1.0.1") in inside.routes
 
+    async def test_a_narrow_scope_shows_no_more_than_was_asked_for(self, rig: Rig) -> None:
+        path, other = await self.standing(rig), rig.named("other")
+        await self.apply(rig, steps.MakeSpace(space=other, name="other", subject="s"))
+        narrow = contract.Scope(paths=frozenset({path}), links=frozenset({"veth1", "absent"}))
+        have = await rig.kernel.read(narrow)
+        assert (list(have.named), set(have.spaces)) == ([path], {"", path})
+        assert set(have.spaces[world.HOST].links) == {"veth1"}
+        assert not {each for each in have.spaces[world.HOST].addresses if each.ours}
+        assert "eth1" in have.spaces[path].links
+        wider = replace(narrow, links=frozenset({"veth1", "br-one"}))
+        assert (await rig.kernel.read(wider)).spaces[""].links["veth1"].master == "br-one"
+
     async def test_an_inner_end_is_ours_from_its_birth(self, rig: Rig) -> None:
         path, _ = await rig.adopt("guest")
         await self.apply(rig, steps.AddLink(link=bridge(), subject=NET), pair(inside=path))
-        assert (await rig.kernel.read((path,))).spaces[path].links["eth1"].mark
+        assert (await rig.kernel.read(scope(path))).spaces[path].links["eth1"].mark
 
     async def test_a_removed_end_takes_the_other_along(self, rig: Rig) -> None:
         path = await self.standing(rig)
         await self.apply(rig, steps.DropLink(name="veth1", subject=ONE))
-        have = await rig.kernel.read((path,))
+        have = await rig.kernel.read(scope(path))
         assert list(have.spaces[path].links) == ["lo"]
         assert have.spaces[path].routes == frozenset()
 
@@ -145,19 +162,19 @@ class KernelContract:
         await self.apply(
             rig, *(steps.DropLink(name=name, subject="x") for name in ("veth1", "veth2", "gone"))
         )
-        have = await rig.kernel.read((path,))
+        have = await rig.kernel.read(scope(path))
         assert set(have.spaces[world.HOST].links) == {"lo", "br-one", "br-foreign"}
 
     async def test_a_removed_bridge_frees_its_ports(self, rig: Rig) -> None:
         await self.standing(rig)
         await self.apply(rig, steps.DropLink(name="br-one", subject=NET))
-        host = (await rig.kernel.read(())).spaces[world.HOST]
+        host = (await rig.kernel.read(scope())).spaces[world.HOST]
         assert host.links["veth1"].master == ""
 
     async def test_a_link_that_went_down_lost_its_route(self, rig: Rig) -> None:
         path = await self.standing(rig)
         await rig.set_down(path, "eth1")
-        inside = (await rig.kernel.read((path,))).spaces[path]
+        inside = (await rig.kernel.read(scope(path))).spaces[path]
         assert (inside.links["eth1"].up, inside.routes) == (False, frozenset())
         assert address("eth1", "10.1.0.2/24") in inside.addresses
 
@@ -165,7 +182,7 @@ class KernelContract:
         path = await self.standing(rig)
         gone = steps.DropAddress(space=path, address=address("eth1", "10.1.0.2/24"), subject=ONE)
         await self.apply(rig, gone, gone)
-        inside = (await rig.kernel.read((path,))).spaces[path]
+        inside = (await rig.kernel.read(scope(path))).spaces[path]
         assert not [each for each in inside.addresses if each.ours]
         assert not [each for each in inside.routes if each.ours]
 
@@ -173,7 +190,7 @@ class KernelContract:
         path = await self.standing(rig)
         gone = steps.DropRoute(space=path, route=default("eth1", "10.1.0.1"), subject=ONE)
         await self.apply(rig, gone, gone)
-        inside = (await rig.kernel.read((path,))).spaces[path]
+        inside = (await rig.kernel.read(scope(path))).spaces[path]
         assert [each for each in inside.routes if each.ours] == []
         assert address("eth1", "10.1.0.2/24") in inside.addresses
 
@@ -184,7 +201,7 @@ class KernelContract:
         (refusal,) = await rig.kernel.apply((add,))
         assert (refusal.step, bool(refusal.reason)) == (add, True)
         await self.apply(rig, steps.AddRoute(space=path, route=other, subject=ONE, replace=True))
-        inside = (await rig.kernel.read((path,))).spaces[path]
+        inside = (await rig.kernel.read(scope(path))).spaces[path]
         assert [each for each in inside.routes if each.ours] == [other]
 
     async def test_a_port_without_its_bridge_is_refused_alone(self, rig: Rig) -> None:
@@ -192,13 +209,13 @@ class KernelContract:
         lost = pair(2, inside=path, mark=TWO, master="absent")
         refusals = await rig.kernel.apply((lost, steps.AddLink(link=bridge("br-two"), subject=NET)))
         assert [each.step for each in refusals] == [lost]
-        assert "br-two" in (await rig.kernel.read(())).spaces[world.HOST].links
+        assert "br-two" in (await rig.kernel.read(scope())).spaces[world.HOST].links
 
     async def test_a_taken_name_is_refused(self, rig: Rig) -> None:
         await rig.add_foreign(world.HOST, "br-one")
         refusals = await rig.kernel.apply((steps.AddLink(link=bridge(), subject=NET),))
         assert [each.step.subject for each in refusals] == [NET]
-        assert (await rig.kernel.read(())).spaces[world.HOST].links["br-one"].mark == ""
+        assert (await rig.kernel.read(scope())).spaces[world.HOST].links["br-one"].mark == ""
 
     async def test_steps_in_a_namespace_that_ended_are_refused(self, rig: Rig) -> None:
         path, _ = await rig.adopt("guest")
@@ -213,7 +230,7 @@ class KernelContract:
 
     async def test_an_adopted_namespace_is_no_named_one(self, rig: Rig) -> None:
         path, inode = await rig.adopt("guest")
-        have = await rig.kernel.read((path,))
+        have = await rig.kernel.read(scope(path))
         assert (have.spaces[path].inode, dict(have.named)) == (inode, {})
 
     @pytest.mark.parametrize("internal", [True, False])
@@ -225,8 +242,8 @@ class KernelContract:
         )
         for table in (firewall.Table(frozenset({fence})), firewall.OPEN):
             await self.apply(rig, steps.WriteTable(table=table))
-            assert (await rig.kernel.read(())).table == table
+            assert (await rig.kernel.read(scope())).table == table
 
     async def test_forwarding_stays_on(self, rig: Rig) -> None:
         await self.apply(rig, steps.Forward(version=4))
-        assert 4 in (await rig.kernel.read(())).forwarding
+        assert 4 in (await rig.kernel.read(scope())).forwarding

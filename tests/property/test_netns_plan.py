@@ -79,7 +79,7 @@ def done(work: Coroutine[None, None, T]) -> T:
 
 
 def read(of: fake.FakeKernel, want: Want) -> contract.Have:
-    return done(of.read([path for path in want.spaces if path]))
+    return done(of.read(contract.Scope(paths=frozenset(want.spaces) - {""})))
 
 
 def apply(to: fake.FakeKernel, steps_: tuple[steps.Step, ...]) -> None:

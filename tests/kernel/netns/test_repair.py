@@ -2,7 +2,7 @@
 
 import pytest
 
-from netns import desired, plan, reconciler
+from netns import contract, desired, plan, reconciler
 from netns.kernel import linux
 from sdd import state
 from tests.kernel.netns.conftest import Host
@@ -119,15 +119,15 @@ async def test_a_restart_adopts_everything_and_changes_nothing(host: Host) -> No
 async def test_a_kill_after_each_step_heals_at_the_next_start(host: Host) -> None:
     now = one_client(host)
     want = desired.desired(now, NODE)
-    paths = [path for path in want.spaces if path]
-    whole = plan.diff(await host.kernel.read(paths), want)
+    everything = contract.Scope(paths=frozenset(want.spaces) - {""})
+    whole = plan.diff(await host.kernel.read(everything), want)
     for killed_after in range(len(whole) + 1):
         await host.kernel.apply(whole[:killed_after])
         fresh = reconciler.Reconciler(host.kernel, NODE)
         assert (await fresh.realise(now)).failures == ()
         assert (await fresh.realise(now)).changed == 0
         works(host)
-        undo = plan.diff(await host.kernel.read(paths), desired.desired(at(2), NODE))
+        undo = plan.diff(await host.kernel.read(everything), desired.desired(at(2), NODE))
         await host.kernel.apply(undo[: killed_after % (len(undo) + 1)])
         assert (await fresh.realise(at(3))).failures == ()
         assert host.run("ip", "-br", "link").split()[0] == "lo"

@@ -1,0 +1,183 @@
+"""Making and removing sandboxes' kernel objects: our reconciler against `ip -batch`, same run.
+
+Both make a namespace, a veth pair to a bridge with the peer in the namespace, MAC, address, link
+up, loopback up and a default route, in a scratch namespace that plays the host. Ours also reads
+what is there, keeps the fence table and marks everything.
+"""
+
+import asyncio
+import itertools
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from netns import reconciler
+from netns.kernel import linux
+from sdd import state
+from sdd.linux import namespaces
+from tests import netns_states
+from tests.bench import report
+from tests.netns_states import NODE, at, box, end, net
+
+MEMORY = "/dev/shm"  # as /run is: files of the disk would be measured otherwise
+COUNT = 100
+FRONT = net("front", "10.70.0.0/16")
+BRIDGE = FRONT.device
+GATEWAY = "10.70.0.1"
+
+
+def objects(root: Path) -> list[state.Object]:
+    """A sandbox and its endpoint, COUNT times."""
+    made: list[state.Object] = []
+    for number in range(COUNT):
+        one = box(f"s{number}", str(root / "exec" / "netns" / f"s{number}"))
+        made += [one, end(FRONT, one, address(number))]
+    return made
+
+
+def address(number: int) -> str:
+    return f"10.70.{number // 200 + 1}.{number % 200 + 2}"
+
+
+async def ours(host: str, root: Path) -> dict[str, float]:
+    """Milliseconds an endpoint: one at a time, all at once, removal of all."""
+    doors = namespaces.Namespaces(host)
+    kernel = linux.LinuxKernel(doors, root / "exec", root / "linked")
+    one = reconciler.Reconciler(kernel, NODE)
+    revision, found, things = 1, {}, objects(root)
+
+    async def to(*wanted: state.Object) -> float:
+        nonlocal revision
+        revision += 1
+        now = at(revision, *wanted)
+        before = time.perf_counter()
+        outcome = await one.realise(now)
+        assert outcome.failures == (), outcome.failures
+        return time.perf_counter() - before
+
+    await to(FRONT)
+    singly = [await to(FRONT, *things[: count + 2]) for count in range(0, COUNT * 2, 2)]
+    found["one at a time"] = sum(singly)
+    found["removal"] = await to(FRONT)
+    found["at once"] = await to(FRONT, *things)
+    await to()
+    doors.close()
+    return {what: took / COUNT * 1000 for what, took in found.items()}
+
+
+def host_line(number: int) -> str:
+    mac = netns_states.identity(str(number))[:8]
+    inner = f"name eth0 netns s{number} address 02:00:{mac[:2]}:{mac[2:4]}:{mac[4:6]}:{mac[6:8]}"
+    return f"link add v{number} master {BRIDGE} up type veth peer {inner}"
+
+
+def inside_lines(number: int) -> str:
+    return (
+        "link set lo up\n"
+        f"addr add {address(number)}/16 dev eth0\n"
+        "link set eth0 up\n"
+        f"route add default via {GATEWAY}"
+    )
+
+
+SETUP = f"""
+mount -t tmpfs none /run/netns 2>/dev/null || {{ mkdir -p /run/netns; mount -t tmpfs none /run/netns; }}
+ip link add {BRIDGE} type bridge; ip link set {BRIDGE} up; ip addr add {GATEWAY}/16 dev {BRIDGE}
+"""
+
+
+def batch(lines: str, *, into: str = "") -> str:
+    option = f"-n {into} " if into else ""
+    return f"ip {option}-batch - <<EOF\n{lines}\nEOF\n"
+
+
+def singly() -> str:
+    """As one would for each sandbox in turn."""
+    return "".join(
+        batch(f"netns add s{number}\n{host_line(number)}")
+        + batch(inside_lines(number), into=f"s{number}")
+        for number in range(COUNT)
+    )
+
+
+def at_once() -> str:
+    """One process for the host, one for each namespace."""
+    names = "\n".join(f"netns add s{number}" for number in range(COUNT))
+    links = "\n".join(host_line(number) for number in range(COUNT))
+    inside = (batch(inside_lines(number), into=f"s{number}") for number in range(COUNT))
+    return batch(names) + batch(links) + "".join(inside)
+
+
+def removal() -> str:
+    """Link by link, then the names of the namespaces."""
+    links = "\n".join(f"link del v{number}" for number in range(COUNT))
+    names = "\n".join(f"netns del s{number}" for number in range(COUNT))
+    return batch(links) + batch(names)
+
+
+def run_ip(host: str, root: Path, script: str) -> list[float]:
+    """The times between the script's calls of `tick`, in seconds."""
+    file = root / "script.sh"
+    file.write_text('tick() { date +%s.%N >> "$TICKS"; }\nset -e\n' + SETUP + script)
+    ticks = root / "ticks"
+    ticks.unlink(missing_ok=True)
+    # A private mount namespace: /run/netns of the machine is not touched.
+    command = ["nsenter", f"--net={host}", "unshare", "-m", "sh", str(file)]
+    subprocess.run(command, check=True, env=os.environ | {"TICKS": str(ticks)})
+    moments = [float(line) for line in ticks.read_text().split()]
+    return [after - before for before, after in itertools.pairwise(moments)]
+
+
+def in_scratch_host(
+    root: Path, name: str, work: Callable[[str], dict[str, float]]
+) -> dict[str, float]:
+    outside = namespaces.Namespaces(workers=1)
+    path = str(root / f"t-netns-bench-{name}")
+    outside.create_sync(path)
+    try:
+        return work(path)
+    finally:
+        outside.delete_sync(path)
+        outside.close()
+
+
+def peer(host: str, root: Path) -> dict[str, float]:
+    """Milliseconds an endpoint, as `ours`."""
+    script = f"tick\n{singly()}tick\n{removal()}tick\n{at_once()}tick\n{removal()}"
+    taken = run_ip(host, root, script)
+    names = ("one at a time", "removal", "at once")
+    return {what: took / COUNT * 1000 for what, took in zip(names, taken, strict=True)}
+
+
+GOALS = {"one at a time": 0.5, "at once": 0.5, "removal": 0.1}
+
+
+ROUNDS = 3  # the best of each side counts: what is left then is the work, not the neighbours
+
+
+def main() -> None:
+    mine: list[dict[str, float]] = []
+    theirs: list[dict[str, float]] = []
+    with tempfile.TemporaryDirectory(prefix="t-netns-bench-", dir=MEMORY) as place:
+        root = Path(place)
+        for _ in range(ROUNDS):
+            mine.append(in_scratch_host(root, "ours", lambda host: asyncio.run(ours(host, root))))
+            theirs.append(in_scratch_host(root, "ip", lambda host: peer(host, root)))
+    for what, goal in GOALS.items():
+        report.row(
+            report.Row(
+                what=f"{COUNT} endpoints, {what}, each",
+                ours=min(each[what] for each in mine),
+                peer=min(each[what] for each in theirs),
+                peer_name="ip -batch",
+                unit="ms",
+                goal=goal,
+            )
+        )
+
+
+if __name__ == "__main__":
+    main()
