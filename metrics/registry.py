@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metr
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from sdd import errors
 from sdd.model import progress
 
 COMMAND_BUCKETS_S = tuple(0.001 * 2**n for n in range(15))  # 1 ms … 16 s
@@ -45,6 +46,11 @@ class Registry:
             "Time from a request to the moment when this node has realised it.",
             ("action", "result"),
             buckets=COMMAND_BUCKETS_S,
+            registry=self._own,
+        )
+        self._unread = Counter(
+            "sdd_metrics_unread_sources_total",
+            "Sources that could not be read for a page, such as a DNS worker that is gone.",
             registry=self._own,
         )
         self._passes = _per_backend(Counter, "passes_total", "Passes over a state.", self._own)
@@ -93,7 +99,11 @@ class Registry:
         """The page and its content type, in the format that the Accept header prefers."""
         families: list[Metric] = []
         for source in self._sources:
-            families += await source()
+            try:
+                families += await source()
+            except (errors.SddError, OSError, TimeoutError):
+                # A source that cannot be read now must not hide what the others know.
+                self._unread.inc()
         encode, content_type = choose_encoder(accept)
         return encode(_Page(self._own, families)), content_type
 

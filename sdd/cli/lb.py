@@ -1,10 +1,12 @@
 """The verbs of `sdctl lb`: balancing."""
 
+from collections.abc import Callable
+
 import click
 
 from sdd.cli import output
 from sdd.cli.command import Noun
-from sdd.cli.output import Column
+from sdd.cli.output import Column, Row
 from sdd.cli.settings import current
 
 
@@ -15,21 +17,51 @@ def lb() -> None:
 
 @lb.command("ls")
 @click.option("--from", "sandbox", help="Only what this sandbox sees.")
-def listing(sandbox: str | None) -> None:
+@click.option("--stats", is_flag=True, help="Connections, packets and bytes so far.")
+@click.option("--rate", is_flag=True, help="The same per second.")
+def listing(sandbox: str | None, stats: bool, rate: bool) -> None:
     """List virtual servers and their real servers, as the kernel has them."""
-    query = {"from": sandbox} if sandbox else {}
-    output.show(current().client().get("/v1/lb", query), COLUMNS, id_key="Service")
+    if stats and rate:
+        raise click.UsageError("give either --stats or --rate")
+    query = ({"from": sandbox} if sandbox else {}) | ({"rates": "true"} if rate else {})
+    columns = STATS if stats else RATES if rate else CONNECTIONS
+    found = current().client().get("/v1/lb", query)
+    output.show(found, (*PLACE, *columns), id_key="Vip")
 
 
-COLUMNS = (
+def _counted(key: str) -> Callable[[Row], object]:
+    """The kernel's number, or a dash where this kernel does not count."""
+    return lambda row: "-" if row.get(key) is None else row[key]
+
+
+def _numbers(*pairs: tuple[str, str]) -> tuple[Column, ...]:
+    return tuple(Column(title, _counted(key), right=True) for title, key in pairs)
+
+
+# The words and their order are ipvsadm's, which people know.
+PLACE = (
     Column("SANDBOX", lambda row: row["Sandbox"]),
-    Column("SERVICE", lambda row: row["Service"]),
+    Column("SERVICE", lambda row: row["Service"] or "-"),
     Column("PROT", lambda row: row["Protocol"]),
     Column("LOCAL ADDRESS", lambda row: row["Vip"]),
     Column("SCHEDULER", lambda row: row["Scheduler"]),
-    Column("REMOTE ADDRESS", lambda row: row["Address"]),
+    Column("REMOTE ADDRESS", lambda row: row["Address"] or "-"),
+)
+CONNECTIONS = (
     Column("FORWARD", lambda row: row["Forward"]),
-    Column("WEIGHT", lambda row: row["Weight"], right=True),
-    Column("ACTIVECONN", lambda row: row["Active"], right=True),
-    Column("INACTCONN", lambda row: row["Inactive"], right=True),
+    *_numbers(("WEIGHT", "Weight"), ("ACTIVECONN", "Active"), ("INACTCONN", "Inactive")),
+)
+STATS = _numbers(
+    ("CONNS", "Connections"),
+    ("INPKTS", "InPackets"),
+    ("OUTPKTS", "OutPackets"),
+    ("INBYTES", "InBytes"),
+    ("OUTBYTES", "OutBytes"),
+)
+RATES = _numbers(
+    ("CPS", "ConnectionRate"),
+    ("INPPS", "InPacketRate"),
+    ("OUTPPS", "OutPacketRate"),
+    ("INBPS", "InByteRate"),
+    ("OUTBPS", "OutByteRate"),
 )

@@ -3,7 +3,6 @@
 Addresses stay text: the daemon decides about them. Here only their form is checked.
 """
 
-import ipaddress
 import re
 from typing import Any
 
@@ -38,6 +37,8 @@ class Address(click.ParamType[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The address in its usual form."""
+        import ipaddress
+
         try:
             return str(ipaddress.ip_address(value))
         except ValueError:
@@ -51,6 +52,8 @@ class Cidr(click.ParamType[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The text as typed."""
+        import ipaddress
+
         try:
             ipaddress.ip_network(value, strict=False)
         except ValueError:

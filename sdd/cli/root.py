@@ -10,7 +10,6 @@ import click
 from sdd import errors
 from sdd.cli import settings
 from sdd.cli.command import Noun, Unknown
-from sdd.client import DEFAULT_HOST
 
 # name → (module, attribute, the line of --help): known without loading the module
 COMMANDS: Mapping[str, tuple[str, str, str]] = {
@@ -73,7 +72,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
-    start = settings.Settings(host=os.environ.get("SDD_HOST") or DEFAULT_HOST)
+    start = settings.Settings(host=os.environ.get("SDD_HOST") or settings.DEFAULT_HOST)
     result = sdctl.main(list(argv), prog_name="sdctl", standalone_mode=False, obj=start)
     sys.stdout.flush()
     return result if isinstance(result, int) else 0

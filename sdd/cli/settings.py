@@ -1,17 +1,18 @@
 """What every command knows: where the daemon is, how to print, how long to wait."""
 
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from sdd.client import DEFAULT_HOST, Client
+if TYPE_CHECKING:
+    from sdd.client import Client
 
+
+DEFAULT_HOST = "unix:///run/sdd/sdd.sock"
 TIMEOUT_S = 60.0  # longer than the daemon's own patience, so that its sentence arrives
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(NamedTuple):  # a dataclass would import inspect: 10 ms of every --help
     """`output` is table, json, jsonl, name, or a template such as "{{.Name}}"."""
 
     host: str = DEFAULT_HOST
@@ -19,8 +20,10 @@ class Settings:
     quiet: bool = False
     timeout_s: float = TIMEOUT_S
 
-    def client(self) -> Client:
+    def client(self) -> "Client":
         """A client for the daemon that was named."""
+        from sdd.client import Client
+
         return Client(self.host, self.timeout_s)
 
 
@@ -34,4 +37,4 @@ def change(context: click.Context, **values: Any) -> None:
     """Settings given at any level hold for the whole command."""
     root = context.find_root()
     before = root.obj if isinstance(root.obj, Settings) else Settings()
-    root.obj = replace(before, **values)
+    root.obj = before._replace(**values)

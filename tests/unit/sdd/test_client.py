@@ -60,7 +60,7 @@ def ask(path: Path, timeout_s: float = 5) -> object:
 def test_json_comes_back(server: Canned) -> None:
     server.answer(200, b'{"a": 1}')
     assert ask(server.path) == {"a": 1}
-    assert server.heard.startswith(b"GET /v1/x?a=b+c HTTP/1.1\r\n")
+    assert server.heard.startswith(b"GET /v1/x?a=b%20c HTTP/1.1\r\n")
 
 
 @pytest.mark.parametrize(

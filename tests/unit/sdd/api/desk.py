@@ -8,9 +8,10 @@ import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Network, ip_interface, ip_network
+from ipaddress import IPv4Network, ip_address, ip_interface, ip_network
 from pathlib import Path
 
+from lb import view
 from metrics import exposition
 from metrics.registry import Registry
 from sdd import errors
@@ -261,19 +262,30 @@ class Resolver:
         return self.names.get((name, rdtype), Answer(rcode="NXDOMAIN", source=""))
 
 
-@dataclass(frozen=True)
-class LbRow:
-    """One row of a kernel."""
-
-    service: str = "web"
-    protocol: str = "tcp"
-    vip: str = "10.1.0.2:80"
-    scheduler: str = "rr"
-    address: str = "10.1.0.3:80"
-    forward: str = "masq"
-    weight: int = 1
-    active: int = 0
-    inactive: int = 2
+def lb_row(service: str = "web", *, rates: bool = False) -> view.Row:
+    """One row as lb.view makes it."""
+    common = {
+        "service": service,
+        "protocol": "tcp",
+        "vip": ip_address("10.1.0.2"),
+        "port": 0,
+        "scheduler": "rr",
+        "persistence_s": 0,
+        "address": ip_address("10.1.0.3"),
+        "forward": "Masq",
+        "weight": 1,
+        "active": 0,
+        "inactive": 2,
+        "connections": 4,
+        "in_packets": 40,
+        "out_packets": None,
+        "in_bytes": 400,
+        "out_bytes": None,
+    }
+    if not rates:
+        return view.Row(**common)  # type: ignore[arg-type]  # one table for both kinds
+    speeds = dict.fromkeys(view.RateRow.__dataclass_fields__.keys() - common.keys(), 7)
+    return view.RateRow(**common, **speeds)  # type: ignore[arg-type]  # same
 
 
 class Appliance:
@@ -282,7 +294,7 @@ class Appliance:
     def __init__(self, data_root: Path = Path("/var/lib/sdd")) -> None:
         self.desk = Desk()
         self.resolver = Resolver()
-        self.rows: Mapping[str, Sequence[LbRow]] = {}
+        self.rows: Mapping[str, Sequence[str]] = {}
         self.registry = Registry("0.0-test", clock=lambda: 5000.0)
         self.registry.add(exposition.objects(lambda: self.desk.state))
         self.context = Context(
@@ -304,8 +316,8 @@ class Appliance:
             registry=self.registry,
         )
 
-    async def view(self, box: sandbox.Sandbox, /, rates: bool = False) -> Sequence[LbRow]:
-        return () if rates else self.rows.get(box.name, ())
+    async def view(self, box: sandbox.Sandbox, /, rates: bool = False) -> Sequence[view.Row]:
+        return [lb_row(name, rates=rates) for name in self.rows.get(box.name, ())]
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from sdd import errors
 from sdd.api import peercred
 from sdd.api.call import Access
 from sdd.api.server import MAX_BODY_BYTES, serve, serve_metrics
-from tests.unit.sdd.api.desk import Answer, Appliance, LbRow, served
+from tests.unit.sdd.api.desk import Answer, Appliance, served
 
 
 async def raw(path: Path, payload: bytes) -> bytes:
@@ -145,7 +145,7 @@ async def test_a_question_is_asked_from_the_sandbox(path: Path) -> None:
 
 async def test_the_kernels_rows_carry_their_sandbox(path: Path) -> None:
     one = Appliance()
-    one.rows = {"a": [LbRow()], "b": [LbRow(service="db"), LbRow(service="web")]}
+    one.rows = {"a": ["web"], "b": ["db", "web"]}
     async with served(one, path):
         for name in ("a", "b"):
             await ask(path, "POST", "/v1/sandboxes", {"name": name})

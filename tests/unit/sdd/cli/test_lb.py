@@ -1,13 +1,36 @@
-from tests.unit.sdd.api.desk import LbRow
+import pytest
+
 from tests.unit.sdd.cli.conftest import Shell
 
 
-def test_the_kernels_rows(shell: Shell) -> None:
+@pytest.fixture
+def balanced(shell: Shell) -> Shell:
     for name in ("a", "b"):
         shell.ok("sandbox", "create", name)
-    shell.appliance.rows = {"a": [LbRow()], "b": [LbRow(service="db")]}
-    head, *rows = shell.ok("lb", "ls").out.splitlines()
-    assert head.split()[:3] == ["SANDBOX", "SERVICE", "PROT"]
-    assert [row.split()[:2] for row in rows] == [["a", "web"], ["b", "db"]]
-    assert shell.ok("lb", "ls", "--from", "b").out.count("\n") == 2
-    assert shell("lb", "ls", "--from", "nobody").code == 1
+    shell.appliance.rows = {"a": ["web"], "b": ["db"]}
+    return shell
+
+
+def test_the_kernels_rows_in_ipvsadms_columns(balanced: Shell) -> None:
+    head, *rows = balanced.ok("lb", "ls").out.splitlines()
+    words = "SANDBOX SERVICE PROT LOCAL ADDRESS SCHEDULER REMOTE ADDRESS FORWARD WEIGHT"
+    assert head.split() == f"{words} ACTIVECONN INACTCONN".split()
+    assert [row.split() for row in rows] == [
+        ["a", "web", "tcp", "10.1.0.2", "rr", "10.1.0.3", "Masq", "1", "0", "2"],
+        ["b", "db", "tcp", "10.1.0.2", "rr", "10.1.0.3", "Masq", "1", "0", "2"],
+    ]
+
+
+def test_one_sandbox(balanced: Shell) -> None:
+    assert balanced.ok("lb", "ls", "--from", "b").out.count("\n") == 2
+    assert balanced("lb", "ls", "--from", "nobody").code == 1
+
+
+def test_counts_and_rates_and_a_dash_where_nobody_counts(balanced: Shell) -> None:
+    stats = balanced.ok("lb", "ls", "--from", "a", "--stats").out.splitlines()
+    assert stats[0].split()[-5:] == ["CONNS", "INPKTS", "OUTPKTS", "INBYTES", "OUTBYTES"]
+    assert stats[1].split()[-5:] == ["4", "40", "-", "400", "-"]
+    rates = balanced.ok("lb", "ls", "--from", "a", "--rate").out.splitlines()
+    assert rates[0].split()[-5:] == ["CPS", "INPPS", "OUTPPS", "INBPS", "OUTBPS"]
+    assert rates[1].split()[-5:] == ["7"] * 5
+    assert balanced("lb", "ls", "--rate", "--stats").code == 2

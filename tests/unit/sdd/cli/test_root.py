@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sdd.cli import root
-from sdd.client import DEFAULT_HOST
+from sdd.cli.settings import DEFAULT_HOST
 
 ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(root.__file__).parents[2])}
 

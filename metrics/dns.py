@@ -1,0 +1,98 @@
+"""What the DNS workers counted → families, summed over the workers.
+
+In: per worker the pairs ((name, label values…), value) that resolver.counters makes. Out: the
+families of `FAMILIES`; a name that is not in that table is left out rather than guessed.
+"""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from prometheus_client import Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
+
+from metrics.registry import Families
+
+Sums = Iterable[tuple[Sequence[str], float]]
+Totals = Mapping[tuple[str, ...], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One family: `kind` is counter, gauge or histogram; labels in the order of the sums."""
+
+    kind: str
+    text: str
+    labels: tuple[str, ...] = ()
+
+
+FAMILIES: Mapping[str, Shape] = {
+    "sdd_dns_requests_total": Shape("counter", "Questions received.", ("proto", "type")),
+    "sdd_dns_responses_total": Shape(
+        "counter", "Answers sent, by where they came from.", ("rcode", "source")
+    ),
+    "sdd_dns_malformed_total": Shape(
+        "counter", "Packets that are no question, by what they were refused with.", ("rcode",)
+    ),
+    "sdd_dns_dropped_total": Shape("counter", "Questions left without an answer.", ("reason",)),
+    "sdd_dns_coalesced_total": Shape("counter", "Questions that shared one forward."),
+    "sdd_dns_cache_entries": Shape("gauge", "Answers in the cache."),
+    "sdd_dns_cache_bytes": Shape("gauge", "Memory of the cache."),
+    "sdd_dns_tcp_connections": Shape("gauge", "Open TCP connections of clients."),
+    "sdd_upstream_responses_total": Shape(
+        "counter", "Answers of upstream servers.", ("upstream", "rcode")
+    ),
+    "sdd_upstream_failures_total": Shape(
+        "counter", "Forwards without a usable answer.", ("upstream", "reason")
+    ),
+    "sdd_upstream_request_duration_seconds": Shape(
+        "histogram", "Time of one exchange with an upstream server.", ("upstream",)
+    ),
+}
+
+
+def source(read: Callable[[], Awaitable[Iterable[Sums]]]) -> Callable[[], Awaitable[Families]]:
+    """A source for the registry; `read` asks every worker."""
+
+    async def families_now() -> Families:
+        return families(await read())
+
+    return families_now
+
+
+def families(workers: Iterable[Sums]) -> Families:
+    """Every family of the table, also those nobody counted yet."""
+    totals: Counter[tuple[str, ...]] = Counter()
+    for sums in workers:
+        for key, value in sums:
+            totals[tuple(key)] += value  # type: ignore[assignment]  # Counter is typed for int only
+    return tuple(_family(name, shape, totals) for name, shape in FAMILIES.items())
+
+
+def _family(name: str, shape: Shape, totals: Totals) -> Metric:
+    mine = {key[1:]: value for key, value in totals.items() if key[0] == name}
+    if shape.kind == "histogram":
+        return _histogram(name, shape, mine)
+    kind = CounterMetricFamily if shape.kind == "counter" else GaugeMetricFamily
+    family: CounterMetricFamily | GaugeMetricFamily = kind(name, shape.text, labels=shape.labels)
+    if not shape.labels:
+        mine.setdefault((), 0)
+    for values, value in mine.items():
+        if len(values) == len(shape.labels):
+            family.add_metric(values, value)
+    return family
+
+
+def _histogram(name: str, shape: Shape, mine: Totals) -> Metric:
+    """Keys end in the bucket's upper bound, "+Inf", or "sum"; buckets are cumulative already."""
+    family = HistogramMetricFamily(name, shape.text, labels=shape.labels)
+    for values in dict.fromkeys(key[:-1] for key in mine):
+        found = {key[-1]: value for key, value in mine.items() if key[:-1] == values}
+        total = found.pop("sum", 0.0)
+        bounds = sorted(found, key=float)
+        family.add_metric(values, [(bound, found[bound]) for bound in bounds], total)
+    return family
