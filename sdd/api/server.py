@@ -47,20 +47,30 @@ class Server:
 async def serve(
     context: Context, urls: Sequence[str], inherited: Sequence[socket.socket] = ()
 ) -> Server:
-    """Serve the whole API on `urls`; `fd://` means the sockets that systemd opened."""
+    """Serve the whole API on `urls`.
+
+    An inherited socket (systemd's) that is bound to the path of a URL is taken instead of a new
+    one, and left to its owner at the end; `fd://` takes all that remain.
+    """
+    left = {str(link.getsockname()): link for link in inherited}
     links: list[socket.socket] = []
     paths = []
     try:
         for url in urls:
+            path = url.removeprefix("unix://")
             if url == "fd://":
-                links += _activated(inherited)
+                links += _activated(left)
+            elif path in left:
+                links.append(left.pop(path))
             else:
                 links.append(listen.unix(url))
-                paths.append(Path(url.removeprefix("unix://")))
+                paths.append(Path(path))
     except errors.SddError:
         for link in links:
             link.close()
         raise
+    for link in links:
+        link.setblocking(False)
     dispatcher = Dispatcher(context, (*ROUTES, *PROBES), peercred.admins())
     return Server(await _start(dispatcher, links), paths)
 
@@ -85,16 +95,16 @@ async def serve_metrics(context: Context, host: str, port: int) -> Server:
     return Server(await _start(Dispatcher(context, PROBES, None), [link]), (), port)
 
 
-def _activated(inherited: Sequence[socket.socket]) -> Sequence[socket.socket]:
-    if not inherited:
+def _activated(left: dict[str, socket.socket]) -> Sequence[socket.socket]:
+    if not left:
         raise errors.Invalid(
             "hosts has fd:// but no socket was handed over",
             hint="start it through sdd.socket, or use unix:///run/sdd/sdd.sock",
             code="SDD-API-SOCKET",
         )
-    for link in inherited:
-        link.setblocking(False)
-    return inherited
+    found = tuple(left.values())
+    left.clear()
+    return found
 
 
 async def _start(dispatcher: "Dispatcher", links: Sequence[socket.socket]) -> web.ServerRunner:

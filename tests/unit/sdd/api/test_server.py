@@ -283,13 +283,16 @@ async def test_a_bad_place_for_the_socket_is_a_sentence(tmp_path: Path) -> None:
         assert caught.value.code == "SDD-API-SOCKET"
 
 
-async def test_sockets_of_systemd_are_served(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by_path", [True, False])
+async def test_sockets_of_systemd_are_served_and_left_to_it(tmp_path: Path, by_path: bool) -> None:
     link = socket.socket(socket.AF_UNIX)
     link.bind(str(tmp_path / "s"))
     link.listen()
-    server = await serve(Appliance().context, ["fd://"], [link])
+    urls = [f"unix://{tmp_path}/s"] if by_path else ["fd://"]
+    server = await serve(Appliance().context, urls, [link])
     assert (await ask(tmp_path / "s", "GET", "/healthz"))[0] == 200
     await server.close()
+    assert (tmp_path / "s").exists()
     with pytest.raises(errors.Invalid, match="fd://"):
         await serve(Appliance().context, ["fd://"])
 
