@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lb import world
+from lb.kernel.ipvs import IpvsKernel, available
 from lb.kernel.nftables import NftablesKernel
 from sdd import errors
 from sdd.linux import namespaces
@@ -22,11 +23,18 @@ class Choice:
 
 async def choose(spaces: namespaces.Namespaces, wanted: Wanted) -> Choice:
     """The balancer to use; raises `errors.Unavailable` when `ipvs` is wanted and there is none."""
+    if wanted == "nftables":
+        return Choice(kernel=NftablesKernel(spaces), name=wanted, why="lb-backend says so")
+    found = await spaces.run("", available)
+    if found is not None:
+        family, version = found
+        why = "lb-backend says so" if wanted == "ipvs" else f"the kernel has IPVS {version}"
+        return Choice(kernel=IpvsKernel(spaces, family), name="ipvs", why=why)
     if wanted == "ipvs":
         raise errors.Unavailable(
-            "this build balances with nftables only, but lb-backend is 'ipvs'",
-            hint="set lb-backend to auto or nftables",
+            "lb-backend is 'ipvs', but the kernel has no IPVS",
+            hint="load the module ip_vs, or set lb-backend to auto or nftables",
             code="SDD-LB-NOIPVS",
         )
-    why = "lb-backend says so" if wanted == "nftables" else "the only balancer of this build"
+    why = "the kernel has no IPVS and loads no module ip_vs"
     return Choice(kernel=NftablesKernel(spaces), name="nftables", why=why)

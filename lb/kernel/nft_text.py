@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from lb import maglev, table, turns
+from lb.kernel import nft_frame
+from lb.kernel.nft_frame import REMOVE, TABLE
 from sdd.model.network import IPAddress
 from sdd.model.service import Scheduler
 
-TABLE = "sdd-lb"
 PRIORITY = -100  # NF_IP_PRI_NAT_DST: where destinations are rewritten
 FORMAT = 1  # counts up when the text below changes, so that a new release writes its own
 SEED = 0x53444400  # any constant: all nodes must hash alike
@@ -44,6 +45,11 @@ class Label:
     digest: str
     place: int
     count: int
+
+    @property
+    def content(self) -> tuple[int, int, str]:
+        """What must be right of each label of a chain."""
+        return self.place, self.count, self.digest
 
     def __str__(self) -> str:
         return (
@@ -79,67 +85,33 @@ def digest(service: table.VirtualService) -> str:
     return hashlib.blake2s(text.encode(), digest_size=8).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class FrameChain:
-    """A chain all virtual services share; `hook` is (type, hook, priority) or None."""
-
-    name: str
-    hook: tuple[str, str, int] | None
-    rules: tuple[str, ...]
-
-    @property
-    def comments(self) -> tuple[str, ...]:
-        """What tells the reader that the rules are ours, all there and in order."""
-        count = len(self.rules)
-        return tuple(f"sdd {self.name} {FORMAT} {at}/{count}" for at in range(1, count + 1))
-
-    def __str__(self) -> str:
-        lines = [f"chain {self.name} {{"]
-        if self.hook is not None:
-            kind, hook, priority = self.hook
-            lines.append(f"type {kind} hook {hook} priority {priority}; policy accept;")
-        pairs = zip(self.rules, self.comments, strict=True)
-        lines.extend(f'{rule} comment "{comment}"' for rule, comment in pairs)
-        return "\n".join((*lines, "}"))
-
-
 # Behind the rewriting, `refuse` meets what still goes to a virtual address: with no backend the
 # client hears "refused" at once, and no packet to a virtual address leaves the sandbox. It is a
 # filter, because a nat chain sees no packet before some rule says dnat: only that switches
 # conntrack on in a namespace.
 CHAINS = (
-    FrameChain(
+    nft_frame.Chain(
         "output",
         ("nat", "output", PRIORITY),
         ("ip daddr vmap @vip4", "ip6 daddr vmap @vip6"),
     ),
-    FrameChain(
-        "refused",
-        None,
-        (
-            "meta l4proto tcp reject with tcp reset",
-            "meta l4proto { icmp, icmpv6 } reject with icmpx type host-unreachable",
-            "reject with icmpx type port-unreachable",
-        ),
-    ),
-    FrameChain(
+    nft_frame.Chain("refused", None, nft_frame.REJECT),
+    nft_frame.Chain(
         "refuse",
         ("filter", "output", PRIORITY + 10),
         ("ip daddr @own4 goto refused", "ip6 daddr @own6 goto refused"),
     ),
 )
-FRAME = "\n".join(
+FRAME = nft_frame.frame(
     (
-        f"table inet {TABLE} {{",
         "map vip4 { type ipv4_addr : verdict; }",
         "map vip6 { type ipv6_addr : verdict; }",
         "set own4 { type ipv4_addr; }",
         "set own6 { type ipv6_addr; }",
         "map weight4 { type ipv4_addr . ipv4_addr : mark; }",
         "map weight6 { type ipv6_addr . ipv6_addr : mark; }",
-        *map(str, CHAINS),
-        "}",
-    )
+    ),
+    CHAINS,
 )
 
 
@@ -155,9 +127,6 @@ def rebuild(after: table.Table) -> str:
         lines.extend(_rules(service))
         lines.extend(_elements(service, before=None))
     return "\n".join(lines)
-
-
-REMOVE = f"add table inet {TABLE}\ndelete table inet {TABLE}"  # adding first: it may be absent
 
 
 def changes(have: table.Table, after: table.Table, vips: Collection[IPAddress]) -> str:

@@ -8,7 +8,7 @@ import collections
 from collections.abc import Collection, Sequence
 
 from lb import plan, table, world
-from lb.kernel import conntrack, nft_read, nft_text
+from lb.kernel import conntrack, nft_frame, nft_netlink, nft_read, nft_text
 from sdd import errors
 from sdd.linux import namespaces, netlink, nft
 from sdd.model.network import IPAddress
@@ -53,7 +53,7 @@ def _apply(have: table.Table, steps: Sequence[plan.Step]) -> tuple[world.Refusal
         return ()
     after = plan.result(have, steps)
     with netlink.Connection(netlink.NETFILTER) as connection:
-        fresh = not nft_read.present(connection) or plan.Mend(None) in steps
+        fresh = not nft_netlink.present(connection) or plan.Mend(None) in steps
         with nft.Nft() as rules:
             refused = _write(rules, have, after, steps, fresh=fresh)
         stuck = [
@@ -74,7 +74,7 @@ def _write(
     fresh: bool,
 ) -> tuple[world.Refusal, ...]:
     if not after.services:
-        return _run(rules, nft_text.REMOVE, None)
+        return _run(rules, nft_frame.REMOVE, None)
     if fresh:
         return _run(rules, nft_text.rebuild(after), None)
     vips = [vip for vip in plan.touched(steps) if vip is not None]

@@ -128,6 +128,9 @@ class Town:
     def nft(self, name: str, *command: str) -> str:
         return sh("nsenter", f"--net={self.path(name)}", "nft", *command).stdout
 
+    def inside(self, name: str, *command: str) -> str:
+        return sh("nsenter", f"--net={self.path(name)}", *command).stdout
+
     # --- servers ----------------------------------------------------------------------------
 
     def start(self, name: str) -> None:
@@ -207,6 +210,10 @@ def say(opened: socket.socket, words: bytes = b"who?") -> Answer:
     if not text:
         raise ConnectionResetError("the peer closed")
     return Answer(*text.split())
+
+
+def interfaces(*texts: str) -> tuple[ipaddress.IPv4Interface | ipaddress.IPv6Interface, ...]:
+    return tuple(map(ipaddress.ip_interface, texts))
 
 
 def plain(address: str) -> str:

@@ -1,0 +1,300 @@
+"""Balancing by IPVS: mark services, a small nft table in front, one local route per address.
+
+IPVS has no transactions, so every change starts from what the kernel holds of the services it is
+about and every request is judged by itself. Order: IPVS first, then the marks that lead to it, then
+the routes; whatever is missing in between, the front refuses rather than lets a packet stray.
+"""
+
+import errno
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from types import MappingProxyType
+
+from lb import plan, table, world
+from lb.kernel import (
+    ipvs_codec,
+    ipvs_entries,
+    ipvs_front,
+    ipvs_session,
+    ipvs_settings,
+    local_routes,
+    nft_frame,
+    nft_netlink,
+)
+from lb.kernel.ipvs_codec import Key
+from lb.kernel.ipvs_session import Session
+from sdd import errors
+from sdd.linux import namespaces, netlink, nft
+from sdd.model.network import IPAddress
+
+NOT_YET = "SDD-LB-NOTYET"
+
+
+class IpvsKernel:
+    """Passes tests/contract/lb_kernel.py on a kernel with ip_vs. `family` is from `available`."""
+
+    def __init__(self, spaces: namespaces.Namespaces, family: int) -> None:
+        self._spaces = spaces
+        self._family = family
+
+    async def inode(self, netns: str) -> int:
+        """The namespace's number, 0 while there is none."""
+        return namespaces.inode(netns)
+
+    async def read(
+        self, place: table.Place, only: Collection[IPAddress] | None = None
+    ) -> table.Table:
+        """The table as IPVS, the front and the routes hold it together."""
+        return await self._spaces.run(place.netns, lambda: _read(self._family, place, only))
+
+    async def apply(
+        self, place: table.Place, have: table.Table, steps: Sequence[plan.Step]
+    ) -> tuple[world.Refusal, ...]:
+        """All of `steps` but what is refused, whatever order it is refused in."""
+        return await self._spaces.run(
+            place.netns, lambda: tuple(_apply(self._family, place, have, steps))
+        )
+
+    async def loads(self, place: table.Place) -> tuple[world.Load, ...]:
+        """IPVS's own connection, packet and byte counters."""
+        return await self._spaces.run(place.netns, lambda: tuple(_loads(self._family)))
+
+
+# Reading
+
+
+def _read(family: int, place: table.Place, only: Collection[IPAddress] | None) -> table.Table:
+    with netlink.Connection(netlink.NETFILTER) as connection:
+        found = ipvs_front.read(connection, only)
+    with netlink.Connection(netlink.ROUTE) as connection:
+        routes = local_routes.read(connection)
+    with Session(family) as session:
+        if only is None:
+            entries = session.entries(session.listed())
+        else:
+            entries = session.entries(session.asked(_marks(found.fronts.values())))
+        services: dict[IPAddress, table.VirtualService] = {}
+        flaws = [table.Flaw(what=what) for what in found.flaws]
+        for front in found.fronts.values():
+            service, wrong = _judged(front, entries, routes, place)
+            if service is not None:
+                services[front.vip] = service
+            flaws.extend(table.Flaw(vip=front.vip, what=what) for what in wrong)
+        if only is None:
+            strays = entries.keys() - set(_marks(found.fronts.values()))
+            flaws.extend(_frame_flaws(session, services, strays, routes.keys() - services.keys()))
+    return table.Table(services=MappingProxyType(services), flaws=tuple(flaws))
+
+
+def _marks(fronts: Iterable[ipvs_front.Front]) -> Iterator[Key]:
+    for front in fronts:
+        yield Key(front.vip.version, front.stream)
+        yield Key(front.vip.version, front.datagram)
+
+
+def _judged(
+    front: ipvs_front.Front,
+    entries: ipvs_entries.Entries,
+    routes: local_routes.Routes,
+    place: table.Place,
+) -> tuple[table.VirtualService | None, list[str]]:
+    """The virtual service behind a front, and what around it is not as it should be."""
+    stream = entries.get(Key(front.vip.version, front.stream))
+    if stream is None:
+        return None, ["its IPVS service is gone"]
+    service = ipvs_entries.virtual(front.vip, front.number, stream)
+    if service is None:
+        return None, [f"its scheduler is {stream.settings.scheduler!r}"]
+    wrong = [
+        f"its IPVS service {key.mark:#x} is not as sdd makes it"
+        for key, entry in ipvs_entries.entries(service).items()
+        if entries.get(key) != entry
+    ]
+    if front.is_up != bool(service.open):
+        wrong.append("its answer to pings is wrong")
+    if front.vip not in routes or routes[front.vip] != place.source_for(front.vip):
+        wrong.append("its local route is wrong")
+    return service, wrong
+
+
+def _frame_flaws(
+    session: Session,
+    services: dict[IPAddress, table.VirtualService],
+    strays: Collection[Key],
+    routes: Collection[IPAddress],
+) -> Iterator[table.Flaw]:
+    for key in strays:
+        yield table.Flaw(what=f"the IPVS service {key.mark:#x} belongs to no virtual address")
+    for vip in routes:
+        yield table.Flaw(what=f"the local route to {vip} belongs to no virtual address")
+    if not services:
+        return
+    for name, value in ipvs_settings.differing(ipvs_settings.wanted(services.values())):
+        yield table.Flaw(what=f"net.ipv4.vs.{name} is {value}")
+    if session.timeouts() != ipvs_settings.TIMEOUTS:
+        yield table.Flaw(what="the timeouts of IPVS are not as sdd sets them")
+
+
+# Changing
+
+
+def _apply(
+    family: int, place: table.Place, have: table.Table, steps: Sequence[plan.Step]
+) -> Iterator[world.Refusal]:
+    if not steps:
+        return
+    after = plan.result(have, steps)
+    whole = plan.Mend(None) in steps
+    vips = {vip for vip in plan.touched(steps) if vip is not None}
+    vips = vips | after.services.keys() if whole else vips
+    with Session(family) as session:
+        yield from _set_up(session, after)
+        yield from _balance(session, have, after, vips, whole=whole)
+    yield from _face(after, vips, whole=whole)
+    yield from _route(place, after, vips, whole=whole)
+
+
+def _set_up(session: Session, after: table.Table) -> Iterator[world.Refusal]:
+    if not after.services:
+        return
+    try:
+        ipvs_settings.write(ipvs_settings.wanted(after.services.values()))
+    except OSError as exc:
+        yield world.Refusal(vip=None, sentence=f"a setting of IPVS cannot be changed: {exc}")
+    if session.timeouts() != ipvs_settings.TIMEOUTS:
+        result = session.set_timeouts(ipvs_settings.TIMEOUTS)
+        if result.error:
+            yield world.Refusal(vip=None, sentence=f"the timeouts of IPVS cannot be set: {result}")
+
+
+def _balance(
+    session: Session,
+    have: table.Table,
+    after: table.Table,
+    vips: Collection[IPAddress],
+    *,
+    whole: bool,
+) -> Iterator[world.Refusal]:
+    want: dict[Key, ipvs_entries.Entry] = {}
+    owners: dict[Key, table.VirtualService] = {}
+    for vip in vips:
+        for source in (have, after):
+            if vip in source.services:
+                owners |= dict.fromkeys(
+                    ipvs_entries.keys(source.services[vip]), source.services[vip]
+                )
+        if vip in after.services:
+            want |= ipvs_entries.entries(after.services[vip])
+    there = session.listed() if whole else session.asked(owners)
+    refused = session.change(session.entries(there), want)
+    for vip in {owners[key].vip: None for key in refused if key in owners}:
+        service = after.services.get(vip)
+        yield _refusal(
+            vip, service, next(refused[key] for key in refused if owners[key].vip == vip)
+        )
+
+
+def _refusal(
+    vip: IPAddress, service: table.VirtualService | None, result: netlink.Result
+) -> world.Refusal:
+    if service is not None and result.error == errno.ENOENT:  # the kernel finds no such scheduler
+        return world.Refusal(
+            vip=vip,
+            sentence=f"the kernel has no scheduler {service.scheduler.value!r}",
+            hint=f"load the module ip_vs_{service.scheduler.value} or choose another scheduler",
+            code="SDD-LB-SCHEDULER",
+        )
+    return world.Refusal(vip=vip, sentence=f"IPVS refuses: {result}", code="SDD-LB-IPVS")
+
+
+def _face(
+    after: table.Table, vips: Collection[IPAddress], *, whole: bool
+) -> Iterator[world.Refusal]:
+    want = {
+        vip: ipvs_front.Front(vip=vip, number=service.number, is_up=bool(service.open))
+        for vip, service in after.services.items()
+    }
+    with netlink.Connection(netlink.NETFILTER) as connection:
+        present = nft_netlink.present(connection)
+        found = ipvs_front.read(connection, vips) if present and not whole else None
+    if not want:
+        text = nft_frame.REMOVE
+    elif found is None or found.flaws:
+        text = ipvs_front.rebuild(want)
+    else:
+        text = ipvs_front.changes(found.fronts, want, vips)
+    if not text:
+        return
+    try:
+        with nft.Nft() as rules:
+            rules.run(text)
+    except errors.KernelRefused as exc:
+        yield world.Refusal(vip=None, sentence=exc.sentence, hint=exc.hint, code="SDD-LB-NFT")
+
+
+def _route(
+    place: table.Place, after: table.Table, vips: Collection[IPAddress], *, whole: bool
+) -> Iterator[world.Refusal]:
+    want = {vip: place.source_for(vip) for vip in vips if vip in after.services}
+    with netlink.Connection(netlink.ROUTE) as connection:
+        gone = {vip for vip in vips if vip not in after.services}
+        if whole:
+            gone |= local_routes.read(connection).keys() - after.services.keys()
+        local_routes.remove(connection, gone)
+        for vip, result in local_routes.add(connection, want).items():
+            if result.error:
+                yield world.Refusal(
+                    vip=vip,
+                    sentence=f"its local route from {want[vip]} is refused: {result}",
+                    hint="the sandbox's own address may not be there yet; it is tried again",
+                    code=NOT_YET,
+                )
+
+
+# Counting
+
+
+def _loads(family: int) -> Iterator[world.Load]:
+    with netlink.Connection(netlink.NETFILTER) as connection:
+        fronts = ipvs_front.read(connection).fronts
+    with Session(family) as session:
+        listed = session.listed()
+        for front in sorted(fronts.values(), key=lambda each: (each.vip.version, int(each.vip))):
+            for protocol, mark in (("tcp", front.stream), ("udp", front.datagram)):
+                key = Key(front.vip.version, mark)
+                if (settings := listed.get(key)) is not None:
+                    for backend in session.backends(key) or (None,):
+                        yield _load(front.vip, protocol, settings, backend)
+
+
+def _load(
+    vip: IPAddress,
+    protocol: str,
+    settings: ipvs_codec.Settings,
+    backend: ipvs_codec.Backend | None,
+) -> world.Load:
+    if backend is None:
+        return world.Load(
+            vip=vip,
+            protocol=protocol,
+            scheduler=settings.scheduler,
+            persistence_s=settings.timeout_s,
+        )
+    return world.Load(
+        vip=vip,
+        protocol=protocol,
+        scheduler=settings.scheduler,
+        persistence_s=settings.timeout_s,
+        address=backend.address,
+        forward=ipvs_codec.FORWARDS.get(backend.forward, str(backend.forward)),
+        weight=backend.weight,
+        active=backend.active,
+        inactive=backend.inactive,
+        connections=backend.stats.connections,
+        in_packets=backend.stats.in_packets,
+        out_packets=backend.stats.out_packets,
+        in_bytes=backend.stats.in_bytes,
+        out_bytes=backend.stats.out_bytes,
+    )
+
+
+available = ipvs_session.available

@@ -1,0 +1,118 @@
+"""A virtual service → the two mark services it is in IPVS, and the requests from what is to that.
+
+Streams (TCP, SCTP) keep a backend of weight 0, so that live connections end in peace; datagrams
+lose it, because a UDP flow never ends by itself. Pure: the session sends what is decided here.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from lb import table
+from lb.kernel import ipvs_codec, ipvs_front
+from lb.kernel.ipvs_codec import Key, Settings
+from sdd.linux import netlink
+from sdd.model.network import IPAddress
+from sdd.model.service import Scheduler
+
+_FLAGS = {
+    # balancing.md §4: with the port flag and sloppy TCP a connection survives the idle timeout.
+    Scheduler.MH: ipvs_codec.PORT | ipvs_codec.FALLBACK,
+    Scheduler.SH: ipvs_codec.FALLBACK,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One mark service with its backends' weights."""
+
+    settings: Settings
+    weights: Mapping[IPAddress, int]
+
+
+Entries = Mapping[Key, Entry]
+
+
+def keys(service: table.VirtualService) -> tuple[Key, Key]:
+    """The stream and the datagram service."""
+    mark = ipvs_front.stream_mark(service.number)
+    return Key(service.vip.version, mark), Key(service.vip.version, mark | 1)
+
+
+def settings(service: table.VirtualService) -> Settings:
+    """Scheduler, its flags, and persistence."""
+    flags = _FLAGS.get(service.scheduler, 0)
+    if service.persistence_s:
+        flags |= ipvs_codec.PERSISTENT
+    return Settings(scheduler=service.scheduler.value, flags=flags, timeout_s=service.persistence_s)
+
+
+def entries(service: table.VirtualService) -> dict[Key, Entry]:
+    """Both mark services as they should be."""
+    stream, datagram = keys(service)
+    how = settings(service)
+    return {
+        stream: Entry(settings=how, weights=service.weights),
+        datagram: Entry(settings=how, weights={each.address: each.weight for each in service.open}),
+    }
+
+
+def virtual(vip: IPAddress, number: int, stream: Entry) -> table.VirtualService | None:
+    """The virtual service that a stream entry stands for; None for a scheduler we never set."""
+    if stream.settings.scheduler not in set(Scheduler):
+        return None
+    found = sorted(stream.weights.items(), key=lambda pair: int(pair[0]))
+    return table.VirtualService(
+        number=number,
+        vip=vip,
+        scheduler=Scheduler(stream.settings.scheduler),
+        persistence_s=stream.settings.timeout_s,
+        backends=tuple(table.Backend(address=each, weight=weight) for each, weight in found),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One request about the service `key`."""
+
+    key: Key
+    command: int
+    message: netlink.Message
+
+    @property
+    def is_removal(self) -> bool:
+        """Whether it is fine when there is nothing to remove."""
+        return self.command in (ipvs_codec.DELETE_SERVICE, ipvs_codec.DELETE_BACKEND)
+
+
+def changes(family: int, have: Entries, want: Entries) -> Iterator[Change]:
+    """What turns `have` into `want`; additions come first."""
+    for key, entry in want.items():
+        before = have.get(key)
+        if before is None or before.settings != entry.settings:
+            command = ipvs_codec.NEW_SERVICE if before is None else ipvs_codec.SET_SERVICE
+            message = ipvs_codec.service_request(family, command, key, entry.settings)
+            yield Change(key, command, message)
+    for key, entry in want.items():
+        yield from _weighed(family, key, have.get(key), entry)
+    for key, before in have.items():
+        yield from _removed(family, key, before, want.get(key))
+
+
+def _weighed(family: int, key: Key, before: Entry | None, after: Entry) -> Iterator[Change]:
+    old = before.weights if before is not None else {}
+    for address, weight in after.weights.items():
+        if old.get(address) != weight:
+            command = ipvs_codec.SET_BACKEND if address in old else ipvs_codec.NEW_BACKEND
+            message = ipvs_codec.backend_request(family, command, key, address, weight)
+            yield Change(key, command, message)
+
+
+def _removed(family: int, key: Key, before: Entry, after: Entry | None) -> Iterator[Change]:
+    if after is None:
+        command = ipvs_codec.DELETE_SERVICE
+        yield Change(key, command, ipvs_codec.keyed_request(family, command, key))
+        return
+    for address in before.weights.keys() - after.weights.keys():
+        command = ipvs_codec.DELETE_BACKEND
+        message = ipvs_codec.backend_request(family, command, key, address)
+        yield Change(key, command, message)

@@ -1,0 +1,159 @@
+"""What stands in front of IPVS in `inet sdd-lb`: virtual addresses → marks; text out, values in.
+
+A mark service catches what carries its mark, so a map gives each virtual address its two marks: one
+for TCP and SCTP, one for datagrams, whose flows must leave a draining backend while connections
+stay. What still goes to a virtual address behind IPVS is refused, but for pings while it is up.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+
+from lb.kernel import nft_frame, nft_netlink
+from lb.kernel.nft_frame import TABLE
+from sdd.linux import netlink
+from sdd.model.network import IPAddress
+
+BASE = 0x5D000000  # our range of marks: 0x5d000000..0x5dffffff, documented in docs/balancing.md
+LIMIT = 0x5E000000
+_MARKING = -150  # NF_IP_PRI_MANGLE: before IPVS looks (NF_IP_PRI_NAT_DST + 1 and + 2)
+_REFUSING = -90
+_STREAMS, _DATAGRAMS = (6, 132), (17,)
+_ECHO = "{ icmp, icmpv6 }"
+
+CHAINS = (
+    nft_frame.Chain(
+        "output",
+        ("filter", "output", _MARKING),
+        (
+            "meta mark set ip daddr . meta l4proto map @mark4",
+            "meta mark set ip6 daddr . meta l4proto map @mark6",
+        ),
+    ),
+    nft_frame.Chain("refused", None, nft_frame.REJECT),
+    nft_frame.Chain(
+        "refuse",
+        ("filter", "output", _REFUSING),
+        (
+            f"ip daddr @up4 meta l4proto {_ECHO} accept",
+            f"ip6 daddr @up6 meta l4proto {_ECHO} accept",
+            "ip daddr @own4 goto refused",
+            "ip6 daddr @own6 goto refused",
+        ),
+    ),
+)
+FRAME = nft_frame.frame(
+    (
+        "map mark4 { type ipv4_addr . inet_proto : mark; }",
+        "map mark6 { type ipv6_addr . inet_proto : mark; }",
+        "set own4 { type ipv4_addr; }",
+        "set own6 { type ipv6_addr; }",
+        "set up4 { type ipv4_addr; }",
+        "set up6 { type ipv6_addr; }",
+    ),
+    CHAINS,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Front:
+    """One virtual address in the table: its service number, and whether a ping is answered."""
+
+    vip: IPv4Address | IPv6Address
+    number: int
+    is_up: bool
+
+    @property
+    def stream(self) -> int:
+        """The mark of TCP and SCTP."""
+        return stream_mark(self.number)
+
+    @property
+    def datagram(self) -> int:
+        """The mark of UDP."""
+        return stream_mark(self.number) | 1
+
+
+Fronts = Mapping[IPAddress, Front]
+
+
+def stream_mark(number: int) -> int:
+    """The mark of a service's connections; the one above is that of its datagrams."""
+    return BASE | number << 1
+
+
+def rebuild(fronts: Fronts) -> str:
+    """The whole table anew."""
+    lines = [nft_frame.REMOVE, FRAME]
+    for each in fronts.values():
+        lines.extend(_added(each))
+    return "\n".join(lines)
+
+
+def changes(have: Fronts, want: Fronts, vips: Collection[IPAddress]) -> str:
+    """What turns `have` into `want` for `vips`; empty when they agree."""
+    lines: list[str] = []
+    for vip in vips:
+        before, after = have.get(vip), want.get(vip)
+        if before != after:
+            lines.extend(_removed(before) if before is not None else ())
+            lines.extend(_added(after) if after is not None else ())
+    return "\n".join(lines)
+
+
+def _added(front: Front) -> Iterator[str]:
+    vip, family = front.vip, front.vip.version
+    marks = [f"{vip} . {each} : {front.stream:#x}" for each in _STREAMS]
+    marks += [f"{vip} . {each} : {front.datagram:#x}" for each in _DATAGRAMS]
+    yield f"add element inet {TABLE} mark{family} {{ {', '.join(marks)} }}"
+    yield f"add element inet {TABLE} own{family} {{ {vip} }}"
+    if front.is_up:
+        yield f"add element inet {TABLE} up{family} {{ {vip} }}"
+
+
+def _removed(front: Front) -> Iterator[str]:
+    vip, family = front.vip, front.vip.version
+    keys = [f"{vip} . {each}" for each in (*_STREAMS, *_DATAGRAMS)]
+    yield f"delete element inet {TABLE} mark{family} {{ {', '.join(keys)} }}"
+    yield f"delete element inet {TABLE} own{family} {{ {vip} }}"
+    if front.is_up:
+        yield f"delete element inet {TABLE} up{family} {{ {vip} }}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """The table as read: the virtual addresses that are complete, and what is wrong."""
+
+    fronts: Fronts
+    flaws: tuple[str, ...]
+
+
+def read(connection: netlink.Connection, only: Collection[IPAddress] | None = None) -> Found:
+    """What the namespace's table holds; nothing when there is none."""
+    if not nft_netlink.present(connection):
+        return Found(fronts={}, flaws=())
+    marks: dict[IPAddress, dict[int, int]] = {}
+    for vip, protocol, data in nft_netlink.by_address_prefix(connection, "mark", only):
+        mark = netlink.to_int(nft_netlink.value(data))
+        marks.setdefault(vip, {})[protocol[0]] = mark
+    own = {vip for vip, _ in nft_netlink.by_address(connection, "own", only)}
+    up = {vip for vip, _ in nft_netlink.by_address(connection, "up", only)}
+    fronts: dict[IPAddress, Front] = {}
+    flaws: list[str] = []
+    for vip in marks.keys() | own | up:
+        front = _front(vip, marks.get(vip, {}), is_up=vip in up)
+        if front is None or vip not in own:
+            flaws.append(f"the marks of {vip} are not as sdd writes them")
+        else:
+            fronts[vip] = front
+    if only is None:
+        comments = nft_netlink.comments(connection)
+        flaws.extend(nft_netlink.frame_flaws(connection, CHAINS, comments))
+    return Found(fronts=fronts, flaws=tuple(flaws))
+
+
+def _front(vip: IPAddress, marks: Mapping[int, int], *, is_up: bool) -> Front | None:
+    stream = marks.get(_STREAMS[0], 0)
+    front = Front(vip=vip, number=(stream - BASE) >> 1, is_up=is_up)
+    whole = dict.fromkeys(_STREAMS, front.stream) | dict.fromkeys(_DATAGRAMS, front.datagram)
+    return front if BASE <= stream < LIMIT and marks == whole else None

@@ -1,0 +1,98 @@
+"""IPVS of one namespace over one socket: read entries, send requests. Opened inside it."""
+
+import errno
+from collections.abc import Iterable, Mapping
+from typing import Self
+
+from lb.kernel import ipvs_codec, ipvs_entries, ipvs_front
+from lb.kernel.ipvs_codec import Key
+from lb.kernel.ipvs_entries import Entries, Entry
+from sdd.linux import netlink
+
+# Deleting what is gone is what was wanted: ESRCH for a service, ENOENT for a backend.
+_GONE = frozenset({errno.ENOENT, errno.ESRCH})
+
+
+class Session:
+    """`family` is the number of the generic netlink family."""
+
+    def __init__(self, family: int) -> None:
+        self._family = family
+        self._connection = netlink.Connection(netlink.GENERIC)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def listed(self) -> dict[Key, ipvs_codec.Settings]:
+        """All services whose mark is in our range; others are not ours."""
+        replies = self._connection.dump(self._family, ipvs_codec.services_request())
+        return {
+            key: settings
+            for key, settings in ipvs_codec.to_services(replies)
+            if ipvs_front.BASE <= key.mark < ipvs_front.LIMIT
+        }
+
+    def asked(self, keys: Iterable[Key]) -> dict[Key, ipvs_codec.Settings]:
+        """Those of `keys` that are there."""
+        results = self._connection.request(
+            ipvs_codec.keyed_request(self._family, ipvs_codec.GET_SERVICE, key) for key in keys
+        )
+        replies = [reply for result in results for reply in result.replies]
+        return dict(ipvs_codec.to_services(replies))
+
+    def backends(self, key: Key) -> tuple[ipvs_codec.Backend, ...]:
+        """The backends of a service with the kernel's counters."""
+        message = ipvs_codec.keyed_request(self._family, ipvs_codec.GET_BACKEND, key)
+        replies = self._connection.dump(self._family, message.body)
+        return tuple(ipvs_codec.to_backends(replies, key.version))
+
+    def entries(self, services: Mapping[Key, ipvs_codec.Settings]) -> dict[Key, Entry]:
+        """The services with their backends' weights; one not by masquerading counts as wrong."""
+        return {
+            key: Entry(
+                settings=settings,
+                weights={
+                    each.address: each.weight if each.forward == ipvs_codec.MASQUERADE else -1
+                    for each in self.backends(key)
+                },
+            )
+            for key, settings in services.items()
+        }
+
+    def change(self, have: Entries, want: Entries) -> dict[Key, netlink.Result]:
+        """Turn `have` into `want`; per service the first request that was refused.
+
+        All requests are sent, whatever happens to some.
+        """
+        changes = tuple(ipvs_entries.changes(self._family, have, want))
+        results = self._connection.request(each.message for each in changes)
+        refused: dict[Key, netlink.Result] = {}
+        for each, result in zip(changes, results, strict=True):
+            if result.error and not (each.is_removal and result.error in _GONE):
+                refused.setdefault(each.key, result)
+        return refused
+
+    def timeouts(self) -> ipvs_codec.Timeouts:
+        """Of this namespace."""
+        (result,) = self._connection.request((ipvs_codec.get_timeouts_request(self._family),))
+        return ipvs_codec.to_timeouts(result)
+
+    def set_timeouts(self, timeouts: ipvs_codec.Timeouts) -> netlink.Result:
+        """For this namespace."""
+        request = ipvs_codec.timeouts_request(self._family, timeouts)
+        (result,) = self._connection.request((request,))
+        return result
+
+
+def available() -> tuple[int, str] | None:
+    """(family, version) of the kernel's IPVS, loaded now if it is a module; None without."""
+    with netlink.Connection(netlink.GENERIC) as connection:
+        (found,) = connection.request((ipvs_codec.family_request(),))
+        family = ipvs_codec.to_family(found)
+        if family is None:
+            return None
+        (info,) = connection.request((ipvs_codec.info_request(family),))
+        return family, ipvs_codec.to_version(info)

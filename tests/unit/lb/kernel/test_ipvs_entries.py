@@ -1,0 +1,111 @@
+"""A virtual service is two mark services, and their difference a few requests."""
+
+from ipaddress import ip_address
+
+from hypothesis import given
+
+from lb import table
+from lb.kernel import ipvs_codec, ipvs_entries
+from lb.kernel.ipvs_codec import Key, Settings
+from lb.kernel.ipvs_entries import Entries, Entry
+from sdd.linux import netlink
+from sdd.model.network import IPAddress
+from sdd.model.service import Scheduler
+from tests.contract.lb_kernel import WEB, virtual
+from tests.property.test_lb_plan import VIPS, virtual_services
+
+FAMILY = 33
+ONE, TWO = ip_address("10.77.0.1"), ip_address("10.77.0.2")
+STREAM, DATAGRAM = Key(4, 0x5D00000E), Key(4, 0x5D00000F)
+
+
+def test_streams_keep_a_draining_backend_datagrams_do_not() -> None:
+    found = ipvs_entries.entries(virtual(WEB, 3, 0))
+    assert found[STREAM].weights == {ONE: 3, TWO: 0}
+    assert found[DATAGRAM].weights == {ONE: 3}
+
+
+def test_maglev_hashes_ports_and_passes_over_the_drained() -> None:
+    settings = ipvs_entries.settings(virtual(WEB, scheduler=Scheduler.MH, persistence_s=60))
+    assert settings == Settings(scheduler="mh", flags=0x19, timeout_s=60)
+    assert ipvs_entries.settings(virtual(WEB)) == Settings(scheduler="rr")
+
+
+def commands(have: Entries, want: Entries) -> list[tuple[int, int]]:
+    return [(each.key.mark & 1, each.command) for each in ipvs_entries.changes(FAMILY, have, want)]
+
+
+def test_one_weight_is_one_request_per_service() -> None:
+    have, want = (ipvs_entries.entries(virtual(WEB, *weights)) for weights in ((1, 2), (1, 3)))
+    assert commands(have, want) == [(0, ipvs_codec.SET_BACKEND), (1, ipvs_codec.SET_BACKEND)]
+
+
+def test_draining_sets_the_weight_of_streams_and_removes_from_datagrams() -> None:
+    have, want = (ipvs_entries.entries(virtual(WEB, *weights)) for weights in ((1, 2), (1, 0)))
+    assert commands(have, want) == [(0, ipvs_codec.SET_BACKEND), (1, ipvs_codec.DELETE_BACKEND)]
+
+
+def test_B9_29_a_new_scheduler_edits_and_touches_no_backend() -> None:
+    have = ipvs_entries.entries(virtual(WEB, 1))
+    want = ipvs_entries.entries(virtual(WEB, 1, scheduler=Scheduler.WLC))
+    assert commands(have, want) == [(0, ipvs_codec.SET_SERVICE), (1, ipvs_codec.SET_SERVICE)]
+
+
+def test_removing_is_fine_when_there_is_nothing() -> None:
+    gone = tuple(ipvs_entries.changes(FAMILY, ipvs_entries.entries(virtual(WEB, 1)), {}))
+    assert [each.is_removal for each in gone] == [True, True]
+    made = tuple(ipvs_entries.changes(FAMILY, {}, ipvs_entries.entries(virtual(WEB, 1))))
+    assert not any(each.is_removal for each in made)
+
+
+def applied(have: Entries, want: Entries) -> dict[Key, Entry]:
+    """What a kernel holds after the requests, decoded from their bytes."""
+    services = {key: (each.settings, dict(each.weights)) for key, each in have.items()}
+    for change in ipvs_entries.changes(FAMILY, have, want):
+        attributes = netlink.attributes(change.message.body[4:])
+        backend = netlink.attributes(attributes.get(2, b""))
+        match change.command:
+            case ipvs_codec.NEW_SERVICE | ipvs_codec.SET_SERVICE:
+                ((_, settings),) = ipvs_codec.to_services(
+                    (netlink.Reply(FAMILY, change.message.body),)
+                )
+                services[change.key] = (settings, services.get(change.key, (None, {}))[1])
+            case ipvs_codec.DELETE_SERVICE:
+                del services[change.key]
+            case ipvs_codec.DELETE_BACKEND:
+                del services[change.key][1][_address(backend, change.key)]
+            case _:
+                address = _address(backend, change.key)
+                assert (address in services[change.key][1]) == (
+                    change.command == ipvs_codec.SET_BACKEND
+                )
+                services[change.key][1][address] = netlink.to_int(backend[4])
+    return {key: Entry(settings=how, weights=weights) for key, (how, weights) in services.items()}
+
+
+def _address(backend: dict[int, bytes], key: Key) -> IPAddress:
+    return ip_address(backend[1][: 4 if key.version == 4 else 16])
+
+
+@given(virtual_services(VIPS[0]), virtual_services(VIPS[0]))
+def test_the_requests_lead_from_what_is_to_what_should_be(
+    before: table.VirtualService, after: table.VirtualService
+) -> None:
+    have, want = ipvs_entries.entries(before), ipvs_entries.entries(after)
+    assert applied(have, want) == want
+    assert applied({}, want) == want
+    assert applied(have, {}) == {}
+
+
+@given(virtual_services(VIPS[0]))
+def test_a_stream_entry_reads_as_its_virtual_service(
+    service: table.VirtualService,
+) -> None:
+    stream, _ = ipvs_entries.keys(service)
+    entry = ipvs_entries.entries(service)[stream]
+    assert ipvs_entries.virtual(service.vip, service.number, entry) == service
+
+
+def test_a_scheduler_we_never_set_is_no_virtual_service() -> None:
+    entry = Entry(settings=Settings(scheduler="fo"), weights={})
+    assert ipvs_entries.virtual(WEB, 7, entry) is None

@@ -1,0 +1,173 @@
+"""IPVS balances: the contract, the traffic, and what hands can do. Needs the lab kernel."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+
+from lb import plan, table
+from lb.kernel import choose, ipvs, ipvs_codec, ipvs_entries
+from sdd.model.service import Scheduler
+from tests.contract import lb_kernel
+from tests.kernel import lb_town, lb_traffic
+from tests.kernel.lb_town import VIP, Town, sh
+
+pytestmark = pytest.mark.vm
+
+
+@pytest.fixture(scope="module")
+def town() -> Iterator[Town]:
+    built = Town("ipvs")
+    yield built
+    built.close()
+
+
+@pytest.fixture
+def kernel(town: Town) -> Iterator[ipvs.IpvsKernel]:
+    found = ipvs.available()
+    assert found is not None, "the lab kernel has ip_vs"
+    opened = ipvs.IpvsKernel(town.doors, found[0])
+    yield opened
+    asyncio.run(lb_traffic.put(opened, town))
+
+
+@pytest.fixture
+def place(town: Town) -> table.Place:
+    return town.place()
+
+
+class TestContract(lb_kernel.LbKernelContract):
+    """The suite of the fake."""
+
+
+class TestTraffic(lb_traffic.LbTraffic):
+    """The suite of nftables."""
+
+
+async def test_auto_takes_ipvs_and_says_why(town: Town) -> None:
+    choice = await choose.choose(town.doors, "auto")
+    assert (choice.name, "IPVS 1." in choice.why) == ("ipvs", True)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "ipvsadm -C",
+        "ipvsadm -d -f 0x5d000002 -r 10.77.0.1:0",
+        "ipvsadm -e -f 0x5d000002 -r 10.77.0.1:0 -m -w 9",
+        "ipvsadm -e -f 0x5d000003 -r 10.77.0.1:0 -m -w 9",
+        "ipvsadm -E -f 0x5d000002 -s fo",
+        "ipvsadm -E -f 0x5d000003 -s lc",
+        "ipvsadm -E -f 0x5d000002 -s rr -p 60",
+        "ipvsadm -A -f 0x5d00fff0 -s rr",
+        "ipvsadm --set 10 10 10",
+        "nft delete table inet sdd-lb",
+        "nft flush chain inet sdd-lb output",
+        "nft flush map inet sdd-lb mark4",
+        "nft delete element inet sdd-lb own4 { 10.77.0.200 }",
+        "nft delete element inet sdd-lb up4 { 10.77.0.200 }",
+        "nft add table inet sdd-lb { flags dormant; }",
+        "ip route del local 10.77.0.200 table local",
+        "ip route add local 10.77.0.250 dev lo table local proto 93",
+        "sysctl -qw net.ipv4.vs.expire_nodest_conn=0",
+    ],
+)
+async def test_what_hands_change_is_seen_and_mended(
+    kernel: ipvs.IpvsKernel, town: Town, place: table.Place, damage: str
+) -> None:
+    await lb_traffic.put(kernel, town, lb_traffic.service(town))
+    want = await kernel.read(place)
+    town.inside("client", *damage.split())
+    have = await kernel.read(place)
+    steps = plan.diff(have, want)
+    assert steps
+    assert await kernel.apply(place, have, steps) == ()
+    assert await kernel.read(place) == want
+    assert lb_traffic.shares(town, 9) == {"b1": 3, "b2": 3, "b3": 3}
+
+
+async def test_B9_26_foreign_services_are_not_touched(kernel: ipvs.IpvsKernel, town: Town) -> None:
+    town.inside("client", "ipvsadm", "-A", "-t", "10.9.9.9:80", "-s", "rr")
+    town.inside("client", "ipvsadm", "-A", "-f", "77", "-s", "rr")
+    await lb_traffic.put(kernel, town, lb_traffic.service(town))
+    await lb_traffic.put(kernel, town)
+    left = town.inside("client", "ipvsadm", "-Sn")
+    assert "10.9.9.9:80" in left
+    assert "-f 77" in left
+    town.inside("client", "ipvsadm", "-C")
+
+
+async def test_ipvsadm_sees_what_was_meant(kernel: ipvs.IpvsKernel, town: Town) -> None:
+    await lb_traffic.put(
+        kernel, town, lb_traffic.service(town, scheduler=Scheduler.MH, persistence_s=60, b1=3, b2=0)
+    )
+    lines = town.inside("client", "ipvsadm", "-Sn").splitlines()
+    marks = sh("printf", "%d %d", "0x5d000002", "0x5d000003").stdout.split()
+    assert sorted(line.strip() for line in lines) == sorted(
+        [
+            f"-A -f {marks[0]} -s mh -p 60 -b mh-fallback,mh-port",
+            f"-a -f {marks[0]} -r 10.77.0.1:0 -m -w 3",
+            f"-a -f {marks[0]} -r 10.77.0.2:0 -m -w 0",
+            f"-A -f {marks[1]} -s mh -p 60 -b mh-fallback,mh-port",
+            f"-a -f {marks[1]} -r 10.77.0.1:0 -m -w 3",
+        ]
+    )
+
+
+async def test_B9_32_an_error_in_the_middle_names_its_service_and_spoils_no_other(
+    kernel: ipvs.IpvsKernel, town: Town, place: table.Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web, api = lb_traffic.service(town), lb_kernel.virtual(lb_kernel.API, 1, 1, number=9)
+    monkeypatch.setattr(ipvs_entries, "settings", _unknown_for(api.number))
+    steps = plan.diff(table.EMPTY, lb_kernel.table_of(api, web))
+    (refusal,) = await kernel.apply(place, table.EMPTY, steps)
+    monkeypatch.undo()
+    assert (refusal.vip, refusal.code) == (lb_kernel.API, "SDD-LB-SCHEDULER")
+    assert lb_traffic.shares(town, 9) == {"b1": 3, "b2": 3, "b3": 3}
+
+
+def _unknown_for(number: int) -> object:
+    original = ipvs_entries.settings
+
+    def settings(service: table.VirtualService) -> ipvs_codec.Settings:
+        if service.number == number:
+            return ipvs_codec.Settings(scheduler="nosuch")
+        return original(service)
+
+    return settings
+
+
+async def test_a_source_that_is_not_there_yet_is_said_to_be_waited_for(
+    kernel: ipvs.IpvsKernel, town: Town, place: table.Place
+) -> None:
+    early = table.Place(
+        netns=place.netns, addresses=lb_town.interfaces("10.77.0.99/24", "fd77::99/64")
+    )
+    steps = plan.diff(table.EMPTY, lb_kernel.table_of(lb_traffic.service(town)))
+    (refusal,) = await kernel.apply(early, table.EMPTY, steps)
+    assert (refusal.vip, refusal.code) == (VIP, ipvs.NOT_YET)
+    assert await kernel.read(place) != table.EMPTY
+
+
+async def test_B9_14_a_connection_outlives_the_idle_timeout(
+    kernel: ipvs.IpvsKernel, town: Town
+) -> None:
+    await lb_traffic.put(kernel, town, lb_traffic.service(town, scheduler=Scheduler.MH))
+    town.inside("client", "ipvsadm", "--set", "2", "2", "2")
+    with contextlib.closing(town.connect()) as live:
+        before = lb_town.say(live).who
+        await asyncio.sleep(4)  # the thing tested: silence longer than the timeout
+        assert "ESTABLISHED" not in town.inside("client", "ipvsadm", "-Lnc")
+        assert lb_town.say(live).who == before
+
+
+async def test_B9_25_nothing_is_reset_by_reading_and_applying_again(
+    kernel: ipvs.IpvsKernel, town: Town, place: table.Place
+) -> None:
+    await lb_traffic.put(kernel, town, lb_traffic.service(town))
+    lb_traffic.shares(town, 9)
+    again = ipvs.IpvsKernel(town.doors, kernel._family)
+    assert plan.diff(await again.read(place), await kernel.read(place)) == ()
+    loads = await again.loads(place)
+    assert sum(each.connections or 0 for each in loads if each.protocol == "tcp") == 9
