@@ -1,0 +1,55 @@
+"""Runs every benchmark and prints their rows as one table. No number fails; a crash does."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.lab import count
+
+
+def modules(root: Path) -> list[str]:
+    """`tests.bench.….bench_*`, sorted."""
+    files = sorted((root / "tests" / "bench").rglob("bench_*.py"))
+    return [".".join(file.relative_to(root).with_suffix("").parts) for file in files]
+
+
+def run(root: Path, out: Path, *, short: bool) -> count.Count:
+    """One process a module, so that none measures the garbage of another."""
+    out.unlink(missing_ok=True)
+    env = os.environ | {"BENCH_JSON": str(out)} | ({"BENCH_SHORT": "1"} if short else {})
+    total = count.Count()
+    for module in modules(root):
+        print(f"-- {module}", flush=True)
+        words = (sys.executable, "-m", module)
+        if subprocess.run(
+            words, cwd=root, env=env, stdin=subprocess.DEVNULL, check=False
+        ).returncode:
+            print(f"{module} failed")
+            total += count.FAILED
+    rows = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
+    print("", *table(rows), sep="\n")
+    return total
+
+
+def table(rows: list[dict[str, Any]]) -> list[str]:
+    """A line a comparison, columns aligned."""
+    head = ("what", "ours", "peer", "unit", "ratio", "goal", "")
+    cells = [head, *(_cells(row) for row in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(head))]
+    return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in cells]
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    sign = "≤" if row["better"] == "lower" else "≥"
+    return (
+        row["what"],
+        f"{row['ours']:.4g}",
+        f"{row['peer']:.4g} ({row['peer_name']})",
+        row["unit"],
+        f"{row['ratio']:.3f}",
+        f"{sign} {row['goal']:g}",
+        "reached" if row["reached"] else "MISSED",
+    )

@@ -1,0 +1,108 @@
+"""One boot of the lab kernel: the tests of tests/vm run in the guest, the report comes back.
+
+The guest's root is the host's files, read-only under a memory overlay (so a test there may write
+anywhere and changes nothing here), with /tmp and /run of its own. Its console is shown from the
+moment the tests start. QEMU emulates the processor: no host is asked for virtualisation.
+"""
+
+import os
+import shlex
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.lab import initramfs
+
+DEADLINE_S = 1800
+TAIL = 40
+BEGIN, END = "--- guest: tests begin ---", "--- guest: tests end ---"
+NO_RESULT = 70  # the guest said no exit status
+
+
+def run(root: Path, out: Path, words: Sequence[str], deadline_s: float = DEADLINE_S) -> int:
+    """Exit status of the guest's pytest, which wrote `out`/vm.xml; NO_RESULT if it did not end."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name in ("vm.xml", "status"):
+        (out / name).unlink(missing_ok=True)
+    kernel = _kernel(root)
+    if kernel is None:
+        return NO_RESULT
+    archive = out / "initramfs"
+    initramfs.build(archive, kernel, out / "files")
+    (out / "run").write_text(_script(root, kernel, words))
+    _boot(_qemu(kernel, archive, out), out / "console.log", deadline_s)
+    status = out / "status"
+    if not status.exists():
+        tail = (out / "console.log").read_text(errors="replace").splitlines()[-TAIL:]
+        print(f"vm: the guest did not finish within {deadline_s} s; the end of its console:")
+        print(*tail, sep="\n")
+        return NO_RESULT
+    return int(status.read_text())
+
+
+def _kernel(root: Path) -> Path | None:
+    done = subprocess.run(
+        [root / "tools" / "lab-kernel"], stdout=subprocess.PIPE, text=True, check=False
+    )
+    return Path(done.stdout.strip()) if done.returncode == 0 else None
+
+
+def _script(root: Path, kernel: Path, words: Sequence[str]) -> str:
+    """What the guest's first process does after it switched to the shared root."""
+    pytest = [f"{sys.prefix}/bin/python", "-m", "pytest", "tests/vm", "-m", "vm", "-q"]
+    pytest += ["-p", "no:cacheprovider", "-o", "timeout=600", "--color=no"]
+    pytest += ["--junit-xml=/run/out/vm.xml", *words]
+    return f"""
+    export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
+    export SDD_LAB_KERNEL=1 PYTHONDONTWRITEBYTECODE=1
+    mkdir -p /usr/lib/modules
+    mount --bind {shlex.quote(str(kernel / "lib" / "modules"))} /usr/lib/modules
+    ip link set lo up
+    hostname lab
+    cd {shlex.quote(str(root))}
+    echo; echo "{BEGIN}"
+    {shlex.join(pytest)} </dev/null
+    echo $? >/run/out/status
+    echo "{END}"
+    """
+
+
+def _qemu(kernel: Path, archive: Path, out: Path) -> list[str]:
+    share = "local,security_model=none,multidevs=remap"
+    return [
+        *("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max"),
+        *("-smp", str(min(os.cpu_count() or 1, 4)), "-m", "2048"),
+        *("-display", "none", "-serial", "stdio", "-monitor", "none", "-no-reboot", "-nic", "none"),
+        *("-kernel", str(kernel / "vmlinuz"), "-initrd", str(archive)),
+        *("-append", "console=ttyS0 quiet panic=-1 mitigations=off"),
+        *("-virtfs", f"{share},path=/,mount_tag=host,readonly=on"),
+        *("-virtfs", f"{share},path={out},mount_tag=out"),
+    ]
+
+
+def _boot(command: list[str], console: Path, deadline_s: float) -> None:
+    """Returns when the guest is off, or ended at the deadline."""
+    with (
+        console.open("w") as log,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as qemu,
+    ):
+        timer = threading.Timer(deadline_s, qemu.kill)
+        timer.start()
+        shown = False
+        assert qemu.stdout is not None
+        for line in qemu.stdout:
+            log.write(line)
+            log.flush()
+            shown = (shown or BEGIN in line) and END not in line
+            if shown and BEGIN not in line:
+                print(line.rstrip(), flush=True)
+        timer.cancel()
