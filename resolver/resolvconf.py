@@ -1,1 +1,129 @@
-"""To be filled by the names part."""
+"""resolv.conf: what a host's says, and what a sandbox's shall say.
+
+In: hostile text; the settings of a sandbox, its networks and the daemon. Out: values and text,
+nothing is read or written here. Rules: resolv.conf(5), Docker's (docker.md R1-R7).
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
+from typing import Final
+
+from sdd.model.network import IPAddress
+
+EMBEDDED: Final = ip_address("127.0.0.11")  # where every sandbox finds its server
+MOST_LINE: Final = 1024  # characters; a longer line is ignored, no resolver reads one
+MOST_VALUES: Final = 32  # of each kind; a resolver uses 3 servers and 6 domains
+_DOMAIN = re.compile(r"\.|[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?")
+_OPTION = re.compile(r"[a-z0-9-]{1,32}(:[0-9]{1,5})?")
+_SCOPE = re.compile(r"[A-Za-z0-9_.-]{1,15}")  # an interface name
+_NDOTS = re.compile(r"ndots:[0-9]{1,5}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """What a host's file says. `invalid` holds the nameservers that are no addresses."""
+
+    path: str = "/etc/resolv.conf"
+    servers: tuple[IPAddress, ...] = ()
+    search: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    invalid: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A sandbox's resolv.conf before it is text.
+
+    `upstreams` are told in comments, as (address, where it comes from); so are `origins`, as
+    (which line, where it comes from).
+    """
+
+    servers: tuple[IPAddress, ...]
+    search: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    upstreams: tuple[tuple[str, str], ...] = ()
+    origins: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def parse(text: str, path: str = "/etc/resolv.conf") -> Host:
+    """What `text` says; whatever is not understood is left out, nothing is raised.
+
+    The last of `search` and `domain` wins, `options` add up, the last `ndots` wins.
+    """
+    servers: list[IPAddress] = []
+    invalid: list[str] = []
+    search: tuple[str, ...] = ()
+    options: list[str] = []
+    for keyword, values in _lines(text):
+        match keyword:
+            case "nameserver":
+                address = _address(values[0])
+                if address is None:
+                    invalid.append(_printable(values[0]))
+                elif address not in servers:
+                    servers.append(address)
+            case "search" | "domain":
+                search = tuple(name for name in values if _DOMAIN.fullmatch(name))
+            case "options":
+                options += (each for each in values if _OPTION.fullmatch(each))
+    return Host(
+        path=path,
+        servers=tuple(servers[:MOST_VALUES]),
+        search=tuple(dict.fromkeys(search))[:MOST_VALUES],
+        options=tuple(dict.fromkeys(options))[:MOST_VALUES],
+        invalid=tuple(invalid[:MOST_VALUES]),
+    )
+
+
+def with_ndots(options: Sequence[str]) -> tuple[str, ...]:
+    """`options` with the last valid ndots, `ndots:0` where there is none (docker.md R6).
+
+    With ndots:0 a bare name is asked as it is, first: that is how names of a network are found.
+    """
+    valid = [each for each in options if _NDOTS.fullmatch(each)]
+    others = dict.fromkeys(each for each in options if not each.startswith("ndots"))
+    return (*others, valid[-1] if valid else "ndots:0")
+
+
+def searched(domains: Iterable[str]) -> tuple[str, ...]:
+    """`domains` without `.`, which says "none"."""
+    return tuple(dict.fromkeys(name for name in domains if name != "."))
+
+
+def render(wanted: Wanted) -> str:
+    """The file's text: what resolvers read first, then comments for people."""
+    lines = ["# Written by sdd. Change it and sdd never touches it again."]
+    lines += (f"nameserver {address}" for address in wanted.servers)
+    if wanted.search:
+        lines.append(f"search {' '.join(wanted.search)}")
+    if wanted.options:
+        lines.append(f"options {' '.join(wanted.options)}")
+    lines.append("")
+    lines += (f"# {what}: {origin}" for what, origin in wanted.origins)
+    lines += (f"# upstream: {address} ({origin})" for address, origin in wanted.upstreams)
+    lines += (f"# {note}" for note in wanted.notes)
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _lines(text: str) -> Iterator[tuple[str, list[str]]]:
+    # No splitlines(): a form feed or U+2028 ends no line for a resolver.
+    for line in text.replace("\r", "\n").split("\n"):
+        words = line.split()
+        if len(line) <= MOST_LINE and len(words) > 1 and not words[0].startswith(("#", ";")):
+            yield words[0], words[1:]
+
+
+def _address(text: str) -> IPAddress | None:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    scope = address.scope_id if isinstance(address, IPv6Address) else None
+    return address if scope is None or _SCOPE.fullmatch(scope) else None
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isascii() and char.isprintable() else "?" for char in text[:64])

@@ -1,0 +1,185 @@
+"""The one DNS worker of this daemon: found alive, or started.
+
+In: where its socket is and who it shall be. Out: a link. The worker outlives sdd; one that speaks
+another release of the protocol, or does not speak, is ended and replaced.
+"""
+
+import asyncio
+import contextlib
+import os
+import select
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from resolver import link, protocol
+from sdd import errors
+
+SOCKET: Final = "dns.sock"
+MODULE: Final = "resolver.worker"
+CONTROL: Final = 3  # the descriptor on which a worker finds its listening socket
+BACKLOG: Final = 4
+LEAVE_S: Final = 3.0  # how long a worker may take to end when told
+TRIES: Final = 3
+_MARKS: Final = (MODULE.encode(), b"sdd-dns")  # one of them is an argument of every worker
+
+
+class Launcher:
+    """Keeps one link to one worker; `user` is whom a new worker becomes.
+
+    `module` is what is started as `python -m module --user USER` (tests have their own).
+    """
+
+    def __init__(self, exec_root: Path, user: str = "sdd-dns", *, module: str = MODULE) -> None:
+        self._root = exec_root
+        self._user = user
+        self._module = module
+        self._link: link.Link | None = None
+        self._turn = asyncio.Lock()
+        self._children: set[int] = set()
+
+    async def ensure(self) -> link.Link:
+        """The link to a living worker of our release; raises `errors.Unavailable`."""
+        async with self._turn:
+            self._reap()
+            if self._link is not None and self._link.is_open:
+                return self._link
+            for _ in range(TRIES):
+                found = await self._connected()
+                if found.inventory.release == protocol.RELEASE:
+                    self._link = found
+                    return found
+                found.close()
+                await _dismiss(found.pid)
+                self._reap()
+            raise errors.Unavailable(
+                f"the DNS worker goes on speaking release {found.inventory.release} of the"
+                f" protocol, sdd speaks {protocol.RELEASE}",
+                hint="the installation is of mixed releases; install one of them completely",
+                code="SDD-DNS-RELEASE",
+            )
+
+    def close(self) -> None:
+        """Hang up; the worker goes on serving."""
+        if self._link is not None:
+            self._link.close()
+
+    async def _connected(self) -> link.Link:
+        with self._address() as path:
+            try:
+                connected = link.connect(path)
+            except OSError:
+                self._start(path)
+                connected = link.connect(path)
+        listener = _peer(connected)
+        try:
+            return await link.Link.open(connected)
+        except errors.Unavailable as exc:
+            await _dismiss(listener)  # it listens and does not speak: it would block us for ever
+            raise self._explained(exc) from exc
+
+    @contextlib.contextmanager
+    def _address(self) -> Iterator[str]:
+        """The socket's path, short enough for any exec-root (sun_path has 108 bytes)."""
+        self._root.mkdir(parents=True, exist_ok=True)
+        root = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            yield f"/proc/self/fd/{root}/{SOCKET}"
+        finally:
+            os.close(root)
+
+    def _start(self, path: str) -> None:
+        Path(path).unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC) as control:
+            os.fchmod(control.fileno(), 0o600)  # the file gets this mode: root alone may connect
+            control.bind(path)
+            control.listen(BACKLOG)
+            self._children.add(self._spawn(control.fileno()))
+
+    def _spawn(self, control: int) -> int:
+        """The pid of a new worker: a session of its own, our stderr, nothing else of ours open."""
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            return os.posix_spawn(
+                sys.executable,
+                [sys.executable, "-P", "-m", self._module, "--user", self._user],
+                _environment(os.environ),
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, control, CONTROL),
+                    (os.POSIX_SPAWN_DUP2, null, 0),
+                    (os.POSIX_SPAWN_DUP2, 2, 1),
+                ],
+                setsid=True,
+                setsigmask=[],
+            )
+        finally:
+            os.close(null)
+
+    def _reap(self) -> dict[int, int]:
+        """Exit codes of the workers of ours that ended."""
+        ended = {}
+        for pid in tuple(self._children):
+            with contextlib.suppress(ChildProcessError):
+                done, status = os.waitpid(pid, os.WNOHANG)
+                if not done:
+                    continue
+                ended[pid] = os.waitstatus_to_exitcode(status)
+            self._children.discard(pid)
+        return ended
+
+    def _explained(self, exc: errors.Unavailable) -> errors.Unavailable:
+        codes = list(self._reap().values())
+        if not codes:
+            return exc
+        return errors.Unavailable(
+            f"the DNS worker ended at once (exit code {codes[-1]})",
+            hint="it said why on stderr, see sdd's log",
+            code=exc.code,
+        )
+
+
+def _environment(ours: Mapping[str, str]) -> Mapping[str, str]:
+    """Ours, and the place of this very code: the worker is of the same release as sdd."""
+    here = str(Path(__file__).resolve().parents[1])
+    others = [each for each in ours.get("PYTHONPATH", "").split(os.pathsep) if each]
+    return {**ours, "PYTHONPATH": os.pathsep.join([here, *others])}
+
+
+def _peer(connected: socket.socket) -> int:
+    """The pid that listens behind `connected`: who called listen(2) last, so maybe a former sdd."""
+    data = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return int.from_bytes(data[:4], sys.byteorder, signed=True)
+
+
+async def _dismiss(pid: int) -> None:
+    """End the worker `pid` and wait for it; any other process is left alone."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except OSError:
+        return
+    try:
+        # After opening: the descriptor names one process for ever, so this looks at the right one.
+        if pid == os.getpid() or not _is_worker(pid):
+            return
+        for signum in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(descriptor, signum)
+            if await asyncio.to_thread(_ended, descriptor):
+                return
+    finally:
+        os.close(descriptor)
+
+
+def _ended(descriptor: int) -> bool:
+    return bool(select.select([descriptor], [], [], LEAVE_S)[0])
+
+
+def _is_worker(pid: int) -> bool:
+    try:
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return any(each.endswith(_MARKS) for each in arguments)

@@ -1,0 +1,246 @@
+"""sdd's end of the conversation with one DNS worker.
+
+In: messages with descriptors. Out: the worker's answers. The worker is not trusted: whatever it
+sends, or fails to send, ends the link with `errors.Unavailable` and nothing else.
+"""
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Final, Self, TypeVar
+
+import msgspec
+
+from resolver import protocol
+from sdd import errors
+
+HELLO_S: Final = 10.0  # a new interpreter on a busy machine needs seconds
+ANSWER_S: Final = 10.0  # Apply of a big snapshot
+SEND_S: Final = 10.0  # how long a worker may leave its queue full
+CODE: Final = "SDD-DNS-WORKER"
+HINT: Final = "sdd starts another one and sends it everything; what the worker said is in the log"
+_CREDENTIALS = struct.Struct("=iII")  # struct ucred: pid, uid, gid (unix(7))
+_ANCILLARY = socket.CMSG_SPACE(_CREDENTIALS.size)  # no room for descriptors: none are taken
+
+Answer = TypeVar("Answer", bound=protocol.FromWorker)
+
+
+class Link:
+    """A connected worker; make it with `open`. Any failure, also a cancelled request, closes it.
+
+    `inventory` is what the worker has as far as sdd knows; whoever changes it keeps it true.
+    `lost` is called once when the worker goes, not when `close` was called.
+    """
+
+    def __init__(self, connected: socket.socket, inventory: protocol.Inventory, pid: int) -> None:
+        self.inventory = inventory
+        self.pid = pid
+        self.lost: Callable[[], None] = _nobody
+        self._socket = connected
+        self._turn = asyncio.Lock()
+        self._waiting: asyncio.Future[protocol.FromWorker] | None = None
+        self._open = True
+        asyncio.get_running_loop().add_reader(connected.fileno(), self._hear)
+
+    @classmethod
+    async def open(cls, connected: socket.socket, timeout_s: float = HELLO_S) -> Self:
+        """The link over `connected`, once the worker has said what it has.
+
+        `connected` had SO_PASSCRED set before it was connected, so that the kernel tells who
+        sends. Closes it and raises `errors.Unavailable` when the worker says anything else.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await _ready(connected, loop.add_reader, loop.remove_reader)
+            inventory, pid = _greeting(connected)
+        except TimeoutError:
+            connected.close()
+            raise _broken(f"says nothing for {timeout_s:g} s") from None
+        except BaseException:
+            connected.close()
+            raise
+        return cls(connected, inventory, pid)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can still be sent."""
+        return self._open
+
+    def close(self) -> None:
+        """Hang up; the worker goes on serving. Closing twice is fine."""
+        if self._open:
+            self._open = False
+            asyncio.get_running_loop().remove_reader(self._socket.fileno())
+            self._socket.close()
+            if self._waiting and not self._waiting.done():
+                self._waiting.set_exception(_broken("hung up"))
+
+    async def send(self, message: protocol.ToWorker, links: Sequence[socket.socket] = ()) -> None:
+        """Hand over one message and duplicates of `links`; raises `errors.Unavailable`.
+
+        A message that is too long raises `errors.Exhausted` and leaves the link as it is.
+        """
+        data = protocol.encode(message)
+        if len(data) > protocol.MOST_BYTES or len(links) > protocol.MOST_DESCRIPTORS:
+            raise errors.Exhausted(
+                f"a message of {len(data)} bytes and {len(links)} descriptors is too long for the"
+                " DNS worker",
+                hint="fewer added hosts, or fewer networks, in this sandbox",
+                code="SDD-DNS-TOOBIG",
+            )
+        async with self._turn, self._careful("takes no message", SEND_S):
+            await self._send(data, [each.fileno() for each in links])
+
+    async def apply(self, revision: int) -> protocol.Applied:
+        """Make all that was sent visible; what the worker says of it."""
+        applied = await self._request(protocol.Apply(revision=revision), protocol.Applied)
+        if applied.revision != revision:
+            self._lose()
+            raise _broken(f"applied revision {applied.revision} instead of {revision}")
+        return applied
+
+    async def count(self) -> protocol.Counted:
+        """The worker's counters."""
+        return await self._request(protocol.Count(), protocol.Counted)
+
+    async def _request(self, message: protocol.ToWorker, expected: type[Answer]) -> Answer:
+        async with self._turn, self._careful("does not answer", ANSWER_S):
+            waiting: asyncio.Future[protocol.FromWorker]
+            waiting = asyncio.get_running_loop().create_future()
+            self._waiting = waiting
+            try:
+                await self._send(protocol.encode(message), ())
+                answer = await waiting
+            finally:
+                self._waiting = None
+            if not isinstance(answer, expected):
+                raise _broken(f"answers {type(answer).__name__} to {type(message).__name__}")
+            return answer
+
+    async def _send(self, data: bytes, descriptors: Sequence[int]) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            if not self._open:
+                raise _broken("hung up")
+            try:
+                socket.send_fds(self._socket, [data], list(descriptors), socket.MSG_NOSIGNAL)
+            except BlockingIOError:
+                await _ready(self._socket, loop.add_writer, loop.remove_writer)
+            except OSError as exc:
+                raise _broken(f"takes no message: {exc.strerror}") from exc
+            else:
+                return
+
+    @contextlib.asynccontextmanager
+    async def _careful(self, sin: str, timeout_s: float) -> AsyncIterator[None]:
+        """After a failure or a cancellation nobody knows which answer comes next: hang up."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                yield
+        except TimeoutError:
+            self._lose()
+            raise _broken(f"{sin} for {timeout_s:g} s") from None
+        except BaseException:
+            self._lose()
+            raise
+
+    def _hear(self) -> None:
+        try:
+            message, _ = _receive(self._socket)
+        except BlockingIOError:
+            return
+        except errors.Unavailable as exc:
+            self._fail(exc)
+            return
+        if self._waiting is None or self._waiting.done():
+            self._fail(_broken("speaks without being asked"))
+        else:
+            self._waiting.set_result(message)
+
+    def _fail(self, why: errors.Unavailable) -> None:
+        if self._waiting and not self._waiting.done():
+            self._waiting.set_exception(why)
+        self._lose()
+
+    def _lose(self) -> None:
+        if self._open:
+            self.close()
+            self.lost()
+
+
+def connect(path: str) -> socket.socket:
+    """A non-blocking socket connected to the worker at `path`; raises OSError."""
+    connected = socket.socket(
+        socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+    )
+    try:
+        # Before connecting: what the worker sends at once must already carry its credentials.
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        connected.connect(path)
+    except BaseException:
+        connected.close()
+        raise
+    return connected
+
+
+def _receive(connected: socket.socket) -> tuple[protocol.FromWorker, int]:
+    """One message and the pid of its sender as the kernel knows it; 0 when it does not."""
+    try:
+        data, ancillary, flags, _ = connected.recvmsg(protocol.MOST_BYTES, _ANCILLARY)
+    except BlockingIOError:
+        raise
+    except OSError as exc:
+        raise _broken(f"hung up: {exc.strerror}") from exc
+    if not data:
+        raise _broken("hung up")
+    if flags & socket.MSG_TRUNC:
+        raise _broken(f"sends more than {protocol.MOST_BYTES} bytes at once")
+    try:
+        return protocol.decode_from_worker(data), _sender(ancillary)
+    except (msgspec.DecodeError, ValueError, RecursionError) as exc:
+        raise _broken(f"speaks no language of ours ({exc})") from exc
+
+
+def _greeting(connected: socket.socket) -> tuple[protocol.Inventory, int]:
+    message, pid = _receive(connected)
+    if not isinstance(message, protocol.Inventory):
+        raise _broken("does not say what it has")
+    return message, pid
+
+
+def _sender(ancillary: Sequence[tuple[int, int, bytes]]) -> int:
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
+            pid, _, _ = _CREDENTIALS.unpack(data[: _CREDENTIALS.size])
+            return int(pid)
+    return 0
+
+
+async def _ready(
+    connected: socket.socket,
+    add: Callable[..., None],
+    remove: Callable[[int], object],
+) -> None:
+    """Wait until `add` (a reader or writer) reports the socket."""
+    ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    add(connected.fileno(), _settle, ready)
+    try:
+        await ready
+    finally:
+        remove(connected.fileno())
+
+
+def _settle(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)
+
+
+def _broken(sin: str) -> errors.Unavailable:
+    return errors.Unavailable(f"the DNS worker {sin}", hint=HINT, code=CODE)
+
+
+def _nobody() -> None:
+    """What is called when nobody wants to know."""

@@ -1,0 +1,93 @@
+"""Opens a sandbox's sockets. To be run inside its namespace (sdd.linux.namespaces).
+
+In: nothing but where the thread is. Out: sockets for a worker, and the namespace they are in.
+"""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from resolver import protocol, resolvconf
+from sdd import errors
+from sdd.linux import namespaces
+
+UPSTREAM: Final = (4, 2)  # sockets towards upstreams: UDP, TCP; the worker lends them by turns
+NONE: Final = (0, 0)
+_IP_FREEBIND: Final = 15  # include/uapi/linux/in.h: bind before `lo` is up
+_FLAGS: Final = socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The sockets in the order of `protocol.Listen`; close them once they are handed over."""
+
+    listening: protocol.Listening
+    links: tuple[socket.socket, ...]
+
+    def close(self) -> None:
+        """Release our descriptors; a worker's duplicates live on."""
+        for each in self.links:
+            each.close()
+
+
+def open_sockets(inode: int, upstream: socket.AddressFamily | None) -> Opened:
+    """Listeners on free ports of 127.0.0.11, and unbound sockets of the family `upstream` if any.
+
+    Raises `errors.NotFound` when the thread is not in the namespace `inode`: the path leads
+    elsewhere now. AF_INET6 sockets reach IPv4 servers as mapped addresses.
+    """
+    if namespaces.inode(namespaces.OWN) != inode:
+        raise errors.NotFound("the namespace was replaced by another", code="SDD-NETNS-GONE")
+    with contextlib.ExitStack() as undo:
+        links: list[socket.socket] = []
+        try:
+            for link in _sockets(upstream):
+                undo.callback(link.close)
+                links.append(link)
+        except OSError as exc:
+            raise errors.KernelRefused(
+                f"no DNS socket: {exc.strerror}",
+                hint="see the limits of open files and of memory",
+                code="SDD-DNS-SOCKET",
+            ) from exc
+        undo.pop_all()
+    return Opened(
+        protocol.Listening(
+            inode=inode,
+            udp_port=links[0].getsockname()[1],
+            tcp_port=links[1].getsockname()[1],
+            upstream=NONE if upstream is None else UPSTREAM,
+        ),
+        tuple(links),
+    )
+
+
+def _sockets(upstream: socket.AddressFamily | None) -> Iterator[socket.socket]:
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        yield _listener(kind)
+    if upstream is not None:
+        for kind, count in zip((socket.SOCK_DGRAM, socket.SOCK_STREAM), UPSTREAM, strict=True):
+            for _ in range(count):
+                yield _outward(upstream, kind)
+
+
+def _listener(kind: socket.SocketKind) -> socket.socket:
+    link = socket.socket(socket.AF_INET, kind | _FLAGS)
+    try:
+        link.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
+        link.bind((str(resolvconf.EMBEDDED), 0))
+        if kind == socket.SOCK_STREAM:
+            link.listen()
+    except BaseException:
+        link.close()
+        raise
+    return link
+
+
+def _outward(family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
+    link = socket.socket(family, kind | _FLAGS)
+    if family == socket.AF_INET6:
+        link.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    return link

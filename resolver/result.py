@@ -1,0 +1,44 @@
+"""What the parts of a pass contribute to its outcome."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sdd import errors, reconcile
+from sdd.model import ids, progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """As in `progress.Outcome`."""
+
+    failures: tuple[progress.Failure, ...] = ()
+    changed: int = 0
+    repaired: int = 0
+
+
+NOTHING = Result()
+
+
+def total(results: Iterable[Result]) -> Result:
+    """All of them as one."""
+    every = tuple(results)
+    return Result(
+        failures=tuple(failure for each in every for failure in each.failures),
+        changed=sum(each.changed for each in every),
+        repaired=sum(each.repaired for each in every),
+    )
+
+
+def of_sandbox(box: ids.SandboxId, name: str, exc: errors.SddError) -> Result:
+    """The failure of one sandbox."""
+    return _failed(box, f"sandbox {name!r} has no name service: {exc.sentence}", exc)
+
+
+def of_everything(exc: errors.SddError) -> Result:
+    """The failure that concerns every sandbox of this node."""
+    return _failed(reconcile.EVERYTHING, exc.sentence, exc)
+
+
+def _failed(subject: str, sentence: str, exc: errors.SddError) -> Result:
+    failure = progress.Failure(subject=subject, sentence=sentence, hint=exc.hint, code=exc.code)
+    return Result(failures=(failure,))

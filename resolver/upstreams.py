@@ -1,0 +1,161 @@
+"""Which servers answer what is not ours, and so what a sandbox's resolv.conf says.
+
+In: a sandbox, the state, the daemon's settings. Out: values. A sandbox's own servers come before
+its networks', those before the daemon's, those before the host's. Servers given by users are
+dialled from inside the sandbox, the daemon's and the host's from the host's namespace; a sandbox
+that is on internal networks only gets none of the latter (CVE-2024-29018).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from resolver import protocol, resolvconf
+from sdd.model import network, sandbox
+from sdd.model.network import IPAddress
+from sdd.state import ClusterState
+
+PORT: Final = 53
+ASKED, NETWORK, DAEMON = "--dns", "network --dns", "daemon"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonDns:
+    """The daemon's own settings and what the host's files say.
+
+    `direct` is the host file whose servers can be reached from sandboxes without a server of ours
+    (the resolved stub's own upstreams where the host's file names the stub only). `ttl` is the
+    lifetime in seconds of the answers for our names.
+    """
+
+    servers: tuple[IPAddress, ...] = ()
+    search: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    host: resolvconf.Host = field(default_factory=resolvconf.Host)
+    direct: resolvconf.Host = field(default_factory=resolvconf.Host)
+    ttl: int = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """One server to ask: `inside` the sandbox or from the host; `origin` in a person's words."""
+
+    address: IPAddress
+    inside: bool
+    origin: str
+
+
+def served(state: ClusterState, box: sandbox.Sandbox) -> bool:
+    """Whether the sandbox has a server of ours: it is on a network that has names."""
+    return any(net.has_names for net in networks(state, box))
+
+
+def networks(state: ClusterState, box: sandbox.Sandbox) -> tuple[network.Network, ...]:
+    """The sandbox's networks in gateway order."""
+    ends = state.endpoints_by_sandbox.get(box.id, ())
+    return tuple(state.networks[each.network] for each in ends)
+
+
+def servers(state: ClusterState, box: sandbox.Sandbox, daemon: DaemonDns) -> tuple[Server, ...]:
+    """Whom to ask, best first; never the sandbox's own server, that would be a loop."""
+    nets = networks(state, box)
+    if box.dns.servers:
+        return _servers(box.dns.servers, ASKED, inside=True)
+    if given := [address for net in nets for address in net.dns]:
+        return _servers(given, NETWORK, inside=True)
+    if not any(not net.internal for net in nets):
+        return ()
+    if daemon.servers:
+        return _servers(daemon.servers, DAEMON, inside=False)
+    return _servers(daemon.host.servers, daemon.host.path, inside=False)
+
+
+def for_worker(found: Iterable[Server]) -> tuple[protocol.Upstream, ...]:
+    """The same as the worker gets it."""
+    return tuple(
+        protocol.Upstream(address=str(each.address), port=PORT, inside=each.inside)
+        for each in found
+    )
+
+
+def wanted(state: ClusterState, box: sandbox.Sandbox, daemon: DaemonDns) -> resolvconf.Wanted:
+    """The sandbox's resolv.conf: our server alone, or the real ones where it has none of ours.
+
+    Exactly one nameserver line for our server: with more, musl asks all at once and names flap.
+    """
+    search, search_from = _search(state, box, daemon)
+    options, options_from = _options(box, daemon)
+    origins = [("search", search_from)] if search else []
+    if not served(state, box):
+        return _direct(box, daemon, search, options, origins)
+    found = servers(state, box, daemon)
+    origins = [("nameserver", "the server of sdd"), *origins, ("options", options_from)]
+    return resolvconf.Wanted(
+        servers=(resolvconf.EMBEDDED,),
+        search=search,
+        options=resolvconf.with_ndots(options),
+        upstreams=tuple((str(each.address), _where(each)) for each in found),
+        origins=tuple(origins),
+        notes=() if found else ("no upstream: names that are not ours get SERVFAIL",),
+    )
+
+
+def _direct(
+    box: sandbox.Sandbox,
+    daemon: DaemonDns,
+    search: tuple[str, ...],
+    options: tuple[str, ...],
+    origins: list[tuple[str, str]],
+) -> resolvconf.Wanted:
+    """Docker's rule for its default bridge (docker.md R5), without its public fall-back."""
+    found, origin = box.dns.servers, ASKED
+    if not found:
+        given, origin = (
+            (daemon.servers, DAEMON)
+            if daemon.servers
+            else (daemon.direct.servers, daemon.direct.path)
+        )
+        found = tuple(address for address in given if not address.is_loopback)
+    notes = () if found else ("no nameserver can be reached from here; give one with --dns",)
+    return resolvconf.Wanted(
+        servers=found,
+        search=search,
+        options=options,
+        origins=(*((("nameserver", origin),) if found else ()), *origins),
+        notes=notes,
+    )
+
+
+def _servers(addresses: Iterable[IPAddress], origin: str, *, inside: bool) -> tuple[Server, ...]:
+    return tuple(
+        Server(address=address, inside=inside, origin=origin)
+        for address in dict.fromkeys(addresses)
+        if address != resolvconf.EMBEDDED
+    )
+
+
+def _where(server: Server) -> str:
+    return server.origin if server.inside else f"{server.origin}, asked from the host"
+
+
+def _search(
+    state: ClusterState, box: sandbox.Sandbox, daemon: DaemonDns
+) -> tuple[tuple[str, ...], str]:
+    given = tuple(name for net in networks(state, box) for name in net.dns_search)
+    choices = (
+        (box.dns.search, "--dns-search"),
+        (given, "network --dns-search"),
+        (daemon.search, DAEMON),
+        (daemon.host.search, daemon.host.path),
+    )
+    found, origin = next((each for each in choices if each[0]), ((), ""))
+    return resolvconf.searched(found), origin
+
+
+def _options(box: sandbox.Sandbox, daemon: DaemonDns) -> tuple[tuple[str, ...], str]:
+    choices = (
+        (box.dns.options, "--dns-opt"),
+        (daemon.options, DAEMON),
+        (daemon.host.options, daemon.host.path),
+    )
+    return next((each for each in choices if each[0]), ((), "the server of sdd"))
