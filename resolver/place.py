@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from resolver import opener, protocol, redirect, result
+from resolver import opener, protocol, redirect
+from resolver.result import NOTHING, Result, of_sandbox
 from sdd import errors
 from sdd.linux import namespaces
 from sdd.model import ids
@@ -55,7 +56,7 @@ class Visit:
     """How a visit ended; `listening` is what was handed over to the worker, if anything."""
 
     box: ids.SandboxId
-    result: result.Result = result.NOTHING
+    result: Result = NOTHING
     listening: protocol.Listening | None = None
 
 
@@ -97,7 +98,7 @@ class Places:
         except errors.SddError as exc:
             if before is not None:
                 self._redirects.forget(before.inode)
-            return Visit(box=spot.box, result=result.of_sandbox(spot.box, spot.name, exc))
+            return Visit(box=spot.box, result=of_sandbox(spot.box, spot.name, exc))
 
     async def leave(self, box: ids.SandboxId) -> Visit:
         """Take our table out of a namespace that outlives its sandbox."""
@@ -113,7 +114,7 @@ class Places:
             return Visit(box=box)  # the namespace went, and all in it
         except errors.SddError as exc:
             self._settled[box] = settled  # tried again at the next pass
-            return Visit(box=box, result=result.of_sandbox(box, spot.name, exc))
+            return Visit(box=box, result=of_sandbox(box, spot.name, exc))
 
     async def _arrived(self, spot: Spot) -> int:
         """The inode of the sandbox's namespace, waited for when it is not there yet."""
@@ -147,7 +148,7 @@ class Places:
         self._settled[spot.box] = _Settled(spot, inode, listening)
         return Visit(
             box=spot.box,
-            result=result.Result(changed=wrote + (not fits), repaired=int(undone)),
+            result=Result(changed=wrote + (not fits), repaired=int(undone)),
             listening=None if fits else listening,
         )
 
@@ -174,9 +175,9 @@ class Places:
         self._settled[spot.box] = _Settled(spot, inode, None)
         return Visit(box=spot.box, result=removed)
 
-    async def _removed(self, spot: Spot, inode: int) -> result.Result:
+    async def _removed(self, spot: Spot, inode: int) -> Result:
         work = functools.partial(self._redirects.remove, inode)
-        return result.Result(changed=int(await self._doors.run(spot.path, work)))
+        return Result(changed=int(await self._doors.run(spot.path, work)))
 
 
 def _there(spot: Spot) -> int:

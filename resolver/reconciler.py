@@ -217,8 +217,7 @@ class Reconciler:
         applied = await worker.apply(want.snapshot.revision)
         after = difference.after(worker.inventory, want.snapshot)
         bad = refused | applied.problems.keys()  # sent again at the next pass
-        listeners = dict(after.listeners)
-        listeners.update(new)
+        listeners = {**after.listeners, **{str(box): one for box, one in new.items()}}
         worker.inventory = msgspec.structs.replace(
             after,
             views={box: digest for box, digest in after.views.items() if box not in bad},
