@@ -116,8 +116,8 @@ class Counters:
 
     def sums(self) -> list[tuple[list[str], float]]:
         """All series, as `protocol.Counted` carries them."""
+        folded = [each for source in self._sources for each in source()]  # may add to our sums
         total = Counter(self._sums)
-        for source in self._sources:
-            for key, amount in source():
-                total[key] += amount  # type: ignore[assignment]  # as above
+        for key, amount in folded:
+            total[key] += amount  # type: ignore[assignment]  # as above
         return [(list(key), float(value)) for key, value in sorted(total.items())]

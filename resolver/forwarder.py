@@ -36,18 +36,31 @@ class Forwarder:
         self._slots = asyncio.Semaphore(GLOBAL)
         counts.fold(self._sizes)
 
+    def recall(
+        self, query: wire.Query, data: bytes, scope: answer.Scope, stream: bool
+    ) -> bytes | None:
+        """The reply for the client when it is known without asking anybody, else None."""
+        if not scope.upstreams:
+            return self._failed(query, data, Source.POLICY, stream=stream)
+        known = self.cache.get(_key(query, data, scope), self._clock())
+        if known is None:
+            return None
+        self._counts.response(known[3] & 0xF, Source.CACHE)
+        return forward.for_client(known, data, query, stream=stream)
+
     async def resolve(
         self, query: wire.Query, data: bytes, scope: answer.Scope, stream: bool
     ) -> bytes:
         """The reply for the client; SERVFAIL when nobody gave a better one in time."""
         reply, source = await self._reply(query, data, scope)
         if reply is None:
-            self._counts.response(wire.Rcode.SERVFAIL, Source.ERROR)
-            return wire.respond(
-                data, query, wire.Rcode.SERVFAIL, stream=stream, authoritative=False
-            )
+            return self._failed(query, data, Source.ERROR, stream=stream)
         self._counts.response(reply[3] & 0xF, source)
         return forward.for_client(reply, data, query, stream=stream)
+
+    def _failed(self, query: wire.Query, data: bytes, source: Source, *, stream: bool) -> bytes:
+        self._counts.response(wire.Rcode.SERVFAIL, source)
+        return wire.respond(data, query, wire.Rcode.SERVFAIL, stream=stream, authoritative=False)
 
     async def _reply(
         self, query: wire.Query, data: bytes, scope: answer.Scope

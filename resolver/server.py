@@ -1,46 +1,43 @@
 """The UDP listener of one sandbox: a drain loop with a memory for what is asked again and again.
 
 In: sockets that sdd opened inside the sandbox. Out: replies. asyncio's datagram protocol serves
-one packet a turn of the loop, a third of the speed; here up to 64 are served per wake-up.
+one packet a turn of the loop, a third of the speed; here batches of 64 are read and answered by
+two system calls, until the socket is empty or other sandboxes must have their turn.
 """
 
 import asyncio
+import functools
 import socket
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Final
 
-from resolver import answer, counters, respond, wire
+from resolver import answer, counters, datagrams, ready, respond, wire
 
-DRAIN: Final = 64  # datagrams a wake-up; then the other sandboxes have their turn
-RECEIVE: Final = 4096  # longer datagrams are cut; what they ask is not a DNS question
-MEMO: Final = 128  # remembered questions a sandbox: a hostile one must not fill the memory
+DRAIN: Final = 4 * datagrams.MOST  # datagrams a wake-up; then the other sandboxes have their turn
 IN_FLIGHT: Final = 256  # forwarded queries a sandbox
 
 Forward = Callable[[wire.Query, bytes, answer.Scope, bool], Awaitable[bytes]]
+Recall = Callable[[wire.Query, bytes, answer.Scope, bool], bytes | None]
 Spawn = Callable[[Coroutine[None, None, None]], None]
 Peer = tuple[str, int]
 
 
 @dataclass(slots=True, eq=False)
-class Memo:
-    """A reply without its id, and how often it was given."""
-
-    tail: bytes
-    kind: str
-    rcode: str
-    source: counters.Source
-    given: int = 0
-
-
-@dataclass(slots=True, eq=False)
 class Tools:
-    """What all listeners of a worker share."""
+    """What all listeners of a worker share.
+
+    `recall` gives what an upstream said not long ago, `forward` asks one.
+    """
 
     responder: respond.Responder
     counts: counters.Counters
+    recall: Recall
     forward: Forward
     spawn: Spawn
+    pool: ready.Pool
+    batch: datagrams.Batch = field(default_factory=datagrams.Batch)
     in_flight: dict[str, int] = field(default_factory=dict)
 
 
@@ -51,63 +48,43 @@ class Udp:
         self._link = link
         self._scope = scope
         self._tools = tools
-        self._memo: dict[bytes, Memo] = {}
-        asyncio.get_running_loop().add_reader(link.fileno(), self._drain)
+        self._ready = tools.pool.table()
+        drain = functools.partial(self._drain, link.fileno())
+        asyncio.get_running_loop().add_reader(link.fileno(), drain)
 
     def see(self, scope: answer.Scope) -> None:
         """Answer from `scope` from now on."""
         self._scope = scope
-        self._forget()
+        self._tools.pool.forget(self._ready)
 
     def close(self) -> None:
         """Stop and release the socket."""
-        self._forget()
+        self._tools.pool.drop(self._ready)
         asyncio.get_running_loop().remove_reader(self._link.fileno())
         self._link.close()
 
-    def _drain(self) -> None:
-        receive, send, memo = self._link.recvfrom, self._link.sendto, self._memo
-        for _ in range(DRAIN):
-            try:
-                data, peer = receive(RECEIVE)
-            except OSError:
-                return  # drained; or an ICMP error that belongs to an earlier reply
-            known = memo.get(data[2:])
-            try:
-                if known is not None:
-                    known.given += 1
-                    send(data[:2] + known.tail, peer)
-                else:
-                    self._ask(data, peer)
-            except OSError:
-                continue  # the asker is gone, or its socket is full: it will ask again
+    def _drain(self, descriptor: int) -> None:
+        self._tools.pool.sweep(time.monotonic())
+        serve, known, ask = self._tools.batch.serve, self._ready, self._ask
+        room = DRAIN
+        while room > 0 and (count := serve(descriptor, known, ask)):
+            room -= count
 
-    def _ask(self, data: bytes, peer: Peer) -> None:
-        said = self._tools.responder.respond(data, self._scope, stream=False)
-        if isinstance(said, wire.Query):
-            self._tools.spawn(self._forwarded(said, data, peer))
-        elif said is not None:
-            self._link.sendto(said.reply, peer)
-            if said.steady and len(data) <= wire.CLASSIC_LIMIT:
-                self._remember(data, said)
-
-    def _remember(self, data: bytes, said: respond.Said) -> None:
-        if len(self._memo) >= MEMO:
-            self._forget()
-        self._memo[data[2:]] = Memo(said.reply[2:], said.kind, said.rcode, said.source)
-
-    def _forget(self) -> None:
-        self.settle()
-        self._memo.clear()
-
-    def settle(self) -> None:
-        """Bring the counters up to date with what the memo answered."""
-        add = self._tools.counts.add
-        for known in self._memo.values():
-            given, known.given = known.given, 0
-            if given:
-                add(counters.REQUESTS, respond.UDP, known.kind, amount=given)
-                add(counters.RESPONSES, known.rcode, known.source, amount=given)
+    def _ask(self, slot: int, data: bytes) -> bytes | None:
+        """What is new: the reply, or None for what is dropped or forwarded."""
+        tools = self._tools
+        said = tools.responder.respond(data, self._scope, stream=False)
+        if not isinstance(said, wire.Query):
+            if said is not None and said.steady:
+                tools.pool.put(self._ready, data, _memo(said))
+            return said.reply if said else None
+        if reply := tools.recall(said, data, self._scope, False):
+            kind, rcode = counters.type_label(said.kind), counters.rcode_label(reply[3] & 0xF)
+            memo = ready.Memo(reply[datagrams.ID :], kind, rcode, counters.Source.CACHE)
+            tools.pool.put_fleeting(self._ready, data, memo, time.monotonic())
+            return reply
+        tools.spawn(self._forwarded(said, data, tools.batch.peer(slot)))
+        return None
 
     async def _forwarded(self, query: wire.Query, data: bytes, peer: Peer) -> None:
         reply = await admitted(self._tools, self._scope, query, data, stream=False)
@@ -115,6 +92,10 @@ class Udp:
             self._link.sendto(reply, peer)
         except OSError:
             self._tools.counts.add(counters.DROPPED, "send")
+
+
+def _memo(said: respond.Said) -> ready.Memo:
+    return ready.Memo(said.reply[datagrams.ID :], said.kind, said.rcode, said.source)
 
 
 async def admitted(

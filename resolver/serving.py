@@ -127,11 +127,6 @@ class Serving:
         held = self._held.get(sandbox)
         return held.inside if held else None
 
-    def settle(self) -> None:
-        """Bring the shared counters up to date."""
-        for held in self._held.values():
-            held.udp.settle()
-
     @property
     def connections(self) -> int:
         """Open TCP connections of all sandboxes."""

@@ -27,6 +27,7 @@ from resolver import (
     forwarder,
     privileges,
     protocol,
+    ready,
     respond,
     server,
     serving,
@@ -104,8 +105,10 @@ class Worker:
             server.Tools(
                 responder=respond.Responder(self._counts, random.Random().randrange),  # noqa: S311 - spreads load, guards nothing
                 counts=self._counts,
+                recall=forwarding.recall,
                 forward=forwarding.resolve,
                 spawn=self._spawn,
+                pool=ready.Pool(self._counts),
             )
         )
         self._loop = asyncio.get_running_loop()
@@ -186,7 +189,6 @@ class Worker:
             self._hang_up()  # it will connect again and hear everything from the start
 
     def _counted(self) -> protocol.Counted:
-        self._serving.settle()
         sums = self._counts.sums()
         sums.append(([counters.TCP_CONNECTIONS], float(self._serving.connections)))
         return protocol.Counted(os.getpid(), self._started, sums)
