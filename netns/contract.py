@@ -4,7 +4,7 @@ The real one is `netns.kernel.linux`, the one in memory `netns.fake`; both pass
 tests/contract/netns_kernel.py.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -47,6 +47,11 @@ class Refusal:
     reason: str
 
 
+def is_hopeless(step: steps.Step, refusals: Iterable[Refusal]) -> bool:
+    """Whether an earlier step for the same object was refused."""
+    return bool(step.subject) and any(each.step.subject == step.subject for each in refusals)
+
+
 class Kernel(Protocol):
     """Two verbs: what is, and do this."""
 
@@ -55,5 +60,9 @@ class Kernel(Protocol):
         ...
 
     async def apply(self, plan: Sequence[steps.Step]) -> tuple[Refusal, ...]:
-        """Does the steps in order, whatever happens to each; removing the absent is fine."""
+        """Does the steps in order; removing the absent is fine.
+
+        After a refusal the other steps of the same subject are left out: what they would change
+        is not the object that they are meant for.
+        """
         ...

@@ -52,8 +52,10 @@ class FakeKernel:
 
     async def apply(self, plan: Sequence[steps.Step]) -> tuple[contract.Refusal, ...]:
         """Does all it can; the refusals say what not."""
-        refusals = []
+        refusals: list[contract.Refusal] = []
         for step in plan:
+            if contract.is_hopeless(step, refusals):
+                continue
             try:
                 self._do(step)
             except Refused as exc:

@@ -17,8 +17,37 @@ _FRESH = world.Space(
 
 
 def obstacles(have: contract.Have, want: desired.Want) -> tuple[progress.Failure, ...]:
-    """Why some wanted namespaces cannot be worked on: adopted ones that are gone or replaced."""
-    return tuple(_obstacle(each) for each in want.spaces.values() if not _usable(have, each))
+    """What makes some wishes impossible: lost guests, names that others hold."""
+    lost = (_lost(each) for each in want.spaces.values() if not _usable(have, each))
+    host = have.spaces[world.HOST]
+    blocked = _blocked(host, want.host)
+    taken = (
+        _taken(link, link.master if link.master in blocked else link.name)
+        for link in want.host.links
+        if link.name in blocked or link.master in blocked
+    )
+    return (*lost, *taken)
+
+
+def _blocked(host: world.Space, wanted: world.Wanted) -> frozenset[str]:
+    """The names of wanted host links that foreign links have; a pair's is settled by the kernel."""
+    return frozenset(
+        link.name
+        for link in wanted.links
+        if link.kind is not world.Kind.VETH
+        and link.name in host.links
+        and not host.links[link.name].mark
+        and _found(host, link) is None
+    )
+
+
+def _taken(wanted: world.Link, name: str) -> progress.Failure:
+    return progress.Failure(
+        subject=wanted.mark,
+        sentence=f"the host has a link {name!r} that is not ours and no bridge to adopt",
+        hint=f"rename or remove it (ip link del {name}); sdd goes on trying",
+        code="SDD-NETNS-TAKEN",
+    )
 
 
 def _usable(have: contract.Have, wanted: world.Wanted) -> bool:
@@ -28,7 +57,7 @@ def _usable(have: contract.Have, wanted: world.Wanted) -> bool:
     return found is not None and wanted.inode in (0, found.inode)
 
 
-def _obstacle(wanted: world.Wanted) -> progress.Failure:
+def _lost(wanted: world.Wanted) -> progress.Failure:
     return progress.Failure(
         subject=wanted.subject,
         sentence=f"the namespace of sandbox {wanted.name!r} at {wanted.path!r} is gone, "
@@ -68,11 +97,14 @@ class _Work:
 
 
 def _found(space: world.Space, link: world.Link) -> world.Link | None:
-    """The link of that name, if it is the wanted one, or one whose making was cut short."""
+    """The link of that name, if it is the wanted one, one cut short in the making, or adopted."""
     found = space.links.get(link.name)
     if found is None or found.kind is not link.kind:
         return None
-    return found if found.mark in (link.mark, world.UNFINISHED) else None
+    if found.mark == world.UNFINISHED:
+        # Host names are made of ids; an eth0 cut short may be the end of anybody's pair.
+        return None if link.twin else found
+    return found if found.mark == link.mark or (link.adopts and not found.mark) else None
 
 
 def _work(have: contract.Have, want: desired.Want) -> dict[str, _Work]:
@@ -82,14 +114,30 @@ def _work(have: contract.Have, want: desired.Want) -> dict[str, _Work]:
         if _usable(have, wanted)
     }
     halves = _halves(founds, want)
+    blocked = _blocked(founds[world.HOST], want.host)
     return {
         path: _Work(
-            wanted=want.spaces[path],
+            wanted=_possible(want.spaces[path], want.host, blocked),
             found=found,
             doomed=_strays(found, want.spaces[path]) | halves.get(path, {}),
         )
         for path, found in founds.items()
     }
+
+
+def _possible(wanted: world.Wanted, host: world.Wanted, blocked: frozenset[str]) -> world.Wanted:
+    """`wanted` without what depends on names that foreign links hold."""
+    if not blocked:
+        return wanted
+    lost = blocked | {link.name for link in host.links if link.master in blocked}
+    is_host = wanted.path == world.HOST
+    gone = {link.name for link in wanted.links if (link.name if is_host else link.twin) in lost}
+    return replace(
+        wanted,
+        links=tuple(link for link in wanted.links if link.name not in gone),
+        addresses=frozenset(each for each in wanted.addresses if each.link not in gone),
+        routes=frozenset(each for each in wanted.routes if each.link not in gone),
+    )
 
 
 def _strays(found: world.Space, wanted: world.Wanted) -> dict[str, world.Link]:
@@ -154,8 +202,15 @@ def _host_links(work: Mapping[str, _Work]) -> Iterator[steps.Step]:
         if standing is None:
             yield steps.AddLink(link=link, subject=link.mark)
         elif differs(standing, link):
-            yield steps.SetLink(link=link, subject=link.mark)
+            yield steps.SetLink(link=_changes(standing, link), subject=link.mark)
     yield from _addresses(host)
+
+
+def _changes(standing: world.Link, link: world.Link) -> world.Link:
+    """What of `link` may be set: an adopted one only comes up."""
+    if standing.mark:
+        return link
+    return world.Link(name=link.name, kind=link.kind, master=standing.master, up=link.up)
 
 
 def _outer_names(work: Mapping[str, _Work]) -> frozenset[str]:
@@ -192,6 +247,8 @@ def _inside(each: _Work) -> Iterator[steps.Step]:
 
 def differs(found: world.Link, wanted: world.Link) -> bool:
     """Whether `found` lacks anything that `wanted` asks for; unsaid things do not count."""
+    if wanted.adopts and not found.mark:
+        return found.up != wanted.up
     known = dict(found.settings)
     return (
         found.mark != wanted.mark

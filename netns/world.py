@@ -42,7 +42,8 @@ class Link:
 
     `mark` is the id in its alias `sdd:<id>`; empty means that it is not ours. In a wish, an empty
     `mac` or zero `mtu` leaves the choice to the kernel, and only the named settings count.
-    `twin` is wanted only: the name of the host's end of a veth pair.
+    Wanted only: `twin`, the name of the host's end of a veth pair; `adopts`, that a foreign link of
+    that name and kind will do: it is set up, and neither changed otherwise nor removed.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Link:
     up: bool = True
     master: str = ""
     twin: str = ""
+    adopts: bool = False
     settings: frozenset[tuple[Setting, int]] = frozenset()
 
 

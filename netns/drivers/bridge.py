@@ -42,6 +42,7 @@ def _bridge(net: network.Network, *, has_ipv6: bool) -> world.Link:
         mark=net.id,
         mac=_bridge_mac(net),
         mtu=net.mtu,
+        adopts=network.OPTION_BRIDGE_NAME in net.options,
         settings=frozenset(settings),
     )
 

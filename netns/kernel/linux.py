@@ -56,13 +56,14 @@ class LinuxKernel:
 
     def _apply(self, plan: Sequence[steps.Step]) -> list[contract.Refusal]:
         refusals: list[contract.Refusal] = []
-        for step, rest in _runs(plan):
+        for step, run in _runs(plan):
+            rest = [each for each in run if not contract.is_hopeless(each, refusals)]
             match step:
                 case steps.MakeSpace() | steps.DropSpace():
                     refusals += [refused] if (refused := self._names.apply(step)) else []
                 case steps.WriteTable() | steps.Forward():
                     refusals += self._host_wide(step)
-                case _:
+                case _ if rest:
                     refusals += self._enter(step.space, rest)
         return refusals
 
@@ -108,6 +109,8 @@ def _links(group: Sequence[steps.Step]) -> list[contract.Refusal]:
                 do.drop_links(wire, [step for step in some if isinstance(step, steps.DropLink)])
                 continue
             for step in some:
+                if contract.is_hopeless(step, wire.refusals):
+                    continue
                 try:
                     do.run(wire, step)
                 except (Missing, OSError) as exc:

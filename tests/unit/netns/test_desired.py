@@ -1,0 +1,137 @@
+"""What a state asks of this node's kernel."""
+
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
+
+from netns import world
+from netns.desired import desired
+from sdd import state
+from sdd.model import ids, network, sandbox
+from tests.netns_states import NODE, at, box, end, net
+
+V4 = net("v4", "10.1.0.0/24")
+V6 = net("v6", "fd06::/64")
+DUAL = net("dual", "10.3.0.0/24", "fd03::/64")
+INNER = net("inner", "10.4.0.0/24", internal=True)
+BOX = box("one", "/run/sdd/netns/one")
+
+
+def defaults(*objects: state.Object) -> dict[str, str]:
+    """Gateway → link of the sandbox's default routes."""
+    space = desired(at(1, BOX, *objects), NODE).spaces[BOX.netns]
+    assert {route.destination.prefixlen for route in space.routes} <= {0}
+    return {str(route.gateway): route.link for route in space.routes}
+
+
+def test_C56_the_gateway_follows_what_is_connected() -> None:
+    on4 = end(V4, BOX, "10.1.0.2", ifname="eth0")
+    on6 = end(V6, BOX, "fd06::2", ifname="eth1")
+    both = end(DUAL, BOX, "10.3.0.2", "fd03::2", ifname="eth2")
+    assert defaults(V4, on4) == {"10.1.0.1": "eth0"}
+    assert defaults(V4, V6, on4, on6) == {"10.1.0.1": "eth0", "fd06::1": "eth1"}
+    everything = defaults(V4, V6, DUAL, on4, on6, both)
+    assert everything == {"10.3.0.1": "eth2", "fd03::1": "eth2"}
+
+
+def test_C58_priority_counts_for_each_family_alone() -> None:
+    low = end(V4, BOX, "10.1.0.2", ifname="eth0", gw_priority=-5)
+    high = end(V6, BOX, "fd06::2", ifname="eth1", gw_priority=100)
+    assert defaults(V4, V6, low, high) == {"10.1.0.1": "eth0", "fd06::1": "eth1"}
+
+
+def test_C59_equal_priorities_are_sorted_by_name() -> None:
+    other = net("a-first", "10.9.0.0/24")
+    ends = end(V4, BOX, "10.1.0.2"), end(other, BOX, "10.9.0.2", ifname="eth1")
+    assert defaults(V4, other, *ends) == {"10.9.0.1": "eth1"}
+
+
+def test_an_internal_network_gives_no_default_route_even_with_priority() -> None:
+    inside = end(INNER, BOX, "10.4.0.2", gw_priority=9)
+    assert defaults(INNER, inside) == {}
+    outside = end(V4, BOX, "10.1.0.2", ifname="eth1")
+    assert defaults(INNER, V4, inside, outside) == {"10.1.0.1": "eth1"}
+
+
+def test_a_network_without_gateway_gives_none() -> None:
+    pool = network.Pool(subnet=ip_network("10.5.0.0/24"))
+    bare = replace(net("bare", "10.5.0.0/24"), pools=(pool,))
+    assert defaults(bare, end(bare, BOX, "10.5.0.2")) == {}
+    assert desired(at(1, bare), NODE).host.addresses == frozenset()
+
+
+def test_the_bridge_has_the_gateway_and_the_fence_its_subnets() -> None:
+    want = desired(at(1, DUAL), NODE)
+    (bridge,) = want.host.links
+    assert (bridge.name, bridge.mark) == (f"br-{DUAL.id[:12]}", DUAL.id)
+    assert {str(each.interface) for each in want.host.addresses} == {"10.3.0.1/24", "fd03::1/64"}
+    (fence,) = want.table.fences
+    assert fence.subnets == {ip_network("10.3.0.0/24"), ip_network("fd03::/64")}
+    assert want.forwarding == {4, 6}
+
+
+def test_an_internal_network_asks_for_no_forwarding() -> None:
+    want = desired(at(1, INNER), NODE)
+    assert want.forwarding == frozenset()
+    assert [fence.internal for fence in want.table.fences] == [True]
+
+
+def test_a_bridge_mac_is_local_unicast_and_fixed() -> None:
+    first, second = (desired(at(1, V4), NODE).host.links[0].mac for _ in range(2))
+    assert first == second
+    assert int(first[:2], 16) & 3 == 2
+
+
+def test_the_mtu_option_reaches_bridge_and_both_ends() -> None:
+    jumbo = net("jumbo", "10.6.0.0/24", driver_mtu="9000")
+    want = desired(at(1, jumbo, BOX, end(jumbo, BOX, "10.6.0.2")), NODE)
+    links = [*want.host.links, *want.spaces[BOX.netns].links[1:]]
+    assert [link.mtu for link in links] == [9000, 9000, 9000]
+
+
+def test_only_the_sandboxes_of_this_node_are_wanted() -> None:
+    far = box("far", "/run/sdd/netns/far", node=ids.NodeId("there"))
+    want = desired(at(1, V4, BOX, far, end(V4, far, "10.1.0.3")), NODE)
+    assert set(want.spaces) == {world.HOST, BOX.netns}
+    assert [link.kind for link in want.host.links] == [world.Kind.BRIDGE]
+
+
+def test_an_adopted_namespace_is_a_guest_known_by_its_inode() -> None:
+    guest = box("guest", "/proc/7/ns/net", inode=4711)
+    space = desired(at(1, guest), NODE).spaces[guest.netns]
+    assert (space.owner, space.inode) == (world.Owner.GUEST, 4711)
+    assert desired(at(1, BOX), NODE).spaces[BOX.netns].owner is world.Owner.SDD
+    assert guest.origin is sandbox.Origin.ADOPTED
+
+
+def test_a_driver_nobody_knows_fails_for_the_network_and_its_endpoints() -> None:
+    far = replace(V4, driver=network.Driver.OVERLAY)
+    on = end(far, BOX, "10.1.0.2")
+    want = desired(at(1, far, BOX, on), NODE)
+    assert {failure.subject for failure in want.failures} == {far.id, on.id}
+    assert {failure.code for failure in want.failures} == {"SDD-NET-DRIVER"}
+    assert [link.name for link in want.spaces[BOX.netns].links] == ["lo"]
+
+
+def test_what_was_made_of_the_same_objects_is_taken_over() -> None:
+    on = end(V4, BOX, "10.1.0.2")
+    before = desired(at(1, V4, BOX, on), NODE)
+    other = box("two", "/run/sdd/netns/two")
+    objects = (V4, BOX, on, other, end(V4, other, "10.1.0.3"))
+    after = desired(at(2, *objects), NODE, before)
+    assert after == desired(at(2, *objects), NODE)
+    assert after.spaces[BOX.netns] is before.spaces[BOX.netns]
+    moved = replace(on, addresses=end(V4, BOX, "10.1.0.9").addresses)
+    changed = desired(at(3, V4, BOX, moved), NODE, before)
+    assert changed == desired(at(3, V4, BOX, moved), NODE)
+    assert ip_address("10.1.0.9") in {
+        each.interface.ip for each in changed.spaces[BOX.netns].addresses
+    }
+
+
+def test_a_part_is_the_named_namespaces_and_links_only() -> None:
+    want = desired(at(1, V4, DUAL, BOX, end(V4, BOX, "10.1.0.2")), NODE)
+    part = want.part([BOX.netns, "/gone"], [V4.device])
+    assert set(part.spaces) == {world.HOST, BOX.netns}
+    assert [link.name for link in part.host.links] == [V4.device]
+    assert {each.link for each in part.host.addresses} == {V4.device}
+    assert part.table == want.table

@@ -1,0 +1,128 @@
+"""The steps, as a person would order them."""
+
+from dataclasses import replace
+from ipaddress import ip_interface, ip_network
+
+import pytest
+
+from netns import contract, plan, steps, world
+from netns.desired import desired
+from tests.netns_states import NODE, at, box, end, net
+
+FRONT = net("front", "10.1.0.0/24")
+BOX = box("one", "/run/sdd/netns/one")
+END = end(FRONT, BOX, "10.1.0.2")
+WANT = desired(at(1, FRONT, BOX, END), NODE)
+LO = world.Link(name="lo", kind=world.Kind.LOOPBACK)
+NOTHING = contract.Have(spaces={world.HOST: world.Space(links={"lo": LO})})
+
+
+def met() -> contract.Have:
+    """A kernel in which all of WANT is there."""
+    spaces = {
+        path: world.Space(
+            links={"lo": LO} | {link.name: link for link in wanted.links},
+            addresses=wanted.addresses,
+            routes=wanted.routes,
+        )
+        for path, wanted in WANT.spaces.items()
+    }
+    named = {BOX.netns: 7}
+    return contract.Have(spaces=spaces, named=named, table=WANT.table, forwarding=WANT.forwarding)
+
+
+def names(of: tuple[steps.Step, ...]) -> list[str]:
+    return [type(step).__name__ for step in of]
+
+
+def test_from_nothing_the_fence_stands_before_the_first_link() -> None:
+    assert names(plan.diff(NOTHING, WANT)) == [
+        "MakeSpace",
+        "WriteTable",
+        "Forward",
+        "AddLink",
+        "AddAddress",
+        "AddPair",
+        "AddAddress",
+        "SetLink",
+        "SetLink",
+        "AddRoute",
+    ]
+
+
+def test_nothing_is_done_when_all_is_there() -> None:
+    assert plan.diff(met(), WANT) == ()
+
+
+def test_to_nothing_links_go_before_the_namespace() -> None:
+    gone = plan.diff(met(), desired(at(2), NODE))
+    assert names(gone) == ["DropLink", "DropLink", "DropSpace", "WriteTable"]
+    assert all(isinstance(step, steps.DropSpace) or not step.space for step in gone)
+
+
+def test_a_lost_bridge_is_made_again_and_its_ports_get_it_as_master() -> None:
+    have = met()
+    host = have.spaces[world.HOST]
+    links = {
+        name: replace(link, master="") for name, link in host.links.items() if name != FRONT.device
+    }
+    damaged = replace(have, spaces={**have.spaces, "": replace(host, links=links)})
+    steps_ = plan.diff(damaged, WANT)
+    assert names(steps_) == ["AddLink", "SetLink"]
+    assert steps_[1].subject == END.id
+
+
+def test_a_missing_inner_end_takes_the_outer_one_out_first() -> None:
+    have = met()
+    inside = replace(
+        have.spaces[BOX.netns], links={"lo": LO}, addresses=frozenset(), routes=frozenset()
+    )
+    done = plan.diff(replace(have, spaces={**have.spaces, BOX.netns: inside}), WANT)
+    assert names(done) == ["DropLink", "AddPair", "AddAddress", "SetLink", "AddRoute"]
+
+
+def test_a_foreign_address_and_route_are_neither_removed_nor_counted_as_ours() -> None:
+    have = met()
+    inside = have.spaces[BOX.netns]
+    theirs = replace(
+        inside,
+        addresses=inside.addresses
+        | {world.Address("eth0", ip_interface("10.1.0.99/24"), ours=False)},
+        routes=inside.routes
+        | {world.Route(destination=ip_network("10.9.0.0/16"), link="eth0", ours=False)},
+    )
+    assert plan.diff(replace(have, spaces={**have.spaces, BOX.netns: theirs}), WANT) == ()
+
+
+@pytest.mark.parametrize(
+    ("inode", "expected"), [(0, ["AddRoute"]), (5, [])], ids=["ours", "adopted"]
+)
+def test_a_foreign_default_route_gives_way_in_our_namespaces_only(
+    inode: int, expected: list[str]
+) -> None:
+    one = box("one", BOX.netns, inode=inode)
+    want = desired(at(1, FRONT, one, end(FRONT, one, "10.1.0.2")), NODE)
+    have = met()
+    route = next(iter(have.spaces[BOX.netns].routes))
+    theirs = frozenset({replace(route, gateway=None, ours=False)})
+    inside = replace(have.spaces[BOX.netns], inode=inode, routes=theirs)
+    planned = plan.diff(replace(have, spaces={**have.spaces, BOX.netns: inside}), want)
+    assert names(planned) == expected
+
+
+def test_a_setting_the_kernel_does_not_report_is_not_asked_for_again() -> None:
+    have = met()
+    inside = have.spaces[BOX.netns]
+    bare = {**inside.links, "eth0": replace(inside.links["eth0"], settings=frozenset())}
+    silent = replace(have, spaces={**have.spaces, BOX.netns: replace(inside, links=bare)})
+    assert plan.diff(silent, WANT) == ()
+
+
+def test_a_guest_that_is_gone_gets_no_steps_but_a_failure() -> None:
+    guest = box("guest", "/proc/7/ns/net", inode=5)
+    want = desired(at(1, FRONT, guest, end(FRONT, guest, "10.1.0.2")), NODE)
+    (failure,) = plan.obstacles(NOTHING, want)
+    assert failure.subject == guest.id
+    assert "sdctl sandbox rm guest" in failure.hint
+    assert all(step.space == world.HOST for step in plan.diff(NOTHING, want))
+    assert "AddPair" not in names(plan.diff(NOTHING, want))

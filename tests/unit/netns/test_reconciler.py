@@ -1,0 +1,164 @@
+"""When it looks where, what it reports, on the kernel in memory."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from netns import contract, fake, reconciler, steps, world
+from sdd.model import network
+from tests.netns_states import NODE, at, box, end, net
+
+FRONT = net("front", "10.1.0.0/24")
+ONE, TWO = (box(name, f"/run/sdd/netns/{name}") for name in ("one", "two"))
+ON_ONE, ON_TWO = end(FRONT, ONE, "10.1.0.2"), end(FRONT, TWO, "10.1.0.3")
+
+
+class Watched(fake.FakeKernel):
+    """Remembers what it was asked and told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scopes: list[contract.Scope] = []
+        self.plans: list[Sequence[steps.Step]] = []
+
+    async def read(self, scope: contract.Scope) -> contract.Have:
+        self.scopes.append(scope)
+        return await super().read(scope)
+
+    async def apply(self, plan: Sequence[steps.Step]) -> tuple[contract.Refusal, ...]:
+        self.plans.append(plan)
+        return await super().apply(plan)
+
+
+def pair() -> tuple[Watched, reconciler.Reconciler]:
+    kernel = Watched()
+    return kernel, reconciler.Reconciler(kernel, NODE)
+
+
+async def test_the_first_pass_and_a_pass_over_the_same_revision_look_everywhere() -> None:
+    kernel, one = pair()
+    now = at(1, FRONT, ONE, ON_ONE)
+    await one.realise(now)
+    outcome = await one.realise(now)
+    assert [scope.links for scope in kernel.scopes] == [None, None]
+    assert (outcome.changed, outcome.failures) == (0, ())
+    assert len(kernel.plans) == 1
+
+
+async def test_a_new_revision_looks_only_at_what_changed() -> None:
+    kernel, one = pair()
+    await one.realise(at(1, FRONT, ONE, ON_ONE))
+    outcome = await one.realise(at(2, FRONT, ONE, ON_ONE, TWO, ON_TWO))
+    scope = kernel.scopes[-1]
+    assert scope.paths == {TWO.netns}
+    assert scope.links == frozenset({ON_TWO.host_link, FRONT.device})
+    assert outcome.failures == ()
+    assert "eth0" in kernel.spaces[TWO.netns].links
+    assert (await one.realise(at(2, FRONT, ONE, ON_ONE, TWO, ON_TWO))).changed == 0
+
+
+async def test_what_leaves_goes_without_being_looked_into() -> None:
+    kernel, one = pair()
+    await one.realise(at(1, FRONT, ONE, ON_ONE, TWO, ON_TWO))
+    await one.realise(at(2, FRONT, ONE, ON_ONE))
+    assert not kernel.scopes[-1].paths
+    assert set(kernel.scopes[-1].leaving) == {TWO.netns}
+    assert set(kernel.spaces) == {world.HOST, ONE.netns}
+    assert ON_TWO.host_link not in kernel.spaces[world.HOST].links
+
+
+async def test_a_disconnected_endpoint_goes_and_the_sandbox_stays() -> None:
+    kernel, one = pair()
+    await one.realise(at(1, FRONT, ONE, ON_ONE))
+    await one.realise(at(2, FRONT, ONE))
+    assert list(kernel.spaces[ONE.netns].links) == ["lo"]
+
+
+async def test_a_change_by_hand_counts_as_repaired_and_a_new_wish_does_not() -> None:
+    kernel, one = pair()
+    now = at(1, FRONT, ONE, ON_ONE)
+    first = await one.realise(now)
+    assert (first.changed > 0, first.repaired) == (True, 0)
+    kernel.remove_link(world.HOST, ON_ONE.host_link)
+    again = await one.realise(now)
+    assert again.repaired == again.changed > 0
+    kernel.table = None
+    assert (await one.realise(now)).repaired == 1
+    later = await one.realise(at(2, FRONT, ONE, ON_ONE, TWO, ON_TWO))
+    assert (later.changed > 0, later.repaired) == (True, 0)
+
+
+async def test_a_network_that_cannot_be_made_fails_its_endpoints_too_once_each() -> None:
+    kernel, one = pair()
+    foreign = world.Link(name=FRONT.device, kind=world.Kind.BRIDGE)
+    kernel.spaces[world.HOST].links[FRONT.device] = foreign
+    outcome = await one.realise(at(1, FRONT, ONE, ON_ONE))
+    assert sorted(each.subject for each in outcome.failures) == sorted([FRONT.id, ON_ONE.id])
+    assert {each.code for each in outcome.failures} == {"SDD-NETNS-TAKEN"}
+    assert kernel.spaces[world.HOST].links[FRONT.device] == foreign
+    assert set(kernel.spaces[world.HOST].links) == {"lo", FRONT.device}
+    assert list(kernel.spaces[ONE.netns].links) == ["lo"]
+
+
+async def test_a_named_bridge_is_adopted_and_left_behind_as_it_was() -> None:
+    kernel, one = pair()
+    theirs = net("theirs", "10.8.0.0/24", bridge_name="br0")
+    before = world.Link(name="br0", kind=world.Kind.BRIDGE, mac="02:77:77:77:77:77", mtu=1400)
+    kernel.spaces[world.HOST].links["br0"] = before
+    on = end(theirs, ONE, "10.8.0.2")
+    now = at(1, theirs, ONE, on)
+    assert (await one.realise(now)).failures == ()
+    assert (await one.realise(now)).changed == 0
+    assert kernel.spaces[world.HOST].links["br0"] == before
+    assert kernel.spaces[world.HOST].links[on.host_link].master == "br0"
+    assert {str(each.interface) for each in kernel.spaces[""].addresses} == {"10.8.0.1/24"}
+    await one.realise(at(2))
+    assert kernel.spaces[world.HOST].links == {"lo": kernel.spaces[""].links["lo"], "br0": before}
+    assert kernel.spaces[world.HOST].addresses == set()
+
+
+async def test_a_foreign_link_of_the_same_name_in_a_guest_is_not_touched() -> None:
+    kernel, one = pair()
+    path = "/run/other/guest"
+    inode = kernel.adopt(path)
+    own = world.Link(name="eth0", kind=world.Kind.OTHER, mac="02:77:77:77:77:77")
+    kernel.spaces[path].links["eth0"] = own
+    guest = box("guest", path, inode=inode)
+    on = end(FRONT, guest, "10.1.0.9")
+    outcome = await one.realise(at(1, FRONT, guest, on))
+    assert [each.subject for each in outcome.failures] == [on.id]
+    assert kernel.spaces[path].links["eth0"] == own
+    assert kernel.spaces[path].addresses == set()
+
+
+async def test_what_failed_is_tried_again_with_the_next_revision() -> None:
+    kernel, one = pair()
+    kernel.spaces[world.HOST].links[ON_ONE.host_link] = world.Link(
+        name=ON_ONE.host_link, kind=world.Kind.OTHER
+    )
+    outcome = await one.realise(at(1, FRONT, ONE, ON_ONE))
+    assert [failure.subject for failure in outcome.failures] == [ON_ONE.id]
+    assert ON_ONE.host_link in outcome.failures[0].sentence
+    kernel.spaces[world.HOST].links.pop(ON_ONE.host_link)
+    later = await one.realise(at(2, FRONT, ONE, ON_ONE, TWO, ON_TWO))
+    assert later.failures == ()
+    assert "eth0" in kernel.spaces[ONE.netns].links
+
+
+async def test_a_driver_that_is_not_built_is_a_failure_each_time() -> None:
+    _, one = pair()
+    far = replace(FRONT, driver=network.Driver.OVERLAY)
+    for revision in (1, 2, 2):
+        outcome = await one.realise(at(revision, far, ONE, ON_ONE))
+        assert {failure.subject for failure in outcome.failures} == {far.id, ON_ONE.id}
+
+
+async def test_an_adopted_namespace_that_comes_back_under_the_same_inode_is_served() -> None:
+    kernel, one = pair()
+    path = "/run/other/guest"
+    inode = kernel.adopt(path)
+    guest = box("guest", path, inode=inode)
+    now = at(1, FRONT, guest, end(FRONT, guest, "10.1.0.9"))
+    assert (await one.realise(now)).failures == ()
+    kernel.remove_space(path)
+    assert [each.subject for each in (await one.realise(now)).failures] == [guest.id]
+    assert path in kernel.spaces or (await one.realise(at(2, FRONT))).failures == ()
