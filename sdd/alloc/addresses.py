@@ -9,12 +9,20 @@ virtual addresses follow the same rule.
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from typing import Protocol
 
 from sdd.model import network
 from sdd.model.network import IPAddress, IPNetwork
 
 V4 = 4
 Cursor = Callable[[IPNetwork], IPAddress | None]  # the last address given in a subnet, if any
+
+
+class Taken(Protocol):
+    """The addresses that are held, of any family; `len` may count more than lie in one subnet."""
+
+    def __contains__(self, ip: object, /) -> bool: ...
+    def __len__(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +63,7 @@ def reserved_of(subnet: IPNetwork) -> tuple[int, ...]:
     return (first, int(subnet.broadcast_address)) if subnet.version == V4 else (first,)
 
 
-def next_free(
-    pool: network.Pool, taken: AbstractSet[IPAddress], after: IPAddress | None
-) -> IPAddress | None:
+def next_free(pool: network.Pool, taken: Taken, after: IPAddress | None) -> IPAddress | None:
     """The first free address of `pool` after `after` (cyclically); None when all are taken.
 
     Looks at no more than `len(taken) + 1` addresses, however large the subnet.
@@ -94,7 +100,7 @@ def pools(net: network.Network, version: int) -> Iterator[network.Pool]:
 
 
 def next_of(
-    net: network.Network, version: int, taken: AbstractSet[IPAddress], cursor: Cursor
+    net: network.Network, version: int, taken: Taken, cursor: Cursor
 ) -> tuple[network.Pool, IPAddress] | None:
     """The first pool of the family with a free address, and that address."""
     for pool in pools(net, version):

@@ -270,8 +270,7 @@ class Commander:
     def _ground(self, prefixes: tuple[IPNetwork, ...]) -> Ground:
         return Ground(
             now=self._feed.state,
-            revision_of=self._feed.revision_of,
-            cursor_of=self._feed.cursor_of,
+            claims=self._feed.claims,
             node=self._node,
             at=self._clock(),
             entropy=self._entropy,

@@ -92,10 +92,10 @@ def detach(ground: Ground, draft: Draft, end: endpoint.Endpoint) -> None:
     draft.remove(end)
     for ip in end.hosts:
         draft.delete(keys.address(end.network, ip))
-    for member in ground.now.members.values():
-        if member.endpoint == end.id:
+    for svc in ground.now.services_by_network.get(end.network, ()):
+        if member := ground.now.members.get((svc.id, end.id)):
             draft.delete(codec.key(member))
-            draft.delete(codec.verdict_key(member.service, member.endpoint))
+            draft.delete(codec.verdict_key(svc.id, end.id))
 
 
 # --- choices ---------------------------------------------------------------------------------

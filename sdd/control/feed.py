@@ -6,13 +6,11 @@ behind. Out: one ClusterState per batch. It decides nothing and writes nothing.
 
 import asyncio
 from collections.abc import Callable, Iterable
-from ipaddress import ip_address
 from typing import Never
 
 from sdd import errors, state
-from sdd.control import keys
+from sdd.control.claims import Claims
 from sdd.model import ids
-from sdd.model.network import IPAddress, IPNetwork
 from sdd.store import codec, contract
 
 RETRY_S = 1.0  # between two tries while the engine cannot be reached
@@ -22,7 +20,7 @@ OnFault = Callable[[errors.SddError], None]
 
 
 class Feed:
-    """`state` is complete once `start` returned; `run` keeps it so.
+    """`state` and `claims` are complete once `start` returned; `run` keeps them so.
 
     `on_fault` hears why the store cannot be followed; the last state is served meanwhile.
     """
@@ -33,10 +31,9 @@ class Feed:
         self._subscribers: list[Put] = []
         self._started = False
         self._must_read = False  # a batch made no sense; the newest values may
-        self._revisions: dict[str, ids.Revision] = {}
-        self._cursors: dict[str, IPAddress] = {}
         self._moved = asyncio.Event()
         self.state = state.EMPTY
+        self.claims = Claims()
 
     async def start(self) -> None:
         """Read everything; raises Unavailable when the engine or a value cannot be read."""
@@ -59,14 +56,6 @@ class Feed:
         self._subscribers.append(put)
         if self._started:
             put(self.state)
-
-    def revision_of(self, key: str) -> ids.Revision:
-        """The revision that wrote `key` last, as of `state`; 0 when it is absent."""
-        return self._revisions.get(key, ids.NEVER)
-
-    def cursor_of(self, net: ids.NetworkId, subnet: IPNetwork) -> IPAddress | None:
-        """The last address given automatically in the subnet of the network, as of `state`."""
-        return self._cursors.get(keys.cursor(net, subnet))
 
     async def reached(self, revision: ids.Revision) -> None:
         """Wait until `state` is at `revision` or later."""
@@ -98,10 +87,9 @@ class Feed:
             for item in view.items
             if codec.kind_of(item.key)
         ]
-        self._revisions = {item.key: item.revision for item in view.items}
-        self._cursors = {}
+        self.claims = Claims()
         for item in view.items:
-            self._note(item.key, item.value)
+            self.claims.wrote(item.key, item.value, item.revision)
         self._publish(state.EMPTY.apply(view.revision, puts))
 
     def _follow(self, batch: contract.Batch) -> None:
@@ -109,16 +97,10 @@ class Feed:
         for operation in batch.operations:
             match operation:
                 case contract.Write(key, value):
-                    self._revisions[key] = batch.revision
-                    self._note(key, value)
+                    self.claims.wrote(key, value, batch.revision)
                 case contract.Delete(key):
-                    self._revisions.pop(key, None)
-                    self._cursors.pop(key, None)
+                    self.claims.deleted(key)
         self._publish(self.state.apply(batch.revision, changes))
-
-    def _note(self, key: str, value: bytes) -> None:
-        if key.startswith(keys.CURSORS):
-            self._cursors[key] = ip_address(value.decode())
 
     def _publish(self, now: state.ClusterState) -> None:
         self.state = now

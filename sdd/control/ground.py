@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 from sdd.alloc.pools import PoolTemplate
 from sdd.control import keys
+from sdd.control.claims import Claims
 from sdd.model import ids, network
 from sdd.model.network import IPAddress, IPNetwork
 from sdd.state import ClusterState
@@ -24,13 +25,12 @@ T = TypeVar("T")
 class Ground:
     """The state and everything else a plan may depend on.
 
-    `revision_of` and `cursor_of` are as of `now`; `at` is seconds since the epoch; `entropy`
-    gives that many random bytes; `host_prefixes` are the node's own on-link routes.
+    `claims` are as of `now`; `at` is seconds since the epoch; `entropy` gives that many random
+    bytes; `host_prefixes` are the node's own on-link routes.
     """
 
     now: ClusterState
-    revision_of: Callable[[str], ids.Revision]
-    cursor_of: Callable[[ids.NetworkId, IPNetwork], IPAddress | None]
+    claims: Claims
     node: ids.NodeId
     at: float
     entropy: Callable[[int], bytes]
@@ -126,4 +126,4 @@ class Draft:
         )
 
     def _unchanged(self, key: str) -> None:
-        self._compares[key] = Unchanged(key, self._ground.revision_of(key))
+        self._compares[key] = Unchanged(key, self._ground.claims.revision_of(key))

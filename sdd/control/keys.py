@@ -4,6 +4,8 @@ A claim's value is the id of its holder. Objects have their own keys (sdd.store.
 lie where they do: docs/decisions/001-claims.md.
 """
 
+from ipaddress import ip_address
+
 from sdd.model import ids
 from sdd.model.network import IPAddress, IPNetwork
 
@@ -22,6 +24,12 @@ def name(kind: str, text: str) -> str:
 def address(net: ids.NetworkId, ip: IPAddress) -> str:
     """The claim on one address of one network."""
     return f"{ADDRESSES}{net}/{ip}"
+
+
+def address_of(key: str) -> tuple[str, IPAddress]:
+    """The network and the address that a claim on an address is about."""
+    _, net, ip = key.split("/", 2)
+    return net, ip_address(ip)
 
 
 def number(value: int) -> str:

@@ -24,7 +24,7 @@ def create(ground: Ground, asked: request.NetworkCreate) -> Plan[network.Network
 
     Refused: SDD-NET-NAME, -EXISTS, -DRIVER, -OPTION, and what subnets.py refuses.
     """
-    _check_name(ground.now, asked.name)
+    _check_name(ground, asked.name)
     _check_driver(asked)
     options.check(ground.now, asked)
     made = network.Network(
@@ -91,7 +91,7 @@ def remove(ground: Ground, ref: str) -> Plan[network.Network]:
 # --- checks ----------------------------------------------------------------------------------
 
 
-def _check_name(now: ClusterState, name: str) -> None:
+def _check_name(ground: Ground, name: str) -> None:
     names.checked(KIND, name)
     if name in RESERVED:
         raise errors.Forbidden(
@@ -99,13 +99,13 @@ def _check_name(now: ClusterState, name: str) -> None:
             hint="choose another name",
             code="SDD-NET-PREDEFINED",
         )
-    for net in now.networks.values():
-        if net.name == name:
-            raise errors.Conflict(
-                f"network with name {name} already exists ({ids.short(net.id)})",
-                hint=f"choose another name, or remove that one first: sdctl network rm {name}",
-                code="SDD-NET-EXISTS",
-            )
+    if ground.claims.holds(keys.name(KIND, name)):
+        net = lookup.network(ground.now, name)
+        raise errors.Conflict(
+            f"network with name {name} already exists ({ids.short(net.id)})",
+            hint=f"choose another name, or remove that one first: sdctl network rm {name}",
+            code="SDD-NET-EXISTS",
+        )
 
 
 def _check_driver(asked: request.NetworkCreate) -> None:

@@ -38,7 +38,7 @@ def create(ground: Ground, asked: request.SandboxCreate, seen: Seen) -> Plan[san
     Refused: SDD-SANDBOX-NAME, -EXISTS, -NETNS, -ADOPTED, -HOST, -TWICE, and what endpoints.py and
     members.py refuse.
     """
-    _check_name(ground.now, asked.name)
+    _check_name(ground, asked.name)
     _check_words(asked)
     adopted = bool(asked.netns or asked.pid)
     if adopted:
@@ -115,15 +115,15 @@ def _attachments(now: ClusterState, asked: request.SandboxCreate) -> tuple[reque
 # --- checks ----------------------------------------------------------------------------------
 
 
-def _check_name(now: ClusterState, name: str) -> None:
+def _check_name(ground: Ground, name: str) -> None:
     names.checked(KIND, name)
-    for box in now.sandboxes.values():
-        if box.name == name:
-            raise errors.Conflict(
-                f"the sandbox name {name} is already in use by sandbox {ids.short(box.id)}",
-                hint=f"choose another name, or remove that one first: sdctl sandbox rm {name}",
-                code="SDD-SANDBOX-EXISTS",
-            )
+    if ground.claims.holds(keys.name(KIND, name)):
+        box = lookup.sandbox(ground.now, name)
+        raise errors.Conflict(
+            f"the sandbox name {name} is already in use by sandbox {ids.short(box.id)}",
+            hint=f"choose another name, or remove that one first: sdctl sandbox rm {name}",
+            code="SDD-SANDBOX-EXISTS",
+        )
 
 
 def _check_words(asked: request.SandboxCreate) -> None:

@@ -10,7 +10,6 @@ from sdd.control import keys, lookup, taken
 from sdd.control.ground import Draft, Ground, Plan
 from sdd.model import ids, network, request, service
 from sdd.model.network import IPAddress
-from sdd.state import ClusterState
 from sdd.store import codec
 
 KIND = "service"
@@ -23,7 +22,7 @@ def create(ground: Ground, asked: request.ServiceCreate) -> Plan[service.Service
 
     Refused: SDD-SERVICE-NAME, -EXISTS, -NETWORK, -VIP, -HEALTH, -TIME, and what taken.py refuses.
     """
-    _check_name(ground.now, asked.name)
+    _check_name(ground, asked.name)
     net = lookup.network(ground.now, asked.network)
     _check_network(net, asked)
     _check_health(asked)
@@ -35,7 +34,7 @@ def create(ground: Ground, asked: request.ServiceCreate) -> Plan[service.Service
         id=identity,
         name=asked.name,
         network=net.id,
-        number=_number(ground.now),
+        number=_number(ground),
         vips=_vips(ground, draft, net, asked, identity),
         mode=asked.mode,
         scheduler=asked.scheduler,
@@ -71,8 +70,8 @@ def remove(ground: Ground, ref: str) -> Plan[service.Service]:
 # --- choices ---------------------------------------------------------------------------------
 
 
-def _number(now: ClusterState) -> int:
-    return numbers.lowest_free(KIND, {each.number for each in now.services.values()})
+def _number(ground: Ground) -> int:
+    return numbers.lowest_free(KIND, lambda each: ground.claims.holds(keys.number(each)))
 
 
 def _vips(
@@ -99,15 +98,15 @@ def _vips(
 # --- checks ----------------------------------------------------------------------------------
 
 
-def _check_name(now: ClusterState, name: str) -> None:
+def _check_name(ground: Ground, name: str) -> None:
     names.checked_service(name)
-    for svc in now.services.values():
-        if svc.name == name:
-            raise errors.Conflict(
-                f"service {name} already exists ({ids.short(svc.id)})",
-                hint=f"choose another name, or remove that one first: sdctl service rm {name}",
-                code="SDD-SERVICE-EXISTS",
-            )
+    if ground.claims.holds(keys.name(KIND, name)):
+        svc = lookup.service(ground.now, name)
+        raise errors.Conflict(
+            f"service {name} already exists ({ids.short(svc.id)})",
+            hint=f"choose another name, or remove that one first: sdctl service rm {name}",
+            code="SDD-SERVICE-EXISTS",
+        )
 
 
 def _check_network(net: network.Network, asked: request.ServiceCreate) -> None:

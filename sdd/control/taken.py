@@ -4,6 +4,9 @@ In: the Ground, a network, a family, perhaps a wanted address. Out: a pool and a
 it, with the cursor moved in the draft; or the error that names the holder.
 """
 
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
 from sdd import errors
 from sdd.alloc import addresses
 from sdd.control import keys
@@ -15,18 +18,29 @@ from sdd.state import ClusterState
 LISTED = 5
 
 
-def on(now: ClusterState, net: network.Network) -> frozenset[IPAddress]:
-    """Every address of the network that somebody holds: gateways, aux, endpoints, VIPs."""
-    held: set[IPAddress] = set()
-    for pool in net.pools:
-        held.update(pool.aux.values())
-        if pool.gateway is not None:
-            held.add(pool.gateway)
-    for end in now.endpoints_by_network.get(net.id, ()):
-        held.update(end.hosts)
-    for svc in now.services_by_network.get(net.id, ()):
-        held.update(svc.vips)
-    return frozenset(held)
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The addresses nobody can have: the network's own, and those claimed on it."""
+
+    own: AbstractSet[IPAddress]
+    claimed: AbstractSet[IPAddress]
+
+    def __contains__(self, ip: object) -> bool:
+        return ip in self.own or ip in self.claimed
+
+    def __len__(self) -> int:
+        return len(self.own) + len(self.claimed)
+
+
+def on(ground: Ground, net: network.Network) -> Held:
+    """Every address of the network that is taken: gateways, aux, endpoints, VIPs."""
+    return Held(own_of(net), ground.claims.addresses_of(net.id))
+
+
+def own_of(net: network.Network) -> frozenset[IPAddress]:
+    """The network's gateways and auxiliary addresses."""
+    gateways = {pool.gateway for pool in net.pools if pool.gateway is not None}
+    return frozenset(gateways.union(*(pool.aux.values() for pool in net.pools)))
 
 
 def choose(
@@ -38,9 +52,10 @@ def choose(
     SDD-IPAM-EXHAUSTED.
     """
     if wanted is not None:
-        return _checked(ground.now, net, wanted), wanted
-    held = on(ground.now, net)
-    found = addresses.next_of(net, version, held, lambda subnet: ground.cursor_of(net.id, subnet))
+        return _checked(ground, net, wanted), wanted
+    found = addresses.next_of(
+        net, version, on(ground, net), lambda subnet: ground.claims.cursor_of(net.id, subnet)
+    )
     if found is None:
         raise _exhausted(ground.now, net, version)
     pool, ip = found
@@ -75,7 +90,7 @@ def holder(now: ClusterState, net: network.Network, ip: IPAddress) -> str:
     return ""
 
 
-def _checked(now: ClusterState, net: network.Network, wanted: IPAddress) -> network.Pool:
+def _checked(ground: Ground, net: network.Network, wanted: IPAddress) -> network.Pool:
     pool = net.pool_of(wanted)
     if pool is None:
         raise outside(net, wanted)
@@ -86,7 +101,8 @@ def _checked(now: ClusterState, net: network.Network, wanted: IPAddress) -> netw
             hint="choose another address, or leave it out to get a free one",
             code="SDD-IPAM-RESERVED",
         )
-    if held_by := holder(now, net, wanted):
+    if wanted in on(ground, net):
+        held_by = holder(ground.now, net, wanted) or "somebody"
         raise errors.Conflict(
             f"Address already in use: {wanted} on network {net.name} belongs to {held_by}",
             hint="choose another address, or leave it out to get a free one",

@@ -69,19 +69,19 @@ async def test_revisions_and_cursors_are_those_of_the_state() -> None:
     cursor = keys.cursor(lab().id, SUBNET)
     feed = Feed(store)
     await feed.start()
-    assert feed.revision_of(key) == ids.NEVER
+    assert feed.claims.revision_of(key) == ids.NEVER
     async with asyncio.TaskGroup() as group:
         running = group.create_task(feed.run(), name="feed")
         first = await put(store, lab())
         second = await store.commit(Transaction(operations=(Write(cursor, b"10.0.0.7"),)))
         await feed.reached(second)
-        assert feed.revision_of(key) == first
-        assert feed.cursor_of(lab().id, SUBNET) == ip_address("10.0.0.7")
+        assert feed.claims.revision_of(key) == first
+        assert feed.claims.cursor_of(lab().id, SUBNET) == ip_address("10.0.0.7")
         third = await store.commit(Transaction(operations=(Delete(key), Delete(cursor))))
         await feed.reached(third)
         running.cancel()
-    assert feed.revision_of(key) == ids.NEVER
-    assert feed.cursor_of(lab().id, SUBNET) is None
+    assert feed.claims.revision_of(key) == ids.NEVER
+    assert feed.claims.cursor_of(lab().id, SUBNET) is None
 
 
 class Forgetful(MemoryStore):
