@@ -4,7 +4,9 @@ In: nothing but where the thread is. Out: sockets for a worker, and the namespac
 """
 
 import contextlib
+import fcntl
 import socket
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -15,7 +17,8 @@ from sdd.linux import namespaces
 
 UPSTREAM: Final = (4, 2)  # sockets towards upstreams: UDP, TCP; the worker lends them by turns
 NONE: Final = (0, 0)
-_IP_FREEBIND: Final = 15  # include/uapi/linux/in.h: bind before `lo` is up
+_SIOCGIFFLAGS: Final = 0x8913  # include/uapi/linux/sockios.h
+_IFF_UP: Final = 0x1  # include/uapi/linux/if.h
 _FLAGS: Final = socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 
 
@@ -32,14 +35,25 @@ class Opened:
             each.close()
 
 
+class NotYet(Exception):
+    """`lo` is down: a socket bound now would send from 127.0.0.1.
+
+    Before the first address there is no local routing table, and the kernel takes 127.0.0.11 for a
+    broadcast address, whose sockets have no source (net/ipv4/af_inet.c, __inet_bind).
+    """
+
+
 def open_sockets(inode: int, upstream: socket.AddressFamily | None) -> Opened:
     """Listeners on free ports of 127.0.0.11, and unbound sockets of the family `upstream` if any.
 
     Raises `errors.NotFound` when the thread is not in the namespace `inode`: the path leads
-    elsewhere now. AF_INET6 sockets reach IPv4 servers as mapped addresses.
+    elsewhere now; NotYet while `lo` is down. AF_INET6 sockets reach IPv4 servers by mapped
+    addresses.
     """
     if namespaces.inode(namespaces.OWN) != inode:
         raise errors.NotFound("the namespace was replaced by another", code="SDD-NETNS-GONE")
+    if not _loopback_is_up():
+        raise NotYet
     with contextlib.ExitStack() as undo:
         links: list[socket.socket] = []
         try:
@@ -64,6 +78,13 @@ def open_sockets(inode: int, upstream: socket.AddressFamily | None) -> Opened:
     )
 
 
+def _loopback_is_up() -> bool:
+    """The flag IFF_UP of `lo` (netdevice(7))."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as asked:
+        answer = fcntl.ioctl(asked, _SIOCGIFFLAGS, struct.pack("16sH22x", b"lo", 0))
+    return bool(struct.unpack_from("16xH", answer)[0] & _IFF_UP)
+
+
 def _sockets(upstream: socket.AddressFamily | None) -> Iterator[socket.socket]:
     for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
         yield _listener(kind)
@@ -76,7 +97,6 @@ def _sockets(upstream: socket.AddressFamily | None) -> Iterator[socket.socket]:
 def _listener(kind: socket.SocketKind) -> socket.socket:
     link = socket.socket(socket.AF_INET, kind | _FLAGS)
     try:
-        link.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
         link.bind((str(resolvconf.EMBEDDED), 0))
         if kind == socket.SOCK_STREAM:
             link.listen()

@@ -5,14 +5,14 @@ In: what a sandbox wants and which sockets the worker has. Out: new sockets hand
 """
 
 import asyncio
+import contextlib
 import functools
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from resolver import opener, protocol, redirect
-from resolver.result import NOTHING, Result, of_sandbox
+from resolver import opener, protocol, redirect, result
 from sdd import errors
 from sdd.linux import namespaces
 from sdd.model import ids
@@ -56,7 +56,7 @@ class Visit:
     """How a visit ended; `listening` is what was handed over to the worker, if anything."""
 
     box: ids.SandboxId
-    result: Result = NOTHING
+    done: result.Result = result.NOTHING
     listening: protocol.Listening | None = None
 
 
@@ -98,7 +98,7 @@ class Places:
         except errors.SddError as exc:
             if before is not None:
                 self._redirects.forget(before.inode)
-            return Visit(box=spot.box, result=of_sandbox(spot.box, spot.name, exc))
+            return Visit(box=spot.box, done=result.of_sandbox(spot.box, spot.name, exc))
 
     async def leave(self, box: ids.SandboxId) -> Visit:
         """Take our table out of a namespace that outlives its sandbox."""
@@ -109,12 +109,12 @@ class Places:
             self._redirects.forget(settled.inode)
             return Visit(box=box)
         try:
-            return Visit(box=box, result=await self._removed(spot, settled.inode))
+            return Visit(box=box, done=await self._removed(spot, settled.inode))
         except errors.NotFound:
             return Visit(box=box)  # the namespace went, and all in it
         except errors.SddError as exc:
             self._settled[box] = settled  # tried again at the next pass
-            return Visit(box=box, result=of_sandbox(box, spot.name, exc))
+            return Visit(box=box, done=result.of_sandbox(box, spot.name, exc))
 
     async def _arrived(self, spot: Spot) -> int:
         """The inode of the sandbox's namespace, waited for when it is not there yet."""
@@ -148,19 +148,31 @@ class Places:
         self._settled[spot.box] = _Settled(spot, inode, listening)
         return Visit(
             box=spot.box,
-            result=Result(changed=wrote + (not fits), repaired=int(undone)),
+            done=result.Result(changed=wrote + (not fits), repaired=int(undone)),
             listening=None if fits else listening,
         )
 
     async def _open(self, spot: Spot, inode: int, hand_over: HandOver) -> protocol.Listening:
-        work = functools.partial(opener.open_sockets, inode, spot.upstream)
-        opened = await self._doors.run(spot.path, work)
+        opened = await self._opened(spot, inode)
         try:
             listen = protocol.Listen(sandbox=spot.box, listening=opened.listening)
             await hand_over(listen, opened.links)
         finally:
             opened.close()
         return opened.listening
+
+    async def _opened(self, spot: Spot, inode: int) -> opener.Opened:
+        """The sockets; `lo` is waited for, which another backend brings up."""
+        work = functools.partial(opener.open_sockets, inode, spot.upstream)
+        for _ in range(self._polls):
+            with contextlib.suppress(opener.NotYet):
+                return await self._doors.run(spot.path, work)
+            await asyncio.sleep(POLL_S)
+        raise errors.KernelRefused(
+            "its loopback interface is down",
+            hint=f"set it up: nsenter --net={spot.path} ip link set lo up",
+            code="SDD-DNS-LOOPBACK",
+        )
 
     def _lead(self, listening: protocol.Listening) -> bool:
         """Whether the table had to be written. The new sockets' queues keep what comes early."""
@@ -173,11 +185,11 @@ class Places:
         """No server here: what an earlier life or a lost network left must not catch port 53."""
         removed = await self._removed(spot, inode)
         self._settled[spot.box] = _Settled(spot, inode, None)
-        return Visit(box=spot.box, result=removed)
+        return Visit(box=spot.box, done=removed)
 
-    async def _removed(self, spot: Spot, inode: int) -> Result:
+    async def _removed(self, spot: Spot, inode: int) -> result.Result:
         work = functools.partial(self._redirects.remove, inode)
-        return Result(changed=int(await self._doors.run(spot.path, work)))
+        return result.Result(changed=int(await self._doors.run(spot.path, work)))
 
 
 def _there(spot: Spot) -> int:

@@ -158,7 +158,7 @@ async def exchange(
 async def _over_udp(link: socket.socket, server: protocol.Upstream, sent: forward.Sent) -> bytes:
     """A reply that is ours, perhaps truncated. Foreign ones are passed over until the deadline."""
     loop = asyncio.get_running_loop()
-    await loop.sock_connect(link, (server.address, server.port))
+    await loop.sock_connect(link, _address(link, server))
     await loop.sock_sendall(link, sent.message)
     while True:
         reply = await loop.sock_recv(link, RECEIVE)
@@ -173,7 +173,7 @@ async def _over_udp(link: socket.socket, server: protocol.Upstream, sent: forwar
 
 async def _over_tcp(link: socket.socket, server: protocol.Upstream, sent: forward.Sent) -> bytes:
     loop = asyncio.get_running_loop()
-    await loop.sock_connect(link, (server.address, server.port))
+    await loop.sock_connect(link, _address(link, server))
     await loop.sock_sendall(link, len(sent.message).to_bytes(2, "big") + sent.message)
     size = int.from_bytes(await _exactly(link, 2), "big")
     reply = await _exactly(link, size)
@@ -181,6 +181,12 @@ async def _over_tcp(link: socket.socket, server: protocol.Upstream, sent: forwar
     if forward.judge(reply, sent) is not forward.Trust.GOOD:
         raise NoReply(Why.MISMATCH)
     return reply
+
+
+def _address(link: socket.socket, server: protocol.Upstream) -> tuple[str, int]:
+    """What to connect `link` to; an IPv6 socket reaches an IPv4 server by its mapped address."""
+    mapped = link.family is socket.AF_INET6 and ":" not in server.address
+    return (f"::ffff:{server.address}" if mapped else server.address), server.port
 
 
 async def _exactly(link: socket.socket, size: int) -> bytes:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ class Appliance:
             env=os.environ | {"SDD_E2E": str(self.root)},
         )
         log.close()
-        until(self._ready, deadline_s, f"sdd ready; its log:\n{self.log()}")
+        until(self._ready, deadline_s, lambda: f"sdd ready; its log:\n{self.log()}")
 
     def _ready(self) -> bool:
         assert self.process is not None
@@ -191,10 +191,12 @@ def run(*command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def until(condition: Any, deadline_s: float, why: str) -> None:
-    """Polls until `condition()` holds."""
+def until(condition: Any, deadline_s: float, why: str | Callable[[], str]) -> None:
+    """Polls until `condition()` holds; `why` may be made when it is needed."""
     end = time.monotonic() + deadline_s
     while not condition():
         if time.monotonic() > end:
-            raise AssertionError(f"not within {deadline_s} s: {why}")
+            raise AssertionError(
+                f"not within {deadline_s} s: {why if isinstance(why, str) else why()}"
+            )
         time.sleep(0.02)

@@ -51,12 +51,13 @@ class Session:
         names: protocol.Names | None = None,
         upstreams: list[protocol.Upstream] | None = None,
         inside: int = 0,
+        family: socket.AddressFamily = socket.AF_INET,
     ) -> tuple[int, int]:
         """Serves `names` to a sandbox on fresh loopback ports, which it returns (UDP, TCP)."""
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        extra = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(inside)]
-        extra += [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(inside)]
+        extra = [socket.socket(family, socket.SOCK_DGRAM) for _ in range(inside)]
+        extra += [socket.socket(family, socket.SOCK_STREAM) for _ in range(inside)]
         for each in (udp, tcp):
             each.bind(("127.0.0.1", 0))
         ports = udp.getsockname()[1], tcp.getsockname()[1]
