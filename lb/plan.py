@@ -84,26 +84,39 @@ def diff(have: table.Table, want: table.Table) -> tuple[Step, ...]:
 def result(have: table.Table, steps: Iterable[Step]) -> table.Table:
     """What `have` becomes by `steps`: the meaning every kernel must give them."""
     services = dict(have.services)
+    weights: dict[IPAddress, dict[IPAddress, int]] = {}  # of services whose backends change
     flaws = set(have.flaws)
     for step in steps:
         match step:
-            case AddService(service):
-                services[service.vip] = replace(service, backends=())
-            case EditService(service):
-                kept = services[service.vip].backends
+            case AddService(service) | EditService(service):
+                before = services.get(service.vip)
+                kept = before.backends if before and isinstance(step, EditService) else ()
                 services[service.vip] = replace(service, backends=kept)
             case AddBackend(vip, backend) | SetWeight(vip, backend):
-                others = _without(services[vip], backend.address)
-                services[vip] = replace(services[vip], backends=ordered((*others, backend)))
+                _of(weights, services, vip)[backend.address] = backend.weight
             case RemoveBackend(vip, address):
-                services[vip] = replace(services[vip], backends=_without(services[vip], address))
+                _of(weights, services, vip).pop(address, None)
             case RemoveService(vip):
                 services.pop(vip, None)
+                weights.pop(vip, None)
                 flaws = {flaw for flaw in flaws if flaw.vip != vip}
             case Mend(where):
                 flaws = {flaw for flaw in flaws if flaw.vip != where}
+    for vip, those in weights.items():
+        backends = [table.Backend(address=each, weight=weight) for each, weight in those.items()]
+        services[vip] = replace(services[vip], backends=ordered(backends))
     remaining = tuple(flaw for flaw in have.flaws if flaw in flaws)
     return table.Table(services=MappingProxyType(services), flaws=remaining)
+
+
+def _of(
+    weights: dict[IPAddress, dict[IPAddress, int]],
+    services: dict[IPAddress, table.VirtualService],
+    vip: IPAddress,
+) -> dict[IPAddress, int]:
+    if vip not in weights:
+        weights[vip] = services[vip].weights
+    return weights[vip]
 
 
 def touched(steps: Iterable[Step]) -> frozenset[IPAddress | None]:
@@ -176,7 +189,3 @@ def _departures(have: table.Table, service: table.VirtualService) -> Iterator[St
     for backend in before.backends if before is not None else ():
         if backend.address not in service.weights:
             yield RemoveBackend(service.vip, backend.address)
-
-
-def _without(service: table.VirtualService, address: IPAddress) -> tuple[table.Backend, ...]:
-    return tuple(each for each in service.backends if each.address != address)

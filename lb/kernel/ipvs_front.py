@@ -2,7 +2,9 @@
 
 A mark service catches what carries its mark, so a map gives each virtual address its two marks: one
 for TCP and SCTP, one for datagrams, whose flows must leave a draining backend while connections
-stay. What still goes to a virtual address behind IPVS is refused, but for pings while it is up.
+stay. IPVS knows its live connections without marks; an address without a backend for new ones has
+none. What still goes to a virtual address behind IPVS is refused, but for pings while it is up.
+(Left to IPVS, an IPv6 client would hear of it a second late.) `own` records whose address it is.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -46,8 +48,8 @@ FRAME = nft_frame.frame(
     (
         "map mark4 { type ipv4_addr . inet_proto : mark; }",
         "map mark6 { type ipv6_addr . inet_proto : mark; }",
-        "set own4 { type ipv4_addr; }",
-        "set own6 { type ipv6_addr; }",
+        "map own4 { type ipv4_addr : mark; }",
+        "map own6 { type ipv6_addr : mark; }",
         "set up4 { type ipv4_addr; }",
         "set up6 { type ipv6_addr; }",
     ),
@@ -72,6 +74,12 @@ class Front:
     def datagram(self) -> int:
         """The mark of UDP."""
         return stream_mark(self.number) | 1
+
+    @property
+    def marks(self) -> Mapping[int, int]:
+        """IP protocol → mark."""
+        streams = dict.fromkeys(_STREAMS, self.stream)
+        return streams | dict.fromkeys(_DATAGRAMS, self.datagram)
 
 
 Fronts = Mapping[IPAddress, Front]
@@ -103,20 +111,19 @@ def changes(have: Fronts, want: Fronts, vips: Collection[IPAddress]) -> str:
 
 def _added(front: Front) -> Iterator[str]:
     vip, family = front.vip, front.vip.version
-    marks = [f"{vip} . {each} : {front.stream:#x}" for each in _STREAMS]
-    marks += [f"{vip} . {each} : {front.datagram:#x}" for each in _DATAGRAMS]
-    yield f"add element inet {TABLE} mark{family} {{ {', '.join(marks)} }}"
-    yield f"add element inet {TABLE} own{family} {{ {vip} }}"
+    yield f"add element inet {TABLE} own{family} {{ {vip} : {front.stream:#x} }}"
     if front.is_up:
+        marks = [f"{vip} . {protocol} : {mark:#x}" for protocol, mark in front.marks.items()]
+        yield f"add element inet {TABLE} mark{family} {{ {', '.join(marks)} }}"
         yield f"add element inet {TABLE} up{family} {{ {vip} }}"
 
 
 def _removed(front: Front) -> Iterator[str]:
     vip, family = front.vip, front.vip.version
-    keys = [f"{vip} . {each}" for each in (*_STREAMS, *_DATAGRAMS)]
-    yield f"delete element inet {TABLE} mark{family} {{ {', '.join(keys)} }}"
     yield f"delete element inet {TABLE} own{family} {{ {vip} }}"
     if front.is_up:
+        keys = [f"{vip} . {protocol}" for protocol in front.marks]
+        yield f"delete element inet {TABLE} mark{family} {{ {', '.join(keys)} }}"
         yield f"delete element inet {TABLE} up{family} {{ {vip} }}"
 
 
@@ -136,24 +143,22 @@ def read(connection: netlink.Connection, only: Collection[IPAddress] | None = No
     for vip, protocol, data in nft_netlink.by_address_prefix(connection, "mark", only):
         mark = netlink.to_int(nft_netlink.value(data))
         marks.setdefault(vip, {})[protocol[0]] = mark
-    own = {vip for vip, _ in nft_netlink.by_address(connection, "own", only)}
+    own = {
+        vip: netlink.to_int(nft_netlink.value(data))
+        for vip, data in nft_netlink.by_address(connection, "own", only)
+    }
     up = {vip for vip, _ in nft_netlink.by_address(connection, "up", only)}
     fronts: dict[IPAddress, Front] = {}
     flaws: list[str] = []
-    for vip in marks.keys() | own | up:
-        front = _front(vip, marks.get(vip, {}), is_up=vip in up)
-        if front is None or vip not in own:
-            flaws.append(f"the marks of {vip} are not as sdd writes them")
-        else:
+    for vip in marks.keys() | own.keys() | up:
+        front = Front(vip=vip, number=(own.get(vip, 0) - BASE) >> 1, is_up=vip in up)
+        if own.get(vip) == front.stream and marks.get(vip, {}) == (
+            front.marks if front.is_up else {}
+        ):
             fronts[vip] = front
+        else:
+            flaws.append(f"the marks of {vip} are not as sdd writes them")
     if only is None:
         comments = nft_netlink.comments(connection)
         flaws.extend(nft_netlink.frame_flaws(connection, CHAINS, comments))
     return Found(fronts=fronts, flaws=tuple(flaws))
-
-
-def _front(vip: IPAddress, marks: Mapping[int, int], *, is_up: bool) -> Front | None:
-    stream = marks.get(_STREAMS[0], 0)
-    front = Front(vip=vip, number=(stream - BASE) >> 1, is_up=is_up)
-    whole = dict.fromkeys(_STREAMS, front.stream) | dict.fromkeys(_DATAGRAMS, front.datagram)
-    return front if BASE <= stream < LIMIT and marks == whole else None

@@ -23,7 +23,6 @@ _ALWAYS = MappingProxyType(
         "expire_nodest_conn": "1",  # a removed backend's connections end with a reset
         "expire_quiescent_template": "1",  # affinity does not hold on to a drained backend
         "nat_icmp_send": "1",  # errors reach the other side
-        "run_estimation": "0",  # rates are computed when asked for; absent before Linux 5.17
     }
 )
 

@@ -1,11 +1,9 @@
 """The rules of `nft_text` as a table again, without reading what the comments already say."""
 
-import ipaddress
-from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from types import MappingProxyType
 
-from lb import plan, table
+from lb import table
 from lb.kernel import nft_netlink, nft_text
 from sdd.linux import netlink
 from sdd.model.network import IPAddress
@@ -44,46 +42,15 @@ def _services(
         for vip, data in nft_netlink.by_address(connection, "vip", only)
     }
     own = {vip for vip, _ in nft_netlink.by_address(connection, "own", only)}
-    weights = _weights(connection, only)
     services, flaws = {}, []
-    for vip in sorted(targets.keys() | own | weights.keys(), key=_order):
+    for vip in sorted(targets.keys() | own, key=_order):
         chain = nft_text.chain(vip)
-        found = _service(vip, comments.get(chain, ()), weights.get(vip, {}))
+        found = nft_text.service_of(vip, comments.get(chain, ()))
         if found is None or targets.get(vip) != chain or vip not in own:
             flaws.append(f"the rules of {vip} are not as sdd writes them")
         else:
             services[vip] = found
     return services, flaws
-
-
-def _service(
-    vip: IPAddress, comments: Sequence[str], weights: Mapping[IPAddress, int]
-) -> table.VirtualService | None:
-    labels = [nft_text.label(each) for each in comments]
-    first = labels[0] if labels else None
-    if first is None:
-        return None
-    backends = [table.Backend(address=each, weight=weight) for each, weight in weights.items()]
-    found = table.VirtualService(
-        number=first.number,
-        vip=vip,
-        scheduler=first.scheduler,
-        persistence_s=first.persistence_s,
-        backends=plan.ordered(backends),
-    )
-    digest = nft_text.digest(found)
-    whole = [(at, len(labels), digest) for at in range(1, len(labels) + 1)]
-    return found if [each and each.content for each in labels] == whole else None
-
-
-def _weights(
-    connection: netlink.Connection, only: Collection[IPAddress] | None
-) -> dict[IPAddress, dict[IPAddress, int]]:
-    """Virtual address → backend → weight."""
-    found: defaultdict[IPAddress, dict[IPAddress, int]] = defaultdict(dict)
-    for vip, rest, data in nft_netlink.by_address_prefix(connection, "weight", only):
-        found[vip][ipaddress.ip_address(rest)] = netlink.to_int(nft_netlink.value(data))
-    return found
 
 
 def _order(address: IPAddress) -> tuple[int, int]:

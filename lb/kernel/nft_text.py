@@ -3,14 +3,13 @@
 Table `inet sdd-lb` of a sandbox: `vip4`/`vip6` send the first packet of a connection to the chain
 of its virtual address, the chain chooses a backend and rewrites the destination; conntrack keeps
 the connection there. `own4`/`own6` hold every virtual address: what still goes to one is refused.
-`weight4`/`weight6` record who serves with what weight: the reader uses them, no rule does. Every
-rule carries a comment from which the reader knows that it is ours and unchanged (anonymous maps
-cannot be edited once a rule uses them).
+Rules behind the choice, which no packet reaches, record in their comments who serves with what
+weight, so that one chain's comments are one service.
 """
 
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from ipaddress import ip_address
 from types import MappingProxyType
 
 from lb import maglev, table, turns
@@ -20,7 +19,7 @@ from sdd.model.network import IPAddress
 from sdd.model.service import Scheduler
 
 PRIORITY = -100  # NF_IP_PRI_NAT_DST: where destinations are rewritten
-FORMAT = 1  # counts up when the text below changes, so that a new release writes its own
+FORMAT = 2  # counts up when the text below changes, so that a new release writes its own
 SEED = 0x53444400  # any constant: all nodes must hash alike
 PORTS = "{ tcp, udp, sctp }"
 
@@ -35,53 +34,66 @@ _HASHED = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Label:
-    """What a rule's comment says: whose rule, of which content, the how-manieth of how many."""
+def comments(service: table.VirtualService, choices: int) -> list[str]:
+    """What the comments of the service's rules must be: `choices` that choose, then the record."""
+    head = f"{service.number} {service.scheduler} {service.persistence_s}"
+    payloads = [head, *[""] * (choices - 1), *_records(service)]
+    content = digest(service)
+    return [
+        f"sdd {content} {at}/{len(payloads)} {payload}".rstrip()
+        for at, payload in enumerate(payloads, start=1)
+    ]
 
-    number: int
-    scheduler: Scheduler
-    persistence_s: int
-    digest: str
-    place: int
-    count: int
 
-    @property
-    def content(self) -> tuple[int, int, str]:
-        """What must be right of each label of a chain."""
-        return self.place, self.count, self.digest
+def service_of(vip: IPAddress, found: Sequence[str]) -> table.VirtualService | None:
+    """The service whose rules carry exactly these comments; None when they are not ours or whole.
 
-    def __str__(self) -> str:
-        return (
-            f"sdd {self.number} {self.scheduler} {self.persistence_s} "
-            f"{self.digest} {self.place}/{self.count}"
+    Untrusted: anybody may have written them.
+    """
+    words = [each.split(" ") for each in found]
+    if not words or any(len(each) < _LABEL_WORDS or each[0] != "sdd" for each in words):
+        return None
+    head, records = words[0][_LABEL_WORDS:], [one for each in words[1:] for one in each[3:] if one]
+    try:
+        number, scheduler, persistence = head
+        pairs = [record.split("=") for record in records]
+        service = table.VirtualService(
+            number=int(number),
+            vip=vip,
+            scheduler=Scheduler(scheduler),
+            persistence_s=int(persistence),
+            backends=tuple(
+                table.Backend(address=ip_address(address), weight=int(weight))
+                for address, weight in pairs
+            ),
         )
+    except ValueError:
+        return None
+    choices = sum(len(each) == _LABEL_WORDS for each in words[1:]) + 1
+    return service if list(found) == comments(service, choices) else None
 
 
-def label(comment: str) -> Label | None:
-    """The label in a rule's comment; None when it is not one of ours."""
-    match comment.split():
-        case ["sdd", number, scheduler, persistence, digest, place] if (
-            number.isdigit() and persistence.isdigit() and scheduler in set(Scheduler)
-        ):
-            at, _, count = place.partition("/")
-            if at.isdigit() and count.isdigit():
-                return Label(
-                    number=int(number),
-                    scheduler=Scheduler(scheduler),
-                    persistence_s=int(persistence),
-                    digest=digest,
-                    place=int(at),
-                    count=int(count),
-                )
-    return None
+def _records(service: table.VirtualService) -> Iterator[str]:
+    line = ""
+    for each in service.backends:
+        record = f"{each.address}={each.weight}"
+        if line and len(line) + 1 + len(record) > _RECORD_LENGTH:
+            yield line
+            line = ""
+        line = f"{line} {record}".lstrip()
+    if line:
+        yield line
+
+
+_LABEL_WORDS = 3  # "sdd", digest, place
+_RECORD_LENGTH = 128 - len("sdd 0123456789abcdef 1000/1000 ")  # nft takes comments of 128
 
 
 def digest(service: table.VirtualService) -> str:
     """Changes whenever the service's rules would; 16 hex characters."""
-    backends = [(str(each.address), each.weight) for each in service.backends]
-    facts = (FORMAT, str(service.vip), service.number, service.scheduler.value)
-    text = repr((*facts, service.persistence_s, backends))
+    backends = ",".join(f"{each.address}={each.weight}" for each in service.backends)
+    settings = f"{service.number} {service.scheduler} {service.persistence_s}"
+    text = f"{FORMAT} {service.vip} {settings} {backends}"
     return hashlib.blake2s(text.encode(), digest_size=8).hexdigest()
 
 
@@ -108,8 +120,6 @@ FRAME = nft_frame.frame(
         "map vip6 { type ipv6_addr : verdict; }",
         "set own4 { type ipv4_addr; }",
         "set own6 { type ipv6_addr; }",
-        "map weight4 { type ipv4_addr . ipv4_addr : mark; }",
-        "map weight6 { type ipv6_addr . ipv6_addr : mark; }",
     ),
     CHAINS,
 )
@@ -125,7 +135,7 @@ def rebuild(after: table.Table) -> str:
     lines = [REMOVE, FRAME]
     for service in after.services.values():
         lines.extend(_rules(service))
-        lines.extend(_elements(service, before=None))
+        lines.extend(_elements(service.vip))
     return "\n".join(lines)
 
 
@@ -136,9 +146,9 @@ def changes(have: table.Table, after: table.Table, vips: Collection[IPAddress]) 
         before, service = have.services.get(vip), after.services.get(vip)
         if service is not None:
             lines.extend(_rules(service))
-            lines.extend(_elements(service, before))
+            lines.extend(_elements(vip) if before is None else ())
         elif before is not None:
-            lines.extend(_removal(before))
+            lines.extend(_removal(vip))
     return "\n".join(lines)
 
 
@@ -147,16 +157,10 @@ def _rules(service: table.VirtualService) -> Iterator[str]:
     yield f"add chain inet {TABLE} {name}"
     yield f"flush chain inet {TABLE} {name}"
     rules = _verdicts(service)
-    for at, rule in enumerate(rules, start=1):
-        mine = Label(
-            number=service.number,
-            scheduler=service.scheduler,
-            persistence_s=service.persistence_s,
-            digest=digest(service),
-            place=at,
-            count=len(rules),
-        )
-        yield f'add rule inet {TABLE} {name} {rule} comment "{mine}"'
+    labels = comments(service, len(rules))
+    for at, comment in enumerate(labels):
+        rule = rules[at] if at < len(rules) else "accept"
+        yield f'add rule inet {TABLE} {name} {rule} comment "{comment}"'
 
 
 def _verdicts(service: table.VirtualService) -> Sequence[str]:
@@ -187,30 +191,14 @@ def _slots(backends: Sequence[table.Backend]) -> str:
     return "{ " + ", ".join(f"{at} : {each.address}" for at, each in enumerate(backends)) + " }"
 
 
-def _elements(service: table.VirtualService, before: table.VirtualService | None) -> Iterator[str]:
-    family = service.vip.version
-    old = before.weights if before is not None else {}
-    new = service.weights
-    yield from _weights("delete", service.vip, [one for one in old if new.get(one) != old[one]], {})
-    yield from _weights("add", service.vip, [one for one in new if new[one] != old.get(one)], new)
-    if before is None:
-        goto = f"{service.vip} : goto {chain(service.vip)}"
-        yield f"add element inet {TABLE} vip{family} {{ {goto} }}"
-        yield f"add element inet {TABLE} own{family} {{ {service.vip} }}"
+def _elements(vip: IPAddress) -> Iterator[str]:
+    yield f"add element inet {TABLE} vip{vip.version} {{ {vip} : goto {chain(vip)} }}"
+    yield f"add element inet {TABLE} own{vip.version} {{ {vip} }}"
 
 
-def _removal(before: table.VirtualService) -> Iterator[str]:
-    name = chain(before.vip)
+def _removal(vip: IPAddress) -> Iterator[str]:
+    name = chain(vip)
     for each in ("vip", "own"):
-        yield f"delete element inet {TABLE} {each}{before.vip.version} {{ {before.vip} }}"
+        yield f"delete element inet {TABLE} {each}{vip.version} {{ {vip} }}"
     yield f"flush chain inet {TABLE} {name}"
     yield f"delete chain inet {TABLE} {name}"
-    yield from _weights("delete", before.vip, list(before.weights), {})
-
-
-def _weights(
-    verb: str, vip: IPAddress, addresses: Sequence[IPAddress], weights: dict[IPAddress, int]
-) -> Iterator[str]:
-    if addresses:
-        each = [f"{vip} . {one}" + (f" : {weights[one]}" if weights else "") for one in addresses]
-        yield f"{verb} element inet {TABLE} weight{vip.version} {{ {', '.join(each)} }}"

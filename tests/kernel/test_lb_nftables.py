@@ -50,8 +50,6 @@ class TestTraffic(lb_traffic.LbTraffic):
         "flush chain inet sdd-lb vip-10.77.0.200",
         "delete element inet sdd-lb vip4 { 10.77.0.200 }",
         "delete element inet sdd-lb own4 { 10.77.0.200 }",
-        "delete element inet sdd-lb weight4 { 10.77.0.200 . 10.77.0.1 }",
-        "add element inet sdd-lb weight4 { 10.77.0.200 . 10.77.0.9 : 1 }",
         "add rule inet sdd-lb vip-10.77.0.200 drop",
         "insert rule inet sdd-lb output drop",
         "add chain inet sdd-lb foreign",

@@ -11,7 +11,7 @@ from lb.kernel import choose, ipvs, ipvs_codec, ipvs_entries
 from sdd.model.service import Scheduler
 from tests.contract import lb_kernel
 from tests.kernel import lb_town, lb_traffic
-from tests.kernel.lb_town import VIP, Town, sh
+from tests.kernel.lb_town import VIP, Town
 
 pytestmark = pytest.mark.vm
 
@@ -54,13 +54,13 @@ async def test_auto_takes_ipvs_and_says_why(town: Town) -> None:
     "damage",
     [
         "ipvsadm -C",
-        "ipvsadm -d -f 0x5d000002 -r 10.77.0.1:0",
-        "ipvsadm -e -f 0x5d000002 -r 10.77.0.1:0 -m -w 9",
-        "ipvsadm -e -f 0x5d000003 -r 10.77.0.1:0 -m -w 9",
-        "ipvsadm -E -f 0x5d000002 -s fo",
-        "ipvsadm -E -f 0x5d000003 -s lc",
-        "ipvsadm -E -f 0x5d000002 -s rr -p 60",
-        "ipvsadm -A -f 0x5d00fff0 -s rr",
+        "ipvsadm -d -f 1560281090 -r 10.77.0.1:0",
+        "ipvsadm -e -f 1560281090 -r 10.77.0.1:0 -m -w 9",
+        "ipvsadm -e -f 1560281091 -r 10.77.0.1:0 -m -w 9",
+        "ipvsadm -E -f 1560281090 -s fo",
+        "ipvsadm -E -f 1560281091 -s lc",
+        "ipvsadm -E -f 1560281090 -s rr -p 60",
+        "ipvsadm -A -f 1560346608 -s rr",
         "ipvsadm --set 10 10 10",
         "nft delete table inet sdd-lb",
         "nft flush chain inet sdd-lb output",
@@ -103,7 +103,7 @@ async def test_ipvsadm_sees_what_was_meant(kernel: ipvs.IpvsKernel, town: Town) 
         kernel, town, lb_traffic.service(town, scheduler=Scheduler.MH, persistence_s=60, b1=3, b2=0)
     )
     lines = town.inside("client", "ipvsadm", "-Sn").splitlines()
-    marks = sh("printf", "%d %d", "0x5d000002", "0x5d000003").stdout.split()
+    marks = (0x5D000002, 0x5D000003)
     assert sorted(line.strip() for line in lines) == sorted(
         [
             f"-A -f {marks[0]} -s mh -p 60 -b mh-fallback,mh-port",

@@ -14,11 +14,12 @@ def test_streams_and_datagrams_have_marks_of_their_own() -> None:
     assert "10.77.0.200 . 17 : 0x5d000007" in changes({}, {WEB: FRONT}, (WEB,))
 
 
-def test_only_what_is_up_answers_pings() -> None:
+def test_only_what_is_up_answers_pings_and_leads_to_ipvs() -> None:
     down = Front(vip=WEB6, number=3, is_up=False)
     text = changes({}, {WEB6: down}, (WEB6,))
-    assert "own6 { fd77::200 }" in text
+    assert "own6 { fd77::200 : 0x5d000006 }" in text
     assert "up6" not in text
+    assert "mark6" not in text
 
 
 def test_what_agrees_is_no_text_and_what_goes_is_deleted() -> None:

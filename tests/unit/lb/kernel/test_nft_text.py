@@ -1,11 +1,14 @@
 """Rules as text: who is chosen how, and what identifies a chain."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from lb import maglev
+from lb import maglev, table
 from lb.kernel import nft_text
 from sdd.model.service import Scheduler
 from tests.contract.lb_kernel import API, WEB, WEB6, table_of, virtual
+from tests.property.test_lb_plan import VIPS, virtual_services
 
 
 def rules(*weights: int, **settings: object) -> list[str]:
@@ -14,7 +17,7 @@ def rules(*weights: int, **settings: object) -> list[str]:
     return [
         line.split(f"{nft_text.chain(WEB)} ", 1)[1].split(" comment")[0]
         for line in text.splitlines()
-        if line.startswith("add rule")
+        if line.startswith("add rule") and " accept comment" not in line
     ]
 
 
@@ -23,7 +26,8 @@ def test_one_backend_needs_no_choice() -> None:
 
 
 def test_no_backend_is_left_to_the_frame_to_refuse() -> None:
-    assert rules() == rules(0) == ["accept"]
+    assert rules() == rules(0) == []
+    assert " accept comment " in nft_text.rebuild(table_of(virtual(WEB)))
 
 
 def test_counting_schedulers_take_turns() -> None:
@@ -61,8 +65,7 @@ def test_changes_name_only_what_changed() -> None:
     after = table_of(virtual(WEB, 1, 3), virtual(API, 1, number=9))
     text = nft_text.changes(have, after, (WEB,))
     assert str(API) not in text
-    assert "delete element inet sdd-lb weight4 { 10.77.0.200 . 10.77.0.2 }" in text
-    assert "add element inet sdd-lb weight4 { 10.77.0.200 . 10.77.0.2 : 3 }" in text
+    assert "10.77.0.2=3" in text
     assert "vip4" not in text
 
 
@@ -83,10 +86,29 @@ def test_the_digest_tells_apart_all_that_makes_rules() -> None:
     assert len({nft_text.digest(each) for each in services}) == len(services)
 
 
-def test_labels_are_read_back_and_others_are_not_ours() -> None:
-    mine = nft_text.Label(
-        number=7, scheduler=Scheduler.MH, persistence_s=60, digest="ab", place=1, count=2
-    )
-    assert nft_text.label(str(mine)) == mine
-    for other in ("", "hello", "sdd x mh 0 ab 1/2", "sdd 7 new 0 ab 1/2", "sdd 7 mh 0 ab 1-2"):
-        assert nft_text.label(other) is None
+@given(virtual_services(VIPS[0]) | virtual_services(VIPS[2]), st.integers(1, 2))
+def test_comments_are_read_back_as_their_service(
+    service: table.VirtualService, choices: int
+) -> None:
+    written = nft_text.comments(service, choices)
+    assert nft_text.service_of(service.vip, written) == service
+    assert all(len(each) <= 128 for each in written)
+
+
+@given(virtual_services(VIPS[0]), st.data())
+def test_a_comment_less_or_changed_is_not_ours(
+    service: table.VirtualService, data: st.DataObject
+) -> None:
+    written = nft_text.comments(service, 2)
+    at = data.draw(st.integers(0, len(written) - 1))
+    assert nft_text.service_of(service.vip, written[:at] + written[at + 1 :]) is None
+    other = data.draw(st.text(max_size=130).filter(lambda text: text != written[at]))
+    assert nft_text.service_of(service.vip, [*written[:at], other, *written[at + 1 :]]) is None
+    assert nft_text.service_of(service.vip, [*written, written[-1]]) is None
+
+
+def test_many_backends_are_recorded_in_several_comments() -> None:
+    service = virtual(WEB6, *range(65500, 65530))
+    written = nft_text.comments(service, 2)
+    assert len(written) > 4
+    assert nft_text.service_of(WEB6, written) == service

@@ -1,0 +1,109 @@
+"""nftables: many services from empty, and one change among them, against `nft -f` of the same text.
+
+Ours is the whole of the reconciler: desired table, plan, one transaction, reading back. The peer is
+handed the finished text.
+"""
+
+import asyncio
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from lb.desired import desired
+from lb.kernel import nft_text
+from lb.kernel.nftables import NftablesKernel
+from lb.reconciler import Reconciler
+from sdd.linux import namespaces
+from sdd.model.service import Scheduler
+from sdd.state import ClusterState
+from tests.bench import report
+from tests.bench.lb import load
+
+ROUNDS = 5
+
+
+async def main() -> None:
+    spaces = namespaces.Namespaces()
+    with tempfile.TemporaryDirectory() as folder:
+        netns = f"{folder}/t-lb-bench"
+        await spaces.create(netns)
+        try:
+            await _bench(spaces, netns, Path(folder))
+        finally:
+            await spaces.delete(netns)
+            spaces.close()
+
+
+async def _bench(spaces: namespaces.Namespaces, netns: str, folder: Path) -> None:
+    for services, scheduler in ((100, Scheduler.RR), (1000, Scheduler.RR), (100, Scheduler.MH)):
+        ours, peer = [], []
+        for _ in range(ROUNDS):
+            full = load.state(netns, services, scheduler=scheduler)
+            _, seconds = await _ours(spaces, full)
+            ours.append(seconds)
+            text = nft_text.rebuild(desired(full, load.NODE)[load.CLIENT].table)
+            _nft(netns, folder, "flush ruleset")
+            peer.append(_nft(netns, folder, text))
+            _nft(netns, folder, "flush ruleset")
+        _row(
+            f"nftables: {services} x {load.BACKENDS} services ({scheduler}) from empty",
+            ours,
+            peer,
+            1.2,
+        )
+    await _one_of_many(spaces, netns, folder)
+
+
+async def _one_of_many(spaces: namespaces.Namespaces, netns: str, folder: Path) -> None:
+    services = 1000
+    reconciler, _ = await _ours(spaces, load.state(netns, services))
+    ours, peer = [], []
+    before = load.state(netns, services)
+    for revision in range(2, 2 + 4 * ROUNDS):
+        after = load.state(netns, services, revision=revision, odd=(500, revision))
+        begun = time.perf_counter()
+        outcome = await reconciler.realise(after)
+        ours.append(time.perf_counter() - begun)
+        assert (outcome.changed, outcome.failures) == (1, ())
+        tables = [desired(each, load.NODE)[load.CLIENT].table for each in (after, before)]
+        vip = next(vip for vip, one in tables[0].services.items() if one != tables[1].services[vip])
+        back = nft_text.changes(tables[0], tables[1], (vip,))
+        peer.append(_nft(netns, folder, back))
+        _nft(netns, folder, nft_text.changes(tables[1], tables[0], (vip,)))
+    _row(f"nftables: one weight among {services} services", ours, peer, 1 / 3)
+
+
+async def _ours(spaces: namespaces.Namespaces, state: ClusterState) -> tuple[Reconciler, float]:
+    reconciler = Reconciler(NftablesKernel(spaces), load.NODE)
+    begun = time.perf_counter()
+    outcome = await reconciler.realise(state)
+    seconds = time.perf_counter() - begun
+    assert outcome.failures == (), outcome.failures[:3]
+    return reconciler, seconds
+
+
+def _nft(netns: str, folder: Path, text: str) -> float:
+    file = folder / "rules.nft"
+    file.write_text(text)
+    begun = time.perf_counter()
+    subprocess.run(["nsenter", f"--net={netns}", "nft", "-f", str(file)], check=True)
+    return time.perf_counter() - begun
+
+
+def _row(what: str, ours: list[float], peer: list[float], goal: float) -> None:
+    report.row(
+        report.Row(
+            what=what,
+            ours=statistics.median(ours) * 1000,
+            peer=statistics.median(peer) * 1000,
+            peer_name="nft -f",
+            unit="ms",
+            goal=goal,
+        )
+    )
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
