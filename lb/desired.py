@@ -2,18 +2,22 @@
 
 A sandbox balances the services of the networks it is on, in its own namespace: it is the client.
 Backends are the healthy members, wherever they run. Services without virtual addresses (dnsrr) are
-the resolver's business alone.
+the resolver's business alone. Given what it derived before, only what changed is derived anew, and
+what did not change is the same object: one verdict among thousands of services costs little.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TypeVar
 
 from lb import plan, table
-from sdd.model import ids, sandbox
+from sdd.model import endpoint, ids, sandbox
 from sdd.model import service as services
 from sdd.model.network import IPAddress
-from sdd.state import ClusterState
+from sdd.state import EMPTY, ClusterState
+
+K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,47 +30,98 @@ class Wanted:
     owners: Mapping[IPAddress, ids.ServiceId]
 
 
-def desired(state: ClusterState, node: ids.NodeId) -> Mapping[ids.SandboxId, Wanted]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """What any sandbox on one network balances."""
+
+    services: Mapping[IPAddress, table.VirtualService]
+    owners: Mapping[IPAddress, ids.ServiceId]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desired:
     """Every sandbox of `node`, also those with nothing to balance (their table is empty)."""
-    per_network = {
-        net: _virtual_services(state, net)
-        for net in {each.network for each in state.endpoints.values() if each.node == node}
-    }
-    return {
-        box.id: _wanted(state, box, per_network)
-        for box in state.sandboxes.values()
-        if box.node == node
-    }
+
+    state: ClusterState
+    node: ids.NodeId
+    networks: Mapping[ids.NetworkId, Network]
+    sandboxes: Mapping[ids.SandboxId, Wanted]
 
 
-_Owned = Mapping[IPAddress, tuple[ids.ServiceId, table.VirtualService]]
+def nothing(node: ids.NodeId) -> Desired:
+    """What is derived from no state."""
+    return Desired(state=EMPTY, node=node, networks={}, sandboxes={})
 
 
-def _wanted(
+def desired(state: ClusterState, before: Desired) -> Desired:
+    """What `state` asks of `before`'s node."""
+    affected = _affected(before.state, state)
+    here = [box for box in state.sandboxes.values() if box.node == before.node]
+    used = {each.network for box in here for each in state.endpoints_by_sandbox.get(box.id, ())}
+    networks = {net: _network(state, net, affected, before.networks.get(net)) for net in used}
+    sandboxes = {box.id: _sandbox(state, box, networks, before) for box in here}
+    return Desired(state=state, node=before.node, networks=networks, sandboxes=sandboxes)
+
+
+# Sandboxes
+
+
+def _sandbox(
     state: ClusterState,
     box: sandbox.Sandbox,
-    per_network: Mapping[ids.NetworkId, _Owned],
+    networks: Mapping[ids.NetworkId, Network],
+    before: Desired,
 ) -> Wanted:
-    endpoints = state.endpoints_by_sandbox.get(box.id, ())
-    owned = {vip: each for one in endpoints for vip, each in per_network[one.network].items()}
-    addresses = tuple(each for one in endpoints for each in one.addresses)
+    plugs = state.endpoints_by_sandbox.get(box.id, ())
+    known = before.sandboxes.get(box.id)
+    if (
+        known is not None
+        and before.state.sandboxes.get(box.id) is box
+        and _identical(plugs, before.state.endpoints_by_sandbox.get(box.id, ()))
+        and all(networks[one.network] is before.networks.get(one.network) for one in plugs)
+    ):
+        return known
+    return _joined(box, plugs, [networks[one.network] for one in plugs])
+
+
+def _joined(
+    box: sandbox.Sandbox, plugs: Collection[endpoint.Endpoint], networks: Collection[Network]
+) -> Wanted:
+    addresses = tuple(each for one in plugs for each in one.addresses)
+    virtual = {vip: service for net in networks for vip, service in net.services.items()}
+    owners = {vip: owner for net in networks for vip, owner in net.owners.items()}
     return Wanted(
         name=box.name,
         place=table.Place(netns=box.netns, addresses=addresses),
-        table=table.Table(
-            services=MappingProxyType({vip: virtual for vip, (_, virtual) in owned.items()})
-        ),
-        owners=MappingProxyType({vip: owner for vip, (owner, _) in owned.items()}),
+        table=table.Table(services=MappingProxyType(virtual)),
+        owners=MappingProxyType(owners),
     )
 
 
-def _virtual_services(state: ClusterState, net: ids.NetworkId) -> _Owned:
-    return {
-        vip: (service.id, _virtual(state, service, vip))
+# Networks
+
+
+def _network(
+    state: ClusterState,
+    net: ids.NetworkId,
+    affected: frozenset[ids.ServiceId],
+    known: Network | None,
+) -> Network:
+    owners = {
+        vip: service.id
         for service in state.services_by_network.get(net, ())
         if service.mode is services.EndpointMode.VIP
         for vip in service.vips
     }
+    if known is not None and known.owners == owners and affected.isdisjoint(owners.values()):
+        return known
+    virtual = {
+        vip: known.services[vip]
+        if known is not None and owner not in affected and known.owners.get(vip) == owner
+        else _virtual(state, state.services[owner], vip)
+        for vip, owner in owners.items()
+    }
+    return Network(services=virtual, owners=owners)
 
 
 def _virtual(
@@ -75,8 +130,8 @@ def _virtual(
     backends = [
         table.Backend(address=address, weight=member.weight)
         for member in state.healthy(service.id)
-        if (endpoint := state.endpoints.get(member.endpoint)) is not None
-        for address in endpoint.hosts
+        if (plug := state.endpoints.get(member.endpoint)) is not None
+        for address in plug.hosts
         if address.version == vip.version
     ]
     return table.VirtualService(
@@ -86,3 +141,33 @@ def _virtual(
         persistence_s=service.persistence_s,
         backends=plan.ordered(backends),
     )
+
+
+# What changed
+
+
+def _affected(before: ClusterState, after: ClusterState) -> frozenset[ids.ServiceId]:
+    """The services whose virtual services may differ between two states."""
+    plugs = _changed(before.endpoints, after.endpoints)
+    moved = (each for each in after.members.values() if each.endpoint in plugs) if plugs else ()
+    return frozenset(
+        (
+            *_changed(before.services, after.services),
+            *(of for of, _ in _changed(before.members, after.members)),
+            *(of for of, _ in _changed(before.verdicts, after.verdicts)),
+            *(each.service for each in moved),
+        )
+    )
+
+
+def _changed(before: Mapping[K, object], after: Mapping[K, object]) -> set[K]:
+    """The keys whose object is another, new or gone; states share what did not change."""
+    if before is after:
+        return set()
+    return {key for key, each in after.items() if before.get(key) is not each} | (
+        before.keys() - after.keys()
+    )
+
+
+def _identical(one: Collection[object], other: Collection[object]) -> bool:
+    return len(one) == len(other) and all(a is b for a, b in zip(one, other, strict=True))

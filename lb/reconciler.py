@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from lb import plan, table, world
-from lb.desired import Wanted, desired
+from lb.desired import Wanted, desired, nothing
 from sdd import errors
 from sdd.model import ids, progress
 from sdd.state import ClusterState
@@ -52,7 +52,7 @@ class Reconciler:
         ready_s: float = READY_S,
     ) -> None:
         self._kernel = kernel
-        self._node = node
+        self._desired = nothing(node)
         self._clock = clock
         self._polls = max(1, round(ready_s / POLL_S))
         self._known: dict[ids.SandboxId, _Known] = {}
@@ -63,7 +63,8 @@ class Reconciler:
 
     async def realise(self, state: ClusterState) -> progress.Outcome:
         """Bring every sandbox of this node to its table at `state`'s revision."""
-        wanted = desired(state, self._node)
+        self._desired = desired(state, self._desired)
+        wanted = self._desired.sandboxes
         now = self._clock()
         look = state.revision == self._revision or now - self._looked > LOOK_S
         results = await asyncio.gather(

@@ -11,7 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from lb.desired import desired
+from lb import table
+from lb.desired import desired, nothing
 from lb.kernel import nft_text
 from lb.kernel.nftables import NftablesKernel
 from lb.reconciler import Reconciler
@@ -43,7 +44,7 @@ async def _bench(spaces: namespaces.Namespaces, netns: str, folder: Path) -> Non
             full = load.state(netns, services, scheduler=scheduler)
             _, seconds = await _ours(spaces, full)
             ours.append(seconds)
-            text = nft_text.rebuild(desired(full, load.NODE)[load.CLIENT].table)
+            text = nft_text.rebuild(_table(full))
             _nft(netns, folder, "flush ruleset")
             peer.append(_nft(netns, folder, text))
             _nft(netns, folder, "flush ruleset")
@@ -61,16 +62,16 @@ async def _one_of_many(spaces: namespaces.Namespaces, netns: str, folder: Path) 
     reconciler, _ = await _ours(spaces, load.state(netns, services))
     ours, peer = [], []
     before = load.state(netns, services)
+    await reconciler.realise(before)
     for revision in range(2, 2 + 4 * ROUNDS):
-        after = load.state(netns, services, revision=revision, odd=(500, revision))
+        after = load.reweighed(before, revision)
         begun = time.perf_counter()
         outcome = await reconciler.realise(after)
         ours.append(time.perf_counter() - begun)
         assert (outcome.changed, outcome.failures) == (1, ())
-        tables = [desired(each, load.NODE)[load.CLIENT].table for each in (after, before)]
+        tables = [_table(each) for each in (after, before)]
         vip = next(vip for vip, one in tables[0].services.items() if one != tables[1].services[vip])
-        back = nft_text.changes(tables[0], tables[1], (vip,))
-        peer.append(_nft(netns, folder, back))
+        peer.append(_nft(netns, folder, nft_text.changes(tables[0], tables[1], (vip,))))
         _nft(netns, folder, nft_text.changes(tables[1], tables[0], (vip,)))
     _row(f"nftables: one weight among {services} services", ours, peer, 1 / 3)
 
@@ -82,6 +83,10 @@ async def _ours(spaces: namespaces.Namespaces, state: ClusterState) -> tuple[Rec
     seconds = time.perf_counter() - begun
     assert outcome.failures == (), outcome.failures[:3]
     return reconciler, seconds
+
+
+def _table(state: ClusterState) -> table.Table:
+    return desired(state, nothing(load.NODE)).sandboxes[load.CLIENT].table
 
 
 def _nft(netns: str, folder: Path, text: str) -> float:

@@ -1,5 +1,6 @@
 """The load of the balancing benchmarks: one client on one network with many services."""
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, ip_interface
 
 from sdd.model import endpoint, ids, network, sandbox, service
@@ -20,10 +21,8 @@ def state(
     services: int,
     *,
     scheduler: Scheduler = Scheduler.RR,
-    revision: int = 1,
-    odd: tuple[int, int] | None = None,
 ) -> ClusterState:
-    """`services` services of BACKENDS members each; `odd` = (service, weight of its first member)."""
+    """`services` services of BACKENDS members each, all of weight 1, at revision 1."""
     made: list[Object] = [
         network.Network(id=NET, name="front", pools=(network.Pool(subnet=SUBNET),)),
         sandbox.Sandbox(
@@ -32,11 +31,17 @@ def state(
         _endpoint("client", 1, CLIENT),
     ]
     for number in range(services):
-        made.extend(_service(number, scheduler, odd))
-    return ClusterState().apply(ids.Revision(revision), map(Put, made))
+        made.extend(_service(number, scheduler))
+    return ClusterState().apply(ids.Revision(1), map(Put, made))
 
 
-def _service(number: int, scheduler: Scheduler, odd: tuple[int, int] | None) -> list[Object]:
+def reweighed(before: ClusterState, revision: int) -> ClusterState:
+    """The state with another weight for one member in the middle."""
+    one = list(before.members.values())[len(before.members) // 2]
+    return before.apply(ids.Revision(revision), [Put(replace(one, weight=revision))])
+
+
+def _service(number: int, scheduler: Scheduler) -> list[Object]:
     name = ids.ServiceId(f"s{number:05}")
     made: list[Object] = [
         service.Service(
@@ -51,12 +56,9 @@ def _service(number: int, scheduler: Scheduler, odd: tuple[int, int] | None) -> 
     for at in range(BACKENDS):
         box = ids.SandboxId(f"{name}-{at}")
         plug = _endpoint(box, number * BACKENDS + at, box)
-        weight = odd[1] if odd and odd[0] == number and at == 0 else 1
         made += [
             plug,
-            service.Member(
-                service=name, endpoint=plug.id, sandbox=box, node=ids.NodeId("away"), weight=weight
-            ),
+            service.Member(service=name, endpoint=plug.id, sandbox=box, node=ids.NodeId("away")),
         ]
     return made
 

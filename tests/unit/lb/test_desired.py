@@ -1,12 +1,14 @@
 """Who balances what, and over whom."""
 
+from collections.abc import Mapping
 from ipaddress import ip_address
 
 from lb import table
-from lb.desired import desired
+from lb.desired import Desired, Wanted, desired, nothing
 from sdd.model import ids
 from sdd.model.health import Status
 from sdd.model.service import EndpointMode
+from sdd.state import Object
 from tests.unit.lb import states
 
 VIP = ip_address("10.0.1.100")
@@ -23,14 +25,21 @@ TOWN = (
 WEB = states.svc("web", "front", str(VIP))
 
 
-def backends(*values: object) -> dict[str, int]:
-    state = states.state(*TOWN, *values)  # type: ignore[arg-type]  # objects of the state
-    virtual = desired(state, states.NODE)[CLIENT].table.services[VIP]
+def derived(*values: Object, before: Desired | None = None) -> Desired:
+    return desired(states.state(*values), before or nothing(states.NODE))
+
+
+def sandboxes(*values: Object) -> Mapping[ids.SandboxId, Wanted]:
+    return derived(*values).sandboxes
+
+
+def backends(*values: Object) -> dict[str, int]:
+    virtual = sandboxes(*TOWN, *values)[CLIENT].table.services[VIP]
     return {str(each.address): each.weight for each in virtual.backends}
 
 
 def test_every_sandbox_on_the_network_balances_its_services_backends_included() -> None:
-    found = desired(states.state(*TOWN, WEB), states.NODE)
+    found = sandboxes(*TOWN, WEB)
     assert {name: set(each.table.services) for name, each in found.items()} == {
         "client": {VIP},
         "web1": {VIP},
@@ -38,7 +47,7 @@ def test_every_sandbox_on_the_network_balances_its_services_backends_included() 
 
 
 def test_sandboxes_of_other_nodes_are_not_ours_their_backends_are() -> None:
-    assert "web2" not in desired(states.state(*TOWN), states.NODE)
+    assert "web2" not in sandboxes(*TOWN)
     assert backends(WEB, states.member("web", "web2", "front", node=states.ELSEWHERE)) == {
         "10.0.1.2": 1
     }
@@ -46,13 +55,13 @@ def test_sandboxes_of_other_nodes_are_not_ours_their_backends_are() -> None:
 
 def test_a_sandbox_on_another_network_has_nothing_to_balance() -> None:
     other = (states.net("back", 2), states.box("db"), states.plug("db", "back", "10.0.2.1/24"))
-    found = desired(states.state(*TOWN, *other, WEB), states.NODE)
+    found = sandboxes(*TOWN, *other, WEB)
     assert found[ids.SandboxId("db")].table == table.EMPTY
 
 
 def test_services_without_virtual_address_are_not_balanced() -> None:
     names = states.svc("names", "front", mode=EndpointMode.DNSRR)
-    assert desired(states.state(*TOWN, names), states.NODE)[CLIENT].table == table.EMPTY
+    assert sandboxes(*TOWN, names)[CLIENT].table == table.EMPTY
 
 
 def test_B9_20_only_the_healthy_get_traffic() -> None:
@@ -71,8 +80,8 @@ def test_weight_zero_stays_a_backend() -> None:
 def test_each_family_balances_over_its_own_addresses() -> None:
     web = states.svc("web", "front", str(VIP), "fd00::100")
     both = states.plug("web1", "front", "10.0.1.1/24", "fd00::1/64")
-    town = states.state(*TOWN, both, web, states.member("web", "web1", "front"))
-    services = desired(town, states.NODE)[CLIENT].table.services
+    town = (*TOWN, both, web, states.member("web", "web1", "front"))
+    services = sandboxes(*town)[CLIENT].table.services
     assert {
         str(vip): [str(each.address) for each in virtual.backends]
         for vip, virtual in services.items()
@@ -80,7 +89,7 @@ def test_each_family_balances_over_its_own_addresses() -> None:
 
 
 def test_each_virtual_address_has_its_owner() -> None:
-    want = desired(states.state(*TOWN, WEB), states.NODE)[CLIENT]
+    want = sandboxes(*TOWN, WEB)[CLIENT]
     assert want.owners == {VIP: "web"}
     assert want.place.source_for(VIP) == ip_address("10.0.1.9")
     assert want.place.source_for(ip_address("10.9.9.9")) is None
