@@ -73,7 +73,12 @@ class ClusterState:
                 case Gone(kind, key):
                     self._table(tables, kind).pop(key, None)
         merged = {name: getattr(self, name) for name in TABLES.values()} | tables
-        return type(self)(revision=revision, **merged)
+        after = type(self)(revision=revision, **merged)
+        # An index of tables that did not change stays right: most revisions change one table.
+        for index, sources in INDEXES.items():
+            if index in self.__dict__ and sources.isdisjoint(tables):
+                after.__dict__[index] = self.__dict__[index]
+        return after
 
     def _table(
         self, tables: dict[str, dict[object, Object]], kind: type[Object]
@@ -164,6 +169,15 @@ TABLES: Mapping[type[Object], str] = MappingProxyType(
         service.Service: "services",
         service.Member: "members",
         health.Verdict: "verdicts",
+    }
+)
+# index → the tables it is made of
+INDEXES: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "endpoints_by_sandbox": frozenset({"endpoints", "networks"}),
+        "endpoints_by_network": frozenset({"endpoints"}),
+        "services_by_network": frozenset({"services"}),
+        "members_by_service": frozenset({"members"}),
     }
 )
 EMPTY = ClusterState()

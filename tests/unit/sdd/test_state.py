@@ -1,0 +1,40 @@
+"""Indexes follow their tables, and are kept while those stay the same."""
+
+import functools
+
+from sdd import state
+from sdd.model import ids
+from sdd.state import ClusterState, Put
+from tests.unit.lb import states
+
+TOWN = states.state(
+    states.net("front", 1),
+    states.box("web1"),
+    states.plug("web1", "front", "10.0.1.1/24"),
+    states.svc("web", "front", "10.0.1.100"),
+    states.member("web", "web1", "front"),
+)
+INDEXES = [
+    name for name, each in vars(ClusterState).items() if isinstance(each, functools.cached_property)
+]
+
+
+def test_every_index_says_what_it_is_made_of() -> None:
+    assert sorted(INDEXES) == sorted(state.INDEXES)
+    assert all(sources <= set(state.TABLES.values()) for sources in state.INDEXES.values())
+
+
+def test_an_index_of_unchanged_tables_is_kept_the_others_are_made_anew() -> None:
+    before = {name: getattr(TOWN, name) for name in INDEXES}
+    heavier = Put(states.member("web", "web1", "front", weight=9))
+    after = TOWN.apply(ids.Revision(2), [heavier])
+    kept = {name for name in INDEXES if getattr(after, name) is before[name]}
+    assert kept == set(INDEXES) - {"members_by_service"}
+    assert after.members_by_service[ids.ServiceId("web")][0].weight == 9
+    assert TOWN.members_by_service[ids.ServiceId("web")][0].weight == 1
+
+
+def test_a_changed_network_reorders_the_endpoints_of_its_sandboxes() -> None:
+    assert TOWN.endpoints_by_sandbox
+    after = TOWN.apply(ids.Revision(2), [Put(states.net("front", 2))])
+    assert after.endpoints_by_sandbox is not TOWN.endpoints_by_sandbox
