@@ -20,6 +20,7 @@ from sdd import errors
 from sdd.api import listen, match, peercred
 from sdd.api.call import Access, Call, Reply
 from sdd.api.context import Context
+from sdd.api.openapi import DESCRIPTION
 from sdd.api.protocol import Protocol, Protocols
 from sdd.api.routes import PROBES, ROUTES, Route
 
@@ -71,7 +72,7 @@ async def serve(
         raise
     for link in links:
         link.setblocking(False)
-    dispatcher = Dispatcher(context, (*ROUTES, *PROBES), peercred.admins())
+    dispatcher = Dispatcher(context, (*ROUTES, *PROBES, DESCRIPTION), peercred.admins())
     return Server(await _start(dispatcher, links), paths)
 
 
