@@ -24,7 +24,6 @@ CONTROL: Final = 3  # the descriptor on which a worker finds its listening socke
 BACKLOG: Final = 4
 LEAVE_S: Final = 3.0  # how long a worker may take to end when told
 TRIES: Final = 3
-_MARKS: Final = (MODULE.encode(), b"sdd-dns")  # one of them is an argument of every worker
 
 
 class Launcher:
@@ -53,7 +52,7 @@ class Launcher:
                     self._link = found
                     return found
                 found.close()
-                await _dismiss(found.pid)
+                await _dismiss(found.pid, self._module)
                 self._reap()
             raise errors.Unavailable(
                 f"the DNS worker goes on speaking release {found.inventory.release} of the"
@@ -78,7 +77,7 @@ class Launcher:
         try:
             return await link.Link.open(connected)
         except errors.Unavailable as exc:
-            await _dismiss(listener)  # it listens and does not speak: it would block us for ever
+            await _dismiss(listener, self._module)  # it holds the address and does not speak
             raise self._explained(exc) from exc
 
     @contextlib.contextmanager
@@ -154,7 +153,7 @@ def _peer(connected: socket.socket) -> int:
     return int.from_bytes(data[:4], sys.byteorder, signed=True)
 
 
-async def _dismiss(pid: int) -> None:
+async def _dismiss(pid: int, module: str) -> None:
     """End the worker `pid` and wait for it; any other process is left alone."""
     try:
         descriptor = os.pidfd_open(pid)
@@ -162,7 +161,7 @@ async def _dismiss(pid: int) -> None:
         return
     try:
         # After opening: the descriptor names one process for ever, so this looks at the right one.
-        if pid == os.getpid() or not _is_worker(pid):
+        if pid == os.getpid() or not _is_worker(pid, module):
             return
         for signum in (signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
@@ -177,9 +176,9 @@ def _ended(descriptor: int) -> bool:
     return bool(select.select([descriptor], [], [], LEAVE_S)[0])
 
 
-def _is_worker(pid: int) -> bool:
+def _is_worker(pid: int, module: str) -> bool:
     try:
         arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return False
-    return any(each.endswith(_MARKS) for each in arguments)
+    return module.encode() in arguments

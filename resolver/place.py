@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from resolver import opener, protocol, redirect, result
+from resolver import opener, protocol, redirect
+from resolver.result import NOTHING, Result, of_sandbox
 from sdd import errors
 from sdd.linux import namespaces
 from sdd.model import ids
@@ -56,7 +57,7 @@ class Visit:
     """How a visit ended; `listening` is what was handed over to the worker, if anything."""
 
     box: ids.SandboxId
-    done: result.Result = result.NOTHING
+    result: Result = NOTHING
     listening: protocol.Listening | None = None
 
 
@@ -98,7 +99,7 @@ class Places:
         except errors.SddError as exc:
             if before is not None:
                 self._redirects.forget(before.inode)
-            return Visit(box=spot.box, done=result.of_sandbox(spot.box, spot.name, exc))
+            return Visit(box=spot.box, result=of_sandbox(spot.box, spot.name, exc))
 
     async def leave(self, box: ids.SandboxId) -> Visit:
         """Take our table out of a namespace that outlives its sandbox."""
@@ -109,12 +110,12 @@ class Places:
             self._redirects.forget(settled.inode)
             return Visit(box=box)
         try:
-            return Visit(box=box, done=await self._removed(spot, settled.inode))
+            return Visit(box=box, result=await self._removed(spot, settled.inode))
         except errors.NotFound:
             return Visit(box=box)  # the namespace went, and all in it
         except errors.SddError as exc:
             self._settled[box] = settled  # tried again at the next pass
-            return Visit(box=box, done=result.of_sandbox(box, spot.name, exc))
+            return Visit(box=box, result=of_sandbox(box, spot.name, exc))
 
     async def _arrived(self, spot: Spot) -> int:
         """The inode of the sandbox's namespace, waited for when it is not there yet."""
@@ -148,7 +149,7 @@ class Places:
         self._settled[spot.box] = _Settled(spot, inode, listening)
         return Visit(
             box=spot.box,
-            done=result.Result(changed=wrote + (not fits), repaired=int(undone)),
+            result=Result(changed=wrote + (not fits), repaired=int(undone)),
             listening=None if fits else listening,
         )
 
@@ -185,11 +186,11 @@ class Places:
         """No server here: what an earlier life or a lost network left must not catch port 53."""
         removed = await self._removed(spot, inode)
         self._settled[spot.box] = _Settled(spot, inode, None)
-        return Visit(box=spot.box, done=removed)
+        return Visit(box=spot.box, result=removed)
 
-    async def _removed(self, spot: Spot, inode: int) -> result.Result:
+    async def _removed(self, spot: Spot, inode: int) -> Result:
         work = functools.partial(self._redirects.remove, inode)
-        return result.Result(changed=int(await self._doors.run(spot.path, work)))
+        return Result(changed=int(await self._doors.run(spot.path, work)))
 
 
 def _there(spot: Spot) -> int:

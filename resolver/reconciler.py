@@ -169,7 +169,7 @@ class Reconciler:
         worker.lost = self._on_lost
         staged, refused = await self._stage(worker, want)
         visits = await self._visit(worker, want, look=look)
-        done = result.total((staged, *(each.done for each in visits)))
+        done = result.total((staged, *(each.result for each in visits)))
         if done.changed or worker.inventory.revision != want.snapshot.revision:
             new = {each.box: each.listening for each in visits if each.listening is not None}
             done = result.total((done, await self._apply(worker, want, new, refused)))
@@ -217,8 +217,7 @@ class Reconciler:
         applied = await worker.apply(want.snapshot.revision)
         after = difference.after(worker.inventory, want.snapshot)
         bad = refused | applied.problems.keys()  # sent again at the next pass
-        listeners = dict(after.listeners)
-        listeners.update({str(box): one for box, one in new.items()})
+        listeners = {**after.listeners, **{str(box): one for box, one in new.items()}}
         worker.inventory = msgspec.structs.replace(
             after,
             views={box: digest for box, digest in after.views.items() if box not in bad},

@@ -163,6 +163,11 @@ def execute(ctx: click.Context, ref: str, command: tuple[str, ...]) -> None:
     """Run a command in a sandbox, with its resolv.conf and hosts."""
     from sdd.cli import inside
 
+    # Options end at the sandbox's name, so that the command's own are left alone; the customary
+    # "--" behind it is then an argument like any other.
+    command = command[1:] if command[0] == "--" else command
+    if not command:
+        raise click.UsageError("missing argument 'COMMAND...'")
     found = current().client().get(f"{PATH}/{part(ref)}")
     files = {"/etc/resolv.conf": found["ResolvConfPath"], "/etc/hosts": found["HostsPath"]}
     ctx.exit(inside.run(found["Name"], found["Netns"], files, command))

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 DEFAULT_HOST = "unix:///run/sdd/sdd.sock"
-TIMEOUT_S = 60.0  # longer than the daemon's own patience, so that its sentence arrives
+TIMEOUT_S = 30.0  # longer than the daemon's own patience, so that its sentence arrives
 
 
 class Settings(NamedTuple):  # a dataclass would import inspect: 10 ms of every --help

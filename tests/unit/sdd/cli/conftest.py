@@ -1,73 +1,17 @@
-"""sdctl as a user types it, against the real server over commands in memory."""
+"""One server per test, in memory."""
 
-import asyncio
-import io
-import json
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from sdd import log
-from sdd.api.server import serve
-from sdd.cli import root
 from tests.unit.sdd.api.desk import Appliance
-
-
-@dataclass(frozen=True)
-class Done:
-    """How one command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-class Shell:
-    """Types commands; `appliance` is what is behind the socket."""
-
-    def __init__(self, appliance: Appliance, url: str, capture: Callable[[], Any]) -> None:
-        self.appliance = appliance
-        self.url = url
-        self._capture = capture
-
-    def __call__(self, *argv: str) -> Done:
-        self._capture()
-        code = root.run(["-H", self.url, *argv])
-        out, err = self._capture()
-        return Done(code, out, err)
-
-    def ok(self, *argv: str) -> Done:
-        done = self(*argv)
-        assert done.code == 0, done
-        return done
+from tests.unit.sdd.cli.typed import Shell, running
 
 
 @pytest.fixture
 def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Shell]:
-    """The server runs in a thread of its own: sdctl is synchronous."""
-    log.configure("info", "text", stream=io.StringIO())
+    """What a user types, and what it prints."""
     appliance = Appliance(tmp_path)
-    ready: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
-
-    async def run() -> None:
-        server = await serve(appliance.context, [f"unix://{tmp_path}/s"])
-        end = asyncio.Event()
-        ready.set_result((asyncio.get_running_loop(), end))
-        await end.wait()
-        await server.close()
-
-    thread = threading.Thread(target=lambda: asyncio.run(run()), name="server")
-    thread.start()
-    loop, end = ready.result(10)
-    yield Shell(appliance, f"unix://{tmp_path}/s", capsys.readouterr)
-    loop.call_soon_threadsafe(end.set)
-    thread.join(10)
-    assert not thread.is_alive()
+    with running(appliance, tmp_path / "s") as url:
+        yield Shell(appliance, url, capsys.readouterr)

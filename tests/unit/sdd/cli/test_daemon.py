@@ -1,5 +1,5 @@
 from sdd.model import progress
-from tests.unit.sdd.cli.conftest import Shell
+from tests.unit.sdd.cli.typed import Shell
 
 
 def test_status_is_1_until_every_backend_made_a_pass(shell: Shell) -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from tests.unit.sdd.api.desk import Answer
-from tests.unit.sdd.cli.conftest import Shell
+from tests.unit.sdd.cli.typed import Shell
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.unit.sdd.cli.conftest import Shell
+from tests.unit.sdd.cli.typed import Shell
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from sdd.cli import network
-from tests.unit.sdd.cli.conftest import Shell
+from tests.unit.sdd.cli.typed import Shell
 
 
 def test_create_prints_the_full_id_and_ls_the_fixed_columns(shell: Shell) -> None:

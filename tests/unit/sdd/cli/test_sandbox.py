@@ -1,6 +1,6 @@
 import pytest
 
-from tests.unit.sdd.cli.conftest import Shell
+from tests.unit.sdd.cli.typed import Shell
 
 
 def test_create_with_everything(shell: Shell) -> None:
@@ -71,3 +71,4 @@ def test_exec_says_when_the_namespace_is_gone(shell: Shell) -> None:
     assert "[SDD-SANDBOX-NONETNS]" in done.err
     assert shell("sandbox", "exec", "nobody", "--", "true").code == 1
     assert shell("sandbox", "exec", "c").code == 2
+    assert shell("sandbox", "exec", "c", "--").code == 2

@@ -1,7 +1,7 @@
 import pytest
 
 from sdd.model import health
-from tests.unit.sdd.cli.conftest import Shell
+from tests.unit.sdd.cli.typed import Shell
 
 
 @pytest.fixture

@@ -1,0 +1,110 @@
+"""Scratch sandboxes with names from a real worker; everything is gone after `close`."""
+
+import os
+import signal
+import socket
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from resolver import files, launch, query, reconciler, upstreams
+from sdd import errors
+from sdd.linux import namespaces
+from sdd.model import endpoint, progress, sandbox
+from sdd.state import Object
+from tests import resolver_states as states
+
+
+@dataclass
+class Town:
+    """`daemon()` makes one sdd's edge; a second one is what a restart of sdd makes."""
+
+    root: Path
+    doors: namespaces.Namespaces = field(default_factory=namespaces.Namespaces)
+    launchers: list[launch.Launcher] = field(default_factory=list)
+    revision: int = 0
+
+    def daemon(self, settings: upstreams.DaemonDns | None = None) -> reconciler.Reconciler:
+        launcher = launch.Launcher(self.root / "exec", "nobody")
+        self.launchers.append(launcher)
+        return reconciler.Reconciler(
+            self.doors,
+            launcher,
+            states.NODE,
+            files.Files(self.root / "data", self.root / "etc-netns"),
+            settings or upstreams.DaemonDns(),
+        )
+
+    def path(self, name: str) -> str:
+        return str(self.root / "ns" / f"t-redge-{name}")
+
+    async def make(self, name: str) -> str:
+        """A namespace with `lo` up, as netns makes them."""
+        await self.doors.create(self.path(name))
+        self.inside(name, "ip", "link", "set", "lo", "up")
+        return self.path(name)
+
+    def inside(self, name: str, *command: str, check: bool = True) -> str:
+        done = subprocess.run(
+            ["nsenter", f"--net={self.path(name)}", *command],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+        assert not (check and done.returncode), f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def dig(self, name: str, *question: str) -> str:
+        return self.inside(
+            name, "dig", "+short", "+tries=1", "+time=3", "@127.0.0.11", *question, check=False
+        ).strip()
+
+    async def realise(
+        self, daemon: reconciler.Reconciler, *values: Object, again: bool = False
+    ) -> progress.Outcome:
+        self.revision += not again
+        return await daemon.realise(states.state(*values, revision=self.revision))
+
+    async def settle(self, daemon: reconciler.Reconciler, *values: Object) -> progress.Outcome:
+        """All is well, and nothing is left to do."""
+        outcome = await self.realise(daemon, *values)
+        assert outcome.failures == ()
+        again = await self.realise(daemon, *values, again=True)
+        assert (again.failures, again.changed) == ((), 0)
+        return outcome
+
+    async def ask(self, name: str, question: str, rdtype: str = "A") -> query.Reply:
+        asker = query.Asker(self.doors)
+        return await asker.ask(
+            self.path(name), question, rdtype, tcp=False, search=False, timeout_s=3
+        )
+
+    async def worker(self) -> int:
+        return (await self.launchers[-1].ensure()).pid
+
+    def restart(self) -> None:
+        """What the worker sees of a `kill -9` of sdd."""
+        self.launchers[-1].close()
+
+    async def close(self) -> None:
+        for launcher in self.launchers:
+            try:
+                pid = (await launcher.ensure()).pid
+            except errors.Unavailable:
+                continue
+            launcher.close()
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)  # noqa: ASYNC222 - it was killed, this ends at once
+            break
+        for each in self.root.glob("ns/t-redge-*"):
+            await self.doors.delete(str(each))
+        self.doors.close()
+
+
+def pair(town: Town, name: str, number: int) -> tuple[sandbox.Sandbox, endpoint.Endpoint]:
+    return states.box(name, town.path(name)), states.plug(name, "red", f"10.44.1.{number}/24")
+
+
+def loopback(kind: socket.SocketKind) -> socket.socket:
+    return socket.socket(socket.AF_INET, kind)

@@ -1,0 +1,49 @@
+"""Laws of the pure parts at sdd's edge of the resolver."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resolver import difference, protocol, resolvconf
+
+NAMES = st.dictionaries(
+    st.binary(min_size=1, max_size=255),
+    st.dictionaries(
+        st.integers(0, 65535), st.lists(st.binary(max_size=300), max_size=8), max_size=3
+    ),
+    max_size=60,
+)
+
+
+@given(st.text())
+def test_A8_98_any_text_is_parsed_to_values_that_render_and_parse_again(text: str) -> None:
+    found = resolvconf.parse(text)
+    wanted = resolvconf.Wanted(servers=found.servers, search=found.search, options=found.options)
+    again = resolvconf.parse(resolvconf.render(wanted))
+    assert (again.servers, again.search, again.options) == (
+        found.servers,
+        found.search,
+        found.options,
+    )
+
+
+@given(st.lists(st.text(st.characters(codec="ascii"), max_size=30), max_size=10))
+def test_lines_of_the_right_kind_with_hostile_values(values: list[str]) -> None:
+    lines = "\n".join(
+        f"{keyword} {value}"
+        for value in values
+        for keyword in ("nameserver", "search", "options", "domain")
+    )
+    found = resolvconf.parse(lines)
+    everything = (*found.search, *found.options, *found.invalid)
+    assert all(each.isprintable() and " " not in each for each in everything)
+
+
+@given(NAMES)
+def test_parts_fit_and_together_are_the_table(names: protocol.Names) -> None:
+    together: protocol.Names = {}
+    for part in difference.parts("t" * 64, names):
+        assert len(protocol.encode(part)) <= protocol.MOST_BYTES
+        assert 0 < len(part.names) <= protocol.NAMES_A_PART
+        assert not together.keys() & part.names.keys()
+        together |= part.names
+    assert together == names
