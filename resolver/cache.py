@@ -1,23 +1,26 @@
 """Forwarded answers, kept until their TTL ends: bounded by entries and by bytes.
 
-In: replies and the time. Out: replies with their TTLs counted down; never extended. Entries are
-partitioned by the upstreams that were asked: sandboxes with other upstreams see nothing of them.
+In: checked replies and the time. Out: entries and their age; a TTL is never extended. What is over
+stays for a while, to be given only when nobody answers (RFC 8767). Entries are partitioned by the
+upstreams that were asked: sandboxes with other upstreams see nothing of them.
 """
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from resolver import forward, wire
+from resolver import reply, wire
 
 ENTRIES: Final = 10_000
 BYTES: Final = 16 << 20
 MOST_ENTRY: Final = 8192
-POSITIVE_LIMIT_S: Final = 3600
+POSITIVE_LIMIT_S: Final = reply.MOST_TTL_S
 NEGATIVE_LIMIT_S: Final = 300
 FAILURE_S: Final = 5  # RFC 9520: failures are remembered, shortly
-_OVERHEAD: Final = 300  # bytes of Python around an entry, measured with sys.getsizeof
+STALE_S: Final = 3600
+_OVERHEAD: Final = 700  # bytes of Python around an entry, measured with tracemalloc
+_RECORD_OVERHEAD: Final = 80  # the two numbers kept of each record
 
 
 class Key(NamedTuple):
@@ -32,12 +35,15 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A reply as it came, with when, and where its TTLs lie."""
+    """A reply, when it came, and until when it is good; seconds of a monotonic clock."""
 
-    reply: bytes
+    reply: reply.Reply
     stored: float
     expires: float
-    ttls: tuple[int, ...]
+
+    def age_s(self, now: float) -> int:
+        """Whole seconds since it came."""
+        return int(now - self.stored)
 
 
 class Cache:
@@ -53,25 +59,35 @@ class Cache:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def get(self, key: Key, now: float) -> bytes | None:
-        """The reply with what is left of its TTLs at `now` (seconds), or None."""
+    def get(self, key: Key, now: float) -> Entry | None:
+        """The entry that is still good at `now`."""
         entry = self._entries.get(key)
-        if entry is None:
-            return None
-        if now >= entry.expires:
-            self._drop(key)
+        if entry is None or now >= entry.expires:
             return None
         self._entries.move_to_end(key)
-        return _aged(entry, int(now - entry.stored))
+        return entry
 
-    def put(self, key: Key, reply: bytes, end: int, now: float) -> None:
-        """Keep `reply`, whose question ends at `end`, as long as it allows; refuses big ones."""
-        lifetime, ttls = lifetime_s(reply, end)
-        if lifetime <= 0 or len(reply) > MOST_ENTRY:
+    def stale(self, key: Key, now: float) -> Entry | None:
+        """An answer that is over, but not for longer than an hour: better than none."""
+        entry = self._entries.get(key)
+        if entry is None or entry.reply.rcode == wire.Rcode.SERVFAIL:
+            return None
+        if now >= entry.expires + STALE_S:
+            self._drop(key)
+            return None
+        return entry
+
+    def put(self, key: Key, found: reply.Reply, now: float) -> None:
+        """Keep `found` as long as it allows; big ones are not kept.
+
+        A failure does not take the place of an answer that may still be given as stale.
+        """
+        lifetime = lifetime_s(found)
+        if lifetime <= 0 or len(found.image) > MOST_ENTRY:
             return
         self._drop(key)
-        self._entries[key] = Entry(reply, now, now + lifetime, ttls)
-        self.bytes += _cost(key, reply)
+        self._entries[key] = Entry(found, now, now + lifetime)
+        self.bytes += _cost(key, found)
         while len(self._entries) > self._most_entries or self.bytes > self._most_bytes:
             self._drop(next(iter(self._entries)))
             self.evicted += 1
@@ -83,34 +99,24 @@ class Cache:
         self.bytes = 0
         return count
 
+    def entries(self) -> Iterator[tuple[Key, Entry]]:
+        """All entries, the least recently used first."""
+        return iter(self._entries.items())
+
     def _drop(self, key: Key) -> None:
         entry = self._entries.pop(key, None)
         if entry is not None:
             self.bytes -= _cost(key, entry.reply)
 
 
-def _cost(key: Key, reply: bytes) -> int:
-    return len(reply) + len(key.name) + _OVERHEAD
+def lifetime_s(found: reply.Reply) -> int:
+    """Seconds for which a reply may be kept (RFC 2308 §5, RFC 9520)."""
+    if found.rcode == wire.Rcode.NOERROR and found.lowest is not None:
+        return min(found.lowest, POSITIVE_LIMIT_S)
+    if found.rcode in (wire.Rcode.NOERROR, wire.Rcode.NXDOMAIN):
+        return min(found.negative or 0, NEGATIVE_LIMIT_S)
+    return FAILURE_S if found.rcode == wire.Rcode.SERVFAIL else 0
 
 
-def lifetime_s(reply: bytes, end: int) -> tuple[int, tuple[int, ...]]:
-    """Seconds for which a reply may be kept, and where its TTLs lie (RFC 2308 §5, RFC 9520)."""
-    found = forward.layout(reply, end)
-    if found is None:
-        return 0, ()
-    rcode = reply[3] & 0xF
-    if rcode in (wire.Rcode.NOERROR, wire.Rcode.NXDOMAIN):
-        if rcode == wire.Rcode.NOERROR and found.lowest is not None:
-            return min(found.lowest, POSITIVE_LIMIT_S), found.ttls
-        return min(found.negative or 0, NEGATIVE_LIMIT_S), found.ttls
-    return (FAILURE_S if rcode == wire.Rcode.SERVFAIL else 0), found.ttls
-
-
-def _aged(entry: Entry, seconds: int) -> bytes:
-    if not seconds:
-        return entry.reply
-    aged = bytearray(entry.reply)
-    for at in entry.ttls:
-        left = max(0, forward.sane(int.from_bytes(aged[at : at + 4], "big")) - seconds)
-        aged[at : at + 4] = left.to_bytes(4, "big")
-    return bytes(aged)
+def _cost(key: Key, found: reply.Reply) -> int:
+    return _OVERHEAD + len(key.name) + len(found.image) + _RECORD_OVERHEAD * len(found.ends)

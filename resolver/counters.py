@@ -51,6 +51,7 @@ class Source(StrEnum):
     OWNED = "owned"
     SPECIAL = "local_special"
     CACHE = "cache"
+    STALE = "stale"
     UPSTREAM = "upstream"
     POLICY = "policy"
     ERROR = "error"

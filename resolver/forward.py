@@ -1,8 +1,8 @@
 """What to ask an upstream, whether its reply can be believed, and whom to ask next. Pure.
 
 In: the client's message, replies, and the clock and random numbers as values. Out: messages and
-decisions. Sources: RFC 5452 (matching), draft-vixie-dnsext-dns0x20, RFC 2308, RFC 9520;
-dns_and_users.md A3 for the numbers.
+decisions. Sources: RFC 5452 (matching), draft-vixie-dnsext-dns0x20, RFC 9520; dns_and_users.md A3
+for the numbers.
 """
 
 import struct
@@ -11,19 +11,18 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
-from resolver import wire
+from resolver import reply, wire
 
 TRY_S: Final = 1.5
-TOTAL_S: Final = 4.5
+TOTAL_S: Final = 4.5  # stubs give up after 5
 TRIES: Final = 3
-DOWN_AFTER: Final = 3  # time-outs in a row
 DOWN_FIRST_S: Final = 2.0
 DOWN_LIMIT_S: Final = 30.0
-MOST_RECORDS: Final = 4096
+CASE_LOSSES: Final = 3  # replies in another case before a server is taken for one that forgets it
 
 _FLAGS = struct.Struct(">H")
-_QR, _OPCODE, _TC, _RD, _RA, _AD = 0x8000, 0x7800, 0x0200, 0x0100, 0x0080, 0x0020
-_KEPT = _RD | 0x0010 | _AD  # RD, CD and AD go on as asked (RFC 6840 §5.7)
+_QR, _OPCODE, _TC = 0x8000, 0x7800, 0x0200
+_KEPT = 0x0100 | 0x0010 | 0x0020  # RD, CD and AD go on as asked (RFC 6840 §5.7)
 _COUNTS = struct.Struct(">HHHH")
 _RECORD = struct.Struct(">HHIH")
 
@@ -40,8 +39,8 @@ class Trust(Enum):
 
     GOOD = auto()
     TRUNCATED = auto()  # ours, but the rest must be fetched over TCP
+    OTHER_CASE = auto()  # ours but for the case of letters: to be asked again over TCP
     FOREIGN = auto()  # another id or question: spoofed or late; the right one may still come
-    BROKEN = auto()  # ours, but its structure is wrong: ask somebody else
 
 
 # Answers that another server may know better (docker.md F7; dns_and_users.md A3).
@@ -50,16 +49,16 @@ ELSEWHERE: Final = frozenset(
 )
 
 
-def question(data: bytes, query: wire.Query, identity: int, case: int) -> Sent:
+def question(data: bytes, query: wire.Query, identity: int, case: int, *, edns: bool) -> Sent:
     """The client's question under a new id, its letters' case mixed by the bits of `case`.
 
-    Everything after the question (OPT and its options) is left out but for size and DO: what a
-    client says to its server hop by hop is not for others (RFC 6891 §6.2.1).
+    OPT is ours, whatever the client's was, but for DO: it speaks of one hop (RFC 6891 §6.2.1), and
+    a reply for one asker then serves all.
     """
     flags = _FLAGS.unpack_from(data, 2)[0] & _KEPT
     name = mixed(query.name, case)
     tail = b""
-    if query.edns:
+    if edns:
         extended = 0x8000 if query.dnssec else 0
         tail = b"\0" + _RECORD.pack(wire.OPT, wire.EDNS_LIMIT, extended, 0)
     counts = _COUNTS.pack(1, 0, 0, 1 if tail else 0)
@@ -80,76 +79,25 @@ def mixed(name: bytes, case: int) -> bytes:
     return bytes(letters)
 
 
-def judge(reply: bytes, sent: Sent) -> Trust:
-    """Whether `reply` answers `sent`: id, opcode and the question byte for byte (RFC 5452 §9.1)."""
-    if len(reply) < sent.end or reply[:2] != sent.message[:2]:
+def judge(data: bytes, sent: Sent) -> Trust:
+    """Whether `data` answers `sent`: id, opcode and the question byte for byte (RFC 5452 §9.1)."""
+    if len(data) < sent.end or data[:2] != sent.message[:2] or data[4:6] != b"\0\1":
         return Trust.FOREIGN
-    flags = _FLAGS.unpack_from(reply, 2)[0]
+    flags = _FLAGS.unpack_from(data, 2)[0]
     if not flags & _QR or flags & _OPCODE:
         return Trust.FOREIGN
-    if (
-        reply[4:6] != b"\0\1"
-        or reply[wire.HEADER : sent.end] != sent.message[wire.HEADER : sent.end]
-    ):
-        return Trust.FOREIGN
-    if flags & _TC:
-        return Trust.TRUNCATED
-    return Trust.BROKEN if layout(reply, sent.end) is None else Trust.GOOD
+    got, asked = data[wire.HEADER : sent.end], sent.message[wire.HEADER : sent.end]
+    if got != asked:
+        return Trust.OTHER_CASE if got.lower() == asked.lower() else Trust.FOREIGN
+    return Trust.TRUNCATED if flags & _TC else Trust.GOOD
 
 
-class Layout(NamedTuple):
-    """Where the TTLs of a message lie; `lowest` of the answers, `negative` by RFC 2308 §5."""
+class State(Enum):
+    """What may be expected of an upstream."""
 
-    ttls: tuple[int, ...]
-    lowest: int | None
-    negative: int | None
-
-
-def layout(reply: bytes, at: int) -> Layout | None:
-    """The records of a reply whose question ends at `at`; None when any reaches beyond the end."""
-    counts = struct.unpack_from(">HHH", reply, 6)
-    if sum(counts) > MOST_RECORDS:
-        return None
-    places: list[int] = []
-    lowest: int | None = None
-    negative: int | None = None
-    for section, count in enumerate(counts):
-        for _ in range(count):
-            at = wire.skip_name(reply, at)
-            if not at or at + _RECORD.size > len(reply):
-                return None
-            kind, _, ttl, length = _RECORD.unpack_from(reply, at)
-            body = at + _RECORD.size
-            if body + length > len(reply):
-                return None
-            if kind != wire.OPT:
-                places.append(at + 4)
-                ttl = sane(ttl)
-                if section == 0:
-                    lowest = ttl if lowest is None else min(lowest, ttl)
-                elif section == 1 and kind == wire.SOA and length >= 22:  # noqa: PLR2004 - RFC 1035 §3.3.13
-                    minimum = int.from_bytes(reply[body + length - 4 : body + length], "big")
-                    negative = min(ttl, sane(minimum))
-            at = body + length
-    return Layout(tuple(places), lowest, negative)
-
-
-def sane(ttl: int) -> int:
-    """A TTL with the top bit set means 0 (RFC 2181 §8)."""
-    return 0 if ttl & 0x80000000 else ttl
-
-
-def for_client(reply: bytes, data: bytes, query: wire.Query, *, stream: bool) -> bytes:
-    """The upstream's reply as the client's: its id, its question's case, and within its limit."""
-    restored = (
-        data[:2] + reply[2 : wire.HEADER] + data[wire.HEADER : query.end] + reply[query.end :]
-    )
-    flags = _FLAGS.unpack_from(reply, 2)[0] & ~0x0400 & ~_TC | _RA  # never AA: it is not ours
-    limit = wire.STREAM_LIMIT if stream else query.limit
-    if len(restored) <= limit:
-        return restored[:2] + _FLAGS.pack(flags) + restored[4:]
-    header = restored[:2] + _FLAGS.pack(flags | _TC) + b"\0\1" + bytes(6)
-    return header + data[wire.HEADER : query.end]
+    UP = "up"
+    DUE = "due"  # silent a while ago: one question may find out
+    DOWN = "down"
 
 
 @dataclass(slots=True)
@@ -159,38 +107,75 @@ class Health:
     silent: int = 0
     down_until: float = 0.0
     pause_s: float = field(default=DOWN_FIRST_S)
+    case_losses: int = 0
+    edns: bool = True
+    rtt_s: float = 0.0
 
-    def answered(self) -> None:
-        """It works."""
+    def answered(self, seconds: float) -> None:
+        """It works; `seconds` is how long it took."""
         self.silent, self.down_until, self.pause_s = 0, 0.0, DOWN_FIRST_S
+        self.rtt_s = seconds if not self.rtt_s else 0.875 * self.rtt_s + 0.125 * seconds
 
     def timed_out(self, now: float) -> None:
-        """No answer in time: after three in a row it is left alone for 2 s, doubling to 30 s."""
-        self.silent += 1
-        if self.silent >= DOWN_AFTER:
-            self.down_until = now + self.pause_s
-            self.pause_s = min(DOWN_LIMIT_S, self.pause_s * 2)
+        """No answer in time: it is left alone for 2 s, doubling to 30 s.
 
-    def up(self, now: float) -> bool:
-        """Whether it may be asked first."""
-        return now >= self.down_until
+        One silence is enough: the next server costs nothing, another silence 1.5 s.
+        """
+        self.silent += 1
+        self.down_until = now + self.pause_s
+        self.pause_s = min(DOWN_LIMIT_S, self.pause_s * 2)
+
+    def probed(self, now: float) -> None:
+        """Somebody is finding out: nobody else needs to for a while."""
+        self.down_until = now + self.pause_s
+
+    def state(self, now: float) -> State:
+        """Whether it may be asked first, should be tried beside another, or last."""
+        if not self.silent:
+            return State.UP
+        return State.DUE if now >= self.down_until else State.DOWN
+
+    def mixes(self) -> bool:
+        """Whether it keeps the case of letters, so that mixing them proves something."""
+        return self.case_losses < CASE_LOSSES
 
 
 def order(healths: Sequence[Health], now: float) -> Sequence[int]:
-    """Which upstreams to try, by index: healthy ones as listed, then the others, at most three.
+    """Which upstreams to try, by index: those that are up as listed, then the others; three tries.
 
     One that is down is still asked when nobody else answers: better late than wrong.
     """
-    up = [at for at, each in enumerate(healths) if each.up(now)]
-    down = [at for at, each in enumerate(healths) if not each.up(now)]
-    chosen = up + down
+    rank = {State.UP: 0, State.DUE: 1, State.DOWN: 2}
+    chosen = sorted(range(len(healths)), key=lambda at: rank[healths[at].state(now)])
     while chosen and len(chosen) < TRIES:
         chosen = chosen + chosen  # a lone server gets a second and a third chance
     return chosen[:TRIES]
 
 
-def best(replies: Iterable[bytes]) -> bytes | None:
-    """The least bad of the replies that asked for another try: the first SERVFAIL, else any."""
+def to_probe(healths: Sequence[Health], now: float) -> Sequence[int]:
+    """Which upstreams to ask as well, only to find out whether they are back.
+
+    None when all were silent: then they are asked in earnest.
+    """
+    states = [each.state(now) for each in healths]
+    if State.UP not in states:
+        return ()
+    return [at for at, state in enumerate(states) if state is State.DUE]
+
+
+def wants_better(found: reply.Reply) -> bool:
+    """Whether another server may know better: an error, or an answer that says nothing."""
+    return found.rcode in ELSEWHERE or found.is_lame
+
+
+def best(replies: Iterable[reply.Reply]) -> reply.Reply | None:
+    """The least bad of the replies that asked for another try: an empty one, else SERVFAIL.
+
+    REFUSED and its like are never passed on: musl would wait its whole 5 s for another server.
+    """
     known = tuple(replies)
-    fails = (each for each in known if each[3] & 0xF == wire.Rcode.SERVFAIL)
-    return next(fails, known[0] if known else None)
+    for rcode in (wire.Rcode.NOERROR, wire.Rcode.SERVFAIL):
+        for each in known:
+            if each.rcode == rcode:
+                return each
+    return None

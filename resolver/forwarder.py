@@ -1,19 +1,44 @@
-"""A foreign question's way: cache, one exchange for many askers, tries in order, the answer.
+"""A foreign question's way: cache, one flight for many askers, tries in order, the answer.
 
 In: the client's message and its sandbox's scope. Out: the reply for the client, always. Decisions
 are `forward`'s, sockets `upstream`'s; here is only the order of events.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Final, NamedTuple
 
-from resolver import answer, cache, counters, forward, protocol, upstream, wire
+from resolver import answer, cache, counters, forward, protocol, reply, upstream, wire
 from resolver.counters import Source
 from resolver.upstream import NoReply, Why
 
-GLOBAL: Final = 1024  # exchanges at once, all sandboxes together
+GLOBAL: Final = 1024  # flights at once, all sandboxes together
+PATIENCE_S: Final = 1.8  # then an old answer is better than a late one (RFC 8767 §5)
+STALE_TTL_S: Final = 30
+NO_UPSTREAM: Final = wire.Explain(0, "no upstream server may be asked from this sandbox")
+UNREACHABLE: Final = wire.Explain(22, "no upstream server answered")  # RFC 8914 §4.23
+FAILED_BEFORE: Final = wire.Explain(13, "no upstream server answered a moment ago")
+STALE: Final = wire.Explain(3, "the upstream servers do not answer")
+
 Bits = Callable[[int], int]  # how many random bits → a number
+Spawn = Callable[[Coroutine[None, None, None]], None]
+Dialled = Callable[[str], upstream.Dial | None]
+
+
+class Question(NamedTuple):
+    """What somebody asked, and whom it may be asked on."""
+
+    query: wire.Query
+    data: bytes
+    scope: answer.Scope
+
+    @property
+    def key(self) -> cache.Key:
+        """Sandboxes share what the same servers said, but not what was asked from inside one."""
+        inside = any(each.inside for each in self.scope.upstreams)
+        partition = (self.scope.upstreams, self.scope.sandbox if inside else "")
+        flags = self.data[2] & 0x01 | self.data[3] & 0x10 | self.query.dnssec << 1
+        return cache.Key(partition, self.query.name, self.query.kind, self.query.klass, flags)
 
 
 class Forwarder:
@@ -22,17 +47,20 @@ class Forwarder:
     def __init__(
         self,
         counts: counters.Counters,
-        inside: Callable[[str], upstream.Dial | None],
+        inside: Dialled,
+        *,
         clock: Callable[[], float],
         bits: Bits,
+        spawn: Spawn,
     ) -> None:
         self.cache = cache.Cache()
+        self.healths: dict[protocol.Upstream, forward.Health] = {}
         self._counts = counts
         self._inside = inside
         self._clock = clock
         self._bits = bits
-        self._healths: dict[protocol.Upstream, forward.Health] = {}
-        self._running: dict[cache.Key, asyncio.Future[bytes]] = {}
+        self._spawn = spawn
+        self._flights: dict[cache.Key, asyncio.Future[reply.Reply]] = {}
         self._slots = asyncio.Semaphore(GLOBAL)
         counts.fold(self._sizes)
 
@@ -40,86 +68,127 @@ class Forwarder:
         self, query: wire.Query, data: bytes, scope: answer.Scope, stream: bool
     ) -> bytes | None:
         """The reply for the client when it is known without asking anybody, else None."""
+        asked = Question(query, data, scope)
         if not scope.upstreams:
-            return self._failed(query, data, Source.POLICY, stream=stream)
-        known = self.cache.get(_key(query, data, scope), self._clock())
-        if known is None:
+            return self._failed(asked, Source.POLICY, NO_UPSTREAM, stream=stream)
+        now = self._clock()
+        entry = self.cache.get(asked.key, now)
+        if entry is None:
             return None
-        self._counts.response(known[3] & 0xF, Source.CACHE)
-        return forward.for_client(known, data, query, stream=stream)
+        self._counts.response(entry.reply.rcode, Source.CACHE)
+        failed = entry.reply.rcode == wire.Rcode.SERVFAIL
+        return reply.for_client(
+            entry.reply,
+            data,
+            query,
+            stream=stream,
+            aged_s=entry.age_s(now),
+            explain=FAILED_BEFORE if failed else None,
+        )
 
     async def resolve(
         self, query: wire.Query, data: bytes, scope: answer.Scope, stream: bool
     ) -> bytes:
         """The reply for the client; SERVFAIL when nobody gave a better one in time."""
-        reply, source = await self._reply(query, data, scope)
-        if reply is None:
-            return self._failed(query, data, Source.ERROR, stream=stream)
-        self._counts.response(reply[3] & 0xF, source)
-        return forward.for_client(reply, data, query, stream=stream)
+        if known := self.recall(query, data, scope, stream):
+            return known
+        asked = Question(query, data, scope)
+        flight = self._flight(asked)
+        stale = self.cache.stale(asked.key, self._clock())
+        done, _ = await asyncio.wait((flight,), timeout=PATIENCE_S if stale else None)
+        found = flight.result() if done else None
+        if stale and (found is None or found.rcode == wire.Rcode.SERVFAIL):
+            self._counts.response(stale.reply.rcode, Source.STALE)
+            return reply.for_client(
+                stale.reply, data, query, stream=stream, ttl_s=STALE_TTL_S, explain=STALE
+            )
+        assert found is not None
+        if found.rcode == wire.Rcode.SERVFAIL:
+            return self._failed(asked, Source.ERROR, UNREACHABLE, stream=stream)
+        self._counts.response(found.rcode, Source.UPSTREAM)
+        return reply.for_client(found, data, query, stream=stream)
 
-    def _failed(self, query: wire.Query, data: bytes, source: Source, *, stream: bool) -> bytes:
+    def _failed(
+        self, asked: Question, source: Source, explain: wire.Explain, *, stream: bool
+    ) -> bytes:
         self._counts.response(wire.Rcode.SERVFAIL, source)
-        return wire.respond(data, query, wire.Rcode.SERVFAIL, stream=stream, authoritative=False)
+        return wire.respond(
+            asked.data,
+            asked.query,
+            wire.Rcode.SERVFAIL,
+            stream=stream,
+            authoritative=False,
+            explain=explain,
+        )
 
-    async def _reply(
-        self, query: wire.Query, data: bytes, scope: answer.Scope
-    ) -> tuple[bytes | None, Source]:
-        if not scope.upstreams:
-            return None, Source.POLICY
-        key = _key(query, data, scope)
-        if known := self.cache.get(key, self._clock()):
-            return known, Source.CACHE
-        if running := self._running.get(key):
+    def _flight(self, asked: Question) -> "asyncio.Future[reply.Reply]":
+        """The one that is under way for this question, or a new one.
+
+        It belongs to nobody: an asker that gives up takes no answer away, and what comes later
+        than he waits is still remembered for the next one.
+        """
+        key = asked.key
+        if running := self._flights.get(key):
             self._counts.add(counters.COALESCED)
-            return await _shared(running), Source.UPSTREAM
-        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._running[key] = future
-        found: bytes | None = None
-        try:
-            found = await self._ask(query, data, scope)
-            if found:
-                self.cache.put(key, found, query.end, self._clock())
-            return found, Source.UPSTREAM
-        finally:
-            del self._running[key]
-            future.set_result(found or b"")
+            return running
+        future: asyncio.Future[reply.Reply] = asyncio.get_running_loop().create_future()
+        self._flights[key] = future
+        self._spawn(self._fly(asked, key, future))
+        return future
 
-    async def _ask(self, query: wire.Query, data: bytes, scope: answer.Scope) -> bytes | None:
+    async def _fly(
+        self, asked: Question, key: cache.Key, future: "asyncio.Future[reply.Reply]"
+    ) -> None:
+        nothing = reply.failure(asked.data, asked.query, wire.Rcode.SERVFAIL)
+        found: reply.Reply | None = None
+        try:
+            found = await self._ask(asked)
+        finally:
+            del self._flights[key]
+            future.set_result(found or nothing)
+        if found and found.rcode != wire.Rcode.SERVFAIL:
+            self.cache.put(key, found, self._clock())
+        elif self.cache.stale(key, self._clock()) is None:
+            self.cache.put(key, nothing, self._clock())
+
+    async def _ask(self, asked: Question) -> reply.Reply | None:
         """Tries until somebody knows; the least bad reply otherwise, None without any."""
-        healths = [self._healths.setdefault(each, forward.Health()) for each in scope.upstreams]
-        poor: list[bytes] = []
+        servers = asked.scope.upstreams
+        healths = [self.healths.setdefault(each, forward.Health()) for each in servers]
+        now = self._clock()
+        for at in forward.to_probe(healths, now):
+            healths[at].probed(now)
+            self._spawn(self._probe(asked, at, healths[at]))
+        poor: dict[int, reply.Reply] = {}
         try:
             async with asyncio.timeout(forward.TOTAL_S), self._slots:
-                for at in forward.order(healths, self._clock()):
-                    reply = await self._try(query, data, scope, at, healths[at])
-                    if reply and reply[3] & 0xF not in forward.ELSEWHERE:
-                        return reply
-                    if reply:
-                        poor.append(reply)
+                for at in forward.order(healths, now):
+                    if at in poor:
+                        continue  # it has spoken: asking again would only add load
+                    found = await self._try(asked, at, healths[at])
+                    if found and not forward.wants_better(found):
+                        return found
+                    if found:
+                        poor[at] = found
         except TimeoutError:
             self._counts.add(counters.DROPPED, "late")
-        return forward.best(poor)
+        return forward.best(poor.values())
 
-    async def _try(
-        self,
-        query: wire.Query,
-        data: bytes,
-        scope: answer.Scope,
-        at: int,
-        health: forward.Health,
-    ) -> bytes | None:
-        server = scope.upstreams[at]
+    async def _probe(self, asked: Question, at: int, health: forward.Health) -> None:
+        """Only what it does to `health` matters."""
+        await self._try(asked, at, health)
+
+    async def _try(self, asked: Question, at: int, health: forward.Health) -> reply.Reply | None:
+        server = asked.scope.upstreams[at]
         label = self._counts.upstream(server.address)
-        dial = self._dial(server, scope)
+        dial = self._dial(server, asked.scope)
         if dial is None:
             self._counts.add(counters.UPSTREAM_FAILURES, label, Why.REFUSED)
             return None
-        sent = forward.question(data, query, self._bits(16), self._bits(64))
         begin = self._clock()
         try:
             async with asyncio.timeout(forward.TRY_S):
-                reply = await upstream.exchange(dial, server, sent, stream=False)
+                found = await self._exchange(asked, dial, server, health)
         except NoReply as exc:
             self._counts.add(counters.UPSTREAM_FAILURES, label, exc.why)
             return None
@@ -127,10 +196,31 @@ class Forwarder:
             health.timed_out(self._clock())
             self._counts.add(counters.UPSTREAM_FAILURES, label, Why.TIMEOUT)
             return None
-        health.answered()
-        self._counts.took(label, self._clock() - begin)
-        self._counts.add(counters.UPSTREAM_RESPONSES, label, counters.rcode_label(reply[3] & 0xF))
-        return reply
+        seconds = self._clock() - begin
+        health.answered(seconds)
+        self._counts.took(label, seconds)
+        self._counts.add(counters.UPSTREAM_RESPONSES, label, counters.rcode_label(found.rcode))
+        return found
+
+    async def _exchange(
+        self,
+        asked: Question,
+        dial: upstream.Dial,
+        server: protocol.Upstream,
+        health: forward.Health,
+    ) -> reply.Reply:
+        """A checked reply; a server that does not know EDNS is asked again without it."""
+        while True:
+            edns = health.edns
+            case = self._bits(64) if health.mixes() else 0
+            sent = forward.question(asked.data, asked.query, self._bits(16), case, edns=edns)
+            data = await upstream.exchange(dial, server, sent, health)
+            found = reply.read(data, sent.end, dnssec=asked.query.dnssec)
+            if found is None:
+                raise NoReply(Why.MISMATCH)
+            if found.rcode != wire.Rcode.FORMERR or not edns:
+                return found
+            health.edns = False
 
     def _dial(self, server: protocol.Upstream, scope: answer.Scope) -> upstream.Dial | None:
         if server.inside:
@@ -142,16 +232,3 @@ class Forwarder:
             ((counters.CACHE_ENTRIES,), len(self.cache)),
             ((counters.CACHE_BYTES,), self.cache.bytes),
         ]
-
-
-def _key(query: wire.Query, data: bytes, scope: answer.Scope) -> cache.Key:
-    """Sandboxes share what the same servers said, but not what was asked from inside one."""
-    inside = any(each.inside for each in scope.upstreams)
-    partition = (scope.upstreams, scope.sandbox if inside else "")
-    flags = data[2] & 0x01 | data[3] & 0x10 | query.dnssec << 1 | query.edns << 2
-    return cache.Key(partition, query.name, query.kind, query.klass, flags)
-
-
-async def _shared(running: "asyncio.Future[bytes]") -> bytes | None:
-    # Shielded: an asker that leaves must not take the answer away from the others.
-    return await asyncio.shield(running) or None

@@ -137,38 +137,37 @@ def _libc() -> ctypes.CDLL:
 
 
 async def exchange(
-    dial: Dial, server: protocol.Upstream, sent: forward.Sent, *, stream: bool
+    dial: Dial, server: protocol.Upstream, sent: forward.Sent, health: forward.Health
 ) -> bytes:
-    """The reply; over TCP when the UDP one was cut, or `stream` asks for it. Raises NoReply.
+    """The reply; over TCP when the UDP one was cut or lost its case. Raises NoReply.
 
     The caller sets the deadline; being cancelled leaves nothing behind.
     """
     try:
-        if not stream:
-            async with dial.udp() as link:
-                reply = await _over_udp(link, server, sent)
-            if forward.judge(reply, sent) is forward.Trust.GOOD:
-                return reply
+        async with dial.udp() as link:
+            data, trust = await _over_udp(link, server, sent)
+        if trust is forward.Trust.GOOD:
+            return data
+        if trust is forward.Trust.OTHER_CASE:
+            health.case_losses += 1
         async with dial.tcp() as link:
             return await _over_tcp(link, server, sent)
     except OSError as exc:
         raise NoReply(Why.REFUSED) from exc
 
 
-async def _over_udp(link: socket.socket, server: protocol.Upstream, sent: forward.Sent) -> bytes:
+async def _over_udp(
+    link: socket.socket, server: protocol.Upstream, sent: forward.Sent
+) -> tuple[bytes, forward.Trust]:
     """A reply that is ours, perhaps truncated. Foreign ones are passed over until the deadline."""
     loop = asyncio.get_running_loop()
     await loop.sock_connect(link, _address(link, server))
     await loop.sock_sendall(link, sent.message)
     while True:
-        reply = await loop.sock_recv(link, RECEIVE)
-        match forward.judge(reply, sent):
-            case forward.Trust.GOOD | forward.Trust.TRUNCATED:
-                return reply
-            case forward.Trust.BROKEN:
-                raise NoReply(Why.MISMATCH)
-            case forward.Trust.FOREIGN:
-                continue
+        data = await loop.sock_recv(link, RECEIVE)
+        trust = forward.judge(data, sent)
+        if trust is not forward.Trust.FOREIGN:
+            return data, trust
 
 
 async def _over_tcp(link: socket.socket, server: protocol.Upstream, sent: forward.Sent) -> bytes:
@@ -176,11 +175,12 @@ async def _over_tcp(link: socket.socket, server: protocol.Upstream, sent: forwar
     await loop.sock_connect(link, _address(link, server))
     await loop.sock_sendall(link, len(sent.message).to_bytes(2, "big") + sent.message)
     size = int.from_bytes(await _exactly(link, 2), "big")
-    reply = await _exactly(link, size)
-    # Over TCP nothing more could be fetched: a TC bit there is the server's own mistake.
-    if forward.judge(reply, sent) is not forward.Trust.GOOD:
+    data = await _exactly(link, size)
+    # Over TCP nothing more could be fetched: a TC bit there is the server's own mistake. The case
+    # proves nothing where nobody can send in the server's name.
+    if forward.judge(data, sent) not in (forward.Trust.GOOD, forward.Trust.OTHER_CASE):
         raise NoReply(Why.MISMATCH)
-    return reply
+    return data
 
 
 def _address(link: socket.socket, server: protocol.Upstream) -> tuple[str, int]:

@@ -18,6 +18,7 @@ TXT: Final = 16
 AAAA: Final = 28
 SRV: Final = 33
 OPT: Final = 41
+EDE: Final = 15  # the EDNS option of an extended error
 ANY: Final = 255
 IN: Final = 1
 
@@ -33,7 +34,9 @@ MOST_ADDITIONAL: Final = 2  # an OPT and a TSIG (docker.md D9)
 _QR, _RD, _RA, _AA, _TC, _CD = 0x8000, 0x0100, 0x0080, 0x0400, 0x0200, 0x0010
 _OPCODE = 0x7800
 _COUNTS = struct.Struct(">HHHHH")  # flags and the four counts, after the id
+_SECTIONS = struct.Struct(">HHHH")
 _QUESTION = struct.Struct(">HH")
+_EDE = struct.Struct(">HHH")
 _RECORD = struct.Struct(">HHIH")
 _OPT_ECHO = b"\0" + struct.pack(">HHIH", OPT, EDNS_LIMIT, 0, 0)
 _OPT_DO = 0x8000  # in the low half of the TTL field
@@ -143,6 +146,13 @@ def record(kind: int, ttl: int, data: bytes) -> bytes:
     return _RECORD.pack(kind, IN, ttl, len(data)) + data
 
 
+class Explain(NamedTuple):
+    """An extended error (RFC 8914): a code of its registry and a short text."""
+
+    code: int
+    text: str = ""
+
+
 def respond(
     data: bytes,
     query: Query,
@@ -152,6 +162,7 @@ def respond(
     stream: bool = False,
     authoritative: bool = True,
     authority: bytes = b"",
+    explain: Explain | None = None,
 ) -> bytes:
     """The reply to the query in `data`: its id, its RD and CD bits, its question byte for byte.
 
@@ -159,20 +170,40 @@ def respond(
     record with its owner, left out where it does not fit.
     """
     limit = STREAM_LIMIT if stream else query.limit
-    tail = _OPT_ECHO if query.edns else b""
+    tail = opt(query, rcode, explain) if query.edns else b""
     room = limit - query.end - len(tail)
-    flags = _QR | _RA | rcode | ((data[2] << 8 | data[3]) & (_RD | _CD))
-    if authoritative:
-        flags |= _AA
     body = b"".join([_POINTER + each for each in records])
     count = len(records)
-    if len(body) > room:
-        flags |= _TC
+    cut = len(body) > room
+    if cut:
         count, body = _fitting(records, room)
     has_authority = bool(authority) and len(body) + len(authority) <= room
-    counts = _COUNTS.pack(flags, 1, count, has_authority, query.edns)
+    head = reply_flags(data, rcode, authoritative=authoritative, truncated=cut)
+    counts = _SECTIONS.pack(1, count, has_authority, query.edns)
     middle = authority if has_authority else b""
-    return b"".join((data[:2], counts, data[HEADER : query.end], body, middle, tail))
+    return b"".join((data[:2], head, counts, data[HEADER : query.end], body, middle, tail))
+
+
+def reply_flags(data: bytes, rcode: int, *, authoritative: bool, truncated: bool) -> bytes:
+    """Bytes 2 and 3 of a reply to `data`: RA always, RD and CD as asked, never AD."""
+    flags = _QR | _RA | rcode & 0xF | ((data[2] << 8 | data[3]) & (_RD | _CD))
+    if authoritative:
+        flags |= _AA
+    if truncated:
+        flags |= _TC
+    return flags.to_bytes(2, "big")
+
+
+def opt(query: Query, rcode: int, explain: Explain | None = None) -> bytes:
+    """The OPT record of a reply to a query that had one (RFC 6891 §6.1.1)."""
+    if explain is None and not query.dnssec and rcode <= 0xF:  # noqa: PLR2004 - four bits
+        return _OPT_ECHO
+    data = b""
+    if explain is not None:
+        text = explain.text.encode()
+        data = _EDE.pack(EDE, len(text) + 2, explain.code) + text
+    extended = (rcode >> 4) << 24 | (_OPT_DO if query.dnssec else 0)
+    return b"\0" + _RECORD.pack(OPT, EDNS_LIMIT, extended, len(data)) + data
 
 
 def _fitting(records: "list[bytes] | tuple[bytes, ...]", room: int) -> tuple[int, bytes]:
@@ -187,11 +218,16 @@ def _fitting(records: "list[bytes] | tuple[bytes, ...]", room: int) -> tuple[int
 
 
 def refuse(data: bytes, rcode: Rcode) -> bytes:
-    """The reply to what `parse` refused: only the header, and OPT for BADVERS (RFC 6891 §6.1.3)."""
-    flags = _QR | _RA | (data[2] << 8 | data[3]) & (_OPCODE | _RD)
-    if rcode is Rcode.BADVERS:
-        return data[:2] + _COUNTS.pack(flags, 0, 0, 0, 1) + _OPT_BADVERS
-    return data[:2] + _COUNTS.pack(flags | rcode, 0, 0, 0, 0)
+    """The reply to what `parse` refused; with its question where there is one that can be read.
+
+    OPT only for BADVERS (RFC 6891 §6.1.3): whatever else came may not have been one.
+    """
+    flags = _QR | _RA | (data[2] << 8 | data[3]) & (_OPCODE | _RD | _CD)
+    end = _name_end(data, HEADER) if data[4:6] == b"\0\1" else 0
+    question = data[HEADER : end + 4] if end and end + 4 <= len(data) else b""
+    tail = _OPT_BADVERS if rcode is Rcode.BADVERS else b""
+    counts = _COUNTS.pack(flags | rcode & 0xF, bool(question), 0, 0, bool(tail))
+    return data[:2] + counts + question + tail
 
 
 # Names between text and wire, for whoever fills tables.

@@ -99,7 +99,11 @@ class Worker:
         self._started = time.time()
         self._counts = counters.Counters()
         forwarding = forwarder.Forwarder(
-            self._counts, self._inside, time.monotonic, secrets.randbits
+            self._counts,
+            self._inside,
+            clock=time.monotonic,
+            bits=secrets.randbits,
+            spawn=self._spawn,
         )
         self._serving = serving.Serving(
             server.Tools(
