@@ -5,7 +5,7 @@ added hosts, the networks' tables in gateway order (the first that has the name 
 docker.md N7), names with a special use, zones that are ours; the rest is foreign.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -14,6 +14,7 @@ from resolver import protocol, wire
 from resolver.counters import Source
 from resolver.wire import Rcode
 
+ROOT: Final = b"\0"
 SPECIAL_TTL: Final = 86400
 _LOCALHOST: Final = wire.to_wire("localhost")
 _LOOPBACK: Final[Mapping[int, list[bytes]]] = MappingProxyType(
@@ -22,8 +23,8 @@ _LOOPBACK: Final[Mapping[int, list[bytes]]] = MappingProxyType(
         wire.AAAA: [wire.record(wire.AAAA, SPECIAL_TTL, bytes(15) + b"\x01")],
     }
 )
-# Never sent anywhere: RFC 6761 §6.4, RFC 7686, RFC 9476, RFC 6762 §22.1.
-NOWHERE: Final = frozenset(map(wire.to_wire, ("invalid", "onion", "alt", "local")))
+# Never sent anywhere: RFC 6761 §6.4, RFC 7686, RFC 9476, RFC 6762 §22.1, RFC 8375 §4.
+NOWHERE: Final = frozenset(map(wire.to_wire, ("invalid", "onion", "alt", "local", "home.arpa")))
 _RESOLVER_ARPA: Final = wire.to_wire("resolver.arpa")  # RFC 9462 §6.4: known, and empty here
 # RFC 6303 §4 and RFC 7793: reverse zones of addresses that mean nothing outside.
 PRIVATE_REVERSE: Final = frozenset(
@@ -61,7 +62,6 @@ class Answer(NamedTuple):
 
 
 REFUSED: Final = Answer(Rcode.REFUSED, [], source=Source.POLICY)
-EMPTY: Final = Answer(Rcode.NOERROR, [])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +72,20 @@ class Scope:
     tables: tuple[protocol.Names, ...]
     zones: frozenset[bytes]
     upstreams: tuple[protocol.Upstream, ...]
+    ttl: int = 5
+    keeps_single: bool = False
+
+    @classmethod
+    def of(cls, view: protocol.View, tables: Iterable[protocol.Names]) -> "Scope":
+        """`view` over `tables`, which are in its order."""
+        return cls(
+            sandbox=view.sandbox,
+            tables=(view.own, *tables) if view.own else tuple(tables),
+            zones=frozenset(view.suffixes),
+            upstreams=tuple(view.upstreams),
+            ttl=view.ttl,
+            keeps_single=view.keeps_single,
+        )
 
 
 def answer(query: wire.Query, scope: Scope) -> Answer | None:
@@ -82,36 +96,50 @@ def answer(query: wire.Query, scope: Scope) -> Answer | None:
     for names in scope.tables:
         entry = names.get(query.name)
         if entry is not None:
-            return _owned(entry, kind)
+            return _owned(query, entry, scope)
     return _unowned(query, scope)
 
 
-def _owned(entry: protocol.Entry, kind: int) -> Answer:
-    records = entry.get(kind)
-    if records is not None:
+def _owned(query: wire.Query, entry: protocol.Entry, scope: Scope) -> Answer:
+    records = entry.get(query.kind)
+    if records:
         return Answer(Rcode.NOERROR, records)
-    if kind == wire.ANY and entry:
+    if query.kind == wire.ANY and entry:
         return Answer(Rcode.NOERROR, next(iter(entry.values())))  # one RRset (RFC 8482 §4.1)
-    return EMPTY
+    return Answer(Rcode.NOERROR, [], soa(query.name, scope.ttl))
 
 
 def _unowned(query: wire.Query, scope: Scope) -> Answer | None:
+    """Zones that are ours, and names with a special use; None for all others."""
     name = query.name
     at = 0
     while name[at]:
-        rest = name[at:] if at else name
-        if rest in scope.zones or rest in PRIVATE_REVERSE or rest in NOWHERE:
-            source = Source.OWNED if rest in scope.zones else Source.SPECIAL
-            return Answer(Rcode.NXDOMAIN, [], soa(rest), source)
-        if rest == _LOCALHOST:
-            return Answer(Rcode.NOERROR, _LOOPBACK.get(query.kind, []), b"", Source.SPECIAL)
-        if rest == _RESOLVER_ARPA:
-            return Answer(Rcode.NOERROR, [], soa(rest), Source.SPECIAL)
+        if found := _below(query, name[at:], scope):
+            return found
         at += name[at] + 1
+    if scope.keeps_single and at == len(name) - 1 == name[0] + 1 and query.kind in _LOOPBACK:
+        # The bare name of nobody: NXDOMAIN lets the asker's search list go on (docker.md N15).
+        return Answer(Rcode.NXDOMAIN, [], soa(ROOT, scope.ttl), Source.POLICY)
     return None
 
 
-def soa(zone: bytes) -> bytes:
-    """The SOA record of an empty zone, with owner; negative answers last 60 s (RFC 2308 §3)."""
-    times = b"".join(seconds.to_bytes(4, "big") for seconds in (3600, 600, 86400, 60))
-    return zone + wire.record(wire.SOA, 60, _SOA_TAIL + times)
+def _below(query: wire.Query, zone: bytes, scope: Scope) -> Answer | None:
+    """The answer for a name in `zone`, if that is a zone in which we know everything."""
+    source = Source.OWNED if zone in scope.zones else Source.SPECIAL
+    if source is Source.OWNED or zone in PRIVATE_REVERSE or zone in NOWHERE:
+        # The zone itself is there, only without records: NXDOMAIN would deny all below it too.
+        is_top = zone == query.name and zone not in NOWHERE
+        rcode = Rcode.NOERROR if is_top else Rcode.NXDOMAIN
+        return Answer(rcode, [], soa(zone, scope.ttl), source)
+    if zone == _LOCALHOST:
+        records = _LOOPBACK.get(query.kind, [])
+        return Answer(Rcode.NOERROR, records, b"" if records else soa(zone, scope.ttl), source)
+    if zone == _RESOLVER_ARPA:
+        return Answer(Rcode.NOERROR, [], soa(zone, scope.ttl), source)
+    return None
+
+
+def soa(zone: bytes, ttl: int) -> bytes:
+    """The SOA record of `zone`, with owner; "no" may be remembered `ttl` seconds (RFC 2308 §3)."""
+    times = b"".join(seconds.to_bytes(4, "big") for seconds in (3600, 600, 86400, ttl))
+    return zone + wire.record(wire.SOA, ttl, _SOA_TAIL + times)

@@ -13,6 +13,7 @@ from resolver.counters import Source
 from resolver.upstream import NoReply, Why
 
 GLOBAL: Final = 1024  # flights at once, all sandboxes together
+MOST_HEALTHS: Final = 4096
 PATIENCE_S: Final = 1.8  # then an old answer is better than a late one (RFC 8767 §5)
 STALE_TTL_S: Final = 30
 NO_UPSTREAM: Final = wire.Explain(0, "no upstream server may be asked from this sandbox")
@@ -54,7 +55,7 @@ class Forwarder:
         spawn: Spawn,
     ) -> None:
         self.cache = cache.Cache()
-        self.healths: dict[protocol.Upstream, forward.Health] = {}
+        self.healths: dict[tuple[protocol.Upstream, str], forward.Health] = {}
         self._counts = counts
         self._inside = inside
         self._clock = clock
@@ -153,8 +154,7 @@ class Forwarder:
 
     async def _ask(self, asked: Question) -> reply.Reply | None:
         """Tries until somebody knows; the least bad reply otherwise, None without any."""
-        servers = asked.scope.upstreams
-        healths = [self.healths.setdefault(each, forward.Health()) for each in servers]
+        healths = [self._health(each, asked.scope) for each in asked.scope.upstreams]
         now = self._clock()
         for at in forward.to_probe(healths, now):
             healths[at].probed(now)
@@ -173,6 +173,13 @@ class Forwarder:
         except TimeoutError:
             self._counts.add(counters.DROPPED, "late")
         return forward.best(poor.values())
+
+    def _health(self, server: protocol.Upstream, scope: answer.Scope) -> forward.Health:
+        """What is known of a server; one address means another server inside each sandbox."""
+        if len(self.healths) >= MOST_HEALTHS:
+            self.healths.clear()  # of sandboxes long gone; whoever is silent shows it again
+        key = (server, scope.sandbox if server.inside else "")
+        return self.healths.setdefault(key, forward.Health())
 
     async def _probe(self, asked: Question, at: int, health: forward.Health) -> None:
         """Only what it does to `health` matters."""

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-RELEASE: Final = 1  # grows with every change of a message or of what a table means
+RELEASE: Final = 2  # grows with every change of a message or of what a table means
 MOST_BYTES: Final = 1 << 16  # well below the default wmem_max, so a send never needs privileges
 NAMES_A_PART: Final = 200  # a name with its records takes at most ~300 bytes
 MOST_DESCRIPTORS: Final = 32
@@ -80,9 +80,10 @@ class Upstream(msgspec.Struct, frozen=True, array_like=True):
 class View(Message, frozen=True):
     """What one sandbox sees: tables in order (the first that has a name answers for it).
 
-    `suffixes` are wire names (a network's name): what ends in one and is in no table does not
-    exist. `zones` are reverse zones that are ours likewise. `own` are the sandbox's added hosts.
-    No upstream means: a foreign name is refused with SERVFAIL, nothing leaves.
+    `suffixes` are wire names (the networks' names and reverse zones): what ends in one and is in
+    no table does not exist, and may be remembered as such for `ttl` seconds. `own` are the
+    sandbox's added hosts. `keeps_single` means: what has one label only is never forwarded. No
+    upstream means: a foreign name is refused with SERVFAIL, nothing leaves.
     """
 
     sandbox: str
@@ -91,6 +92,8 @@ class View(Message, frozen=True):
     suffixes: list[bytes]
     own: Names
     upstreams: list[Upstream]
+    ttl: int = 5
+    keeps_single: bool = False
 
 
 class Listen(Message, frozen=True):

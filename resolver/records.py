@@ -16,16 +16,22 @@ TASKS = "tasks."
 
 
 def of_network(state: ClusterState, net: network.Network, ttl: int) -> protocol.Names:
-    """Every name that a sandbox on `net` can ask for there, with TTL `ttl` seconds."""
+    """Every name that a sandbox on `net` can ask for there, with TTL `ttl` seconds.
+
+    A name of a service means only the service: nobody takes its place by calling himself so
+    (CVE-2022-2837).
+    """
     names: protocol.Names = {}
-    for each in state.endpoints_by_network.get(net.id, ()):
-        box = state.sandboxes[each.sandbox]
-        known = names_of(box, each)
-        for name in known:
-            _put(names, name, net.name, each.hosts, ttl)
-        _point(names, each.hosts, known[0], net.name, ttl)
-    for svc in state.services_by_network.get(net.id, ()):
+    services = state.services_by_network.get(net.id, ())
+    for svc in services:
         _service(names, state, svc, net.name, ttl)
+    taken = {name.lower() for svc in services for name in _names_of_service(svc)}
+    for each in state.endpoints_by_network.get(net.id, ()):
+        known = names_of(state.sandboxes[each.sandbox], each)
+        for name in known:
+            if name not in taken:
+                _put(names, name, net.name, each.hosts, ttl)
+        _point(names, each.hosts, known[0], net.name, ttl)
     return names
 
 
@@ -40,6 +46,7 @@ def of_hosts(extra: Iterable[sandbox.ExtraHost], ttl: int) -> protocol.Names:
     names: protocol.Names = {}
     for each in extra:
         _put(names, each.name, "", (each.address,), ttl)
+        _point(names, (each.address,), each.name, "", ttl)
     return names
 
 
@@ -53,6 +60,11 @@ def _service(
         _put(names, name, suffix, addresses, ttl)
         _put(names, f"{TASKS}{name}", suffix, members, ttl)
     _point(names, svc.vips, svc.name, suffix, ttl)
+
+
+def _names_of_service(svc: service.Service) -> Iterator[str]:
+    for name in (svc.name, *svc.aliases):
+        yield from (name, f"{TASKS}{name}")
 
 
 def _members(state: ClusterState, svc: service.Service) -> Iterator[IPAddress]:
@@ -92,18 +104,20 @@ def _point(
     names: protocol.Names, addresses: Iterable[IPAddress], name: str, suffix: str, ttl: int
 ) -> None:
     """PTR records `address → name.suffix`; the first that claims an address keeps it."""
-    if not (target := _owner(f"{name}.{suffix}")):
+    if not (target := _owner(f"{name}.{suffix}" if suffix else name)):
         return
     for address in addresses:
         owner = wire.to_wire(address.reverse_pointer)
         names.setdefault(owner, {}).setdefault(wire.PTR, [wire.record(wire.PTR, ttl, target)])
 
 
-def reverse_zones(net: network.Network) -> Iterator[bytes]:
-    """The reverse zones that lie wholly inside the network's subnets, as wire names.
+def zones(net: network.Network) -> Iterator[bytes]:
+    """The network's name and the reverse zones wholly inside its subnets, as wire names.
 
     What is asked below them and has no record does not exist: nobody else can know.
     """
+    if suffix := _owner(net.name):
+        yield suffix
     for pool in net.pools:
         step = 8 if pool.subnet.version == 4 else 4  # noqa: PLR2004 - IP version
         prefix = -(-pool.subnet.prefixlen // step) * step

@@ -100,8 +100,8 @@ def for_client(
 ) -> bytes:
     """The bytes for the asker of `data`: its id, its question's case, its limit, OPT if it had one.
 
-    TTLs are `aged_s` seconds lower, or all `ttl_s`. Too many records: as many whole ones as fit, and TC (musl
-    before 1.2.4 has no TCP, an empty reply would mean "no such name" there).
+    TTLs are `aged_s` seconds lower, or all `ttl_s`. Of too many records as many whole ones as fit
+    are kept, and TC is set: for musl before 1.2.4, which has no TCP, none would mean "no name".
     """
     opt = wire.opt(query, reply.rcode, explain) if query.edns else b""
     room = (wire.STREAM_LIMIT if stream else query.limit) - len(opt)

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
+
 from resolver import answer, protocol, server, stream, upstream
 
 _NOTHING: Final = protocol.View(sandbox="", digest="", tables=[], suffixes=[], own={}, upstreams=[])
@@ -156,12 +158,7 @@ class Serving:
         if missing:
             problems[sandbox] = f"its tables {', '.join(missing)} never came"
         tables = (self._tables[name][1] for name in view.tables if name in self._tables)
-        return answer.Scope(
-            sandbox=sandbox,
-            tables=(view.own, *tables) if view.own else tuple(tables),
-            zones=frozenset(view.suffixes),
-            upstreams=tuple(view.upstreams),
-        )
+        return answer.Scope.of(msgspec.structs.replace(view, sandbox=sandbox), tables)
 
     def _listen(
         self,

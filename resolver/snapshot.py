@@ -67,7 +67,7 @@ def _view(
     upstreams: tuple[protocol.Upstream, ...],
     ttl: int,
 ) -> protocol.View:
-    zones = sorted({zone for net in nets for zone in records.reverse_zones(net)})
+    zones = sorted({zone for net in nets for zone in records.zones(net)})
     bare = protocol.View(
         sandbox=box.id,
         digest="",
@@ -75,6 +75,9 @@ def _view(
         suffixes=zones,
         own=records.of_hosts(box.extra_hosts, ttl),
         upstreams=list(upstreams),
+        ttl=ttl,
+        # Whoever sets ndots has a search list in mind: bare names are meant for it (N15).
+        keeps_single=any(option.startswith("ndots:") for option in box.dns.options),
     )
     return msgspec.structs.replace(bare, digest=_digest(protocol.encode(bare)))
 

@@ -1,0 +1,134 @@
+from ipaddress import ip_address
+
+from resolver import protocol, records, wire
+from sdd.model import health, sandbox, service
+from sdd.state import ClusterState
+from tests.unit.resolver.questions import at, box, end, member, net, svc, verdict
+
+LAB = net("lab")
+WEB = box("Web", hostname="front.example")
+WEB_END = end(WEB, LAB, "10.1.0.2/24", "fd00:1::2/64", aliases=("cache", "web"))
+
+
+def names(state: ClusterState) -> protocol.Names:
+    return records.of_network(state, LAB, 5)
+
+
+def addresses(found: protocol.Names, name: str, kind: int = wire.A) -> set[str]:
+    data = found.get(wire.to_wire(name), {}).get(kind, [])
+    return {str(ip_address(each[10:])) for each in data}
+
+
+def pointer(found: protocol.Names, address: str) -> list[str]:
+    owner = wire.to_wire(ip_address(address).reverse_pointer)
+    return [wire.to_text(each[10:]) for each in found.get(owner, {}).get(wire.PTR, [])]
+
+
+def test_N1_every_name_of_a_sandbox_has_its_addresses_of_both_families() -> None:
+    found = names(at(LAB, WEB, WEB_END))
+    for name in ("web", "cache", WEB.id[:12], "front.example", "web.lab", "cache.lab"):
+        assert addresses(found, name) == {"10.1.0.2"}, name
+        assert addresses(found, name, wire.AAAA) == {"fd00:1::2"}, name
+
+
+def test_N1_the_first_name_is_the_pointers() -> None:
+    found = names(at(LAB, WEB, WEB_END))
+    assert pointer(found, "10.1.0.2") == ["web.lab."]
+    assert pointer(found, "fd00:1::2") == ["web.lab."]
+
+
+def test_N2_another_networks_endpoints_are_not_here() -> None:
+    other = net("other", "10.2.0.0/24")
+    found = names(at(LAB, other, WEB, end(WEB, other, "10.2.0.2/24")))
+    assert found == {}
+
+
+def test_N20_an_alias_of_several_has_all_their_addresses_once() -> None:
+    two = box("two")
+    shared = end(two, LAB, "10.1.0.3/24", aliases=("cache",))
+    assert addresses(names(at(LAB, WEB, WEB_END, two, shared)), "cache") == {"10.1.0.2", "10.1.0.3"}
+
+
+def test_a_name_that_dns_cannot_carry_takes_no_other_away() -> None:
+    odd = box("x" * 64, hostname="ünïcode")
+    found = names(at(LAB, WEB, WEB_END, odd, end(odd, LAB, "10.1.0.9/24", aliases=("a..b",))))
+    assert addresses(found, "web") == {"10.1.0.2"}
+    assert addresses(found, odd.id[:12]) == {"10.1.0.9"}
+
+
+def members(
+    *statuses: health.Status, mode: service.EndpointMode = service.EndpointMode.VIP
+) -> ClusterState:
+    vips = (ip_address("10.1.0.100"),) if mode is service.EndpointMode.VIP else ()
+    checked = service.HealthCheck(kind=service.CheckKind.TCP, port=80)
+    api = svc("api", LAB, vips=vips, mode=mode, aliases=("front",), health=checked)
+    values: list[object] = [LAB, api]
+    for number, status in enumerate(statuses):
+        one = box(f"m{number}")
+        its = end(one, LAB, f"10.1.0.{number + 10}/24")
+        values += [one, its, member(api, its), verdict(api, its, status)]
+    return at(*values)  # type: ignore[arg-type]  # objects of the model
+
+
+UP, DOWN = health.Status.UP, health.Status.DOWN
+
+
+def test_A8_08_a_service_is_its_vip_and_its_tasks_are_the_healthy_members() -> None:
+    found = names(members(UP, DOWN, UP))
+    for name in ("api", "front", "api.lab"):
+        assert addresses(found, name) == {"10.1.0.100"}
+    for name in ("tasks.api", "tasks.front", "tasks.api.lab"):
+        assert addresses(found, name) == {"10.1.0.10", "10.1.0.12"}
+
+
+def test_V4_without_a_vip_the_name_is_the_healthy_members() -> None:
+    found = names(members(UP, UP, DOWN, mode=service.EndpointMode.DNSRR))
+    assert addresses(found, "api") == {"10.1.0.10", "10.1.0.11"}
+
+
+def test_a_service_without_a_healthy_member_is_known_without_an_address() -> None:
+    found = names(members(DOWN, mode=service.EndpointMode.DNSRR))
+    assert found[wire.to_wire("api")] == {}
+    assert found[wire.to_wire("tasks.api")] == {}
+
+
+def test_a_drained_member_is_no_task() -> None:
+    api = svc("api", LAB, mode=service.EndpointMode.DNSRR)
+    found = names(at(LAB, api, WEB, WEB_END, member(api, WEB_END, weight=0)))
+    assert addresses(found, "api") == set()
+
+
+def test_X11_a_virtual_address_points_back_to_its_service() -> None:
+    api = svc("api", LAB, vips=(ip_address("10.1.0.100"), ip_address("fd00:1::100")))
+    found = names(at(LAB, api))
+    assert addresses(found, "api", wire.AAAA) == {"fd00:1::100"}
+    assert pointer(found, "10.1.0.100") == ["api.lab."]
+    assert pointer(found, "fd00:1::100") == ["api.lab."]
+
+
+def test_A8_15_no_sandbox_takes_over_a_services_name() -> None:
+    api = svc("api", LAB, vips=(ip_address("10.1.0.100"),))
+    thief = box("API")
+    its = end(thief, LAB, "10.1.0.66/24", aliases=("tasks.api",))
+    found = names(at(LAB, api, thief, its))
+    assert addresses(found, "api") == {"10.1.0.100"}
+    assert addresses(found, "tasks.api") == set()
+    assert addresses(found, thief.id[:12]) == {"10.1.0.66"}
+
+
+def test_A8_14_added_hosts_resolve_both_ways() -> None:
+    extra = sandbox.ExtraHost(name="Printer", address=ip_address("192.0.2.5"))
+    found = records.of_hosts((extra,), 5)
+    assert addresses(found, "printer") == {"192.0.2.5"}
+    assert pointer(found, "192.0.2.5") == ["printer."]
+
+
+def test_zones_are_the_networks_name_and_its_whole_reverse_zones() -> None:
+    def texts(subnet: str) -> set[str]:
+        return {wire.to_text(zone) for zone in records.zones(net("lab", subnet))}
+
+    assert texts("10.1.2.0/24") == {"lab.", "2.1.10.in-addr.arpa."}
+    assert texts("10.1.0.0/16") == {"lab.", "1.10.in-addr.arpa."}
+    assert len(texts("10.0.0.0/12")) == 1 + 16
+    assert texts("10.1.2.0/26") == {"lab."}
+    assert texts("fd00:1::/64") == {"lab.", "0.0.0.0.0.0.0.0.1.0.0.0.0.0.d.f.ip6.arpa."}
