@@ -211,7 +211,7 @@ def to_backends(replies: Iterable[netlink.Reply], version: int) -> Iterator[Back
         found = netlink.attributes(_attributes(reply).get(_BACKEND, b""))
         family = _VERSIONS.get(netlink.to_int(found.get(11, b"")), version)
         yield Backend(
-            address=ipaddress.ip_address(found[1][: 4 if family == 4 else 16]),  # noqa: PLR2004
+            address=ipaddress.ip_address(found[1][: 4 if family == 4 else 16]),  # noqa: PLR2004 - bytes of in_addr, in6_addr
             weight=netlink.to_int(found[4]),
             forward=netlink.to_int(found[3]) & 7,
             active=netlink.to_int(found.get(7, b"")),
