@@ -30,13 +30,15 @@ class Have:
     `spaces` holds the host and the paths that were asked for and exist. `named` are the namespaces
     that we made (path → inode, 0 for one not complete): all, or those asked for when the scope
     names links. `table` is None when there is no table of ours, or not one that we wrote.
-    `forwarding` names the IP versions that the host forwards.
+    `forwarding` names the IP versions that the host forwards, `switched` those among them that it
+    forwards only because a step said so.
     """
 
     spaces: Mapping[str, world.Space]
     named: Mapping[str, int] = field(default_factory=dict)
     table: firewall.Table | None = None
     forwarding: frozenset[int] = frozenset()
+    switched: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,7 @@ class FakeKernel:
         self.named: set[str] = set()
         self.table: firewall.Table | None = None
         self.forwarding: set[int] = set()
+        self.switched: set[int] = set()
         self._twins: dict[End, End] = {}
 
     async def read(self, scope: contract.Scope) -> contract.Have:
@@ -48,6 +49,7 @@ class FakeKernel:
             named={path: self.spaces[path].inode for path in named},
             table=self.table,
             forwarding=frozenset(self.forwarding),
+            switched=frozenset(self.switched),
         )
 
     async def apply(self, plan: Sequence[steps.Step]) -> tuple[contract.Refusal, ...]:
@@ -217,7 +219,8 @@ class FakeKernel:
         self.table = step.table
 
     def _forward(self, step: steps.Forward) -> None:
-        self.forwarding.add(step.version)
+        for versions in (self.forwarding, self.switched):
+            (versions.add if step.on else versions.discard)(step.version)
 
 
 def _frozen(space: _Space, names: frozenset[str] | None) -> world.Space:

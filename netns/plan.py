@@ -8,7 +8,7 @@ mark, and addresses and routes that we gave, are ever changed or removed.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from netns import contract, desired, steps, world
+from netns import contract, desired, firewall, steps, world
 from sdd.model import progress
 
 _FRESH = world.Space(
@@ -186,10 +186,20 @@ def _new_spaces(have: contract.Have, want: desired.Want) -> Iterator[steps.Step]
 
 
 def _host_wide(have: contract.Have, want: desired.Want) -> Iterator[steps.Step]:
-    if have.table != want.table:
-        yield steps.WriteTable(table=want.table)
-    for version in sorted(want.forwarding - have.forwarding):
+    missing = want.forwarding - have.forwarding
+    table = _guarded(want.table, (have.switched & have.forwarding) | missing)
+    if have.table != table:
+        yield steps.WriteTable(table=table)
+    for version in sorted(missing):
         yield steps.Forward(version=version)
+    if not want.table.fences:
+        for version in sorted(have.switched):
+            yield steps.Forward(version=version, on=False)
+
+
+def _guarded(table: firewall.Table, versions: frozenset[int]) -> firewall.Table:
+    """A host that forwards for our sake alone must not become everybody's router."""
+    return replace(table, guarded=versions) if table.fences else table
 
 
 def _host_links(work: Mapping[str, _Work]) -> Iterator[steps.Step]:

@@ -143,6 +143,6 @@ def _said(step: steps.Step) -> str:
             said = f"to remove the route to {route.destination} over {route.link!r}"
         case steps.WriteTable():
             said = "the table inet sdd"
-        case steps.Forward(version=version):
-            said = f"to forward IPv{version}"
+        case steps.Forward(version=version, on=on):
+            said = f"to {'forward' if on else 'stop forwarding'} IPv{version}"
     return said

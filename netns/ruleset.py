@@ -4,7 +4,7 @@ In: a `firewall.Table`. Out: one buffer, which libnftables applies as one transa
 of rules does not depend on the number of networks or endpoints.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from netns import firewall
 
@@ -19,16 +19,26 @@ _RULES = """\
         iifname @internal drop
         oifname @internal drop
         ct state established,related accept
+        iifname . oifname @trusted accept
+        meta nfproto . oifname @open accept
+        meta nfproto . oifname @routed meta l4proto { icmp, ipv6-icmp } accept
         oifname @networks drop
+        iifname @networks accept
+        meta nfproto @guarded drop
     }
     chain postrouting {
         type nat hook postrouting priority srcnat; policy accept;
         ip saddr . oifname @home4 return
         ip6 saddr . oifname @home6 return
+        snat ip to ip saddr map @source4
+        snat ip6 to ip6 saddr map @source6
         ip saddr @nat4 masquerade
         ip6 saddr @nat6 masquerade
     }
 """
+_PROTOCOL = {4: "ipv4", 6: "ipv6"}  # nft's names of nf_proto
+_KIND = {4: "ipv4_addr", 6: "ipv6_addr"}
+_Pair = tuple[firewall.Fence, firewall.Side]
 
 
 def text(table: firewall.Table) -> str:
@@ -40,31 +50,56 @@ def text(table: firewall.Table) -> str:
 
 def _sets(table: firewall.Table) -> Iterable[str]:
     fences = sorted(table.fences, key=lambda fence: fence.device)
-    names = [_quoted(fence) for fence in fences]
-    yield _set("networks", "ifname", "", names)
-    yield _set("internal", "ifname", "", [_quoted(fence) for fence in fences if fence.internal])
-    yield _set("same", "ifname . ifname", "", [f"{name} . {name}" for name in names])
-    for version, kind in ((4, "ipv4_addr"), (6, "ipv6_addr")):
-        inside = [
-            (str(subnet), _quoted(fence))
-            for fence in fences
-            if not fence.internal
-            for subnet in sorted(fence.subnets, key=str)
-            if subnet.version == version
-        ]
-        yield _set(f"nat{version}", kind, "interval", [subnet for subnet, _ in inside])
-        homes = [f"{subnet} . {name}" for subnet, name in inside]
-        yield _set(f"home{version}", f"{kind} . ifname", "interval", homes)
+    crossed = [
+        (fence, side)
+        for fence in fences
+        if not fence.internal
+        for side in sorted(fence.sides, key=lambda side: str(side.subnet))
+    ]
+    yield _set("networks", "ifname", map(_name, fences))
+    yield _set("internal", "ifname", (_name(fence) for fence in fences if fence.internal))
+    social = (_name(fence) for fence in fences if fence.is_social)
+    yield _set("same", "ifname . ifname", (f"{name} . {name}" for name in social))
+    yield _set("trusted", "ifname . ifname", _trusted(fences))
+    yield _set("open", "nf_proto . ifname", _ways(crossed, firewall.Way.OPEN))
+    yield _set("routed", "nf_proto . ifname", _ways(crossed, firewall.Way.ROUTED))
+    yield _set("guarded", "nf_proto", (_PROTOCOL[each] for each in sorted(table.guarded)))
+    for version in _KIND:
+        pairs = [pair for pair in crossed if pair[1].subnet.version == version and pair[1].masked]
+        yield from _masks(version, pairs)
 
 
-def _quoted(fence: firewall.Fence) -> str:
+def _masks(version: int, pairs: Sequence[_Pair]) -> Iterable[str]:
+    kind = _KIND[version]
+    homes = (f"{side.subnet} . {_name(fence)}" for fence, side in pairs)
+    yield _set(f"home{version}", f"{kind} . ifname", homes, flags="interval")
+    plain = (str(side.subnet) for _, side in pairs if side.source is None)
+    yield _set(f"nat{version}", kind, plain, flags="interval")
+    sources = (f"{side.subnet} : {side.source}" for _, side in pairs if side.source is not None)
+    yield _set(f"source{version}", f"{kind} : {kind}", sources, flags="interval", what="map")
+
+
+def _ways(pairs: Iterable[_Pair], way: firewall.Way) -> Iterable[str]:
+    found = {(side.subnet.version, _name(fence)) for fence, side in pairs if side.way is way}
+    return (f"{_PROTOCOL[version]} . {name}" for version, name in sorted(found))
+
+
+def _trusted(fences: Iterable[firewall.Fence]) -> Iterable[str]:
+    for fence in fences:
+        for link in sorted(fence.trusted):
+            yield f'"{link}" . {_name(fence)}'
+
+
+def _name(fence: firewall.Fence) -> str:
     return f'"{fence.device}"'
 
 
-def _set(name: str, kind: str, flags: str, elements: Iterable[str]) -> str:
+def _set(
+    name: str, kind: str, elements: Iterable[str], *, flags: str = "", what: str = "set"
+) -> str:
     listed = ", ".join(elements)
     lines = [
-        f"    set {name} {{",
+        f"    {what} {name} {{",
         f"        type {kind}",
         *([f"        flags {flags}"] if flags else []),
         *([f"        elements = {{ {listed} }}"] if listed else []),

@@ -112,9 +112,10 @@ class WriteTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forward:
-    """The host forwards packets of this IP version."""
+    """The host forwards packets of this IP version, or stops what we had started (not `on`)."""
 
     version: int
+    on: bool = True
     subject: str = ""
     space: str = world.HOST
 

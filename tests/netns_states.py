@@ -1,6 +1,7 @@
 """Small states by hand, for the tests of the networks part."""
 
 import hashlib
+from collections.abc import Mapping
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
 
 from sdd import state
@@ -13,8 +14,15 @@ def identity(of: str) -> str:
     return hashlib.sha256(of.encode()).hexdigest()
 
 
-def net(name: str, *subnets: str, internal: bool = False, **options: str) -> network.Network:
-    """The gateway of each subnet is its first address."""
+def net(
+    name: str,
+    *subnets: str,
+    internal: bool = False,
+    options: Mapping[str, str] | None = None,
+    driver: network.Driver = network.Driver.BRIDGE,
+) -> network.Network:
+    """The gateway of each subnet is its first address; Docker's prefix is put before the keys."""
+    prefix = "com.docker.network." if driver is network.Driver.BRIDGE else ""
     pools = tuple(
         network.Pool(subnet=ip_network(each), gateway=ip_network(each)[1]) for each in subnets
     )
@@ -24,7 +32,8 @@ def net(name: str, *subnets: str, internal: bool = False, **options: str) -> net
         pools=pools,
         internal=internal,
         ipv6=any(pool.subnet.version == 6 for pool in pools),
-        options={f"com.docker.network.{key}".replace("_", "."): v for key, v in options.items()},
+        driver=driver,
+        options={f"{prefix}{key}": text for key, text in (options or {}).items()},
     )
 
 

@@ -6,44 +6,69 @@ In: network, endpoint. Out: wanted values. Options are checked by the commands, 
 import ipaddress
 
 from netns import firewall, world
-from netns.drivers import contract
+from netns.drivers import contract, inside
 from netns.world import Setting
-from sdd.model import endpoint, network
+from sdd.model import bridge, endpoint, network
+from sdd.model.bridge import GatewayMode
 
 _IPV6 = 6
 _NO_LINK_LOCAL = (Setting.ADDR_GEN_MODE, 1)
-_NO_ROUTER_ADVERTISEMENTS = (Setting.ACCEPT_RA, 0)
-_QUIET = frozenset({_NO_LINK_LOCAL})
-# A container is no router's client, and answers ARP for the address of the asked link only: a
-# virtual address that lb puts into the sandbox must never be claimed on the network.
-INSIDE = frozenset({_NO_ROUTER_ADVERTISEMENTS, (Setting.ARP_IGNORE, 1), (Setting.ARP_NOTIFY, 1)})
+_IPV6_BRIDGE = frozenset(
+    {(Setting.ADDR_GEN_MODE, 0), (Setting.ACCEPT_RA, 0), (Setting.ACCEPT_DAD, 0)}
+)
 
 
 def _ground(net: network.Network) -> contract.Ground:
-    subnets = frozenset(pool.subnet for pool in net.pools)
-    versions = frozenset(subnet.version for subnet in subnets)
+    options = bridge.of(net)
+    versions = frozenset(pool.subnet.version for pool in net.pools)
     return contract.Ground(
-        links=(_bridge(net, has_ipv6=_IPV6 in versions),),
+        links=(_link(net, options, has_ipv6=_IPV6 in versions),),
         addresses=frozenset(
             world.Address(net.device, _interface(pool.gateway, pool.subnet.prefixlen))
             for pool in net.pools
-            if pool.gateway is not None
+            if pool.gateway is not None and options.has_gateway(pool.gateway.version)
         ),
-        fence=firewall.Fence(device=net.device, subnets=subnets, internal=net.internal),
+        fence=firewall.Fence(
+            device=net.device,
+            sides=frozenset(_side(pool, options) for pool in net.pools),
+            internal=net.internal,
+            is_social=options.icc,
+            trusted=options.trusted,
+        ),
         forwarding=frozenset() if net.internal else versions,
     )
 
 
-def _bridge(net: network.Network, *, has_ipv6: bool) -> world.Link:
-    settings = {_NO_ROUTER_ADVERTISEMENTS} if has_ipv6 else {_NO_LINK_LOCAL}
+def _side(pool: network.Pool, options: bridge.Bridge) -> firewall.Side:
+    version = pool.subnet.version
+    mode = options.mode(version)
+    return firewall.Side(
+        subnet=pool.subnet,
+        way=_WAYS[mode],
+        masked=mode in _MASKED and options.masquerade,
+        source=options.source(version),
+    )
+
+
+_MASKED = frozenset({GatewayMode.NAT, GatewayMode.NAT_UNPROTECTED})
+_WAYS = {
+    GatewayMode.NAT: firewall.Way.PUBLISHED,
+    GatewayMode.NAT_UNPROTECTED: firewall.Way.OPEN,
+    GatewayMode.ROUTED: firewall.Way.ROUTED,
+    GatewayMode.ISOLATED: firewall.Way.PUBLISHED,  # internal: nothing crosses anyway
+}
+
+
+def _link(net: network.Network, options: bridge.Bridge, *, has_ipv6: bool) -> world.Link:
+    has_address = has_ipv6 and options.has_gateway(_IPV6)
     return world.Link(
         name=net.device,
         kind=world.Kind.BRIDGE,
         mark=net.id,
         mac=_bridge_mac(net),
-        mtu=net.mtu,
-        adopts=network.OPTION_BRIDGE_NAME in net.options,
-        settings=frozenset(settings),
+        mtu=options.mtu,
+        adopts=bool(options.name),
+        settings=_IPV6_BRIDGE if has_address else frozenset({_NO_LINK_LOCAL}),
     )
 
 
@@ -53,6 +78,8 @@ def _bridge_mac(net: network.Network) -> str:
 
 
 def _attach(net: network.Network, end: endpoint.Endpoint) -> contract.Attachment:
+    # Isolated ports reach the bridge itself and the world, but not each other.
+    port = {_NO_LINK_LOCAL, (Setting.ISOLATED, int(not bridge.of(net).icc))}
     return contract.Attachment(
         outer=world.Link(
             name=end.host_link,
@@ -60,7 +87,7 @@ def _attach(net: network.Network, end: endpoint.Endpoint) -> contract.Attachment
             mark=end.id,
             mtu=net.mtu,
             master=net.device,
-            settings=_QUIET,
+            settings=frozenset(port),
         ),
         inner=world.Link(
             name=end.ifname,
@@ -69,7 +96,7 @@ def _attach(net: network.Network, end: endpoint.Endpoint) -> contract.Attachment
             mac=end.mac,
             mtu=net.mtu,
             twin=end.host_link,
-            settings=INSIDE,
+            settings=inside.settings(end),
         ),
         addresses=frozenset(world.Address(end.ifname, each) for each in end.addresses),
     )

@@ -3,7 +3,7 @@
 One function per kind of step, in a table. Each may raise `wire.Missing`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from netns import steps, world
@@ -39,7 +39,7 @@ def _add_link(wire: Wire, step: steps.AddLink) -> None:
     )
     if _is_born(wire, step, made):
         _prepare(wire, wanted)
-        wire.add(step, _change(wire, wanted))
+        wire.add(step, *_changes(wire, wanted))
 
 
 def _add_pair(wire: Wire, step: steps.AddPair) -> None:
@@ -52,7 +52,7 @@ def _add_pair(wire: Wire, step: steps.AddPair) -> None:
         inside=wire.descriptor(step.inside),
     )
     if _is_born(wire, step, made):
-        wire.add(step, _change(wire, outer))
+        wire.add(step, *_changes(wire, outer))
 
 
 def _is_born(wire: Wire, step: steps.Step, made: netlink.Message) -> bool:
@@ -67,15 +67,26 @@ def _is_born(wire: Wire, step: steps.Step, made: netlink.Message) -> bool:
 
 def _set_link(wire: Wire, step: steps.SetLink) -> None:
     _prepare(wire, step.link)
-    wire.add(step, _change(wire, step.link))
+    wire.add(step, *_changes(wire, step.link))
 
 
-def _change(wire: Wire, wanted: world.Link) -> netlink.Message:
+def _changes(wire: Wire, wanted: world.Link) -> Iterator[netlink.Message]:
+    """A port is isolated after it became one, and before it comes up."""
+    isolated = dict(wanted.settings).get(Setting.ISOLATED)
+    if isolated is None:
+        yield _change(wire, wanted, up=wanted.up)
+        return
+    yield _change(wire, wanted, up=None)
+    yield link.change_port(wanted.name, isolated=isolated)
+    yield link.change(wanted.name, up=wanted.up)
+
+
+def _change(wire: Wire, wanted: world.Link, *, up: bool | None) -> netlink.Message:
     settings = dict(wanted.settings)
     is_loopback = wanted.kind is world.Kind.LOOPBACK
     return link.change(
         wanted.name,
-        up=wanted.up,
+        up=up,
         alias=marks.to_alias(wanted.mark) if wanted.mark else None,
         mac=wanted.mac,
         mtu=wanted.mtu,

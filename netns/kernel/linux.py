@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from netns import contract, steps, world
-from netns.kernel import do, names, read, sysctl, table
+from netns.kernel import do, forwarding, names, read, table
 from netns.kernel.wire import Missing, Wire
 from sdd import errors
 from sdd.linux import namespaces
@@ -27,6 +27,7 @@ class LinuxKernel:
         self._doors = doors
         self._names = names.Names(doors, exec_root / "netns", linked)
         self._table = table.HostTable()
+        self._forwarding = forwarding.Forwarding(exec_root / "forwarding")
 
     async def read(self, scope: contract.Scope) -> contract.Have:
         """What is there now, within the scope."""
@@ -51,7 +52,8 @@ class LinuxKernel:
             spaces=found,
             named=self._names.read(None if scope.links is None else scope.paths | scope.leaving),
             table=self._table.read(),
-            forwarding=sysctl.forwarding(),
+            forwarding=self._forwarding.read(),
+            switched=self._forwarding.switched(),
         )
 
     def _apply(self, plan: Sequence[steps.Step]) -> list[contract.Refusal]:
@@ -72,7 +74,7 @@ class LinuxKernel:
             if isinstance(step, steps.WriteTable):
                 self._table.write(step.table)
             else:
-                sysctl.forward(step.version)
+                self._forwarding.switch(step.version, on=step.on)
         except errors.SddError as exc:
             return [contract.Refusal(step=step, reason=exc.sentence)]
         except OSError as exc:

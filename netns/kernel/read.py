@@ -13,7 +13,8 @@ from sdd.linux import netlink
 
 _KINDS = {kind.value: kind for kind in Kind if kind not in (Kind.LOOPBACK, Kind.OTHER)}
 CONF4 = {Setting.ARP_IGNORE: 19, Setting.ARP_NOTIFY: 22}  # IPV4_DEVCONF_… in linux/ip.h
-CONF6 = {Setting.ACCEPT_RA: 3}  # DEVCONF_… in linux/ipv6.h
+# DEVCONF_… in linux/ipv6.h
+CONF6 = {Setting.ACCEPT_RA: 3, Setting.ACCEPT_DAD: 27, Setting.NDISC_NOTIFY: 29}
 _LOCAL_TABLE = 255  # the kernel's own, and lb's routes to virtual addresses
 
 
@@ -44,6 +45,11 @@ def host(only: Collection[str] | None) -> world.Space:
         names = {each.index: each.name for each in links}
         addresses = _addresses(connection, names)
     return world.Space(links={each.name: _link(each, names) for each in links}, addresses=addresses)
+
+
+def names(connection: netlink.Connection) -> Mapping[int, str]:
+    """Index → name of every link."""
+    return {each.index: each.name for each in _all_links(connection)}
 
 
 def _all_links(connection: netlink.Connection) -> list[link.Report]:
@@ -88,6 +94,8 @@ def _settings(report: link.Report) -> list[tuple[Setting, int]]:
     ]
     if report.gen_mode >= 0:
         found.append((Setting.ADDR_GEN_MODE, report.gen_mode))
+    if report.isolated >= 0:
+        found.append((Setting.ISOLATED, report.isolated))
     return found
 
 

@@ -17,6 +17,7 @@ _HEADER = struct.Struct("=BxHiII")  # struct ifinfomsg
 _ADDRESS, _NAME, _MTU, _MASTER, _INFO, _ALIAS = 1, 3, 4, 10, 18, 20
 _AF_SPEC, _GROUP, _NETNS_FD, _EXT_MASK = 26, 27, 28, 29
 _INFO_KIND, _INFO_DATA, _PEER = 1, 2, 1
+_SLAVE_KIND, _SLAVE_DATA, _PORT_ISOLATED = 4, 5, 33
 _SKIP_STATS = 1 << 3  # RTEXT_FILTER_SKIP_STATS: half of a dump's bytes
 _INET_CONF, _INET6_CONF, _INET6_GEN_MODE = 1, 2, 8
 
@@ -25,7 +26,8 @@ _INET_CONF, _INET6_CONF, _INET6_GEN_MODE = 1, 2, 8
 class Report:
     """What the kernel tells of one link. `conf4` counts from 1, `conf6` from 0, as in the kernel.
 
-    `gen_mode` is -1 and `conf6` empty where the link has no IPv6.
+    `gen_mode` is -1 and `conf6` empty where the link has no IPv6; `isolated` is -1 for links that
+    are no bridge ports.
     """
 
     index: int
@@ -41,6 +43,7 @@ class Report:
     conf4: tuple[int, ...]
     conf6: tuple[int, ...]
     gen_mode: int
+    isolated: int
 
 
 def listing() -> tuple[int, bytes]:
@@ -62,6 +65,8 @@ def of(reply: netlink.Reply) -> Report:
     inet = netlink.attributes(families.get(socket.AF_INET, b""))
     inet6 = netlink.attributes(families.get(socket.AF_INET6, b""))
     mode = inet6.get(_INET6_GEN_MODE)
+    port = netlink.attributes(info.get(_SLAVE_DATA, b""))
+    is_port = netlink.to_text(info.get(_SLAVE_KIND, b"")) == "bridge"
     return Report(
         index=index,
         name=netlink.to_text(found.get(_NAME, b"")),
@@ -76,6 +81,7 @@ def of(reply: netlink.Reply) -> Report:
         conf4=_numbers(inet.get(_INET_CONF, b"")),
         conf6=_numbers(inet6.get(_INET6_CONF, b"")),
         gen_mode=-1 if mode is None else netlink.to_int(mode),
+        isolated=netlink.to_int(port.get(_PORT_ISOLATED, b"")) if is_port else -1,
     )
 
 
@@ -113,7 +119,7 @@ def add_pair(outer: End, inner: End, *, group: int, inside: int) -> netlink.Mess
 def change(
     name: str,
     *,
-    up: bool,
+    up: bool | None = None,
     alias: str | None = None,
     mac: str = "",
     mtu: int = 0,
@@ -122,7 +128,7 @@ def change(
     gen_mode: int = -1,
 ) -> netlink.Message:
     """Changes what is given of the link `name`; `master` 0 takes it off its bridge."""
-    parts = [_named(name, flags=UP if up else 0, mask=UP)]
+    parts = [_named(name, flags=UP if up else 0, mask=0 if up is None else UP)]
     if alias is not None:
         parts.append(netlink.attribute(_ALIAS, alias.encode()))
     if mac:
@@ -133,6 +139,13 @@ def change(
         parts.append(netlink.u32(_MASTER, master))
     parts.append(_families(conf4 or {}, gen_mode))
     return netlink.Message(NEW, 0, b"".join(parts))
+
+
+def change_port(name: str, *, isolated: int) -> netlink.Message:
+    """Changes a port of a bridge; one that is none is refused."""
+    data = netlink.nested(_SLAVE_DATA, netlink.u8(_PORT_ISOLATED, isolated))
+    info = netlink.nested(_INFO, netlink.text(_SLAVE_KIND, "bridge"), data)
+    return netlink.Message(NEW, 0, _named(name) + info)
 
 
 def _families(conf4: dict[int, int], gen_mode: int) -> bytes:

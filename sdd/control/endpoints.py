@@ -12,7 +12,7 @@ from sdd import errors
 from sdd.alloc import addresses, ifnames, macs, names
 from sdd.control import keys, lookup, taken
 from sdd.control.ground import Draft, Ground, Plan
-from sdd.model import endpoint, ids, network, request, sandbox
+from sdd.model import bridge, child, endpoint, ids, network, request, sandbox
 from sdd.store import codec
 
 PRIORITY_MAX = 2**31 - 1
@@ -77,7 +77,7 @@ def attach(
         node=box.node,
         addresses=chosen,
         mac=_mac(ground, net, asked, chosen),
-        ifname=ifnames.first_free(links),
+        ifname=ifnames.first_free(links, _prefix(net)),
         aliases=tuple(dict.fromkeys(asked.aliases)),
         gw_priority=asked.gw_priority,
         created=ground.at,
@@ -119,6 +119,17 @@ def _addresses(
         if left is not None:
             raise taken.outside(net, left)
     return tuple(chosen)
+
+
+def _prefix(net: network.Network) -> str:
+    """How the link names of the network's endpoints begin."""
+    match net.driver:
+        case network.Driver.BRIDGE:
+            return bridge.of(net).prefix
+        case network.Driver.MACVLAN | network.Driver.IPVLAN:
+            return child.of(net).prefix
+        case network.Driver.OVERLAY:
+            return ifnames.PREFIX
 
 
 def _mac(

@@ -3,53 +3,56 @@
 An unknown option is refused, for a typing error in one would silently change nothing.
 """
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
 from sdd import errors
-from sdd.model import network, request
+from sdd.model import bridge, child, network, request
+from sdd.model.bridge import GatewayMode
+from sdd.model.options import Option, fields
 from sdd.state import ClusterState
 
-IFNAME = re.compile(r"[^\s/:%]{1,15}")  # IFNAMSIZ - 1; what the kernel's dev_valid_name takes
-MTU_MIN = 68  # RFC 791: every link carries that much
-MTU_MAX = 65535
+KNOWN: Mapping[network.Driver, Mapping[str, Option]] = MappingProxyType(
+    {network.Driver.BRIDGE: bridge.OPTIONS, **child.OPTIONS}
+)
 
 
 def check(now: ClusterState, asked: request.NetworkCreate) -> None:
     """Raises Invalid `SDD-NET-OPTION`, or Conflict when a bridge name is taken."""
+    known = KNOWN[asked.driver]
     for name, value in asked.options.items():
-        rule = RULES.get(name)
-        if rule is None:
-            raise _wrong(asked, name, "is not known", f"known are: {', '.join(sorted(RULES))}")
-        rule(now, asked, value)
+        if name not in known:
+            raise _wrong(asked, name, "is not known", f"known are: {', '.join(sorted(known))}")
+        try:
+            known[name].parse(value)
+        except ValueError as exc:
+            why, _, hint = str(exc).partition(": ")
+            raise _wrong(asked, name, why, hint) from exc
+    if asked.driver is network.Driver.BRIDGE:
+        _check_bridge(now, asked, bridge.Bridge(**fields(known, asked.options)))
 
 
-def _check_bridge_name(now: ClusterState, asked: request.NetworkCreate, value: str) -> None:
-    if not IFNAME.fullmatch(value) or value in (".", ".."):
-        raise _wrong(
-            asked,
-            network.OPTION_BRIDGE_NAME,
-            f"cannot be {value!r}",
-            "a link name has 1 to 15 characters, no blank, '/', ':' or '%'",
-        )
+def has_gateway(asked: request.NetworkCreate, version: int) -> bool:
+    """Whether a gateway address is chosen for the network when none is given (I8)."""
+    if asked.driver is not network.Driver.BRIDGE:
+        return False
+    return bridge.Bridge(**fields(bridge.OPTIONS, asked.options)).has_gateway(version)
+
+
+def _check_bridge(now: ClusterState, asked: request.NetworkCreate, wanted: bridge.Bridge) -> None:
     for net in now.networks.values():
-        if net.device == value:
+        if wanted.name and net.device == wanted.name:
             raise errors.Conflict(
-                f"network {asked.name!r}: the bridge {value} belongs to network {net.name!r}",
+                f"network {asked.name!r}: the bridge {wanted.name} belongs to network {net.name!r}",
                 hint="choose another name for the bridge",
                 code="SDD-NET-OPTION",
             )
-
-
-def _check_mtu(now: ClusterState, asked: request.NetworkCreate, value: str) -> None:
-    del now
-    if not value.isascii() or not value.isdigit() or not MTU_MIN <= int(value) <= MTU_MAX:
-        raise _wrong(
-            asked,
-            network.OPTION_MTU,
-            f"cannot be {value!r}",
-            f"an MTU is a number from {MTU_MIN} to {MTU_MAX}",
+    if GatewayMode.ISOLATED in (wanted.mode4, wanted.mode6) and not asked.internal:
+        raise errors.Invalid(
+            f"network {asked.name!r}: gateway mode 'isolated' can only be used for an"
+            " internal network",
+            hint="add --internal",
+            code="SDD-NET-OPTION",
         )
 
 
@@ -57,9 +60,3 @@ def _wrong(asked: request.NetworkCreate, name: str, why: str, hint: str) -> erro
     return errors.Invalid(
         f"network {asked.name!r}: the option {name} {why}", hint=hint, code="SDD-NET-OPTION"
     )
-
-
-Rule = Callable[[ClusterState, request.NetworkCreate, str], None]
-RULES: Mapping[str, Rule] = MappingProxyType(
-    {network.OPTION_BRIDGE_NAME: _check_bridge_name, network.OPTION_MTU: _check_mtu}
-)

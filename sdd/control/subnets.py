@@ -10,6 +10,7 @@ from ipaddress import IPv6Network
 
 from sdd import errors
 from sdd.alloc import addresses, pools
+from sdd.control import options
 from sdd.control.ground import Ground
 from sdd.model import network, request
 from sdd.model.network import IPAddress, IPNetwork
@@ -150,7 +151,11 @@ def _pool(asked: request.NetworkCreate, spec: request.PoolSpec, subnet: IPNetwor
         if address not in subnet:
             raise _outside(asked, "AUX", f"auxiliary address {name}={address}", subnet)
     pool = network.Pool(subnet=subnet, ip_range=ip_range, aux=dict(spec.aux))
-    gateway = spec.gateway or _gateway(asked, pool)
+    gateway = spec.gateway
+    if gateway is None and options.has_gateway(asked, subnet.version):
+        gateway = _gateway(asked, pool)
+    if gateway is None:
+        return pool
     if gateway not in subnet:
         raise _outside(asked, "GATEWAY", f"gateway {gateway}", subnet)
     if int(gateway) in addresses.reserved_of(subnet):

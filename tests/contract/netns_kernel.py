@@ -255,13 +255,19 @@ class KernelContract:
     async def test_the_table_is_read_back_as_written(self, rig: Rig, internal: bool) -> None:
         fence = firewall.Fence(
             device="br-one",
-            subnets=frozenset({ip_network("10.1.0.0/24"), ip_network("fd01::/64")}),
+            sides=frozenset(
+                firewall.Side(subnet=ip_network(each)) for each in ("10.1.0.0/24", "fd01::/64")
+            ),
             internal=internal,
         )
         for table in (firewall.Table(frozenset({fence})), firewall.OPEN):
             await self.apply(rig, steps.WriteTable(table=table))
             assert (await rig.kernel.read(scope())).table == table
 
-    async def test_forwarding_stays_on(self, rig: Rig) -> None:
-        await self.apply(rig, steps.Forward(version=4))
-        assert 4 in (await rig.kernel.read(scope())).forwarding
+    async def test_forwarding_that_we_switched_is_known_and_can_end(self, rig: Rig) -> None:
+        await self.apply(rig, steps.Forward(version=4), steps.Forward(version=6))
+        have = await rig.kernel.read(scope())
+        assert (set(have.forwarding), set(have.switched)) == ({4, 6}, {4, 6})
+        await self.apply(rig, steps.Forward(version=4, on=False))
+        have = await rig.kernel.read(scope())
+        assert (set(have.forwarding), set(have.switched)) == ({6}, {6})

@@ -65,7 +65,8 @@ def test_the_bridge_has_the_gateway_and_the_fence_its_subnets() -> None:
     assert (bridge.name, bridge.mark) == (f"br-{DUAL.id[:12]}", DUAL.id)
     assert {str(each.interface) for each in want.host.addresses} == {"10.3.0.1/24", "fd03::1/64"}
     (fence,) = want.table.fences
-    assert fence.subnets == {ip_network("10.3.0.0/24"), ip_network("fd03::/64")}
+    subnets = {side.subnet for side in fence.sides}
+    assert subnets == {ip_network("10.3.0.0/24"), ip_network("fd03::/64")}
     assert want.forwarding == {4, 6}
 
 
@@ -82,7 +83,7 @@ def test_a_bridge_mac_is_local_unicast_and_fixed() -> None:
 
 
 def test_the_mtu_option_reaches_bridge_and_both_ends() -> None:
-    jumbo = net("jumbo", "10.6.0.0/24", driver_mtu="9000")
+    jumbo = net("jumbo", "10.6.0.0/24", options={"driver.mtu": "9000"})
     want = desired(at(1, jumbo, BOX, end(jumbo, BOX, "10.6.0.2")), NODE)
     links = [*want.host.links, *want.spaces[BOX.netns].links[1:]]
     assert [link.mtu for link in links] == [9000, 9000, 9000]

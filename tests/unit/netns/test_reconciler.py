@@ -101,7 +101,7 @@ async def test_a_network_that_cannot_be_made_fails_its_endpoints_too_once_each()
 
 async def test_a_named_bridge_is_adopted_and_left_behind_as_it_was() -> None:
     kernel, one = pair()
-    theirs = net("theirs", "10.8.0.0/24", bridge_name="br0")
+    theirs = net("theirs", "10.8.0.0/24", options={"bridge.name": "br0"})
     before = world.Link(name="br0", kind=world.Kind.BRIDGE, mac="02:77:77:77:77:77", mtu=1400)
     kernel.spaces[world.HOST].links["br0"] = before
     on = end(theirs, ONE, "10.8.0.2")

@@ -1,0 +1,112 @@
+"""What the options of macvlan and ipvlan networks say: sandboxes on a link of the host.
+
+In: a network. Out: one frozen value. Keys, values and defaults are Docker's; `host-access` is ours.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+from sdd.model import network, options
+from sdd.model.options import Option
+
+PARENT = "parent"
+_VLAN = re.compile(r"(?P<link>[^.]+)\.(?P<tag>[0-9]{1,4})")
+_TAG_MAX = 4094  # 802.1Q: 0 and 4095 are reserved
+
+
+class MacvlanMode(StrEnum):
+    """How the links of one parent see each other (ip-link(8))."""
+
+    BRIDGE = "bridge"
+    PRIVATE = "private"
+    VEPA = "vepa"
+    PASSTHRU = "passthru"
+
+
+class IpvlanMode(StrEnum):
+    """L2: as a switch. L3: routed, no broadcast. L3S: as L3, seen by the host's filters."""
+
+    L2 = "l2"
+    L3 = "l3"
+    L3S = "l3s"
+
+
+class IpvlanFlag(StrEnum):
+    """As the macvlan modes of the same names."""
+
+    BRIDGE = "bridge"
+    PRIVATE = "private"
+    VEPA = "vepa"
+
+
+@dataclass(frozen=True, slots=True)
+class Vlan:
+    """An 802.1Q link: `tag` on the link `parent`, named `parent.tag`."""
+
+    parent: str
+    tag: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Child:
+    """All options of one network. No `parent` means a network of its own on this host.
+
+    `host_access` gives the host a link of its own on the parent, so that it reaches the sandboxes.
+    """
+
+    parent: str = ""
+    mode: MacvlanMode = MacvlanMode.BRIDGE
+    ipvlan_mode: IpvlanMode = IpvlanMode.L2
+    ipvlan_flag: IpvlanFlag = IpvlanFlag.BRIDGE
+    host_access: bool = False
+    mtu: int = 0
+    prefix: str = "eth"
+
+    @property
+    def vlan(self) -> Vlan | None:
+        """The 802.1Q link that the parent's name means, if it has the form `link.tag`."""
+        return to_vlan(self.parent)
+
+
+def to_vlan(name: str) -> Vlan | None:
+    """`eth0.100` → eth0, 100; None for any other form and for tags that cannot be (M5)."""
+    found = _VLAN.fullmatch(name)
+    if found is None or not 1 <= int(found["tag"]) <= _TAG_MAX:
+        return None
+    return Vlan(found["link"], int(found["tag"]))
+
+
+def of(net: network.Network) -> Child:
+    """The value of all options of a macvlan or ipvlan network."""
+    return Child(**options.fields(OPTIONS[net.driver], net.options))
+
+
+def _parent(text: str) -> str:
+    if text == "lo":
+        raise ValueError("cannot be 'lo': loopback has no network behind it")
+    return options.to_ifname(text)
+
+
+_COMMON = {
+    PARENT: Option("parent", _parent),
+    network.OPTION_MTU: Option("mtu", options.to_mtu),
+    "com.docker.network.container_iface_prefix": Option("prefix", options.to_prefix),
+    "host-access": Option("host_access", options.to_bool),
+}
+OPTIONS: Mapping[network.Driver, Mapping[str, Option]] = MappingProxyType(
+    {
+        network.Driver.MACVLAN: MappingProxyType(
+            _COMMON | {"macvlan_mode": Option("mode", options.to_choice(MacvlanMode))}
+        ),
+        network.Driver.IPVLAN: MappingProxyType(
+            _COMMON
+            | {
+                "ipvlan_mode": Option("ipvlan_mode", options.to_choice(IpvlanMode)),
+                "ipvlan_flag": Option("ipvlan_flag", options.to_choice(IpvlanFlag)),
+            }
+        ),
+    }
+)
