@@ -23,7 +23,8 @@ MODULE: Final = "resolver.worker"
 CONTROL: Final = 3  # the descriptor on which a worker finds its listening socket
 BACKLOG: Final = 4
 LEAVE_S: Final = 3.0  # how long a worker may take to end when told
-TRIES: Final = 3
+GRACE_S: Final = 0.5  # and when it hung up by itself
+TRIES: Final = 3  # workers that are found unfit and ended before one is started
 
 
 class Launcher:
@@ -46,39 +47,59 @@ class Launcher:
             self._reap()
             if self._link is not None and self._link.is_open:
                 return self._link
-            for _ in range(TRIES):
-                found = await self._connected()
-                if found.inventory.release == protocol.RELEASE:
-                    self._link = found
-                    return found
-                found.close()
-                await _dismiss(found.pid, self._module)
-                self._reap()
-            raise errors.Unavailable(
-                f"the DNS worker goes on speaking release {found.inventory.release} of the"
-                f" protocol, sdd speaks {protocol.RELEASE}",
-                hint="the installation is of mixed releases; install one of them completely",
-                code="SDD-DNS-RELEASE",
-            )
+            self._link = await self._found() or await self._started()
+            return self._link
+
+    async def _found(self) -> link.Link | None:
+        """The link to a worker that is there; None once there is none that can be used."""
+        for _ in range(TRIES):
+            with self._address() as path:
+                try:
+                    connected = link.connect(path)
+                except OSError:
+                    return None
+            if found := await self._greeted(connected):
+                return found
+        return None
+
+    async def _greeted(self, connected: socket.socket) -> link.Link | None:
+        """The link if the worker is fit; if not, the worker is ended. It may be dying already."""
+        listener = _peer(connected)
+        try:
+            found = await link.Link.open(connected)
+        except errors.Unavailable:
+            await _dismiss(listener, self._module)  # it holds the address and does not speak
+            return None
+        if found.inventory.release == protocol.RELEASE:
+            return found
+        found.close()
+        await _dismiss(found.pid, self._module)
+        return None
+
+    async def _started(self) -> link.Link:
+        with self._address() as path:
+            pid = self._start(path)
+            connected = link.connect(path)
+        try:
+            started = await link.Link.open(connected)
+        except errors.Unavailable as exc:
+            await _end_child(pid)
+            raise self._explained(pid, exc) from exc
+        if started.inventory.release == protocol.RELEASE:
+            return started
+        started.close()
+        await _end_child(pid)
+        raise errors.Unavailable(
+            f"the DNS worker speaks release {started.inventory.release} of the protocol, sdd"
+            f" speaks {protocol.RELEASE}",
+            hint="the installation is of mixed releases; install one of them completely",
+            code="SDD-DNS-RELEASE",
+        )
 
     def close(self) -> None:
         """Hang up; the worker goes on serving."""
         if self._link is not None:
             self._link.close()
-
-    async def _connected(self) -> link.Link:
-        with self._address() as path:
-            try:
-                connected = link.connect(path)
-            except OSError:
-                self._start(path)
-                connected = link.connect(path)
-        listener = _peer(connected)
-        try:
-            return await link.Link.open(connected)
-        except errors.Unavailable as exc:
-            await _dismiss(listener, self._module)  # it holds the address and does not speak
-            raise self._explained(exc) from exc
 
     @contextlib.contextmanager
     def _address(self) -> Iterator[str]:
@@ -90,13 +111,15 @@ class Launcher:
         finally:
             os.close(root)
 
-    def _start(self, path: str) -> None:
+    def _start(self, path: str) -> int:
         Path(path).unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC) as control:
             os.fchmod(control.fileno(), 0o600)  # the file gets this mode: root alone may connect
             control.bind(path)
             control.listen(BACKLOG)
-            self._children.add(self._spawn(control.fileno()))
+            pid = self._spawn(control.fileno())
+        self._children.add(pid)
+        return pid
 
     def _spawn(self, control: int) -> int:
         """The pid of a new worker: a session of its own, our stderr, nothing else of ours open."""
@@ -129,12 +152,12 @@ class Launcher:
             self._children.discard(pid)
         return ended
 
-    def _explained(self, exc: errors.Unavailable) -> errors.Unavailable:
-        codes = list(self._reap().values())
-        if not codes:
+    def _explained(self, pid: int, exc: errors.Unavailable) -> errors.Unavailable:
+        status = self._reap().get(pid)
+        if status is None or status < 0:
             return exc
         return errors.Unavailable(
-            f"the DNS worker ended at once (exit code {codes[-1]})",
+            f"the DNS worker ended at once (exit code {status})",
             hint="it said why on stderr, see sdd's log",
             code=exc.code,
         )
@@ -155,25 +178,45 @@ def _peer(connected: socket.socket) -> int:
 
 async def _dismiss(pid: int, module: str) -> None:
     """End the worker `pid` and wait for it; any other process is left alone."""
+    with _opened(pid) as process:
+        # After opening: the descriptor names one process for ever, so this looks at the right one.
+        if process >= 0 and pid != os.getpid() and _is_worker(pid, module):
+            await _end(process)
+
+
+async def _end_child(pid: int) -> None:
+    """End our own child, after the moment that it needs when it is ending by itself."""
+    with _opened(pid) as process:
+        if process >= 0 and not await asyncio.to_thread(_ended, process, GRACE_S):
+            await _end(process)
+
+
+async def _end(process: int) -> None:
+    for signum in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(process, signum)
+        if await asyncio.to_thread(_ended, process, LEAVE_S):
+            return
+
+
+@contextlib.contextmanager
+def _opened(pid: int) -> Iterator[int]:
+    """A descriptor of the process (pidfd_open(2)); -1 when there is none."""
     try:
-        descriptor = os.pidfd_open(pid)
+        process = os.pidfd_open(pid)
     except OSError:
+        yield -1
         return
     try:
-        # After opening: the descriptor names one process for ever, so this looks at the right one.
-        if pid == os.getpid() or not _is_worker(pid, module):
-            return
-        for signum in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(descriptor, signum)
-            if await asyncio.to_thread(_ended, descriptor):
-                return
+        yield process
     finally:
-        os.close(descriptor)
+        os.close(process)
 
 
-def _ended(descriptor: int) -> bool:
-    return bool(select.select([descriptor], [], [], LEAVE_S)[0])
+def _ended(process: int, timeout_s: float) -> bool:
+    poll = select.poll()  # select(2) knows no descriptor above 1023
+    poll.register(process, select.POLLIN)
+    return bool(poll.poll(timeout_s * 1000))
 
 
 def _is_worker(pid: int, module: str) -> bool:

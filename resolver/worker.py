@@ -53,6 +53,9 @@ def main() -> None:
         sys.exit(1)
     control.setblocking(False)
     privileges.drop(*_identity(asked.user))
+    # Listening once more makes the kernel name us (SO_PEERCRED) as the one who listens: that is
+    # how sdd finds a worker that does not answer, whoever had started it.
+    control.listen()
     asyncio.run(serve(control))
 
 

@@ -1,0 +1,150 @@
+"""The launcher and real worker processes: adopted, replaced, never two."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from resolver import launch, link, protocol
+from sdd import errors
+
+ODD = "tests.scenario.odd_worker"
+
+
+class Bench:
+    """Launchers on one exec-root and the workers that they started."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.made: list[launch.Launcher] = []
+
+    def launcher(self, module: str = launch.MODULE) -> launch.Launcher:
+        one = launch.Launcher(self.root, "nobody", module=module)
+        self.made.append(one)
+        return one
+
+    def workers(self) -> set[int]:
+        """Living processes of this test: they carry its mark."""
+        mark = f"LAUNCH_TEST={self.root}".encode()
+        found = set()
+        for path in Path("/proc").glob("[0-9]*"):
+            try:
+                alive = path.joinpath("stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+                if alive and mark in path.joinpath("environ").read_bytes().split(b"\0"):
+                    found.add(int(path.name))
+            except OSError:
+                continue
+        return found - {os.getpid()}
+
+
+@pytest.fixture
+async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+    root = tmp_path / ("deep" * 20) / "exec"  # longer than sun_path
+    monkeypatch.setenv("LAUNCH_TEST", str(root))
+    one = Bench(root)
+    yield one
+    for each in one.made:
+        each.close()
+    for pid in one.workers():
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)  # noqa: ASYNC222 - it was killed, this ends at once
+    for each in one.made:
+        each._reap()
+
+
+async def test_one_worker_is_started_and_kept(bench: Bench) -> None:
+    launcher = bench.launcher()
+    first, second = await asyncio.gather(launcher.ensure(), launcher.ensure())
+    assert first is second
+    assert {first.pid} == bench.workers()
+    assert first.inventory.release == protocol.RELEASE
+    assert (bench.root / launch.SOCKET).stat().st_mode & 0o777 == 0o600
+
+
+async def test_the_worker_is_no_child_of_our_session_and_holds_none_of_our_descriptors(
+    bench: Bench,
+) -> None:
+    read, write = os.pipe()
+    os.set_inheritable(write, False)
+    pid = (await bench.launcher().ensure()).pid
+    assert os.getsid(pid) == pid
+    targets = {each.name: str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()}
+    assert targets["0"] == "/dev/null"
+    assert str(Path(f"/proc/self/fd/{write}").readlink()) not in targets.values()
+    os.close(read)
+    os.close(write)
+
+
+async def test_A8_86_another_sdd_finds_the_living_worker(bench: Bench) -> None:
+    first = bench.launcher()
+    pid = (await first.ensure()).pid
+    first.close()
+    assert (await bench.launcher().ensure()).pid == pid
+
+
+async def test_a_dead_worker_and_its_stale_socket_are_replaced(bench: Bench) -> None:
+    launcher = bench.launcher()
+    lost = asyncio.Event()
+    first = await launcher.ensure()
+    first.lost = lost.set
+    os.kill(first.pid, signal.SIGKILL)
+    async with asyncio.timeout(10):
+        await lost.wait()
+    second = await launcher.ensure()
+    assert {second.pid} == bench.workers() != {first.pid}
+
+
+async def test_a_worker_that_does_not_answer_is_ended_and_replaced(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = bench.launcher()
+    pid = (await first.ensure()).pid
+    first.close()
+    monkeypatch.setattr(launch, "LEAVE_S", 0.2)
+    os.kill(pid, signal.SIGSTOP)
+    hasty = link.Link.open.__func__  # type: ignore[attr-defined] # the same, less patient
+
+    async def open_soon(cls: type[link.Link], connected: socket.socket) -> link.Link:
+        opened: link.Link = await hasty(cls, connected, 3)
+        return opened
+
+    with monkeypatch.context() as patched:
+        patched.setattr(link.Link, "open", classmethod(open_soon))
+        replaced = await bench.launcher().ensure()
+    assert {replaced.pid} == bench.workers()
+    assert replaced.pid != pid
+
+
+async def test_a_worker_of_another_release_is_replaced(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ODD_RELEASE", str(protocol.RELEASE + 1))
+    older = bench.launcher(ODD)
+    with pytest.raises(errors.Unavailable, match=f"speaks release {protocol.RELEASE + 1}") as seen:
+        await older.ensure()
+    assert seen.value.code == "SDD-DNS-RELEASE"
+    assert bench.workers() == set()  # each of them was ended
+    assert (await bench.launcher().ensure()).pid in bench.workers()
+
+
+async def test_a_worker_that_cannot_start_is_explained(bench: Bench) -> None:
+    launcher = bench.launcher("resolver.no_such_module")
+    with pytest.raises(errors.Unavailable, match=r"ended at once \(exit code 1\)"):
+        await launcher.ensure()
+    assert bench.workers() == set()
+
+
+async def test_a_stranger_on_the_socket_is_not_ended(bench: Bench) -> None:
+    """The pid behind the socket is ours: it is no worker, so no signal may be sent."""
+    bench.root.mkdir(parents=True)
+    root = os.open(bench.root, os.O_RDONLY)
+    stranger = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    stranger.bind(f"/proc/self/fd/{root}/{launch.SOCKET}")
+    os.close(root)
+    stranger.listen()
+    stranger.close()  # nobody answers: the launcher starts a worker in its place
+    assert (await bench.launcher().ensure()).pid in bench.workers()
