@@ -32,9 +32,10 @@ from sdd import config as configuration
 from sdd import errors, lock, log, notify, options, reconcile
 from sdd.alloc import pools
 from sdd.api import context, server
-from sdd.control import commander, feed, progress
+from sdd.control import commander, feed, journal, progress
 from sdd.linux import namespaces
 from sdd.model import ids
+from sdd.model.event import Action, Kind
 from sdd.model.progress import Backend, Outcome
 from sdd.store import sqlite
 
@@ -107,10 +108,12 @@ class Daemon:
     registry: registry.Registry
     parts: tuple[Part, ...]
     probes: lb_probes.Probes
+    journal: journal.Journal
     context: context.Context
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """The loops: feed, backends, probes, the kernel's news."""
+        self.feed.subscribe(self.journal.put)
         tasks.create_task(self.feed.run(), name="feed")
         for part in self.parts:
             self.feed.subscribe(part.slot.put)
@@ -131,9 +134,10 @@ class Daemon:
         await self._first_pass()
         servers = await self._listen()
         asyncio.get_running_loop().add_signal_handler(
-            signal.SIGHUP, lambda: _reload(self.config, reload, manager)
+            signal.SIGHUP, lambda: _reload(self.config, reload, manager, self.journal)
         )
         manager.ready(self.context.about.lb_why)
+        self.journal.tell(Kind.DAEMON, Action.START, attributes={"node": self.context.about.node})
         say.info("sdd.ready", node=self.context.about.node, revision=self.feed.state.revision)
         await stopped.wait()
         manager.stopping()
@@ -160,6 +164,8 @@ class Daemon:
             )
         if outcome.repaired:
             say.warning("reconcile.repaired", backend=backend, steps=outcome.repaired)
+            told = {"backend": backend.value, "steps": str(outcome.repaired)}
+            self.journal.tell(Kind.DAEMON, Action.REPAIR, attributes=told)
 
     def _kick(self) -> None:
         for part in self.parts:
@@ -215,6 +221,7 @@ async def assembled(config: configuration.Config) -> AsyncIterator[Daemon]:
             bip=config.bip,
             mtu=config.mtu,
         )
+        history = journal.Journal(time.time)
         page = registry.Registry(_version(), time.time)
         page.add(exposition.objects(lambda: news.state))
         page.add(dns_metrics.source(lambda: _counted(names)))
@@ -229,6 +236,7 @@ async def assembled(config: configuration.Config) -> AsyncIterator[Daemon]:
                 for backend, realiser in _realisers(config, doors, node, balancer, names).items()
             ),
             probes=lb_probes.Probes(commands.record_verdict, node, time.monotonic, random.random),
+            journal=history,
             context=context.Context(
                 commands=commands,
                 state=lambda: news.state,
@@ -237,6 +245,7 @@ async def assembled(config: configuration.Config) -> AsyncIterator[Daemon]:
                 lb_view=lb_view.View(balancer.kernel, lambda: news.state),
                 about=_about(config, balancer),
                 registry=page,
+                journal=history,
             ),
         )
 
@@ -314,6 +323,7 @@ def _reload(
     old: configuration.Config,
     load: Callable[[], configuration.Config],
     manager: notify.Notifier,
+    history: journal.Journal,
 ) -> None:
     """SIGHUP: takes over what can be, names what needs a restart; a bad file changes nothing."""
     manager.reloading(time.monotonic())
@@ -326,6 +336,7 @@ def _reload(
     at_once, later = configuration.changed(old, new)
     log.configure(new.log_level, new.log_format)
     say.info("config.reloaded", changed=",".join(at_once), restart_needed_for=",".join(later))
+    history.tell(Kind.DAEMON, Action.RELOAD, attributes={"changed": ",".join(at_once)})
     manager.ready("reloaded")
 
 

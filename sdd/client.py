@@ -8,12 +8,14 @@ and what it imports would be half of the time of every `sdctl`.
 import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from sdd import errors
 
 MAX_REPLY_BYTES = 256 << 20  # a defence against a broken peer, far above any listing
+SILENCE_S = 60.0  # four missed heartbeats of a stream: the daemon is gone
 PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
@@ -31,8 +33,7 @@ class Client:
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
         """The JSON at `path`."""
-        pairs = "&".join(f"{part(key)}={part(value)}" for key, value in (query or {}).items())
-        return self.request("GET", f"{path}?{pairs}" if pairs else path)
+        return self.request("GET", _with(path, query or {}))
 
     def post(self, path: str, body: object) -> Any:
         """What the daemon answers to `body`."""
@@ -46,26 +47,51 @@ class Client:
         """What the daemon says is gone."""
         return self.request("DELETE", path)
 
+    def stream(self, path: str, query: Mapping[str, str], *, forever: bool) -> Iterator[Any]:
+        """The objects of a stream of JSON lines, as they come; `forever` expects heartbeats.
+
+        Raises what `request` raises; ends when the daemon ends the stream.
+        """
+        # HTTP/1.0: the end of the stream is the end of the connection, nothing is in chunks.
+        head = f"GET {_with(path, query)} HTTP/1.0\r\nHost: sdd\r\n\r\n"
+        with self._connected() as link:
+            if forever:
+                link.settimeout(max(self._timeout_s, SILENCE_S))
+            with self._telling(), link.makefile("rb") as file:
+                link.sendall(head.encode())
+                status = file.readline()
+                fields = b"".join(iter(file.readline, b"\r\n")) if status else b""
+                if status.split()[1:2] != [b"200"]:
+                    self._value(*split(status + fields + b"\r\n" + file.read(MAX_REPLY_BYTES)))
+                for line in file:
+                    if line.strip():
+                        yield json.loads(line)
+
     def request(self, method: str, path: str, body: object = None) -> Any:
         """The decoded answer; raises Unreachable, Denied, TimedOut, or the daemon's own error."""
         data = b"" if body is None else json.dumps(body).encode()
         head = f"{method} {path} HTTP/1.1\r\nHost: sdd\r\nConnection: close\r\n"
         head += f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
-        with self._connected() as link:
-            try:
-                link.sendall(head.encode() + data)
-                reply = _read(link)
-            except TimeoutError:
-                raise errors.TimedOut(
-                    f"the daemon did not answer within {self._timeout_s:g} s",
-                    hint="it may still complete the work; allow more time with --timeout",
-                ) from None
-            except OSError as exc:
-                raise errors.Unreachable(
-                    f"the daemon at {self._path} broke off: {_reason(exc)}",
-                    hint="look at its log: journalctl -u sdd",
-                ) from None
+        with self._connected() as link, self._telling():
+            link.sendall(head.encode() + data)
+            reply = _read(link)
         return self._value(*split(reply))
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """What goes wrong on the socket, as a sentence."""
+        try:
+            yield
+        except TimeoutError:
+            raise errors.TimedOut(
+                f"the daemon did not answer within {self._timeout_s:g} s",
+                hint="it may still complete the work; allow more time with --timeout",
+            ) from None
+        except OSError as exc:
+            raise errors.Unreachable(
+                f"the daemon at {self._path} broke off: {_reason(exc)}",
+                hint="look at its log: journalctl -u sdd",
+            ) from None
 
     def _connected(self) -> socket.socket:
         link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -98,6 +124,11 @@ class Client:
         raise errors.Unreachable(
             f"what answers at {self._path} is not sdd", hint="check -H and SDD_HOST"
         )
+
+
+def _with(path: str, query: Mapping[str, str]) -> str:
+    pairs = "&".join(f"{part(key)}={part(value)}" for key, value in query.items())
+    return f"{path}?{pairs}" if pairs else path
 
 
 def part(text: str) -> str:

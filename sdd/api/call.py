@@ -1,6 +1,6 @@
 """One request and one answer as values, so that no handler knows aiohttp."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -62,9 +62,13 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What a handler gives: a value to be sent as JSON, or `raw` bytes of another type."""
+    """What a handler gives: a value to be sent as JSON, `raw` bytes of another type, or a stream.
+
+    A stream is sent as one JSON object per line, as they come; None in it is an empty line.
+    """
 
     value: object = None
     status: int = 200
     raw: bytes | None = None
+    stream: AsyncGenerator[object, None] | None = None
     content_type: str = "application/json"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sdd.control.commands import Commands
+from sdd.control.journal import Journal
 from sdd.model import progress, sandbox
 from sdd.state import ClusterState
 
@@ -102,4 +103,5 @@ class Context:
     lb_view: View
     about: About
     registry: Registry
+    journal: Journal | None = None
     verify: Callable[[], Awaitable[Sequence[object]]] | None = None

@@ -36,6 +36,7 @@ def network_of(state: ClusterState, net: network.Network) -> Json:
         "EnableIPv6": any(pool.subnet.version == 6 for pool in net.pools),  # noqa: PLR2004 - IP version
         "IPAM": {"Driver": "default", "Options": {}, "Config": [_pool(p) for p in net.pools]},
         "Internal": net.internal,
+        "Predefined": net.predefined,
         "Attachable": net.attachable,
         "Ingress": False,
         "Containers": {

@@ -8,7 +8,8 @@ without.
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,10 @@ class Dispatcher:
         """The answer to `request`; never raises for anything that a client can cause."""
         assert isinstance(request.protocol, Protocol)
         request.protocol.begin(request)
-        response = _response(await self._reply(request))
+        reply = await self._reply(request)
+        if reply.stream is not None:
+            return await _streamed(request, reply.stream)
+        response = _response(reply)
         request.protocol.end(response)
         return response
 
@@ -177,6 +181,20 @@ async def _call(request: web.BaseRequest, values: Any) -> Call:
             f"the request body is larger than {MAX_BODY_BYTES} bytes", code="SDD-API-LARGE"
         ) from None
     return Call(path=values, query=query, body=body)
+
+
+async def _streamed(
+    request: web.BaseRequest, stream: AsyncGenerator[object, None]
+) -> web.StreamResponse:
+    """Lines as they come, until the stream or the client ends."""
+    response = web.StreamResponse(headers={"Content-Type": "application/jsonl"})
+    response.force_close()
+    async with aclosing(stream) as lines:
+        await response.prepare(request)
+        async for each in lines:
+            await response.write(b"\n" if each is None else msgspec.json.encode(each) + b"\n")
+    await response.write_eof()
+    return response
 
 
 def _problem(error: errors.SddError) -> Reply:

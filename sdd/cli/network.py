@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from sdd import errors
-from sdd.cli import output, several
+from sdd.cli import filters, output, several
 from sdd.cli.command import Noun
 from sdd.cli.output import Column
 from sdd.cli.params import ADDRESS, CIDR, LABEL, OPTION
@@ -21,6 +21,15 @@ COLUMNS = (
     Column("DRIVER", lambda row: row["Driver"]),
     Column("SCOPE", lambda row: row["Scope"]),
 )
+KEYS = {
+    "driver": lambda row: [row["Driver"]],
+    "id": lambda row: [row["Id"]],
+    "label": filters.labels,
+    "name": lambda row: [row["Name"]],
+    "scope": lambda row: [row["Scope"]],
+    "type": lambda row: ["builtin" if row["Predefined"] else "custom"],
+}
+PRUNE_KEYS = {"label": filters.labels, "until": lambda row: [row["Created"]]}
 
 
 @click.group(cls=Noun)
@@ -116,9 +125,11 @@ def _home(made: list[dict[str, Any]], address: str, once: str) -> dict[str, Any]
 
 
 @network.command("ls")
-def listing() -> None:
+@filters.option
+def listing(wanted: tuple[str, ...]) -> None:
     """List networks."""
-    output.show(current().client().get(PATH), COLUMNS)
+    keep = filters.parse(wanted, KEYS)
+    output.show([row for row in current().client().get(PATH) if keep(row)], COLUMNS)
 
 
 @network.command()
@@ -134,6 +145,31 @@ def inspect(refs: tuple[str, ...]) -> None:
 def rm(refs: tuple[str, ...], force: bool) -> None:
     """Remove networks that nobody uses."""
     several.remove(PATH, refs, missing_is_fine=force)
+
+
+@network.command()
+@click.option("-f", "--force", is_flag=True, help="Do not ask.")
+@click.option("--filter", "wanted", multiple=True, metavar="K=V", help="label=…, until=…")
+def prune(force: bool, wanted: tuple[str, ...]) -> None:
+    """Remove all networks that nobody is on; prints their names."""
+    keep = filters.parse(wanted, PRUNE_KEYS, {"until": filters.older})
+    rows = [row for row in current().client().get(PATH) if unused(row) and keep(row)]
+    if not rows:
+        return
+    names = [row["Name"] for row in rows]
+    if not force:
+        several.confirm(f"remove {len(names)} networks: {', '.join(names)}?")
+    for row in rows:
+        try:
+            current().client().delete(f"{PATH}/{row['Id']}")
+        except (errors.Forbidden, errors.NotFound):
+            continue  # somebody uses it now, or was faster
+        click.echo(row["Name"])
+
+
+def unused(row: output.Row) -> bool:
+    """Nobody would miss it: user-made, without sandboxes and without services."""
+    return not (row["Predefined"] or row["Containers"] or row["Services"])
 
 
 @network.command()

@@ -115,6 +115,11 @@ def _cell(value: object) -> str:
             text = ", ".join(str(each) for each in value)
         case _:
             text = str(value)
+    return printable(text)
+
+
+def printable(text: str) -> str:
+    """`text` with every control character written out: labels and names come from anybody."""
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 

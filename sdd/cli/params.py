@@ -153,7 +153,34 @@ class Health(click.ParamType[dict[str, Any]]):
         return {"kind": kind, "port": number}
 
 
+class Moment(click.ParamType[float]):
+    """A point in time → seconds since the epoch: RFC 3339, seconds, or a duration before now."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Seconds since the epoch; a time without a zone is local."""
+        import time
+        from datetime import datetime
+
+        if isinstance(value, float):
+            return value
+        if re.fullmatch(r"[0-9]{1,11}(\.[0-9]+)?", value):
+            return float(value)
+        try:
+            return datetime.fromisoformat(value).timestamp()
+        except (ValueError, OverflowError):
+            pass
+        try:
+            return time.time() - DURATION.convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f'"{value}" is no time such as 10m, 2026-01-02T03:04:05Z or 1767323045')
+
+
 DURATION = Duration()
+MOMENT = Moment()
 ADDRESS = Address()
 CIDR = Cidr()
 LABEL = Pair(bare=True)

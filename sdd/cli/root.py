@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "service": ("service", "service", "One name and one virtual IP over several backends."),
     "dns": ("dns", "dns", "Ask as a sandbox would."),
     "lb": ("lb", "lb", "The kernel's own view of balancing."),
+    "events": ("events", "events", "What happened, and what happens next."),
     "status": ("daemon", "status", "What runs, what it holds, what is not as wanted."),
     "version": ("daemon", "version", "Versions of this program and of the daemon."),
     "completion": ("completion", "completion", "A script that completes commands in your shell."),

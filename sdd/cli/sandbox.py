@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from sdd import errors
-from sdd.cli import output, several
+from sdd.cli import filters, output, several
 from sdd.cli.command import Noun
 from sdd.cli.output import Column
 from sdd.cli.params import ADDRESS, ATTACHMENT, EXTRA_HOST, LABEL
@@ -50,6 +50,16 @@ def _shared(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(OPTIONS):
         command = option(command)
     return command
+
+
+KEYS = {
+    "id": lambda row: [row["Id"]],
+    "label": filters.labels,
+    "name": lambda row: [row["Name"]],
+    "network": lambda row: list(row["Networks"]),
+    "origin": lambda row: [row["Origin"]],
+    "service": lambda row: row["Services"],
+}
 
 
 @click.group(cls=Noun)
@@ -135,9 +145,11 @@ def refuse_publish(given: tuple[str, ...]) -> None:
 
 
 @sandbox.command("ls")
-def listing() -> None:
+@filters.option
+def listing(wanted: tuple[str, ...]) -> None:
     """List sandboxes."""
-    output.show(current().client().get(PATH), COLUMNS)
+    keep = filters.parse(wanted, KEYS)
+    output.show([row for row in current().client().get(PATH) if keep(row)], COLUMNS)
 
 
 @sandbox.command()

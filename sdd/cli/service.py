@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from sdd.cli import output, several
+from sdd.cli import filters, output, several
 from sdd.cli.command import Noun
 from sdd.cli.output import Column
 from sdd.cli.params import ADDRESS, DURATION, HEALTH, LABEL
@@ -33,6 +33,13 @@ MEMBER_COLUMNS = (
     Column("SINCE", lambda row: output.ago(row["Since"])),
     Column("ERROR", lambda row: row["Reason"] if row["State"] != "up" else ""),
 )
+KEYS = {
+    "id": lambda row: [row["Id"]],
+    "label": filters.labels,
+    "mode": lambda row: [row["Mode"]],
+    "name": lambda row: [row["Name"]],
+    "network": lambda row: [row["Network"]],
+}
 
 
 @click.group(cls=Noun)
@@ -82,9 +89,11 @@ def create(name: str, publish: tuple[str, ...], **asked: Any) -> None:
 
 
 @service.command("ls")
-def listing() -> None:
+@filters.option
+def listing(wanted: tuple[str, ...]) -> None:
     """List services; REPLICAS is healthy/all."""
-    output.show(current().client().get(PATH), COLUMNS)
+    keep = filters.parse(wanted, KEYS)
+    output.show([row for row in current().client().get(PATH) if keep(row)], COLUMNS)
 
 
 @service.command()

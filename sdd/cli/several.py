@@ -1,5 +1,6 @@
 """Commands over several refs: each is tried, what worked is printed, what failed is told."""
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -58,3 +59,11 @@ def raise_last(failures: Sequence[errors.SddError]) -> None:
         click.echo(str(error), err=True)
     if failures:
         raise failures[-1]
+
+
+def confirm(question: str) -> None:
+    """Asks on a terminal, where the answer is no unless it is yes; elsewhere `-f` must be said."""
+    if not sys.stdin.isatty():
+        raise errors.Usage(f"not sure: {question}", hint="say -f to mean it")
+    if not click.confirm(question, err=True):
+        raise click.Abort

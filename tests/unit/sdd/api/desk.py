@@ -18,6 +18,7 @@ from sdd import errors
 from sdd.api.context import About, Context
 from sdd.api.server import Server, serve
 from sdd.control import lookup
+from sdd.control.journal import Journal
 from sdd.model import endpoint, health, ids, network, progress, request, sandbox, service
 from sdd.state import EMPTY, Change, ClusterState, Gone, Put
 
@@ -29,6 +30,9 @@ class Desk:
         self.state: ClusterState = EMPTY
         self.outcomes: dict[progress.Backend, progress.Outcome] = {}
         self.break_with: Exception | None = None
+        times = iter(range(1_000_000, 2_000_000))
+        self.journal = Journal(lambda: float(next(times)))
+        self.journal.put(self.state)
         self._count = 0
 
     def _id(self) -> str:
@@ -39,6 +43,7 @@ class Desk:
         if self.break_with:
             raise self.break_with
         self.state = self.state.apply(ids.Revision(self.state.revision + 1), changes)
+        self.journal.put(self.state)
 
     async def create_network(self, asked: request.NetworkCreate) -> network.Network:
         if any(each.name == asked.name for each in self.state.networks.values()):
@@ -314,6 +319,7 @@ class Appliance:
                 started=100.0,
             ),
             registry=self.registry,
+            journal=self.desk.journal,
         )
 
     async def view(self, box: sandbox.Sandbox, /, rates: bool = False) -> Sequence[view.Row]:

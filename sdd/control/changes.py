@@ -1,0 +1,120 @@
+"""Two states → the events between them, in the order in which a person would tell them.
+
+Pure: no clock, no numbers; the journal adds both. What is new is told from the outside in, what is
+gone from the inside out, each with the names it had while it was there.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sdd.model import endpoint, health, network, sandbox, service
+from sdd.model.event import Action, Event, Kind
+from sdd.state import ClusterState
+
+
+def between(old: ClusterState, new: ClusterState) -> tuple[Event, ...]:
+    """Every difference that concerns people; none for equal states."""
+    return (*_gone(old, new), *_come(old, new), *_changed(old, new))
+
+
+def _come(old: ClusterState, new: ClusterState) -> Iterator[Event]:
+    yield from (_network(each, Action.CREATE) for each in _more(old.networks, new.networks))
+    yield from (_sandbox(each, Action.CREATE) for each in _more(old.sandboxes, new.sandboxes))
+    for at in _more(old.endpoints, new.endpoints):
+        yield _endpoint(new, at, Action.CONNECT)
+    yield from (_service(each, Action.CREATE) for each in _more(old.services, new.services))
+    for member in _more(old.members, new.members):
+        yield _member(new, member, Action.JOIN)
+    for verdict in _more(old.verdicts, new.verdicts):
+        yield _verdict(new, verdict)
+
+
+def _gone(old: ClusterState, new: ClusterState) -> Iterator[Event]:
+    for member in _more(new.members, old.members):
+        yield _member(old, member, Action.LEAVE)
+    yield from (_service(each, Action.DESTROY) for each in _more(new.services, old.services))
+    for at in _more(new.endpoints, old.endpoints):
+        yield _endpoint(old, at, Action.DISCONNECT)
+    yield from (_sandbox(each, Action.DESTROY) for each in _more(new.sandboxes, old.sandboxes))
+    yield from (_network(each, Action.DESTROY) for each in _more(new.networks, old.networks))
+
+
+def _changed(old: ClusterState, new: ClusterState) -> Iterator[Event]:
+    for net in _other(old.networks, new.networks):
+        yield _network(net, Action.UPDATE)
+    for svc in _other(old.services, new.services):
+        yield _service(svc, Action.UPDATE)
+    for member in _other(old.members, new.members):
+        yield _member(new, member, Action.UPDATE)
+    for verdict in _other(old.verdicts, new.verdicts):
+        if verdict.status is not old.verdicts[verdict.service, verdict.endpoint].status:
+            yield _verdict(new, verdict)
+
+
+def _more(few: Mapping[Any, Any], many: Mapping[Any, Any]) -> Iterator[Any]:
+    """What `many` has and `few` has not."""
+    if few is not many:
+        yield from (value for key, value in many.items() if key not in few)
+
+
+def _other(old: Mapping[Any, Any], new: Mapping[Any, Any]) -> Iterator[Any]:
+    """The new values of keys that both have. Untouched ones are the same object: a cheap test."""
+    if old is not new:
+        for key, value in new.items():
+            before = old.get(key)
+            if before is not None and before is not value and before != value:
+                yield value
+
+
+# --- one event each -----------------------------------------------------------------------------
+
+
+def _network(net: network.Network, action: Action) -> Event:
+    attributes = {"name": net.name, "driver": net.driver.value}
+    return Event(kind=Kind.NETWORK, action=action, subject=net.id, attributes=attributes)
+
+
+def _sandbox(box: sandbox.Sandbox, action: Action) -> Event:
+    attributes = {"name": box.name, "origin": box.origin.value}
+    return Event(kind=Kind.SANDBOX, action=action, subject=box.id, attributes=attributes)
+
+
+def _endpoint(state: ClusterState, at: endpoint.Endpoint, action: Action) -> Event:
+    attributes = {
+        "name": _name(state.networks, at.network),
+        "sandbox": _name(state.sandboxes, at.sandbox),
+        "address": ",".join(str(each) for each in at.hosts),
+    }
+    return Event(kind=Kind.NETWORK, action=action, subject=at.network, attributes=attributes)
+
+
+def _service(svc: service.Service, action: Action) -> Event:
+    attributes = {"name": svc.name, "vip": ",".join(str(each) for each in svc.vips)}
+    return Event(kind=Kind.SERVICE, action=action, subject=svc.id, attributes=attributes)
+
+
+def _member(state: ClusterState, member: service.Member, action: Action) -> Event:
+    attributes = {
+        "name": _name(state.services, member.service),
+        "sandbox": _name(state.sandboxes, member.sandbox),
+        "weight": str(member.weight),
+    }
+    return Event(kind=Kind.SERVICE, action=action, subject=member.service, attributes=attributes)
+
+
+def _verdict(state: ClusterState, verdict: health.Verdict) -> Event:
+    member = state.members.get((verdict.service, verdict.endpoint))
+    attributes = {
+        "name": _name(state.services, verdict.service),
+        "sandbox": _name(state.sandboxes, member.sandbox) if member else "",
+        "state": verdict.status.value,
+        "reason": verdict.reason,
+    }
+    return Event(
+        kind=Kind.SERVICE, action=Action.HEALTH, subject=verdict.service, attributes=attributes
+    )
+
+
+def _name(table: Mapping[Any, Any], key: str) -> str:
+    found = table.get(key)
+    return found.name if found else ""
