@@ -18,6 +18,9 @@ from pathlib import Path
 from typing import Any
 
 BIN = Path(sys.executable).parent
+RUN = (
+    f"{os.getpid():x}"  # names on the machine are of one run, so that two runs can go side by side
+)
 
 
 class Appliance:
@@ -25,7 +28,7 @@ class Appliance:
 
     def __init__(self, tag: str, *options: str, files: dict[str, str] | None = None) -> None:
         self.tag = tag
-        self.host = f"t-e2e-{tag}"
+        self.host = f"t-e2e-{RUN}-{tag}"
         self.root = Path(tempfile.mkdtemp(prefix=f"sdd-e2e-{tag}-", dir="/run"))
         self.root.chmod(0o755)
         self.url = f"unix://{self.root}/exec/sdd.sock"
@@ -42,10 +45,8 @@ class Appliance:
     def start(self, *, deadline_s: float = 30) -> None:
         """Returns when the daemon answers that it is ready."""
         log = (self.root / "sdd.log").open("ab")
-        command = [str(BIN / "sdd"), "--data-root", f"{self.root}/data"]
-        command += ["--exec-root", f"{self.root}/exec", "--host", self.url, *self.options]
         self.process = subprocess.Popen(
-            ["nsenter", f"--net=/run/netns/{self.host}", *command],
+            ["nsenter", f"--net=/run/netns/{self.host}", *self.command()],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -54,6 +55,11 @@ class Appliance:
         )
         log.close()
         until(self._ready, deadline_s, lambda: f"sdd ready; its log:\n{self.log()}")
+
+    def command(self) -> list[str]:
+        """The daemon's command line."""
+        command = [str(BIN / "sdd"), "--data-root", f"{self.root}/data"]
+        return [*command, "--exec-root", f"{self.root}/exec", "--host", self.url, *self.options]
 
     def _ready(self) -> bool:
         assert self.process is not None
@@ -94,7 +100,7 @@ class Appliance:
 
     def name(self, sandbox: str) -> str:
         """Sandbox names are links in /var/run/netns, which the whole machine shares."""
-        return f"t-{self.tag}-{sandbox}"
+        return f"t-{RUN}-{self.tag}-{sandbox}"
 
     def sandbox(self, name: str, *options: str) -> str:
         """Creates one and returns its full name."""

@@ -50,24 +50,24 @@ CASES: Sequence[tuple[tuple[str, ...], int, tuple[str, ...]]] = (
     (("network", "create", "n1", "-d", "overlay"), 1, ("overlay", "bridge")),
     (("network", "rm", "bridge"), 1, ("is a pre-defined network and cannot be removed",)),
     (("network", "rm", "lab"), 1, ("has active endpoints", "db")),
-    (("network", "disconnect", "bridge", "t-bad_inpu-db"), 1, ("bridge", "db")),
-    (("network", "connect", "lab", "t-bad_inpu-db"), 1, ("lab", "db")),
-    (("sandbox", "create", "t-bad_inpu-x", "--network", "nowhere"), 1, ("nowhere",)),
-    (("sandbox", "create", "t-bad_inpu-db"), 1, ("already",)),
+    (("network", "disconnect", "bridge", "{db}"), 1, ("bridge", "db")),
+    (("network", "connect", "lab", "{db}"), 1, ("lab", "db")),
+    (("sandbox", "create", "{x}", "--network", "nowhere"), 1, ("nowhere",)),
+    (("sandbox", "create", "{db}"), 1, ("already",)),
     (
-        ("sandbox", "create", "t-bad_inpu-x", "--network", "lab,ip=10.80.0.9"),
+        ("sandbox", "create", "{x}", "--network", "lab,ip=10.80.0.9"),
         1,
         ("10.80.0.9", "db"),
     ),
     (
-        ("sandbox", "create", "t-bad_inpu-x", "--network", "lab,ip=10.99.0.9"),
+        ("sandbox", "create", "{x}", "--network", "lab,ip=10.99.0.9"),
         1,
         ("10.99.0.9", "10.80.0.0/24"),
     ),
     (("sandbox", "create", "../evil"), 1, ("../evil",)),
-    (("sandbox", "attach", "t-bad_inpu-x", "--pid", "99999999"), 1, ("99999999",)),
-    (("sandbox", "attach", "t-bad_inpu-x", "--netns", "/etc/passwd"), 1, ("/etc/passwd",)),
-    (("sandbox", "create", "t-bad_inpu-x", "--add-host", "a b:10.0.0.1"), 2, ("a b",)),
+    (("sandbox", "attach", "{x}", "--pid", "99999999"), 1, ("99999999",)),
+    (("sandbox", "attach", "{x}", "--netns", "/etc/passwd"), 1, ("/etc/passwd",)),
+    (("sandbox", "create", "{x}", "--add-host", "a b:10.0.0.1"), 2, ("a b",)),
     (("service", "create", "s", "--network", "bridge"), 1, ("bridge",)),
     (("service", "create", "s", "--network", "lab", "--vip", "10.99.0.1"), 1, ("10.99.0.1",)),
     (("service", "create", "s", "--network", "lab", "--vip", "10.80.0.9"), 1, ("10.80.0.9", "db")),
@@ -82,7 +82,8 @@ CASES: Sequence[tuple[tuple[str, ...], int, tuple[str, ...]]] = (
 def test_refused(
     daemon: Appliance, args: tuple[str, ...], code: int, words: tuple[str, ...]
 ) -> None:
-    got, text = refused(daemon, *args)
+    names = {"db": daemon.name("db"), "x": daemon.name("x")}
+    got, text = refused(daemon, *(each.format(**names) for each in args))
     for word in words:
         assert word in text, text
     assert got == code, text
