@@ -4,7 +4,8 @@ A mark service catches what carries its mark, so a map gives each virtual addres
 for TCP and SCTP, one for datagrams, whose flows must leave a draining backend while connections
 stay. IPVS knows its live connections without marks; an address without a backend for new ones has
 none. What still goes to a virtual address behind IPVS is refused, but for pings while it is up.
-(Left to IPVS, an IPv6 client would hear of it a second late.) `own` records whose address it is.
+(Left to IPVS, an IPv6 client would hear of it a second late.) `number` records whose address it
+is; `own` are the same addresses as a set, since older kernels refuse a map where a set is meant.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -48,8 +49,10 @@ FRAME = nft_frame.frame(
     (
         "map mark4 { type ipv4_addr . inet_proto : mark; }",
         "map mark6 { type ipv6_addr . inet_proto : mark; }",
-        "map own4 { type ipv4_addr : mark; }",
-        "map own6 { type ipv6_addr : mark; }",
+        "map number4 { type ipv4_addr : mark; }",
+        "map number6 { type ipv6_addr : mark; }",
+        "set own4 { type ipv4_addr; }",
+        "set own6 { type ipv6_addr; }",
         "set up4 { type ipv4_addr; }",
         "set up6 { type ipv6_addr; }",
     ),
@@ -111,7 +114,8 @@ def changes(have: Fronts, want: Fronts, vips: Collection[IPAddress]) -> str:
 
 def _added(front: Front) -> Iterator[str]:
     vip, family = front.vip, front.vip.version
-    yield f"add element inet {TABLE} own{family} {{ {vip} : {front.stream:#x} }}"
+    yield f"add element inet {TABLE} number{family} {{ {vip} : {front.number:#x} }}"
+    yield f"add element inet {TABLE} own{family} {{ {vip} }}"
     if front.is_up:
         marks = [f"{vip} . {protocol} : {mark:#x}" for protocol, mark in front.marks.items()]
         yield f"add element inet {TABLE} mark{family} {{ {', '.join(marks)} }}"
@@ -120,7 +124,8 @@ def _added(front: Front) -> Iterator[str]:
 
 def _removed(front: Front) -> Iterator[str]:
     vip, family = front.vip, front.vip.version
-    yield f"delete element inet {TABLE} own{family} {{ {vip} }}"
+    for each in ("number", "own"):
+        yield f"delete element inet {TABLE} {each}{family} {{ {vip} }}"
     if front.is_up:
         keys = [f"{vip} . {protocol}" for protocol in front.marks]
         yield f"delete element inet {TABLE} mark{family} {{ {', '.join(keys)} }}"
@@ -143,18 +148,19 @@ def read(connection: netlink.Connection, only: Collection[IPAddress] | None = No
     for vip, protocol, data in nft_netlink.by_address_prefix(connection, "mark", only):
         mark = netlink.to_int(nft_netlink.value(data))
         marks.setdefault(vip, {})[protocol[0]] = mark
-    own = {
+    numbers = {
         vip: netlink.to_int(nft_netlink.value(data))
-        for vip, data in nft_netlink.by_address(connection, "own", only)
+        for vip, data in nft_netlink.by_address(connection, "number", only)
     }
-    up = {vip for vip, _ in nft_netlink.by_address(connection, "up", only)}
+    own, up = (
+        {vip for vip, _ in nft_netlink.by_address(connection, name, only)} for name in ("own", "up")
+    )
     fronts: dict[IPAddress, Front] = {}
     flaws: list[str] = []
-    for vip in marks.keys() | own.keys() | up:
-        front = Front(vip=vip, number=(own.get(vip, 0) - BASE) >> 1, is_up=vip in up)
-        if own.get(vip) == front.stream and marks.get(vip, {}) == (
-            front.marks if front.is_up else {}
-        ):
+    for vip in marks.keys() | numbers.keys() | own | up:
+        front = Front(vip=vip, number=numbers.get(vip, 0), is_up=vip in up)
+        whole = vip in numbers and vip in own
+        if whole and marks.get(vip, {}) == (front.marks if front.is_up else {}):
             fronts[vip] = front
         else:
             flaws.append(f"the marks of {vip} are not as sdd writes them")

@@ -25,8 +25,10 @@ async def put(
     place = town.place(name)
     have = await kernel.read(place)
     want = table.Table(services=MappingProxyType({each.vip: each for each in services}))
-    assert await kernel.apply(place, have, plan.diff(have, want)) == ()
-    assert await kernel.read(place) == want
+    refused = await kernel.apply(place, have, plan.diff(have, want))
+    assert refused == ()
+    found = await kernel.read(place)
+    assert found == want
 
 
 def service(
