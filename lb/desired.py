@@ -128,7 +128,7 @@ def _virtual(
     state: ClusterState, service: services.Service, vip: IPAddress
 ) -> table.VirtualService:
     backends = [
-        table.Backend(address=address, weight=member.weight)
+        table.Backend(address=address, weight=member.share)
         for member in state.healthy(service.id)
         if (plug := state.endpoints.get(member.endpoint)) is not None
         for address in plug.hosts

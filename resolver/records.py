@@ -69,7 +69,7 @@ def _names_of_service(svc: service.Service) -> Iterator[str]:
 
 def _members(state: ClusterState, svc: service.Service) -> Iterator[IPAddress]:
     for member in state.healthy(svc.id):
-        if member.weight and (found := state.endpoints.get(member.endpoint)):
+        if member.share and (found := state.endpoints.get(member.endpoint)):
             yield from found.hosts
 
 

@@ -18,6 +18,7 @@ from typing import Literal, NoReturn, cast
 
 import structlog
 
+from lb import drains as lb_drains
 from lb import probes as lb_probes
 from lb import reconciler as lb_reconciler
 from lb import view as lb_view
@@ -108,19 +109,21 @@ class Daemon:
     registry: registry.Registry
     parts: tuple[Part, ...]
     probes: lb_probes.Probes
+    drains: lb_drains.Drains
     journal: journal.Journal
     context: context.Context
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
-        """The loops: feed, backends, probes, the kernel's news."""
+        """The loops: feed, backends, probes, drains, the kernel's news."""
         self.feed.subscribe(self.journal.put)
         tasks.create_task(self.feed.run(), name="feed")
         for part in self.parts:
             self.feed.subscribe(part.slot.put)
             tasks.create_task(self._reconcile(part), name=f"reconcile {part.backend}")
-        checked = reconcile.Slot()
-        self.feed.subscribe(checked.put)
-        tasks.create_task(self.probes.run(checked), name="probes")
+        for name, watch in (("probes", self.probes.run), ("drains", self.drains.run)):
+            slot = reconcile.Slot()
+            self.feed.subscribe(slot.put)
+            tasks.create_task(watch(slot), name=name)
         tasks.create_task(events.follow(self.doors, self._kick), name="kernel news")
 
     async def live(
@@ -235,6 +238,7 @@ async def assembled(config: configuration.Config) -> AsyncIterator[Daemon]:
                 Part(backend, realiser, slots[backend])
                 for backend, realiser in _realisers(config, doors, node, balancer, names).items()
             ),
+            drains=lb_drains.Drains(commands.drained, balancer.kernel, node, time.time),
             probes=lb_probes.Probes(commands.record_verdict, node, time.monotonic, random.random),
             journal=history,
             context=context.Context(

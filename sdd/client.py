@@ -43,9 +43,9 @@ class Client:
         """What the daemon answers to the change."""
         return self.request("PATCH", path, body)
 
-    def delete(self, path: str) -> Any:
+    def delete(self, path: str, query: Mapping[str, str] | None = None) -> Any:
         """What the daemon says is gone."""
-        return self.request("DELETE", path)
+        return self.request("DELETE", _with(path, query or {}))
 
     def stream(self, path: str, query: Mapping[str, str], *, forever: bool) -> Iterator[Any]:
         """The objects of a stream of JSON lines, as they come; `forever` expects heartbeats.

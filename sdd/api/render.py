@@ -210,6 +210,8 @@ def member_of(state: ClusterState, one: service.Member) -> Json:
 def _state(state: ClusterState, one: service.Member) -> str:
     if one.service not in state.services:
         return health.Status.DOWN.value
+    if one.drains_until:
+        return "draining"
     return state.status_of(one).value
 
 

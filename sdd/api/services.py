@@ -8,6 +8,8 @@ from sdd.api.context import Context
 from sdd.control import lookup
 from sdd.model import request
 
+DRAIN_MAX_S = 24 * 3600.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weight:
@@ -63,6 +65,7 @@ async def set_weight(context: Context, call: Call) -> Reply:
 
 
 async def leave(context: Context, call: Call) -> Reply:
-    """Ids of the membership that is gone."""
-    gone = await context.commands.leave(call.path["ref"], call.path["sandbox"])
+    """Ids of the membership that is gone; `drain` is the patience in seconds."""
+    drain_s = call.number("drain", 0.0, 0.0, DRAIN_MAX_S) if "drain" in call.query else None
+    gone = await context.commands.leave(call.path["ref"], call.path["sandbox"], drain_s)
     return Reply(value={"ServiceID": gone.service, "SandboxID": gone.sandbox})

@@ -132,9 +132,15 @@ def join(ref: str, sandbox: str, weight: int) -> None:
 @service.command()
 @click.argument("ref", metavar="SERVICE")
 @click.argument("sandbox")
-def leave(ref: str, sandbox: str) -> None:
-    """Take a backend out."""
-    current().client().delete(f"{PATH}/{part(ref)}/members/{part(sandbox)}")
+@click.option("--drain", type=DURATION, help="Patience with live connections; 0s for none.")
+def leave(ref: str, sandbox: str, drain: float | None) -> None:
+    """Take a backend out, once its connections have ended."""
+    found = current()
+    if drain is None:
+        drain = float(found.client().get(f"{PATH}/{part(ref)}")["Drain"])
+    # The daemon answers when the backend has drained: our own patience starts after that.
+    patient = found._replace(timeout_s=found.timeout_s + drain)
+    patient.client().delete(f"{PATH}/{part(ref)}/members/{part(sandbox)}", {"drain": str(drain)})
 
 
 @service.command("set-weight")

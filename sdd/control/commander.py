@@ -164,9 +164,48 @@ class Commander:
             lambda made: lambda ground: members.leave(ground, made.service, made.sandbox),
         )
 
-    async def leave(self, service_ref: str, sandbox_ref: str) -> service.Member:
-        """The membership that is gone."""
-        return await self._done(lambda ground: members.leave(ground, service_ref, sandbox_ref))
+    async def leave(
+        self, service_ref: str, sandbox_ref: str, drain_s: float | None = 0.0
+    ) -> service.Member:
+        """The membership that is gone, after its connections ended or `drain_s` passed."""
+        leaving = await self._committed(
+            lambda ground: members.drain(ground, service_ref, sandbox_ref, drain_s)
+        )
+        if leaving is None:
+            return await self._done(lambda ground: members.leave(ground, service_ref, sandbox_ref))
+        plan, _ = leaving
+        await self._left(plan.result)
+        failures = await self._progress.realised(
+            self._feed.state.revision, plan.subjects, self._timeout_s
+        )
+        if failures:
+            raise _refusal(failures)
+        return plan.result
+
+    async def drained(self, of: ids.ServiceId, endpoint_id: ids.EndpointId) -> None:
+        """Ends a membership that was draining; does not wait for the backends."""
+        await self._committed(lambda ground: members.drained(ground, of, endpoint_id))
+
+    async def _left(self, member: service.Member) -> None:
+        """Whoever watches the connections has ended the membership, or changed its mind."""
+        key = (member.service, member.endpoint)
+        patience_s = member.drains_until - self._clock() + self._timeout_s
+        try:
+            async with asyncio.timeout(patience_s):
+                while self._feed.state.members.get(key) == member:
+                    await self._feed.moved()
+        except TimeoutError:
+            raise errors.TimedOut(
+                f"the member is still draining after {patience_s:g} s",
+                hint="it takes no new connection; see: sdctl service ps, and the daemon's log",
+                code="SDD-MEMBER-DRAINING",
+            ) from None
+        if key in self._feed.state.members:
+            raise errors.Conflict(
+                "the member stays: its weight was set while it was draining",
+                hint="repeat the command to take it out after all",
+                code="SDD-MEMBER-KEPT",
+            )
 
     async def set_weight(self, service_ref: str, sandbox_ref: str, weight: int) -> service.Member:
         """The membership with its new weight."""

@@ -52,8 +52,17 @@ class Commands(Protocol):
         """The membership of the sandbox's endpoint on the service's network."""
         ...
 
-    async def leave(self, service_ref: str, sandbox_ref: str) -> service.Member:
-        """The membership that is gone."""
+    async def leave(
+        self, service_ref: str, sandbox_ref: str, drain_s: float | None = 0.0
+    ) -> service.Member:
+        """The membership that is gone, after its connections ended or `drain_s` passed.
+
+        None means the service's own `drain_s`.
+        """
+        ...
+
+    async def drained(self, of: ids.ServiceId, endpoint_id: ids.EndpointId) -> None:
+        """Ends a membership that was draining; nothing when it is gone or stays after all."""
         ...
 
     async def set_weight(self, service_ref: str, sandbox_ref: str, weight: int) -> service.Member:

@@ -5,14 +5,16 @@ either never leaves a membership behind.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from sdd import errors
 from sdd.control import lookup
 from sdd.control.ground import Draft, Ground, Plan
-from sdd.model import endpoint, request, sandbox, service
+from sdd.model import endpoint, health, ids, request, sandbox, service
 from sdd.store import codec
 
 WEIGHT_MAX = 65535  # what IPVS takes
+DRAIN_MAX_S = 24 * 3600
 
 
 def join(ground: Ground, service_ref: str, asked: request.Join) -> Plan[service.Member]:
@@ -42,20 +44,44 @@ def leave(ground: Ground, service_ref: str, sandbox_ref: str) -> Plan[service.Me
     return draft.plan(member, {svc.id, box.id, member.endpoint})
 
 
+def drain(
+    ground: Ground, service_ref: str, sandbox_ref: str, drain_s: float | None
+) -> Plan[service.Member] | None:
+    """The membership that takes nothing new from now on and ends after `drain_s` at the latest.
+
+    None asks for the service's own time. No plan when there is nothing to wait for: no time, a
+    member that is not healthy and so has lost its connections, or a service that this node's
+    kernel does not balance.
+    """
+    svc, box, member = _found(ground, service_ref, sandbox_ref)
+    patience_s = svc.drain_s if drain_s is None else drain_s
+    _check_drain(patience_s)
+    if not patience_s or not svc.vips or ground.now.status_of(member) is not health.Status.UP:
+        return None
+    changed = replace(member, drains_until=ground.at + patience_s)
+    draft = Draft(ground)
+    draft.replace(member, changed)
+    return draft.plan(changed, {svc.id, box.id, member.endpoint})
+
+
+def drained(ground: Ground, of: ids.ServiceId, end: ids.EndpointId) -> Plan[service.Member] | None:
+    """The membership that has drained is gone; None when it is gone already or stays after all."""
+    member = ground.now.members.get((of, end))
+    if member is None or not member.drains_until:
+        return None
+    draft = Draft(ground)
+    draft.remove(member)
+    draft.delete(codec.verdict_key(member.service, member.endpoint))
+    return draft.plan(member, {of, member.sandbox, end})
+
+
 def set_weight(
     ground: Ground, service_ref: str, sandbox_ref: str, weight: int
 ) -> Plan[service.Member]:
-    """The membership with its new weight."""
+    """The membership with its new weight; one that was leaving stays."""
     svc, box, member = _found(ground, service_ref, sandbox_ref)
     _check_weight(weight)
-    changed = service.Member(
-        service=member.service,
-        endpoint=member.endpoint,
-        sandbox=member.sandbox,
-        node=member.node,
-        weight=weight,
-        created=member.created,
-    )
+    changed = replace(member, weight=weight, drains_until=0.0)
     draft = Draft(ground)
     draft.replace(member, changed)
     return draft.plan(changed, {svc.id, box.id, member.endpoint})
@@ -109,6 +135,15 @@ def _found(
         hint=f"its members: sdctl service ps {svc.name}",
         code="SDD-MEMBER-NOTFOUND",
     )
+
+
+def _check_drain(drain_s: float) -> None:
+    if not 0 <= drain_s <= DRAIN_MAX_S:
+        raise errors.Invalid(
+            f"a drain of {drain_s:g} s is not between 0 and {DRAIN_MAX_S} s",
+            hint="give the longest time to wait for live connections, such as --drain 30s",
+            code="SDD-MEMBER-DRAIN",
+        )
 
 
 def _check_weight(weight: int) -> None:

@@ -74,11 +74,21 @@ class Service:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """An endpoint that serves a service. Weight 0 keeps live connections and takes no new ones."""
+    """An endpoint that serves a service. Weight 0 keeps live connections and takes no new ones.
+
+    With `drains_until` (seconds since the epoch, 0 = not at all) it is leaving: it takes nothing
+    new and goes when its connections have ended, or then.
+    """
 
     service: ids.ServiceId
     endpoint: ids.EndpointId
     sandbox: ids.SandboxId
     node: ids.NodeId
     weight: int = 1
+    drains_until: float = 0.0
     created: float = 0.0
+
+    @property
+    def share(self) -> int:
+        """The weight that counts now."""
+        return 0 if self.drains_until else self.weight

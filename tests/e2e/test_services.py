@@ -1,10 +1,11 @@
 """Services on real traffic: spread, health, the client's address, a backend's own call."""
 
 import re
+import subprocess
 
 import pytest
 
-from tests.e2e.appliance import Appliance, until
+from tests.e2e.appliance import BIN, Appliance, until
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -104,3 +105,32 @@ def test_removing_the_service_frees_its_vip_and_its_name(daemon: Appliance) -> N
     assert not addresses(daemon, "brief")
     daemon.sdctl("service", "create", "brief2", "--network", "front", "--vip", service["VIPs"][0])
     daemon.sdctl("service", "rm", "brief2")
+
+
+def test_B9_05_leaving_waits_for_live_connections_and_no_longer(daemon: Appliance) -> None:
+    daemon.sandbox("web5", "--network", "front")
+    daemon.sdctl("service", "create", "calm", "--network", "front", "--drain", "60s")
+    daemon.serve("web5")
+    daemon.sdctl("service", "join", "calm", daemon.name("web5"))
+    (calm,) = daemon.json("service", "inspect", "calm")
+    enter = ("ip", "netns", "exec", daemon.name("client"))
+    with subprocess.Popen([*enter, "nc", calm["VIPs"][0], "80"], stdin=subprocess.PIPE) as client:
+        until(lambda: connections(daemon, "calm") == [1], 10, "the client is connected")
+        leave = (str(BIN / "sdctl"), "-H", daemon.url, "service", "leave", "calm")
+        with subprocess.Popen([*leave, daemon.name("web5")]) as leaving:
+            until(lambda: states(daemon, "calm") == ["draining"], 10, "the member drains")
+            assert connections(daemon, "calm") == [1]
+            assert leaving.poll() is None
+            client.terminate()
+            assert leaving.wait(20) == 0
+    assert states(daemon, "calm") == []
+    daemon.sdctl("service", "rm", "calm")
+
+
+def states(daemon: Appliance, name: str) -> list[str]:
+    return [str(each["State"]) for each in daemon.json("service", "ps", name)]
+
+
+def connections(daemon: Appliance, name: str) -> list[int]:
+    rows = daemon.json("lb", "ls", "--from", daemon.name("client"))
+    return [row["Active"] for row in rows if row["Service"] == name and row["Protocol"] != "udp"]

@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 
 import pytest
 
-from lb import plan, table
+from lb import plan, table, world
 from lb.kernel import choose, ipvs, ipvs_codec, ipvs_entries
 from sdd.model.service import Scheduler
 from tests.contract import lb_kernel
@@ -169,5 +170,11 @@ async def test_B9_25_nothing_is_reset_by_reading_and_applying_again(
     lb_traffic.shares(town, 9)
     again = ipvs.IpvsKernel(town.doors, kernel._family)
     assert plan.diff(await again.read(place), await kernel.read(place)) == ()
-    loads = await again.loads(place)
-    assert sum(each.connections or 0 for each in loads if each.protocol == "tcp") == 9
+    end = time.monotonic() + 10  # the kernel sums its counters up every 2 s
+    while (counted := _connections(await again.loads(place))) != 9:
+        assert time.monotonic() < end, counted
+        await asyncio.sleep(0.2)
+
+
+def _connections(loads: Sequence[world.Load]) -> int:
+    return sum(each.connections or 0 for each in loads if each.protocol == "tcp")

@@ -33,6 +33,7 @@ class Desk:
         times = iter(range(1_000_000, 2_000_000))
         self.journal = Journal(lambda: float(next(times)))
         self.journal.put(self.state)
+        self.patience: list[float | None] = []
         self._count = 0
 
     def _id(self) -> str:
@@ -205,10 +206,16 @@ class Desk:
             f'sandbox "{box.name}" is no backend of "{svc.name}"', code="SDD-SERVICE-NOMEMBER"
         )
 
-    async def leave(self, service_ref: str, sandbox_ref: str) -> service.Member:
+    async def leave(
+        self, service_ref: str, sandbox_ref: str, drain_s: float | None = 0.0
+    ) -> service.Member:
         gone = self._member(service_ref, sandbox_ref)
+        self.patience.append(drain_s)
         self._write(Gone(service.Member, (gone.service, gone.endpoint)))
         return gone
+
+    async def drained(self, of: ids.ServiceId, endpoint_id: ids.EndpointId) -> None:
+        self._write(Gone(service.Member, (of, endpoint_id)))
 
     async def set_weight(self, service_ref: str, sandbox_ref: str, weight: int) -> service.Member:
         old = self._member(service_ref, sandbox_ref)

@@ -47,6 +47,8 @@ async def test_a_service_and_its_backends(web: Shell) -> None:
     }
     assert weights == {"w1": 3, "w2": 0}
     web.ok("service", "leave", "web", "w1")
+    web.ok("service", "leave", "web", "w2", "--drain", "90s")
+    assert desk.patience == [10.0, 90.0]
     assert web("service", "leave", "web", "w1").code == 1
     assert web.ok("service", "rm", "web").out == "web\n"
 

@@ -1,0 +1,130 @@
+"""Who leaves is gone when nothing is connected any more, or when the time is up."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import replace
+from ipaddress import ip_address
+from typing import Self
+
+from lb import plan, table, world
+from lb.drains import POLL_S, Drains
+from lb.fake import FakeKernel
+from sdd import errors
+from sdd.model import ids
+from sdd.reconcile import Slot
+from sdd.state import ClusterState, MemberKey
+from tests.support import eventually_async
+from tests.unit.lb import states
+
+VIP, BACKEND = ip_address("10.0.1.100"), ip_address("10.0.1.1")
+KEY = (ids.ServiceId("web"), ids.EndpointId("web1-front"))
+UNTIL = 1000.0
+
+
+class Counting(FakeKernel):
+    """Says how many are connected to the one backend."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.active = 1
+        self.make("/ns/client")
+        backends = (table.Backend(address=BACKEND, weight=0),)
+        service = table.VirtualService(number=1, vip=VIP, backends=backends)
+        self.tables["/ns/client"] = plan.result(
+            table.EMPTY, plan.diff(table.EMPTY, table.Table(services={VIP: service}))
+        )
+
+    async def loads(self, place: table.Place) -> tuple[world.Load, ...]:
+        return tuple(replace(each, active=self.active) for each in await super().loads(place))
+
+
+class Bench:
+    """A watcher whose clock moves by POLL_S whenever it is read; `finished` are its calls."""
+
+    def __init__(self, state: ClusterState) -> None:
+        self.kernel = Counting()
+        self.now = 0.0
+        self.refusals = 0
+        self.finished: list[MemberKey] = []
+        self.slot = Slot()
+        self.slot.put(state)
+        self.drains = Drains(self.finish, self.kernel, states.NODE, self.clock)
+
+    def clock(self) -> float:
+        self.now += POLL_S
+        return self.now
+
+    async def finish(self, of: ids.ServiceId, end: ids.EndpointId) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise errors.Unavailable("the store is away")
+        self.finished.append((of, end))
+        self.slot.put(leaving(until=0.0))
+
+    async def __aenter__(self) -> Self:
+        self._group = asyncio.TaskGroup()
+        await self._group.__aenter__()
+        self._task = self._group.create_task(self.drains.run(self.slot), name="drains")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+        await self._group.__aexit__(None, None, None)
+
+    async def until(self, count: int) -> None:
+        await eventually_async(lambda: len(self.finished) == count, 10, "the member is gone")
+
+
+def leaving(until: float = UNTIL, node: ids.NodeId = states.NODE) -> ClusterState:
+    member = states.member("web", "web1", "front", node=node)
+    return states.state(
+        states.net("front", 1),
+        states.box("client"),
+        states.plug("client", "front", "10.0.1.9/24"),
+        states.plug("web1", "front", f"{BACKEND}/24"),
+        states.svc("web", "front", str(VIP)),
+        replace(member, drains_until=until),
+    )
+
+
+async def test_B9_05_a_member_without_connections_is_gone_early() -> None:
+    async with Bench(leaving()) as bench:
+        bench.kernel.active = 0
+        await bench.until(1)
+        assert bench.now < UNTIL
+    assert bench.finished == [KEY]
+
+
+async def test_a_member_with_connections_stays_until_they_end() -> None:
+    async with Bench(leaving()) as bench:
+        await eventually_async(lambda: bench.now > 5 * POLL_S, 10, "it was looked at")
+        assert bench.finished == []
+        bench.kernel.active = 0
+        await bench.until(1)
+
+
+async def test_at_the_deadline_it_goes_with_its_connections() -> None:
+    async with Bench(leaving(until=4 * POLL_S)) as bench:
+        await bench.until(1)
+
+
+async def test_a_store_that_refuses_is_asked_again() -> None:
+    async with Bench(leaving()) as bench:
+        bench.refusals = 2
+        bench.kernel.active = 0
+        await bench.until(1)
+
+
+async def test_a_sandbox_that_is_gone_holds_no_connection() -> None:
+    async with Bench(leaving()) as bench:
+        bench.kernel.delete("/ns/client")
+        await bench.until(1)
+
+
+async def test_members_of_other_nodes_and_those_that_stay_are_left_alone() -> None:
+    for state in (leaving(node=states.ELSEWHERE), leaving(until=0.0)):
+        async with Bench(state) as bench:
+            await eventually_async(lambda bench=bench: bench.now > 0, 10, "it was looked at")  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+            assert bench.finished == []
