@@ -16,14 +16,14 @@ def modules(root: Path) -> list[str]:
     return [".".join(file.relative_to(root).with_suffix("").parts) for file in files]
 
 
-def run(root: Path, out: Path, *, short: bool) -> count.Count:
-    """One process a module, so that none measures the garbage of another."""
+def run(root: Path, out: Path, room: tuple[str, ...] = (), *, short: bool) -> count.Count:
+    """One process a module, behind `room`, so that none measures the garbage of another."""
     out.unlink(missing_ok=True)
     env = os.environ | {"BENCH_JSON": str(out)} | ({"BENCH_SHORT": "1"} if short else {})
     total = count.Count()
     for module in modules(root):
         print(f"-- {module}", flush=True)
-        words = (sys.executable, "-m", module)
+        words = (*room, sys.executable, "-m", module)
         if subprocess.run(
             words, cwd=root, env=env, stdin=subprocess.DEVNULL, check=False
         ).returncode:

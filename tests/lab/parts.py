@@ -13,6 +13,7 @@ from tests.lab import benches, count, guest, skips
 ROOT = Path(__file__).parents[2]
 OUT = ROOT / ".lab"
 BIN = Path(sys.prefix) / "bin"
+ROOM = str(ROOT / "tests" / "lab" / "room")
 PURE = tuple(f"tests/{name}" for name in ("unit", "property", "contract", "scenario", "meta"))
 CHECKS = (
     ("ruff", "format", "--check", "--quiet", "."),
@@ -40,13 +41,12 @@ def command(*words: str, **env: str) -> int:
     ).returncode
 
 
-def pytest(name: str, *words: str, **env: str) -> count.Count:
+def pytest(name: str, *words: str, room: bool = False, **env: str) -> count.Count:
     """One run of pytest, counted; one that ends without a report is a failure."""
     junit = OUT / f"{name}.xml"
     junit.unlink(missing_ok=True)
-    status = command(
-        str(BIN / "python"), "-m", "pytest", "-q", f"--junit-xml={junit}", *words, **env
-    )
+    python = (*([ROOM] if room else []), str(BIN / "python"), "-m", "pytest", "-q")
+    status = command(*python, f"--junit-xml={junit}", *words, **env)
     return counted(name, junit, status)
 
 
@@ -72,11 +72,11 @@ def unit(words: Sequence[str]) -> count.Count:
 
 
 def kernel(words: Sequence[str]) -> count.Count:
-    return pytest("kernel", "tests", "-m", "kernel", *words)
+    return pytest("kernel", "tests", "-m", "kernel", *words, room=True)
 
 
 def e2e(words: Sequence[str]) -> count.Count:
-    return pytest("e2e", "tests/e2e", "-m", "e2e", *words)
+    return pytest("e2e", "tests/e2e", "-m", "e2e", *words, room=True)
 
 
 def vm(words: Sequence[str]) -> count.Count:
@@ -85,11 +85,11 @@ def vm(words: Sequence[str]) -> count.Count:
 
 
 def bench(_: Sequence[str]) -> count.Count:
-    return benches.run(ROOT, OUT / "bench.jsonl", short=False)
+    return benches.run(ROOT, OUT / "bench.jsonl", (ROOM,), short=False)
 
 
 def short_bench(_: Sequence[str]) -> count.Count:
-    return benches.run(ROOT, OUT / "bench.jsonl", short=True)
+    return benches.run(ROOT, OUT / "bench.jsonl", (ROOM,), short=True)
 
 
 def fuzz(words: Sequence[str]) -> count.Count:
