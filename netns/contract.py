@@ -27,11 +27,11 @@ class Scope:
 class Have:
     """What a kernel's reading found.
 
-    `spaces` holds the host and the paths that were asked for and exist. `named` are the namespaces
-    that we made (path → inode, 0 for one not complete): all, or those asked for when the scope
-    names links. `table` is None when there is no table of ours, or not one that we wrote.
-    `forwarding` names the IP versions that the host forwards, `switched` those among them that it
-    forwards only because a step said so.
+    `spaces` holds the host and the paths that were asked for and exist; a full look adds those
+    where something of ours may be left. `named` are the namespaces that we made (path → inode, 0
+    for one not complete): all, or those asked for when the scope names links. `table` is None
+    when there is none of ours, or not one that we wrote. `forwarding` names the IP versions that
+    the host forwards, `switched` those that it forwards only because a step said so.
     """
 
     spaces: Mapping[str, world.Space]
@@ -43,10 +43,11 @@ class Have:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """A step that was not done, with the kernel's reason in words."""
+    """A step that was not done: the reason in words, and the kernel's errno (0: another reason)."""
 
     step: steps.Step
     reason: str
+    error: int = 0
 
 
 def is_hopeless(step: steps.Step, refusals: Iterable[Refusal]) -> bool:

@@ -25,12 +25,16 @@ _LOOPBACK = world.Link(name=world.LOOPBACK, kind=world.Kind.LOOPBACK)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Want:
-    """The host is `spaces[""]`. `failures` are the objects that nobody here can translate."""
+    """The host is `spaces[""]`. `failures` are the objects that nobody here can translate.
+
+    `users` says for the marks of shared host links which networks need them.
+    """
 
     spaces: Mapping[str, world.Wanted]
     table: firewall.Table = firewall.OPEN
     forwarding: frozenset[int] = frozenset()
     failures: tuple[progress.Failure, ...] = ()
+    users: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     parts: Mapping[ids.SandboxId, "Part"] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -62,7 +66,8 @@ class Part:
 class _Draft:
     """Sums up what the translators say of the host."""
 
-    links: list[world.Link] = field(default_factory=list)
+    links: dict[str, world.Link] = field(default_factory=dict)
+    users: dict[str, list[str]] = field(default_factory=dict)
     addresses: set[world.Address] = field(default_factory=set)
     fences: set[firewall.Fence] = field(default_factory=set)
     forwarding: set[int] = field(default_factory=set)
@@ -86,7 +91,7 @@ def desired(state: ClusterState, node: ids.NodeId, before: Want | None = None) -
     host = world.Wanted(
         path=world.HOST,
         owner=world.Owner.HOST,
-        links=(*draft.links, *chain.from_iterable(part.outers for part in parts.values())),
+        links=(*draft.links.values(), *chain.from_iterable(part.outers for part in parts.values())),
         addresses=frozenset(draft.addresses),
     )
     return Want(
@@ -94,6 +99,7 @@ def desired(state: ClusterState, node: ids.NodeId, before: Want | None = None) -
         table=firewall.Table(frozenset(draft.fences)),
         forwarding=frozenset(draft.forwarding),
         failures=tuple(draft.failures),
+        users={mark: tuple(nets) for mark, nets in draft.users.items()},
         parts=parts,
     )
 
@@ -105,7 +111,9 @@ def _lay(draft: _Draft, state: ClusterState, net: network.Network) -> None:
         draft.failures.extend(_unknown_driver(net, (net.id, *(end.id for end in ends))))
         return
     ground = translator.ground(net)
-    draft.links.extend(ground.links)
+    for link in ground.links:
+        draft.links.setdefault(link.name, link)
+        draft.users.setdefault(link.mark, []).append(net.id)
     draft.addresses |= ground.addresses
     draft.forwarding |= ground.forwarding
     if ground.fence is not None:
@@ -167,22 +175,15 @@ _OWNER = {
 
 
 def _default_routes(parts: Iterable[_Attached]) -> Iterable[world.Route]:
-    """One per family, chosen independently: the first in gateway order that has a gateway (G1)."""
+    """One per family, chosen independently: the first in gateway order that has a way (G1)."""
     taken: set[int] = set()
-    for net, end, _ in parts:
-        for gateway in () if net.internal else _gateways(net, end):
-            if gateway.version not in taken:
-                taken.add(gateway.version)
+    for _, end, part in parts:
+        for way in part.ways:
+            if way.version not in taken:
+                taken.add(way.version)
                 yield world.Route(
-                    destination=_DEFAULT[gateway.version],
-                    gateway=gateway,
+                    destination=_DEFAULT[way.version],
+                    gateway=way.gateway,
                     link=end.ifname,
-                    metric=_METRIC[gateway.version],
+                    metric=_METRIC[way.version],
                 )
-
-
-def _gateways(net: network.Network, end: endpoint.Endpoint) -> Iterable[network.IPAddress]:
-    for address in end.hosts:
-        pool = net.pool_of(address)
-        if pool is not None and pool.gateway is not None:
-            yield pool.gateway

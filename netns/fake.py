@@ -14,6 +14,19 @@ _LO = world.Link(name=world.LOOPBACK, kind=Kind.LOOPBACK, up=False, mtu=65536)
 End = tuple[str, str]  # (path of the namespace, link name)
 
 
+_Inside = (
+    steps.AddLink
+    | steps.AddPair
+    | steps.AddChild
+    | steps.SetLink
+    | steps.DropLink
+    | steps.AddAddress
+    | steps.DropAddress
+    | steps.AddRoute
+    | steps.DropRoute
+)
+
+
 class Refused(Exception):
     """The step cannot be done; the text is the reason."""
 
@@ -37,10 +50,12 @@ class FakeKernel:
         self.forwarding: set[int] = set()
         self.switched: set[int] = set()
         self._twins: dict[End, End] = {}
+        self._parents: dict[End, str] = {}  # of children and VLAN links, all on the host
 
     async def read(self, scope: contract.Scope) -> contract.Have:
         """What is there, within the scope."""
-        paths = [path for path in (world.HOST, *scope.paths) if path in self.spaces]
+        asked = scope.paths if scope.links is not None else self.spaces.keys()
+        paths = [path for path in (world.HOST, *asked) if path in self.spaces]
         named = self.named if scope.links is None else self.named & (scope.paths | scope.leaving)
         return contract.Have(
             spaces={
@@ -78,6 +93,10 @@ class FakeKernel:
         self._strip(space, name)
         for port in [each for each in space.links.values() if each.master == name]:
             space.links[port.name] = replace(port, master="")
+        self._parents.pop((path, name), None)
+        if path == world.HOST:
+            for end in [each for each, parent in self._parents.items() if parent == name]:
+                self.remove_link(*end)
         twin = self._twins.pop((path, name), None)
         if twin is not None:
             self._twins.pop(twin, None)
@@ -107,10 +126,21 @@ class FakeKernel:
                 self._make_space(step)
             case steps.DropSpace():
                 self._drop_space(step)
+            case steps.WriteTable():
+                self._write_table(step)
+            case steps.Forward():
+                self._forward(step)
+            case _:
+                self._do_inside(step)
+
+    def _do_inside(self, step: _Inside) -> None:
+        match step:
             case steps.AddLink():
                 self._add_link(step)
             case steps.AddPair():
                 self._add_pair(step)
+            case steps.AddChild():
+                self._add_child(step)
             case steps.SetLink():
                 self._set_link(step)
             case steps.DropLink():
@@ -123,10 +153,6 @@ class FakeKernel:
                 self._add_route(step)
             case steps.DropRoute():
                 self._drop_route(step)
-            case steps.WriteTable():
-                self._write_table(step)
-            case steps.Forward():
-                self._forward(step)
 
     def _strip(self, space: _Space, name: str) -> None:
         space.addresses = {each for each in space.addresses if each.link != name}
@@ -153,11 +179,18 @@ class FakeKernel:
         if step.inner.name in inside.links:
             raise Refused("File exists")
         self._born(step.space, step.outer)
-        inside.links[step.inner.name] = replace(
-            step.inner, mark=world.UNFINISHED, up=False, twin="", settings=frozenset()
-        )
+        inside.links[step.inner.name] = _infant(step.inner)
         ends = ((step.space, step.outer.name), (step.inside, step.inner.name))
         self._twins |= dict((ends, ends[::-1]))
+
+    def _add_child(self, step: steps.AddChild) -> None:
+        inside, host = self._space(step.inside), self._space(step.space)
+        if step.link.parent not in host.links:
+            raise Refused(f"there is no link {step.link.parent!r}")
+        if step.link.name in inside.links:
+            raise Refused("File exists")
+        inside.links[step.link.name] = _infant(step.link)
+        self._parents[(step.inside, step.link.name)] = step.link.parent
 
     def _born(self, path: str, link: world.Link) -> None:
         space = self._space(path)
@@ -165,7 +198,11 @@ class FakeKernel:
             raise Refused("File exists")
         if link.master and link.master not in space.links:
             raise Refused(f"there is no link {link.master!r}")
-        space.links[link.name] = replace(link, twin="")
+        if link.parent and link.parent not in space.links:
+            raise Refused(f"there is no link {link.parent!r}")
+        space.links[link.name] = _plain(link)
+        if link.parent:
+            self._parents[(path, link.name)] = link.parent
 
     def _set_link(self, step: steps.SetLink) -> None:
         space, wanted = self._space(step.space), step.link
@@ -177,12 +214,11 @@ class FakeKernel:
         if not wanted.up:
             self.set_down(step.space, wanted.name)
         space.links[wanted.name] = replace(
-            wanted,
+            _plain(wanted),
             kind=found.kind,
             mark=wanted.mark or found.mark,
             mac=wanted.mac or found.mac,
             mtu=wanted.mtu or found.mtu,
-            twin="",
             settings=frozenset((dict(found.settings) | dict(wanted.settings)).items()),
         )
 
@@ -231,6 +267,17 @@ def _frozen(space: _Space, names: frozenset[str] | None) -> world.Space:
         addresses=frozenset(each for each in space.addresses if each.link in seen),
         routes=frozenset(each for each in space.routes if each.link in seen),
     )
+
+
+def _infant(link: world.Link) -> world.Link:
+    """As a link is born in another namespace: down, without alias and settings."""
+    born = _plain(link)
+    return replace(born, mark=world.UNFINISHED, up=False, settings=frozenset())
+
+
+def _plain(link: world.Link) -> world.Link:
+    """What can be read back of a wanted link."""
+    return replace(link, twin="", parent="", mode=0, flags=0, adopts=False)
 
 
 def _slot(route: world.Route) -> tuple[int, object, int]:

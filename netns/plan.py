@@ -76,6 +76,7 @@ def diff(have: contract.Have, want: desired.Want) -> tuple[steps.Step, ...]:
         *_host_wide(have, want),
         *_host_links(work),
         *_pairs(work),
+        *_children(work),
         *(step for each in work.values() if each.wanted.path for step in _inside(each)),
     )
 
@@ -99,12 +100,20 @@ class _Work:
 def _found(space: world.Space, link: world.Link) -> world.Link | None:
     """The link of that name, if it is the wanted one, one cut short in the making, or adopted."""
     found = space.links.get(link.name)
-    if found is None or found.kind is not link.kind:
+    if found is None or (found.kind is not link.kind and not _suits(found, link)):
         return None
     if found.mark == world.UNFINISHED:
-        # Host names are made of ids; an eth0 cut short may be the end of anybody's pair.
-        return None if link.twin else found
+        # Host names are made of ids; an eth0 cut short may be anybody's.
+        return None if link.twin or link.kind in _CHILDREN else found
     return found if found.mark == link.mark or (link.adopts and not found.mark) else None
+
+
+_CHILDREN = frozenset({world.Kind.MACVLAN, world.Kind.IPVLAN})
+
+
+def _suits(found: world.Link, link: world.Link) -> bool:
+    """Whether a link of another kind will do: as a parent, anything the user made will."""
+    return link.adopts and link.kind is world.Kind.VLAN and not found.mark
 
 
 def _work(have: contract.Have, want: desired.Want) -> dict[str, _Work]:
@@ -129,7 +138,7 @@ def _possible(wanted: world.Wanted, host: world.Wanted, blocked: frozenset[str])
     """`wanted` without what depends on names that foreign links hold."""
     if not blocked:
         return wanted
-    lost = blocked | {link.name for link in host.links if link.master in blocked}
+    lost = blocked | {link.name for link in host.links if blocked & {link.master, link.parent}}
     is_host = wanted.path == world.HOST
     gone = {link.name for link in wanted.links if (link.name if is_host else link.twin) in lost}
     return replace(
@@ -174,6 +183,10 @@ def _removals(
                 yield steps.DropLink(space=path, name=link.name, subject=link.mark)
             if path == world.HOST and link.kind is world.Kind.VETH:
                 leaving.add(link.mark)
+    for path in sorted(have.spaces.keys() - want.spaces.keys()):
+        for link in have.spaces[path].links.values():
+            if link.mark and link.mark not in leaving:
+                yield steps.DropLink(space=path, name=link.name, subject=link.mark)
     for path in sorted(have.named):
         if path not in want.spaces:
             yield steps.DropSpace(space=path)
@@ -243,6 +256,22 @@ def _pairs(work: Mapping[str, _Work]) -> Iterator[steps.Step]:
                 yield steps.AddPair(outer=outer, inner=inner, inside=path, subject=outer.mark)
             elif differs(standing, outer):
                 yield steps.SetLink(link=outer, subject=outer.mark)
+        if path == world.HOST:
+            yield from _twins_on_the_host(each)
+
+
+def _twins_on_the_host(host: _Work) -> Iterator[steps.Step]:
+    for link in host.wanted.links:
+        standing = host.standing(link)
+        if link.twin and (standing is None or differs(standing, link)):
+            yield steps.SetLink(link=link, subject=link.mark)
+
+
+def _children(work: Mapping[str, _Work]) -> Iterator[steps.Step]:
+    for path, each in work.items():
+        for link in each.wanted.links:
+            if path and link.parent and each.standing(link) is None:
+                yield steps.AddChild(link=link, inside=path, subject=link.mark)
 
 
 def _inside(each: _Work) -> Iterator[steps.Step]:

@@ -4,6 +4,7 @@ In: a state per call. Out: an `Outcome`. A pass over a new revision looks only a
 its wishes changed; a pass over the same revision (resync, kernel event, retry) looks everywhere.
 """
 
+import errno
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -31,7 +32,7 @@ class Reconciler:
         have = await self._kernel.read(scope)
         planned = plan.diff(have, part)
         refusals = await self._kernel.apply(planned) if planned else ()
-        failures = (*want.failures, *plan.obstacles(have, part), *_failures(refusals))
+        failures = (*want.failures, *plan.obstacles(have, part), *_failures(want, refusals))
         self._last = _Pass(
             revision=state.revision,
             want=want,
@@ -63,7 +64,9 @@ class _Pass:
         )
         links = self._unsure_links(now, paths)
         leaving = frozenset(then.keys() - now.spaces.keys())
-        scope = contract.Scope(paths=paths, leaving=leaving, links=links)
+        # Nothing on the host leads to children: they are removed where they are.
+        orphaned = {path for path in leaving if any(link.parent for link in then[path].links)}
+        scope = contract.Scope(paths=paths | orphaned, leaving=leaving, links=links)
         return now.part(paths, links), scope
 
     def _met(self, path: str, wanted: world.Wanted) -> bool:
@@ -72,14 +75,23 @@ class _Pass:
 
     def _unsure_links(self, now: Want, paths: Iterable[str]) -> frozenset[str]:
         then, wanted = _by_name(self.want), _by_name(now)
-        names = {name for name, link in wanted.items() if link.mark in self.failed}
+        names = {
+            name
+            for name, link in wanted.items()
+            if not self.failed.isdisjoint(now.users.get(link.mark, (link.mark,)))
+        }
         names |= {
             name for name in then.keys() | wanted.keys() if then.get(name) != wanted.get(name)
         }
         names |= {each.link for each in self.want.host.addresses ^ now.host.addresses}
         names |= {link.twin for path in paths for link in now.spaces[path].links}
-        masters = {wanted[name].master for name in names if name in wanted}
-        return frozenset((names | masters) - {""})
+        under = {
+            each
+            for name in names
+            if name in wanted
+            for each in (wanted[name].master, wanted[name].parent)
+        }
+        return frozenset((names | under) - {""})
 
     def had_met(self, now: Want, step: steps.Step) -> bool:
         """Whether the step's object was as wanted, and still wanted the same, before the step."""
@@ -106,18 +118,40 @@ _NOTHING = _Pass(
 )
 
 
-def _failures(refusals: Iterable[contract.Refusal]) -> Iterable[progress.Failure]:
+def _failures(want: Want, refusals: Iterable[contract.Refusal]) -> Iterable[progress.Failure]:
     """One per object: what follows from its first refusal is no news."""
     first: dict[str, contract.Refusal] = {}
     for refusal in refusals:
-        first.setdefault(refusal.step.subject, refusal)
-    for refusal in first.values():
+        for subject in want.users.get(refusal.step.subject, (refusal.step.subject,)):
+            first.setdefault(subject, refusal)
+    for subject, refusal in first.items():
         yield progress.Failure(
-            subject=refusal.step.subject,
+            subject=subject,
             sentence=f"the kernel refuses {_said(refusal.step)}: {refusal.reason}",
-            hint="sdd goes on trying; see also: sdctl status",
+            hint=_hint(refusal),
             code="SDD-NETNS-REFUSED",
         )
+
+
+def _hint(refusal: contract.Refusal) -> str:
+    parent = _parent(refusal.step)
+    if not parent:
+        return "sdd goes on trying; see also: sdctl status"
+    return _PARENT_HINTS.get(refusal.error, _PARENT_HINTS[0]).format(parent=parent)
+
+
+def _parent(step: steps.Step) -> str:
+    return step.link.parent if isinstance(step, steps.AddLink | steps.AddChild) else ""
+
+
+_PARENT_HINTS = {
+    0: "the parent {parent} must be a link of this host; list them with: ip -br link",
+    errno.EBUSY: "{parent} already serves a bridge, a bond, or the other of macvlan and ipvlan",
+    errno.EOPNOTSUPP: "the kernel has no such links (modules macvlan, ipvlan, 8021q), "
+    "or {parent} cannot carry them",
+    errno.ENETDOWN: "set the parent up first: ip link set {parent} up",
+    errno.EINVAL: "{parent} cannot carry such links; a mode may not fit the ones that are there",
+}
 
 
 def _said(step: steps.Step) -> str:
@@ -127,7 +161,7 @@ def _said(step: steps.Step) -> str:
             said = f"the namespace {name!r}"
         case steps.DropSpace(space=space):
             said = f"to remove the namespace {space!r}"
-        case steps.AddLink(link=link) | steps.SetLink(link=link):
+        case steps.AddLink(link=link) | steps.SetLink(link=link) | steps.AddChild(link=link):
             said = f"the link {link.name!r}"
         case steps.AddPair(outer=outer, inner=inner):
             said = f"the pair {outer.name!r} - {inner.name!r}"

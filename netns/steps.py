@@ -47,6 +47,16 @@ class AddPair:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AddChild:
+    """A macvlan or ipvlan link on a link of the host, born in `inside`."""
+
+    link: world.Link
+    inside: str
+    subject: str
+    space: str = world.HOST
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SetLink:
     """An existing link becomes as wanted: mark, MAC, MTU, master, settings, up."""
 
@@ -125,6 +135,7 @@ Step = (
     | DropSpace
     | AddLink
     | AddPair
+    | AddChild
     | SetLink
     | DropLink
     | AddAddress

@@ -23,6 +23,9 @@ class Kind(StrEnum):
 
     BRIDGE = "bridge"
     VETH = "veth"
+    MACVLAN = "macvlan"
+    IPVLAN = "ipvlan"
+    VLAN = "vlan"
     LOOPBACK = "loopback"
     OTHER = "other"
 
@@ -45,8 +48,10 @@ class Link:
 
     `mark` is the id in its alias `sdd:<id>`; empty means that it is not ours. In a wish, an empty
     `mac` or zero `mtu` leaves the choice to the kernel, and only the named settings count.
-    Wanted only: `twin`, the name of the host's end of a veth pair; `adopts`, that a foreign link of
-    that name and kind will do: it is set up, and neither changed otherwise nor removed.
+    Wanted only: `twin`, the name of the host's end of a veth pair; `parent`, the host's link under
+    this one, with `mode` and `flags` as the kernel numbers them (for a VLAN, `mode` is the tag);
+    `adopts`, that a foreign link of that name will do: it is set up, and neither changed otherwise
+    nor removed.
     """
 
     name: str
@@ -57,6 +62,9 @@ class Link:
     up: bool = True
     master: str = ""
     twin: str = ""
+    parent: str = ""
+    mode: int = 0
+    flags: int = 0
     adopts: bool = False
     settings: frozenset[tuple[Setting, int]] = frozenset()
 

@@ -99,6 +99,7 @@ def _attach(net: network.Network, end: endpoint.Endpoint) -> contract.Attachment
             settings=inside.settings(end),
         ),
         addresses=frozenset(world.Address(end.ifname, each) for each in end.addresses),
+        ways=tuple(contract.gateways(net, end)),
     )
 
 

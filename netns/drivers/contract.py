@@ -4,7 +4,7 @@ In: a network, an endpoint of it. Out: links, addresses, a fence. Which endpoint
 route is no driver's business: it depends on all networks of a sandbox (`netns.desired`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from netns import firewall, world
@@ -21,13 +21,33 @@ class Ground:
     forwarding: frozenset[int] = frozenset()  # IP versions the host must forward
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way out: by a gateway, or (None) straight over the link."""
+
+    version: int
+    gateway: network.IPAddress | None
+
+
+def gateways(net: network.Network, end: endpoint.Endpoint) -> Iterator[Way]:
+    """The gateways of the subnets in which the endpoint has its addresses; none if internal."""
+    for address in end.hosts:
+        pool = net.pool_of(address)
+        if pool is not None and pool.gateway is not None and not net.internal:
+            yield Way(address.version, pool.gateway)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
-    """What one endpoint needs: `outer` on the host, the rest in the sandbox."""
+    """What one endpoint needs: `outer` on the host, the rest in the sandbox.
+
+    `ways` are the default routes that it could give, at most one per IP version.
+    """
 
     inner: world.Link
     outer: world.Link | None = None
     addresses: frozenset[world.Address] = frozenset()
+    ways: tuple[Way, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

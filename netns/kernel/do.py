@@ -34,12 +34,34 @@ def drop_links(wire: Wire, group: Sequence[steps.DropLink]) -> None:
 def _add_link(wire: Wire, step: steps.AddLink) -> None:
     wanted = step.link
     wire.forget(wanted.name)
-    made = link.add(
-        wanted.kind.value, wanted.name, group=marks.GROUP, mac=wanted.mac, mtu=wanted.mtu
-    )
-    if _is_born(wire, step, made):
+    if _is_born(wire, step, _made(wire, wanted)):
         _prepare(wire, wanted)
         wire.add(step, *_changes(wire, wanted))
+
+
+def _add_child(wire: Wire, step: steps.AddChild) -> None:
+    parent = wire.index(step.link.parent)  # before the descriptor: asking sends what is queued
+    wire.add(step, _made(wire, step.link, parent, wire.descriptor(step.inside)))
+
+
+def _made(wire: Wire, wanted: world.Link, parent: int = 0, inside: int = -1) -> netlink.Message:
+    return link.add(
+        wanted.kind.value,
+        wanted.name,
+        group=marks.GROUP,
+        mac=wanted.mac,
+        mtu=wanted.mtu,
+        parent=parent or (wire.index(wanted.parent) if wanted.parent else 0),
+        data=_DATA[wanted.kind](wanted) if wanted.kind in _DATA else b"",
+        inside=inside,
+    )
+
+
+_DATA: Mapping[world.Kind, Callable[[world.Link], bytes]] = {
+    world.Kind.VLAN: lambda wanted: link.vlan(wanted.mode),
+    world.Kind.MACVLAN: lambda wanted: link.macvlan(wanted.mode),
+    world.Kind.IPVLAN: lambda wanted: link.ipvlan(wanted.mode, wanted.flags),
+}
 
 
 def _add_pair(wire: Wire, step: steps.AddPair) -> None:
@@ -142,6 +164,7 @@ def _entry(wire: Wire, of: world.Route) -> route.Entry:
 _DO: Mapping[type[steps.Step], Callable[[Wire, Any], None]] = {
     steps.AddLink: _add_link,
     steps.AddPair: _add_pair,
+    steps.AddChild: _add_child,
     steps.SetLink: _set_link,
     steps.DropLink: _drop_link,
     steps.AddAddress: _add_address,

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from netns import contract, steps, world
-from netns.kernel import do, forwarding, names, read, table
+from netns.kernel import do, forwarding, guests, names, read, table
 from netns.kernel.wire import Missing, Wire
 from sdd import errors
 from sdd.linux import namespaces
@@ -26,6 +26,7 @@ class LinuxKernel:
     ) -> None:
         self._doors = doors
         self._names = names.Names(doors, exec_root / "netns", linked)
+        self._guests = guests.Guests(exec_root / "guests", exec_root / "netns")
         self._table = table.HostTable()
         self._forwarding = forwarding.Forwarding(exec_root / "forwarding")
 
@@ -40,7 +41,7 @@ class LinuxKernel:
     def _read(self, scope: contract.Scope) -> contract.Have:
         # The host's routes are not ours and may be a million.
         found = {world.HOST: read.host(scope.links)}
-        for path in scope.paths:
+        for path in self._paths(scope):
             inode = namespaces.inode(path)
             if not inode:
                 continue
@@ -48,13 +49,24 @@ class LinuxKernel:
                 found[path] = self._doors.run_sync(path, functools.partial(read.space, inode))
             except errors.NotFound:
                 continue  # it ended while we were reading
+            if path not in scope.paths and not any(
+                each.mark for each in found[path].links.values()
+            ):
+                self._guests.leave(path, inode)
+        is_narrow = scope.links is not None
         return contract.Have(
             spaces=found,
-            named=self._names.read(None if scope.links is None else scope.paths | scope.leaving),
+            named=self._names.read(scope.paths | scope.leaving if is_narrow else None),
             table=self._table.read(),
             forwarding=self._forwarding.read(),
             switched=self._forwarding.switched(),
         )
+
+    def _paths(self, scope: contract.Scope) -> frozenset[str]:
+        """What was asked for, and in a full look also where we have been before."""
+        if scope.links is not None:
+            return scope.paths
+        return scope.paths | self._names.read(None).keys() | self._guests.read()
 
     def _apply(self, plan: Sequence[steps.Step]) -> list[contract.Refusal]:
         refusals: list[contract.Refusal] = []
@@ -66,6 +78,7 @@ class LinuxKernel:
                 case steps.WriteTable() | steps.Forward():
                     refusals += self._host_wide(step)
                 case _ if rest:
+                    self._guests.enter(rest)
                     refusals += self._enter(step.space, rest)
         return refusals
 

@@ -11,7 +11,7 @@ from typing import Self
 
 from netns import contract, steps
 from netns.netlink import link
-from sdd.linux import netlink
+from sdd.linux import namespaces, netlink
 
 Job = tuple[steps.Step, Sequence[netlink.Message], frozenset[int]]
 NOTHING: frozenset[int] = frozenset()
@@ -60,9 +60,12 @@ class Wire:
         return self._indexes[name]
 
     def descriptor(self, path: str) -> int:
-        """An open descriptor of the namespace, valid until the next flush; raises `Missing`."""
+        """An open descriptor of the namespace, valid until the next flush; raises `Missing`.
+
+        The path "" is the namespace that the thread is in.
+        """
         try:
-            opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            opened = os.open(path or namespaces.OWN, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as exc:
             raise Missing(f"there is no namespace at {path!r}: {exc.strerror}") from exc
         self._descriptors.append(opened)
@@ -99,7 +102,9 @@ class Wire:
                 if result.error and result.error not in tolerated
             ]
             if bad:
-                self.refusals.append(contract.Refusal(step=step, reason=str(bad[0])))
+                self.refusals.append(
+                    contract.Refusal(step=step, reason=str(bad[0]), error=bad[0].error)
+                )
 
     def has_refused(self, step: steps.Step) -> bool:
         """Whether an earlier part of the step failed."""

@@ -14,10 +14,11 @@ NEW, DELETE, GET = 16, 17, 18
 UP = 0x1  # IFF_UP
 _LOOPBACK = 0x8  # IFF_LOOPBACK
 _HEADER = struct.Struct("=BxHiII")  # struct ifinfomsg
-_ADDRESS, _NAME, _MTU, _MASTER, _INFO, _ALIAS = 1, 3, 4, 10, 18, 20
+_ADDRESS, _NAME, _MTU, _LINK, _MASTER, _INFO, _ALIAS = 1, 3, 4, 5, 10, 18, 20
 _AF_SPEC, _GROUP, _NETNS_FD, _EXT_MASK = 26, 27, 28, 29
 _INFO_KIND, _INFO_DATA, _PEER = 1, 2, 1
 _SLAVE_KIND, _SLAVE_DATA, _PORT_ISOLATED = 4, 5, 33
+_VLAN_ID, _MACVLAN_MODE, _IPVLAN_MODE, _IPVLAN_FLAGS = 1, 1, 1, 2
 _SKIP_STATS = 1 << 3  # RTEXT_FILTER_SKIP_STATS: half of a dump's bytes
 _INET_CONF, _INET6_CONF, _INET6_GEN_MODE = 1, 2, 8
 
@@ -89,11 +90,45 @@ def _numbers(array: bytes) -> tuple[int, ...]:
     return struct.unpack(f"={len(array) // 4}i", array[: len(array) // 4 * 4])
 
 
-def add(kind: str, name: str, *, group: int, mac: str = "", mtu: int = 0) -> netlink.Message:
-    """Makes a link of a kind that needs no parameters; it stays down."""
-    info = netlink.nested(_INFO, netlink.text(_INFO_KIND, kind))
-    body = _named(name) + _born(group, mac, mtu) + info
-    return netlink.Message(NEW, netlink.CREATE | netlink.EXCL, body)
+def add(
+    kind: str,
+    name: str,
+    *,
+    group: int,
+    mac: str = "",
+    mtu: int = 0,
+    parent: int = 0,
+    data: bytes = b"",
+    inside: int = -1,
+) -> netlink.Message:
+    """Makes a link that stays down; `data` is what its kind needs (`vlan`, `macvlan`, `ipvlan`).
+
+    `parent` is the index of the link under it. With `inside`, a descriptor, it is born in that
+    namespace, while its parent is looked up in the socket's.
+    """
+    made = netlink.nested(_INFO_DATA, data) if data else b""
+    parts = [_named(name), _born(group, mac, mtu)]
+    if parent:
+        parts.append(netlink.u32(_LINK, parent))
+    if inside >= 0:
+        parts.append(netlink.u32(_NETNS_FD, inside))
+    parts.append(netlink.nested(_INFO, netlink.text(_INFO_KIND, kind), made))
+    return netlink.Message(NEW, netlink.CREATE | netlink.EXCL, b"".join(parts))
+
+
+def vlan(tag: int) -> bytes:
+    """The data of an 802.1Q link."""
+    return netlink.u16(_VLAN_ID, tag)
+
+
+def macvlan(mode: int) -> bytes:
+    """The data of a macvlan link."""
+    return netlink.u32(_MACVLAN_MODE, mode)
+
+
+def ipvlan(mode: int, flags: int) -> bytes:
+    """The data of an ipvlan link."""
+    return netlink.u16(_IPVLAN_MODE, mode) + netlink.u16(_IPVLAN_FLAGS, flags)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -138,6 +138,9 @@ def _mac(
     asked: request.Attachment,
     chosen: Collection[IPv4Interface | IPv6Interface],
 ) -> str:
+    if net.driver is network.Driver.IPVLAN:
+        _check_no_mac(net, asked)
+        return ""
     if not asked.mac:
         return macs.of(chosen, ground.entropy(macs.RANDOM_BYTES))
     mac = macs.checked(asked.mac)
@@ -172,6 +175,16 @@ def _check_default(net: network.Network, asked: request.Attachment) -> None:
             f" not on {net.name}",
             hint="make a network first: sdctl network create NAME",
             code="SDD-NET-ADDRESS",
+        )
+
+
+def _check_no_mac(net: network.Network, asked: request.Attachment) -> None:
+    if asked.mac:
+        raise errors.Invalid(
+            f"MAC address {asked.mac} cannot be given on network {net.name}: the links of an"
+            " ipvlan network have the address of their parent",
+            hint="leave the MAC address out, or make a macvlan network",
+            code="SDD-NET-MAC",
         )
 
 

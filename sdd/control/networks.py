@@ -15,7 +15,7 @@ from sdd.state import ClusterState
 from sdd.store import codec
 
 KIND = "network"
-BUILT = frozenset({network.Driver.BRIDGE})
+BUILT = frozenset(options.KNOWN)
 RESERVED = frozenset({"host", "none", "default"})  # Docker's other pre-defined names
 
 
@@ -32,7 +32,7 @@ def create(ground: Ground, asked: request.NetworkCreate) -> Plan[network.Network
         name=asked.name,
         driver=asked.driver,
         pools=(pools := subnets.choose(ground, asked)),
-        internal=asked.internal,
+        internal=asked.internal or options.is_alone(asked),
         attachable=asked.attachable,
         ipv6=any(pool.subnet.version != subnets.V4 for pool in pools),
         options=asked.options,

@@ -12,7 +12,7 @@ from sdd import errors
 from sdd.alloc import addresses, pools
 from sdd.control import options
 from sdd.control.ground import Ground
-from sdd.model import network, request
+from sdd.model import child, network, request
 from sdd.model.network import IPAddress, IPNetwork
 
 V4, V6 = 4, 6
@@ -129,7 +129,9 @@ def _check_overlap(
             raise _overlaps(asked, subnet, f"{other} of network {net.name!r}")
     if other_own := pools.overlap(subnet, [pool.subnet for pool in chosen]):
         raise _overlaps(asked, subnet, f"{other_own} of the same network")
-    if route := pools.overlap(subnet, ground.host_prefixes):
+    # A macvlan or ipvlan network is meant to be one that the host is on already.
+    routes = () if asked.driver in child.OPTIONS else ground.host_prefixes
+    if route := pools.overlap(subnet, routes):
         raise _overlaps(asked, subnet, f"the host's own route {route}")
 
 
