@@ -72,3 +72,89 @@ async def test_the_prefix_option_names_the_links() -> None:
         (end,) = one.feed.state.endpoints_by_network[made.id]
         assert end.ifname == "lan0"
     assert made.driver is network.Driver.BRIDGE
+
+
+MACVLAN, IPVLAN = network.Driver.MACVLAN, network.Driver.IPVLAN
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "word"),
+    [
+        ((MACVLAN, {}), (MACVLAN, {}), ""),
+        ((MACVLAN, {}), (MACVLAN, {"macvlan_mode": "private"}), ""),
+        ((MACVLAN, {}), (MACVLAN, {"macvlan_mode": "passthru"}), "passthru"),
+        ((MACVLAN, {"macvlan_mode": "passthru"}), (MACVLAN, {}), "passthru"),
+        ((MACVLAN, {}), (IPVLAN, {}), "whose driver is macvlan"),
+        ((IPVLAN, {}), (IPVLAN, {}), ""),
+        ((IPVLAN, {}), (IPVLAN, {"ipvlan_mode": "l3"}), "in mode l2"),
+        ((IPVLAN, {"ipvlan_flag": "vepa"}), (IPVLAN, {}), "with flag vepa"),
+    ],
+)
+async def test_C119_who_may_share_a_parent(
+    first: tuple[network.Driver, dict[str, str]],
+    second: tuple[network.Driver, dict[str, str]],
+    word: str,
+) -> None:
+    async with node() as one:
+        for name, (driver, options) in (("one", first), ("two", second)):
+            wanted = asked(name, driver=driver, options={"parent": "eth0"} | options)
+            if name == "one" or not word:
+                await one.commands.create_network(wanted)
+                continue
+            with pytest.raises(errors.Conflict) as caught:
+                await one.commands.create_network(wanted)
+            assert caught.value.code == "SDD-NET-PARENT"
+            assert word in caught.value.sentence
+            assert "eth0.100" in caught.value.hint
+        await one.commands.create_network(
+            asked("vlan", driver=IPVLAN, options={"parent": "eth0.7", "ipvlan_mode": "l3"})
+        )
+
+
+@pytest.mark.parametrize(
+    ("driver", "options", "word"),
+    [
+        (MACVLAN, {"parent": "lo"}, "loopback"),
+        (MACVLAN, {"macvlan_mode": "hub"}, "'hub'"),
+        (IPVLAN, {"ipvlan_mode": "l7"}, "'l7'"),
+        (IPVLAN, {"ipvlan_flag": "on"}, "'on'"),
+        (IPVLAN, {"macvlan_mode": "bridge"}, "ipvlan_mode"),
+    ],
+)
+async def test_C121_a_bad_option_of_a_child_is_named(
+    driver: network.Driver, options: dict[str, str], word: str
+) -> None:
+    async with node() as one:
+        with pytest.raises(errors.Invalid) as caught:
+            await one.commands.create_network(asked("n", driver=driver, options=options))
+        assert caught.value.code == "SDD-NET-OPTION"
+        assert word in f"{caught.value.sentence} {caught.value.hint}"
+
+
+async def test_a_child_network_may_have_the_hosts_own_subnet_and_no_gateway() -> None:
+    async with node() as one:
+        one.world.prefixes = (ip_network("192.0.2.0/24"),)
+        pools = (request.PoolSpec(subnet=ip_network("192.0.2.0/24")),)
+        made = await one.commands.create_network(
+            asked("lan", driver=MACVLAN, options={"parent": "eth0"}, pools=pools)
+        )
+        assert (made.pools[0].gateway, made.internal) == (None, False)
+        with pytest.raises(errors.Conflict):
+            await one.commands.create_network(asked("bridged", pools=pools))
+
+
+async def test_C112_without_a_parent_a_network_is_internal() -> None:
+    async with node() as one:
+        made = await one.commands.create_network(asked("alone", driver=IPVLAN))
+        assert made.internal
+
+
+async def test_an_ipvlan_endpoint_has_no_mac_of_its_own() -> None:
+    async with node() as one:
+        await one.commands.create_network(asked("n", driver=IPVLAN))
+        plain = request.Attachment(network="n")
+        await one.commands.create_sandbox(request.SandboxCreate(name="a", attachments=(plain,)))
+        assert [each.mac for each in one.feed.state.endpoints.values()] == [""]
+        given = request.Attachment(network="n", mac="02:00:00:00:00:01")
+        with pytest.raises(errors.Invalid, match="parent"):
+            await one.commands.create_sandbox(request.SandboxCreate(name="b", attachments=(given,)))

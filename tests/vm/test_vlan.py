@@ -1,0 +1,178 @@
+"""VLAN parents and ipvlan: what the machine's kernel may lack works on Debian's."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from sdd import state
+from sdd.model import network
+from tests.kernel.netns import outside
+from tests.kernel.netns.conftest import Host, host, run_in
+from tests.kernel.netns.outside import pings
+from tests.netns_states import at, box, end, net
+
+__all__ = ["host"]
+
+MACVLAN, IPVLAN = network.Driver.MACVLAN, network.Driver.IPVLAN
+A, B = "192.0.2.50", "192.0.2.51"
+
+
+@pytest.fixture
+def neighbour(host: Host) -> Iterator[str]:
+    """It knows nothing of us."""
+    with outside.neighbour(host) as path:
+        yield path
+
+
+def tagged(path: str, tag: int, address: str) -> None:
+    """The neighbour is on a VLAN too."""
+    link = ("link", "eth0", "name", f"eth0.{tag}", "type", "vlan", "id", str(tag))
+    run_in(path, "ip", "link", "add", *link)
+    run_in(path, "ip", "link", "set", f"eth0.{tag}", "up")
+    run_in(path, "ip", "addr", "add", address, "dev", f"eth0.{tag}")
+
+
+def boxes(host: Host, *of: tuple[network.Network, str]) -> list[state.Object]:
+    """A sandbox on each network with that address."""
+    made: list[state.Object] = []
+    for number, (on, address) in enumerate(of):
+        one = box(f"s{number}", host.sandbox_path(f"s{number}"))
+        made += [one, end(on, one, address)]
+    return made
+
+
+@pytest.mark.parametrize("driver", [MACVLAN, IPVLAN])
+async def test_two_vlans_on_one_trunk_reach_the_machines_there(
+    host: Host, neighbour: str, driver: network.Driver
+) -> None:
+    red = net("red", "10.0.0.0/24", driver=driver, options={"parent": "up0.100"})
+    blue = net("blue", "192.168.3.0/24", driver=driver, options={"parent": "up0.200"})
+    tagged(neighbour, 100, "10.0.0.1/24")
+    tagged(neighbour, 200, "192.168.3.1/24")
+    await host.settle(at(1, red, blue, *boxes(host, (red, "10.0.0.50"), (blue, "192.168.3.50"))))
+    s0, s1 = host.sandbox_path("s0"), host.sandbox_path("s1")
+    assert pings(s0, "10.0.0.1")
+    assert pings(s1, "192.168.3.1")
+    assert pings(neighbour, "10.0.0.50")
+    assert not pings(s0, "192.168.3.50")
+    assert "vlan protocol 802.1Q id 100" in host.run("ip", "-d", "link", "show", "up0.100")
+    await host.settle(at(2, blue))
+    assert "up0.100" not in host.run("ip", "link")
+    assert "up0.200" in host.run("ip", "link")
+    await host.settle(at(3))
+    assert "up0.200" not in host.run("ip", "link")
+
+
+async def test_C107_a_vlan_link_of_the_admin_is_used_and_kept(host: Host, neighbour: str) -> None:
+    assert neighbour
+    host.run("ip", "link", "add", "link", "up0", "name", "up0.20", "type", "vlan", "id", "20")
+    lan = net("lan", "192.0.2.0/24", driver=MACVLAN, options={"parent": "up0.20"})
+    await host.settle(at(1, lan, *boxes(host, (lan, A), (lan, B))))
+    assert pings(host.sandbox_path("s0"), B)
+    await host.settle(at(2))
+    assert "up0.20@" in host.run("ip", "link")
+    assert "alias" not in host.run("ip", "link", "show", "up0.20")
+
+
+async def test_C109_C110_a_made_vlan_goes_with_its_last_network(host: Host, neighbour: str) -> None:
+    assert neighbour
+    options = {"parent": "up0.20"}
+    first = net("first", "10.20.0.0/24", driver=MACVLAN, options=options)
+    second = net("second", "10.21.0.0/24", driver=MACVLAN, options=options)
+    await host.settle(at(1, first, second))
+    await host.settle(at(2, second))
+    assert "up0.20@" in host.run("ip", "link")
+    await host.settle(at(3))
+    assert "up0.20@" not in host.run("ip", "link")
+    assert "up0" in host.run("ip", "link")
+
+
+async def test_a_vlan_on_no_parent_fails_all_its_networks_with_its_name(host: Host) -> None:
+    options = {"parent": "up0.20"}
+    nets = [
+        net(name, f"10.2{n}.0.0/24", driver=MACVLAN, options=options) for n, name in enumerate("ab")
+    ]
+    outcome = await host.realise(at(1, *nets))
+    assert {failure.subject for failure in outcome.failures} == {each.id for each in nets}
+    assert all("'up0'" in failure.sentence for failure in outcome.failures)
+
+
+async def test_a_deleted_vlan_and_its_children_come_back(host: Host, neighbour: str) -> None:
+    tagged(neighbour, 100, "10.0.0.1/24")
+    red = net("red", "10.0.0.0/24", driver=MACVLAN, options={"parent": "up0.100"})
+    now = at(1, red, *boxes(host, (red, "10.0.0.50")))
+    await host.settle(now)
+    host.run("ip", "link", "del", "up0.100")
+    outcome = await host.settle(now)
+    assert outcome.repaired == outcome.changed > 0
+    assert pings(neighbour, "10.0.0.50")
+
+
+@pytest.mark.parametrize(("flag", "talk"), [("bridge", True), ("private", False), ("vepa", False)])
+async def test_ipvlan_l2_is_a_switch_with_its_flags(
+    host: Host, neighbour: str, flag: str, talk: bool
+) -> None:
+    options = {"parent": "up0", "ipvlan_flag": flag}
+    lan = net("lan", "192.0.2.0/24", driver=IPVLAN, options=options)
+    await host.settle(at(1, lan, *boxes(host, (lan, A), (lan, B))))
+    assert pings(neighbour, A)
+    assert pings(host.sandbox_path("s0"), B) is talk
+    assert f"ipvlan mode l2 {flag}" in details(host)
+
+
+def details(host: Host) -> str:
+    return " ".join(host.inside("s0", "ip", "-d", "link", "show", "eth0").split())
+
+
+@pytest.mark.parametrize("mode", ["l3", "l3s"])
+async def test_ipvlan_l3_routes_without_neighbours(host: Host, neighbour: str, mode: str) -> None:
+    options = {"parent": "up0", "ipvlan_mode": mode}
+    far = net("far", "10.77.0.0/24", driver=IPVLAN, options=options)
+    await host.settle(at(1, far, *boxes(host, (far, "10.77.0.2"), (far, "10.77.0.3"))))
+    s0 = host.sandbox_path("s0")
+    assert run_in(s0, "ip", "route", "show", "default").startswith("default dev eth0")
+    assert f"ipvlan mode {mode}" in details(host)
+    assert pings(s0, "10.77.0.3")
+    # The parent's host sends the packet on its way; the neighbour needs a route back to it.
+    run_in(neighbour, "ip", "route", "add", "10.77.0.0/24", "dev", "eth0")
+    assert pings(neighbour, "10.77.0.2")
+
+
+async def test_C112_ipvlan_without_a_parent(host: Host) -> None:
+    alone = net("alone", "10.88.0.0/24", driver=IPVLAN, internal=True)
+    await host.settle(at(1, alone, *boxes(host, (alone, "10.88.0.2"), (alone, "10.88.0.3"))))
+    assert pings(host.sandbox_path("s0"), "10.88.0.3")
+    await host.settle(at(2))
+    assert "di-" not in host.run("ip", "link")
+
+
+async def test_C80_an_l3_ipvlan_gives_way_to_a_bridge_and_takes_over_again(host: Host) -> None:
+    host.run("ip", "link", "add", "up0", "type", "dummy")
+    routed = net(
+        "routed", "10.77.0.0/24", driver=IPVLAN, options={"parent": "up0", "ipvlan_mode": "l3"}
+    )
+    bridged = net("bridged", "10.78.0.0/24")
+    one = box("one", host.sandbox_path("one"))
+    first = end(bridged, one, "10.78.0.2", ifname="eth0")
+    low, high = (
+        end(routed, one, "10.77.0.2", ifname="eth1", gw_priority=number) for number in (-1, 1)
+    )
+
+    def default() -> str:
+        return host.inside("one", "ip", "route", "show", "default").split(" proto")[0].strip()
+
+    await host.settle(at(1, routed, bridged, one, first, low))
+    assert default() == "default via 10.78.0.1 dev eth0"
+    await host.settle(at(2, routed, bridged, one, first, high))
+    assert default() == "default dev eth1"
+    await host.settle(at(3, routed, bridged, one, high))
+    assert default() == "default dev eth1"
+
+
+async def test_C119_a_parent_serves_macvlan_or_ipvlan(host: Host, neighbour: str) -> None:
+    assert neighbour
+    lan = net("lan", "192.0.2.0/24", driver=MACVLAN, options={"parent": "up0"})
+    other = net("other", "10.77.0.0/24", driver=IPVLAN, options={"parent": "up0"})
+    outcome = await host.realise(at(1, lan, other, *boxes(host, (lan, A), (other, "10.77.0.2"))))
+    (failure,) = outcome.failures
+    assert "the other of macvlan and ipvlan" in failure.hint
