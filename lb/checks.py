@@ -4,20 +4,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
-from sdd.model import health, ids
+from sdd.model import endpoint as endpoints
+from sdd.model import health, ids, reach
 from sdd.model.service import CheckKind, HealthCheck
 from sdd.state import ClusterState, MemberKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One member's check. `joined` makes a member that left and came back a new one."""
+    """One member's check. `joined` makes a member that left and came back a new one.
+
+    `inside` is the namespace to dial from: the member's own where the host cannot reach it, or ""
+    for the host's.
+    """
 
     service: ids.ServiceId
     endpoint: ids.EndpointId
     address: IPv4Address | IPv6Address
     how: HealthCheck
     joined: float
+    inside: str = ""
 
 
 def checks(state: ClusterState, node: ids.NodeId) -> Mapping[MemberKey, Check]:
@@ -29,6 +35,7 @@ def checks(state: ClusterState, node: ids.NodeId) -> Mapping[MemberKey, Check]:
             address=endpoint.hosts[0],
             how=how,
             joined=member.created,
+            inside=_inside(state, endpoint),
         )
         for key, member in state.members.items()
         if member.node == node
@@ -36,6 +43,12 @@ def checks(state: ClusterState, node: ids.NodeId) -> Mapping[MemberKey, Check]:
         and (endpoint := state.endpoints.get(member.endpoint)) is not None
         and endpoint.hosts
     }
+
+
+def _inside(state: ClusterState, of: endpoints.Endpoint) -> str:
+    if reach.is_on_host(state.networks[of.network]):
+        return ""
+    return state.sandboxes[of.sandbox].netns
 
 
 def status(state: ClusterState, key: MemberKey) -> health.Status:

@@ -18,6 +18,7 @@ from typing import Literal, NoReturn, cast
 
 import structlog
 
+from lb import dial as lb_dial
 from lb import drains as lb_drains
 from lb import probes as lb_probes
 from lb import reconciler as lb_reconciler
@@ -239,7 +240,7 @@ async def assembled(config: configuration.Config) -> AsyncIterator[Daemon]:
                 for backend, realiser in _realisers(config, doors, node, balancer, names).items()
             ),
             drains=lb_drains.Drains(commands.drained, balancer.kernel, node, time.time),
-            probes=lb_probes.Probes(commands.record_verdict, node, time.monotonic, random.random),
+            probes=_probes(commands.record_verdict, node, doors),
             journal=history,
             context=context.Context(
                 commands=commands,
@@ -252,6 +253,13 @@ async def assembled(config: configuration.Config) -> AsyncIterator[Daemon]:
                 journal=history,
             ),
         )
+
+
+def _probes(
+    record: lb_probes.Record, node: ids.NodeId, doors: namespaces.Namespaces
+) -> lb_probes.Probes:
+    dial = lb_dial.Dialer(doors).dial
+    return lb_probes.Probes(record, node, time.monotonic, random.random, dial=dial)
 
 
 def _realisers(

@@ -6,6 +6,7 @@ has a carrier, and every kernel has it.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from types import MappingProxyType
 
 from netns import world
@@ -59,9 +60,9 @@ def _parent(net: network.Network, options: child.Child) -> str:
 
 def _pair_to_nowhere(net: network.Network) -> Iterator[world.Link]:
     name = _parent(net, child.of(net))
-    kept = {"kind": Kind.VETH, "mark": net.id, "settings": _NO_LINK_LOCAL}
-    yield world.Link(name=name, **kept)  # type: ignore[arg-type]  # a mixed table
-    yield world.Link(name=f"dx-{ids.short(net.id)}", twin=name, **kept)  # type: ignore[arg-type]
+    here = world.Link(name=name, kind=Kind.VETH, mark=net.id, settings=_NO_LINK_LOCAL)
+    yield here
+    yield replace(here, name=f"dx-{ids.short(net.id)}", twin=name)
 
 
 def _attach(net: network.Network, end: endpoint.Endpoint) -> contract.Attachment:

@@ -133,8 +133,8 @@ async def test_ipvlan_l3_routes_without_neighbours(host: Host, neighbour: str, m
     assert run_in(s0, "ip", "route", "show", "default").startswith("default dev eth0")
     assert f"ipvlan mode {mode}" in details(host)
     assert pings(s0, "10.77.0.3")
-    # The parent's host sends the packet on its way; the neighbour needs a route back to it.
-    run_in(neighbour, "ip", "route", "add", "10.77.0.0/24", "dev", "eth0")
+    # To its neighbours such a network is behind the host.
+    outside.route(neighbour, "10.77.0.0/24")
     assert pings(neighbour, "10.77.0.2")
 
 
