@@ -9,7 +9,8 @@ class Hello(http.server.BaseHTTPRequestHandler):
     """GET anything → one line of text."""
 
     def do_GET(self) -> None:
-        body = f"hello from {sys.argv[1]}, you are {self.client_address[0]}\n".encode()
+        client = self.client_address[0].removeprefix("::ffff:")  # an IPv4 client on our IPv6 socket
+        body = f"hello from {sys.argv[1]}, you are {client}\n".encode()
         self.send_response(200)
         self.send_header("Content-Type", "text/plain")
         self.send_header("Content-Length", str(len(body)))
