@@ -12,12 +12,11 @@ from dataclasses import dataclass
 
 from lb import plan, table, world
 from lb.desired import Wanted, desired, nothing
-from sdd import errors
+from sdd import errors, reconcile
 from sdd.model import ids, progress
 from sdd.state import ClusterState
 
 READY_S = 2.0  # how long a namespace may take to appear: netns works on the same revision
-POLL_S = 0.02
 LOOK_S = 20.0  # while new states keep coming, everything is still read again this often
 NOT_YET = frozenset({"SDD-LB-NOTYET", "SDD-NETNS-GONE", errors.NotFound.default_code})
 
@@ -54,7 +53,7 @@ class Reconciler:
         self._kernel = kernel
         self._desired = nothing(node)
         self._clock = clock
-        self._polls = max(1, round(ready_s / POLL_S))
+        self._ready_s = ready_s
         self._known: dict[ids.SandboxId, _Known] = {}
         self._places: dict[ids.SandboxId, table.Place] = {}  # where something of ours may be
         self._absent: set[ids.SandboxId] = set()  # waited for once, in vain
@@ -88,12 +87,14 @@ class Reconciler:
         if not look and known is not None and _same(known, want):
             self._known[box] = known
             return _Result()
-        for _ in range(1 if box in self._absent else self._polls):
+        for pause_s in reconcile.pauses_s(self._ready_s):
             result = await self._pass(box, want, known, look=look)
             if all(failure.code not in NOT_YET for failure in result.failures):
                 self._absent.discard(box)
                 return result
-            await asyncio.sleep(POLL_S)
+            if box in self._absent:
+                break
+            await asyncio.sleep(pause_s)
         self._absent.add(box)
         return result
 

@@ -60,6 +60,13 @@ class Registry:
         self._drift = _per_backend(
             Counter, "drift_total", "Steps that undid what somebody else had changed.", self._own
         )
+        self._seconds = Histogram(
+            "sdd_reconcile_duration_seconds",
+            "Time of one pass.",
+            ("kind",),
+            buckets=COMMAND_BUCKETS_S,
+            registry=self._own,
+        )
         self._steps = _per_backend(Counter, "steps_total", "Steps taken in the kernel.", self._own)
         self._failing = _per_backend(
             Gauge, "failures", "Objects that are not as wanted after the last pass.", self._own
@@ -86,6 +93,7 @@ class Registry:
         """One pass of a backend ended; the signature is reconcile.Report's."""
         kind = backend.value
         self._passes.labels(kind).inc()
+        self._seconds.labels(kind).observe(outcome.seconds)
         self._steps.labels(kind).inc(outcome.changed)
         self._drift.labels(kind).inc(outcome.repaired)
         self._failing.labels(kind).set(len(outcome.failures))

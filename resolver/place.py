@@ -14,12 +14,11 @@ from typing import Final
 
 from resolver import opener, protocol, redirect
 from resolver.result import NOTHING, Result, of_sandbox
-from sdd import errors
+from sdd import errors, reconcile
 from sdd.linux import namespaces
 from sdd.model import ids
 
 READY_S: Final = 2.0  # how long a namespace may take to appear: netns works on the same revision
-POLL_S: Final = 0.02
 AT_ONCE: Final = 8  # sandboxes at the same time: bounds the descriptors that we hold
 
 HandOver = Callable[[protocol.Listen, Sequence[socket.socket]], Awaitable[None]]
@@ -66,7 +65,7 @@ class Places:
 
     def __init__(self, doors: namespaces.Namespaces, *, ready_s: float = READY_S) -> None:
         self._doors = doors
-        self._polls = max(1, round(ready_s / POLL_S))
+        self._ready_s = ready_s
         self._redirects = redirect.Redirects()
         self._settled: dict[ids.SandboxId, _Settled] = {}
         self._absent: set[ids.SandboxId] = set()  # waited for once, in vain
@@ -119,11 +118,13 @@ class Places:
 
     async def _arrived(self, spot: Spot) -> int:
         """The inode of the sandbox's namespace, waited for when it is not there yet."""
-        for _ in range(1 if spot.box in self._absent else self._polls):
+        for pause_s in reconcile.pauses_s(self._ready_s):
             if found := _there(spot):
                 self._absent.discard(spot.box)
                 return found
-            await asyncio.sleep(POLL_S)
+            if spot.box in self._absent:
+                break
+            await asyncio.sleep(pause_s)
         self._absent.add(spot.box)
         raise errors.NotFound(
             f"its namespace {spot.path!r} is not there",
@@ -165,10 +166,10 @@ class Places:
     async def _opened(self, spot: Spot, inode: int) -> opener.Opened:
         """The sockets; `lo` is waited for, which another backend brings up."""
         work = functools.partial(opener.open_sockets, inode, spot.upstream)
-        for _ in range(self._polls):
+        for pause_s in reconcile.pauses_s(self._ready_s):
             with contextlib.suppress(opener.NotYet):
                 return await self._doors.run(spot.path, work)
-            await asyncio.sleep(POLL_S)
+            await asyncio.sleep(pause_s)
         raise errors.KernelRefused(
             "its loopback interface is down",
             hint=f"set it up: nsenter --net={spot.path} ip link set lo up",

@@ -157,11 +157,19 @@ class Daemon:
             report=self._report,
             on_defect=_defect,
             jitter=random.random,
+            clock=time.monotonic,
         )
 
     def _report(self, backend: Backend, outcome: Outcome) -> None:
         self.progress.report(backend, outcome)
         self.registry.reconciled(backend, outcome)
+        say.debug(
+            "reconcile.pass",
+            backend=backend,
+            revision=outcome.revision,
+            changed=outcome.changed,
+            ms=round(outcome.seconds * 1000, 1),
+        )
         for failure in outcome.failures:
             say.warning(
                 "reconcile.failure", backend=backend, subject=failure.subject, why=failure.sentence

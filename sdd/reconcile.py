@@ -5,7 +5,8 @@ It never decides *what* to do (that is `Realise`) and never touches the world it
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Never, Protocol
 
 from sdd.model import ids, progress
@@ -14,6 +15,8 @@ from sdd.state import ClusterState
 RESYNC_S = 20.0  # a change made by hand must be repaired within 30 s, the pass itself included
 BACKOFF_FIRST_S = 0.2
 BACKOFF_LIMIT_S = 10.0
+PAUSE_FIRST_S = 0.001
+PAUSE_LIMIT_S = 0.02
 EVERYTHING = "*"  # the subject of a failure that concerns every object
 
 
@@ -65,6 +68,18 @@ def backoff_s(failures_in_a_row: int, jitter: float) -> float:
     return base * (0.9 + 0.2 * jitter)
 
 
+def pauses_s(patience_s: float) -> Iterator[float]:
+    """Seconds to wait between looks at what another backend makes for the same revision.
+
+    It takes milliseconds mostly: the first pauses are short, the sum reaches `patience_s`.
+    """
+    pause, waited = PAUSE_FIRST_S, 0.0
+    while waited < patience_s:
+        yield pause
+        waited += pause
+        pause = min(PAUSE_LIMIT_S, pause * 2)
+
+
 async def run(
     backend: progress.Backend,
     realiser: Realise,
@@ -73,24 +88,27 @@ async def run(
     report: Report,
     on_defect: OnDefect,
     jitter: Callable[[], float],
+    clock: Callable[[], float],
     resync_s: float = RESYNC_S,
 ) -> Never:
     """Realise whatever the slot holds, for ever; ends by cancellation only.
 
     A defect in one pass is reported as a failure of everything and tried again like any other.
+    `clock` is monotonic, in seconds; each outcome says how long its pass took.
     """
     failed = 0
     while True:
         state = await slot.next(backoff_s(failed, jitter()) if failed else resync_s)
         if state is None:
             continue
+        begun = clock()
         try:
             outcome = await realiser.realise(state)
         except Exception as exc:  # noqa: BLE001 - the one place where a backend's defect ends
             on_defect(backend, exc)
             outcome = _defect(backend, state.revision, exc)
         failed = failed + 1 if outcome.failures else 0
-        report(backend, outcome)
+        report(backend, replace(outcome, seconds=clock() - begun))
 
 
 def _defect(backend: progress.Backend, revision: ids.Revision, exc: Exception) -> progress.Outcome:

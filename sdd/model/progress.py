@@ -33,10 +33,11 @@ class Outcome:
     """Result of one pass of a reconciler over the state at `revision`.
 
     `changed` counts the steps that were needed, `repaired` those among them that undid a change
-    made by somebody else (the same state had been realised before).
+    made by somebody else (the same state had been realised before). `seconds` is the pass's time.
     """
 
     revision: ids.Revision
     failures: tuple[Failure, ...] = ()
     changed: int = 0
     repaired: int = 0
+    seconds: float = 0.0

@@ -1,0 +1,121 @@
+"""The loop: newest state wins, failures are tried again, defects are told, nothing is lost."""
+
+import asyncio
+from itertools import count
+
+import pytest
+
+from sdd import reconcile
+from sdd.model import ids, progress
+from sdd.model.progress import Backend, Outcome
+from sdd.state import ClusterState
+
+
+def at(revision: int) -> ClusterState:
+    return ClusterState(revision=ids.Revision(revision))
+
+
+class Script:
+    """A backend that does as it is told per pass: None = fine, a failure, or an exception."""
+
+    def __init__(self, *verdicts: progress.Failure | Exception | None) -> None:
+        self.verdicts = list(verdicts)
+        self.seen: list[int] = []
+        self.reports: list[Outcome] = []
+        self.defects: list[Exception] = []
+        self.told = asyncio.Event()
+
+    async def realise(self, state: ClusterState) -> Outcome:
+        self.seen.append(state.revision)
+        verdict = self.verdicts.pop(0) if self.verdicts else None
+        if isinstance(verdict, Exception):
+            raise verdict
+        return Outcome(revision=state.revision, failures=(verdict,) if verdict else ())
+
+    def report(self, _backend: Backend, outcome: Outcome) -> None:
+        self.reports.append(outcome)
+        self.told.set()
+
+    async def reported(self, times: int) -> None:
+        async with asyncio.timeout(5):
+            while len(self.reports) < times:
+                self.told.clear()
+                await self.told.wait()
+
+
+async def play(script: Script, slot: reconcile.Slot, times: int, resync_s: float = 60) -> None:
+    """Runs the loop until it reported `times` passes."""
+    ticks = count()
+    loop = reconcile.run(
+        Backend.NETNS,
+        script,
+        slot,
+        report=script.report,
+        on_defect=lambda _, exc: script.defects.append(exc),
+        jitter=lambda: 0.5,
+        clock=lambda: float(next(ticks)),
+        resync_s=resync_s,
+    )
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(loop, name="loop")
+        await script.reported(times)
+        running.cancel()
+
+
+async def test_only_the_newest_state_of_a_burst_is_realised() -> None:
+    script, slot = Script(), reconcile.Slot()
+    for revision in (1, 2, 3):
+        slot.put(at(revision))
+    await play(script, slot, 1)
+    assert script.seen == [3]
+    assert script.reports[0].seconds == 1
+
+
+async def test_nothing_happens_before_the_first_state() -> None:
+    script, slot = Script(), reconcile.Slot()
+    slot.kick()
+    async with asyncio.TaskGroup() as tasks:
+        playing = tasks.create_task(play(script, slot, 1, resync_s=0.01), name="play")
+        await asyncio.sleep(0)
+        slot.put(at(7))
+        await playing
+    assert script.seen == [7]
+
+
+async def test_a_failure_is_tried_again_without_a_new_state() -> None:
+    script = Script(progress.Failure(subject="x", sentence="no"))
+    slot = reconcile.Slot()
+    slot.put(at(1))
+    await play(script, slot, 2)
+    assert script.seen == [1, 1]
+    assert [len(each.failures) for each in script.reports] == [1, 0]
+
+
+async def test_a_defect_is_told_fails_everything_and_is_tried_again() -> None:
+    script = Script(RuntimeError("boom"))
+    slot = reconcile.Slot()
+    slot.put(at(1))
+    await play(script, slot, 2)
+    assert [str(each) for each in script.defects] == ["boom"]
+    assert script.reports[0].failures[0].subject == reconcile.EVERYTHING
+    assert not script.reports[1].failures
+
+
+async def test_it_looks_again_by_itself() -> None:
+    script, slot = Script(), reconcile.Slot()
+    slot.put(at(1))
+    await play(script, slot, 3, resync_s=0.001)
+    assert script.seen == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("failures", "seconds"), [(1, 0.2), (2, 0.4), (6, 6.4), (7, 10), (99, 10)])
+def test_the_back_off_doubles_up_to_its_limit(failures: int, seconds: float) -> None:
+    assert reconcile.backoff_s(failures, 0.5) == pytest.approx(seconds)
+    assert reconcile.backoff_s(failures, 0) == pytest.approx(seconds * 0.9)
+
+
+def test_pauses_start_short_and_use_up_the_patience() -> None:
+    pauses = list(reconcile.pauses_s(2.0))
+    assert pauses[0] == 0.001
+    assert max(pauses) == 0.02
+    assert 2.0 <= sum(pauses) < 2.03
