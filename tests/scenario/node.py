@@ -5,6 +5,7 @@ The backends are in memory: they realise what they are given, or refuse what the
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -139,6 +140,7 @@ async def node(
                 report=progress.report,
                 on_defect=_raise,
                 jitter=lambda: 0.5,
+                clock=time.monotonic,
             )
             tasks.append(group.create_task(loop, name=backend))
         try:

@@ -163,15 +163,25 @@ def ask(
     raise AssertionError(f"no answer for {name} {kind}")
 
 
+def both_transports() -> tuple[socket.socket, socket.socket]:
+    """A UDP and a listening TCP socket of one number, which somebody else may hold for TCP."""
+    for _ in range(100):
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.bind(("127.0.0.1", 0))
+        try:
+            return udp, socket.create_server(udp.getsockname())
+        except OSError:
+            udp.close()
+    raise AssertionError("no port is free for both transports")
+
+
 class Upstream:
     """A scripted server on loopback, UDP and TCP; `heard` are the questions that reached it."""
 
     def __init__(self) -> None:
         self.heard: list[tuple[str, int]] = []
-        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.bind(("127.0.0.1", 0))
+        self.udp, self.tcp = both_transports()
         self.port = self.udp.getsockname()[1]
-        self.tcp = socket.create_server(("127.0.0.1", self.port))
         for work in (self._udp, self._tcp):
             threading.Thread(target=work, daemon=True).start()
 
