@@ -11,7 +11,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Literal, NoReturn, cast
@@ -24,8 +24,8 @@ from lb import probes as lb_probes
 from lb import reconciler as lb_reconciler
 from lb import view as lb_view
 from lb.kernel import choose
+from metrics import addresses, exposition, registry
 from metrics import dns as dns_metrics
-from metrics import exposition, registry
 from netns import reconciler as netns_reconciler
 from netns.kernel import events, linux, observe
 from resolver import files, hostconf, launch, query
@@ -34,11 +34,12 @@ from sdd import config as configuration
 from sdd import errors, lock, log, notify, options, reconcile
 from sdd.alloc import pools
 from sdd.api import context, server
-from sdd.control import commander, feed, journal, progress
+from sdd.control import commander, feed, journal, progress, taken
 from sdd.linux import namespaces
 from sdd.model import ids
 from sdd.model.event import Action, Kind
 from sdd.model.progress import Backend, Outcome
+from sdd.state import ClusterState
 from sdd.store import sqlite
 
 FIRST_PASS_S = 15.0  # after this the API opens though a backend still fails: people must look in
@@ -209,7 +210,7 @@ async def assembled(config: configuration.Config) -> AsyncIterator[Daemon]:
         stack.callback(doors.close)
         store = await sqlite.SqliteStore.open(config.data_root / DATABASE)
         stack.push_async_callback(store.close)
-        news = feed.Feed(store)
+        news = feed.Feed(store, on_fault=lambda exc: say.error("store.fault", error=str(exc)))
         await news.start()
         node = ids.NodeId(config.node_name)
         reached = progress.Progress(tuple(Backend))
@@ -236,6 +237,7 @@ async def assembled(config: configuration.Config) -> AsyncIterator[Daemon]:
         history = journal.Journal(time.time)
         page = registry.Registry(_version(), time.time)
         page.add(exposition.objects(lambda: news.state))
+        page.add(addresses.source(lambda: _fullness(news.state)))
         page.add(dns_metrics.source(lambda: _counted(names)))
         yield Daemon(
             config=config,
@@ -268,6 +270,13 @@ def _probes(
 ) -> lb_probes.Probes:
     dial = lb_dial.Dialer(doors).dial
     return lb_probes.Probes(record, node, time.monotonic, random.random, dial=dial)
+
+
+def _fullness(now: ClusterState) -> Iterator[addresses.Row]:
+    """How full each subnet is, for the page of metrics."""
+    for net in now.networks.values():
+        for use in taken.usage_of(now, net):
+            yield addresses.Row(net.name, str(use.subnet), use.in_use, use.free)
 
 
 def _realisers(

@@ -12,6 +12,7 @@ LIMIT = 63  # octets of one DNS label, RFC 1035 §2.3.4
 HOST_LIMIT = 253  # octets of a whole name as people write it
 NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")  # Docker's rule for names
 LABEL = re.compile(r"[a-zA-Z0-9_]([a-zA-Z0-9_-]*[a-zA-Z0-9_])?")
+OPTION = re.compile(r"[a-z0-9][a-z0-9-]*(:[a-z0-9.-]+)?")
 TASKS = "tasks."  # `tasks.<service>` means the members, so no object may be called so
 
 
@@ -46,6 +47,22 @@ def checked_host(what: str, name: str) -> str:
         f"{what} {name!r} is not a valid host name",
         hint=f"use labels of 1 to {LIMIT} letters, digits, '-' and '_', joined by dots",
         code="SDD-NAME-HOST",
+    )
+
+
+def checked_search(domain: str) -> str:
+    """`domain` as a search domain; a single dot means "none" and may end in one otherwise."""
+    return domain if domain == "." else checked_host("search domain", domain.removesuffix("."))
+
+
+def checked_option(option: str) -> str:
+    """`option` as one word of resolv.conf's options line, such as `ndots:2` or `rotate`."""
+    if OPTION.fullmatch(option) and len(option) <= LIMIT:
+        return option
+    raise errors.Invalid(
+        f"DNS option {option!r} is not a word of resolv.conf",
+        hint="examples: ndots:2, timeout:1, attempts:3, rotate, edns0 (see man resolv.conf)",
+        code="SDD-NAME-OPTION",
     )
 
 

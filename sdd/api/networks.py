@@ -54,6 +54,13 @@ async def remove(context: Context, call: Call) -> Reply:
     return Reply(value={"Id": gone.id, "Name": gone.name})
 
 
+async def update(context: Context, call: Call) -> Reply:
+    """The network with its new DNS settings."""
+    asked = body.decode(request.NetworkUpdate, call.body)
+    changed = await context.commands.update_network(call.path["ref"], asked)
+    return Reply(value=render.network_of(context.state(), changed))
+
+
 async def connect(context: Context, call: Call) -> Reply:
     """The new endpoint."""
     asked = body.decode(Connect, call.body)

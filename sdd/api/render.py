@@ -10,6 +10,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
 from typing import Any
 
+from sdd.control import taken
 from sdd.model import endpoint, health, network, progress, sandbox, service
 from sdd.state import ClusterState
 
@@ -30,11 +31,12 @@ def network_of(state: ClusterState, net: network.Network) -> Json:
         "Name": net.name,
         "Id": net.id,
         "Created": when(net.created),
-        "Scope": scope(net),
+        "Scope": net.scope,
         "Driver": net.driver.value,
         "EnableIPv4": any(pool.subnet.version == 4 for pool in net.pools),  # noqa: PLR2004 - IP version
         "EnableIPv6": any(pool.subnet.version == 6 for pool in net.pools),  # noqa: PLR2004 - IP version
         "IPAM": {"Driver": "default", "Options": {}, "Config": [_pool(p) for p in net.pools]},
+        "Status": {"IPAM": {"Subnets": _usage(state, net)}},
         "Internal": net.internal,
         "Predefined": net.predefined,
         "Attachable": net.attachable,
@@ -51,9 +53,12 @@ def network_of(state: ClusterState, net: network.Network) -> Json:
     }
 
 
-def scope(net: network.Network) -> str:
-    """`local` unless the network spans hosts."""
-    return "swarm" if net.driver is network.Driver.OVERLAY else "local"
+def _usage(state: ClusterState, net: network.Network) -> Json:
+    """How full each subnet is, with Docker's keys."""
+    return {
+        str(each.subnet): {"IPsInUse": each.in_use, "DynamicIPsAvailable": each.free}
+        for each in taken.usage_of(state, net)
+    }
 
 
 def _pool(pool: network.Pool) -> Json:

@@ -34,6 +34,14 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{NETWORK}/{{ref}}", READ, networks.inspect, "network_inspect"),
     Route("DELETE", f"{NETWORK}/{{ref}}", ADMIN, networks.remove, "network_rm"),
     Route(
+        "PATCH",
+        f"{NETWORK}/{{ref}}",
+        ADMIN,
+        networks.update,
+        "network_update",
+        request.NetworkUpdate,
+    ),
+    Route(
         "POST",
         f"{NETWORK}/{{ref}}/connect",
         ADMIN,

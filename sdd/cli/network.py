@@ -148,6 +148,17 @@ def rm(refs: tuple[str, ...], force: bool) -> None:
 
 
 @network.command()
+@click.argument("ref", metavar="NETWORK")
+@click.option("--dns-add", type=ADDRESS, multiple=True, help="One more server.")
+@click.option("--dns-rm", "--dns-drop", "dns_remove", type=ADDRESS, multiple=True, help="One less.")
+@click.option("--dns-search-add", "search_add", multiple=True, help="One more search domain.")
+@click.option("--dns-search-rm", "search_remove", multiple=True, help="One less.")
+def update(ref: str, **asked: Any) -> None:
+    """Change a network's DNS settings; its sandboxes follow at once."""
+    output.named(current().client().patch(f"{PATH}/{part(ref)}", asked))
+
+
+@network.command()
 @click.option("-f", "--force", is_flag=True, help="Do not ask.")
 @click.option("--filter", "wanted", multiple=True, metavar="K=V", help="label=…, until=…")
 def prune(force: bool, wanted: tuple[str, ...]) -> None:

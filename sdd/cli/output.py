@@ -80,6 +80,14 @@ def created(row: Row) -> None:
         data([row])
 
 
+def named(row: Row) -> None:
+    """What a change prints: the name, or the object in the form that was asked for."""
+    if settings.current().output == "table":
+        click.echo(row["Name"])
+    else:
+        data([row])
+
+
 def fill(template: str, row: Row) -> str:
     r"""`template` with each {{.Key.Key}} or {{json .Key}} replaced; \t and \n are understood."""
     if template.startswith("table "):

@@ -24,6 +24,10 @@ class Commands(Protocol):
         """The network that is gone; refused while sandboxes or services use it."""
         ...
 
+    async def update_network(self, ref: str, asked: request.NetworkUpdate) -> network.Network:
+        """The network with its new DNS settings."""
+        ...
+
     async def create_sandbox(self, asked: request.SandboxCreate) -> sandbox.Sandbox:
         """The new sandbox with all its endpoints and memberships; adopts for `netns` or `pid`."""
         ...

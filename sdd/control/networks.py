@@ -4,7 +4,9 @@ In: requests and the Ground. Out: plans. Subnets are chosen in subnets.py.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from ipaddress import IPv4Interface
+from typing import TypeVar
 
 from sdd import errors
 from sdd.alloc import names
@@ -19,6 +21,9 @@ BUILT = frozenset(options.KNOWN)
 RESERVED = frozenset({"host", "none", "default"})  # Docker's other pre-defined names
 
 
+T = TypeVar("T")
+
+
 def create(ground: Ground, asked: request.NetworkCreate) -> Plan[network.Network]:
     """A new user-made network.
 
@@ -27,6 +32,7 @@ def create(ground: Ground, asked: request.NetworkCreate) -> Plan[network.Network
     _check_name(ground, asked.name)
     _check_driver(asked)
     options.check(ground.now, asked)
+    _check_dns(asked.dns_search)
     made = network.Network(
         id=ids.NetworkId(ground.new_id()),
         name=asked.name,
@@ -71,6 +77,32 @@ def create_default(
     )
     _write(draft, made)
     return draft.plan(made, {made.id})
+
+
+def update(ground: Ground, ref: str, asked: request.NetworkUpdate) -> Plan[network.Network]:
+    """The network with other DNS settings; its sandboxes follow at once.
+
+    Refused: SDD-NET-PREDEFINED (it has no names), -DNS (nothing to remove), -SEARCH.
+    """
+    net = lookup.network(ground.now, ref)
+    if net.predefined:
+        raise errors.Forbidden(
+            f"{net.name} is a pre-defined network and has no names to be set",
+            hint="DNS settings belong to the networks you made",
+            code="SDD-NET-PREDEFINED",
+        )
+    changed = replace(
+        net,
+        dns=_edited(net, "DNS server", net.dns, asked.dns_add, asked.dns_remove),
+        dns_search=_edited(
+            net, "search domain", net.dns_search, asked.search_add, asked.search_remove
+        ),
+    )
+    _check_dns(changed.dns_search)
+    draft = Draft(ground)
+    draft.replace(net, changed)
+    ends = ground.now.endpoints_by_network.get(net.id, ())
+    return draft.plan(changed, {net.id, *(end.id for end in ends)})
 
 
 def remove(ground: Ground, ref: str) -> Plan[network.Network]:
@@ -135,6 +167,26 @@ def _check_unused(now: ClusterState, net: network.Network) -> None:
             hint="remove the services first: sdctl service rm SERVICE",
             code="SDD-NET-INUSE",
         )
+
+
+def _check_dns(search: Iterable[str]) -> None:
+    for domain in search:
+        names.checked_search(domain)
+
+
+def _edited(
+    net: network.Network, what: str, old: tuple[T, ...], add: tuple[T, ...], remove: tuple[T, ...]
+) -> tuple[T, ...]:
+    """`old` without `remove` and with `add`, each once."""
+    for each in remove:
+        if each not in old:
+            raise errors.NotFound(
+                f"network {net.name} has no {what} {each}",
+                hint=f"it has: {', '.join(map(str, old)) or 'none'}",
+                code="SDD-NET-DNS",
+            )
+    kept = [each for each in old if each not in remove]
+    return tuple(dict.fromkeys((*kept, *add)))
 
 
 def _suits(net: network.Network, bip: IPv4Interface | None, mtu: int) -> bool:

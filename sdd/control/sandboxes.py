@@ -129,6 +129,10 @@ def _check_name(ground: Ground, name: str) -> None:
 def _check_words(asked: request.SandboxCreate) -> None:
     if asked.hostname:
         names.checked_host("hostname", asked.hostname)
+    for domain in asked.dns.search:
+        names.checked_search(domain)
+    for option in asked.dns.options:
+        names.checked_option(option)
     for extra in asked.extra_hosts:
         names.checked_host("extra host", extra.name)
     if asked.netns and asked.pid:

@@ -153,6 +153,12 @@ def _pool(asked: request.NetworkCreate, spec: request.PoolSpec, subnet: IPNetwor
         if address not in subnet:
             raise _outside(asked, "AUX", f"auxiliary address {name}={address}", subnet)
     pool = network.Pool(subnet=subnet, ip_range=ip_range, aux=dict(spec.aux))
+    if subnet.prefixlen == subnet.max_prefixlen:
+        raise errors.Invalid(
+            f"network {asked.name!r}: {subnet} has no room for a gateway and a sandbox",
+            hint=f"the smallest useful subnet is a /{subnet.max_prefixlen - 2}",
+            code="SDD-NET-SUBNET",
+        )
     gateway = spec.gateway
     if gateway is None and options.has_gateway(asked, subnet.version):
         gateway = _gateway(asked, pool)

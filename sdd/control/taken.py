@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from sdd import errors
-from sdd.alloc import addresses
+from sdd.alloc import addresses, usage
 from sdd.control import keys
 from sdd.control.ground import Draft, Ground
 from sdd.model import network
@@ -34,13 +34,7 @@ class Held:
 
 def on(ground: Ground, net: network.Network) -> Held:
     """Every address of the network that is taken: gateways, aux, endpoints, VIPs."""
-    return Held(own_of(net), ground.claims.addresses_of(net.id))
-
-
-def own_of(net: network.Network) -> frozenset[IPAddress]:
-    """The network's gateways and auxiliary addresses."""
-    gateways = {pool.gateway for pool in net.pools if pool.gateway is not None}
-    return frozenset(gateways.union(*(pool.aux.values() for pool in net.pools)))
+    return Held(usage.own_of(net), ground.claims.addresses_of(net.id))
 
 
 def choose(
@@ -61,6 +55,13 @@ def choose(
     pool, ip = found
     draft.note(keys.cursor(net.id, pool.subnet), str(ip))
     return found
+
+
+def usage_of(now: ClusterState, net: network.Network) -> tuple[usage.Usage, ...]:
+    """How full each subnet of the network is."""
+    held = {ip for end in now.endpoints_by_network.get(net.id, ()) for ip in end.hosts}
+    held |= {vip for svc in now.services_by_network.get(net.id, ()) for vip in svc.vips}
+    return usage.of(net, held)
 
 
 def outside(net: network.Network, wanted: IPAddress) -> errors.Invalid:

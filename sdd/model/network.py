@@ -63,6 +63,11 @@ class Network:
         return not self.predefined
 
     @property
+    def scope(self) -> str:
+        """`local`, or `swarm` (Docker's word) for a driver that spans hosts."""
+        return "swarm" if self.driver is Driver.OVERLAY else "local"
+
+    @property
     def device(self) -> str:
         """The bridge's link name: the option's, `sdd0` for the default, else `br-<12 of id>`."""
         if named := self.options.get(OPTION_BRIDGE_NAME):

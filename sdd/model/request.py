@@ -39,6 +39,16 @@ class NetworkCreate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkUpdate:
+    """`sdctl network update`: what joins and what leaves the network's DNS settings."""
+
+    dns_add: tuple[IPv4Address | IPv6Address, ...] = ()
+    dns_remove: tuple[IPv4Address | IPv6Address, ...] = ()
+    search_add: tuple[str, ...] = ()
+    search_remove: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
     """One `--network NET[,ip=…,alias=…]`, also the body of `network connect`."""
 

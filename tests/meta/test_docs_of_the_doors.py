@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import pytest
 
-from metrics import dns, exposition
+from metrics import addresses, dns, exposition
 from metrics.registry import Registry
 from sdd import config, options
 from sdd.api.openapi import DESCRIPTION
@@ -44,6 +44,7 @@ async def test_every_family_has_its_row_with_kind_and_labels() -> None:
         return []
 
     registry.add(dns.source(nothing))
+    registry.add(addresses.source(lambda: ()))
     page = (await registry.render(""))[0].decode()
     kinds = dict(re.findall(r"^# TYPE (sdd_\w+) (\w+)$", page, re.MULTILINE))
     created = {name for name in kinds if name.endswith("_created")}

@@ -168,7 +168,7 @@ NETWORKS = [
     ),
     case(
         "no_room_for_gateway",
-        make_net("n1", *pool("10.81.0.0/32", aux="10.81.0.0")),
+        make_net("n1", *pool("10.81.0.0/30", ip_range="10.81.0.1/32", aux="10.81.0.1")),
         errors.Invalid,
         "SDD-NET-GATEWAY",
         "no address left",
@@ -444,6 +444,22 @@ SANDBOXES = [
         "no available IPv4 addresses on this network's address pools",
         "tiny",
         "t1",
+    ),
+]
+SANDBOXES += [
+    case(
+        "dns_option_with_a_second_line",
+        make_box("x", dns=sandbox.DnsSettings(options=("ndots:1\nnameserver 192.0.2.1",))),
+        errors.Invalid,
+        "SDD-NAME-OPTION",
+        "nameserver",
+    ),
+    case(
+        "dns_search_with_a_blank",
+        make_box("x", dns=sandbox.DnsSettings(search=("a b",))),
+        errors.Invalid,
+        "SDD-NAME-HOST",
+        "a b",
     ),
 ]
 SERVICES = [

@@ -33,6 +33,29 @@ def test_good_host_names(name: str) -> None:
     assert names.checked_host("alias", name) == name
 
 
+@pytest.mark.parametrize("domain", [".", "corp", "corp.example", "corp.example.", "_x.y"])
+def test_good_search_domains(domain: str) -> None:
+    assert names.checked_search(domain)
+
+
+@pytest.mark.parametrize("domain", ["", "..", "a b", "a\n", "-"])
+def test_bad_search_domains(domain: str) -> None:
+    with pytest.raises(errors.Invalid):
+        names.checked_search(domain)
+
+
+@pytest.mark.parametrize("option", ["ndots:2", "rotate", "edns0", "no-tld-query", "ndots:-1"])
+def test_good_dns_options(option: str) -> None:
+    assert names.checked_option(option) == option
+
+
+@pytest.mark.parametrize("option", ["", "a b", "ndots:", "ndots:1\nx", "Rotate", "a" * 64, "#x"])
+def test_bad_dns_options(option: str) -> None:
+    with pytest.raises(errors.Invalid) as caught:
+        names.checked_option(option)
+    assert caught.value.code == "SDD-NAME-OPTION"
+
+
 @pytest.mark.parametrize("name", ["", "a..b", "-a", "a-", "a b", "a.", "x" * 64, "a." * 126 + "aa"])
 def test_bad_host_names(name: str) -> None:
     with pytest.raises(errors.Invalid) as caught:

@@ -7,7 +7,7 @@ command line to be walked. What commands must decide is tested with the commands
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, ip_address, ip_interface, ip_network
 from pathlib import Path
 
@@ -84,6 +84,19 @@ class Desk:
             )
         self._write(Gone(network.Network, gone.id))
         return gone
+
+    async def update_network(self, ref: str, asked: request.NetworkUpdate) -> network.Network:
+        old = lookup.network(self.state, ref)
+        made = replace(
+            old,
+            dns=(*(each for each in old.dns if each not in asked.dns_remove), *asked.dns_add),
+            dns_search=(
+                *(each for each in old.dns_search if each not in asked.search_remove),
+                *asked.search_add,
+            ),
+        )
+        self._write(Put(made))
+        return made
 
     def _endpoint(
         self, box: sandbox.Sandbox, asked: request.Attachment, net: network.Network

@@ -145,3 +145,14 @@ def test_what_lies_in_no_subnet_goes_to_its_family_or_alone() -> None:
         {"subnet": "10.1.0.0/24"},
         {"aux": {"p": "fd00::9"}},
     ]
+
+
+def test_update_changes_the_dns_settings(shell: Shell) -> None:
+    shell.ok("network", "create", "lab", "--dns", "10.0.0.53")
+    changed = shell.ok(
+        *("network", "update", "lab", "--dns-add", "10.0.0.54", "--dns-rm", "10.0.0.53"),
+        *("--dns-search-add", "corp.example"),
+    )
+    assert changed.out == "lab\n"
+    (seen,) = shell.ok("network", "inspect", "lab").json()
+    assert seen["Dns"] == {"Servers": ["10.0.0.54"], "Search": ["corp.example"]}

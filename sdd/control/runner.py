@@ -1,0 +1,139 @@
+"""Plans are made, committed and waited for here, the same way for every command.
+
+In: functions that make a plan of a Ground. Out: what the plan results in, once this node's
+backends have realised it. One plan is made and committed at a time on this node, so commands never
+lose to their own neighbours; against other nodes a lost compare means: read on, plan again.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection
+from typing import TypeVar
+
+from sdd import errors
+from sdd.control.feed import Feed
+from sdd.control.ground import Ground, Plan
+from sdd.control.progress import Progress
+from sdd.model import ids
+from sdd.model.network import IPNetwork
+from sdd.model.progress import Failure
+from sdd.store import contract
+
+TRIES = 32  # lost compares in a row before giving up: other nodes would have to win each time
+CATCH_UP_S = 0.2  # for the feed to see what made a compare fail
+
+T = TypeVar("T")
+Prefixes = tuple[IPNetwork, ...]
+Make = Callable[[Ground], Plan[T]]
+MaybeMake = Callable[[Ground], Plan[T] | None]
+Grounded = Callable[[Prefixes], Ground]
+
+
+class Runner:
+    """`ground` gives the present Ground, with the host's prefixes it is told."""
+
+    def __init__(
+        self,
+        *,
+        store: contract.Store,
+        feed: Feed,
+        progress: Progress,
+        ground: Grounded,
+        timeout_s: float,
+    ) -> None:
+        self._store = store
+        self._feed = feed
+        self._progress = progress
+        self._ground = ground
+        self._timeout_s = timeout_s
+        self._turn = asyncio.Lock()
+
+    async def created(
+        self, make: Make[T], undo: Callable[[T], Make[T]], prefixes: Prefixes = ()
+    ) -> T:
+        """The result of the plan, realised; undone when this node could not realise it."""
+        plan, revision = await self._written(make, prefixes)
+        failures = await self._progress.realised(revision, plan.subjects, self._timeout_s)
+        if failures:
+            await self._undone(undo(plan.result))
+            raise _refusal(failures)
+        return plan.result
+
+    async def done(self, make: Make[T]) -> T:
+        """The result of the plan, realised; it stays stored even when a backend failed."""
+        plan, revision = await self._written(make)
+        await self.realised(revision, plan.subjects)
+        return plan.result
+
+    async def realised(self, revision: ids.Revision, subjects: Collection[str]) -> None:
+        """Returns once this node is at `revision`; raises what failed about `subjects`."""
+        failures = await self._progress.realised(revision, subjects, self._timeout_s)
+        if failures:
+            raise _refusal(failures)
+
+    async def committed(
+        self, make: MaybeMake[T], prefixes: Prefixes = ()
+    ) -> tuple[Plan[T], ids.Revision] | None:
+        """The plan and its revision, which the feed has reached; None when there is no plan."""
+        async with self._turn:
+            for _ in range(TRIES):
+                plan = make(self._ground(prefixes))
+                if plan is None:
+                    return None
+                try:
+                    revision = await self._store.commit(plan.transaction)
+                except contract.Lost as lost:
+                    await self._catch_up(lost.key)
+                    continue
+                await self._followed(revision)
+                return plan, revision
+        raise errors.Unavailable(
+            f"another node changed the same objects {TRIES} times in a row",
+            hint="try again",
+            code="SDD-STORE-CONTENTION",
+        )
+
+    async def _written(
+        self, make: Make[T], prefixes: Prefixes = ()
+    ) -> tuple[Plan[T], ids.Revision]:
+        written = await self.committed(make, prefixes)
+        assert written is not None
+        return written
+
+    async def _undone(self, make: Make[T]) -> None:
+        """The created is removed again, and the backends had their time to do so."""
+        try:
+            plan, revision = await self._written(make)
+            await self._progress.realised(revision, plan.subjects, self._timeout_s)
+        except errors.SddError:
+            pass  # somebody was faster or uses it already: the first failure says more
+
+    async def _followed(self, revision: ids.Revision) -> None:
+        """The feed has reached what was committed; raises TimedOut when the watch is stuck."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._feed.reached(revision)
+        except TimeoutError:
+            raise errors.TimedOut(
+                f"revision {revision} is stored, but the store does not report it back",
+                hint="the daemon's log says why; the change stays",
+                code="SDD-STORE-STUCK",
+            ) from None
+
+    async def _catch_up(self, key: str) -> None:
+        """Wait until the feed has seen what made the compare on `key` fail, but not for long."""
+        item = await self._store.get(key)
+        try:
+            async with asyncio.timeout(CATCH_UP_S):
+                if item:
+                    await self._feed.reached(item.revision)
+                else:
+                    await self._feed.moved()
+        except TimeoutError:
+            pass  # the next try will say
+
+
+def _refusal(failures: tuple[Failure, ...]) -> errors.KernelRefused:
+    """The first failure's words; the others are counted, `sdctl status` has them all."""
+    first, *rest = failures
+    more = f" (and {len(rest)} more)" if rest else ""
+    return errors.KernelRefused(first.sentence + more, hint=first.hint, code=first.code)
