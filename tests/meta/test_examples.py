@@ -82,3 +82,13 @@ def test_console_blocks_change_nothing_but_the_daemon() -> None:
         if line.startswith("# ") and line.split()[1] not in HARMLESS
     ]
     assert not harmful
+
+
+def test_commands_of_console_blocks_end() -> None:
+    endless = [
+        f"{tracked.name(page)}: {line}"
+        for page in pages()
+        for line in "".join(CONSOLE.findall(page.read_text())).splitlines()
+        if line.startswith("# ") and "--follow" in line.split()
+    ]
+    assert not endless
