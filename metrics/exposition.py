@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from prometheus_client.core import GaugeMetricFamily
 
+from metrics import bounded
 from metrics.registry import Families
 from sdd.model import endpoint, health, network, sandbox, service
 
@@ -76,7 +77,37 @@ def families(now: Objects) -> Families:
         _gauge(
             "sdd_service_backends", "Backends of services.", "state", _all(health.Status, states)
         ),
+        *_named(now),
     )
+
+
+def _named(now: Objects) -> Families:
+    """The families whose labels are names of objects, each bounded."""
+    rows = {name: (text, labels, list(made(now))) for name, (text, labels, made) in NAMED.items()}
+    shown = [bounded.gauge(name, *parts) for name, parts in rows.items()]
+    return (*shown, bounded.left_out((name, len(parts[2])) for name, parts in rows.items()))
+
+
+def _healthy(now: Objects) -> bounded.Rows:
+    for member in now.members.values():
+        yield _backend(now, member), float(now.status_of(member) is health.Status.UP)
+
+
+def _weight(now: Objects) -> bounded.Rows:
+    for member in now.members.values():
+        yield _backend(now, member), float(member.weight)
+
+
+def _backend(now: Objects, member: service.Member) -> tuple[str, str]:
+    box = now.sandboxes.get(member.sandbox)
+    return now.services[member.service].name, box.name if box else ""
+
+
+# name → (text, labels, rows)
+NAMED: Mapping[str, tuple[str, tuple[str, ...], Callable[[Objects], bounded.Rows]]] = {
+    "sdd_lb_backend_healthy": ("1 while a backend is up.", ("service", "backend"), _healthy),
+    "sdd_lb_backend_weight": ("A backend's share.", ("service", "backend"), _weight),
+}
 
 
 def _all(names: Any, counts: Mapping[str, int]) -> Mapping[str, int]:

@@ -127,7 +127,7 @@ def _failures(want: Want, refusals: Iterable[contract.Refusal]) -> Iterable[prog
     for subject, refusal in first.items():
         yield progress.Failure(
             subject=subject,
-            sentence=f"the kernel refuses {_said(refusal.step)}: {refusal.reason}",
+            sentence=f"the kernel refuses {said(refusal.step)}: {refusal.reason}",
             hint=_hint(refusal),
             code="SDD-NETNS-REFUSED",
         )
@@ -154,7 +154,7 @@ _PARENT_HINTS = {
 }
 
 
-def _said(step: steps.Step) -> str:
+def said(step: steps.Step) -> str:
     """The step in a person's words."""
     match step:
         case steps.MakeSpace(name=name):

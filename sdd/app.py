@@ -31,10 +31,10 @@ from netns.kernel import events, linux, observe
 from resolver import files, hostconf, launch, query
 from resolver import reconciler as dns_reconciler
 from sdd import config as configuration
-from sdd import errors, lock, log, notify, options, reconcile
+from sdd import errors, lock, log, logbook, notify, options, reconcile
 from sdd.alloc import pools
 from sdd.api import context, server
-from sdd.control import commander, feed, journal, progress, taken
+from sdd.control import commander, feed, journal, progress, taken, verify
 from sdd.linux import namespaces
 from sdd.model import ids
 from sdd.model.event import Action, Kind
@@ -57,8 +57,9 @@ def main() -> None:
         if asked.validate:
             sys.stdout.write("the configuration is valid\n")
             return
-        log.configure(config.log_level, config.log_format)
-        asyncio.run(serve(config, lambda: configuration.load(asked)))
+        book = logbook.Logbook(time.time)
+        log.configure(config.log_level, config.log_format, keep=book.keep)
+        asyncio.run(serve(config, lambda: configuration.load(asked), book))
     except errors.SddError as exc:
         for line in filter(None, (f"sdd: {exc}", exc.hint)):
             sys.stderr.write(line + "\n")
@@ -69,11 +70,15 @@ def _version() -> str:
     return metadata.version("sdd")
 
 
-async def serve(config: configuration.Config, reload: Callable[[], configuration.Config]) -> None:
+async def serve(
+    config: configuration.Config,
+    reload: Callable[[], configuration.Config],
+    book: logbook.Logbook,
+) -> None:
     """The whole life of the daemon; returns after an orderly stop."""
     manager = notify.Notifier(notify.take_address(os.environ))
     with lock.held(config.data_root), lock.held(config.exec_root):
-        async with assembled(config) as daemon:
+        async with assembled(config, book) as daemon:
             stopped = asyncio.Event()
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -82,7 +87,7 @@ async def serve(config: configuration.Config, reload: Callable[[], configuration
                 async with asyncio.TaskGroup() as tasks:
                     daemon.start(tasks)
                     tasks.create_task(_watchdog(manager), name="watchdog")
-                    tasks.create_task(daemon.live(manager, reload, stopped), name="live")
+                    tasks.create_task(daemon.live(manager, reload, stopped, book), name="live")
             except* _Stopped:
                 say.info("sdd.stopped")
 
@@ -133,13 +138,14 @@ class Daemon:
         manager: notify.Notifier,
         reload: Callable[[], configuration.Config],
         stopped: asyncio.Event,
+        book: logbook.Logbook,
     ) -> NoReturn:
         """From the first pass to the signal to stop; then ends the whole group."""
         await self.context.commands.ensure_default_network()
         await self._first_pass()
         servers = await self._listen()
         asyncio.get_running_loop().add_signal_handler(
-            signal.SIGHUP, lambda: _reload(self.config, reload, manager, self.journal)
+            signal.SIGHUP, lambda: _reload(self, reload, manager, book)
         )
         manager.ready(self.context.about.lb_why)
         self.journal.tell(Kind.DAEMON, Action.START, attributes={"node": self.context.about.node})
@@ -203,7 +209,7 @@ class Daemon:
 
 
 @contextlib.asynccontextmanager
-async def assembled(config: configuration.Config) -> AsyncIterator[Daemon]:
+async def assembled(config: configuration.Config, book: logbook.Logbook) -> AsyncIterator[Daemon]:
     """All parts, wired; on leaving, what they hold of the system is released."""
     async with contextlib.AsyncExitStack() as stack:
         doors = namespaces.Namespaces()
@@ -214,11 +220,9 @@ async def assembled(config: configuration.Config) -> AsyncIterator[Daemon]:
         await news.start()
         node = ids.NodeId(config.node_name)
         reached = progress.Progress(tuple(Backend))
-        balancer = await choose.choose(
-            doors, cast("Literal['auto', 'ipvs', 'nftables']", config.lb_backend)
-        )
-        say.info("lb.chosen", backend=balancer.name, why=balancer.why)
+        balancer = await _balancer(config, doors)
         slots = {each: reconcile.Slot() for each in Backend}
+        kernel = linux.LinuxKernel(doors, config.exec_root)
         names = _resolver(config, doors, node, slots[Backend.RESOLVER].kick)
         commands = commander.Commander(
             store=store,
@@ -234,11 +238,10 @@ async def assembled(config: configuration.Config) -> AsyncIterator[Daemon]:
             bip=config.bip,
             mtu=config.mtu,
         )
+        asker = query.Asker(doors)
+        looker = verify.Verifier(lambda: news.state, node, kernel, balancer.kernel, asker.ask)
         history = journal.Journal(time.time)
-        page = registry.Registry(_version(), time.time)
-        page.add(exposition.objects(lambda: news.state))
-        page.add(addresses.source(lambda: _fullness(news.state)))
-        page.add(dns_metrics.source(lambda: _counted(names)))
+        page = _page(news, names)
         yield Daemon(
             config=config,
             doors=doors,
@@ -247,7 +250,7 @@ async def assembled(config: configuration.Config) -> AsyncIterator[Daemon]:
             registry=page,
             parts=tuple(
                 Part(backend, realiser, slots[backend])
-                for backend, realiser in _realisers(config, doors, node, balancer, names).items()
+                for backend, realiser in _realisers(node, kernel, balancer, names).items()
             ),
             drains=lb_drains.Drains(commands.drained, balancer.kernel, node, time.time),
             probes=_probes(commands.record_verdict, node, doors),
@@ -256,13 +259,22 @@ async def assembled(config: configuration.Config) -> AsyncIterator[Daemon]:
                 commands=commands,
                 state=lambda: news.state,
                 progress=reached.snapshot,
-                ask=query.Asker(doors),
+                ask=asker,
                 lb_view=lb_view.View(balancer.kernel, lambda: news.state),
                 about=_about(config, balancer),
                 registry=page,
                 journal=history,
+                logbook=book,
+                verify=looker.differences,
             ),
         )
+
+
+async def _balancer(config: configuration.Config, doors: namespaces.Namespaces) -> choose.Choice:
+    wanted = cast("Literal['auto', 'ipvs', 'nftables']", config.lb_backend)
+    chosen = await choose.choose(doors, wanted)
+    say.info("lb.chosen", backend=chosen.name, why=chosen.why)
+    return chosen
 
 
 def _probes(
@@ -279,14 +291,20 @@ def _fullness(now: ClusterState) -> Iterator[addresses.Row]:
             yield addresses.Row(net.name, str(use.subnet), use.in_use, use.free)
 
 
+def _page(news: feed.Feed, names: dns_reconciler.Reconciler) -> registry.Registry:
+    page = registry.Registry(_version(), time.time)
+    page.add(exposition.objects(lambda: news.state))
+    page.add(addresses.source(lambda: _fullness(news.state)))
+    page.add(dns_metrics.source(lambda: _counted(names)))
+    return page
+
+
 def _realisers(
-    config: configuration.Config,
-    doors: namespaces.Namespaces,
     node: ids.NodeId,
+    kernel: linux.LinuxKernel,
     balancer: choose.Choice,
     names: dns_reconciler.Reconciler,
 ) -> Mapping[Backend, reconcile.Realise]:
-    kernel = linux.LinuxKernel(doors, config.exec_root)
     return {
         Backend.NETNS: netns_reconciler.Reconciler(kernel, node),
         Backend.LB: lb_reconciler.Reconciler(balancer.kernel, node),
@@ -349,10 +367,10 @@ async def _watchdog(manager: notify.Notifier) -> None:
 
 
 def _reload(
-    old: configuration.Config,
+    daemon: Daemon,
     load: Callable[[], configuration.Config],
     manager: notify.Notifier,
-    history: journal.Journal,
+    book: logbook.Logbook,
 ) -> None:
     """SIGHUP: takes over what can be, names what needs a restart; a bad file changes nothing."""
     manager.reloading(time.monotonic())
@@ -362,10 +380,10 @@ def _reload(
         say.error("config.refused", why=exc.sentence, code=exc.code)
         manager.ready("reload refused: the configuration has an error, see the log")
         return
-    at_once, later = configuration.changed(old, new)
-    log.configure(new.log_level, new.log_format)
+    at_once, later = configuration.changed(daemon.config, new)
+    log.configure(new.log_level, new.log_format, keep=book.keep)
     say.info("config.reloaded", changed=",".join(at_once), restart_needed_for=",".join(later))
-    history.tell(Kind.DAEMON, Action.RELOAD, attributes={"changed": ",".join(at_once)})
+    daemon.journal.tell(Kind.DAEMON, Action.RELOAD, attributes={"changed": ",".join(at_once)})
     manager.ready("reloaded")
 
 

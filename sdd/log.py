@@ -7,10 +7,12 @@ aiohttp) led into it. logfmt for people, JSON for machines; under journald the j
 import logging
 import os
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, TextIO
 
 import structlog
+
+Keep = Callable[[Mapping[str, object]], None]
 
 LEVELS: Mapping[str, int] = {
     "debug": logging.DEBUG,
@@ -25,13 +27,21 @@ NAMES: Mapping[str, str] = {"warning": "warn", "critical": "fatal", "exception":
 
 
 def configure(
-    level: str, form: str, *, stream: TextIO | None = None, journal: bool | None = None
+    level: str,
+    form: str,
+    *,
+    stream: TextIO | None = None,
+    journal: bool | None = None,
+    keep: Keep | None = None,
 ) -> None:
-    """Log from `level` on in `form` ("text" or "json"); may be called again at a reload."""
+    """Log from `level` on in `form` ("text" or "json"); may be called again at a reload.
+
+    `keep` is given the fields of each line as well.
+    """
     out = stream or sys.stderr
     to_journal = _is_journal(out) if journal is None else journal
     structlog.configure(
-        processors=_chain(form, journal=to_journal),
+        processors=_chain(form, to_journal, keep),
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
         logger_factory=structlog.WriteLoggerFactory(file=out),
         cache_logger_on_first_use=False,
@@ -50,16 +60,25 @@ def _is_journal(out: TextIO) -> bool:
     return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
 
 
-def _chain(form: str, *, journal: bool) -> list[Any]:
+def _chain(form: str, journal: bool, keep: Keep | None) -> list[Any]:
     chain: list[Any] = [structlog.contextvars.merge_contextvars, _level]
     if not (journal and form == "text"):
         chain.append(structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"))
     chain += [structlog.processors.EventRenamer("msg"), _traceback]
+    chain += [_keeping(keep)] if keep is not None else []
     if form == "json":
         return [*chain, structlog.processors.JSONRenderer(default=str)]
     order = ["time", "level", "msg"]
     chain += [_texts, structlog.processors.LogfmtRenderer(key_order=order, drop_missing=True)]
     return [*chain, _priority] if journal else chain
+
+
+def _keeping(keep: Keep) -> Any:
+    def processor(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        keep(event)
+        return event
+
+    return processor
 
 
 def _level(_: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -68,17 +68,18 @@ def _defaults(node: ast.ClassDef) -> Iterator[tuple[str, str, str]]:
                 yield code, node.name, (doc[0] if doc else "")
 
 
-def _texts(node: ast.expr) -> Iterator[str]:
-    """The codes in an expression; an f-string's holes are written as …."""
-    for each in ast.walk(node):
-        if isinstance(each, ast.JoinedStr):
-            text = _template(each).replace("{}", "AREA")
+def _texts(node: ast.AST) -> Iterator[str]:
+    """The codes in an expression; an f-string's holes are written as …, its parts are no codes."""
+    match node:
+        case ast.JoinedStr():
+            if CODE.fullmatch(_template(node).replace("{}", "AREA")):
+                yield _template(node).replace("{}", "…")
+        case ast.Constant(value=str(text)):
             if CODE.fullmatch(text):
-                yield text.replace("AREA", "…")
-            return
-        is_text = isinstance(each, ast.Constant) and isinstance(each.value, str)
-        if is_text and CODE.fullmatch(each.value):
-            yield each.value
+                yield text
+        case _:
+            for child in ast.iter_child_nodes(node):
+                yield from _texts(child)
 
 
 def _name(node: ast.expr) -> str:

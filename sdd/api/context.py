@@ -10,7 +10,9 @@ from typing import Protocol
 
 from sdd.control.commands import Commands
 from sdd.control.journal import Journal
+from sdd.logbook import Logbook
 from sdd.model import progress, sandbox
+from sdd.model.difference import Difference
 from sdd.state import ClusterState
 
 
@@ -104,4 +106,5 @@ class Context:
     about: About
     registry: Registry
     journal: Journal | None = None
-    verify: Callable[[], Awaitable[Sequence[object]]] | None = None
+    logbook: Logbook | None = None
+    verify: Callable[[], Awaitable[Sequence[Difference]]] | None = None

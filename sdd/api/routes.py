@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sdd.api import balancing, daemon, dns, events, networks, sandboxes, services
+from sdd.api import balancing, daemon, dns, events, logs, networks, sandboxes, services, verify
 from sdd.api.call import Access, Call, Reply
 from sdd.api.context import Context
 from sdd.model import request
@@ -79,6 +79,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/dns/query", READ, dns.query, "dns_query"),
     Route("GET", "/v1/lb", READ, balancing.listing, "lb_ls"),
     Route("GET", "/v1/events", READ, events.listing, "events"),
+    Route("GET", "/v1/logs", ADMIN, logs.listing, "logs"),
+    Route("GET", "/v1/verify", READ, verify.listing, "verify"),
     Route("GET", "/v1/status", READ, daemon.status, "status"),
     Route("GET", "/v1/version", READ, daemon.version, "version"),
 )

@@ -5,10 +5,11 @@ In: a context and where to listen. Out: a running Server. Every error leaves her
 without.
 """
 
+import asyncio
 import os
 import socket
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -34,15 +35,23 @@ log = structlog.get_logger()
 class Server:
     """Listening sockets and their handlers; `close` ends them and removes the socket files."""
 
-    def __init__(self, runner: web.ServerRunner, paths: Sequence[Path], port: int = 0) -> None:
+    def __init__(
+        self,
+        runner: web.ServerRunner,
+        dispatcher: "Dispatcher",
+        paths: Sequence[Path],
+        port: int = 0,
+    ) -> None:
         self._runner = runner
+        self._dispatcher = dispatcher
         self._paths = paths
         self.port = port
 
     async def close(self) -> None:
-        """No new requests; running ones get two seconds."""
+        """No new requests; running ones get two seconds, endless ones end now."""
         for path in self._paths:
             path.unlink(missing_ok=True)
+        self._dispatcher.hang_up()
         await self._runner.cleanup()
 
 
@@ -74,7 +83,7 @@ async def serve(
     for link in links:
         link.setblocking(False)
     dispatcher = Dispatcher(context, (*ROUTES, *PROBES, DESCRIPTION), peercred.admins())
-    return Server(await _start(dispatcher, links), paths)
+    return Server(await _start(dispatcher, links), dispatcher, paths)
 
 
 async def serve_metrics(context: Context, host: str, port: int) -> Server:
@@ -94,7 +103,8 @@ async def serve_metrics(context: Context, host: str, port: int) -> Server:
     link.listen(listen.BACKLOG)
     link.setblocking(False)
     port = link.getsockname()[1]
-    return Server(await _start(Dispatcher(context, PROBES, None), [link]), (), port)
+    dispatcher = Dispatcher(context, PROBES, None)
+    return Server(await _start(dispatcher, [link]), dispatcher, (), port)
 
 
 def _activated(left: dict[str, socket.socket]) -> Sequence[socket.socket]:
@@ -128,6 +138,12 @@ class Dispatcher:
         self._context = context
         self._routes = routes
         self._admins = admins
+        self._streams: set[asyncio.Task[object]] = set()
+
+    def hang_up(self) -> None:
+        """End every stream: its readers would wait for ever."""
+        for each in self._streams:
+            each.cancel()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """The answer to `request`; never raises for anything that a client can cause."""
@@ -135,19 +151,33 @@ class Dispatcher:
         request.protocol.begin(request)
         reply = await self._reply(request)
         if reply.stream is not None:
-            return await _streamed(request, reply.stream)
+            return await self._streamed(request, reply.stream)
         response = _response(reply)
         request.protocol.end(response)
         return response
 
+    async def _streamed(
+        self, request: web.BaseRequest, stream: AsyncGenerator[object, None]
+    ) -> web.StreamResponse:
+        task = asyncio.current_task()
+        assert task is not None  # a handler always runs in one
+        self._streams.add(task)
+        try:
+            return await _streamed(request, stream)
+        finally:
+            self._streams.discard(task)
+
     async def _reply(self, request: web.BaseRequest) -> Reply:
         began = time.monotonic()
         action = ""
+        on: Mapping[str, str] = {}
         try:
             route, values = match.find(self._routes, request.method, request.rel_url.raw_path)
-            action = route.action if route.access is Access.ADMIN else ""
+            on = _named(values)
+            action = route.action if route.method != "GET" else ""
             peercred.demand(self._access(request), route.access)
             reply = await route.handler(self._context, await _call(request, values))
+            on = on or _made(reply)
             result = "ok"
         except errors.SddError as error:
             reply, result = _problem(error), error.code
@@ -160,7 +190,7 @@ class Dispatcher:
         if action:
             seconds = time.monotonic() - began
             self._context.registry.command(action, result, seconds)
-            log.info("api.command", action=action, result=result, ms=round(seconds * 1000, 1))
+            log.info("api.command", action=action, result=result, ms=round(seconds * 1000, 1), **on)
         return reply
 
     def _access(self, request: web.BaseRequest) -> Access:
@@ -168,6 +198,17 @@ class Dispatcher:
             return Access.READ
         link = request.transport.get_extra_info("socket")
         return self._admins.access(peercred.of(link))
+
+
+def _named(values: Mapping[str, str]) -> Mapping[str, str]:
+    """The refs of a path, for the log; whatever was typed is cut to a sensible length."""
+    return {name: value[:100] for name, value in values.items()}
+
+
+def _made(reply: Reply) -> Mapping[str, str]:
+    """The name of what a create made."""
+    name = reply.value.get("Name") if isinstance(reply.value, dict) else None
+    return {"name": name} if isinstance(name, str) else {}
 
 
 async def _call(request: web.BaseRequest, values: Any) -> Call:

@@ -5,9 +5,23 @@ from typing import Any
 
 import click
 
+from sdd import errors
 from sdd.cli import settings
 from sdd.cli.params import DURATION
 
+# Promised names: whoever types one is told so, instead of being offered a neighbour.
+PLANNED = frozenset(
+    f"sdctl {words}"
+    for words in (
+        "node",
+        "network update",
+        "service update",
+        "dns trace",
+        "dns record",
+        "dns cache",
+        "dns upstream",
+    )
+)
 OUTPUTS = ("table", "json", "jsonl", "name")
 
 
@@ -38,6 +52,10 @@ class Noun(click.Group):
         """The verb; an unknown one is a usage error that names its nearest neighbour."""
         name = args[0]
         if self.get_command(ctx, name) is None and not name.startswith("-"):
+            if f"{ctx.command_path} {name}" in PLANNED:
+                raise errors.Invalid(
+                    f'"{ctx.command_path} {name}" is not built yet', code="SDD-NOTBUILT"
+                )
             names = self.list_commands(ctx)
             near = difflib.get_close_matches(name, names, n=1)
             hint = f'did you mean "{near[0]}"?' if near else f"one of: {', '.join(names)}"

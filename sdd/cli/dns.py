@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from sdd import errors
-from sdd.cli import output
+from sdd.cli import complete, output
 from sdd.cli.command import Noun
 from sdd.cli.output import Column
 from sdd.cli.settings import current
@@ -27,7 +27,9 @@ def dns() -> None:
 @dns.command()
 @click.argument("name")
 @click.argument("rdtype", metavar="[TYPE]", default="A")
-@click.option("--from", "sandbox", help="Ask from inside this sandbox.")
+@click.option(
+    "--from", "sandbox", shell_complete=complete.sandboxes, help="Ask from inside this sandbox."
+)
 @click.option("--tcp", is_flag=True, help="Over TCP.")
 @click.option("--short", is_flag=True, help="Only the data.")
 @click.pass_context

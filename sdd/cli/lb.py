@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import click
 
-from sdd.cli import output
+from sdd.cli import complete, output
 from sdd.cli.command import Noun
 from sdd.cli.output import Column, Row
 from sdd.cli.settings import current
@@ -16,7 +16,9 @@ def lb() -> None:
 
 
 @lb.command("ls")
-@click.option("--from", "sandbox", help="Only what this sandbox sees.")
+@click.option(
+    "--from", "sandbox", shell_complete=complete.sandboxes, help="Only what this sandbox sees."
+)
 @click.option("--stats", is_flag=True, help="Connections, packets and bytes so far.")
 @click.option("--rate", is_flag=True, help="The same per second.")
 def listing(sandbox: str | None, stats: bool, rate: bool) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from sdd import errors
-from sdd.cli import filters, output, several
+from sdd.cli import complete, filters, output, several
 from sdd.cli.command import Noun
 from sdd.cli.output import Column
 from sdd.cli.params import ADDRESS, CIDR, LABEL, OPTION
@@ -133,14 +133,18 @@ def listing(wanted: tuple[str, ...]) -> None:
 
 
 @network.command()
-@click.argument("refs", metavar="NETWORK...", nargs=-1, required=True)
+@click.argument(
+    "refs", metavar="NETWORK...", nargs=-1, required=True, shell_complete=complete.networks
+)
 def inspect(refs: tuple[str, ...]) -> None:
     """Everything about networks, as a JSON array."""
     several.inspect(PATH, refs)
 
 
 @network.command()
-@click.argument("refs", metavar="NETWORK...", nargs=-1, required=True)
+@click.argument(
+    "refs", metavar="NETWORK...", nargs=-1, required=True, shell_complete=complete.networks
+)
 @click.option("-f", "--force", is_flag=True, help="No error when it does not exist.")
 def rm(refs: tuple[str, ...], force: bool) -> None:
     """Remove networks that nobody uses."""
@@ -184,7 +188,7 @@ def unused(row: output.Row) -> bool:
 
 
 @network.command()
-@click.argument("ref", metavar="NETWORK")
+@click.argument("ref", metavar="NETWORK", shell_complete=complete.networks)
 @click.pass_context
 def exists(ctx: click.Context, ref: str) -> None:
     """Exit 0 when it exists, 1 when not; prints nothing."""
@@ -195,8 +199,8 @@ def exists(ctx: click.Context, ref: str) -> None:
 
 
 @network.command()
-@click.argument("ref", metavar="NETWORK")
-@click.argument("sandbox")
+@click.argument("ref", metavar="NETWORK", shell_complete=complete.networks)
+@click.argument("sandbox", shell_complete=complete.sandboxes)
 @click.option("--ip", type=ADDRESS, help="A fixed IPv4 address.")
 @click.option("--ip6", type=ADDRESS, help="A fixed IPv6 address.")
 @click.option("--alias", "aliases", multiple=True, help="One more name on this network.")
@@ -211,8 +215,8 @@ def connect(ref: str, sandbox: str, **asked: Any) -> None:
 
 
 @network.command()
-@click.argument("ref", metavar="NETWORK")
-@click.argument("sandbox")
+@click.argument("ref", metavar="NETWORK", shell_complete=complete.networks)
+@click.argument("sandbox", shell_complete=complete.sandboxes)
 @click.option("-f", "--force", is_flag=True, help="No error when it is not connected.")
 def disconnect(ref: str, sandbox: str, force: bool) -> None:
     """Take a sandbox off a network."""

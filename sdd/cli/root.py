@@ -19,7 +19,10 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "dns": ("dns", "dns", "Ask as a sandbox would."),
     "lb": ("lb", "lb", "The kernel's own view of balancing."),
     "events": ("events", "events", "What happened, and what happens next."),
+    "logs": ("logs", "logs", "The daemon's own log, of one sandbox or service what concerns it."),
     "status": ("daemon", "status", "What runs, what it holds, what is not as wanted."),
+    "verify": ("verify", "verify", "What should be against what is in the kernel."),
+    "doctor": ("doctor", "doctor", "What this host can do, and what to do about the rest."),
     "version": ("daemon", "version", "Versions of this program and of the daemon."),
     "completion": ("completion", "completion", "A script that completes commands in your shell."),
 }

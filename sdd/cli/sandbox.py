@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from sdd import errors
-from sdd.cli import filters, output, several
+from sdd.cli import complete, filters, output, several
 from sdd.cli.command import Noun
 from sdd.cli.output import Column
 from sdd.cli.params import ADDRESS, ATTACHMENT, EXTRA_HOST, LABEL
@@ -153,14 +153,18 @@ def listing(wanted: tuple[str, ...]) -> None:
 
 
 @sandbox.command()
-@click.argument("refs", metavar="SANDBOX...", nargs=-1, required=True)
+@click.argument(
+    "refs", metavar="SANDBOX...", nargs=-1, required=True, shell_complete=complete.sandboxes
+)
 def inspect(refs: tuple[str, ...]) -> None:
     """Everything about sandboxes, as a JSON array."""
     several.inspect(PATH, refs)
 
 
 @sandbox.command()
-@click.argument("refs", metavar="SANDBOX...", nargs=-1, required=True)
+@click.argument(
+    "refs", metavar="SANDBOX...", nargs=-1, required=True, shell_complete=complete.sandboxes
+)
 @click.option("-f", "--force", is_flag=True, help="No error when it does not exist.")
 def rm(refs: tuple[str, ...], force: bool) -> None:
     """Remove sandboxes: interfaces, names, memberships, and the namespace if it is ours."""
@@ -168,7 +172,7 @@ def rm(refs: tuple[str, ...], force: bool) -> None:
 
 
 @sandbox.command("exec", context_settings={"allow_interspersed_args": False})
-@click.argument("ref", metavar="SANDBOX")
+@click.argument("ref", metavar="SANDBOX", shell_complete=complete.sandboxes)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.pass_context
 def execute(ctx: click.Context, ref: str, command: tuple[str, ...]) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from sdd.cli import filters, output, several
+from sdd.cli import complete, filters, output, several
 from sdd.cli.command import Noun
 from sdd.cli.output import Column
 from sdd.cli.params import ADDRESS, DURATION, HEALTH, LABEL
@@ -49,7 +49,12 @@ def service() -> None:
 
 @service.command()
 @click.argument("name")
-@click.option("--network", required=True, help="Where its name and virtual IP live.")
+@click.option(
+    "--network",
+    required=True,
+    shell_complete=complete.networks,
+    help="Where its name and virtual IP live.",
+)
 @click.option("--vip", type=ADDRESS, help="A fixed virtual IP.")
 @click.option("--endpoint-mode", type=click.Choice(["vip", "dnsrr"]), default="vip", help="Kind.")
 @click.option("--scheduler", type=click.Choice(SCHEDULERS), default="mh", help="As in IPVS.")
@@ -97,14 +102,16 @@ def listing(wanted: tuple[str, ...]) -> None:
 
 
 @service.command()
-@click.argument("refs", metavar="SERVICE...", nargs=-1, required=True)
+@click.argument(
+    "refs", metavar="SERVICE...", nargs=-1, required=True, shell_complete=complete.services
+)
 def inspect(refs: tuple[str, ...]) -> None:
     """Everything about services, as a JSON array."""
     several.inspect(PATH, refs)
 
 
 @service.command()
-@click.argument("ref", metavar="SERVICE")
+@click.argument("ref", metavar="SERVICE", shell_complete=complete.services)
 def ps(ref: str) -> None:
     """List the backends and their state."""
     found = current().client().get(f"{PATH}/{part(ref)}/members")
@@ -112,7 +119,9 @@ def ps(ref: str) -> None:
 
 
 @service.command()
-@click.argument("refs", metavar="SERVICE...", nargs=-1, required=True)
+@click.argument(
+    "refs", metavar="SERVICE...", nargs=-1, required=True, shell_complete=complete.services
+)
 @click.option("-f", "--force", is_flag=True, help="No error when it does not exist.")
 def rm(refs: tuple[str, ...], force: bool) -> None:
     """Remove services; their backends stay as sandboxes."""
@@ -120,8 +129,8 @@ def rm(refs: tuple[str, ...], force: bool) -> None:
 
 
 @service.command()
-@click.argument("ref", metavar="SERVICE")
-@click.argument("sandbox")
+@click.argument("ref", metavar="SERVICE", shell_complete=complete.services)
+@click.argument("sandbox", shell_complete=complete.sandboxes)
 @click.option("--weight", type=click.IntRange(0, MAX_WEIGHT), default=1, help="Its share.")
 def join(ref: str, sandbox: str, weight: int) -> None:
     """Make a sandbox a backend."""
@@ -130,8 +139,8 @@ def join(ref: str, sandbox: str, weight: int) -> None:
 
 
 @service.command()
-@click.argument("ref", metavar="SERVICE")
-@click.argument("sandbox")
+@click.argument("ref", metavar="SERVICE", shell_complete=complete.services)
+@click.argument("sandbox", shell_complete=complete.sandboxes)
 @click.option("--drain", type=DURATION, help="Patience with live connections; 0s for none.")
 def leave(ref: str, sandbox: str, drain: float | None) -> None:
     """Take a backend out, once its connections have ended."""
@@ -144,8 +153,8 @@ def leave(ref: str, sandbox: str, drain: float | None) -> None:
 
 
 @service.command("set-weight")
-@click.argument("ref", metavar="SERVICE")
-@click.argument("sandbox")
+@click.argument("ref", metavar="SERVICE", shell_complete=complete.services)
+@click.argument("sandbox", shell_complete=complete.sandboxes)
 @click.argument("weight", type=click.IntRange(0, MAX_WEIGHT))
 def set_weight(ref: str, sandbox: str, weight: int) -> None:
     """Change a backend's share; 0 takes no new connections."""

@@ -29,12 +29,15 @@ class Settings(NamedTuple):  # a dataclass would import inspect: 10 ms of every 
 
 def current() -> Settings:
     """The settings of the running command, wherever on the line they were given."""
-    found = click.get_current_context().find_root().obj
+    return of(click.get_current_context())
+
+
+def of(context: click.Context) -> Settings:
+    """The settings of a command that is not running yet, such as one being completed."""
+    found = context.find_root().obj
     return found if isinstance(found, Settings) else Settings()
 
 
 def change(context: click.Context, **values: Any) -> None:
     """Settings given at any level hold for the whole command."""
-    root = context.find_root()
-    before = root.obj if isinstance(root.obj, Settings) else Settings()
-    root.obj = before._replace(**values)
+    context.find_root().obj = of(context)._replace(**values)

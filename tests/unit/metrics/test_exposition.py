@@ -36,3 +36,10 @@ def test_objects_are_counted_by_kind() -> None:
     assert found["sdd_sandboxes", "named"] == 1
     assert found["sdd_services", "vip"] == 1
     assert found["sdd_service_backends", "up"] == 1
+
+
+def test_backends_are_told_by_name() -> None:
+    found = values(EMPTY.apply(ids.Revision(9), [Put(NET), Put(BOX), Put(SVC), Put(MEMBER)]))
+    assert found["sdd_lb_backend_healthy", "ws"] == 1
+    assert found["sdd_lb_backend_weight", "ws"] == 1
+    assert found["sdd_metrics_left_out_series", "sdd_lb_backend_weight"] == 0

@@ -5,7 +5,7 @@ command line to be walked. What commands must decide is tested with the commands
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, ip_address, ip_interface, ip_network
@@ -19,7 +19,9 @@ from sdd.api.context import About, Context
 from sdd.api.server import Server, serve
 from sdd.control import lookup
 from sdd.control.journal import Journal
+from sdd.logbook import Logbook
 from sdd.model import endpoint, health, ids, network, progress, request, sandbox, service
+from sdd.model.difference import Difference
 from sdd.state import EMPTY, Change, ClusterState, Gone, Put
 
 
@@ -319,10 +321,13 @@ class Appliance:
     def __init__(self, data_root: Path = Path("/var/lib/sdd")) -> None:
         self.desk = Desk()
         self.resolver = Resolver()
+        self.now = [1_000_000.0]
+        self.logbook = Logbook(self._tick)
+        self.checks: Callable[[], Awaitable[Sequence[Difference]]] | None = None
         self.rows: Mapping[str, Sequence[str]] = {}
         self.registry = Registry("0.0-test", clock=lambda: 5000.0)
         self.registry.add(exposition.objects(lambda: self.desk.state))
-        self.context = Context(
+        self._context = Context(
             commands=self.desk,
             state=lambda: self.desk.state,
             progress=lambda: self.desk.outcomes,
@@ -340,7 +345,23 @@ class Appliance:
             ),
             registry=self.registry,
             journal=self.desk.journal,
+            logbook=self.logbook,
         )
+
+    def _tick(self) -> float:
+        """Each line of the log is one second later than the one before."""
+        self.now[0] += 1
+        return self.now[0]
+
+    @property
+    def context(self) -> Context:
+        """What the server is started with."""
+        return replace(self._context, verify=self._verify)
+
+    async def _verify(self) -> Sequence[Difference]:
+        if self.checks is None:
+            raise errors.Unavailable("this daemon cannot verify", code="SDD-VERIFY-OFF")
+        return await self.checks()
 
     async def view(self, box: sandbox.Sandbox, /, rates: bool = False) -> Sequence[view.Row]:
         return [lb_row(name, rates=rates) for name in self.rows.get(box.name, ())]

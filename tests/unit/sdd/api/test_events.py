@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sdd.api import events
+from sdd.api import streams
 from sdd.model.event import Action, Kind
 from tests.unit.sdd.api.desk import Appliance, served
 from tests.unit.sdd.api.test_server import ask
@@ -45,7 +45,7 @@ async def test_what_was_is_told_in_order(tmp_path: Path) -> None:
 async def test_a_follower_hears_at_once_and_a_silent_line_between(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(events, "HEARTBEAT_S", 0.02)
+    monkeypatch.setattr(streams, "HEARTBEAT_S", 0.02)
     one, path = Appliance(), tmp_path / "s"
     async with served(one, path):
         reader, writer = await opened(path, "/v1/events?follow=true")
@@ -61,14 +61,14 @@ async def test_a_follower_hears_at_once_and_a_silent_line_between(
 
 
 async def test_followers_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "MOST_FOLLOWERS", 1)
+    monkeypatch.setattr(streams, "MOST_FOLLOWERS", 1)
     one, path = Appliance(), tmp_path / "s"
     one.desk.journal.tell(Kind.DAEMON, Action.START)
     async with served(one, path):
         reader, writer = await opened(path, "/v1/events?follow=true")
         await reader.readline()
         status, problem = await ask(path, "GET", "/v1/events?follow=true")
-        assert (status, problem["code"]) == (503, "SDD-EVENTS-FULL")
+        assert (status, problem["code"]) == (503, "SDD-STREAM-FULL")
         writer.close()
 
 
@@ -76,3 +76,19 @@ async def test_a_wrong_time_is_refused_before_the_stream(tmp_path: Path) -> None
     async with served(Appliance(), tmp_path / "s"):
         status, problem = await ask(tmp_path / "s", "GET", "/v1/events?since=yesterday")
         assert (status, problem["code"]) == (400, "SDD-API-QUERY")
+
+
+async def test_a_server_that_ends_takes_leave_of_its_followers(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    one, path = Appliance(), tmp_path / "s"
+    one.desk.journal.tell(Kind.DAEMON, Action.START)
+    began = asyncio.get_running_loop().time()
+    async with served(one, path):
+        reader, writer = await opened(path, "/v1/events?follow=true")
+        assert b"start" in await reader.readline()
+    assert await asyncio.wait_for(reader.read(), 5) == b""
+    writer.close()
+    assert one.desk.journal.followers == 0
+    assert asyncio.get_running_loop().time() - began < 1.5  # less than others are waited for
+    assert "Traceback" not in "".join(capfd.readouterr())

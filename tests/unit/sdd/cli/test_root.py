@@ -52,6 +52,15 @@ def test_a_mistyped_noun_is_helped(capsys: pytest.CaptureFixture[str]) -> None:
     assert "one of: network, sandbox" in capsys.readouterr().err
 
 
+def test_what_is_promised_but_not_built_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:
+    from sdd.cli.command import PLANNED
+
+    for words in PLANNED:
+        code = root.run(words.split()[1:])
+        text = capsys.readouterr().err
+        assert (code, "is not built yet [SDD-NOTBUILT]" in text) == (1, True), words
+
+
 def test_no_command_shows_the_help_and_is_exit_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert root.run([]) == 2
     assert "Usage: sdctl" in capsys.readouterr().err

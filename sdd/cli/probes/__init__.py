@@ -1,0 +1,1 @@
+"""What `sdctl doctor` looks at: each file one area, each probe one finding."""

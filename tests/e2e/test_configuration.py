@@ -1,0 +1,127 @@
+"""daemon.json, flags, reload, systemd's protocol: the daemon as its administrator meets it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.appliance import BIN, Appliance, run, until
+
+
+def sdd(*argv: str) -> subprocess.CompletedProcess[str]:
+    return run(str(BIN / "sdd"), *argv, check=False)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "daemon.json"
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "words"),
+    [
+        ('{"log-levle": "info"}', (), ('"log-levle"', '"log-level"', "[SDD-CONFIG-KEY]")),
+        ('{"mtu": "big"}', (), ('"mtu"', "[SDD-CONFIG-VALUE]")),
+        ('{"log-level": "info"}', ("--log-level", "debug"), ('"log-level"', "[SDD-CONFIG-TWICE]")),
+        ("{", (), ("line 1", "[SDD-CONFIG-JSON]")),
+    ],
+)
+def test_a_wrong_setting_is_a_start_error_that_names_it(
+    file: Path, text: str, flags: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    file.write_text(text)
+    for extra in ((), ("--validate",)):
+        done = sdd("--config", str(file), *flags, *extra)
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        for word in words:
+            assert word in done.stderr
+
+
+def test_validate_says_that_a_good_file_is_good(file: Path) -> None:
+    file.write_text(
+        '{"debug": true, "default-address-pools": [{"base": "10.9.0.0/16", "size": 24}]}'
+    )
+    done = sdd("--config", str(file), "--validate")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sdd("--config", str(file.parent / "none.json"), "--validate").returncode == 1
+    assert sdd("--version").stdout.startswith("sdd ")
+    assert sdd("--bogus").returncode == 2
+
+
+@pytest.fixture
+def configured(tmp_path: Path) -> Iterator[tuple[Appliance, Path, socket.socket]]:
+    """A daemon with a file, a service manager that listens, and its own Prometheus port."""
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(str(tmp_path / "notify"))
+    manager.settimeout(20)
+    file = tmp_path / "daemon.json"
+    file.write_text(
+        json.dumps(
+            {
+                "log-format": "json",
+                "default-address-pools": [{"base": "10.77.0.0/16", "size": 26}],
+                "metrics-addr": "127.0.0.1:9777",
+                "node-name": "n7",
+                "lb-backend": "nftables",
+            }
+        )
+    )
+    one = Appliance("config", "--config", str(file))
+    os.environ["NOTIFY_SOCKET"] = str(tmp_path / "notify")
+    try:
+        one.start()
+        del os.environ["NOTIFY_SOCKET"]
+        yield one, file, manager
+    finally:
+        os.environ.pop("NOTIFY_SOCKET", None)
+        one.close()
+        manager.close()
+
+
+def heard(manager: socket.socket) -> str:
+    return manager.recv(4096).decode()
+
+
+def test_settings_hold_and_a_reload_takes_over_what_it_can(
+    configured: tuple[Appliance, Path, socket.socket],
+) -> None:
+    daemon, file, manager = configured
+    assert heard(manager).startswith("READY=1\n")
+    (status,) = daemon.json("status")
+    assert (status["Node"], status["Balancer"]) == ("n7", "nftables")
+    daemon.sdctl("network", "create", "pooled")
+    (network,) = daemon.json("network", "inspect", "pooled")
+    assert network["IPAM"]["Config"][0]["Subnet"].startswith("10.77.")
+    assert network["IPAM"]["Config"][0]["Subnet"].endswith("/26")
+    page = daemon.on_host("curl", "-s", "http://127.0.0.1:9777/metrics").stdout
+    assert "sdd_build_info" in page
+    for line in daemon.log().splitlines():
+        if line.startswith("{"):
+            assert json.loads(line)["msg"]
+    settings = json.loads(file.read_text())
+    _reload(daemon, manager, file, json.dumps(settings | {"debug": True, "mtu": 1400}))
+    until(lambda: '"config.reloaded"' in daemon.log(), 10, "the reload is logged")
+    (line,) = [each for each in daemon.log().splitlines() if "config.reloaded" in each]
+    assert json.loads(line)["restart_needed_for"] == "mtu"
+    _reload(daemon, manager, file, '{"colour": "red"}')
+    until(lambda: "config.refused" in daemon.log(), 10, "the refusal is logged")
+    assert daemon.json("status")[0]["State"] == "ready"
+    assert daemon.sdctl("events", "-q", "-f", "event=reload", "-o", "jsonl").stdout.count("\n") == 1
+    daemon.kill(signal.SIGTERM)
+    assert heard(manager).startswith("STOPPING=1\n")
+    assert daemon.process is not None
+    assert daemon.process.returncode == 0
+
+
+def _reload(daemon: Appliance, manager: socket.socket, file: Path, text: str) -> None:
+    file.write_text(text)
+    assert daemon.process is not None
+    daemon.process.send_signal(signal.SIGHUP)
+    assert heard(manager).startswith("RELOADING=1\n")
+    assert heard(manager).startswith("READY=1\n")

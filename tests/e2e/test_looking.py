@@ -1,0 +1,56 @@
+"""People look without changing anything: verify, doctor, status, metrics."""
+
+import re
+
+from tests.e2e.appliance import Appliance, until
+
+
+def test_verify_finds_nothing_when_all_is_well_and_names_what_is_not(daemon: Appliance) -> None:
+    daemon.sdctl("network", "create", "lab", "--subnet", "10.95.0.0/24")
+    daemon.sandbox("web1", "--network", "lab")
+    daemon.sandbox("client", "--network", "lab")
+    daemon.sdctl("service", "create", "web", "--network", "lab")
+    daemon.sdctl("service", "join", "web", daemon.name("web1"))
+    done = daemon.sdctl("verify", check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
+
+
+def test_verify_sees_a_sandbox_that_was_removed_by_hand(daemon: Appliance) -> None:
+    daemon.sdctl("network", "create", "broken")
+    name = daemon.sandbox("lost", "--network", "broken")
+    daemon.on_host("umount", "-l", f"{daemon.root}/exec/netns/{name}")
+    until(
+        lambda: daemon.sdctl("verify", check=False).returncode == 0,
+        30,
+        "the namespace is made again",
+    )
+
+
+def test_the_doctor_finds_what_this_host_can_do(daemon: Appliance) -> None:
+    rows = daemon.json("doctor", "--only", "kernel", "--only", "daemon")
+    found = {row["Name"]: row["Verdict"] for row in rows}
+    for name in ("kernel.bridge", "kernel.veth", "kernel.nftables", "daemon.socket"):
+        assert found[name] == "PASS"
+    assert "IPVS" in daemon.sdctl("doctor", "--only", "kernel").stdout
+
+
+def test_status_says_what_there_is(daemon: Appliance) -> None:
+    (status,) = daemon.json("status")
+    assert status["State"] in {"ready", "degraded"}
+    assert status["Balancer"] in {"ipvs", "nftables"}
+    assert status["BalancerWhy"]
+    assert status["Networks"] >= 1
+
+
+def test_the_page_counts_objects_commands_and_questions(daemon: Appliance) -> None:
+    daemon.sdctl("network", "create", "counted")
+    daemon.sandbox("asks", "--network", "counted")
+    daemon.sdctl("dns", "query", "asks", "--from", daemon.name("asks"))
+    socket = daemon.url.removeprefix("unix://")
+    page = daemon.on_host("curl", "-s", "--unix-socket", socket, "http://sdd/metrics").stdout
+    values = dict(re.findall(r"^(sdd_\S+) (\S+)$", page, re.MULTILINE))
+    assert float(values['sdd_networks{driver="bridge"}']) >= 2
+    assert float(values['sdd_dns_requests_total{proto="udp",type="A"}']) >= 1
+    assert float(values['sdd_reconcile_passes_total{kind="netns"}']) >= 1
+    action = 'sdd_command_duration_seconds_count{action="network_create",result="ok"}'
+    assert float(values[action]) >= 1

@@ -1,0 +1,53 @@
+import resource
+from pathlib import Path
+
+import pytest
+
+from sdd import options
+from sdd.cli.probes import host
+from sdd.cli.probes.finding import Verdict
+
+MOUNTS = """\
+22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
+30 22 0:25 / /run rw,nosuid shared:5 - tmpfs tmpfs rw
+31 30 0:26 / /run/sdd rw - tmpfs tmpfs rw
+32 30 0:27 / /run/sddish rw shared:9 - tmpfs tmpfs rw
+"""
+
+
+def test_the_closest_mount_decides_whether_it_is_shared() -> None:
+    assert host.mounts(MOUNTS, "/run/lib").verdict is Verdict.PASS
+    assert host.mounts(MOUNTS, "/var/lib").verdict is Verdict.PASS
+    found = host.mounts(MOUNTS, "/run/sdd/netns")
+    assert found.verdict is Verdict.WARN
+    assert found.commands == ("mount --make-rshared /",)
+
+
+def test_forwarding_and_files() -> None:
+    assert host.forwarding("1\n").verdict is Verdict.PASS
+    assert host.forwarding("0\n").verdict is Verdict.WARN
+    assert host.files(1048576).verdict is Verdict.PASS
+    assert host.files(resource.RLIM_INFINITY).verdict is Verdict.PASS
+    assert host.files(1024).verdict is Verdict.WARN
+
+
+def test_only_foreign_chains_that_drop_forwarded_packets_count() -> None:
+    def chain(**values: str) -> dict[str, dict[str, str]]:
+        base = {"family": "ip", "table": "filter", "name": "FORWARD", "hook": "forward"}
+        return {"chain": base | {"policy": "drop"} | values}
+
+    assert host.dropping([{"metainfo": {}}, chain()]) == ["ip filter FORWARD"]
+    assert host.dropping([chain(policy="accept"), chain(hook="input"), chain(table="sdd")]) == []
+
+
+def test_a_wrong_daemon_json_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "daemon.json"
+    monkeypatch.setattr(options, "DEFAULT_FILE", path)
+    monkeypatch.setattr("sdd.config.DEFAULT_FILE", path)
+    assert host.settings().verdict is Verdict.PASS
+    path.write_text('{"colour": "red"}')
+    found = host.settings()
+    assert found.verdict is Verdict.FAIL
+    assert '"colour"' in found.says
+    path.write_text('{"debug": true}')
+    assert "is valid" in host.settings().says

@@ -1,0 +1,82 @@
+from importlib.metadata import version
+
+import pytest
+
+from sdd.cli import doctor
+from sdd.cli.probes import host, kernel
+from sdd.cli.probes.finding import Finding, Verdict, passed
+from sdd.model import progress
+from tests.unit.sdd.cli.typed import Shell
+
+BROKEN = Finding(
+    "kernel.ipvs",
+    Verdict.WARN,
+    "IPVS is missing",
+    "why\x1b",
+    "now",
+    "fix",
+    ("true", "modprobe-not"),
+)
+
+
+@pytest.fixture
+def quiet(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """No kernel and no host: what they find is told by the test."""
+    monkeypatch.setattr(kernel, "findings", lambda: iter([BROKEN]))
+    monkeypatch.setattr(host, "findings", lambda: iter([passed("host.files", "enough")]))
+    shell.appliance.desk.realised()
+    return shell
+
+
+def test_each_finding_is_a_line_with_what_follows(quiet: Shell) -> None:
+    done = quiet.ok("doctor")
+    assert done.out.splitlines()[:5] == [
+        "WARN  kernel.ipvs       IPVS is missing",
+        "      why  why\\x1b",
+        "      now  now",
+        "      fix  fix",
+        "PASS  host.files        enough",
+    ]
+    assert "daemon.socket" in done.out
+
+
+def test_only_chooses_by_area(quiet: Shell) -> None:
+    assert quiet.ok("doctor", "--only", "host").out.count("\n") == 1
+    assert "kernel" not in quiet.ok("doctor", "--only", "daemon").out
+    assert quiet("doctor", "--only", "weather").code == 2
+
+
+def test_for_programs(quiet: Shell) -> None:
+    rows = {row["Name"]: row for row in quiet.ok("doctor", "-o", "json").json()}
+    assert rows["kernel.ipvs"]["Commands"] == ["true", "modprobe-not"]
+    assert rows["daemon.state"]["Verdict"] == "PASS"
+    expected = "PASS" if version("sdd") == "0.0-test" else "WARN"
+    assert rows["daemon.version"]["Verdict"] == expected
+
+
+def test_fix_prints_and_with_yes_runs(quiet: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert quiet.ok("doctor", "--only", "kernel", "--fix").out == "true\nmodprobe-not\n"
+    ran = BROKEN._replace(commands=("true", "false", "true"))
+    monkeypatch.setattr(kernel, "findings", lambda: iter([ran]))
+    done = quiet("doctor", "--only", "kernel", "--fix", "--yes")
+    assert (done.code, done.out) == (1, "true\nfalse\n")
+    assert '"false" failed' in done.err
+
+
+def test_a_failure_is_exit_1(quiet: Shell) -> None:
+    failure = progress.Failure(subject="x", sentence="link is gone", hint="look", code="SDD-X")
+    quiet.appliance.desk.realised(failure)
+    done = quiet("doctor", "--only", "daemon")
+    assert done.code == 1
+    assert "link is gone" in done.out
+
+
+def test_no_daemon_is_one_failure(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from sdd.cli import root
+
+    assert root.run(["-H", "unix:///run/nobody/s", "doctor", "--only", "daemon"]) == 1
+    out = capsys.readouterr().out
+    assert out.startswith("FAIL  daemon.socket")
+    assert doctor.AREAS[-1] == "daemon"
