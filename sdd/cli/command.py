@@ -14,7 +14,6 @@ PLANNED = frozenset(
     f"sdctl {words}"
     for words in (
         "node",
-        "network update",
         "service update",
         "dns trace",
         "dns record",
