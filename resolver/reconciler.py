@@ -170,7 +170,8 @@ class Reconciler:
         staged, refused = await self._stage(worker, want)
         visits = await self._visit(worker, want, look=look)
         done = result.total((staged, *(each.result for each in visits)))
-        if done.changed or worker.inventory.revision != want.snapshot.revision:
+        # A second look also asks the worker: one that died a moment ago must not pass for well.
+        if look or done.changed or worker.inventory.revision != want.snapshot.revision:
             new = {each.box: each.listening for each in visits if each.listening is not None}
             done = result.total((done, await self._apply(worker, want, new, refused)))
         return done

@@ -66,7 +66,7 @@ class Ear:
         self.kicks += 1
         self._heard.set()
 
-    async def next(self, deadline_s: float = 5) -> None:
+    async def next(self, deadline_s: float = 30) -> None:  # the kernel ends namespaces at leisure
         self._heard.clear()
         async with asyncio.timeout(deadline_s):
             await self._heard.wait()
