@@ -26,6 +26,7 @@ from lb import view as lb_view
 from lb.kernel import choose
 from metrics import addresses, exposition, registry
 from metrics import dns as dns_metrics
+from netns import deaths as netns_deaths
 from netns import reconciler as netns_reconciler
 from netns.kernel import events, linux, observe
 from resolver import files, hostconf, launch, query
@@ -36,7 +37,7 @@ from sdd.alloc import pools
 from sdd.api import context, server
 from sdd.control import commander, feed, journal, progress, taken, verify
 from sdd.linux import namespaces
-from sdd.model import ids
+from sdd.model import ids, sandbox
 from sdd.model.event import Action, Kind
 from sdd.model.progress import Backend, Outcome
 from sdd.state import ClusterState
@@ -117,6 +118,7 @@ class Daemon:
     parts: tuple[Part, ...]
     probes: lb_probes.Probes
     drains: lb_drains.Drains
+    deaths: netns_deaths.Deaths
     journal: journal.Journal
     context: context.Context
 
@@ -127,7 +129,12 @@ class Daemon:
         for part in self.parts:
             self.feed.subscribe(part.slot.put)
             tasks.create_task(self._reconcile(part), name=f"reconcile {part.backend}")
-        for name, watch in (("probes", self.probes.run), ("drains", self.drains.run)):
+        watches = {
+            "probes": self.probes.run,
+            "drains": self.drains.run,
+            "deaths": self.deaths.run,
+        }
+        for name, watch in watches.items():
             slot = reconcile.Slot()
             self.feed.subscribe(slot.put)
             tasks.create_task(watch(slot), name=name)
@@ -254,6 +261,7 @@ async def assembled(config: configuration.Config, book: logbook.Logbook) -> Asyn
             ),
             drains=lb_drains.Drains(commands.drained, balancer.kernel, node, time.time),
             probes=_probes(commands.record_verdict, node, doors),
+            deaths=_deaths(commands, node, history),
             journal=history,
             context=context.Context(
                 commands=commands,
@@ -275,6 +283,16 @@ async def _balancer(config: configuration.Config, doors: namespaces.Namespaces) 
     chosen = await choose.choose(doors, wanted)
     say.info("lb.chosen", backend=chosen.name, why=chosen.why)
     return chosen
+
+
+def _deaths(
+    commands: commander.Commander, node: ids.NodeId, history: journal.Journal
+) -> netns_deaths.Deaths:
+    def told(box: sandbox.Sandbox) -> None:
+        say.warning("sandbox.ended", sandbox=box.name, netns=box.netns)
+        history.tell(Kind.SANDBOX, Action.LOST, box.id, {"name": box.name})
+
+    return netns_deaths.Deaths(commands.remove_sandbox, node, namespaces.is_lost, told)
 
 
 def _probes(

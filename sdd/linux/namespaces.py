@@ -40,6 +40,20 @@ def inode(path: str) -> int:
     return found.st_ino if found.st_dev == _nsfs() else 0
 
 
+def is_lost(path: str, wanted: int) -> bool:
+    """Whether `path` leads nowhere, or to another namespace than that of the inode `wanted`.
+
+    A file that is no namespace proves nothing: the mount may only be invisible from here.
+    """
+    try:
+        found = Path(path).stat()
+    except (FileNotFoundError, NotADirectoryError, ProcessLookupError):
+        return True
+    except OSError:
+        return False
+    return found.st_dev == _nsfs() and found.st_ino != wanted
+
+
 @functools.cache
 def _nsfs() -> int:
     """The device number of the kernel's file system of namespaces."""

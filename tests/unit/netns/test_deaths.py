@@ -1,0 +1,87 @@
+"""Who is found dead, when, and how often it is told."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from netns import deaths
+from sdd import errors, reconcile
+from sdd.model import ids, sandbox
+from tests import support
+from tests.netns_states import NODE, at, box
+
+pytestmark = pytest.mark.slow  # two looks, 0.3 s apart, are the point
+
+GUEST, OTHER = box("guest", "/proc/7/ns/net", inode=7), box("other", "/proc/8/ns/net", inode=8)
+
+
+@dataclass
+class Scene:
+    """Which namespaces are there, who was removed and told of; `fails` removals do not succeed."""
+
+    alive: set[str] = field(default_factory=lambda: {GUEST.netns, OTHER.netns})
+    removed: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+    looks: int = 0
+    fails: int = 0
+
+    def is_lost(self, path: str, inode: int) -> bool:
+        assert inode
+        self.looks += 1
+        return path not in self.alive
+
+    async def remove(self, ref: str) -> None:
+        self.removed.append(ref)
+        if len(self.removed) <= self.fails:
+            raise errors.TimedOut("too slow")
+
+    def tell(self, one: sandbox.Sandbox) -> None:
+        self.told.append(one.name)
+
+
+@asynccontextmanager
+async def watching(scene: Scene, *boxes: sandbox.Sandbox) -> AsyncIterator[reconcile.Slot]:
+    slot = reconcile.Slot()
+    watch = deaths.Deaths(scene.remove, NODE, scene.is_lost, scene.tell)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(watch.run(slot), name="deaths")
+        slot.put(at(1, *boxes))
+        yield slot
+        task.cancel()
+
+
+async def test_a_guest_that_ended_is_removed_and_the_other_stays() -> None:
+    scene = Scene()
+    async with watching(scene, GUEST, OTHER) as slot:
+        await support.eventually_async(lambda: scene.looks >= 2, 5, "a look")
+        scene.alive.discard(GUEST.netns)
+        await support.eventually_async(lambda: scene.removed, 1, "removed within a second")
+        slot.put(at(2, OTHER))
+        before = scene.looks
+        await support.eventually_async(lambda: scene.looks > before + 1, 5, "two more looks")
+    assert (scene.removed, scene.told) == ([GUEST.id], ["guest"])
+
+
+async def test_one_look_proves_nothing() -> None:
+    scene = Scene(alive=set())
+    async with watching(scene, GUEST):
+        await support.eventually_async(lambda: scene.looks == 1, 5, "a look")
+        scene.alive.add(GUEST.netns)
+        await support.eventually_async(lambda: scene.looks >= 3, 5, "more looks")
+    assert (scene.removed, scene.told) == ([], [])
+
+
+async def test_a_removal_that_failed_is_tried_again_and_told_once() -> None:
+    scene = Scene(alive={OTHER.netns}, fails=2)
+    async with watching(scene, GUEST, OTHER):
+        await support.eventually_async(lambda: len(scene.removed) == 3, 5, "three tries")
+    assert (set(scene.removed), scene.told) == ({GUEST.id}, ["guest"])
+
+
+async def test_named_sandboxes_and_those_of_others_are_not_looked_at() -> None:
+    far = box("far", "/proc/9/ns/net", inode=9, node=ids.NodeId("there"))
+    now = at(1, box("named", "/run/sdd/netns/named"), far, GUEST)
+    assert deaths.guests(now, NODE) == (GUEST,)
