@@ -129,15 +129,10 @@ class Daemon:
         for part in self.parts:
             self.feed.subscribe(part.slot.put)
             tasks.create_task(self._reconcile(part), name=f"reconcile {part.backend}")
-        watches = {
-            "probes": self.probes.run,
-            "drains": self.drains.run,
-            "deaths": self.deaths.run,
-        }
-        for name, watch in watches.items():
+        for each in (self.probes, self.drains, self.deaths):
             slot = reconcile.Slot()
             self.feed.subscribe(slot.put)
-            tasks.create_task(watch(slot), name=name)
+            tasks.create_task(each.run(slot), name=type(each).__name__.lower())
         tasks.create_task(events.follow(self.doors, self._kick), name="kernel news")
 
     async def live(
@@ -177,13 +172,8 @@ class Daemon:
     def _report(self, backend: Backend, outcome: Outcome) -> None:
         self.progress.report(backend, outcome)
         self.registry.reconciled(backend, outcome)
-        say.debug(
-            "reconcile.pass",
-            backend=backend,
-            revision=outcome.revision,
-            changed=outcome.changed,
-            ms=round(outcome.seconds * 1000, 1),
-        )
+        took = round(outcome.seconds * 1000, 1)
+        say.debug("reconcile.pass", backend=backend, revision=outcome.revision, ms=took)
         for failure in outcome.failures:
             say.warning(
                 "reconcile.failure", backend=backend, subject=failure.subject, why=failure.sentence
