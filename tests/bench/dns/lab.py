@@ -6,20 +6,28 @@ table, as sdd would send them. Peers get the same names. dnsperf loads one after
 
 import contextlib
 import os
+import random
 import re
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from resolver import protocol, wire
 from sdd.linux import namespaces
+from tests.bench import report
 
 HOST = "127.0.0.11"
+OURS = "sdd-dns"
+ROUNDS = 3
+SECONDS = 3
+NOTHING: Mapping[str, str] = MappingProxyType({})
 TICKS = os.sysconf("SC_CLK_TCK")
 _DONE = re.compile(r"Queries completed:\s+(\d+)")
 _LOST = re.compile(r"Queries lost:\s+(\d+)")
@@ -113,7 +121,7 @@ def worker(
         door.bind(f"{folder}/dns.sock")
         door.listen(4)
         process = subprocess.Popen(
-            [sys.executable, "-m", "resolver.worker", "--user", "nobody"],
+            ["nsenter", f"--net=/run/netns/{space}", sys.executable, "-m", "resolver.worker"],
             preexec_fn=lambda: os.dup2(door.fileno(), 3),  # noqa: PLW1509 - one thread here
             pass_fds=(3, door.fileno()),
         )
@@ -122,7 +130,7 @@ def worker(
             link.connect(f"{folder}/dns.sock")
             protocol.decode_from_worker(link.recv(protocol.MOST_BYTES))
             _teach(link, udp, tcp, names, upstreams)
-            yield Server("sdd-dns", process.pid, udp.getsockname()[1])
+            yield Server(OURS, process.pid, udp.getsockname()[1])
         finally:
             process.terminate()
             process.wait(10)
@@ -182,31 +190,80 @@ def run(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
-Peer = Callable[[str, Mapping[str, str], Path], "contextlib.AbstractContextManager[Server]"]
-
-
 @contextlib.contextmanager
-def dnsmasq(space: str, names: Mapping[str, str], folder: Path) -> Iterator[Server]:
-    """Debian's dnsmasq with the names as host records and nothing else to do."""
+def dnsmasq(
+    space: str, folder: Path, asked: str, names: Mapping[str, str] = NOTHING, upstream: int = 0
+) -> Iterator[Server]:
+    """Debian's dnsmasq with `names` as host records; other names go to the port `upstream`."""
     config = folder / "dnsmasq.conf"
     lines = ["no-resolv", "no-hosts", "local-ttl=5", "bind-interfaces", f"listen-address={HOST}"]
-    lines += ["port=5311", "keep-in-foreground", "user=nobody", "pid-file="]
+    lines += ["port=5311", "keep-in-foreground", "user=nobody", "pid-file=", "cache-size=10000"]
     lines += [f"host-record={name},{address}" for name, address in names.items()]
+    lines += [f"server={HOST}#{upstream}"] if upstream else []
     config.write_text("\n".join(lines) + "\n")
-    with peer(space, "dnsmasq", 5311, ["dnsmasq", "-C", str(config)], next(iter(names))) as one:
+    with peer(space, "dnsmasq", 5311, ["dnsmasq", "-C", str(config)], asked) as one:
         yield one
 
 
 @contextlib.contextmanager
-def unbound(space: str, names: Mapping[str, str], folder: Path) -> Iterator[Server]:
-    """Debian's unbound, one thread, with the names as local data."""
-    config = folder / "unbound.conf"
-    lines = ["server:", f"  interface: {HOST}@5312", "  num-threads: 1", "  do-daemonize: no"]
+def unbound(
+    space: str,
+    folder: Path,
+    asked: str,
+    names: Mapping[str, str] = NOTHING,
+    *,
+    wild: str = "",
+    upstream: int = 0,
+    port: int = 5312,
+    ttl: int = 5,
+) -> Iterator[Server]:
+    """Debian's unbound, one thread, with `names` as local data, else forwarding to `upstream`.
+
+    Everything below `wild` is one address that may not be remembered.
+    """
+    config = folder / f"unbound-{port}.conf"
+    lines = ["server:", f"  interface: {HOST}@{port}", "  num-threads: 1", "  do-daemonize: no"]
     lines += ['  username: ""', '  chroot: ""', '  pidfile: ""', "  use-syslog: no"]
     lines += ["  access-control: 127.0.0.0/8 allow", "  do-ip6: no", "  module-config: iterator"]
+    lines += ["  do-not-query-localhost: no"]
     for name, address in names.items():
-        lines += [f'  local-zone: "{name}." static', f'  local-data: "{name}. 5 IN A {address}"']
+        lines += [f'  local-zone: "{name}." static']
+        lines += [f'  local-data: "{name}. {ttl} IN A {address}"']
+    if wild:
+        lines += [f'  local-zone: "{wild}." redirect', f'  local-data: "{wild}. 0 IN A 192.0.2.1"']
+    if upstream:
+        lines += ["forward-zone:", '  name: "."', f"  forward-addr: {HOST}@{upstream}"]
     config.write_text("\n".join(lines) + "\n")
-    command = ["unbound", "-d", "-c", str(config)]
-    with peer(space, "unbound", 5312, command, next(iter(names))) as one:
+    with peer(space, "unbound", port, ["unbound", "-d", "-c", str(config)], asked) as one:
         yield one
+
+
+def compare(
+    what: str, space: str, servers: Sequence[Server], queries: Path, goals: Mapping[str, float]
+) -> None:
+    """Rows for ours against each peer: the median of rounds in which all take turns."""
+    rates: dict[str, list[float]] = {each.name: [] for each in servers}
+    for _ in range(ROUNDS):
+        for each in servers:
+            rates[each.name].append(load(space, each, queries, seconds=SECONDS).per_cpu_s)
+    ours = statistics.median(rates.pop(OURS))
+    for name, found in rates.items():
+        report.row(
+            report.Row(
+                what=what,
+                ours=ours,
+                peer=statistics.median(found),
+                peer_name=name,
+                unit="q/s",
+                goal=goals[name],
+                better=report.Better.HIGHER,
+            )
+        )
+
+
+def shuffled(names: Iterable[str], path: Path, times: int = 20) -> Path:
+    """A file of A queries for `names` in random order, each `times` times."""
+    asked = [*names] * times
+    random.Random(5).shuffle(asked)
+    path.write_text("".join(f"{name} A\n" for name in asked))
+    return path
