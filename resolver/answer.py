@@ -66,7 +66,10 @@ REFUSED: Final = Answer(Rcode.REFUSED, [], source=Source.POLICY)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scope:
-    """What one sandbox sees, ready for look-ups; `tables` has its added hosts first."""
+    """What one sandbox sees, ready for look-ups; `tables` has its added hosts first.
+
+    `networks` names the tables, in the same order; the added hosts have the empty name.
+    """
 
     sandbox: str
     tables: tuple[protocol.Names, ...]
@@ -74,6 +77,7 @@ class Scope:
     upstreams: tuple[protocol.Upstream, ...]
     ttl: int = 5
     keeps_single: bool = False
+    networks: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, view: protocol.View, tables: Iterable[protocol.Names]) -> "Scope":
@@ -85,6 +89,7 @@ class Scope:
             upstreams=tuple(view.upstreams),
             ttl=view.ttl,
             keeps_single=view.keeps_single,
+            networks=("", *view.tables) if view.own else tuple(view.tables),
         )
 
 

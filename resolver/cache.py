@@ -6,12 +6,13 @@ upstreams that were asked: sandboxes with other upstreams see nothing of them.
 """
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from resolver import reply, wire
+from resolver import protocol, reply, wire
 
+ROOT: Final = b"\0"
 ENTRIES: Final = 10_000
 BYTES: Final = 16 << 20
 MOST_ENTRY: Final = 8192
@@ -24,9 +25,9 @@ _RECORD_OVERHEAD: Final = 80  # the two numbers kept of each record
 
 
 class Key(NamedTuple):
-    """What makes two questions the same."""
+    """What makes two questions the same: who was asked, from where, and what."""
 
-    partition: Hashable
+    partition: tuple[tuple[protocol.Upstream, ...], str]
     name: bytes
     kind: int
     klass: int
@@ -92,12 +93,12 @@ class Cache:
             self._drop(next(iter(self._entries)))
             self.evicted += 1
 
-    def flush(self) -> int:
-        """Forget everything; how many entries there were."""
-        count = len(self._entries)
-        self._entries.clear()
-        self.bytes = 0
-        return count
+    def flush(self, name: bytes = ROOT) -> int:
+        """Forget everything at or below the wire name `name`; how many entries that were."""
+        gone = [key for key in self._entries if key.name.endswith(name) and _below(key.name, name)]
+        for key in gone:
+            self._drop(key)
+        return len(gone)
 
     def entries(self) -> Iterator[tuple[Key, Entry]]:
         """All entries, the least recently used first."""
@@ -107,6 +108,14 @@ class Cache:
         entry = self._entries.pop(key, None)
         if entry is not None:
             self.bytes -= _cost(key, entry.reply)
+
+
+def _below(name: bytes, top: bytes) -> bool:
+    """Whether `name`, which ends in the bytes of `top`, has them as labels."""
+    at = 0
+    while len(name) - at > len(top):
+        at += name[at] + 1
+    return len(name) - at == len(top)
 
 
 def lifetime_s(found: reply.Reply) -> int:

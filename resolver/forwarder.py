@@ -5,6 +5,7 @@ are `forward`'s, sockets `upstream`'s; here is only the order of events.
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from typing import Final, NamedTuple
 
@@ -13,6 +14,7 @@ from resolver.counters import Source
 from resolver.upstream import NoReply, Why
 
 GLOBAL: Final = 1024  # flights at once, all sandboxes together
+MOST_TRIED: Final = 256  # flights whose exchanges can be told afterwards
 MOST_HEALTHS: Final = 4096
 PATIENCE_S: Final = 1.8  # then an old answer is better than a late one (RFC 8767 §5)
 STALE_TTL_S: Final = 30
@@ -42,6 +44,15 @@ class Question(NamedTuple):
         return cache.Key(partition, self.query.name, self.query.kind, self.query.klass, flags)
 
 
+class Tried(NamedTuple):
+    """One exchange with a server, for people who ask what happened."""
+
+    server: str
+    transport: str
+    seconds: float
+    result: str
+
+
 class Forwarder:
     """Shared by all listeners of a worker; `inside` finds a sandbox's own sockets."""
 
@@ -62,8 +73,18 @@ class Forwarder:
         self._bits = bits
         self._spawn = spawn
         self._flights: dict[cache.Key, asyncio.Future[reply.Reply]] = {}
+        self._tried: OrderedDict[cache.Key, list[Tried]] = OrderedDict()
         self._slots = asyncio.Semaphore(GLOBAL)
         counts.fold(self._sizes)
+
+    def known(self, asked: Question) -> tuple[cache.Entry | None, cache.Entry | None]:
+        """The cached answer that is good, and the one that may be given as stale."""
+        now = self._clock()
+        return self.cache.get(asked.key, now), self.cache.stale(asked.key, now)
+
+    def tried(self, asked: Question) -> tuple[Tried, ...]:
+        """The exchanges of the last flight for this question, if it was not long ago."""
+        return tuple(self._tried.get(asked.key, ()))
 
     def recall(
         self, query: wire.Query, data: bytes, scope: answer.Scope, stream: bool
@@ -154,8 +175,11 @@ class Forwarder:
 
     async def _ask(self, asked: Question) -> reply.Reply | None:
         """Tries until somebody knows; the least bad reply otherwise, None without any."""
-        healths = [self._health(each, asked.scope) for each in asked.scope.upstreams]
+        healths = [self.health(each, asked.scope) for each in asked.scope.upstreams]
         now = self._clock()
+        self._tried[asked.key] = []
+        while len(self._tried) > MOST_TRIED:
+            self._tried.popitem(last=False)
         for at in forward.to_probe(healths, now):
             healths[at].probed(now)
             self._spawn(self._probe(asked, at, healths[at]))
@@ -174,7 +198,7 @@ class Forwarder:
             self._counts.add(counters.DROPPED, "late")
         return forward.best(poor.values())
 
-    def _health(self, server: protocol.Upstream, scope: answer.Scope) -> forward.Health:
+    def health(self, server: protocol.Upstream, scope: answer.Scope) -> forward.Health:
         """What is known of a server; one address means another server inside each sandbox."""
         if len(self.healths) >= MOST_HEALTHS:
             self.healths.clear()  # of sandboxes long gone; whoever is silent shows it again
@@ -195,19 +219,26 @@ class Forwarder:
         begin = self._clock()
         try:
             async with asyncio.timeout(forward.TRY_S):
-                found = await self._exchange(asked, dial, server, health)
+                found, transport = await self._exchange(asked, dial, server, health)
         except NoReply as exc:
             self._counts.add(counters.UPSTREAM_FAILURES, label, exc.why)
+            self._note(asked, Tried(server.address, "", self._clock() - begin, exc.why))
             return None
         except TimeoutError:
             health.timed_out(self._clock())
             self._counts.add(counters.UPSTREAM_FAILURES, label, Why.TIMEOUT)
+            self._note(asked, Tried(server.address, "", self._clock() - begin, Why.TIMEOUT))
             return None
-        seconds = self._clock() - begin
+        seconds, rcode = self._clock() - begin, counters.rcode_label(found.rcode)
         health.answered(seconds)
         self._counts.took(label, seconds)
-        self._counts.add(counters.UPSTREAM_RESPONSES, label, counters.rcode_label(found.rcode))
+        self._counts.add(counters.UPSTREAM_RESPONSES, label, rcode)
+        self._note(asked, Tried(server.address, transport, seconds, rcode))
         return found
+
+    def _note(self, asked: Question, tried: Tried) -> None:
+        if asked.key in self._tried:
+            self._tried[asked.key].append(tried)
 
     async def _exchange(
         self,
@@ -215,18 +246,18 @@ class Forwarder:
         dial: upstream.Dial,
         server: protocol.Upstream,
         health: forward.Health,
-    ) -> reply.Reply:
-        """A checked reply; a server that does not know EDNS is asked again without it."""
+    ) -> tuple[reply.Reply, str]:
+        """A checked reply and its transport; a server without EDNS is asked again without it."""
         while True:
             edns = health.edns
             case = self._bits(64) if health.mixes() else 0
             sent = forward.question(asked.data, asked.query, self._bits(16), case, edns=edns)
-            data = await upstream.exchange(dial, server, sent, health)
+            data, transport = await upstream.exchange(dial, server, sent, health)
             found = reply.read(data, sent.end, dnssec=asked.query.dnssec)
             if found is None:
                 raise NoReply(Why.MISMATCH)
             if found.rcode != wire.Rcode.FORMERR or not edns:
-                return found
+                return found, transport
             health.edns = False
 
     def _dial(self, server: protocol.Upstream, scope: answer.Scope) -> upstream.Dial | None:

@@ -106,6 +106,10 @@ class Link:
         """The worker's counters."""
         return await self._request(protocol.Count(), protocol.Counted)
 
+    async def inquire(self, message: protocol.Question, expected: type[Answer]) -> Answer:
+        """The worker's answer to a question about itself."""
+        return await self._request(message, expected)
+
     async def _request(self, message: protocol.ToWorker, expected: type[Answer]) -> Answer:
         async with self._turn, self._careful("does not answer", ANSWER_S):
             waiting: asyncio.Future[protocol.FromWorker]

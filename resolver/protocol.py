@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-RELEASE: Final = 2  # grows with every change of a message or of what a table means
+RELEASE: Final = 3  # grows with every change of a message or of what a table means
 MOST_BYTES: Final = 1 << 16  # well below the default wmem_max, so a send never needs privileges
 NAMES_A_PART: Final = 200  # a name with its records takes at most ~300 bytes
 MOST_DESCRIPTORS: Final = 32
@@ -137,9 +137,90 @@ class Counted(Message, frozen=True):
     sums: list[tuple[list[str], float]]
 
 
+class Explain(Message, frozen=True):
+    """Asks what would be said to a question from the sandbox; answered by `Explained`."""
+
+    sandbox: str
+    name: bytes
+    kind: int
+
+
+class Explained(Message, frozen=True):
+    """The decisions in order, as (what decides, its words); the last one decided."""
+
+    steps: list[tuple[str, str]]
+
+
+class ListCache(Message, frozen=True):
+    """Asks for entries of the cache from the `after`-th on; answered by `CacheListed`."""
+
+    after: int
+
+
+class CacheRow(msgspec.Struct, frozen=True, array_like=True):
+    """One entry: `left_s` is negative for an answer that is kept to be given as stale.
+
+    `sandbox` is empty for entries that all sandboxes with the same `servers` share.
+    """
+
+    name: bytes
+    kind: int
+    rcode: int
+    records: int
+    left_s: int
+    sandbox: str
+    servers: list[str]
+
+
+class CacheListed(Message, frozen=True):
+    """Some entries, and whether there are more."""
+
+    rows: list[CacheRow]
+    more: bool
+
+
+class Flush(Message, frozen=True):
+    """Forget the cached answers for `name` and all below it; answered by `Flushed`."""
+
+    name: bytes
+
+
+class Flushed(Message, frozen=True):
+    """How many answers were forgotten."""
+
+    count: int
+
+
+class ListUpstreams(Message, frozen=True):
+    """Asks what is known of the upstream servers; answered by `UpstreamsListed`."""
+
+
+class UpstreamRow(msgspec.Struct, frozen=True, array_like=True):
+    """One server: `state` is up, due or down, `rtt_ms` its smoothed time, 0 when never heard.
+
+    `sandbox` is the one from inside which it is asked, empty for the host's namespace.
+    """
+
+    address: str
+    port: int
+    sandbox: str
+    state: str
+    silent: int
+    rtt_ms: float
+    edns: bool
+    keeps_case: bool
+
+
+class UpstreamsListed(Message, frozen=True):
+    """All servers that were asked since the worker started."""
+
+    rows: list[UpstreamRow]
+
+
 Staging = TablePart | TableEnd | TableGone | View | Listen | Gone
-ToWorker = Staging | Apply | Count
-FromWorker = Inventory | Applied | Counted
+Question = Count | Explain | ListCache | Flush | ListUpstreams
+ToWorker = Staging | Apply | Question
+FromWorker = Inventory | Applied | Counted | Explained | CacheListed | Flushed | UpstreamsListed
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)

@@ -62,7 +62,7 @@ class Asker:
                 hint="give the whole name; programs in the sandbox use its resolv.conf",
                 code="SDD-DNS-SEARCH",
             )
-        query = _question(name, rdtype)
+        query = question(name, rdtype)
         started = time.monotonic()
         for kind in (socket.SOCK_STREAM,) if tcp else (socket.SOCK_DGRAM, socket.SOCK_STREAM):
             with await self._doors.run(netns, functools.partial(_socket, kind)) as link:
@@ -73,7 +73,8 @@ class Asker:
         return _told(reply, (time.monotonic() - started) * 1000)
 
 
-def _question(name: str, rdtype: str) -> dns.message.QueryMessage:
+def question(name: str, rdtype: str) -> dns.message.QueryMessage:
+    """The message; raises `errors.Invalid` for a bad name or type."""
     try:
         return dns.message.make_query(dns.name.from_text(name), rdtype, use_edns=0, payload=1232)
     except (dns.exception.DNSException, ValueError) as exc:

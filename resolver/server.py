@@ -55,6 +55,10 @@ class Udp:
     def see(self, scope: answer.Scope) -> None:
         """Answer from `scope` from now on."""
         self._scope = scope
+        self.forget()
+
+    def forget(self) -> None:
+        """Look again for what was answered before."""
         self._tools.pool.forget(self._ready)
 
     def close(self) -> None:

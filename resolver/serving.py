@@ -129,6 +129,16 @@ class Serving:
         held = self._held.get(sandbox)
         return held.inside if held else None
 
+    def scope(self, sandbox: str) -> answer.Scope | None:
+        """What the sandbox sees now; None when it is not served."""
+        view = self._views.get(sandbox)
+        return self._scope(sandbox, view, {}) if view else None
+
+    def forget_ready(self) -> None:
+        """Nothing that was answered before is answered again without looking."""
+        for held in self._held.values():
+            held.udp.forget()
+
     @property
     def connections(self) -> int:
         """Open TCP connections of all sandboxes."""
@@ -157,8 +167,9 @@ class Serving:
         missing = [name for name in view.tables if name not in self._tables]
         if missing:
             problems[sandbox] = f"its tables {', '.join(missing)} never came"
-        tables = (self._tables[name][1] for name in view.tables if name in self._tables)
-        return answer.Scope.of(msgspec.structs.replace(view, sandbox=sandbox), tables)
+        there = [name for name in view.tables if name in self._tables]
+        seen = msgspec.structs.replace(view, sandbox=sandbox, tables=there)
+        return answer.Scope.of(seen, [self._tables[name][1] for name in there])
 
     def _listen(
         self,

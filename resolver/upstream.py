@@ -138,8 +138,8 @@ def _libc() -> ctypes.CDLL:
 
 async def exchange(
     dial: Dial, server: protocol.Upstream, sent: forward.Sent, health: forward.Health
-) -> bytes:
-    """The reply; over TCP when the UDP one was cut or lost its case. Raises NoReply.
+) -> tuple[bytes, str]:
+    """The reply and its transport: TCP when the UDP one was cut or lost its case. Raises NoReply.
 
     The caller sets the deadline; being cancelled leaves nothing behind.
     """
@@ -147,11 +147,11 @@ async def exchange(
         async with dial.udp() as link:
             data, trust = await _over_udp(link, server, sent)
         if trust is forward.Trust.GOOD:
-            return data
+            return data, "udp"
         if trust is forward.Trust.OTHER_CASE:
             health.case_losses += 1
         async with dial.tcp() as link:
-            return await _over_tcp(link, server, sent)
+            return await _over_tcp(link, server, sent), "tcp"
     except OSError as exc:
         raise NoReply(Why.REFUSED) from exc
 

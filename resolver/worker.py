@@ -25,6 +25,7 @@ import msgspec
 from resolver import (
     counters,
     forwarder,
+    inquiry,
     privileges,
     protocol,
     ready,
@@ -118,6 +119,9 @@ class Worker:
                 pool=ready.Pool(self._counts),
             )
         )
+        self._told = inquiry.Inquiry(
+            forwarding, self._serving.scope, self._serving.forget_ready, time.monotonic
+        )
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(control.fileno(), self._accept)
 
@@ -182,6 +186,8 @@ class Worker:
                 self._say(protocol.Applied(message.revision, problems))
             elif isinstance(message, protocol.Count):
                 self._say(self._counted())
+            elif isinstance(message, protocol.Question):
+                self._say(self._told.tell(message))
             else:
                 self._serving.stage(message, links)
         except (msgspec.DecodeError, ValueError) as exc:

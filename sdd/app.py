@@ -29,7 +29,7 @@ from metrics import dns as dns_metrics
 from netns import deaths as netns_deaths
 from netns import reconciler as netns_reconciler
 from netns.kernel import events, linux, observe
-from resolver import files, hostconf, launch, query
+from resolver import files, hostconf, inquirer, launch, query, trace
 from resolver import reconciler as dns_reconciler
 from sdd import config as configuration
 from sdd import errors, lock, log, logbook, notify, options, reconcile
@@ -174,14 +174,13 @@ class Daemon:
         self.registry.reconciled(backend, outcome)
         took = round(outcome.seconds * 1000, 1)
         say.debug("reconcile.pass", backend=backend, revision=outcome.revision, ms=took)
-        for failure in outcome.failures:
-            say.warning(
-                "reconcile.failure", backend=backend, subject=failure.subject, why=failure.sentence
-            )
+        for each in outcome.failures:
+            told = {"backend": backend, "subject": each.subject, "why": each.sentence}
+            say.warning("reconcile.failure", **told)
         if outcome.repaired:
             say.warning("reconcile.repaired", backend=backend, steps=outcome.repaired)
-            told = {"backend": backend.value, "steps": str(outcome.repaired)}
-            self.journal.tell(Kind.DAEMON, Action.REPAIR, attributes=told)
+            steps = {"backend": backend.value, "steps": str(outcome.repaired)}
+            self.journal.tell(Kind.DAEMON, Action.REPAIR, attributes=steps)
 
     def _kick(self) -> None:
         for part in self.parts:
@@ -220,7 +219,8 @@ async def assembled(config: configuration.Config, book: logbook.Logbook) -> Asyn
         balancer = await _balancer(config, doors)
         slots = {each: reconcile.Slot() for each in Backend}
         kernel = linux.LinuxKernel(doors, config.exec_root)
-        names = _resolver(config, doors, node, slots[Backend.RESOLVER].kick)
+        workers = inquirer.Inquirer(launch.Launcher(config.exec_root))
+        names = _resolver(config, doors, node, workers.launcher, slots[Backend.RESOLVER].kick)
         commands = commander.Commander(
             store=store,
             feed=news,
@@ -257,7 +257,8 @@ async def assembled(config: configuration.Config, book: logbook.Logbook) -> Asyn
                 commands=commands,
                 state=lambda: news.state,
                 progress=reached.snapshot,
-                ask=asker,
+                trace=trace.Tracer(asker, workers, files.Files(config.data_root)),
+                names=workers,
                 lb_view=lb_view.View(balancer.kernel, lambda: news.state),
                 about=_about(config, balancer),
                 registry=page,
@@ -324,11 +325,12 @@ def _resolver(
     config: configuration.Config,
     doors: namespaces.Namespaces,
     node: ids.NodeId,
+    launcher: launch.Launcher,
     on_lost: Callable[[], None],
 ) -> dns_reconciler.Reconciler:
     return dns_reconciler.Reconciler(
         doors,
-        launch.Launcher(config.exec_root),
+        launcher,
         node,
         files.Files(config.data_root),
         hostconf.daemon_dns(

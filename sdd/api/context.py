@@ -6,7 +6,7 @@ The protocols name the one verb each that the API needs of a backend, so that it
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from sdd.control.commands import Commands
 from sdd.control.journal import Journal
@@ -44,19 +44,74 @@ class Asked(Protocol):
         """The address asked."""
         ...
 
+
+class Step(Protocol):
+    """One decision of the DNS server."""
+
     @property
-    def source(self) -> str:
-        """Where the answer came from, empty when not known."""
+    def stage(self) -> str:
+        """What decides, such as "network ID", "cache", "upstream" or "tried"."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """Its words."""
         ...
 
 
-class Ask(Protocol):
-    """Asks from inside a namespace; resolver.query implements it."""
+class Attempt(Protocol):
+    """One question of those that one look-up leads to."""
+
+    @property
+    def name(self) -> str:
+        """The name that was asked."""
+        ...
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """The decisions, in order; empty when the worker could not be reached."""
+        ...
+
+    @property
+    def reply(self) -> Asked:
+        """What came back."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """In a few words where it came from; empty when not known."""
+        ...
+
+
+class Trace(Protocol):
+    """Asks and explains; resolver.trace implements it."""
 
     async def ask(
-        self, netns: str, name: str, rdtype: str, *, tcp: bool, search: bool, timeout_s: float
-    ) -> Asked:
-        """What the sandbox's own server answers; raises Invalid for a bad name or type."""
+        self, box: sandbox.Sandbox, name: str, rdtype: str, *, tcp: bool, timeout_s: float
+    ) -> Attempt:
+        """One question as it is; raises Invalid for a bad name or type."""
+        ...
+
+    async def trace(
+        self, box: sandbox.Sandbox, name: str, rdtype: str, *, timeout_s: float
+    ) -> Sequence[Attempt]:
+        """Every question that a program's look-up leads to."""
+        ...
+
+
+class Inquire(Protocol):
+    """What the DNS worker knows, as frozen dataclasses; resolver.inquirer implements it."""
+
+    async def cached(self) -> Sequence[Any]:
+        """The entries of the cache."""
+        ...
+
+    async def flush(self, name: str) -> int:
+        """How many entries for `name` and below were forgotten."""
+        ...
+
+    async def upstreams(self) -> Sequence[Any]:
+        """The servers that were asked, and how they did."""
         ...
 
 
@@ -101,7 +156,8 @@ class Context:
     commands: Commands
     state: Callable[[], ClusterState]
     progress: Callable[[], Mapping[progress.Backend, progress.Outcome]]
-    ask: Ask
+    trace: Trace
+    names: Inquire
     lb_view: View
     about: About
     registry: Registry

@@ -1,35 +1,119 @@
-"""/v1/dns/query: one question, asked from inside a sandbox."""
+"""/v1/dns/…: questions asked from inside a sandbox, and what the DNS server knows and remembers."""
 
 from sdd.api import render
 from sdd.api.call import Call, Reply
-from sdd.api.context import Context
+from sdd.api.context import Attempt, Context
 from sdd.control import lookup
+from sdd.model import ids
+from sdd.state import ClusterState
 
 TIMEOUT_S = 5.0
 MAX_TIMEOUT_S = 60.0
+NETWORK = "network "  # a step's stage, with an id behind it
 
 
 async def query(context: Context, call: Call) -> Reply:
     """The answer as the sandbox's processes would get it."""
     box = lookup.sandbox(context.state(), call.text("from"))
-    asked = await context.ask.ask(
-        box.netns,
+    found = await context.trace.ask(
+        box,
         call.text("name"),
         call.text("type", "A"),
         tcp=call.flag("tcp"),
-        search=call.flag("search"),
+        timeout_s=call.number("timeout", TIMEOUT_S, 0.001, MAX_TIMEOUT_S),
+    )
+    return Reply(value={"Name": call.text("name"), **_told(context.state(), call, box.name, found)})
+
+
+async def trace(context: Context, call: Call) -> Reply:
+    """Every question that a look-up leads to, each with the decisions of the server."""
+    state = context.state()
+    box = lookup.sandbox(state, call.text("from"))
+    found = await context.trace.trace(
+        box,
+        call.text("name"),
+        call.text("type", "A"),
         timeout_s=call.number("timeout", TIMEOUT_S, 0.001, MAX_TIMEOUT_S),
     )
     return Reply(
-        value={
-            "Name": call.text("name"),
-            "Type": call.text("type", "A").upper(),
-            "From": box.name,
-            "Rcode": asked.rcode,
-            "Answers": [render.record(each) for each in asked.answers],
-            "Authority": [render.record(each) for each in asked.authority],
-            "Milliseconds": round(asked.milliseconds, 3),
-            "Server": asked.server,
-            "Source": asked.source,
-        }
+        value=[
+            {
+                "Name": each.name,
+                **_told(state, call, box.name, each),
+                "Steps": [
+                    {"Stage": _named(state, step.stage), "Text": step.text} for step in each.steps
+                ],
+            }
+            for each in found
+        ]
     )
+
+
+async def cached(context: Context, call: Call) -> Reply:
+    """What forwarded answers are remembered."""
+    del call
+    state = context.state()
+    return Reply(
+        value=[
+            {
+                "Name": each.name,
+                "Type": each.rdtype,
+                "Rcode": each.rcode,
+                "Records": each.records,
+                "Left": each.left_s,
+                "Sandbox": _box(state, each.sandbox),
+                "Servers": list(each.servers),
+            }
+            for each in await context.names.cached()
+        ]
+    )
+
+
+async def flush(context: Context, call: Call) -> Reply:
+    """Forgets the answers for a name and all below it; without a name, everything."""
+    return Reply(value={"Flushed": await context.names.flush(call.text("name", "."))})
+
+
+async def upstreams(context: Context, call: Call) -> Reply:
+    """The servers that names of others are asked of, and how they did."""
+    del call
+    state = context.state()
+    return Reply(
+        value=[
+            {
+                "Address": each.address,
+                "Port": each.port,
+                "From": _box(state, each.sandbox) or "host",
+                "State": each.state,
+                "Silent": each.silent,
+                "RttMs": each.rtt_ms,
+                "Edns": each.edns,
+                "KeepsCase": each.keeps_case,
+            }
+            for each in await context.names.upstreams()
+        ]
+    )
+
+
+def _told(state: ClusterState, call: Call, sandbox: str, found: Attempt) -> render.Json:
+    return {
+        "Type": call.text("type", "A").upper(),
+        "From": sandbox,
+        "Rcode": found.reply.rcode,
+        "Answers": [render.record(each) for each in found.reply.answers],
+        "Authority": [render.record(each) for each in found.reply.authority],
+        "Milliseconds": round(found.reply.milliseconds, 3),
+        "Server": found.reply.server,
+        "Source": _named(state, found.source),
+    }
+
+
+def _named(state: ClusterState, stage: str) -> str:
+    """A network's id in a stage → its name, which people know."""
+    net = state.networks.get(ids.NetworkId(stage.removeprefix(NETWORK)))
+    return f"{NETWORK}{net.name}" if net and stage.startswith(NETWORK) else stage
+
+
+def _box(state: ClusterState, identity: str) -> str:
+    box = state.sandboxes.get(ids.SandboxId(identity))
+    return box.name if box else identity

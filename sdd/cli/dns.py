@@ -1,4 +1,4 @@
-"""The verbs of `sdctl dns`: look-ups."""
+"""The verbs of `sdctl dns`: look-ups, and what the server knows."""
 
 from typing import Any
 
@@ -9,6 +9,7 @@ from sdd.cli import complete, output
 from sdd.cli.command import Noun
 from sdd.cli.output import Column
 from sdd.cli.settings import current
+from sdd.client import part
 
 NXDOMAIN, NODATA, FAILED = 3, 4, 5  # exit codes that scripts rely on
 COLUMNS = (
@@ -18,10 +19,28 @@ COLUMNS = (
     Column("DATA", lambda row: row["Data"]),
 )
 
+CACHE = (
+    Column("NAME", lambda row: row["Name"]),
+    Column("TYPE", lambda row: row["Type"]),
+    Column("RCODE", lambda row: row["Rcode"]),
+    Column("RECORDS", lambda row: row["Records"], right=True),
+    Column("LEFT", lambda row: "stale" if row["Left"] < 0 else f"{row['Left']}s", right=True),
+    Column("SANDBOX", lambda row: row["Sandbox"] or "-"),
+    Column("SERVERS", lambda row: ",".join(row["Servers"])),
+)
+UPSTREAM = (
+    Column("ADDRESS", lambda row: row["Address"]),
+    Column("PORT", lambda row: row["Port"], right=True),
+    Column("FROM", lambda row: row["From"]),
+    Column("STATE", lambda row: row["State"]),
+    Column("SILENT", lambda row: row["Silent"], right=True),
+    Column("RTT", lambda row: f"{row['RttMs']:.1f}ms" if row["RttMs"] else "-", right=True),
+)
+
 
 @click.group(cls=Noun)
 def dns() -> None:
-    """Ask as a sandbox would."""
+    """Ask as a sandbox would, and see what the DNS server knows."""
 
 
 @dns.command()
@@ -74,3 +93,63 @@ def _show(found: dict[str, Any]) -> None:
     source = f", {found['Source']}" if found["Source"] else ""
     line = f"{found['Name']} {found['Type']}: {word} from {found['Server']}"
     click.echo(f"{line} in {found['Milliseconds']:.1f} ms{source}", err=True)
+
+
+@dns.command()
+@click.argument("name")
+@click.argument("rdtype", metavar="[TYPE]", default="A")
+@click.option("--from", "sandbox", required=True, help="As a program in this sandbox would.")
+@click.pass_context
+def trace(ctx: click.Context, *, name: str, rdtype: str, sandbox: str) -> None:
+    """Show every question that a look-up asks, and how each was decided."""
+    asked = {"name": name, "type": rdtype, "from": sandbox}
+    found = current().client().get("/v1/dns/trace", asked)
+    if current().output != "table":
+        output.data(found)
+    else:
+        for each in found:
+            _explain(each)
+    ctx.exit(exit_code(found[-1]))
+
+
+@dns.group(cls=Noun)
+def cache() -> None:
+    """What answers of others are remembered."""
+
+
+@cache.command("ls")
+def cache_ls() -> None:
+    """List the remembered answers, the least recently used first."""
+    output.show(current().client().get("/v1/dns/cache"), CACHE, id_key="Name")
+
+
+@cache.command()
+@click.argument("name", default=".")
+def flush(name: str) -> None:
+    """Forget the answers for NAME and all below it; without NAME, all."""
+    found = current().client().delete(f"/v1/dns/cache?name={part(name)}")
+    if current().output != "table":
+        output.data([found])
+    else:
+        click.echo(f"{found['Flushed']} forgotten", err=True)
+
+
+@dns.group(cls=Noun)
+def upstream() -> None:
+    """The servers that answer what is not ours."""
+
+
+@upstream.command("ls")
+def upstream_ls() -> None:
+    """List the servers that were asked, and how they did."""
+    output.show(current().client().get("/v1/dns/upstreams"), UPSTREAM, id_key="Address")
+
+
+def _explain(found: dict[str, Any]) -> None:
+    click.echo(f"{found['Name']} {found['Type']}")
+    for step in found["Steps"]:
+        click.echo(f"  {step['Stage']}: {step['Text']}")
+    data = ", ".join(each["Data"] for each in found["Answers"])
+    click.echo(
+        f"  = {found['Rcode']}{' ' + data if data else ''} in {found['Milliseconds']:.1f} ms"
+    )

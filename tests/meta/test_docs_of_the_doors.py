@@ -58,11 +58,18 @@ def verbs() -> dict[str, click.Command]:
     for name in root.COMMANDS:
         command = root.sdctl.get_command(click.Context(root.sdctl), name)
         assert command is not None
-        if isinstance(command, click.Group):
-            found |= {f"{name} {verb}": each for verb, each in command.commands.items()}
-        else:
-            found[name] = command
+        found |= _below(name, command)
     return found
+
+
+def _below(name: str, command: click.Command) -> dict[str, click.Command]:
+    if not isinstance(command, click.Group):
+        return {name: command}
+    return {
+        typed: each
+        for verb, below in command.commands.items()
+        for typed, each in _below(f"{name} {verb}", below).items()
+    }
 
 
 @pytest.mark.parametrize("name", verbs())

@@ -7,7 +7,7 @@ FOUND = query("x.example")
 
 
 def key(name: str = "x.example", partition: str = "p") -> cache.Key:
-    return cache.Key(partition, wire.to_wire(name), 1, 1, 0)
+    return cache.Key(((), partition), wire.to_wire(name), 1, 1, 0)
 
 
 def kept(lowest: int | None = 60, *, size: int = 0, rcode: Rcode = Rcode.NOERROR) -> reply.Reply:
@@ -67,6 +67,15 @@ def test_bytes_are_bounded_and_given_back() -> None:
     assert 5 < len(store) < 20
     assert store.flush() > 5
     assert (store.bytes, len(store)) == (0, 0)
+
+
+def test_flush_takes_a_name_and_all_below_it() -> None:
+    store = cache.Cache()
+    for name in ("example", "www.example", "a.b.example", "myexample", "other"):
+        store.put(key(name), kept(), 0.0)
+    assert store.flush(wire.to_wire("Example")) == 3
+    assert store.get(key("myexample"), 0.0)
+    assert store.get(key("other"), 0.0)
 
 
 def test_a_huge_reply_is_not_kept() -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 from lb import view
 from metrics import exposition
 from metrics.registry import Registry
+from resolver import inspection
+from resolver import trace as way
 from sdd import errors
 from sdd.api.context import About, Context
 from sdd.api.server import Server, serve
@@ -270,23 +272,47 @@ class Answer:
     authority: Sequence[tuple[str, int, str, str]] = ()
     milliseconds: float = 0.25
     server: str = "127.0.0.11"
-    source: str = "owned"
 
 
 class Resolver:
-    """Knows the names it was told."""
+    """Knows the names it was told; every answer is `box`'s first network's."""
 
     def __init__(self) -> None:
         self.names: dict[tuple[str, str], Answer] = {}
         self.asked: list[tuple[str, str, str, bool]] = []
+        self.search: tuple[str, ...] = ()
+        self.entries: tuple[inspection.CacheEntry, ...] = ()
+        self.servers: tuple[inspection.Upstream, ...] = ()
+        self.flushed: list[str] = []
 
     async def ask(
-        self, netns: str, name: str, rdtype: str, *, tcp: bool, search: bool, timeout_s: float
-    ) -> Answer:
+        self, box: sandbox.Sandbox, name: str, rdtype: str, *, tcp: bool, timeout_s: float
+    ) -> way.Attempt:
         assert timeout_s > 0
-        assert not search
-        self.asked.append((netns, name, rdtype, tcp))
-        return self.names.get((name, rdtype), Answer(rcode="NXDOMAIN", source=""))
+        self.asked.append((box.netns, name, rdtype, tcp))
+        found = self.names.get((name, rdtype), Answer(rcode="NXDOMAIN"))
+        step = inspection.Step("owned", found.rcode)
+        return way.Attempt(name=name, steps=(step,), reply=found)  # type: ignore[arg-type]  # the shape is what counts
+
+    async def trace(
+        self, box: sandbox.Sandbox, name: str, rdtype: str, *, timeout_s: float
+    ) -> Sequence[way.Attempt]:
+        tried: list[way.Attempt] = []
+        for each in (name, *(f"{name}.{domain}" for domain in self.search)):
+            tried.append(await self.ask(box, each, rdtype, tcp=False, timeout_s=timeout_s))
+            if tried[-1].reply.answers:
+                break
+        return tried
+
+    async def cached(self) -> Sequence[inspection.CacheEntry]:
+        return self.entries
+
+    async def flush(self, name: str) -> int:
+        self.flushed.append(name)
+        return len(self.entries)
+
+    async def upstreams(self) -> Sequence[inspection.Upstream]:
+        return self.servers
 
 
 def lb_row(service: str = "web", *, rates: bool = False) -> view.Row:
@@ -331,7 +357,8 @@ class Appliance:
             commands=self.desk,
             state=lambda: self.desk.state,
             progress=lambda: self.desk.outcomes,
-            ask=self.resolver,
+            trace=self.resolver,
+            names=self.resolver,
             lb_view=self.view,
             about=About(
                 version="0.0-test",

@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
+from resolver import inspection
 from tests.unit.sdd.api.desk import Answer
 from tests.unit.sdd.cli.typed import Shell
 
@@ -38,7 +41,7 @@ def test_answers_are_a_table_and_short_is_data_only(asking: Shell) -> None:
     head, *rows = done.out.splitlines()
     assert head.split() == ["NAME", "TTL", "TYPE", "DATA"]
     assert [row.split()[-1] for row in rows] == ["10.0.0.2", "10.0.0.3"]
-    assert "NOERROR from 127.0.0.11 in 0.2 ms, owned" in done.err
+    assert "NOERROR from 127.0.0.11 in 0.2 ms, sdd itself: NOERROR" in done.err
     assert asking.appliance.resolver.asked[-1][-1] is True
     assert asking.ok("dns", "query", "web", "--from", "c", "--short").out == "10.0.0.2\n10.0.0.3\n"
     (found,) = asking.ok("dns", "query", "web", "--from", "c", "-o", "json").json()
@@ -50,3 +53,68 @@ def test_without_from_it_says_what_is_missing(asking: Shell) -> None:
     assert done.code == 2
     assert "--from SANDBOX" in done.err
     assert asking("dns", "query", "web", "--from", "nobody").code == 1
+
+
+def test_trace_shows_every_question_and_its_decisions(asking: Shell) -> None:
+    asking.appliance.resolver.search = ("example", "net")
+    asking.appliance.resolver.names["nothing.net", "A"] = asking.appliance.resolver.names[
+        "web", "A"
+    ]
+    done = asking.ok("dns", "trace", "nothing", "--from", "c")
+    assert done.out.splitlines() == [
+        "nothing A",
+        "  owned: NXDOMAIN",
+        "  = NXDOMAIN in 0.2 ms",
+        "nothing.example A",
+        "  owned: NXDOMAIN",
+        "  = NXDOMAIN in 0.2 ms",
+        "nothing.net A",
+        "  owned: NOERROR",
+        "  = NOERROR 10.0.0.2, 10.0.0.3 in 0.2 ms",
+    ]
+    found = asking.ok("dns", "trace", "web", "--from", "c", "-o", "json").json()
+    assert found[0]["Steps"] == [{"Stage": "owned", "Text": "NOERROR"}]
+    assert asking("dns", "trace", "nobody", "--from", "c").code == 3
+
+
+def test_the_cache_is_listed_and_flushed(asking: Shell) -> None:
+    entry = inspection.CacheEntry(
+        name="www.example.org.",
+        rdtype="A",
+        rcode="NOERROR",
+        records=2,
+        left_s=42,
+        sandbox="",
+        servers=("10.0.0.1", "10.0.0.2"),
+    )
+    asking.appliance.resolver.entries = (entry, replace(entry, left_s=-3, sandbox="gone"))
+    first, second = asking.ok("dns", "cache", "ls").out.splitlines()[1:]
+    assert first.split() == [
+        "www.example.org.",
+        "A",
+        "NOERROR",
+        "2",
+        "42s",
+        "-",
+        "10.0.0.1,10.0.0.2",
+    ]
+    assert second.split()[4:6] == ["stale", "gone"]
+    assert "2 forgotten" in asking.ok("dns", "cache", "flush").err
+    asking.ok("dns", "cache", "flush", "example.org")
+    assert asking.appliance.resolver.flushed == [".", "example.org"]
+
+
+def test_upstreams_are_listed(asking: Shell) -> None:
+    server = inspection.Upstream(
+        address="10.0.0.1",
+        port=53,
+        sandbox="",
+        state="down",
+        silent=3,
+        rtt_ms=1.25,
+        edns=True,
+        keeps_case=False,
+    )
+    asking.appliance.resolver.servers = (server,)
+    (row,) = asking.ok("dns", "upstream", "ls").out.splitlines()[1:]
+    assert row.split() == ["10.0.0.1", "53", "host", "down", "3", "1.2ms"]

@@ -1,0 +1,45 @@
+"""What `sdctl dns` shows of the DNS server, as frozen values."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Step(NamedTuple):
+    """One decision: what decides ("network ID", "cache", "upstream", "tried" …), and its words."""
+
+    stage: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheEntry:
+    """One remembered answer. `left_s` below 0: kept only to be given when nobody answers.
+
+    `sandbox` is empty for what all sandboxes share whose upstreams are `servers`.
+    """
+
+    name: str
+    rdtype: str
+    rcode: str
+    records: int
+    left_s: int
+    sandbox: str
+    servers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upstream:
+    """One server. `state` is up, due (may be asked again) or down; `rtt_ms` 0 when never heard.
+
+    `silent` counts the tries in a row without an answer. `sandbox` is the one from inside which it
+    is asked, empty for the host's namespace.
+    """
+
+    address: str
+    port: int
+    sandbox: str
+    state: str
+    silent: int
+    rtt_ms: float
+    edns: bool
+    keeps_case: bool

@@ -1,0 +1,114 @@
+"""sdd asks a real worker about itself, through the link that it uses."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from resolver import link, protocol, wire
+from tests.scenario.test_dns_forwarding import Scripted, good, mute
+from tests.scenario.worker import Worker, address, ask, running
+
+NAMES: protocol.Names = {wire.to_wire("web"): {wire.A: address(wire.A, "10.1.0.2")}}
+WWW = wire.to_wire("www.example.org")
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[Worker]:
+    with running(tmp_path) as one:
+        yield one
+
+
+@pytest.fixture
+def upstream() -> Iterator[Scripted]:
+    server = Scripted(good)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def ports(worker: Worker, upstream: Scripted) -> tuple[int, int]:
+    session = worker.session()
+    ports = session.serve(names=NAMES, upstreams=[upstream.server()])
+    session.apply()
+    return ports
+
+
+@pytest.fixture
+async def sdd(worker: Worker, ports: tuple[int, int]) -> AsyncIterator[link.Link]:
+    del ports  # served before sdd connects
+    connected = await link.Link.open(link.connect(str(worker.path)))
+    yield connected
+    connected.close()
+
+
+async def steps(sdd: link.Link, name: bytes, kind: int = wire.A) -> list[tuple[str, str]]:
+    message = protocol.Explain(sandbox="s", name=name, kind=kind)
+    return (await sdd.inquire(message, protocol.Explained)).steps
+
+
+async def test_an_owned_name_is_explained_by_its_network(sdd: link.Link) -> None:
+    assert await steps(sdd, wire.to_wire("web")) == [
+        ("network net", "has it, with 1 records of this type")
+    ]
+    assert await steps(sdd, wire.to_wire("web"), wire.AAAA) == [
+        ("network net", "has it, with 0 records of this type")
+    ]
+
+
+async def test_special_names_and_foreign_sandboxes_are_explained(sdd: link.Link) -> None:
+    assert (await steps(sdd, wire.to_wire("a.localhost")))[-1] == ("local_special", "NOERROR")
+    found = await sdd.inquire(protocol.Explain("nobody", b"\0", 1), protocol.Explained)
+    assert found.steps == [("sandbox", "is not served here")]
+
+
+async def test_a_foreign_name_is_explained_before_and_after_it_was_asked(
+    sdd: link.Link, ports: tuple[int, int], upstream: Scripted
+) -> None:
+    before = await steps(sdd, WWW)
+    assert [stage for stage, _ in before] == ["network net", "zones", "upstream"]
+    assert before[-1][1] == "127.0.0.1 from the host, up"
+    ask(ports, "www.example.org")
+    after = dict(await steps(sdd, WWW))
+    assert after["cache"].startswith("NOERROR, ")
+    assert after["tried"].startswith("127.0.0.1 over udp: NOERROR in ")
+    assert len(upstream.heard) == 1
+
+
+async def test_the_cache_is_listed_in_pages_and_flushed(
+    sdd: link.Link, ports: tuple[int, int], upstream: Scripted
+) -> None:
+    for number in range(70):
+        ask(ports, f"n{number}.example.org")
+    page = await sdd.inquire(protocol.ListCache(0), protocol.CacheListed)
+    assert page.more
+    rest = await sdd.inquire(protocol.ListCache(len(page.rows)), protocol.CacheListed)
+    assert not rest.more
+    rows = [*page.rows, *rest.rows]
+    assert len({row.name for row in rows}) == 70
+    assert {(row.kind, row.rcode, row.records, row.sandbox) for row in rows} == {(1, 0, 1, "")}
+    assert all(0 < row.left_s <= 300 and row.servers == ["127.0.0.1"] for row in rows)
+    one = protocol.Flush(wire.to_wire("n3.example.org"))
+    assert (await sdd.inquire(one, protocol.Flushed)).count == 1
+    before = len(upstream.heard)
+    ask(ports, "n3.example.org")
+    ask(ports, "n4.example.org")
+    assert len(upstream.heard) == before + 1
+    assert (await sdd.inquire(protocol.Flush(b"\0"), protocol.Flushed)).count == 70
+    ask(ports, "n4.example.org")
+    assert len(upstream.heard) == before + 2
+
+
+async def test_upstreams_tell_how_they_did(
+    sdd: link.Link, ports: tuple[int, int], upstream: Scripted
+) -> None:
+    ask(ports, "www.example.org")
+    (row,) = (await sdd.inquire(protocol.ListUpstreams(), protocol.UpstreamsListed)).rows
+    assert (row.address, row.port, row.sandbox) == ("127.0.0.1", upstream.port, "")
+    assert (row.state, row.silent, row.edns, row.keeps_case) == ("up", 0, True, True)
+    assert row.rtt_ms > 0
+    upstream.script = mute
+    ask(ports, "other.example.org")
+    (row,) = (await sdd.inquire(protocol.ListUpstreams(), protocol.UpstreamsListed)).rows
+    assert row.state == "down"
+    assert row.silent >= 2

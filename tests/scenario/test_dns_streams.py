@@ -1,0 +1,129 @@
+"""DNS over TCP through a real worker: pipelining, patience and limits."""
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import dns.message
+import pytest
+
+from resolver import protocol, stream, wire
+from tests.scenario.test_dns_forwarding import Scripted, good
+from tests.scenario.worker import Worker, address, ask, running
+
+NAMES: protocol.Names = {wire.to_wire("web"): {wire.A: address(wire.A, "10.1.0.2")}}
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[Worker]:
+    with running(tmp_path) as one:
+        yield one
+
+
+@pytest.fixture
+def upstream() -> Iterator[Scripted]:
+    server = Scripted(good)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def ports(worker: Worker, upstream: Scripted) -> tuple[int, int]:
+    session = worker.session()
+    found = session.serve(names=NAMES, upstreams=[upstream.server()])
+    session.apply()
+    return found
+
+
+def connected(ports: tuple[int, int]) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", ports[1]), 10)
+
+
+def framed(name: str, number: int) -> bytes:
+    query = dns.message.make_query(name, "A")
+    query.id = number
+    data = query.to_wire()
+    return len(data).to_bytes(2, "big") + data
+
+
+def replies(link: socket.socket, count: int) -> list[dns.message.Message]:
+    with link.makefile("rb") as file:
+        return [
+            dns.message.from_wire(file.read(int.from_bytes(file.read(2), "big")))
+            for _ in range(count)
+        ]
+
+
+def test_A8_64_a_hundred_questions_and_no_more(ports: tuple[int, int]) -> None:
+    with connected(ports) as link:
+        link.sendall(b"".join(framed("web", number) for number in range(stream.QUERIES + 20)))
+        found = replies(link, stream.QUERIES)
+        assert [each.id for each in found] == list(range(stream.QUERIES))
+        with contextlib.suppress(ConnectionResetError):  # some questions were not read anymore
+            assert link.recv(1) == b""
+
+
+def test_A8_65_answers_come_as_they_become_known(
+    ports: tuple[int, int], upstream: Scripted
+) -> None:
+    def slow(query: dns.message.Message, is_stream: bool) -> bytes:
+        time.sleep(0.3)
+        return good(query, is_stream)
+
+    upstream.script = slow
+    with connected(ports) as link:
+        link.sendall(framed("www.example.org", 0))
+        link.sendall(b"".join(framed("web", number) for number in range(1, 10)))
+        assert [each.id for each in replies(link, 10)] == [*range(1, 10), 0]
+
+
+def test_A8_61_idle_connections_keep_nobody_from_being_answered(
+    worker: Worker, ports: tuple[int, int]
+) -> None:
+    session = worker.session()
+    other = session.serve("other", names=NAMES)
+    session.apply(2)
+    idle = [connected(ports) for _ in range(stream.CONNECTIONS)]
+    try:
+        assert ask(ports, "web").answer
+        assert ask(other, "web").answer
+        assert ask(other, "web", tcp=True).answer
+        with connected(ports) as one_more:
+            assert one_more.recv(1) == b""
+    finally:
+        for each in idle:
+            each.close()
+
+
+def test_A8_62_a_slow_message_is_not_waited_for(ports: tuple[int, int]) -> None:
+    begin = time.monotonic()
+    with connected(ports) as link:
+        link.sendall(framed("web", 1)[:5])
+        assert link.recv(1) == b""
+    assert stream.MESSAGE_S - 0.5 < time.monotonic() - begin < stream.MESSAGE_S + 5
+
+
+@pytest.mark.parametrize("payload", [b"\0\0", b"\0\1x", b"\0\x0b" + b"x" * 11])
+def test_A8_44_a_frame_too_short_for_a_header_ends_the_connection(
+    ports: tuple[int, int], payload: bytes
+) -> None:
+    with connected(ports) as link:
+        link.sendall(payload)
+        assert link.recv(1) == b""
+    assert ask(ports, "web", tcp=True).answer
+
+
+def test_questions_in_pieces_are_whole_questions(ports: tuple[int, int]) -> None:
+    with connected(ports) as link:
+        for byte in framed("web", 7):
+            link.sendall(bytes((byte,)))
+        assert replies(link, 1)[0].id == 7
+
+
+def test_a_client_that_says_all_and_waits_gets_its_answers(ports: tuple[int, int]) -> None:
+    with connected(ports) as link:
+        link.sendall(framed("www.example.org", 3) + framed("web", 4))
+        link.shutdown(socket.SHUT_WR)
+        assert {each.id for each in replies(link, 2)} == {3, 4}
