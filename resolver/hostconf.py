@@ -12,6 +12,7 @@ from sdd.model.network import IPAddress
 HOST: Final = Path("/etc/resolv.conf")
 RESOLVED: Final = Path("/run/systemd/resolve/resolv.conf")
 STUB: Final = "127.0.0.53"
+FILES: Final = (HOST, RESOLVED)  # what is read, and followed
 MOST_BYTES: Final = 1 << 16
 
 

@@ -15,7 +15,7 @@ from resolver import protocol, resolvconf
 from sdd import errors
 from sdd.linux import namespaces
 
-UPSTREAM: Final = (4, 2)  # sockets towards upstreams: UDP, TCP; the worker lends them by turns
+UPSTREAM: Final = (16, 4)  # sockets towards upstreams: UDP, TCP; the worker lends them by turns
 NONE: Final = (0, 0)
 _SIOCGIFFLAGS: Final = 0x8913  # include/uapi/linux/sockios.h
 _IFF_UP: Final = 0x1  # include/uapi/linux/if.h

@@ -93,6 +93,12 @@ class Reconciler:
             repaired=both.repaired,
         )
 
+    def use(self, daemon: upstreams.DaemonDns) -> bool:
+        """Take other settings from the next pass on; whether they differ: kick the slot then."""
+        differs = daemon != self._daemon
+        self._daemon = daemon
+        return differs
+
     async def counters(self) -> tuple[protocol.Counted, ...]:
         """What the workers count, one value per worker; raises `errors.Unavailable`."""
         connected = await self._launcher.ensure()

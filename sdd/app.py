@@ -29,7 +29,7 @@ from metrics import dns as dns_metrics
 from netns import deaths as netns_deaths
 from netns import reconciler as netns_reconciler
 from netns.kernel import events, linux, observe
-from resolver import files, hostconf, inquirer, launch, query, trace
+from resolver import files, hostconf, hostwatch, inquirer, launch, query, trace, upstreams
 from resolver import reconciler as dns_reconciler
 from sdd import config as configuration
 from sdd import errors, lock, log, logbook, notify, options, reconcile
@@ -121,6 +121,7 @@ class Daemon:
     deaths: netns_deaths.Deaths
     journal: journal.Journal
     context: context.Context
+    reread: Callable[[], None]
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """The loops: feed, backends, probes, drains, the kernel's news."""
@@ -134,6 +135,7 @@ class Daemon:
             self.feed.subscribe(slot.put)
             tasks.create_task(each.run(slot), name=type(each).__name__.lower())
         tasks.create_task(events.follow(self.doors, self._kick), name="kernel news")
+        tasks.create_task(hostwatch.follow(hostconf.FILES, self.reread), name="host resolv.conf")
 
     async def live(
         self,
@@ -253,6 +255,7 @@ async def assembled(config: configuration.Config, book: logbook.Logbook) -> Asyn
             probes=_probes(commands.record_verdict, node, doors),
             deaths=_deaths(commands, node, history),
             journal=history,
+            reread=lambda: _reread(config, names, slots[Backend.RESOLVER]),
             context=context.Context(
                 commands=commands,
                 state=lambda: news.state,
@@ -333,14 +336,25 @@ def _resolver(
         launcher,
         node,
         files.Files(config.data_root),
-        hostconf.daemon_dns(
-            servers=config.dns,
-            search=config.dns_search,
-            options=config.dns_opts,
-            ttl=config.dns_ttl,
-        ),
+        _daemon_dns(config),
         on_lost=on_lost,
     )
+
+
+def _daemon_dns(config: configuration.Config) -> upstreams.DaemonDns:
+    """The daemon's own settings, and what the host's files say now."""
+    return hostconf.daemon_dns(
+        servers=config.dns, search=config.dns_search, options=config.dns_opts, ttl=config.dns_ttl
+    )
+
+
+def _reread(
+    config: configuration.Config, names: dns_reconciler.Reconciler, slot: reconcile.Slot
+) -> None:
+    """Follow the host's resolv.conf: other servers are asked from the next question on."""
+    if names.use(_daemon_dns(config)):
+        say.info("dns.host_changed")
+        slot.kick()
 
 
 async def _counted(names: dns_reconciler.Reconciler) -> Iterable[dns_metrics.Sums]:

@@ -134,6 +134,14 @@ def test_dns_query_has_the_fixed_exit_codes(daemon: Appliance) -> None:
     assert daemon.sdctl("dns", "query", "r1", "AAAA", *own, check=False).returncode == 4
 
 
+def test_dns_trace_tells_who_decided(daemon: Appliance) -> None:
+    own = ("--from", daemon.name("both"))
+    assert "network red: has it" in daemon.sdctl("dns", "trace", "r1", *own).stdout
+    assert "network red" in daemon.sdctl("dns", "query", "r1", *own).stderr
+    assert daemon.sdctl("dns", "upstream", "ls").returncode == 0
+    assert daemon.sdctl("dns", "cache", "flush").returncode == 0
+
+
 def test_the_worker_holds_no_capability(daemon: Appliance) -> None:
     pids = daemon.on_host("pgrep", "-f", "resolver.worker").stdout.split()
     assert pids
