@@ -11,7 +11,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Literal, NoReturn, cast
@@ -24,23 +24,21 @@ from lb import probes as lb_probes
 from lb import reconciler as lb_reconciler
 from lb import view as lb_view
 from lb.kernel import choose
-from metrics import addresses, exposition, registry
-from metrics import dns as dns_metrics
+from metrics import registry
 from netns import deaths as netns_deaths
 from netns import reconciler as netns_reconciler
 from netns.kernel import events, linux, observe
 from resolver import files, hostconf, hostwatch, inquirer, launch, query, trace, upstreams
 from resolver import reconciler as dns_reconciler
 from sdd import config as configuration
-from sdd import errors, lock, log, logbook, notify, options, reconcile
+from sdd import errors, lock, log, logbook, notify, options, page, reconcile
 from sdd.alloc import pools
 from sdd.api import context, server
-from sdd.control import commander, feed, journal, progress, taken, verify
+from sdd.control import commander, feed, journal, progress, verify
 from sdd.linux import namespaces
 from sdd.model import ids, sandbox
 from sdd.model.event import Action, Kind
 from sdd.model.progress import Backend, Outcome
-from sdd.state import ClusterState
 from sdd.store import sqlite
 
 FIRST_PASS_S = 15.0  # after this the API opens though a backend still fails: people must look in
@@ -240,13 +238,13 @@ async def assembled(config: configuration.Config, book: logbook.Logbook) -> Asyn
         asker = query.Asker(doors)
         looker = verify.Verifier(lambda: news.state, node, kernel, balancer.kernel, asker.ask)
         history = journal.Journal(time.time)
-        page = _page(news, names)
+        metrics_page = page.build(_version(), news, names)
         yield Daemon(
             config=config,
             doors=doors,
             feed=news,
             progress=reached,
-            registry=page,
+            registry=metrics_page,
             parts=tuple(
                 Part(backend, realiser, slots[backend])
                 for backend, realiser in _realisers(node, kernel, balancer, names).items()
@@ -264,7 +262,7 @@ async def assembled(config: configuration.Config, book: logbook.Logbook) -> Asyn
                 names=workers,
                 lb_view=lb_view.View(balancer.kernel, lambda: news.state),
                 about=_about(config, balancer),
-                registry=page,
+                registry=metrics_page,
                 journal=history,
                 logbook=book,
                 verify=looker.differences,
@@ -294,21 +292,6 @@ def _probes(
 ) -> lb_probes.Probes:
     dial = lb_dial.Dialer(doors).dial
     return lb_probes.Probes(record, node, time.monotonic, random.random, dial=dial)
-
-
-def _fullness(now: ClusterState) -> Iterator[addresses.Row]:
-    """How full each subnet is, for the page of metrics."""
-    for net in now.networks.values():
-        for use in taken.usage_of(now, net):
-            yield addresses.Row(net.name, str(use.subnet), use.in_use, use.free)
-
-
-def _page(news: feed.Feed, names: dns_reconciler.Reconciler) -> registry.Registry:
-    page = registry.Registry(_version(), time.time)
-    page.add(exposition.objects(lambda: news.state))
-    page.add(addresses.source(lambda: _fullness(news.state)))
-    page.add(dns_metrics.source(lambda: _counted(names)))
-    return page
 
 
 def _realisers(
@@ -355,14 +338,6 @@ def _reread(
     if names.use(_daemon_dns(config)):
         say.info("dns.host_changed")
         slot.kick()
-
-
-async def _counted(names: dns_reconciler.Reconciler) -> Iterable[dns_metrics.Sums]:
-    """What the DNS workers counted; nothing while none can be reached: a scrape never fails."""
-    try:
-        return [each.sums for each in await names.counters()]
-    except errors.SddError:
-        return ()
 
 
 def _templates(config: configuration.Config) -> tuple[pools.PoolTemplate, ...]:
