@@ -4,9 +4,9 @@ In: nothing but where the thread is. Out: sockets for a worker, and the namespac
 """
 
 import contextlib
-import fcntl
+import errno
+import ipaddress
 import socket
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -17,8 +17,7 @@ from sdd.linux import namespaces
 
 UPSTREAM: Final = (16, 4)  # sockets towards upstreams: UDP, TCP; the worker lends them by turns
 NONE: Final = (0, 0)
-_SIOCGIFFLAGS: Final = 0x8913  # include/uapi/linux/sockios.h
-_IFF_UP: Final = 0x1  # include/uapi/linux/if.h
+_ANY_PORT: Final = 53  # nothing is sent to it
 _FLAGS: Final = socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 
 
@@ -36,10 +35,11 @@ class Opened:
 
 
 class NotYet(Exception):
-    """`lo` is down: a socket bound now would send from 127.0.0.1.
+    """`lo` has no route yet: a socket bound now would send from 127.0.0.1, or cannot be bound.
 
     Before the first address there is no local routing table, and the kernel takes 127.0.0.11 for a
-    broadcast address, whose sockets have no source (net/ipv4/af_inet.c, __inet_bind).
+    broadcast address, whose sockets have no source (net/ipv4/af_inet.c, __inet_bind). The flag
+    IFF_UP is set before the address and the address before its route, so neither tells.
     """
 
 
@@ -47,12 +47,12 @@ def open_sockets(inode: int, upstream: socket.AddressFamily | None) -> Opened:
     """Listeners on free ports of 127.0.0.11, and unbound sockets of the family `upstream` if any.
 
     Raises `errors.NotFound` when the thread is not in the namespace `inode`: the path leads
-    elsewhere now; NotYet while `lo` is down. AF_INET6 sockets reach IPv4 servers by mapped
+    elsewhere now; NotYet while `lo` has no route. AF_INET6 sockets reach IPv4 servers by mapped
     addresses.
     """
     if namespaces.inode(namespaces.OWN) != inode:
         raise errors.NotFound("the namespace was replaced by another", code="SDD-NETNS-GONE")
-    if not _loopback_is_up():
+    if not _loopback_is_routed():
         raise NotYet
     with contextlib.ExitStack() as undo:
         links: list[socket.socket] = []
@@ -78,11 +78,16 @@ def open_sockets(inode: int, upstream: socket.AddressFamily | None) -> Opened:
     )
 
 
-def _loopback_is_up() -> bool:
-    """The flag IFF_UP of `lo` (netdevice(7))."""
+def _loopback_is_routed() -> bool:
+    """Whether the kernel finds a local route to 127.0.0.11: connecting UDP only looks one up."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as asked:
-        answer = fcntl.ioctl(asked, _SIOCGIFFLAGS, struct.pack("16sH22x", b"lo", 0))
-    return bool(struct.unpack_from("16xH", answer)[0] & _IFF_UP)
+        try:
+            asked.connect((str(resolvconf.EMBEDDED), _ANY_PORT))
+        except OSError as exc:
+            if exc.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH):
+                return False
+            raise
+        return ipaddress.ip_address(asked.getsockname()[0]).is_loopback
 
 
 def _sockets(upstream: socket.AddressFamily | None) -> Iterator[socket.socket]:

@@ -1,0 +1,50 @@
+"""When a namespace is ready for a name server's sockets."""
+
+import functools
+
+import pytest
+
+from resolver import opener
+from sdd.linux import namespaces
+from tests.kernel.resolver.town import Town
+
+pytestmark = pytest.mark.kernel
+
+
+async def _open(town: Town, path: str) -> opener.Opened:
+    inode = await town.doors.run(path, functools.partial(namespaces.inode, namespaces.OWN))
+    return await town.doors.run(path, functools.partial(opener.open_sockets, inode, None))
+
+
+async def test_without_loopback_it_is_too_early(town: Town) -> None:
+    path = town.path("early")
+    await town.doors.create(path)
+    with pytest.raises(opener.NotYet):
+        await _open(town, path)
+
+
+async def test_between_the_flag_and_the_route_of_loopback_it_is_too_early(town: Town) -> None:
+    path = await town.make("between")
+    town.inside("between", "ip", "address", "del", "127.0.0.1/8", "dev", "lo")
+    with pytest.raises(opener.NotYet):
+        await _open(town, path)
+    town.inside("between", "ip", "address", "add", "127.0.0.1/8", "dev", "lo")
+    opened = await _open(town, path)
+    assert {link.getsockname()[0] for link in opened.links} == {"127.0.0.11"}
+    opened.close()
+
+
+async def test_a_default_route_does_not_stand_for_loopback(town: Town) -> None:
+    """The container's own interface may be up before `lo`: its route must not count."""
+    path = town.path("elsewhere")
+    await town.doors.create(path)
+    for step in (
+        ("link", "add", "eth0", "type", "veth", "peer", "name", "eth1"),
+        ("address", "add", "198.51.100.2/24", "dev", "eth0"),
+        ("link", "set", "eth0", "up"),
+        ("link", "set", "eth1", "up"),
+        ("route", "add", "default", "via", "198.51.100.1"),
+    ):
+        town.inside("elsewhere", "ip", *step)
+    with pytest.raises(opener.NotYet):
+        await _open(town, path)
