@@ -1,20 +1,19 @@
-"""The composition root: builds every object, names every task and owns shutdown.
+"""The composition root: builds every object of the daemon and wires them.
 
 In: the command line and daemon.json. Out: a running daemon, or one sentence and an exit code.
-Nothing is decided here; whatever has a rule has a file of its own.
+Nothing is decided here; whatever has a rule has a file of its own. What runs: `sdd.daemon`.
 """
 
 import asyncio
 import contextlib
+import functools
 import os
 import random
-import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
 from importlib import metadata
-from typing import Literal, NoReturn, cast
+from typing import Literal, cast
 
 import structlog
 
@@ -24,24 +23,22 @@ from lb import probes as lb_probes
 from lb import reconciler as lb_reconciler
 from lb import view as lb_view
 from lb.kernel import choose
-from metrics import registry
 from netns import deaths as netns_deaths
 from netns import reconciler as netns_reconciler
 from netns.kernel import events, linux, observe
 from resolver import files, hostconf, hostwatch, inquirer, launch, query, trace, upstreams
 from resolver import reconciler as dns_reconciler
 from sdd import config as configuration
-from sdd import errors, lock, log, logbook, notify, options, page, reconcile
+from sdd import daemon, errors, lock, log, logbook, notify, options, page, reconcile
 from sdd.alloc import pools
-from sdd.api import context, server
+from sdd.api import context
 from sdd.control import commander, feed, journal, progress, verify
 from sdd.linux import namespaces
 from sdd.model import ids, sandbox
 from sdd.model.event import Action, Kind
-from sdd.model.progress import Backend, Outcome
+from sdd.model.progress import Backend
 from sdd.store import sqlite
 
-FIRST_PASS_S = 15.0  # after this the API opens though a backend still fails: people must look in
 COMMAND_S = 25.0  # below sdctl's own --timeout of 30 s, so that people see the better sentence
 DATABASE = "sdd.db"
 
@@ -77,135 +74,14 @@ async def serve(
     """The whole life of the daemon; returns after an orderly stop."""
     manager = notify.Notifier(notify.take_address(os.environ))
     with lock.held(config.data_root), lock.held(config.exec_root):
-        async with assembled(config, book) as daemon:
-            stopped = asyncio.Event()
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, stopped.set)
-            try:
-                async with asyncio.TaskGroup() as tasks:
-                    daemon.start(tasks)
-                    tasks.create_task(_watchdog(manager), name="watchdog")
-                    tasks.create_task(daemon.live(manager, reload, stopped, book), name="live")
-            except* _Stopped:
-                say.info("sdd.stopped")
-
-
-class _Stopped(Exception):
-    """The orderly end: raised inside the group of tasks, it ends all the others."""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One backend: what realises, and where it finds the newest state."""
-
-    backend: Backend
-    realiser: reconcile.Realise
-    slot: reconcile.Slot
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Daemon:
-    """Everything that was built, before anything runs."""
-
-    config: configuration.Config
-    doors: namespaces.Namespaces
-    feed: feed.Feed
-    progress: progress.Progress
-    registry: registry.Registry
-    parts: tuple[Part, ...]
-    probes: lb_probes.Probes
-    drains: lb_drains.Drains
-    deaths: netns_deaths.Deaths
-    journal: journal.Journal
-    context: context.Context
-    reread: Callable[[], None]
-
-    def start(self, tasks: asyncio.TaskGroup) -> None:
-        """The loops: feed, backends, probes, drains, the kernel's news."""
-        self.feed.subscribe(self.journal.put)
-        tasks.create_task(self.feed.run(), name="feed")
-        for part in self.parts:
-            self.feed.subscribe(part.slot.put)
-            tasks.create_task(self._reconcile(part), name=f"reconcile {part.backend}")
-        for each in (self.probes, self.drains, self.deaths):
-            slot = reconcile.Slot()
-            self.feed.subscribe(slot.put)
-            tasks.create_task(each.run(slot), name=type(each).__name__.lower())
-        tasks.create_task(events.follow(self.doors, self._kick), name="kernel news")
-        tasks.create_task(hostwatch.follow(hostconf.FILES, self.reread), name="host resolv.conf")
-
-    async def live(
-        self,
-        manager: notify.Notifier,
-        reload: Callable[[], configuration.Config],
-        stopped: asyncio.Event,
-        book: logbook.Logbook,
-    ) -> NoReturn:
-        """From the first pass to the signal to stop; then ends the whole group."""
-        await self.context.commands.ensure_default_network()
-        await self._first_pass()
-        servers = await self._listen()
-        asyncio.get_running_loop().add_signal_handler(
-            signal.SIGHUP, lambda: _reload(self, reload, manager, book)
-        )
-        manager.ready(self.context.about.lb_why)
-        self.journal.tell(Kind.DAEMON, Action.START, attributes={"node": self.context.about.node})
-        say.info("sdd.ready", node=self.context.about.node, revision=self.feed.state.revision)
-        await stopped.wait()
-        manager.stopping()
-        for each in servers:
-            await each.close()
-        raise _Stopped
-
-    async def _reconcile(self, part: Part) -> NoReturn:
-        await reconcile.run(
-            part.backend,
-            part.realiser,
-            part.slot,
-            report=self._report,
-            on_defect=_defect,
-            jitter=random.random,
-            clock=time.monotonic,
-        )
-
-    def _report(self, backend: Backend, outcome: Outcome) -> None:
-        self.progress.report(backend, outcome)
-        self.registry.reconciled(backend, outcome)
-        took = round(outcome.seconds * 1000, 1)
-        say.debug("reconcile.pass", backend=backend, revision=outcome.revision, ms=took)
-        for each in outcome.failures:
-            told = {"backend": backend, "subject": each.subject, "why": each.sentence}
-            say.warning("reconcile.failure", **told)
-        if outcome.repaired:
-            say.warning("reconcile.repaired", backend=backend, steps=outcome.repaired)
-            steps = {"backend": backend.value, "steps": str(outcome.repaired)}
-            self.journal.tell(Kind.DAEMON, Action.REPAIR, attributes=steps)
-
-    def _kick(self) -> None:
-        for part in self.parts:
-            part.slot.kick()
-
-    async def _first_pass(self) -> None:
-        try:
-            await self.progress.realised(self.feed.state.revision, (), FIRST_PASS_S)
-        except errors.TimedOut as exc:
-            say.error("sdd.first_pass", why=exc.sentence)
-
-    async def _listen(self) -> tuple[server.Server, ...]:
-        inherited = tuple(link for _, link in notify.take_sockets(os.environ, os.getpid()))
-        api = await server.serve(self.context, self.config.hosts, inherited)
-        if not (address := self.config.metrics_addr):
-            return (api,)
-        try:
-            return api, await server.serve_metrics(self.context, address.host, address.port)
-        except errors.SddError:
-            await api.close()
-            raise
+        async with assembled(config, book) as one:
+            await one.run(manager, reload, book)
 
 
 @contextlib.asynccontextmanager
-async def assembled(config: configuration.Config, book: logbook.Logbook) -> AsyncIterator[Daemon]:
+async def assembled(
+    config: configuration.Config, book: logbook.Logbook
+) -> AsyncIterator[daemon.Daemon]:
     """All parts, wired; on leaving, what they hold of the system is released."""
     async with contextlib.AsyncExitStack() as stack:
         doors = namespaces.Namespaces()
@@ -221,39 +97,31 @@ async def assembled(config: configuration.Config, book: logbook.Logbook) -> Asyn
         kernel = linux.LinuxKernel(doors, config.exec_root)
         workers = inquirer.Inquirer(launch.Launcher(config.exec_root))
         names = _resolver(config, doors, node, workers.launcher, slots[Backend.RESOLVER].kick)
-        commands = commander.Commander(
-            store=store,
-            feed=news,
-            progress=reached,
-            observe=observe.Observer(doors),
-            node=node,
-            exec_root=config.exec_root,
-            pools=_templates(config) or pools.DEFAULT_POOLS,
-            clock=time.time,
-            entropy=os.urandom,
-            timeout_s=COMMAND_S,
-            bip=config.bip,
-            mtu=config.mtu,
-        )
+        commands = _commander(config, store, news, reached, doors)
         asker = query.Asker(doors)
         looker = verify.Verifier(lambda: news.state, node, kernel, balancer.kernel, asker.ask)
         history = journal.Journal(time.time)
+        reread = functools.partial(_reread, config, names, slots[Backend.RESOLVER])
         metrics_page = page.build(_version(), news, names)
-        yield Daemon(
+        yield daemon.Daemon(
             config=config,
-            doors=doors,
             feed=news,
             progress=reached,
             registry=metrics_page,
             parts=tuple(
-                Part(backend, realiser, slots[backend])
+                daemon.Part(backend, realiser, slots[backend])
                 for backend, realiser in _realisers(node, kernel, balancer, names).items()
             ),
-            drains=lb_drains.Drains(commands.drained, balancer.kernel, node, time.time),
-            probes=_probes(commands.record_verdict, node, doors),
-            deaths=_deaths(commands, node, history),
+            followers={
+                "probes": _probes(commands.record_verdict, node, doors).run,
+                "drains": lb_drains.Drains(commands.drained, balancer.kernel, node, time.time).run,
+                "deaths": _deaths(commands, node, history).run,
+            },
+            watches={
+                "kernel news": lambda kick: events.follow(doors, kick),
+                "host resolv.conf": lambda _: hostwatch.follow(hostconf.FILES, reread),
+            },
             journal=history,
-            reread=lambda: _reread(config, names, slots[Backend.RESOLVER]),
             context=context.Context(
                 commands=commands,
                 state=lambda: news.state,
@@ -268,6 +136,29 @@ async def assembled(config: configuration.Config, book: logbook.Logbook) -> Asyn
                 verify=looker.differences,
             ),
         )
+
+
+def _commander(
+    config: configuration.Config,
+    store: sqlite.SqliteStore,
+    news: feed.Feed,
+    reached: progress.Progress,
+    doors: namespaces.Namespaces,
+) -> commander.Commander:
+    return commander.Commander(
+        store=store,
+        feed=news,
+        progress=reached,
+        observe=observe.Observer(doors),
+        node=ids.NodeId(config.node_name),
+        exec_root=config.exec_root,
+        pools=_templates(config) or pools.DEFAULT_POOLS,
+        clock=time.time,
+        entropy=os.urandom,
+        timeout_s=COMMAND_S,
+        bip=config.bip,
+        mtu=config.mtu,
+    )
 
 
 async def _balancer(config: configuration.Config, doors: namespaces.Namespaces) -> choose.Choice:
@@ -355,36 +246,3 @@ def _about(config: configuration.Config, balancer: choose.Choice) -> context.Abo
         store=config.store,
         started=time.time(),
     )
-
-
-async def _watchdog(manager: notify.Notifier) -> None:
-    """Tells the service manager, at half of its patience, that the event loop still turns."""
-    interval_s = notify.watchdog_interval_s(os.environ, os.getpid())
-    while interval_s is not None:
-        manager.watchdog()
-        await asyncio.sleep(interval_s)
-
-
-def _reload(
-    daemon: Daemon,
-    load: Callable[[], configuration.Config],
-    manager: notify.Notifier,
-    book: logbook.Logbook,
-) -> None:
-    """SIGHUP: takes over what can be, names what needs a restart; a bad file changes nothing."""
-    manager.reloading(time.monotonic())
-    try:
-        new = load()
-    except errors.SddError as exc:
-        say.error("config.refused", why=exc.sentence, code=exc.code)
-        manager.ready("reload refused: the configuration has an error, see the log")
-        return
-    at_once, later = configuration.changed(daemon.config, new)
-    log.configure(new.log_level, new.log_format, keep=book.keep)
-    say.info("config.reloaded", changed=",".join(at_once), restart_needed_for=",".join(later))
-    daemon.journal.tell(Kind.DAEMON, Action.RELOAD, attributes={"changed": ",".join(at_once)})
-    manager.ready("reloaded")
-
-
-def _defect(backend: Backend, exc: Exception) -> None:
-    say.error("reconcile.defect", backend=backend, exc_info=exc)

@@ -15,10 +15,7 @@ PLANNED = frozenset(
     for words in (
         "node",
         "service update",
-        "dns trace",
         "dns record",
-        "dns cache",
-        "dns upstream",
     )
 )
 OUTPUTS = ("table", "json", "jsonl", "name")

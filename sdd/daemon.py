@@ -1,0 +1,195 @@
+"""The running daemon: names every task and owns start, reload and shutdown.
+
+In: the parts that `sdd.app` built. Out: nothing but its log; it ends at SIGTERM or SIGINT.
+"""
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import structlog
+
+from metrics import registry
+from sdd import config as configuration
+from sdd import errors, log, logbook, notify, reconcile
+from sdd.api import context, server
+from sdd.control import feed, journal, progress
+from sdd.model.event import Action, Kind
+from sdd.model.progress import Backend, Outcome
+
+FIRST_PASS_S = 15.0  # after this the API opens though a backend still fails: people must look in
+
+Follow = Callable[[reconcile.Slot], Coroutine[Any, Any, None]]
+"""A loop beside the backends: takes each newest state from its slot."""
+
+Watch = Callable[[Callable[[], None]], Coroutine[Any, Any, None]]
+"""A loop that looks at the world and calls when all backends should look too."""
+
+say: structlog.stdlib.BoundLogger = structlog.get_logger("sdd")
+
+
+class _Stopped(Exception):
+    """The orderly end: raised inside the group of tasks, it ends all the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One backend: what realises, and where it finds the newest state."""
+
+    backend: Backend
+    realiser: reconcile.Realise
+    slot: reconcile.Slot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Daemon:
+    """Everything that was built, before anything runs."""
+
+    config: configuration.Config
+    feed: feed.Feed
+    progress: progress.Progress
+    registry: registry.Registry
+    parts: tuple[Part, ...]
+    followers: Mapping[str, Follow]
+    watches: Mapping[str, Watch]
+    journal: journal.Journal
+    context: context.Context
+
+    async def run(
+        self,
+        manager: notify.Notifier,
+        reload: Callable[[], configuration.Config],
+        book: logbook.Logbook,
+    ) -> None:
+        """Until SIGTERM or SIGINT; whatever breaks ends all tasks and is raised."""
+        stopped = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopped.set)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._start(tasks)
+                tasks.create_task(_watchdog(manager), name="watchdog")
+                tasks.create_task(self._live(manager, reload, stopped, book), name="live")
+        except* _Stopped:
+            say.info("sdd.stopped")
+
+    def _start(self, tasks: asyncio.TaskGroup) -> None:
+        """The loops: feed, backends, what follows the state, what watches the world."""
+        self.feed.subscribe(self.journal.put)
+        tasks.create_task(self.feed.run(), name="feed")
+        for part in self.parts:
+            self.feed.subscribe(part.slot.put)
+            tasks.create_task(self._reconcile(part), name=f"reconcile {part.backend}")
+        for name, follow in self.followers.items():
+            slot = reconcile.Slot()
+            self.feed.subscribe(slot.put)
+            tasks.create_task(follow(slot), name=name)
+        for name, watch in self.watches.items():
+            tasks.create_task(watch(self._kick), name=name)
+
+    async def _live(
+        self,
+        manager: notify.Notifier,
+        reload: Callable[[], configuration.Config],
+        stopped: asyncio.Event,
+        book: logbook.Logbook,
+    ) -> NoReturn:
+        """From the first pass to the signal to stop; then ends the whole group."""
+        await self.context.commands.ensure_default_network()
+        await self._first_pass()
+        servers = await self._listen()
+        asyncio.get_running_loop().add_signal_handler(
+            signal.SIGHUP, lambda: _reload(self, reload, manager, book)
+        )
+        manager.ready(self.context.about.lb_why)
+        self.journal.tell(Kind.DAEMON, Action.START, attributes={"node": self.context.about.node})
+        say.info("sdd.ready", node=self.context.about.node, revision=self.feed.state.revision)
+        await stopped.wait()
+        manager.stopping()
+        for each in servers:
+            await each.close()
+        raise _Stopped
+
+    async def _reconcile(self, part: Part) -> NoReturn:
+        await reconcile.run(
+            part.backend,
+            part.realiser,
+            part.slot,
+            report=self._report,
+            on_defect=_defect,
+            jitter=random.random,
+            clock=time.monotonic,
+        )
+
+    def _report(self, backend: Backend, outcome: Outcome) -> None:
+        self.progress.report(backend, outcome)
+        self.registry.reconciled(backend, outcome)
+        took = round(outcome.seconds * 1000, 1)
+        say.debug("reconcile.pass", backend=backend, revision=outcome.revision, ms=took)
+        for each in outcome.failures:
+            told = {"backend": backend, "subject": each.subject, "why": each.sentence}
+            say.warning("reconcile.failure", **told)
+        if outcome.repaired:
+            say.warning("reconcile.repaired", backend=backend, steps=outcome.repaired)
+            steps = {"backend": backend.value, "steps": str(outcome.repaired)}
+            self.journal.tell(Kind.DAEMON, Action.REPAIR, attributes=steps)
+
+    def _kick(self) -> None:
+        for part in self.parts:
+            part.slot.kick()
+
+    async def _first_pass(self) -> None:
+        try:
+            await self.progress.realised(self.feed.state.revision, (), FIRST_PASS_S)
+        except errors.TimedOut as exc:
+            say.error("sdd.first_pass", why=exc.sentence)
+
+    async def _listen(self) -> tuple[server.Server, ...]:
+        inherited = tuple(link for _, link in notify.take_sockets(os.environ, os.getpid()))
+        api = await server.serve(self.context, self.config.hosts, inherited)
+        if not (address := self.config.metrics_addr):
+            return (api,)
+        try:
+            return api, await server.serve_metrics(self.context, address.host, address.port)
+        except errors.SddError:
+            await api.close()
+            raise
+
+
+async def _watchdog(manager: notify.Notifier) -> None:
+    """Tells the service manager, at half of its patience, that the event loop still turns."""
+    interval_s = notify.watchdog_interval_s(os.environ, os.getpid())
+    while interval_s is not None:
+        manager.watchdog()
+        await asyncio.sleep(interval_s)
+
+
+def _reload(
+    daemon: Daemon,
+    load: Callable[[], configuration.Config],
+    manager: notify.Notifier,
+    book: logbook.Logbook,
+) -> None:
+    """SIGHUP: takes over what can be, names what needs a restart; a bad file changes nothing."""
+    manager.reloading(time.monotonic())
+    try:
+        new = load()
+    except errors.SddError as exc:
+        say.error("config.refused", why=exc.sentence, code=exc.code)
+        manager.ready("reload refused: the configuration has an error, see the log")
+        return
+    at_once, later = configuration.changed(daemon.config, new)
+    log.configure(new.log_level, new.log_format, keep=book.keep)
+    say.info("config.reloaded", changed=",".join(at_once), restart_needed_for=",".join(later))
+    daemon.journal.tell(Kind.DAEMON, Action.RELOAD, attributes={"changed": ",".join(at_once)})
+    manager.ready("reloaded")
+
+
+def _defect(backend: Backend, exc: Exception) -> None:
+    say.error("reconcile.defect", backend=backend, exc_info=exc)
