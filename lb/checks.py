@@ -6,22 +6,25 @@ from ipaddress import IPv4Address, IPv6Address
 
 from sdd.model import endpoint as endpoints
 from sdd.model import health, ids, reach
+from sdd.model.network import Driver
 from sdd.model.service import CheckKind, HealthCheck
 from sdd.state import ClusterState, MemberKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One member's check. `joined` makes a member that left and came back a new one.
+    """One member's check.
 
     `inside` is the namespace to dial from: the member's own where the host cannot reach it, or ""
-    for the host's.
+    for the host's. `link` is the host's end of the member's cable, "" when it has none; `joined`
+    makes a member that left and came back a new one.
     """
 
     service: ids.ServiceId
     endpoint: ids.EndpointId
     address: IPv4Address | IPv6Address
     how: HealthCheck
+    link: str = ""
     joined: float
     inside: str = ""
 
@@ -34,6 +37,7 @@ def checks(state: ClusterState, node: ids.NodeId) -> Mapping[MemberKey, Check]:
             endpoint=member.endpoint,
             address=endpoint.hosts[0],
             how=how,
+            link=_link(state, endpoint),
             joined=member.created,
             inside=_inside(state, endpoint),
         )
@@ -49,6 +53,10 @@ def _inside(state: ClusterState, of: endpoints.Endpoint) -> str:
     if reach.is_on_host(state.networks[of.network]):
         return ""
     return state.sandboxes[of.sandbox].netns
+
+
+def _link(state: ClusterState, of: endpoints.Endpoint) -> str:
+    return of.host_link if state.networks[of.network].driver is Driver.BRIDGE else ""
 
 
 def status(state: ClusterState, key: MemberKey) -> health.Status:

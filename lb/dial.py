@@ -1,18 +1,27 @@
-"""One check of one member: a result out, dialled from the host's namespace or the member's own."""
+"""One check of one member: a try over real sockets, a result out; always within its timeout.
+
+What is asked is one file per protocol; here the socket is opened, where the check is to be made
+from, and whatever happens becomes a result.
+"""
 
 import asyncio
+import functools
 import os
 import socket
+import ssl
 import struct
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from lb import datagram_checks, http_check
 from lb.checks import Check
 from sdd import errors
 from sdd.linux import namespaces
 from sdd.model.service import CheckKind
+
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,59 +33,98 @@ class Result:
 
 
 Dial = Callable[[Check], Coroutine[Any, Any, Result]]
+Open = Callable[[Check, socket.SocketKind], Awaitable[socket.socket]]
+# What an asking function gives: the reason it passed. It raises OSError or ValueError otherwise.
+Ask = Callable[[Check, socket.socket], Coroutine[Any, Any, str]]
 
 
-class Dialer:
-    """Dials from the process's own namespace, or through `doors` from the member's."""
-
-    def __init__(self, doors: namespaces.Namespaces | None = None) -> None:
-        self._doors = doors
-
-    async def dial(self, check: Check) -> Result:
-        """The result of one try, at the latest after the check's timeout; raises no OSError."""
-        try:
-            async with asyncio.timeout(check.how.timeout_s):
-                return await _DIALS[check.how.kind](self, check)
-        except TimeoutError:
-            return Result(passed=False, reason=f"no answer within {check.how.timeout_s:g} s")
-        except OSError as exc:
-            return Result(passed=False, reason=_words(exc))
-        except errors.NotFound as exc:  # the member's namespace has ended
-            return Result(passed=False, reason=exc.sentence)
-
-    async def open(self, check: Check) -> socket.socket:
-        """A new TCP socket where the check wants to be dialled from: it stays in that namespace."""
-        family = _FAMILIES[check.address.version]
-        if not check.inside or self._doors is None:
-            return socket.socket(family, socket.SOCK_STREAM)
-        return await self._doors.run(
-            check.inside, lambda: socket.socket(family, socket.SOCK_STREAM)
-        )
+async def dial(check: Check, opened: Open | None = None) -> Result:
+    """The result of one try, at the latest after the check's timeout; never raises OSError."""
+    kind, ask = _ASKS[check.how.kind]
+    try:
+        async with asyncio.timeout(check.how.timeout_s):
+            with await (opened or _here)(check, kind) as link:
+                return Result(passed=True, reason=await ask(check, link))
+    except TimeoutError:
+        return _silence(check)
+    except ssl.SSLError as exc:
+        return Result(passed=False, reason=f"TLS: {exc.reason or exc}".lower())
+    except errors.SddError as exc:
+        return Result(passed=False, reason=exc.sentence)
+    except (OSError, ValueError) as exc:
+        return Result(passed=False, reason=_words(exc))
 
 
-_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
-_RESET = struct.pack("@ii", 1, 0)
+def through(spaces: namespaces.Namespaces) -> Dial:
+    """A dial whose sockets are opened in the namespace each check names."""
+
+    async def opened(check: Check, kind: socket.SocketKind) -> socket.socket:
+        return await spaces.run(check.inside, lambda: _socket(check, kind))
+
+    return functools.partial(dial, opened=opened)
 
 
-async def _tcp(dialer: Dialer, check: Check) -> Result:
-    with await dialer.open(check) as opened:
-        opened.setblocking(False)
-        target = (str(check.address), check.how.port)
-        await asyncio.get_running_loop().sock_connect(opened, target)
+async def _here(check: Check, kind: socket.SocketKind) -> socket.socket:
+    return _socket(check, kind)
+
+
+def _socket(check: Check, kind: socket.SocketKind) -> socket.socket:
+    family = socket.AF_INET if check.address.version == 4 else socket.AF_INET6  # noqa: PLR2004 - IP
+    opened = socket.socket(family, kind)
+    opened.setblocking(False)
+    if kind is socket.SOCK_STREAM:
         # A reset leaves no TIME_WAIT behind, and thousands of checks would.
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-    return Result(passed=True, reason=f"port {check.how.port} accepts connections")
+    return opened
 
 
-async def _none(_: Dialer, check: Check) -> Result:
-    return Result(passed=True, reason=f"{check.endpoint} is not checked")
+async def _tcp(check: Check, link: socket.socket) -> str:
+    await asyncio.get_running_loop().sock_connect(link, (str(check.address), check.how.port))
+    return f"port {check.how.port} accepts connections"
 
 
-_DIALS: Mapping[CheckKind, Callable[[Dialer, Check], Coroutine[Any, Any, Result]]] = (
-    MappingProxyType({CheckKind.NONE: _none, CheckKind.TCP: _tcp})
+async def _tls(check: Check, link: socket.socket) -> str:
+    await _tcp(check, link)
+    _, writer = await asyncio.open_connection(
+        sock=link, ssl=http_check.unverified(), server_hostname=http_check.server_name(check)
+    )
+    version = writer.get_extra_info("ssl_object").version()
+    writer.transport.abort()
+    return f"{version} handshake"
+
+
+async def _http(check: Check, link: socket.socket) -> str:
+    await _tcp(check, link)
+    return await http_check.ask(check, link)
+
+
+async def _unasked(check: Check, link: socket.socket) -> str:
+    del check, link
+    return "not dialled"
+
+
+_STREAM, _DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
+_ASKS: Mapping[CheckKind, tuple[socket.SocketKind, Ask]] = MappingProxyType(
+    {
+        CheckKind.NONE: (_STREAM, _unasked),
+        CheckKind.TTL: (_STREAM, _unasked),  # reports itself, see probes
+        CheckKind.TCP: (_STREAM, _tcp),
+        CheckKind.TLS: (_STREAM, _tls),
+        CheckKind.HTTP: (_STREAM, _http),
+        CheckKind.HTTPS: (_STREAM, _http),
+        CheckKind.UDP: (_DATAGRAM, datagram_checks.udp),
+        CheckKind.DNS: (_DATAGRAM, datagram_checks.dns),
+    },
 )
-dial: Dial = Dialer().dial
 
 
-def _words(exc: OSError) -> str:
-    return os.strerror(exc.errno).lower() if exc.errno else str(exc)
+def _silence(check: Check) -> Result:
+    # A UDP server that is not asked anything it knows may stay silent; a dead one's host does not.
+    passed = check.how.kind is CheckKind.UDP and not check.how.expect
+    return Result(passed=passed, reason=f"no answer within {check.how.timeout_s:g} s")
+
+
+def _words(exc: Exception) -> str:
+    if isinstance(exc, OSError) and exc.errno:
+        return os.strerror(exc.errno).lower()
+    return str(exc) or type(exc).__name__

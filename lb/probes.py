@@ -1,7 +1,8 @@
 """Checks the members of this node and records transitions: one task per checked member.
 
-In: the newest state. Out: `record` calls, made only when a status changes. How to dial is `dial`'s
-business, when a status turns is `judge`'s, who is checked is `checks`'.
+In: the newest state, the members' own reports, news of cables. Out: `record` calls, made only when
+a status changes. How to dial is `dial`'s business, when a status turns is `judge`'s, who is checked
+is `checks`'.
 """
 
 import asyncio
@@ -11,15 +12,42 @@ from typing import Never
 from lb import dial as dials
 from lb import judge
 from lb.checks import Check, checks, status
+from lb.dial import Result
 from sdd import errors
 from sdd.model import health, ids
+from sdd.model.service import CheckKind
 from sdd.reconcile import Slot
 from sdd.state import ClusterState, MemberKey
 
 Record = Callable[[ids.ServiceId, ids.EndpointId, health.Status, str], Awaitable[None]]
+Carriers = Callable[[], Awaitable[frozenset[str]]]  # the host's links that have a carrier
 
-FIRST_S = 0.25  # the pace until a new member has its first verdict: it waits for traffic
 IDLE_S = 3600.0  # without a new state nothing is to be decided here
+CUT = Result(passed=False, reason="its link is down or gone")
+
+
+class _Post:
+    """Where one member's task hears what was said about it meanwhile."""
+
+    def __init__(self) -> None:
+        self.is_cut = False  # read by `cut`: it changes while others wait
+        self.report: Result | None = None
+        self._wake = asyncio.Event()
+
+    def cut(self) -> bool:
+        return self.is_cut
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    async def wait(self, timeout_s: float) -> None:
+        """Until somebody says something, or time is up."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        self._wake.clear()
 
 
 class Probes:
@@ -33,49 +61,87 @@ class Probes:
         jitter: Callable[[], float],
         *,
         dial: dials.Dial = dials.dial,
+        carriers: Carriers | None = None,
     ) -> None:
         self._record = record
         self._node = node
         self._clock = clock
         self._jitter = jitter
         self._dial = dial
-        self._running: dict[MemberKey, tuple[Check, asyncio.Task[None]]] = {}
+        self._carriers = carriers
+        self._running: dict[MemberKey, tuple[Check, _Post, asyncio.Task[None]]] = {}
+        self._news = asyncio.Event()
 
     async def run(self, slot: Slot) -> Never:
         """Check whoever the newest state says, for ever; ends by cancellation only."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch_cables(), name="cables")
             while True:
                 state = await slot.next(IDLE_S)
                 if state is not None:
                     self._follow(state, group)
 
+    def news(self) -> None:
+        """Something about the host's links changed: a member whose cable is cut is down at once."""
+        self._news.set()
+
+    def report(self, key: MemberKey, *, passed: bool, reason: str) -> None:
+        """A member with a ttl check says how it is.
+
+        Raises `errors.Conflict` when this node makes no ttl check of it.
+        """
+        found = self._running.get(key)
+        if found is None or found[0].how.kind is not CheckKind.TTL:
+            raise errors.Conflict(
+                "this member is not one that reports to this node",
+                hint="reports are for services with --health ttl:TIME, on the member's own node",
+                code="SDD-HEALTH-REPORT",
+            )
+        found[1].report = Result(passed=passed, reason=reason or ("reported" if passed else "said"))
+        found[1].wake()
+
     def _follow(self, state: ClusterState, group: asyncio.TaskGroup) -> None:
         wanted = checks(state, self._node)
-        for key, (check, task) in tuple(self._running.items()):
+        for key, (check, _, task) in tuple(self._running.items()):
             if wanted.get(key) != check:
                 task.cancel()
                 del self._running[key]
         for key, check in wanted.items():
             if key not in self._running:
                 standing = judge.Standing(status=status(state, key))
+                post = _Post()
                 task = group.create_task(
-                    self._watch(check, standing), name=f"probe {ids.short(check.endpoint)}"
+                    self._watch(check, post, standing), name=f"probe {ids.short(check.endpoint)}"
                 )
-                self._running[key] = (check, task)
+                self._running[key] = (check, post, task)
 
-    async def _watch(self, check: Check, standing: judge.Standing) -> None:
+    # --- one member -------------------------------------------------------------------------
+
+    async def _watch(self, check: Check, post: _Post, standing: judge.Standing) -> None:
         recorded = standing.status
         while True:
             begun = self._clock()
-            result = await self._dial(check)
-            standing = judge.judged(
-                standing, passed=result.passed, rise=check.how.rise, fall=check.how.fall
-            )
+            result = await self._result(check, post)
+            standing = _judged(standing, check, result)
             if standing.status is not recorded and await self._recorded(check, standing, result):
                 recorded = standing.status
-            await asyncio.sleep(self._rest(check, standing, self._clock() - begun))
+            if check.how.kind is not CheckKind.TTL:
+                await post.wait(self._rest(check, standing, self._clock() - begun))
 
-    async def _recorded(self, check: Check, standing: judge.Standing, result: dials.Result) -> bool:
+    async def _result(self, check: Check, post: _Post) -> Result:
+        if post.cut():
+            return CUT
+        if check.how.kind is not CheckKind.TTL:
+            return await self._dial(check)
+        end = self._clock() + check.how.ttl_s
+        while post.report is None and not post.cut() and (left_s := end - self._clock()) > 0:
+            await post.wait(left_s)
+        if post.cut():
+            return CUT
+        report, post.report = post.report, None
+        return report or Result(passed=False, reason=f"no report for {check.how.ttl_s:g} s")
+
+    async def _recorded(self, check: Check, standing: judge.Standing, result: Result) -> bool:
         """Whether the store took it; if not, the next check tries again."""
         try:
             await self._record(check.service, check.endpoint, standing.status, result.reason)
@@ -85,7 +151,31 @@ class Probes:
 
     def _rest(self, check: Check, standing: judge.Standing, spent_s: float) -> float:
         pace = check.how.interval_s
-        if standing.status is health.Status.STARTING:
-            pace = min(pace, FIRST_S)
+        if standing.is_suspect:
+            pace = min(pace, check.how.fast_s)
         rest: float = max(0.0, pace * (0.9 + 0.2 * self._jitter()) - spent_s)
         return rest
+
+    # --- cables -----------------------------------------------------------------------------
+
+    async def _watch_cables(self) -> None:
+        while self._carriers is not None:
+            await self._news.wait()
+            self._news.clear()
+            try:
+                alive = await self._carriers()
+            except errors.SddError:
+                continue  # the checks themselves will tell
+            for check, post, _ in self._running.values():
+                cut = bool(check.link) and check.link not in alive
+                if cut != post.is_cut:
+                    post.is_cut = cut
+                    post.wake()
+
+
+def _judged(standing: judge.Standing, check: Check, result: Result) -> judge.Standing:
+    # A cut cable and a member's own word leave nothing to doubt: they count at once.
+    if result is CUT or check.how.kind is CheckKind.TTL:
+        return judge.judged(standing, passed=result.passed, rise=1, fall=1)
+    how = check.how
+    return judge.judged(standing, passed=result.passed, rise=how.rise, fall=how.fall)

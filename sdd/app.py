@@ -22,7 +22,7 @@ from lb import drains as lb_drains
 from lb import probes as lb_probes
 from lb import reconciler as lb_reconciler
 from lb import view as lb_view
-from lb.kernel import choose
+from lb.kernel import carriers, choose
 from netns import deaths as netns_deaths
 from netns import reconciler as netns_reconciler
 from netns.kernel import events, linux, observe
@@ -103,6 +103,7 @@ async def assembled(
         history = journal.Journal(time.time)
         reread = functools.partial(_reread, config, names, slots[Backend.RESOLVER])
         metrics_page = page.build(_version(), news, names)
+        checks = _probes(doors, commands, node)
         yield daemon.Daemon(
             config=config,
             feed=news,
@@ -113,12 +114,12 @@ async def assembled(
                 for backend, realiser in _realisers(node, kernel, balancer, names).items()
             ),
             followers={
-                "probes": _probes(commands.record_verdict, node, doors).run,
+                "probes": checks.run,
                 "drains": lb_drains.Drains(commands.drained, balancer.kernel, node, time.time).run,
                 "deaths": _deaths(commands, node, history).run,
             },
             watches={
-                "kernel news": lambda kick: events.follow(doors, kick),
+                "kernel news": lambda kick: events.follow(doors, _both(checks.news, kick)),
                 "host resolv.conf": lambda _: hostwatch.follow(hostconf.FILES, reread),
             },
             journal=history,
@@ -131,6 +132,7 @@ async def assembled(
                 lb_view=lb_view.View(balancer.kernel, lambda: news.state),
                 about=_about(config, balancer),
                 registry=metrics_page,
+                report=checks.report,
                 journal=history,
                 logbook=book,
                 verify=looker.differences,
@@ -161,6 +163,14 @@ def _commander(
     )
 
 
+def _both(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
+    def called() -> None:
+        first()
+        second()
+
+    return called
+
+
 async def _balancer(config: configuration.Config, doors: namespaces.Namespaces) -> choose.Choice:
     wanted = cast("Literal['auto', 'ipvs', 'nftables']", config.lb_backend)
     chosen = await choose.choose(doors, wanted)
@@ -179,10 +189,16 @@ def _deaths(
 
 
 def _probes(
-    record: lb_probes.Record, node: ids.NodeId, doors: namespaces.Namespaces
+    doors: namespaces.Namespaces, commands: commander.Commander, node: ids.NodeId
 ) -> lb_probes.Probes:
-    dial = lb_dial.Dialer(doors).dial
-    return lb_probes.Probes(record, node, time.monotonic, random.random, dial=dial)
+    return lb_probes.Probes(
+        commands.record_verdict,
+        node,
+        time.monotonic,
+        random.random,
+        dial=lb_dial.through(doors),
+        carriers=lambda: carriers.carriers(doors),
+    )
 
 
 def _realisers(

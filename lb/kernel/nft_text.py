@@ -24,12 +24,15 @@ SEED = 0x53444400  # any constant: all nodes must hash alike
 PORTS = "{ tcp, udp, sctp }"
 
 _WEIGHTED = frozenset({Scheduler.WRR, Scheduler.WLC, Scheduler.SED, Scheduler.NQ})
-# What IPVS hashes: mh with its port flag the flow, sh the client, dh the virtual address.
+_FIRST_CHOICE = frozenset({Scheduler.FO, Scheduler.OVF})  # all to the heaviest
+# What IPVS hashes: mh with its port flag the flow, sh the client, the others the virtual address.
 _HASHED = MappingProxyType(
     {
         Scheduler.MH: "{ip} saddr . th sport",
         Scheduler.SH: "{ip} saddr",
         Scheduler.DH: "{ip} daddr",
+        Scheduler.LBLC: "{ip} daddr",
+        Scheduler.LBLCR: "{ip} daddr",
     }
 )
 
@@ -166,6 +169,8 @@ def _rules(service: table.VirtualService) -> Iterator[str]:
 def _verdicts(service: table.VirtualService) -> Sequence[str]:
     ip = "ip" if service.vip.version == 4 else "ip6"  # noqa: PLR2004 - a family
     ready = service.open
+    if service.scheduler in _FIRST_CHOICE:
+        ready = tuple(sorted(ready, key=lambda each: -each.weight)[:1])
     if not ready:
         return ("accept",)  # untranslated: the frame refuses it
     if len(ready) == 1:

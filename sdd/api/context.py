@@ -13,7 +13,7 @@ from sdd.control.journal import Journal
 from sdd.logbook import Logbook
 from sdd.model import progress, sandbox
 from sdd.model.difference import Difference
-from sdd.state import ClusterState
+from sdd.state import ClusterState, MemberKey
 
 
 class Asked(Protocol):
@@ -123,6 +123,14 @@ class View(Protocol):
         ...
 
 
+class Report(Protocol):
+    """A member's own word about its health; lb.probes implements it."""
+
+    def __call__(self, key: MemberKey, /, *, passed: bool, reason: str) -> None:
+        """Take it; raises Conflict when this member does not report to this node."""
+        ...
+
+
 class Registry(Protocol):
     """Counters and the Prometheus page; metrics.registry implements it."""
 
@@ -161,6 +169,7 @@ class Context:
     lb_view: View
     about: About
     registry: Registry
+    report: Report
     journal: Journal | None = None
     logbook: Logbook | None = None
     verify: Callable[[], Awaitable[Sequence[Difference]]] | None = None

@@ -163,7 +163,6 @@ def service_row(state: ClusterState, one: service.Service) -> Json:
 
 def service_of(state: ClusterState, one: service.Service) -> Json:
     """`service inspect`. Times are in seconds."""
-    check = one.health
     return {
         "Id": one.id,
         "Name": one.name,
@@ -172,20 +171,34 @@ def service_of(state: ClusterState, one: service.Service) -> Json:
         "VIPs": [str(vip) for vip in one.vips],
         "Mode": one.mode.value,
         "Scheduler": one.scheduler.value,
-        "Health": {
-            "Kind": check.kind.value,
-            "Port": check.port,
-            "Interval": check.interval_s,
-            "Timeout": check.timeout_s,
-            "Rise": check.rise,
-            "Fall": check.fall,
-        },
+        "Health": health_of(one.health),
         "Drain": one.drain_s,
         "Persistence": one.persistence_s,
         "Members": members_of(state, one),
         "Aliases": list(one.aliases),
         "Labels": dict(one.labels),
         "Created": when(one.created),
+    }
+
+
+def health_of(check: service.HealthCheck) -> Json:
+    """How a service's members are checked; what the kind does not use is left out."""
+    used = {
+        "Port": check.port,
+        "Host": check.host,
+        "Path": check.path,
+        "Send": check.send,
+        "Expect": check.expect,
+        "TTL": check.ttl_s,
+    }
+    return {
+        "Kind": check.kind.value,
+        **{key: value for key, value in used.items() if value},
+        "Interval": check.interval_s,
+        "FastInterval": check.fast_s,
+        "Timeout": check.timeout_s,
+        "Rise": check.rise,
+        "Fall": check.fall,
     }
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from sdd import errors
 from sdd.api import body, render
 from sdd.api.call import Call, Reply
 from sdd.api.context import Context
@@ -9,6 +10,7 @@ from sdd.control import lookup
 from sdd.model import request
 
 DRAIN_MAX_S = 24 * 3600.0
+REASON_MAX = 200  # characters of a report that are kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +18,14 @@ class Weight:
     """Body of a change of weight."""
 
     weight: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Body of a member's word about itself; `status` is pass or fail."""
+
+    status: str
+    reason: str = ""
 
 
 async def listing(context: Context, _call: Call) -> Reply:
@@ -62,6 +72,20 @@ async def set_weight(context: Context, call: Call) -> Reply:
         call.path["ref"], call.path["sandbox"], asked.weight
     )
     return Reply(value=render.member_of(context.state(), changed))
+
+
+async def report(context: Context, call: Call) -> Reply:
+    """The backend as it is stored; its new state follows at once when it changes."""
+    asked = body.decode(Report, call.body)
+    if asked.status not in ("pass", "fail"):
+        raise errors.Invalid(
+            f"the status {asked.status!r} is not pass or fail", code="SDD-API-BODY"
+        )
+    state = context.state()
+    member = lookup.member(state, call.path["ref"], call.path["sandbox"])
+    key = (member.service, member.endpoint)
+    context.report(key, passed=asked.status == "pass", reason=asked.reason[:REASON_MAX])
+    return Reply(value=render.member_of(state, member))
 
 
 async def leave(context: Context, call: Call) -> Reply:

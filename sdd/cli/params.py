@@ -130,29 +130,6 @@ class Attachment(click.ParamType[dict[str, Any]]):
         return found
 
 
-class Health(click.ParamType[dict[str, Any]]):
-    """tcp:PORT or none → the body's form."""
-
-    name = "check"
-    PLANNED = ("http", "udp", "dns", "tls", "exec")
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> dict[str, Any]:
-        """Kind and port."""
-        if isinstance(value, dict):
-            return value
-        if value == "none":
-            return {"kind": "none"}
-        kind, _, port = value.partition(":")
-        if kind in self.PLANNED:
-            self.fail(f'"{value}" is not built yet, only tcp:PORT and none are', param, ctx)
-        number = int(port) if port.isascii() and port.isdigit() else 0
-        if kind != "tcp" or not 1 <= number <= MAX_PORT:
-            self.fail(f'"{value}" is not tcp:PORT (1 to {MAX_PORT}) or none', param, ctx)
-        return {"kind": kind, "port": number}
-
-
 class Moment(click.ParamType[float]):
     """A point in time → seconds since the epoch: RFC 3339, seconds, or a duration before now."""
 
@@ -187,4 +164,3 @@ LABEL = Pair(bare=True)
 OPTION = Pair(bare=False)
 EXTRA_HOST = ExtraHost()
 ATTACHMENT = Attachment()
-HEALTH = Health()

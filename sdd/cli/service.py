@@ -5,15 +5,19 @@ from typing import Any
 import click
 
 from sdd.cli import complete, filters, output, several
+from sdd.cli.check import HEALTH, STATUSES
 from sdd.cli.command import Noun
 from sdd.cli.output import Column
-from sdd.cli.params import ADDRESS, DURATION, HEALTH, LABEL
+from sdd.cli.params import ADDRESS, DURATION, LABEL
 from sdd.cli.sandbox import refuse_publish
 from sdd.cli.settings import current
 from sdd.client import part
 
 PATH = "/v1/services"
-SCHEDULERS = ("mh", "rr", "wrr", "lc", "wlc", "sh", "dh", "sed", "nq")
+SCHEDULERS = (
+    *("mh", "rr", "wrr", "lc", "wlc", "sh", "dh", "sed", "nq"),
+    *("fo", "ovf", "lblc", "lblcr"),
+)
 MAX_WEIGHT = 65535
 COLUMNS = (
     Column("ID", output.short("Id")),
@@ -58,11 +62,15 @@ def service() -> None:
 @click.option("--vip", type=ADDRESS, help="A fixed virtual IP.")
 @click.option("--endpoint-mode", type=click.Choice(["vip", "dnsrr"]), default="vip", help="Kind.")
 @click.option("--scheduler", type=click.Choice(SCHEDULERS), default="mh", help="As in IPVS.")
-@click.option("--health", type=HEALTH, default="none", help="tcp:PORT or none.")
+@click.option("--health", type=HEALTH, default="none", help="tcp:80, http://:80/PATH, ttl:30s …")
 @click.option("--health-interval", type=DURATION, default="2s", help="Between two checks.")
+@click.option("--health-fast", type=DURATION, default="250ms", help="While it may turn.")
 @click.option("--health-timeout", type=DURATION, default="1s", help="Of one check.")
 @click.option("--health-rise", type=click.IntRange(min=1), default=2, help="Good ones in a row.")
 @click.option("--health-fall", type=click.IntRange(min=1), default=3, help="Bad ones in a row.")
+@click.option("--health-status", type=STATUSES, default="200-399", help="That pass http.")
+@click.option("--health-send", default="", help="What udp sends.")
+@click.option("--health-expect", default="", help="What the answer must contain.")
 @click.option("--drain", type=DURATION, default="10s", help="Patience with live connections.")
 @click.option("--persistence", type=DURATION, default="0s", help="A client keeps its backend.")
 @click.option("--alias", "aliases", multiple=True, help="One more name.")
@@ -76,13 +84,7 @@ def create(name: str, publish: tuple[str, ...], **asked: Any) -> None:
         "network": asked["network"],
         "mode": asked["endpoint_mode"],
         "scheduler": asked["scheduler"],
-        "health": asked["health"]
-        | {
-            "interval_s": asked["health_interval"],
-            "timeout_s": asked["health_timeout"],
-            "rise": asked["health_rise"],
-            "fall": asked["health_fall"],
-        },
+        "health": asked["health"] | _health(asked),
         "aliases": asked["aliases"],
         "labels": dict(asked["labels"]),
         "drain_s": asked["drain"],
@@ -91,6 +93,21 @@ def create(name: str, publish: tuple[str, ...], **asked: Any) -> None:
     if asked["vip"]:
         body["vip"] = asked["vip"]
     output.created(current().client().post(PATH, body))
+
+
+def _health(asked: dict[str, Any]) -> dict[str, Any]:
+    low, high = asked["health_status"]
+    return {
+        "interval_s": asked["health_interval"],
+        "fast_s": asked["health_fast"],
+        "timeout_s": asked["health_timeout"],
+        "rise": asked["health_rise"],
+        "fall": asked["health_fall"],
+        "status_low": low,
+        "status_high": high,
+        "send": asked["health_send"],
+        "expect": asked["health_expect"],
+    }
 
 
 @service.command("ls")
@@ -150,6 +167,17 @@ def leave(ref: str, sandbox: str, drain: float | None) -> None:
     # The daemon answers when the backend has drained: our own patience starts after that.
     patient = found._replace(timeout_s=found.timeout_s + drain)
     patient.client().delete(f"{PATH}/{part(ref)}/members/{part(sandbox)}", {"drain": str(drain)})
+
+
+@service.command()
+@click.argument("ref", metavar="SERVICE")
+@click.argument("sandbox")
+@click.argument("status", type=click.Choice(["pass", "fail"]))
+@click.option("--reason", default="", help="Shown in service ps.")
+def report(ref: str, sandbox: str, status: str, reason: str) -> None:
+    """Say how a backend with a ttl check is."""
+    path = f"{PATH}/{part(ref)}/members/{part(sandbox)}/report"
+    _told(current().client().post(path, {"status": status, "reason": reason}))
 
 
 @service.command("set-weight")

@@ -46,6 +46,19 @@ def service(now: state.ClusterState, ref: str) -> services.Service:
     return _one("service", "SERVICE", now.services.values(), ref)
 
 
+def member(now: state.ClusterState, service_ref: str, sandbox_ref: str) -> services.Member:
+    """The sandbox's membership of the service; raises NotFound `SDD-MEMBER-NOTFOUND`."""
+    svc, box = service(now, service_ref), sandbox(now, sandbox_ref)
+    for each in now.members_by_service.get(svc.id, ()):
+        if each.sandbox == box.id:
+            return each
+    raise errors.NotFound(
+        f"sandbox {box.name} is no member of service {svc.name}",
+        hint=f"its members: sdctl service ps {svc.name}",
+        code="SDD-MEMBER-NOTFOUND",
+    )
+
+
 def endpoint_on(
     now: state.ClusterState, box: ids.SandboxId, net: ids.NetworkId
 ) -> endpoints.Endpoint | None:

@@ -125,16 +125,8 @@ def enter(
 def _found(
     ground: Ground, service_ref: str, sandbox_ref: str
 ) -> tuple[service.Service, sandbox.Sandbox, service.Member]:
-    svc = lookup.service(ground.now, service_ref)
-    box = lookup.sandbox(ground.now, sandbox_ref)
-    for member in ground.now.members_by_service.get(svc.id, ()):
-        if member.sandbox == box.id:
-            return svc, box, member
-    raise errors.NotFound(
-        f"sandbox {box.name} is no member of service {svc.name}",
-        hint=f"its members: sdctl service ps {svc.name}",
-        code="SDD-MEMBER-NOTFOUND",
-    )
+    member = lookup.member(ground.now, service_ref, sandbox_ref)
+    return ground.now.services[member.service], ground.now.sandboxes[member.sandbox], member
 
 
 def _check_drain(drain_s: float) -> None:

@@ -6,15 +6,13 @@ one network, as in Docker: the resolver decides which answers.
 
 from sdd import errors
 from sdd.alloc import addresses, names, numbers
-from sdd.control import keys, lookup, taken
+from sdd.control import checks, keys, lookup, taken
 from sdd.control.ground import Draft, Ground, Plan
 from sdd.model import ids, network, request, service
 from sdd.model.network import IPAddress
 from sdd.store import codec
 
 KIND = "service"
-PORT_MAX = 65535
-RUN_MAX = 100  # results in a row; more would be a typing error
 
 
 def create(ground: Ground, asked: request.ServiceCreate) -> Plan[service.Service]:
@@ -127,15 +125,7 @@ def _check_network(net: network.Network, asked: request.ServiceCreate) -> None:
 
 
 def _check_health(asked: request.ServiceCreate) -> None:
-    check = asked.health
-    wrong = ""
-    if check.kind is not service.CheckKind.NONE and not 1 <= check.port <= PORT_MAX:
-        wrong = f"port {check.port} is not between 1 and {PORT_MAX}"
-    elif check.interval_s <= 0 or check.timeout_s <= 0:
-        wrong = "interval and timeout must be more than 0 seconds"
-    elif not (1 <= check.rise <= RUN_MAX and 1 <= check.fall <= RUN_MAX):
-        wrong = f"rise and fall must be between 1 and {RUN_MAX}"
-    if wrong:
+    if wrong := checks.fault(asked.health):
         raise errors.Invalid(
             f"service {asked.name!r}: the health check cannot work: {wrong}",
             hint="example: --health tcp:80 --health-interval 2s --health-rise 2 --health-fall 3",

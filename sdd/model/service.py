@@ -21,6 +21,12 @@ class CheckKind(StrEnum):
 
     NONE = "none"
     TCP = "tcp"
+    HTTP = "http"
+    HTTPS = "https"
+    TLS = "tls"
+    UDP = "udp"
+    DNS = "dns"
+    TTL = "ttl"  # it reports itself
 
 
 class Scheduler(StrEnum):
@@ -35,15 +41,34 @@ class Scheduler(StrEnum):
     DH = "dh"
     SED = "sed"
     NQ = "nq"
+    FO = "fo"
+    OVF = "ovf"
+    LBLC = "lblc"
+    LBLCR = "lblcr"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthCheck:
-    """Times in seconds; `rise` and `fall` count results in a row before the state turns."""
+    """Times in seconds; `rise` and `fall` count results in a row before the state turns.
+
+    While a verdict is pending, checks come every `fast_s` instead of `interval_s`. `host` is the
+    Host of http, the server name of TLS, the question of dns; `path` is of http. `send` is what
+    udp sends, `expect` what must be in the answer of udp or the body of http (empty: anything).
+    A status from `status_low` to `status_high` passes http. `ttl_s` is how long a report of a
+    ttl check holds.
+    """
 
     kind: CheckKind = CheckKind.NONE
     port: int = 0
+    host: str = ""
+    path: str = ""
+    send: str = ""
+    expect: str = ""
+    status_low: int = 200
+    status_high: int = 399
+    ttl_s: float = 0.0
     interval_s: float = 2.0
+    fast_s: float = 0.25
     timeout_s: float = 1.0
     rise: int = 2
     fall: int = 3

@@ -134,3 +134,28 @@ def states(daemon: Appliance, name: str) -> list[str]:
 def connections(daemon: Appliance, name: str) -> list[int]:
     rows = daemon.json("lb", "ls", "--from", daemon.name("client"))
     return [row["Active"] for row in rows if row["Service"] == name and row["Protocol"] != "udp"]
+
+
+def test_a_member_whose_link_goes_down_is_down_before_any_check(daemon: Appliance) -> None:
+    daemon.sandbox("web6", "--network", "front")
+    daemon.serve("web6")
+    check = ("--health", "http://:80/", "--health-interval", "60s", "--health-expect", "web6")
+    daemon.sdctl("service", "create", "far", "--network", "front", *check)
+    daemon.sdctl("service", "join", "far", daemon.name("web6"))
+    until(lambda: states(daemon, "far") == ["up"], 10, "the member is up")
+    daemon.inside("web6", "ip", "link", "set", "eth0", "down")
+    until(lambda: states(daemon, "far") == ["down"], 5, "the cut cable is noticed")
+    (row,) = daemon.json("service", "ps", "far")
+    assert "link" in row["Reason"]
+    daemon.sdctl("service", "rm", "far")
+
+
+def test_a_member_with_a_ttl_speaks_for_itself(daemon: Appliance) -> None:
+    daemon.sdctl("service", "create", "own", "--network", "front", "--health", "ttl:60s")
+    daemon.sdctl("service", "join", "own", daemon.name("web1"))
+    assert states(daemon, "own") == ["starting"]
+    daemon.sdctl("service", "report", "own", daemon.name("web1"), "pass")
+    until(lambda: states(daemon, "own") == ["up"], 10, "the report counts")
+    daemon.sdctl("service", "report", "own", daemon.name("web1"), "fail", "--reason", "busy")
+    until(lambda: states(daemon, "own") == ["down"], 10, "the report counts")
+    daemon.sdctl("service", "rm", "own")

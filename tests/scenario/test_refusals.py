@@ -522,6 +522,69 @@ SERVICES = [
         "port 0",
     ),
     case(
+        "health_path",
+        make_svc(
+            "s", "lab", health=service.HealthCheck(kind=service.CheckKind.HTTP, port=80, path="a b")
+        ),
+        errors.Invalid,
+        "SDD-SERVICE-HEALTH",
+        "path",
+    ),
+    case(
+        "health_ttl",
+        make_svc("s", "lab", health=service.HealthCheck(kind=service.CheckKind.TTL)),
+        errors.Invalid,
+        "SDD-SERVICE-HEALTH",
+        "ttl",
+    ),
+    case(
+        "health_dns_name",
+        make_svc("s", "lab", health=service.HealthCheck(kind=service.CheckKind.DNS, port=53)),
+        errors.Invalid,
+        "SDD-SERVICE-HEALTH",
+        "name",
+    ),
+    case(
+        "health_host",
+        make_svc(
+            "s", "lab", health=service.HealthCheck(kind=service.CheckKind.TLS, port=53, host="a..b")
+        ),
+        errors.Invalid,
+        "SDD-SERVICE-HEALTH",
+        "a..b",
+    ),
+    case(
+        "health_status",
+        make_svc(
+            "s",
+            "lab",
+            health=service.HealthCheck(
+                kind=service.CheckKind.HTTP, port=80, path="/", status_low=400, status_high=200
+            ),
+        ),
+        errors.Invalid,
+        "SDD-SERVICE-HEALTH",
+        "400 to 200",
+    ),
+    case(
+        "health_long",
+        make_svc(
+            "s",
+            "lab",
+            health=service.HealthCheck(kind=service.CheckKind.UDP, port=80, send="x" * 600),
+        ),
+        errors.Invalid,
+        "SDD-SERVICE-HEALTH",
+        "512",
+    ),
+    case(
+        "health_fast",
+        make_svc("s", "lab", health=service.HealthCheck(kind=TCP, port=80, fast_s=0)),
+        errors.Invalid,
+        "SDD-SERVICE-HEALTH",
+        "fast interval",
+    ),
+    case(
         "health_interval",
         make_svc("s", "lab", health=service.HealthCheck(kind=TCP, port=1, interval_s=0)),
         errors.Invalid,

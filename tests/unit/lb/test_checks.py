@@ -1,7 +1,10 @@
 """Which members a node checks."""
 
+from dataclasses import replace
+
 from lb.checks import checks, status
 from sdd.model.health import Status
+from sdd.model.network import Driver
 from tests.unit.lb import states
 
 WEB = states.svc("web", "front", "10.0.1.100", check=states.CHECKED)
@@ -30,6 +33,15 @@ def test_services_without_a_check_are_left_alone() -> None:
     plain = states.svc("web", "front", "10.0.1.100")
     town = states.state(*TOWN, plain, states.member("web", "web1", "front"))
     assert not checks(town, states.NODE)
+
+
+def test_what_is_on_a_bridge_is_checked_from_the_host_the_rest_from_its_own_sandbox() -> None:
+    here = states.member("web", "web1", "front")
+    (bridged,) = checks(states.state(*TOWN, here), states.NODE).values()
+    assert (bridged.inside, bridged.link) == ("", states.plug("web1", "front").host_link)
+    lan = replace(states.net("front", 1), driver=Driver.MACVLAN)
+    (alone,) = checks(states.state(*TOWN, lan, here), states.NODE).values()
+    assert (alone.inside, alone.link) == ("/ns/web1", "")
 
 
 def test_an_endpoint_that_is_gone_or_has_no_address_is_not_checked() -> None:

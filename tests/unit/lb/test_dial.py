@@ -1,37 +1,76 @@
-"""One try against real sockets on loopback."""
+"""One try against real servers on loopback, one situation each."""
 
 import asyncio
 import contextlib
 import socket
+import ssl
+import subprocess
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
+from dns import flags, message, rcode
 
 from lb.checks import Check
 from lb.dial import Result, dial
+from sdd import errors
 from sdd.model import ids
 from sdd.model.service import CheckKind, HealthCheck
 
+PATIENT_S = 5.0
+HASTY_S = 0.1
 
-def check(kind: CheckKind, port: int, timeout_s: float = 5.0) -> Check:
+
+def check(kind: CheckKind, port: int, timeout_s: float = PATIENT_S, **how: Any) -> Check:
+    check_how = HealthCheck(kind=kind, port=port, timeout_s=timeout_s)
     return Check(
         service=ids.ServiceId("web"),
         endpoint=ids.EndpointId("one"),
         address=ip_address("127.0.0.1"),
-        how=HealthCheck(kind=kind, port=port, timeout_s=timeout_s),
+        how=replace(check_how, **how),
         joined=0.0,
     )
 
 
-@pytest.fixture
-async def listening() -> AsyncIterator[int]:
-    async def ignore(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.close()
+# --- servers ----------------------------------------------------------------------------------
 
-    server = await asyncio.start_server(ignore, "127.0.0.1", 0)
-    yield server.sockets[0].getsockname()[1]
-    server.close()
+
+@contextlib.asynccontextmanager
+async def serving(answer: bytes, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """A stream server that answers `answer` to whatever it reads first."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            if answer:
+                await reader.read(4096)
+                writer.write(answer)
+                await writer.drain()
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@contextlib.asynccontextmanager
+async def answering(reply: bytes | None) -> AsyncIterator[int]:
+    """A datagram server; None keeps silent; a question of dns gets its own id back."""
+
+    class Server(asyncio.DatagramProtocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self.transport = cast("asyncio.DatagramTransport", transport)
+
+        def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+            if reply is not None:
+                self.transport.sendto(reply.replace(b"ID", data[:2], 1), addr)
+
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(Server, local_addr=("127.0.0.1", 0))
+    yield transport.get_extra_info("sockname")[1]
+    transport.close()
 
 
 @pytest.fixture
@@ -55,20 +94,156 @@ def silent() -> Iterator[int]:
         yield deaf.getsockname()[1]
 
 
-async def test_a_listening_port_passes(listening: int) -> None:
-    assert (await dial(check(CheckKind.TCP, listening))).passed
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
+    """A server with a certificate nobody signed."""
+    folder = tmp_path_factory.mktemp("tls")
+    key, certificate = folder / "key.pem", folder / "cert.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += [
+        "-nodes",
+        "-subj",
+        "/CN=nobody",
+        "-days",
+        "1",
+        "-keyout",
+        str(key),
+        "-out",
+        str(certificate),
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(Path(certificate), Path(key))
+    return context
 
 
-async def test_a_closed_port_fails_and_says_so(closed: int) -> None:
-    assert await dial(check(CheckKind.TCP, closed)) == Result(
-        passed=False, reason="connection refused"
-    )
+# --- tcp --------------------------------------------------------------------------------------
 
 
-async def test_silence_fails_after_the_timeout(silent: int) -> None:
-    result = await dial(check(CheckKind.TCP, silent, timeout_s=0.1))
-    assert result == Result(passed=False, reason="no answer within 0.1 s")
+async def test_a_listening_port_passes() -> None:
+    async with serving(b"") as port:
+        assert (await dial(check(CheckKind.TCP, port))).passed
+
+
+@pytest.mark.parametrize("kind", [CheckKind.TCP, CheckKind.HTTP, CheckKind.TLS, CheckKind.UDP])
+async def test_a_closed_port_fails_and_says_so(closed: int, kind: CheckKind) -> None:
+    found = await dial(check(kind, closed, path="/", send="x"))
+    assert found == Result(passed=False, reason="connection refused")
+
+
+@pytest.mark.parametrize("kind", [CheckKind.TCP, CheckKind.HTTPS])
+async def test_silence_fails_after_the_timeout(silent: int, kind: CheckKind) -> None:
+    found = await dial(check(kind, silent, timeout_s=HASTY_S, path="/"))
+    assert found == Result(passed=False, reason="no answer within 0.1 s")
 
 
 async def test_no_check_passes(closed: int) -> None:
     assert (await dial(check(CheckKind.NONE, closed))).passed
+
+
+async def test_a_namespace_that_is_gone_is_a_failed_check() -> None:
+    async def nowhere(*_: object) -> socket.socket:
+        raise errors.NotFound("there is no network namespace at '/ns/a'")
+
+    found = await dial(check(CheckKind.TCP, 1), nowhere)
+    assert found == Result(passed=False, reason="there is no network namespace at '/ns/a'")
+
+
+# --- http -------------------------------------------------------------------------------------
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+
+
+@pytest.mark.parametrize(
+    ("answer", "how", "result"),
+    [
+        (OK, {}, Result(passed=True, reason="HTTP status 200")),
+        (OK, {"expect": "ell"}, Result(passed=True, reason="HTTP status 200")),
+        (
+            OK,
+            {"expect": "Length"},
+            Result(passed=False, reason="HTTP status 200, but without 'Length'"),
+        ),
+        (
+            b"HTTP/1.0 503 Busy\r\n\r\n",
+            {},
+            Result(passed=False, reason="HTTP status 503"),
+        ),
+        (
+            b"HTTP/1.0 503 Busy\r\n\r\n",
+            {"status_low": 500, "status_high": 599},
+            Result(passed=True, reason="HTTP status 503"),
+        ),
+        (b"SSH-2.0-x\r\n", {}, Result(passed=False, reason="no HTTP answer")),
+        (b"HTTP/1.1 2x0 OK\r\n", {}, Result(passed=False, reason="no HTTP answer")),
+        (b"", {}, Result(passed=False, reason="no HTTP answer")),
+    ],
+)
+async def test_http_is_judged_by_status_and_body(
+    answer: bytes, how: dict[str, Any], result: Result
+) -> None:
+    async with serving(answer) as port:
+        found = await dial(check(CheckKind.HTTP, port, path="/ready", **how))
+    # A server that closes without a word may be heard as a reset.
+    assert found == result or (not answer and not found.passed)
+
+
+async def test_a_line_without_end_is_no_answer() -> None:
+    async with serving(b"HTTP/1.1 200 " + b"x" * 70_000) as port:
+        assert not (await dial(check(CheckKind.HTTP, port, path="/"))).passed
+
+
+async def test_https_and_tls_take_any_certificate(tls: ssl.SSLContext) -> None:
+    async with serving(OK, tls) as port:
+        web = await dial(check(CheckKind.HTTPS, port, path="/", host="web.test"))
+        hand = await dial(check(CheckKind.TLS, port))
+    assert web == Result(passed=True, reason="HTTP status 200")
+    assert hand == Result(passed=True, reason="TLSv1.3 handshake")
+
+
+async def test_no_tls_is_a_failed_handshake() -> None:
+    async with serving(b"220 hello\r\n") as port:
+        found = await dial(check(CheckKind.TLS, port))
+    assert (found.passed, found.reason.startswith("tls: ")) == (False, True)
+
+
+# --- datagrams --------------------------------------------------------------------------------
+
+
+async def test_udp_passes_by_an_answer_and_by_silence_when_none_is_expected() -> None:
+    async with answering(b"pong") as port:
+        found = await dial(check(CheckKind.UDP, port, send="ping", expect="po"))
+        assert found == Result(passed=True, reason="an answer of 4 bytes")
+        wrong = await dial(check(CheckKind.UDP, port, send="ping", expect="pi"))
+        assert wrong == Result(passed=False, reason="an answer without 'pi'")
+    async with answering(None) as port:
+        assert (await dial(check(CheckKind.UDP, port, HASTY_S, send="x"))).passed
+        assert not (await dial(check(CheckKind.UDP, port, HASTY_S, send="x", expect="y"))).passed
+
+
+def dns_reply(code: rcode.Rcode) -> bytes:
+    question = message.make_query("web.test", "A", id=0)
+    answer = message.make_response(question)
+    answer.flags |= flags.AA
+    answer.set_rcode(code)
+    return b"ID" + answer.to_wire()[2:]
+
+
+@pytest.mark.parametrize(
+    ("reply", "passed", "reason"),
+    [
+        (dns_reply(rcode.NOERROR), True, "DNS NOERROR"),
+        (dns_reply(rcode.NXDOMAIN), True, "DNS NXDOMAIN"),
+        (dns_reply(rcode.SERVFAIL), False, "DNS SERVFAIL"),
+        (dns_reply(rcode.REFUSED), False, "DNS REFUSED"),
+        (b"no dns", False, "no DNS answer"),
+        (b"\0\0" + dns_reply(rcode.NOERROR)[2:], False, "an answer to another question"),
+    ],
+)
+async def test_a_name_server_passes_when_it_answers_for_the_name(
+    reply: bytes, passed: bool, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("secrets.randbelow", lambda _: 4711)
+    async with answering(reply) as port:
+        found = await dial(check(CheckKind.DNS, port, host="web.test"))
+    assert found == Result(passed=passed, reason=reason)

@@ -4,6 +4,9 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+
+import pytest
 
 from lb.checks import Check
 from lb.dial import Result
@@ -123,6 +126,77 @@ async def test_a_changed_check_starts_anew_and_an_unchanged_one_goes_on() -> Non
         slot.put(states.state(*TOWN, up, slower, revision=3))
         await world.until(lambda: _probing() not in ({before}, set()))
     assert len(world.records) == 1
+
+
+async def test_a_cut_cable_is_down_at_once_and_a_mended_one_checked_at_once() -> None:
+    world = World()
+    slow = replace(HASTY, interval_s=600.0, fast_s=0.001)
+    town = (*TOWN[:-2], states.svc("web", "front", "10.0.1.100", check=slow), TOWN[-1])
+    cables = {states.plug("web1", "front").host_link}
+
+    async def carriers() -> frozenset[str]:
+        return frozenset(cables)
+
+    slot = Slot()
+    slot.put(states.state(*town))
+    probes = Probes(
+        world.record,
+        states.NODE,
+        time.monotonic,
+        lambda: 0.5,
+        dial=world.dial,
+        carriers=carriers,
+    )
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(probes.run(slot), name="probes")
+        await world.until(lambda: len(world.records) == 1)
+        kept = cables.pop()
+        probes.news()
+        await world.until(lambda: len(world.records) == 2)
+        cables.add(kept)
+        probes.news()
+        await world.until(lambda: len(world.records) == 3)
+        task.cancel()
+    assert [status for _, status, _ in world.records] == [
+        health.Status.UP,
+        health.Status.DOWN,
+        health.Status.UP,
+    ]
+    assert "link" in world.records[1][2]
+
+
+async def test_a_member_that_reports_is_up_until_it_says_otherwise_or_falls_silent() -> None:
+    world = World()
+    how = HealthCheck(kind=CheckKind.TTL, ttl_s=0.2)
+    town = (*TOWN[:-2], states.svc("web", "front", "10.0.1.100", check=how), TOWN[-1])
+    key = (ids.ServiceId("web"), ids.EndpointId("web1-front"))
+    slot = Slot()
+    slot.put(states.state(*town))
+    probes = Probes(world.record, states.NODE, time.monotonic, lambda: 0.5, dial=world.dial)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(probes.run(slot), name="probes")
+        await world.until(lambda: bool(_probing()))
+        probes.report(key, passed=True, reason="")
+        await world.until(lambda: len(world.records) == 1)
+        probes.report(key, passed=False, reason="queue full")
+        await world.until(lambda: len(world.records) == 2)
+        probes.report(key, passed=True, reason="")
+        await world.until(lambda: len(world.records) == 4)
+        task.cancel()
+    assert [(status, reason) for _, status, reason in world.records] == [
+        (health.Status.UP, "reported"),
+        (health.Status.DOWN, "queue full"),
+        (health.Status.UP, "reported"),
+        (health.Status.DOWN, "no report for 0.2 s"),
+    ]
+    assert world.dialled == 0
+
+
+async def test_a_report_of_a_member_that_is_dialled_is_refused() -> None:
+    world = World()
+    probes = Probes(world.record, states.NODE, time.monotonic, lambda: 0.5, dial=world.dial)
+    with pytest.raises(errors.Conflict):
+        probes.report((ids.ServiceId("web"), ids.EndpointId("web1-front")), passed=True, reason="")
 
 
 def _probing() -> set[asyncio.Task[object]]:

@@ -107,5 +107,5 @@ def test_a_stream_entry_reads_as_its_virtual_service(
 
 
 def test_a_scheduler_we_never_set_is_no_virtual_service() -> None:
-    entry = Entry(settings=Settings(scheduler="fo"), weights={})
+    entry = Entry(settings=Settings(scheduler="twos"), weights={})
     assert ipvs_entries.virtual(WEB, 7, entry) is None

@@ -51,6 +51,12 @@ def test_hashing_schedulers_choose_by_the_maglev_table(scheduler: Scheduler, key
     assert f"jhash {key} mod {maglev.SLOTS} seed" in first
 
 
+@pytest.mark.parametrize("scheduler", [Scheduler.FO, Scheduler.OVF])
+def test_failover_gives_everything_to_the_heaviest(scheduler: Scheduler) -> None:
+    assert rules(1, 3, 3, scheduler=scheduler) == ["dnat ip to 10.77.0.2"]
+    assert rules(0, 0, scheduler=scheduler) == []
+
+
 def test_B9_10_affinity_hashes_the_client_alone() -> None:
     assert "jhash ip saddr mod" in rules(1, 1, scheduler=Scheduler.RR, persistence_s=60)[0]
 

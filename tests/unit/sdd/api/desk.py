@@ -24,7 +24,7 @@ from sdd.control.journal import Journal
 from sdd.logbook import Logbook
 from sdd.model import endpoint, health, ids, network, progress, request, sandbox, service
 from sdd.model.difference import Difference
-from sdd.state import EMPTY, Change, ClusterState, Gone, Put
+from sdd.state import EMPTY, Change, ClusterState, Gone, MemberKey, Put
 
 
 class Desk:
@@ -351,6 +351,7 @@ class Appliance:
         self.logbook = Logbook(self._tick)
         self.checks: Callable[[], Awaitable[Sequence[Difference]]] | None = None
         self.rows: Mapping[str, Sequence[str]] = {}
+        self.reports: list[tuple[MemberKey, bool, str]] = []
         self.registry = Registry("0.0-test", clock=lambda: 5000.0)
         self.registry.add(exposition.objects(lambda: self.desk.state))
         self._context = Context(
@@ -371,6 +372,7 @@ class Appliance:
                 started=100.0,
             ),
             registry=self.registry,
+            report=self.report,
             journal=self.desk.journal,
             logbook=self.logbook,
         )
@@ -389,6 +391,9 @@ class Appliance:
         if self.checks is None:
             raise errors.Unavailable("this daemon cannot verify", code="SDD-VERIFY-OFF")
         return await self.checks()
+
+    def report(self, key: MemberKey, /, *, passed: bool, reason: str) -> None:
+        self.reports.append((key, passed, reason))
 
     async def view(self, box: sandbox.Sandbox, /, rates: bool = False) -> Sequence[view.Row]:
         return [lb_row(name, rates=rates) for name in self.rows.get(box.name, ())]

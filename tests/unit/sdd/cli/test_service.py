@@ -25,6 +25,7 @@ async def test_a_service_and_its_backends(web: Shell) -> None:
         "Kind": "tcp",
         "Port": 80,
         "Interval": 0.5,
+        "FastInterval": 0.25,
         "Timeout": 0.25,
         "Rise": 1,
         "Fall": 5,
@@ -60,7 +61,13 @@ async def test_a_service_and_its_backends(web: Shell) -> None:
         (("--network", "lab", "--scheduler", "best"), "best"),
         (("--network", "lab", "--health", "tcp:0"), "tcp:0"),
         (("--network", "lab", "--health", "tcp:65536"), "65536"),
-        (("--network", "lab", "--health", "http://:80/"), "not built yet"),
+        (("--network", "lab", "--health", "http://:0/"), "http://:0/"),
+        (("--network", "lab", "--health", "http://web/"), "http://web/"),
+        (("--network", "lab", "--health", "gopher:70"), "gopher:70"),
+        (("--network", "lab", "--health", "dns:53"), "dns:53"),
+        (("--network", "lab", "--health", "tcp:80/x"), "tcp:80/x"),
+        (("--network", "lab", "--health", "ttl:soon"), "soon"),
+        (("--network", "lab", "--health-status", "ok"), '"ok"'),
         (("--network", "lab", "--vip", "300.1.1.1"), "300.1.1.1"),
         (("--network", "lab", "--drain", "10"), '"10"'),
         (("--network", "lab", "--endpoint-mode", "mesh"), "mesh"),
@@ -77,3 +84,35 @@ def test_a_weight_out_of_range_is_exit_2(web: Shell) -> None:
     web.ok("service", "create", "web", "--network", "lab")
     assert web("service", "join", "web", "w1", "--weight", "65536").code == 2
     assert web("service", "set-weight", "web", "w1", "-1").code == 2
+
+
+@pytest.mark.parametrize(
+    ("word", "shown"),
+    [
+        ("http://:8080/ready", {"Kind": "http", "Port": 8080, "Path": "/ready"}),
+        ("https://web.test:443", {"Kind": "https", "Port": 443, "Host": "web.test", "Path": "/"}),
+        ("tls:853/dns.test", {"Kind": "tls", "Port": 853, "Host": "dns.test"}),
+        ("tls:853", {"Kind": "tls", "Port": 853}),
+        ("udp:123", {"Kind": "udp", "Port": 123}),
+        ("dns:53/web.test", {"Kind": "dns", "Port": 53, "Host": "web.test"}),
+        ("ttl:30s", {"Kind": "ttl", "TTL": 30.0}),
+        ("none", {"Kind": "none"}),
+    ],
+)
+def test_a_check_in_one_word_is_kind_port_and_the_rest(
+    web: Shell, word: str, shown: dict[str, object]
+) -> None:
+    web.ok("service", "create", "s", "--network", "lab", "--health", word)
+    (seen,) = web.ok("service", "inspect", "s").json()
+    times = {"Interval", "FastInterval", "Timeout", "Rise", "Fall"}
+    assert {key: value for key, value in seen["Health"].items() if key not in times} == shown
+
+
+def test_a_member_reports_its_health(web: Shell) -> None:
+    web.ok("service", "create", "web", "--network", "lab", "--health", "ttl:30s")
+    web.ok("service", "join", "web", "w1")
+    web.ok("service", "report", "web", "w1", "fail", "--reason", "queue full")
+    ((_, passed, reason),) = web.appliance.reports
+    assert (passed, reason) == (False, "queue full")
+    assert web("service", "report", "web", "w2", "pass").code == 1
+    assert web("service", "report", "web", "w1", "maybe").code == 2

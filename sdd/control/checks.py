@@ -1,0 +1,62 @@
+"""What a health check must be to work. Pure: a check in, the fault as a phrase out."""
+
+from sdd import errors
+from sdd.alloc import names
+from sdd.model.service import CheckKind, HealthCheck
+
+PORT_MAX = 65535
+RUN_MAX = 100  # results in a row; more would be a typing error
+TEXT_MAX = 512  # of what is sent or expected: fits one datagram with room
+TTL_MAX_S = 24 * 3600.0
+STATUS_MIN, STATUS_MAX = 100, 599
+
+_PORTLESS = frozenset({CheckKind.NONE, CheckKind.TTL})
+_HTTP = frozenset({CheckKind.HTTP, CheckKind.HTTPS})
+
+
+def fault(check: HealthCheck) -> str:
+    """What is wrong with `check`, as the end of a sentence; empty when it can work."""
+    return next((words for words in (_target(check), _talk(check), _times(check)) if words), "")
+
+
+def _target(check: HealthCheck) -> str:
+    if check.kind not in _PORTLESS and not 1 <= check.port <= PORT_MAX:
+        return f"port {check.port} is not between 1 and {PORT_MAX}"
+    if check.kind is CheckKind.TTL and not 0 < check.ttl_s <= TTL_MAX_S:
+        return f"a ttl of {check.ttl_s:g} s is not between 0 and {TTL_MAX_S:g} s"
+    if check.kind in _HTTP and not (check.path.startswith("/") and _is_plain(check.path)):
+        return f"the path {check.path!r} does not start with a slash or has blanks in it"
+    if check.host and not _is_host(check.host):
+        return f"{check.host!r} is no host name"
+    if check.kind is CheckKind.DNS and not check.host:
+        return "it does not say which name to ask for"
+    return ""
+
+
+def _talk(check: HealthCheck) -> str:
+    if len(check.send) > TEXT_MAX or len(check.expect) > TEXT_MAX or len(check.path) > TEXT_MAX:
+        return f"path, send and expect have at most {TEXT_MAX} characters"
+    if not STATUS_MIN <= check.status_low <= check.status_high <= STATUS_MAX:
+        return f"{check.status_low} to {check.status_high} is no range of HTTP statuses"
+    return ""
+
+
+def _times(check: HealthCheck) -> str:
+    if min(check.interval_s, check.timeout_s, check.fast_s) <= 0:
+        return "interval, fast interval and timeout must be more than 0 seconds"
+    if not (1 <= check.rise <= RUN_MAX and 1 <= check.fall <= RUN_MAX):
+        return f"rise and fall must be between 1 and {RUN_MAX}"
+    return ""
+
+
+def _is_plain(text: str) -> bool:
+    # Blanks and line ends would be read as the end of the request line.
+    return all("!" <= each <= "~" for each in text)
+
+
+def _is_host(text: str) -> bool:
+    try:
+        names.checked_host("host", text)
+    except errors.Invalid:
+        return False
+    return True
