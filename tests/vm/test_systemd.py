@@ -1,0 +1,192 @@
+"""The units under a real systemd: it starts, reloads, restarts and stops the daemon as documented.
+
+systemd runs as the first process of a process namespace of the guest, with the guest's files; the
+units are installed by the very commands of docs/configuration.md.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests import support
+
+pytestmark = pytest.mark.vm
+
+ROOT = Path(__file__).parents[2]
+SYSTEM = Path("/etc/systemd/system")
+CGROUP = Path("/sys/fs/cgroup/machine")
+PATIENCE_S = 240  # the guest's processor is emulated
+# What a whole Debian would start besides; none of it is ours to test.
+MASKED = (
+    *("systemd-udevd.service", "systemd-udevd-kernel.socket", "systemd-udevd-control.socket"),
+    *("systemd-udev-trigger.service", "systemd-logind.service", "systemd-timesyncd.service"),
+    *("systemd-networkd.service", "systemd-resolved.service", "systemd-modules-load.service"),
+    *("systemd-remount-fs.service", "systemd-random-seed.service", "systemd-firstboot.service"),
+    *(
+        "systemd-journal-catalog-update.service",
+        "systemd-update-utmp.service",
+        "networking.service",
+    ),
+    *("systemd-sysctl.service", "systemd-tmpfiles-clean.timer", "dev-hugepages.mount"),
+    *(
+        "sys-kernel-debug.mount",
+        "sys-kernel-tracing.mount",
+        "dev-mqueue.mount",
+        "proc-sys-fs-binfmt_misc.automount",
+    ),
+    *(
+        "sys-kernel-config.mount",
+        "sys-fs-fuse-connections.mount",
+        "systemd-machine-id-commit.service",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A booted systemd; `run` runs a command beside its services."""
+
+    pid: int
+
+    def run(self, *command: str, check: bool = True) -> str:
+        done = support.run(
+            *("nsenter", "-t", str(self.pid), "-p", "-m", "--", *command),
+            check=check,
+            timeout_s=PATIENCE_S,
+        )
+        return done.stdout
+
+    def property(self, unit: str, name: str) -> str:
+        return self.run("systemctl", "show", "-P", name, unit).strip()
+
+    def main_pid(self, unit: str) -> str:
+        return self.property(unit, "MainPID")
+
+    def is_active(self, unit: str) -> bool:
+        return self.property(unit, "ActiveState") == "active"
+
+    def journal(self, unit: str) -> str:
+        return self.run("journalctl", "-o", "cat", "--no-pager", "-u", unit, check=False)
+
+
+def documented() -> str:
+    """The shell block of the section "systemd" of the configuration page."""
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    section = page.split("## systemd", 1)[1]
+    found = re.search(r"```sh\n(.*?)```", section, re.DOTALL)
+    assert found is not None, "docs/configuration.md says how to install the units"
+    return found[1]
+
+
+def let_the_worker_in() -> None:
+    """Its user must reach the interpreter and our files; only the guest's view of them changes."""
+    interpreter = Path(sys.executable).resolve()
+    for place in (interpreter, Path(sys.prefix, "bin", "sdd"), ROOT / "sdd" / "app.py"):
+        for each in place.parents:
+            each.chmod(each.stat().st_mode | 0o055)
+    if interpreter.is_relative_to("/root") or interpreter.is_relative_to("/home"):
+        drop_in = SYSTEM / "sdd-dns.service.d" / "home.conf"
+        drop_in.parent.mkdir()
+        drop_in.write_text("[Service]\nProtectHome=read-only\n")
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[Machine]:
+    let_the_worker_in()
+    for name in ("sdd", "sdctl", "sdd-dns"):
+        Path("/usr/bin", name).symlink_to(Path(sys.prefix, "bin", name))
+    for name in MASKED:
+        (SYSTEM / name).unlink(missing_ok=True)
+        (SYSTEM / name).symlink_to("/dev/null")
+    (SYSTEM / "lab.target").write_text("[Unit]\nRequires=basic.target\nAfter=basic.target\n")
+    CGROUP.mkdir(exist_ok=True)
+    with subprocess.Popen(
+        [
+            *("sh", "-ec", f'echo $$ >{CGROUP}/cgroup.procs; exec "$@"', "-"),
+            *("unshare", "--fork", "--pid", "--mount", "--mount-proc", "--cgroup"),
+            *("/lib/systemd/systemd", "--system", "--unit=lab.target", "--log-target=console"),
+        ],
+        stdin=subprocess.DEVNULL,
+        env={"container": "lab", "PATH": os.environ["PATH"]},
+    ) as starter:
+        children = Path(f"/proc/{starter.pid}/task/{starter.pid}/children")
+        support.eventually(children.read_text, PATIENCE_S, "systemd is started")
+        one = Machine(int(children.read_text()))
+        support.eventually(
+            lambda: one.run("systemctl", "is-active", "basic.target", check=False) == "active\n",
+            PATIENCE_S,
+            "systemd reaches basic.target",
+        )
+        one.run("sh", "-euc", f"cd {ROOT}\n{documented()}")
+        yield one
+        one.run("systemctl", "exit", check=False)
+        starter.wait(PATIENCE_S)
+
+
+@pytest.fixture(scope="module")
+def client(machine: Machine) -> Iterator[str]:
+    """The name of a sandbox that can see another called `web`."""
+    machine.run("sdctl", "network", "create", "front")
+    for name in ("web", "client"):
+        machine.run("sdctl", "sandbox", "create", name, "--network", "front")
+    yield "client"
+    machine.run("sdctl", "sandbox", "rm", "web", "client")
+    machine.run("sdctl", "network", "rm", "front")
+
+
+def asks(machine: Machine, client: str) -> bool:
+    answer = machine.run("ip", "netns", "exec", client, "getent", "hosts", "web")
+    return answer.split()[1] == "web"
+
+
+def test_the_documented_commands_start_it_and_it_says_ready(machine: Machine) -> None:
+    assert machine.property("sdd.service", "SubState") == "running"
+    assert "the kernel has IPVS" in machine.journal("sdd.service")
+
+
+def test_the_worker_is_a_unit_without_privileges(machine: Machine, client: str) -> None:
+    assert asks(machine, client)
+    assert machine.is_active("sdd-dns.service"), machine.journal("sdd-dns.service")
+    text = machine.run("cat", f"/proc/{machine.main_pid('sdd-dns.service')}/status")
+    assert re.search(r"^CapBnd:\s+0+$", text, re.MULTILINE), text
+    assert not re.search(r"^Uid:\s+0\b", text, re.MULTILINE), text
+
+
+def test_reload_is_told_to_systemd_and_changes_no_process(machine: Machine) -> None:
+    before = machine.main_pid("sdd.service")
+    machine.run("systemctl", "reload", "sdd.service")
+    assert machine.main_pid("sdd.service") == before
+    support.eventually(
+        lambda: machine.property("sdd.service", "StatusText") == "reloaded",
+        PATIENCE_S,
+        "the daemon says that it reloaded",
+    )
+
+
+def test_killed_it_is_started_again_and_names_never_stop(machine: Machine, client: str) -> None:
+    before, worker = machine.main_pid("sdd.service"), machine.main_pid("sdd-dns.service")
+    machine.run("systemctl", "kill", "--signal=KILL", "--kill-whom=main", "sdd.service")
+    assert asks(machine, client)
+    support.eventually(
+        lambda: (
+            machine.main_pid("sdd.service") not in (before, "0")
+            and machine.is_active("sdd.service")
+        ),
+        PATIENCE_S,
+        "systemd starts it again and it says READY",
+    )
+    assert machine.main_pid("sdd-dns.service") == worker
+    assert asks(machine, client)
+
+
+def test_stop_is_orderly_and_names_are_still_served(machine: Machine, client: str) -> None:
+    machine.run("systemctl", "stop", "sdd.service")
+    assert machine.property("sdd.service", "Result") == "success"
+    assert asks(machine, client)
+    machine.run("systemctl", "start", "sdd.service")
