@@ -25,6 +25,10 @@ _QR, _OPCODE, _TC = 0x8000, 0x7800, 0x0200
 _KEPT = 0x0100 | 0x0010 | 0x0020  # RD, CD and AD go on as asked (RFC 6840 §5.7)
 _COUNTS = struct.Struct(">HHHH")
 _RECORD = struct.Struct(">HHIH")
+_OPTION = struct.Struct(">HH")
+_OPT_BYTES = 1 + _RECORD.size
+_PADDING: Final = 12
+PAD_BLOCK: Final = 128
 
 
 class Sent(NamedTuple):
@@ -49,22 +53,32 @@ ELSEWHERE: Final = frozenset(
 )
 
 
-def question(data: bytes, query: wire.Query, identity: int, case: int, *, edns: bool) -> Sent:
+def question(
+    data: bytes, query: wire.Query, identity: int, case: int, *, edns: bool, padded: bool = False
+) -> Sent:
     """The client's question under a new id, its letters' case mixed by the bits of `case`.
 
     OPT is ours, whatever the client's was, but for DO: it speaks of one hop (RFC 6891 §6.2.1), and
-    a reply for one asker then serves all.
+    a reply for one asker then serves all. `padded` hides the length where the rest is encrypted.
     """
     flags = _FLAGS.unpack_from(data, 2)[0] & _KEPT
     name = mixed(query.name, case)
     tail = b""
     if edns:
         extended = 0x8000 if query.dnssec else 0
-        tail = b"\0" + _RECORD.pack(wire.OPT, wire.EDNS_LIMIT, extended, 0)
+        bare = wire.HEADER + len(name) + 4 + _OPT_BYTES
+        options = _padding(bare) if padded else b""
+        tail = b"\0" + _RECORD.pack(wire.OPT, wire.EDNS_LIMIT, extended, len(options)) + options
     counts = _COUNTS.pack(1, 0, 0, 1 if tail else 0)
     asked = name + struct.pack(">HH", query.kind, query.klass)
     message = struct.pack(">HH", identity, flags) + counts + asked + tail
     return Sent(message, wire.HEADER + len(asked))
+
+
+def _padding(size: int) -> bytes:
+    """The option that makes a message of `size` bytes fill whole blocks (RFC 7830, 8467 §4.1)."""
+    length = -(size + _OPTION.size) % PAD_BLOCK
+    return _OPTION.pack(_PADDING, length) + bytes(length)
 
 
 def mixed(name: bytes, case: int) -> bytes:

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from typing import Final, NamedTuple
 
-from resolver import answer, cache, counters, forward, protocol, reply, upstream, wire
+from resolver import answer, cache, counters, forward, protocol, reply, sessions, upstream, wire
 from resolver.counters import Source
 from resolver.upstream import NoReply, Why
 
@@ -22,6 +22,8 @@ NO_UPSTREAM: Final = wire.Explain(0, "no upstream server may be asked from this 
 UNREACHABLE: Final = wire.Explain(22, "no upstream server answered")  # RFC 8914 §4.23
 FAILED_BEFORE: Final = wire.Explain(13, "no upstream server answered a moment ago")
 STALE: Final = wire.Explain(3, "the upstream servers do not answer")
+
+ENCRYPTED: Final = frozenset({"tls", "https", "quic"})
 
 Bits = Callable[[int], int]  # how many random bits → a number
 Spawn = Callable[[Coroutine[None, None, None]], None]
@@ -72,6 +74,7 @@ class Forwarder:
         self._clock = clock
         self._bits = bits
         self._spawn = spawn
+        self._sessions = sessions.Sessions(spawn)
         self._flights: dict[cache.Key, asyncio.Future[reply.Reply]] = {}
         self._tried: OrderedDict[cache.Key, list[Tried]] = OrderedDict()
         self._slots = asyncio.Semaphore(GLOBAL)
@@ -211,7 +214,7 @@ class Forwarder:
 
     async def _try(self, asked: Question, at: int, health: forward.Health) -> reply.Reply | None:
         server = asked.scope.upstreams[at]
-        label = self._counts.upstream(server.address)
+        label = self._counts.upstream(server.label)
         dial = self._dial(server, asked.scope)
         if dial is None:
             self._counts.add(counters.UPSTREAM_FAILURES, label, Why.REFUSED)
@@ -221,19 +224,21 @@ class Forwarder:
             async with asyncio.timeout(forward.TRY_S):
                 found, transport = await self._exchange(asked, dial, server, health)
         except NoReply as exc:
+            if exc.why is Why.TLS:
+                health.timed_out(self._clock())  # a handshake costs much, and fails again
             self._counts.add(counters.UPSTREAM_FAILURES, label, exc.why)
-            self._note(asked, Tried(server.address, "", self._clock() - begin, exc.why))
+            self._note(asked, Tried(server.label, "", self._clock() - begin, exc.why))
             return None
         except TimeoutError:
             health.timed_out(self._clock())
             self._counts.add(counters.UPSTREAM_FAILURES, label, Why.TIMEOUT)
-            self._note(asked, Tried(server.address, "", self._clock() - begin, Why.TIMEOUT))
+            self._note(asked, Tried(server.label, "", self._clock() - begin, Why.TIMEOUT))
             return None
         seconds, rcode = self._clock() - begin, counters.rcode_label(found.rcode)
         health.answered(seconds)
         self._counts.took(label, seconds)
         self._counts.add(counters.UPSTREAM_RESPONSES, label, rcode)
-        self._note(asked, Tried(server.address, transport, seconds, rcode))
+        self._note(asked, Tried(server.label, transport, seconds, rcode))
         return found
 
     def _note(self, asked: Question, tried: Tried) -> None:
@@ -250,15 +255,44 @@ class Forwarder:
         """A checked reply and its transport; a server without EDNS is asked again without it."""
         while True:
             edns = health.edns
-            case = self._bits(64) if health.mixes() else 0
-            sent = forward.question(asked.data, asked.query, self._bits(16), case, edns=edns)
-            data, transport = await upstream.exchange(dial, server, sent, health)
+            is_plain = server.transport == "udp"
+            case = self._bits(64) if is_plain and health.mixes() else 0
+            sent = forward.question(
+                asked.data,
+                asked.query,
+                self._bits(16),
+                case,
+                edns=edns,
+                padded=server.transport in ENCRYPTED,
+            )
+            if is_plain:
+                data, transport = await upstream.exchange(dial, server, sent, health)
+                age_s = 0
+            else:
+                data, age_s = await self._streamed(asked, dial, server, sent)
+                transport = server.transport
             found = reply.read(data, sent.end, dnssec=asked.query.dnssec)
             if found is None:
                 raise NoReply(Why.MISMATCH)
             if found.rcode != wire.Rcode.FORMERR or not edns:
-                return found, transport
+                return reply.aged(found, age_s), transport
             health.edns = False
+
+    async def _streamed(
+        self,
+        asked: Question,
+        dial: upstream.Dial,
+        server: protocol.Upstream,
+        sent: forward.Sent,
+    ) -> sessions.Said:
+        """What a server says that is not asked over UDP; raises NoReply."""
+        if server.transport == "tcp":
+            return sessions.Said(await upstream.over_tcp(dial, server, sent))
+        said = await self._sessions.ask(dial, server, asked.scope.sandbox, sent.message)
+        # Nothing of a stream could be fetched over another transport: TC is the server's mistake.
+        if forward.judge(said.message, sent) in (forward.Trust.FOREIGN, forward.Trust.TRUNCATED):
+            raise NoReply(Why.MISMATCH)
+        return said
 
     def _dial(self, server: protocol.Upstream, scope: answer.Scope) -> upstream.Dial | None:
         if server.inside:

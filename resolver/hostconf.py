@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from resolver import resolvconf, upstreams
-from sdd.model.network import IPAddress
+from sdd.model.nameserver import Nameserver
 
 HOST: Final = Path("/etc/resolv.conf")
 RESOLVED: Final = Path("/run/systemd/resolve/resolv.conf")
@@ -18,10 +18,11 @@ MOST_BYTES: Final = 1 << 16
 
 def daemon_dns(
     *,
-    servers: tuple[IPAddress, ...] = (),
+    servers: tuple[Nameserver, ...] = (),
     search: tuple[str, ...] = (),
     options: tuple[str, ...] = (),
     ttl: int = 5,
+    ca: str = "",
     host: Path = HOST,
     resolved: Path = RESOLVED,
 ) -> upstreams.DaemonDns:
@@ -39,6 +40,7 @@ def daemon_dns(
         host=found,
         direct=read(resolved) if only_stub else found,
         ttl=ttl,
+        ca=ca,
     )
 
 

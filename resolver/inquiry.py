@@ -71,7 +71,7 @@ class Inquiry:
         for each in asked.scope.upstreams:
             health = self._forwarding.health(each, asked.scope)
             where = "inside the sandbox" if each.inside else "the host"
-            yield "upstream", f"{each.address} from {where}, {health.state(now).value}"
+            yield "upstream", f"{each.label} from {where}, {health.state(now).value}"
         if not asked.scope.upstreams:
             yield "none", forwarder.NO_UPSTREAM.text
         for tried in self._forwarding.tried(asked):
@@ -90,7 +90,7 @@ class Inquiry:
         healths = itertools.islice(self._forwarding.healths.items(), 4 * ROWS)
         for (server, sandbox), health in healths:
             yield protocol.UpstreamRow(
-                address=server.address,
+                address=server.label,
                 port=server.port,
                 sandbox=sandbox,
                 state=health.state(now).value,
@@ -132,5 +132,5 @@ def _row(key: cache.Key, entry: cache.Entry, now: float) -> protocol.CacheRow:
         records=entry.reply.answers,
         left_s=int(entry.expires - now),
         sandbox=sandbox,
-        servers=[each.address for each in servers],
+        servers=[each.label for each in servers],
     )

@@ -30,13 +30,22 @@ TRIES: Final = 3  # workers that are found unfit and ended before one is started
 class Launcher:
     """Keeps one link to one worker; `user` is whom a new worker becomes.
 
-    `module` is what is started as `python -m module --user USER` (tests have their own).
+    `module` is what is started as `python -m module --user USER` (tests have their own); `loads`
+    are modules that it takes along while it can still read their files.
     """
 
-    def __init__(self, exec_root: Path, user: str = "sdd-dns", *, module: str = MODULE) -> None:
+    def __init__(
+        self,
+        exec_root: Path,
+        user: str = "sdd-dns",
+        *,
+        module: str = MODULE,
+        loads: tuple[str, ...] = (),
+    ) -> None:
         self._root = exec_root
         self._user = user
         self._module = module
+        self._loads = loads
         self._link: link.Link | None = None
         self._turn = asyncio.Lock()
         self._children: set[int] = set()
@@ -127,7 +136,8 @@ class Launcher:
         try:
             return os.posix_spawn(
                 sys.executable,
-                [sys.executable, "-P", "-m", self._module, "--user", self._user],
+                [sys.executable, "-P", "-m", self._module, "--user", self._user]
+                + [f"--load={each}" for each in self._loads],
                 _environment(os.environ),
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, control, CONTROL),

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-RELEASE: Final = 3  # grows with every change of a message or of what a table means
+RELEASE: Final = 4  # grows with every change of a message or of what a table means
 MOST_BYTES: Final = 1 << 16  # well below the default wmem_max, so a send never needs privileges
 NAMES_A_PART: Final = 200  # a name with its records takes at most ~300 bytes
 MOST_DESCRIPTORS: Final = 32
@@ -70,11 +70,27 @@ class TableGone(Message, frozen=True):
 
 
 class Upstream(msgspec.Struct, frozen=True, array_like=True):
-    """A server to forward to; `inside` is dialled with the sandbox's own sockets."""
+    """A server to forward to; `inside` is dialled with the sandbox's own sockets.
+
+    `transport` is one of sdd.model.nameserver; for encrypted ones `name` is whom the certificate
+    must name (empty: the address) and `ca` the file of authorities (empty: the system's).
+    """
 
     address: str
     port: int
     inside: bool
+    transport: str = "udp"
+    name: str = ""
+    path: str = ""
+    ca: str = ""
+
+    @property
+    def label(self) -> str:
+        """How people and metrics call it: the address, with what is not plain DNS."""
+        if self.transport == "udp":
+            return self.address
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{self.transport}://{host}:{self.port}"
 
 
 class View(Message, frozen=True):

@@ -260,7 +260,7 @@ def _spot(box: sandbox.Sandbox, found: tuple[upstreams.Server, ...] | None) -> p
 
 def _family(found: tuple[upstreams.Server, ...]) -> socket.AddressFamily | None:
     """IPv6 sockets reach both families, IPv4 ones work on every kernel."""
-    inside = [each.address for each in found if each.inside]
+    inside = [each.server.address for each in found if each.inside]
     if not inside:
         return None
     six = any(isinstance(each, IPv6Address) for each in inside)

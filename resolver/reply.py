@@ -88,6 +88,19 @@ def failure(data: bytes, query: wire.Query, rcode: Rcode) -> Reply:
     return Reply(image + data[wire.HEADER : query.end], query.end, (), (), 0, None, None)
 
 
+def aged(found: Reply, seconds: int) -> Reply:
+    """The same when a cache on the way has held it for so long already (RFC 8484 §5.1)."""
+    if not seconds:
+        return found
+    image = bytearray(found.image)
+    for at in found.ttls:
+        left = max(0, int.from_bytes(image[at : at + 4], "big") - seconds)
+        image[at : at + 4] = left.to_bytes(4, "big")
+    lowest = None if found.lowest is None else max(0, found.lowest - seconds)
+    negative = None if found.negative is None else max(0, found.negative - seconds)
+    return found._replace(image=bytes(image), lowest=lowest, negative=negative)
+
+
 def for_client(
     reply: Reply,
     data: bytes,

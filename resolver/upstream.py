@@ -27,6 +27,8 @@ class Why(StrEnum):
     TIMEOUT = "timeout"
     REFUSED = "refused"
     MISMATCH = "mismatch"
+    TLS = "tls"
+    UNSUPPORTED = "unsupported"
 
 
 class NoReply(Exception):
@@ -156,12 +158,21 @@ async def exchange(
         raise NoReply(Why.REFUSED) from exc
 
 
+async def over_tcp(dial: Dial, server: protocol.Upstream, sent: forward.Sent) -> bytes:
+    """The reply of a server that is asked over TCP only. Raises NoReply."""
+    try:
+        async with dial.tcp() as link:
+            return await _over_tcp(link, server, sent)
+    except OSError as exc:
+        raise NoReply(Why.REFUSED) from exc
+
+
 async def _over_udp(
     link: socket.socket, server: protocol.Upstream, sent: forward.Sent
 ) -> tuple[bytes, forward.Trust]:
     """A reply that is ours, perhaps truncated. Foreign ones are passed over until the deadline."""
     loop = asyncio.get_running_loop()
-    await loop.sock_connect(link, _address(link, server))
+    await loop.sock_connect(link, address(link, server))
     await loop.sock_sendall(link, sent.message)
     while True:
         data = await loop.sock_recv(link, RECEIVE)
@@ -172,7 +183,7 @@ async def _over_udp(
 
 async def _over_tcp(link: socket.socket, server: protocol.Upstream, sent: forward.Sent) -> bytes:
     loop = asyncio.get_running_loop()
-    await loop.sock_connect(link, _address(link, server))
+    await loop.sock_connect(link, address(link, server))
     await loop.sock_sendall(link, len(sent.message).to_bytes(2, "big") + sent.message)
     size = int.from_bytes(await _exactly(link, 2), "big")
     data = await _exactly(link, size)
@@ -183,7 +194,7 @@ async def _over_tcp(link: socket.socket, server: protocol.Upstream, sent: forwar
     return data
 
 
-def _address(link: socket.socket, server: protocol.Upstream) -> tuple[str, int]:
+def address(link: socket.socket, server: protocol.Upstream) -> tuple[str, int]:
     """What to connect `link` to; an IPv6 socket reaches an IPv4 server by its mapped address."""
     mapped = link.family is socket.AF_INET6 and ":" not in server.address
     return (f"::ffff:{server.address}" if mapped else server.address), server.port

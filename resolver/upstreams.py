@@ -8,14 +8,13 @@ that is on internal networks only gets none of the latter (CVE-2024-29018).
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
 
 from resolver import protocol, resolvconf
-from sdd.model import network, sandbox
+from sdd.model import nameserver, network, sandbox
+from sdd.model.nameserver import Nameserver
 from sdd.model.network import IPAddress
 from sdd.state import ClusterState
 
-PORT: Final = 53
 ASKED, NETWORK, DAEMON = "--dns", "network --dns", "daemon"
 
 
@@ -25,24 +24,27 @@ class DaemonDns:
 
     `direct` is the host file whose servers can be reached from sandboxes without a server of ours
     (the resolved stub's own upstreams where the host's file names the stub only). `ttl` is the
-    lifetime in seconds of the answers for our names.
+    lifetime in seconds of the answers for our names, `ca` the file of authorities for encrypted
+    servers (empty: the system's).
     """
 
-    servers: tuple[IPAddress, ...] = ()
+    servers: tuple[Nameserver, ...] = ()
     search: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     host: resolvconf.Host = field(default_factory=resolvconf.Host)
     direct: resolvconf.Host = field(default_factory=resolvconf.Host)
     ttl: int = 5
+    ca: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
     """One server to ask: `inside` the sandbox or from the host; `origin` in a person's words."""
 
-    address: IPAddress
+    server: Nameserver
     inside: bool
     origin: str
+    ca: str = ""
 
 
 def served(state: ClusterState, box: sandbox.Sandbox) -> bool:
@@ -60,20 +62,28 @@ def servers(state: ClusterState, box: sandbox.Sandbox, daemon: DaemonDns) -> tup
     """Whom to ask, best first; never the sandbox's own server, that would be a loop."""
     nets = networks(state, box)
     if box.dns.servers:
-        return _servers(box.dns.servers, ASKED, inside=True)
+        return _servers(_plain(box.dns.servers), ASKED, inside=True)
     if given := [address for net in nets for address in net.dns]:
-        return _servers(given, NETWORK, inside=True)
+        return _servers(_plain(given), NETWORK, inside=True)
     if not any(not net.internal for net in nets):
         return ()
     if daemon.servers:
-        return _servers(daemon.servers, DAEMON, inside=False)
-    return _servers(daemon.host.servers, daemon.host.path, inside=False)
+        return _servers(daemon.servers, DAEMON, inside=False, ca=daemon.ca)
+    return _servers(_plain(daemon.host.servers), daemon.host.path, inside=False)
 
 
 def for_worker(found: Iterable[Server]) -> tuple[protocol.Upstream, ...]:
     """The same as the worker gets it."""
     return tuple(
-        protocol.Upstream(address=str(each.address), port=PORT, inside=each.inside)
+        protocol.Upstream(
+            address=str(each.server.address),
+            port=each.server.port,
+            inside=each.inside,
+            transport=each.server.transport,
+            name=each.server.name,
+            path=each.server.path,
+            ca=each.ca if each.server.transport in nameserver.ENCRYPTED else "",
+        )
         for each in found
     )
 
@@ -94,7 +104,7 @@ def wanted(state: ClusterState, box: sandbox.Sandbox, daemon: DaemonDns) -> reso
         servers=(resolvconf.EMBEDDED,),
         search=search,
         options=resolvconf.with_ndots(options),
-        upstreams=tuple((str(each.address), _where(each)) for each in found),
+        upstreams=tuple((str(each.server), _where(each)) for each in found),
         origins=tuple(origins),
         notes=() if found else ("no upstream: names that are not ours get SERVFAIL",),
     )
@@ -110,10 +120,10 @@ def _direct(
     """Docker's rule for its default bridge (docker.md R5), without its public fall-back."""
     found, origin = box.dns.servers, ASKED
     if not found:
+        # resolv.conf knows plain DNS only; who has a server of ours gets the others through it.
+        plain = tuple(each.address for each in daemon.servers if each.is_plain)
         given, origin = (
-            (daemon.servers, DAEMON)
-            if daemon.servers
-            else (daemon.direct.servers, daemon.direct.path)
+            (plain, DAEMON) if daemon.servers else (daemon.direct.servers, daemon.direct.path)
         )
         found = tuple(address for address in given if not address.is_loopback)
     notes = () if found else ("no nameserver can be reached from here; give one with --dns",)
@@ -126,12 +136,18 @@ def _direct(
     )
 
 
-def _servers(addresses: Iterable[IPAddress], origin: str, *, inside: bool) -> tuple[Server, ...]:
+def _servers(
+    servers: Iterable[Nameserver], origin: str, *, inside: bool, ca: str = ""
+) -> tuple[Server, ...]:
     return tuple(
-        Server(address=address, inside=inside, origin=origin)
-        for address in dict.fromkeys(addresses)
-        if address != resolvconf.EMBEDDED
+        Server(server=server, inside=inside, origin=origin, ca=ca)
+        for server in dict.fromkeys(servers)
+        if server.address != resolvconf.EMBEDDED
     )
+
+
+def _plain(addresses: Iterable[IPAddress]) -> tuple[Nameserver, ...]:
+    return tuple(Nameserver(address=each) for each in addresses)
 
 
 def _where(server: Server) -> str:

@@ -6,7 +6,9 @@ servers in the sandboxes. It outlives sdd: while nobody is connected it goes on 
 
 import argparse
 import asyncio
-import encodings.idna  # noqa: F401 - loaded now: the interpreter's files may be unreadable later
+import concurrent.futures.thread  # noqa: F401 - loaded now: the interpreter's files may be
+import encodings.idna  # noqa: F401 - unreadable later
+import importlib
 import os
 import pwd
 import random
@@ -24,6 +26,8 @@ import msgspec
 
 from resolver import (
     counters,
+    doh,
+    dot,
     forwarder,
     inquiry,
     privileges,
@@ -35,6 +39,7 @@ from resolver import (
     upstream,
 )
 
+TRANSPORTS: Final = (dot, doh)  # loaded now, for the same reason
 CONTROL: Final = 3  # the first descriptor of socket activation (sd_listen_fds(3)), and of ours
 NOBODY: Final = 65534
 _CREDENTIALS = struct.Struct("=iII")  # struct ucred: pid, uid, gid
@@ -44,7 +49,10 @@ def main() -> None:
     """The `sdd-dns` command: gives up all privilege, then serves until SIGTERM."""
     parser = argparse.ArgumentParser(prog="sdd-dns", description=__doc__)
     parser.add_argument("--user", default="sdd-dns", help="run as this user (default: sdd-dns)")
+    parser.add_argument("--load", action="append", default=[], help="a module needed later on")
     asked = parser.parse_args()
+    for module in asked.load:
+        importlib.import_module(module)  # its files may be unreadable without privilege
     try:
         control = socket.socket(fileno=CONTROL)
     except OSError as exc:

@@ -26,7 +26,17 @@ from lb.kernel import carriers, choose
 from netns import deaths as netns_deaths
 from netns import reconciler as netns_reconciler
 from netns.kernel import events, linux, observe
-from resolver import files, hostconf, hostwatch, inquirer, launch, query, trace, upstreams
+from resolver import (
+    files,
+    hostconf,
+    hostwatch,
+    inquirer,
+    launch,
+    query,
+    trace,
+    transports,
+    upstreams,
+)
 from resolver import reconciler as dns_reconciler
 from sdd import config as configuration
 from sdd import daemon, errors, lock, log, logbook, notify, options, page, reconcile
@@ -36,6 +46,7 @@ from sdd.control import commander, feed, journal, progress, verify
 from sdd.linux import namespaces
 from sdd.model import ids, sandbox
 from sdd.model.event import Action, Kind
+from sdd.model.nameserver import Transport
 from sdd.model.progress import Backend
 from sdd.store import sqlite
 
@@ -50,6 +61,7 @@ def main() -> None:
     asked = options.parse_args(sys.argv[1:], _version())
     try:
         config = configuration.load(asked)
+        transports.check(config.dns, config.dns_ca)
         if asked.validate:
             sys.stdout.write("the configuration is valid\n")
             return
@@ -95,7 +107,7 @@ async def assembled(
         balancer = await _balancer(config, doors)
         slots = {each: reconcile.Slot() for each in Backend}
         kernel = linux.LinuxKernel(doors, config.exec_root)
-        workers = inquirer.Inquirer(launch.Launcher(config.exec_root))
+        workers = inquirer.Inquirer(_launcher(config))
         names = _resolver(config, doors, node, workers.launcher, slots[Backend.RESOLVER].kick)
         commands = _commander(config, store, news, reached, doors)
         asker = query.Asker(doors)
@@ -231,10 +243,19 @@ def _resolver(
     )
 
 
+def _launcher(config: configuration.Config) -> launch.Launcher:
+    quic = any(each.transport is Transport.QUIC for each in config.dns)
+    return launch.Launcher(config.exec_root, loads=("resolver.doq",) if quic else ())
+
+
 def _daemon_dns(config: configuration.Config) -> upstreams.DaemonDns:
     """The daemon's own settings, and what the host's files say now."""
     return hostconf.daemon_dns(
-        servers=config.dns, search=config.dns_search, options=config.dns_opts, ttl=config.dns_ttl
+        servers=config.dns,
+        search=config.dns_search,
+        options=config.dns_opts,
+        ttl=config.dns_ttl,
+        ca=str(config.dns_ca or ""),
     )
 
 

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from sdd import errors
-from sdd.model.network import IPAddress, IPNetwork
+from sdd.model import nameserver
+from sdd.model.nameserver import Nameserver
+from sdd.model.network import IPNetwork
 from sdd.options import DEFAULT_FILE, Options
 
 METRICS_PORT = 9653
@@ -44,7 +46,8 @@ class Config:
     data_root: Path = Path("/var/lib/sdd")
     exec_root: Path = Path("/run/sdd")
     hosts: tuple[str, ...] = ()
-    dns: tuple[IPAddress, ...] = ()
+    dns: tuple[Nameserver, ...] = ()
+    dns_ca: Path | None = None
     dns_search: tuple[str, ...] = ()
     dns_opts: tuple[str, ...] = ()
     dns_ttl: int = 5
@@ -244,8 +247,12 @@ def _url(value: object) -> str:
     return text
 
 
-def _address(value: object) -> IPAddress:
-    return ip_address(_text(value))
+def _nameserver(value: object) -> Nameserver:
+    text = _text(value)
+    try:
+        return nameserver.parse(text)
+    except ValueError as exc:
+        raise _Why(str(exc)) from None
 
 
 def _pool(value: object) -> PoolSetting:
@@ -296,7 +303,8 @@ KEYS: Mapping[str, tuple[str, Callable[[object], object]]] = {
     "data-root": ("an absolute path", _directory),
     "exec-root": ("an absolute path", _directory),
     "hosts": ("a list of unix:///PATH or fd://", _list_of(_url)),
-    "dns": ("a list of IP addresses", _list_of(_address)),
+    "dns": ("a list of addresses or TRANSPORT://ADDRESS", _list_of(_nameserver)),
+    "dns-ca": ("an absolute path", _directory),
     "dns-search": ("a list of domains", _list_of(_text)),
     "dns-opts": ("a list of resolv.conf options", _list_of(_text)),
     "dns-ttl": ("a number of seconds from 0 to 86400", _number(0, 86400)),

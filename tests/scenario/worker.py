@@ -128,7 +128,8 @@ class Worker:
 LAUNCH = """
 import os, sys
 os.dup2(int(sys.argv[1]), 3)
-os.execv(sys.executable, [sys.executable, "-m", "resolver.worker", "--user", "no-such-user"])
+arguments = ["-m", "resolver.worker", "--user", "no-such-user", "--load", "resolver.doq"]
+os.execv(sys.executable, [sys.executable, *arguments])
 """
 
 

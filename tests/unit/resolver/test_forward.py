@@ -129,3 +129,11 @@ def test_of_poor_replies_an_empty_one_is_best_and_refused_is_none() -> None:
     assert forward.best([refused, failed]) == failed
     assert forward.best([refused]) is None
     assert forward.best([]) is None
+
+
+@pytest.mark.parametrize("name", ["a.example", "a-name-of-another-length.example.org"])
+def test_a_padded_question_fills_whole_blocks(name: str) -> None:
+    asked, found = data(name), query(name)
+    sent = forward.question(asked, found, 1, 0, edns=True, padded=True)
+    assert len(sent.message) % 128 == 0
+    assert [int(each.otype) for each in dns.message.from_wire(sent.message).options] == [12]

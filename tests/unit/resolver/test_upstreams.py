@@ -5,7 +5,7 @@ from ipaddress import ip_address
 import pytest
 
 from resolver import resolvconf, upstreams
-from sdd.model import network, sandbox
+from sdd.model import nameserver, network, sandbox
 from sdd.state import ClusterState
 from tests import resolver_states as states
 
@@ -14,7 +14,7 @@ HOST = resolvconf.Host(
 )
 DAEMON = upstreams.DaemonDns(host=HOST, direct=HOST)
 GIVEN = upstreams.DaemonDns(
-    servers=(ip_address("198.51.100.1"),), search=("daemon.example",), host=HOST, direct=HOST
+    servers=(nameserver.parse("198.51.100.1"),), search=("daemon.example",), host=HOST, direct=HOST
 )
 
 
@@ -27,7 +27,7 @@ def asked(
     daemon: upstreams.DaemonDns, box: sandbox.Sandbox, *nets: network.Network
 ) -> list[tuple[str, bool]]:
     found = upstreams.servers(*world(box, *nets), daemon)
-    return [(str(each.address), each.inside) for each in found]
+    return [(str(each.server), each.inside) for each in found]
 
 
 def test_the_sandboxs_own_come_first_then_networks_then_daemons_then_hosts() -> None:

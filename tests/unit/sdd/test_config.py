@@ -1,6 +1,6 @@
 import json
 from dataclasses import replace
-from ipaddress import IPv4Interface, IPv4Network, ip_address
+from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdd import config, errors
+from sdd.model import nameserver
 from sdd.options import Options
 
 WHERE = Path("/etc/sdd/daemon.json")
@@ -66,7 +67,7 @@ def test_every_key_is_taken() -> None:
         data_root=Path("/d"),
         exec_root=Path("/e"),
         hosts=("unix:///h", "fd://"),
-        dns=(ip_address("10.0.0.53"), ip_address("fd00::53")),
+        dns=(nameserver.parse("10.0.0.53"), nameserver.parse("fd00::53")),
         dns_search=("corp.example",),
         dns_opts=("ndots:2",),
         dns_ttl=30,

@@ -1,0 +1,50 @@
+"""Whether the transports that the settings name can be used here: said at the start, not later.
+
+In: the servers and the file of authorities. Out: nothing, or an error that names what is missing.
+"""
+
+import importlib.util
+import ssl
+from collections.abc import Iterable
+from pathlib import Path
+
+from sdd import errors
+from sdd.model import nameserver
+from sdd.model.nameserver import Nameserver, Transport
+
+QUIC_LIBRARY = "aioquic"
+
+
+def check(servers: Iterable[Nameserver], ca: Path | None) -> None:
+    """Raises `errors.Invalid` for QUIC without its library, and for a file without certificates."""
+    transports = {each.transport for each in servers}
+    if Transport.QUIC in transports and not has_quic():
+        raise errors.Invalid(
+            '"dns" names a server over QUIC, and the library for QUIC is not installed',
+            hint="install the extra: pip install 'sdd[quic]'; or use tls:// or https://",
+            code="SDD-DNS-QUIC",
+        )
+    if ca is not None:
+        _check_authorities(ca)
+        if not transports & nameserver.ENCRYPTED:
+            raise errors.Invalid(
+                f'"dns-ca" is {ca}, but no server in "dns" is encrypted',
+                hint="servers are encrypted by tls://, https:// or quic://",
+                code="SDD-DNS-CA",
+            )
+
+
+def has_quic() -> bool:
+    """Whether the extra `quic` is installed."""
+    return importlib.util.find_spec(QUIC_LIBRARY) is not None
+
+
+def _check_authorities(ca: Path) -> None:
+    try:
+        ssl.create_default_context(cafile=str(ca))
+    except OSError as exc:
+        raise errors.Invalid(
+            f"no certificate can be read from {ca}: {exc.strerror or exc}",
+            hint="it must hold certificates of authorities in PEM form, readable by everybody",
+            code="SDD-DNS-CA",
+        ) from exc

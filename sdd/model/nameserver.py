@@ -1,0 +1,101 @@
+"""A name server as people write it: an address, or `TRANSPORT://ADDRESS[:PORT][/PATH][#NAME]`."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv6Address, ip_address
+from types import MappingProxyType
+from typing import Final
+
+from sdd.model.network import IPAddress
+
+
+class Transport(StrEnum):
+    """How a server is asked."""
+
+    UDP = "udp"  # and TCP for what does not fit
+    TCP = "tcp"
+    TLS = "tls"  # RFC 7858
+    HTTPS = "https"  # RFC 8484
+    QUIC = "quic"  # RFC 9250
+
+
+PORTS: Final[Mapping[Transport, int]] = MappingProxyType(
+    {
+        Transport.UDP: 53,
+        Transport.TCP: 53,
+        Transport.TLS: 853,
+        Transport.HTTPS: 443,
+        Transport.QUIC: 853,
+    }
+)
+ENCRYPTED: Final = frozenset({Transport.TLS, Transport.HTTPS, Transport.QUIC})
+PATH: Final = "/dns-query"
+_FORM = re.compile(
+    r"(?P<scheme>[a-z]+)://"
+    r"(?:\[(?P<six>[0-9a-fA-F:.]+)\]|(?P<four>[0-9.]+))"
+    r"(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<path>/[!-\"$-~]*)?"
+    r"(?:#(?P<name>[A-Za-z0-9._-]{1,253}))?"
+)
+_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nameserver:
+    """One server. `name` is whom its certificate must name; empty means: its address."""
+
+    address: IPAddress
+    transport: Transport = Transport.UDP
+    port: int = 53
+    path: str = ""
+    name: str = ""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether resolv.conf(5) can name it: UDP and TCP on port 53."""
+        return self.transport is Transport.UDP and self.port == PORTS[Transport.UDP]
+
+    def __str__(self) -> str:
+        """What `parse` reads; the bare address where that says all."""
+        if self.is_plain:
+            return str(self.address)
+        host = f"[{self.address}]" if isinstance(self.address, IPv6Address) else str(self.address)
+        port = "" if self.port == PORTS[self.transport] else f":{self.port}"
+        name = f"#{self.name}" if self.name else ""
+        return f"{self.transport}://{host}{port}{self.path}{name}"
+
+
+def parse(text: str) -> Nameserver:
+    """The server that `text` names.
+
+    Raises ValueError with a reason: a host must be an address, since nobody could look its name
+    up; only encrypted transports take a `#NAME`, only `https` a path.
+    """
+    if "://" not in text:
+        return Nameserver(address=ip_address(text))
+    found = _FORM.fullmatch(text)
+    if not found:
+        raise ValueError("the form is TRANSPORT://ADDRESS[:PORT][/PATH][#NAME]")
+    try:
+        transport = Transport(found["scheme"])
+    except ValueError:
+        raise ValueError(f"transports are {', '.join(Transport)}") from None
+    path, name = found["path"] or "", found["name"] or ""
+    if path and transport is not Transport.HTTPS:
+        raise ValueError("only https takes a path")
+    if name and transport not in ENCRYPTED:
+        raise ValueError("only encrypted transports take a name")
+    if name and not all(map(_LABEL.fullmatch, name.removesuffix(".").split("."))):
+        raise ValueError(f"{name!r} is no host name")
+    port = int(found["port"] or PORTS[transport])
+    if not 0 < port <= 0xFFFF:  # noqa: PLR2004 - 16 bits
+        raise ValueError("a port is from 1 to 65535")
+    return Nameserver(
+        address=ip_address(found["six"] or found["four"]),
+        transport=transport,
+        port=port,
+        path=path or (PATH if transport is Transport.HTTPS else ""),
+        name=name.removesuffix(".").lower(),
+    )

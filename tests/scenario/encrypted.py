@@ -1,0 +1,159 @@
+"""Real servers of each encrypted transport, on loopback."""
+
+import asyncio
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dns.flags
+import dns.message
+import dns.rrset
+from aioquic.asyncio.protocol import QuicConnectionProtocol
+from aioquic.asyncio.server import serve
+from aioquic.quic import events
+from aioquic.quic.configuration import QuicConfiguration
+
+from tests.scenario.certificates import Certificates
+
+ADDRESS = "192.0.2.77"
+READY_S = 10.0
+UNBOUND = """
+server:
+  interface: 127.0.0.1@{tls}
+  interface: 127.0.0.1@{https}
+  tls-port: {tls}
+  https-port: {https}
+  tls-service-key: "{key}"
+  tls-service-pem: "{chain}"
+  username: ""
+  chroot: ""
+  directory: "{folder}"
+  pidfile: ""
+  use-syslog: no
+  do-daemonize: no
+  do-not-query-localhost: no
+  http-max-streams: 100
+  local-zone: "example.org." static
+  local-data: "www.example.org. 300 IN A {address}"
+  local-data: "www.example.org. 300 IN AAAA 2001:db8::77"
+  local-zone: "many.example." redirect
+  local-data: "many.example. 300 IN A {address}"
+"""
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """A port that is free now."""
+    with socket.socket(socket.AF_INET, kind) as link:
+        link.bind(("127.0.0.1", 0))
+        return int(link.getsockname()[1])
+
+
+@contextmanager
+def unbound(certificates: Certificates, folder: Path) -> Iterator[tuple[int, int]]:
+    """A real unbound; its ports for TLS and HTTPS."""
+    tls, https = free_port(), free_port()
+    settings = folder / "unbound.conf"
+    settings.write_text(
+        UNBOUND.format(
+            tls=tls,
+            https=https,
+            key=certificates.key,
+            chain=certificates.chain,
+            folder=folder,
+            address=ADDRESS,
+        )
+    )
+    with (folder / "unbound.log").open("w") as log:
+        server = subprocess.Popen(
+            ["/usr/sbin/unbound", "-d", "-c", str(settings)], stdout=log, stderr=log
+        )
+        try:
+            _listens(server, tls)
+            _listens(server, https)
+            yield tls, https
+        finally:
+            server.terminate()
+            server.wait(10)
+
+
+def _listens(server: "subprocess.Popen[bytes]", port: int) -> None:
+    deadline = time.monotonic() + READY_S
+    while time.monotonic() < deadline:
+        assert server.poll() is None, "unbound ended"
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            threading.Event().wait(0.05)
+        else:
+            return
+    raise AssertionError(f"nobody listens on port {port}")
+
+
+class Doq:
+    """A DNS over QUIC server; `heard` are (message, whether FIN came with it) as they came."""
+
+    def __init__(self, certificates: Certificates) -> None:
+        self.heard: list[tuple[bytes, bool]] = []
+        self.connections = 0
+        self.delay_s = 0.0
+        self.port = free_port(socket.SOCK_DGRAM)
+        self._certificates = certificates
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        assert self._ready.wait(READY_S)
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(READY_S)
+
+    def _run(self) -> None:
+        self._loop.run_until_complete(self._serve())
+        self._loop.close()
+
+    async def _serve(self) -> None:
+        settings = QuicConfiguration(is_client=False, alpn_protocols=["doq"])
+        settings.load_cert_chain(self._certificates.chain, self._certificates.key)
+        server = await serve(
+            "127.0.0.1",
+            self.port,
+            configuration=settings,
+            create_protocol=lambda *args, **kwargs: _Spoken(self, *args, **kwargs),
+        )
+        self._ready.set()
+        await self._stop.wait()
+        server.close()
+        await asyncio.sleep(0.1)
+
+
+class _Spoken(QuicConnectionProtocol):
+    def __init__(self, server: Doq, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # handed through
+        self._server = server
+        self._came: dict[int, bytes] = {}
+
+    def quic_event_received(self, event: events.QuicEvent) -> None:
+        if isinstance(event, events.HandshakeCompleted):
+            assert event.alpn_protocol == "doq"
+            self._server.connections += 1
+        if not isinstance(event, events.StreamDataReceived):
+            return
+        came = self._came[event.stream_id] = self._came.get(event.stream_id, b"") + event.data
+        if event.end_stream:
+            self._server.heard.append((came[2:], True))
+            self._loop.call_later(self._server.delay_s, self._reply, event.stream_id, came[2:])
+
+    def _reply(self, stream: int, data: bytes) -> None:
+        query = dns.message.from_wire(data)
+        answer = dns.message.make_response(query, recursion_available=True)
+        name = query.question[0].name
+        answer.answer.append(dns.rrset.from_text(name, 300, "IN", "A", ADDRESS))
+        wire = answer.to_wire()
+        self._quic.send_stream_data(stream, len(wire).to_bytes(2, "big") + wire, end_stream=True)
+        self.transmit()

@@ -1,0 +1,260 @@
+"""Encrypted upstreams through a real worker, against real servers: unbound, and aioquic's QUIC."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Self
+
+import dns.message
+import dns.query
+import dns.rcode
+import pytest
+
+from resolver import protocol
+from tests.scenario import certificates, encrypted
+from tests.scenario.certificates import NAME, Certificates
+from tests.scenario.encrypted import ADDRESS, Doq
+from tests.scenario.worker import Session, Worker, ask, running
+
+KINDS = ["tls", "https", "quic"]
+
+
+@pytest.fixture(scope="module")
+def trusted() -> Iterator[Certificates]:
+    with certificates.made() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def ports(
+    trusted: Certificates, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, int]]:
+    quic = Doq(trusted)
+    with encrypted.unbound(trusted, tmp_path_factory.mktemp("unbound")) as (tls, https):
+        yield {"tls": tls, "https": https, "quic": quic.port}
+    quic.close()
+
+
+@pytest.fixture
+def quic(trusted: Certificates) -> Iterator[Doq]:
+    server = Doq(trusted)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[Worker]:
+    with running(tmp_path) as one:
+        yield one
+
+
+@pytest.fixture
+def session(worker: Worker) -> Session:
+    return worker.session()
+
+
+def server(
+    kind: str, port: int, trusted: Certificates, name: str = NAME, *, inside: bool = False
+) -> protocol.Upstream:
+    return protocol.Upstream(
+        address="127.0.0.1",
+        port=port,
+        inside=inside,
+        transport=kind,
+        name=name,
+        path="/dns-query" if kind == "https" else "",
+        ca=str(trusted.authority),
+    )
+
+
+def served(session: Session, *upstreams: protocol.Upstream, inside: int = 0) -> tuple[int, int]:
+    ports = session.serve(names={}, upstreams=list(upstreams), inside=inside)
+    assert session.apply() == {}
+    return ports
+
+
+def texts(reply: dns.message.Message) -> set[str]:
+    return {item.to_text() for rrset in reply.answer for item in rrset}
+
+
+@pytest.mark.parametrize("name", [NAME, ""])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_certificate_for_the_name_or_the_address_is_good(
+    session: Session, ports: dict[str, int], trusted: Certificates, kind: str, name: str
+) -> None:
+    listening = served(session, server(kind, ports[kind], trusted, name))
+    assert texts(ask(listening, "www.example.org")) == {ADDRESS}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_inside_a_sandbox_lent_sockets_carry_it(
+    session: Session, ports: dict[str, int], trusted: Certificates, kind: str
+) -> None:
+    listening = served(session, server(kind, ports[kind], trusted, inside=True), inside=1)
+    assert texts(ask(listening, "www.example.org")) == {ADDRESS}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_A8_67_a_certificate_of_another_name_is_an_error_and_nothing_goes_out_plain(
+    session: Session, ports: dict[str, int], trusted: Certificates, kind: str
+) -> None:
+    listening = served(session, server(kind, ports[kind], trusted, "other.test"))
+    query = dns.message.make_query("www.example.org", "A", use_edns=0)
+    began = time.monotonic()
+    reply = dns.query.udp(query, "127.0.0.1", 8, listening[0])
+    assert reply.rcode() == dns.rcode.SERVFAIL
+    assert [int(each.code) for each in reply.extended_errors()] == [22]
+    assert time.monotonic() - began < 4.8
+    assert failures(session) == {"tls"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_authority_that_nobody_named_is_not_believed(
+    session: Session, ports: dict[str, int], trusted: Certificates, kind: str
+) -> None:
+    bare = server(kind, ports[kind], trusted)
+    system = protocol.Upstream(bare.address, bare.port, False, kind, NAME, bare.path)
+    listening = served(session, system)
+    assert ask(listening, "www.example.org").rcode() == dns.rcode.SERVFAIL
+    assert failures(session) == {"tls"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_server_that_is_not_there_gives_way_to_the_next(
+    session: Session, ports: dict[str, int], trusted: Certificates, kind: str
+) -> None:
+    nobody = server(kind, encrypted.free_port(), trusted)
+    listening = served(session, nobody, server(kind, ports[kind], trusted))
+    began = time.monotonic()
+    assert texts(ask(listening, "www.example.org")) == {ADDRESS}
+    assert time.monotonic() - began < 4.5
+
+
+@pytest.mark.parametrize("kind", ["tls", "https"])
+def test_a_hundred_questions_share_one_connection(
+    session: Session, ports: dict[str, int], trusted: Certificates, kind: str
+) -> None:
+    with Counting(ports[kind]) as between:
+        listening = served(session, server(kind, between.port, trusted))
+        many(listening, 100)
+    assert between.connections == 1
+
+
+def test_A8_68_doq_id_0_one_stream_a_query_fin_sent(
+    session: Session, quic: Doq, trusted: Certificates
+) -> None:
+    listening = served(session, server("quic", quic.port, trusted))
+    many(listening, 20)
+    assert len(quic.heard) == 20
+    assert all(message[:2] == b"\0\0" and fin for message, fin in quic.heard)
+    assert {len(message) % 128 for message, _ in quic.heard} == {0}  # RFC 8467 §4.1
+    assert quic.connections == 1
+
+
+def test_A8_70_200_questions_at_once_over_one_connection_of_128_streams(
+    session: Session, quic: Doq, trusted: Certificates
+) -> None:
+    quic.delay_s = 0.2
+    listening = served(session, server("quic", quic.port, trusted))
+    many(listening, 200)
+    assert quic.connections == 1
+
+
+@pytest.mark.parametrize("kind", ["tls", "https"])
+def test_a_connection_that_the_server_dropped_is_replaced_unseen(
+    session: Session, ports: dict[str, int], trusted: Certificates, kind: str
+) -> None:
+    with Counting(ports[kind]) as between:
+        listening = served(session, server(kind, between.port, trusted))
+        assert texts(ask(listening, "a.many.example")) == {ADDRESS}
+        between.drop()
+        began = time.monotonic()
+        assert texts(ask(listening, "b.many.example")) == {ADDRESS}
+        assert time.monotonic() - began < 1.5
+    assert between.connections == 2
+
+
+def test_A8_25_tcp_only_is_asked_over_tcp_only(session: Session) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=_one_answer, args=(listener,), daemon=True).start()
+        port = listener.getsockname()[1]
+        only = protocol.Upstream("127.0.0.1", port, inside=False, transport="tcp")
+        assert texts(ask(served(session, only), "www.example.org")) == {ADDRESS}
+
+
+def _one_answer(listener: socket.socket) -> None:
+    link, _ = listener.accept()
+    with link:
+        data = link.recv(4096)
+        query = dns.message.from_wire(data[2:])
+        reply = dns.message.make_response(query, recursion_available=True)
+        name = query.question[0].name
+        reply.answer.append(dns.rrset.from_text(name, 300, "IN", "A", ADDRESS))
+        wire = reply.to_wire()
+        link.sendall(len(wire).to_bytes(2, "big") + wire)
+
+
+def many(listening: tuple[int, int], count: int) -> None:
+    """So many questions at once, all answered."""
+    names = [f"n{number}.many.example" for number in range(count)]
+    with ThreadPoolExecutor(32) as threads:
+        for reply in threads.map(lambda name: ask(listening, name), names):
+            assert texts(reply) == {ADDRESS}
+
+
+def failures(session: Session) -> set[str]:
+    """The reasons of failed exchanges with upstreams."""
+    session.say(protocol.Count())
+    counted = session.hear()
+    assert isinstance(counted, protocol.Counted)
+    return {labels[2] for labels, _ in counted.sums if labels[0] == "sdd_upstream_failures_total"}
+
+
+class Counting:
+    """A relay that counts connections, and can cut them."""
+
+    def __init__(self, target: int) -> None:
+        self.connections = 0
+        self._target = target
+        self._links: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+        self.drop()
+
+    def drop(self) -> None:
+        for link in self._links:
+            with contextlib.suppress(OSError):
+                link.shutdown(socket.SHUT_RDWR)
+        self._links.clear()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                link, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            other = socket.create_connection(("127.0.0.1", self._target))
+            self._links += [link, other]
+            for source, sink in ((link, other), (other, link)):
+                threading.Thread(target=_pumped, args=(source, sink), daemon=True).start()
+
+
+def _pumped(source: socket.socket, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+    with contextlib.suppress(OSError):
+        sink.shutdown(socket.SHUT_RDWR)
+    source.close()

@@ -1,0 +1,56 @@
+"""Servers as people write them."""
+
+import pytest
+
+from sdd.model import nameserver
+from sdd.model.nameserver import Transport
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "10.0.0.53",
+        "fd00::53",
+        "udp://10.0.0.53:5353",
+        "tcp://10.0.0.53",
+        "tls://9.9.9.9#dns.quad9.net",
+        "tls://[2620:fe::fe]:8853",
+        "https://9.9.9.9/dns-query#dns.quad9.net",
+        "https://9.9.9.9:8443/other",
+        "quic://94.140.14.14#dns.adguard-dns.com",
+    ],
+)
+def test_what_is_written_is_what_is_read(text: str) -> None:
+    assert str(nameserver.parse(text)) == text
+
+
+def test_defaults_are_those_of_the_rfcs() -> None:
+    ports = {each: nameserver.parse(f"{each}://192.0.2.1").port for each in Transport}
+    assert ports == {"udp": 53, "tcp": 53, "tls": 853, "https": 443, "quic": 853}
+    assert nameserver.parse("https://192.0.2.1").path == "/dns-query"
+    assert nameserver.parse("tls://192.0.2.1#DNS.Example.").name == "dns.example"
+    assert nameserver.parse("udp://192.0.2.1").is_plain
+    assert not nameserver.parse("tcp://192.0.2.1").is_plain
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "address"),
+        ("dns.example", "address"),
+        ("tls://dns.example", "form"),
+        ("ftp://192.0.2.1", "transports are"),
+        ("tls://192.0.2.1/path", "only https"),
+        ("udp://192.0.2.1#name", "only encrypted"),
+        ("tls://192.0.2.1:0", "port"),
+        ("tls://192.0.2.1:65536", "port"),
+        ("tls://192.0.2.1#-bad.example", "host name"),
+        ("tls://192.0.2.1#a..b", "host name"),
+        ("https://192.0.2.1/a b", "form"),
+        ("tls://192.0.2.1\n", "form"),
+        ("tls://192.0.2.999", "192.0.2.999"),
+    ],
+)
+def test_what_is_wrong_is_said(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        nameserver.parse(text)
