@@ -19,7 +19,7 @@ imports:
 	$(PY)/lint-imports
 
 unit:
-	$(PY)/pytest -q tests/unit tests/property tests/contract tests/scenario tests/meta -m "not kernel and not e2e and not vm"
+	$(PY)/pytest -q tests/unit tests/property tests/contract tests/scenario tests/fuzz tests/meta -m "not kernel and not e2e and not vm"
 
 test:
 	./run-tests

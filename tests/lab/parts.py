@@ -14,7 +14,9 @@ ROOT = Path(__file__).parents[2]
 OUT = ROOT / ".lab"
 BIN = Path(sys.prefix) / "bin"
 ROOM = str(ROOT / "tests" / "lab" / "room")
-PURE = tuple(f"tests/{name}" for name in ("unit", "property", "contract", "scenario", "meta"))
+PURE = tuple(
+    f"tests/{name}" for name in ("unit", "property", "contract", "scenario", "fuzz", "meta")
+)
 CHECKS = (
     ("ruff", "format", "--check", "--quiet", "."),
     ("ruff", "check", "--quiet", "."),
@@ -105,7 +107,7 @@ PARTS = {
         Part("e2e", "the installed sdd and sdctl", e2e),
         Part("vm", "the lab kernel under QEMU", vm),
         Part("bench", "ours beside its peers", bench),
-        Part("fuzz", "property tests with many random examples", fuzz),
+        Part("fuzz", "fuzz targets and property tests, for long", fuzz),
     )
 }
 ALL = (

@@ -72,15 +72,16 @@ def unbound(certificates: Certificates, folder: Path) -> Iterator[tuple[int, int
             ["/usr/sbin/unbound", "-d", "-c", str(settings)], stdout=log, stderr=log
         )
         try:
-            _listens(server, tls)
-            _listens(server, https)
+            listens(server, tls)
+            listens(server, https)
             yield tls, https
         finally:
             server.terminate()
             server.wait(10)
 
 
-def _listens(server: "subprocess.Popen[bytes]", port: int) -> None:
+def listens(server: "subprocess.Popen[bytes]", port: int) -> None:
+    """Returns when somebody listens there."""
     deadline = time.monotonic() + READY_S
     while time.monotonic() < deadline:
         assert server.poll() is None, "unbound ended"

@@ -1,0 +1,108 @@
+"""What must hold for any bytes: the question parser, the check of replies, resolv.conf.
+
+Each target takes bytes and returns; whatever it raises is a defect. They are pure, so a finding
+is repeated by its bytes alone.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from resolver import answer, cache, counters, forward, protocol, reply, resolvconf, respond, wire
+
+Target = Callable[[bytes], None]
+OWNED: Final = b"\3web\0"
+_ADDRESSES: Final = [wire.record(wire.A, 5, bytes((10, 0, 0, n))) for n in range(40)]
+_TABLE: Final[protocol.Names] = {OWNED: {wire.A: _ADDRESSES, wire.AAAA: []}}
+_VIEW: Final = protocol.View("s", "", ["t"], [wire.to_wire("net")], {}, [])
+SCOPE: Final = answer.Scope.of(_VIEW, [_TABLE])
+ASKED: Final = b"\xbe\xef\1\0\0\1" + bytes(6) + b"\3WwW\7eXample\0\0\1\0\1"
+QUERY: Final = wire.parse(ASKED)
+
+
+def question(data: bytes) -> None:
+    """Any message gets one reply, or none; a reply echoes id and question and keeps its limit."""
+    parsed = wire.parse(data)
+    for stream in (False, True):
+        responder = respond.Responder(counters.Counters(), lambda count: count - 1)
+        said = responder.respond(data, SCOPE, stream=stream)
+        if said is None:
+            assert parsed is None
+            assert len(data) < wire.HEADER or data[2] & 0x80
+            continue
+        if isinstance(said, wire.Query):
+            assert said == parsed
+            _asked_on(data, said)
+            continue
+        assert len(said.reply) >= wire.HEADER
+        assert said.reply[:2] == data[:2]
+        assert said.reply[2] & 0x80
+        assert said.reply[3] & 0x80
+        if isinstance(parsed, wire.Query):
+            assert said.reply[wire.HEADER : parsed.end] == data[wire.HEADER : parsed.end]
+            assert len(said.reply) <= (wire.STREAM_LIMIT if stream else parsed.limit)
+            assert reply.read(said.reply, parsed.end, dnssec=True) is not None
+
+
+def _asked_on(data: bytes, query: wire.Query) -> None:
+    """What is forwarded can be parsed again, and an answer to it is believed."""
+    for padded in (False, True):
+        sent = forward.question(data, query, 7, 0x5A5A, edns=True, padded=padded)
+        again = wire.parse(sent.message)
+        assert isinstance(again, wire.Query)
+        assert (again.name, again.kind) == (query.name, query.kind)
+        mirrored = sent.message[:2] + b"\x80\x80" + sent.message[4:]
+        assert forward.judge(mirrored, sent) is forward.Trust.GOOD
+
+
+def upstream_reply(data: bytes) -> None:
+    """What passes the check is whole, and stays whole when it is cut and aged for a client."""
+    assert isinstance(QUERY, wire.Query)
+    sent = forward.question(ASKED, QUERY, 0xBEEF, 0, edns=True)
+    forward.judge(data, sent)
+    asked = sent.message[wire.HEADER : sent.end]
+    image = sent.message[:2] + data[:2] + b"\0\1" + data[2:8].ljust(6, b"\0") + asked + data[8:]
+    if forward.judge(image, sent) is forward.Trust.FOREIGN:
+        return
+    for dnssec in (False, True):
+        found = reply.read(image, sent.end, dnssec=dnssec)
+        if found is None:
+            continue
+        assert cache.lifetime_s(found) >= 0
+        for kept in (found, reply.aged(found, 17)):
+            _delivered(kept)
+
+
+def _delivered(found: reply.Reply) -> None:
+    assert isinstance(QUERY, wire.Query)
+    for limit in (512, 1232):
+        query = QUERY._replace(limit=limit, edns=limit > wire.CLASSIC_LIMIT)
+        for stream in (False, True):
+            told = reply.for_client(found, ASKED, query, stream=stream, aged_s=3)
+            assert len(told) <= (wire.STREAM_LIMIT if stream else limit)
+            assert told[:2] == ASKED[:2]
+            assert told[wire.HEADER : query.end] == ASKED[wire.HEADER : query.end]
+            assert reply.read(told, query.end, dnssec=True) is not None
+
+
+def resolv_conf(data: bytes) -> None:
+    """What is read is bounded, and writing it gives a file that says the same."""
+    host = resolvconf.parse(data.decode("utf-8", errors="replace"))
+    for values in (host.servers, host.search, host.options, host.invalid):
+        assert len(values) <= resolvconf.MOST_VALUES
+    search = resolvconf.searched(host.search)
+    options = resolvconf.with_ndots(host.options)
+    wanted = resolvconf.Wanted(servers=host.servers, search=search, options=options)
+    text = resolvconf.render(wanted)
+    assert all(char == "\n" or (char.isascii() and char.isprintable()) for char in text)
+    again = resolvconf.parse(text)
+    assert again.servers == host.servers
+    if len(" ".join(("search", *search))) <= resolvconf.MOST_LINE:
+        assert again.search == search
+    assert not again.invalid
+    for bad in host.invalid:
+        assert bad.isprintable()
+
+
+TARGETS: Final[Mapping[str, Target]] = {
+    each.__name__: each for each in (question, upstream_reply, resolv_conf)
+}
