@@ -29,6 +29,8 @@ _OPTION = struct.Struct(">HH")
 _OPT_BYTES = 1 + _RECORD.size
 _PADDING: Final = 12
 PAD_BLOCK: Final = 128
+MARK: Final = 65313  # for local use (RFC 6891 §9): by it a question that came back is known
+MARK_BYTES: Final = 8
 
 
 class Sent(NamedTuple):
@@ -54,20 +56,28 @@ ELSEWHERE: Final = frozenset(
 
 
 def question(
-    data: bytes, query: wire.Query, identity: int, case: int, *, edns: bool, padded: bool = False
+    data: bytes,
+    query: wire.Query,
+    identity: int,
+    case: int,
+    *,
+    mark: bytes | None,
+    padded: bool = False,
 ) -> Sent:
     """The client's question under a new id, its letters' case mixed by the bits of `case`.
 
     OPT is ours, whatever the client's was, but for DO: it speaks of one hop (RFC 6891 §6.2.1), and
-    a reply for one asker then serves all. `padded` hides the length where the rest is encrypted.
+    a reply for one asker then serves all; None as `mark` leaves it out, empty is one without a
+    mark. `padded` hides the length where the rest is encrypted.
     """
     flags = _FLAGS.unpack_from(data, 2)[0] & _KEPT
     name = mixed(query.name, case)
     tail = b""
-    if edns:
+    if mark is not None:
         extended = 0x8000 if query.dnssec else 0
-        bare = wire.HEADER + len(name) + 4 + _OPT_BYTES
-        options = _padding(bare) if padded else b""
+        options = _OPTION.pack(MARK, len(mark)) + mark if mark else b""
+        bare = wire.HEADER + len(name) + 4 + _OPT_BYTES + len(options)
+        options += _padding(bare) if padded else b""
         tail = b"\0" + _RECORD.pack(wire.OPT, wire.EDNS_LIMIT, extended, len(options)) + options
     counts = _COUNTS.pack(1, 0, 0, 1 if tail else 0)
     asked = name + struct.pack(">HH", query.kind, query.klass)
@@ -124,6 +134,8 @@ class Health:
     case_losses: int = 0
     edns: bool = True
     rtt_s: float = 0.0
+    mark: bytes = b""
+    loops: int = 0
 
     def answered(self, seconds: float) -> None:
         """It works; `seconds` is how long it took."""
@@ -138,6 +150,12 @@ class Health:
         self.silent += 1
         self.down_until = now + self.pause_s
         self.pause_s = min(DOWN_LIMIT_S, self.pause_s * 2)
+
+    def looped(self, now: float) -> None:
+        """It asks us what we ask it: it is asked last, for as long as any server is left alone."""
+        self.loops += 1
+        self.silent += 1
+        self.down_until = now + DOWN_LIMIT_S
 
     def probed(self, now: float) -> None:
         """Somebody is finding out: nobody else needs to for a while."""

@@ -9,15 +9,29 @@ from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from typing import Final, NamedTuple
 
-from resolver import answer, cache, counters, forward, protocol, reply, sessions, upstream, wire
+from resolver import (
+    answer,
+    cache,
+    counters,
+    forward,
+    gate,
+    protocol,
+    reply,
+    sessions,
+    upstream,
+    wire,
+)
 from resolver.counters import Source
 from resolver.upstream import NoReply, Why
 
 GLOBAL: Final = 1024  # flights at once, all sandboxes together
+QUEUE: Final = 4096  # and those that wait to be
 MOST_TRIED: Final = 256  # flights whose exchanges can be told afterwards
 MOST_HEALTHS: Final = 4096
 PATIENCE_S: Final = 1.8  # then an old answer is better than a late one (RFC 8767 §5)
 STALE_TTL_S: Final = 30
+OVERLOADED: Final = wire.Explain(0, "too many questions are under way")
+LOOP: Final = wire.Explain(0, "this question came back: an upstream server asks us")
 NO_UPSTREAM: Final = wire.Explain(0, "no upstream server may be asked from this sandbox")
 UNREACHABLE: Final = wire.Explain(22, "no upstream server answered")  # RFC 8914 §4.23
 FAILED_BEFORE: Final = wire.Explain(13, "no upstream server answered a moment ago")
@@ -28,6 +42,10 @@ ENCRYPTED: Final = frozenset({"tls", "https", "quic"})
 Bits = Callable[[int], int]  # how many random bits → a number
 Spawn = Callable[[Coroutine[None, None, None]], None]
 Dialled = Callable[[str], upstream.Dial | None]
+
+
+# Stands for "not asked": told apart by identity, never sent.
+BUSY: Final = reply.Reply(b"\0\0\x80\x82" + bytes(8), 12, (), (), 0, None, None)
 
 
 class Question(NamedTuple):
@@ -77,7 +95,8 @@ class Forwarder:
         self._sessions = sessions.Sessions(spawn)
         self._flights: dict[cache.Key, asyncio.Future[reply.Reply]] = {}
         self._tried: OrderedDict[cache.Key, list[Tried]] = OrderedDict()
-        self._slots = asyncio.Semaphore(GLOBAL)
+        self._gate = gate.Gate(GLOBAL, QUEUE)
+        self._marks: dict[bytes, tuple[protocol.Upstream, forward.Health]] = {}
         counts.fold(self._sizes)
 
     def known(self, asked: Question) -> tuple[cache.Entry | None, cache.Entry | None]:
@@ -118,6 +137,8 @@ class Forwarder:
         if known := self.recall(query, data, scope, stream):
             return known
         asked = Question(query, data, scope)
+        if self._came_back(asked):
+            return self._failed(asked, Source.ERROR, LOOP, stream=stream)
         flight = self._flight(asked)
         stale = self.cache.stale(asked.key, self._clock())
         done, _ = await asyncio.wait((flight,), timeout=PATIENCE_S if stale else None)
@@ -128,6 +149,8 @@ class Forwarder:
                 stale.reply, data, query, stream=stream, ttl_s=STALE_TTL_S, explain=STALE
             )
         assert found is not None
+        if found is BUSY:
+            return self._failed(asked, Source.ERROR, OVERLOADED, stream=stream)
         if found.rcode == wire.Rcode.SERVFAIL:
             return self._failed(asked, Source.ERROR, UNREACHABLE, stream=stream)
         self._counts.response(found.rcode, Source.UPSTREAM)
@@ -167,14 +190,37 @@ class Forwarder:
         nothing = reply.failure(asked.data, asked.query, wire.Rcode.SERVFAIL)
         found: reply.Reply | None = None
         try:
-            found = await self._ask(asked)
+            found = await self._admitted(asked)
         finally:
             del self._flights[key]
             future.set_result(found or nothing)
+        if found is BUSY:
+            return  # of the world nothing was learned
         if found and found.rcode != wire.Rcode.SERVFAIL:
             self.cache.put(key, found, self._clock())
         elif self.cache.stale(key, self._clock()) is None:
             self.cache.put(key, nothing, self._clock())
+
+    async def _admitted(self, asked: Question) -> reply.Reply | None:
+        """As `_ask`; BUSY when too many others are under way for too long."""
+        if not await self._gate.enter():
+            self._counts.add(counters.DROPPED, "queue_timeout")
+            return BUSY
+        try:
+            return await self._ask(asked)
+        finally:
+            self._gate.leave()
+
+    def _came_back(self, asked: Question) -> bool:
+        """Whether this is a question of ours: then the server that was asked forwards to us."""
+        marked = self._marks.get(wire.option(asked.data, asked.query, forward.MARK))
+        if marked is None:
+            return False
+        server, health = marked
+        health.looped(self._clock())
+        label = self._counts.upstream(server.label)
+        self._counts.add(counters.UPSTREAM_FAILURES, label, Why.LOOP)
+        return True
 
     async def _ask(self, asked: Question) -> reply.Reply | None:
         """Tries until somebody knows; the least bad reply otherwise, None without any."""
@@ -188,7 +234,7 @@ class Forwarder:
             self._spawn(self._probe(asked, at, healths[at]))
         poor: dict[int, reply.Reply] = {}
         try:
-            async with asyncio.timeout(forward.TOTAL_S), self._slots:
+            async with asyncio.timeout(forward.TOTAL_S):
                 for at in forward.order(healths, now):
                     if at in poor:
                         continue  # it has spoken: asking again would only add load
@@ -205,8 +251,14 @@ class Forwarder:
         """What is known of a server; one address means another server inside each sandbox."""
         if len(self.healths) >= MOST_HEALTHS:
             self.healths.clear()  # of sandboxes long gone; whoever is silent shows it again
+            self._marks.clear()
         key = (server, scope.sandbox if server.inside else "")
-        return self.healths.setdefault(key, forward.Health())
+        found = self.healths.get(key)
+        if found is None:
+            mark = self._bits(8 * forward.MARK_BYTES).to_bytes(forward.MARK_BYTES, "big")
+            found = self.healths[key] = forward.Health(mark=mark)
+            self._marks[mark] = server, found
+        return found
 
     async def _probe(self, asked: Question, at: int, health: forward.Health) -> None:
         """Only what it does to `health` matters."""
@@ -226,7 +278,8 @@ class Forwarder:
         except NoReply as exc:
             if exc.why is Why.TLS:
                 health.timed_out(self._clock())  # a handshake costs much, and fails again
-            self._counts.add(counters.UPSTREAM_FAILURES, label, exc.why)
+            if exc.why is not Why.LOOP:  # counted when it was seen
+                self._counts.add(counters.UPSTREAM_FAILURES, label, exc.why)
             self._note(asked, Tried(server.label, "", self._clock() - begin, exc.why))
             return None
         except TimeoutError:
@@ -253,6 +306,7 @@ class Forwarder:
         health: forward.Health,
     ) -> tuple[reply.Reply, str]:
         """A checked reply and its transport; a server without EDNS is asked again without it."""
+        loops = health.loops
         while True:
             edns = health.edns
             is_plain = server.transport == "udp"
@@ -262,7 +316,7 @@ class Forwarder:
                 asked.query,
                 self._bits(16),
                 case,
-                edns=edns,
+                mark=health.mark if edns else None,
                 padded=server.transport in ENCRYPTED,
             )
             if is_plain:
@@ -271,6 +325,8 @@ class Forwarder:
             else:
                 data, age_s = await self._streamed(asked, dial, server, sent)
                 transport = server.transport
+            if health.loops != loops:
+                raise NoReply(Why.LOOP)  # what it says, we said
             found = reply.read(data, sent.end, dnssec=asked.query.dnssec)
             if found is None:
                 raise NoReply(Why.MISMATCH)

@@ -13,10 +13,12 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Final
 
-from resolver import answer, counters, datagrams, ready, respond, wire
+from resolver import answer, counters, datagrams, gate, ready, respond, wire
 
 DRAIN: Final = 4 * datagrams.MOST  # datagrams a wake-up; then the other sandboxes have their turn
 IN_FLIGHT: Final = 256  # forwarded queries a sandbox
+IN_QUEUE: Final = 1024  # and those that wait to be; what is more is dropped
+OVERLOADED: Final = wire.Explain(0, "too many questions are under way")  # RFC 8914 §4.1
 
 Forward = Callable[[wire.Query, bytes, answer.Scope, bool], Awaitable[bytes]]
 Recall = Callable[[wire.Query, bytes, answer.Scope, bool], bytes | None]
@@ -38,7 +40,11 @@ class Tools:
     spawn: Spawn
     pool: ready.Pool
     batch: datagrams.Batch = field(default_factory=datagrams.Batch)
-    in_flight: dict[str, int] = field(default_factory=dict)
+    gates: dict[str, gate.Gate] = field(default_factory=dict)
+
+    def gate(self, sandbox: str) -> gate.Gate:
+        """The bound on what one sandbox has under way."""
+        return self.gates.setdefault(sandbox, gate.Gate(IN_FLIGHT, IN_QUEUE))
 
 
 class Udp:
@@ -87,6 +93,9 @@ class Udp:
             memo = ready.Memo(reply[datagrams.ID :], kind, rcode, counters.Source.CACHE)
             tools.pool.put_fleeting(self._ready, data, memo, time.monotonic())
             return reply
+        if tools.gate(self._scope.sandbox).is_full:
+            tools.counts.add(counters.DROPPED, "overload")
+            return None
         tools.spawn(self._forwarded(said, data, tools.batch.peer(slot)))
         return None
 
@@ -105,15 +114,29 @@ def _memo(said: respond.Said) -> ready.Memo:
 async def admitted(
     tools: Tools, scope: answer.Scope, query: wire.Query, data: bytes, *, stream: bool
 ) -> bytes:
-    """The forwarded answer, or SERVFAIL when this sandbox has too many questions out already."""
+    """The forwarded answer, or SERVFAIL when the queue of this sandbox did not move in time."""
     name = scope.sandbox
-    if tools.in_flight.get(name, 0) >= IN_FLIGHT:
-        tools.counts.add(counters.DROPPED, "overload")
-        return wire.respond(data, query, wire.Rcode.SERVFAIL, stream=stream, authoritative=False)
-    tools.in_flight[name] = tools.in_flight.get(name, 0) + 1
+    admitting = tools.gate(name)
     try:
-        return await tools.forward(query, data, scope, stream)
+        if not await admitting.enter():
+            tools.counts.add(counters.DROPPED, "queue_timeout")
+            return _overloaded(tools, query, data, stream=stream)
+        try:
+            return await tools.forward(query, data, scope, stream)
+        finally:
+            admitting.leave()
     finally:
-        tools.in_flight[name] -= 1
-        if not tools.in_flight[name]:
-            del tools.in_flight[name]
+        if admitting.is_unused and tools.gates.get(name) is admitting:
+            del tools.gates[name]
+
+
+def _overloaded(tools: Tools, query: wire.Query, data: bytes, *, stream: bool) -> bytes:
+    tools.counts.response(wire.Rcode.SERVFAIL, counters.Source.ERROR)
+    return wire.respond(
+        data,
+        query,
+        wire.Rcode.SERVFAIL,
+        stream=stream,
+        authoritative=False,
+        explain=OVERLOADED,
+    )

@@ -29,6 +29,7 @@ class Why(StrEnum):
     MISMATCH = "mismatch"
     TLS = "tls"
     UNSUPPORTED = "unsupported"
+    LOOP = "loop"
 
 
 class NoReply(Exception):

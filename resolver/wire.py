@@ -125,6 +125,24 @@ def _with_edns(data: bytes, records: int, query: Query) -> Query | Rcode:
     return found or query
 
 
+def option(data: bytes, query: Query, code: int) -> bytes:
+    """The data of the EDNS option `code` of a message that `parse` took; empty without one."""
+    at = query.end
+    for _ in range(int.from_bytes(data[10:12], "big")):
+        at = skip_name(data, at)
+        kind, _, _, length = _RECORD.unpack_from(data, at)
+        at += 10
+        end = at + length
+        if kind == OPT:
+            while at + 4 <= end:
+                found, size = _QUESTION.unpack_from(data, at)
+                if found == code and at + 4 + size <= end:
+                    return data[at + 4 : at + 4 + size]
+                at += 4 + size
+        at = end
+    return b""
+
+
 def skip_name(data: bytes, at: int) -> int:
     """Where the possibly compressed name at `at` ends; 0 for a bad one."""
     size = len(data)

@@ -45,11 +45,13 @@ def question(data: bytes) -> None:
 
 def _asked_on(data: bytes, query: wire.Query) -> None:
     """What is forwarded can be parsed again, and an answer to it is believed."""
+    assert len(wire.option(data, query, forward.MARK)) <= len(data)
     for padded in (False, True):
-        sent = forward.question(data, query, 7, 0x5A5A, edns=True, padded=padded)
+        sent = forward.question(data, query, 7, 0x5A5A, mark=b"12345678", padded=padded)
         again = wire.parse(sent.message)
         assert isinstance(again, wire.Query)
         assert (again.name, again.kind) == (query.name, query.kind)
+        assert wire.option(sent.message, again, forward.MARK) == b"12345678"
         mirrored = sent.message[:2] + b"\x80\x80" + sent.message[4:]
         assert forward.judge(mirrored, sent) is forward.Trust.GOOD
 
@@ -57,7 +59,7 @@ def _asked_on(data: bytes, query: wire.Query) -> None:
 def upstream_reply(data: bytes) -> None:
     """What passes the check is whole, and stays whole when it is cut and aged for a client."""
     assert isinstance(QUERY, wire.Query)
-    sent = forward.question(ASKED, QUERY, 0xBEEF, 0, edns=True)
+    sent = forward.question(ASKED, QUERY, 0xBEEF, 0, mark=b"")
     forward.judge(data, sent)
     asked = sent.message[wire.HEADER : sent.end]
     image = sent.message[:2] + data[:2] + b"\0\1" + data[2:8].ljust(6, b"\0") + asked + data[8:]

@@ -165,7 +165,7 @@ def test_A8_46_any_upstream_bytes_give_a_whole_reply_or_none(tail: bytes) -> Non
     data = query_of(dns.name.from_text("example.org."), 1, 1232, dnssec=False)
     query = wire.parse(data)
     assert isinstance(query, wire.Query)
-    sent = forward.question(data, query, 7, 0, edns=True)
+    sent = forward.question(data, query, 7, 0, mark=b"")
     counts = tail[:6].ljust(6, b"\0")
     hostile = sent.message[:2] + b"\x81\x80\0\1" + counts + sent.message[12 : sent.end] + tail[6:]
     found = reply.read(hostile, sent.end, dnssec=False)

@@ -10,7 +10,7 @@ from tests.unit.resolver.questions import data, query
 
 ASKED = data("www.example.org")
 FOUND = query("www.example.org")
-SENT = forward.question(ASKED, FOUND, 0xBEEF, 0b1011, edns=True)
+SENT = forward.question(ASKED, FOUND, 0xBEEF, 0b1011, mark=b"")
 
 
 def test_a_question_has_our_id_a_mixed_name_and_our_opt() -> None:
@@ -26,10 +26,10 @@ def test_a_question_carries_do_cd_and_nothing_else_of_the_askers() -> None:
     asked = data("www.example.org", use_edns=0, want_dnssec=True, options=[COOKIE])
     found = wire.parse(asked)
     assert isinstance(found, wire.Query)
-    read = dns.message.from_wire(forward.question(asked, found, 1, 0, edns=True).message)
+    read = dns.message.from_wire(forward.question(asked, found, 1, 0, mark=b"").message)
     assert read.ednsflags & dns.flags.DO
     assert not read.options
-    assert dns.message.from_wire(forward.question(asked, found, 1, 0, edns=False).message).edns < 0
+    assert dns.message.from_wire(forward.question(asked, found, 1, 0, mark=None).message).edns < 0
 
 
 COOKIE = dns.edns.GenericOption(dns.edns.OptionType.COOKIE, b"01234567")
@@ -134,6 +134,22 @@ def test_of_poor_replies_an_empty_one_is_best_and_refused_is_none() -> None:
 @pytest.mark.parametrize("name", ["a.example", "a-name-of-another-length.example.org"])
 def test_a_padded_question_fills_whole_blocks(name: str) -> None:
     asked, found = data(name), query(name)
-    sent = forward.question(asked, found, 1, 0, edns=True, padded=True)
+    sent = forward.question(asked, found, 1, 0, mark=b"", padded=True)
     assert len(sent.message) % 128 == 0
     assert [int(each.otype) for each in dns.message.from_wire(sent.message).options] == [12]
+
+
+def test_A8_59_a_question_of_ours_is_known_by_its_mark() -> None:
+    sent = forward.question(ASKED, FOUND, 1, 0, mark=b"12345678", padded=True)
+    read = wire.parse(sent.message)
+    assert isinstance(read, wire.Query)
+    assert wire.option(sent.message, read, forward.MARK) == b"12345678"
+    assert wire.option(sent.message, read, forward.MARK + 1) == b""
+    assert wire.option(ASKED, FOUND, forward.MARK) == b""
+
+
+def test_A8_59_who_loops_is_asked_last() -> None:
+    looping, other = Health(), Health()
+    looping.looped(100.0)
+    assert forward.order([looping, other], 101.0)[0] == 1
+    assert looping.state(101.0) is State.DOWN

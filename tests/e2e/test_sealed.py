@@ -1,0 +1,97 @@
+"""CVE-2024-29018: a sandbox on internal networks only never uses the host's way out, seen on the wire."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.appliance import Appliance, until
+
+HOST_SERVER = "127.0.0.53"  # where systemd-resolved's stub listens: only the host can reach it
+SERVER = """
+import socket
+import dns.message, dns.rrset
+link = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+link.bind(("127.0.0.53", 53))
+print("up", flush=True)
+while True:
+    data, peer = link.recvfrom(4096)
+    query = dns.message.from_wire(data)
+    reply = dns.message.make_response(query, recursion_available=True)
+    reply.answer.append(dns.rrset.from_text(query.question[0].name, 1, "IN", "A", "192.0.2.88"))
+    link.sendto(reply.to_wire(), peer)
+"""
+
+
+@contextmanager
+def started(*command: str) -> Iterator["subprocess.Popen[str]"]:
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.communicate(timeout=10)
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Appliance]:
+    file = tmp_path / "daemon.json"
+    file.write_text(json.dumps({"dns": [HOST_SERVER]}))
+    one = Appliance("seal", "--config", str(file))
+    enter = ("nsenter", f"--net=/run/netns/{one.host}")
+    with started(*enter, sys.executable, "-c", SERVER) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == "up\n"
+        one.start()
+        yield one
+        one.close()
+
+
+def answers(daemon: Appliance, name: str) -> bool:
+    asked = ("dig", "+tries=1", "+time=5", name)
+    return "192.0.2.88" in daemon.inside("box", *asked, check=False).stdout
+
+
+def test_A8_22_internal_only_never_asks_from_the_host(daemon: Appliance, tmp_path: Path) -> None:
+    daemon.sdctl("network", "create", "--internal", "sealed")
+    daemon.sdctl("network", "create", "open")
+    enter = ("nsenter", f"--net=/run/netns/{daemon.host}")
+    capture = tmp_path / "packets"
+    dump = (*enter, "tcpdump", "-i", "any", "-n", "-l", "-U", "port", "53")
+    with capture.open("w") as out:
+        watching = subprocess.Popen([*dump], stdout=out, stderr=subprocess.DEVNULL)
+        try:
+            daemon.sandbox("box", "--network", "sealed")
+            until(lambda: asked_on_the_wire(daemon, capture), 10, lambda: "tcpdump")
+            for number in range(3):
+                assert not answers(daemon, f"sealed{number}.example.org")
+            name = daemon.name("box")
+            daemon.sdctl("network", "connect", "open", name)
+            until(lambda: answers(daemon, "open1.example.org"), 1, lambda: "an answer")
+            daemon.sdctl("network", "disconnect", "open", name)
+            until(lambda: not answers(daemon, "again1.example.org"), 1, lambda: "no answer")
+            for number in range(3):
+                assert not answers(daemon, f"after{number}.example.org")
+            until(lambda: "open1.example.org" in on_the_wire(capture), 5, lambda: "the packets")
+        finally:
+            watching.terminate()
+            watching.wait(10)
+    seen = on_the_wire(capture)
+    assert "open1.example.org" in seen
+    assert "sealed" not in seen
+    assert "after" not in seen
+
+
+def on_the_wire(capture: Path) -> str:
+    """All that passed; our questions have letters of random case."""
+    return capture.read_text().lower()
+
+
+def asked_on_the_wire(daemon: Appliance, capture: Path) -> bool:
+    """Whether a question asked on the host is captured: from then on silence means something."""
+    daemon.on_host("dig", f"@{HOST_SERVER}", "+tries=1", "+time=1", "ready.example.org")
+    return "ready.example.org" in on_the_wire(capture)

@@ -1,0 +1,108 @@
+"""Overload and loops through a real worker: nobody is refused, nobody waits for nothing."""
+
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import dns.message
+import dns.query
+import dns.rcode
+import pytest
+
+from resolver import protocol, server
+from tests.scenario.test_dns_forwarding import Make, Scripted, good, mute, scripted, texts
+from tests.scenario.worker import Session, Worker, ask, running
+
+__all__ = ["scripted"]  # a fixture of the neighbour's
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[Worker]:
+    with running(tmp_path) as one:
+        yield one
+
+
+@pytest.fixture
+def session(worker: Worker) -> Session:
+    return worker.session()
+
+
+def counted(session: Session, name: str) -> dict[str, float]:
+    session.say(protocol.Count())
+    heard = session.hear()
+    assert isinstance(heard, protocol.Counted)
+    return {labels[-1]: value for labels, value in heard.sums if labels[0] == name}
+
+
+def test_A8_109_beyond_the_limit_a_short_wait_then_servfail_and_never_refused(
+    session: Session, scripted: Make
+) -> None:
+    ports = session.serve(names={}, upstreams=[scripted(mute).server()])
+    assert session.apply() == {}
+    many = 40
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        link.settimeout(4)
+        began = time.monotonic()
+        for number in range(server.IN_FLIGHT + many):
+            query = dns.message.make_query(f"n{number}.example.org", "A", use_edns=0)
+            link.sendto(query.to_wire(), ("127.0.0.1", ports[0]))
+        replies = [dns.message.from_wire(link.recv(4096)) for _ in range(many)]
+        assert 0.15 < time.monotonic() - began < 3.0
+    assert {each.rcode() for each in replies} == {dns.rcode.SERVFAIL}
+    assert {int(found.code) for each in replies for found in each.extended_errors()} == {0}
+    assert counted(session, "sdd_dns_dropped_total")["queue_timeout"] == many
+
+
+def test_A8_73_another_sandbox_is_served_at_once_meanwhile(
+    session: Session, scripted: Make
+) -> None:
+    flooding = session.serve("loud", names={}, upstreams=[scripted(mute).server()])
+    quiet = session.serve("quiet", upstreams=[scripted(good).server()])
+    assert session.apply() == {}
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+        for number in range(server.IN_FLIGHT * 2):
+            query = dns.message.make_query(f"n{number}.example.org", "A")
+            link.sendto(query.to_wire(), ("127.0.0.1", flooding[0]))
+        began = time.monotonic()
+        assert texts(ask(quiet, "www.example.org")) == {"192.0.2.9"}
+        assert time.monotonic() - began < 1.0
+
+
+def test_A8_59_a_server_that_asks_us_is_found_out_and_the_next_is_asked(
+    session: Session, scripted: Make
+) -> None:
+    back: list[tuple[int, int]] = []
+
+    def to_us(query: dns.message.Message, stream: bool) -> bytes:
+        del stream
+        return dns.query.udp(query, "127.0.0.1", 4, back[0][0]).to_wire()
+
+    looping, better = scripted(to_us), scripted(good)
+    servers = [looping.server(), better.server()]
+    back.append(session.serve(names={}, upstreams=servers))
+    assert session.apply() == {}
+    began = time.monotonic()
+    assert texts(ask(back[0], "www.example.org")) == {"192.0.2.9"}
+    assert time.monotonic() - began < 1.0
+    assert len(looping.heard) == 1
+    assert counted(session, "sdd_upstream_failures_total") == {"loop": 1}
+    assert texts(ask(back[0], "other.example.org")) == {"192.0.2.9"}
+    assert len(looping.heard) == 1
+
+
+def test_A8_59_alone_in_a_loop_ends_in_servfail_at_once(session: Session, scripted: Make) -> None:
+    back: list[tuple[int, int]] = []
+
+    def to_us(query: dns.message.Message, stream: bool) -> bytes:
+        del stream
+        return dns.query.udp(query, "127.0.0.1", 4, back[0][0]).to_wire()
+
+    looping: Scripted = scripted(to_us)
+    back.append(session.serve(names={}, upstreams=[looping.server()]))
+    assert session.apply() == {}
+    began = time.monotonic()
+    assert ask(back[0], "www.example.org").rcode() == dns.rcode.SERVFAIL
+    assert time.monotonic() - began < 1.4
+    assert len(looping.heard) <= 4
