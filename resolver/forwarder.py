@@ -32,6 +32,7 @@ PATIENCE_S: Final = 1.8  # then an old answer is better than a late one (RFC 876
 STALE_TTL_S: Final = 30
 OVERLOADED: Final = wire.Explain(0, "too many questions are under way")
 LOOP: Final = wire.Explain(0, "this question came back: an upstream server asks us")
+FAMILIES: Final = {wire.A: wire.AAAA, wire.AAAA: wire.A}
 NO_UPSTREAM: Final = wire.Explain(0, "no upstream server may be asked from this sandbox")
 UNREACHABLE: Final = wire.Explain(22, "no upstream server answered")  # RFC 8914 §4.23
 FAILED_BEFORE: Final = wire.Explain(13, "no upstream server answered a moment ago")
@@ -94,6 +95,7 @@ class Forwarder:
         self._spawn = spawn
         self._sessions = sessions.Sessions(spawn)
         self._flights: dict[cache.Key, asyncio.Future[reply.Reply]] = {}
+        self._heard: dict[cache.Key, asyncio.Future[reply.Reply | None]] = {}
         self._tried: OrderedDict[cache.Key, list[Tried]] = OrderedDict()
         self._gate = gate.Gate(GLOBAL, QUEUE)
         self._marks: dict[bytes, tuple[protocol.Upstream, forward.Health]] = {}
@@ -189,10 +191,15 @@ class Forwarder:
     ) -> None:
         nothing = reply.failure(asked.data, asked.query, wire.Rcode.SERVFAIL)
         found: reply.Reply | None = None
+        heard = self._heard[key] = asyncio.get_running_loop().create_future()
         try:
             found = await self._admitted(asked)
+            heard.set_result(found)
+            found = await self._mended(key, found)
         finally:
-            del self._flights[key]
+            if not heard.done():
+                heard.set_result(None)
+            del self._flights[key], self._heard[key]
             future.set_result(found or nothing)
         if found is BUSY:
             return  # of the world nothing was learned
@@ -200,6 +207,23 @@ class Forwarder:
             self.cache.put(key, found, self._clock())
         elif self.cache.stale(key, self._clock()) is None:
             self.cache.put(key, nothing, self._clock())
+
+    async def _mended(self, key: cache.Key, found: reply.Reply | None) -> reply.Reply | None:
+        """NXDOMAIN for one family while the other has addresses means: not of this type.
+
+        musl fails the whole look-up for it, although it has the addresses (dns_and_users.md A1).
+        """
+        if found is None or found.rcode != wire.Rcode.NXDOMAIN or key.kind not in FAMILIES:
+            return found
+        other = key._replace(kind=FAMILIES[key.kind])
+        heard = self._heard.get(other)
+        if heard is not None:
+            await asyncio.wait((heard,), timeout=forward.TRY_S)
+        entry = self.cache.get(other, self._clock())
+        known = heard.result() if heard and heard.done() else entry.reply if entry else None
+        if known and known.rcode == wire.Rcode.NOERROR and known.answers:
+            return reply.of_no_such_type(found)
+        return found
 
     async def _admitted(self, asked: Question) -> reply.Reply | None:
         """As `_ask`; BUSY when too many others are under way for too long."""

@@ -101,6 +101,13 @@ def aged(found: Reply, seconds: int) -> Reply:
     return found._replace(image=bytes(image), lowest=lowest, negative=negative)
 
 
+def of_no_such_type(found: Reply) -> Reply:
+    """An NXDOMAIN as NODATA: the name exists."""
+    image = bytearray(found.image)
+    image[3] &= 0xF0
+    return found._replace(image=bytes(image))
+
+
 def for_client(
     reply: Reply,
     data: bytes,

@@ -10,6 +10,7 @@ import dns.flags
 import dns.message
 import dns.query
 import dns.rcode
+import dns.rdatatype
 import dns.rrset
 import pytest
 
@@ -309,3 +310,38 @@ def test_A8_56_what_an_upstream_says_beside_the_answer_is_not_kept(
     reply = ask(ports, "www.example.org")
     assert not reply.authority
     assert not reply.additional
+
+
+@pytest.mark.parametrize("first", ["A", "AAAA"])
+def test_A8_107_nxdomain_beside_an_address_is_no_such_type(
+    session: Session, scripted: Make, first: str
+) -> None:
+    def script(query: dns.message.Message, stream: bool) -> bytes:
+        del stream
+        has = dns.rdatatype.to_text(query.question[0].rdtype) == "A"
+        return address(query) if has else failing(query, dns.rcode.NXDOMAIN)
+
+    ports = served(session, scripted(script))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+        link.settimeout(5)
+        for kind in (first, "AAAA" if first == "A" else "A"):
+            query = dns.message.make_query("half.example.org", kind)
+            link.sendto(query.to_wire(), ("127.0.0.1", ports[0]))
+        replies = [dns.message.from_wire(link.recv(4096)) for _ in range(2)]
+    assert {each.rcode() for each in replies} == {dns.rcode.NOERROR}
+    assert sorted(len(each.answer) for each in replies) == [0, 1]
+
+
+def test_A8_107_nxdomain_for_both_families_stays_and_comes_at_once(
+    session: Session, scripted: Make
+) -> None:
+    ports = served(session, scripted(lambda query, _: failing(query, dns.rcode.NXDOMAIN)))
+    began = time.monotonic()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+        link.settimeout(5)
+        for kind in ("A", "AAAA"):
+            query = dns.message.make_query("none.example.org", kind)
+            link.sendto(query.to_wire(), ("127.0.0.1", ports[0]))
+        replies = [dns.message.from_wire(link.recv(4096)) for _ in range(2)]
+    assert {each.rcode() for each in replies} == {dns.rcode.NXDOMAIN}
+    assert time.monotonic() - began < 1.0

@@ -1,0 +1,169 @@
+"""The stub matrix: real glibc, real musl, c-ares and a Go-like client through our server.
+
+Rows are those of dns_and_users.md A1: what the upstream server does for a name. What a stub makes
+of it with us between stands in `ROWS`; where it is better than the stub alone would fare, a
+comment says so. Bare names of A1 have one dot here and ndots is 2: who sets ndots in his settings keeps names of one
+label from being forwarded (docker.md N15). No time is compared but with the patience of stubs.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.e2e.appliance import Appliance, run
+from tests.e2e.test_sealed import started
+
+STUBS = Path(__file__).parent / "stubs"
+UPSTREAM = "127.0.0.53"
+FOUR, SIX = {"192.0.2.1"}, {"2001:db8::1"}
+BOTH = FOUR | SIX
+NONE: set[str] = set()
+CLIENTS = ("glibc", "musl", "cares", "golike")
+AT_ONCE, PATIENT = 2.0, 7.0
+
+
+class Row(NamedTuple):
+    """`said` and addresses by client, and how long the slowest may take, in seconds."""
+
+    box: str
+    name: str
+    glibc: tuple[str, set[str]]
+    musl: tuple[str, set[str]]
+    cares: tuple[str, set[str]] | None
+    golike: tuple[str, set[str]]
+    within: dict[str, float]
+
+
+def same(box: str, name: str, said: str, found: set[str], **within: float) -> Row:
+    one = (said, found)
+    return Row(box, name, one, one, one, one, within)
+
+
+def searched(name: str, glibc: str, musl: str, golike: str, patience: float = AT_ONCE) -> Row:
+    """c-ares applies no search list when asked by `resolve`."""
+
+    def of(said: str) -> tuple[str, set[str]]:
+        return said, BOTH if said == "ok" else NONE
+
+    box = "zero" if name.startswith("found") else "search"
+    return Row(box, name, of(glibc), of(musl), None, of(golike), {"musl": patience})
+
+
+ROWS = (
+    same("plain", "ok.x.test", "ok", BOTH),
+    same("plain", "six-nodata.x.test", "ok", FOUR),
+    same("plain", "six-nx.x.test", "ok", FOUR),  # musl alone: "does not resolve" (A8-107)
+    Row(
+        "plain",
+        "six-servfail.x.test",
+        ("ok", FOUR),
+        ("again", NONE),
+        ("ok", FOUR),
+        ("ok", FOUR),
+        {"musl": PATIENT},
+    ),
+    Row(
+        "plain",
+        "six-drop.x.test",
+        ("ok", FOUR),  # alone: after 15 s
+        ("again", NONE),
+        ("ok", FOUR),
+        ("ok", FOUR),
+        {"glibc": PATIENT, "musl": PATIENT, "cares": 12.0, "golike": PATIENT},
+    ),
+    same("plain", "nx.x.test", "none", NONE),
+    same("plain", "nodata.x.test", "none", NONE),
+    same("plain", "lame.x.test", "none", NONE),  # glibc alone: "Temporary failure"
+    same("plain", "servfail.x.test", "again", NONE, musl=PATIENT),
+    same("plain", "refused.x.test", "again", NONE, musl=PATIENT),
+    same("plain", "notimp.x.test", "again", NONE, musl=PATIENT),
+    same("plain", "formerr.x.test", "again", NONE, musl=PATIENT),
+    same("plain", "tc.x.test", "ok", BOTH),  # musl 1.2.3 alone: "does not resolve"
+    same(
+        "plain", "drop.x.test", "again", NONE, glibc=12.0, musl=PATIENT, cares=12.0, golike=PATIENT
+    ),
+    same("nobody", "ok.y.test", "again", NONE, musl=PATIENT),
+    searched("bare-nx.z", "ok", "ok", "ok"),
+    searched("bare-nodata.z", "ok", "none", "ok"),
+    searched("bare-servfail.z", "ok", "again", "ok", PATIENT),
+    searched("found", "ok", "none", "ok"),
+)
+
+
+@pytest.fixture(scope="module")
+def town(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Appliance, dict[str, list[str]]]]:
+    """A daemon whose upstream is the world, and one sandbox for each resolv.conf."""
+    folder = tmp_path_factory.mktemp("stubs")
+    file = folder / "daemon.json"
+    file.write_text(json.dumps({"dns": [UPSTREAM]}))
+    commands = {
+        "glibc": [str(folder / "glibc")],
+        "musl": [str(folder / "musl")],
+        "cares": ["node", str(STUBS / "cares.js")],
+        "golike": [sys.executable, str(STUBS / "golike.py")],
+    }
+    run("gcc", "-o", str(folder / "glibc"), str(STUBS / "stub.c"))
+    run("musl-gcc", "-static", "-o", str(folder / "musl"), str(STUBS / "stub.c"))
+    daemon = Appliance("stubs", "--config", str(file))
+    enter = ("nsenter", f"--net=/run/netns/{daemon.host}")
+    with ExitStack() as stack:
+        world = stack.enter_context(
+            started(*enter, sys.executable, str(STUBS / "world.py"), UPSTREAM)
+        )
+        assert world.stdout is not None
+        assert world.stdout.readline() == "up\n"
+        stack.callback(daemon.close)
+        daemon.start()
+        daemon.sdctl("network", "create", "n")
+        search = ("--dns-search", "corp.test")
+        daemon.sandbox("plain", "--network", "n", "--dns-search", ".")
+        daemon.sandbox("search", "--network", "n", *search, "--dns-opt", "ndots:2")
+        daemon.sandbox("zero", "--network", "n", *search)
+        daemon.sandbox("nobody", "--network", "n", "--dns", "127.0.0.9", "--dns-search", ".")
+        yield daemon, commands
+
+
+def asked(daemon: Appliance, box: str, command: list[str], name: str) -> Any:
+    done = daemon.inside(box, *command, name)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_A1_stub_matrix(
+    town: tuple[Appliance, dict[str, list[str]]], row: Row, client: str
+) -> None:
+    wanted = getattr(row, client)
+    if wanted is None:
+        return
+    daemon, commands = town
+    head, _, rest = row.name.partition(".")
+    name = f"{head}-{client}.{rest}" if rest else row.name
+    found = asked(daemon, row.box, commands[client], name)
+    assert (found["said"], set(found["addresses"])) == wanted, found
+    assert found["seconds"] < row.within.get(client, AT_ONCE), found
+
+
+def test_A8_106_owned_ipv4_only_names_are_found_at_once_by_all(
+    town: tuple[Appliance, dict[str, list[str]]],
+) -> None:
+    daemon, commands = town
+    for client in CLIENTS:
+        found = asked(daemon, "plain", commands[client], "search")
+        assert found["said"] == "ok", (client, found)
+        assert found["seconds"] < AT_ONCE
+
+
+def test_the_glibc_of_every_program_is_the_same(
+    town: tuple[Appliance, dict[str, list[str]]],
+) -> None:
+    daemon, _ = town
+    done = daemon.inside("plain", "getent", "ahosts", "ok.z.test")
+    assert {line.split()[0] for line in done.stdout.splitlines()} >= FOUR
