@@ -2,7 +2,7 @@
 
 In: a parsed question and what its sandbox may see. Out: `Answer`, or `REFER`. The order is: own
 added hosts, the networks' tables in gateway order (the first that has the name answers for it,
-docker.md N7), names with a special use, zones that are ours; the rest is foreign.
+docker.md N7), their wildcards, names with a special use, zones that are ours; the rest is foreign.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from resolver import protocol, wire
+from resolver import added, protocol, wire
 from resolver.counters import Source
 from resolver.wire import Rcode
 
 ROOT: Final = b"\0"
 SPECIAL_TTL: Final = 86400
+MOST_ALIASES: Final = 8  # in a row; resolvers give up at 8 to 16, and nobody means more
 _LOCALHOST: Final = wire.to_wire("localhost")
 _LOOPBACK: Final[Mapping[int, list[bytes]]] = MappingProxyType(
     {
@@ -53,12 +54,18 @@ _SOA_TAIL: Final = wire.to_wire("localhost") + wire.to_wire("nobody.invalid") + 
 
 
 class Answer(NamedTuple):
-    """What to say; `records` are without owner, `zone` the SOA record for a negative answer."""
+    """What to say; `records` are without owner, `zone` the SOA record for a negative answer.
+
+    At the end of aliases `owner` is the name of `records`, and `path` the complete CNAME records
+    that lead there.
+    """
 
     rcode: Rcode
     records: list[bytes]
     zone: bytes = b""
     source: Source = Source.OWNED
+    owner: bytes = wire.POINTER
+    path: tuple[bytes, ...] = ()
 
 
 REFUSED: Final = Answer(Rcode.REFUSED, [], source=Source.POLICY)
@@ -68,7 +75,8 @@ REFUSED: Final = Answer(Rcode.REFUSED, [], source=Source.POLICY)
 class Scope:
     """What one sandbox sees, ready for look-ups; `tables` has its added hosts first.
 
-    `networks` names the tables, in the same order; the added hosts have the empty name.
+    `networks` names the tables, in the same order; the added hosts have the empty name. `wild`
+    are the networks with wildcards.
     """
 
     sandbox: str
@@ -78,18 +86,22 @@ class Scope:
     ttl: int = 5
     keeps_single: bool = False
     networks: tuple[str, ...] = ()
+    wild: tuple[tuple[str, protocol.Names], ...] = ()
 
     @classmethod
     def of(cls, view: protocol.View, tables: Iterable[protocol.Names]) -> "Scope":
         """`view` over `tables`, which are in its order."""
+        tables = tuple(tables)
+        named = zip(view.tables, tables, strict=False)  # tests of one table give it no name
         return cls(
             sandbox=view.sandbox,
-            tables=(view.own, *tables) if view.own else tuple(tables),
+            tables=(view.own, *tables) if view.own else tables,
             zones=frozenset(view.suffixes),
             upstreams=tuple(view.upstreams),
             ttl=view.ttl,
             keeps_single=view.keeps_single,
             networks=("", *view.tables) if view.own else tuple(view.tables),
+            wild=tuple(each for each in named if each[0] in view.wild),
         )
 
 
@@ -102,7 +114,32 @@ def answer(query: wire.Query, scope: Scope) -> Answer | None:
         entry = names.get(query.name)
         if entry is not None:
             return _owned(query, entry, scope)
+    if scope.wild and (found := wildcard(query.name, scope)):
+        return _owned(query, found.entry, scope)
     return _unowned(query, scope)
+
+
+class Match(NamedTuple):
+    """A wildcard that stands for a name: its network, the name above it, its records."""
+
+    network: str
+    zone: bytes
+    entry: protocol.Entry
+
+
+def wildcard(name: bytes, scope: Scope) -> Match | None:
+    """The wildcard for a name that no table has, in the first network that has one.
+
+    It is the one below the nearest name that exists (RFC 4592 §3.3.1).
+    """
+    for network, names in scope.wild:
+        for zone in wire.parents(name):
+            entry = names.get(added.WILDCARD + zone)
+            if entry is not None:
+                return Match(network, zone, entry)
+            if zone in names:
+                break
+    return None
 
 
 def _owned(query: wire.Query, entry: protocol.Entry, scope: Scope) -> Answer:
@@ -111,7 +148,41 @@ def _owned(query: wire.Query, entry: protocol.Entry, scope: Scope) -> Answer:
         return Answer(Rcode.NOERROR, records)
     if query.kind == wire.ANY and entry:
         return Answer(Rcode.NOERROR, next(iter(entry.values())))  # one RRset (RFC 8482 §4.1)
+    if alias := entry.get(wire.CNAME):
+        return _followed(query, alias[0], scope)
     return Answer(Rcode.NOERROR, [], soa(query.name, scope.ttl))
+
+
+def _followed(query: wire.Query, alias: bytes, scope: Scope) -> Answer:
+    """What is at the end of the aliases that begin with `alias` (RFC 1034 §4.3.2, 6604 §3).
+
+    Where they lead out of our names there are only the aliases: the asker goes on by itself. A
+    circle is SERVFAIL.
+    """
+    path: list[bytes] = []
+    owner = wire.POINTER
+    for _ in range(MOST_ALIASES):
+        path.append(owner + alias)
+        owner = alias[wire.RECORD_HEAD :]
+        entry = _entry(owner, scope)
+        if entry is None:
+            end = _unowned(query._replace(name=owner), scope) or Answer(Rcode.NOERROR, [])
+            return end._replace(source=Source.OWNED, owner=owner, path=tuple(path))
+        if records := entry.get(query.kind):
+            return Answer(Rcode.NOERROR, records, owner=owner, path=tuple(path))
+        if not (more := entry.get(wire.CNAME)):
+            zone = soa(owner, scope.ttl)
+            return Answer(Rcode.NOERROR, [], zone, owner=owner, path=tuple(path))
+        alias = more[0]
+    return Answer(Rcode.SERVFAIL, [])
+
+
+def _entry(name: bytes, scope: Scope) -> protocol.Entry | None:
+    for names in scope.tables:
+        if (entry := names.get(name)) is not None:
+            return entry
+    found = wildcard(name, scope)
+    return found.entry if found else None
 
 
 def _unowned(query: wire.Query, scope: Scope) -> Answer | None:

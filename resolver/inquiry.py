@@ -112,15 +112,25 @@ def _decisions(query: wire.Query, scope: answer.Scope) -> Iterator[Step]:
         stage = f"network {network}" if network else "added hosts"
         entry = names.get(query.name)
         if entry is not None:
-            count = len(entry.get(query.kind, ()))
-            yield stage, f"has it, with {count} records of this type"
+            yield stage, f"has it, {_content(entry, query.kind)}"
             return
         yield stage, "does not have it"
+    if wild := answer.wildcard(query.name, scope):
+        text = f"has it, as *.{wire.to_text(wild.zone)} {_content(wild.entry, query.kind)}"
+        yield f"network {wild.network}", text
+        return
     found = answer.answer(query, scope)
     if found is None:
         yield "zones", "none of ours, nor one with a special use"
     else:
         yield found.source, rcode_label(found.rcode)
+
+
+def _content(entry: protocol.Entry, kind: int) -> str:
+    alias = entry.get(wire.CNAME)
+    if alias and kind not in entry:
+        return f"as an alias of {wire.to_text(alias[0][wire.RECORD_HEAD :])}"
+    return f"with {len(entry.get(kind, ()))} records of this type"
 
 
 def _row(key: cache.Key, entry: cache.Entry, now: float) -> protocol.CacheRow:

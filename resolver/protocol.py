@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-RELEASE: Final = 4  # grows with every change of a message or of what a table means
+RELEASE: Final = 5  # grows with every change of a message or of what a table means
 MOST_BYTES: Final = 1 << 16  # well below the default wmem_max, so a send never needs privileges
 NAMES_A_PART: Final = 200  # a name with its records takes at most ~300 bytes
 MOST_DESCRIPTORS: Final = 32
@@ -99,7 +99,8 @@ class View(Message, frozen=True):
     `suffixes` are wire names (the networks' names and reverse zones): what ends in one and is in
     no table does not exist, and may be remembered as such for `ttl` seconds. `own` are the
     sandbox's added hosts. `keeps_single` means: what has one label only is never forwarded. No
-    upstream means: a foreign name is refused with SERVFAIL, nothing leaves.
+    upstream means: a foreign name is refused with SERVFAIL, nothing leaves. `wild` are those of
+    `tables` that have wildcards.
     """
 
     sandbox: str
@@ -110,6 +111,7 @@ class View(Message, frozen=True):
     upstreams: list[Upstream]
     ttl: int = 5
     keeps_single: bool = False
+    wild: list[str] = []
 
 
 class Listen(Message, frozen=True):

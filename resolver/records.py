@@ -7,7 +7,7 @@ name behind it; addresses of one name are merged, because several endpoints may 
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address
 
-from resolver import protocol, wire
+from resolver import added, protocol, wire
 from sdd.model import endpoint, ids, network, sandbox, service
 from sdd.model.network import IPAddress
 from sdd.state import ClusterState
@@ -25,13 +25,14 @@ def of_network(state: ClusterState, net: network.Network, ttl: int) -> protocol.
     services = state.services_by_network.get(net.id, ())
     for svc in services:
         _service(names, state, svc, net.name, ttl)
-    taken = {name.lower() for svc in services for name in _names_of_service(svc)}
+    taken = {name for svc in services for name in names_of_service(svc)}
     for each in state.endpoints_by_network.get(net.id, ()):
         known = names_of(state.sandboxes[each.sandbox], each)
         for name in known:
             if name not in taken:
                 _put(names, name, net.name, each.hosts, ttl)
         _point(names, each.hosts, known[0], net.name, ttl)
+    added.put(names, state.records_by_network.get(net.id, ()), net.name, ttl)
     return names
 
 
@@ -62,8 +63,9 @@ def _service(
     _point(names, svc.vips, svc.name, suffix, ttl)
 
 
-def _names_of_service(svc: service.Service) -> Iterator[str]:
-    for name in (svc.name, *svc.aliases):
+def names_of_service(svc: service.Service) -> Iterator[str]:
+    """The names that mean the service or its members, and nothing else on its network."""
+    for name in map(str.lower, (svc.name, *svc.aliases)):
         yield from (name, f"{TASKS}{name}")
 
 
@@ -78,7 +80,7 @@ def _put(
 ) -> None:
     """Adds the addresses under `name` and `name.suffix`; a name without any is NODATA."""
     for text in (name, f"{name}.{suffix}") if suffix else (name,):
-        if not (owner := _owner(text)):
+        if not (owner := added.wire_name(text)):
             continue
         entry = names.setdefault(owner, {})
         for address in addresses:
@@ -89,22 +91,11 @@ def _put(
                 records.append(record)
 
 
-def _owner(text: str) -> bytes:
-    """The wire name, empty for what DNS cannot carry.
-
-    A namespace may be called anything, and one odd name must not take the others' answers away.
-    """
-    try:
-        return wire.to_wire(text)
-    except ValueError:
-        return b""
-
-
 def _point(
     names: protocol.Names, addresses: Iterable[IPAddress], name: str, suffix: str, ttl: int
 ) -> None:
     """PTR records `address → name.suffix`; the first that claims an address keeps it."""
-    if not (target := _owner(f"{name}.{suffix}" if suffix else name)):
+    if not (target := added.wire_name(f"{name}.{suffix}" if suffix else name)):
         return
     for address in addresses:
         owner = wire.to_wire(address.reverse_pointer)
@@ -116,7 +107,7 @@ def zones(net: network.Network) -> Iterator[bytes]:
 
     What is asked below them and has no record does not exist: nobody else can know.
     """
-    if suffix := _owner(net.name):
+    if suffix := added.wire_name(net.name):
         yield suffix
     for pool in net.pools:
         step = 8 if pool.subnet.version == 4 else 4  # noqa: PLR2004 - IP version

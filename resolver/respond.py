@@ -52,6 +52,8 @@ class Responder:
             query,
             found.rcode,
             records,
+            owner=found.owner,
+            path=found.path,
             stream=stream,
             authority=found.zone,
             authoritative=found.source is not Source.POLICY,

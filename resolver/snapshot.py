@@ -43,13 +43,16 @@ def build(
     A sandbox without a network that has names is not served: it has no view.
     """
     views = {}
+    wild = {each.network for each in state.records.values() if each.is_wildcard}
     used: dict[ids.NetworkId, network.Network] = {}
     for box in state.sandboxes.values():
         nets = named_networks(state, box)
         if box.node != node or not nets:
             continue
         used |= {net.id: net for net in nets}
-        views[str(box.id)] = _view(box, nets, upstreams.get(box.id, ()), ttl)
+        view = _view(box, nets, upstreams.get(box.id, ()), ttl)
+        view = msgspec.structs.replace(view, wild=[str(net.id) for net in nets if net.id in wild])
+        views[str(box.id)] = msgspec.structs.replace(view, digest=_digest(protocol.encode(view)))
     tables = {str(net.id): _table(records.of_network(state, net, ttl)) for net in used.values()}
     return Snapshot(state.revision, tables, views)
 
@@ -68,7 +71,7 @@ def _view(
     ttl: int,
 ) -> protocol.View:
     zones = sorted({zone for net in nets for zone in records.zones(net)})
-    bare = protocol.View(
+    return protocol.View(
         sandbox=box.id,
         digest="",
         tables=[str(net.id) for net in nets],
@@ -79,7 +82,6 @@ def _view(
         # Whoever sets ndots has a search list in mind: bare names are meant for it (N15).
         keeps_single=any(option.startswith("ndots:") for option in box.dns.options),
     )
-    return msgspec.structs.replace(bare, digest=_digest(protocol.encode(bare)))
 
 
 def _table(names: protocol.Names) -> Table:

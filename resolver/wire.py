@@ -6,6 +6,7 @@ the end of the message. Formats: RFC 1035 §4.1, RFC 6891 §6.1, RFC 9619 (one q
 """
 
 import struct
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
 
@@ -29,6 +30,8 @@ STREAM_LIMIT: Final = 65535
 MOST_NAME: Final = 255
 MOST_LABEL: Final = 63
 MOST_OPTIONS: Final = 512  # bytes of EDNS options; longer lists are an attack (CVE-2026-41292)
+POINTER: Final = b"\xc0\x0c"  # an owner name: the question's
+RECORD_HEAD: Final = 10  # type, class, TTL and length before the data
 MOST_ADDITIONAL: Final = 2  # an OPT and a TSIG (docker.md D9)
 
 _QR, _RD, _RA, _AA, _TC, _CD = 0x8000, 0x0100, 0x0080, 0x0400, 0x0200, 0x0010
@@ -40,7 +43,6 @@ _EDE = struct.Struct(">HHH")
 _RECORD = struct.Struct(">HHIH")
 _OPT_ECHO = b"\0" + struct.pack(">HHIH", OPT, EDNS_LIMIT, 0, 0)
 _OPT_DO = 0x8000  # in the low half of the TTL field
-_POINTER = b"\xc0\x0c"  # the owner name: the question's
 _OPT_BADVERS = b"\0" + struct.pack(">HHIH", OPT, EDNS_LIMIT, 1 << 24, 0)  # rcode 16, version 0
 
 
@@ -175,8 +177,10 @@ def respond(
     data: bytes,
     query: Query,
     rcode: Rcode,
-    records: "list[bytes] | tuple[bytes, ...]" = (),
+    records: Sequence[bytes] = (),
     *,
+    owner: bytes = POINTER,
+    path: Sequence[bytes] = (),
     stream: bool = False,
     authoritative: bool = True,
     authority: bytes = b"",
@@ -184,17 +188,19 @@ def respond(
 ) -> bytes:
     """The reply to the query in `data`: its id, its RD and CD bits, its question byte for byte.
 
-    Over UDP as many whole records as fit, and TC when some do not. `authority` is one complete
-    record with its owner, left out where it does not fit.
+    `records` are of `owner`; before them come those of `path`, complete with their owners. Over
+    UDP as many whole records as fit, and TC when some do not. `authority` is one complete record
+    with its owner, left out where it does not fit.
     """
     limit = STREAM_LIMIT if stream else query.limit
     tail = opt(query, rcode, explain) if query.edns else b""
     room = limit - query.end - len(tail)
-    body = b"".join([_POINTER + each for each in records])
-    count = len(records)
+    whole = [*path, *[owner + each for each in records]]
+    body = b"".join(whole)
+    count = len(whole)
     cut = len(body) > room
     if cut:
-        count, body = _fitting(records, room)
+        count, body = _fitting(whole, room)
     has_authority = bool(authority) and len(body) + len(authority) <= room
     head = reply_flags(data, rcode, authoritative=authoritative, truncated=cut)
     counts = _SECTIONS.pack(1, count, has_authority, query.edns)
@@ -224,14 +230,14 @@ def opt(query: Query, rcode: int, explain: Explain | None = None) -> bytes:
     return b"\0" + _RECORD.pack(OPT, EDNS_LIMIT, extended, len(data)) + data
 
 
-def _fitting(records: "list[bytes] | tuple[bytes, ...]", room: int) -> tuple[int, bytes]:
+def _fitting(whole: Sequence[bytes], room: int) -> tuple[int, bytes]:
     taken: list[bytes] = []
     used = 0
-    for each in records:
-        used += len(each) + len(_POINTER)
+    for each in whole:
+        used += len(each)
         if used > room:
             break
-        taken.append(_POINTER + each)
+        taken.append(each)
     return len(taken), b"".join(taken)
 
 
@@ -246,6 +252,14 @@ def refuse(data: bytes, rcode: Rcode) -> bytes:
     tail = _OPT_BADVERS if rcode is Rcode.BADVERS else b""
     counts = _COUNTS.pack(flags | rcode & 0xF, bool(question), 0, 0, bool(tail))
     return data[:2] + counts + question + tail
+
+
+def parents(name: bytes) -> Iterator[bytes]:
+    """The names above the wire name `name`, nearest first, without the root."""
+    at = name[0] + 1
+    while at < len(name) and name[at]:
+        yield name[at:]
+        at += name[at] + 1
 
 
 # Names between text and wire, for whoever fills tables.

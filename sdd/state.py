@@ -11,7 +11,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Self
 
-from sdd.model import endpoint, health, ids, network, sandbox, service
+from sdd.model import endpoint, health, ids, network, record, sandbox, service
 
 Object = (
     network.Network
@@ -20,6 +20,7 @@ Object = (
     | service.Service
     | service.Member
     | health.Verdict
+    | record.Record
 )
 MemberKey = tuple[ids.ServiceId, ids.EndpointId]
 
@@ -62,6 +63,7 @@ class ClusterState:
     services: Mapping[ids.ServiceId, service.Service] = field(default_factory=dict)
     members: Mapping[MemberKey, service.Member] = field(default_factory=dict)
     verdicts: Mapping[MemberKey, health.Verdict] = field(default_factory=dict)
+    records: Mapping[ids.RecordId, record.Record] = field(default_factory=dict)
 
     def apply(self, revision: ids.Revision, changes: Iterable[Change]) -> Self:
         """The state at `revision`: this with `changes` in order. Removing the absent is fine."""
@@ -129,6 +131,19 @@ class ClusterState:
         )
 
     @cached_property
+    def records_by_network(self) -> Mapping[ids.NetworkId, tuple[record.Record, ...]]:
+        """Each network's added records, ordered by name, type and data."""
+        grouped: defaultdict[ids.NetworkId, list[record.Record]] = defaultdict(list)
+        for each in self.records.values():
+            grouped[each.network].append(each)
+        return MappingProxyType(
+            {
+                net: tuple(sorted(those, key=lambda one: (one.name, one.kind, one.data)))
+                for net, those in grouped.items()
+            }
+        )
+
+    @cached_property
     def members_by_service(self) -> Mapping[ids.ServiceId, tuple[service.Member, ...]]:
         """Each service's members, ordered by endpoint id (the order is part of `mh` hashing)."""
         grouped: defaultdict[ids.ServiceId, list[service.Member]] = defaultdict(list)
@@ -169,6 +184,7 @@ TABLES: Mapping[type[Object], str] = MappingProxyType(
         service.Service: "services",
         service.Member: "members",
         health.Verdict: "verdicts",
+        record.Record: "records",
     }
 )
 # index → the tables it is made of
@@ -178,6 +194,7 @@ INDEXES: Mapping[str, frozenset[str]] = MappingProxyType(
         "endpoints_by_network": frozenset({"endpoints"}),
         "services_by_network": frozenset({"services"}),
         "members_by_service": frozenset({"members"}),
+        "records_by_network": frozenset({"records"}),
     }
 )
 EMPTY = ClusterState()

@@ -4,7 +4,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sdd.api import balancing, daemon, dns, events, logs, networks, sandboxes, services, verify
+from sdd.api import (
+    balancing,
+    daemon,
+    dns,
+    events,
+    logs,
+    networks,
+    records,
+    sandboxes,
+    services,
+    verify,
+)
 from sdd.api.call import Access, Call, Reply
 from sdd.api.context import Context
 from sdd.model import request
@@ -26,6 +37,7 @@ class Route:
 
 
 NETWORK, SANDBOX, SERVICE = "/v1/networks", "/v1/sandboxes", "/v1/services"
+RECORDS = "/v1/dns/records"
 MEMBERS = f"{SERVICE}/{{ref}}/members"
 
 ROUTES: tuple[Route, ...] = (
@@ -89,6 +101,9 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/dns/cache", READ, dns.cached, "dns_cache_ls"),
     Route("DELETE", "/v1/dns/cache", ADMIN, dns.flush, "dns_cache_flush"),
     Route("GET", "/v1/dns/upstreams", READ, dns.upstreams, "dns_upstream_ls"),
+    Route("GET", RECORDS, READ, records.listing, "dns_record_ls"),
+    Route("POST", RECORDS, ADMIN, records.add, "dns_record_add", request.RecordAdd),
+    Route("DELETE", RECORDS, ADMIN, records.remove, "dns_record_rm"),
     Route("GET", "/v1/lb", READ, balancing.listing, "lb_ls"),
     Route("GET", "/v1/events", READ, events.listing, "events"),
     Route("GET", "/v1/logs", ADMIN, logs.listing, "logs"),

@@ -15,7 +15,6 @@ PLANNED = frozenset(
     for words in (
         "node",
         "service update",
-        "dns record",
     )
 )
 OUTPUTS = ("table", "json", "jsonl", "name")

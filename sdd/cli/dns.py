@@ -8,6 +8,7 @@ from sdd import errors
 from sdd.cli import complete, output
 from sdd.cli.command import Noun
 from sdd.cli.output import Column
+from sdd.cli.record import record
 from sdd.cli.settings import current
 from sdd.client import part
 
@@ -110,6 +111,9 @@ def trace(ctx: click.Context, *, name: str, rdtype: str, sandbox: str) -> None:
         for each in found:
             _explain(each)
     ctx.exit(exit_code(found[-1]))
+
+
+dns.add_command(record)
 
 
 @dns.group(cls=Noun)

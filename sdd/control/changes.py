@@ -7,7 +7,7 @@ gone from the inside out, each with the names it had while it was there.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sdd.model import endpoint, health, network, sandbox, service
+from sdd.model import endpoint, health, network, record, sandbox, service
 from sdd.model.event import Action, Event, Kind
 from sdd.state import ClusterState
 
@@ -27,9 +27,14 @@ def _come(old: ClusterState, new: ClusterState) -> Iterator[Event]:
         yield _member(new, member, Action.JOIN)
     for verdict in _more(old.verdicts, new.verdicts):
         yield _verdict(new, verdict)
+    for each in _more(old.records, new.records):
+        yield _record(new, each, "record-added")
 
 
 def _gone(old: ClusterState, new: ClusterState) -> Iterator[Event]:
+    for each in _more(new.records, old.records):
+        if each.network in new.networks:  # else it went with its network
+            yield _record(old, each, "record-removed")
     for member in _more(new.members, old.members):
         yield _member(old, member, Action.LEAVE)
     yield from (_service(each, Action.DESTROY) for each in _more(new.services, old.services))
@@ -72,6 +77,11 @@ def _other(old: Mapping[Any, Any], new: Mapping[Any, Any]) -> Iterator[Any]:
 def _network(net: network.Network, action: Action) -> Event:
     attributes = {"name": net.name, "driver": net.driver.value}
     return Event(kind=Kind.NETWORK, action=action, subject=net.id, attributes=attributes)
+
+
+def _record(state: ClusterState, of: record.Record, what: str) -> Event:
+    attributes = {"name": _name(state.networks, of.network), what: str(of)}
+    return Event(kind=Kind.NETWORK, action=Action.UPDATE, subject=of.network, attributes=attributes)
 
 
 def _sandbox(box: sandbox.Sandbox, action: Action) -> Event:

@@ -16,6 +16,7 @@ from sdd.control import (
     lookup,
     members,
     networks,
+    records,
     sandboxes,
     services,
     verdicts,
@@ -25,7 +26,7 @@ from sdd.control.ground import Ground
 from sdd.control.observe import Observe
 from sdd.control.progress import Progress
 from sdd.control.runner import Prefixes, Runner
-from sdd.model import endpoint, health, ids, network, request, sandbox, service
+from sdd.model import endpoint, health, ids, network, record, request, sandbox, service
 from sdd.store import contract
 
 OWN_NAMESPACE = "/proc/self/ns/net"
@@ -115,6 +116,14 @@ class Commander:
         return await self._run.done(
             lambda ground: endpoints.disconnect(ground, network_ref, sandbox_ref)
         )
+
+    async def add_record(self, asked: request.RecordAdd) -> record.Record:
+        """The new DNS record of a network."""
+        return await self._run.done(lambda ground: records.add(ground, asked))
+
+    async def remove_records(self, asked: request.RecordRemove) -> tuple[record.Record, ...]:
+        """The records that are gone."""
+        return await self._run.done(lambda ground: records.remove(ground, asked))
 
     # --- sandboxes --------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ The work is done by one file per noun; no check, key or sentence may live here.
 
 from typing import Protocol
 
-from sdd.model import endpoint, health, ids, network, request, sandbox, service
+from sdd.model import endpoint, health, ids, network, record, request, sandbox, service
 
 
 class Commands(Protocol):
@@ -71,6 +71,14 @@ class Commands(Protocol):
 
     async def set_weight(self, service_ref: str, sandbox_ref: str, weight: int) -> service.Member:
         """The membership with its new weight, 0..65535; 0 drains."""
+        ...
+
+    async def add_record(self, asked: request.RecordAdd) -> record.Record:
+        """The new DNS record of a network."""
+        ...
+
+    async def remove_records(self, asked: request.RecordRemove) -> tuple[record.Record, ...]:
+        """The records that are gone: all that `asked` fits, at least one."""
         ...
 
     async def record_verdict(

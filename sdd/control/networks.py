@@ -64,7 +64,7 @@ def create_default(
     draft = Draft(ground)
     if there:
         _check_moves(ground.now, there, bip)
-        _erase(draft, there)
+        _erase(draft, ground.now, there)
     spec = request.PoolSpec(subnet=bip.network, gateway=bip.ip) if bip else request.PoolSpec()
     asked = request.NetworkCreate(name=network.DEFAULT_NAME, pools=(spec,))
     made = network.Network(
@@ -116,7 +116,7 @@ def remove(ground: Ground, ref: str) -> Plan[network.Network]:
         )
     _check_unused(ground.now, net)
     draft = Draft(ground)
-    _erase(draft, net)
+    _erase(draft, ground.now, net)
     return draft.plan(net, {net.id})
 
 
@@ -220,11 +220,13 @@ def _write(draft: Draft, net: network.Network) -> None:
     draft.guard(keys.POOLS)
 
 
-def _erase(draft: Draft, net: network.Network) -> None:
+def _erase(draft: Draft, now: ClusterState, net: network.Network) -> None:
     draft.remove(net)
     draft.empty(codec.endpoints_of(net.id))
     draft.empty(codec.services_of(net.id))
     draft.delete(keys.name(KIND, net.name))
+    for each in now.records_by_network.get(net.id, ()):
+        draft.delete(codec.key(each))
     draft.guard(keys.POOLS)
     for pool in net.pools:
         draft.delete(keys.cursor(net.id, pool.subnet))

@@ -9,6 +9,7 @@ NetworkId = NewType("NetworkId", str)
 SandboxId = NewType("SandboxId", str)
 EndpointId = NewType("EndpointId", str)
 ServiceId = NewType("ServiceId", str)
+RecordId = NewType("RecordId", str)
 NodeId = NewType("NodeId", str)
 Revision = NewType("Revision", int)
 

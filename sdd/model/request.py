@@ -95,6 +95,26 @@ class ServiceCreate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordAdd:
+    """`sdctl dns record add NETWORK NAME TYPE DATA`."""
+
+    network: str
+    name: str
+    type: str
+    data: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordRemove:
+    """`sdctl dns record rm NETWORK NAME [TYPE [DATA]]`; what is empty fits anything."""
+
+    network: str
+    name: str
+    type: str = ""
+    data: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Join:
     """`sdctl service join SVC SANDBOX`."""
 

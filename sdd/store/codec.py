@@ -26,7 +26,7 @@ from ipaddress import (
 import msgspec
 
 from sdd import errors
-from sdd.model import endpoint, health, ids, network, sandbox, service
+from sdd.model import endpoint, health, ids, network, record, sandbox, service
 
 VERSION = 1
 CODE = "SDD-STORE-VALUE"
@@ -38,6 +38,7 @@ Object = (
     | service.Service
     | service.Member
     | health.Verdict
+    | record.Record
 )
 Kind = type[Object]
 Reader = Callable[[object], object]
@@ -48,6 +49,7 @@ ENDPOINTS = "endpoints/"
 SERVICES = "services/"
 MEMBERS = "members/"
 VERDICTS = "verdicts/"
+RECORDS = "records/"
 KINDS: Mapping[str, Kind] = types.MappingProxyType(
     {
         NETWORKS: network.Network,
@@ -56,8 +58,10 @@ KINDS: Mapping[str, Kind] = types.MappingProxyType(
         SERVICES: service.Service,
         MEMBERS: service.Member,
         VERDICTS: health.Verdict,
+        RECORDS: record.Record,
     }
 )
+PREFIXES: Mapping[Kind, str] = types.MappingProxyType({KINDS[each]: each for each in KINDS})
 
 
 # --- keys -------------------------------------------------------------------------------------
@@ -73,10 +77,8 @@ def key(value: Object) -> str:
             return network_key(value.id)
         case sandbox.Sandbox():
             return sandbox_key(value.id)
-        case endpoint.Endpoint():
-            return f"{endpoints_of(value.network)}{value.id}"
-        case service.Service():
-            return f"{services_of(value.network)}{value.id}"
+        case endpoint.Endpoint() | service.Service() | record.Record():
+            return f"{PREFIXES[type(value)]}{value.network}/{value.id}"
         case service.Member():
             return member_key(value.service, value.endpoint)
         case health.Verdict():

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdd import errors
-from sdd.model import endpoint, health, ids, network, sandbox, service
+from sdd.model import endpoint, health, ids, network, record, sandbox, service
 from sdd.store import codec
 
 ID = st.text("0123456789abcdef", min_size=64, max_size=64)
@@ -116,6 +116,15 @@ OBJECTS: st.SearchStrategy[codec.Object] = st.one_of(
         status=st.sampled_from(health.Status),
         since=TIME,
         reason=TEXT,
+    ),
+    st.builds(
+        record.Record,
+        id=ID.map(ids.RecordId),
+        network=ID.map(ids.NetworkId),
+        name=TEXT,
+        kind=st.sampled_from(record.RecordType),
+        data=TEXT,
+        created=TIME,
     ),
 )
 

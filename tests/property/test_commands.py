@@ -44,6 +44,13 @@ def steps() -> st.SearchStrategy[Step]:
         st.builds(lambda s: lambda one: one.commands.remove_service(s), svc),
         st.builds(_join, svc, box),
         st.builds(lambda s, b: lambda one: one.commands.leave(s, b), svc, box),
+        st.builds(
+            _add_record,
+            net,
+            st.sampled_from(["b0", "x"]),
+            st.sampled_from(["A 10.9.9.9", "CNAME b1", "TXT t"]),
+        ),
+        st.builds(_remove_record, net, st.sampled_from(["b0", "x"])),
         st.builds(_judge, st.sampled_from(health.Status)),
     )
 
@@ -52,6 +59,16 @@ def _create_network(name: str, subnet: str | None, ipv6: bool) -> Step:
     pools = (request.PoolSpec(subnet=ip_network(subnet)),) if subnet else ()
     asked = request.NetworkCreate(name=name, pools=pools, ipv6=ipv6)
     return lambda one: one.commands.create_network(asked)
+
+
+def _add_record(net: str, name: str, text: str) -> Step:
+    kind, data = text.split()
+    asked = request.RecordAdd(network=net, name=name, type=kind, data=data)
+    return lambda one: one.commands.add_record(asked)
+
+
+def _remove_record(net: str, name: str) -> Step:
+    return lambda one: one.commands.remove_records(request.RecordRemove(network=net, name=name))
 
 
 def _create_sandbox(

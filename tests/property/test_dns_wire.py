@@ -1,5 +1,6 @@
 """dnspython and dnslib as oracles: what we render they read as meant, and no bytes upset us."""
 
+import itertools
 import random
 
 import dns.edns
@@ -173,3 +174,37 @@ def test_A8_46_any_upstream_bytes_give_a_whole_reply_or_none(tail: bytes) -> Non
         said = reply.for_client(found, data, query, stream=True)
         assert said[:2] == data[:2]
         assert len(said) <= len(hostile) + 11  # the OPT record
+
+
+@given(
+    NAMES,
+    st.lists(NAMES, max_size=answer.MOST_ALIASES - 1, unique=True),
+    ADDRESSES,
+    PAYLOADS,
+)
+def test_what_is_at_the_end_of_aliases_is_read_as_meant(
+    name: dns.name.Name, more: list[dns.name.Name], addresses: list[int], payload: int | None
+) -> None:
+    chain = list(dict.fromkeys(map(wire_of, (name, *more))))
+    records = [wire.record(wire.A, 5, each.to_bytes(4, "big")) for each in addresses]
+    names: protocol.Names = {
+        one: {wire.CNAME: [wire.record(wire.CNAME, 5, two)]}
+        for one, two in itertools.pairwise(chain)
+    }
+    names[chain[-1]] = {wire.A: records}
+    data = query_of(name, 1, payload, dnssec=False)
+    responder = respond.Responder(counters.Counters(), random.Random(1).randrange)
+    said = responder.respond(data, scope(names), stream=False)
+    assert isinstance(said, respond.Said)
+    query = wire.parse(data)
+    assert isinstance(query, wire.Query)
+    assert len(said.reply) <= query.limit
+    read = dns.message.from_wire(said.reply)
+    got = [(wire_of(rrset.name), item) for rrset in read.answer for item in rrset]
+    aliases = [(one, two.to_text()) for one, two in got if two.rdtype == wire.CNAME]
+    assert [one for one, _ in aliases] == chain[: len(aliases)]
+    ends = {item.to_text() for one, item in got if item.rdtype == wire.A and one == chain[-1]}
+    meant = {".".join(map(str, each.to_bytes(4, "big"))) for each in addresses}
+    assert ends <= meant
+    assert len(aliases) + len(ends) == len(got)
+    assert bool(read.flags & dns.flags.TC) is (len(aliases) < len(chain) - 1 or ends != meant)

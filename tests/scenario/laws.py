@@ -10,6 +10,7 @@ def claims(now: ClusterState) -> set[str]:
     """The keys that ought to exist for `now`, cursors and guard aside."""
     tables = (now.networks, now.sandboxes, now.endpoints, now.services, now.members, now.verdicts)
     wanted = {codec.key(value) for table in tables for value in table.values()}
+    wanted |= {codec.key(each) for each in now.records.values()}
     wanted |= {keys.name("network", each.name) for each in now.networks.values()}
     wanted |= {keys.name("sandbox", each.name) for each in now.sandboxes.values()}
     wanted |= {keys.name("service", each.name) for each in now.services.values()}
@@ -35,6 +36,7 @@ def check_nothing_twice(now: ClusterState) -> None:
     for member in now.members.values():
         assert now.endpoints[member.endpoint].network == now.services[member.service].network
     assert set(now.verdicts) <= set(now.members)
+    assert {each.network for each in now.records.values()} <= set(now.networks)
     subnets = [pool.subnet for net in now.networks.values() for pool in net.pools]
     for at, one in enumerate(subnets):
         assert not any(one.version == two.version and one.overlaps(two) for two in subnets[:at])

@@ -22,7 +22,7 @@ from sdd.api.server import Server, serve
 from sdd.control import lookup
 from sdd.control.journal import Journal
 from sdd.logbook import Logbook
-from sdd.model import endpoint, health, ids, network, progress, request, sandbox, service
+from sdd.model import endpoint, health, ids, network, progress, record, request, sandbox, service
 from sdd.model.difference import Difference
 from sdd.state import EMPTY, Change, ClusterState, Gone, MemberKey, Put
 
@@ -246,6 +246,30 @@ class Desk:
         )
         self._write(Put(made))
         return made
+
+    async def add_record(self, asked: request.RecordAdd) -> record.Record:
+        net = lookup.network(self.state, asked.network)
+        made = record.Record(
+            id=ids.RecordId(self._id()),
+            network=net.id,
+            name=asked.name,
+            kind=record.RecordType(asked.type),
+            data=asked.data,
+        )
+        self._write(Put(made))
+        return made
+
+    async def remove_records(self, asked: request.RecordRemove) -> tuple[record.Record, ...]:
+        net = lookup.network(self.state, asked.network)
+        gone = tuple(
+            each
+            for each in self.state.records_by_network.get(net.id, ())
+            if each.name == asked.name and asked.type in ("", each.kind)
+        )
+        if not gone:
+            raise errors.NotFound("no such record", code="SDD-RECORD-NOTFOUND")
+        self._write(*(Gone(record.Record, each.id) for each in gone))
+        return gone
 
     async def record_verdict(
         self, of: ids.ServiceId, endpoint_id: ids.EndpointId, status: health.Status, reason: str

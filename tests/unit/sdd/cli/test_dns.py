@@ -118,3 +118,29 @@ def test_upstreams_are_listed(asking: Shell) -> None:
     asking.appliance.resolver.servers = (server,)
     (row,) = asking.ok("dns", "upstream", "ls").out.splitlines()[1:]
     assert row.split() == ["10.0.0.1", "53", "host", "down", "3", "1.2ms"]
+
+
+def test_records_are_added_listed_and_removed(shell: Shell) -> None:
+    shell.ok("network", "create", "lab")
+    assert (
+        shell.ok("dns", "record", "add", "lab", "_s._tcp.x", "SRV", "0", "1", "80", "x").out == ""
+    )
+    (made,) = shell.ok("dns", "record", "add", "lab", "db", "A", "10.0.0.9", "-o", "json").json()
+    assert (made["Network"], made["Name"], made["Data"]) == ("lab", "db", "10.0.0.9")
+    head, *rows = shell.ok("dns", "record", "ls", "lab").out.splitlines()
+    assert head.split() == ["NETWORK", "NAME", "TYPE", "DATA", "STATE"]
+    assert [row.split() for row in rows] == [
+        ["lab", "_s._tcp.x", "SRV", "0", "1", "80", "x", "active"],
+        ["lab", "db", "A", "10.0.0.9", "active"],
+    ]
+    assert shell.ok("dns", "record", "rm", "lab", "db").err == "1 removed\n"
+    assert len(shell.ok("dns", "record", "ls").out.splitlines()) == 2
+    assert shell("dns", "record", "rm", "lab", "db").code == 1
+    assert shell("dns", "record", "ls", "nowhere").code == 1
+
+
+def test_a_record_is_shadowed_while_a_sandbox_has_its_name(shell: Shell) -> None:
+    shell.ok("network", "create", "lab")
+    shell.ok("dns", "record", "add", "lab", "web", "A", "10.0.0.9")
+    shell.ok("sandbox", "create", "web", "--network", "lab")
+    assert shell.ok("dns", "record", "ls", "lab").out.splitlines()[1].endswith("shadowed")

@@ -2,7 +2,7 @@ from dataclasses import replace
 from ipaddress import ip_interface, ip_network
 
 from sdd.control import changes
-from sdd.model import endpoint, health, ids, network, sandbox, service
+from sdd.model import endpoint, health, ids, network, record, sandbox, service
 from sdd.model.event import Event
 from sdd.state import EMPTY, ClusterState, Gone, Put
 
@@ -102,3 +102,22 @@ def test_a_verdict_without_its_member_is_told_without_a_sandbox() -> None:
         )
         == ()
     )
+
+
+def test_a_record_is_told_as_a_change_of_its_network() -> None:
+    one = record.Record(
+        id=ids.RecordId("r"),
+        network=NET.id,
+        name="db",
+        kind=record.RecordType.A,
+        data="10.0.0.9",
+    )
+    there = after(one)
+    (come,), (gone,) = changes.between(FULL, there), changes.between(there, FULL)
+    assert come.attributes == {"name": "lab", "record-added": "db A 10.0.0.9"}
+    assert gone.attributes == {"name": "lab", "record-removed": "db A 10.0.0.9"}
+    assert told((come, gone)) == [f"network update {NET.id}"] * 2
+    without = there.apply(
+        ids.Revision(3), [Gone(record.Record, "r"), Gone(network.Network, NET.id)]
+    )
+    assert "record" not in str(changes.between(there, without))

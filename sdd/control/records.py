@@ -1,0 +1,225 @@
+"""Records that people add to a network: which may be, and which go.
+
+In: requests and the Ground. Out: plans. All records of a network are guarded by the network
+itself: a CNAME is alone at its name, and that cannot be seen key by key.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from ipaddress import IPv4Address, IPv6Address
+from types import MappingProxyType
+
+from resolver import records as owned
+from sdd import errors
+from sdd.alloc import names
+from sdd.control import lookup
+from sdd.control.ground import Draft, Ground, Plan
+from sdd.model import ids, network, request
+from sdd.model.record import ADDRESSING, WILDCARD, Record, RecordType
+from sdd.state import ClusterState
+
+TEXT_MAX = 2000  # bytes of a TXT record: fits one message beside everything else
+NUMBER_MAX = 65535  # priority, weight and port of SRV are 16 bits
+MOST_AT_A_NAME = 100  # records of one name: more would fit into no UDP answer anyway
+SRV_FIELDS = 4
+
+
+def add(ground: Ground, asked: request.RecordAdd) -> Plan[Record]:
+    """A new record.
+
+    Refused: SDD-RECORD-NETWORK, -NAME, -TYPE, -DATA, -EXISTS, -CNAME, -TAKEN, -MANY.
+    """
+    net = lookup.network(ground.now, asked.network)
+    if not net.has_names:
+        raise errors.Invalid(
+            f"the pre-defined network {net.name} has no names, so it takes no records",
+            hint="make a network of your own: sdctl network create NAME",
+            code="SDD-RECORD-NETWORK",
+        )
+    name, kind = checked_name(net, asked.name), checked_type(asked.type)
+    data = checked_data(kind, asked.data)
+    made = Record(
+        id=_identity(net, name, kind, data),
+        network=net.id,
+        name=name,
+        kind=kind,
+        data=data,
+        created=ground.at,
+    )
+    _check_room(ground.now, net, made)
+    draft = Draft(ground)
+    draft.touch(net)
+    draft.create(made)
+    return draft.plan(made, {made.id})
+
+
+def remove(ground: Ground, asked: request.RecordRemove) -> Plan[tuple[Record, ...]]:
+    """The records of that name, or only those of the type, or only the one with the data.
+
+    Refused: SDD-RECORD-NOTFOUND.
+    """
+    net = lookup.network(ground.now, asked.network)
+    name = checked_name(net, asked.name)
+    kind = checked_type(asked.type) if asked.type else None
+    data = checked_data(kind, asked.data) if kind and asked.data else ""
+    gone = tuple(
+        each
+        for each in ground.now.records_by_network.get(net.id, ())
+        if each.name == name and kind in (None, each.kind) and data in ("", each.data)
+    )
+    if not gone:
+        asked_for = " ".join(filter(None, (name, kind, data)))
+        raise errors.NotFound(
+            f"network {net.name} has no record {asked_for}",
+            hint=f"list what there is with: sdctl dns record ls {net.name}",
+            code="SDD-RECORD-NOTFOUND",
+        )
+    draft = Draft(ground)
+    draft.touch(net)
+    for each in gone:
+        draft.remove(each)
+    return draft.plan(gone, {each.id for each in gone})
+
+
+def holder(now: ClusterState, net: network.Network, name: str) -> str:
+    """Who has `name` on `net` by itself, as a phrase; empty for nobody."""
+    for svc in now.services_by_network.get(net.id, ()):
+        if name in owned.names_of_service(svc):
+            return f"service {svc.name}"
+    for end in now.endpoints_by_network.get(net.id, ()):
+        box = now.sandboxes[end.sandbox]
+        if name in owned.names_of(box, end):
+            return f"sandbox {box.name}"
+    return ""
+
+
+def is_shadowed(now: ClusterState, of: Record) -> bool:
+    """Whether a sandbox or a service has the name now, and answers for it instead."""
+    return of.kind in ADDRESSING and bool(holder(now, now.networks[of.network], of.name))
+
+
+# --- checks ----------------------------------------------------------------------------------
+
+
+def checked_name(net: network.Network, text: str) -> str:
+    """The canonical name; raises Invalid `SDD-RECORD-NAME`."""
+    whole = text.lower().removesuffix(".")
+    name = whole.removesuffix(f".{net.name.lower()}")
+    if name == WILDCARD.removesuffix("."):
+        name = whole  # `*.NETWORK` is below the network; a bare `*` would be the whole world
+    try:
+        names.checked_host("record", name.removeprefix(WILDCARD))
+    except errors.Invalid as exc:
+        raise errors.Invalid(
+            f"{text!r} cannot be the name of a record",
+            hint=f"{exc.hint}; a wildcard is *.NAME and stands alone in front",
+            code="SDD-RECORD-NAME",
+        ) from None
+    return name
+
+
+def checked_type(text: str) -> RecordType:
+    """The type; raises Invalid `SDD-RECORD-TYPE`."""
+    try:
+        return RecordType(text.upper())
+    except ValueError:
+        raise errors.Invalid(
+            f"records of type {text!r} cannot be added",
+            hint=f"the types are {', '.join(RecordType)}; PTR comes with every address by itself",
+            code="SDD-RECORD-TYPE",
+        ) from None
+
+
+def checked_data(kind: RecordType, text: str) -> str:
+    """The canonical data; raises Invalid `SDD-RECORD-DATA`."""
+    try:
+        return FORMS[kind](text)
+    except (ValueError, errors.Invalid):
+        raise errors.Invalid(
+            f"{text!r} is no data of a record of type {kind}",
+            hint=f"it looks like this: {EXAMPLES[kind]}",
+            code="SDD-RECORD-DATA",
+        ) from None
+
+
+def _host(text: str) -> str:
+    return names.checked_host("target", text.lower().removesuffix("."))
+
+
+def _address6(text: str) -> str:
+    address = IPv6Address(text)
+    if address.scope_id is not None:
+        raise ValueError(text)
+    return str(address)
+
+
+def _text(text: str) -> str:
+    if not 0 < len(text.encode()) <= TEXT_MAX:
+        raise ValueError(text)
+    return text
+
+
+def _srv(text: str) -> str:
+    *numbers, target = text.split()
+    if len(numbers) != SRV_FIELDS - 1 or not all(each.isascii() for each in numbers):
+        raise ValueError(text)
+    values = [int(each) for each in numbers if each.isdigit()]
+    if len(values) != len(numbers) or max(values) > NUMBER_MAX:
+        raise ValueError(text)
+    # A target of "." says: decidedly not here (RFC 2782).
+    return " ".join((*map(str, values), target if target == "." else _host(target)))
+
+
+FORMS: Mapping[RecordType, Callable[[str], str]] = MappingProxyType(
+    {
+        RecordType.A: lambda text: str(IPv4Address(text)),
+        RecordType.AAAA: _address6,
+        RecordType.CNAME: _host,
+        RecordType.TXT: _text,
+        RecordType.SRV: _srv,
+    }
+)
+EXAMPLES: Mapping[RecordType, str] = MappingProxyType(
+    {
+        RecordType.A: "10.0.0.9",
+        RecordType.AAAA: "fd00::9",
+        RecordType.CNAME: "other.example",
+        RecordType.TXT: f'"some text" of up to {TEXT_MAX} bytes',
+        RecordType.SRV: "PRIORITY WEIGHT PORT TARGET, such as 0 10 8080 web",
+    }
+)
+
+
+def _check_room(now: ClusterState, net: network.Network, made: Record) -> None:
+    """What else is at that name."""
+    there = [each for each in now.records_by_network.get(net.id, ()) if each.name == made.name]
+    if any(each.id == made.id for each in there):
+        raise errors.Conflict(
+            f"network {net.name} has the record {made} already", code="SDD-RECORD-EXISTS"
+        )
+    if there and (made.kind is RecordType.CNAME or there[0].kind is RecordType.CNAME):
+        raise errors.Conflict(
+            f"a CNAME is alone at its name, and network {net.name} has the record {there[0]}",
+            hint=f"remove that one first: sdctl dns record rm {net.name} {made.name}",
+            code="SDD-RECORD-CNAME",
+        )
+    if made.kind is RecordType.CNAME and made.data in (made.name, f"{made.name}.{net.name}"):
+        raise errors.Invalid(f"{made.name} cannot be an alias of itself", code="SDD-RECORD-CNAME")
+    if made.kind in ADDRESSING and (taken := holder(now, net, made.name)):
+        raise errors.Conflict(
+            f"the name {made.name} belongs to {taken} on network {net.name}",
+            hint="choose another name; TXT and SRV records may be added beside it",
+            code="SDD-RECORD-TAKEN",
+        )
+    if len(there) >= MOST_AT_A_NAME:
+        raise errors.Conflict(
+            f"{made.name} has {len(there)} records on network {net.name} already",
+            hint=f"a name has at most {MOST_AT_A_NAME}",
+            code="SDD-RECORD-MANY",
+        )
+
+
+def _identity(net: network.Network, name: str, kind: RecordType, data: str) -> ids.RecordId:
+    text = f"{net.id}\0{name}\0{kind}\0{data}"
+    digest = hashlib.blake2b(text.encode(), digest_size=ids.ID_BYTES).digest()
+    return ids.RecordId(ids.from_random(digest))

@@ -1,0 +1,47 @@
+"""A DNS record that somebody added to a network, beside the names that objects have anyway."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sdd.model import ids
+
+WILDCARD = "*."
+
+
+class RecordType(StrEnum):
+    """What can be added (RFC 1035 §3.3, 2782, 3596)."""
+
+    A = "A"
+    AAAA = "AAAA"
+    CNAME = "CNAME"
+    TXT = "TXT"
+    SRV = "SRV"
+
+
+# What a sandbox or a service of the same name has already, or what would stand for it.
+ADDRESSING = frozenset({RecordType.A, RecordType.AAAA, RecordType.CNAME})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """`name` is lower-case, without the network's name and a last dot, perhaps with `*.` in front.
+
+    `data` is in its one canonical form: an address, a name, a text, or for SRV
+    `priority weight port target`. The id is made of all of these: nothing is there twice.
+    """
+
+    id: ids.RecordId
+    network: ids.NetworkId
+    name: str
+    kind: RecordType
+    data: str
+    created: float = 0.0  # seconds since the epoch
+
+    @property
+    def is_wildcard(self) -> bool:
+        """Whether it stands for every name below its own that nobody has (RFC 4592)."""
+        return self.name.startswith(WILDCARD)
+
+    def __str__(self) -> str:
+        """As `dns record add` takes it."""
+        return f"{self.name} {self.kind} {self.data}"

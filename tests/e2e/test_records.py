@@ -1,0 +1,72 @@
+"""Records of one's own, from `sdctl` to what programs in real sandboxes see."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.appliance import Appliance, appliance
+from tests.e2e.test_names import dig, short
+
+
+@pytest.fixture(scope="module")
+def daemon() -> Iterator[Appliance]:
+    with appliance("records") as one:
+        one.sdctl("network", "create", "lab", "--subnet", "10.62.0.0/24")
+        one.sdctl("network", "create", "other", "--subnet", "10.63.0.0/24")
+        one.sandbox("c", "--network", "lab")
+        one.sandbox("web", "--network", "lab,ip=10.62.0.80,alias=web")
+        one.sandbox("far", "--network", "other")
+        yield one
+
+
+def add(one: Appliance, *words: str) -> None:
+    one.sdctl("dns", "record", "add", "lab", *words)
+
+
+def test_a_record_is_seen_by_the_next_packet_on_its_network_only(daemon: Appliance) -> None:
+    add(daemon, "db", "A", "192.0.2.9")
+    assert short(daemon, "c", "db") == short(daemon, "c", "DB.lab.") == {"192.0.2.9"}
+    assert short(daemon, "c", "+tcp", "db") == {"192.0.2.9"}
+    assert not short(daemon, "far", "db.lab")
+    daemon.sdctl("dns", "record", "rm", "lab", "db")
+    assert "NXDOMAIN" in dig(daemon, "c", "db.lab")
+
+
+def test_libc_follows_an_alias_and_a_wildcard(daemon: Appliance) -> None:
+    add(daemon, "www", "CNAME", "web")
+    add(daemon, "*.apps", "CNAME", "www")
+    for name in ("www", "shop.apps", "a.b.apps.lab"):
+        found = daemon.inside("c", "getent", "ahostsv4", name).stdout
+        assert found.startswith("10.62.0.80"), name
+    told = daemon.sdctl("dns", "trace", "x.apps", "--from", daemon.name("c")).stdout
+    assert "network lab: has it, as *.apps. as an alias of www." in told
+
+
+def test_text_and_services_are_what_was_added(daemon: Appliance) -> None:
+    add(daemon, "web", "TXT", "owner=shop and more")
+    add(daemon, "_http._tcp.web", "SRV", "0", "10", "8080", "web")
+    assert '"owner=shop and more"' in dig(daemon, "c", "+short", "web", "TXT")
+    assert dig(daemon, "c", "+short", "_http._tcp.web", "SRV").split() == [
+        "0",
+        "10",
+        "8080",
+        "web.",
+    ]
+    assert short(daemon, "c", "web") == {"10.62.0.80"}
+
+
+def test_a_sandboxs_name_is_refused_with_409(daemon: Appliance) -> None:
+    done = daemon.sdctl("dns", "record", "add", "lab", "web", "A", "192.0.2.9", check=False)
+    assert done.returncode == 1
+    assert "[SDD-RECORD-TAKEN]" in done.stderr
+
+
+def test_records_outlive_the_daemon_and_go_with_their_network(daemon: Appliance) -> None:
+    daemon.sdctl("network", "create", "brief")
+    daemon.sdctl("dns", "record", "add", "brief", "x", "A", "192.0.2.1")
+    daemon.kill()
+    daemon.start()
+    (row,) = daemon.json("dns", "record", "ls", "brief")
+    assert (row["Name"], row["State"]) == ("x", "active")
+    daemon.sdctl("network", "rm", "brief")
+    assert "brief" not in daemon.sdctl("dns", "record", "ls").stdout

@@ -1,0 +1,189 @@
+"""Records that people add to networks: what is taken, what is refused, what goes with what."""
+
+import asyncio
+
+import pytest
+
+from resolver import records, snapshot, wire
+from sdd import errors
+from sdd.control.records import is_shadowed
+from sdd.model import record, request
+from tests.scenario import laws
+from tests.scenario.node import NODE, Node, node
+
+
+async def add(one: Node, name: str, kind: str, data: str, net: str = "lab") -> record.Record:
+    asked = request.RecordAdd(network=net, name=name, type=kind, data=data)
+    return await one.commands.add_record(asked)
+
+
+async def rm(one: Node, name: str, kind: str = "", data: str = "") -> int:
+    asked = request.RecordRemove(network="lab", name=name, type=kind, data=data)
+    return len(await one.commands.remove_records(asked))
+
+
+async def lab(one: Node, *sandboxes: str) -> None:
+    await one.commands.create_network(request.NetworkCreate(name="lab"))
+    for name in sandboxes:
+        await one.commands.create_sandbox(
+            request.SandboxCreate(name=name, attachments=(request.Attachment(network="lab"),))
+        )
+
+
+async def refused(one: Node, name: str, kind: str, data: str, net: str = "lab") -> str:
+    with pytest.raises(errors.SddError) as caught:
+        await add(one, name, kind, data, net)
+    assert caught.value.sentence
+    return caught.value.code
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "data", "stored"),
+    [
+        ("DB", "a", "10.0.0.9", "db A 10.0.0.9"),
+        ("db.lab.", "AAAA", "FD00::0009", "db AAAA fd00::9"),
+        ("*.apps.example", "cname", "WEB.", "*.apps.example CNAME web"),
+        ("*.lab", "A", "10.0.0.9", "*.lab A 10.0.0.9"),
+        ("_http._tcp.web", "SRV", "0  10 8080 Web", "_http._tcp.web SRV 0 10 8080 web"),
+        ("_smtp._tcp", "SRV", "0 0 0 .", "_smtp._tcp SRV 0 0 0 ."),
+        ("t", "TXT", "v=1; Grüße  x", "t TXT v=1; Grüße  x"),
+    ],
+)
+async def test_a_record_is_stored_in_its_one_form(
+    name: str, kind: str, data: str, stored: str
+) -> None:
+    async with node() as one:
+        await lab(one)
+        assert str(await add(one, name, kind, data)) == stored
+        assert await refused(one, name, kind, data) == "SDD-RECORD-EXISTS"
+        await laws.check(one)
+        assert await rm(one, name) == 1
+        await laws.check(one)
+        assert not one.state.records
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "data", "code"),
+    [
+        ("*", "A", "10.0.0.9", "NAME"),
+        ("a.*.b", "A", "10.0.0.9", "NAME"),
+        ("a..b", "A", "10.0.0.9", "NAME"),
+        ("x" * 64, "A", "10.0.0.9", "NAME"),
+        ("", "A", "10.0.0.9", "NAME"),
+        ("a\nb", "A", "10.0.0.9", "NAME"),
+        ("db", "MX", "10 mail", "TYPE"),
+        ("db", "A", "fd00::9", "DATA"),
+        ("db", "A", "10.0.0.256", "DATA"),
+        ("db", "AAAA", "10.0.0.9", "DATA"),
+        ("db", "AAAA", "fe80::1%eth0", "DATA"),
+        ("db", "CNAME", "a..b", "DATA"),
+        ("db", "CNAME", ".", "DATA"),
+        ("db", "CNAME", "db.lab", "CNAME"),
+        ("db", "TXT", "", "DATA"),
+        ("db", "TXT", "ä" * 1001, "DATA"),
+        ("db", "SRV", "0 0 65536 web", "DATA"),
+        ("db", "SRV", "0 0 web", "DATA"),
+        ("db", "SRV", "-1 0 80 web", "DATA"),
+        ("db", "SRV", "0 0 ٣ web", "DATA"),
+        ("db", "SRV", "", "DATA"),
+    ],
+)
+async def test_what_is_no_record_is_refused(name: str, kind: str, data: str, code: str) -> None:
+    async with node() as one:
+        await lab(one)
+        assert await refused(one, name, kind, data) == f"SDD-RECORD-{code}"
+        assert not one.state.records
+
+
+async def test_a_network_must_be_there_and_have_names() -> None:
+    async with node() as one:
+        await one.commands.ensure_default_network()
+        assert await refused(one, "db", "A", "10.0.0.9") == "SDD-NET-NOTFOUND"
+        assert await refused(one, "db", "A", "10.0.0.9", "bridge") == "SDD-RECORD-NETWORK"
+
+
+async def test_a_cname_is_alone_at_its_name() -> None:
+    async with node() as one:
+        await lab(one)
+        await add(one, "db", "A", "10.0.0.9")
+        assert await refused(one, "db", "CNAME", "x") == "SDD-RECORD-CNAME"
+        await add(one, "alias", "CNAME", "db")
+        assert await refused(one, "alias", "CNAME", "x") == "SDD-RECORD-CNAME"
+        assert await refused(one, "alias", "TXT", "x") == "SDD-RECORD-CNAME"
+
+
+async def test_of_two_at_the_same_time_a_cname_is_alone_as_well() -> None:
+    async with node() as one:
+        await lab(one)
+        both = await asyncio.gather(
+            add(one, "db", "A", "10.0.0.9"), add(one, "db", "CNAME", "x"), return_exceptions=True
+        )
+        assert [type(each) for each in both] == [record.Record, errors.Conflict]
+        await laws.check(one)
+
+
+async def test_a_name_that_is_held_is_refused_and_one_that_comes_later_shadows() -> None:
+    async with node() as one:
+        await lab(one, "web")
+        await one.commands.create_service(
+            request.ServiceCreate(name="Api", network="lab", aliases=("front",))
+        )
+        for name in ("web", "WEB.lab", "api", "front", "tasks.api"):
+            assert await refused(one, name, "A", "10.0.0.9") == "SDD-RECORD-TAKEN", name
+        await add(one, "web", "TXT", "beside it")
+        early = await add(one, "early", "CNAME", "api")
+        assert not is_shadowed(one.state, early)
+        made = await one.commands.create_sandbox(
+            request.SandboxCreate(name="early", attachments=(request.Attachment(network="lab"),))
+        )
+        assert is_shadowed(one.state, early)
+        lab_net = one.state.networks[early.network]
+        entry = records.of_network(one.state, lab_net, 5)[wire.to_wire("early")]
+        assert set(entry) == {wire.A}
+        await one.commands.remove_sandbox(made.id)
+        assert not is_shadowed(one.state, early)
+        entry = records.of_network(one.state, lab_net, 5)[wire.to_wire("early")]
+        assert set(entry) == {wire.CNAME}
+
+
+async def test_rm_takes_the_name_the_type_or_the_one_record() -> None:
+    async with node() as one:
+        await lab(one)
+        for data in ("10.0.0.8", "10.0.0.9"):
+            await add(one, "db", "A", data)
+        await add(one, "db", "TXT", "x")
+        assert await rm(one, "db", "A", "10.0.0.8") == 1
+        assert await rm(one, "DB.lab", "txt") == 1
+        assert await rm(one, "db") == 1
+        with pytest.raises(errors.NotFound):
+            await rm(one, "db")
+
+
+async def test_records_go_with_their_network() -> None:
+    async with node() as one:
+        await lab(one)
+        await add(one, "db", "A", "10.0.0.9")
+        await one.commands.remove_network("lab")
+        assert not one.state.records
+        await laws.check(one)
+
+
+async def test_a_name_has_a_bounded_number_of_records() -> None:
+    async with node() as one:
+        await lab(one)
+        for number in range(100):
+            await add(one, "db", "TXT", str(number))
+        assert await refused(one, "db", "TXT", "more") == "SDD-RECORD-MANY"
+
+
+async def test_what_workers_get_follows_the_records() -> None:
+    async with node() as one:
+        await lab(one, "c")
+        before = snapshot.build(one.state, NODE, {}, 5)
+        await add(one, "*.apps", "A", "10.0.0.9")
+        after = snapshot.build(one.state, NODE, {}, 5)
+        (net,) = after.tables
+        (view,) = after.views.values()
+        assert view.wild == [net]
+        assert after.tables[net].digest != before.tables[net].digest
+        assert view.digest != next(iter(before.views.values())).digest
