@@ -36,11 +36,17 @@ FAMILIES: Mapping[str, Shape] = {
         "counter", "Answers sent, by where they came from.", ("rcode", "source")
     ),
     "sdd_dns_malformed_total": Shape(
-        "counter", "Packets that are no question, by what they were refused with.", ("rcode",)
+        "counter", "Packets that are no question, by what is wrong.", ("reason",)
     ),
     "sdd_dns_dropped_total": Shape("counter", "Questions left without an answer.", ("reason",)),
     "sdd_dns_coalesced_total": Shape("counter", "Questions that shared one forward."),
-    "sdd_dns_cache_entries": Shape("gauge", "Answers in the cache."),
+    "sdd_dns_request_duration_seconds": Shape(
+        "histogram", "Time to answer what was not known at once.", ("source",)
+    ),
+    "sdd_dns_response_size_bytes": Shape("histogram", "Length of an answer.", ("proto",)),
+    "sdd_dns_inflight_requests": Shape("gauge", "Forwarded questions under way."),
+    "sdd_dns_cache_entries": Shape("gauge", "Answers in the cache.", ("type",)),
+    "sdd_dns_cache_evictions_total": Shape("counter", "Answers that made room for others."),
     "sdd_dns_cache_bytes": Shape("gauge", "Memory of the cache."),
     "sdd_dns_tcp_connections": Shape("gauge", "Open TCP connections of clients."),
     "sdd_upstream_responses_total": Shape(
@@ -48,6 +54,12 @@ FAMILIES: Mapping[str, Shape] = {
     ),
     "sdd_upstream_failures_total": Shape(
         "counter", "Forwards without a usable answer.", ("upstream", "reason")
+    ),
+    "sdd_upstream_up": Shape(
+        "gauge", "Whether the server answered when last asked.", ("upstream",)
+    ),
+    "sdd_upstream_spoof_suspect_total": Shape(
+        "counter", "Replies that were not believed, by what is wrong.", ("reason",)
     ),
     "sdd_upstream_request_duration_seconds": Shape(
         "histogram", "Time of one exchange with an upstream server.", ("upstream",)

@@ -56,6 +56,7 @@ class Cache:
         self._entries: OrderedDict[Key, Entry] = OrderedDict()
         self.bytes = 0
         self.evicted = 0
+        self.kinds = dict.fromkeys(("success", "denial", "failure"), 0)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -88,6 +89,7 @@ class Cache:
             return
         self._drop(key)
         self._entries[key] = Entry(found, now, now + lifetime)
+        self.kinds[_kind(found)] += 1
         self.bytes += _cost(key, found)
         while len(self._entries) > self._most_entries or self.bytes > self._most_bytes:
             self._drop(next(iter(self._entries)))
@@ -108,6 +110,7 @@ class Cache:
         entry = self._entries.pop(key, None)
         if entry is not None:
             self.bytes -= _cost(key, entry.reply)
+            self.kinds[_kind(entry.reply)] -= 1
 
 
 def _below(name: bytes, top: bytes) -> bool:
@@ -125,6 +128,13 @@ def lifetime_s(found: reply.Reply) -> int:
     if found.rcode in (wire.Rcode.NOERROR, wire.Rcode.NXDOMAIN):
         return min(found.negative or 0, NEGATIVE_LIMIT_S)
     return FAILURE_S if found.rcode == wire.Rcode.SERVFAIL else 0
+
+
+def _kind(found: reply.Reply) -> str:
+    """What kind of an answer it is: some records, "no", or that nobody knows."""
+    if found.rcode == wire.Rcode.NOERROR and found.answers:
+        return "success"
+    return "failure" if found.rcode == wire.Rcode.SERVFAIL else "denial"
 
 
 def _cost(key: Key, found: reply.Reply) -> int:

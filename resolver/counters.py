@@ -4,8 +4,10 @@ In: increments from the servers and the forwarder. Out: `sums`, which sdd asks f
 Names are those of the page (docs/metrics.md); no query name and no sandbox ever becomes a label.
 """
 
+import bisect
+import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -14,18 +16,30 @@ from resolver import wire
 
 REQUESTS: Final = "sdd_dns_requests_total"  # proto, type
 RESPONSES: Final = "sdd_dns_responses_total"  # rcode, source
-MALFORMED: Final = "sdd_dns_malformed_total"  # rcode: what it was refused with, or dropped
+MALFORMED: Final = "sdd_dns_malformed_total"  # reason
 DROPPED: Final = "sdd_dns_dropped_total"  # reason
 UPSTREAM_RESPONSES: Final = "sdd_upstream_responses_total"  # upstream, rcode
 UPSTREAM_FAILURES: Final = "sdd_upstream_failures_total"  # upstream, reason
 UPSTREAM_SECONDS: Final = "sdd_upstream_request_duration_seconds"  # upstream, le
 COALESCED: Final = "sdd_dns_coalesced_total"
-CACHE_ENTRIES: Final = "sdd_dns_cache_entries"
+SECONDS: Final = "sdd_dns_request_duration_seconds"  # source, le
+SIZES: Final = "sdd_dns_response_size_bytes"  # proto, le
+IN_FLIGHT: Final = "sdd_dns_inflight_requests"
+UPSTREAM_UP: Final = "sdd_upstream_up"  # upstream
+SUSPECT: Final = "sdd_upstream_spoof_suspect_total"  # reason
+CACHE_EVICTED: Final = "sdd_dns_cache_evictions_total"
+CACHE_ENTRIES: Final = "sdd_dns_cache_entries"  # type
 CACHE_BYTES: Final = "sdd_dns_cache_bytes"
 TCP_CONNECTIONS: Final = "sdd_dns_tcp_connections"
 
 MOST_UPSTREAMS: Final = 32  # label values; what comes later is "other"
 BUCKETS_S: Final = tuple(0.00025 * 2**n for n in range(16))
+BUCKETS_BYTES: Final = (100, 200, 300, 400, 511, 1023, 1232, 2047, 4095, 16383, 65535)
+BOUNDS: Final[dict[str, tuple[float, ...]]] = {
+    UPSTREAM_SECONDS: BUCKETS_S,
+    SECONDS: BUCKETS_S,
+    SIZES: BUCKETS_BYTES,
+}
 
 TYPES: Final = {
     1: "A",
@@ -79,11 +93,28 @@ class Sum:
     value: float
 
 
+class Suspect(StrEnum):
+    """What is wrong with a reply that came where the right one was awaited."""
+
+    ID = "id"
+    QUESTION = "question"
+    CASE = "case"
+
+
+@dataclass(slots=True)
+class _Observed:
+    """How many values fell between each two bounds, and their sum."""
+
+    counts: list[float]
+    total: float = 0.0
+
+
 class Counters:
     """Sums of one worker. `add` is cheap; what is cheaper still is folded in by `sources`."""
 
     def __init__(self) -> None:
         self._sums: Counter[tuple[str, ...]] = Counter()
+        self._observed: dict[tuple[str, str], _Observed] = {}
         self._upstreams: set[str] = set()
         self._sources: list[Callable[[], Iterable[tuple[tuple[str, ...], float]]]] = []
 
@@ -104,12 +135,26 @@ class Counters:
         return address
 
     def took(self, upstream: str, seconds: float) -> None:
-        """One exchange with an upstream: into every bucket that holds it, as Prometheus wants."""
-        for bound in BUCKETS_S:
-            if seconds <= bound:
-                self.add(UPSTREAM_SECONDS, upstream, f"{bound:g}")
-        self.add(UPSTREAM_SECONDS, upstream, "+Inf")
-        self.add(UPSTREAM_SECONDS, upstream, "sum", amount=seconds)
+        """One exchange with an upstream."""
+        self.observe(UPSTREAM_SECONDS, upstream, seconds)
+
+    def observe(self, name: str, label: str, value: float, amount: float = 1) -> None:
+        """`amount` times the value `value` of the histogram `name`."""
+        bounds = BOUNDS[name]
+        found = self._observed.get((name, label))
+        if found is None:
+            found = self._observed[name, label] = _Observed([0.0] * (len(bounds) + 1))
+        found.counts[bisect.bisect_left(bounds, value)] += amount
+        found.total += value * amount
+
+    def _histograms(self) -> Iterator[tuple[tuple[str, ...], float]]:
+        """Each bucket with all below it, as Prometheus wants."""
+        for (name, label), found in self._observed.items():
+            for bound, upto in zip(BOUNDS[name], itertools.accumulate(found.counts), strict=False):
+                if upto:
+                    yield (name, label, f"{bound:g}"), upto
+            yield (name, label, "+Inf"), sum(found.counts)
+            yield (name, label, "sum"), found.total
 
     def fold(self, source: Callable[[], Iterable[tuple[tuple[str, ...], float]]]) -> None:
         """Add what `source` gives at every reading: gauges, and counts kept elsewhere."""
@@ -118,6 +163,7 @@ class Counters:
     def sums(self) -> list[tuple[list[str], float]]:
         """All series, as `protocol.Counted` carries them."""
         folded = [each for source in self._sources for each in source()]  # may add to our sums
+        folded += self._histograms()
         total = Counter(self._sums)
         for key, amount in folded:
             total[key] += amount  # type: ignore[assignment]  # as above

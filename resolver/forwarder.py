@@ -16,6 +16,7 @@ from resolver import (
     forward,
     gate,
     protocol,
+    reasons,
     reply,
     sessions,
     upstream,
@@ -30,13 +31,7 @@ MOST_TRIED: Final = 256  # flights whose exchanges can be told afterwards
 MOST_HEALTHS: Final = 4096
 PATIENCE_S: Final = 1.8  # then an old answer is better than a late one (RFC 8767 §5)
 STALE_TTL_S: Final = 30
-OVERLOADED: Final = wire.Explain(0, "too many questions are under way")
-LOOP: Final = wire.Explain(0, "this question came back: an upstream server asks us")
 FAMILIES: Final = {wire.A: wire.AAAA, wire.AAAA: wire.A}
-NO_UPSTREAM: Final = wire.Explain(0, "no upstream server may be asked from this sandbox")
-UNREACHABLE: Final = wire.Explain(22, "no upstream server answered")  # RFC 8914 §4.23
-FAILED_BEFORE: Final = wire.Explain(13, "no upstream server answered a moment ago")
-STALE: Final = wire.Explain(3, "the upstream servers do not answer")
 
 ENCRYPTED: Final = frozenset({"tls", "https", "quic"})
 
@@ -116,7 +111,7 @@ class Forwarder:
         """The reply for the client when it is known without asking anybody, else None."""
         asked = Question(query, data, scope)
         if not scope.upstreams:
-            return self._failed(asked, Source.POLICY, NO_UPSTREAM, stream=stream)
+            return self._failed(asked, Source.POLICY, reasons.NO_UPSTREAM, stream=stream)
         now = self._clock()
         entry = self.cache.get(asked.key, now)
         if entry is None:
@@ -129,7 +124,7 @@ class Forwarder:
             query,
             stream=stream,
             aged_s=entry.age_s(now),
-            explain=FAILED_BEFORE if failed else None,
+            explain=reasons.FAILED_BEFORE if failed else None,
         )
 
     async def resolve(
@@ -138,23 +133,25 @@ class Forwarder:
         """The reply for the client; SERVFAIL when nobody gave a better one in time."""
         if known := self.recall(query, data, scope, stream):
             return known
-        asked = Question(query, data, scope)
+        asked, began = Question(query, data, scope), self._clock()
         if self._came_back(asked):
-            return self._failed(asked, Source.ERROR, LOOP, stream=stream)
+            return self._failed(asked, Source.ERROR, reasons.LOOP, stream=stream)
         flight = self._flight(asked)
         stale = self.cache.stale(asked.key, self._clock())
         done, _ = await asyncio.wait((flight,), timeout=PATIENCE_S if stale else None)
         found = flight.result() if done else None
+        source = _source(found, stale)
+        self._counts.observe(counters.SECONDS, source, self._clock() - began)
         if stale and (found is None or found.rcode == wire.Rcode.SERVFAIL):
             self._counts.response(stale.reply.rcode, Source.STALE)
             return reply.for_client(
-                stale.reply, data, query, stream=stream, ttl_s=STALE_TTL_S, explain=STALE
+                stale.reply, data, query, stream=stream, ttl_s=STALE_TTL_S, explain=reasons.STALE
             )
         assert found is not None
         if found is BUSY:
-            return self._failed(asked, Source.ERROR, OVERLOADED, stream=stream)
+            return self._failed(asked, Source.ERROR, reasons.OVERLOADED, stream=stream)
         if found.rcode == wire.Rcode.SERVFAIL:
-            return self._failed(asked, Source.ERROR, UNREACHABLE, stream=stream)
+            return self._failed(asked, Source.ERROR, reasons.UNREACHABLE, stream=stream)
         self._counts.response(found.rcode, Source.UPSTREAM)
         return reply.for_client(found, data, query, stream=stream)
 
@@ -344,7 +341,7 @@ class Forwarder:
                 padded=server.transport in ENCRYPTED,
             )
             if is_plain:
-                data, transport = await upstream.exchange(dial, server, sent, health)
+                data, transport = await upstream.exchange(dial, server, sent, health, self._suspect)
                 age_s = 0
             else:
                 data, age_s = await self._streamed(asked, dial, server, sent)
@@ -357,6 +354,9 @@ class Forwarder:
             if found.rcode != wire.Rcode.FORMERR or not edns:
                 return reply.aged(found, age_s), transport
             health.edns = False
+
+    def _suspect(self, what: counters.Suspect) -> None:
+        self._counts.add(counters.SUSPECT, what)
 
     async def _streamed(
         self,
@@ -380,7 +380,21 @@ class Forwarder:
         return upstream.HOST6 if ":" in server.address else upstream.HOST4
 
     def _sizes(self) -> list[tuple[tuple[str, ...], float]]:
+        now = self._clock()
+        up: dict[str, bool] = {}
+        for (server, _), health in self.healths.items():
+            label = self._counts.upstream(server.label)
+            up[label] = up.get(label, False) or health.state(now) is forward.State.UP
         return [
-            ((counters.CACHE_ENTRIES,), len(self.cache)),
+            *(((counters.CACHE_ENTRIES, kind), count) for kind, count in self.cache.kinds.items()),
             ((counters.CACHE_BYTES,), self.cache.bytes),
+            ((counters.CACHE_EVICTED,), self.cache.evicted),
+            *(((counters.UPSTREAM_UP, label), is_up) for label, is_up in up.items()),
         ]
+
+
+def _source(found: reply.Reply | None, stale: cache.Entry | None) -> Source:
+    """Where the answer of a flight comes from in the end."""
+    if found is not None and found.rcode != wire.Rcode.SERVFAIL:
+        return Source.UPSTREAM
+    return Source.STALE if stale else Source.ERROR

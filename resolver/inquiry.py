@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from resolver import answer, cache, forwarder, protocol, wire
+from resolver import answer, cache, forwarder, protocol, reasons, wire
 from resolver.counters import rcode_label
 
 ROWS: Final = 64  # of the longest names, with three servers each, they fit one message
@@ -73,7 +73,7 @@ class Inquiry:
             where = "inside the sandbox" if each.inside else "the host"
             yield "upstream", f"{each.label} from {where}, {health.state(now).value}"
         if not asked.scope.upstreams:
-            yield "none", forwarder.NO_UPSTREAM.text
+            yield "none", reasons.NO_UPSTREAM.text
         for tried in self._forwarding.tried(asked):
             over = f" over {tried.transport}" if tried.transport else ""
             took = f"{tried.seconds * 1000:.1f} ms"

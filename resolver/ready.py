@@ -103,3 +103,5 @@ class Pool:
         if given:
             self._counts.add(counters.REQUESTS, respond.UDP, memo.kind, amount=given)
             self._counts.add(counters.RESPONSES, memo.rcode, memo.source, amount=given)
+            size = datagrams.ID + len(memo.tail)
+            self._counts.observe(counters.SIZES, respond.UDP, size, amount=given)

@@ -13,6 +13,11 @@ from resolver.counters import Source
 Shuffle = Callable[[int], int]  # n → 0 … n-1
 UDP: Final = "udp"
 TCP: Final = "tcp"
+REASONS: Final = {
+    wire.Rcode.FORMERR: "question",
+    wire.Rcode.NOTIMP: "opcode",
+    wire.Rcode.BADVERS: "edns",
+}
 MIXED: Final = 2  # records from which on their order matters
 
 
@@ -59,6 +64,7 @@ class Responder:
             authoritative=found.source is not Source.POLICY,
         )
         rcode = counters.rcode_label(found.rcode)
+        self._counts.observe(counters.SIZES, TCP if stream else UDP, len(reply))
         return Said(reply, kind, rcode, found.source, steady=len(records) < MIXED)
 
     def _mixed(self, records: list[bytes]) -> list[bytes]:
@@ -74,7 +80,8 @@ class Responder:
 
     def _refused(self, data: bytes, rcode: wire.Rcode | None) -> Said | None:
         if rcode is None:
-            self._counts.add(counters.MALFORMED, "dropped")
+            reason = "short" if len(data) < wire.HEADER else "response"
+            self._counts.add(counters.MALFORMED, reason)
             return None
-        self._counts.add(counters.MALFORMED, rcode.name)
+        self._counts.add(counters.MALFORMED, REASONS[rcode])
         return Said(wire.refuse(data, rcode), "other", rcode.name, Source.POLICY, steady=False)

@@ -13,12 +13,11 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Final
 
-from resolver import answer, counters, datagrams, gate, ready, respond, wire
+from resolver import answer, counters, datagrams, gate, ready, reasons, respond, wire
 
 DRAIN: Final = 4 * datagrams.MOST  # datagrams a wake-up; then the other sandboxes have their turn
 IN_FLIGHT: Final = 256  # forwarded queries a sandbox
 IN_QUEUE: Final = 1024  # and those that wait to be; what is more is dropped
-OVERLOADED: Final = wire.Explain(0, "too many questions are under way")  # RFC 8914 §4.1
 
 Forward = Callable[[wire.Query, bytes, answer.Scope, bool], Awaitable[bytes]]
 Recall = Callable[[wire.Query, bytes, answer.Scope, bool], bytes | None]
@@ -41,6 +40,12 @@ class Tools:
     pool: ready.Pool
     batch: datagrams.Batch = field(default_factory=datagrams.Batch)
     gates: dict[str, gate.Gate] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.counts.fold(self._under_way)
+
+    def _under_way(self) -> list[tuple[tuple[str, ...], float]]:
+        return [((counters.IN_FLIGHT,), sum(each.inside for each in self.gates.values()))]
 
     def gate(self, sandbox: str) -> gate.Gate:
         """The bound on what one sandbox has under way."""
@@ -90,6 +95,7 @@ class Udp:
             return said.reply if said else None
         if reply := tools.recall(said, data, self._scope, False):
             kind, rcode = counters.type_label(said.kind), counters.rcode_label(reply[3] & 0xF)
+            tools.counts.observe(counters.SIZES, respond.UDP, len(reply))
             memo = ready.Memo(reply[datagrams.ID :], kind, rcode, counters.Source.CACHE)
             tools.pool.put_fleeting(self._ready, data, memo, time.monotonic())
             return reply
@@ -122,9 +128,12 @@ async def admitted(
             tools.counts.add(counters.DROPPED, "queue_timeout")
             return _overloaded(tools, query, data, stream=stream)
         try:
-            return await tools.forward(query, data, scope, stream)
+            reply = await tools.forward(query, data, scope, stream)
         finally:
             admitting.leave()
+        proto = respond.TCP if stream else respond.UDP
+        tools.counts.observe(counters.SIZES, proto, len(reply))
+        return reply
     finally:
         if admitting.is_unused and tools.gates.get(name) is admitting:
             del tools.gates[name]
@@ -138,5 +147,5 @@ def _overloaded(tools: Tools, query: wire.Query, data: bytes, *, stream: bool) -
         wire.Rcode.SERVFAIL,
         stream=stream,
         authoritative=False,
-        explain=OVERLOADED,
+        explain=reasons.OVERLOADED,
     )

@@ -70,7 +70,9 @@ class Tcp:
                         break  # the client has said all; its answers are still on their way
                     await slots.acquire()
                     work.create_task(self._answer(data, writer, slots), name="dns-tcp-answer")
-        except* (TimeoutError, asyncio.IncompleteReadError, ConnectionError, _Broken):
+        except* _Broken:
+            self._tools.counts.add(counters.MALFORMED, "framing")
+        except* (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
             pass  # slow, gone or wrong: closing is the answer
         finally:
             self._open.discard(writer)

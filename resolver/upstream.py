@@ -10,12 +10,12 @@ import contextlib
 import ctypes
 import functools
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from typing import Final, Protocol
 
-from resolver import forward, protocol
+from resolver import counters, forward, protocol
 
 RECEIVE: Final = 65535
 _UNSPEC = b"\0" * 16  # struct sockaddr with AF_UNSPEC: connect(2) dissolves the association
@@ -140,7 +140,11 @@ def _libc() -> ctypes.CDLL:
 
 
 async def exchange(
-    dial: Dial, server: protocol.Upstream, sent: forward.Sent, health: forward.Health
+    dial: Dial,
+    server: protocol.Upstream,
+    sent: forward.Sent,
+    health: forward.Health,
+    suspect: Callable[[counters.Suspect], None],
 ) -> tuple[bytes, str]:
     """The reply and its transport: TCP when the UDP one was cut or lost its case. Raises NoReply.
 
@@ -148,11 +152,12 @@ async def exchange(
     """
     try:
         async with dial.udp() as link:
-            data, trust = await _over_udp(link, server, sent)
+            data, trust = await _over_udp(link, server, sent, suspect)
         if trust is forward.Trust.GOOD:
             return data, "udp"
         if trust is forward.Trust.OTHER_CASE:
             health.case_losses += 1
+            suspect(counters.Suspect.CASE)
         async with dial.tcp() as link:
             return await _over_tcp(link, server, sent), "tcp"
     except OSError as exc:
@@ -169,7 +174,10 @@ async def over_tcp(dial: Dial, server: protocol.Upstream, sent: forward.Sent) ->
 
 
 async def _over_udp(
-    link: socket.socket, server: protocol.Upstream, sent: forward.Sent
+    link: socket.socket,
+    server: protocol.Upstream,
+    sent: forward.Sent,
+    suspect: Callable[[counters.Suspect], None],
 ) -> tuple[bytes, forward.Trust]:
     """A reply that is ours, perhaps truncated. Foreign ones are passed over until the deadline."""
     loop = asyncio.get_running_loop()
@@ -180,6 +188,8 @@ async def _over_udp(
         trust = forward.judge(data, sent)
         if trust is not forward.Trust.FOREIGN:
             return data, trust
+        same_id = data[:2] == sent.message[:2]
+        suspect(counters.Suspect.QUESTION if same_id else counters.Suspect.ID)
 
 
 async def _over_tcp(link: socket.socket, server: protocol.Upstream, sent: forward.Sent) -> bytes:

@@ -11,7 +11,7 @@ import dns.rcode
 import pytest
 
 from resolver import protocol, server
-from tests.scenario.test_dns_forwarding import Make, Scripted, good, mute, scripted, texts
+from tests.scenario.test_dns_forwarding import Make, Scripted, failing, good, mute, scripted, texts
 from tests.scenario.worker import Session, Worker, ask, running
 
 __all__ = ["scripted"]  # a fixture of the neighbour's
@@ -106,3 +106,57 @@ def test_A8_59_alone_in_a_loop_ends_in_servfail_at_once(session: Session, script
     assert ask(back[0], "www.example.org").rcode() == dns.rcode.SERVFAIL
     assert time.monotonic() - began < 1.4
     assert len(looping.heard) <= 4
+
+
+def series(session: Session) -> dict[tuple[str, ...], float]:
+    session.say(protocol.Count())
+    heard = session.hear()
+    assert isinstance(heard, protocol.Counted)
+    return {tuple(labels): value for labels, value in heard.sums}
+
+
+def test_B3_every_kind_of_event_is_counted(session: Session, scripted: Make) -> None:
+    def script(query: dns.message.Message, stream: bool) -> bytes:
+        if query.question[0].name.to_text().lower().startswith("none"):
+            return failing(query, dns.rcode.NXDOMAIN)
+        return good(query, stream)
+
+    upstream = scripted(script)
+    ports = session.serve(names={}, upstreams=[upstream.server()])
+    assert session.apply() == {}
+    for name in ("one.example.org", "one.example.org", "none.example.org"):
+        ask(ports, name)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+        for bad in (b"short", b"\0\1\x80" + bytes(9), b"\0\1\x78" + bytes(9), bytes(12)):
+            link.sendto(bad, ("127.0.0.1", ports[0]))
+    ask(ports, "one.example.org")
+    found = series(session)
+    assert found["sdd_dns_cache_entries", "success"] == 1
+    assert found["sdd_dns_request_duration_seconds", "upstream", "+Inf"] == 2
+    assert found["sdd_dns_response_size_bytes", "udp", "+Inf"] == 4
+    assert 0 < found["sdd_dns_response_size_bytes", "udp", "sum"] < 4 * 512
+    assert found["sdd_dns_inflight_requests",] == 0
+    assert found["sdd_upstream_up", "127.0.0.1"] == 1
+    for reason in ("short", "response", "opcode", "question"):
+        assert found["sdd_dns_malformed_total", reason] == 1
+
+
+def test_A8_52_replies_of_a_wrong_id_or_question_are_counted(
+    session: Session, scripted: Make
+) -> None:
+    def script(query: dns.message.Message, stream: bool) -> bytes:
+        upstream.udp.sendto(
+            b"\xff\xff" + good(query, stream)[2:], ("127.0.0.1", upstream.heard[-1][1])
+        )
+        other = dns.message.make_query("other.example.net", "A")
+        other.id = query.id
+        upstream.udp.sendto(good(other, stream), ("127.0.0.1", upstream.heard[-1][1]))
+        return good(query, stream)
+
+    upstream: Scripted = scripted(script)
+    ports = session.serve(names={}, upstreams=[upstream.server()])
+    assert session.apply() == {}
+    assert texts(ask(ports, "www.example.org")) == {"192.0.2.9"}
+    found = series(session)
+    assert found["sdd_upstream_spoof_suspect_total", "id"] == 1
+    assert found["sdd_upstream_spoof_suspect_total", "question"] == 1

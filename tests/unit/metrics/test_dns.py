@@ -13,11 +13,17 @@ def samples(found: tuple[Metric, ...] | list[Metric]) -> dict[tuple[str, tuple[s
 
 
 def test_workers_are_summed() -> None:
-    one = [(["sdd_dns_requests_total", "udp", "A"], 3.0), (["sdd_dns_cache_entries"], 5.0)]
-    two = [(["sdd_dns_requests_total", "udp", "A"], 4.0), (["sdd_dns_cache_entries"], 1.0)]
+    one = [
+        (["sdd_dns_requests_total", "udp", "A"], 3.0),
+        (["sdd_dns_cache_entries", "success"], 5.0),
+    ]
+    two = [
+        (["sdd_dns_requests_total", "udp", "A"], 4.0),
+        (["sdd_dns_cache_entries", "success"], 1.0),
+    ]
     found = samples(list(dns.families([one, two])))
     assert found["sdd_dns_requests_total", ("udp", "A")] == 7
-    assert found["sdd_dns_cache_entries", ()] == 6
+    assert found["sdd_dns_cache_entries", ("success",)] == 6
     assert found["sdd_dns_coalesced_total", ()] == 0
 
 
