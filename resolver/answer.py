@@ -17,6 +17,7 @@ from resolver.wire import Rcode
 ROOT: Final = b"\0"
 SPECIAL_TTL: Final = 86400
 MOST_ALIASES: Final = 8  # in a row; resolvers give up at 8 to 16, and nobody means more
+_SERVICE: Final = b"_"  # begins the labels of a port and of a protocol
 _LOCALHOST: Final = wire.to_wire("localhost")
 _LOOPBACK: Final[Mapping[int, list[bytes]]] = MappingProxyType(
     {
@@ -49,6 +50,7 @@ PRIVATE_REVERSE: Final = frozenset(
         "0." * 32 + "ip6",
     )
 )
+_SRV_TARGET = wire.RECORD_HEAD + 6  # behind priority, weight and port
 _META = range(128, 255)  # TKEY … MAILA: never data (RFC 6895 §3.1); transfers among them
 _SOA_TAIL: Final = wire.to_wire("localhost") + wire.to_wire("nobody.invalid") + bytes(3) + b"\x01"
 
@@ -57,7 +59,7 @@ class Answer(NamedTuple):
     """What to say; `records` are without owner, `zone` the SOA record for a negative answer.
 
     At the end of aliases `owner` is the name of `records`, and `path` the complete CNAME records
-    that lead there.
+    that lead there. `beside` are complete records for the additional section.
     """
 
     rcode: Rcode
@@ -66,6 +68,7 @@ class Answer(NamedTuple):
     source: Source = Source.OWNED
     owner: bytes = wire.POINTER
     path: tuple[bytes, ...] = ()
+    beside: tuple[bytes, ...] = ()
 
 
 REFUSED: Final = Answer(Rcode.REFUSED, [], source=Source.POLICY)
@@ -145,7 +148,8 @@ def wildcard(name: bytes, scope: Scope) -> Match | None:
 def _owned(query: wire.Query, entry: protocol.Entry, scope: Scope) -> Answer:
     records = entry.get(query.kind)
     if records:
-        return Answer(Rcode.NOERROR, records)
+        beside = _targets(records, scope) if query.kind == wire.SRV else ()
+        return Answer(Rcode.NOERROR, records, beside=beside)
     if query.kind == wire.ANY and entry:
         return Answer(Rcode.NOERROR, next(iter(entry.values())))  # one RRset (RFC 8482 §4.1)
     if alias := entry.get(wire.CNAME):
@@ -169,12 +173,25 @@ def _followed(query: wire.Query, alias: bytes, scope: Scope) -> Answer:
             end = _unowned(query._replace(name=owner), scope) or Answer(Rcode.NOERROR, [])
             return end._replace(source=Source.OWNED, owner=owner, path=tuple(path))
         if records := entry.get(query.kind):
-            return Answer(Rcode.NOERROR, records, owner=owner, path=tuple(path))
+            beside = _targets(records, scope) if query.kind == wire.SRV else ()
+            return Answer(Rcode.NOERROR, records, owner=owner, path=tuple(path), beside=beside)
         if not (more := entry.get(wire.CNAME)):
             zone = soa(owner, scope.ttl)
             return Answer(Rcode.NOERROR, [], zone, owner=owner, path=tuple(path))
         alias = more[0]
     return Answer(Rcode.SERVFAIL, [])
+
+
+def _targets(records: list[bytes], scope: Scope) -> tuple[bytes, ...]:
+    """The addresses of the targets of SRV records, as far as we own them (RFC 2782)."""
+    targets = dict.fromkeys(each[_SRV_TARGET:] for each in records)
+    return tuple(
+        target + each
+        for target in targets
+        if (entry := _entry(target, scope))
+        for kind in (wire.A, wire.AAAA)
+        for each in entry.get(kind, ())
+    )
 
 
 def _entry(name: bytes, scope: Scope) -> protocol.Entry | None:
@@ -188,6 +205,8 @@ def _entry(name: bytes, scope: Scope) -> protocol.Entry | None:
 def _unowned(query: wire.Query, scope: Scope) -> Answer | None:
     """Zones that are ours, and names with a special use; None for all others."""
     name = query.name
+    if host := _served_by(name, scope):
+        return Answer(Rcode.NXDOMAIN, [], soa(host, scope.ttl))
     at = 0
     while name[at]:
         if found := _below(query, name[at:], scope):
@@ -197,6 +216,18 @@ def _unowned(query: wire.Query, scope: Scope) -> Answer | None:
         # The bare name of nobody: NXDOMAIN lets the asker's search list go on (docker.md N15).
         return Answer(Rcode.NXDOMAIN, [], soa(ROOT, scope.ttl), Source.POLICY)
     return None
+
+
+def _served_by(name: bytes, scope: Scope) -> bytes:
+    """The host of ours whose service is asked for (`_port._proto.host`); empty for others' hosts.
+
+    Whom we own, nobody else knows the services of (RFC 2782, docker.md C13).
+    """
+    if name[1:2] != _SERVICE:
+        return b""
+    port = name[name[0] + 1 :]
+    host = port[port[0] + 1 :] if port[1:2] == _SERVICE else b""
+    return host if host and _entry(host, scope) is not None else b""
 
 
 def _below(query: wire.Query, zone: bytes, scope: Scope) -> Answer | None:

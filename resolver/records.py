@@ -7,7 +7,7 @@ name behind it; addresses of one name are merged, because several endpoints may 
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address
 
-from resolver import added, protocol, wire
+from resolver import added, protocol, tlds, wire
 from sdd.model import endpoint, ids, network, sandbox, service
 from sdd.model.network import IPAddress
 from sdd.state import ClusterState
@@ -102,12 +102,16 @@ def _point(
         names.setdefault(owner, {}).setdefault(wire.PTR, [wire.record(wire.PTR, ttl, target)])
 
 
-def zones(net: network.Network) -> Iterator[bytes]:
+def zones(net: network.Network, *, is_alone: bool = False) -> Iterator[bytes]:
     """The network's name and the reverse zones wholly inside its subnets, as wire names.
 
-    What is asked below them and has no record does not exist: nobody else can know.
+    What is asked below them and has no record does not exist: nobody else can know. Except for a
+    network called like a public top-level domain, whose other names somebody else has: it hides
+    them only from a sandbox that can ask nobody (`is_alone`).
     """
-    if suffix := added.wire_name(net.name):
+    if net.name.lower() in tlds.PUBLIC and not is_alone:
+        pass
+    elif suffix := added.wire_name(net.name):
         yield suffix
     for pool in net.pools:
         step = 8 if pool.subnet.version == 4 else 4  # noqa: PLR2004 - IP version

@@ -59,6 +59,7 @@ class Responder:
             records,
             owner=found.owner,
             path=found.path,
+            beside=found.beside,
             stream=stream,
             authority=found.zone,
             authoritative=found.source is not Source.POLICY,

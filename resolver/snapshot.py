@@ -70,7 +70,7 @@ def _view(
     upstreams: tuple[protocol.Upstream, ...],
     ttl: int,
 ) -> protocol.View:
-    zones = sorted({zone for net in nets for zone in records.zones(net)})
+    zones = sorted({zone for net in nets for zone in records.zones(net, is_alone=not upstreams)})
     return protocol.View(
         sandbox=box.id,
         digest="",

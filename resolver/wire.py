@@ -181,6 +181,7 @@ def respond(
     *,
     owner: bytes = POINTER,
     path: Sequence[bytes] = (),
+    beside: Sequence[bytes] = (),
     stream: bool = False,
     authoritative: bool = True,
     authority: bytes = b"",
@@ -190,7 +191,8 @@ def respond(
 
     `records` are of `owner`; before them come those of `path`, complete with their owners. Over
     UDP as many whole records as fit, and TC when some do not. `authority` is one complete record
-    with its owner, left out where it does not fit.
+    with its owner, `beside` are such records for the additional section: those that do not fit are
+    left out, and nobody misses them (RFC 2181 §9).
     """
     limit = STREAM_LIMIT if stream else query.limit
     tail = opt(query, rcode, explain) if query.edns else b""
@@ -203,8 +205,12 @@ def respond(
         count, body = _fitting(whole, room)
     has_authority = bool(authority) and len(body) + len(authority) <= room
     head = reply_flags(data, rcode, authoritative=authoritative, truncated=cut)
-    counts = _SECTIONS.pack(1, count, has_authority, query.edns)
     middle = authority if has_authority else b""
+    extra = 0
+    if beside and not cut:
+        extra, more = _fitting(beside, room - len(body) - len(middle))
+        middle += more
+    counts = _SECTIONS.pack(1, count, has_authority, extra + query.edns)
     return b"".join((data[:2], head, counts, data[HEADER : query.end], body, middle, tail))
 
 

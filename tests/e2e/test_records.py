@@ -52,6 +52,8 @@ def test_text_and_services_are_what_was_added(daemon: Appliance) -> None:
         "8080",
         "web.",
     ]
+    assert "web.\t\t\t5\tIN\tA\t10.62.0.80" in dig(daemon, "c", "_http._tcp.web", "SRV")
+    assert "NXDOMAIN" in dig(daemon, "c", "_nope._tcp.web", "SRV")
     assert short(daemon, "c", "web") == {"10.62.0.80"}
 
 

@@ -1,10 +1,11 @@
 """Added records through the whole middle: from the state to the bytes, read back by dnspython."""
 
+import dns.flags
 import dns.message
 import dns.rcode
 import pytest
 
-from resolver import answer, counters, inquiry, records, respond, snapshot, wire
+from resolver import answer, counters, inquiry, protocol, records, respond, snapshot, wire
 from sdd.model import ids, record
 from sdd.state import ClusterState, Object, Put
 from tests.unit.resolver.questions import NODE, at, box, data, end, net, query, svc
@@ -162,3 +163,91 @@ def test_the_trace_says_alias_and_wildcard() -> None:
         f"network {LAB.id}",
         "has it, as *.apps. with 1 records of this type",
     )
+
+
+def beside(state: ClusterState, name: str, **options: object) -> tuple[dns.message.Message, int]:
+    responder = respond.Responder(counters.Counters(), lambda _: 0)
+    said = responder.respond(data(name, "SRV", **options), scope(state), stream=False)
+    assert isinstance(said, respond.Said)
+    return dns.message.from_wire(said.reply), len(said.reply)
+
+
+def test_A8_16_an_srv_answer_brings_the_addresses_of_its_target() -> None:
+    state = town("_http._tcp.api SRV 0 1 80 db", "db A 10.1.0.9", "db AAAA fd00::9")
+    said, _ = beside(state, "_http._tcp.api.lab")
+    assert [each.to_text() for each in said.answer] == ["_http._tcp.api.lab. 5 IN SRV 0 1 80 db."]
+    assert [each.to_text() for each in said.additional] == [
+        "db. 5 IN A 10.1.0.9",
+        "db. 5 IN AAAA fd00::9",
+    ]
+
+
+def test_of_targets_that_others_own_nothing_is_told() -> None:
+    said, _ = beside(town("_s._tcp.x SRV 0 1 80 www.example", "_s._tcp.x SRV 0 0 0 ."), "_s._tcp.x")
+    assert not said.additional
+    assert not said.flags & dns.flags.TC
+
+
+@pytest.mark.parametrize(("payload", "limit"), [(None, 512), (512, 512), (1232, 1232)])
+def test_addresses_beside_are_whole_and_what_does_not_fit_is_not_missed(
+    payload: int | None, limit: int
+) -> None:
+    addresses = [f"db A 10.1.{at // 200}.{at % 200 + 1}" for at in range(100)]
+    state = town("_s._tcp.x SRV 0 1 80 db", *addresses)
+    options = {} if payload is None else {"use_edns": 0, "payload": payload}
+    said, size = beside(state, "_s._tcp.x", **options)
+    (answered,) = said.answer
+    assert len(answered) == 1
+    assert limit - 20 <= size <= limit
+    assert 20 < sum(len(each) for each in said.additional) < 100
+    assert not said.flags & dns.flags.TC
+    assert (said.edns >= 0) is (payload is not None)
+
+
+def test_srv_records_themselves_that_do_not_fit_are_cut_whole_and_told() -> None:
+    state = town(*(f"_s._tcp.x SRV 0 1 {at} db" for at in range(1, 90)), "db A 10.1.0.9")
+    said, size = beside(state, "_s._tcp.x")
+    assert size <= 512
+    assert said.flags & dns.flags.TC
+    assert 10 < len(said.answer[0]) < 89
+    assert not said.additional
+
+
+def test_C13_an_unknown_service_of_a_host_of_ours_does_not_exist() -> None:
+    for name in ("_nope._tcp.c", "_http._udp.c"):
+        assert ask(town(), name, "SRV").rcode() == dns.rcode.NXDOMAIN, name
+    for name in ("_http._tcp.example", "_tcp.c", "x._tcp.c", "_dmarc.c.example"):
+        assert answer.answer(query(name, "SRV"), scope(town())) is None, name
+
+
+ROOT = protocol.Upstream("192.0.2.53", 53, False)
+
+
+def in_network(name: str, *upstreams: protocol.Upstream) -> answer.Scope:
+    on = net(name)
+    its = end(C, on, "10.1.0.2/24")
+    built = snapshot.build(at(on, C, its), NODE, {C.id: upstreams}, 5)
+    return answer.Scope.of(built.views[C.id], [each.names for each in built.tables.values()])
+
+
+@pytest.mark.parametrize("name", ["com", "COM", "uk", "dev", "arpa", "xn--p1ai"])
+def test_a_network_called_like_a_public_tld_hides_none_of_its_names(name: str) -> None:
+    seen = in_network(name, ROOT)
+    for asked in (f"x.{name}", f"www.x.{name}", name):
+        assert answer.answer(query(asked), seen) is None, asked
+    found = answer.answer(query(f"c.{name}"), seen)
+    assert found is not None
+    assert found.records
+
+
+@pytest.mark.parametrize("name", ["lab", "internal", "test", "corp", "example.com"])
+def test_A8_20_below_any_other_network_unknown_names_do_not_exist(name: str) -> None:
+    found = answer.answer(query(f"x.{name}"), in_network(name, ROOT))
+    assert found is not None
+    assert found.rcode == wire.Rcode.NXDOMAIN
+
+
+def test_who_can_ask_nobody_hears_nxdomain_below_a_tld_too() -> None:
+    found = answer.answer(query("x.com"), in_network("com"))
+    assert found is not None
+    assert found.rcode == wire.Rcode.NXDOMAIN
