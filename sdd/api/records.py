@@ -1,10 +1,12 @@
 """/v1/dns/records: what people added to the names of networks."""
 
+from collections.abc import Mapping, Sequence
+
 from sdd.api import body, render
 from sdd.api.call import Call, Reply
 from sdd.api.context import Context
 from sdd.control import lookup, records
-from sdd.model import record, request
+from sdd.model import network, record, request
 from sdd.state import ClusterState
 
 ACTIVE, SHADOWED = "active", "shadowed"
@@ -15,19 +17,15 @@ async def listing(context: Context, call: Call) -> Reply:
     state = context.state()
     wanted = call.text("network", "")
     nets = [lookup.network(state, wanted)] if wanted else list(state.networks.values())
-    return Reply(
-        value=[
-            _row(state, each)
-            for net in sorted(nets, key=lambda one: one.name)
-            for each in state.records_by_network.get(net.id, ())
-        ]
-    )
+    found = [state.records_by_network.get(each.id, ()) for each in sorted(nets, key=_name)]
+    return Reply(value=[row for each in found for row in _rows(state, each)])
 
 
 async def add(context: Context, call: Call) -> Reply:
     """The record that was added."""
     made = await context.commands.add_record(body.decode(request.RecordAdd, call.body))
-    return Reply(value=_row(context.state(), made), status=201)
+    (row,) = _rows(context.state(), (made,))
+    return Reply(value=row, status=201)
 
 
 async def remove(context: Context, call: Call) -> Reply:
@@ -40,16 +38,26 @@ async def remove(context: Context, call: Call) -> Reply:
     )
     before = context.state()
     gone = await context.commands.remove_records(asked)
-    return Reply(value=[_row(before, each) for each in gone])
+    return Reply(value=_rows(before, gone))
 
 
-def _row(state: ClusterState, of: record.Record) -> render.Json:
+def _name(net: network.Network) -> str:
+    return net.name
+
+
+def _rows(state: ClusterState, of: Sequence[record.Record]) -> list[render.Json]:
+    """Records of one network."""
+    held = records.holders(state, of[0].network) if of else {}
+    return [_row(state.networks[each.network].name, each, held) for each in of]
+
+
+def _row(net: str, of: record.Record, held: Mapping[str, str]) -> render.Json:
     return {
         "Id": of.id,
-        "Network": state.networks[of.network].name,
+        "Network": net,
         "Name": of.name,
         "Type": of.kind.value,
         "Data": of.data,
-        "State": SHADOWED if records.is_shadowed(state, of) else ACTIVE,
+        "State": SHADOWED if records.is_shadowed(of, held) else ACTIVE,
         "Created": render.when(of.created),
     }

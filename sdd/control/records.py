@@ -81,21 +81,20 @@ def remove(ground: Ground, asked: request.RecordRemove) -> Plan[tuple[Record, ..
     return draft.plan(gone, {each.id for each in gone})
 
 
-def holder(now: ClusterState, net: network.Network, name: str) -> str:
-    """Who has `name` on `net` by itself, as a phrase; empty for nobody."""
-    for svc in now.services_by_network.get(net.id, ()):
-        if name in owned.names_of_service(svc):
-            return f"service {svc.name}"
-    for end in now.endpoints_by_network.get(net.id, ()):
+def holders(now: ClusterState, net: ids.NetworkId) -> Mapping[str, str]:
+    """Names that somebody on `net` has by itself → who, as a phrase."""
+    held: dict[str, str] = {}
+    for end in now.endpoints_by_network.get(net, ()):
         box = now.sandboxes[end.sandbox]
-        if name in owned.names_of(box, end):
-            return f"sandbox {box.name}"
-    return ""
+        held |= dict.fromkeys(owned.names_of(box, end), f"sandbox {box.name}")
+    for svc in now.services_by_network.get(net, ()):
+        held |= dict.fromkeys(owned.names_of_service(svc), f"service {svc.name}")
+    return held
 
 
-def is_shadowed(now: ClusterState, of: Record) -> bool:
-    """Whether a sandbox or a service has the name now, and answers for it instead."""
-    return of.kind in ADDRESSING and bool(holder(now, now.networks[of.network], of.name))
+def is_shadowed(of: Record, held: Mapping[str, str]) -> bool:
+    """Whether one of the `holders` of its network has the name now, and answers instead."""
+    return of.kind in ADDRESSING and of.name in held
 
 
 # --- checks ----------------------------------------------------------------------------------
@@ -205,7 +204,7 @@ def _check_room(now: ClusterState, net: network.Network, made: Record) -> None:
         )
     if made.kind is RecordType.CNAME and made.data in (made.name, f"{made.name}.{net.name}"):
         raise errors.Invalid(f"{made.name} cannot be an alias of itself", code="SDD-RECORD-CNAME")
-    if made.kind in ADDRESSING and (taken := holder(now, net, made.name)):
+    if made.kind in ADDRESSING and (taken := holders(now, net.id).get(made.name)):
         raise errors.Conflict(
             f"the name {made.name} belongs to {taken} on network {net.name}",
             hint="choose another name; TXT and SRV records may be added beside it",

@@ -6,7 +6,7 @@ import pytest
 
 from resolver import records, snapshot, wire
 from sdd import errors
-from sdd.control.records import is_shadowed
+from sdd.control.records import holders, is_shadowed
 from sdd.model import record, request
 from tests.scenario import laws
 from tests.scenario.node import NODE, Node, node
@@ -132,16 +132,16 @@ async def test_a_name_that_is_held_is_refused_and_one_that_comes_later_shadows()
             assert await refused(one, name, "A", "10.0.0.9") == "SDD-RECORD-TAKEN", name
         await add(one, "web", "TXT", "beside it")
         early = await add(one, "early", "CNAME", "api")
-        assert not is_shadowed(one.state, early)
+        assert not is_shadowed(early, holders(one.state, early.network))
         made = await one.commands.create_sandbox(
             request.SandboxCreate(name="early", attachments=(request.Attachment(network="lab"),))
         )
-        assert is_shadowed(one.state, early)
+        assert is_shadowed(early, holders(one.state, early.network))
         lab_net = one.state.networks[early.network]
         entry = records.of_network(one.state, lab_net, 5)[wire.to_wire("early")]
         assert set(entry) == {wire.A}
         await one.commands.remove_sandbox(made.id)
-        assert not is_shadowed(one.state, early)
+        assert not is_shadowed(early, holders(one.state, early.network))
         entry = records.of_network(one.state, lab_net, 5)[wire.to_wire("early")]
         assert set(entry) == {wire.CNAME}
 
