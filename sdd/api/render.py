@@ -174,6 +174,7 @@ def service_of(state: ClusterState, one: service.Service) -> Json:
         "Health": health_of(one.health),
         "Drain": one.drain_s,
         "Persistence": one.persistence_s,
+        "Weight": one.weight,
         "Members": members_of(state, one),
         "Aliases": list(one.aliases),
         "Labels": dict(one.labels),

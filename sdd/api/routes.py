@@ -77,6 +77,14 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", SERVICE, ADMIN, services.create, "service_create", request.ServiceCreate),
     Route("GET", f"{SERVICE}/{{ref}}", READ, services.inspect, "service_inspect"),
     Route("DELETE", f"{SERVICE}/{{ref}}", ADMIN, services.remove, "service_rm"),
+    Route(
+        "PATCH",
+        f"{SERVICE}/{{ref}}",
+        ADMIN,
+        services.update,
+        "service_update",
+        request.ServiceUpdate,
+    ),
     Route("GET", MEMBERS, READ, services.members, "service_ps"),
     Route("POST", MEMBERS, ADMIN, services.join, "service_join", request.Join),
     Route(

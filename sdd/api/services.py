@@ -53,6 +53,13 @@ async def remove(context: Context, call: Call) -> Reply:
     return Reply(value={"Id": gone.id, "Name": gone.name})
 
 
+async def update(context: Context, call: Call) -> Reply:
+    """The service as it is now."""
+    asked = body.decode(request.ServiceUpdate, call.body)
+    changed = await context.commands.update_service(call.path["ref"], asked)
+    return Reply(value=render.service_of(context.state(), changed))
+
+
 async def members(context: Context, call: Call) -> Reply:
     """The backends with their state."""
     state = context.state()

@@ -10,13 +10,7 @@ from sdd.cli import settings
 from sdd.cli.params import DURATION
 
 # Promised names: whoever types one is told so, instead of being offered a neighbour.
-PLANNED = frozenset(
-    f"sdctl {words}"
-    for words in (
-        "node",
-        "service update",
-    )
-)
+PLANNED = frozenset(f"sdctl {words}" for words in ("node",))
 OUTPUTS = ("table", "json", "jsonl", "name")
 
 

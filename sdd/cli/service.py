@@ -18,7 +18,7 @@ SCHEDULERS = (
     *("mh", "rr", "wrr", "lc", "wlc", "sh", "dh", "sed", "nq"),
     *("fo", "ovf", "lblc", "lblcr"),
 )
-MAX_WEIGHT = 65535
+WEIGHT = click.IntRange(0, 65535)
 COLUMNS = (
     Column("ID", output.short("Id")),
     Column("NAME", lambda row: row["Name"]),
@@ -73,6 +73,7 @@ def service() -> None:
 @click.option("--health-expect", default="", help="What the answer must contain.")
 @click.option("--drain", type=DURATION, default="10s", help="Patience with live connections.")
 @click.option("--persistence", type=DURATION, default="0s", help="A client keeps its backend.")
+@click.option("--weight", type=WEIGHT, default=1, help="Of members that join without one.")
 @click.option("--alias", "aliases", multiple=True, help="One more name.")
 @click.option("--label", "labels", type=LABEL, multiple=True, help="K=V.")
 @click.option("--publish", multiple=True, help="Not built yet.")
@@ -89,15 +90,53 @@ def create(name: str, publish: tuple[str, ...], **asked: Any) -> None:
         "labels": dict(asked["labels"]),
         "drain_s": asked["drain"],
         "persistence_s": round(asked["persistence"]),
+        "weight": asked["weight"],
     }
     if asked["vip"]:
         body["vip"] = asked["vip"]
     output.created(current().client().post(PATH, body))
 
 
+@service.command()
+@click.argument("ref", metavar="SERVICE", shell_complete=complete.services)
+@click.option("--scheduler", type=click.Choice(SCHEDULERS), help="As in IPVS.")
+@click.option("--health", type=HEALTH, help="Another check; members keep their state meanwhile.")
+@click.option("--health-interval", type=DURATION, help="Between two checks.")
+@click.option("--health-fast", type=DURATION, help="While it may turn.")
+@click.option("--health-timeout", type=DURATION, help="Of one check.")
+@click.option("--health-rise", type=click.IntRange(min=1), help="Good ones in a row.")
+@click.option("--health-fall", type=click.IntRange(min=1), help="Bad ones in a row.")
+@click.option("--health-status", type=STATUSES, help="That pass http.")
+@click.option("--health-send", help="What udp sends.")
+@click.option("--health-expect", help="What the answer must contain.")
+@click.option("--drain", type=DURATION, help="Patience with live connections.")
+@click.option("--persistence", type=DURATION, help="A client keeps its backend.")
+@click.option("--weight", type=WEIGHT, help="Of members that join later.")
+@click.option("--alias-add", multiple=True, help="One more name.")
+@click.option("--alias-rm", "alias_remove", multiple=True, help="One less.")
+@click.option("--label-add", type=LABEL, multiple=True, help="K=V.")
+@click.option("--label-rm", "label_remove", multiple=True, help="K.")
+def update(ref: str, **asked: Any) -> None:
+    """Change a service; members and live connections stay."""
+    health = (asked["health"] or {}) | _health(asked)
+    plain = ("scheduler", "alias_add", "alias_remove", "label_remove", "weight")
+    body = {
+        **{each: asked[each] for each in plain},
+        "health": health,
+        "label_add": dict(asked["label_add"]),
+        "drain_s": asked["drain"],
+        "persistence_s": None if asked["persistence"] is None else round(asked["persistence"]),
+    }
+    given = {key: value for key, value in body.items() if value not in (None, (), {})}
+    if not given:
+        raise click.UsageError("nothing to change: give an option, such as --scheduler rr")
+    output.named(current().client().patch(f"{PATH}/{part(ref)}", given))
+
+
 def _health(asked: dict[str, Any]) -> dict[str, Any]:
-    low, high = asked["health_status"]
-    return {
+    """What was said of a check, in the names of the body."""
+    low, high = asked["health_status"] or (None, None)
+    every = {
         "interval_s": asked["health_interval"],
         "fast_s": asked["health_fast"],
         "timeout_s": asked["health_timeout"],
@@ -108,6 +147,7 @@ def _health(asked: dict[str, Any]) -> dict[str, Any]:
         "send": asked["health_send"],
         "expect": asked["health_expect"],
     }
+    return {key: value for key, value in every.items() if value is not None}
 
 
 @service.command("ls")
@@ -148,10 +188,10 @@ def rm(refs: tuple[str, ...], force: bool) -> None:
 @service.command()
 @click.argument("ref", metavar="SERVICE", shell_complete=complete.services)
 @click.argument("sandbox", shell_complete=complete.sandboxes)
-@click.option("--weight", type=click.IntRange(0, MAX_WEIGHT), default=1, help="Its share.")
-def join(ref: str, sandbox: str, weight: int) -> None:
+@click.option("--weight", type=WEIGHT, help="Its share; by default what the service says.")
+def join(ref: str, sandbox: str, weight: int | None) -> None:
     """Make a sandbox a backend."""
-    body = {"sandbox": sandbox, "weight": weight}
+    body = {"sandbox": sandbox} | ({} if weight is None else {"weight": weight})
     _told(current().client().post(f"{PATH}/{part(ref)}/members", body))
 
 
@@ -170,8 +210,8 @@ def leave(ref: str, sandbox: str, drain: float | None) -> None:
 
 
 @service.command()
-@click.argument("ref", metavar="SERVICE")
-@click.argument("sandbox")
+@click.argument("ref", metavar="SERVICE", shell_complete=complete.services)
+@click.argument("sandbox", shell_complete=complete.sandboxes)
 @click.argument("status", type=click.Choice(["pass", "fail"]))
 @click.option("--reason", default="", help="Shown in service ps.")
 def report(ref: str, sandbox: str, status: str, reason: str) -> None:
@@ -183,7 +223,7 @@ def report(ref: str, sandbox: str, status: str, reason: str) -> None:
 @service.command("set-weight")
 @click.argument("ref", metavar="SERVICE", shell_complete=complete.services)
 @click.argument("sandbox", shell_complete=complete.sandboxes)
-@click.argument("weight", type=click.IntRange(0, MAX_WEIGHT))
+@click.argument("weight", type=WEIGHT)
 def set_weight(ref: str, sandbox: str, weight: int) -> None:
     """Change a backend's share; 0 takes no new connections."""
     path = f"{PATH}/{part(ref)}/members/{part(sandbox)}"

@@ -18,6 +18,7 @@ from sdd.control import (
     networks,
     records,
     sandboxes,
+    service_updates,
     services,
     verdicts,
 )
@@ -160,6 +161,14 @@ class Commander:
             lambda ground: services.create(ground, asked),
             lambda made: lambda ground: services.remove(ground, made.id),
         )
+
+    async def update_service(self, ref: str, asked: request.ServiceUpdate) -> service.Service:
+        """The service as it is now, or as it was when this node could not realise that."""
+        changed = await self._run.created(
+            lambda ground: service_updates.update(ground, ref, asked),
+            lambda made: lambda ground: service_updates.restore(ground, made),
+        )
+        return changed.after
 
     async def remove_service(self, ref: str) -> service.Service:
         """The service that is gone, with its members."""

@@ -48,6 +48,10 @@ class Commands(Protocol):
         """The new service with its virtual addresses and number."""
         ...
 
+    async def update_service(self, ref: str, asked: request.ServiceUpdate) -> service.Service:
+        """The service as it is now; its members and their connections stay."""
+        ...
+
     async def remove_service(self, ref: str) -> service.Service:
         """The service that is gone, with its members."""
         ...

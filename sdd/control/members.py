@@ -80,7 +80,7 @@ def set_weight(
 ) -> Plan[service.Member]:
     """The membership with its new weight; one that was leaving stays."""
     svc, box, member = _found(ground, service_ref, sandbox_ref)
-    _check_weight(weight)
+    check_weight(weight)
     changed = replace(member, weight=weight, drains_until=0.0)
     draft = Draft(ground)
     draft.replace(member, changed)
@@ -93,14 +93,15 @@ def enter(
     svc: service.Service,
     ends: Iterable[endpoint.Endpoint],
     *,
-    weight: int,
+    weight: int | None = None,
     name: str = "",
 ) -> service.Member:
     """Adds to `draft` the membership of the one endpoint on the service's network.
 
-    The sandbox is the caller's to touch or write.
+    The sandbox is the caller's to touch or write; without a weight it is the service's.
     """
-    _check_weight(weight)
+    share = svc.weight if weight is None else weight
+    check_weight(share)
     end = next((each for each in ends if each.network == svc.network), None)
     if end is None:
         net = ground.now.networks[svc.network].name
@@ -114,7 +115,7 @@ def enter(
         endpoint=end.id,
         sandbox=end.sandbox,
         node=end.node,
-        weight=weight,
+        weight=share,
         created=ground.at,
     )
     draft.touch(svc)
@@ -138,7 +139,8 @@ def _check_drain(drain_s: float) -> None:
         )
 
 
-def _check_weight(weight: int) -> None:
+def check_weight(weight: int) -> None:
+    """A weight the kernels take. Refused: SDD-MEMBER-WEIGHT."""
     if not 0 <= weight <= WEIGHT_MAX:
         raise errors.Invalid(
             f"weight {weight} is not between 0 and {WEIGHT_MAX}",

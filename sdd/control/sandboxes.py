@@ -61,7 +61,7 @@ def create(ground: Ground, asked: request.SandboxCreate, seen: Seen) -> Plan[san
     draft.claim(keys.name(KIND, box.name), box.id)
     made = _attach_all(ground, draft, box, asked, seen)
     for ref in asked.services:
-        members.enter(ground, draft, lookup.service(ground.now, ref), made, weight=1)
+        members.enter(ground, draft, lookup.service(ground.now, ref), made)
     return draft.plan(box, {box.id, *(each.id for each in made)})
 
 

@@ -6,7 +6,7 @@ one network, as in Docker: the resolver decides which answers.
 
 from sdd import errors
 from sdd.alloc import addresses, names, numbers
-from sdd.control import checks, keys, lookup, taken
+from sdd.control import checks, keys, lookup, members, taken
 from sdd.control.ground import Draft, Ground, Plan
 from sdd.model import ids, network, request, service
 from sdd.model.network import IPAddress
@@ -23,9 +23,6 @@ def create(ground: Ground, asked: request.ServiceCreate) -> Plan[service.Service
     _check_name(ground, asked.name)
     net = lookup.network(ground.now, asked.network)
     _check_network(net, asked)
-    _check_health(asked)
-    for alias in asked.aliases:
-        names.checked_host("alias", alias)
     draft = Draft(ground)
     identity = ids.ServiceId(ground.new_id())
     made = service.Service(
@@ -41,8 +38,10 @@ def create(ground: Ground, asked: request.ServiceCreate) -> Plan[service.Service
         labels=asked.labels,
         drain_s=asked.drain_s,
         persistence_s=asked.persistence_s,
+        weight=asked.weight,
         created=ground.at,
     )
+    check(made)
     draft.hold(net)
     draft.create(made)
     draft.claim(keys.name(KIND, made.name), made.id)
@@ -124,16 +123,20 @@ def _check_network(net: network.Network, asked: request.ServiceCreate) -> None:
         )
 
 
-def _check_health(asked: request.ServiceCreate) -> None:
-    if wrong := checks.fault(asked.health):
+def check(svc: service.Service) -> None:
+    """What can be set and changed has a meaning. Refused: SDD-SERVICE-HEALTH, -TIME, -WEIGHT."""
+    for alias in svc.aliases:
+        names.checked_host("alias", alias)
+    if wrong := checks.fault(svc.health):
         raise errors.Invalid(
-            f"service {asked.name!r}: the health check cannot work: {wrong}",
+            f"service {svc.name!r}: the health check cannot work: {wrong}",
             hint="example: --health tcp:80 --health-interval 2s --health-rise 2 --health-fall 3",
             code="SDD-SERVICE-HEALTH",
         )
-    if asked.drain_s < 0 or asked.persistence_s < 0:
+    if svc.drain_s < 0 or svc.persistence_s < 0:
         raise errors.Invalid(
-            f"service {asked.name!r}: drain and persistence cannot be negative",
+            f"service {svc.name!r}: drain and persistence cannot be negative",
             hint="give seconds, 0 for none",
             code="SDD-SERVICE-TIME",
         )
+    members.check_weight(svc.weight)

@@ -92,6 +92,45 @@ class ServiceCreate:
     labels: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     drain_s: float = 10.0
     persistence_s: int = 0
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthChange:
+    """What of a check becomes another; None stays.
+
+    Another `kind` is another check: what it asks (port, host, path, ttl) is as given here alone.
+    """
+
+    kind: service.CheckKind | None = None
+    port: int | None = None
+    host: str | None = None
+    path: str | None = None
+    send: str | None = None
+    expect: str | None = None
+    status_low: int | None = None
+    status_high: int | None = None
+    ttl_s: float | None = None
+    interval_s: float | None = None
+    fast_s: float | None = None
+    timeout_s: float | None = None
+    rise: int | None = None
+    fall: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceUpdate:
+    """`sdctl service update`: what of a service becomes another; None stays."""
+
+    scheduler: service.Scheduler | None = None
+    health: HealthChange = HealthChange()
+    alias_add: tuple[str, ...] = ()
+    alias_remove: tuple[str, ...] = ()
+    label_add: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    label_remove: tuple[str, ...] = ()
+    drain_s: float | None = None
+    persistence_s: int | None = None
+    weight: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +155,7 @@ class RecordRemove:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Join:
-    """`sdctl service join SVC SANDBOX`."""
+    """`sdctl service join SVC SANDBOX`; without a weight it is the service's."""
 
     sandbox: str
-    weight: int = 1
+    weight: int | None = None

@@ -78,6 +78,7 @@ class HealthCheck:
 class Service:
     """One name on one network, spread over its members.
 
+    `weight` is what a member gets that joins without saying one.
     `number` is small, unique among live services and allocated with the service: packet marks
     are made of it. `vips` is empty in dnsrr mode, else one address per family of the network.
     """
@@ -94,6 +95,7 @@ class Service:
     labels: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     drain_s: float = 10.0
     persistence_s: int = 0
+    weight: int = 1
     created: float = 0.0
 
 

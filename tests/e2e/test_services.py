@@ -2,6 +2,8 @@
 
 import re
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -134,6 +136,68 @@ def states(daemon: Appliance, name: str) -> list[str]:
 def connections(daemon: Appliance, name: str) -> list[int]:
     rows = daemon.json("lb", "ls", "--from", daemon.name("client"))
     return [row["Active"] for row in rows if row["Service"] == name and row["Protocol"] != "udp"]
+
+
+def test_B9_29_an_update_touches_no_live_connection(daemon: Appliance) -> None:
+    daemon.sdctl("service", "create", "live", "--network", "front", "--scheduler", "rr")
+    for name in ("web1", "web2"):
+        daemon.sdctl("service", "join", "live", daemon.name(name))
+    (live,) = daemon.json("service", "inspect", "live")
+    with (
+        talking(daemon, "web1"),
+        talking(daemon, "web2"),
+        dialled(daemon, live["VIPs"][0]) as said,
+    ):
+        who = said()
+        assert who in (b"web1\n", b"web2\n")
+        daemon.sdctl("service", "update", "live", "--scheduler", "mh", "--alias-add", "alive")
+        assert said() == who
+        daemon.sdctl("service", "update", "live", "--health", "tcp:80", "--persistence", "60s")
+        assert said() == who
+        assert addresses(daemon, "alive") == {live["VIPs"][0]}
+        rows = daemon.json("lb", "ls", "--from", daemon.name("client"))
+        assert {row["Scheduler"] for row in rows if row["Service"] == "live"} == {"mh"}
+    daemon.sdctl("service", "rm", "live")
+
+
+@contextmanager
+def talking(daemon: Appliance, sandbox: str) -> Iterator[None]:
+    """`sandbox` says its name for every line it hears on port 7000, for as long as it lasts."""
+    command = f"while read line; do echo {sandbox}; done"
+    with subprocess.Popen(
+        [
+            *("ip", "netns", "exec", daemon.name(sandbox)),
+            *("socat", "TCP-LISTEN:7000,fork,reuseaddr", f"SYSTEM:{command}"),
+        ]
+    ) as server:
+        until(lambda: ":7000 " in daemon.inside(sandbox, "ss", "-Hltn").stdout, 10, "it listens")
+        try:
+            yield
+        finally:
+            server.terminate()
+
+
+@contextmanager
+def dialled(daemon: Appliance, vip: str) -> Iterator[Callable[[], bytes]]:
+    """Says a line over one connection, open until the end; gives the line it hears back."""
+    with subprocess.Popen(
+        ["ip", "netns", "exec", daemon.name("client"), "nc", vip, "7000"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as client:
+        assert client.stdin is not None
+        assert client.stdout is not None
+        hears, says = client.stdout, client.stdin
+
+        def said() -> bytes:
+            says.write(b"who?\n")
+            says.flush()
+            return hears.readline()
+
+        try:
+            yield said
+        finally:
+            client.kill()
 
 
 def test_a_member_whose_link_goes_down_is_down_before_any_check(daemon: Appliance) -> None:

@@ -19,7 +19,7 @@ from resolver import trace as way
 from sdd import errors
 from sdd.api.context import About, Context
 from sdd.api.server import Server, serve
-from sdd.control import lookup
+from sdd.control import lookup, service_updates
 from sdd.control.journal import Journal
 from sdd.logbook import Logbook
 from sdd.model import endpoint, health, ids, network, progress, record, request, sandbox, service
@@ -185,10 +185,17 @@ class Desk:
             health=asked.health,
             aliases=asked.aliases,
             labels=asked.labels,
+            drain_s=asked.drain_s,
+            weight=asked.weight,
             created=3000.0,
         )
         self._write(Put(made))
         return made
+
+    async def update_service(self, ref: str, asked: request.ServiceUpdate) -> service.Service:
+        changed = service_updates.changed(lookup.service(self.state, ref), asked)
+        self._write(Put(changed))
+        return changed
 
     async def remove_service(self, ref: str) -> service.Service:
         gone = lookup.service(self.state, ref)
@@ -207,7 +214,7 @@ class Desk:
             endpoint=at.id,
             sandbox=at.sandbox,
             node=at.node,
-            weight=asked.weight,
+            weight=svc.weight if asked.weight is None else asked.weight,
             created=4000.0,
         )
         self._write(Put(made))

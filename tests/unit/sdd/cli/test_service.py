@@ -49,9 +49,37 @@ async def test_a_service_and_its_backends(web: Shell) -> None:
     assert weights == {"w1": 3, "w2": 0}
     web.ok("service", "leave", "web", "w1")
     web.ok("service", "leave", "web", "w2", "--drain", "90s")
-    assert desk.patience == [10.0, 90.0]
+    assert desk.patience == [60.0, 90.0]
     assert web("service", "leave", "web", "w1").code == 1
     assert web.ok("service", "rm", "web").out == "web\n"
+
+
+async def test_an_update_sends_what_was_given_and_no_more(web: Shell) -> None:
+    health = ("--health", "http://:80/ok", "--health-rise", "4")
+    web.ok("service", "create", "web", "--network", "lab", *health, "--label", "a=1")
+    done = web.ok(
+        *("service", "update", "web", "--scheduler", "rr", "--health-interval", "5s"),
+        *("--alias-add", "www", "--label-add", "b=2", "--label-rm", "a", "--weight", "8"),
+        *("--drain", "0s"),
+    )
+    assert done.out == "web\n"
+    (seen,) = web.ok("service", "inspect", "web").json()
+    assert (seen["Scheduler"], seen["Aliases"], seen["Labels"]) == ("rr", ["www"], {"b": "2"})
+    assert (seen["Drain"], seen["Weight"]) == (0.0, 8)
+    check = seen["Health"]
+    found = (check["Kind"], check["Path"], check["Rise"], check["Interval"])
+    assert found == ("http", "/ok", 4, 5.0)
+    web.ok("service", "update", "web", "--health", "none")
+    assert web.ok("service", "inspect", "web").json()[0]["Health"]["Kind"] == "none"
+    web.ok("service", "join", "web", "w1")
+    assert web.ok("service", "ps", "web", "-o", "json").json()[0]["Weight"] == 8
+
+
+def test_an_update_of_nothing_is_exit_2(web: Shell) -> None:
+    web.ok("service", "create", "web", "--network", "lab")
+    done = web("service", "update", "web")
+    assert (done.code, done.out) == (2, "")
+    assert "nothing to change" in done.err
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,124 @@
+"""Changes of a service that lives: its members stay, and so do their connections.
+
+In: refs, requests and the Ground. Out: plans that know what was before, so that a change which
+this node cannot realise is taken back.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sdd import errors
+from sdd.control import lookup, services
+from sdd.control.ground import Draft, Ground, Plan
+from sdd.model import health, request, service
+from sdd.model.service import CheckKind, HealthCheck
+from sdd.store import codec
+
+# What a check asks, as opposed to when and how often: of another kind it is meaningless.
+_TARGET = ("port", "host", "path", "ttl_s")
+_HEALTH = tuple(request.HealthChange.__dataclass_fields__)
+_PLAIN = ("scheduler", "drain_s", "persistence_s", "weight")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """A service before and after."""
+
+    before: service.Service
+    after: service.Service
+
+
+def update(ground: Ground, ref: str, asked: request.ServiceUpdate) -> Plan[Update]:
+    """The service with what is asked for.
+
+    Refused: SDD-SERVICE-HEALTH, -TIME, -ALIAS, -LABEL, SDD-MEMBER-WEIGHT.
+    """
+    svc = lookup.service(ground.now, ref)
+    after = changed(svc, asked)
+    draft = Draft(ground)
+    draft.replace(svc, after)
+    _judge(ground, draft, svc, after)
+    return draft.plan(Update(before=svc, after=after), {svc.id})
+
+
+def changed(svc: service.Service, asked: request.ServiceUpdate) -> service.Service:
+    """The service with what is asked for, checked."""
+    after = replace(
+        svc,
+        **_given(asked, _PLAIN),
+        health=_check(svc.health, asked.health),
+        aliases=_aliases(svc, asked),
+        labels=_labels(svc, asked),
+    )
+    services.check(after)
+    return after
+
+
+def restore(ground: Ground, made: Update) -> Plan[Update]:
+    """The service as it was before; refused when it was changed again meanwhile."""
+    if ground.now.services.get(made.after.id) != made.after:
+        raise errors.Conflict(f"service {made.after.name} was changed again")
+    draft = Draft(ground)
+    draft.replace(made.after, made.before)
+    _judge(ground, draft, made.after, made.before)
+    return draft.plan(Update(before=made.after, after=made.before), {made.before.id})
+
+
+def _judge(ground: Ground, draft: Draft, before: service.Service, after: service.Service) -> None:
+    """Members keep the status they have until the new check says otherwise.
+
+    Without this a first check would take all members away for as long as it needs to pass.
+    """
+    first = before.health.kind is CheckKind.NONE and after.health.kind is not CheckKind.NONE
+    last = before.health.kind is not CheckKind.NONE and after.health.kind is CheckKind.NONE
+    for member in ground.now.members_by_service.get(after.id, ()):
+        if first:
+            draft.put(
+                health.Verdict(
+                    service=member.service,
+                    endpoint=member.endpoint,
+                    status=health.Status.UP,
+                    since=ground.at,
+                    reason="was up before it was checked",
+                )
+            )
+        elif last:
+            draft.delete(codec.verdict_key(member.service, member.endpoint))
+
+
+def _check(before: HealthCheck, asked: request.HealthChange) -> HealthCheck:
+    given = _given(asked, _HEALTH)
+    if asked.kind is None or asked.kind is before.kind:
+        return replace(before, **given)
+    fresh = HealthCheck()
+    return replace(before, **{each: getattr(fresh, each) for each in _TARGET} | given)
+
+
+def _given(asked: object, fields: Collection[str]) -> dict[str, Any]:
+    every = {each: getattr(asked, each) for each in fields}
+    return {name: value for name, value in every.items() if value is not None}
+
+
+def _aliases(svc: service.Service, asked: request.ServiceUpdate) -> tuple[str, ...]:
+    _check_known(svc, "alias", svc.aliases, asked.alias_remove)
+    kept = [each for each in svc.aliases if each not in asked.alias_remove]
+    return tuple(dict.fromkeys((*kept, *asked.alias_add)))
+
+
+def _labels(svc: service.Service, asked: request.ServiceUpdate) -> dict[str, str]:
+    _check_known(svc, "label", tuple(svc.labels), asked.label_remove)
+    kept = {key: each for key, each in svc.labels.items() if key not in asked.label_remove}
+    return kept | dict(asked.label_add)
+
+
+def _check_known(
+    svc: service.Service, what: str, have: Collection[str], remove: Sequence[str]
+) -> None:
+    for each in remove:
+        if each not in have:
+            raise errors.NotFound(
+                f"service {svc.name} has no {what} {each!r}",
+                hint=f"see what it has: sdctl service inspect {svc.name}",
+                code=f"SDD-SERVICE-{what.upper()}",
+            )
