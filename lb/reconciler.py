@@ -67,7 +67,11 @@ class Reconciler:
         now = self._clock()
         look = state.revision == self._revision or now - self._looked > LOOK_S
         results = await asyncio.gather(
-            *(self._sandbox(box, want, look=look) for box, want in wanted.items()),
+            *(
+                self._sandbox(box, want, look=look)
+                for box, want in wanted.items()
+                if look or not self._is_known(box, want)
+            ),
             *(self._farewell(box, wanted.values()) for box in self._places.keys() - wanted.keys()),
         )
         self._revision = state.revision
@@ -80,13 +84,20 @@ class Reconciler:
             repaired=sum(each.repaired for each in results),
         )
 
+    def _is_known(self, box: ids.SandboxId, want: Wanted) -> bool:
+        """Whether the last pass left what is wanted; looks at nothing outside.
+
+        Where we have never been, nothing of ours is taken away before the next look.
+        """
+        known = self._known.get(box)
+        if known is None:
+            return want.table == table.EMPTY and box not in self._places
+        return _same(known, want)
+
     async def _sandbox(self, box: ids.SandboxId, want: Wanted, *, look: bool) -> _Result:
         known = self._known.pop(box, None)  # forgotten unless this pass ends well
         if known is not None and known.inode != await self._kernel.inode(want.place.netns):
             known = None
-        if not look and known is not None and _same(known, want):
-            self._known[box] = known
-            return _Result()
         for pause_s in reconcile.pauses_s(self._ready_s):
             result = await self._pass(box, want, known, look=look)
             if all(failure.code not in NOT_YET for failure in result.failures):

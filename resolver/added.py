@@ -4,6 +4,7 @@ In: the table so far and the records of sdd.model.record. Out: the same table wi
 sandbox or a service keeps its name: of records beside it only TXT and SRV are taken.
 """
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
@@ -12,6 +13,7 @@ from typing import Final
 from resolver import protocol, wire
 from sdd.model.record import ADDRESSING, Record, RecordType
 
+CACHED: Final = 32768  # names whose wire form is kept: each revision renders whole tables again
 WILDCARD: Final = b"\1*"  # the first label of RFC 4592 §2.1.1
 _STRING: Final = 255  # RFC 1035 §3.3.14: longer texts are several strings
 
@@ -32,6 +34,7 @@ def put(names: protocol.Names, added: Iterable[Record], suffix: str, ttl: int) -
         _between(names, wildcards)
 
 
+@functools.lru_cache(maxsize=CACHED)
 def wire_name(text: str) -> bytes:
     """The wire name, empty for what DNS cannot carry.
 

@@ -185,10 +185,11 @@ def _put(folder: int, name: str, content: bytes) -> bool:
     if there == content or not _is_ours(folder, name):
         return False
     digest = hashlib.sha256(content).hexdigest()
-    _replace(folder, name + HASH, (_WRITING + digest).encode())
     if there is None:
+        _unlink(folder, name + HASH)  # of a file that somebody removed: one without is ours
         _replace(folder, name, content)
     else:
+        _replace(folder, name + HASH, (_WRITING + digest).encode())
         _overwrite(folder, name, content, len(there))
     _replace(folder, name + HASH, digest.encode())
     return True

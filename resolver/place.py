@@ -76,17 +76,19 @@ class Places:
         self._absent &= staying
         return tuple(self._settled.keys() - staying)
 
+    def is_settled(self, spot: Spot, have: protocol.Listening | None) -> bool:
+        """Whether the last visit left what `spot` wants; looks at nothing outside."""
+        before = self._settled.get(spot.box)
+        return before is not None and before.listening == have and before.spot == spot
+
     async def settle(
-        self, spot: Spot, have: protocol.Listening | None, hand_over: HandOver, *, look: bool
+        self, spot: Spot, have: protocol.Listening | None, hand_over: HandOver
     ) -> Visit:
         """Everything as `spot` wants it; `have` is what the worker serves for it.
 
         What cannot be done is a failure of this sandbox; only `hand_over` may raise.
         """
         before = self._settled.pop(spot.box, None)  # forgotten unless this visit ends well
-        if not look and before and before == _Settled(spot, _there(spot), have):
-            self._settled[spot.box] = before
-            return Visit(box=spot.box)
         try:
             inode = await self._arrived(spot)
             async with self._gate:
@@ -140,12 +142,19 @@ class Places:
         before: _Settled | None,
         hand_over: HandOver,
     ) -> Visit:
-        listening = have
         fits = have is not None and have.inode == inode and _fits(spot, have, before)
-        if have is None or not fits:
-            listening = await self._open(spot, inode, hand_over)
-        assert listening is not None
-        wrote = await self._doors.run(spot.path, functools.partial(self._lead, listening))
+        if have is not None and fits:
+            wrote = await self._doors.run(spot.path, functools.partial(self._lead, have))
+            listening = have
+        else:
+            opened, wrote = await self._opened(spot, inode)
+            listening = opened.listening
+            try:
+                await hand_over(
+                    protocol.Listen(sandbox=spot.box, listening=listening), opened.links
+                )
+            finally:
+                opened.close()
         undone = wrote and before is not None and before.listening == listening
         self._settled[spot.box] = _Settled(spot, inode, listening)
         return Visit(
@@ -154,18 +163,13 @@ class Places:
             listening=None if fits else listening,
         )
 
-    async def _open(self, spot: Spot, inode: int, hand_over: HandOver) -> protocol.Listening:
-        opened = await self._opened(spot, inode)
-        try:
-            listen = protocol.Listen(sandbox=spot.box, listening=opened.listening)
-            await hand_over(listen, opened.links)
-        finally:
-            opened.close()
-        return opened.listening
+    async def _opened(self, spot: Spot, inode: int) -> tuple[opener.Opened, bool]:
+        """New sockets with port 53 led to them, and whether that had to be written.
 
-    async def _opened(self, spot: Spot, inode: int) -> opener.Opened:
-        """The sockets; `lo` is waited for, which another backend brings up."""
-        work = functools.partial(opener.open_sockets, inode, spot.upstream)
+        `lo` is waited for, which another backend brings up. What comes before the worker has the
+        sockets waits in their queues.
+        """
+        work = functools.partial(self._open, inode, spot.upstream)
         for pause_s in reconcile.pauses_s(self._ready_s):
             with contextlib.suppress(opener.NotYet):
                 return await self._doors.run(spot.path, work)
@@ -176,8 +180,18 @@ class Places:
             code="SDD-DNS-LOOPBACK",
         )
 
+    def _open(
+        self, inode: int, upstream: socket.AddressFamily | None
+    ) -> tuple[opener.Opened, bool]:
+        opened = opener.open_sockets(inode, upstream)
+        try:
+            return opened, self._lead(opened.listening)
+        except BaseException:
+            opened.close()
+            raise
+
     def _lead(self, listening: protocol.Listening) -> bool:
-        """Whether the table had to be written. The new sockets' queues keep what comes early."""
+        """Whether the table had to be written."""
         if self._redirects.is_right(listening):
             return False
         self._redirects.write(listening)

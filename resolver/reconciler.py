@@ -5,12 +5,8 @@ something; a second look at the same revision (a kick, the resync) checks every 
 """
 
 import asyncio
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from ipaddress import IPv6Address
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -18,34 +14,22 @@ import msgspec
 from resolver import (
     difference,
     files,
-    hosts,
     launch,
     link,
     place,
     protocol,
-    resolvconf,
     result,
-    snapshot,
     upstreams,
 )
+from resolver.desired import NOTHING, Wanted, desired
 from sdd import errors
 from sdd.linux import namespaces
-from sdd.model import ids, progress, sandbox
+from sdd.model import ids, progress
 from sdd.state import ClusterState
 
 LOOK_S: Final = 20.0  # while new states keep coming, the tables are still looked at this often
 TRIES: Final = 2  # a worker that dies during a pass is replaced in the same pass
-NAMED: Final = (Path("/run/netns"), Path("/var/run/netns"))  # where `ip netns` finds names
 _MOST_WORDS: Final = 200  # characters of a worker's own words in a message
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What one revision wants of this node."""
-
-    snapshot: snapshot.Snapshot
-    spots: Mapping[ids.SandboxId, place.Spot]  # every sandbox of this node
-    texts: Mapping[ids.SandboxId, files.Texts]
 
 
 class Reconciler:
@@ -74,18 +58,20 @@ class Reconciler:
         self._places = place.Places(doors)
         self._revision = ids.NEVER
         self._looked = float("-inf")
+        self._want = NOTHING
         self._texts: Mapping[ids.SandboxId, files.Texts] = {}
 
     async def realise(self, state: ClusterState) -> progress.Outcome:
         """Bring files, sockets, tables and the worker to `state`."""
-        want = self._wanted(state)
+        want = self._want = desired(state, self._node, self._daemon, self._want)
         now = self._clock()
         look = state.revision == self._revision or now - self._looked > LOOK_S
-        written = await self._write(want, look=look)
-        served = await self._served(want, look=look)
+        async with asyncio.TaskGroup() as both_at_once:
+            writing = both_at_once.create_task(self._write(want, look=look), name="dns files")
+            serving = both_at_once.create_task(self._served(want, look=look), name="dns service")
         self._revision = state.revision
         self._looked = now if look else self._looked
-        both = result.total((written, served))
+        both = result.total((writing.result(), serving.result()))
         return progress.Outcome(
             revision=state.revision,
             failures=both.failures,
@@ -104,27 +90,6 @@ class Reconciler:
         connected = await self._launcher.ensure()
         return (await connected.count(),)
 
-    def _wanted(self, state: ClusterState) -> Wanted:
-        boxes = [each for each in state.sandboxes.values() if each.node == self._node]
-        found = {
-            box.id: upstreams.servers(state, box, self._daemon)
-            for box in boxes
-            if upstreams.served(state, box)
-        }
-        told = {box: upstreams.for_worker(those) for box, those in found.items()}
-        return Wanted(
-            snapshot=snapshot.build(state, self._node, told, self._daemon.ttl),
-            spots={box.id: _spot(box, found.get(box.id)) for box in boxes},
-            texts={box.id: self._text(state, box) for box in boxes},
-        )
-
-    def _text(self, state: ClusterState, box: sandbox.Sandbox) -> files.Texts:
-        return files.Texts(
-            resolv=resolvconf.render(upstreams.wanted(state, box, self._daemon)),
-            hosts=hosts.render(box, state.endpoints_by_sandbox.get(box.id, ())),
-            link=_link_name(box),
-        )
-
     # --- files --------------------------------------------------------------------------------
 
     async def _write(self, want: Wanted, *, look: bool) -> result.Result:
@@ -138,7 +103,7 @@ class Reconciler:
     def _write_all(
         self, want: Wanted, before: Mapping[ids.SandboxId, files.Texts], *, look: bool
     ) -> tuple[result.Result, Mapping[ids.SandboxId, files.Texts]]:
-        results = [self._sweep(want)]
+        results = [self._sweep(want)] if look or _leaves(before, want.texts) else []
         good = {}
         for box, text in want.texts.items():
             same = before.get(box) == text
@@ -202,12 +167,16 @@ class Reconciler:
     async def _visit(
         self, worker: link.Link, want: Wanted, *, look: bool
     ) -> tuple[place.Visit, ...]:
-        """All sandboxes at once; nothing of it goes on in the background when one fails."""
+        """Whoever is not settled, or all at a second look; at once.
+
+        Nothing of it goes on in the background when one fails.
+        """
         have = worker.inventory.listeners
         visits = await asyncio.gather(
             *(
-                self._places.settle(spot, have.get(box), worker.send, look=look)
+                self._places.settle(spot, have.get(box), worker.send)
                 for box, spot in want.spots.items()
+                if look or not self._places.is_settled(spot, have.get(box))
             ),
             *map(self._places.leave, self._places.departed(frozenset(want.spots))),
             return_exceptions=True,
@@ -245,34 +214,13 @@ def _raised(visits: list[place.Visit | BaseException]) -> Iterator[place.Visit]:
         yield each
 
 
-def _spot(box: sandbox.Sandbox, found: tuple[upstreams.Server, ...] | None) -> place.Spot:
-    adopted = box.origin is sandbox.Origin.ADOPTED
-    return place.Spot(
-        box=box.id,
-        name=box.name,
-        path=box.netns,
-        inode=box.netns_inode if adopted else 0,
-        outlives=adopted,
-        served=found is not None,
-        upstream=_family(found or ()),
+def _leaves(
+    before: Mapping[ids.SandboxId, files.Texts], after: Mapping[ids.SandboxId, files.Texts]
+) -> bool:
+    """Whether files of before have no use any more: a sandbox is gone or has another name."""
+    return not before or any(
+        box not in after or after[box].link != text.link for box, text in before.items()
     )
-
-
-def _family(found: tuple[upstreams.Server, ...]) -> socket.AddressFamily | None:
-    """IPv6 sockets reach both families, IPv4 ones work on every kernel."""
-    inside = [each.server.address for each in found if each.inside]
-    if not inside:
-        return None
-    six = any(isinstance(each, IPv6Address) for each in inside)
-    return socket.AF_INET6 if six else socket.AF_INET
-
-
-def _link_name(box: sandbox.Sandbox) -> str:
-    """The name by which `ip netns exec` enters the sandbox; empty when it has none."""
-    if box.origin is sandbox.Origin.NAMED:
-        return box.name
-    path = Path(box.netns)
-    return path.name if path.parent in NAMED else ""
 
 
 def _problem(words: str) -> errors.Unavailable:

@@ -4,6 +4,7 @@ In: the state and a network. Out: `protocol.Names`. Each name is there bare and 
 name behind it; addresses of one name are merged, because several endpoints may share an alias.
 """
 
+import functools
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address
 
@@ -13,6 +14,7 @@ from sdd.model.network import IPAddress
 from sdd.state import ClusterState
 
 TASKS = "tasks."
+CACHED = 32768  # addresses whose wire form is kept: each revision renders whole tables again
 
 
 def of_network(state: ClusterState, net: network.Network, ttl: int) -> protocol.Names:
@@ -98,8 +100,13 @@ def _point(
     if not (target := added.wire_name(f"{name}.{suffix}" if suffix else name)):
         return
     for address in addresses:
-        owner = wire.to_wire(address.reverse_pointer)
+        owner = _pointer(address)
         names.setdefault(owner, {}).setdefault(wire.PTR, [wire.record(wire.PTR, ttl, target)])
+
+
+@functools.lru_cache(maxsize=CACHED)
+def _pointer(address: IPAddress) -> bytes:
+    return wire.to_wire(address.reverse_pointer)
 
 
 def zones(net: network.Network, *, is_alone: bool = False) -> Iterator[bytes]:

@@ -15,6 +15,7 @@ from sdd.linux import netlink, nft
 NAME: Final = "inet sdd-dns"
 PORT: Final = 53
 CHAIN: Final = "output"
+_PRISTINE: Final = 1  # the generation of a new namespace (net/netfilter/nf_tables_api.c)
 _TRIES: Final = 3  # somebody else's transaction may come between our write and our reading
 _GONE: Final = f"table {NAME}\ndelete table {NAME}\n"  # the first line lets the second succeed
 
@@ -34,6 +35,8 @@ class Redirects:
         now = _generation()
         if seen is not None and seen[0] == want and seen[1] == now:
             return True
+        if now == _PRISTINE:
+            return False
         listing = _listing()
         known = [_expected(want), *([seen[2]] if seen and seen[0] == want else [])]
         if listing not in known:
@@ -44,15 +47,15 @@ class Redirects:
     def write(self, want: protocol.Listening) -> None:
         """Make it the table in one transaction; raises `errors.KernelRefused`."""
         self._seen.pop(want.inode, None)
-        with nft.Nft() as rules:
+        with nft.Nft() as rules, netlink.Connection(netlink.NETFILTER) as asked:
             rules.run(text(want))
-        for _ in range(_TRIES):
-            before = _generation()
-            listing = _listing()
-            if _generation() == before:
-                # nft of another version may list it in other words than `_expected`.
-                self._seen[want.inode] = (want, before, listing)
-                return
+            for _ in range(_TRIES):
+                before = nft.generation(asked)
+                listing = _listed(rules)
+                if nft.generation(asked) == before:
+                    # nft of another version may list it in other words than `_expected`.
+                    self._seen[want.inode] = (want, before, listing)
+                    return
 
     def remove(self, inode: int) -> bool:
         """No table of ours is left; whether there was one."""
@@ -138,10 +141,14 @@ def _generation() -> int:
 def _listing() -> object:
     """Our table without handles; None when there is none."""
     with nft.Nft() as rules:
-        try:
-            printed = rules.json(f"list table {NAME}")
-        except errors.KernelRefused:
-            return None
+        return _listed(rules)
+
+
+def _listed(rules: nft.Nft) -> object:
+    try:
+        printed = rules.json(f"list table {NAME}")
+    except errors.KernelRefused:
+        return None
     for each in printed["nftables"]:
         for value in each.values():
             value.pop("handle", None)

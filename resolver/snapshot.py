@@ -14,6 +14,8 @@ from resolver import protocol, records
 from sdd.model import ids, network, sandbox
 from sdd.state import ClusterState
 
+View = protocol.View
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -32,46 +34,20 @@ class Snapshot:
     views: Mapping[str, protocol.View] = field(default_factory=dict)
 
 
-def build(
-    state: ClusterState,
-    node: ids.NodeId,
-    upstreams: Mapping[ids.SandboxId, tuple[protocol.Upstream, ...]],
-    ttl: int,
-) -> Snapshot:
-    """What the workers of `node` serve at this revision; `ttl` in seconds.
-
-    A sandbox without a network that has names is not served: it has no view.
-    """
-    views = {}
-    wild = {each.network for each in state.records.values() if each.is_wildcard}
-    used: dict[ids.NetworkId, network.Network] = {}
-    for box in state.sandboxes.values():
-        nets = named_networks(state, box)
-        if box.node != node or not nets:
-            continue
-        used |= {net.id: net for net in nets}
-        view = _view(box, nets, upstreams.get(box.id, ()), ttl)
-        view = msgspec.structs.replace(view, wild=[str(net.id) for net in nets if net.id in wild])
-        views[str(box.id)] = msgspec.structs.replace(view, digest=_digest(protocol.encode(view)))
-    tables = {str(net.id): _table(records.of_network(state, net, ttl)) for net in used.values()}
-    return Snapshot(state.revision, tables, views)
-
-
-def named_networks(state: ClusterState, box: sandbox.Sandbox) -> tuple[network.Network, ...]:
-    """The networks on which `box` finds names, the first to ask first (docker.md N7, G1)."""
-    ends = state.endpoints_by_sandbox.get(box.id, ())
-    nets = (state.networks[each.network] for each in ends)
-    return tuple(net for net in nets if net.has_names)
-
-
-def _view(
+def view(
     box: sandbox.Sandbox,
     nets: Sequence[network.Network],
     upstreams: tuple[protocol.Upstream, ...],
     ttl: int,
-) -> protocol.View:
+    wild: Sequence[ids.NetworkId],
+) -> View:
+    """What `box` sees: `nets` are those that have names, the first to ask first; `ttl` in seconds.
+
+    The order is the one of its endpoints (docker.md N7, G1). `wild` are those of `nets` that have
+    wildcard records.
+    """
     zones = sorted({zone for net in nets for zone in records.zones(net, is_alone=not upstreams)})
-    return protocol.View(
+    bare = protocol.View(
         sandbox=box.id,
         digest="",
         tables=[str(net.id) for net in nets],
@@ -81,10 +57,14 @@ def _view(
         ttl=ttl,
         # Whoever sets ndots has a search list in mind: bare names are meant for it (N15).
         keeps_single=any(option.startswith("ndots:") for option in box.dns.options),
+        wild=[str(each) for each in wild],
     )
+    return msgspec.structs.replace(bare, digest=_digest(protocol.encode(bare)))
 
 
-def _table(names: protocol.Names) -> Table:
+def table(state: ClusterState, net: network.Network, ttl: int) -> Table:
+    """The names of one network at this revision; `ttl` in seconds."""
+    names = records.of_network(state, net, ttl)
     ordered = {name: names[name] for name in sorted(names)}
     return Table(_digest(msgspec.msgpack.encode(ordered)), ordered)
 

@@ -17,6 +17,7 @@ BACKOFF_FIRST_S = 0.2
 BACKOFF_LIMIT_S = 10.0
 PAUSE_FIRST_S = 0.001
 PAUSE_LIMIT_S = 0.02
+PAUSE_GROWTH = 1.25  # whoever waits n ms looks at most n/4 ms too late
 EVERYTHING = "*"  # the subject of a failure that concerns every object
 
 
@@ -77,7 +78,7 @@ def pauses_s(patience_s: float) -> Iterator[float]:
     while waited < patience_s:
         yield pause
         waited += pause
-        pause = min(PAUSE_LIMIT_S, pause * 2)
+        pause = min(PAUSE_LIMIT_S, pause * PAUSE_GROWTH)
 
 
 async def run(

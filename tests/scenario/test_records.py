@@ -4,7 +4,9 @@ import asyncio
 
 import pytest
 
-from resolver import records, snapshot, wire
+from resolver import records, wire
+from resolver.desired import desired
+from resolver.upstreams import DaemonDns
 from sdd import errors
 from sdd.control.records import holders, is_shadowed
 from sdd.model import record, request
@@ -179,9 +181,9 @@ async def test_a_name_has_a_bounded_number_of_records() -> None:
 async def test_what_workers_get_follows_the_records() -> None:
     async with node() as one:
         await lab(one, "c")
-        before = snapshot.build(one.state, NODE, {}, 5)
+        before = desired(one.state, NODE, DaemonDns()).snapshot
         await add(one, "*.apps", "A", "10.0.0.9")
-        after = snapshot.build(one.state, NODE, {}, 5)
+        after = desired(one.state, NODE, DaemonDns()).snapshot
         (net,) = after.tables
         (view,) = after.views.values()
         assert view.wild == [net]

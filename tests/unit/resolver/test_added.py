@@ -1,12 +1,17 @@
 """Added records through the whole middle: from the state to the bytes, read back by dnspython."""
 
+from ipaddress import ip_address
+
 import dns.flags
 import dns.message
 import dns.rcode
 import pytest
 
-from resolver import answer, counters, inquiry, protocol, records, respond, snapshot, wire
+from resolver import answer, counters, inquiry, records, respond, wire
+from resolver.desired import desired
+from resolver.upstreams import DaemonDns
 from sdd.model import ids, record
+from sdd.model.nameserver import Nameserver
 from sdd.state import ClusterState, Object, Put
 from tests.unit.resolver.questions import NODE, at, box, data, end, net, query, svc
 
@@ -35,7 +40,7 @@ def more(state: ClusterState, value: Object) -> ClusterState:
 
 
 def scope(state: ClusterState) -> answer.Scope:
-    built = snapshot.build(state, NODE, {}, 5)
+    built = desired(state, NODE, DaemonDns()).snapshot
     view = built.views[C.id]
     return answer.Scope.of(view, [built.tables[each].names for each in view.tables])
 
@@ -220,13 +225,13 @@ def test_C13_an_unknown_service_of_a_host_of_ours_does_not_exist() -> None:
         assert answer.answer(query(name, "SRV"), scope(town())) is None, name
 
 
-ROOT = protocol.Upstream("192.0.2.53", 53, False)
+ROOT = Nameserver(address=ip_address("192.0.2.53"))
 
 
-def in_network(name: str, *upstreams: protocol.Upstream) -> answer.Scope:
+def in_network(name: str, *upstreams: Nameserver) -> answer.Scope:
     on = net(name)
     its = end(C, on, "10.1.0.2/24")
-    built = snapshot.build(at(on, C, its), NODE, {C.id: upstreams}, 5)
+    built = desired(at(on, C, its), NODE, DaemonDns(servers=upstreams)).snapshot
     return answer.Scope.of(built.views[C.id], [each.names for each in built.tables.values()])
 
 

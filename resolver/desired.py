@@ -1,0 +1,150 @@
+"""State → what this node's sandboxes need to find names: views, tables, sockets, texts of files.
+
+In: a state, the node, the daemon's settings and what was wanted before. Out: values. What a
+sandbox needs is computed anew only when something that it depends on was replaced: a revision
+mostly touches one sandbox of a thousand.
+"""
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv6Address
+from pathlib import Path
+from typing import Final
+
+from resolver import files, hosts, place, resolvconf, snapshot, upstreams
+from sdd.model import endpoint, ids, network, sandbox
+from sdd.state import ClusterState
+
+NAMED: Final = (Path("/run/netns"), Path("/var/run/netns"))  # where `ip netns` finds names
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ground:
+    """All that the needs of one sandbox are made of."""
+
+    box: sandbox.Sandbox
+    daemon: upstreams.DaemonDns
+    ends: tuple[endpoint.Endpoint, ...]
+    nets: tuple[network.Network, ...]
+    wild: tuple[ids.NetworkId, ...]  # those of `nets` that have wildcard records
+
+    def stands(self, now: "Ground") -> bool:
+        """Whether every object is still the same one: states share what no revision replaced."""
+        return (
+            self.box is now.box
+            and self.daemon is now.daemon
+            and self.wild == now.wild
+            and len(self.ends) == len(now.ends)
+            and all(map(_is, self.ends, now.ends))
+            and all(map(_is, self.nets, now.nets))
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Need:
+    """What one sandbox needs; without a view it has no server of ours."""
+
+    ground: Ground
+    spot: place.Spot
+    texts: files.Texts
+    view: snapshot.View | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What one revision wants of this node."""
+
+    snapshot: snapshot.Snapshot
+    needs: Mapping[ids.SandboxId, Need] = field(default_factory=dict)  # every sandbox of this node
+    spots: Mapping[ids.SandboxId, place.Spot] = field(default_factory=dict)
+    texts: Mapping[ids.SandboxId, files.Texts] = field(default_factory=dict)
+
+
+NOTHING: Final = Wanted(snapshot=snapshot.Snapshot(ids.NEVER))
+
+
+def desired(
+    state: ClusterState, node: ids.NodeId, daemon: upstreams.DaemonDns, before: Wanted = NOTHING
+) -> Wanted:
+    """What `state` wants of `node`."""
+    wild = frozenset(each.network for each in state.records.values() if each.is_wildcard)
+    needs = {
+        box.id: _need(state, box, daemon, wild, before.needs.get(box.id))
+        for box in state.sandboxes.values()
+        if box.node == node
+    }
+    views = {str(box): need.view for box, need in needs.items() if need.view is not None}
+    used = {net.id: net for need in needs.values() if need.view for net in need.ground.nets}
+    named = (net for net in used.values() if net.has_names)
+    tables = {str(net.id): snapshot.table(state, net, daemon.ttl) for net in named}
+    return Wanted(
+        snapshot=snapshot.Snapshot(state.revision, tables, views),
+        needs=needs,
+        spots={box: need.spot for box, need in needs.items()},
+        texts={box: need.texts for box, need in needs.items()},
+    )
+
+
+def _need(
+    state: ClusterState,
+    box: sandbox.Sandbox,
+    daemon: upstreams.DaemonDns,
+    wild: frozenset[ids.NetworkId],
+    before: Need | None,
+) -> Need:
+    ends = state.endpoints_by_sandbox.get(box.id, ())
+    nets = tuple(state.networks[each.network] for each in ends)
+    ground = Ground(
+        box, daemon, ends, nets, tuple(net.id for net in nets if net.has_names and net.id in wild)
+    )
+    if before is not None and before.ground.stands(ground):
+        return before
+    named = tuple(net for net in nets if net.has_names)
+    found = upstreams.servers(state, box, daemon) if named else ()
+    told = upstreams.for_worker(found)
+    view = snapshot.view(box, named, told, daemon.ttl, ground.wild) if named else None
+    return Need(
+        ground=ground,
+        spot=_spot(box, found, served=bool(named)),
+        texts=files.Texts(
+            resolv=resolvconf.render(upstreams.wanted(state, box, daemon)),
+            hosts=hosts.render(box, ends),
+            link=_link_name(box),
+        ),
+        view=view,
+    )
+
+
+def _spot(box: sandbox.Sandbox, found: tuple[upstreams.Server, ...], *, served: bool) -> place.Spot:
+    adopted = box.origin is sandbox.Origin.ADOPTED
+    return place.Spot(
+        box=box.id,
+        name=box.name,
+        path=box.netns,
+        inode=box.netns_inode if adopted else 0,
+        outlives=adopted,
+        served=served,
+        upstream=_family(found),
+    )
+
+
+def _family(found: tuple[upstreams.Server, ...]) -> socket.AddressFamily | None:
+    """IPv6 sockets reach both families, IPv4 ones work on every kernel."""
+    inside = [each.server.address for each in found if each.inside]
+    if not inside:
+        return None
+    six = any(isinstance(each, IPv6Address) for each in inside)
+    return socket.AF_INET6 if six else socket.AF_INET
+
+
+def _link_name(box: sandbox.Sandbox) -> str:
+    """The name by which `ip netns exec` enters the sandbox; empty when it has none."""
+    if box.origin is sandbox.Origin.NAMED:
+        return box.name
+    path = Path(box.netns)
+    return path.name if path.parent in NAMED else ""
+
+
+def _is(one: object, other: object) -> bool:
+    return one is other

@@ -1,0 +1,100 @@
+"""Wanting from what was wanted before gives the same as wanting from nothing."""
+
+from ipaddress import ip_address
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from resolver.desired import NOTHING, desired
+from resolver.upstreams import DaemonDns
+from sdd.model import endpoint, ids, record
+from sdd.model.nameserver import Nameserver
+from sdd.state import Change, ClusterState, Gone, Put
+from tests import resolver_states as states
+
+NETS, BOXES = ("front", "com"), ("a", "b", "c")
+DAEMONS = (DaemonDns(), DaemonDns(servers=(Nameserver(address=ip_address("192.0.2.1")),), ttl=9))
+
+
+def _record(name: str, on: str) -> record.Record:
+    return record.Record(
+        id=ids.RecordId(states.identity(f"record {name} {on}")),
+        network=ids.NetworkId(states.identity(on)),
+        name=name,
+        kind=record.RecordType.A,
+        data="192.0.2.7",
+    )
+
+
+def _changes() -> st.SearchStrategy[Change]:
+    names, nets, some = st.sampled_from(BOXES), st.sampled_from(NETS), st.booleans()
+    labels = st.sampled_from(["db", "*.db"])
+    return st.one_of(
+        st.builds(
+            lambda net, internal, dns: Put(
+                states.net(net, internal=internal, dns=("192.0.2.9",) if dns else ())
+            ),
+            nets,
+            some,
+            some,
+        ),
+        st.builds(
+            lambda name, own: Put(states.box(name, servers=("192.0.2.8",) if own else ())),
+            names,
+            some,
+        ),
+        st.builds(
+            lambda name, net, alias: Put(
+                states.plug(name, net, "10.44.1.9/24", aliases=("x",) if alias else ())
+            ),
+            names,
+            nets,
+            some,
+        ),
+        st.builds(
+            lambda name, net: Gone(
+                endpoint.Endpoint, ids.EndpointId(states.identity(f"{name}-{net}"))
+            ),
+            names,
+            nets,
+        ),
+        st.builds(lambda label, net: Put(_record(label, net)), labels, nets),
+        st.builds(lambda label, net: Gone(record.Record, _record(label, net).id), labels, nets),
+    )
+
+
+def _whole(now: ClusterState) -> ClusterState:
+    """Without endpoints that lead nowhere: no transaction leaves such."""
+    lost = [
+        Gone(endpoint.Endpoint, each.id)
+        for each in now.endpoints.values()
+        if each.sandbox not in now.sandboxes or each.network not in now.networks
+    ]
+    return now.apply(now.revision, lost)
+
+
+@settings(max_examples=150)
+@given(st.lists(st.tuples(st.lists(_changes(), min_size=1), st.sampled_from(DAEMONS)), max_size=8))
+def test_step_by_step_is_the_same_as_at_once(
+    steps: list[tuple[list[Change], DaemonDns]],
+) -> None:
+    now, before = ClusterState(), NOTHING
+    for number, (changes, daemon) in enumerate(steps, 1):
+        now = _whole(now.apply(ids.Revision(number), changes))
+        before = desired(now, states.NODE, daemon, before)
+        fresh = desired(now, states.NODE, daemon)
+        assert before.snapshot == fresh.snapshot
+        assert (before.spots, before.texts) == (fresh.spots, fresh.texts)
+
+
+def test_what_no_revision_touched_is_not_made_again() -> None:
+    first = ClusterState().apply(
+        ids.Revision(1),
+        [Put(states.net("front")), *(Put(states.box(name)) for name in BOXES)],
+    )
+    one = desired(first, states.NODE, DAEMONS[0])
+    assert set(one.needs) == set(first.sandboxes)
+    plugged = first.apply(ids.Revision(2), [Put(states.plug("a", "front", "10.44.1.9/24"))])
+    two = desired(plugged, states.NODE, DAEMONS[0], one)
+    kept = {box for box, need in two.needs.items() if need is one.needs[box]}
+    assert kept == set(first.sandboxes) - {ids.SandboxId(states.identity("a"))}
