@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from importlib import metadata
-from typing import Literal, cast
+from typing import Literal, NoReturn, cast
 
 import structlog
 
@@ -43,7 +43,7 @@ from sdd import daemon, errors, lock, log, logbook, notify, options, page, recon
 from sdd.alloc import pools
 from sdd.api import context
 from sdd.control import commander, feed, journal, progress, verify
-from sdd.linux import namespaces
+from sdd.linux import capabilities, namespaces
 from sdd.model import ids, sandbox
 from sdd.model.event import Action, Kind
 from sdd.model.nameserver import Transport
@@ -65,13 +65,26 @@ def main() -> None:
         if asked.validate:
             sys.stdout.write("the configuration is valid\n")
             return
+        capabilities.demand(capabilities.STATUS.read_text())
         book = logbook.Logbook(time.time)
         log.configure(config.log_level, config.log_format, keep=book.keep)
         asyncio.run(serve(config, lambda: configuration.load(asked), book))
     except errors.SddError as exc:
-        for line in filter(None, (f"sdd: {exc}", exc.hint)):
-            sys.stderr.write(line + "\n")
-        sys.exit(exc.exit_code)
+        _end(exc)
+    except OSError as exc:  # what goes wrong once the tasks run comes as a group, with its trace
+        _end(
+            errors.KernelRefused(
+                f"sdd cannot start: {exc}",
+                hint="see `sdctl doctor` for what this system lacks",
+                code="SDD-START",
+            )
+        )
+
+
+def _end(exc: errors.SddError) -> NoReturn:
+    for line in filter(None, (f"sdd: {exc}", exc.hint)):
+        sys.stderr.write(line + "\n")
+    sys.exit(exc.exit_code)
 
 
 def _version() -> str:

@@ -17,18 +17,19 @@ from ipaddress import (
     IPv6Address,
     IPv6Network,
     ip_address,
-    ip_network,
 )
 from typing import Any, TypeVar
 
 import msgspec
 
 from sdd import errors
+from sdd.model import subnet
 
 T = TypeVar("T")
 
 ADDRESSES = frozenset({IPv4Address, IPv6Address})
 SUBNETS = frozenset({IPv4Network, IPv6Network})
+LONGEST_NAME = 100  # of a name in a sentence
 
 
 class Address(abc.ABC):  # noqa: B024 - only a name for two types
@@ -46,7 +47,10 @@ Subnet.register(IPv6Network)
 
 
 def decode(kind: type[T], data: bytes) -> T:
-    """The request in `data`; raises Invalid for anything that is not exactly one."""
+    """The request in `data`; raises Invalid for anything that is not exactly one.
+
+    Codes: SDD-API-JSON, SDD-API-BODY, and SDD-NET-SUBNET for the form of a subnet.
+    """
     try:
         found = _decoder(typing.cast("Any", kind)).decode(data)
     except msgspec.ValidationError as exc:
@@ -57,7 +61,18 @@ def decode(kind: type[T], data: bytes) -> T:
         raise errors.Invalid(
             f"the request body is not JSON: {_lower(str(exc))}", code="SDD-API-JSON"
         ) from None
+    except errors.Invalid as exc:
+        raise errors.Invalid(
+            f"{_named(data)}{exc.sentence}", hint=exc.hint, code=exc.code
+        ) from None
     return typing.cast("T", _plain(kind, found))
+
+
+def _named(data: bytes) -> str:
+    """The object that well-formed `data` is about, to begin a sentence with."""
+    found = msgspec.json.decode(data)
+    name = found.get("name") if isinstance(found, dict) else None
+    return f"{name[:LONGEST_NAME]!r}: " if isinstance(name, str) else ""
 
 
 @functools.cache
@@ -107,24 +122,12 @@ def _parse(kind: type[Any], value: Any) -> Any:
     if not isinstance(value, str):
         raise TypeError(f"expected text, got {type(value).__name__}")
     if kind is Subnet:
-        return _subnet(value)
+        return subnet.parse(value)  # its own code and hint: no ValidationError
     try:
         return kind(value) if kind in ADDRESSES else ip_address(value)
     except ValueError:
         wanted = {IPv4Address: "an IPv4", IPv6Address: "an IPv6"}.get(kind, "an IP")
         raise ValueError(f'"{value}" is not {wanted} address') from None
-
-
-def _subnet(text: str) -> IPv4Network | IPv6Network:
-    try:
-        loose = ip_network(text, strict=False)
-    except ValueError:
-        raise ValueError(f'"{text}" is not a subnet in CIDR form such as 10.1.0.0/24') from None
-    if "/" not in text:
-        raise ValueError(f'the subnet "{text}" has no prefix length, such as {text}/24')
-    if str(loose.network_address) != str(ip_address(text.partition("/")[0])):
-        raise ValueError(f'the subnet "{text}" has host bits set; its network is {loose}')
-    return loose
 
 
 def _plain(hint: Any, value: Any) -> Any:

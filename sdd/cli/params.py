@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from sdd import errors
+
 UNITS_S = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)(ns|us|ms|s|m|h)")
 MAX_PORT = 65535
@@ -52,14 +54,12 @@ class Cidr(click.ParamType[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The text as typed."""
-        import ipaddress
+        from sdd.model import subnet
 
         try:
-            ipaddress.ip_network(value, strict=False)
-        except ValueError:
-            self.fail(f'"{value}" is not a subnet such as 10.1.0.0/24', param, ctx)
-        if "/" not in value:
-            self.fail(f'"{value}" has no prefix length, such as {value}/24', param, ctx)
+            subnet.loose(value)
+        except errors.Invalid as exc:
+            self.fail(f"{exc.sentence}; {exc.hint}", param, ctx)
         return str(value)
 
 

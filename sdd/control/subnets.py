@@ -156,7 +156,8 @@ def _pool(asked: request.NetworkCreate, spec: request.PoolSpec, subnet: IPNetwor
     if subnet.prefixlen == subnet.max_prefixlen:
         raise errors.Invalid(
             f"network {asked.name!r}: {subnet} has no room for a gateway and a sandbox",
-            hint=f"the smallest useful subnet is a /{subnet.max_prefixlen - 2}",
+            hint=f"the smallest useful subnet is a /{subnet.max_prefixlen - 1}:"
+            " a gateway and a sandbox, or two sandboxes without a gateway",
             code="SDD-NET-SUBNET",
         )
     gateway = spec.gateway

@@ -126,16 +126,17 @@ class Namespaces:
     def _entered(self, path: str) -> Iterator[None]:
         back = os.open(OWN, os.O_RDONLY | os.O_CLOEXEC)
         try:
+            # What fails to enter has not moved, so there is no way back to go.
             if path:
                 _enter(path)
             else:
-                libc.setns(self._home, "the host's namespace")
-            yield
-        finally:
+                _enter_home(self._home)
             try:
-                libc.setns(back, "the namespace we came from")
+                yield
             finally:
-                os.close(back)
+                libc.setns(back, "the namespace we came from")
+        finally:
+            os.close(back)
 
     def _create(self, path: str) -> int:
         if found := inode(path):
@@ -166,14 +167,25 @@ def _enter(path: str) -> None:
         libc.setns(descriptor, path)
     except OSError as exc:
         if exc.errno == errno.EPERM:
-            raise errors.Denied(
-                f"no permission to enter the namespace {path!r}",
-                hint="sdd needs CAP_SYS_ADMIN in the user namespace that owns it",
-                code="SDD-NETNS-DENIED",
-            ) from exc
+            raise _denied(f"the namespace {path!r}") from exc
         raise _no_namespace(path, exc) from exc
     finally:
         os.close(descriptor)
+
+
+def _enter_home(descriptor: int) -> None:
+    try:
+        libc.setns(descriptor, "the host's namespace")
+    except OSError as exc:
+        raise _denied("the host's namespace") from exc
+
+
+def _denied(what: str) -> errors.Denied:
+    return errors.Denied(
+        f"no permission to enter {what}",
+        hint="sdd needs CAP_SYS_ADMIN in the user namespace that owns it",
+        code="SDD-NETNS-DENIED",
+    )
 
 
 def _no_namespace(path: str, exc: OSError) -> errors.NotFound:

@@ -4,9 +4,10 @@ In: the path and the contract's values. Out: items, batches; every sqlite3 error
 error of sdd.errors. It knows no event loop and no watch (sqlite.py has those).
 """
 
+import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from sdd import errors
@@ -15,6 +16,7 @@ from sdd.store import contract
 
 APPLICATION_ID = 0x53444431  # "SDD1" in the file's header: says whose database this is
 SCHEMA = 1
+PRIVATE = 0o600  # labels and names are nobody else's business, as on the API's socket
 HISTORY = 8192  # revisions a watch may look back; a full read is cheaper beyond that
 COMPACT_EVERY = 512  # commits between two compactions: amortises the deletion
 
@@ -53,6 +55,7 @@ class Tables:
         self.revision = self.compacted = ids.NEVER
         self.inherited: dict[int, float] = {}
         with self._translated():
+            _create_private(path)
             self._db = sqlite3.connect(path, isolation_level=None, timeout=1.0)
         try:
             self._prepare()
@@ -205,6 +208,7 @@ class Tables:
             self._db.execute("pragma locking_mode = exclusive")
             self._db.execute("begin exclusive")
             self._recognise()
+            _make_private(self._path)
             self._db.execute("commit")
             self._db.execute("pragma journal_mode = wal")
             self._db.execute("pragma synchronous = full")
@@ -235,7 +239,7 @@ class Tables:
 
     # --- errors -----------------------------------------------------------------------------
 
-    @contextmanager
+    @contextlib.contextmanager
     def _written(self) -> Iterator[None]:
         """One write transaction: all of it is on disk afterwards, or none of it happened."""
         with self._translated():
@@ -248,7 +252,7 @@ class Tables:
                     self._db.execute("rollback")
                 raise
 
-    @contextmanager
+    @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
@@ -261,6 +265,21 @@ class Tables:
         return errors.Unavailable(
             f"the database {self._path} {words}", hint=HINTS[what], code=f"SDD-STORE-{what}"
         )
+
+
+def _create_private(path: Path) -> None:
+    """An absent database is made readable by its owner only; SQLite gives its log the same mode."""
+    # What else goes wrong here goes wrong for SQLite too, which says it in its own terms.
+    with contextlib.suppress(OSError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE))
+
+
+def _make_private(path: Path) -> None:
+    """The same for a database of ours, and its log, that an older release left open to all."""
+    for each in (path, path.with_name(f"{path.name}-wal")):
+        # By name: closing a descriptor of the file would drop SQLite's locks on it (fcntl(2)).
+        with contextlib.suppress(FileNotFoundError, PermissionError):
+            each.chmod(PRIVATE)
 
 
 def _item(row: tuple[str, bytes, int]) -> contract.Item:

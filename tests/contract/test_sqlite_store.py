@@ -265,3 +265,24 @@ async def test_closing_twice_is_fine(path: Path) -> None:
     store = await SqliteStore.open(path)
     await store.close()
     await store.close()
+
+
+def modes(path: Path) -> set[int]:
+    return {each.stat().st_mode & 0o777 for each in path.parent.glob(f"{path.name}*")}
+
+
+async def test_only_its_owner_reads_the_database(path: Path) -> None:
+    store = await SqliteStore.open(path)
+    await put(store, a="0")
+    assert modes(path) == {0o600}
+    await store.close()
+    assert modes(path) == {0o600}
+
+
+async def test_a_database_that_was_open_to_all_is_closed_to_others(path: Path) -> None:
+    await (await SqliteStore.open(path)).close()
+    path.chmod(0o644)
+    store = await SqliteStore.open(path)
+    await put(store, a="0")
+    assert modes(path) == {0o600}
+    await store.close()

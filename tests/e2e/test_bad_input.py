@@ -4,6 +4,7 @@ import json
 import socket
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -40,7 +41,12 @@ CASES: Sequence[tuple[tuple[str, ...], int, tuple[str, ...]]] = (
         ("lab", "10.80.0.0/24", "[SDD-NET-OVERLAP]"),
     ),
     (("network", "create", "n1", "--subnet", "10.81.0.0/33"), 2, ("10.81.0.0/33",)),
-    (("network", "create", "n1", "--subnet", "10.81.0.1/24"), 1, ("10.81.0.0/24",)),
+    (
+        ("network", "create", "n1", "--subnet", "10.81.0.1/24"),
+        1,
+        ("n1", "10.81.0.1/24", "use 10.81.0.0/24", "[SDD-NET-SUBNET]"),
+    ),
+    (("network", "create", "n1", "--subnet", "10.81.0.1/32"), 1, ("n1", "10.81.0.1/32", "/31")),
     (
         ("network", "create", "n1", "--subnet", "10.81.0.0/24", "--gateway", "10.82.0.1"),
         1,
@@ -111,6 +117,32 @@ def test_no_permission_is_exit_77(daemon: Appliance) -> None:
     done = run(sys.executable, "-c", AS_NOBODY, daemon.url, check=False)
     assert done.returncode == 77, done.stderr
     assert "permission denied" in done.stderr
+
+
+# Imports first: nobody may not read every place where Python can be installed.
+DAEMON_AS_NOBODY = """
+import os, sys
+import sdd.app
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+sys.argv[0] = "sdd"
+sdd.app.main()
+"""
+
+
+def test_a_daemon_without_privileges_says_so_and_writes_nothing(tmp_path: Path) -> None:
+    place = tmp_path / "anybody's"  # nothing but the missing privilege may stop it
+    place.mkdir()
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(folder.stat().st_mode | 0o011)
+    place.chmod(0o777)
+    roots = ("--data-root", f"{place}/data", "--exec-root", f"{place}/exec")
+    done = run(sys.executable, "-c", DAEMON_AS_NOBODY, *roots, check=False)
+    assert done.returncode == 77, done.stderr
+    first, hint = done.stderr.splitlines()
+    assert "[SDD-PRIVILEGE]" in first
+    assert "CAP_NET_ADMIN and CAP_SYS_ADMIN" in first
+    assert "root" in hint
+    assert list(place.iterdir()) == []
 
 
 def exchange(daemon: Appliance, payload: bytes) -> bytes:

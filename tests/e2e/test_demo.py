@@ -13,6 +13,7 @@ def traces() -> set[str]:
     found = {f"netns {name}" for name in listing(Path("/var/run/netns"))}
     found |= {f"link {name}" for name in listing(Path("/sys/class/net"))}
     found |= {f"etc-netns {name}" for name in listing(Path("/etc/netns"))}
+    found |= {f"folder {path}" for path in (Path("/etc/netns"),) if path.is_dir()}
     tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True)
     found |= {f"table {line}" for line in tables.stdout.splitlines()}
     mounts = Path("/proc/self/mountinfo").read_text()
@@ -43,6 +44,8 @@ def test_the_demo_shows_every_step_and_leaves_nothing() -> None:
     steps = [line for line in done.stdout.splitlines() if line[:1].isdigit()]
     assert [line.split(".")[0] for line in steps] == [str(n + 1) for n in range(len(steps))]
     assert len(steps) == 11
+    assert "db.front A: NXDOMAIN" in done.stdout
+    assert "sdd_dns_responses_total" in done.stdout
     assert traces() == before
 
 
@@ -55,3 +58,20 @@ def test_demo_keep_runs_on_and_down_removes_it() -> None:
     down = demo("down")
     assert down.returncode == 0, down.stdout + down.stderr
     assert traces() == before
+
+
+# /etc as a copy of its own, in which somebody else made the folder that `ip netns` also uses.
+COPIED_ETC = """
+cp -a /etc "$1/etc"
+mount --bind "$1/etc" /etc
+mkdir -p /etc/netns/web1
+"$2" down && test -d /etc/netns/web1
+"""
+
+
+def test_down_leaves_the_folders_that_were_there(tmp_path: Path) -> None:
+    command = ("unshare", "--mount", "sh", "-ec", COPIED_ETC, "sh", str(tmp_path))
+    done = subprocess.run(
+        [*command, str(ROOT / "demo")], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -105,3 +105,19 @@ def test_A8_95_a_resolv_conf_that_a_user_edited_is_not_overwritten(daemon: Appli
     daemon.sdctl("network", "create", "edits2")
     daemon.sdctl("network", "connect", "edits2", name)
     assert path.read_text() == "nameserver 192.0.2.53\n"
+
+
+def test_the_smallest_subnet_holds_a_gateway_and_one_sandbox(daemon: Appliance) -> None:
+    daemon.sdctl("network", "create", "p31", "--subnet", "10.96.0.0/31")
+    daemon.sandbox("p31", "--network", "p31")
+    daemon.inside("p31", "ping", "-c1", "-W2", "10.96.0.0")
+    full = daemon.sdctl("sandbox", "create", daemon.name("q31"), "--network", "p31", check=False)
+    assert "[SDD-IPAM-EXHAUSTED]" in full.stderr
+
+
+def test_C115_two_sandboxes_share_the_smallest_subnet_without_a_gateway(daemon: Appliance) -> None:
+    isolated = ("-o", "com.docker.network.bridge.gateway_mode_ipv4=isolated")
+    daemon.sdctl("network", "create", "i31", "--subnet", "10.96.1.0/31", "--internal", *isolated)
+    daemon.sandbox("left", "--network", "i31")
+    daemon.sandbox("right", "--network", "i31")
+    daemon.inside("left", "ping", "-c1", "-W2", "right")
