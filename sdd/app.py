@@ -52,6 +52,9 @@ from sdd.store import sqlite
 
 COMMAND_S = 25.0  # below sdctl's own --timeout of 30 s, so that people see the better sentence
 DATABASE = "sdd.db"
+# Seconds after which a busy thread lets another have the interpreter: those that talk to the
+# kernel wait for it after every call, and Python's own 5 ms would be most of a command's time.
+SWITCH_S = 0.0005
 
 say: structlog.stdlib.BoundLogger = structlog.get_logger("sdd")
 
@@ -68,6 +71,7 @@ def main() -> None:
         capabilities.demand(capabilities.STATUS.read_text())
         book = logbook.Logbook(time.time)
         log.configure(config.log_level, config.log_format, keep=book.keep)
+        sys.setswitchinterval(SWITCH_S)
         asyncio.run(serve(config, lambda: configuration.load(asked), book))
     except errors.SddError as exc:
         _end(exc)
