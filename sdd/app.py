@@ -75,7 +75,11 @@ def main() -> None:
         asyncio.run(serve(config, lambda: configuration.load(asked), book))
     except errors.SddError as exc:
         _end(exc)
-    except OSError as exc:  # what goes wrong once the tasks run comes as a group, with its trace
+    except ExceptionGroup as many:  # what goes wrong once the tasks run
+        if (refused := _refusal(many)) is None:
+            raise
+        _end(refused)
+    except OSError as exc:
         _end(
             errors.KernelRefused(
                 f"sdd cannot start: {exc}",
@@ -83,6 +87,15 @@ def main() -> None:
                 code="SDD-START",
             )
         )
+
+
+def _refusal(many: ExceptionGroup) -> errors.SddError | None:
+    """The first error that a person can mend; None when anything else is among them."""
+    refused, others = many.split(errors.SddError)
+    found: Exception | None = None if others else refused
+    while isinstance(found, ExceptionGroup):
+        found = found.exceptions[0]
+    return found if isinstance(found, errors.SddError) else None
 
 
 def _end(exc: errors.SddError) -> NoReturn:

@@ -125,3 +125,14 @@ def _reload(daemon: Appliance, manager: socket.socket, file: Path, text: str) ->
     daemon.process.send_signal(signal.SIGHUP)
     assert heard(manager).startswith("RELOADING=1\n")
     assert heard(manager).startswith("READY=1\n")
+
+
+def test_an_address_that_cannot_be_served_is_one_sentence_at_start() -> None:
+    one = Appliance("unserved", "--metrics-addr", "198.51.100.9:9100")
+    try:
+        with pytest.raises(AssertionError, match="sdd ended with 1"):
+            one.start()
+        assert "sdd: cannot serve metrics at 198.51.100.9:9100" in one.log()
+        assert "Traceback" not in one.log()
+    finally:
+        one.close()

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.vm
 ROOT = Path(__file__).parents[2]
 SYSTEM = Path("/etc/systemd/system")
 CGROUP = Path("/sys/fs/cgroup/machine")
+HOMES, SCRATCH = "ProtectHome=read-only", "PrivateTmp=no"  # where a checkout may lie
 PATIENCE_S = 240  # the guest's processor is emulated
 # What a whole Debian would start besides; none of it is ours to test.
 MASKED = (
@@ -86,14 +87,21 @@ def documented() -> str:
 
 def let_the_worker_in() -> None:
     """Its user must reach the interpreter and our files; only the guest's view of them changes."""
-    interpreter = Path(sys.executable).resolve()
-    for place in (interpreter, Path(sys.prefix, "bin", "sdd"), ROOT / "sdd" / "app.py"):
+    needed = (
+        Path(sys.executable).resolve(),
+        Path(sys.prefix, "bin", "sdd"),
+        ROOT / "sdd" / "app.py",
+    )
+    for place in needed:
         for each in place.parents:
             each.chmod(each.stat().st_mode | 0o055)
-    if interpreter.is_relative_to("/root") or interpreter.is_relative_to("/home"):
-        drop_in = SYSTEM / "sdd-dns.service.d" / "home.conf"
-        drop_in.parent.mkdir()
-        drop_in.write_text("[Service]\nProtectHome=read-only\n")
+    drop_in = SYSTEM / "sdd-dns.service.d" / "lab.conf"
+    drop_in.parent.mkdir()
+    hidden = {"/root": HOMES, "/home": HOMES, "/tmp": SCRATCH, "/var/tmp": SCRATCH}
+    lines = {
+        line for top, line in hidden.items() if any(place.is_relative_to(top) for place in needed)
+    }
+    drop_in.write_text("\n".join(["[Service]", *sorted(lines), ""]))
 
 
 @pytest.fixture(scope="module")
