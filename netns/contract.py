@@ -4,7 +4,7 @@ The real one is `netns.kernel.linux`, the one in memory `netns.fake`; both pass
 tests/contract/netns_kernel.py.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -55,8 +55,20 @@ def is_hopeless(step: steps.Step, refusals: Iterable[Refusal]) -> bool:
     return bool(step.subject) and any(each.step.subject == step.subject for each in refusals)
 
 
+Decide = Callable[[Have], Sequence[steps.Step]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What was found, what was decided upon it, and which of it was not done."""
+
+    have: Have
+    plan: Sequence[steps.Step]
+    refusals: tuple[Refusal, ...] = ()
+
+
 class Kernel(Protocol):
-    """Two verbs: what is, and do this."""
+    """What is, do this, and both in one go."""
 
     async def read(self, scope: Scope) -> Have:
         """What is there now, within the scope."""
@@ -68,4 +80,8 @@ class Kernel(Protocol):
         After a refusal the other steps of the same subject are left out: what they would change
         is not the object that they are meant for.
         """
+        ...
+
+    async def change(self, scope: Scope, decide: Decide) -> Change:
+        """Reads, asks `decide` (pure, maybe in another thread) what to do, and does it."""
         ...

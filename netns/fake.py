@@ -79,6 +79,14 @@ class FakeKernel:
                 refusals.append(contract.Refusal(step=step, reason=str(exc)))
         return tuple(refusals)
 
+    async def change(self, scope: contract.Scope, decide: contract.Decide) -> contract.Change:
+        """Reads, decides, applies."""
+        have = await self.read(scope)
+        plan = decide(have)
+        return contract.Change(
+            have=have, plan=plan, refusals=await self.apply(plan) if plan else ()
+        )
+
     def adopt(self, path: str) -> int:
         """Somebody else makes a namespace; its inode."""
         self._inode += 1
@@ -166,6 +174,7 @@ class FakeKernel:
     def _make_space(self, step: steps.MakeSpace) -> None:
         if step.space not in self.spaces:
             self.adopt(step.space)
+            self.spaces[step.space].links[_LO.name] = replace(_LO, up=True)
         self.named.add(step.space)
 
     def _drop_space(self, step: steps.DropSpace) -> None:

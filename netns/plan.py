@@ -12,8 +12,8 @@ from netns import contract, desired, firewall, steps, world
 from sdd.model import progress
 
 _FRESH = world.Space(
-    links={world.LOOPBACK: world.Link(name=world.LOOPBACK, kind=world.Kind.LOOPBACK, up=False)}
-)
+    links={world.LOOPBACK: world.Link(name=world.LOOPBACK, kind=world.Kind.LOOPBACK)}
+)  # what MakeSpace makes: loopback is up from the first moment
 
 
 def obstacles(have: contract.Have, want: desired.Want) -> tuple[progress.Failure, ...]:

@@ -29,10 +29,9 @@ class Reconciler:
         part, scope = _everything(want)
         if last.revision not in (ids.NEVER, state.revision):
             part, scope = last.unsure(want)
-        have = await self._kernel.read(scope)
-        planned = plan.diff(have, part)
-        refusals = await self._kernel.apply(planned) if planned else ()
-        failures = (*want.failures, *plan.obstacles(have, part), *_failures(want, refusals))
+        done = await self._kernel.change(scope, lambda have: plan.diff(have, part))
+        refused = _failures(want, done.refusals)
+        failures = (*want.failures, *plan.obstacles(done.have, part), *refused)
         self._last = _Pass(
             revision=state.revision,
             want=want,
@@ -41,8 +40,8 @@ class Reconciler:
         return progress.Outcome(
             revision=state.revision,
             failures=failures,
-            changed=len(planned),
-            repaired=sum(last.had_met(want, step) for step in planned),
+            changed=len(done.plan),
+            repaired=sum(last.had_met(want, step) for step in done.plan),
         )
 
 

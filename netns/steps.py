@@ -11,7 +11,7 @@ from netns import firewall, world
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MakeSpace:
-    """A named namespace at `space`, which `ip netns` calls `name`."""
+    """A named namespace at `space`, which `ip netns` calls `name`, born with `lo` up."""
 
     space: str
     name: str

@@ -5,7 +5,7 @@ sandbox or a service keeps its name: of records beside it only TXT and SRV are t
 """
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
 from typing import Final
@@ -13,7 +13,7 @@ from typing import Final
 from resolver import protocol, wire
 from sdd.model.record import ADDRESSING, Record, RecordType
 
-CACHED: Final = 32768  # names whose wire form is kept: each revision renders whole tables again
+CACHED: Final = 32768  # names whose wire form is kept: names come and go, and come back
 WILDCARD: Final = b"\1*"  # the first label of RFC 4592 §2.1.1
 _STRING: Final = 255  # RFC 1035 §3.3.14: longer texts are several strings
 
@@ -24,7 +24,7 @@ def put(names: protocol.Names, added: Iterable[Record], suffix: str, ttl: int) -
     wildcards = set()
     for each in added:
         kind, data = rendered(each)
-        for owner in filter(None, map(wire_name, (each.name, f"{each.name}.{suffix}"))):
+        for owner in owners(each, suffix):
             if owner in owned and each.kind in ADDRESSING:
                 continue
             names.setdefault(owner, {}).setdefault(kind, []).append(wire.record(kind, ttl, data))
@@ -32,6 +32,11 @@ def put(names: protocol.Names, added: Iterable[Record], suffix: str, ttl: int) -
                 wildcards.add(owner[len(WILDCARD) :])
     if wildcards:
         _between(names, wildcards)
+
+
+def owners(of: Record, suffix: str) -> Iterator[bytes]:
+    """The wire names under which the record is found."""
+    return filter(None, map(wire_name, (of.name, f"{of.name}.{suffix}")))
 
 
 @functools.lru_cache(maxsize=CACHED)

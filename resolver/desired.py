@@ -12,7 +12,7 @@ from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Final
 
-from resolver import files, hosts, place, resolvconf, snapshot, upstreams
+from resolver import files, hosts, place, resolvconf, snapshot, table, upstreams
 from sdd.model import endpoint, ids, network, sandbox
 from sdd.state import ClusterState
 
@@ -77,7 +77,10 @@ def desired(
     views = {str(box): need.view for box, need in needs.items() if need.view is not None}
     used = {net.id: net for need in needs.values() if need.view for net in need.ground.nets}
     named = (net for net in used.values() if net.has_names)
-    tables = {str(net.id): snapshot.table(state, net, daemon.ttl) for net in named}
+    known = before.snapshot.tables
+    tables = {
+        str(net.id): table.table(state, net, daemon.ttl, known.get(str(net.id))) for net in named
+    }
     return Wanted(
         snapshot=snapshot.Snapshot(state.revision, tables, views),
         needs=needs,

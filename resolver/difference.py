@@ -12,6 +12,7 @@ import msgspec
 
 from resolver import protocol
 from resolver.snapshot import Snapshot
+from resolver.table import Table
 
 _ROOM: Final = protocol.MOST_BYTES - 512  # for the message around the names
 _RECORD: Final = 5  # bytes of msgpack around a record, at most
@@ -29,9 +30,14 @@ class Size:
 def messages(have: protocol.Inventory, want: Snapshot) -> Iterator[protocol.ToWorker]:
     """Nothing when the worker has it all. Listeners are not part of this: they need sockets."""
     for name, table in want.tables.items():
-        if have.tables.get(name) != table.digest:
-            yield from parts(name, table.names)
-            yield protocol.TableEnd(id=name, digest=table.digest)
+        held = have.tables.get(name)
+        if held == table.digest:
+            continue
+        if held == table.base and (change := _change(name, table)):
+            yield change
+            continue
+        yield from parts(name, table.names)
+        yield protocol.TableEnd(id=name, digest=table.digest)
     for sandbox, view in want.views.items():
         if have.views.get(sandbox) != view.digest:
             yield view
@@ -53,6 +59,21 @@ def parts(table: str, names: protocol.Names) -> Iterator[protocol.TablePart]:
         used += each.size
     if part:
         yield protocol.TablePart(id=table, names=part)
+
+
+def _change(name: str, table: Table) -> protocol.TableChange | None:
+    """The one message that brings the table before to this one; None when it takes several."""
+    put = list(map(_fitted, table.put.items()))
+    size = sum(each.size for each in put) + sum(len(each) + _RECORD for each in table.gone)
+    if size > _ROOM or len(put) + len(table.gone) > protocol.NAMES_A_PART:
+        return None
+    return protocol.TableChange(
+        id=name,
+        base=table.base,
+        digest=table.digest,
+        put={each.name: each.entry for each in put},
+        gone=list(table.gone),
+    )
 
 
 def after(have: protocol.Inventory, want: Snapshot) -> protocol.Inventory:

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-RELEASE: Final = 5  # grows with every change of a message or of what a table means
+RELEASE: Final = 6  # grows with every change of a message or of what a table means
 MOST_BYTES: Final = 1 << 16  # well below the default wmem_max, so a send never needs privileges
 NAMES_A_PART: Final = 200  # a name with its records takes at most ~300 bytes
 MOST_DESCRIPTORS: Final = 32
@@ -61,6 +61,16 @@ class TableEnd(Message, frozen=True):
 
     id: str
     digest: str
+
+
+class TableChange(Message, frozen=True):
+    """The table `id` with the digest `base` becomes the one with `digest`, by a few names."""
+
+    id: str
+    base: str
+    digest: str
+    put: Names
+    gone: list[bytes]
 
 
 class TableGone(Message, frozen=True):
@@ -235,7 +245,7 @@ class UpstreamsListed(Message, frozen=True):
     rows: list[UpstreamRow]
 
 
-Staging = TablePart | TableEnd | TableGone | View | Listen | Gone
+Staging = TablePart | TableEnd | TableChange | TableGone | View | Listen | Gone
 Question = Count | Explain | ListCache | Flush | ListUpstreams
 ToWorker = Staging | Apply | Question
 FromWorker = Inventory | Applied | Counted | Explained | CacheListed | Flushed | UpstreamsListed

@@ -1,7 +1,7 @@
-"""State → the resource records of one network, by name: what docker.md §1.2 calls N1–N21.
+"""Objects → the resource records by name that they bring to a network: docker.md §1.2, N1–N21.
 
-In: the state and a network. Out: `protocol.Names`. Each name is there bare and with the network's
-name behind it; addresses of one name are merged, because several endpoints may share an alias.
+In: an endpoint or a service. Out: `protocol.Names`. Each name is there bare and with the network's
+name behind it; what several say of one name is put together by resolver.table.
 """
 
 import functools
@@ -14,27 +14,19 @@ from sdd.model.network import IPAddress
 from sdd.state import ClusterState
 
 TASKS = "tasks."
-CACHED = 32768  # addresses whose wire form is kept: each revision renders whole tables again
+Serving = tuple[service.Member, endpoint.Endpoint]
+CACHED = 32768  # addresses whose wire form is kept: names come and go, and come back
 
 
-def of_network(state: ClusterState, net: network.Network, ttl: int) -> protocol.Names:
-    """Every name that a sandbox on `net` can ask for there, with TTL `ttl` seconds.
-
-    A name of a service means only the service: nobody takes its place by calling himself so
-    (CVE-2022-2837).
-    """
+def of_endpoint(
+    box: sandbox.Sandbox, of: endpoint.Endpoint, suffix: str, ttl: int
+) -> protocol.Names:
+    """What a sandbox's endpoint says on the network called `suffix`, with TTL `ttl` seconds."""
     names: protocol.Names = {}
-    services = state.services_by_network.get(net.id, ())
-    for svc in services:
-        _service(names, state, svc, net.name, ttl)
-    taken = {name for svc in services for name in names_of_service(svc)}
-    for each in state.endpoints_by_network.get(net.id, ()):
-        known = names_of(state.sandboxes[each.sandbox], each)
-        for name in known:
-            if name not in taken:
-                _put(names, name, net.name, each.hosts, ttl)
-        _point(names, each.hosts, known[0], net.name, ttl)
-    added.put(names, state.records_by_network.get(net.id, ()), net.name, ttl)
+    known, hosts = names_of(box, of), of.hosts
+    for name in known:
+        _put(names, name, suffix, hosts, ttl)
+    _point(names, hosts, known[0], suffix, ttl)
     return names
 
 
@@ -53,28 +45,31 @@ def of_hosts(extra: Iterable[sandbox.ExtraHost], ttl: int) -> protocol.Names:
     return names
 
 
-def _service(
-    names: protocol.Names, state: ClusterState, svc: service.Service, suffix: str, ttl: int
-) -> None:
-    """The service's names: its virtual addresses or members; `tasks.` always its members."""
-    members = tuple(_members(state, svc))
-    addresses = svc.vips if svc.mode is service.EndpointMode.VIP else members
+def of_service(
+    svc: service.Service, members: Iterable[Serving], suffix: str, ttl: int
+) -> protocol.Names:
+    """The service's names: its virtual addresses or `members`; `tasks.` always its members."""
+    names: protocol.Names = {}
+    serving = tuple(address for _, end in members for address in end.hosts)
+    addresses = svc.vips if svc.mode is service.EndpointMode.VIP else serving
     for name in dict.fromkeys((svc.name, *svc.aliases)):
         _put(names, name, suffix, addresses, ttl)
-        _put(names, f"{TASKS}{name}", suffix, members, ttl)
+        _put(names, f"{TASKS}{name}", suffix, serving, ttl)
     _point(names, svc.vips, svc.name, suffix, ttl)
+    return names
+
+
+def members(state: ClusterState, svc: service.Service) -> Iterator[Serving]:
+    """The members whose addresses are handed out: healthy, not draining."""
+    for member in state.healthy(svc.id):
+        if member.share and (found := state.endpoints.get(member.endpoint)):
+            yield member, found
 
 
 def names_of_service(svc: service.Service) -> Iterator[str]:
     """The names that mean the service or its members, and nothing else on its network."""
     for name in map(str.lower, (svc.name, *svc.aliases)):
         yield from (name, f"{TASKS}{name}")
-
-
-def _members(state: ClusterState, svc: service.Service) -> Iterator[IPAddress]:
-    for member in state.healthy(svc.id):
-        if member.share and (found := state.endpoints.get(member.endpoint)):
-            yield from found.hosts
 
 
 def _put(

@@ -48,7 +48,8 @@ class Redirects:
         """Make it the table in one transaction; raises `errors.KernelRefused`."""
         self._seen.pop(want.inode, None)
         with nft.Nft() as rules, netlink.Connection(netlink.NETFILTER) as asked:
-            rules.run(text(want))
+            is_new = nft.generation(asked) == _PRISTINE
+            rules.run(text(want) if is_new else _GONE + text(want))
             for _ in range(_TRIES):
                 before = nft.generation(asked)
                 listing = _listed(rules)
@@ -72,14 +73,18 @@ class Redirects:
 
 
 def text(want: protocol.Listening) -> str:
-    """The transaction that replaces the table."""
+    """The transaction that makes the table where there is none.
+
+    A transaction that deletes makes whoever next closes a netfilter socket in the namespace wait
+    for an RCU grace period, 10 ms and more (net/netfilter/nf_tables_api.c, nft_rcv_nl_event).
+    """
     rules = "\n".join(
         f"    ip {way}addr {resolvconf.EMBEDDED} {protocol_} {way}port {old} notrack"
         f" {protocol_} {way}port set {new}"
         for way, protocol_, old, new in _rewrites(want)
     )
     return (
-        f"{_GONE}table {NAME} {{\n  chain {CHAIN} {{\n"
+        f"table {NAME} {{\n  chain {CHAIN} {{\n"
         f"    type filter hook output priority raw; policy accept;\n{rules}\n  }}\n}}\n"
     )
 

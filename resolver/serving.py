@@ -80,7 +80,7 @@ class Serving:
     def stage(self, message: protocol.Staging, links: Sequence[socket.socket]) -> None:
         """Keep `message` until `apply`; owns `links` from now on.
 
-        Raises ValueError when the descriptors do not fit the message.
+        Raises ValueError when the descriptors do not fit the message, or the change its table.
         """
         staged = self._staged
         match message:
@@ -97,6 +97,8 @@ class Serving:
                 staged.parts.setdefault(name, {}).update(names)
             case protocol.TableEnd(name, digest):
                 staged.tables[name] = (digest, staged.parts.pop(name, {}))
+            case protocol.TableChange():
+                staged.tables[message.id] = self._changed(message)
             case protocol.TableGone(name):
                 staged.tables[name] = None
             case protocol.View(sandbox):
@@ -154,6 +156,16 @@ class Serving:
         self._views.pop(sandbox, None)
         if held := self._held.pop(sandbox, None):
             held.close()
+
+    def _changed(self, message: protocol.TableChange) -> tuple[str, protocol.Names]:
+        """The table after the change; raises ValueError when it was made for another one."""
+        held = self._staged.tables.get(message.id, self._tables.get(message.id))
+        if held is None or held[0] != message.base:
+            raise ValueError(f"a change for another table than the one that {message.id} is")
+        names = {**held[1], **message.put}
+        for each in message.gone:
+            names.pop(each, None)
+        return message.digest, names
 
     def _set_tables(self, tables: dict[str, tuple[str, protocol.Names] | None]) -> set[str]:
         for name, table in tables.items():

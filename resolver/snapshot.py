@@ -11,18 +11,10 @@ from dataclasses import dataclass, field
 import msgspec
 
 from resolver import protocol, records
+from resolver.table import Table
 from sdd.model import ids, network, sandbox
-from sdd.state import ClusterState
 
 View = protocol.View
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """The names of one network; `digest` changes exactly when `names` do."""
-
-    digest: str
-    names: protocol.Names
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +52,6 @@ def view(
         wild=[str(each) for each in wild],
     )
     return msgspec.structs.replace(bare, digest=_digest(protocol.encode(bare)))
-
-
-def table(state: ClusterState, net: network.Network, ttl: int) -> Table:
-    """The names of one network at this revision; `ttl` in seconds."""
-    names = records.of_network(state, net, ttl)
-    ordered = {name: names[name] for name in sorted(names)}
-    return Table(_digest(msgspec.msgpack.encode(ordered)), ordered)
 
 
 def _digest(data: bytes) -> str:

@@ -38,6 +38,15 @@ class LinuxKernel:
         """Does the steps in order, whatever happens to each; says which were refused and why."""
         return await self._doors.run("", lambda: tuple(self._apply(plan)))
 
+    async def change(self, scope: contract.Scope, decide: contract.Decide) -> contract.Change:
+        """Reads, decides and applies in one visit to a thread: each visit waits for its turn."""
+        return await self._doors.run("", lambda: self._change(scope, decide))
+
+    def _change(self, scope: contract.Scope, decide: contract.Decide) -> contract.Change:
+        have = self._read(scope)
+        plan = decide(have)
+        return contract.Change(have=have, plan=plan, refusals=tuple(self._apply(plan)))
+
     def _read(self, scope: contract.Scope) -> contract.Have:
         # The host's routes are not ours and may be a million.
         found = {world.HOST: read.host(scope.links)}

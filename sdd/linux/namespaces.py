@@ -8,9 +8,11 @@ is "enter, open, leave". The event-loop thread never moves: no setns outside of 
 import asyncio
 import contextlib
 import errno
+import fcntl
 import functools
 import os
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from concurrent import futures
@@ -24,6 +26,9 @@ T = TypeVar("T")
 
 OWN = "/proc/thread-self/ns/net"
 WORKERS = 4  # the kernel serialises link changes by one lock (rtnl); more threads only queue there
+_SIOCSIFFLAGS = 0x8914  # include/uapi/linux/sockios.h
+_IFF_UP = 0x1
+_IFREQ = struct.Struct("16sh14x")  # struct ifreq: the name, its flags
 _NOT_MOUNTED = frozenset({errno.EINVAL, errno.ENOENT})
 _MOST_LAYERS = 16  # a bound on unmounting: nobody stacks more mounts on one namespace file
 
@@ -94,7 +99,10 @@ class Namespaces:
         return self._pool.submit(self._inside, path, work).result()
 
     async def create(self, path: str) -> int:
-        """Make a namespace named by the file `path`; its inode. One that is there is kept."""
+        """Make a namespace named by the file `path`, with `lo` up; its inode.
+
+        One that is there is kept.
+        """
         return await self.run("", lambda: self._create(path))
 
     def create_sync(self, path: str) -> int:
@@ -147,6 +155,8 @@ class Namespaces:
         target.touch(mode=0o444)
         libc.unshare_network()  # `_entered` brings the thread home
         try:
+            # Before it has a name: whoever finds it finds 127.0.0.0/8 as well.
+            _set_loopback_up()
             libc.bind_mount(OWN, path)
         except OSError as exc:
             target.unlink(missing_ok=True)
@@ -156,6 +166,12 @@ class Namespaces:
                 code="SDD-NETNS-MOUNT",
             ) from exc
         return inode(path)
+
+
+def _set_loopback_up() -> None:
+    """`ip link set lo up`, for the calling thread's namespace (netdevice(7))."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as asked:
+        fcntl.ioctl(asked, _SIOCSIFFLAGS, _IFREQ.pack(b"lo", _IFF_UP))
 
 
 def _enter(path: str) -> None:

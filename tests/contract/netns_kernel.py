@@ -104,7 +104,7 @@ class KernelContract:
         assert have.named == {path: have.spaces[path].inode}
         assert have.spaces[path].inode != 0
         lo = have.spaces[path].links["lo"]
-        assert (list(have.spaces[path].links), lo.up, lo.mark) == (["lo"], False, "")
+        assert (list(have.spaces[path].links), lo.up, lo.mark) == (["lo"], True, "")
 
     async def test_making_twice_and_removing_twice_is_fine(self, rig: Rig) -> None:
         path = rig.named("box")

@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.kernel.spaces import forward_nothing
+
 BIN = Path(sys.executable).parent
 RUN = (
     f"{os.getpid():x}"  # names on the machine are of one run, so that two runs can go side by side
@@ -39,6 +41,7 @@ class Appliance:
             (self.root / name).write_text(text)
         run("ip", "netns", "add", self.host)
         run("ip", "-n", self.host, "link", "set", "lo", "up")
+        forward_nothing(f"/run/netns/{self.host}")
 
     # --- the daemon -------------------------------------------------------------------------
 

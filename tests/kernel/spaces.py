@@ -25,6 +25,15 @@ class Space:
         return support.run("nsenter", f"--net={self.path}", *command, check=check).stdout
 
 
+def forward_nothing(path: str) -> None:
+    """As a booted machine: a new namespace takes the switches of the first one, whatever they are.
+
+    net/ipv4/devinet.c, devinet_init_net: unless net.core.devconf_inherit_init_net says otherwise.
+    """
+    switches = ("net.ipv4.ip_forward=0", "net.ipv6.conf.all.forwarding=0")
+    support.run("nsenter", f"--net={path}", "sysctl", "-qw", *switches)
+
+
 class Spaces:
     """Makes namespaces named `t-<tag>-<pid>-<number>`; `close` removes them."""
 
@@ -37,6 +46,7 @@ class Spaces:
         support.run("ip", "netns", "add", space.name)
         self._made.append(space)
         space.run("ip", "link", "set", "lo", "up")
+        forward_nothing(space.path)
         return space
 
     def close(self) -> None:

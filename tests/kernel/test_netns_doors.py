@@ -54,6 +54,16 @@ async def test_a_made_namespace_holds_lo_only_and_is_not_ours(
     assert await doors.interfaces(scratch) == ("lo",)
 
 
+async def test_lo_is_up_from_the_start(doors: namespaces.Namespaces, scratch: str) -> None:
+    def answered() -> bytes:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+            one.bind(("127.0.0.1", 0))
+            one.sendto(b"x", one.getsockname())
+            return one.recv(1)
+
+    assert await doors.run(scratch, answered) == b"x"
+
+
 async def test_making_it_again_keeps_it(doors: namespaces.Namespaces, scratch: str) -> None:
     before = namespaces.inode(scratch)
     assert await doors.create(scratch) == before

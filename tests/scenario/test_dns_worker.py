@@ -112,6 +112,37 @@ def test_a_removed_sandbox_is_not_served_any_more(worker: Worker) -> None:
         socket.create_connection(("127.0.0.1", ports[1]), 5)
 
 
+def test_a_change_reaches_every_sandbox_with_the_table(worker: Worker) -> None:
+    session = worker.session()
+    ports = session.serve("one", names=NAMES), session.serve("two", names=NAMES)
+    session.apply()
+    assert [texts(ask(each, "web")) for each in ports] == [{"10.1.0.2"}] * 2
+    put = {
+        wire.to_wire("web"): {wire.A: address(wire.A, "10.1.0.3")},
+        wire.to_wire("new"): {wire.A: address(wire.A, "10.1.0.4")},
+    }
+    session.say(protocol.TableChange("net", "d", "e", put, [wire.to_wire("many")]))
+    assert [texts(ask(each, "web")) for each in ports] == [{"10.1.0.2"}] * 2
+    session.apply(2)
+    for each in ports:
+        assert texts(ask(each, "web")) == {"10.1.0.3"}
+        assert texts(ask(each, "new")) == {"10.1.0.4"}
+        assert not ask(each, "many").answer
+    assert worker.session().inventory.tables == {"net": "e"}
+
+
+def test_a_change_of_another_table_ends_the_conversation_only(tmp_path: Path) -> None:
+    worker = Worker(tmp_path)
+    session = worker.session()
+    ports = session.serve(names=NAMES)
+    session.apply()
+    session.say(protocol.TableChange("net", "not d", "e", {}, [wire.to_wire("web")]))
+    assert session.link.recv(1) == b""
+    assert texts(ask(ports, "web")) == {"10.1.0.2"}
+    assert worker.session().inventory.tables == {"net": "d"}
+    assert "do not understand" in worker.stop()
+
+
 def test_A8_25_without_an_upstream_a_foreign_name_is_servfail(worker: Worker) -> None:
     session = worker.session()
     ports = session.serve(names=NAMES)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from resolver import records, wire
+from resolver import table, wire
 from resolver.desired import desired
 from resolver.upstreams import DaemonDns
 from sdd import errors
@@ -140,11 +140,11 @@ async def test_a_name_that_is_held_is_refused_and_one_that_comes_later_shadows()
         )
         assert is_shadowed(early, holders(one.state, early.network))
         lab_net = one.state.networks[early.network]
-        entry = records.of_network(one.state, lab_net, 5)[wire.to_wire("early")]
+        entry = table.table(one.state, lab_net, 5).names[wire.to_wire("early")]
         assert set(entry) == {wire.A}
         await one.commands.remove_sandbox(made.id)
         assert not is_shadowed(early, holders(one.state, early.network))
-        entry = records.of_network(one.state, lab_net, 5)[wire.to_wire("early")]
+        entry = table.table(one.state, lab_net, 5).names[wire.to_wire("early")]
         assert set(entry) == {wire.CNAME}
 
 

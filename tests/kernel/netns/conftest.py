@@ -15,6 +15,7 @@ from sdd import state
 from sdd.linux import namespaces
 from sdd.model import progress
 from tests import netns_states
+from tests.kernel.spaces import forward_nothing
 
 _NUMBER = itertools.count(1)
 
@@ -73,6 +74,7 @@ async def host(tmp_path: Path) -> AsyncIterator[Host]:
     kernel = linux.LinuxKernel(doors, tmp_path / "exec", tmp_path / "var-run-netns")
     one = Host(path, tmp_path, doors, kernel, reconciler.Reconciler(kernel, netns_states.NODE))
     one.run("ip", "link", "set", "lo", "up")
+    forward_nothing(path)
     yield one
     for each in (tmp_path / "exec").glob("netns/*"):
         await outside.delete(str(each))

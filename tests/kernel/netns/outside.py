@@ -7,6 +7,7 @@ from ipaddress import ip_address
 
 from tests import support
 from tests.kernel.netns.conftest import Host, run_in
+from tests.kernel.spaces import forward_nothing
 
 HOST4, HOST6 = "192.0.2.1", "2001:db8::1"
 THERE4, THERE6 = "192.0.2.9", "2001:db8::9"
@@ -17,6 +18,7 @@ def neighbour(host: Host, link: str = "up0") -> Iterator[str]:
     """The path of a namespace joined to the host's link `link`; it knows no way to any sandbox."""
     path = str(host.root / f"t-netns-outside-{link}")
     host.doors.create_sync(path)
+    forward_nothing(path)
     host.run("ip", "link", "add", link, "type", "veth", "peer", "eth0", "netns", path)
     for where, name, addresses in (
         (host.path, link, (f"{HOST4}/24", f"{HOST6}/64")),

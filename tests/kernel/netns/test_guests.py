@@ -16,6 +16,7 @@ async def guest(host: Host) -> sandbox.Sandbox:
     path = str(host.root / "t-netns-guest")
     inode = await host.doors.create(path)
     for command in (
+        "ip link set lo down",
         "ip link add own0 type bridge",
         "ip addr add 192.0.2.1/24 dev own0",
         "ip link set own0 up",
@@ -37,6 +38,7 @@ async def test_a_guest_gets_our_link_and_keeps_its_own_default_route(host: Host)
     before = theirs(adopted)
     await host.settle(at(1, FRONT, adopted, end(FRONT, adopted, "10.70.0.2")))
     assert theirs(adopted) == before
+    assert "UP" in run_in(adopted.netns, "ip", "-br", "link", "show", "lo")
     host.run("ping", "-c1", "-W1", "10.70.0.2")
     assert "own0" in run_in(adopted.netns, "ip", "route", "show", "default")
 

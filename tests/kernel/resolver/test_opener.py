@@ -1,11 +1,13 @@
 """When a namespace is ready for a name server's sockets."""
 
 import functools
+from pathlib import Path
 
 import pytest
 
 from resolver import opener
 from sdd.linux import namespaces
+from tests import support
 from tests.kernel.resolver.town import Town
 
 pytestmark = pytest.mark.kernel
@@ -16,9 +18,16 @@ async def _open(town: Town, path: str) -> opener.Opened:
     return await town.doors.run(path, functools.partial(opener.open_sockets, inode, None))
 
 
+def _born_with_lo_down(path: str) -> None:
+    """As the kernel makes it, before anybody gave `lo` its first address."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).touch()
+    support.run("unshare", f"--net={path}", "true")
+
+
 async def test_without_loopback_it_is_too_early(town: Town) -> None:
     path = town.path("early")
-    await town.doors.create(path)
+    _born_with_lo_down(path)
     with pytest.raises(opener.NotYet):
         await _open(town, path)
 
@@ -37,7 +46,7 @@ async def test_between_the_flag_and_the_route_of_loopback_it_is_too_early(town: 
 async def test_a_default_route_does_not_stand_for_loopback(town: Town) -> None:
     """The container's own interface may be up before `lo`: its route must not count."""
     path = town.path("elsewhere")
-    await town.doors.create(path)
+    _born_with_lo_down(path)
     for step in (
         ("link", "add", "eth0", "type", "veth", "peer", "name", "eth1"),
         ("address", "add", "198.51.100.2/24", "dev", "eth0"),

@@ -45,7 +45,6 @@ def test_from_nothing_the_fence_stands_before_the_first_link() -> None:
         "AddPair",
         "AddAddress",
         "SetLink",
-        "SetLink",
         "AddRoute",
     ]
 

@@ -1,7 +1,8 @@
 """What a worker is told: only what it lacks, in a safe order, in pieces that fit."""
 
 from resolver import difference, protocol
-from resolver.snapshot import Snapshot, Table
+from resolver.snapshot import Snapshot
+from resolver.table import Table
 from sdd.model import ids
 
 BLANK = protocol.Inventory(

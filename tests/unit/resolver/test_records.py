@@ -1,6 +1,6 @@
 from ipaddress import ip_address
 
-from resolver import protocol, records, wire
+from resolver import protocol, records, table, wire
 from sdd.model import health, sandbox, service
 from sdd.state import ClusterState
 from tests.unit.resolver.questions import at, box, end, member, net, svc, verdict
@@ -11,7 +11,7 @@ WEB_END = end(WEB, LAB, "10.1.0.2/24", "fd00:1::2/64", aliases=("cache", "web"))
 
 
 def names(state: ClusterState) -> protocol.Names:
-    return records.of_network(state, LAB, 5)
+    return table.table(state, LAB, 5).names
 
 
 def addresses(found: protocol.Names, name: str, kind: int = wire.A) -> set[str]:

@@ -1,0 +1,139 @@
+"""A network's table made step by step is the one made at once, here and at the worker."""
+
+from ipaddress import ip_address
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from resolver import difference, protocol, table
+from resolver.snapshot import Snapshot
+from sdd.model import endpoint, health, ids, record, service
+from sdd.state import Change, ClusterState, Gone, Object, Put
+from tests import resolver_states as states
+
+NET = states.net("front")
+BOXES, SERVICES, WORDS = ("a", "b", "c"), ("a", "s"), ("a", "x", "s")
+CHECK = service.HealthCheck(kind=service.CheckKind.TCP, port=1)
+
+
+def _plug(box: str, last: int, alias: str) -> endpoint.Endpoint:
+    return states.plug(box, "front", f"10.44.1.{last}/24", aliases=(alias,))
+
+
+def _service(name: str, alias: str, *, vip: bool) -> service.Service:
+    return service.Service(
+        id=ids.ServiceId(states.identity(f"service {name}")),
+        name=name,
+        network=NET.id,
+        number=1,
+        vips=(ip_address("10.44.1.200"),) if vip else (),
+        mode=service.EndpointMode.VIP if vip else service.EndpointMode.DNSRR,
+        aliases=(alias,),
+        health=CHECK,
+    )
+
+
+def _member(name: str, box: str) -> service.Member:
+    end = _plug(box, 9, "")
+    return service.Member(
+        service=_service(name, "", vip=True).id,
+        endpoint=end.id,
+        sandbox=end.sandbox,
+        node=states.NODE,
+    )
+
+
+def _record(name: str, kind: record.RecordType) -> record.Record:
+    data = "192.0.2.7" if kind is record.RecordType.A else "hello"
+    return record.Record(
+        id=ids.RecordId(states.identity(f"record {name} {kind}")),
+        network=NET.id,
+        name=name,
+        kind=kind,
+        data=data,
+    )
+
+
+def _come_and_go(values: st.SearchStrategy[Object]) -> st.SearchStrategy[Change]:
+    def change(value: Object, stays: bool) -> Change:
+        if stays:
+            return Put(value)
+        if isinstance(value, service.Member | health.Verdict):
+            return Gone(type(value), (value.service, value.endpoint))
+        return Gone(type(value), value.id)
+
+    return st.builds(change, values, st.booleans())
+
+
+def _verdict(name: str, box: str, status: health.Status) -> health.Verdict:
+    of = _member(name, box)
+    return health.Verdict(service=of.service, endpoint=of.endpoint, status=status)
+
+
+box, words, names = st.sampled_from(BOXES), st.sampled_from(WORDS), st.sampled_from(SERVICES)
+CHANGES = st.one_of(
+    _come_and_go(st.builds(_plug, box, st.integers(2, 4), words)),
+    st.builds(lambda name, host: Put(states.box(name, hostname=host)), box, words),
+    _come_and_go(st.builds(lambda n, a, v: _service(n, a, vip=v), names, words, st.booleans())),
+    _come_and_go(st.builds(_member, names, box)),
+    _come_and_go(st.builds(_verdict, names, box, st.sampled_from(health.Status))),
+    _come_and_go(
+        st.builds(
+            _record,
+            st.sampled_from((*WORDS, "*.x")),
+            st.sampled_from((record.RecordType.A, record.RecordType.TXT)),
+        )
+    ),
+)
+START = [Put(NET), *(Put(states.box(name)) for name in BOXES)]
+
+
+def _whole(now: ClusterState) -> ClusterState:
+    """Without members that lead nowhere: no transaction leaves such."""
+    lost = [
+        Gone(service.Member, key)
+        for key in now.members
+        if key[0] not in now.services or key[1] not in now.endpoints
+    ]
+    return now.apply(now.revision, lost)
+
+
+def _obeyed(held: protocol.Names, told: protocol.ToWorker) -> protocol.Names:
+    assert isinstance(told, protocol.TableChange)
+    return {k: v for k, v in {**held, **told.put}.items() if k not in told.gone}
+
+
+@settings(max_examples=300)
+@given(st.lists(st.tuples(st.lists(CHANGES, min_size=1), st.integers(4, 5)), max_size=10))
+def test_step_by_step_is_the_same_as_at_once(steps: list[tuple[list[Change], int]]) -> None:
+    now = ClusterState().apply(ids.Revision(1), START)
+    last = table.table(now, NET, 5)
+    held, digest = last.names, last.digest
+    for number, (changes, ttl) in enumerate(steps, 2):
+        now = _whole(now.apply(ids.Revision(number), changes))
+        was = last
+        last = table.table(now, NET, ttl, was)
+        assert last == table.table(now, NET, ttl)
+        assert (last.digest == was.digest) == (last.names == was.names)
+        inventory = protocol.Inventory(
+            release=1, pid=1, revision=1, tables={"t": digest}, views={}, listeners={}
+        )
+        want = Snapshot(now.revision, {"t": last})
+        for told in difference.messages(inventory, want):
+            held = _obeyed(held, told)
+        digest = last.digest
+        assert held == last.names
+
+
+def test_what_nobody_speaks_of_again_is_kept() -> None:
+    ends = [_plug(name, number, "x") for number, name in enumerate(BOXES, 2)]
+    one = ClusterState().apply(ids.Revision(1), [*START, *map(Put, ends)])
+    first = table.table(one, NET, 5)
+    two = one.apply(ids.Revision(2), [Put(states.box("stranger"))])
+    assert table.table(two, NET, 5, first) is first
+    three = two.apply(ids.Revision(3), [Gone(endpoint.Endpoint, ends[0].id)])
+    after = table.table(three, NET, 5, first)
+    assert first.memory is not None
+    assert after.memory is not None
+    assert all(after.memory.said[each.id] is first.memory.said[each.id] for each in ends[1:])
+    assert len(after.put) == len({b"\1x\0", b"\1x\5front\0"})
