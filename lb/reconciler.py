@@ -1,23 +1,22 @@
 """Decides when: state → wanted tables → steps per sandbox, and what to report of it.
 
-A new revision touches only the sandboxes whose table changed, from what they are known to hold; a
-second look at the same revision (a kick, the resync) reads every namespace and mends what somebody
-else changed. How to change a kernel is the kernel's business, in which order the plan's.
+A pass touches the sandboxes whose table changed, from what they are known to hold, and those that
+it shall look at: they are read, and what somebody else changed is mended. How to change a kernel is
+the kernel's business, in which order the plan's.
 """
 
 import asyncio
-import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from lb import plan, table, world
 from lb.desired import Wanted, desired, nothing
 from sdd import errors, reconcile
 from sdd.model import ids, progress
+from sdd.model.look import EVERYWHERE, Look
 from sdd.state import ClusterState
 
 READY_S = 2.0  # how long a namespace may take to appear: netns works on the same revision
-LOOK_S = 20.0  # while new states keep coming, everything is still read again this often
 NOT_YET = frozenset({"SDD-LB-NOTYET", "SDD-NETNS-GONE", errors.NotFound.default_code})
 
 
@@ -47,35 +46,27 @@ class Reconciler:
         kernel: world.Kernel,
         node: ids.NodeId,
         *,
-        clock: Callable[[], float] = time.monotonic,
         ready_s: float = READY_S,
     ) -> None:
         self._kernel = kernel
         self._desired = nothing(node)
-        self._clock = clock
         self._ready_s = ready_s
         self._known: dict[ids.SandboxId, _Known] = {}
         self._places: dict[ids.SandboxId, table.Place] = {}  # where something of ours may be
         self._absent: set[ids.SandboxId] = set()  # waited for once, in vain
-        self._revision = ids.NEVER
-        self._looked = float("-inf")
 
-    async def realise(self, state: ClusterState) -> progress.Outcome:
+    async def realise(self, state: ClusterState, look: Look = EVERYWHERE) -> progress.Outcome:
         """Bring every sandbox of this node to its table at `state`'s revision."""
         self._desired = desired(state, self._desired)
         wanted = self._desired.sandboxes
-        now = self._clock()
-        look = state.revision == self._revision or now - self._looked > LOOK_S
         results = await asyncio.gather(
             *(
-                self._sandbox(box, want, look=look)
+                self._sandbox(box, want, look=look.covers(want.place.netns))
                 for box, want in wanted.items()
-                if look or not self._is_known(box, want)
+                if look.covers(want.place.netns) or not self._is_known(box, want)
             ),
             *(self._farewell(box, wanted.values()) for box in self._places.keys() - wanted.keys()),
         )
-        self._revision = state.revision
-        self._looked = now if look else self._looked
         self._absent &= wanted.keys()
         return progress.Outcome(
             revision=state.revision,

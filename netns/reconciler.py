@@ -1,7 +1,7 @@
 """Makes this node's kernel look like the state: read, plan, apply, report.
 
-In: a state per call. Out: an `Outcome`. A pass over a new revision looks only at what
-its wishes changed; a pass over the same revision (resync, kernel event, retry) looks everywhere.
+In: a state and where to look per call. Out: an `Outcome`. A pass reads what the look names, what
+changed in its wishes, and what the last pass failed at.
 """
 
 import errno
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from netns import contract, plan, steps, world
 from netns.desired import Want, desired
 from sdd.model import ids, progress
+from sdd.model.look import EVERYWHERE, Look
 from sdd.state import ClusterState
 
 
@@ -22,13 +23,13 @@ class Reconciler:
         self._node = node
         self._last = _NOTHING
 
-    async def realise(self, state: ClusterState) -> progress.Outcome:
+    async def realise(self, state: ClusterState, look: Look = EVERYWHERE) -> progress.Outcome:
         """Failures per object; `repaired` counts what had been as wanted before."""
         last = self._last
         want = desired(state, self._node, last.want)
         part, scope = _everything(want)
-        if last.revision not in (ids.NEVER, state.revision):
-            part, scope = last.unsure(want)
+        if last.revision != ids.NEVER and not look.everywhere:
+            part, scope = last.unsure(want, look)
         done = await self._kernel.change(scope, lambda have: plan.diff(have, part))
         refused = _failures(want, done.refusals)
         failures = (*want.failures, *plan.obstacles(done.have, part), *refused)
@@ -53,26 +54,31 @@ class _Pass:
     want: Want
     failed: frozenset[str]
 
-    def unsure(self, now: Want) -> tuple[Want, contract.Scope]:
+    def unsure(self, now: Want, look: Look) -> tuple[Want, contract.Scope]:
         """What is not known to be as `now` wants it, and where to look for it."""
         then = self.want.spaces
         paths = frozenset(
             path
             for path, wanted in now.spaces.items()
-            if path != world.HOST and not self._met(path, wanted)
+            if path != world.HOST and (look.covers(path) or not self._met(path, wanted, look))
         )
-        links = self._unsure_links(now, paths)
+        links = self._unsure_links(now, paths, look)
         leaving = frozenset(then.keys() - now.spaces.keys())
         # Nothing on the host leads to children: they are removed where they are.
         orphaned = {path for path in leaving if any(link.parent for link in then[path].links)}
         scope = contract.Scope(paths=paths | orphaned, leaving=leaving, links=links)
         return now.part(paths, links), scope
 
-    def _met(self, path: str, wanted: world.Wanted) -> bool:
+    def _met(self, path: str, wanted: world.Wanted, look: Look) -> bool:
+        """Whether nothing is new: neither the wish, nor an outer end's fate, nor a failure."""
         subjects = {wanted.subject, *(link.mark for link in wanted.links)}
-        return self.want.spaces.get(path) == wanted and self.failed.isdisjoint(subjects)
+        return (
+            self.want.spaces.get(path) == wanted
+            and self.failed.isdisjoint(subjects)
+            and look.links.isdisjoint(link.twin for link in wanted.links)
+        )
 
-    def _unsure_links(self, now: Want, paths: Iterable[str]) -> frozenset[str]:
+    def _unsure_links(self, now: Want, paths: Iterable[str], look: Look) -> frozenset[str]:
         then, wanted = _by_name(self.want), _by_name(now)
         names = {
             name
@@ -84,6 +90,7 @@ class _Pass:
         }
         names |= {each.link for each in self.want.host.addresses ^ now.host.addresses}
         names |= {link.twin for path in paths for link in now.spaces[path].links}
+        names |= look.links & wanted.keys()
         under = {
             each
             for name in names

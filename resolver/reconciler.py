@@ -1,11 +1,10 @@
 """Makes every sandbox of this node find names: files, sockets, the rewrite of port 53, the worker.
 
-In: a state per call. Out: an `Outcome`. A new revision touches only the sandboxes that need
-something; a second look at the same revision (a kick, the resync) checks every namespace's table.
+In: a state and where to look per call. Out: an `Outcome`. A pass touches only the sandboxes that
+need something, and checks the namespaces that it shall look at.
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
@@ -25,9 +24,9 @@ from resolver.desired import NOTHING, Wanted, desired
 from sdd import errors
 from sdd.linux import namespaces
 from sdd.model import ids, progress
+from sdd.model.look import EVERYWHERE, NOWHERE, Look
 from sdd.state import ClusterState
 
-LOOK_S: Final = 20.0  # while new states keep coming, the tables are still looked at this often
 TRIES: Final = 2  # a worker that dies during a pass is replaced in the same pass
 _MOST_WORDS: Final = 200  # characters of a worker's own words in a message
 
@@ -47,30 +46,24 @@ class Reconciler:
         daemon: upstreams.DaemonDns,
         *,
         on_lost: Callable[[], None] = lambda: None,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._launcher = launcher
         self._node = node
         self._files = written
         self._daemon = daemon
         self._on_lost = on_lost
-        self._clock = clock
         self._places = place.Places(doors)
-        self._revision = ids.NEVER
-        self._looked = float("-inf")
         self._want = NOTHING
         self._texts: Mapping[ids.SandboxId, files.Texts] = {}
 
-    async def realise(self, state: ClusterState) -> progress.Outcome:
+    async def realise(self, state: ClusterState, look: Look = EVERYWHERE) -> progress.Outcome:
         """Bring files, sockets, tables and the worker to `state`."""
         want = self._want = desired(state, self._node, self._daemon, self._want)
-        now = self._clock()
-        look = state.revision == self._revision or now - self._looked > LOOK_S
         async with asyncio.TaskGroup() as both_at_once:
-            writing = both_at_once.create_task(self._write(want, look=look), name="dns files")
-            serving = both_at_once.create_task(self._served(want, look=look), name="dns service")
-        self._revision = state.revision
-        self._looked = now if look else self._looked
+            writing = both_at_once.create_task(
+                self._write(want, look=look.everywhere), name="dns files"
+            )
+            serving = both_at_once.create_task(self._served(want, look), name="dns service")
         both = result.total((writing.result(), serving.result()))
         return progress.Outcome(
             revision=state.revision,
@@ -93,7 +86,7 @@ class Reconciler:
     # --- files --------------------------------------------------------------------------------
 
     async def _write(self, want: Wanted, *, look: bool) -> result.Result:
-        """The files that differ from the last pass; all of them at a second look."""
+        """The files that differ from the last pass; all of them at a look everywhere."""
         if want.texts == self._texts and not look:
             return result.NOTHING
         before, self._texts = self._texts, {}  # forgotten unless written
@@ -126,23 +119,24 @@ class Reconciler:
 
     # --- the worker and the sandboxes -----------------------------------------------------------
 
-    async def _served(self, want: Wanted, *, look: bool) -> result.Result:
+    async def _served(self, want: Wanted, look: Look) -> result.Result:
         for _ in range(TRIES):
             try:
-                return await self._serve(want, look=look)
+                return await self._serve(want, look)
             except errors.Unavailable as exc:
                 why = exc
         return result.of_everything(why)
 
-    async def _serve(self, want: Wanted, *, look: bool) -> result.Result:
+    async def _serve(self, want: Wanted, look: Look) -> result.Result:
         """One try with one worker; raises `errors.Unavailable` when it fails us."""
         worker = await self._launcher.ensure()
         worker.lost = self._on_lost
         staged, refused = await self._stage(worker, want)
-        visits = await self._visit(worker, want, look=look)
+        visits = await self._visit(worker, want, look)
         done = result.total((staged, *(each.result for each in visits)))
-        # A second look also asks the worker: one that died a moment ago must not pass for well.
-        if look or done.changed or worker.inventory.revision != want.snapshot.revision:
+        # A look also asks the worker: one that died a moment ago must not pass for well.
+        is_new = worker.inventory.revision != want.snapshot.revision
+        if is_new or done.changed or look != NOWHERE:
             new = {each.box: each.listening for each in visits if each.listening is not None}
             done = result.total((done, await self._apply(worker, want, new, refused)))
         return done
@@ -164,10 +158,8 @@ class Reconciler:
         done = result.total((result.Result(changed=changed), *failed.values()))
         return done, frozenset(failed)
 
-    async def _visit(
-        self, worker: link.Link, want: Wanted, *, look: bool
-    ) -> tuple[place.Visit, ...]:
-        """Whoever is not settled, or all at a second look; at once.
+    async def _visit(self, worker: link.Link, want: Wanted, look: Look) -> tuple[place.Visit, ...]:
+        """Whoever is not settled or is to be looked at; at once.
 
         Nothing of it goes on in the background when one fails.
         """
@@ -176,7 +168,7 @@ class Reconciler:
             *(
                 self._places.settle(spot, have.get(box), worker.send)
                 for box, spot in want.spots.items()
-                if look or not self._places.is_settled(spot, have.get(box))
+                if look.covers(spot.path) or not self._places.is_settled(spot, have.get(box))
             ),
             *map(self._places.leave, self._places.departed(frozenset(want.spots))),
             return_exceptions=True,

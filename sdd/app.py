@@ -11,7 +11,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from importlib import metadata
 from typing import Literal, NoReturn, cast
 
@@ -46,6 +46,7 @@ from sdd.control import commander, feed, journal, progress, verify
 from sdd.linux import capabilities, namespaces
 from sdd.model import ids, sandbox
 from sdd.model.event import Action, Kind
+from sdd.model.look import Look
 from sdd.model.nameserver import Transport
 from sdd.model.progress import Backend
 from sdd.store import sqlite
@@ -146,6 +147,7 @@ async def assembled(
         reread = functools.partial(_reread, config, names, slots[Backend.RESOLVER])
         metrics_page = page.build(_version(), news, names)
         checks = _probes(doors, commands, node)
+        paths = functools.partial(_spaces, news, node)
         yield daemon.Daemon(
             config=config,
             feed=news,
@@ -161,7 +163,7 @@ async def assembled(
                 "deaths": _deaths(commands, node, history).run,
             },
             watches={
-                "kernel news": lambda kick: events.follow(doors, _both(checks.news, kick)),
+                "kernel news": lambda kick: events.follow(doors, paths, _both(checks.news, kick)),
                 "host resolv.conf": lambda _: hostwatch.follow(hostconf.FILES, reread),
             },
             journal=history,
@@ -205,12 +207,16 @@ def _commander(
     )
 
 
-def _both(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
-    def called() -> None:
-        first()
-        second()
+def _both(told: Callable[[], None], kick: Callable[[Look], None]) -> Callable[[Look], None]:
+    def called(look: Look) -> None:
+        told()
+        kick(look)
 
     return called
+
+
+def _spaces(news: feed.Feed, node: ids.NodeId) -> Iterable[str]:
+    return (each.netns for each in news.state.sandboxes.values() if each.node == node)
 
 
 async def _balancer(config: configuration.Config, doors: namespaces.Namespaces) -> choose.Choice:

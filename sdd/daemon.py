@@ -20,6 +20,7 @@ from sdd import errors, log, logbook, notify, reconcile
 from sdd.api import context, server
 from sdd.control import feed, journal, progress
 from sdd.model.event import Action, Kind
+from sdd.model.look import Look
 from sdd.model.progress import Backend, Outcome
 
 FIRST_PASS_S = 15.0  # after this the API opens though a backend still fails: people must look in
@@ -27,8 +28,8 @@ FIRST_PASS_S = 15.0  # after this the API opens though a backend still fails: pe
 Follow = Callable[[reconcile.Slot], Coroutine[Any, Any, None]]
 """A loop beside the backends: takes each newest state from its slot."""
 
-Watch = Callable[[Callable[[], None]], Coroutine[Any, Any, None]]
-"""A loop that looks at the world and calls when all backends should look too."""
+Watch = Callable[[Callable[[Look], None]], Coroutine[Any, Any, None]]
+"""A loop that hears of changes in the world and calls with where all backends should look."""
 
 say: structlog.stdlib.BoundLogger = structlog.get_logger("sdd")
 
@@ -140,9 +141,9 @@ class Daemon:
             steps = {"backend": backend.value, "steps": str(outcome.repaired)}
             self.journal.tell(Kind.DAEMON, Action.REPAIR, attributes=steps)
 
-    def _kick(self) -> None:
+    def _kick(self, look: Look) -> None:
         for part in self.parts:
-            part.slot.kick()
+            part.slot.kick(look)
 
     async def _first_pass(self) -> None:
         try:

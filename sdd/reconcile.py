@@ -1,6 +1,6 @@
 """The loop all three backends use: newest state wins, retry with back-off, look again every 20 s.
 
-In: a slot with the newest state, kicks from kernel events. Out: `Outcome`s to `report`.
+In: a slot with the newest state and where to look, from kernel events. Out: `Outcome`s to `report`.
 It never decides *what* to do (that is `Realise`) and never touches the world itself.
 """
 
@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Never, Protocol
 
 from sdd.model import ids, progress
+from sdd.model.look import EVERYWHERE, NOWHERE, Look
 from sdd.state import ClusterState
 
 RESYNC_S = 20.0  # a change made by hand must be repaired within 30 s, the pass itself included
@@ -26,6 +27,7 @@ class Slot:
 
     def __init__(self) -> None:
         self._state: ClusterState | None = None
+        self._look = NOWHERE
         self._wake = asyncio.Event()
 
     def put(self, state: ClusterState) -> None:
@@ -33,9 +35,15 @@ class Slot:
         self._state = state
         self._wake.set()
 
-    def kick(self) -> None:
-        """Ask for one more pass over the same state: the kernel said that something changed."""
+    def kick(self, look: Look = EVERYWHERE) -> None:
+        """Ask for one more pass, over the same state if there is no newer one, that looks there."""
+        self._look |= look
         self._wake.set()
+
+    def look(self) -> Look:
+        """Where the kicks since the last call want a look."""
+        look, self._look = self._look, NOWHERE
+        return look
 
     async def next(self, timeout_s: float) -> ClusterState | None:
         """The newest state, at once when there is a new one or a kick, else after `timeout_s`.
@@ -54,8 +62,11 @@ class Slot:
 class Realise(Protocol):
     """A backend's one verb: make this node look like `state`, idempotently."""
 
-    async def realise(self, state: ClusterState) -> progress.Outcome:
-        """What happened. Expected failures are in the outcome, only defects are raised."""
+    async def realise(self, state: ClusterState, look: Look = EVERYWHERE, /) -> progress.Outcome:
+        """What happened. Expected failures are in the outcome, only defects are raised.
+
+        Reads again what `look` names; elsewhere it may trust what it left there.
+        """
         ...
 
 
@@ -95,16 +106,21 @@ async def run(
     """Realise whatever the slot holds, for ever; ends by cancellation only.
 
     A defect in one pass is reported as a failure of everything and tried again like any other.
+    Each pass looks where the kicks say; everywhere after a failure, and every `resync_s` however
+    fast new states come.
     `clock` is monotonic, in seconds; each outcome says how long its pass took.
     """
-    failed = 0
+    failed, looked = 0, float("-inf")
     while True:
         state = await slot.next(backoff_s(failed, jitter()) if failed else resync_s)
         if state is None:
             continue
         begun = clock()
+        asked = slot.look()
+        look = EVERYWHERE if failed or begun - looked >= resync_s else asked
+        looked = begun if look.everywhere else looked
         try:
-            outcome = await realiser.realise(state)
+            outcome = await realiser.realise(state, look)
         except Exception as exc:  # noqa: BLE001 - the one place where a backend's defect ends
             on_defect(backend, exc)
             outcome = _defect(backend, state.revision, exc)

@@ -1,19 +1,24 @@
-"""The kernel's news → kicks: something changed that may be ours.
+"""The kernel's news → kicks: something changed that may be ours, and where.
 
 In: rtnetlink and nftables notifications of the host and of every namespace that a link of the host
-leads into. Out: calls of `kick`. What changed is not looked at: the reconcilers compare anyway.
+leads into. Out: calls of `kick` with the places. What changed is not looked at: the reconcilers
+compare anyway.
 """
 
 import asyncio
 import contextlib
 import errno
-import os
+import functools
 import socket
+import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Never
 
+from netns.kernel import news, numbers, read
+from netns.netlink import number
 from sdd.linux import namespaces, netlink
+from sdd.model.look import EVERYWHERE, HOST, NOWHERE, Look
 
 QUIET_S = 0.05  # news come in bursts; one look at the end of a burst is enough
 LONGEST_S = 2.0  # somebody who changes things all the time must not keep us busy
@@ -23,50 +28,91 @@ _SOL_NETLINK = 270
 _ADD_MEMBERSHIP = 1
 _LISTEN_ALL_NSID = 8  # hear those namespaces too that have a number in this one
 _RECEIVE = 1 << 16
+_NUMBER = struct.Struct("=i")
+_ANCILLARY = socket.CMSG_SPACE(_NUMBER.size)
 _AT_ONCE = 64  # datagrams per wake-up, so that a flood does not hold the loop
 
+Hear = Callable[[bytes, int], None]
 
-async def follow(doors: namespaces.Namespaces, kick: Callable[[], None]) -> Never:
+
+async def follow(
+    doors: namespaces.Namespaces,
+    paths: Callable[[], Iterable[str]],
+    kick: Callable[[Look], None],
+) -> Never:
     """Kicks at the first news, then at most every 0.05 s, at most every 2 s while it goes on.
 
-    Changes made by this process itself are no news. Ends by cancellation.
+    `paths` are the namespaces that matter. Changes made by this process itself, and those in
+    namespaces of strangers, are no news. Ends by cancellation.
     """
-    listeners = await doors.run("", _open)
+    ears = await doors.run("", _open)
+    gathering = news.Gathering(await doors.run("", _names))
     loop = asyncio.get_running_loop()
     wake = asyncio.Event()
     try:
-        for each in listeners:
-            loop.add_reader(each, _drain, each, wake)
-        await _kick_when_woken(wake, kick)
+        for ear, hear in zip(ears, (gathering.route, gathering.netfilter), strict=True):
+            loop.add_reader(ear, _drain, ear, hear, gathering.lose, wake)
+        await _kick_when_woken(wake, gathering, _Places(doors, paths), kick)
     finally:
-        for each in listeners:
-            loop.remove_reader(each)
-            each.close()
+        for ear in ears:
+            loop.remove_reader(ear)
+            ear.close()
 
 
-async def _kick_when_woken(wake: asyncio.Event, kick: Callable[[], None]) -> Never:
+async def _kick_when_woken(
+    wake: asyncio.Event,
+    gathering: news.Gathering,
+    places: "_Places",
+    kick: Callable[[Look], None],
+) -> Never:
     pause = QUIET_S
     while True:
         before = time.monotonic()
         await wake.wait()
+        wake.clear()
+        look = await places.look(gathering.take())
+        if look == NOWHERE:
+            continue
         waited = time.monotonic() - before
         pause = QUIET_S if waited > LONGEST_S else min(LONGEST_S, pause * 1.5)
-        wake.clear()
-        kick()
+        kick(look)
         await asyncio.sleep(pause)
+
+
+class _Places:
+    """Where news are from, in our words."""
+
+    def __init__(self, doors: namespaces.Namespaces, paths: Callable[[], Iterable[str]]) -> None:
+        self._doors = doors
+        self._numbers = numbers.Numbers(paths)
+
+    async def look(self, heard: news.News) -> Look:
+        if heard.lost:
+            self._numbers.forget()
+            return EVERYWHERE
+        spaces = frozenset({HOST}) if heard.host else frozenset()
+        if heard.numbers or heard.ended:
+            ask = functools.partial(self._numbers.paths, heard.numbers, heard.ended)
+            spaces |= await self._doors.run("", ask)
+        return Look(spaces=spaces, links=heard.links)
+
+
+def _names() -> dict[int, str]:
+    with netlink.Connection(netlink.ROUTE) as connection:
+        return dict(read.names(connection))
 
 
 def _open() -> tuple[socket.socket, ...]:
     return (
-        _listener(netlink.ROUTE, _ROUTE_GROUPS),
-        _listener(netlink.NETFILTER, _NFT_GROUPS),
+        _ear(netlink.ROUTE, _ROUTE_GROUPS),
+        _ear(netlink.NETFILTER, _NFT_GROUPS),
     )
 
 
-def _listener(protocol: int, groups: tuple[int, ...]) -> socket.socket:
+def _ear(protocol: int, groups: tuple[int, ...]) -> socket.socket:
     opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
     opened.setblocking(False)
-    opened.bind((0, 0))
+    netlink.bind(opened)
     for group in groups:
         opened.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
     # Without CAP_NET_BROADCAST the sandboxes are looked at every 20 s only.
@@ -75,17 +121,25 @@ def _listener(protocol: int, groups: tuple[int, ...]) -> socket.socket:
     return opened
 
 
-def _drain(listener: socket.socket, wake: asyncio.Event) -> None:
-    own = os.getpid()  # the kernel gives a process's first socket its pid as port id
+def _drain(ear: socket.socket, hear: Hear, lose: Callable[[], None], wake: asyncio.Event) -> None:
     for _ in range(_AT_ONCE):
         try:
-            news = listener.recv(_RECEIVE)
+            datagram, ancillary, _, _ = ear.recvmsg(_RECEIVE, _ANCILLARY)
         except BlockingIOError:
             return
         except OSError as exc:
             if exc.errno != errno.ENOBUFS:
                 raise
-            wake.set()  # news were lost: there were many
-            continue
-        if any(port != own for port in netlink.senders(news)):
-            wake.set()
+            lose()
+        else:
+            hear(datagram, _origin(ancillary))
+        wake.set()
+
+
+def _origin(ancillary: list[tuple[int, int, bytes]]) -> int:
+    """The number of the namespace that a datagram is from; `number.NONE` for the host's own."""
+    for level, kind, data in ancillary:
+        if (level, kind) == (_SOL_NETLINK, _LISTEN_ALL_NSID):
+            (found,) = _NUMBER.unpack_from(data)
+            return int(found)
+    return number.NONE

@@ -6,6 +6,7 @@ Knows no family: rtnetlink, generic netlink and netfilter bodies are made by the
 Wire format: include/uapi/linux/netlink.h.
 """
 
+import errno
 import itertools
 import os
 import socket
@@ -44,6 +45,12 @@ _RECEIVE = 1 << 16  # bytes per recv: the kernel puts at most 32 KiB of a dump i
 _RECEIVE_BUFFER = 1 << 22
 _PATIENCE_S = 30  # the kernel answers at once; only a broken one lets us wait
 _DUMP_TRIES = 8  # a dump that changes under our eyes is read again this often
+
+_PID_BITS = 22  # PID_MAX_LIMIT, include/linux/threads.h
+_PID_MASK = (1 << _PID_BITS) - 1
+_PORTS_OF_OTHERS = 1 << 31
+_PORTS = 511  # what the bits between the pid and the sign can tell apart
+_numbers = itertools.count()
 
 _SOL_NETLINK = 270
 _CAP_ACK = 10
@@ -104,6 +111,7 @@ class Connection:
             self._socket.setsockopt(level, option, value)
         patience = struct.pack("@ll", _PATIENCE_S, 0)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)
+        bind(self._socket)
         self._sequence = itertools.count(1)
 
     def __enter__(self) -> Self:
@@ -191,15 +199,36 @@ def frames(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
         offset += (length + 3) & ~3
 
 
-def senders(data: bytes) -> Iterator[int]:
-    """The port id of whoever caused each message of a datagram; 0 is the kernel itself."""
-    offset = 0
+def news(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """(type, body) of each message of a datagram that somebody else caused, the kernel included."""
+    offset, own = 0, os.getpid()
     while offset + _HEADER.size <= len(data):
-        length, _, _, _, port = _HEADER.unpack_from(data, offset)
+        length, kind, _, _, port = _HEADER.unpack_from(data, offset)
         if length < _HEADER.size or offset + length > len(data):
             return
-        yield port
+        if port & _PID_MASK != own or port >= _PORTS_OF_OTHERS:
+            yield kind, data[offset + _HEADER.size : offset + length]
         offset += (length + 3) & ~3
+
+
+def bind(one: socket.socket) -> None:
+    """Give a socket a port id that tells whose it is, so that `news` can leave out our own.
+
+    The kernel gives the pid itself to a process's first socket in a namespace and negative numbers
+    to the others (netlink_autobind): what lies between them is free.
+    """
+    for _ in range(_PORTS):
+        try:
+            one.bind((os.getpid() | (1 + next(_numbers) % _PORTS) << _PID_BITS, 0))
+        except OSError as exc:
+            if exc.errno != errno.EADDRINUSE:
+                raise
+        else:
+            return
+    raise errors.Exhausted(
+        f"this process has {_PORTS} netlink sockets in one namespace",
+        hint="this is a bug in sdd: they are not closed",
+    )
 
 
 def _ending(flags: int, body: bytes, kind: int, replies: Sequence[Reply]) -> Result:

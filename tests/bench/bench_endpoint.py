@@ -18,6 +18,7 @@ from netns import reconciler
 from netns.kernel import linux
 from sdd import state
 from sdd.linux import namespaces
+from sdd.model.look import NOWHERE
 from tests import netns_states
 from tests.bench import report
 from tests.netns_states import NODE, at, box, end, net
@@ -54,7 +55,7 @@ async def ours(host: str, root: Path) -> dict[str, float]:
         revision += 1
         now = at(revision, *wanted)
         before = time.perf_counter()
-        outcome = await one.realise(now)
+        outcome = await one.realise(now, NOWHERE)
         assert outcome.failures == (), outcome.failures
         return time.perf_counter() - before
 

@@ -17,6 +17,7 @@ from sdd.control.commander import Commander
 from sdd.control.feed import Feed
 from sdd.control.progress import Progress
 from sdd.model import ids, network
+from sdd.model.look import EVERYWHERE, Look
 from sdd.model.progress import Backend, Failure, Outcome
 from sdd.state import ClusterState
 from sdd.store import contract
@@ -34,7 +35,7 @@ class MemoryBackend:
     state: ClusterState | None = None
     passes: int = 0
 
-    async def realise(self, state: ClusterState) -> Outcome:
+    async def realise(self, state: ClusterState, _look: Look = EVERYWHERE) -> Outcome:
         self.state = state
         self.passes += 1
         return Outcome(revision=state.revision, failures=self.refuse(state))

@@ -7,6 +7,7 @@ import pytest
 
 from sdd import errors
 from sdd.model import health, ids, request, service
+from sdd.model.look import Look
 from sdd.model.progress import Backend, Failure
 from sdd.state import ClusterState
 from tests.scenario.node import addresses_of, node
@@ -120,8 +121,8 @@ async def test_a_refused_create_is_undone_and_says_why() -> None:
 async def test_a_silent_backend_is_named_by_the_timeout() -> None:
     async with node(timeout_s=0.05) as one:
 
-        async def never(state: ClusterState) -> None:
-            del state
+        async def never(state: ClusterState, look: Look) -> None:
+            del state, look
             await asyncio.Event().wait()
 
         one.backends[Backend.LB].realise = never  # type: ignore[method-assign, assignment]  # a backend that hangs

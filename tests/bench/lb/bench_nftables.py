@@ -17,6 +17,7 @@ from lb.kernel import nft_text
 from lb.kernel.nftables import NftablesKernel
 from lb.reconciler import Reconciler
 from sdd.linux import namespaces
+from sdd.model.look import NOWHERE
 from sdd.model.service import Scheduler
 from sdd.state import ClusterState
 from tests.bench import report
@@ -66,7 +67,7 @@ async def _one_of_many(spaces: namespaces.Namespaces, netns: str, folder: Path) 
     for revision in range(2, 2 + 4 * ROUNDS):
         after = load.reweighed(before, revision)
         begun = time.perf_counter()
-        outcome = await reconciler.realise(after)
+        outcome = await reconciler.realise(after, NOWHERE)
         ours.append(time.perf_counter() - begun)
         assert (outcome.changed, outcome.failures) == (1, ())
         tables = [_table(each) for each in (after, before)]

@@ -13,7 +13,8 @@ from netns import reconciler
 from netns.kernel import linux
 from sdd import state
 from sdd.linux import namespaces
-from sdd.model import progress
+from sdd.model import ids, progress
+from sdd.model.look import EVERYWHERE, NOWHERE
 from tests import netns_states
 from tests.kernel.spaces import forward_nothing
 
@@ -29,6 +30,7 @@ class Host:
     doors: namespaces.Namespaces
     kernel: linux.LinuxKernel
     reconciler: reconciler.Reconciler
+    revision: ids.Revision = ids.NEVER
 
     def run(self, *command: str, check: bool = True) -> str:
         return run_in(self.path, *command, check=check)
@@ -40,7 +42,10 @@ class Host:
         return run_in(self.sandbox_path(name), *command, check=check)
 
     async def realise(self, now: state.ClusterState) -> progress.Outcome:
-        return await self.reconciler.realise(now)
+        """Looks everywhere at the revision of the last pass, else only at what is new."""
+        look = EVERYWHERE if now.revision == self.revision else NOWHERE
+        self.revision = now.revision
+        return await self.reconciler.realise(now, look)
 
     async def settle(self, now: state.ClusterState) -> progress.Outcome:
         """Realises and demands that all is well and nothing is left to do."""

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from netns.kernel import events, observe
-from sdd.linux import namespaces
+from netns.netlink import route
+from sdd.linux import namespaces, netlink
+from sdd.model.look import HOST, NOWHERE, Look
 from tests.kernel.netns.conftest import Host, run_in
 from tests.netns_states import at, box, end, net
 
@@ -56,14 +58,17 @@ async def test_a_process_is_known_by_its_namespace_file(host: Host) -> None:
 
 
 class Ear:
-    """Counts kicks and lets a test wait for the next."""
+    """Counts kicks, keeps where they look, and lets a test wait for the next."""
 
     def __init__(self) -> None:
         self.kicks = 0
+        self.look = NOWHERE
+        self.paths: list[str] = []
         self._heard = asyncio.Event()
 
-    def kick(self) -> None:
+    def kick(self, look: Look) -> None:
         self.kicks += 1
+        self.look |= look
         self._heard.set()
 
     async def next(self, deadline_s: float = 30) -> None:  # the kernel ends namespaces at leisure
@@ -71,18 +76,25 @@ class Ear:
         async with asyncio.timeout(deadline_s):
             await self._heard.wait()
 
+    async def hear_of(self, *spaces: str) -> None:
+        """Until all these were named since the last silence; the kernel has news of its own too."""
+        while not self.look.spaces >= set(spaces):
+            await self.next()
+
     async def silence(self) -> None:
         """Until nothing was heard for longer than a pause between two kicks."""
         with contextlib.suppress(TimeoutError):
             while True:
                 await self.next(0.3)
+        self.look = NOWHERE
 
 
 @pytest.fixture
 async def ear(host: Host) -> AsyncIterator[Ear]:
     one = Ear()
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(events.follow(host.doors, one.kick), name="events")
+        following = events.follow(host.doors, lambda: one.paths, one.kick)
+        task = group.create_task(following, name="events")
         while not one.kicks:
             host.run("ip", "addr", "add", "192.0.2.77/32", "dev", "lo")
             host.run("ip", "addr", "del", "192.0.2.77/32", "dev", "lo")
@@ -108,15 +120,86 @@ async def test_every_change_on_the_host_is_news(host: Host, ear: Ear, command: s
     await ear.next()
 
 
-async def test_changes_in_a_sandbox_and_its_end_are_news(host: Host, ear: Ear) -> None:
+async def test_a_link_of_the_host_is_told_by_all_its_names(host: Host, ear: Ear) -> None:
+    host.run("ip", "link", "add", "x", "type", "bridge")
+    await ear.next()
+    await ear.silence()
+    host.run("ip", "link", "set", "x", "name", "y")
+    await ear.next()
+    assert ear.look.links == {"x", "y"}
+    await ear.silence()
+    host.run("ip", "addr", "add", "192.0.2.1/24", "dev", "y")
+    await ear.next()
+    assert ear.look.links == {"y"}
+    await ear.silence()
+    host.run("ip", "link", "del", "y")
+    await ear.next()
+    assert ear.look == Look(spaces=frozenset({HOST}), links=frozenset({"y"}))
+
+
+async def test_changes_in_a_sandbox_and_its_end_are_news_of_that_one(host: Host, ear: Ear) -> None:
+    one, two = (box(name, host.sandbox_path(name)) for name in ("one", "two"))
+    ends = end(FRONT, one, "10.70.0.2"), end(FRONT, two, "10.70.0.3")
+    ear.paths += [one.netns, two.netns, "/nowhere"]
+    await host.settle(at(1, FRONT, one, two, *ends))
+    await ear.silence()
+    for command in ("ip route del default", "nft add table inet x", "ip link set lo down"):
+        run_in(one.netns, *command.split())
+        await ear.hear_of(one.netns)
+        assert two.netns not in ear.look.spaces
+        await ear.silence()
+    await host.doors.delete(one.netns)
+    await ear.hear_of(one.netns, HOST)
+    assert two.netns not in ear.look.spaces
+    assert ends[0].host_link in ear.look.links
+    assert ends[1].host_link not in ear.look.links
+
+
+async def test_a_namespace_made_anew_at_a_path_is_told_by_its_new_number(
+    host: Host, ear: Ear
+) -> None:
+    one = box("one", host.sandbox_path("one"))
+    ear.paths += [one.netns]
+    now = at(1, FRONT, one, end(FRONT, one, "10.70.0.2"))
+    await host.settle(now)
+    await ear.silence()
+    for _ in range(3):
+        run_in(one.netns, "ip", "link", "set", "lo", "down")
+        await ear.hear_of(one.netns)
+        await host.doors.delete(one.netns)
+        await host.settle(now)
+        await ear.silence()
+
+
+async def test_namespaces_of_strangers_are_no_news(host: Host, ear: Ear) -> None:
     one = box("one", host.sandbox_path("one"))
     await host.settle(at(1, FRONT, one, end(FRONT, one, "10.70.0.2")))
     await ear.silence()
-    run_in(one.netns, "ip", "route", "del", "default")
-    await ear.next()
+    run_in(one.netns, "ip", "link", "set", "lo", "down")
+    host.run("ip", "link", "set", "lo", "down")
+    await ear.hear_of(HOST)
+    assert ear.look.spaces == {HOST}
+
+
+async def test_what_this_process_does_with_several_sockets_is_no_news(host: Host, ear: Ear) -> None:
+    quiet = route.Entry(
+        destination=ip_network("198.51.100.0/24"),
+        gateway=None,
+        index=1,
+        table=254,
+        metric=0,
+        protocol=4,
+    )
+
+    def work() -> None:
+        with netlink.Connection(netlink.ROUTE), netlink.Connection(netlink.ROUTE) as second:
+            assert second.request((route.add(quiet),))[0].error == 0
+
+    kicks = ear.kicks
+    await host.doors.run("", work)
+    assert "198.51.100.0/24" in host.run("ip", "route")
     await ear.silence()
-    await host.doors.delete(one.netns)
-    await ear.next()
+    assert ear.kicks == kicks
 
 
 async def test_a_flood_is_a_few_kicks(host: Host, ear: Ear) -> None:

@@ -11,6 +11,7 @@ from resolver import files, launch, query, reconciler, upstreams
 from sdd import errors
 from sdd.linux import namespaces
 from sdd.model import endpoint, progress, sandbox
+from sdd.model.look import EVERYWHERE, NOWHERE
 from sdd.state import Object
 from tests import resolver_states as states
 
@@ -64,7 +65,8 @@ class Town:
         self, daemon: reconciler.Reconciler, *values: Object, again: bool = False
     ) -> progress.Outcome:
         self.revision += not again
-        return await daemon.realise(states.state(*values, revision=self.revision))
+        look = EVERYWHERE if again else NOWHERE
+        return await daemon.realise(states.state(*values, revision=self.revision), look)
 
     async def settle(self, daemon: reconciler.Reconciler, *values: Object) -> progress.Outcome:
         """All is well, and nothing is left to do."""

@@ -6,8 +6,9 @@ from ipaddress import ip_address
 
 from lb import plan, table, world
 from lb.fake import FakeKernel
-from lb.reconciler import LOOK_S, Reconciler
+from lb.reconciler import Reconciler
 from sdd.model import ids
+from sdd.model.look import NOWHERE, Look
 from sdd.model.service import Scheduler
 from sdd.state import ClusterState, Object
 from tests.unit.lb import states
@@ -23,21 +24,12 @@ TOWN = (
 WEB = (states.svc("web", "front", str(VIP)), states.member("web", "web1", "front"))
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 class Bench:
     """A reconciler on a fake kernel in which every sandbox of TOWN exists."""
 
     def __init__(self, kernel: FakeKernel | None = None) -> None:
         self.kernel = kernel or FakeKernel()
-        self.clock = Clock()
-        self.reconciler = Reconciler(self.kernel, states.NODE, clock=self.clock, ready_s=0.04)
+        self.reconciler = Reconciler(self.kernel, states.NODE, ready_s=0.04)
         for name in ("client", "web1"):
             self.kernel.make(f"/ns/{name}")
 
@@ -74,13 +66,15 @@ async def test_what_hands_removed_comes_back_and_is_counted() -> None:
     assert bench.vips("client") == {VIP}
 
 
-async def test_states_that_never_stop_do_not_keep_it_from_looking() -> None:
+async def test_it_reads_again_only_where_it_shall_look() -> None:
     bench = Bench()
     await bench.reconciler.realise(at(1, *WEB))
     bench.kernel.tables["/ns/client"] = table.EMPTY
-    assert (await bench.reconciler.realise(at(2, *WEB))).changed == 0
-    bench.clock.now += LOOK_S + 1
-    assert (await bench.reconciler.realise(at(3, *WEB))).repaired == 2
+    elsewhere = Look(spaces=frozenset({"/ns/web1"}))
+    for look in (NOWHERE, elsewhere):
+        assert (await bench.reconciler.realise(at(2, *WEB), look)).changed == 0
+    there = Look(spaces=frozenset({"/ns/client"}))
+    assert (await bench.reconciler.realise(at(2, *WEB), there)).repaired == 2
 
 
 async def test_one_changed_weight_is_one_step_per_sandbox() -> None:
@@ -88,7 +82,7 @@ async def test_one_changed_weight_is_one_step_per_sandbox() -> None:
     await bench.reconciler.realise(at(1, *WEB))
     bench.kernel.applied.clear()
     heavier = states.member("web", "web1", "front", weight=5)
-    await bench.reconciler.realise(at(2, WEB[0], heavier))
+    await bench.reconciler.realise(at(2, WEB[0], heavier), NOWHERE)
     step = plan.SetWeight(VIP, table.Backend(address=ip_address("10.0.1.1"), weight=5))
     assert [steps for _, steps in bench.kernel.applied] == [(step,), (step,)]
 

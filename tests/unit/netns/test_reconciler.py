@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from netns import contract, fake, reconciler, steps, world
 from sdd.model import network
+from sdd.model.look import EVERYWHERE, HOST, NOWHERE, Look
 from tests.netns_states import NODE, at, box, end, net
 
 FRONT = net("front", "10.1.0.0/24")
@@ -34,11 +35,11 @@ def pair() -> tuple[Watched, reconciler.Reconciler]:
     return kernel, reconciler.Reconciler(kernel, NODE)
 
 
-async def test_the_first_pass_and_a_pass_over_the_same_revision_look_everywhere() -> None:
+async def test_the_first_pass_looks_everywhere_and_so_does_whichever_is_told_to() -> None:
     kernel, one = pair()
     now = at(1, FRONT, ONE, ON_ONE)
-    await one.realise(now)
-    outcome = await one.realise(now)
+    await one.realise(now, NOWHERE)
+    outcome = await one.realise(now, EVERYWHERE)
     assert [scope.links for scope in kernel.scopes] == [None, None]
     assert (outcome.changed, outcome.failures) == (0, ())
     assert len(kernel.plans) == 1
@@ -47,7 +48,7 @@ async def test_the_first_pass_and_a_pass_over_the_same_revision_look_everywhere(
 async def test_a_new_revision_looks_only_at_what_changed() -> None:
     kernel, one = pair()
     await one.realise(at(1, FRONT, ONE, ON_ONE))
-    outcome = await one.realise(at(2, FRONT, ONE, ON_ONE, TWO, ON_TWO))
+    outcome = await one.realise(at(2, FRONT, ONE, ON_ONE, TWO, ON_TWO), NOWHERE)
     scope = kernel.scopes[-1]
     assert scope.paths == {TWO.netns}
     assert scope.links == frozenset({ON_TWO.host_link, FRONT.device})
@@ -56,10 +57,42 @@ async def test_a_new_revision_looks_only_at_what_changed() -> None:
     assert (await one.realise(at(2, FRONT, ONE, ON_ONE, TWO, ON_TWO))).changed == 0
 
 
+async def test_a_look_at_one_namespace_reads_it_and_the_outer_ends_of_its_links() -> None:
+    kernel, one = pair()
+    now = at(1, FRONT, ONE, ON_ONE, TWO, ON_TWO)
+    await one.realise(now)
+    kernel.spaces[TWO.netns] = replace(kernel.spaces[TWO.netns], routes=set())
+    outcome = await one.realise(now, Look(spaces=frozenset({TWO.netns})))
+    assert outcome.repaired == outcome.changed == 1
+    scope = kernel.scopes[-1]
+    assert scope.paths == {TWO.netns}
+    assert scope.links == frozenset({ON_TWO.host_link, FRONT.device})
+
+
+async def test_a_look_at_a_link_of_the_host_reaches_its_other_end() -> None:
+    kernel, one = pair()
+    now = at(1, FRONT, ONE, ON_ONE, TWO, ON_TWO)
+    await one.realise(now)
+    kernel.remove_link(world.HOST, ON_TWO.host_link)
+    assert (await one.realise(now, Look(links=frozenset({ON_ONE.host_link})))).changed == 0
+    assert kernel.scopes[-1].paths == {ONE.netns}
+    assert (await one.realise(now, Look(links=frozenset({ON_TWO.host_link})))).repaired > 0
+    assert "eth0" in kernel.spaces[TWO.netns].links
+
+
+async def test_the_host_is_looked_at_without_its_links_when_only_its_table_may_differ() -> None:
+    kernel, one = pair()
+    now = at(1, FRONT, ONE, ON_ONE)
+    await one.realise(now)
+    kernel.table = None
+    assert (await one.realise(now, Look(spaces=frozenset({HOST})))).repaired == 1
+    assert (kernel.scopes[-1].paths, kernel.scopes[-1].links) == (frozenset(), frozenset())
+
+
 async def test_what_leaves_goes_without_being_looked_into() -> None:
     kernel, one = pair()
     await one.realise(at(1, FRONT, ONE, ON_ONE, TWO, ON_TWO))
-    await one.realise(at(2, FRONT, ONE, ON_ONE))
+    await one.realise(at(2, FRONT, ONE, ON_ONE), NOWHERE)
     assert not kernel.scopes[-1].paths
     assert set(kernel.scopes[-1].leaving) == {TWO.netns}
     assert set(kernel.spaces) == {world.HOST, ONE.netns}

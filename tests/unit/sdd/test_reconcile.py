@@ -7,6 +7,7 @@ import pytest
 
 from sdd import reconcile
 from sdd.model import ids, progress
+from sdd.model.look import EVERYWHERE, HOST, NOWHERE, Look
 from sdd.model.progress import Backend, Outcome
 from sdd.state import ClusterState
 
@@ -21,12 +22,15 @@ class Script:
     def __init__(self, *verdicts: progress.Failure | Exception | None) -> None:
         self.verdicts = list(verdicts)
         self.seen: list[int] = []
+        self.looks: list[Look] = []
         self.reports: list[Outcome] = []
         self.defects: list[Exception] = []
         self.told = asyncio.Event()
 
-    async def realise(self, state: ClusterState) -> Outcome:
+    async def realise(self, state: ClusterState, look: Look = EVERYWHERE) -> Outcome:
         self.seen.append(state.revision)
+        self.looks.append(look)
+        await asyncio.sleep(0)  # others get their turn, as they do while a kernel works
         verdict = self.verdicts.pop(0) if self.verdicts else None
         if isinstance(verdict, Exception):
             raise verdict
@@ -37,20 +41,28 @@ class Script:
         self.told.set()
 
     async def reported(self, times: int) -> None:
+        """Until so many passes have ended."""
         async with asyncio.timeout(5):
             while len(self.reports) < times:
                 self.told.clear()
                 await self.told.wait()
 
 
-async def play(script: Script, slot: reconcile.Slot, times: int, resync_s: float = 60) -> None:
+async def play(
+    script: Script,
+    slot: reconcile.Slot,
+    times: int,
+    *,
+    resync_s: float = 60,
+    report: reconcile.Report | None = None,
+) -> None:
     """Runs the loop until it reported `times` passes."""
     ticks = count()
     loop = reconcile.run(
         Backend.NETNS,
         script,
         slot,
-        report=script.report,
+        report=report or script.report,
         on_defect=lambda _, exc: script.defects.append(exc),
         jitter=lambda: 0.5,
         clock=lambda: float(next(ticks)),
@@ -106,6 +118,57 @@ async def test_it_looks_again_by_itself() -> None:
     slot.put(at(1))
     await play(script, slot, 3, resync_s=0.001)
     assert script.seen == [1, 1, 1]
+
+
+async def test_after_the_first_pass_it_looks_where_the_kicks_say() -> None:
+    script, slot = Script(), reconcile.Slot()
+    slot.put(at(1))
+
+    def react(backend: Backend, outcome: Outcome) -> None:
+        if not script.reports:
+            slot.kick(Look(spaces=frozenset({"/a"})))
+            slot.kick(Look(links=frozenset({"sdd0"})))
+        elif len(script.reports) == 1:
+            slot.put(at(2))
+        script.report(backend, outcome)
+
+    await play(script, slot, 3, report=react)
+    both = Look(spaces=frozenset({"/a"}), links=frozenset({"sdd0"}))
+    assert script.looks == [EVERYWHERE, both, NOWHERE]
+
+
+async def test_states_that_never_stop_do_not_keep_it_from_looking_everywhere() -> None:
+    script, slot = Script(), reconcile.Slot()
+    slot.put(at(1))
+
+    def react(backend: Backend, outcome: Outcome) -> None:
+        slot.put(at(outcome.revision + 1))
+        script.report(backend, outcome)
+
+    await play(script, slot, 7, resync_s=5, report=react)  # each pass takes two ticks
+    assert [look.everywhere for look in script.looks[:7]] == [True, False, False] * 2 + [True]
+
+
+async def test_after_a_failure_it_looks_everywhere() -> None:
+    script, slot = Script(None, progress.Failure(subject="x", sentence="no")), reconcile.Slot()
+    slot.put(at(1))
+
+    def react(backend: Backend, outcome: Outcome) -> None:
+        if not script.reports:
+            slot.put(at(2))
+        script.report(backend, outcome)
+
+    await play(script, slot, 3, report=react)
+    assert script.looks == [EVERYWHERE, NOWHERE, EVERYWHERE]
+
+
+def test_looks_add_up_and_everywhere_swallows_the_rest() -> None:
+    one = Look(spaces=frozenset({"/a"}))
+    assert NOWHERE | one == one
+    assert (one | EVERYWHERE) == EVERYWHERE
+    assert one.covers("/a")
+    assert not one.covers(HOST)
+    assert EVERYWHERE.covers("/b")
 
 
 @pytest.mark.parametrize(("failures", "seconds"), [(1, 0.2), (2, 0.4), (6, 6.4), (7, 10), (99, 10)])

@@ -1,0 +1,72 @@
+"""Which namespace files the kernel's numbers mean.
+
+In: numbers out of notifications. Out: paths. The kernel is asked once per namespace; a number is
+forgotten when it is taken back, a path when it leads to another namespace.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from netns.netlink import number
+from sdd.linux import namespaces, netlink
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    inode: int
+    number: int
+
+
+class Numbers:
+    """Blocking; runs in the host's namespace. `paths` are the namespaces that matter now."""
+
+    def __init__(self, paths: Callable[[], Iterable[str]]) -> None:
+        self._paths = paths
+        self._known: dict[str, _Known] = {}
+
+    def paths(self, heard: frozenset[int], ended: frozenset[int]) -> frozenset[str]:
+        """The namespaces with the numbers `heard` or `ended`; a stranger's number means none."""
+        had = {path for path, known in self._known.items() if known.number in heard | ended}
+        self._known = {
+            path: known for path, known in self._known.items() if known.number not in ended
+        }
+        if not heard <= {known.number for known in self._known.values()}:
+            self._learn()
+        return frozenset(
+            had | {path for path, known in self._known.items() if known.number in heard}
+        )
+
+    def forget(self) -> None:
+        """Numbers may have been taken back unheard."""
+        self._known = {}
+
+    def _learn(self) -> None:
+        inodes = {path: namespaces.inode(path) for path in self._paths()}
+        kept = {
+            path: known for path, known in self._known.items() if inodes.get(path) == known.inode
+        }
+        asked = [path for path, inode in inodes.items() if inode and path not in kept]
+        new = {path: _Known(inodes[path], which) for path, which in _numbers(asked)}
+        self._known = kept | new
+
+
+def _numbers(paths: Iterable[str]) -> Iterator[tuple[str, int]]:
+    """Each path that has a number, with it."""
+    with netlink.Connection(netlink.ROUTE) as connection:
+        for path in paths:
+            if (which := _number(connection, path)) != number.NONE:
+                yield path, which
+
+
+def _number(connection: netlink.Connection, path: str) -> int:
+    with contextlib.suppress(OSError):  # it ended since
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            (result,) = connection.request((number.of_namespace(descriptor),))
+        finally:
+            os.close(descriptor)
+        if result.replies:
+            return number.of(result.replies[0].body)
+    return number.NONE

@@ -1,0 +1,94 @@
+"""What notifications are about; whose they are is told by the port id of their cause."""
+
+import os
+import struct
+
+import pytest
+
+from netns.kernel.news import NOTHING, Gathering, News
+from netns.netlink import address, link, number
+from sdd.linux import netlink
+
+OWN = os.getpid()
+THERE = 7  # the number of some namespace
+
+
+def message(kind: int, body: bytes, *, port: int = 0) -> bytes:
+    return struct.pack("=IHHII", 16 + len(body), kind, 0, 0, port) + body
+
+
+def of_link(name: str, index: int = 3, kind: int = link.NEW, *, port: int = 0) -> bytes:
+    header = struct.pack("=BxHiII", 0, 0, index, 0, 0)
+    return message(kind, header + netlink.text(3, name), port=port)
+
+
+def of_number(kind: int, which: int) -> bytes:
+    body = struct.pack("=B3x", 0) + netlink.attribute(1, struct.pack("=i", which))
+    return message(kind, body)
+
+
+def heard(*datagrams: bytes, origin: int = number.NONE) -> News:
+    gathering = Gathering({2: "eth0", 3: "sdd0"})
+    for each in datagrams:
+        gathering.route(each, origin)
+    return gathering.take()
+
+
+def test_a_link_is_news_of_the_host_by_its_name() -> None:
+    assert heard(of_link("sdd0")) == News(host=True, links=frozenset({"sdd0"}))
+    assert heard(of_link("foo", 9, link.DELETE)) == News(host=True, links=frozenset({"foo"}))
+
+
+def test_a_renamed_link_is_news_of_both_names_once() -> None:
+    assert heard(of_link("new", 3)).links == {"sdd0", "new"}
+    gathering = Gathering({3: "sdd0"})
+    gathering.route(of_link("new", 3), number.NONE)
+    gathering.take()
+    gathering.route(of_link("new", 3), number.NONE)
+    assert gathering.take().links == {"new"}
+
+
+def test_an_address_is_news_of_its_link() -> None:
+    body = struct.pack("=BBBBI", 2, 24, 0, 0, 2)
+    assert heard(message(address.NEW, body)).links == {"eth0"}
+    unknown = struct.pack("=BBBBI", 2, 24, 0, 0, 77)
+    assert heard(message(address.DELETE, unknown)) == News(host=True)
+
+
+def test_what_happens_elsewhere_is_told_by_number() -> None:
+    assert heard(of_link("eth0"), origin=THERE) == News(numbers=frozenset({THERE}))
+    gathering = Gathering({})
+    gathering.netfilter(message(2560, b""), THERE)
+    assert gathering.take() == News(numbers=frozenset({THERE}))
+    gathering.netfilter(message(2560, b""), number.NONE)
+    assert gathering.take() == News(host=True)
+
+
+def test_numbers_that_come_and_go() -> None:
+    given, taken = of_number(number.NEW, THERE), of_number(number.DELETE, THERE)
+    assert heard(given) == News(numbers=frozenset({THERE}))
+    assert heard(taken) == News(ended=frozenset({THERE}))
+    assert number.of(b"") == number.NONE
+
+
+@pytest.mark.parametrize("port", [OWN, OWN | 1 << 22, OWN | 511 << 22])
+def test_what_this_process_did_is_no_news(port: int) -> None:
+    assert heard(of_link("sdd0", port=port)) == NOTHING
+
+
+@pytest.mark.parametrize("port", [0, OWN + 1, (OWN + 1) | 1 << 22, (1 << 32) - 4097, OWN | 1 << 31])
+def test_what_others_did_is_news(port: int) -> None:
+    assert heard(of_link("sdd0", port=port)).links == {"sdd0"}
+
+
+def test_news_are_taken_once_and_losses_are_told() -> None:
+    gathering = Gathering({})
+    gathering.lose()
+    assert gathering.take() == News(lost=True)
+    assert gathering.take() == NOTHING
+
+
+@pytest.mark.parametrize("end", range(0, 44, 3))
+def test_a_cut_datagram_raises_nothing(end: int) -> None:
+    assert heard(of_link("sdd0")[:end]).links <= {"sdd0"}
+    assert not heard(message(link.NEW, b"\0" * (end // 6))).links
