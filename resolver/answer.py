@@ -59,7 +59,8 @@ class Answer(NamedTuple):
     """What to say; `records` are without owner, `zone` the SOA record for a negative answer.
 
     At the end of aliases `owner` is the name of `records`, and `path` the complete CNAME records
-    that lead there. `beside` are complete records for the additional section.
+    that lead there. `beside` are complete records for the additional section. `onward` is the name
+    of others to which the path leads: what is there must be asked elsewhere.
     """
 
     rcode: Rcode
@@ -69,6 +70,7 @@ class Answer(NamedTuple):
     owner: bytes = wire.POINTER
     path: tuple[bytes, ...] = ()
     beside: tuple[bytes, ...] = ()
+    onward: bytes = b""
 
 
 REFUSED: Final = Answer(Rcode.REFUSED, [], source=Source.POLICY)
@@ -160,8 +162,7 @@ def _owned(query: wire.Query, entry: protocol.Entry, scope: Scope) -> Answer:
 def _followed(query: wire.Query, alias: bytes, scope: Scope) -> Answer:
     """What is at the end of the aliases that begin with `alias` (RFC 1034 §4.3.2, 6604 §3).
 
-    Where they lead out of our names there are only the aliases: the asker goes on by itself. A
-    circle is SERVFAIL.
+    Where they lead out of our names the answer says whom to ask for. A circle is SERVFAIL.
     """
     path: list[bytes] = []
     owner = wire.POINTER
@@ -170,7 +171,8 @@ def _followed(query: wire.Query, alias: bytes, scope: Scope) -> Answer:
         owner = alias[wire.RECORD_HEAD :]
         entry = _entry(owner, scope)
         if entry is None:
-            end = _unowned(query._replace(name=owner), scope) or Answer(Rcode.NOERROR, [])
+            end = _unowned(query._replace(name=owner), scope)
+            end = end or Answer(Rcode.NOERROR, [], onward=owner)
             return end._replace(source=Source.OWNED, owner=owner, path=tuple(path))
         if records := entry.get(query.kind):
             beside = _targets(records, scope) if query.kind == wire.SRV else ()

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from resolver import answer, cache, forwarder, protocol, reasons, wire
+from resolver import answer, cache, chase, forwarder, protocol, reasons, wire
 from resolver.counters import rcode_label
 
 ROWS: Final = 64  # of the longest names, with three servers each, they fit one message
@@ -57,8 +57,13 @@ class Inquiry:
         if not isinstance(query, wire.Query):
             raise ValueError(f"{name!r} is no wire name")  # noqa: TRY004 - a bad value of sdd's
         yield from _decisions(query, scope)
-        if answer.answer(query, scope) is None:
+        found = answer.answer(query, scope)
+        if found is None:
             yield from self._forwarded(forwarder.Question(query, data, scope))
+        elif found.onward:
+            rest = chase.onward(query, data, found.path, found.onward)
+            yield "alias", f"leads to {wire.to_text(found.onward)}, which is not ours"
+            yield from self._forwarded(forwarder.Question(rest.end, rest.message, scope))
 
     def _forwarded(self, asked: forwarder.Question) -> Iterator[Step]:
         now = self._clock()

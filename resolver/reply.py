@@ -21,7 +21,7 @@ _FLAGS = struct.Struct(">H")
 _SOA_TAIL = 22  # two root names and five numbers: the shortest SOA data
 # Where the names lie in the data of the types that may compress them (RFC 1035 §3.3, 3597 §4):
 # bytes before the first name, number of names.
-_NAMES: Final = {2: (0, 1), 5: (0, 1), 6: (0, 2), 12: (0, 1), 15: (2, 1), 33: (6, 1), 39: (0, 1)}
+NAMES: Final = {2: (0, 1), 5: (0, 1), 6: (0, 2), 12: (0, 1), 15: (2, 1), 33: (6, 1), 39: (0, 1)}
 
 
 class Reply(NamedTuple):
@@ -153,8 +153,8 @@ def _record(data: bytes, at: int) -> tuple[int, int, int, int] | None:
     end = body + length
     if end > len(data):
         return None
-    if kind in _NAMES:
-        before, count = _NAMES[kind]
+    if kind in NAMES:
+        before, count = NAMES[kind]
         inside = body + before
         for _ in range(count):
             inside = _name(data, inside)

@@ -1,13 +1,14 @@
 """One message in, one out: parse, look up, render. What both transports share.
 
 In: the bytes of a message and the asking sandbox's scope. Out: the reply's bytes, None for what is
-dropped, or the `Query` that must be asked elsewhere. Randomness is passed in.
+dropped, or what must be asked elsewhere: the `Query`, or the end of an alias. Randomness is passed
+in.
 """
 
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from resolver import answer, counters, wire
+from resolver import answer, chase, counters, wire
 from resolver.counters import Source
 
 Shuffle = Callable[[int], int]  # n → 0 … n-1
@@ -40,7 +41,7 @@ class Responder:
 
     def respond(
         self, data: bytes, scope: answer.Scope, *, stream: bool
-    ) -> Said | wire.Query | None:
+    ) -> Said | wire.Query | chase.Onward | None:
         """The reply, None to drop, or the question to forward. Never raises for any bytes."""
         query = wire.parse(data)
         if not isinstance(query, wire.Query):
@@ -50,6 +51,8 @@ class Responder:
         found = answer.answer(query, scope)
         if found is None:
             return query
+        if found.onward:
+            return chase.onward(query, data, found.path, found.onward)
         self._counts.response(found.rcode, found.source)
         records = self._mixed(found.records)
         reply = wire.respond(

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Final
 
-from resolver import answer, counters, datagrams, gate, ready, reasons, respond, wire
+from resolver import answer, chase, counters, datagrams, gate, ready, reasons, respond, wire
 
 DRAIN: Final = 4 * datagrams.MOST  # datagrams a wake-up; then the other sandboxes have their turn
 IN_FLIGHT: Final = 256  # forwarded queries a sandbox
@@ -23,6 +23,7 @@ Forward = Callable[[wire.Query, bytes, answer.Scope, bool], Awaitable[bytes]]
 Recall = Callable[[wire.Query, bytes, answer.Scope, bool], bytes | None]
 Spawn = Callable[[Coroutine[None, None, None]], None]
 Peer = tuple[str, int]
+Foreign = wire.Query | chase.Onward  # what is not, or not all, known here
 
 
 @dataclass(slots=True, eq=False)
@@ -89,12 +90,13 @@ class Udp:
         """What is new: the reply, or None for what is dropped or forwarded."""
         tools = self._tools
         said = tools.responder.respond(data, self._scope, stream=False)
-        if not isinstance(said, wire.Query):
+        if said is None or isinstance(said, respond.Said):
             if said is not None and said.steady:
                 tools.pool.put(self._ready, data, _memo(said))
             return said.reply if said else None
-        if reply := tools.recall(said, data, self._scope, False):
-            kind, rcode = counters.type_label(said.kind), counters.rcode_label(reply[3] & 0xF)
+        if reply := recalled(tools, self._scope, said, data, stream=False):
+            query = said if isinstance(said, wire.Query) else said.query
+            kind, rcode = counters.type_label(query.kind), counters.rcode_label(reply[3] & 0xF)
             tools.counts.observe(counters.SIZES, respond.UDP, len(reply))
             memo = ready.Memo(reply[datagrams.ID :], kind, rcode, counters.Source.CACHE)
             tools.pool.put_fleeting(self._ready, data, memo, time.monotonic())
@@ -105,8 +107,8 @@ class Udp:
         tools.spawn(self._forwarded(said, data, tools.batch.peer(slot)))
         return None
 
-    async def _forwarded(self, query: wire.Query, data: bytes, peer: Peer) -> None:
-        reply = await admitted(self._tools, self._scope, query, data, stream=False)
+    async def _forwarded(self, asked: Foreign, data: bytes, peer: Peer) -> None:
+        reply = await admitted(self._tools, self._scope, asked, data, stream=False)
         try:
             self._link.sendto(reply, peer)
         except OSError:
@@ -117,8 +119,28 @@ def _memo(said: respond.Said) -> ready.Memo:
     return ready.Memo(said.reply[datagrams.ID :], said.kind, said.rcode, said.source)
 
 
+def recalled(
+    tools: Tools, scope: answer.Scope, asked: Foreign, data: bytes, *, stream: bool
+) -> bytes | None:
+    """The reply when what is foreign of it is known without asking anybody, else None."""
+    if isinstance(asked, wire.Query):
+        return tools.recall(asked, data, scope, stream)
+    said = tools.recall(asked.end, asked.message, scope, True)
+    return chase.joined(asked, said, stream=stream) if said else None
+
+
+async def forwarded(
+    tools: Tools, scope: answer.Scope, asked: Foreign, data: bytes, *, stream: bool
+) -> bytes:
+    """The reply with what an upstream says."""
+    if isinstance(asked, wire.Query):
+        return await tools.forward(asked, data, scope, stream)
+    said = await tools.forward(asked.end, asked.message, scope, True)
+    return chase.joined(asked, said, stream=stream)
+
+
 async def admitted(
-    tools: Tools, scope: answer.Scope, query: wire.Query, data: bytes, *, stream: bool
+    tools: Tools, scope: answer.Scope, asked: Foreign, data: bytes, *, stream: bool
 ) -> bytes:
     """The forwarded answer, or SERVFAIL when the queue of this sandbox did not move in time."""
     name = scope.sandbox
@@ -126,9 +148,10 @@ async def admitted(
     try:
         if not await admitting.enter():
             tools.counts.add(counters.DROPPED, "queue_timeout")
+            query = asked if isinstance(asked, wire.Query) else asked.query
             return _overloaded(tools, query, data, stream=stream)
         try:
-            reply = await tools.forward(query, data, scope, stream)
+            reply = await forwarded(tools, scope, asked, data, stream=stream)
         finally:
             admitting.leave()
         proto = respond.TCP if stream else respond.UDP

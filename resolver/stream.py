@@ -9,7 +9,7 @@ import contextlib
 import socket
 from typing import Final
 
-from resolver import answer, counters, server, wire
+from resolver import answer, counters, respond, server, wire
 
 CONNECTIONS: Final = 64  # open at once, a sandbox
 QUERIES: Final = 100  # a connection (CVE-2025-30193)
@@ -85,10 +85,10 @@ class Tcp:
             said = self._tools.responder.respond(data, self._scope, stream=True)
             if said is None:
                 raise _Broken  # a message that is no query: nothing sensible follows
-            if isinstance(said, wire.Query):
-                reply = await server.admitted(self._tools, self._scope, said, data, stream=True)
-            else:
+            if isinstance(said, respond.Said):
                 reply = said.reply
+            else:
+                reply = await server.admitted(self._tools, self._scope, said, data, stream=True)
             writer.write(len(reply).to_bytes(2, "big") + reply)
             async with asyncio.timeout(WRITE_S):
                 await writer.drain()

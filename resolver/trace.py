@@ -34,9 +34,13 @@ class Attempt:
     @property
     def source(self) -> str:
         """In a few words, where the answer came from; empty when that is not known."""
+        owner = next((stage for stage, text in self.steps if _owns(stage, text)), "")
+        return ", then ".join(filter(None, (owner, self._elsewhere)))
+
+    @property
+    def _elsewhere(self) -> str:
+        """Whoever said what is not a network's."""
         for stage, text in self.steps:
-            if stage.startswith(OWN) and text.startswith(HAS):
-                return stage
             if stage in {"cache", "stale"}:
                 return f"{stage}: {text}"
             if stage in OURS:
@@ -85,6 +89,10 @@ class Tracer:
             return await self._worker.explain(box.id, name, rdtype)
         except errors.Unavailable:
             return ()
+
+
+def _owns(stage: str, text: str) -> bool:
+    return stage.startswith(OWN) and text.startswith(HAS)
 
 
 def candidates(name: str, search: Iterable[str], dots: int) -> tuple[str, ...]:

@@ -176,7 +176,7 @@ class Explain(NamedTuple):
 def respond(
     data: bytes,
     query: Query,
-    rcode: Rcode,
+    rcode: int,
     records: Sequence[bytes] = (),
     *,
     owner: bytes = POINTER,

@@ -10,6 +10,7 @@ from sdd.state import ClusterState
 TIMEOUT_S = 5.0
 MAX_TIMEOUT_S = 60.0
 NETWORK = "network "  # a step's stage, with an id behind it
+THEN = ", then "  # between two sources of one answer
 
 
 async def query(context: Context, call: Call) -> Reply:
@@ -110,8 +111,10 @@ def _told(state: ClusterState, call: Call, sandbox: str, found: Attempt) -> rend
 
 def _named(state: ClusterState, stage: str) -> str:
     """A network's id in a stage → its name, which people know."""
+    stage, then, rest = stage.partition(THEN)
     net = state.networks.get(ids.NetworkId(stage.removeprefix(NETWORK)))
-    return f"{NETWORK}{net.name}" if net and stage.startswith(NETWORK) else stage
+    shown = f"{NETWORK}{net.name}" if net and stage.startswith(NETWORK) else stage
+    return f"{shown}{then}{rest}"
 
 
 def _box(state: ClusterState, identity: str) -> str:

@@ -1,10 +1,11 @@
 """Records of one's own, from `sdctl` to what programs in real sandboxes see."""
 
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.appliance import Appliance, appliance
+from tests.e2e.appliance import Appliance, appliance, until
 from tests.e2e.test_names import dig, short
 
 
@@ -72,3 +73,20 @@ def test_records_outlive_the_daemon_and_go_with_their_network(daemon: Appliance)
     assert (row["Name"], row["State"]) == ("x", "active")
     daemon.sdctl("network", "rm", "brief")
     assert "brief" not in daemon.sdctl("dns", "record", "ls").stdout
+
+
+def test_libc_follows_an_alias_to_somebody_elses_name(daemon: Appliance) -> None:
+    daemon.sdctl("network", "create", "asking", "--subnet", "10.64.0.0/24")
+    daemon.sandbox("ns", "--network", "asking,ip=10.64.0.53")
+    # A server of names that are nobody's here: dnsmasq without any upstream of its own.
+    zone = ("-h", "-R", "-i", "eth0", "-z", "--address=/out.example/192.0.2.77")
+    enter = ("ip", "netns", "exec", daemon.name("ns"))
+    server = subprocess.Popen((*enter, "dnsmasq", "-k", *zone))
+    daemon.sandbox("asker", "--network", "asking", "--dns", "10.64.0.53")
+    daemon.sdctl("dns", "record", "add", "asking", "go", "CNAME", "www.out.example")
+    until(lambda: "192.0.2.77" in dig(daemon, "asker", "+short", "go"), 10, "dnsmasq answers")
+    assert daemon.inside("asker", "getent", "ahostsv4", "go").stdout.startswith("192.0.2.77")
+    told = daemon.sdctl("dns", "query", "go", "--from", daemon.name("asker")).stderr
+    assert "network asking, then " in told
+    server.terminate()
+    server.wait(5)

@@ -7,12 +7,27 @@ is repeated by its bytes alone.
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from resolver import answer, cache, counters, forward, protocol, reply, resolvconf, respond, wire
+from resolver import (
+    answer,
+    cache,
+    chase,
+    counters,
+    forward,
+    protocol,
+    reply,
+    resolvconf,
+    respond,
+    wire,
+)
 
 Target = Callable[[bytes], None]
 OWNED: Final = b"\3web\0"
 _ADDRESSES: Final = [wire.record(wire.A, 5, bytes((10, 0, 0, n))) for n in range(40)]
-_TABLE: Final[protocol.Names] = {OWNED: {wire.A: _ADDRESSES, wire.AAAA: []}}
+ELSEWHERE: Final = b"\3www\7example\0"
+_TABLE: Final[protocol.Names] = {
+    OWNED: {wire.A: _ADDRESSES, wire.AAAA: []},
+    b"\2go\0": {wire.CNAME: [wire.record(wire.CNAME, 5, ELSEWHERE)]},
+}
 _VIEW: Final = protocol.View("s", "", ["t"], [wire.to_wire("net")], {}, [])
 SCOPE: Final = answer.Scope.of(_VIEW, [_TABLE])
 ASKED: Final = b"\xbe\xef\1\0\0\1" + bytes(6) + b"\3WwW\7eXample\0\0\1\0\1"
@@ -33,6 +48,10 @@ def question(data: bytes) -> None:
             assert said == parsed
             _asked_on(data, said)
             continue
+        if isinstance(said, chase.Onward):
+            assert (said.query, said.end.name) == (parsed, ELSEWHERE)
+            _asked_on(said.message, said.end)
+            said = _alias(said, stream=stream)
         assert len(said.reply) >= wire.HEADER
         assert said.reply[:2] == data[:2]
         assert said.reply[2] & 0x80
@@ -41,6 +60,16 @@ def question(data: bytes) -> None:
             assert said.reply[wire.HEADER : parsed.end] == data[wire.HEADER : parsed.end]
             assert len(said.reply) <= (wire.STREAM_LIMIT if stream else parsed.limit)
             assert reply.read(said.reply, parsed.end, dnssec=True) is not None
+
+
+def _alias(asked: chase.Onward, *, stream: bool) -> respond.Said:
+    """The whole answer, when nobody has the end of the alias."""
+    again = wire.parse(asked.message)
+    assert isinstance(again, wire.Query)
+    assert (again.name, again.end) == (ELSEWHERE, asked.end.end)
+    nobody = wire.respond(asked.message, asked.end, wire.Rcode.NXDOMAIN, stream=True)
+    whole = chase.joined(asked, nobody, stream=stream)
+    return respond.Said(whole, "", "", counters.Source.OWNED, False)
 
 
 def _asked_on(data: bytes, query: wire.Query) -> None:
@@ -84,6 +113,21 @@ def _delivered(found: reply.Reply) -> None:
             assert told[:2] == ASKED[:2]
             assert told[wire.HEADER : query.end] == ASKED[wire.HEADER : query.end]
             assert reply.read(told, query.end, dnssec=True) is not None
+            if stream:
+                _continued(told, query)
+
+
+def _continued(told: bytes, query: wire.Query) -> None:
+    """What is said of the end of an alias is whole behind the alias as well."""
+    path = (wire.POINTER + wire.record(wire.CNAME, 5, query.name),)
+    data = ASKED[: wire.HEADER] + b"\2go\0" + ASKED[query.end - 4 :]
+    first = wire.parse(data)
+    assert isinstance(first, wire.Query)
+    for stream in (False, True):
+        whole = chase.joined(chase.onward(first, data, path, query.name), told, stream=stream)
+        assert len(whole) <= (wire.STREAM_LIMIT if stream else first.limit)
+        assert whole[wire.HEADER : first.end] == data[wire.HEADER : first.end]
+        assert reply.read(whole, first.end, dnssec=True) is not None
 
 
 def resolv_conf(data: bytes) -> None:

@@ -94,8 +94,14 @@ def test_an_alias_is_followed_through_our_names() -> None:
     assert nothing.rcode() == dns.rcode.NOERROR
 
 
-def test_an_alias_out_of_our_names_is_all_we_say() -> None:
-    assert answers(town("one CNAME www.example"), "one") == ["one. 5 IN CNAME www.example."]
+def test_an_alias_out_of_our_names_says_whom_to_ask_for() -> None:
+    seen = scope(town("one CNAME two", "two CNAME www.example"))
+    found = answer.answer(query("one"), seen)
+    assert found is not None
+    assert (found.onward, len(found.path)) == (wire.to_wire("www.example"), 2)
+    plain = answer.answer(query("one", "CNAME"), seen)
+    assert plain is not None
+    assert (plain.onward, len(plain.records)) == (b"", 1)
 
 
 def test_an_alias_to_nothing_below_our_network_does_not_exist() -> None:

@@ -1,0 +1,95 @@
+"""An alias of ours that leads to somebody else's name, through a real worker."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dns.message
+import dns.query
+import dns.rcode
+import pytest
+
+from resolver import protocol, wire
+from tests.scenario.test_dns_forwarding import Scripted, address, explanations, failing, good
+from tests.scenario.worker import Session, Worker, running
+
+END = "www.elsewhere.example"
+NAMES: protocol.Names = {
+    wire.to_wire("go"): {wire.CNAME: [wire.record(wire.CNAME, 5, wire.to_wire(END))]},
+    wire.to_wire("web"): {wire.A: [wire.record(wire.A, 5, bytes((10, 0, 0, 9)))]},
+}
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[Worker]:
+    with running(tmp_path) as one:
+        yield one
+
+
+@pytest.fixture
+def upstream() -> Iterator[Scripted]:
+    one = Scripted(good)
+    yield one
+    one.close()
+
+
+def served(session: Session, *upstreams: Scripted) -> tuple[int, int]:
+    ports = session.serve(names=NAMES, upstreams=[each.server() for each in upstreams])
+    assert session.apply() == {}
+    return ports
+
+
+def asked(ports: tuple[int, int], *, tcp: bool = False, kind: str = "A") -> dns.message.Message:
+    query = dns.message.make_query("Go", kind, use_edns=0)
+    if tcp:
+        return dns.query.tcp(query, "127.0.0.1", 8, ports[1])
+    return dns.query.udp(query, "127.0.0.1", 8, ports[0])
+
+
+def lines(reply: dns.message.Message) -> list[str]:
+    return [line for each in reply.answer for line in each.to_text().split("\n")]
+
+
+@pytest.mark.parametrize("tcp", [False, True])
+def test_the_end_is_asked_of_the_upstream_once_and_then_remembered(
+    worker: Worker, upstream: Scripted, tcp: bool
+) -> None:
+    ports = served(worker.session(), upstream)
+    wanted = [f"Go. 5 IN CNAME {END}.", f"{END}. 300 IN A 192.0.2.9"]
+    assert lines(asked(ports, tcp=tcp)) == wanted
+    for again in (False, True):
+        assert lines(asked(ports, tcp=again)) == wanted
+    assert len(upstream.heard) == 1
+    assert lines(asked(ports, kind="CNAME")) == wanted[:1]
+    assert len(upstream.heard) == 1
+
+
+def test_an_end_that_is_not_there_is_nxdomain_and_one_that_fails_servfail(
+    worker: Worker, upstream: Scripted
+) -> None:
+    upstream.script = lambda query, _: failing(query, dns.rcode.NXDOMAIN)
+    ports = served(worker.session(), upstream)
+    none = asked(ports)
+    assert (none.rcode(), len(none.answer)) == (dns.rcode.NXDOMAIN, 1)
+    upstream.script = lambda query, _: failing(query, dns.rcode.SERVFAIL)
+    failed = asked(ports, kind="TXT")
+    assert (failed.rcode(), failed.answer, explanations(failed)) == (dns.rcode.SERVFAIL, [], [22])
+
+
+def test_A8_25_without_an_upstream_the_alias_is_servfail_at_once(worker: Worker) -> None:
+    failed = asked(served(worker.session()))
+    assert (failed.rcode(), failed.answer, explanations(failed)) == (dns.rcode.SERVFAIL, [], [0])
+
+
+def test_A8_56_what_the_upstream_says_of_our_names_there_is_not_followed(
+    worker: Worker, upstream: Scripted
+) -> None:
+    """An alias of theirs to a name of ours stays theirs: their word never opens our names."""
+
+    def back(query: dns.message.Message, _: bool) -> bytes:
+        reply = dns.message.from_wire(address(query))
+        reply.answer = [dns.rrset.from_text(f"{END}.", 60, "IN", "CNAME", "web.")]
+        return reply.to_wire()
+
+    upstream.script = back
+    ports = served(worker.session(), upstream)
+    assert lines(asked(ports)) == [f"Go. 5 IN CNAME {END}.", f"{END}. 60 IN CNAME web."]
