@@ -12,7 +12,7 @@ from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Final
 
-from resolver import files, hosts, place, resolvconf, snapshot, table, upstreams
+from resolver import files, hosts, opener, place, resolvconf, snapshot, table, upstreams
 from sdd.model import endpoint, ids, network, sandbox
 from sdd.state import ClusterState
 
@@ -109,7 +109,7 @@ def _need(
     view = snapshot.view(box, named, told, daemon.ttl, ground.wild) if named else None
     return Need(
         ground=ground,
-        spot=_spot(box, found, served=bool(named)),
+        spot=_spot(box, found, daemon.bind, served=bool(named)),
         texts=files.Texts(
             resolv=resolvconf.render(upstreams.wanted(state, box, daemon)),
             hosts=hosts.render(box, ends),
@@ -119,7 +119,13 @@ def _need(
     )
 
 
-def _spot(box: sandbox.Sandbox, found: tuple[upstreams.Server, ...], *, served: bool) -> place.Spot:
+def _spot(
+    box: sandbox.Sandbox,
+    found: tuple[upstreams.Server, ...],
+    bind: upstreams.Bind,
+    *,
+    served: bool,
+) -> place.Spot:
     adopted = box.origin is sandbox.Origin.ADOPTED
     return place.Spot(
         box=box.id,
@@ -129,6 +135,7 @@ def _spot(box: sandbox.Sandbox, found: tuple[upstreams.Server, ...], *, served: 
         outlives=adopted,
         served=served,
         upstream=_family(found),
+        port=resolvconf.PORT if bind is upstreams.Bind.DIRECT else opener.ANY,
     )
 
 

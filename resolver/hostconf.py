@@ -23,6 +23,7 @@ def daemon_dns(
     options: tuple[str, ...] = (),
     ttl: int = 5,
     ca: str = "",
+    bind: upstreams.Bind = upstreams.Bind.NAT,
     host: Path = HOST,
     resolved: Path = RESOLVED,
 ) -> upstreams.DaemonDns:
@@ -41,6 +42,7 @@ def daemon_dns(
         direct=read(resolved) if only_stub else found,
         ttl=ttl,
         ca=ca,
+        bind=bind,
     )
 
 

@@ -17,7 +17,7 @@ from sdd.linux import namespaces
 
 UPSTREAM: Final = (16, 4)  # sockets towards upstreams: UDP, TCP; the worker lends them by turns
 NONE: Final = (0, 0)
-_ANY_PORT: Final = 53  # nothing is sent to it
+ANY: Final = 0  # the kernel picks a port
 _FLAGS: Final = socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 
 
@@ -43,8 +43,8 @@ class NotYet(Exception):
     """
 
 
-def open_sockets(inode: int, upstream: socket.AddressFamily | None) -> Opened:
-    """Listeners on free ports of 127.0.0.11, and unbound sockets of the family `upstream` if any.
+def open_sockets(inode: int, upstream: socket.AddressFamily | None, port: int = ANY) -> Opened:
+    """Listeners on `port` of 127.0.0.11, and unbound sockets of the family `upstream` if any.
 
     Raises `errors.NotFound` when the thread is not in the namespace `inode`: the path leads
     elsewhere now; NotYet while `lo` has no route. AF_INET6 sockets reach IPv4 servers by mapped
@@ -57,15 +57,11 @@ def open_sockets(inode: int, upstream: socket.AddressFamily | None) -> Opened:
     with contextlib.ExitStack() as undo:
         links: list[socket.socket] = []
         try:
-            for link in _sockets(upstream):
+            for link in _sockets(upstream, port):
                 undo.callback(link.close)
                 links.append(link)
         except OSError as exc:
-            raise errors.KernelRefused(
-                f"no DNS socket: {exc.strerror}",
-                hint="see the limits of open files and of memory",
-                code="SDD-DNS-SOCKET",
-            ) from exc
+            raise _refused(exc) from exc
         undo.pop_all()
     return Opened(
         protocol.Listening(
@@ -78,11 +74,25 @@ def open_sockets(inode: int, upstream: socket.AddressFamily | None) -> Opened:
     )
 
 
+def _refused(exc: OSError) -> errors.KernelRefused:
+    if exc.errno == errno.EADDRINUSE:
+        return errors.KernelRefused(
+            f"a server of its own holds port {resolvconf.PORT}",
+            hint=f"let it listen elsewhere than on {resolvconf.EMBEDDED}, or set dns-bind to nat",
+            code="SDD-DNS-PORT",
+        )
+    return errors.KernelRefused(
+        f"no DNS socket: {exc.strerror}",
+        hint="see the limits of open files and of memory",
+        code="SDD-DNS-SOCKET",
+    )
+
+
 def _loopback_is_routed() -> bool:
     """Whether the kernel finds a local route to 127.0.0.11: connecting UDP only looks one up."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as asked:
         try:
-            asked.connect((str(resolvconf.EMBEDDED), _ANY_PORT))
+            asked.connect((str(resolvconf.EMBEDDED), resolvconf.PORT))
         except OSError as exc:
             if exc.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH):
                 return False
@@ -90,19 +100,22 @@ def _loopback_is_routed() -> bool:
         return ipaddress.ip_address(asked.getsockname()[0]).is_loopback
 
 
-def _sockets(upstream: socket.AddressFamily | None) -> Iterator[socket.socket]:
+def _sockets(upstream: socket.AddressFamily | None, port: int) -> Iterator[socket.socket]:
     for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-        yield _listener(kind)
+        yield _listener(kind, port)
     if upstream is not None:
         for kind, count in zip((socket.SOCK_DGRAM, socket.SOCK_STREAM), UPSTREAM, strict=True):
             for _ in range(count):
                 yield _outward(upstream, kind)
 
 
-def _listener(kind: socket.SocketKind) -> socket.socket:
+def _listener(kind: socket.SocketKind, port: int) -> socket.socket:
     link = socket.socket(socket.AF_INET, kind | _FLAGS)
     try:
-        link.bind((str(resolvconf.EMBEDDED), 0))
+        if port != ANY:
+            # New ones take over while a worker still holds the older ones.
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        link.bind((str(resolvconf.EMBEDDED), port))
         if kind == socket.SOCK_STREAM:
             link.listen()
     except BaseException:

@@ -30,7 +30,8 @@ class Spot:
 
     `inode` is the only namespace that may be meant (0 = whatever is at `path`): the namespace of
     an adopted sandbox may end and its path lead to a stranger's. `outlives` says that it stays
-    when the sandbox is removed. `upstream` is the family of the sockets for its own upstreams.
+    when the sandbox is removed. `upstream` is the family of the sockets for its own upstreams,
+    `port` the one that its server holds.
     """
 
     box: ids.SandboxId
@@ -40,6 +41,7 @@ class Spot:
     outlives: bool = False
     served: bool
     upstream: socket.AddressFamily | None = None
+    port: int = opener.ANY
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,7 @@ class Places:
         `lo` is waited for, which another backend brings up. What comes before the worker has the
         sockets waits in their queues.
         """
-        work = functools.partial(self._open, inode, spot.upstream)
+        work = functools.partial(self._open, inode, spot.upstream, spot.port)
         for pause_s in reconcile.pauses_s(self._ready_s):
             with contextlib.suppress(opener.NotYet):
                 return await self._doors.run(spot.path, work)
@@ -181,9 +183,9 @@ class Places:
         )
 
     def _open(
-        self, inode: int, upstream: socket.AddressFamily | None
+        self, inode: int, upstream: socket.AddressFamily | None, port: int
     ) -> tuple[opener.Opened, bool]:
-        opened = opener.open_sockets(inode, upstream)
+        opened = opener.open_sockets(inode, upstream, port)
         try:
             return opened, self._lead(opened.listening)
         except BaseException:
@@ -214,7 +216,9 @@ def _there(spot: Spot) -> int:
 
 
 def _fits(spot: Spot, have: protocol.Listening, before: _Settled | None) -> bool:
-    """Whether the worker's sockets towards upstreams are those that are wanted."""
+    """Whether the worker's sockets are those that are wanted."""
+    if redirect.is_direct(have) != (spot.port != opener.ANY):
+        return False
     if before is not None and before.listening == have and before.spot.upstream != spot.upstream:
         return False
     return have.upstream == (opener.NONE if spot.upstream is None else opener.UPSTREAM)

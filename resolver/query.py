@@ -50,18 +50,12 @@ class Asker:
         self._doors = doors
 
     async def ask(
-        self, netns: str, name: str, rdtype: str, *, tcp: bool, search: bool, timeout_s: float
+        self, netns: str, name: str, rdtype: str, *, tcp: bool, timeout_s: float
     ) -> Reply:
         """What the server of the sandbox at `netns` answers within `timeout_s` seconds.
 
         Raises `errors.Invalid` for a bad name or type, `errors.Unavailable` when nobody listens.
         """
-        if search:
-            raise errors.Invalid(
-                "the search list is not applied by this query",
-                hint="give the whole name; programs in the sandbox use its resolv.conf",
-                code="SDD-DNS-SEARCH",
-            )
         query = question(name, rdtype)
         started = time.monotonic()
         for kind in (socket.SOCK_STREAM,) if tcp else (socket.SOCK_DGRAM, socket.SOCK_STREAM):

@@ -2,7 +2,8 @@
 
 In: ports. Out: nft text, and what a listing of it looks like. Stateless, without connection
 tracking, in the raw output hook: everything passes it, the server's replies too (design.md §5).
-So port 53 itself stays free for a server of the sandbox's own.
+So port 53 itself stays free for a server of the sandbox's own. A server that holds port 53 itself
+needs no table, and one that is there would lead its clients astray.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from sdd import errors
 from sdd.linux import netlink, nft
 
 NAME: Final = "inet sdd-dns"
-PORT: Final = 53
+PORT: Final = resolvconf.PORT
 CHAIN: Final = "output"
 _PRISTINE: Final = 1  # the generation of a new namespace (net/netfilter/nf_tables_api.c)
 _TRIES: Final = 3  # somebody else's transaction may come between our write and our reading
@@ -30,13 +31,13 @@ class Redirects:
         self._seen: dict[int, tuple[protocol.Listening, int, object]] = {}
 
     def is_right(self, want: protocol.Listening) -> bool:
-        """Whether the kernel has the table; reads no more than a number if no rule changed."""
+        """Whether the kernel has what is wanted; reads a mere number if no rule changed."""
         seen = self._seen.get(want.inode)
         now = _generation()
         if seen is not None and seen[0] == want and seen[1] == now:
             return True
         if now == _PRISTINE:
-            return False
+            return is_direct(want)
         listing = _listing()
         known = [_expected(want), *([seen[2]] if seen and seen[0] == want else [])]
         if listing not in known:
@@ -47,6 +48,9 @@ class Redirects:
     def write(self, want: protocol.Listening) -> None:
         """Make it the table in one transaction; raises `errors.KernelRefused`."""
         self._seen.pop(want.inode, None)
+        if is_direct(want):
+            self.remove(want.inode)
+            return
         with nft.Nft() as rules, netlink.Connection(netlink.NETFILTER) as asked:
             is_new = nft.generation(asked) == _PRISTINE
             rules.run(text(want) if is_new else _GONE + text(want))
@@ -70,6 +74,11 @@ class Redirects:
     def forget(self, inode: int) -> None:
         """The namespace is gone; its number will be used again."""
         self._seen.pop(inode, None)
+
+
+def is_direct(want: protocol.Listening) -> bool:
+    """Whether the server holds port 53 itself."""
+    return want.udp_port == PORT
 
 
 def text(want: protocol.Listening) -> str:
@@ -98,7 +107,9 @@ def _rewrites(want: protocol.Listening) -> Sequence[tuple[str, str, int, int]]:
 
 
 def _expected(want: protocol.Listening) -> object:
-    """The table as nft 1.0 lists it, without handles."""
+    """The table as nft 1.0 lists it, without handles; None where there shall be none."""
+    if is_direct(want):
+        return None
     family, table = NAME.split()
     chain = {
         "family": family,

@@ -62,9 +62,7 @@ class Tracer:
     ) -> Attempt:
         """One question as it is; raises `errors.Invalid` or `errors.Unavailable` like Asker.ask."""
         before = await self._steps(box, name, rdtype)
-        reply = await self._asker.ask(
-            box.netns, name, rdtype, tcp=tcp, search=False, timeout_s=timeout_s
-        )
+        reply = await self._asker.ask(box.netns, name, rdtype, tcp=tcp, timeout_s=timeout_s)
         steps = tuple(each for each in before if each.stage != TRIED)
         if any(each.stage == "upstream" for each in steps) and not _cached(steps):
             after = await self._steps(box, name, rdtype)
@@ -72,13 +70,19 @@ class Tracer:
         return Attempt(name=name, steps=steps, reply=reply)
 
     async def trace(
-        self, box: sandbox.Sandbox, name: str, rdtype: str, *, timeout_s: float
+        self,
+        box: sandbox.Sandbox,
+        name: str,
+        rdtype: str,
+        *,
+        tcp: bool = False,
+        timeout_s: float,
     ) -> tuple[Attempt, ...]:
         """Every question that the look-up of `name` leads to, up to the first with an answer."""
         config = _read(self._files.path(box.id))
         made: list[Attempt] = []
         for each in candidates(name, config.search, ndots(config.options)):
-            made.append(await self.ask(box, each, rdtype, tcp=False, timeout_s=timeout_s))
+            made.append(await self.ask(box, each, rdtype, tcp=tcp, timeout_s=timeout_s))
             if made[-1].reply.answers:
                 break
         return tuple(made)

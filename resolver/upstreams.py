@@ -8,6 +8,7 @@ that is on internal networks only gets none of the latter (CVE-2024-29018).
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from resolver import protocol, resolvconf
 from sdd.model import nameserver, network, sandbox
@@ -16,6 +17,13 @@ from sdd.model.network import IPAddress
 from sdd.state import ClusterState
 
 ASKED, NETWORK, DAEMON = "--dns", "network --dns", "daemon"
+
+
+class Bind(StrEnum):
+    """How port 53 of a sandbox's server address leads to the server."""
+
+    NAT = "nat"  # by rules: port 53 stays free for a server of the sandbox's own
+    DIRECT = "direct"  # the server holds port 53 itself: no rules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +43,7 @@ class DaemonDns:
     direct: resolvconf.Host = field(default_factory=resolvconf.Host)
     ttl: int = 5
     ca: str = ""
+    bind: Bind = Bind.NAT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

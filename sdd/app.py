@@ -292,6 +292,7 @@ def _daemon_dns(config: configuration.Config) -> upstreams.DaemonDns:
         options=config.dns_opts,
         ttl=config.dns_ttl,
         ca=str(config.dns_ca or ""),
+        bind=upstreams.Bind(config.dns_bind),
     )
 
 

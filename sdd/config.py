@@ -308,7 +308,7 @@ KEYS: Mapping[str, tuple[str, Callable[[object], object]]] = {
     "dns-search": ("a list of domains", _list_of(_text)),
     "dns-opts": ("a list of resolv.conf options", _list_of(_text)),
     "dns-ttl": ("a number of seconds from 0 to 86400", _number(0, 86400)),
-    "dns-bind": ('"nat" (other ways are not built yet)', _one_of("nat")),
+    "dns-bind": ("nat or direct", _one_of("nat", "direct")),
     "default-address-pools": ('a list of {"base": CIDR, "size": PREFIX LENGTH}', _list_of(_pool)),
     "bip": ("an IPv4 address with its prefix length, such as 172.17.0.1/16", _bridge_address),
     "mtu": ("0 (the kernel's choice) or a number of bytes from 68 to 65535", _number(0, 65535)),

@@ -93,7 +93,13 @@ class Trace(Protocol):
         ...
 
     async def trace(
-        self, box: sandbox.Sandbox, name: str, rdtype: str, *, timeout_s: float
+        self,
+        box: sandbox.Sandbox,
+        name: str,
+        rdtype: str,
+        *,
+        tcp: bool = False,
+        timeout_s: float,
     ) -> Sequence[Attempt]:
         """Every question that a program's look-up leads to."""
         ...

@@ -1,5 +1,7 @@
 """/v1/dns/…: questions asked from inside a sandbox, and what the DNS server knows and remembers."""
 
+from collections.abc import Sequence
+
 from sdd.api import render
 from sdd.api.call import Call, Reply
 from sdd.api.context import Attempt, Context
@@ -16,14 +18,15 @@ THEN = ", then "  # between two sources of one answer
 async def query(context: Context, call: Call) -> Reply:
     """The answer as the sandbox's processes would get it."""
     box = lookup.sandbox(context.state(), call.text("from"))
-    found = await context.trace.ask(
-        box,
-        call.text("name"),
-        call.text("type", "A"),
-        tcp=call.flag("tcp"),
-        timeout_s=call.number("timeout", TIMEOUT_S, 0.001, MAX_TIMEOUT_S),
-    )
-    return Reply(value={"Name": call.text("name"), **_told(context.state(), call, box.name, found)})
+    name, rdtype, tcp = call.text("name"), call.text("type", "A"), call.flag("tcp")
+    timeout_s = call.number("timeout", TIMEOUT_S, 0.001, MAX_TIMEOUT_S)
+    if call.flag("search"):
+        way = context.trace.trace(box, name, rdtype, tcp=tcp, timeout_s=timeout_s)
+        found = _decisive(await way)
+        name = found.name
+    else:
+        found = await context.trace.ask(box, name, rdtype, tcp=tcp, timeout_s=timeout_s)
+    return Reply(value={"Name": name, **_told(context.state(), call, box.name, found)})
 
 
 async def trace(context: Context, call: Call) -> Reply:
@@ -94,6 +97,19 @@ async def upstreams(context: Context, call: Call) -> Reply:
             for each in await context.names.upstreams()
         ]
     )
+
+
+def _decisive(found: Sequence[Attempt]) -> Attempt:
+    """Of the questions of one look-up the one that programs go by, as glibc's res_search has it.
+
+    An answer is always the last. Without one a name that exists counts most, then one of which
+    nobody could tell.
+    """
+    if found[-1].reply.answers:
+        return found[-1]
+    existing = (each for each in found if each.reply.rcode == "NOERROR")
+    unknown = (each for each in found if each.reply.rcode != "NXDOMAIN")
+    return next(existing, next(unknown, found[-1]))
 
 
 def _told(state: ClusterState, call: Call, sandbox: str, found: Attempt) -> render.Json:

@@ -51,10 +51,18 @@ def dns() -> None:
     "--from", "sandbox", shell_complete=complete.sandboxes, help="Ask from inside this sandbox."
 )
 @click.option("--tcp", is_flag=True, help="Over TCP.")
+@click.option("--search", is_flag=True, help="With its search list, as its programs do.")
 @click.option("--short", is_flag=True, help="Only the data.")
 @click.pass_context
 def query(
-    ctx: click.Context, *, name: str, rdtype: str, sandbox: str | None, tcp: bool, short: bool
+    ctx: click.Context,
+    *,
+    name: str,
+    rdtype: str,
+    sandbox: str | None,
+    tcp: bool,
+    search: bool,
+    short: bool,
 ) -> None:
     """Look a name up; exit 3 for NXDOMAIN, 4 for NODATA, 5 for SERVFAIL or no answer."""
     if sandbox is None:
@@ -62,7 +70,8 @@ def query(
             f'from where shall "{name}" be asked? each sandbox sees its own names',
             hint="add --from SANDBOX   (list them with: sdctl sandbox ls)",
         )
-    asked = {"name": name, "type": rdtype, "from": sandbox} | ({"tcp": "true"} if tcp else {})
+    asked = {"name": name, "type": rdtype, "from": sandbox}
+    asked |= {key: "true" for key, given in (("tcp", tcp), ("search", search)) if given}
     found = current().client().get("/v1/dns/query", asked)
     if current().output != "table":
         output.data([found])

@@ -40,7 +40,7 @@ class Ask(Protocol):
     """Asks the server of a sandbox; resolver.query implements it."""
 
     async def __call__(
-        self, netns: str, name: str, rdtype: str, *, tcp: bool, search: bool, timeout_s: float
+        self, netns: str, name: str, rdtype: str, *, tcp: bool, timeout_s: float
     ) -> Answered:
         """The answer; raises Unavailable when nobody listens, Invalid for no name."""
         ...
@@ -128,9 +128,7 @@ class Verifier:
     async def _own_name(self, gate: asyncio.Semaphore, box: sandbox.Sandbox) -> Difference | None:
         async with gate:
             try:
-                answer = await self._ask(
-                    box.netns, box.name, "A", tcp=False, search=False, timeout_s=NAME_S
-                )
+                answer = await self._ask(box.netns, box.name, "A", tcp=False, timeout_s=NAME_S)
             except errors.Invalid:
                 return None  # a sandbox may have a name that is none for DNS
             except errors.SddError as error:

@@ -78,9 +78,7 @@ class Town:
 
     async def ask(self, name: str, question: str, rdtype: str = "A") -> query.Reply:
         asker = query.Asker(self.doors)
-        return await asker.ask(
-            self.path(name), question, rdtype, tcp=False, search=False, timeout_s=3
-        )
+        return await asker.ask(self.path(name), question, rdtype, tcp=False, timeout_s=3)
 
     async def worker(self) -> int:
         return (await self.launchers[-1].ensure()).pid

@@ -35,6 +35,10 @@ def test_ndots_is_the_last_one_and_bounded() -> None:
             [("upstream", "x"), ("tried", "x: timeout"), ("tried", "y over udp: NOERROR in 2 ms")],
             "upstream y over udp: NOERROR in 2 ms",
         ),
+        (
+            [("network a", "has it, as an alias of w.x."), ("tried", "y: NOERROR in 2 ms")],
+            "network a, then upstream y: NOERROR in 2 ms",
+        ),
         ([], ""),
     ],
 )

@@ -326,11 +326,17 @@ class Resolver:
         return way.Attempt(name=name, steps=(step,), reply=found)  # type: ignore[arg-type]  # the shape is what counts
 
     async def trace(
-        self, box: sandbox.Sandbox, name: str, rdtype: str, *, timeout_s: float
+        self,
+        box: sandbox.Sandbox,
+        name: str,
+        rdtype: str,
+        *,
+        tcp: bool = False,
+        timeout_s: float,
     ) -> Sequence[way.Attempt]:
         tried: list[way.Attempt] = []
         for each in (name, *(f"{name}.{domain}" for domain in self.search)):
-            tried.append(await self.ask(box, each, rdtype, tcp=False, timeout_s=timeout_s))
+            tried.append(await self.ask(box, each, rdtype, tcp=tcp, timeout_s=timeout_s))
             if tried[-1].reply.answers:
                 break
         return tried

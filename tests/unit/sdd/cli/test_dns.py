@@ -48,6 +48,24 @@ def test_answers_are_a_table_and_short_is_data_only(asking: Shell) -> None:
     assert found["Rcode"] == "NOERROR"
 
 
+def test_search_goes_the_way_of_programs(asking: Shell) -> None:
+    names = asking.appliance.resolver.names
+    asking.appliance.resolver.search = ("example", "net")
+    names["short.net", "A"] = names["web", "A"]
+    assert asking("dns", "query", "short", "--from", "c").code == 3
+    done = asking.ok("dns", "query", "short", "--from", "c", "--search", "--tcp")
+    assert done.err.startswith("short.net A: NOERROR")
+    assert [each[1:] for each in asking.appliance.resolver.asked[-3:]] == [
+        (name, "A", True) for name in ("short", "short.example", "short.net")
+    ]
+    names["half.example", "A"] = Answer(rcode="NOERROR")
+    none = asking("dns", "query", "half", "--from", "c", "--search")
+    assert (none.code, none.err.split()[0]) == (4, "half.example")
+    assert asking("dns", "query", "nobody", "--from", "c", "--search").code == 3
+    names["lost.example", "A"] = Answer(rcode="SERVFAIL")
+    assert asking("dns", "query", "lost", "--from", "c", "--search").code == 5
+
+
 def test_without_from_it_says_what_is_missing(asking: Shell) -> None:
     done = asking("dns", "query", "web")
     assert done.code == 2

@@ -54,9 +54,9 @@ class Town:
         return self
 
     async def ask(
-        self, netns: str, name: str, rdtype: str, *, tcp: bool, search: bool, timeout_s: float
+        self, netns: str, name: str, rdtype: str, *, tcp: bool, timeout_s: float
     ) -> Reply:
-        assert (rdtype, tcp, search) == ("A", False, False)
+        assert (rdtype, tcp) == ("A", False)
         assert timeout_s > 0
         assert netns.endswith(name)
         found = self.rcodes.get(name, "NOERROR")

@@ -1,0 +1,39 @@
+"""`dns-bind: direct` of daemon.json, and a look-up along the search list, as their user sees them."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.appliance import Appliance, appliance
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Appliance]:
+    file = tmp_path / "daemon.json"
+    file.write_text(json.dumps({"dns-bind": "direct"}))
+    with appliance("direct", "--config", str(file)) as one:
+        one.sdctl("network", "create", "lab", "--subnet", "10.66.0.0/24", "--internal")
+        one.sandbox("web", "--network", "lab,ip=10.66.0.80,alias=web.shop")
+        one.sandbox("c", "--network", "lab", "--dns-search", "shop", "--dns-opt", "ndots:1")
+        yield one
+
+
+def test_names_come_from_port_53_itself_without_rules(daemon: Appliance) -> None:
+    assert daemon.inside("c", "getent", "ahostsv4", "web").stdout.startswith("10.66.0.80")
+    assert "127.0.0.11:53 " in daemon.inside("c", "ss", "-Hlnu").stdout
+    assert "sdd-dns" not in daemon.inside("c", "nft", "list", "tables").stdout
+    assert daemon.sdctl("verify", check=False).returncode == 0
+    daemon.kill()
+    assert daemon.inside("c", "getent", "ahostsv4", "web").stdout.startswith("10.66.0.80")
+    daemon.start()
+    assert daemon.inside("c", "getent", "ahostsv4", "web").stdout.startswith("10.66.0.80")
+
+
+def test_search_finds_what_programs_find(daemon: Appliance) -> None:
+    asked = ("dns", "query", "web", "--from", daemon.name("c"))
+    assert daemon.sdctl(*asked, "--search", "--short").stdout.split() == ["10.66.0.80"]
+    assert "web.shop. A: NOERROR" in daemon.sdctl(*asked, "--search").stderr
+    whole = ("dns", "query", "nobody", "--from", daemon.name("c"), "--search")
+    assert daemon.sdctl(*whole, check=False).returncode == 5  # nobody may be asked for nobody.shop
