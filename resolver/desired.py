@@ -106,7 +106,8 @@ def _need(
     named = tuple(net for net in nets if net.has_names)
     found = upstreams.servers(state, box, daemon) if named else ()
     told = upstreams.for_worker(found)
-    view = snapshot.view(box, named, told, daemon.ttl, ground.wild) if named else None
+    single = upstreams.keeps_single(box, daemon)
+    view = snapshot.view(box, named, told, daemon.ttl, ground.wild, keeps_single=single)
     return Need(
         ground=ground,
         spot=_spot(box, found, daemon.bind, served=bool(named)),
@@ -115,7 +116,7 @@ def _need(
             hosts=hosts.render(box, ends),
             link=_link_name(box),
         ),
-        view=view,
+        view=view if named else None,
     )
 
 

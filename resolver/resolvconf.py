@@ -18,19 +18,26 @@ MOST_LINE: Final = 1024  # characters; a longer line is ignored, no resolver rea
 MOST_VALUES: Final = 32  # of each kind; a resolver uses 3 servers and 6 domains
 _DOMAIN = re.compile(r"\.|[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?")
 _OPTION = re.compile(r"[a-z0-9-]{1,32}(:[0-9]{1,5})?")
+_KEYWORD = re.compile(r"[a-z]{1,32}")
+_WORD = re.compile(r"[!-~]+")
 _SCOPE = re.compile(r"[A-Za-z0-9_.-]{1,15}")  # an interface name
 _NDOTS = re.compile(r"ndots:[0-9]{1,5}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """What a host's file says. `invalid` holds the nameservers that are no addresses."""
+    """What a host's file says.
+
+    `invalid` holds the nameservers that are no addresses, `others` the lines whose keyword means
+    nothing to us.
+    """
 
     path: str = "/etc/resolv.conf"
     servers: tuple[IPAddress, ...] = ()
     search: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     invalid: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +51,7 @@ class Wanted:
     servers: tuple[IPAddress, ...]
     search: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
     upstreams: tuple[tuple[str, str], ...] = ()
     origins: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
@@ -58,6 +66,7 @@ def parse(text: str, path: str = "/etc/resolv.conf") -> Host:
     invalid: list[str] = []
     search: tuple[str, ...] = ()
     options: list[str] = []
+    others: list[str] = []
     for keyword, values in _lines(text):
         match keyword:
             case "nameserver":
@@ -70,12 +79,15 @@ def parse(text: str, path: str = "/etc/resolv.conf") -> Host:
                 search = tuple(name for name in values if _DOMAIN.fullmatch(name))
             case "options":
                 options += (each for each in values if _OPTION.fullmatch(each))
+            case _ if _KEYWORD.fullmatch(keyword) and all(map(_WORD.fullmatch, values)):
+                others.append(" ".join((keyword, *values)))
     return Host(
         path=path,
         servers=tuple(servers[:MOST_VALUES]),
         search=tuple(dict.fromkeys(search))[:MOST_VALUES],
         options=tuple(dict.fromkeys(options))[:MOST_VALUES],
         invalid=tuple(invalid[:MOST_VALUES]),
+        others=tuple(dict.fromkeys(others))[:MOST_VALUES],
     )
 
 
@@ -84,9 +96,14 @@ def with_ndots(options: Sequence[str]) -> tuple[str, ...]:
 
     With ndots:0 a bare name is asked as it is, first: that is how names of a network are found.
     """
-    valid = [each for each in options if _NDOTS.fullmatch(each)]
+    valid = [each for each in options if is_ndots(each)]
     others = dict.fromkeys(each for each in options if not each.startswith("ndots"))
     return (*others, valid[-1] if valid else "ndots:0")
+
+
+def is_ndots(option: str) -> bool:
+    """Whether `option` is a valid ndots."""
+    return bool(_NDOTS.fullmatch(option))
 
 
 def searched(domains: Iterable[str]) -> tuple[str, ...]:
@@ -102,6 +119,7 @@ def render(wanted: Wanted) -> str:
         lines.append(f"search {' '.join(wanted.search)}")
     if wanted.options:
         lines.append(f"options {' '.join(wanted.options)}")
+    lines += wanted.others
     lines.append("")
     lines += (f"# {what}: {origin}" for what, origin in wanted.origins)
     lines += (f"# upstream: {address} ({origin})" for address, origin in wanted.upstreams)

@@ -32,11 +32,13 @@ def view(
     upstreams: tuple[protocol.Upstream, ...],
     ttl: int,
     wild: Sequence[ids.NetworkId],
+    *,
+    keeps_single: bool,
 ) -> View:
     """What `box` sees: `nets` are those that have names, the first to ask first; `ttl` in seconds.
 
     The order is the one of its endpoints (docker.md N7, G1). `wild` are those of `nets` that have
-    wildcard records.
+    wildcard records; `keeps_single` as in `protocol.View`.
     """
     zones = sorted({zone for net in nets for zone in records.zones(net, is_alone=not upstreams)})
     bare = protocol.View(
@@ -47,8 +49,7 @@ def view(
         own=records.of_hosts(box.extra_hosts, ttl),
         upstreams=list(upstreams),
         ttl=ttl,
-        # Whoever sets ndots has a search list in mind: bare names are meant for it (N15).
-        keeps_single=any(option.startswith("ndots:") for option in box.dns.options),
+        keeps_single=keeps_single,
         wild=[str(each) for each in wild],
     )
     return msgspec.structs.replace(bare, digest=_digest(protocol.encode(bare)))

@@ -7,7 +7,7 @@ that is on internal networks only gets none of the latter (CVE-2024-29018).
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from resolver import protocol, resolvconf
@@ -17,6 +17,7 @@ from sdd.model.network import IPAddress
 from sdd.state import ClusterState
 
 ASKED, NETWORK, DAEMON = "--dns", "network --dns", "daemon"
+OURS = "the server of sdd"
 
 
 class Bind(StrEnum):
@@ -106,25 +107,25 @@ def wanted(state: ClusterState, box: sandbox.Sandbox, daemon: DaemonDns) -> reso
     options, options_from = _options(box, daemon)
     origins = [("search", search_from)] if search else []
     if not served(state, box):
-        return _direct(box, daemon, search, options, origins)
+        told = (*origins, *([("options", options_from)] if options else []))
+        bare = resolvconf.Wanted(servers=(), search=search, options=options, origins=told)
+        return _direct(state, box, daemon, bare)
     found = servers(state, box, daemon)
-    origins = [("nameserver", "the server of sdd"), *origins, ("options", options_from)]
+    origins = [("nameserver", OURS), *origins, *_of_options(options, options_from)]
+    notes = () if found else ("no upstream: names that are not ours get SERVFAIL",)
     return resolvconf.Wanted(
         servers=(resolvconf.EMBEDDED,),
         search=search,
         options=resolvconf.with_ndots(options),
         upstreams=tuple((str(each.server), _where(each)) for each in found),
+        others=daemon.host.others,
         origins=tuple(origins),
-        notes=() if found else ("no upstream: names that are not ours get SERVFAIL",),
+        notes=(*notes, *_skipped(daemon.host)),
     )
 
 
 def _direct(
-    box: sandbox.Sandbox,
-    daemon: DaemonDns,
-    search: tuple[str, ...],
-    options: tuple[str, ...],
-    origins: list[tuple[str, str]],
+    state: ClusterState, box: sandbox.Sandbox, daemon: DaemonDns, bare: resolvconf.Wanted
 ) -> resolvconf.Wanted:
     """Docker's rule for its default bridge (docker.md R5), without its public fall-back."""
     found, origin = box.dns.servers, ASKED
@@ -134,14 +135,16 @@ def _direct(
         given, origin = (
             (plain, DAEMON) if daemon.servers else (daemon.direct.servers, daemon.direct.path)
         )
-        found = tuple(address for address in given if not address.is_loopback)
+        ends = state.endpoints_by_sandbox.get(box.id, ())
+        families = {4, *(address.version for end in ends for address in end.hosts)}
+        found = tuple(each for each in given if not each.is_loopback and each.version in families)
     notes = () if found else ("no nameserver can be reached from here; give one with --dns",)
-    return resolvconf.Wanted(
+    return replace(
+        bare,
         servers=found,
-        search=search,
-        options=options,
-        origins=(*((("nameserver", origin),) if found else ()), *origins),
-        notes=notes,
+        others=daemon.direct.others,
+        origins=(*((("nameserver", origin),) if found else ()), *bare.origins),
+        notes=(*notes, *_skipped(daemon.direct)),
     )
 
 
@@ -157,6 +160,25 @@ def _servers(
 
 def _plain(addresses: Iterable[IPAddress]) -> tuple[Nameserver, ...]:
     return tuple(Nameserver(address=each) for each in addresses)
+
+
+def _of_options(given: tuple[str, ...], origin: str) -> list[tuple[str, str]]:
+    """Where the options come from; what was added to those that somebody gave."""
+    added = [each for each in resolvconf.with_ndots(given) if each not in given]
+    told = [("options", origin)] if given else []
+    return [*told, *((each, OURS) for each in added)]
+
+
+def _skipped(host: resolvconf.Host) -> tuple[str, ...]:
+    return tuple(f"left out of {host.path}, no address: nameserver {bad}" for bad in host.invalid)
+
+
+def keeps_single(box: sandbox.Sandbox, daemon: DaemonDns) -> bool:
+    """Whether bare names are never forwarded.
+
+    Whoever sets ndots has a search list in mind: bare names are meant for it (docker.md N15).
+    """
+    return any(map(resolvconf.is_ndots, _options(box, daemon)[0]))
 
 
 def _where(server: Server) -> str:
@@ -183,4 +205,4 @@ def _options(box: sandbox.Sandbox, daemon: DaemonDns) -> tuple[tuple[str, ...], 
         (daemon.options, DAEMON),
         (daemon.host.options, daemon.host.path),
     )
-    return next((each for each in choices if each[0]), ((), "the server of sdd"))
+    return next((each for each in choices if each[0]), ((), OURS))

@@ -83,8 +83,14 @@ class Pair(click.ParamType[tuple[str, str]]):
         return key, rest
 
 
+GATEWAY = "host-gateway"
+
+
 class ExtraHost(click.ParamType[dict[str, str]]):
-    """HOST:IP → the body's form. IPv6 addresses need no brackets; the host has no colon."""
+    """HOST:IP → the body's form. IPv6 addresses need no brackets; the host has no colon.
+
+    HOST:host-gateway keeps the word in the address's place.
+    """
 
     name = "host:ip"
 
@@ -97,6 +103,8 @@ class ExtraHost(click.ParamType[dict[str, str]]):
         name, colon, address = value.partition(":")
         if not colon or not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?", name):
             self.fail(f'"{value}" is not of the form HOST:IP (host "{name}")', param, ctx)
+        if address == GATEWAY:
+            return {"name": name, "address": address}
         return {"name": name, "address": ADDRESS.convert(address.strip("[]"), param, ctx)}
 
 

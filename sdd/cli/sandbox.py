@@ -9,7 +9,7 @@ from sdd import errors
 from sdd.cli import complete, filters, output, several
 from sdd.cli.command import Noun
 from sdd.cli.output import Column
-from sdd.cli.params import ADDRESS, ATTACHMENT, EXTRA_HOST, LABEL
+from sdd.cli.params import ADDRESS, ATTACHMENT, EXTRA_HOST, GATEWAY, LABEL
 from sdd.cli.settings import current
 from sdd.client import part
 
@@ -40,7 +40,9 @@ OPTIONS = (
     click.option("--dns", type=ADDRESS, multiple=True, help="Server for names not ours."),
     click.option("--dns-search", multiple=True, help='Search domain; "." for none.'),
     click.option("--dns-opt", multiple=True, help="Option of resolv.conf."),
-    click.option("--add-host", "hosts", type=EXTRA_HOST, multiple=True, help="HOST:IP."),
+    click.option(
+        "--add-host", "hosts", type=EXTRA_HOST, multiple=True, help="HOST:IP or HOST:host-gateway."
+    ),
     click.option("--label", "labels", type=LABEL, multiple=True, help="K=V."),
     click.option("--publish", multiple=True, help="Not built yet."),
 )
@@ -110,7 +112,8 @@ def body(name: str, **asked: Any) -> dict[str, Any]:
             "search": asked["dns_search"],
             "options": asked["dns_opt"],
         },
-        "extra_hosts": asked["hosts"],
+        "extra_hosts": [each for each in asked["hosts"] if each["address"] != GATEWAY],
+        "gateway_hosts": [each["name"] for each in asked["hosts"] if each["address"] == GATEWAY],
         "labels": dict(asked["labels"]),
     }
 

@@ -52,7 +52,7 @@ def create(ground: Ground, asked: request.SandboxCreate, seen: Seen) -> Plan[san
         netns_inode=seen.inode,
         hostname=asked.hostname,
         dns=asked.dns,
-        extra_hosts=asked.extra_hosts,
+        extra_hosts=(*asked.extra_hosts, *_gateways(ground.now, asked.gateway_hosts)),
         labels=asked.labels,
         created=ground.at,
     )
@@ -99,6 +99,22 @@ def _attach_all(
     return tuple(made)
 
 
+def _gateways(now: ClusterState, hosts: tuple[str, ...]) -> tuple[sandbox.ExtraHost, ...]:
+    """Where the host can be reached, for each of `hosts` (docker.md R15)."""
+    if not hosts:
+        return ()
+    pools = lookup.network(now, network.DEFAULT_NAME).pools
+    gateways = [pool.gateway for pool in pools if pool.gateway is not None]
+    if not gateways:
+        raise errors.Invalid(
+            f"host {hosts[0]!r} cannot be the host's gateway: the network"
+            f" {network.DEFAULT_NAME!r} has none",
+            hint="give an address of the host instead of host-gateway",
+            code="SDD-SANDBOX-GATEWAY",
+        )
+    return tuple(sandbox.ExtraHost(name=host, address=each) for host in hosts for each in gateways)
+
+
 def _attachments(now: ClusterState, asked: request.SandboxCreate) -> tuple[request.Attachment, ...]:
     """What was asked, the networks of the services joined, else the default network."""
     joined = {lookup.network(now, each.network).id for each in asked.attachments}
@@ -133,8 +149,8 @@ def _check_words(asked: request.SandboxCreate) -> None:
         names.checked_search(domain)
     for option in asked.dns.options:
         names.checked_option(option)
-    for extra in asked.extra_hosts:
-        names.checked_host("extra host", extra.name)
+    for extra in (*(each.name for each in asked.extra_hosts), *asked.gateway_hosts):
+        names.checked_host("extra host", extra)
     if asked.netns and asked.pid:
         raise errors.Invalid(
             f"sandbox {asked.name!r} cannot have both a netns path and a pid",

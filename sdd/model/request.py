@@ -64,7 +64,8 @@ class Attachment:
 class SandboxCreate:
     """`sdctl sandbox create` (a new namespace) and `attach` (`netns` or `pid` given).
 
-    Without any attachment the sandbox joins the default network, as in Docker.
+    Without any attachment the sandbox joins the default network, as in Docker. `gateway_hosts` are
+    added hosts with the addresses of the host itself: the default network's gateways.
     """
 
     name: str
@@ -75,6 +76,7 @@ class SandboxCreate:
     hostname: str = ""
     dns: sandbox.DnsSettings = sandbox.DnsSettings()
     extra_hosts: tuple[sandbox.ExtraHost, ...] = ()
+    gateway_hosts: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=lambda: EMPTY)
 
 

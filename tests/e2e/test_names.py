@@ -150,3 +150,13 @@ def test_the_worker_holds_no_capability(daemon: Appliance) -> None:
         if status:
             assert "CapEff:\t0000000000000000" in status
             assert "Uid:\t0\t" not in status
+
+
+def test_C55_host_gateway_is_the_host(daemon: Appliance) -> None:
+    daemon.sdctl("network", "create", "gw")
+    daemon.sandbox("gw", "--network", "gw", "--add-host", "Home:host-gateway")
+    (default,) = daemon.json("network", "inspect", "bridge")
+    gateway = default["IPAM"]["Config"][0]["Gateway"]
+    assert short(daemon, "gw", "home") == {gateway}
+    assert daemon.inside("gw", "getent", "ahostsv4", "home").stdout.startswith(gateway)
+    assert daemon.inside("gw", "ping", "-c1", "-W2", "home").returncode == 0

@@ -712,3 +712,14 @@ async def test_an_adopted_sandbox_gets_the_first_link_name_that_is_free(lab: Nod
     assert end.ifname == "eth1"
     made = await lab.commands.connect("adopted", request.Attachment(network="quiet"))
     assert made.ifname == "eth2"
+
+
+async def test_C55_host_gateway_is_the_default_networks_gateway(lab: Node) -> None:
+    await make_box("reaching", gateway_hosts=("Host.internal",))(lab)
+    (box,) = (each for each in lab.state.sandboxes.values() if each.name == "reaching")
+    default = next(net for net in lab.state.networks.values() if net.predefined)
+    gateways = [pool.gateway for pool in default.pools]
+    assert [(each.name, each.address) for each in box.extra_hosts] == [
+        ("Host.internal", gateway) for gateway in gateways
+    ]
+    assert gateways

@@ -24,3 +24,14 @@ def test_R13_a_qualified_hostname_has_its_short_form_too() -> None:
     box = states.box("web", hostname="web.corp.example")
     text = hosts.render(box, [states.plug("web", "red", "10.44.1.2/24")])
     assert text.endswith("10.44.1.2\tweb.corp.example web\n")
+
+
+def test_C53_own_lines_come_and_go_with_networks_and_added_hosts_stay() -> None:
+    box = states.box("web", extra=(("printer", "192.0.2.5"),))
+    red = states.plug("web", "red", "10.44.1.2/24")
+    blue = states.plug("web", "blue", "10.44.2.2/24")
+    base = hosts.render(box, [])
+    assert base.endswith("192.0.2.5\tprinter\n")
+    assert hosts.render(box, [red, blue]) == f"{base}10.44.1.2\tweb\n10.44.2.2\tweb\n"
+    assert hosts.render(box, [red]) == f"{base}10.44.1.2\tweb\n"
+    assert hosts.render(box, [blue, red]).splitlines()[-1] == "10.44.1.2\tweb"

@@ -108,3 +108,131 @@ def test_search_lists_are_overridden_not_added_up() -> None:
     assert "search net.example" in text(GIVEN, states.box("plain"), red)
     assert "search daemon.example" in text(GIVEN, states.box("plain"), states.net("blue"))
     assert not [each for each in text(GIVEN, none, red) if each.startswith("search")]
+
+
+HOST6 = resolvconf.Host(
+    servers=tuple(map(ip_address, ("192.0.2.53", "2001:db8::53", "fe80::1%eth0")))
+)
+BRIDGE = states.net("bridge", predefined=True)
+
+
+def named(lines: list[str]) -> list[str]:
+    return [each.split()[1] for each in lines if each.startswith("nameserver")]
+
+
+def test_C44_ipv6_servers_are_for_sandboxes_that_have_ipv6() -> None:
+    daemon = upstreams.DaemonDns(host=HOST6, direct=HOST6)
+    box = states.box("b")
+    four = states.state(box, BRIDGE, states.plug("b", "bridge", "10.44.1.2/24"))
+    both = states.state(box, BRIDGE, states.plug("b", "bridge", "10.44.1.2/24", "fd00::2/64"))
+    lines = [resolvconf.render(upstreams.wanted(at, box, daemon)) for at in (four, both)]
+    assert [named(each.splitlines()) for each in lines] == [
+        ["192.0.2.53"],
+        ["192.0.2.53", "2001:db8::53", "fe80::1%eth0"],
+    ]
+
+
+def test_C37_one_server_of_ours_and_a_note_of_the_hosts() -> None:
+    host = resolvconf.Host(servers=(ip_address("10.0.0.1"),))
+    lines = text(upstreams.DaemonDns(host=host), states.box("b"), states.net("red"))
+    assert named(lines) == ["127.0.0.11"]
+    assert "# upstream: 10.0.0.1 (/etc/resolv.conf, asked from the host)" in lines
+
+
+def test_C38_given_servers_are_asked_from_inside_and_noted_without_the_host() -> None:
+    host = resolvconf.Host(servers=(ip_address("10.0.0.1"),))
+    daemon = upstreams.DaemonDns(host=host)
+    box, red = states.box("b", servers=("10.0.0.2",)), states.net("red")
+    assert [each for each in text(daemon, box, red) if "upstream" in each] == [
+        "# upstream: 10.0.0.2 (--dns)"
+    ]
+    assert asked(daemon, box, red) == [("10.0.0.2", True)]
+
+
+def test_C40_no_server_at_all_is_a_comment() -> None:
+    lines = text(upstreams.DaemonDns(), states.box("b"), states.net("red"))
+    assert named(lines) == ["127.0.0.11"]
+    assert "# no upstream: names that are not ours get SERVFAIL" in lines
+
+
+def test_C41_ipv6_and_scoped_servers_keep_their_order() -> None:
+    host = resolvconf.parse(
+        "nameserver 2001:db8::1\nnameserver fe80::2%eth0\nnameserver 192.0.2.3\nnameserver ::4\n"
+    )
+    assert asked(upstreams.DaemonDns(host=host), states.box("b"), states.net("red")) == [
+        (each, False) for each in ("2001:db8::1", "fe80::2%eth0", "192.0.2.3", "::4")
+    ]
+
+
+def test_C43_of_loopback_and_real_servers_the_real_ones_are_named_where_we_serve_nobody() -> None:
+    host = resolvconf.parse("nameserver 127.0.0.1\nnameserver 10.0.0.1\nnameserver ::1\n")
+    daemon = upstreams.DaemonDns(host=host, direct=host)
+    assert named(text(daemon, states.box("b"), BRIDGE)) == ["10.0.0.1"]
+
+
+@pytest.mark.parametrize(
+    ("given", "line", "origin"),
+    [
+        ({"servers": ("10.0.0.2",)}, "# upstream: 10.0.0.2 (--dns)", ""),
+        ({"search": ("own.example",)}, "search own.example", "# search: --dns-search"),
+        ({"options": ("ndots:3",)}, "options ndots:3", "# options: --dns-opt"),
+    ],
+)
+def test_C46_each_group_is_overridden_alone_and_the_comment_says_which(
+    given: dict[str, tuple[str, ...]], line: str, origin: str
+) -> None:
+    host = resolvconf.parse("nameserver 10.0.0.1\nsearch host.example\noptions ndots:2 rotate\n")
+    daemon = upstreams.DaemonDns(host=host)
+    red = states.net("red")
+    before = set(text(daemon, states.box("b"), red))
+    after = set(text(daemon, states.box("b", **given), red))  # type: ignore[arg-type]  # one group each
+    assert {line, origin} - {""} <= after
+    assert len(before - after) == 1 + bool(origin)
+
+
+def test_C47_what_is_wrong_in_the_hosts_file_is_told_and_what_is_unknown_copied() -> None:
+    host = resolvconf.parse(
+        f"nameserver 1.2.3\nnameserver 10.0.0.1\nsortlist 10.0.0.0/8\nfamily \x07\n# {'x' * 9}\n"
+        f"search {'long ' * 999}\nblank\n"
+    )
+    lines = text(upstreams.DaemonDns(host=host), states.box("b"), states.net("red"))
+    assert "sortlist 10.0.0.0/8" in lines
+    assert "# left out of /etc/resolv.conf, no address: nameserver 1.2.3" in lines
+    assert not [each for each in lines if each.startswith(("search", "family", "blank"))]
+
+
+def test_C50_a_resolved_stub_on_the_host_with_a_search_list() -> None:
+    host = resolvconf.parse("nameserver 127.0.0.53\noptions edns0 trust-ad\nsearch corp.example\n")
+    assert text(upstreams.DaemonDns(host=host), states.box("b"), states.net("red")) == [
+        "# Written by sdd. Change it and sdd never touches it again.",
+        "nameserver 127.0.0.11",
+        "search corp.example",
+        "options edns0 trust-ad ndots:0",
+        "",
+        "# nameserver: the server of sdd",
+        "# search: /etc/resolv.conf",
+        "# options: /etc/resolv.conf",
+        "# ndots:0: the server of sdd",
+        "# upstream: 127.0.0.53 (/etc/resolv.conf, asked from the host)",
+    ]
+
+
+@pytest.mark.parametrize("where", ["--dns-opt", "daemon", "host"])
+def test_N15_whoever_sets_ndots_keeps_bare_names_here(where: str) -> None:
+    options = ("ndots:2",)
+    box = states.box("b", options=options if where == "--dns-opt" else ())
+    daemon = upstreams.DaemonDns(
+        options=options if where == "daemon" else (),
+        host=resolvconf.Host(options=options if where == "host" else ()),
+    )
+    assert upstreams.keeps_single(box, daemon)
+    bad = states.box("b", options=("ndots:x", "rotate"))
+    assert not upstreams.keeps_single(bad, upstreams.DaemonDns())
+    assert not upstreams.keeps_single(states.box("b"), upstreams.DaemonDns())
+
+
+def test_C20_our_own_address_alone_leaves_nobody_and_beside_another_that_one() -> None:
+    red = states.net("red")
+    assert asked(GIVEN, states.box("b", servers=("127.0.0.11",)), red) == []
+    both = states.box("b", servers=("127.0.0.11", "192.0.2.1"))
+    assert asked(GIVEN, both, red) == [("192.0.2.1", True)]
