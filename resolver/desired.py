@@ -12,7 +12,17 @@ from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Final
 
-from resolver import files, hosts, opener, place, resolvconf, snapshot, table, upstreams
+from resolver import (
+    files,
+    foreign,
+    hosts,
+    opener,
+    place,
+    resolvconf,
+    snapshot,
+    table,
+    upstreams,
+)
 from sdd.model import endpoint, ids, network, sandbox
 from sdd.state import ClusterState
 
@@ -115,6 +125,7 @@ def _need(
             resolv=resolvconf.render(upstreams.wanted(state, box, daemon)),
             hosts=hosts.render(box, ends),
             link=_link_name(box),
+            elsewhere=_elsewhere(box),
         ),
         view=view if named else None,
     )
@@ -150,11 +161,21 @@ def _family(found: tuple[upstreams.Server, ...]) -> socket.AddressFamily | None:
 
 
 def _link_name(box: sandbox.Sandbox) -> str:
-    """The name by which `ip netns exec` enters the sandbox; empty when it has none."""
+    """The name by which `ip netns exec` enters the sandbox; empty when there is to be none."""
+    if box.resolv_conf.writing is sandbox.Writing.NEVER:
+        return ""
     if box.origin is sandbox.Origin.NAMED:
         return box.name
     path = Path(box.netns)
     return path.name if path.parent in NAMED else ""
+
+
+def _elsewhere(box: sandbox.Sandbox) -> foreign.Target | None:
+    """The file of its own root filesystem that says the same, if one was asked for."""
+    file = box.resolv_conf
+    if file.writing is not sandbox.Writing.FILE:
+        return None
+    return foreign.Target(path=file.path, pid=file.pid, inode=box.netns_inode)
 
 
 def _is(one: object, other: object) -> bool:

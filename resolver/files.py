@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from resolver import folders, foreign
 from sdd import errors
 from sdd.model import ids
 
@@ -24,9 +25,7 @@ HOSTS: Final = "hosts"
 NAMES: Final = (RESOLV, HOSTS)
 HASH: Final = ".hash"  # beside each file: the digest of what we wrote
 _WRITING: Final = "writing "  # in the digest's place while a write is on its way
-_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LEFTOVER = re.compile(r"/.*/sandboxes/[0-9a-f]{64}/(resolv\.conf|hosts)")
-_MOST: Final = 1 << 20  # bytes of a file we read back; ours are far below
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +35,7 @@ class Texts:
     resolv: str
     hosts: str
     link: str = ""  # no link when empty
+    elsewhere: foreign.Target | None = None  # one more file that says what resolv.conf does
 
     def items(self) -> Iterator[tuple[str, bytes]]:
         """(file name, content)."""
@@ -63,7 +63,7 @@ class Files:
 
     def edited(self, box: ids.SandboxId) -> tuple[str, ...]:
         """The names of the files that somebody changed and that we therefore leave alone."""
-        with contextlib.suppress(FileNotFoundError), _directory(self._root / box) as folder:
+        with contextlib.suppress(FileNotFoundError), folders.opened(self._root / box) as folder:
             return tuple(name for name in NAMES if not _is_ours(folder, name))
         return ()
 
@@ -87,17 +87,20 @@ class Files:
 
     def _write(self, box: ids.SandboxId, texts: Texts) -> int:
         self._root.mkdir(mode=0o755, parents=True, exist_ok=True)
-        with _directory(self._root) as root, contextlib.suppress(FileExistsError):
+        with folders.opened(self._root) as root, contextlib.suppress(FileExistsError):
             os.mkdir(box, 0o755, dir_fd=root)
-        with _directory(self._root / box) as folder:
+        with folders.opened(self._root / box) as folder:
             changed = sum(_put(folder, name, content) for name, content in texts.items())
+            if texts.elsewhere is not None:
+                changed += foreign.put(folder, texts.elsewhere, texts.resolv.encode())
         return changed + (self._link(box, texts.link) if texts.link else 0)
 
     def _remove(self, box: ids.SandboxId) -> int:
         try:
-            with _directory(self._root / box) as folder:
-                names = (*NAMES, *(name + HASH for name in NAMES))
-                removed = sum(_unlink(folder, name) for name in names)
+            with folders.opened(self._root / box) as folder:
+                foreign.restore(folder)
+                names = (*NAMES, foreign.NOTE, *(name + HASH for name in NAMES))
+                removed = sum(folders.unlink(folder, name) for name in names)
         except OSError:
             return 0  # a link or a file in the place of our directory: not ours
         with contextlib.suppress(OSError):  # somebody put a file of their own there
@@ -111,10 +114,10 @@ class Files:
         if "/" in link or link in (".", ".."):
             raise errors.Defect(f"{link!r} is no name of a namespace")
         self._links.mkdir(mode=0o755, parents=True, exist_ok=True)
-        with _directory(self._links) as links, contextlib.suppress(FileExistsError):
+        with folders.opened(self._links) as links, contextlib.suppress(FileExistsError):
             os.mkdir(link, 0o755, dir_fd=links)
         try:
-            with _directory(self._links / link) as folder:
+            with folders.opened(self._links / link) as folder:
                 return sum(self._link_one(folder, box, name) for name in NAMES)
         except NotADirectoryError:
             return 0  # O_NOFOLLOW: a symlink or a file of somebody else
@@ -143,7 +146,7 @@ class Files:
             return
         for link in names:
             try:
-                with _directory(self._links / link) as folder:
+                with folders.opened(self._links / link) as folder:
                     removed = sum(self._unlink_one(folder, link, name, wanted) for name in NAMES)
             except OSError:
                 continue  # no directory: not ours
@@ -159,7 +162,7 @@ class Files:
         if target is None or not self._is_ours(target):
             return False
         owner = ids.SandboxId(Path(target).parent.name)
-        return wanted.get(owner) != link and _unlink(folder, name)
+        return wanted.get(owner) != link and folders.unlink(folder, name)
 
 
 def _refused(sentence: str, exc: OSError) -> errors.KernelRefused:
@@ -170,37 +173,28 @@ def _refused(sentence: str, exc: OSError) -> errors.KernelRefused:
     )
 
 
-@contextlib.contextmanager
-def _directory(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, _DIRECTORY)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
 def _put(folder: int, name: str, content: bytes) -> bool:
     """Whether the file had to be written."""
-    there = _read(folder, name)
+    there = folders.read(folder, name)
     if there == content or not _is_ours(folder, name):
         return False
     digest = hashlib.sha256(content).hexdigest()
     if there is None:
-        _unlink(folder, name + HASH)  # of a file that somebody removed: one without is ours
-        _replace(folder, name, content)
+        folders.unlink(folder, name + HASH)  # of a file that somebody removed: one without is ours
+        folders.replace(folder, name, content)
     else:
-        _replace(folder, name + HASH, (_WRITING + digest).encode())
-        _overwrite(folder, name, content, len(there))
-    _replace(folder, name + HASH, digest.encode())
+        folders.replace(folder, name + HASH, (_WRITING + digest).encode())
+        folders.overwrite(folder, name, content, len(there))
+    folders.replace(folder, name + HASH, digest.encode())
     return True
 
 
 def _is_ours(folder: int, name: str) -> bool:
     """Whether the file is as we left it, or absent, or never had a digest (docker.md R9)."""
-    there = _read(folder, name)
+    there = folders.read(folder, name)
     if there is None:
         return not _is_other(folder, name)
-    noted = (_read(folder, name + HASH) or b"").decode(errors="replace")
+    noted = (folders.read(folder, name + HASH) or b"").decode(errors="replace")
     return (
         not noted
         or noted.startswith(_WRITING)  # we died while writing: whatever is there is ours
@@ -213,49 +207,6 @@ def _is_other(folder: int, name: str) -> bool:
     try:
         os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
-        return False
-    return True
-
-
-def _read(folder: int, name: str) -> bytes | None:
-    """The content of a plain file; None when there is none."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    try:
-        descriptor = os.open(name, flags, dir_fd=folder)
-    except OSError:
-        return None
-    with os.fdopen(descriptor, "rb") as file:
-        try:
-            return file.read(_MOST)
-        except OSError:
-            return None  # a directory
-
-
-def _overwrite(folder: int, name: str, content: bytes, length: int) -> None:
-    descriptor = os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-    try:
-        os.pwrite(descriptor, content.ljust(length, b"\n"), 0)
-        os.ftruncate(descriptor, len(content))
-    finally:
-        os.close(descriptor)
-
-
-def _replace(folder: int, name: str, content: bytes) -> None:
-    """A new file under the name, complete from its first moment."""
-    draft = f".{name}.new"
-    _unlink(folder, draft)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(draft, flags, 0o644, dir_fd=folder)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, 0o644)
-        file.write(content)
-    os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
-
-
-def _unlink(folder: int, name: str) -> bool:
-    try:
-        os.unlink(name, dir_fd=folder)
-    except OSError:
         return False
     return True
 

@@ -116,6 +116,7 @@ def sandbox_of(state: ClusterState, box: sandbox.Sandbox, data_root: Path) -> Js
         },
         "ExtraHosts": [f"{each.name}:{each.address}" for each in box.extra_hosts],
         "ResolvConfPath": str(files / "resolv.conf"),
+        "WriteResolvConf": box.resolv_conf.path or box.resolv_conf.writing.value,
         "HostsPath": str(files / "hosts"),
         "Labels": dict(box.labels),
         "Created": when(box.created),

@@ -82,20 +82,18 @@ def create(name: str, **asked: Any) -> None:
 @click.option("--pid", type=click.IntRange(min=1), help="A process in the namespace.")
 @click.option("--netns", default="", help="The namespace's file.")
 @click.option(
-    "--write-resolv-conf", default="auto", metavar="auto|never|PATH", help="Only auto is built yet."
+    "--write-resolv-conf",
+    default="auto",
+    metavar="auto|never|PATH",
+    help="Where else resolv.conf goes; PATH is in the root of --pid, on the host with --netns.",
 )
 @_shared
 def attach(name: str, pid: int | None, netns: str, write_resolv_conf: str, **asked: Any) -> None:
     """Adopt a network namespace that exists; prints its id."""
     if (pid is None) == (not netns):
         raise click.UsageError("give either --pid or --netns")
-    if write_resolv_conf != "auto":
-        raise errors.Invalid(
-            f'--write-resolv-conf "{write_resolv_conf}" is not built yet',
-            hint="leave it out and use the path that `sdctl sandbox inspect` shows",
-            code="SDD-SANDBOX-NOTBUILT",
-        )
-    where = {"netns": netns} if netns else {"pid": pid}
+    where: dict[str, Any] = {"netns": netns} if netns else {"pid": pid}
+    where["write_resolv_conf"] = write_resolv_conf
     output.created(current().client().post(PATH, body(name, **asked) | where))
 
 

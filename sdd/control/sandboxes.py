@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sdd import errors
 from sdd.alloc import names
-from sdd.control import endpoints, keys, lookup, members
+from sdd.control import endpoints, keys, lookup, members, resolv_conf
 from sdd.control.ground import Draft, Ground, Plan
 from sdd.model import endpoint, ids, network, request, sandbox
 from sdd.state import ClusterState
@@ -35,8 +35,8 @@ NOTHING = Seen()  # for a namespace that we make
 def create(ground: Ground, asked: request.SandboxCreate, seen: Seen) -> Plan[sandbox.Sandbox]:
     """A new sandbox.
 
-    Refused: SDD-SANDBOX-NAME, -EXISTS, -NETNS, -ADOPTED, -HOST, -TWICE, and what endpoints.py and
-    members.py refuse.
+    Refused: SDD-SANDBOX-NAME, -EXISTS, -NETNS, -ADOPTED, -HOST, -TWICE, and what endpoints.py,
+    members.py and resolv_conf.py refuse.
     """
     _check_name(ground, asked.name)
     _check_words(asked)
@@ -53,6 +53,7 @@ def create(ground: Ground, asked: request.SandboxCreate, seen: Seen) -> Plan[san
         hostname=asked.hostname,
         dns=asked.dns,
         extra_hosts=(*asked.extra_hosts, *_gateways(ground.now, asked.gateway_hosts)),
+        resolv_conf=resolv_conf.wanted(ground.now, ground.node, asked),
         labels=asked.labels,
         created=ground.at,
     )

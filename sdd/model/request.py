@@ -66,6 +66,7 @@ class SandboxCreate:
 
     Without any attachment the sandbox joins the default network, as in Docker. `gateway_hosts` are
     added hosts with the addresses of the host itself: the default network's gateways.
+    `write_resolv_conf`: `auto`, or with `attach` also `never` or an absolute path.
     """
 
     name: str
@@ -77,6 +78,7 @@ class SandboxCreate:
     dns: sandbox.DnsSettings = sandbox.DnsSettings()
     extra_hosts: tuple[sandbox.ExtraHost, ...] = ()
     gateway_hosts: tuple[str, ...] = ()
+    write_resolv_conf: str = sandbox.Writing.AUTO.value
     labels: Mapping[str, str] = field(default_factory=lambda: EMPTY)
 
 

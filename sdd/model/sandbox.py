@@ -36,6 +36,26 @@ class ExtraHost:
     address: IPv4Address | IPv6Address
 
 
+class Writing(StrEnum):
+    """Where the generated resolv.conf is put beside our own data root."""
+
+    AUTO = "auto"  # links below /etc/netns for namespaces that `ip netns` knows
+    NEVER = "never"  # nowhere
+    FILE = "file"  # as AUTO, and into one file of the root filesystem of its processes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvConf:
+    """`--write-resolv-conf`. `path` is absolute, for FILE alone.
+
+    It is taken inside the root of the process `pid`; with pid 0 it is a path of the host.
+    """
+
+    writing: Writing = Writing.AUTO
+    path: str = ""
+    pid: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sandbox:
     """A namespace and its names.
@@ -54,5 +74,6 @@ class Sandbox:
     hostname: str = ""
     dns: DnsSettings = DnsSettings()
     extra_hosts: tuple[ExtraHost, ...] = ()
+    resolv_conf: ResolvConf = ResolvConf()
     labels: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     created: float = 0.0

@@ -66,6 +66,12 @@ OBJECTS: st.SearchStrategy[codec.Object] = st.one_of(
         extra_hosts=st.lists(
             st.builds(sandbox.ExtraHost, name=TEXT, address=ADDRESS), max_size=2
         ).map(tuple),
+        resolv_conf=st.builds(
+            sandbox.ResolvConf,
+            writing=st.sampled_from(sandbox.Writing),
+            path=TEXT,
+            pid=st.integers(0, 2**22),
+        ),
         labels=LABELS,
         created=TIME,
     ),

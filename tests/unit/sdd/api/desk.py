@@ -19,7 +19,7 @@ from resolver import trace as way
 from sdd import errors
 from sdd.api.context import About, Context
 from sdd.api.server import Server, serve
-from sdd.control import lookup, service_updates
+from sdd.control import lookup, resolv_conf, service_updates
 from sdd.control.journal import Journal
 from sdd.logbook import Logbook
 from sdd.model import endpoint, health, ids, network, progress, record, request, sandbox, service
@@ -131,6 +131,7 @@ class Desk:
             hostname=asked.hostname,
             dns=asked.dns,
             extra_hosts=asked.extra_hosts,
+            resolv_conf=resolv_conf.wanted(self.state, ids.NodeId("here"), asked),
             labels=asked.labels,
             created=2000.0,
         )

@@ -36,8 +36,13 @@ def test_attach_needs_exactly_one_way_in(shell: Shell) -> None:
     shell.ok("sandbox", "attach", "c", "--netns", "/run/netns/x")
     (box,) = shell.ok("sandbox", "inspect", "c").json()
     assert (box["Netns"], box["Origin"]) == ("/run/netns/x", "adopted")
-    done = shell("sandbox", "attach", "d", "--pid", "1", "--write-resolv-conf", "never")
-    assert (done.code, "not built yet" in done.err) == (1, True)
+
+
+@pytest.mark.parametrize("write", ["auto", "never", "/etc/resolv.conf"])
+def test_attach_says_where_resolv_conf_goes(shell: Shell, write: str) -> None:
+    shell.ok("sandbox", "attach", "c", "--pid", "1", "--write-resolv-conf", write)
+    (box,) = shell.ok("sandbox", "inspect", "c").json()
+    assert box["WriteResolvConf"] == write
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,69 @@
+"""The plain files of one open directory: no symlink is followed, whatever somebody put there.
+
+In: a directory's descriptor and a name without slashes. Out: bytes, or files. Blocking; raises
+`OSError`.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+MOST: Final = 1 << 20  # bytes of a file we read back; ours are far below
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[int]:
+    """Its descriptor, until the end of the block."""
+    descriptor = os.open(path, _DIRECTORY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def read(folder: int, name: str) -> bytes | None:
+    """The content of a plain file; None when there is none."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = os.open(name, flags, dir_fd=folder)
+    except OSError:
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        try:
+            return file.read(MOST)
+        except OSError:
+            return None  # a directory
+
+
+def overwrite(folder: int, name: str, content: bytes, length: int) -> None:
+    """The same inode says `content` instead of its `length` bytes, in one write."""
+    descriptor = os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        os.pwrite(descriptor, content.ljust(length, b"\n"), 0)
+        os.ftruncate(descriptor, len(content))
+    finally:
+        os.close(descriptor)
+
+
+def replace(folder: int, name: str, content: bytes, mode: int = 0o644) -> None:
+    """A new file under the name, complete from its first moment."""
+    draft = f".{name}.new"
+    unlink(folder, draft)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(draft, flags, mode, dir_fd=folder)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, mode)
+        file.write(content)
+    os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
+
+
+def unlink(folder: int, name: str) -> bool:
+    """Whether there was something that could be removed."""
+    try:
+        os.unlink(name, dir_fd=folder)
+    except OSError:
+        return False
+    return True
