@@ -40,7 +40,7 @@ class FakeKernel:
 
     async def apply(
         self, place: table.Place, have: table.Table, steps: Sequence[plan.Step]
-    ) -> tuple[world.Refusal, ...]:
+    ) -> world.Change:
         """Take the steps one by one; a scheduler this kernel lacks refuses its service."""
         del have  # a kernel that knows what it holds needs no reminder
         self._table(place)
@@ -57,7 +57,9 @@ class FakeKernel:
                 case _ if vip not in refused or vip in self.tables[place.netns].services:
                     self.tables[place.netns] = plan.result(self.tables[place.netns], (step,))
         self.applied.append((place.netns, tuple(steps)))
-        return tuple(refused.values())
+        vips = [vip for vip in plan.touched(steps) if vip is not None]
+        shown = table.narrowed(self.tables[place.netns], vips)
+        return world.Change(refusals=tuple(refused.values()), shown=shown)
 
     async def loads(self, place: table.Place) -> tuple[world.Load, ...]:
         """Weights only: nothing flows in memory."""

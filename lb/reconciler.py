@@ -121,16 +121,14 @@ class Reconciler:
     async def _apply(
         self, box: ids.SandboxId, want: Wanted, have: table.Table, steps: Sequence[plan.Step]
     ) -> tuple[progress.Failure, ...]:
-        refusals = await self._kernel.apply(want.place, have, steps)
-        if refusals:
-            return tuple(_refused(box, want, each) for each in refusals)
+        done = await self._kernel.apply(want.place, have, steps)
+        if done.refusals:
+            return tuple(_refused(box, want, each) for each in done.refusals)
         vips = [vip for vip in plan.touched(steps) if vip is not None]
-        shown = await self._kernel.read(want.place, vips)
+        undone = plan.touched(plan.diff(done.shown, table.narrowed(want.table, vips)))
         return tuple(
-            _refused(box, want, world.Refusal(vip=step_vip, sentence=_UNSEEN, code="SDD-LB-UNSEEN"))
-            for step_vip in plan.touched(
-                plan.diff(shown, table.narrowed(want.table, vips)),
-            )
+            _refused(box, want, world.Refusal(vip=vip, sentence=_UNSEEN, code="SDD-LB-UNSEEN"))
+            for vip in undone
         )
 
     async def _farewell(self, box: ids.SandboxId, others: Collection[Wanted]) -> _Result:
@@ -142,7 +140,8 @@ class Reconciler:
         try:
             have = await self._kernel.read(place)
             steps = plan.diff(have, table.EMPTY)
-            refusals = await self._kernel.apply(place, have, steps) if steps else ()
+            done = await self._kernel.apply(place, have, steps) if steps else None
+            refusals = done.refusals if done else ()
         except errors.NotFound:
             return _Result()  # the namespace went, and all in it
         except errors.SddError as exc:

@@ -20,6 +20,14 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What became of some steps: which were refused, and what is there now of all they touched."""
+
+    refusals: tuple[Refusal, ...] = ()
+    shown: table.Table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
     """What a kernel counts for one backend of one virtual service; None where it does not count.
 
@@ -67,10 +75,11 @@ class Kernel(Protocol):
 
     async def apply(
         self, place: table.Place, have: table.Table, steps: Sequence[plan.Step]
-    ) -> tuple[Refusal, ...]:
+    ) -> Change:
         """Take `steps` from `have`; whatever one step meets, the others are taken all the same.
 
-        Raises `errors.NotFound` when there is no such namespace.
+        Reads back in the same visit: each visit waits for its turn. Raises `errors.NotFound` when
+        there is no such namespace.
         """
         ...
 

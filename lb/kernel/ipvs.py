@@ -48,10 +48,10 @@ class IpvsKernel:
 
     async def apply(
         self, place: table.Place, have: table.Table, steps: Sequence[plan.Step]
-    ) -> tuple[world.Refusal, ...]:
+    ) -> world.Change:
         """All of `steps` but what is refused, whatever order it is refused in."""
         return await self._spaces.run(
-            place.netns, lambda: tuple(_apply(self._family, place, have, steps))
+            place.netns, lambda: _change(self._family, place, have, steps)
         )
 
     async def loads(self, place: table.Place) -> tuple[world.Load, ...]:
@@ -135,6 +135,14 @@ def _frame_flaws(
 
 
 # Changing
+
+
+def _change(
+    family: int, place: table.Place, have: table.Table, steps: Sequence[plan.Step]
+) -> world.Change:
+    refused = tuple(_apply(family, place, have, steps))
+    vips = [vip for vip in plan.touched(steps) if vip is not None]
+    return world.Change(refusals=refused, shown=_read(family, place, vips))
 
 
 def _apply(

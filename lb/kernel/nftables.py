@@ -34,7 +34,7 @@ class NftablesKernel:
 
     async def apply(
         self, place: table.Place, have: table.Table, steps: Sequence[plan.Step]
-    ) -> tuple[world.Refusal, ...]:
+    ) -> world.Change:
         """All of `steps` or, when nft refuses, all but the virtual services it refuses."""
         return await self._spaces.run(place.netns, lambda: _apply(have, steps))
 
@@ -48,10 +48,9 @@ def _read(only: Collection[IPAddress] | None) -> table.Table:
         return nft_read.read(connection, only)
 
 
-def _apply(have: table.Table, steps: Sequence[plan.Step]) -> tuple[world.Refusal, ...]:
-    if not steps:
-        return ()
+def _apply(have: table.Table, steps: Sequence[plan.Step]) -> world.Change:
     after = plan.result(have, steps)
+    vips = [vip for vip in plan.touched(steps) if vip is not None]
     with netlink.Connection(netlink.NETFILTER) as connection:
         fresh = not nft_netlink.present(connection) or plan.Mend(None) in steps
         with nft.Nft() as rules:
@@ -62,7 +61,7 @@ def _apply(have: table.Table, steps: Sequence[plan.Step]) -> tuple[world.Refusal
             if not _may_stay(flow, after.services.get(flow.vip))
         ]
         conntrack.forget(connection, stuck)
-    return refused
+        return world.Change(refusals=refused, shown=nft_read.read(connection, vips))
 
 
 def _write(
@@ -73,6 +72,8 @@ def _write(
     *,
     fresh: bool,
 ) -> tuple[world.Refusal, ...]:
+    if not steps:
+        return ()
     if not after.services:
         return _run(rules, nft_frame.REMOVE, None)
     if fresh:

@@ -25,7 +25,7 @@ from sdd.linux import libc
 T = TypeVar("T")
 
 OWN = "/proc/thread-self/ns/net"
-WORKERS = 4  # the kernel serialises link changes by one lock (rtnl); more threads only queue there
+WORKERS = 2  # more would only wait: for one lock in the kernel (rtnl), for another in Python
 _SIOCSIFFLAGS = 0x8914  # include/uapi/linux/sockios.h
 _IFF_UP = 0x1
 _IFREQ = struct.Struct("16sh14x")  # struct ifreq: the name, its flags

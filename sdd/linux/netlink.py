@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from sdd import errors
+from sdd.linux import closing
 
 ROUTE = 0
 NETFILTER = 12
@@ -113,6 +114,7 @@ class Connection:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)
         bind(self._socket)
         self._sequence = itertools.count(1)
+        self._waits = protocol == NETFILTER
 
     def __enter__(self) -> Self:
         return self
@@ -121,8 +123,11 @@ class Connection:
         self.close()
 
     def close(self) -> None:
-        """Release the descriptor."""
-        self._socket.close()
+        """Release the descriptor, now or in a moment; the connection cannot be used any more."""
+        if self._waits:
+            closing.later(self._socket.close)
+        else:
+            self._socket.close()
 
     def request(self, messages: Iterable[Message]) -> tuple[Result, ...]:
         """The result of each message, in order. All are tried, whatever happens to the others."""

@@ -12,7 +12,7 @@ import struct
 from typing import Any, Self
 
 from sdd import errors
-from sdd.linux import netlink
+from sdd.linux import closing, netlink
 
 LIBRARY = "libnftables.so.1"
 PACKAGE = "libnftables1"
@@ -69,10 +69,10 @@ class Nft:
         self.close()
 
     def close(self) -> None:
-        """Free the context; closing twice is fine."""
+        """Free the context, in a moment; closing twice is fine."""
         context, self._context = self._context, None
         if context:
-            self._library.nft_ctx_free(context)
+            closing.later(functools.partial(self._library.nft_ctx_free, context))
 
     def run(self, text: str) -> None:
         """Apply all of `text` or nothing of it; raises `errors.KernelRefused` with nft's words."""

@@ -55,8 +55,10 @@ class LbKernelContract:
         """From what is there to `want`, as the reconciler does; the steps it took."""
         have = await kernel.read(place)
         steps = plan.diff(have, want)
-        refused = await kernel.apply(place, have, steps)
-        assert refused == ()
+        done = await kernel.apply(place, have, steps)
+        assert done.refusals == ()
+        touched = [vip for vip in plan.touched(steps) if vip is not None]
+        assert done.shown == await kernel.read(place, touched)
         found = await kernel.read(place)
         assert found == want
         return steps
@@ -119,7 +121,7 @@ class LbKernelContract:
         self, kernel: world.Kernel, place: table.Place
     ) -> None:
         have = table_of(virtual(WEB, 1))
-        assert await kernel.apply(place, have, plan.diff(have, table.EMPTY)) == ()
+        assert (await kernel.apply(place, have, plan.diff(have, table.EMPTY))).refusals == ()
         assert await kernel.read(place) == table.EMPTY
 
     async def test_a_missing_namespace_is_not_found(self, kernel: world.Kernel) -> None:

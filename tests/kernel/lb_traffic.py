@@ -25,8 +25,8 @@ async def put(
     place = town.place(name)
     have = await kernel.read(place)
     want = table.Table(services=MappingProxyType({each.vip: each for each in services}))
-    refused = await kernel.apply(place, have, plan.diff(have, want))
-    assert refused == ()
+    done = await kernel.apply(place, have, plan.diff(have, want))
+    assert done.refusals == ()
     found = await kernel.read(place)
     assert found == want
 

@@ -83,7 +83,7 @@ async def test_what_hands_change_is_seen_and_mended(
     have = await kernel.read(place)
     steps = plan.diff(have, want)
     assert steps
-    assert await kernel.apply(place, have, steps) == ()
+    assert (await kernel.apply(place, have, steps)).refusals == ()
     assert await kernel.read(place) == want
     assert lb_traffic.shares(town, 9) == {"b1": 3, "b2": 3, "b3": 3}
 
@@ -122,7 +122,7 @@ async def test_B9_32_an_error_in_the_middle_names_its_service_and_spoils_no_othe
     web, api = lb_traffic.service(town), lb_kernel.virtual(lb_kernel.API, 1, 1, number=9)
     monkeypatch.setattr(ipvs_entries, "settings", _unknown_for(api.number))
     steps = plan.diff(table.EMPTY, lb_kernel.table_of(api, web))
-    (refusal,) = await kernel.apply(place, table.EMPTY, steps)
+    (refusal,) = (await kernel.apply(place, table.EMPTY, steps)).refusals
     monkeypatch.undo()
     assert (refusal.vip, refusal.code) == (lb_kernel.API, "SDD-LB-SCHEDULER")
     assert lb_traffic.shares(town, 9) == {"b1": 3, "b2": 3, "b3": 3}
@@ -146,7 +146,7 @@ async def test_a_source_that_is_not_there_yet_is_said_to_be_waited_for(
         netns=place.netns, addresses=lb_town.interfaces("10.77.0.99/24", "fd77::99/64")
     )
     steps = plan.diff(table.EMPTY, lb_kernel.table_of(lb_traffic.service(town)))
-    (refusal,) = await kernel.apply(early, table.EMPTY, steps)
+    (refusal,) = (await kernel.apply(early, table.EMPTY, steps)).refusals
     assert (refusal.vip, refusal.code) == (VIP, ipvs.NOT_YET)
     assert await kernel.read(place) != table.EMPTY
 

@@ -1,0 +1,27 @@
+"""Who hands something over to be closed goes on at once; it is closed once, in order."""
+
+import threading
+
+from sdd.linux.closing import Closer
+
+
+def test_all_is_closed_in_order_by_another_thread() -> None:
+    closed: list[tuple[int, str]] = []
+    ended = threading.Event()
+    closer = Closer(later_s=0.01)
+    for number in range(3):
+        closer.later(lambda at=number: closed.append((at, threading.current_thread().name)))  # type: ignore[misc]  # a lambda's default
+    assert closed == []
+    closer.later(ended.set)
+    assert ended.wait(5)
+    assert closed == [(0, "closing"), (1, "closing"), (2, "closing")]
+
+
+def test_one_thread_serves_all() -> None:
+    before = threading.active_count()
+    closer = Closer(later_s=0.0)
+    for _ in range(2):
+        ended = threading.Event()
+        closer.later(ended.set)
+        assert ended.wait(5)
+    assert threading.active_count() == before + 1
