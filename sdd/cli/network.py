@@ -9,7 +9,7 @@ from sdd import errors
 from sdd.cli import complete, filters, output, several
 from sdd.cli.command import Noun
 from sdd.cli.output import Column
-from sdd.cli.params import ADDRESS, CIDR, LABEL, OPTION
+from sdd.cli.params import ADDRESS, CIDR, LABEL, OPTION, WORD
 from sdd.cli.settings import current
 from sdd.client import part
 
@@ -50,7 +50,7 @@ def network() -> None:
 @click.option("-o", "--opt", "options", type=OPTION, multiple=True, help="K=V for the driver.")
 @click.option("--label", "labels", type=LABEL, multiple=True, help="K=V.")
 @click.option("--dns", type=ADDRESS, multiple=True, help="Server for names that are not ours.")
-@click.option("--dns-search", multiple=True, help="Search domain.")
+@click.option("--dns-search", type=WORD, multiple=True, help="Search domain.")
 @click.option("--ignore", is_flag=True, help="Done if it is already there.")
 def create(name: str, ignore: bool, **asked: Any) -> None:
     """Make a network; prints its id."""
@@ -155,7 +155,9 @@ def rm(refs: tuple[str, ...], force: bool) -> None:
 @click.argument("ref", metavar="NETWORK")
 @click.option("--dns-add", type=ADDRESS, multiple=True, help="One more server.")
 @click.option("--dns-rm", "--dns-drop", "dns_remove", type=ADDRESS, multiple=True, help="One less.")
-@click.option("--dns-search-add", "search_add", multiple=True, help="One more search domain.")
+@click.option(
+    "--dns-search-add", "search_add", type=WORD, multiple=True, help="One more search domain."
+)
 @click.option("--dns-search-rm", "search_remove", multiple=True, help="One less.")
 def update(ref: str, **asked: Any) -> None:
     """Change a network's DNS settings; its sandboxes follow at once."""

@@ -83,6 +83,19 @@ class Pair(click.ParamType[tuple[str, str]]):
         return key, rest
 
 
+class Word(click.ParamType[str]):
+    """A name or an option that ends up in a file of the sandbox: no blank, nothing unprintable."""
+
+    name = "word"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """As it is."""
+        text = str(value)
+        if not text.isprintable() or any(map(str.isspace, text)):
+            self.fail(f"{text!r} holds a blank or a control character", param, ctx)
+        return text
+
+
 GATEWAY = "host-gateway"
 
 
@@ -171,4 +184,5 @@ CIDR = Cidr()
 LABEL = Pair(bare=True)
 OPTION = Pair(bare=False)
 EXTRA_HOST = ExtraHost()
+WORD = Word()
 ATTACHMENT = Attachment()

@@ -9,7 +9,7 @@ from sdd import errors
 from sdd.cli import complete, filters, output, several
 from sdd.cli.command import Noun
 from sdd.cli.output import Column
-from sdd.cli.params import ADDRESS, ATTACHMENT, EXTRA_HOST, GATEWAY, LABEL
+from sdd.cli.params import ADDRESS, ATTACHMENT, EXTRA_HOST, GATEWAY, LABEL, WORD
 from sdd.cli.settings import current
 from sdd.client import part
 
@@ -34,12 +34,14 @@ OPTIONS = (
     click.option("--ip", type=ADDRESS, help="IPv4 address on the first network."),
     click.option("--ip6", type=ADDRESS, help="IPv6 address on the first network."),
     click.option("--mac-address", "mac", default="", help="MAC on the first network."),
-    click.option("--network-alias", "aliases", multiple=True, help="One more name on each."),
+    click.option(
+        "--network-alias", "aliases", type=WORD, multiple=True, help="One more name on each."
+    ),
     click.option("--service", "services", multiple=True, help="Join this service."),
-    click.option("--hostname", default="", help="Its own name in /etc/hosts."),
+    click.option("--hostname", type=WORD, default="", help="Its own name in /etc/hosts."),
     click.option("--dns", type=ADDRESS, multiple=True, help="Server for names not ours."),
-    click.option("--dns-search", multiple=True, help='Search domain; "." for none.'),
-    click.option("--dns-opt", multiple=True, help="Option of resolv.conf."),
+    click.option("--dns-search", type=WORD, multiple=True, help='Search domain; "." for none.'),
+    click.option("--dns-opt", type=WORD, multiple=True, help="Option of resolv.conf."),
     click.option(
         "--add-host", "hosts", type=EXTRA_HOST, multiple=True, help="HOST:IP or HOST:host-gateway."
     ),

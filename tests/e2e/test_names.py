@@ -75,7 +75,7 @@ def test_A8_04_known_name_other_type_is_nodata(daemon: Appliance) -> None:
         assert " ra" in out or "ra;" in out, kind
 
 
-def test_C35_ptr_names_the_endpoint_and_its_network(daemon: Appliance) -> None:
+def test_C35_A8_13_ptr_names_the_endpoint_and_its_network(daemon: Appliance) -> None:
     assert short(daemon, "both", "-x", "10.61.0.9") == {f"{daemon.name('b1')}.blue."}
     assert not short(daemon, "r1", "-x", "10.61.0.9")
 
@@ -84,7 +84,7 @@ def test_tcp_answers_like_udp(daemon: Appliance) -> None:
     assert short(daemon, "both", "+tcp", "r1") == short(daemon, "both", "r1")
 
 
-def test_X2_chaos_class_is_refused(daemon: Appliance) -> None:
+def test_A8_32_X2_chaos_class_is_refused(daemon: Appliance) -> None:
     assert "REFUSED" in dig(daemon, "both", "-c", "CH", "r1", "A")
 
 
@@ -112,7 +112,7 @@ def test_unknown_names_go_to_the_sandboxs_own_upstream(daemon: Appliance) -> Non
         upstream.wait()
 
 
-def test_A8_23_an_internal_sandbox_asks_only_inside(daemon: Appliance) -> None:
+def test_C23_A8_23_an_internal_sandbox_asks_only_inside(daemon: Appliance) -> None:
     daemon.sdctl("network", "create", "sealed", "--internal")
     daemon.sandbox("mute", "--network", "sealed")
     assert "SERVFAIL" in dig(daemon, "mute", "ok.example.org")

@@ -51,7 +51,7 @@ def test_C86_an_internal_network_has_no_default_route(daemon: Appliance) -> None
     assert daemon.inside("in1", "ping", "-c1", "-W1", "10.91.0.1").returncode == 0
 
 
-def test_connect_and_disconnect_change_addresses_and_names_at_once(daemon: Appliance) -> None:
+def test_C28_connect_and_disconnect_change_addresses_and_names_at_once(daemon: Appliance) -> None:
     for network in ("live-a", "live-b"):
         daemon.sdctl("network", "create", network)
     daemon.sandbox("mover", "--network", "live-a")

@@ -85,7 +85,7 @@ def read(path: Path) -> bytes:
         return b""
 
 
-def test_A8_86_kill_9_loses_no_answer_and_no_connection_and_a_restart_adopts(
+def test_A8_86_115_kill_9_loses_no_answer_and_a_restart_adopts(
     daemon: Appliance,
 ) -> None:
     before, workers = kernel(daemon), worker_pids(daemon)
@@ -141,7 +141,9 @@ def test_a_dead_dns_worker_is_started_again(daemon: Appliance) -> None:
         ("client", "ip link del eth0"),
     ],
 )
-def test_what_is_deleted_by_hand_comes_back(daemon: Appliance, where: str, damage: str) -> None:
+def test_A8_119_what_is_deleted_by_hand_comes_back(
+    daemon: Appliance, where: str, damage: str
+) -> None:
     (network,) = daemon.json("network", "inspect", "front")
     before, repaired = kernel_shape(daemon), repairs(daemon)
     command = damage.replace("BRIDGE", f"br-{network['Id'][:12]}").split()

@@ -84,7 +84,7 @@ def test_ping_to_the_vip_answers(daemon: Appliance) -> None:
     assert daemon.inside("client", "ping", "-c1", "-W2", "web").returncode == 0
 
 
-def test_B9_17_a_dead_backend_leaves_the_vip_and_the_names(daemon: Appliance) -> None:
+def test_B9_17_A8_11_a_dead_backend_leaves_the_vip_and_the_names(daemon: Appliance) -> None:
     daemon.sandbox("web4", "--network", "front")
     process = daemon.serve("web4")
     daemon.sdctl("service", "join", "web", daemon.name("web4"))

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from sdd.client import Client
 from tests.e2e.appliance import Appliance, run
 from tests.e2e.test_sealed import started
 
@@ -167,3 +168,33 @@ def test_the_glibc_of_every_program_is_the_same(
     daemon, _ = town
     done = daemon.inside("plain", "getent", "ahosts", "ok.z.test")
     assert {line.split()[0] for line in done.stdout.splitlines()} >= FOUR
+
+
+def test_A8_110_a_hundred_addresses_are_found_by_all_also_without_tcp(
+    town: tuple[Appliance, dict[str, list[str]]],
+) -> None:
+    """musl 1.2.3 has no TCP: it takes what the cut reply holds."""
+    daemon, commands = town
+    client = Client(daemon.url, 10.0)
+    addresses = {f"192.0.2.{number}" for number in range(100)}
+    for each in addresses:
+        record = {"network": "n", "name": "hundred", "type": "A", "data": each}
+        client.post("/v1/dns/records", record)
+    for stub in CLIENTS:
+        found = asked(daemon, "plain", commands[stub], "hundred")
+        assert found["said"] == "ok", (stub, found)
+        assert len(found["addresses"]) >= 20
+        assert set(found["addresses"]) <= addresses
+        assert found["seconds"] < AT_ONCE
+
+
+def test_A8_112_a_bare_name_of_ours_needs_no_upstream_of_the_search_list(
+    town: tuple[Appliance, dict[str, list[str]]],
+) -> None:
+    daemon, commands = town
+    dead = ("--dns", "127.0.0.9", "--dns-search", "dead.test")
+    daemon.sandbox("dead", "--network", "n", *dead)
+    for stub in CLIENTS:
+        found = asked(daemon, "dead", commands[stub], "plain")
+        assert (found["said"], bool(found["addresses"])) == ("ok", True), (stub, found)
+        assert found["seconds"] < AT_ONCE

@@ -164,7 +164,7 @@ def test_A8_53_a_server_that_forgets_case_is_asked_over_tcp_and_then_plainly(
     assert transports.count("udp") == 8
 
 
-def test_a_server_without_edns_is_asked_without(session: Session, scripted: Make) -> None:
+def test_A8_116_a_server_without_edns_is_asked_without(session: Session, scripted: Make) -> None:
     def old(query: dns.message.Message, stream: bool) -> bytes:
         return failing(query, dns.rcode.FORMERR) if query.edns >= 0 else good(query, stream)
 
@@ -235,7 +235,7 @@ def test_X5_two_of_three_silent_servers_cost_only_the_first_question(
     assert sorted(times[1:])[len(times) // 2] < 0.25  # what is asked for is 0.05 on an idle machine
 
 
-def test_a_server_that_comes_back_is_found_out_without_waiting(
+def test_A8_83_a_server_that_comes_back_is_found_out_without_waiting(
     session: Session, scripted: Make
 ) -> None:
     first, second = scripted(mute), scripted(good)
@@ -252,7 +252,7 @@ def test_a_server_that_comes_back_is_found_out_without_waiting(
     assert len(first.heard) > 1
 
 
-def test_a_failure_is_remembered_for_a_moment(session: Session, scripted: Make) -> None:
+def test_A8_82_a_failure_is_remembered_for_a_moment(session: Session, scripted: Make) -> None:
     server = scripted(lambda query, _: failing(query, dns.rcode.SERVFAIL))
     ports = served(session, server)
     for expected in ([22], [13], [13]):
@@ -262,7 +262,7 @@ def test_a_failure_is_remembered_for_a_moment(session: Session, scripted: Make) 
     assert len(server.heard) == 1
 
 
-def test_an_old_answer_is_better_than_none(session: Session, scripted: Make) -> None:
+def test_A8_85_an_old_answer_is_better_than_none(session: Session, scripted: Make) -> None:
     server = scripted(lambda query, _: address(query, ttl=1))
     ports = served(session, server)
     assert texts(ask(ports, "www.example.org")) == {"192.0.2.9"}

@@ -196,7 +196,7 @@ def test_lent_ipv6_sockets_reach_ipv4_servers(worker: Worker) -> None:
     upstream.close()
 
 
-def test_a_silent_upstream_is_passed_over_and_then_left_alone(worker: Worker) -> None:
+def test_C19_a_silent_upstream_is_passed_over_and_then_left_alone(worker: Worker) -> None:
     silent, answers = Answers(silent=True), Answers()
     session = worker.session()
     ports = session.serve(names=NAMES, upstreams=[silent.server(), answers.server()])
@@ -208,7 +208,7 @@ def test_a_silent_upstream_is_passed_over_and_then_left_alone(worker: Worker) ->
     answers.close()
 
 
-def test_A8_49_random_datagrams_and_streams_change_nothing(worker: Worker) -> None:
+def test_C10_A8_49_random_datagrams_and_streams_change_nothing(worker: Worker) -> None:
     session = worker.session()
     ports = session.serve(names=NAMES)
     session.apply()

@@ -723,3 +723,31 @@ async def test_C55_host_gateway_is_the_default_networks_gateway(lab: Node) -> No
         ("Host.internal", gateway) for gateway in gateways
     ]
     assert gateways
+
+
+async def test_C32_an_alias_on_the_default_network_is_refused(lab: Node) -> None:
+    with pytest.raises(errors.Invalid) as caught:
+        await make_box("x", on("bridge", aliases=("a",)))(lab)
+    assert caught.value.code == "SDD-NET-ALIAS"
+    assert "x" not in {each.name for each in lab.state.sandboxes.values()}
+
+
+@pytest.mark.parametrize(
+    "text", ["a\nb", "a b", "a\tb", "a\rnameserver 6.6.6.6", "\x1b[2J", "a\0b"]
+)
+@pytest.mark.parametrize("what", ["search", "option", "hostname", "alias", "extra", "gateway"])
+async def test_A8_94_control_characters_and_blanks_never_reach_a_file(
+    lab: Node, what: str, text: str
+) -> None:
+    settings: dict[str, dict[str, object]] = {
+        "search": {"dns": sandbox.DnsSettings(search=(text,))},
+        "option": {"dns": sandbox.DnsSettings(options=(text,))},
+        "hostname": {"hostname": text},
+        "alias": {},
+        "extra": {"extra_hosts": (sandbox.ExtraHost(name=text, address=V4("10.0.0.1")),)},
+        "gateway": {"gateway_hosts": (text,)},
+    }
+    plug = on("lab", aliases=(text,)) if what == "alias" else on("lab")
+    with pytest.raises(errors.Invalid):
+        await make_box("x", plug, **settings[what])(lab)
+    assert "x" not in {each.name for each in lab.state.sandboxes.values()}

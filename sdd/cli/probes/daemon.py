@@ -1,5 +1,6 @@
 """The daemon behind the socket: does it answer, is all as wanted, is it of the same release."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,6 +25,7 @@ def findings(client: Client, release: str) -> Iterator[Finding]:
         return
     yield passed("daemon.socket", f"sdd {status['Version']} answers, state {status['State']}")
     yield state(status)
+    yield searching(client.get("/v1/sandboxes"), client.get("/v1/networks"))
     if status["Version"] == release:
         yield passed("daemon.version", f"sdctl and sdd are both {release}")
     else:
@@ -35,6 +37,28 @@ def findings(client: Client, release: str) -> Iterator[Finding]:
             fix="systemctl restart sdd",
             commands=("systemctl restart sdd",),
         )
+
+
+def searching(boxes: list[dict[str, Any]], nets: list[dict[str, Any]]) -> Finding:
+    """Whether some sandbox has a search list that musl will not use."""
+    with_search = {net["Name"] for net in nets if net["Dns"]["Search"]}
+    found = [box["Name"] for box in boxes if _is_searching(box, with_search)]
+    if not found:
+        return passed("daemon.search", "no search list depends on the C library")
+    return Finding(
+        "daemon.search",
+        Verdict.WARN,
+        f"{len(found)} sandboxes have a search list and ndots:0; the first: {found[0]}",
+        why="musl (Alpine) never uses a search list then; glibc does for names that are not found",
+        fix="if programs there use musl: --dns-opt ndots:1",
+    )
+
+
+def _is_searching(box: dict[str, Any], with_search: set[str]) -> bool:
+    search, options = box["Dns"]["Search"], box["Dns"]["Options"]
+    if search == ["."] or any(re.fullmatch(r"ndots:[1-9]\d*", each) for each in options):
+        return False
+    return bool(search or with_search & box["Networks"].keys())
 
 
 def state(status: dict[str, Any]) -> Finding:

@@ -67,7 +67,7 @@ async def test_A8_23_the_sandboxs_own_servers_are_asked_from_inside(
         assert town.dig("ann", "+time=6", "ok.example.org") == "192.0.2.77"
 
 
-async def test_A8_22_upstreams_come_with_a_network_and_go_with_it(town: Town) -> None:
+async def test_C22_A8_22_upstreams_come_with_a_network_and_go_with_it(town: Town) -> None:
     path = await town.make("ann")
     plain = states.net("red")
     asking = states.net("blue", 2, dns=("10.44.9.9",))

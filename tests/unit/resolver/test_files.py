@@ -1,5 +1,7 @@
 """Files of sandboxes: only ours, only when they differ, never through a link."""
 
+import contextlib
+import threading
 from pathlib import Path
 
 import pytest
@@ -158,3 +160,40 @@ def test_a_link_in_the_place_of_the_netns_directory_is_left_alone(
 def test_a_name_that_leads_out_is_a_defect(ours: files.Files, name: str) -> None:
     with pytest.raises(errors.Defect):
         ours.write(BOX, files.Texts(resolv="", hosts="", link=name))
+
+
+def test_A8_92_links_swapped_in_while_writing_never_lead_out(
+    ours: files.Files, tmp_path: Path
+) -> None:
+    """While somebody puts links to a victim in the places of file and folder, 10 000 times."""
+    victim = tmp_path / "host"
+    victim.mkdir()
+    for name in ("resolv.conf", "hosts"):
+        (victim / name).write_text("precious")
+    ours.write(BOX, TEXTS)
+    swaps = threading.Thread(target=swapping, args=(ours.path(BOX), victim, 10_000))
+    swaps.start()
+    written = 0
+    while swaps.is_alive():
+        with contextlib.suppress(errors.KernelRefused):
+            written += ours.write(BOX, LATER if written % 2 else TEXTS)
+    swaps.join()
+    assert written
+    assert {each.read_text() for each in victim.iterdir()} == {"precious"}
+    assert len(list(victim.iterdir())) == 2
+
+
+def swapping(file: Path, victim: Path, times: int) -> None:
+    folder, aside = file.parent, file.parent.with_name("aside")
+    for _ in range(times):
+        with contextlib.suppress(OSError):
+            file.unlink()
+            file.symlink_to(victim / file.name)
+        with contextlib.suppress(OSError):
+            folder.rename(aside)
+            folder.symlink_to(victim)
+        with contextlib.suppress(OSError):
+            folder.unlink()
+            aside.rename(folder)
+        with contextlib.suppress(OSError):
+            file.unlink()

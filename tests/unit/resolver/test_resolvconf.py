@@ -45,7 +45,7 @@ def test_the_last_search_or_domain_wins_and_bad_domains_are_left_out() -> None:
         (("rotate", "rotate"), ("rotate", "ndots:0")),
     ],
 )
-def test_R6_ndots_is_added_only_where_no_valid_one_is(
+def test_C11_ndots_is_added_only_where_no_valid_one_is(
     options: tuple[str, ...], expected: tuple[str, ...]
 ) -> None:
     assert resolvconf.with_ndots(options) == expected

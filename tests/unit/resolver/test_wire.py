@@ -30,7 +30,7 @@ def test_a_response_is_never_answered() -> None:
 
 
 @pytest.mark.parametrize("opcode", [1, 2, 4, 5, 15])
-def test_A8_29_other_opcodes_are_not_implemented(opcode: int) -> None:
+def test_A8_29_31_other_opcodes_are_not_implemented(opcode: int) -> None:
     sent = bytearray(data("web", "SOA"))
     sent[2] |= opcode << 3
     assert wire.parse(bytes(sent)) is Rcode.NOTIMP
@@ -59,7 +59,7 @@ def test_A8_28_only_one_question_is_taken(count: int) -> None:
         b"",
     ],
 )
-def test_A8_41_bad_names_are_format_errors(name: bytes) -> None:
+def test_A8_41_43_bad_names_are_format_errors(name: bytes) -> None:
     sent = data("web")[:12] + name + b"\0\1\0\1"
     if name == b"":
         sent = sent[:12]

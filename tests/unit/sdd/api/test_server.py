@@ -203,7 +203,7 @@ async def test_a_wrong_body_is_400_and_changes_nothing(path: Path, body: bytes) 
     assert one.desk.state.revision == 0
 
 
-async def test_a_huge_body_is_413(path: Path) -> None:
+async def test_A8_101_a_huge_body_is_413(path: Path) -> None:
     async with served(Appliance(), path):
         body = b'{"name":"' + b"x" * MAX_BODY_BYTES + b'"}'
         status, problem = await ask(path, "POST", "/v1/networks", body)

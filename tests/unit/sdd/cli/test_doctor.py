@@ -80,3 +80,22 @@ def test_no_daemon_is_one_failure(
     out = capsys.readouterr().out
     assert out.startswith("FAIL  daemon.socket")
     assert doctor.AREAS[-1] == "daemon"
+
+
+def test_A8_113_a_search_list_with_ndots_0_is_told_for_musl(quiet: Shell) -> None:
+    def finding() -> dict[str, str]:
+        rows = quiet.ok("doctor", "--only", "daemon", "-o", "json").json()
+        return next(row for row in rows if row["Name"] == "daemon.search")
+
+    quiet.ok("network", "create", "plain")
+    quiet.ok("sandbox", "create", "none", "--network", "plain", "--dns-search", ".")
+    search = ("--network", "plain", "--dns-search", "corp.example")
+    quiet.ok("sandbox", "create", "dots", *search, "--dns-opt", "ndots:2")
+    assert finding()["Verdict"] == "PASS"
+    quiet.ok("sandbox", "create", "zero", *search)
+    assert (finding()["Verdict"], "zero" in finding()["Says"]) == ("WARN", True)
+    assert "musl" in finding()["Why"]
+    quiet.ok("sandbox", "rm", "zero")
+    quiet.ok("network", "create", "searching", "--dns-search", "corp.example")
+    quiet.ok("sandbox", "create", "joined", "--network", "searching")
+    assert "joined" in finding()["Says"]

@@ -49,6 +49,10 @@ def test_attach_says_where_resolv_conf_goes(shell: Shell, write: str) -> None:
     ("argv", "word"),
     [
         (("--add-host", "a b:10.0.0.1"), "a b"),
+        (("--dns-search", "a\nb"), "control character"),
+        (("--network-alias", "a b"), "blank"),
+        (("--hostname", "a\tb"), "blank"),
+        (("--dns-opt", "ndots:1 rotate"), "blank"),
         (("--add-host", "a:10.0.0"), "10.0.0"),
         (("--add-host", "a"), "HOST:IP"),
         (("--network", "lab,colour=red"), "colour"),

@@ -1,0 +1,88 @@
+"""The checks of the references that concern names: what shows each, what is no case of ours, what is open.
+
+The ids are those of docker.md §3.1, §3.2 and §3.10 (C…, X…) and of dns_and_users.md A8, to which the
+rows of A4 lead. A test is found by its name: `C35` in `test_C35_ptr_…`, `A8-34` in
+`test_A8_34_35_the_limit_…`, `A8-43` also in `test_A8_41_to_50_…`.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+DNS: Final = (
+    1,
+    2,
+    4,
+    5,
+    7,
+    8,
+    10,
+    11,
+    13,
+    14,
+    16,
+    17,
+    19,
+    20,
+    22,
+    23,
+    25,
+    26,
+    28,
+    29,
+    31,
+    32,
+    34,
+    35,
+)
+FILES: Final = (37, 38, 40, 41, 43, 44, 46, 47, 49, 50, 52, 53, 55)
+OURS: Final = (2, 3, 5, 6, 8, 9, 11, 20)
+A8: Final = (
+    *(1, 2, 4, 5, 7, 8, 10, 11, 13, 14, 16, 17, 19, 20, 22, 23, 25),
+    *(26, 28, 29, 31, 32, 34, 35, 36, 37, 38, 40),
+    *(41, 43, 44, 46, 47, 49, 50),
+    *(51, 52, 53, 55, 56, 58, 59),
+    *(61, 62, 64, 65, 67, 68, 70, 71),
+    *(73, 74, 76, 77, 79, 80),
+    *(82, 83, 85, 86, 88, 89, 91, 92, 94, 95, 97, 98),
+    *(100, 101, 103, 104),
+    *(106, 107, 109, 110, 112, 113, 115, 116, 118, 119, 120),
+)
+IDS: Final = frozenset(
+    (
+        *(f"C{number}" for number in (*DNS, *FILES)),
+        *(f"X{number}" for number in OURS),
+        *(f"A8-{number}" for number in A8),
+    )
+)
+
+# Cases that cannot arise here, and why.
+NONE_OF_OURS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "C14": "a service's name is unique on its network, so no two share it and its address",
+        "C26": "there are no networks of another scope beside the local ones",
+        "C29": "there are no links; an alias belongs to the network",
+        "C49": "a sandbox never shares the host's namespace",
+        "A8-103": "there is no page that shows names",
+        "A8-118": "there is no encryption yet that could be asked for",
+    }
+)
+
+# What no test shows yet, and what is missing.
+OPEN: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "C25": "names on ipvlan are tested in no lab kernel yet",
+        "C34": "no test replaces the members of a service while a client goes on connecting",
+        "C52": "the hosts file has its IPv6 lines also where IPv6 is switched off",
+        "X6": "no test asks 5000 equal questions at once",
+        "X20": "services have no SRV records by themselves",
+        "A8-74": "no test measures memory with thousands of questions waiting",
+        "A8-76": "a thousand sandboxes are measured by no test",
+        "A8-77": "the hit ratio of a full cache is measured by no test",
+        "A8-79": "no test drives the server beyond its peak",
+        "A8-80": "no test connects and disconnects 10 000 times",
+        "A8-88": "no test takes the descriptors away",
+        "A8-89": "no test sets the clock",
+        "A8-120": "ports are not published yet",
+    }
+)
