@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sdd import errors
-from sdd.model import nameserver
 from sdd.model.nameserver import Nameserver, Transport
 
 QUIC_LIBRARY = "aioquic"
@@ -26,12 +25,6 @@ def check(servers: Iterable[Nameserver], ca: Path | None) -> None:
         )
     if ca is not None:
         _check_authorities(ca)
-        if not transports & nameserver.ENCRYPTED:
-            raise errors.Invalid(
-                f'"dns-ca" is {ca}, but no server in "dns" is encrypted',
-                hint="servers are encrypted by tls://, https:// or quic://",
-                code="SDD-DNS-CA",
-            )
 
 
 def has_quic() -> bool:

@@ -72,14 +72,14 @@ def servers(state: ClusterState, box: sandbox.Sandbox, daemon: DaemonDns) -> tup
     """Whom to ask, best first; never the sandbox's own server, that would be a loop."""
     nets = networks(state, box)
     if box.dns.servers:
-        return _servers(_plain(box.dns.servers), ASKED, inside=True)
-    if given := [address for net in nets for address in net.dns]:
-        return _servers(_plain(given), NETWORK, inside=True)
+        return _servers(box.dns.servers, ASKED, inside=True, ca=daemon.ca)
+    if given := [each for net in nets for each in net.dns]:
+        return _servers(given, NETWORK, inside=True, ca=daemon.ca)
     if not any(not net.internal for net in nets):
         return ()
     if daemon.servers:
         return _servers(daemon.servers, DAEMON, inside=False, ca=daemon.ca)
-    return _servers(_plain(daemon.host.servers), daemon.host.path, inside=False)
+    return _servers(daemon.host.servers, daemon.host.path, inside=False)
 
 
 def for_worker(found: Iterable[Server]) -> tuple[protocol.Upstream, ...]:
@@ -128,12 +128,12 @@ def _direct(
     state: ClusterState, box: sandbox.Sandbox, daemon: DaemonDns, bare: resolvconf.Wanted
 ) -> resolvconf.Wanted:
     """Docker's rule for its default bridge (docker.md R5), without its public fall-back."""
-    found, origin = box.dns.servers, ASKED
-    if not found:
-        # resolv.conf knows plain DNS only; who has a server of ours gets the others through it.
-        plain = tuple(each.address for each in daemon.servers if each.is_plain)
+    found, origin = _plain(box.dns.servers), ASKED
+    if not box.dns.servers:
         given, origin = (
-            (plain, DAEMON) if daemon.servers else (daemon.direct.servers, daemon.direct.path)
+            (_plain(daemon.servers), DAEMON)
+            if daemon.servers
+            else (daemon.direct.servers, daemon.direct.path)
         )
         ends = state.endpoints_by_sandbox.get(box.id, ())
         families = {4, *(address.version for end in ends for address in end.hosts)}
@@ -149,17 +149,18 @@ def _direct(
 
 
 def _servers(
-    servers: Iterable[Nameserver], origin: str, *, inside: bool, ca: str = ""
+    servers: Iterable[nameserver.Server], origin: str, *, inside: bool, ca: str = ""
 ) -> tuple[Server, ...]:
     return tuple(
         Server(server=server, inside=inside, origin=origin, ca=ca)
-        for server in dict.fromkeys(servers)
+        for server in dict.fromkeys(map(nameserver.whole, servers))
         if server.address != resolvconf.EMBEDDED
     )
 
 
-def _plain(addresses: Iterable[IPAddress]) -> tuple[Nameserver, ...]:
-    return tuple(Nameserver(address=each) for each in addresses)
+def _plain(servers: Iterable[nameserver.Server]) -> tuple[IPAddress, ...]:
+    """Those that resolv.conf can name; who has a server of ours gets the others through it."""
+    return tuple(each.address for each in map(nameserver.whole, servers) if each.is_plain)
 
 
 def _of_options(given: tuple[str, ...], origin: str) -> list[tuple[str, str]]:

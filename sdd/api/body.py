@@ -23,11 +23,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from sdd import errors
-from sdd.model import subnet
+from sdd.model import nameserver, subnet
+from sdd.model.nameserver import Nameserver
 
 T = TypeVar("T")
 
 ADDRESSES = frozenset({IPv4Address, IPv6Address})
+SERVERS = ADDRESSES | {Nameserver}
 SUBNETS = frozenset({IPv4Network, IPv6Network})
 LONGEST_NAME = 100  # of a name in a sentence
 
@@ -40,6 +42,12 @@ class Subnet(abc.ABC):  # noqa: B024 - only a name for two types
     """Stands for "a subnet of either family" in a derived Struct."""
 
 
+class Server(abc.ABC):  # noqa: B024 - only a name for three types
+    """Stands for "a name server, by its address or with its transport" in a derived Struct."""
+
+
+for _each in (IPv4Address, IPv6Address, Nameserver):
+    Server.register(_each)
 Address.register(IPv4Address)
 Address.register(IPv6Address)
 Subnet.register(IPv4Network)
@@ -105,6 +113,8 @@ def _wire(hint: Any) -> Any:
 
 def _union(arguments: tuple[Any, ...]) -> Any:
     rest = set(arguments)
+    if rest >= SERVERS:
+        rest = (rest - SERVERS) | {Server}
     if rest >= ADDRESSES:
         rest = (rest - ADDRESSES) | {Address}
     if rest >= SUBNETS:
@@ -123,11 +133,20 @@ def _parse(kind: type[Any], value: Any) -> Any:
         raise TypeError(f"expected text, got {type(value).__name__}")
     if kind is Subnet:
         return subnet.parse(value)  # its own code and hint: no ValidationError
+    if kind is Server:
+        return _server(value)
     try:
         return kind(value) if kind in ADDRESSES else ip_address(value)
     except ValueError:
         wanted = {IPv4Address: "an IPv4", IPv6Address: "an IPv6"}.get(kind, "an IP")
         raise ValueError(f'"{value}" is not {wanted} address') from None
+
+
+def _server(text: str) -> nameserver.Server:
+    try:
+        return nameserver.server(text)
+    except ValueError as exc:
+        raise ValueError(f'"{text}" is no name server: {exc}') from None
 
 
 def _plain(hint: Any, value: Any) -> Any:

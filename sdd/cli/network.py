@@ -9,7 +9,7 @@ from sdd import errors
 from sdd.cli import complete, filters, output, several
 from sdd.cli.command import Noun
 from sdd.cli.output import Column
-from sdd.cli.params import ADDRESS, CIDR, LABEL, OPTION, WORD
+from sdd.cli.params import ADDRESS, CIDR, LABEL, NAMESERVER, OPTION, WORD
 from sdd.cli.settings import current
 from sdd.client import part
 
@@ -49,7 +49,7 @@ def network() -> None:
 @click.option("--ipv6", is_flag=True, help="An IPv6 subnet too.")
 @click.option("-o", "--opt", "options", type=OPTION, multiple=True, help="K=V for the driver.")
 @click.option("--label", "labels", type=LABEL, multiple=True, help="K=V.")
-@click.option("--dns", type=ADDRESS, multiple=True, help="Server for names that are not ours.")
+@click.option("--dns", type=NAMESERVER, multiple=True, help="Server for names that are not ours.")
 @click.option("--dns-search", type=WORD, multiple=True, help="Search domain.")
 @click.option("--ignore", is_flag=True, help="Done if it is already there.")
 def create(name: str, ignore: bool, **asked: Any) -> None:
@@ -153,8 +153,10 @@ def rm(refs: tuple[str, ...], force: bool) -> None:
 
 @network.command()
 @click.argument("ref", metavar="NETWORK")
-@click.option("--dns-add", type=ADDRESS, multiple=True, help="One more server.")
-@click.option("--dns-rm", "--dns-drop", "dns_remove", type=ADDRESS, multiple=True, help="One less.")
+@click.option("--dns-add", type=NAMESERVER, multiple=True, help="One more server.")
+@click.option(
+    "--dns-rm", "--dns-drop", "dns_remove", type=NAMESERVER, multiple=True, help="One less."
+)
 @click.option(
     "--dns-search-add", "search_add", type=WORD, multiple=True, help="One more search domain."
 )

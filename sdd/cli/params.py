@@ -47,6 +47,21 @@ class Address(click.ParamType[str]):
             self.fail(f'"{value}" is not an IP address', param, ctx)
 
 
+class Nameserver(click.ParamType[str]):
+    """An address, or TRANSPORT://ADDRESS[:PORT][/PATH][#NAME] → text."""
+
+    name = "ip|url"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The server in its usual form."""
+        from sdd.model import nameserver
+
+        try:
+            return str(nameserver.parse(value))
+        except ValueError as exc:
+            self.fail(f'"{value}" is no name server: {exc}', param, ctx)
+
+
 class Cidr(click.ParamType[str]):
     """A subnet → text. Host bits pass: the daemon's answer names the right form."""
 
@@ -180,6 +195,7 @@ class Moment(click.ParamType[float]):
 DURATION = Duration()
 MOMENT = Moment()
 ADDRESS = Address()
+NAMESERVER = Nameserver()
 CIDR = Cidr()
 LABEL = Pair(bare=True)
 OPTION = Pair(bare=False)

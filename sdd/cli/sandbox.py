@@ -9,7 +9,7 @@ from sdd import errors
 from sdd.cli import complete, filters, output, several
 from sdd.cli.command import Noun
 from sdd.cli.output import Column
-from sdd.cli.params import ADDRESS, ATTACHMENT, EXTRA_HOST, GATEWAY, LABEL, WORD
+from sdd.cli.params import ADDRESS, ATTACHMENT, EXTRA_HOST, GATEWAY, LABEL, NAMESERVER, WORD
 from sdd.cli.settings import current
 from sdd.client import part
 
@@ -39,7 +39,7 @@ OPTIONS = (
     ),
     click.option("--service", "services", multiple=True, help="Join this service."),
     click.option("--hostname", type=WORD, default="", help="Its own name in /etc/hosts."),
-    click.option("--dns", type=ADDRESS, multiple=True, help="Server for names not ours."),
+    click.option("--dns", type=NAMESERVER, multiple=True, help="Server for names not ours."),
     click.option("--dns-search", type=WORD, multiple=True, help='Search domain; "." for none.'),
     click.option("--dns-opt", type=WORD, multiple=True, help="Option of resolv.conf."),
     click.option(

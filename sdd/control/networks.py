@@ -10,9 +10,9 @@ from typing import TypeVar
 
 from sdd import errors
 from sdd.alloc import names
-from sdd.control import keys, lookup, options, subnets
+from sdd.control import keys, lookup, nameservers, options, subnets
 from sdd.control.ground import Draft, Ground, Plan
-from sdd.model import ids, network, request
+from sdd.model import ids, nameserver, network, request
 from sdd.state import ClusterState
 from sdd.store import codec
 
@@ -32,7 +32,7 @@ def create(ground: Ground, asked: request.NetworkCreate) -> Plan[network.Network
     _check_name(ground, asked.name)
     _check_driver(asked)
     options.check(ground.now, asked)
-    _check_dns(asked.dns_search)
+    _check_dns(asked.dns, asked.dns_search)
     made = network.Network(
         id=ids.NetworkId(ground.new_id()),
         name=asked.name,
@@ -98,7 +98,7 @@ def update(ground: Ground, ref: str, asked: request.NetworkUpdate) -> Plan[netwo
             net, "search domain", net.dns_search, asked.search_add, asked.search_remove
         ),
     )
-    _check_dns(changed.dns_search)
+    _check_dns(changed.dns, changed.dns_search)
     draft = Draft(ground)
     draft.replace(net, changed)
     ends = ground.now.endpoints_by_network.get(net.id, ())
@@ -169,7 +169,8 @@ def _check_unused(now: ClusterState, net: network.Network) -> None:
         )
 
 
-def _check_dns(search: Iterable[str]) -> None:
+def _check_dns(servers: Iterable[nameserver.Server], search: Iterable[str]) -> None:
+    nameservers.check(servers)
     for domain in search:
         names.checked_search(domain)
 

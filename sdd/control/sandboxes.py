@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sdd import errors
 from sdd.alloc import names
-from sdd.control import endpoints, keys, lookup, members, resolv_conf
+from sdd.control import endpoints, keys, lookup, members, nameservers, resolv_conf
 from sdd.control.ground import Draft, Ground, Plan
 from sdd.model import endpoint, ids, network, request, sandbox
 from sdd.state import ClusterState
@@ -146,6 +146,7 @@ def _check_name(ground: Ground, name: str) -> None:
 def _check_words(asked: request.SandboxCreate) -> None:
     if asked.hostname:
         names.checked_host("hostname", asked.hostname)
+    nameservers.check(asked.dns.servers)
     for domain in asked.dns.search:
         names.checked_search(domain)
     for option in asked.dns.options:

@@ -4,11 +4,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from types import MappingProxyType
 from typing import Final
-
-from sdd.model.network import IPAddress
 
 
 class Transport(StrEnum):
@@ -46,7 +44,7 @@ _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 class Nameserver:
     """One server. `name` is whom its certificate must name; empty means: its address."""
 
-    address: IPAddress
+    address: IPv4Address | IPv6Address
     transport: Transport = Transport.UDP
     port: int = 53
     path: str = ""
@@ -65,6 +63,20 @@ class Nameserver:
         port = "" if self.port == PORTS[self.transport] else f":{self.port}"
         name = f"#{self.name}" if self.name else ""
         return f"{self.transport}://{host}{port}{self.path}{name}"
+
+
+Server = IPv4Address | IPv6Address | Nameserver  # an address alone: plain DNS on port 53
+
+
+def server(text: str) -> Server:
+    """The same server as `parse`, as its address where that says all. Raises ValueError."""
+    found = parse(text)
+    return found.address if found.is_plain else found
+
+
+def whole(given: Server) -> Nameserver:
+    """What `server` may have shortened."""
+    return given if isinstance(given, Nameserver) else Nameserver(address=given)
 
 
 def parse(text: str) -> Nameserver:

@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from types import MappingProxyType
 
 from sdd.model import ids
+from sdd.model.nameserver import Nameserver
 
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
@@ -53,7 +54,7 @@ class Network:
     predefined: bool = False
     options: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     labels: Mapping[str, str] = field(default_factory=lambda: EMPTY)
-    dns: tuple[IPv4Address | IPv6Address, ...] = ()
+    dns: tuple[IPv4Address | IPv6Address | Nameserver, ...] = ()
     dns_search: tuple[str, ...] = ()
     created: float = 0.0  # seconds since the epoch
 

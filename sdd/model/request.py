@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from sdd.model import sandbox, service
+from sdd.model.nameserver import Nameserver
 from sdd.model.network import EMPTY, Driver
 
 
@@ -34,7 +35,7 @@ class NetworkCreate:
     ipv6: bool = False
     options: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     labels: Mapping[str, str] = field(default_factory=lambda: EMPTY)
-    dns: tuple[IPv4Address | IPv6Address, ...] = ()
+    dns: tuple[IPv4Address | IPv6Address | Nameserver, ...] = ()
     dns_search: tuple[str, ...] = ()
 
 
@@ -42,8 +43,8 @@ class NetworkCreate:
 class NetworkUpdate:
     """`sdctl network update`: what joins and what leaves the network's DNS settings."""
 
-    dns_add: tuple[IPv4Address | IPv6Address, ...] = ()
-    dns_remove: tuple[IPv4Address | IPv6Address, ...] = ()
+    dns_add: tuple[IPv4Address | IPv6Address | Nameserver, ...] = ()
+    dns_remove: tuple[IPv4Address | IPv6Address | Nameserver, ...] = ()
     search_add: tuple[str, ...] = ()
     search_remove: tuple[str, ...] = ()
 

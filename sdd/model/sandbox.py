@@ -6,6 +6,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 
 from sdd.model import ids
+from sdd.model.nameserver import Nameserver
 from sdd.model.network import EMPTY
 
 
@@ -23,7 +24,7 @@ class DnsSettings:
     `search` of exactly `(".",)` empties the search list (resolv.conf convention of Docker).
     """
 
-    servers: tuple[IPv4Address | IPv6Address, ...] = ()
+    servers: tuple[IPv4Address | IPv6Address | Nameserver, ...] = ()
     search: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
 

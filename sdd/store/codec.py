@@ -27,6 +27,7 @@ import msgspec
 
 from sdd import errors
 from sdd.model import endpoint, health, ids, network, record, sandbox, service
+from sdd.model.nameserver import Nameserver
 
 VERSION = 1
 CODE = "SDD-STORE-VALUE"
@@ -166,11 +167,17 @@ def _plain(value: object) -> object:
     return dict(value) if isinstance(value, Mapping) else str(value)
 
 
+def _server(raw: object) -> object:
+    """An address is text, any other name server has the fields of the model."""
+    return ip_address(raw) if isinstance(raw, str) else _reader(Nameserver)(raw)
+
+
 ADDRESSES: Mapping[frozenset[type], Reader] = types.MappingProxyType(
     {
         frozenset({IPv4Address, IPv6Address}): typing.cast("Reader", ip_address),
         frozenset({IPv4Network, IPv6Network}): typing.cast("Reader", ip_network),
         frozenset({IPv4Interface, IPv6Interface}): typing.cast("Reader", ip_interface),
+        frozenset({IPv4Address, IPv6Address, Nameserver}): _server,
     }
 )
 

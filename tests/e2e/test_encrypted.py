@@ -4,6 +4,8 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.appliance import Appliance, until
 from tests.scenario import certificates, encrypted
 
@@ -46,4 +48,47 @@ def test_A8_67_a_sandbox_gets_what_the_daemons_tls_server_says(tmp_path: Path) -
         finally:
             server.terminate()
             server.wait(10)
+            daemon.close()
+
+
+@pytest.mark.parametrize("way", ["sandbox", "network"])
+@pytest.mark.parametrize("scheme", ["tls", "https"])
+def test_A8_23_a_sandboxs_own_encrypted_server_is_asked_from_inside(
+    tmp_path: Path, scheme: str, way: str
+) -> None:
+    """On loopback inside the sandbox: nobody else could reach that."""
+    given = ("--dns", f"{scheme}://127.0.0.1#dns.test")
+    with certificates.made() as made:
+        file = tmp_path / "daemon.json"
+        file.write_text(json.dumps({"dns-ca": str(made.authority)}))
+        daemon = Appliance("doi", "--config", str(file))
+        settings = {"key": made.key, "chain": made.chain, "folder": tmp_path}
+        (tmp_path / "unbound.conf").write_text(
+            encrypted.UNBOUND.format(tls=853, https=443, address=encrypted.ADDRESS, **settings)
+        )
+        try:
+            daemon.start()
+            net, box = (given, ()) if way == "network" else ((), given)
+            daemon.sdctl("network", "create", "n", "--internal", *net)
+            daemon.sandbox("client", "--network", "n", *box)
+            enter = ("ip", "netns", "exec", daemon.name("client"))
+            server = subprocess.Popen(
+                [*enter, "/usr/sbin/unbound", "-d", "-c", str(tmp_path / "unbound.conf")],
+                stderr=subprocess.DEVNULL,
+            )
+            daemon.served.append(server)
+            asked = ("dig", "+short", "+tries=1", "+time=5", "www.example.org")
+            until(
+                lambda: (
+                    daemon.inside("client", *asked, check=False).stdout.strip() == encrypted.ADDRESS
+                ),
+                20,
+                lambda: f"an answer; the log:\n{daemon.log()}",
+            )
+            (row,) = (each for each in daemon.json("dns", "upstream", "ls"))
+            assert row["From"] == daemon.name("client")
+            told = daemon.sdctl("dns", "query", "www.example.org", "--from", daemon.name("client"))
+            assert "cache: NOERROR" in told.stderr
+            server.terminate()
+        finally:
             daemon.close()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdd import errors
-from sdd.model import endpoint, health, ids, network, record, sandbox, service
+from sdd.model import endpoint, health, ids, nameserver, network, record, sandbox, service
 from sdd.store import codec
 
 ID = st.text("0123456789abcdef", min_size=64, max_size=64)
@@ -17,6 +17,14 @@ TEXT = st.text(max_size=12)
 TEXTS = st.lists(TEXT, max_size=3).map(tuple)
 LABELS = st.dictionaries(TEXT, TEXT, max_size=3).map(MappingProxyType)
 ADDRESS = st.ip_addresses()
+SERVER = ADDRESS | st.builds(
+    nameserver.Nameserver,
+    address=ADDRESS,
+    transport=st.sampled_from(nameserver.Transport),
+    port=st.integers(1, 65535),
+    path=TEXT,
+    name=TEXT,
+)
 TIME = st.floats(0, 1e12)
 NETWORKS = st.builds(
     lambda address, size: ip_network((address, min(size, address.max_prefixlen)), strict=False),
@@ -45,7 +53,7 @@ OBJECTS: st.SearchStrategy[codec.Object] = st.one_of(
         internal=st.booleans(),
         options=LABELS,
         labels=LABELS,
-        dns=st.lists(ADDRESS, max_size=2).map(tuple),
+        dns=st.lists(SERVER, max_size=2).map(tuple),
         dns_search=TEXTS,
         created=TIME,
     ),
@@ -59,7 +67,7 @@ OBJECTS: st.SearchStrategy[codec.Object] = st.one_of(
         netns_inode=st.integers(0, 2**32),
         dns=st.builds(
             sandbox.DnsSettings,
-            servers=st.lists(ADDRESS, max_size=2).map(tuple),
+            servers=st.lists(SERVER, max_size=2).map(tuple),
             search=TEXTS,
             options=TEXTS,
         ),

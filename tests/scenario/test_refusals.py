@@ -8,7 +8,7 @@ import pytest
 
 from sdd import errors
 from sdd.alloc.pools import PoolTemplate
-from sdd.model import network, request, sandbox, service
+from sdd.model import nameserver, network, request, sandbox, service
 from tests.scenario.node import Facts, Node, node
 
 Ask = Callable[[Node], Awaitable[object]]
@@ -751,3 +751,18 @@ async def test_A8_94_control_characters_and_blanks_never_reach_a_file(
     with pytest.raises(errors.Invalid):
         await make_box("x", plug, **settings[what])(lab)
     assert "x" not in {each.name for each in lab.state.sandboxes.values()}
+
+
+async def test_A8_71_quic_for_a_sandbox_or_a_network_is_refused_by_name(lab: Node) -> None:
+    quic = nameserver.parse("quic://192.0.2.1")
+    for ask in (
+        make_box("x", dns=sandbox.DnsSettings(servers=(quic,))),
+        make_net("x", dns=(quic,)),
+        lambda one: one.commands.update_network("lab", request.NetworkUpdate(dns_add=(quic,))),
+    ):
+        with pytest.raises(errors.Invalid) as caught:
+            await ask(lab)
+        assert (caught.value.code, "quic://192.0.2.1" in caught.value.sentence) == (
+            "SDD-DNS-SERVER",
+            True,
+        )

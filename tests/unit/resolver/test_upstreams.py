@@ -1,5 +1,6 @@
 """Who is asked for foreign names, from where, and what resolv.conf tells of it."""
 
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
@@ -236,3 +237,29 @@ def test_C20_our_own_address_alone_leaves_nobody_and_beside_another_that_one() -
     assert asked(GIVEN, states.box("b", servers=("127.0.0.11",)), red) == []
     both = states.box("b", servers=("127.0.0.11", "192.0.2.1"))
     assert asked(GIVEN, both, red) == [("192.0.2.1", True)]
+
+
+def test_encrypted_servers_of_a_sandbox_or_a_network_are_asked_from_inside() -> None:
+    dot = nameserver.parse("tls://9.9.9.9#dns.quad9.net")
+    daemon = upstreams.DaemonDns(host=HOST, direct=HOST, ca="/ca.pem")
+    own = replace(
+        states.box("own"), dns=sandbox.DnsSettings(servers=(dot, ip_address("10.44.1.9")))
+    )
+    red = replace(states.net("red"), dns=(dot,))
+    for box, nets in ((own, (states.net("red"),)), (states.box("plain"), (red,))):
+        found = upstreams.for_worker(upstreams.servers(*world(box, *nets), daemon))
+        first = found[0]
+        assert (first.transport, first.port, first.name) == ("tls", 853, "dns.quad9.net")
+        assert (first.inside, first.ca) == (True, "/ca.pem")
+    assert [
+        each.ca
+        for each in upstreams.for_worker(upstreams.servers(*world(own, states.net("red")), daemon))
+    ] == ["/ca.pem", ""]
+    assert "# upstream: tls://9.9.9.9#dns.quad9.net (--dns)" in text(daemon, own, states.net("red"))
+    assert named(text(daemon, own, BRIDGE)) == ["10.44.1.9"]  # resolv.conf knows plain DNS only
+
+
+def test_an_encrypted_server_alone_gives_way_to_nobody_where_we_serve_nobody() -> None:
+    dot = nameserver.parse("tls://9.9.9.9")
+    own = replace(states.box("own"), dns=sandbox.DnsSettings(servers=(dot,)))
+    assert named(text(DAEMON, own, BRIDGE)) == []

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sdd import errors
 from sdd.api import body
 from sdd.api.routes import ROUTES
-from sdd.model import network, request, sandbox, service
+from sdd.model import nameserver, network, request, sandbox, service
 
 BODIES: list[Any] = [each.takes for each in ROUTES if each.takes is not None]
 
@@ -41,7 +41,7 @@ def test_every_field_of_a_network_arrives() -> None:
             "ipv6": True,
             "options": {"parent": "eth0"},
             "labels": {"a": "b"},
-            "dns": ["10.1.0.53", "fd00::53"],
+            "dns": ["10.1.0.53", "fd00::53", "tls://9.9.9.9#dns.quad9.net", "udp://10.1.0.54"],
             "dns_search": ["corp"],
         },
     )
@@ -62,7 +62,12 @@ def test_every_field_of_a_network_arrives() -> None:
         ipv6=True,
         options={"parent": "eth0"},
         labels={"a": "b"},
-        dns=(IPv4Address("10.1.0.53"), IPv6Address("fd00::53")),
+        dns=(
+            IPv4Address("10.1.0.53"),
+            IPv6Address("fd00::53"),
+            nameserver.parse("tls://9.9.9.9#dns.quad9.net"),
+            IPv4Address("10.1.0.54"),
+        ),
         dns_search=("corp",),
     )
 
