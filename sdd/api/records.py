@@ -18,13 +18,13 @@ async def listing(context: Context, call: Call) -> Reply:
     wanted = call.text("network", "")
     nets = [lookup.network(state, wanted)] if wanted else list(state.networks.values())
     found = [state.records_by_network.get(each.id, ()) for each in sorted(nets, key=_name)]
-    return Reply(value=[row for each in found for row in _rows(state, each)])
+    return Reply(value=[row for each in found for row in rows(state, each)])
 
 
 async def add(context: Context, call: Call) -> Reply:
     """The record that was added."""
     made = await context.commands.add_record(body.decode(request.RecordAdd, call.body))
-    (row,) = _rows(context.state(), (made,))
+    (row,) = rows(context.state(), (made,))
     return Reply(value=row, status=201)
 
 
@@ -38,17 +38,17 @@ async def remove(context: Context, call: Call) -> Reply:
     )
     before = context.state()
     gone = await context.commands.remove_records(asked)
-    return Reply(value=_rows(before, gone))
+    return Reply(value=rows(before, gone))
 
 
 def _name(net: network.Network) -> str:
     return net.name
 
 
-def _rows(state: ClusterState, of: Sequence[record.Record]) -> list[render.Json]:
+def rows(state: ClusterState, of: Sequence[record.Record]) -> list[render.Json]:
     """Records of one network."""
     held = records.holders(state, of[0].network) if of else {}
-    return [_row(state.networks[each.network].name, each, held) for each in of]
+    return [_row(render.network_name(state, each.network), each, held) for each in of]
 
 
 def _row(net: str, of: record.Record, held: Mapping[str, str]) -> render.Json:

@@ -1,7 +1,8 @@
 """Model → the JSON that people and scripts see. Keys are Docker's where Docker has the thing.
 
 In: a state and an object of it. Out: plain dictionaries. Nothing is decided here. Empty values that
-Docker leaves out are left out.
+Docker leaves out are left out. The state may be newer than the object: what that refers to may be
+gone, and is then told without a name.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sdd.control import taken
-from sdd.model import endpoint, health, network, progress, sandbox, service
+from sdd.model import endpoint, health, ids, network, progress, sandbox, service
 from sdd.state import ClusterState
 
 Json = dict[str, Any]
@@ -23,6 +24,12 @@ def when(seconds: float) -> str:
 
 
 # --- networks ---------------------------------------------------------------------------------
+
+
+def network_name(state: ClusterState, of: ids.NetworkId) -> str:
+    """Its name; empty when somebody removed it meanwhile."""
+    net = state.networks.get(of)
+    return net.name if net else ""
 
 
 def network_of(state: ClusterState, net: network.Network) -> Json:
@@ -125,9 +132,10 @@ def sandbox_of(state: ClusterState, box: sandbox.Sandbox, data_root: Path) -> Js
 
 def endpoint_of(state: ClusterState, one: endpoint.Endpoint) -> Json:
     """One entry of `Networks` in `sandbox inspect`, with Docker's keys."""
-    net = state.networks[one.network]
+    net = state.networks.get(one.network)
+    pools = net.pools if net else ()
     v4, v6 = _families(one)
-    gateways = {p.gateway.version: str(p.gateway) for p in net.pools if p.gateway is not None}
+    gateways = {p.gateway.version: str(p.gateway) for p in pools if p.gateway is not None}
     return {
         "NetworkID": one.network,
         "EndpointID": one.id,
@@ -153,7 +161,7 @@ def service_row(state: ClusterState, one: service.Service) -> Json:
     return {
         "Id": one.id,
         "Name": one.name,
-        "Network": state.networks[one.network].name,
+        "Network": network_name(state, one.network),
         "Mode": one.mode.value,
         "Replicas": f"{len(state.healthy(one.id))}/{len(all_of)}",
         "VIP": ", ".join(str(vip) for vip in one.vips),
@@ -167,7 +175,7 @@ def service_of(state: ClusterState, one: service.Service) -> Json:
     return {
         "Id": one.id,
         "Name": one.name,
-        "Network": state.networks[one.network].name,
+        "Network": network_name(state, one.network),
         "NetworkID": one.network,
         "VIPs": [str(vip) for vip in one.vips],
         "Mode": one.mode.value,
