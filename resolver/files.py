@@ -62,9 +62,10 @@ class Files:
             raise _refused("its files cannot be written", exc) from exc
 
     def edited(self, box: ids.SandboxId) -> tuple[str, ...]:
-        """The names of the files that somebody changed and that we therefore leave alone."""
-        with contextlib.suppress(FileNotFoundError), folders.opened(self._root / box) as folder:
-            return tuple(name for name in NAMES if not _is_ours(folder, name))
+        """The paths of the files that somebody changed and that we therefore leave alone."""
+        with contextlib.suppress(OSError), folders.opened(self._root / box) as folder:
+            own = (str(self.path(box, name)) for name in NAMES if not _is_ours(folder, name))
+            return tuple(filter(None, (*own, foreign.edited(folder))))
         return ()
 
     def keep(self, wanted: Mapping[ids.SandboxId, str]) -> int:

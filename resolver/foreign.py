@@ -92,6 +92,18 @@ def restore(folder: int) -> None:
             _write(where, note.target, note.before)
 
 
+def edited(folder: int) -> str:
+    """The path of the file when somebody changed it since we wrote it; empty otherwise."""
+    note = _noted(folder)
+    if note is None:
+        return ""
+    with contextlib.suppress(OSError, errors.KernelRefused), _opened(note.target) as where:
+        there = _read(where, note.target)
+        if there is not None and not note.covers(there):
+            return note.target.path
+    return ""
+
+
 # --- what we know of it ----------------------------------------------------------------------
 
 

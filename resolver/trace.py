@@ -4,6 +4,7 @@ In: a sandbox and a name as a program would give it. Out: attempts in order. The
 resolv.conf is read, as its programs do, also when a user changed it.
 """
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +87,10 @@ class Tracer:
             if made[-1].reply.answers:
                 break
         return tuple(made)
+
+    async def edited(self, box: sandbox.Sandbox) -> tuple[str, ...]:
+        """The paths of the files that somebody changed and that we therefore leave alone."""
+        return await asyncio.to_thread(self._files.edited, box.id)
 
     async def _steps(self, box: sandbox.Sandbox, name: str, rdtype: str) -> tuple[Step, ...]:
         """None when the worker cannot be reached: the answer itself is still worth having."""

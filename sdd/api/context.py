@@ -104,6 +104,10 @@ class Trace(Protocol):
         """Every question that a program's look-up leads to."""
         ...
 
+    async def edited(self, box: sandbox.Sandbox) -> Sequence[str]:
+        """The paths of the sandbox's files that somebody changed: they are left alone."""
+        ...
+
 
 class Inquire(Protocol):
     """What the DNS worker knows, as frozen dataclasses; resolver.inquirer implements it."""

@@ -22,10 +22,11 @@ async def create(context: Context, call: Call) -> Reply:
 
 
 async def inspect(context: Context, call: Call) -> Reply:
-    """One sandbox."""
+    """One sandbox, with those of its files that somebody changed."""
     state = context.state()
     box = lookup.sandbox(state, call.path["ref"])
-    return Reply(value=render.sandbox_of(state, box, context.about.data_root))
+    value = render.sandbox_of(state, box, context.about.data_root)
+    return Reply(value={**value, "EditedFiles": list(await context.trace.edited(box))})
 
 
 async def remove(context: Context, call: Call) -> Reply:

@@ -101,10 +101,13 @@ def test_A8_95_a_resolv_conf_that_a_user_edited_is_not_overwritten(daemon: Appli
     (seen,) = daemon.json("sandbox", "inspect", name)
     path = daemon.root / "data" / "sandboxes" / seen["Id"] / "resolv.conf"
     assert "nameserver 127.0.0.11" in path.read_text()
+    assert seen["EditedFiles"] == []
     path.write_text("nameserver 192.0.2.53\n")
     daemon.sdctl("network", "create", "edits2")
     daemon.sdctl("network", "connect", "edits2", name)
     assert path.read_text() == "nameserver 192.0.2.53\n"
+    (seen,) = daemon.json("sandbox", "inspect", name)
+    assert seen["EditedFiles"] == [str(path)]
 
 
 def test_the_smallest_subnet_holds_a_gateway_and_one_sandbox(daemon: Appliance) -> None:

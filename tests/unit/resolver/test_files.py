@@ -47,7 +47,7 @@ def test_A8_95_an_edited_file_is_never_written_again_until_it_is_deleted(ours: f
     ours.path(BOX).write_text("mine\n")
     assert ours.write(BOX, LATER) == 1  # hosts alone
     assert ours.path(BOX).read_text() == "mine\n"
-    assert ours.edited(BOX) == ("resolv.conf",)
+    assert ours.edited(BOX) == (str(ours.path(BOX)),)
     ours.path(BOX).unlink()
     ours.write(BOX, LATER)
     assert ours.path(BOX).read_text() == LATER.resolv

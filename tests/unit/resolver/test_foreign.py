@@ -50,6 +50,15 @@ def test_the_file_says_the_same_and_keeps_owner_and_mode(ours: files.Files, file
     assert names(file.parent) == ["resolv.conf"]
 
 
+def test_a_file_that_nobody_touched_or_that_is_gone_is_not_edited(
+    ours: files.Files, file: Path
+) -> None:
+    ours.write(BOX, texts(file))
+    assert ours.edited(BOX) == ()
+    file.unlink()
+    assert ours.edited(BOX) == ()
+
+
 def test_removal_puts_back_what_was_there(ours: files.Files, file: Path) -> None:
     ours.write(BOX, texts(file))
     ours.write(BOX, texts(file, LATER))
@@ -73,6 +82,7 @@ def test_A8_95_an_edited_file_is_never_written_again_nor_put_back(
     ours.write(BOX, texts(file))
     file.write_text("nameserver 192.0.2.9\n")
     assert ours.write(BOX, texts(file, LATER)) == 1  # our own file alone
+    assert ours.edited(BOX) == (str(file),)
     assert file.read_text() == "nameserver 192.0.2.9\n"
     ours.keep({})
     assert file.read_text() == "nameserver 192.0.2.9\n"

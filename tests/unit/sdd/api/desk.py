@@ -313,6 +313,7 @@ class Resolver:
         self.names: dict[tuple[str, str], Answer] = {}
         self.asked: list[tuple[str, str, str, bool]] = []
         self.search: tuple[str, ...] = ()
+        self.changed: dict[str, tuple[str, ...]] = {}
         self.entries: tuple[inspection.CacheEntry, ...] = ()
         self.servers: tuple[inspection.Upstream, ...] = ()
         self.flushed: list[str] = []
@@ -341,6 +342,9 @@ class Resolver:
             if tried[-1].reply.answers:
                 break
         return tried
+
+    async def edited(self, box: sandbox.Sandbox) -> Sequence[str]:
+        return self.changed.get(box.name, ())
 
     async def cached(self) -> Sequence[inspection.CacheEntry]:
         return self.entries
