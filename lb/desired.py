@@ -148,19 +148,19 @@ def _virtual(
 
 def _affected(before: ClusterState, after: ClusterState) -> frozenset[ids.ServiceId]:
     """The services whose virtual services may differ between two states."""
-    plugs = _changed(before.endpoints, after.endpoints)
+    plugs = changed(before.endpoints, after.endpoints)
     moved = (each for each in after.members.values() if each.endpoint in plugs) if plugs else ()
     return frozenset(
         (
-            *_changed(before.services, after.services),
-            *(of for of, _ in _changed(before.members, after.members)),
-            *(of for of, _ in _changed(before.verdicts, after.verdicts)),
+            *changed(before.services, after.services),
+            *(of for of, _ in changed(before.members, after.members)),
+            *(of for of, _ in changed(before.verdicts, after.verdicts)),
             *(each.service for each in moved),
         )
     )
 
 
-def _changed(before: Mapping[K, object], after: Mapping[K, object]) -> set[K]:
+def changed(before: Mapping[K, object], after: Mapping[K, object]) -> set[K]:
     """The keys whose object is another, new or gone; states share what did not change."""
     if before is after:
         return set()

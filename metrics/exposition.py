@@ -8,7 +8,7 @@ from prometheus_client.core import GaugeMetricFamily
 
 from metrics import bounded
 from metrics.registry import Families
-from sdd.model import endpoint, health, network, sandbox, service
+from sdd.model import endpoint, health, network, port, sandbox, service
 
 
 class Objects(Protocol):
@@ -68,9 +68,14 @@ def families(now: Objects) -> Families:
     revision.add_metric((), now.revision)
     endpoints = GaugeMetricFamily("sdd_endpoints", "Interfaces of sandboxes on networks.")
     endpoints.add_metric((), len(now.endpoints))
+    published = Counter(one.protocol.value for each in now.sandboxes.values() for one in each.ports)
+    published.update(one.protocol.value for each in now.services.values() for one in each.ports)
     return (
         revision,
         endpoints,
+        _gauge(
+            "sdd_published_ports", "Published ports.", "protocol", _all(port.Protocol, published)
+        ),
         _gauge("sdd_networks", "Networks.", "driver", _all(network.Driver, drivers)),
         _gauge("sdd_sandboxes", "Sandboxes.", "origin", _all(sandbox.Origin, origins)),
         _gauge("sdd_services", "Services.", "mode", _all(service.EndpointMode, modes)),

@@ -6,12 +6,13 @@ order of doing is `netns.plan`'s job.
 
 import ipaddress
 import operator
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from netns import drivers, firewall, world
 from netns.drivers import contract
+from netns.world import Setting
 from sdd.model import endpoint, ids, network, progress, sandbox
 from sdd.state import ClusterState
 
@@ -58,6 +59,7 @@ class Part:
     """What one sandbox adds, and of which objects it was made."""
 
     made_of: tuple[object, ...]
+    publishes: bool
     space: world.Wanted
     outers: tuple[world.Link, ...]
 
@@ -83,8 +85,9 @@ def desired(state: ClusterState, node: ids.NodeId, before: Want | None = None) -
     for net in sorted(state.networks.values(), key=lambda each: each.id):
         _lay(draft, state, net)
     known = before.parts if before is not None else {}
+    publishing = frozenset(_publishing(state))
     parts = {
-        box.id: _part(state, box, known.get(box.id))
+        box.id: _part(state, box, known.get(box.id), publishes=box.id in publishing)
         for box in sorted(state.sandboxes.values(), key=lambda each: each.id)
         if box.node == node
     }
@@ -131,20 +134,41 @@ def _unknown_driver(net: network.Network, subjects: Iterable[str]) -> Iterable[p
         )
 
 
-def _part(state: ClusterState, box: sandbox.Sandbox, known: Part | None) -> Part:
+def _publishing(state: ClusterState) -> Iterator[ids.SandboxId]:
+    """The sandboxes behind published ports."""
+    for each in state.publishers:
+        if isinstance(each, sandbox.Sandbox):
+            yield each.id
+        else:
+            yield from (one.sandbox for one in state.members_by_service.get(each.id, ()))
+
+
+def _part(
+    state: ClusterState, box: sandbox.Sandbox, known: Part | None, *, publishes: bool
+) -> Part:
     ends = [
         (state.networks[end.network], end) for end in state.endpoints_by_sandbox.get(box.id, ())
     ]
     made_of = (box, *chain.from_iterable(ends))
-    if known is not None and _are_same(known.made_of, made_of):
+    if known is not None and known.publishes == publishes and _are_same(known.made_of, made_of):
         return known
     parts = [
         (net, end, translator.attach(net, end))
         for net, end in ends
         if (translator := drivers.TRANSLATORS.get(net.driver)) is not None
     ]
-    outers = tuple(part.outer for _, _, part in parts if part.outer is not None)
-    return Part(made_of, _space(box, parts), outers)
+    outers = (part.outer for _, _, part in parts if part.outer is not None)
+    if publishes:
+        outers = (_with_hairpin(each) for each in outers)
+    return Part(made_of, publishes, _space(box, parts), tuple(outers))
+
+
+def _with_hairpin(outer: world.Link) -> world.Link:
+    """With br_netfilter, what a sandbox sends to its own published port never leaves the bridge."""
+    settings = dict(outer.settings)
+    if Setting.HAIRPIN not in settings:
+        return outer
+    return replace(outer, settings=frozenset((settings | {Setting.HAIRPIN: 1}).items()))
 
 
 def _are_same(some: tuple[object, ...], others: tuple[object, ...]) -> bool:

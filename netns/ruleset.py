@@ -20,6 +20,7 @@ _RULES = """\
         oifname @internal drop
         ct state established,related accept
         iifname . oifname @trusted accept
+        ct status dnat accept comment "published ports: only the host itself leads packets here"
         meta nfproto . oifname @open accept
         meta nfproto . oifname @routed meta l4proto { icmp, ipv6-icmp } accept
         oifname @networks drop
@@ -30,6 +31,7 @@ _RULES = """\
         type nat hook postrouting priority srcnat; policy accept;
         ip saddr . oifname @home4 return
         ip6 saddr . oifname @home6 return
+        ct status dnat oifname @networks return comment "published ports: the client stays itself"
         snat ip to ip saddr map @source4
         snat ip6 to ip6 saddr map @source6
         ip saddr @nat4 masquerade

@@ -37,6 +37,7 @@ class Setting(StrEnum):
     ARP_IGNORE = "arp_ignore"  # 1: answer only for addresses of the link that was asked
     ARP_NOTIFY = "arp_notify"  # 1: announce the address when the link comes up
     ISOLATED = "isolated"  # 1: a bridge port that reaches no other isolated port
+    HAIRPIN = "hairpin"  # 1: a bridge port gives frames back to where they came from
     ACCEPT_DAD = "accept_dad"  # 0: IPv6 addresses are unique and usable at once
     NDISC_NOTIFY = "ndisc_notify"  # 1: as ARP_NOTIFY, for IPv6
     ACCEPT_RA = "accept_ra"  # 0: a neighbour may not give us IPv6 routes

@@ -9,6 +9,7 @@ import contextlib
 import functools
 import os
 import random
+import resource
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -23,6 +24,8 @@ from lb import probes as lb_probes
 from lb import reconciler as lb_reconciler
 from lb import view as lb_view
 from lb.kernel import carriers, choose
+from lb.kernel.ports import linux as ports_linux
+from lb.ports import reconciler as ports_reconciler
 from netns import deaths as netns_deaths
 from netns import reconciler as netns_reconciler
 from netns.kernel import events, linux, observe
@@ -73,6 +76,8 @@ def main() -> None:
         book = logbook.Logbook(time.time)
         log.configure(config.log_level, config.log_format, keep=book.keep)
         sys.setswitchinterval(SWITCH_S)
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each published port holds one
         asyncio.run(serve(config, lambda: configuration.load(asked), book))
         _leave()
     except errors.SddError as exc:
@@ -135,8 +140,7 @@ async def assembled(
 ) -> AsyncIterator[daemon.Daemon]:
     """All parts, wired; on leaving, what they hold of the system is released."""
     async with contextlib.AsyncExitStack() as stack:
-        doors = namespaces.Namespaces()
-        stack.callback(doors.close)
+        doors = stack.enter_context(contextlib.closing(namespaces.Namespaces()))
         store = await sqlite.SqliteStore.open(config.data_root / DATABASE)
         stack.push_async_callback(store.close)
         news = feed.Feed(store, on_fault=lambda exc: say.error("store.fault", error=str(exc)))
@@ -150,7 +154,10 @@ async def assembled(
         names = _resolver(config, doors, node, workers.launcher, slots[Backend.RESOLVER].kick)
         commands = _commander(config, store, news, reached, doors)
         asker = query.Asker(doors)
-        looker = verify.Verifier(lambda: news.state, node, kernel, balancer.kernel, asker.ask)
+        ports = stack.enter_context(contextlib.closing(ports_linux.PortsKernel(doors)))
+        looker = verify.Verifier(
+            lambda: news.state, node, kernel, balancer.kernel, asker.ask, ports=ports
+        )
         history = journal.Journal(time.time)
         reread = functools.partial(_reread, config, names, slots[Backend.RESOLVER])
         metrics_page = page.build(_version(), news, names)
@@ -163,13 +170,9 @@ async def assembled(
             registry=metrics_page,
             parts=tuple(
                 daemon.Part(backend, realiser, slots[backend])
-                for backend, realiser in _realisers(node, kernel, balancer, names).items()
+                for backend, realiser in _realisers(node, kernel, balancer, ports, names).items()
             ),
-            followers={
-                "probes": checks.run,
-                "drains": lb_drains.Drains(commands.drained, balancer.kernel, node, time.time).run,
-                "deaths": _deaths(commands, node, history).run,
-            },
+            followers=_followers(commands, checks, balancer, node, history),
             watches={
                 "kernel news": lambda kick: events.follow(doors, paths, _both(checks.news, kick)),
                 "host resolv.conf": lambda _: hostwatch.follow(hostconf.FILES, reread),
@@ -213,6 +216,20 @@ def _commander(
         bip=config.bip,
         mtu=config.mtu,
     )
+
+
+def _followers(
+    commands: commander.Commander,
+    checks: lb_probes.Probes,
+    balancer: choose.Choice,
+    node: ids.NodeId,
+    history: journal.Journal,
+) -> dict[str, daemon.Follow]:
+    return {
+        "probes": checks.run,
+        "drains": lb_drains.Drains(commands.drained, balancer.kernel, node, time.time).run,
+        "deaths": _deaths(commands, node, history).run,
+    }
 
 
 def _both(told: Callable[[], None], kick: Callable[[Look], None]) -> Callable[[Look], None]:
@@ -261,11 +278,13 @@ def _realisers(
     node: ids.NodeId,
     kernel: linux.LinuxKernel,
     balancer: choose.Choice,
+    ports: ports_linux.PortsKernel,
     names: dns_reconciler.Reconciler,
 ) -> Mapping[Backend, reconcile.Realise]:
     return {
         Backend.NETNS: netns_reconciler.Reconciler(kernel, node),
         Backend.LB: lb_reconciler.Reconciler(balancer.kernel, node),
+        Backend.PORTS: ports_reconciler.Reconciler(ports, node),
         Backend.RESOLVER: names,
     }
 

@@ -156,6 +156,12 @@ class ClusterState:
             }
         )
 
+    @cached_property
+    def publishers(self) -> tuple[sandbox.Sandbox | service.Service, ...]:
+        """Everything that publishes ports."""
+        boxes = (each for each in self.sandboxes.values() if each.ports)
+        return (*boxes, *(each for each in self.services.values() if each.ports))
+
     def status_of(self, member: service.Member) -> health.Status:
         """UP without a check, else the last verdict, else STARTING."""
         svc = self.services[member.service]
@@ -195,6 +201,7 @@ INDEXES: Mapping[str, frozenset[str]] = MappingProxyType(
         "services_by_network": frozenset({"services"}),
         "members_by_service": frozenset({"members"}),
         "records_by_network": frozenset({"records"}),
+        "publishers": frozenset({"sandboxes", "services"}),
     }
 )
 EMPTY = ClusterState()

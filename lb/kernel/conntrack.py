@@ -8,7 +8,7 @@ include/uapi/linux/netfilter/nfnetlink_conntrack.h.
 
 import ipaddress
 import struct
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
@@ -19,6 +19,7 @@ TCP, UDP, SCTP = 6, 17, 132
 _GET, _DELETE = ((1 << 8) | each for each in (1, 2))  # NFNL_SUBSYS_CTNETLINK
 _ORIGINAL, _REPLY, _PROTOINFO, _ID = 1, 2, 4, 12
 _SOURCE, _DESTINATION = (1, 3), (2, 4)  # CTA_IP_V4_*, CTA_IP_V6_*
+_FROM, _TO = 2, 3  # CTA_PROTO_SRC_PORT, CTA_PROTO_DST_PORT
 _ESTABLISHED = 3  # TCP_CONNTRACK_ESTABLISHED
 _HEADER = 4  # struct nfgenmsg
 
@@ -27,7 +28,8 @@ _HEADER = 4  # struct nfgenmsg
 class Flow:
     """One connection to `vip`, answered by `backend` (by `vip` itself when it is not translated).
 
-    `key` is what the kernel needs to find it again.
+    `port` and `backend_port` belong to them; 0 for what has no ports. `key` is what the kernel
+    needs to find it again.
     """
 
     protocol: int
@@ -35,6 +37,8 @@ class Flow:
     backend: IPv4Address | IPv6Address
     is_established: bool
     key: bytes
+    port: int = 0
+    backend_port: int = 0
 
 
 def flows(connection: netlink.Connection, vips: Collection[IPAddress]) -> tuple[Flow, ...]:
@@ -43,7 +47,15 @@ def flows(connection: netlink.Connection, vips: Collection[IPAddress]) -> tuple[
     if not wanted:
         return ()
     replies = connection.dump(_GET, struct.pack(">BBH", 0, 0, 0))
-    return tuple(_flows(replies, wanted))
+    return tuple(_flows(replies, lambda to: _address(to, _DESTINATION) in wanted))
+
+
+def datagrams(connection: netlink.Connection, ports: Collection[int]) -> tuple[Flow, ...]:
+    """The UDP flows to any of `ports`, whatever the address."""
+    if not ports:
+        return ()
+    replies = connection.dump(_GET, struct.pack(">BBH", 0, 0, 0))
+    return tuple(_flows(replies, lambda to: _protocol(to) == UDP and _port(to, _TO) in ports))
 
 
 def forget(connection: netlink.Connection, those: Iterable[Flow]) -> None:
@@ -51,22 +63,33 @@ def forget(connection: netlink.Connection, those: Iterable[Flow]) -> None:
     connection.request(netlink.Message(_DELETE, 0, each.key) for each in those)
 
 
-def _flows(replies: Iterable[netlink.Reply], wanted: Collection[bytes]) -> Iterator[Flow]:
+def _flows(
+    replies: Iterable[netlink.Reply], is_wanted: Callable[[dict[int, bytes]], bool]
+) -> Iterator[Flow]:
     for reply in replies:
         found = netlink.attributes(reply.body[_HEADER:])
         original = netlink.attributes(found.get(_ORIGINAL, b""))
-        destination = _address(original, _DESTINATION)
-        if destination not in wanted:
+        if not is_wanted(original):
             continue
-        answering = _address(netlink.attributes(found.get(_REPLY, b"")), _SOURCE)
-        protocol = netlink.attributes(original.get(2, b"")).get(1, b"\0")[0]
+        answering = netlink.attributes(found.get(_REPLY, b""))
+        protocol = _protocol(original)
         yield Flow(
             protocol=protocol,
-            vip=ipaddress.ip_address(destination),
-            backend=ipaddress.ip_address(answering),
+            vip=ipaddress.ip_address(_address(original, _DESTINATION)),
+            backend=ipaddress.ip_address(_address(answering, _SOURCE)),
             is_established=_is_established(found, protocol),
             key=_key(reply.body[:_HEADER], found),
+            port=_port(original, _TO),
+            backend_port=_port(answering, _FROM),
         )
+
+
+def _protocol(direction: dict[int, bytes]) -> int:
+    return netlink.attributes(direction.get(2, b"")).get(1, b"\0")[0]
+
+
+def _port(direction: dict[int, bytes], which: int) -> int:
+    return int.from_bytes(netlink.attributes(direction.get(2, b"")).get(which, b""), "big")
 
 
 def _address(direction: dict[int, bytes], which: tuple[int, int]) -> bytes:

@@ -45,6 +45,6 @@ class Chain:
         return "\n".join((*lines, "}"))
 
 
-def frame(sets: Sequence[str], chains: Sequence[Chain]) -> str:
+def frame(sets: Sequence[str], chains: Sequence[Chain], name: str = TABLE) -> str:
     """The table with its empty sets and maps and its shared chains."""
-    return "\n".join((f"table inet {TABLE} {{", *sets, *map(str, chains), "}"))
+    return "\n".join((f"table inet {name} {{", *sets, *map(str, chains), "}"))

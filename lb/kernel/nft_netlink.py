@@ -1,4 +1,6 @@
-"""What the kernel holds in the table `inet sdd-lb`, by netlink: comments, hooks and elements.
+"""What the kernel holds in our tables, by netlink: comments, hooks and elements.
+
+The table is `inet sdd-lb` unless another is named.
 
 Reading through libnftables would list the contents of every anonymous map as text: 0.24 s for 1000
 services. Attributes: include/uapi/linux/netfilter/nf_tables.h.
@@ -20,7 +22,9 @@ _GET_TABLE, _GET_CHAIN, _GET_RULE, _GET_ELEMENT = (_SUBSYSTEM | each for each in
 _INET = struct.pack(">BBH", 1, 0, 0)  # struct nfgenmsg: NFPROTO_INET
 _DORMANT = 1  # NFT_TABLE_F_DORMANT: the table's chains are not hooked
 _NF_ACCEPT = 1
-_HOOKS = MappingProxyType({0: "prerouting", 1: "input", 3: "output"})  # enum nf_inet_hooks
+_HOOKS = MappingProxyType(
+    {0: "prerouting", 1: "input", 3: "output", 4: "postrouting"}
+)  # enum nf_inet_hooks
 WIDTH = MappingProxyType({4: 4, 6: 16})  # bytes of an address
 _COMMENT = 0  # NFTNL_UDATA_RULE_COMMENT
 
@@ -28,15 +32,17 @@ Hook = tuple[str, str, int]
 Comments = Mapping[str, Sequence[str]]  # chain → its rules' comments, in order
 
 
-def present(connection: netlink.Connection) -> bool:
+def present(connection: netlink.Connection, of: str = TABLE) -> bool:
     """Whether the namespace of `connection` has the table."""
-    (result,) = connection.request((_named(_GET_TABLE, netlink.text(1, TABLE)),))
+    (result,) = connection.request((_named(_GET_TABLE, netlink.text(1, of)),))
     return not result.error
 
 
-def comments(connection: netlink.Connection, chain: str = "") -> dict[str, list[str]]:
+def comments(
+    connection: netlink.Connection, chain: str = "", of: str = TABLE
+) -> dict[str, list[str]]:
     """The comments of one chain or all; a rule without one counts as "": it is not ours."""
-    body = _INET + netlink.text(1, TABLE) + (netlink.text(2, chain) if chain else b"")
+    body = _INET + netlink.text(1, of) + (netlink.text(2, chain) if chain else b"")
     found: defaultdict[str, list[str]] = defaultdict(list)
     for reply in connection.dump(_GET_RULE, body):
         rule = _body(reply)
@@ -49,13 +55,14 @@ def frame_flaws(
     chains: Sequence[Chain],
     found: Comments,
     others: Collection[str] = (),
+    of: str = TABLE,
 ) -> Iterator[str]:
     """What is not as the shared `chains` should be; `others` are the plain chains beside them."""
-    (result,) = connection.request((_named(_GET_TABLE, netlink.text(1, TABLE)),))
+    (result,) = connection.request((_named(_GET_TABLE, netlink.text(1, of)),))
     for reply in result.replies:
         if int.from_bytes(_body(reply).get(2, b""), "big") & _DORMANT:
             yield "the table is dormant"
-    hooks = dict(_hooks(connection))
+    hooks = dict(_hooks(connection, of))
     for each in chains:
         if hooks.pop(each.name, ()) != each.hook:
             yield f"the chain {each.name!r} is not hooked as sdd does it"
@@ -66,13 +73,15 @@ def frame_flaws(
             yield f"the chain {name!r} is not one of sdd's"
 
 
-def elements(connection: netlink.Connection, name: str) -> Iterator[tuple[bytes, bytes]]:
+def elements(
+    connection: netlink.Connection, name: str, of: str = TABLE
+) -> Iterator[tuple[bytes, bytes]]:
     """(key, data) of every element of a set or map; data holds netlink attributes.
 
     A set that is not there has no elements: the rules that used it are then missing as well.
     """
     try:
-        replies = connection.dump(_GET_ELEMENT, _INET + _in_set(name))
+        replies = connection.dump(_GET_ELEMENT, _INET + _in_set(name, of))
     except errors.KernelRefused:
         return
     yield from _elements(replies)
@@ -116,11 +125,11 @@ def target(data: bytes) -> str:
     return netlink.to_text(verdict.get(2, b""))
 
 
-def _hooks(connection: netlink.Connection) -> Iterator[tuple[str, Hook | None]]:
+def _hooks(connection: netlink.Connection, of: str) -> Iterator[tuple[str, Hook | None]]:
     """Each chain and where it hooks, None when nowhere; a policy of drop is told as a type."""
     for reply in connection.dump(_GET_CHAIN, _INET):
         found = _body(reply)
-        if netlink.to_text(found.get(1, b"")) != TABLE:
+        if netlink.to_text(found.get(1, b"")) != of:
             continue
         name, hook = netlink.to_text(found.get(3, b"")), found.get(4)
         if hook is None:
@@ -165,8 +174,8 @@ def _elements(replies: Iterable[netlink.Reply]) -> Iterator[tuple[bytes, bytes]]
             yield netlink.attributes(found.get(1, b"")).get(1, b""), found.get(2, b"")
 
 
-def _in_set(name: str) -> bytes:
-    return netlink.text(1, TABLE) + netlink.text(2, name)
+def _in_set(name: str, of: str = TABLE) -> bytes:
+    return netlink.text(1, of) + netlink.text(2, name)
 
 
 def _named(kind: int, attributes: bytes) -> netlink.Message:

@@ -10,9 +10,8 @@ weight, so that one chain's comments are one service.
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from ipaddress import ip_address
-from types import MappingProxyType
 
-from lb import maglev, table, turns
+from lb import choice, table
 from lb.kernel import nft_frame
 from lb.kernel.nft_frame import REMOVE, TABLE
 from sdd.model.network import IPAddress
@@ -20,21 +19,7 @@ from sdd.model.service import Scheduler
 
 PRIORITY = -100  # NF_IP_PRI_NAT_DST: where destinations are rewritten
 FORMAT = 2  # counts up when the text below changes, so that a new release writes its own
-SEED = 0x53444400  # any constant: all nodes must hash alike
 PORTS = "{ tcp, udp, sctp }"
-
-_WEIGHTED = frozenset({Scheduler.WRR, Scheduler.WLC, Scheduler.SED, Scheduler.NQ})
-_FIRST_CHOICE = frozenset({Scheduler.FO, Scheduler.OVF})  # all to the heaviest
-# What IPVS hashes: mh with its port flag the flow, sh the client, the others the virtual address.
-_HASHED = MappingProxyType(
-    {
-        Scheduler.MH: "{ip} saddr . th sport",
-        Scheduler.SH: "{ip} saddr",
-        Scheduler.DH: "{ip} daddr",
-        Scheduler.LBLC: "{ip} daddr",
-        Scheduler.LBLCR: "{ip} daddr",
-    }
-)
 
 
 def comments(service: table.VirtualService, choices: int) -> list[str]:
@@ -167,33 +152,15 @@ def _rules(service: table.VirtualService) -> Iterator[str]:
 
 
 def _verdicts(service: table.VirtualService) -> Sequence[str]:
-    ip = "ip" if service.vip.version == 4 else "ip6"  # noqa: PLR2004 - a family
-    ready = service.open
-    if service.scheduler in _FIRST_CHOICE:
-        ready = tuple(sorted(ready, key=lambda each: -each.weight)[:1])
+    ip = choice.family(service.vip.version)
+    ready = choice.taking(service.open, service.scheduler)
     if not ready:
         return ("accept",)  # untranslated: the frame refuses it
-    if len(ready) == 1:
-        return (f"dnat {ip} to {ready[0].address}",)
     first = f"dnat {ip} to {ready[0].address}"  # what has no ports: a ping
-    if (key := _hash_key(service)) is None:
-        round_ = turns.turns(ready, weighted=service.scheduler in _WEIGHTED)
-        chosen = f"numgen inc mod {len(round_)} map {_slots(round_)}"
-    else:
-        filled = maglev.slots(ready)
-        key = key.format(ip=ip)
-        chosen = f"jhash {key} mod {len(filled)} seed {SEED:#x} map {_slots(filled)}"
+    if len(ready) == 1:
+        return (first,)
+    chosen = choice.of(ip, ready, service.scheduler, service.persistence_s)
     return (f"meta l4proto {PORTS} dnat {ip} to {chosen}", first)
-
-
-def _hash_key(service: table.VirtualService) -> str | None:
-    if service.persistence_s:  # the client keeps its backend: its address alone decides
-        return _HASHED[Scheduler.SH]
-    return _HASHED.get(service.scheduler)
-
-
-def _slots(backends: Sequence[table.Backend]) -> str:
-    return "{ " + ", ".join(f"{at} : {each.address}" for at, each in enumerate(backends)) + " }"
 
 
 def _elements(vip: IPAddress) -> Iterator[str]:

@@ -82,7 +82,8 @@ def _mac(identity: str) -> str:
 
 def _attach(net: network.Network, end: endpoint.Endpoint) -> contract.Attachment:
     # Isolated ports reach the bridge itself and the world, but not each other.
-    port = {_NO_LINK_LOCAL, (Setting.ISOLATED, int(not bridge.of(net).icc))}
+    isolated = int(not bridge.of(net).icc)
+    port = {_NO_LINK_LOCAL, (Setting.ISOLATED, isolated), (Setting.HAIRPIN, 0)}
     return contract.Attachment(
         outer=world.Link(
             name=end.host_link,

@@ -93,13 +93,14 @@ def _set_link(wire: Wire, step: steps.SetLink) -> None:
 
 
 def _changes(wire: Wire, wanted: world.Link) -> Iterator[netlink.Message]:
-    """A port is isolated after it became one, and before it comes up."""
-    isolated = dict(wanted.settings).get(Setting.ISOLATED)
+    """A port gets its modes after it became one, and before it comes up."""
+    modes = dict(wanted.settings)
+    isolated = modes.get(Setting.ISOLATED)
     if isolated is None:
         yield _change(wire, wanted, up=wanted.up)
         return
     yield _change(wire, wanted, up=None)
-    yield link.change_port(wanted.name, isolated=isolated)
+    yield link.change_port(wanted.name, hairpin=modes.get(Setting.HAIRPIN, 0), isolated=isolated)
     yield link.change(wanted.name, up=wanted.up)
 
 

@@ -3,13 +3,16 @@
 In: paths and process ids. Out: facts; absence is a value, nothing is raised for a bad path.
 """
 
-from collections.abc import Collection
+import contextlib
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from netns.kernel import read
 from sdd import errors
 from sdd.linux import namespaces
 from sdd.model import network
+from sdd.model.port import Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,10 @@ class Observer:
         """The on-link routes of the host that do not belong to our links, sorted."""
         return await self._doors.run("", _host_prefixes)
 
+    async def busy_ports(self) -> frozenset[tuple[Protocol, int]]:
+        """The ports of the host that some TCP or UDP socket is bound to."""
+        return await self._doors.run("", lambda: frozenset(_busy_ports()))
+
     async def namespace(self, path: str) -> Facts:
         """The inode and the link names at `path`."""
         if not path:
@@ -43,6 +50,23 @@ class Observer:
     def pid_namespace(self, pid: int) -> str:
         """The path of the process's namespace file, whether or not the process exists."""
         return f"/proc/{pid}/ns/net"
+
+
+def _busy_ports() -> Iterator[tuple[Protocol, int]]:
+    """From /proc/net/tcp and its like: the second column is ADDRESS:PORT in hexadecimal."""
+    for name, protocol in _TABLES.items():
+        with contextlib.suppress(FileNotFoundError):  # no IPv6 in this kernel
+            for line in (_NET / name).read_text().splitlines()[1:]:
+                yield protocol, int(line.split()[1].rpartition(":")[2], 16)
+
+
+_NET = Path("/proc/thread-self/net")
+_TABLES = {
+    "tcp": Protocol.TCP,
+    "tcp6": Protocol.TCP,
+    "udp": Protocol.UDP,
+    "udp6": Protocol.UDP,
+}
 
 
 def _host_prefixes() -> tuple[network.IPNetwork, ...]:

@@ -95,6 +95,7 @@ def _settings(report: link.Report) -> list[tuple[Setting, int]]:
     if report.gen_mode >= 0:
         found.append((Setting.ADDR_GEN_MODE, report.gen_mode))
     if report.isolated >= 0:
+        found.append((Setting.HAIRPIN, report.hairpin))
         found.append((Setting.ISOLATED, report.isolated))
     return found
 

@@ -17,7 +17,8 @@ _HEADER = struct.Struct("=BxHiII")  # struct ifinfomsg
 _ADDRESS, _NAME, _MTU, _LINK, _MASTER, _INFO, _ALIAS = 1, 3, 4, 5, 10, 18, 20
 _AF_SPEC, _GROUP, _NETNS_FD, _EXT_MASK = 26, 27, 28, 29
 _INFO_KIND, _INFO_DATA, _PEER = 1, 2, 1
-_SLAVE_KIND, _SLAVE_DATA, _PORT_ISOLATED = 4, 5, 33
+_SLAVE_KIND, _SLAVE_DATA = 4, 5
+_PORT_HAIRPIN, _PORT_ISOLATED = 4, 33  # IFLA_BRPORT_MODE, IFLA_BRPORT_ISOLATED
 _VLAN_ID, _MACVLAN_MODE, _IPVLAN_MODE, _IPVLAN_FLAGS = 1, 1, 1, 2
 _SKIP_STATS = 1 << 3  # RTEXT_FILTER_SKIP_STATS: half of a dump's bytes
 _INET_CONF, _INET6_CONF, _INET6_GEN_MODE = 1, 2, 8
@@ -27,8 +28,8 @@ _INET_CONF, _INET6_CONF, _INET6_GEN_MODE = 1, 2, 8
 class Report:
     """What the kernel tells of one link. `conf4` counts from 1, `conf6` from 0, as in the kernel.
 
-    `gen_mode` is -1 and `conf6` empty where the link has no IPv6; `isolated` is -1 for links that
-    are no bridge ports.
+    `gen_mode` is -1 and `conf6` empty where the link has no IPv6; `hairpin` and `isolated` are -1
+    for links that are no bridge ports.
     """
 
     index: int
@@ -44,6 +45,7 @@ class Report:
     conf4: tuple[int, ...]
     conf6: tuple[int, ...]
     gen_mode: int
+    hairpin: int
     isolated: int
 
 
@@ -82,6 +84,7 @@ def of(reply: netlink.Reply) -> Report:
         conf4=_numbers(inet.get(_INET_CONF, b"")),
         conf6=_numbers(inet6.get(_INET6_CONF, b"")),
         gen_mode=-1 if mode is None else netlink.to_int(mode),
+        hairpin=netlink.to_int(port.get(_PORT_HAIRPIN, b"")) if is_port else -1,
         isolated=netlink.to_int(port.get(_PORT_ISOLATED, b"")) if is_port else -1,
     )
 
@@ -176,9 +179,10 @@ def change(
     return netlink.Message(NEW, 0, b"".join(parts))
 
 
-def change_port(name: str, *, isolated: int) -> netlink.Message:
+def change_port(name: str, *, hairpin: int, isolated: int) -> netlink.Message:
     """Changes a port of a bridge; one that is none is refused."""
-    data = netlink.nested(_SLAVE_DATA, netlink.u8(_PORT_ISOLATED, isolated))
+    modes = (netlink.u8(_PORT_HAIRPIN, hairpin), netlink.u8(_PORT_ISOLATED, isolated))
+    data = netlink.nested(_SLAVE_DATA, *modes)
     info = netlink.nested(_INFO, netlink.text(_SLAVE_KIND, "bridge"), data)
     return netlink.Message(NEW, 0, _named(name) + info)
 

@@ -11,8 +11,10 @@ from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
 from typing import Any
 
+from sdd.api import ports
 from sdd.control import taken
 from sdd.model import endpoint, health, ids, network, progress, sandbox, service
+from sdd.model.port import Mode
 from sdd.state import ClusterState
 
 Json = dict[str, Any]
@@ -122,6 +124,7 @@ def sandbox_of(state: ClusterState, box: sandbox.Sandbox, data_root: Path) -> Js
             "Options": list(box.dns.options),
         },
         "ExtraHosts": [f"{each.name}:{each.address}" for each in box.extra_hosts],
+        "Ports": ports.bindings(state, box),
         "ResolvConfPath": str(files / "resolv.conf"),
         "WriteResolvConf": box.resolv_conf.path or box.resolv_conf.writing.value,
         "HostsPath": str(files / "hosts"),
@@ -165,7 +168,7 @@ def service_row(state: ClusterState, one: service.Service) -> Json:
         "Mode": one.mode.value,
         "Replicas": f"{len(state.healthy(one.id))}/{len(all_of)}",
         "VIP": ", ".join(str(vip) for vip in one.vips),
-        "Ports": "",
+        "Ports": ports.listed(one),
         "Labels": dict(one.labels),
     }
 
@@ -184,6 +187,7 @@ def service_of(state: ClusterState, one: service.Service) -> Json:
         "Drain": one.drain_s,
         "Persistence": one.persistence_s,
         "Weight": one.weight,
+        "Ports": ports.rows(one),
         "Members": members_of(state, one),
         "Aliases": list(one.aliases),
         "Labels": dict(one.labels),
@@ -221,7 +225,7 @@ def member_of(state: ClusterState, one: service.Member) -> Json:
     """One backend of a service."""
     at = state.endpoints.get(one.endpoint)
     verdict = state.verdicts.get((one.service, one.endpoint))
-    box = state.sandboxes.get(one.sandbox)
+    box, svc = state.sandboxes.get(one.sandbox), state.services.get(one.service)
     return {
         "EndpointID": one.endpoint,
         "Sandbox": box.name if box else "",
@@ -232,6 +236,7 @@ def member_of(state: ClusterState, one: service.Member) -> Json:
         "State": _state(state, one),
         "Since": when(verdict.since if verdict else one.created),
         "Reason": verdict.reason if verdict else "",
+        "Ports": ports.listed(svc, Mode.HOST) if svc else "",
     }
 
 

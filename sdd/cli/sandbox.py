@@ -5,11 +5,11 @@ from typing import Any
 
 import click
 
-from sdd import errors
 from sdd.cli import complete, filters, output, several
 from sdd.cli.command import Noun
 from sdd.cli.output import Column
 from sdd.cli.params import ADDRESS, ATTACHMENT, EXTRA_HOST, GATEWAY, LABEL, NAMESERVER, WORD
+from sdd.cli.publish import PUBLISH
 from sdd.cli.settings import current
 from sdd.client import part
 
@@ -22,12 +22,25 @@ def _addresses(row: output.Row) -> list[str]:
     return [each[key] for each in found for key in ("IPAddress", "GlobalIPv6Address") if each[key]]
 
 
+def _ports(row: output.Row) -> str:
+    from sdd.model import port  # only listings need it, and it takes time to load
+
+    ways = []
+    for target, places in row["Ports"].items():
+        number, _, protocol = target.partition("/")
+        for each in places:
+            host = f"[{each['HostIp']}]" if ":" in each["HostIp"] else each["HostIp"]
+            ways.append((host, int(each["HostPort"]), int(number), port.Protocol(protocol)))
+    return port.listed(ways)
+
+
 COLUMNS = (
     Column("SANDBOX ID", output.short("Id")),
     Column("NAME", lambda row: row["Name"]),
     Column("ORIGIN", lambda row: row["Origin"]),
     Column("NETWORKS", lambda row: list(row["Networks"])),
     Column("ADDRESSES", _addresses),
+    Column("PORTS", _ports),
 )
 OPTIONS = (
     click.option("--network", "networks", type=ATTACHMENT, multiple=True, help="NET[,ip=,alias=]."),
@@ -46,7 +59,13 @@ OPTIONS = (
         "--add-host", "hosts", type=EXTRA_HOST, multiple=True, help="HOST:IP or HOST:host-gateway."
     ),
     click.option("--label", "labels", type=LABEL, multiple=True, help="K=V."),
-    click.option("--publish", multiple=True, help="Not built yet."),
+    click.option(
+        "--publish",
+        "-p",
+        type=PUBLISH,
+        multiple=True,
+        help="[IP:][PUBLISHED:]TARGET[/PROTOCOL] or published=,target=.",
+    ),
 )
 
 
@@ -101,7 +120,6 @@ def attach(name: str, pid: int | None, netns: str, write_resolv_conf: str, **ask
 
 def body(name: str, **asked: Any) -> dict[str, Any]:
     """The request of `create` and `attach` from their options."""
-    refuse_publish(asked["publish"])
     return {
         "name": name,
         "attachments": attachments(asked),
@@ -114,6 +132,7 @@ def body(name: str, **asked: Any) -> dict[str, Any]:
         },
         "extra_hosts": [each for each in asked["hosts"] if each["address"] != GATEWAY],
         "gateway_hosts": [each["name"] for each in asked["hosts"] if each["address"] == GATEWAY],
+        "publish": asked["publish"],
         "labels": dict(asked["labels"]),
     }
 
@@ -129,22 +148,6 @@ def attachments(asked: dict[str, Any]) -> list[dict[str, Any]]:
         if index == 0:
             each.update(first)
     return given
-
-
-def refuse_publish(given: tuple[str, ...]) -> None:
-    """Published ports are not built yet; a blank in one is wrong in any case."""
-    for each in given:
-        if any(c.isspace() for c in each):
-            raise errors.Usage(
-                f'--publish "{each}" holds a blank',
-                hint=f'write it without: --publish "{"".join(each.split())}"',
-            )
-    if given:
-        raise errors.Invalid(
-            f'cannot publish "{given[0]}": published ports are not built yet',
-            hint="leave out --publish; sandboxes on the network reach the service by its name",
-            code="SDD-PUBLISH-NOTBUILT",
-        )
 
 
 @sandbox.command("ls")

@@ -9,7 +9,7 @@ from sdd.cli.check import HEALTH, STATUSES
 from sdd.cli.command import Noun
 from sdd.cli.output import Column
 from sdd.cli.params import ADDRESS, DURATION, LABEL
-from sdd.cli.sandbox import refuse_publish
+from sdd.cli.publish import PUBLISH, UNPUBLISH
 from sdd.cli.settings import current
 from sdd.client import part
 
@@ -18,6 +18,7 @@ SCHEDULERS = (
     *("mh", "rr", "wrr", "lc", "wlc", "sh", "dh", "sed", "nq"),
     *("fo", "ovf", "lblc", "lblcr"),
 )
+LISTS = ("alias_add", "alias_remove", "label_remove", "publish_add", "publish_remove")
 WEIGHT = click.IntRange(0, 65535)
 COLUMNS = (
     Column("ID", output.short("Id")),
@@ -35,6 +36,7 @@ MEMBER_COLUMNS = (
     Column("WEIGHT", lambda row: row["Weight"], right=True),
     Column("STATE", lambda row: row["State"]),
     Column("SINCE", lambda row: output.ago(row["Since"])),
+    Column("PORTS", lambda row: row["Ports"]),
     Column("ERROR", lambda row: row["Reason"] if row["State"] != "up" else ""),
 )
 KEYS = {
@@ -76,10 +78,9 @@ def service() -> None:
 @click.option("--weight", type=WEIGHT, default=1, help="Of members that join without one.")
 @click.option("--alias", "aliases", multiple=True, help="One more name.")
 @click.option("--label", "labels", type=LABEL, multiple=True, help="K=V.")
-@click.option("--publish", multiple=True, help="Not built yet.")
-def create(name: str, publish: tuple[str, ...], **asked: Any) -> None:
+@click.option("--publish", "-p", type=PUBLISH, multiple=True, help="published=,target=[,mode=].")
+def create(name: str, **asked: Any) -> None:
     """Make a service; prints its id."""
-    refuse_publish(publish)
     body = {
         "name": name,
         "network": asked["network"],
@@ -91,6 +92,7 @@ def create(name: str, publish: tuple[str, ...], **asked: Any) -> None:
         "drain_s": asked["drain"],
         "persistence_s": round(asked["persistence"]),
         "weight": asked["weight"],
+        "publish": asked["publish"],
     }
     if asked["vip"]:
         body["vip"] = asked["vip"]
@@ -116,10 +118,14 @@ def create(name: str, publish: tuple[str, ...], **asked: Any) -> None:
 @click.option("--alias-rm", "alias_remove", multiple=True, help="One less.")
 @click.option("--label-add", type=LABEL, multiple=True, help="K=V.")
 @click.option("--label-rm", "label_remove", multiple=True, help="K.")
+@click.option("--publish-add", type=PUBLISH, multiple=True, help="One more published port.")
+@click.option(
+    "--publish-rm", "publish_remove", type=UNPUBLISH, multiple=True, help="TARGET[/PROTOCOL]."
+)
 def update(ref: str, **asked: Any) -> None:
     """Change a service; members and live connections stay."""
     health = (asked["health"] or {}) | _health(asked)
-    plain = ("scheduler", "alias_add", "alias_remove", "label_remove", "weight")
+    plain = ("scheduler", "weight", *LISTS)
     body = {
         **{each: asked[each] for each in plain},
         "health": health,

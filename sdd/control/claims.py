@@ -22,6 +22,7 @@ class Claims:
         self._revisions: dict[str, ids.Revision] = {}
         self._cursors: dict[str, IPAddress] = {}
         self._addresses: defaultdict[str, set[IPAddress]] = defaultdict(set)
+        self._ports: dict[str, str] = {}
 
     def wrote(self, key: str, value: bytes, revision: ids.Revision) -> None:
         """`key` was written."""
@@ -31,16 +32,23 @@ class Claims:
         elif key.startswith(keys.ADDRESSES):
             net, ip = keys.address_of(key)
             self._addresses[net].add(ip)
+        elif key.startswith(keys.PORTS):
+            self._ports[key] = value.decode()
 
     def deleted(self, key: str) -> None:
         """`key` is gone."""
         self._revisions.pop(key, None)
         self._cursors.pop(key, None)
+        self._ports.pop(key, None)
         if key.startswith(keys.ADDRESSES):
             net, ip = keys.address_of(key)
             self._addresses[net].discard(ip)
             if not self._addresses[net]:
                 del self._addresses[net]
+
+    def ports_at(self, key: str) -> str:
+        """What was written about a published port; empty when nobody publishes it."""
+        return self._ports.get(key, "")
 
     def revision_of(self, key: str) -> ids.Revision:
         """The revision that wrote `key` last; 0 when it is absent."""

@@ -16,6 +16,7 @@ from sdd.control import (
     lookup,
     members,
     networks,
+    ports,
     records,
     sandboxes,
     service_updates,
@@ -131,8 +132,9 @@ class Commander:
     async def create_sandbox(self, asked: request.SandboxCreate) -> sandbox.Sandbox:
         """The new sandbox with all its endpoints and memberships."""
         seen = await self._seen(asked)
+        busy = await self._busy(asked.publish)
         return await self._run.created(
-            lambda ground: sandboxes.create(ground, asked, seen),
+            lambda ground: sandboxes.create(ground, asked, seen, busy),
             lambda made: lambda ground: sandboxes.remove(ground, made.id),
         )
 
@@ -153,19 +155,25 @@ class Commander:
             host_inode=host.inode,
         )
 
+    async def _busy(self, asked: tuple[request.Publish, ...]) -> ports.Busy:
+        """What other programs of the host have, when a number must be chosen."""
+        return await self._observe.busy_ports() if ports.needs_a_look(asked) else ports.NOT_BUSY
+
     # --- services ---------------------------------------------------------------------------
 
     async def create_service(self, asked: request.ServiceCreate) -> service.Service:
         """The new service with its virtual addresses and number."""
+        busy = await self._busy(asked.publish)
         return await self._run.created(
-            lambda ground: services.create(ground, asked),
+            lambda ground: services.create(ground, asked, busy),
             lambda made: lambda ground: services.remove(ground, made.id),
         )
 
     async def update_service(self, ref: str, asked: request.ServiceUpdate) -> service.Service:
         """The service as it is now, or as it was when this node could not realise that."""
+        busy = await self._busy(asked.publish_add)
         changed = await self._run.created(
-            lambda ground: service_updates.update(ground, ref, asked),
+            lambda ground: service_updates.update(ground, ref, asked, busy),
             lambda made: lambda ground: service_updates.restore(ground, made),
         )
         return changed.after

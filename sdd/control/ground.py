@@ -106,6 +106,14 @@ class Draft:
         self._unchanged(key)
         self.note(key, "")
 
+    def rewrite(self, key: str, text: str) -> None:
+        """Hold `key` and write `text` there; without text it goes."""
+        self._unchanged(key)
+        if text:
+            self.note(key, text)
+        else:
+            self.delete(key)
+
     def empty(self, prefix: str) -> None:
         """The plan is lost when something is below `prefix`."""
         self._compares[prefix] = EmptyRange(prefix)

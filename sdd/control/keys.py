@@ -8,11 +8,13 @@ from ipaddress import ip_address
 
 from sdd.model import ids
 from sdd.model.network import IPAddress, IPNetwork
+from sdd.model.port import Protocol
 
 NAMES = "names/"
 ADDRESSES = "addresses/"
 NUMBERS = "numbers/"
 CURSORS = "cursors/"
+PORTS = "ports/"
 POOLS = "pools"  # written by whoever adds or removes subnets: overlap cannot be seen key by key
 
 
@@ -35,6 +37,11 @@ def address_of(key: str) -> tuple[str, IPAddress]:
 def number(value: int) -> str:
     """The claim on a service number."""
     return f"{NUMBERS}{value}"
+
+
+def port(node: ids.NodeId, protocol: Protocol, number: int) -> str:
+    """Who publishes a port of a node: a line `ADDRESS HOLDER` each (ports.py reads and writes)."""
+    return f"{PORTS}{node}/{protocol}/{number}"
 
 
 def cursors_of(net: ids.NetworkId) -> str:

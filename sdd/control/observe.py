@@ -7,7 +7,7 @@ commands: an observer reports absence as a value.
 from collections.abc import Collection
 from typing import Protocol
 
-from sdd.model import network
+from sdd.model import network, port
 
 
 class Facts(Protocol):
@@ -29,6 +29,10 @@ class Observe(Protocol):
 
     async def host_prefixes(self) -> tuple[network.IPNetwork, ...]:
         """The on-link routes of this node that are not ours."""
+        ...
+
+    async def busy_ports(self) -> frozenset[tuple[port.Protocol, int]]:
+        """The ports of this node that some socket is bound to."""
         ...
 
     async def namespace(self, path: str) -> Facts:

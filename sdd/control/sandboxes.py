@@ -4,11 +4,11 @@ In: a request, what was observed of the namespace, the Ground. Out: plans. One t
 the sandbox, its endpoints and its memberships, so there is no half-made sandbox to clean up.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sdd import errors
 from sdd.alloc import names
-from sdd.control import endpoints, keys, lookup, members, nameservers, resolv_conf
+from sdd.control import endpoints, keys, lookup, members, nameservers, ports, resolv_conf
 from sdd.control.ground import Draft, Ground, Plan
 from sdd.model import endpoint, ids, network, request, sandbox
 from sdd.state import ClusterState
@@ -32,11 +32,13 @@ class Seen:
 NOTHING = Seen()  # for a namespace that we make
 
 
-def create(ground: Ground, asked: request.SandboxCreate, seen: Seen) -> Plan[sandbox.Sandbox]:
-    """A new sandbox.
+def create(
+    ground: Ground, asked: request.SandboxCreate, seen: Seen, busy: ports.Busy = ports.NOT_BUSY
+) -> Plan[sandbox.Sandbox]:
+    """A new sandbox. `busy` are the host's ports that other programs have.
 
     Refused: SDD-SANDBOX-NAME, -EXISTS, -NETNS, -ADOPTED, -HOST, -TWICE, and what endpoints.py,
-    members.py and resolv_conf.py refuse.
+    members.py, resolv_conf.py and ports.py refuse.
     """
     _check_name(ground, asked.name)
     _check_words(asked)
@@ -58,9 +60,14 @@ def create(ground: Ground, asked: request.SandboxCreate, seen: Seen) -> Plan[san
         created=ground.at,
     )
     draft = Draft(ground)
-    draft.create(box)
     draft.claim(keys.name(KIND, box.name), box.id)
     made = _attach_all(ground, draft, box, asked, seen)
+    if asked.publish:
+        book = ports.Book(ground, draft)
+        nets = [ground.now.networks[each.network] for each in made]
+        given = ports.publish(book, (KIND, box.id), asked.publish, nets, busy=busy)
+        box = replace(box, ports=given)
+    draft.create(box)
     for ref in asked.services:
         members.enter(ground, draft, lookup.service(ground.now, ref), made)
     return draft.plan(box, {box.id, *(each.id for each in made)})
@@ -72,6 +79,7 @@ def remove(ground: Ground, ref: str) -> Plan[sandbox.Sandbox]:
     draft = Draft(ground)
     draft.remove(box)
     draft.delete(keys.name(KIND, box.name))
+    ports.Book(ground, draft).withdraw(box.id, box.ports)
     ends = ground.now.endpoints_by_sandbox.get(box.id, ())
     for end in ends:
         endpoints.detach(ground, draft, end)

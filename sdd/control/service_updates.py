@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sdd import errors
-from sdd.control import lookup, services
+from sdd.control import lookup, ports, services
 from sdd.control.ground import Draft, Ground, Plan
 from sdd.model import health, request, service
+from sdd.model.port import Port
 from sdd.model.service import CheckKind, HealthCheck
 from sdd.store import codec
 
@@ -29,14 +30,20 @@ class Update:
     after: service.Service
 
 
-def update(ground: Ground, ref: str, asked: request.ServiceUpdate) -> Plan[Update]:
-    """The service with what is asked for.
+def update(
+    ground: Ground,
+    ref: str,
+    asked: request.ServiceUpdate,
+    busy: ports.Busy = ports.NOT_BUSY,
+) -> Plan[Update]:
+    """The service with what is asked for. `busy` are the host's ports that other programs have.
 
-    Refused: SDD-SERVICE-HEALTH, -TIME, -ALIAS, -LABEL, SDD-MEMBER-WEIGHT.
+    Refused: SDD-SERVICE-HEALTH, -TIME, -ALIAS, -LABEL, -PORT, SDD-MEMBER-WEIGHT, and what ports.py
+    refuses.
     """
     svc = lookup.service(ground.now, ref)
-    after = changed(svc, asked)
     draft = Draft(ground)
+    after = replace(changed(svc, asked), ports=_ports(ground, draft, svc, asked, busy))
     draft.replace(svc, after)
     _judge(ground, draft, svc, after)
     return draft.plan(Update(before=svc, after=after), {svc.id})
@@ -61,6 +68,8 @@ def restore(ground: Ground, made: Update) -> Plan[Update]:
         raise errors.Conflict(f"service {made.after.name} was changed again")
     draft = Draft(ground)
     draft.replace(made.after, made.before)
+    book = ports.Book(ground, draft)
+    book.restore(made.after.id, made.after.ports, made.before.ports)
     _judge(ground, draft, made.after, made.before)
     return draft.plan(Update(before=made.after, after=made.before), {made.before.id})
 
@@ -85,6 +94,35 @@ def _judge(ground: Ground, draft: Draft, before: service.Service, after: service
             )
         elif last:
             draft.delete(codec.verdict_key(member.service, member.endpoint))
+
+
+def _ports(
+    ground: Ground,
+    draft: Draft,
+    svc: service.Service,
+    asked: request.ServiceUpdate,
+    busy: ports.Busy,
+) -> tuple[Port, ...]:
+    """What leaves is free for what comes: a port can move from one target to another."""
+    gone = [each for each in svc.ports if _is_named(each, asked.publish_remove)]
+    for one in asked.publish_remove:
+        if not any(_is_named(each, (one,)) for each in svc.ports):
+            raise errors.NotFound(
+                f"service {svc.name} publishes no target port {one.target}/{one.protocol}",
+                hint=f"see what it has: sdctl service inspect {svc.name}",
+                code="SDD-SERVICE-PORT",
+            )
+    book = ports.Book(ground, draft)
+    book.withdraw(svc.id, gone)
+    kept = [each for each in svc.ports if each not in gone]
+    net = ground.now.networks[svc.network]
+    return ports.publish(
+        book, (services.KIND, svc.id), asked.publish_add, (net,), busy=busy, have=kept
+    )
+
+
+def _is_named(each: Port, those: Collection[request.Unpublish]) -> bool:
+    return any((each.target, each.protocol) == (one.target, one.protocol) for one in those)
 
 
 def _check(before: HealthCheck, asked: request.HealthChange) -> HealthCheck:

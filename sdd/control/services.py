@@ -6,7 +6,7 @@ one network, as in Docker: the resolver decides which answers.
 
 from sdd import errors
 from sdd.alloc import addresses, names, numbers
-from sdd.control import checks, keys, lookup, members, taken
+from sdd.control import checks, keys, lookup, members, ports, taken
 from sdd.control.ground import Draft, Ground, Plan
 from sdd.model import ids, network, request, service
 from sdd.model.network import IPAddress
@@ -15,10 +15,13 @@ from sdd.store import codec
 KIND = "service"
 
 
-def create(ground: Ground, asked: request.ServiceCreate) -> Plan[service.Service]:
-    """A new service.
+def create(
+    ground: Ground, asked: request.ServiceCreate, busy: ports.Busy = ports.NOT_BUSY
+) -> Plan[service.Service]:
+    """A new service. `busy` are the host's ports that other programs have.
 
-    Refused: SDD-SERVICE-NAME, -EXISTS, -NETWORK, -VIP, -HEALTH, -TIME, and what taken.py refuses.
+    Refused: SDD-SERVICE-NAME, -EXISTS, -NETWORK, -VIP, -HEALTH, -TIME, and what taken.py and
+    ports.py refuse.
     """
     _check_name(ground, asked.name)
     net = lookup.network(ground.now, asked.network)
@@ -39,6 +42,9 @@ def create(ground: Ground, asked: request.ServiceCreate) -> Plan[service.Service
         drain_s=asked.drain_s,
         persistence_s=asked.persistence_s,
         weight=asked.weight,
+        ports=ports.publish(
+            ports.Book(ground, draft), (KIND, identity), asked.publish, (net,), busy=busy
+        ),
         created=ground.at,
     )
     check(made)
@@ -58,6 +64,7 @@ def remove(ground: Ground, ref: str) -> Plan[service.Service]:
     draft.delete(keys.number(svc.number))
     for vip in svc.vips:
         draft.delete(keys.address(svc.network, vip))
+    ports.Book(ground, draft).withdraw(svc.id, svc.ports)
     for member in ground.now.members_by_service.get(svc.id, ()):
         draft.delete(codec.key(member))
         draft.delete(codec.verdict_key(member.service, member.endpoint))

@@ -12,6 +12,9 @@ from typing import Protocol, assert_never
 from lb import desired as lb_desired
 from lb import plan as lb_plan
 from lb import world as lb_world
+from lb.ports import desired as ports_desired
+from lb.ports import image
+from lb.ports import world as ports_world
 from netns import contract, reconciler
 from netns import desired as netns_desired
 from netns import plan as netns_plan
@@ -57,6 +60,7 @@ class Verifier:
         balancer: lb_world.Kernel,
         ask: Ask,
         *,
+        ports: ports_world.Kernel,
         settle: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(SETTLE_S),
     ) -> None:
         self._state = state
@@ -64,6 +68,7 @@ class Verifier:
         self._netns = netns
         self._balancer = balancer
         self._ask = ask
+        self._ports = ports
         self._settle = settle
 
     async def differences(self) -> tuple[Difference, ...]:
@@ -80,6 +85,7 @@ class Verifier:
         return (
             *await self._links(state),
             *await self._balancing(state),
+            *await self._published(state),
             *await self._names(state),
         )
 
@@ -112,6 +118,32 @@ class Verifier:
             else:
                 says = [balancing(step) for step in lb_plan.diff(have, wanted.table)]
             found += [Difference(backend=Backend.LB, subject=box, says=each) for each in says]
+        return found
+
+    async def _published(self, state: ClusterState) -> list[Difference]:
+        want = ports_desired.desired(state, ports_desired.nothing(self._node))
+        have = await self._ports.read()
+        if have is None:
+            says = "the table inet sdd-ports is damaged"
+            return [Difference(backend=Backend.PORTS, subject="", says=says)]
+        owners = {
+            element: entry
+            for part in want.parts.values()
+            for entry in part
+            for element in image.of(entry)
+        }
+        missing = {owners[each] for each in owners.keys() - have}
+        found = [
+            Difference(
+                backend=Backend.PORTS,
+                subject=entry.subject,
+                says=f"the published port {entry.bind} does not lead where it should",
+            )
+            for entry in sorted(missing, key=lambda each: str(each.bind))
+        ]
+        if left := have - owners.keys():
+            says = f"{len(left)} elements of the table inet sdd-ports should not be there"
+            found.append(Difference(backend=Backend.PORTS, subject="", says=says))
         return found
 
     async def _names(self, state: ClusterState) -> list[Difference]:

@@ -7,10 +7,11 @@ from sdd.model import ids
 
 
 class Backend(StrEnum):
-    """The three readers of state on each node."""
+    """The readers of state on each node."""
 
     NETNS = "netns"
     LB = "lb"
+    PORTS = "ports"
     RESOLVER = "resolver"
 
 

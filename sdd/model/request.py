@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-from sdd.model import sandbox, service
+from sdd.model import port, sandbox, service
 from sdd.model.nameserver import Nameserver
 from sdd.model.network import EMPTY, Driver
 
@@ -62,6 +62,33 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Publish:
+    """One `--publish`; `published` 0 asks for any free number.
+
+    With `target_last` or `published_last` it is a range: of as many of each, or of numbers of
+    which the first free one is taken for the one target. `mode` None is what is usual for the
+    object.
+    """
+
+    target: int
+    target_last: int = 0
+    published: int = 0
+    published_last: int = 0
+    protocol: port.Protocol = port.Protocol.TCP
+    mode: port.Mode | None = None
+    policy: port.Policy = port.Policy.PRESERVE
+    address: IPv4Address | IPv6Address | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unpublish:
+    """One `--publish-rm`, which names the target port as in Docker."""
+
+    target: int
+    protocol: port.Protocol = port.Protocol.TCP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxCreate:
     """`sdctl sandbox create` (a new namespace) and `attach` (`netns` or `pid` given).
 
@@ -80,6 +107,7 @@ class SandboxCreate:
     extra_hosts: tuple[sandbox.ExtraHost, ...] = ()
     gateway_hosts: tuple[str, ...] = ()
     write_resolv_conf: str = sandbox.Writing.AUTO.value
+    publish: tuple[Publish, ...] = ()
     labels: Mapping[str, str] = field(default_factory=lambda: EMPTY)
 
 
@@ -98,6 +126,7 @@ class ServiceCreate:
     drain_s: float = 10.0
     persistence_s: int = 0
     weight: int = 1
+    publish: tuple[Publish, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +165,8 @@ class ServiceUpdate:
     drain_s: float | None = None
     persistence_s: int | None = None
     weight: int | None = None
+    publish_add: tuple[Publish, ...] = ()
+    publish_remove: tuple[Unpublish, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv6Address
 from sdd.model import ids
 from sdd.model.nameserver import Nameserver
 from sdd.model.network import EMPTY
+from sdd.model.port import Port
 
 
 class Origin(StrEnum):
@@ -76,5 +77,6 @@ class Sandbox:
     dns: DnsSettings = DnsSettings()
     extra_hosts: tuple[ExtraHost, ...] = ()
     resolv_conf: ResolvConf = ResolvConf()
+    ports: tuple[Port, ...] = ()
     labels: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     created: float = 0.0

@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from sdd.model import ids
 from sdd.model.network import EMPTY
+from sdd.model.port import Port
 
 
 class EndpointMode(StrEnum):
@@ -96,6 +97,7 @@ class Service:
     drain_s: float = 10.0
     persistence_s: int = 0
     weight: int = 1
+    ports: tuple[Port, ...] = ()
     created: float = 0.0
 
 

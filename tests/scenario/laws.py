@@ -1,9 +1,12 @@
 """What must hold of any stored state, whoever made it in whatever order."""
 
+from itertools import chain
+
 from sdd.control import keys
+from sdd.model import port
 from sdd.state import ClusterState
 from sdd.store import codec
-from tests.scenario.node import Node, addresses_of
+from tests.scenario.node import NODE, Node, addresses_of
 
 
 def claims(now: ClusterState) -> set[str]:
@@ -16,6 +19,12 @@ def claims(now: ClusterState) -> set[str]:
     wanted |= {keys.name("service", each.name) for each in now.services.values()}
     wanted |= {keys.number(each.number) for each in now.services.values()}
     wanted |= {f"{keys.ADDRESSES}{net}/{ip}" for net, ip in addresses_of(now)}
+    wanted |= {
+        keys.port(NODE, each.protocol, each.published)
+        for table in (now.sandboxes, now.services)
+        for holder in table.values()
+        for each in holder.ports
+    }
     return wanted
 
 
@@ -37,6 +46,15 @@ def check_nothing_twice(now: ClusterState) -> None:
         assert now.endpoints[member.endpoint].network == now.services[member.service].network
     assert set(now.verdicts) <= set(now.members)
     assert {each.network for each in now.records.values()} <= set(now.networks)
+    held_ports = [
+        (each.protocol, each.published, each.address)
+        for each in chain.from_iterable(holder.ports for holder in now.publishers)
+    ]
+    for at, (protocol, number, address) in enumerate(held_ports):
+        others = (held_ports[other] for other in range(at))
+        assert not any(
+            (protocol, number) == (p, n) and port.overlap(address, a) for p, n, a in others
+        )
     subnets = [pool.subnet for net in now.networks.values() for pool in net.pools]
     for at, one in enumerate(subnets):
         assert not any(one.version == two.version and one.overlaps(two) for two in subnets[:at])

@@ -16,7 +16,7 @@ from sdd.alloc.pools import DEFAULT_POOLS, PoolTemplate
 from sdd.control.commander import Commander
 from sdd.control.feed import Feed
 from sdd.control.progress import Progress
-from sdd.model import ids, network
+from sdd.model import ids, network, port
 from sdd.model.look import EVERYWHERE, Look
 from sdd.model.progress import Backend, Failure, Outcome
 from sdd.state import ClusterState
@@ -52,9 +52,13 @@ class World:
     """What the node can observe."""
 
     prefixes: tuple[network.IPNetwork, ...] = ()
+    busy: frozenset[tuple[port.Protocol, int]] = frozenset()
     namespaces: dict[str, Facts] = field(
         default_factory=lambda: {"/proc/self/ns/net": Facts(inode=1)}
     )
+
+    async def busy_ports(self) -> frozenset[tuple[port.Protocol, int]]:
+        return self.busy
 
     async def host_prefixes(self) -> tuple[network.IPNetwork, ...]:
         return self.prefixes

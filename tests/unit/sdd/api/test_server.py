@@ -164,7 +164,7 @@ async def test_ready_only_after_every_backend_made_a_pass(path: Path) -> None:
         assert (await ask(path, "GET", "/healthz")) == (200, b"ok\n")
         status, text = await ask(path, "GET", "/readyz")
         assert status == 503
-        assert b"netns, lb, resolver" in text
+        assert b"netns, lb, ports, resolver" in text
         assert (await ask(path, "GET", "/v1/status"))[1]["State"] == "starting"
         one.desk.realised()
         assert (await ask(path, "GET", "/readyz"))[0] == 200

@@ -18,7 +18,7 @@ def test_status_for_programs(shell: Shell) -> None:
     shell.appliance.desk.realised()
     (found,) = shell.ok("status", "-o", "json").json()
     assert (found["State"], found["Revision"], found["Node"]) == ("ready", 0, "here")
-    assert [each["Name"] for each in found["Backends"]] == ["netns", "lb", "resolver"]
+    assert [each["Name"] for each in found["Backends"]] == ["netns", "lb", "ports", "resolver"]
 
 
 def test_version_tells_both_sides(shell: Shell) -> None:

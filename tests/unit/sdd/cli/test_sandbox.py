@@ -67,12 +67,6 @@ def test_a_wrong_option_is_exit_2(shell: Shell, argv: tuple[str, ...], word: str
     assert word in done.err
 
 
-def test_publishing_is_refused_clearly(shell: Shell) -> None:
-    done = shell("sandbox", "create", "c", "--publish", "5000:80")
-    assert done.code == 1
-    assert "[SDD-PUBLISH-NOTBUILT]" in done.err
-
-
 def test_exec_says_when_the_namespace_is_gone(shell: Shell) -> None:
     shell.ok("sandbox", "create", "c")
     done = shell("sandbox", "exec", "c", "--", "true")

@@ -26,6 +26,7 @@ async def test_everyone_must_have_reached_the_revision() -> None:
         )
         progress.report(Backend.NETNS, at(5))
         progress.report(Backend.LB, at(4))
+        progress.report(Backend.PORTS, at(5))
         progress.report(Backend.RESOLVER, at(9))
         await asyncio.sleep(0)
         assert not waiting.done()
@@ -54,7 +55,7 @@ async def test_the_silent_are_named() -> None:
     progress.report(Backend.NETNS, at(6))
     with pytest.raises(errors.TimedOut) as caught:
         await progress.realised(ids.Revision(7), (), 0.01)
-    assert "netns, resolver" in caught.value.sentence
+    assert "netns, ports, resolver" in caught.value.sentence
     assert "lb" not in caught.value.sentence
 
 

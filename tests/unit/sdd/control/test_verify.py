@@ -6,6 +6,8 @@ import pytest
 
 from lb import fake as lb_fake
 from lb import reconciler as lb_reconciler
+from lb.ports import fake as ports_fake
+from lb.ports import reconciler as ports_reconciler
 from netns import fake as netns_fake
 from netns import reconciler as netns_reconciler
 from sdd import errors
@@ -40,6 +42,7 @@ class Town:
     def __init__(self) -> None:
         self.netns = netns_fake.FakeKernel()
         self.balancer = lb_fake.FakeKernel()
+        self.ports = ports_fake.FakeKernel()
         self.rcodes: dict[str, str | errors.SddError] = {}
         self.settled = 0
         base = at(1, FRONT, WEB1, CLIENT, *ENDS)
@@ -50,6 +53,7 @@ class Town:
         for each in (WEB1, CLIENT):
             self.balancer.make(each.netns)
         await netns_reconciler.Reconciler(self.netns, NODE).realise(self.state)
+        await ports_reconciler.Reconciler(self.ports, NODE, ready_s=0.02).realise(self.state)
         await lb_reconciler.Reconciler(self.balancer, NODE, ready_s=0.02).realise(self.state)
         return self
 
@@ -75,6 +79,7 @@ class Town:
             netns=self.netns,
             balancer=self.balancer,
             ask=self.ask,
+            ports=self.ports,
             settle=self.settle,
         )
         return list(await verifier.differences())

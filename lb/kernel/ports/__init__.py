@@ -1,0 +1,1 @@
+"""Published ports on the running kernel: sockets, rules, connections."""

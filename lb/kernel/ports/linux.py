@@ -1,0 +1,125 @@
+"""Published ports on the running kernel, in the host's namespace. Never forks, never decides."""
+
+import socket
+from collections.abc import Collection, Mapping
+
+from lb.kernel import conntrack
+from lb.kernel.ports import loopback, read, sockets, text
+from lb.ports.image import NONE, Element, Image
+from lb.ports.table import Bind, Entry
+from sdd.linux import namespaces, netlink, nft
+from sdd.model.network import IPAddress
+
+_UNKNOWN = -1
+
+
+class PortsKernel:
+    """Passes tests/contract/ports_kernel.py."""
+
+    def __init__(self, doors: namespaces.Namespaces) -> None:
+        self._doors = doors
+        self._sockets = sockets.Sockets()
+        self._image: Image | None = NONE
+        self._generation = _UNKNOWN
+
+    def close(self) -> None:
+        """Frees every port that is held; the rules stay, so that connections live on."""
+        self._sockets.close()
+
+    async def hold(self, binds: Collection[Bind]) -> Mapping[Bind, str]:
+        """Keeps every other program from these ports."""
+        return await self._doors.run("", lambda: self._hold(binds))
+
+    async def release(self, binds: Collection[Bind]) -> None:
+        """Anybody may have these ports again."""
+        for each in binds:
+            self._sockets.release(each)
+
+    async def read(self) -> Image | None:
+        """What is there; what was read is believed until somebody changes a rule."""
+        return await self._doors.run("", self._read)
+
+    async def write(
+        self,
+        gone: Collection[Element],
+        come: Collection[Element],
+        after: Collection[Element] | None,
+    ) -> None:
+        """One transaction."""
+        await self._doors.run("", lambda: self._write(gone, come, after))
+
+    async def forget(self, now: Collection[Entry]) -> None:
+        """Ends the UDP flows that lead to the wrong place."""
+        await self._doors.run("", lambda: _forget(now))
+
+    async def open_loopback(self, on: Collection[str], off: Collection[str]) -> Collection[str]:
+        """Sets `route_localnet`."""
+        return await self._doors.run("", lambda: loopback.switch(on, off))
+
+    def _write(
+        self,
+        gone: Collection[Element],
+        come: Collection[Element],
+        after: Collection[Element] | None,
+    ) -> None:
+        words = text.changes(gone, come) if after is None else text.rebuild(after)
+        with netlink.Connection(netlink.NETFILTER) as connection, nft.Nft() as rules:
+            before = nft.generation(connection)
+            rules.run(words)
+            now = nft.generation(connection)
+        # A transaction counts one: nobody else's came between, so what is there is known.
+        is_known = before == self._generation or after is not None
+        self._generation = now if is_known and now == before + 1 else _UNKNOWN
+        if after is not None:
+            self._image = frozenset(after)
+        elif self._image is not None:
+            self._image = (self._image - set(gone)) | set(come)
+
+    def _hold(self, binds: Collection[Bind]) -> Mapping[Bind, str]:
+        reasons = ((each, self._sockets.hold(each)) for each in binds)
+        return {each: reason for each, reason in reasons if reason}
+
+    def _read(self) -> Image | None:
+        with netlink.Connection(netlink.NETFILTER) as connection:
+            before = nft.generation(connection)
+            if before == self._generation:
+                return self._image
+            found = read.read(connection)
+            # What changed while we were reading is seen at the next look.
+            self._generation = before if nft.generation(connection) == before else _UNKNOWN
+        self._image = found
+        return found
+
+
+def _forget(now: Collection[Entry]) -> None:
+    by_number: dict[tuple[int, int], list[Entry]] = {}
+    for each in now:
+        by_number.setdefault((each.bind.version, each.bind.number), []).append(each)
+    with netlink.Connection(netlink.NETFILTER) as connection:
+        flows = conntrack.datagrams(connection, {number for _, number in by_number})
+        stuck = [
+            flow
+            for flow in flows
+            for entry in by_number.get((flow.vip.version, flow.port), ())
+            if _is_stuck(flow, entry)
+        ]
+        conntrack.forget(connection, stuck)
+
+
+def _is_stuck(flow: conntrack.Flow, entry: Entry) -> bool:
+    """Whether it came for this port and its backend is none of the port's."""
+    if entry.bind.address not in (None, flow.vip) or not _is_local(flow.vip):
+        return False
+    ready = {each.address for each in entry.backends if each.weight}
+    return flow.backend not in ready or flow.backend_port != entry.port
+
+
+def _is_local(address: IPAddress) -> bool:
+    """Whether the host has the address: flows that only pass through it are not ours to end."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6  # noqa: PLR2004 - IP
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((str(address), 0))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,1 @@
+"""Published ports: numbers of the node that lead into sandboxes."""

@@ -1,0 +1,194 @@
+"""ClusterState, node → what each published port of that node leads to.
+
+A sandbox's port leads to its endpoint on the first network, in gateway order, that lets ports in;
+a service's to its healthy members. Given what was derived before, only what changed is derived
+anew, and what did not change is the same object.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from lb import plan, table
+from lb.desired import changed
+from lb.ports.table import Bind, Entry
+from sdd.model import endpoint, ids, network, port, reach, sandbox, service
+from sdd.model.network import Driver, IPAddress
+from sdd.state import EMPTY, ClusterState
+
+_VERSIONS = (4, 6)
+Entries = tuple[Entry, ...]
+Publisher = sandbox.Sandbox | service.Service
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Want:
+    """The entries of each sandbox or service of `node` that publishes something, by its id."""
+
+    state: ClusterState
+    node: ids.NodeId
+    parts: Mapping[str, Entries]
+
+
+def nothing(node: ids.NodeId) -> Want:
+    """What is derived from no state."""
+    return Want(state=EMPTY, node=node, parts=MappingProxyType({}))
+
+
+def desired(state: ClusterState, before: Want) -> Want:
+    """What `state` asks of `before`'s node."""
+    if not state.publishers:
+        return Want(state=state, node=before.node, parts=MappingProxyType({}))
+    stale = _Stale(before.state, state)
+    parts: dict[str, Entries] = {}
+    for each in state.publishers:
+        known = before.parts.get(each.id)
+        if isinstance(each, sandbox.Sandbox):
+            is_stale = each.id in stale.boxes
+        else:
+            is_stale = stale.concerns(state, each)
+        parts[each.id] = of(state, each, before.node) if known is None or is_stale else known
+    return Want(state=state, node=before.node, parts=MappingProxyType(parts))
+
+
+def of(state: ClusterState, publisher: Publisher, node: ids.NodeId) -> Entries:
+    """The entries of one sandbox (none on other nodes) or service."""
+    if isinstance(publisher, service.Service):
+        return tuple(_of_service(state, publisher, node))
+    return tuple(_of_sandbox(state, publisher)) if publisher.node == node else ()
+
+
+class _Stale:
+    """The sandboxes and services of which something changed between two states."""
+
+    def __init__(self, before: ClusterState, after: ClusterState) -> None:
+        plugs = changed(before.endpoints, after.endpoints)
+        ends = (each.get(plug) for plug in plugs for each in (before.endpoints, after.endpoints))
+        self.boxes = changed(before.sandboxes, after.sandboxes)
+        self.boxes |= {end.sandbox for end in ends if end is not None}
+        self.services = changed(before.services, after.services)
+        self.services |= {of for of, _ in changed(before.members, after.members)}
+        self.services |= {of for of, _ in changed(before.verdicts, after.verdicts)}
+
+    def concerns(self, state: ClusterState, svc: service.Service) -> bool:
+        members = state.members_by_service.get(svc.id, ())
+        return svc.id in self.services or any(each.sandbox in self.boxes for each in members)
+
+
+# --- sandboxes -----------------------------------------------------------------------------------
+
+
+def _of_sandbox(state: ClusterState, box: sandbox.Sandbox) -> Iterator[Entry]:
+    ends = state.endpoints_by_sandbox.get(box.id, ())
+    behind = {
+        version: found
+        for version in _VERSIONS
+        if (found := _first_behind(state, ends, version)) is not None
+    }
+    for each in box.ports:
+        for bind in _binds(each, behind):
+            end = behind.get(bind.version)
+            entry = Entry(bind=bind, subject=box.id, port=each.target)
+            yield entry if end is None else _filled(state, entry, each.policy, ((end, 1),))
+
+
+def _first_behind(
+    state: ClusterState, ends: Iterable[endpoint.Endpoint], version: int
+) -> endpoint.Endpoint | None:
+    """The first endpoint whose network lets ports in."""
+    return next(
+        (
+            end
+            for end in ends
+            if version in reach.published(state.networks[end.network])
+            and _address(end, version) is not None
+        ),
+        None,
+    )
+
+
+# --- services ------------------------------------------------------------------------------------
+
+
+def _of_service(state: ClusterState, svc: service.Service, node: ids.NodeId) -> Iterator[Entry]:
+    versions = reach.published(state.networks[svc.network])
+    members = state.healthy(svc.id)
+    for each in svc.ports:
+        is_local = each.mode is port.Mode.HOST or each.policy is port.Policy.LOCAL
+        ends = [
+            (end, member.share)
+            for member in members
+            if (not is_local or member.node == node)
+            and (end := state.endpoints.get(member.endpoint)) is not None
+        ]
+        for bind in _binds(each, versions):
+            entry = Entry(
+                bind=bind,
+                subject=svc.id,
+                port=each.target,
+                scheduler=svc.scheduler,
+                persistence_s=svc.persistence_s,
+            )
+            yield _filled(state, entry, each.policy, ends)
+
+
+# --- both ----------------------------------------------------------------------------------------
+
+
+def _binds(each: port.Port, versions: Iterable[int]) -> Iterator[Bind]:
+    """One per IP version that is served; without any the port is bound all the same."""
+    wanted = each.address
+    served = [
+        version
+        for version in _VERSIONS
+        if version in versions and (wanted is None or wanted.version == version)
+    ]
+    address = None if wanted is None or wanted.is_unspecified else wanted
+    for version in served or [wanted.version if wanted else _VERSIONS[0]]:
+        yield Bind(version=version, protocol=each.protocol, number=each.published, address=address)
+
+
+def _filled(
+    state: ClusterState,
+    entry: Entry,
+    policy: port.Policy,
+    ends: Iterable[tuple[endpoint.Endpoint, int]],
+) -> Entry:
+    """The entry with those of `ends` (each with its weight) that have its IP version."""
+    version = entry.bind.version
+    found = [
+        (end, address, weight)
+        for end, weight in ends
+        if (address := _address(end, version)) is not None
+    ]
+    backends = [table.Backend(address=address, weight=weight) for _, address, weight in found]
+    return replace(
+        entry,
+        backends=plan.ordered(backends),
+        masked=frozenset(
+            address
+            for end, address, _ in found
+            if policy is port.Policy.SNAT or not _is_way_back(state, end, version)
+        ),
+        devices=frozenset(state.networks[end.network].device for end, _, _ in found),
+    )
+
+
+def _address(end: endpoint.Endpoint, version: int) -> IPAddress | None:
+    return next((each for each in end.hosts if each.version == version), None)
+
+
+def _is_way_back(state: ClusterState, end: endpoint.Endpoint, version: int) -> bool:
+    """Whether the sandbox answers strangers over this endpoint: it has its default route."""
+    for each in state.endpoints_by_sandbox.get(end.sandbox, ()):
+        if _is_way(state.networks[each.network], each, version):
+            return each.id == end.id
+    return False
+
+
+def _is_way(net: network.Network, end: endpoint.Endpoint, version: int) -> bool:
+    address = _address(end, version)
+    pool = None if address is None else net.pool_of(address)
+    if pool is None or net.internal:
+        return False
+    return pool.gateway is not None or net.driver is Driver.IPVLAN  # in the L3 modes the link is

@@ -1,0 +1,61 @@
+"""A kernel in memory that publishes ports, held to what the real one does by their suite."""
+
+from collections.abc import Collection, Mapping
+
+from lb.ports.image import NONE, Element, Image
+from lb.ports.table import Bind, Entry
+
+
+class FakeKernel:
+    """`taken` are the ports that other programs have; `links` those that the host has."""
+
+    def __init__(self) -> None:
+        self.taken: set[tuple[str, int]] = set()
+        self.links: set[str] = set()
+        self.held: set[Bind] = set()
+        self.image: Image | None = NONE
+        self.writes: list[int] = []  # how many elements each touched
+        self.forgotten: list[Entry] = []
+        self.loose: set[str] = set()
+
+    async def hold(self, binds: Collection[Bind]) -> Mapping[Bind, str]:
+        """Keeps every other program from these ports."""
+        refused = {
+            each: "another program on this host has it"
+            for each in binds
+            if (each.protocol, each.number) in self.taken and each not in self.held
+        }
+        self.held |= set(binds) - refused.keys()
+        return refused
+
+    async def release(self, binds: Collection[Bind]) -> None:
+        """Anybody may have these ports again."""
+        self.held -= set(binds)
+
+    async def read(self) -> Image | None:
+        """What `write` and the tests have put there."""
+        return self.image
+
+    async def write(
+        self,
+        gone: Collection[Element],
+        come: Collection[Element],
+        after: Collection[Element] | None,
+    ) -> None:
+        """One transaction."""
+        self.writes.append(len(gone) + len(come) if after is None else len(after))
+        if after is not None:
+            self.image = frozenset(after)
+        else:
+            assert self.image is not None
+            assert self.image >= set(gone)
+            self.image = (self.image - set(gone)) | set(come)
+
+    async def forget(self, now: Collection[Entry]) -> None:
+        """Remembers what was asked."""
+        self.forgotten.extend(now)
+
+    async def open_loopback(self, on: Collection[str], off: Collection[str]) -> Collection[str]:
+        """Links that are there take it."""
+        self.loose = (self.loose | (set(on) & self.links)) - set(off)
+        return set(on) - self.links

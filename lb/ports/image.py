@@ -1,0 +1,71 @@
+"""Entries → the elements of nft sets and maps, and the chains, that make them work. Pure.
+
+An image is a set of elements: what should be there, or what is. A port with one backend is one
+element of a map; one with several leads to a chain, whose name is made of what it does: a chain of
+that name needs no comparing.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from lb import choice
+from lb.ports.table import Bind, Entry
+from sdd.model.network import IPAddress
+
+CHAIN = ""  # the `set` of an element that is a chain of its own
+FORMAT = 1  # counts up when the rule of a chain changes
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One element of the set or map `set`, as nft writes it; `rule` is what a chain holds."""
+
+    set: str
+    key: str
+    value: str = ""
+    rule: str = field(default="", compare=False)
+
+
+Image = frozenset[Element]
+NONE: Image = frozenset()
+
+
+def of(entry: Entry) -> Iterator[Element]:
+    """Everything that `entry` needs; some of it other entries need as well."""
+    key, kind = _key(entry.bind), _kind(entry.bind)
+    yield Element(f"own_{kind}", key)
+    ready = choice.taking(tuple(each for each in entry.backends if each.weight), entry.scheduler)
+    if len(ready) == 1:
+        yield Element(f"to_{kind}", key, f"{ready[0].address} . {entry.port}")
+    elif ready:
+        ip = choice.family(entry.bind.version)
+        chosen = choice.of(ip, ready, entry.scheduler, entry.persistence_s)
+        rule = f"meta l4proto {entry.bind.protocol} dnat {ip} to {chosen} : {entry.port}"
+        chain = f"pool-{_digest(rule)}"
+        yield Element(f"pool_{kind}", key, f"goto {chain}")
+        yield Element(CHAIN, chain, rule=rule)
+    for each in ready:
+        yield Element(f"self{entry.bind.version}", f"{each.address} . {each.address}")
+    for address in entry.masked:
+        yield Element(f"masked{entry.bind.version}", _behind(address, entry))
+    for device in entry.devices:
+        yield Element("bridges", f'"{device}" . "{device}"')
+
+
+def _kind(bind: Bind) -> str:
+    return f"{'any' if bind.address is None else 'at'}{bind.version}"
+
+
+def _key(bind: Bind) -> str:
+    where = "" if bind.address is None else f"{bind.address} . "
+    return f"{where}{bind.protocol} . {bind.number}"
+
+
+def _behind(address: IPAddress, entry: Entry) -> str:
+    return f"{address} . {entry.bind.protocol} . {entry.port}"
+
+
+def _digest(rule: str) -> str:
+    text = f"{FORMAT} {rule}"
+    return hashlib.blake2s(text.encode(), digest_size=8).hexdigest()

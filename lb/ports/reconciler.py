@@ -1,0 +1,188 @@
+"""Decides when: state → sockets that hold the ports, and the elements that lead packets.
+
+A new revision touches only the ports whose entries changed. A look at the host (a kick, the resync)
+reads what the kernel holds and mends it. A port that another program has gets no rule, is a
+failure, and is tried again.
+"""
+
+import asyncio
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from lb.ports import world
+from lb.ports.desired import Want, desired, nothing
+from lb.ports.image import Image
+from lb.ports.ledger import Ledger
+from lb.ports.table import Bind, Entry
+from sdd import errors, reconcile
+from sdd.model import ids, progress
+from sdd.model.look import EVERYWHERE, HOST, Look
+from sdd.model.network import Driver
+from sdd.model.port import Protocol
+from sdd.state import ClusterState
+
+READY_S = 2.0  # how long a bridge may take to appear: netns works on the same revision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What differs between two wishes: ports that nobody wants any more, new and changed ones."""
+
+    gone: Mapping[Bind, Entry] = field(default_factory=dict)
+    come: Mapping[Bind, Entry] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Done:
+    changed: int = 0
+    repaired: int = 0
+
+
+class Reconciler:
+    """Publishes the ports of one node through one kernel."""
+
+    def __init__(self, kernel: world.Kernel, node: ids.NodeId, *, ready_s: float = READY_S) -> None:
+        self._kernel = kernel
+        self._want = nothing(node)
+        self._ready_s = ready_s
+        self._ledger = Ledger()
+        self._refused: dict[Bind, tuple[Entry, str]] = {}
+        self._loose: frozenset[str] = frozenset()
+        self._is_sure = False  # whether the rules are known to be what the ledger says
+
+    async def realise(self, state: ClusterState, asked: Look = EVERYWHERE) -> progress.Outcome:
+        """Bring this node's published ports to `state`'s revision."""
+        before, self._want = self._want, desired(state, self._want)
+        look = self._is_due(asked)
+        step = difference(before, self._want)
+        done = _Done()
+        failures: tuple[progress.Failure, ...] = ()
+        if look or step.gone or step.come:
+            try:
+                done = await self._change(state, step, look=look)
+            except errors.SddError as exc:
+                self._is_sure = False
+                failures = (_broken(exc),)
+        return progress.Outcome(
+            revision=state.revision,
+            failures=(*failures, *self._failures()),
+            changed=done.changed,
+            repaired=done.repaired,
+        )
+
+    def _is_due(self, asked: Look) -> bool:
+        """Whether the host has to be read: it shall be, or nobody knows what it holds."""
+        is_near = asked.covers(HOST) or not asked.links.isdisjoint(self._ledger.devices())
+        return is_near or not self._is_sure
+
+    async def _change(self, state: ClusterState, step: Step, *, look: bool) -> _Done:
+        """Sockets first: a rule for a port that another program has would take its packets."""
+        tried = dict(step.come)
+        for bind, (entry, _) in self._refused.items() if look else ():
+            if bind not in step.gone:
+                tried.setdefault(bind, entry)
+        reasons = await self._kernel.hold(tried.keys())
+        self._refused = {
+            bind: known
+            for bind, known in self._refused.items()
+            if bind not in step.gone and bind not in tried
+        } | {bind: (tried[bind], why) for bind, why in reasons.items()}
+        served = [each for bind, each in tried.items() if bind not in reasons]
+        out, into = self._ledger.replace((*step.gone, *reasons), served)
+        await self._tighten(state, look=look)
+        done = await (self._mend(len(out) + len(into)) if look else self._write(out, into))
+        await self._kernel.release(step.gone.keys())
+        await self._loosen(look=look)
+        left = [replace(each, backends=()) for each in step.gone.values()]
+        if flows := [each for each in (*served, *left) if each.bind.protocol is Protocol.UDP]:
+            await self._kernel.forget(flows)
+        return done
+
+    # --- rules -------------------------------------------------------------------------------
+
+    async def _write(self, out: Image, into: Image) -> _Done:
+        if out or into:
+            self._is_sure = False
+            after = self._ledger.everything()
+            is_whole = not after or after == into  # the table comes or goes
+            await self._kernel.write(out, into, after if is_whole else None)
+            self._is_sure = True
+        return _Done(changed=len(out) + len(into))
+
+    async def _mend(self, own: int) -> _Done:
+        """Looks, and writes what differs; `own` elements were to change in this pass anyway."""
+        after, have = self._ledger.everything(), await self._kernel.read()
+        steps = len(after ^ have) if have is not None else max(1, len(after))
+        if have is None or (steps and not (have and after)):
+            await self._kernel.write((), after, after)
+        elif steps:
+            await self._kernel.write(have - after, after - have, None)
+        is_first, self._is_sure = not self._is_sure, True
+        return _Done(changed=steps, repaired=0 if is_first else max(0, steps - own))
+
+    # --- 127.0.0.1 ---------------------------------------------------------------------------
+
+    async def _tighten(self, state: ClusterState, *, look: bool) -> None:
+        """Before the rule that keeps strangers from 127.0.0.1 can go."""
+        wanted = self._ledger.devices()
+        off = self._loose - wanted
+        if look:
+            off |= {net.device for net in state.networks.values() if _is_bridge(net.driver)}
+        if off - wanted:
+            await self._kernel.open_loopback((), off - wanted)
+        self._loose &= wanted
+
+    async def _loosen(self, *, look: bool) -> None:
+        """After that rule stands. A bridge that is being made is waited for."""
+        missing: Collection[str] = self._ledger.devices()
+        if not look:
+            missing = frozenset(missing) - self._loose
+        self._loose |= frozenset(missing)
+        if not missing:
+            return
+        for pause_s in reconcile.pauses_s(self._ready_s):
+            missing = await self._kernel.open_loopback(missing, ())
+            if not missing:
+                return
+            await asyncio.sleep(pause_s)
+        self._loose -= frozenset(missing)  # netns says why; the next look tries again
+
+    # --- failures ----------------------------------------------------------------------------
+
+    def _failures(self) -> Iterator[progress.Failure]:
+        for bind, (entry, why) in self._refused.items():
+            yield progress.Failure(
+                subject=entry.subject,
+                sentence=f"port {bind} cannot be published: {why}",
+                hint=f"find who has it: ss -lnptu 'sport = :{bind.number}';"
+                " or publish another number",
+                code="SDD-PUBLISH-TAKEN",
+            )
+
+
+def difference(before: Want, now: Want) -> Step:
+    """What of the parts that are not the same objects differs."""
+    old: dict[Bind, Entry] = {}
+    new: dict[Bind, Entry] = {}
+    for holder in before.parts.keys() | now.parts.keys():
+        then, after = before.parts.get(holder, ()), now.parts.get(holder, ())
+        if then is not after:
+            old.update((each.bind, each) for each in then)
+            new.update((each.bind, each) for each in after)
+    return Step(
+        gone={bind: each for bind, each in old.items() if bind not in new},
+        come={bind: each for bind, each in new.items() if old.get(bind) != each},
+    )
+
+
+def _is_bridge(driver: Driver) -> bool:
+    return driver is Driver.BRIDGE
+
+
+def _broken(exc: errors.SddError) -> progress.Failure:
+    return progress.Failure(
+        subject=reconcile.EVERYTHING,
+        sentence=f"the rules of published ports cannot be written: {exc.sentence}",
+        hint=exc.hint or "sdd goes on trying; see also: sdctl status",
+        code=exc.code,
+    )

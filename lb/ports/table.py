@@ -1,0 +1,43 @@
+"""The nouns of published ports: what is bound, and where it leads."""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+
+from lb.table import Backend
+from sdd.model.port import Protocol
+from sdd.model.service import Scheduler
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bind:
+    """A port of one IP version; `address` None is every address of the host."""
+
+    version: int
+    protocol: Protocol
+    number: int
+    address: IPv4Address | IPv6Address | None = None
+
+    def __str__(self) -> str:
+        if self.address is None:
+            return f"{self.number}/{self.protocol}"
+        where = f"[{self.address}]" if self.version == 6 else self.address  # noqa: PLR2004 - IP
+        return f"{where}:{self.number}/{self.protocol}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One bound port and its backends, all on `port`; without an open one it refuses.
+
+    `subject` is the id of the sandbox or service that publishes it. `masked` are the backends that
+    must see an address of the host instead of the client's. `devices` are the bridges behind which
+    the backends are.
+    """
+
+    bind: Bind
+    subject: str
+    port: int
+    backends: tuple[Backend, ...] = ()
+    masked: frozenset[IPv4Address | IPv6Address] = frozenset()
+    devices: frozenset[str] = frozenset()
+    scheduler: Scheduler = Scheduler.MH
+    persistence_s: int = 0

@@ -1,0 +1,52 @@
+"""What the reconciler asks of a kernel that publishes ports.
+
+The fake and the real one pass one suite: tests/contract/ports_kernel.py.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Protocol
+
+from lb.ports.image import Element, Image
+from lb.ports.table import Bind, Entry
+
+
+class Kernel(Protocol):
+    """Holds sockets, writes rules, forgets connections, of the host's namespace."""
+
+    async def hold(self, binds: Collection[Bind]) -> Mapping[Bind, str]:
+        """Keeps every other program from these ports; says why for those it cannot get.
+
+        What is held already stays held.
+        """
+        ...
+
+    async def release(self, binds: Collection[Bind]) -> None:
+        """Anybody may have these ports again; what is not held is fine."""
+        ...
+
+    async def read(self) -> Image | None:
+        """What is there; nothing when there is no table, None when ours is damaged."""
+        ...
+
+    async def write(
+        self,
+        gone: Collection[Element],
+        come: Collection[Element],
+        after: Collection[Element] | None,
+    ) -> None:
+        """Takes `gone` away and adds `come`, in one transaction.
+
+        With `after` everything is written anew and is exactly that. Raises `errors.KernelRefused`.
+        """
+        ...
+
+    async def forget(self, now: Collection[Entry]) -> None:
+        """Ends the UDP flows to these ports whose backend is not one of those listed."""
+        ...
+
+    async def open_loopback(self, on: Collection[str], off: Collection[str]) -> Collection[str]:
+        """Lets packets from 127.0.0.1 out over the bridges `on` and not over `off`.
+
+        Only links of ours are changed. Returns those of `on` that are not there.
+        """
+        ...

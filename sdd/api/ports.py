@@ -1,0 +1,57 @@
+"""Published ports as people and scripts see them, with Docker's keys.
+
+In: a state and whoever publishes. Out: what is really bound, family by family.
+"""
+
+from collections import defaultdict
+from typing import Any
+
+from lb.ports import desired
+from lb.ports.table import Bind
+from sdd.model import port, sandbox, service
+from sdd.state import ClusterState
+
+_ANY = {4: "0.0.0.0", 6: "::"}
+
+
+def bindings(state: ClusterState, box: sandbox.Sandbox) -> dict[str, list[dict[str, str]]]:
+    """`Ports` of `sandbox inspect`: target → where it is published."""
+    found: defaultdict[str, list[dict[str, str]]] = defaultdict(list)
+    for each in desired.of(state, box, box.node):
+        place = {"HostIp": _host(each.bind), "HostPort": str(each.bind.number)}
+        found[f"{each.port}/{each.bind.protocol}"].append(place)
+    return dict(found)
+
+
+def rows(svc: service.Service) -> list[dict[str, Any]]:
+    """`Ports` of `service inspect`."""
+    return [
+        {
+            "Protocol": each.protocol.value,
+            "TargetPort": each.target,
+            "PublishedPort": each.published,
+            "PublishMode": each.mode.value,
+            "Policy": each.policy.value,
+            "HostIp": "" if each.address is None else str(each.address),
+        }
+        for each in svc.ports
+    ]
+
+
+def listed(svc: service.Service, mode: port.Mode | None = None) -> str:
+    """`*:8080->80/tcp` each: all of a service, or those of one mode."""
+    return port.listed(
+        (_shown(each), each.published, each.target, each.protocol)
+        for each in svc.ports
+        if mode in (None, each.mode)
+    )
+
+
+def _shown(each: port.Port) -> str:
+    if each.address is None:
+        return "*"
+    return f"[{each.address}]" if each.address.version == 6 else str(each.address)  # noqa: PLR2004 - IP
+
+
+def _host(bind: Bind) -> str:
+    return str(bind.address or _ANY[bind.version])

@@ -1,0 +1,119 @@
+"""`--publish`, both of Docker's forms → the bodies of requests.
+
+Long: `published=5000,target=80,protocol=tcp,mode=host`; short: `[IP:][PUBLISHED:]TARGET[/tcp]`,
+where either number may be a range. Only the form is checked here.
+"""
+
+import re
+from typing import Any
+
+import click
+
+from sdd.cli.params import ADDRESS, MAX_PORT
+
+PROTOCOLS = ("tcp", "udp", "sctp")
+CHOICES = {
+    "protocol": PROTOCOLS,
+    "mode": ("host", "ingress"),
+    "policy": ("preserve", "snat", "local"),
+}
+KEYS = ("published", "target", *CHOICES, "host-ip")
+SHORT = re.compile(
+    r"(?:(?P<host>\[[^\]]*\]|[0-9]+(?:\.[0-9]+){3}):)?(?:(?P<published>[0-9-]*):)?(?P<target>[0-9-]+)"
+    r"(?:/(?P<protocol>[a-z]+))?"
+)
+RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
+
+
+class Publish(click.ParamType[dict[str, Any]]):
+    """One published port, or a range of them."""
+
+    name = "port"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, Any]:
+        """The form of the body."""
+        if isinstance(value, dict):
+            return value
+        if any(each.isspace() for each in value):
+            self.fail(
+                f'"{value}" holds a blank; write it without: "{"".join(value.split())}"', param, ctx
+            )
+        words = _long(value) if "=" in value else _short(value)
+        if not words.get("target"):
+            self.fail(
+                f'"{value}" names no target port; examples: published=8080,target=80, 8080:80/tcp',
+                param,
+                ctx,
+            )
+        return self._body(value, words, param, ctx)
+
+    def _body(
+        self,
+        value: str,
+        words: dict[str, str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, text in words.items():
+            if key in CHOICES:
+                if text not in CHOICES[key]:
+                    choices = ", ".join(CHOICES[key])
+                    self.fail(f'{key} "{text}" in "{value}" is not one of: {choices}', param, ctx)
+                found[key] = text
+            elif key in ("published", "target"):
+                found |= self._numbers(value, key, text, param, ctx)
+            elif key in ("host-ip", "host_ip"):
+                found["address"] = ADDRESS.convert(text.strip("[]"), param, ctx)
+            else:
+                self.fail(f'"{key}" in "{value}" is not one of: {", ".join(KEYS)}', param, ctx)
+        return found
+
+    def _numbers(
+        self,
+        value: str,
+        key: str,
+        text: str,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> dict[str, int]:
+        matched = RANGE.fullmatch(text)
+        numbers = [int(each) for each in matched.groups() if each] if matched else []
+        if not numbers or any(not 0 < each <= MAX_PORT for each in numbers):
+            self.fail(f'{key} "{text}" in "{value}" is no port from 1 to {MAX_PORT}', param, ctx)
+        return {key: numbers[0]} | ({f"{key}_last": numbers[1]} if len(numbers) > 1 else {})
+
+
+class Unpublish(click.ParamType[dict[str, Any]]):
+    """TARGET[/PROTOCOL], as Docker's --publish-rm."""
+
+    name = "target"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, Any]:
+        """The form of the body."""
+        if isinstance(value, dict):
+            return value
+        target, _, protocol = value.partition("/")
+        fits = target.isascii() and target.isdigit() and 0 < int(target) <= MAX_PORT
+        if not fits or protocol not in ("", *PROTOCOLS):
+            self.fail(f'"{value}" is not of the form TARGET[/PROTOCOL], such as 80/tcp', param, ctx)
+        return {"target": int(target)} | ({"protocol": protocol} if protocol else {})
+
+
+def _long(value: str) -> dict[str, str]:
+    pairs = (each.partition("=") for each in value.split(","))
+    return {key: text for key, _, text in pairs}
+
+
+def _short(value: str) -> dict[str, str]:
+    matched = SHORT.fullmatch(value)
+    found = matched.groupdict() if matched else {}
+    return {("host-ip" if key == "host" else key): text for key, text in found.items() if text}
+
+
+PUBLISH = Publish()
+UNPUBLISH = Unpublish()

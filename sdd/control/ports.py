@@ -1,0 +1,284 @@
+"""Published ports: which numbers of this node an object gets, and that nobody else has them.
+
+In: requests and the Ground. Out: ports, and in a Draft the claims on them. Whether another program
+of the host has a number is not known here for sure: whoever binds it will see.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from ipaddress import IPv4Address, ip_address
+from types import MappingProxyType
+
+from sdd import errors
+from sdd.control import keys
+from sdd.control.ground import Draft, Ground
+from sdd.model import bridge, ids, network, port, reach, request
+from sdd.model.network import IPAddress
+from sdd.model.port import Mode, Port, Protocol
+
+MOST = 4096  # ports of one object: more is a mistake, or a job for the container's own address
+EVERY = "*"  # how a claim names "all addresses"
+Busy = frozenset[tuple[Protocol, int]]
+NOT_BUSY: Busy = frozenset()
+USUAL = MappingProxyType({"sandbox": Mode.HOST, "service": Mode.INGRESS})
+
+
+class Book:
+    """Who publishes what on this node, with the changes of one draft."""
+
+    def __init__(self, ground: Ground, draft: Draft) -> None:
+        self.ground = ground
+        self._draft = draft
+        self._pages: dict[str, dict[IPAddress | None, str]] = {}
+
+    def in_the_way(self, wanted: Port) -> str:
+        """The holder of an overlapping port; empty when there is none."""
+        page = self._page(wanted)
+        return next((page[each] for each in page if port.overlap(each, wanted.address)), "")
+
+    def put(self, made: Port, holder: str) -> None:
+        """`holder` publishes the port."""
+        self._page(made)[made.address] = holder
+        self._write(made)
+
+    def drop(self, gone: Port, holder: str) -> None:
+        """`holder` does not publish it any more."""
+        page = self._page(gone)
+        if page.get(gone.address) == holder:
+            del page[gone.address]
+            self._write(gone)
+
+    def withdraw(self, holder: str, gone: Iterable[Port]) -> None:
+        """`holder` does not publish these any more."""
+        for each in gone:
+            self.drop(each, holder)
+
+    def restore(self, holder: str, now: Sequence[Port], then: Sequence[Port]) -> None:
+        """`holder` publishes `then` and not `now`; refused when somebody has one meanwhile."""
+        self.withdraw(holder, (each for each in now if each not in then))
+        for each in then:
+            if each not in now:
+                if taken := self.in_the_way(each):
+                    raise _in_use(self.ground, each, taken)
+                self.put(each, holder)
+
+    def _page(self, of: Port) -> dict[IPAddress | None, str]:
+        key = self._key(of)
+        if key not in self._pages:
+            lines = (line.split(" ") for line in self.ground.claims.ports_at(key).splitlines())
+            self._pages[key] = {
+                None if address == EVERY else ip_address(address): holder
+                for address, holder in lines
+            }
+        return self._pages[key]
+
+    def _write(self, of: Port) -> None:
+        lines = (f"{address or EVERY} {holder}" for address, holder in self._page(of).items())
+        self._draft.rewrite(self._key(of), "\n".join(lines))
+
+    def _key(self, of: Port) -> str:
+        return keys.port(self.ground.node, of.protocol, of.published)
+
+
+def needs_a_look(asked: Iterable[request.Publish]) -> bool:
+    """Whether a number has to be chosen, and so what other programs have is of interest."""
+    return any(not each.published or _is_choice(each) for each in asked)
+
+
+def publish(
+    book: Book,
+    who: tuple[str, str],
+    asked: Sequence[request.Publish],
+    nets: Sequence[network.Network],
+    *,
+    busy: Busy = NOT_BUSY,
+    have: Sequence[Port] = (),
+) -> tuple[Port, ...]:
+    """The ports of the object `who` (its kind, its id), claimed in `book`; `have` come first.
+
+    `nets` are the networks behind which the targets are. Refused: SDD-PUBLISH-PORT, -NETWORK,
+    -INUSE, -EXHAUSTED, -MANY, -MODE.
+    """
+    kind, holder = who
+    found = list(have)
+    for each in asked:
+        _check(each, kind)
+        address = _address(each, nets)
+        if _count(each) + len(found) > MOST:
+            raise _too_many(_count(each) + len(found))
+        for target, numbers in _wanted(each, book.ground):
+            like = Port(
+                published=0,
+                target=target,
+                protocol=each.protocol,
+                mode=each.mode or USUAL[kind],
+                policy=each.policy,
+                address=address,
+            )
+            if isinstance(numbers, int):
+                like = replace(like, published=numbers)
+                if any(_is_same(one, like) for one in found):
+                    continue
+                made = _exactly(book, like)
+            else:
+                made = _first_free(book, like, numbers, busy)
+            book.put(made, holder)
+            found.append(made)
+    return tuple(found)
+
+
+# --- choices ---------------------------------------------------------------------------------
+
+
+def _wanted(asked: request.Publish, ground: Ground) -> Iterator[tuple[int, int | Sequence[int]]]:
+    """Each target with its number, or with all the numbers that will do, the best first."""
+    targets = _span(asked.target, asked.target_last)
+    numbers = _span(asked.published, asked.published_last)
+    if not asked.published:
+        for target in targets:
+            yield target, _automatic(ground)
+    elif _is_choice(asked):
+        yield asked.target, numbers
+    else:
+        yield from zip(targets, numbers, strict=True)
+
+
+def _automatic(ground: Ground) -> Sequence[int]:
+    """The whole range from a random place on: a number is not given again at once."""
+    every = range(port.AUTO_FIRST, port.AUTO_LAST + 1)
+    start = int.from_bytes(ground.entropy(4), "big") % len(every)
+    return (*every[start:], *every[:start])
+
+
+def _exactly(book: Book, wanted: Port) -> Port:
+    if holder := book.in_the_way(wanted):
+        raise _in_use(book.ground, wanted, holder)
+    return wanted
+
+
+def _first_free(book: Book, like: Port, numbers: Sequence[int], busy: Busy) -> Port:
+    for number in numbers:
+        made = replace(like, published=number)
+        if (made.protocol, number) not in busy and not book.in_the_way(made):
+            return made
+    raise _none_free(like.protocol, numbers)
+
+
+def _is_same(have: Port, wanted: Port) -> bool:
+    """Whether `have` does already what `wanted` asks for."""
+    where = (have.published, have.protocol, have.target)
+    return where == (wanted.published, wanted.protocol, wanted.target) and port.covers(
+        have.address, wanted.address
+    )
+
+
+def _address(asked: request.Publish, nets: Sequence[network.Network]) -> IPAddress | None:
+    """The host address: what was asked, else what the network's option says, else all."""
+    versions = {version for net in nets for version in reach.published(net)}
+    if not versions:
+        raise _no_way(nets)
+    if asked.address is not None:
+        if asked.address.version not in versions:
+            raise _other_version(asked.address, nets)
+        return asked.address
+    return next((found for net in nets if (found := _binding(net)) is not None), None)
+
+
+def _binding(net: network.Network) -> IPv4Address | None:
+    return bridge.of(net).binding4 if net.driver is network.Driver.BRIDGE else None
+
+
+def _span(first: int, last: int) -> range:
+    return range(first, max(first, last) + 1)
+
+
+def _count(asked: request.Publish) -> int:
+    return len(_span(asked.target, asked.target_last))
+
+
+def _is_choice(asked: request.Publish) -> bool:
+    """Several numbers for one target."""
+    return asked.published_last > asked.published and asked.target_last <= asked.target
+
+
+# --- checks ----------------------------------------------------------------------------------
+
+
+def _check(asked: request.Publish, kind: str) -> None:
+    ends = (asked.target, asked.target_last, asked.published, asked.published_last)
+    for number in ends:
+        if not 0 <= number <= port.LAST or not asked.target:
+            raise errors.Invalid(
+                f"port {number if asked.target else 0} is not between {port.FIRST} and {port.LAST}",
+                hint="example: --publish published=8080,target=80",
+                code="SDD-PUBLISH-PORT",
+            )
+    backwards = (asked.target_last and asked.target_last < asked.target) or (
+        asked.published_last and asked.published_last < asked.published
+    )
+    numbers = len(_span(asked.published, asked.published_last))
+    if backwards or (asked.published and not _is_choice(asked) and numbers != _count(asked)):
+        raise errors.Invalid(
+            "a range of published ports and its range of target ports must be equally long",
+            hint="example: --publish 8000-8009:80-89/tcp",
+            code="SDD-PUBLISH-PORT",
+        )
+    if kind == "sandbox" and asked.mode is Mode.INGRESS:
+        raise errors.Invalid(
+            f"port {asked.target}/{asked.protocol} of a sandbox cannot be published with"
+            " mode=ingress, which is for services",
+            hint="leave the mode out, or publish a service that the sandbox joins",
+            code="SDD-PUBLISH-MODE",
+        )
+
+
+def _too_many(count: int) -> errors.Invalid:
+    return errors.Invalid(
+        f"{count} published ports are more than the {MOST} that one object may have",
+        hint="publish fewer, or reach the sandbox by its own address",
+        code="SDD-PUBLISH-MANY",
+    )
+
+
+def _no_way(nets: Sequence[network.Network]) -> errors.Invalid:
+    names = ", ".join(net.name for net in nets) or "none"
+    return errors.Invalid(
+        f"nothing can be published behind the networks given ({names}): it needs a bridge network"
+        " with a gateway, in gateway mode nat, that is not internal",
+        hint="connect to such a network as well, or leave out --publish",
+        code="SDD-PUBLISH-NETWORK",
+    )
+
+
+def _other_version(address: IPAddress, nets: Sequence[network.Network]) -> errors.Invalid:
+    names = ", ".join(net.name for net in nets)
+    return errors.Invalid(
+        f"no port can be published on {address}: behind it nobody has an IPv{address.version}"
+        f" address on a network that lets ports in ({names})",
+        hint="give a host address of the other IP version, or a network with both",
+        code="SDD-PUBLISH-NETWORK",
+    )
+
+
+def _in_use(ground: Ground, wanted: Port, holder: str) -> errors.Conflict:
+    return errors.Conflict(
+        f"port {wanted} is already published by {_words(ground, holder)}",
+        hint="choose another number, or leave `published` out to get a free one",
+        code="SDD-PUBLISH-INUSE",
+    )
+
+
+def _words(ground: Ground, holder: str) -> str:
+    if box := ground.now.sandboxes.get(ids.SandboxId(holder)):
+        return f"sandbox {box.name}"
+    if svc := ground.now.services.get(ids.ServiceId(holder)):
+        return f"service {svc.name}"
+    return "the same object"
+
+
+def _none_free(protocol: Protocol, numbers: Sequence[int]) -> errors.Exhausted:
+    return errors.Exhausted(
+        f"every port of {min(numbers)}-{max(numbers)}/{protocol} is taken",
+        hint="remove what publishes some of them, or give another number",
+        code="SDD-PUBLISH-EXHAUSTED",
+    )

@@ -1,0 +1,92 @@
+"""A published port: a number of this node that leads into a sandbox or to a service's backends."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
+
+FIRST, LAST = 1, 65535
+# Where a number is looked for when none is asked: below what the kernel gives to outgoing
+# connections (ip_local_port_range), as Docker does for services.
+AUTO_FIRST, AUTO_LAST = 30000, 32767
+
+
+class Protocol(StrEnum):
+    """What has ports."""
+
+    TCP = "tcp"
+    UDP = "udp"
+    SCTP = "sctp"
+
+
+class Mode(StrEnum):
+    """Which backends of a service are behind the port: this node's, or all of them."""
+
+    HOST = "host"
+    INGRESS = "ingress"
+
+
+class Policy(StrEnum):
+    """Whose address the backend sees, and where it may be.
+
+    PRESERVE keeps the client's address; SNAT shows the node's; LOCAL keeps it, and takes only
+    backends of the node that was asked.
+    """
+
+    PRESERVE = "preserve"
+    SNAT = "snat"
+    LOCAL = "local"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """`published` on the node leads to `target` behind it; both are 1..65535.
+
+    `address` None means every address of the node, an unspecified one (0.0.0.0, ::) every address
+    of that IP version.
+    """
+
+    published: int
+    target: int
+    protocol: Protocol = Protocol.TCP
+    mode: Mode = Mode.HOST
+    policy: Policy = Policy.PRESERVE
+    address: IPv4Address | IPv6Address | None = None
+
+    def __str__(self) -> str:
+        return f"{self.published}/{self.protocol}"
+
+
+def overlap(one: IPv4Address | IPv6Address | None, other: IPv4Address | IPv6Address | None) -> bool:
+    """Whether some packet goes to both."""
+    return covers(one, other) or covers(other, one)
+
+
+def covers(
+    wide: IPv4Address | IPv6Address | None, narrow: IPv4Address | IPv6Address | None
+) -> bool:
+    """Whether every packet to `narrow` goes to `wide` as well."""
+    if wide is None or wide == narrow:
+        return True
+    return narrow is not None and wide.is_unspecified and wide.version == narrow.version
+
+
+def listed(ways: Iterable[tuple[str, int, int, Protocol]]) -> str:
+    """(host, published, target, protocol) each → Docker's words, neighbours as one range."""
+    runs: list[list[tuple[str, int, int, Protocol]]] = []
+    for way in sorted(ways, key=lambda each: (each[0], each[3], each[1])):
+        host, published, target, protocol = way
+        if runs and runs[-1][-1] == (host, published - 1, target - 1, protocol):
+            runs[-1].append(way)
+        else:
+            runs.append([way])
+    return ", ".join(_run(each[0], each[-1]) for each in runs)
+
+
+def _run(first: tuple[str, int, int, Protocol], last: tuple[str, int, int, Protocol]) -> str:
+    host, published, target, protocol = first
+    return f"{host}:{_range(published, last[1])}->{_range(target, last[2])}/{protocol}"
+
+
+def _range(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first}-{last}"

@@ -1,0 +1,274 @@
+"""Published ports on real traffic: from outside, the host, 127.0.0.1, neighbours and the sandbox."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.e2e.appliance import RUN, Appliance, appliance, run, until
+
+OUTSIDE = f"t-{RUN}-outside"
+HOST, STRANGER = "192.0.2.1", "192.0.2.9"
+HOST6, STRANGER6 = "2001:db8:7::1", "2001:db8:7::9"
+ECHO = """
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("0.0.0.0", int(sys.argv[1])))
+while True:
+    _, peer = s.recvfrom(2048)
+    s.sendto(f"{sys.argv[2]} {peer[0]}".encode(), peer)
+"""
+ASK = """
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(float(sys.argv[3]))
+s.bind(("0.0.0.0", 40000))
+s.sendto(b"hello", (sys.argv[1], int(sys.argv[2])))
+print(s.recv(2048).decode())
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def world(daemon: Appliance) -> Iterator[None]:
+    """A neighbour of the host on a link of its own; networks with both IP versions."""
+    run("ip", "netns", "add", OUTSIDE)
+    try:
+        peer = ("peer", "name", "eth0", "netns", OUTSIDE)
+        daemon.on_host("ip", "link", "add", "up0", "type", "veth", *peer)
+        for where, link, *addresses in (
+            (daemon.host, "up0", f"{HOST}/24", f"{HOST6}/64"),
+            (OUTSIDE, "eth0", f"{STRANGER}/24", f"{STRANGER6}/64"),
+        ):
+            run("ip", "-n", where, "link", "set", link, "up")
+            for address in addresses:
+                options = ("nodad",) if ":" in address else ()
+                run("ip", "-n", where, "addr", "add", address, "dev", link, *options)
+        run("ip", "-n", OUTSIDE, "route", "add", "10.0.0.0/8", "via", HOST)
+        daemon.sdctl("network", "create", "front", "--subnet", "10.77.0.0/24", "--ipv6")
+        daemon.sdctl("network", "create", "back", "--subnet", "10.78.0.0/24")
+        daemon.sandbox(
+            "web", "--network", "front", "--publish", "8080:80", "-p", "127.0.0.1:8081:80"
+        )
+        daemon.sandbox("near", "--network", "front")
+        daemon.sandbox("far", "--network", "back")
+        daemon.serve("web")
+        yield
+    finally:
+        run("ip", "netns", "del", OUTSIDE)
+
+
+def get(url: str, where: str, *options: str) -> str:
+    """What `curl` got in a namespace; its exit code when it got nothing."""
+    command = ("ip", "netns", "exec", where, "curl", "-s", "-g", "--max-time", "3", *options, url)
+    done = run(*command, check=False)
+    return done.stdout if done.returncode == 0 else f"curl ends {done.returncode}"
+
+
+def on_host(daemon: Appliance, url: str) -> str:
+    done = daemon.on_host("curl", "-s", "-g", "--max-time", "3", url, check=False)
+    return done.stdout if done.returncode == 0 else f"curl ends {done.returncode}"
+
+
+@pytest.mark.usefixtures("daemon")
+def test_C88_strangers_reach_it_and_their_address_is_kept() -> None:
+    assert get(f"http://{HOST}:8080/", OUTSIDE) == f"hello from web, you are {STRANGER}\n"
+    assert get(f"http://[{HOST6}]:8080/", OUTSIDE) == f"hello from web, you are {STRANGER6}\n"
+
+
+def test_C88_the_host_itself_reaches_it_by_each_of_its_addresses(daemon: Appliance) -> None:
+    assert on_host(daemon, f"http://{HOST}:8080/") == f"hello from web, you are {HOST}\n"
+    assert "hello from web" in on_host(daemon, f"http://[{HOST6}]:8080/")
+    assert "hello from web" in on_host(daemon, "http://127.0.0.1:8080/")
+    assert "hello from web" in on_host(daemon, "http://localhost:8080/")
+
+
+def test_C88_C91_neighbours_other_networks_and_the_sandbox_itself_reach_it(
+    daemon: Appliance,
+) -> None:
+    for name in ("near", "web", "far"):
+        url = f"http://{HOST}:8080/"
+        assert "hello from web" in get(url, daemon.name(name)), name
+    (far,) = daemon.json("sandbox", "inspect", daemon.name("far"))
+    own = far["Networks"]["back"]["IPAddress"]
+    assert get(f"http://{HOST}:8080/", daemon.name("far")).endswith(f"you are {own}\n")
+
+
+def test_C94_what_is_not_published_stays_closed(daemon: Appliance) -> None:
+    (web,) = daemon.json("sandbox", "inspect", daemon.name("web"))
+    own = web["Networks"]["front"]["IPAddress"]
+    assert get(f"http://{own}:80/", OUTSIDE, "--max-time", "1") == "curl ends 28"
+
+
+def test_C95_a_port_on_127_0_0_1_is_for_the_host_alone(daemon: Appliance) -> None:
+    assert "hello from web" in on_host(daemon, "http://127.0.0.1:8081/")
+    assert get(f"http://{HOST}:8081/", OUTSIDE) == "curl ends 7"
+    # A neighbour that sends packets for 127.0.0.1 over the wire gets nothing.
+    with misled():
+        options = ("--interface", STRANGER, "--max-time", "1")
+        assert get("http://127.0.0.1:8081/", OUTSIDE, *options) == "curl ends 28"
+
+
+@contextmanager
+def misled() -> Iterator[None]:
+    """The stranger sends 127.0.0.1 to the host instead of to itself."""
+    rules = (
+        ("pref", "0", "to", "127.0.0.1", "lookup", "100"),
+        ("pref", "1", "lookup", "local"),
+    )
+    run("ip", "netns", "exec", OUTSIDE, "sysctl", "-qw", "net.ipv4.conf.all.route_localnet=1")
+    run("ip", "-n", OUTSIDE, "route", "replace", "127.0.0.0/8", "via", HOST, "table", "100")
+    for rule in rules:
+        run("ip", "-n", OUTSIDE, "rule", "add", *rule)
+    run("ip", "-n", OUTSIDE, "rule", "del", "pref", "0", "lookup", "local")
+    try:
+        yield
+    finally:
+        run("ip", "-n", OUTSIDE, "rule", "add", "pref", "0", "lookup", "local")
+        for rule in rules:
+            run("ip", "-n", OUTSIDE, "rule", "del", *rule)
+
+
+def test_P1_no_other_program_gets_the_port(daemon: Appliance) -> None:
+    code = (
+        "import socket; s = socket.socket();"
+        "s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(('', 8080)); s.listen()"
+    )
+    done = daemon.on_host(sys.executable, "-c", code, check=False)
+    assert "Address already in use" in done.stderr
+
+
+def test_C89_a_port_of_another_program_is_refused_and_nothing_is_left(daemon: Appliance) -> None:
+    with listening(daemon, 8090):
+        done = daemon.sdctl("sandbox", "create", daemon.name("late"), "-p", "8090:80", check=False)
+        assert done.returncode == 1
+        assert "port 8090/tcp cannot be published: another program on this host has it" in (
+            done.stderr
+        )
+        assert "[SDD-PUBLISH-TAKEN]" in done.stderr
+        assert daemon.name("late") not in daemon.sdctl("sandbox", "ls", "-q", "-o", "name").stdout
+    daemon.sdctl("sandbox", "create", daemon.name("late"), "-p", "8090:80")
+    daemon.sdctl("sandbox", "rm", daemon.name("late"))
+
+
+@contextmanager
+def listening(daemon: Appliance, port: int) -> Iterator[None]:
+    command = ["nsenter", f"--net=/run/netns/{daemon.host}", sys.executable, "-m", "http.server"]
+    with subprocess.Popen(
+        [*command, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as one:
+        try:
+            until(lambda: f":{port} " in daemon.on_host("ss", "-Hltn").stdout, 10, "it listens")
+            yield
+        finally:
+            one.kill()
+
+
+def test_a_port_of_another_sandbox_is_refused_with_its_name(daemon: Appliance) -> None:
+    done = daemon.sdctl("sandbox", "create", daemon.name("twin"), "-p", "8080:81", check=False)
+    assert done.returncode == 1
+    assert f"port 8080/tcp is already published by sandbox {daemon.name('web')}" in done.stderr
+    assert "[SDD-PUBLISH-INUSE]" in done.stderr
+
+
+def test_ls_and_inspect_speak_dockers_words(daemon: Appliance) -> None:
+    (web,) = daemon.json("sandbox", "inspect", daemon.name("web"))
+    assert web["Ports"] == {
+        "80/tcp": [
+            {"HostIp": "0.0.0.0", "HostPort": "8080"},
+            {"HostIp": "::", "HostPort": "8080"},
+            {"HostIp": "127.0.0.1", "HostPort": "8081"},
+        ]
+    }
+    (line,) = (
+        each for each in daemon.sdctl("sandbox", "ls").stdout.splitlines() if "-web " in each
+    )
+    assert line.endswith("0.0.0.0:8080->80/tcp, 127.0.0.1:8081->80/tcp, [::]:8080->80/tcp")
+
+
+def test_P2_a_free_port_is_chosen_and_shown(daemon: Appliance) -> None:
+    daemon.sandbox("auto", "--network", "front", "-p", "80")
+    daemon.serve("auto")
+    (auto,) = daemon.json("sandbox", "inspect", daemon.name("auto"))
+    v4, v6 = auto["Ports"]["80/tcp"]
+    assert v4["HostPort"] == v6["HostPort"]
+    assert 30000 <= int(v4["HostPort"]) <= 32767
+    assert "hello from auto" in get(f"http://{HOST}:{v4['HostPort']}/", OUTSIDE)
+    daemon.sdctl("sandbox", "rm", daemon.name("auto"))
+    assert get(f"http://{HOST}:{v4['HostPort']}/", OUTSIDE) == "curl ends 7"
+
+
+def test_X17_a_thousand_ports_are_no_rule_and_no_process_more(daemon: Appliance) -> None:
+    rules = daemon.on_host("nft", "list", "table", "inet", "sdd-ports").stdout.count(" comment ")
+    daemon.sandbox("many", "--network", "front", "-p", "20000-20999:20000-20999")
+    after = daemon.on_host("nft", "list", "table", "inet", "sdd-ports").stdout
+    assert after.count(" comment ") == rules
+    assert "tcp . 20999" in after
+    listed = daemon.sdctl("sandbox", "ls").stdout
+    assert "0.0.0.0:20000-20999->20000-20999/tcp" in listed
+    daemon.sdctl("sandbox", "rm", daemon.name("many"))
+    assert "20999" not in daemon.on_host("nft", "list", "table", "inet", "sdd-ports").stdout
+
+
+def test_U4_a_client_that_never_pauses_follows_the_port_to_its_new_owner(
+    daemon: Appliance,
+) -> None:
+    for name in ("old", "new"):
+        options = ("-p", "5300:53/udp") if name == "old" else ()
+        daemon.sandbox(name, "--network", "front", *options)
+        echo(daemon, name)
+    assert ask(5300) == f"old {STRANGER}"
+    daemon.sdctl("sandbox", "rm", daemon.name("old"))
+    daemon.sdctl("sandbox", "rm", daemon.name("new"))
+    daemon.sandbox("new", "--network", "front", "-p", "5300:53/udp")
+    echo(daemon, "new")
+    assert ask(5300) == f"new {STRANGER}"
+
+
+def echo(daemon: Appliance, name: str) -> None:
+    daemon.served.append(
+        subprocess.Popen(
+            ["ip", "netns", "exec", daemon.name(name), sys.executable, "-c", ECHO, "53", name],
+            env=os.environ | {"SDD_E2E": str(daemon.root)},
+        )
+    )
+    until(lambda: ":53 " in daemon.inside(name, "ss", "-Hlun").stdout, 10, "it listens")
+
+
+def ask(port: int) -> str:
+    command = ("ip", "netns", "exec", OUTSIDE, sys.executable, "-c", ASK, HOST, str(port), "3")
+    return run(*command).stdout.strip()
+
+
+def test_rules_deleted_by_hand_come_back(daemon: Appliance) -> None:
+    daemon.on_host("nft", "delete", "table", "inet", "sdd-ports")
+    until(
+        lambda: "hello from web" in get(f"http://{HOST}:8080/", OUTSIDE, "--max-time", "1"),
+        30,
+        "the port works again",
+    )
+    assert daemon.sdctl("verify").returncode == 0
+
+
+def test_kill_9_loses_nothing_and_the_ports_are_held_again(daemon: Appliance) -> None:
+    daemon.kill()
+    assert "hello from web" in get(f"http://{HOST}:8080/", OUTSIDE)
+    daemon.start()
+    assert re.search(r":8080\b", daemon.on_host("ss", "-Hltn").stdout)
+    assert "hello from web" in get(f"http://{HOST}:8080/", OUTSIDE)
+    assert daemon.sdctl("verify").returncode == 0
+
+
+def test_the_last_port_takes_the_table_along() -> None:
+    with appliance("lastport") as one:
+        one.sdctl("sandbox", "create", one.name("only"), "-p", "8080:80")
+        (net,) = one.json("network", "inspect", "bridge")
+        knob = f"net.ipv4.conf.{net['Device']}.route_localnet"
+        assert one.on_host("sysctl", "-n", knob).stdout.strip() == "1"
+        one.sdctl("sandbox", "rm", one.name("only"))
+        assert "sdd-ports" not in one.on_host("nft", "list", "tables").stdout
+        assert one.on_host("sysctl", "-n", knob).stdout.strip() == "0"
+        assert ":8080" not in one.on_host("ss", "-Hltn").stdout

@@ -1,0 +1,171 @@
+"""Published ports on this machine's kernel: the contract, and what hands can do to our table."""
+
+import socket
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address
+
+import pytest
+
+from lb.kernel.ports.linux import PortsKernel
+from lb.ports import image
+from sdd.linux import namespaces
+from sdd.model.port import Protocol
+from tests.contract import ports_kernel
+from tests.contract.ports_kernel import EVERYTHING, bind
+from tests.kernel.spaces import Space, Spaces
+
+pytestmark = pytest.mark.kernel
+KINDS = {Protocol.TCP: socket.SOCK_STREAM, Protocol.UDP: socket.SOCK_DGRAM}
+
+
+@pytest.fixture
+def host(spaces: Spaces) -> Space:
+    return spaces.make("ports")
+
+
+@pytest.fixture
+def doors(host: Space) -> Iterator[namespaces.Namespaces]:
+    opened = namespaces.Namespaces(host.path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def kernel(doors: namespaces.Namespaces) -> Iterator[PortsKernel]:
+    made = PortsKernel(doors)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def opened(doors: namespaces.Namespaces) -> Iterator[Callable[[Protocol, int], socket.socket]]:
+    """A socket of somebody else on the host."""
+    sockets: list[socket.socket] = []
+
+    def take(protocol: Protocol, number: int) -> socket.socket:
+        def work() -> socket.socket:
+            made = socket.socket(socket.AF_INET, KINDS[protocol])
+            sockets.append(made)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            made.bind(("", number))
+            if protocol is Protocol.TCP:
+                made.listen()
+            return made
+
+        return doors.run_sync("", work)
+
+    yield take
+    for each in sockets:
+        each.close()
+
+
+class TestContract(ports_kernel.PortsKernelContract):
+    """The suite of the fake."""
+
+    @pytest.fixture
+    def take(
+        self, opened: Callable[[Protocol, int], socket.socket]
+    ) -> Callable[[Protocol, int], object]:
+        return opened
+
+
+@pytest.mark.parametrize("protocol", list(KINDS))
+async def test_P1_a_held_port_is_nobody_elses_until_it_is_released(
+    kernel: PortsKernel, opened: Callable[[Protocol, int], socket.socket], protocol: Protocol
+) -> None:
+    assert await kernel.hold([bind(protocol=protocol)]) == {}
+    with pytest.raises(OSError, match="in use"):
+        opened(protocol, 8080)
+    await kernel.release([bind(protocol=protocol)])
+    assert opened(protocol, 8080)
+
+
+async def test_sockets_that_hold_ports_leave_the_low_descriptors_free(kernel: PortsKernel) -> None:
+    """libnftables waits by select(), which ends the process at a descriptor of 1024."""
+    wanted = [bind(number) for number in range(20000, 22000)]
+    assert await kernel.hold(wanted) == {}
+    with socket.socket() as one:
+        assert one.fileno() < 1024
+    await kernel.write((), EVERYTHING, EVERYTHING)
+    assert await kernel.read() == EVERYTHING
+
+
+async def test_an_address_that_the_host_has_not_is_told(kernel: PortsKernel) -> None:
+    wanted = bind(address=ip_address("192.0.2.77"))
+    assert await kernel.hold([wanted]) == {wanted: "this host has no address 192.0.2.77"}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "flush chain inet sdd-ports lead",
+        "flush chain inet sdd-ports guard",
+        "insert rule inet sdd-ports refuse accept",
+        "add rule inet sdd-ports mask accept",
+        "add chain inet sdd-ports foreign",
+        "add table inet sdd-ports { flags dormant; }",
+        "add chain inet sdd-ports refuse { policy drop; }",
+    ],
+)
+async def test_a_damaged_table_is_none_and_written_anew(
+    kernel: PortsKernel, host: Space, damage: str
+) -> None:
+    await kernel.write((), EVERYTHING, EVERYTHING)
+    host.run("nft", damage)
+    assert await kernel.read() is None
+    await kernel.write((), EVERYTHING, EVERYTHING)
+    assert await kernel.read() == EVERYTHING
+
+
+@pytest.mark.parametrize(
+    ("damage", "lost"),
+    [
+        ("delete element inet sdd-ports to_any4 { tcp . 8080 }", "to_any4"),
+        ("flush set inet sdd-ports own_any4", "own_any4"),
+        ("flush map inet sdd-ports to_any6", "to_any6"),
+    ],
+)
+async def test_elements_that_hands_took_away_are_missed(
+    kernel: PortsKernel, host: Space, damage: str, lost: str
+) -> None:
+    await kernel.write((), EVERYTHING, EVERYTHING)
+    host.run("nft", damage)
+    have = await kernel.read()
+    assert have is not None
+    assert {each.set for each in EVERYTHING - have} == {lost}
+    await kernel.write((), EVERYTHING - have, None)
+    assert await kernel.read() == EVERYTHING
+
+
+async def test_a_table_that_is_gone_reads_as_nothing(kernel: PortsKernel, host: Space) -> None:
+    await kernel.write((), EVERYTHING, EVERYTHING)
+    host.run("nft", "flush", "ruleset")
+    assert await kernel.read() == image.NONE
+
+
+async def test_X17_a_thousand_ports_are_elements_and_not_rules(
+    kernel: PortsKernel, host: Space
+) -> None:
+    one = frozenset(image.of(ports_kernel.entry(bind(), ports_kernel.WEB)))
+    await kernel.write((), one, one)
+    before = host.run("nft", "list", "table", "inet", "sdd-ports").count("comment")
+    entries = [ports_kernel.entry(bind(each), ports_kernel.WEB) for each in range(20000, 21000)]
+    more = ports_kernel.made_of(*entries)
+    await kernel.write((), more, None)
+    assert await kernel.read() == one | more
+    assert host.run("nft", "list", "table", "inet", "sdd-ports").count("comment") == before
+
+
+async def test_127_0_0_1_is_opened_on_links_of_ours_alone(kernel: PortsKernel, host: Space) -> None:
+    for name, alias in (("br-ours", "sdd:1"), ("br-theirs", "theirs")):
+        host.run("ip", "link", "add", name, "type", "bridge")
+        host.run("ip", "link", "set", name, "alias", alias)
+
+    def knobs() -> list[str]:
+        names = ("net.ipv4.conf.br-ours", "net.ipv4.conf.br-theirs")
+        return host.run("sysctl", "-n", *(f"{each}.route_localnet" for each in names)).split()
+
+    assert await kernel.open_loopback({"br-ours", "br-theirs"}, ()) == set()
+    assert knobs() == ["1", "0"]
+    await kernel.open_loopback((), {"br-ours"})
+    assert knobs() == ["0", "0"]

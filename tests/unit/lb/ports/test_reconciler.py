@@ -1,0 +1,158 @@
+"""When ports are held, led, mended and given back."""
+
+from dataclasses import replace
+
+from lb.ports import desired, image
+from lb.ports.fake import FakeKernel
+from lb.ports.reconciler import Reconciler
+from sdd.model.look import EVERYWHERE, HOST, NOWHERE, Look
+from sdd.model.port import Protocol
+from sdd.model.progress import Outcome
+from sdd.state import ClusterState, Object
+from tests.unit.lb import states
+from tests.unit.lb.ports import towns
+from tests.unit.lb.ports.towns import box, port
+
+PLUG = states.plug("web", "front", "10.1.0.2/24", "fd01::2/64")
+BRIDGE = towns.FRONT.device
+
+
+class Host:
+    """A reconciler with a kernel in memory."""
+
+    def __init__(self) -> None:
+        self.kernel = FakeKernel()
+        self.kernel.links.add(BRIDGE)
+        self.one = Reconciler(self.kernel, states.NODE, ready_s=0.02)
+        self.revision = 0
+
+    async def to(self, *values: Object, look: Look = NOWHERE) -> Outcome:
+        self.revision += 1
+        self.now = states.state(*towns.GROUND, *values, revision=self.revision)
+        return await self.one.realise(self.now, look)
+
+    async def again(self, look: Look = EVERYWHERE) -> Outcome:
+        return await self.one.realise(self.now, look)
+
+    def wanted(self) -> image.Image:
+        return wanted(self.now)
+
+
+def wanted(state: ClusterState) -> image.Image:
+    want = desired.desired(state, desired.nothing(states.NODE))
+    return frozenset(
+        element for part in want.parts.values() for each in part for element in image.of(each)
+    )
+
+
+async def test_ports_are_held_and_lead() -> None:
+    host = Host()
+    outcome = await host.to(box("web", port()), PLUG)
+    assert (outcome.failures, outcome.repaired) == ((), 0)
+    assert {str(each) for each in host.kernel.held} == {"8080/tcp"}
+    assert host.kernel.image == host.wanted() != image.NONE
+    assert host.kernel.loose == {BRIDGE}
+
+
+async def test_what_nobody_publishes_any_more_is_free_and_leads_nowhere() -> None:
+    host = Host()
+    await host.to(box("web", port()), PLUG)
+    await host.to(box("web"), PLUG)
+    assert (host.kernel.held, host.kernel.image, host.kernel.loose) == (set(), image.NONE, set())
+
+
+async def test_Q6_one_more_port_touches_what_it_needs_and_no_more() -> None:
+    host = Host()
+    many = tuple(port(number) for number in range(20000, 21000))
+    await host.to(box("web", *many), PLUG)
+    host.kernel.writes.clear()
+    await host.to(box("web", *many, port(81)), PLUG)
+    assert host.kernel.writes == [4]  # own and to, of both IP versions
+
+
+async def test_a_state_that_changes_nothing_here_does_nothing() -> None:
+    host = Host()
+    await host.to(box("web", port()), PLUG)
+    host.kernel.writes.clear()
+    await host.to(box("web", port()), PLUG, box("idle"))
+    assert host.kernel.writes == []
+
+
+async def test_C89_a_port_of_another_program_is_a_failure_and_the_others_work() -> None:
+    host = Host()
+    host.kernel.taken.add((Protocol.TCP, 8080))
+    outcome = await host.to(box("web", port(), port(81)), PLUG)
+    assert {each.code for each in outcome.failures} == {"SDD-PUBLISH-TAKEN"}
+    assert {each.subject for each in outcome.failures} == {"web"}
+    assert "8080/tcp" in outcome.failures[0].sentence
+    assert host.kernel.image is not None
+    assert not any("8080" in each.key for each in host.kernel.image)
+    assert any(each.key == "tcp . 81" for each in host.kernel.image)
+    host.kernel.taken.clear()
+    assert (await host.again()).failures == ()
+    assert host.kernel.image == host.wanted()
+
+
+async def test_a_refused_port_that_is_given_up_is_no_failure_any_more() -> None:
+    host = Host()
+    host.kernel.taken.add((Protocol.TCP, 8080))
+    await host.to(box("web", port()), PLUG)
+    assert (await host.to(box("web"), PLUG)).failures == ()
+
+
+async def test_what_hands_took_away_comes_back_at_a_look_at_the_host() -> None:
+    host = Host()
+    await host.to(box("web", port(), port(81)), PLUG)
+    whole = host.kernel.image
+    assert whole is not None
+    for left in (image.NONE, None, whole - {next(iter(whole))}):
+        host.kernel.image = left
+        assert (await host.again(Look(spaces=frozenset({HOST})))).repaired >= 1
+        assert host.kernel.image == whole
+    assert (await host.again()).repaired == 0
+
+
+async def test_a_look_elsewhere_reads_nothing() -> None:
+    host = Host()
+    await host.to(box("web", port()), PLUG)
+    host.kernel.image = image.NONE
+    await host.again(Look(spaces=frozenset({"/ns/other"}), links=frozenset({"veth1"})))
+    assert host.kernel.image == image.NONE
+    await host.again(Look(links=frozenset({BRIDGE})))
+    assert host.kernel.image == host.wanted()
+
+
+async def test_a_new_daemon_adopts_what_is_there_and_calls_it_no_repair() -> None:
+    host = Host()
+    await host.to(box("web", port()), PLUG)
+    host.one, host.kernel.held = Reconciler(host.kernel, states.NODE, ready_s=0.02), set()
+    host.kernel.writes.clear()
+    outcome = await host.again(NOWHERE)
+    assert (outcome.changed, outcome.repaired, host.kernel.writes) == (0, 0, [])
+    assert {str(each) for each in host.kernel.held} == {"8080/tcp"}
+
+
+async def test_P9_flows_of_udp_ports_are_forgotten_by_the_hosts_port() -> None:
+    host = Host()
+    udp = port(5300, 53, protocol=Protocol.UDP)
+    await host.to(box("web", udp), PLUG)
+    host.kernel.forgotten.clear()
+    await host.to(box("web"), PLUG)
+    assert {(each.bind.number, each.backends) for each in host.kernel.forgotten} == {(5300, ())}
+
+
+async def test_a_bridge_that_never_comes_is_tried_again() -> None:
+    host = Host()
+    host.kernel.links.clear()
+    await host.to(box("web", port()), PLUG)
+    assert host.kernel.loose == set()
+    host.kernel.links.add(BRIDGE)
+    await host.again()
+    assert host.kernel.loose == {BRIDGE}
+
+
+async def test_a_target_that_changes_is_one_change() -> None:
+    host = Host()
+    await host.to(box("web", port()), PLUG)
+    await host.to(replace(box("web"), ports=(port(target=81),)), PLUG)
+    assert host.kernel.image == host.wanted()

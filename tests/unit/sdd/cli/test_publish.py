@@ -1,0 +1,66 @@
+"""`--publish` as people write it."""
+
+from typing import Any
+
+import click
+import pytest
+
+from sdd.cli.publish import PUBLISH, UNPUBLISH
+from tests.unit.sdd.cli.typed import Shell
+
+
+@pytest.mark.parametrize(
+    ("written", "body"),
+    [
+        ("80", {"target": 80}),
+        ("5000:80", {"published": 5000, "target": 80}),
+        ("5000:80/udp", {"published": 5000, "target": 80, "protocol": "udp"}),
+        ("127.0.0.1:5000:80", {"address": "127.0.0.1", "published": 5000, "target": 80}),
+        ("127.0.0.1::80", {"address": "127.0.0.1", "target": 80}),
+        ("[::1]:5000:80/tcp", {"address": "::1", "published": 5000, "target": 80}),
+        ("8000-8009:80-89", {"published": 8000, "published_last": 8009, "target": 80}),
+        ("8000-8009:80", {"published": 8000, "published_last": 8009, "target": 80}),
+        ("published=5000,target=80", {"published": 5000, "target": 80}),
+        ("target=80,mode=host,policy=snat", {"target": 80, "mode": "host", "policy": "snat"}),
+        ("published=53,target=53,protocol=sctp,host-ip=::", {"address": "::", "protocol": "sctp"}),
+    ],
+)
+def test_every_form_is_understood(written: str, body: dict[str, Any]) -> None:
+    found = PUBLISH.convert(written, None, None)
+    assert body.items() <= found.items()
+
+
+@pytest.mark.parametrize(
+    ("written", "word"),
+    [
+        ("published=5000, target=80", "published=5000,target=80"),
+        ("", "names no target"),
+        ("5000:", "names no target"),
+        ("published=5000", "names no target"),
+        ("5000:x", "names no target"),
+        ("70000:80", "70000"),
+        ("0:80", '"0"'),
+        ("5000:80/icmp", "tcp, udp, sctp"),
+        ("target=80,mode=both", "host, ingress"),
+        ("target=80,colour=red", '"colour"'),
+        ("target=80,host-ip=here", '"here"'),
+        ("999.1.1.1:80:80", "999.1.1.1"),
+    ],
+)
+def test_what_is_wrong_is_named(written: str, word: str) -> None:
+    with pytest.raises(click.UsageError) as caught:
+        PUBLISH.convert(written, None, None)
+    assert word in caught.value.message
+
+
+def test_what_is_withdrawn_is_a_target() -> None:
+    assert UNPUBLISH.convert("80", None, None) == {"target": 80}
+    assert UNPUBLISH.convert("53/udp", None, None) == {"target": 53, "protocol": "udp"}
+    for wrong in ("", "x", "80/icmp", "0", "70000", "80-81"):
+        with pytest.raises(click.UsageError):
+            UNPUBLISH.convert(wrong, None, None)
+
+
+def test_a_wrong_one_is_exit_2(shell: Shell) -> None:
+    done = shell("service", "create", "web", "--network", "lab", "--publish", "5000:x")
+    assert (done.code, done.out) == (2, "")
