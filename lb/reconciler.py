@@ -16,7 +16,7 @@ from sdd.model import ids, progress
 from sdd.model.look import EVERYWHERE, Look
 from sdd.state import ClusterState
 
-READY_S = 2.0  # how long a namespace may take to appear: netns works on the same revision
+READY_S = 5.0  # how long a namespace may take to appear: netns works on the same revision
 NOT_YET = frozenset({"SDD-LB-NOTYET", "SDD-NETNS-GONE", errors.NotFound.default_code})
 
 

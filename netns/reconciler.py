@@ -90,7 +90,12 @@ class _Pass:
         }
         names |= {each.link for each in self.want.host.addresses ^ now.host.addresses}
         names |= {link.twin for path in paths for link in now.spaces[path].links}
-        names |= look.links & wanted.keys()
+        # The outer end of a pair is read with its namespace: it cannot be mended alone.
+        names |= {
+            name
+            for name, link in wanted.items()
+            if name in look.links or (link.kind is not world.Kind.VETH and look.covers_link(name))
+        }
         under = {
             each
             for name in names

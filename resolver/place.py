@@ -18,7 +18,7 @@ from sdd import errors, reconcile
 from sdd.linux import namespaces
 from sdd.model import ids
 
-READY_S: Final = 2.0  # how long a namespace may take to appear: netns works on the same revision
+READY_S: Final = 5.0  # how long a namespace may take to appear: netns works on the same revision
 AT_ONCE: Final = 8  # sandboxes at the same time: bounds the descriptors that we hold
 
 HandOver = Callable[[protocol.Listen, Sequence[socket.socket]], Awaitable[None]]

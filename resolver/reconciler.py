@@ -60,9 +60,7 @@ class Reconciler:
         """Bring files, sockets, tables and the worker to `state`."""
         want = self._want = desired(state, self._node, self._daemon, self._want)
         async with asyncio.TaskGroup() as both_at_once:
-            writing = both_at_once.create_task(
-                self._write(want, look=look.everywhere), name="dns files"
-            )
+            writing = both_at_once.create_task(self._write(want, look), name="dns files")
             serving = both_at_once.create_task(self._served(want, look), name="dns service")
         both = result.total((writing.result(), serving.result()))
         return progress.Outcome(
@@ -85,22 +83,22 @@ class Reconciler:
 
     # --- files --------------------------------------------------------------------------------
 
-    async def _write(self, want: Wanted, *, look: bool) -> result.Result:
-        """The files that differ from the last pass; all of them at a look everywhere."""
-        if want.texts == self._texts and not look:
+    async def _write(self, want: Wanted, look: Look) -> result.Result:
+        """The files that differ from the last pass, and those of the sandboxes to be looked at."""
+        if want.texts == self._texts and look == NOWHERE:
             return result.NOTHING
         before, self._texts = self._texts, {}  # forgotten unless written
-        done, self._texts = await asyncio.to_thread(self._write_all, want, before, look=look)
+        done, self._texts = await asyncio.to_thread(self._write_all, want, before, look)
         return done
 
     def _write_all(
-        self, want: Wanted, before: Mapping[ids.SandboxId, files.Texts], *, look: bool
+        self, want: Wanted, before: Mapping[ids.SandboxId, files.Texts], look: Look
     ) -> tuple[result.Result, Mapping[ids.SandboxId, files.Texts]]:
-        results = [self._sweep(want)] if look or _leaves(before, want.texts) else []
+        results = [self._sweep(want)] if look.everywhere or _leaves(before, want.texts) else []
         good = {}
         for box, text in want.texts.items():
             same = before.get(box) == text
-            if look or not same:
+            if not same or look.covers(want.spots[box].path):
                 try:
                     written = self._files.write(box, text)
                 except errors.KernelRefused as exc:

@@ -1,4 +1,4 @@
-"""The loop all three backends use: newest state wins, retry with back-off, look again every 20 s.
+"""The loop all three backends use: newest state wins, retry with back-off, look again in 20 s.
 
 In: a slot with the newest state and where to look, from kernel events. Out: `Outcome`s to `report`.
 It never decides *what* to do (that is `Realise`) and never touches the world itself.
@@ -12,6 +12,7 @@ from typing import Never, Protocol
 from sdd.model import ids, progress
 from sdd.model.look import EVERYWHERE, NOWHERE, Look
 from sdd.state import ClusterState
+from sdd.sweep import Sweep
 
 RESYNC_S = 20.0  # a change made by hand must be repaired within 30 s, the pass itself included
 BACKOFF_FIRST_S = 0.2
@@ -106,26 +107,30 @@ async def run(
     """Realise whatever the slot holds, for ever; ends by cancellation only.
 
     A defect in one pass is reported as a failure of everything and tried again like any other.
-    Each pass looks where the kicks say; everywhere after a failure, and every `resync_s` however
-    fast new states come.
+    Each pass looks where the kicks say, and within `resync_s` everything was looked at however fast
+    new states come.
     `clock` is monotonic, in seconds; each outcome says how long its pass took.
     """
-    failed, looked = 0, float("-inf")
+    sweep = Sweep(resync_s)
+    failed, wait_s = 0, resync_s
     while True:
-        state = await slot.next(backoff_s(failed, jitter()) if failed else resync_s)
+        state = await slot.next(wait_s)
         if state is None:
             continue
         begun = clock()
-        asked = slot.look()
-        look = EVERYWHERE if failed or begun - looked >= resync_s else asked
-        looked = begun if look.everywhere else looked
+        look = sweep.look(begun, len(state.sandboxes), slot.look(), again=failed > 0)
         try:
             outcome = await realiser.realise(state, look)
         except Exception as exc:  # noqa: BLE001 - the one place where a backend's defect ends
             on_defect(backend, exc)
             outcome = _defect(backend, state.revision, exc)
+            sweep.forget()
+        ended = clock()
         failed = failed + 1 if outcome.failures else 0
-        report(backend, replace(outcome, seconds=clock() - begun))
+        report(backend, replace(outcome, seconds=ended - begun))
+        wait_s = sweep.wait_s(ended, len(state.sandboxes))
+        if failed:
+            wait_s = min(wait_s, backoff_s(failed, jitter()))
 
 
 def _defect(backend: progress.Backend, revision: ids.Revision, exc: Exception) -> progress.Outcome:
