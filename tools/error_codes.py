@@ -1,7 +1,7 @@
 """Every error code in the source → the table of docs/errors.md: tools/error_codes.py writes it.
 
-Reads the source as a tree, imports nothing of it: a code counts when it is the `code=` of a call, a
-default of a class, or one of a table of codes.
+Reads the source as a tree, imports nothing of it: a code counts when it is the `code=` of a call,
+there or as a constant of a module, or a default of a class. tests/meta holds the page to it.
 """
 
 import ast
@@ -27,14 +27,17 @@ def main() -> None:
 
 
 def found() -> Mapping[str, tuple[str, str]]:
-    """Code → (kind of error, its sentence), the first of each in the order of the files."""
-    seen: defaultdict[str, tuple[str, str]] = defaultdict(tuple)  # type: ignore[arg-type]
-    for folder in SOURCES:
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            for code, kind, sentence in _codes(ast.parse(path.read_text())):
-                if not seen.get(code) or (sentence and not seen[code][1]):
-                    seen[code] = (kind, sentence)
-    return dict(sorted(seen.items()))
+    """Code → (kinds of error, the first sentence there is), in the order of the files."""
+    paths = [path for folder in SOURCES for path in sorted((ROOT / folder).rglob("*.py"))]
+    trees = [(path.stem, ast.parse(path.read_text())) for path in paths]
+    named = {f"{stem}.{name}": code for stem, tree in trees for name, code in _constants(tree)}
+    kinds: defaultdict[str, dict[str, None]] = defaultdict(dict)
+    sentences: dict[str, str] = {}
+    for _, tree in trees:
+        for code, kind, sentence in _codes(tree, named | dict(_constants(tree))):
+            kinds[code][kind] = None
+            sentences[code] = sentences.get(code) or sentence
+    return {code: (", ".join(kinds[code]), sentences[code]) for code in sorted(kinds)}
 
 
 def table(codes: Mapping[str, tuple[str, str]]) -> str:
@@ -43,20 +46,31 @@ def table(codes: Mapping[str, tuple[str, str]]) -> str:
     return "".join(lines)
 
 
-def _codes(tree: ast.AST) -> Iterator[tuple[str, str, str]]:
-    """(code, class, sentence) of every place that has one."""
+def _constants(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """(name, code) of a module's constants that are codes."""
+    for each in tree.body:
+        match each:
+            case (
+                ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str(text)))
+                | ast.AnnAssign(target=ast.Name(id=name), value=ast.Constant(value=str(text)))
+            ) if CODE.fullmatch(text):
+                yield name, text
+
+
+def _codes(tree: ast.AST, named: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """(code, class, sentence) of every place that has one; `named` are the constants it sees."""
     for node in ast.walk(tree):
         match node:
             case ast.Call():
-                yield from _call(node)
+                yield from _call(node, named)
             case ast.ClassDef():
                 yield from _defaults(node)
 
 
-def _call(node: ast.Call) -> Iterator[tuple[str, str, str]]:
+def _call(node: ast.Call, named: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
     for keyword in node.keywords:
         if keyword.arg == "code":
-            for code in _texts(keyword.value):
+            for code in _texts(keyword.value, named):
                 yield code, _name(node.func), _sentence(node)
 
 
@@ -64,11 +78,11 @@ def _defaults(node: ast.ClassDef) -> Iterator[tuple[str, str, str]]:
     doc = (ast.get_docstring(node) or "").splitlines()
     for each in node.body:
         if isinstance(each, ast.AnnAssign | ast.Assign) and each.value is not None:
-            for code in _texts(each.value):
+            for code in _texts(each.value, {}):
                 yield code, node.name, (doc[0] if doc else "")
 
 
-def _texts(node: ast.AST) -> Iterator[str]:
+def _texts(node: ast.AST, named: Mapping[str, str]) -> Iterator[str]:
     """The codes in an expression; an f-string's holes are written as …, its parts are no codes."""
     match node:
         case ast.JoinedStr():
@@ -77,9 +91,12 @@ def _texts(node: ast.AST) -> Iterator[str]:
         case ast.Constant(value=str(text)):
             if CODE.fullmatch(text):
                 yield text
+        case ast.Name() | ast.Attribute():
+            if code := named.get(ast.unparse(node)):
+                yield code
         case _:
             for child in ast.iter_child_nodes(node):
-                yield from _texts(child)
+                yield from _texts(child, named)
 
 
 def _name(node: ast.expr) -> str:
@@ -103,7 +120,7 @@ def _template(node: ast.JoinedStr) -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    return re.sub("…+", "…", " ".join(text.split())).replace("|", "\\|")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,13 @@ def test_product_files_are_short() -> None:
     assert {name: lines for name, lines in lengths.items() if lines > FILE_LINES} == {}
 
 
+def test_files_of_tests_and_tools_are_short() -> None:
+    paths = tracked.files("tests/*.py", "tools/*.py")  # `*` of git matches `/` too
+    lengths = {tracked.name(path): path.read_text().count("\n") for path in paths}
+    assert len(lengths) > 200
+    assert {name: lines for name, lines in lengths.items() if lines > FILE_LINES} == {}
+
+
 def test_product_functions_are_short() -> None:
     found = {
         f"{tracked.name(path)}:{each.name}": (each.end_lineno or each.lineno) - each.lineno + 1

@@ -9,7 +9,7 @@ import pytest
 
 from sdd.api import streams
 from sdd.model.event import Action, Kind
-from tests.unit.sdd.api.desk import Appliance, served
+from tests.unit.sdd.api.appliance import Appliance, served
 from tests.unit.sdd.api.test_server import ask
 
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sdd.api.routes import ROUTES, Route
-from tests.unit.sdd.api.desk import Appliance, served
+from tests.unit.sdd.api.appliance import Appliance, served
 from tests.unit.sdd.api.test_server import ask, raw
 
 TAKING = [each for each in ROUTES if each.takes is not None]

@@ -12,7 +12,8 @@ from sdd import errors
 from sdd.api import peercred
 from sdd.api.call import Access
 from sdd.api.server import MAX_BODY_BYTES, serve, serve_metrics
-from tests.unit.sdd.api.desk import Answer, Appliance, served
+from tests.unit.sdd.api.appliance import Appliance, served
+from tests.unit.sdd.api.names import Answer
 
 
 async def raw(path: Path, payload: bytes) -> bytes:

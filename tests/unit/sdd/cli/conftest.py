@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.sdd.api.desk import Appliance
+from tests.unit.sdd.api.appliance import Appliance
 from tests.unit.sdd.cli.typed import Shell, running
 
 

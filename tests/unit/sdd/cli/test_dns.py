@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from resolver import inspection
-from tests.unit.sdd.api.desk import Answer
+from tests.unit.sdd.api.names import Answer
 from tests.unit.sdd.cli.typed import Shell
 
 

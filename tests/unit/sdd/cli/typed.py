@@ -14,7 +14,7 @@ from typing import Any
 from sdd import log
 from sdd.api.server import serve
 from sdd.cli import root
-from tests.unit.sdd.api.desk import Appliance
+from tests.unit.sdd.api.appliance import Appliance
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,227 @@
+"""What of networks is refused, in one sentence with its code, changes nothing (docker.md 1.6 and 3.9)."""
+
+from ipaddress import ip_network
+
+import pytest
+
+from sdd import errors
+from sdd.alloc.pools import PoolTemplate
+from sdd.model import network
+from tests.scenario.node import Node, node
+from tests.scenario.refusals.asking import (
+    Case,
+    assert_refused,
+    case,
+    connect,
+    make_net,
+    pool,
+)
+
+NETWORKS = [
+    case(
+        "C65_name_taken",
+        make_net("lab"),
+        errors.Conflict,
+        "SDD-NET-EXISTS",
+        "network with name lab already exists",
+    ),
+    case("default_name_taken", make_net("bridge"), errors.Conflict, "SDD-NET-EXISTS", "bridge"),
+    case("reserved_name", make_net("host"), errors.Forbidden, "SDD-NET-PREDEFINED", "host"),
+    case("empty_name", make_net(""), errors.Invalid, "SDD-NET-NAME", "''"),
+    case("slash_in_name", make_net("a/b"), errors.Invalid, "SDD-NET-NAME", "a/b"),
+    case("long_name", make_net("n" * 64), errors.Invalid, "SDD-NET-NAME", "n" * 64),
+    case(
+        "driver_not_built",
+        make_net("n1", driver=network.Driver.OVERLAY),
+        errors.Invalid,
+        "SDD-NET-DRIVER",
+        "overlay",
+        "bridge",
+    ),
+    case(
+        "C154_overlap",
+        make_net("n1", *pool("10.80.0.0/16")),
+        errors.Conflict,
+        "SDD-NET-OVERLAP",
+        "Pool overlaps with other one on this address space",
+        "n1",
+        "10.80.0.0/16",
+        "lab",
+        "10.80.0.0/24",
+    ),
+    case(
+        "overlap_inside",
+        make_net("n1", *pool("10.80.0.64/26")),
+        errors.Conflict,
+        "SDD-NET-OVERLAP",
+        "lab",
+    ),
+    case(
+        "overlap_with_itself",
+        make_net("n1", *pool("10.81.0.0/24"), *pool("10.81.0.0/25")),
+        errors.Conflict,
+        "SDD-NET-OVERLAP",
+        "same network",
+    ),
+    case(
+        "overlap_with_host",
+        make_net("n1", *pool("10.99.0.0/16")),
+        errors.Conflict,
+        "SDD-NET-OVERLAP",
+        "host",
+        "10.99.7.0/24",
+    ),
+    case(
+        "C153_gateway_outside",
+        make_net("n1", *pool("10.81.0.0/24", gateway="10.82.0.1")),
+        errors.Invalid,
+        "SDD-NET-GATEWAY",
+        "10.82.0.1",
+        "must be part of the network",
+        "10.81.0.0/24",
+    ),
+    case(
+        "gateway_of_other_family",
+        make_net("n1", *pool("10.81.0.0/24", gateway="fd00::1")),
+        errors.Invalid,
+        "SDD-NET-GATEWAY",
+        "fd00::1",
+    ),
+    case(
+        "gateway_is_broadcast",
+        make_net("n1", *pool("10.81.0.0/24", gateway="10.81.0.255")),
+        errors.Invalid,
+        "SDD-NET-GATEWAY",
+        "10.81.0.255",
+    ),
+    case(
+        "C152_range_outside",
+        make_net("n1", *pool("10.81.0.0/24", ip_range="10.82.0.0/25")),
+        errors.Invalid,
+        "SDD-NET-RANGE",
+        "10.82.0.0/25",
+    ),
+    case(
+        "range_larger",
+        make_net("n1", *pool("10.81.0.0/24", ip_range="10.81.0.0/16")),
+        errors.Invalid,
+        "SDD-NET-RANGE",
+        "10.81.0.0/16",
+    ),
+    case(
+        "aux_outside",
+        make_net("n1", *pool("10.81.0.0/24", aux="10.82.0.7")),
+        errors.Invalid,
+        "SDD-NET-AUX",
+        "printer=10.82.0.7",
+    ),
+    case(
+        "no_room_for_gateway",
+        make_net("n1", *pool("10.81.0.0/30", ip_range="10.81.0.1/32", aux="10.81.0.1")),
+        errors.Invalid,
+        "SDD-NET-GATEWAY",
+        "no address left",
+    ),
+    case(
+        "unknown_option",
+        make_net("n1", options={"colour": "red"}),
+        errors.Invalid,
+        "SDD-NET-OPTION",
+        "colour",
+        "known",
+    ),
+    case(
+        "bad_mtu",
+        make_net("n1", options={network.OPTION_MTU: "big"}),
+        errors.Invalid,
+        "SDD-NET-OPTION",
+        "big",
+        "65535",
+    ),
+    case(
+        "small_mtu",
+        make_net("n1", options={network.OPTION_MTU: "67"}),
+        errors.Invalid,
+        "SDD-NET-OPTION",
+        "67",
+    ),
+    case(
+        "bad_bridge_name",
+        make_net("n1", options={network.OPTION_BRIDGE_NAME: "a/b"}),
+        errors.Invalid,
+        "SDD-NET-OPTION",
+        "a/b",
+    ),
+    case(
+        "bridge_name_taken",
+        make_net("n1", options={network.OPTION_BRIDGE_NAME: "sdd0"}),
+        errors.Conflict,
+        "SDD-NET-OPTION",
+        "sdd0",
+        "bridge",
+    ),
+    case(
+        "C148_unknown_rm",
+        lambda one: one.commands.remove_network("nowhere"),
+        errors.NotFound,
+        "SDD-NET-NOTFOUND",
+        "nowhere",
+    ),
+    case(
+        "C147_predefined_rm",
+        lambda one: one.commands.remove_network("bridge"),
+        errors.Forbidden,
+        "SDD-NET-PREDEFINED",
+        "bridge is a pre-defined network and cannot be removed",
+    ),
+    case(
+        "C146_rm_in_use",
+        lambda one: one.commands.remove_network("lab"),
+        errors.Forbidden,
+        "SDD-NET-INUSE",
+        "lab has active endpoints",
+        "db",
+    ),
+    case(
+        "rm_used_by_service",
+        lambda one: one.commands.remove_network("quiet"),
+        errors.Forbidden,
+        "SDD-NET-INUSE",
+        "quiet is in use by service",
+        "mute",
+    ),
+    case(
+        "C150_not_connected",
+        lambda one: one.commands.disconnect("quiet", "db"),
+        errors.NotFound,
+        "SDD-NET-NOTCONNECTED",
+        "quiet",
+        "db",
+    ),
+    case(
+        "C149_connected_twice",
+        connect("db", "lab"),
+        errors.Conflict,
+        "SDD-NET-CONNECTED",
+        "endpoint with name db already exists in network lab",
+    ),
+]
+
+
+@pytest.mark.parametrize("case", NETWORKS)
+async def test_refused(lab: Node, case: Case) -> None:
+    await assert_refused(lab, case)
+
+
+async def test_every_pool_in_use_names_them() -> None:
+    pools = (PoolTemplate(base=ip_network("10.0.0.0/23"), size=24),)
+    async with node(pools=pools) as one:
+        one.world.prefixes = (ip_network("10.0.0.128/25"),)
+        await make_net("first")(one)
+        with pytest.raises(errors.Exhausted) as caught:
+            await make_net("second")(one)
+        assert caught.value.code == "SDD-IPAM-POOLS"
+        assert "10.0.1.0/24 (first)" in caught.value.sentence
+        assert "10.0.0.128/25 (host)" in caught.value.sentence
+        await one.commands.remove_network("first")
+        await make_net("second")(one)

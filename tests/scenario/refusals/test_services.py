@@ -1,0 +1,212 @@
+"""What of services is refused, in one sentence with its code, changes nothing (docker.md 1.6 and 3.9)."""
+
+from ipaddress import IPv6Address
+
+import pytest
+
+from sdd import errors
+from sdd.model import request, service
+from tests.scenario.node import Node
+from tests.scenario.refusals.asking import (
+    TCP,
+    V4,
+    Case,
+    assert_refused,
+    case,
+    make_svc,
+)
+
+SERVICES = [
+    case(
+        "name_taken",
+        make_svc("web", "lab"),
+        errors.Conflict,
+        "SDD-SERVICE-EXISTS",
+        "web",
+        "already exists",
+    ),
+    case(
+        "tasks_name", make_svc("tasks.web", "lab"), errors.Invalid, "SDD-SERVICE-NAME", "tasks.web"
+    ),
+    case("on_default", make_svc("s", "bridge"), errors.Invalid, "SDD-SERVICE-NETWORK", "bridge"),
+    case(
+        "unknown_network", make_svc("s", "nowhere"), errors.NotFound, "SDD-NET-NOTFOUND", "nowhere"
+    ),
+    case(
+        "vip_outside",
+        make_svc("s", "lab", vip=V4("10.99.0.1")),
+        errors.Invalid,
+        "SDD-IPAM-OUTSIDE",
+        "10.99.0.1",
+    ),
+    case(
+        "vip_of_other_family",
+        make_svc("s", "lab", vip=IPv6Address("fd00::1")),
+        errors.Invalid,
+        "SDD-IPAM-OUTSIDE",
+        "fd00::1",
+    ),
+    case(
+        "vip_taken",
+        make_svc("s", "lab", vip=V4("10.80.0.9")),
+        errors.Conflict,
+        "SDD-IPAM-INUSE",
+        "10.80.0.9",
+        "db",
+    ),
+    case(
+        "vip_of_another",
+        make_svc("s", "lab", vip=V4("10.80.0.2")),
+        errors.Conflict,
+        "SDD-IPAM-INUSE",
+        "service web",
+    ),
+    case(
+        "vip_and_dnsrr",
+        make_svc("s", "lab", vip=V4("10.80.0.77"), mode=service.EndpointMode.DNSRR),
+        errors.Invalid,
+        "SDD-SERVICE-VIP",
+        "dnsrr",
+    ),
+    case(
+        "health_port",
+        make_svc("s", "lab", health=service.HealthCheck(kind=TCP, port=0)),
+        errors.Invalid,
+        "SDD-SERVICE-HEALTH",
+        "port 0",
+    ),
+    case(
+        "health_path",
+        make_svc(
+            "s", "lab", health=service.HealthCheck(kind=service.CheckKind.HTTP, port=80, path="a b")
+        ),
+        errors.Invalid,
+        "SDD-SERVICE-HEALTH",
+        "path",
+    ),
+    case(
+        "health_ttl",
+        make_svc("s", "lab", health=service.HealthCheck(kind=service.CheckKind.TTL)),
+        errors.Invalid,
+        "SDD-SERVICE-HEALTH",
+        "ttl",
+    ),
+    case(
+        "health_dns_name",
+        make_svc("s", "lab", health=service.HealthCheck(kind=service.CheckKind.DNS, port=53)),
+        errors.Invalid,
+        "SDD-SERVICE-HEALTH",
+        "name",
+    ),
+    case(
+        "health_host",
+        make_svc(
+            "s", "lab", health=service.HealthCheck(kind=service.CheckKind.TLS, port=53, host="a..b")
+        ),
+        errors.Invalid,
+        "SDD-SERVICE-HEALTH",
+        "a..b",
+    ),
+    case(
+        "health_status",
+        make_svc(
+            "s",
+            "lab",
+            health=service.HealthCheck(
+                kind=service.CheckKind.HTTP, port=80, path="/", status_low=400, status_high=200
+            ),
+        ),
+        errors.Invalid,
+        "SDD-SERVICE-HEALTH",
+        "400 to 200",
+    ),
+    case(
+        "health_long",
+        make_svc(
+            "s",
+            "lab",
+            health=service.HealthCheck(kind=service.CheckKind.UDP, port=80, send="x" * 600),
+        ),
+        errors.Invalid,
+        "SDD-SERVICE-HEALTH",
+        "512",
+    ),
+    case(
+        "health_fast",
+        make_svc("s", "lab", health=service.HealthCheck(kind=TCP, port=80, fast_s=0)),
+        errors.Invalid,
+        "SDD-SERVICE-HEALTH",
+        "fast interval",
+    ),
+    case(
+        "health_interval",
+        make_svc("s", "lab", health=service.HealthCheck(kind=TCP, port=1, interval_s=0)),
+        errors.Invalid,
+        "SDD-SERVICE-HEALTH",
+        "interval",
+    ),
+    case(
+        "health_rise",
+        make_svc("s", "lab", health=service.HealthCheck(kind=TCP, port=1, rise=0)),
+        errors.Invalid,
+        "SDD-SERVICE-HEALTH",
+        "rise",
+    ),
+    case("drain", make_svc("s", "lab", drain_s=-1.0), errors.Invalid, "SDD-SERVICE-TIME", "drain"),
+    case(
+        "bad_alias",
+        make_svc("s", "lab", aliases=("a..b",)),
+        errors.Invalid,
+        "SDD-NAME-HOST",
+        "a..b",
+    ),
+    case(
+        "joined_twice",
+        lambda one: one.commands.join("web", request.Join(sandbox="db")),
+        errors.Conflict,
+        "SDD-MEMBER-EXISTS",
+        "db",
+        "web",
+    ),
+    case(
+        "join_without_network",
+        lambda one: one.commands.join("mute", request.Join(sandbox="db")),
+        errors.Conflict,
+        "SDD-MEMBER-NETWORK",
+        "quiet",
+        "db",
+    ),
+    case(
+        "join_weight",
+        lambda one: one.commands.join("web", request.Join(sandbox="other", weight=65536)),
+        errors.Invalid,
+        "SDD-MEMBER-WEIGHT",
+        "65536",
+    ),
+    case(
+        "set_weight",
+        lambda one: one.commands.set_weight("web", "db", -1),
+        errors.Invalid,
+        "SDD-MEMBER-WEIGHT",
+        "-1",
+    ),
+    case(
+        "leave_no_member",
+        lambda one: one.commands.leave("web", "other"),
+        errors.NotFound,
+        "SDD-MEMBER-NOTFOUND",
+        "other",
+    ),
+    case(
+        "unknown_rm",
+        lambda one: one.commands.remove_service("nothing"),
+        errors.NotFound,
+        "SDD-SERVICE-NOTFOUND",
+        "nothing",
+    ),
+]
+
+
+@pytest.mark.parametrize("case", SERVICES)
+async def test_refused(lab: Node, case: Case) -> None:
+    await assert_refused(lab, case)
