@@ -67,7 +67,7 @@ class Config:
 
 
 # What a running daemon takes over on SIGHUP; the rest needs a restart.
-RELOADABLE = frozenset({"debug", "log_level", "log_format", "labels", "shutdown_timeout"})
+RELOADABLE = frozenset({"debug", "log_level", "log_format", "labels"})
 
 
 def load(options: Options) -> Config:

@@ -153,7 +153,12 @@ class Daemon:
 
     async def _listen(self) -> tuple[server.Server, ...]:
         inherited = tuple(link for _, link in notify.take_sockets(os.environ, os.getpid()))
-        api = await server.serve(self.context, self.config.hosts, inherited)
+        api = await server.serve(
+            self.context,
+            self.config.hosts,
+            inherited,
+            shutdown_s=self.config.shutdown_timeout,
+        )
         if not (address := self.config.metrics_addr):
             return (api,)
         try:

@@ -27,7 +27,8 @@ from sdd.api.protocol import Protocol, Protocols
 from sdd.api.routes import PROBES, ROUTES, Route
 
 MAX_BODY_BYTES = 1 << 20  # the largest sensible request is a page; msgspec reads it in 10 ms
-SHUTDOWN_S = 2.0
+SHUTDOWN_LEAST_S = 0.01  # aiohttp takes 0 for no end at all
+SHUTDOWN_S = 2.0  # for requests under way at the end, unless the configuration says otherwise
 
 log = structlog.get_logger()
 
@@ -48,7 +49,7 @@ class Server:
         self.port = port
 
     async def close(self) -> None:
-        """No new requests; running ones get two seconds, endless ones end now."""
+        """No new requests; running ones get their time, endless ones end now."""
         for path in self._paths:
             path.unlink(missing_ok=True)
         self._dispatcher.hang_up()
@@ -56,9 +57,13 @@ class Server:
 
 
 async def serve(
-    context: Context, urls: Sequence[str], inherited: Sequence[socket.socket] = ()
+    context: Context,
+    urls: Sequence[str],
+    inherited: Sequence[socket.socket] = (),
+    *,
+    shutdown_s: float = SHUTDOWN_S,
 ) -> Server:
-    """Serve the whole API on `urls`.
+    """Serve the whole API on `urls`; at the end requests under way have `shutdown_s` to finish.
 
     An inherited socket (systemd's) that is bound to the path of a URL is taken instead of a new
     one, and left to its owner at the end; `fd://` takes all that remain.
@@ -83,7 +88,7 @@ async def serve(
     for link in links:
         link.setblocking(False)
     dispatcher = Dispatcher(context, (*ROUTES, *PROBES, DESCRIPTION), peercred.admins())
-    return Server(await _start(dispatcher, links), dispatcher, paths)
+    return Server(await _start(dispatcher, links, shutdown_s), dispatcher, paths)
 
 
 async def serve_metrics(context: Context, host: str, port: int) -> Server:
@@ -119,10 +124,12 @@ def _activated(left: dict[str, socket.socket]) -> Sequence[socket.socket]:
     return found
 
 
-async def _start(dispatcher: "Dispatcher", links: Sequence[socket.socket]) -> web.ServerRunner:
+async def _start(
+    dispatcher: "Dispatcher", links: Sequence[socket.socket], shutdown_s: float = SHUTDOWN_S
+) -> web.ServerRunner:
     protocols = Protocols(dispatcher.handle)
     protocols.refuse = _refuse
-    runner = web.ServerRunner(protocols, shutdown_timeout=SHUTDOWN_S)
+    runner = web.ServerRunner(protocols, shutdown_timeout=max(shutdown_s, SHUTDOWN_LEAST_S))
     await runner.setup()
     for link in links:
         await web.SockSite(runner, link).start()

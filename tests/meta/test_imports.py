@@ -41,4 +41,4 @@ def test_the_product_imports_only_what_is_declared() -> None:
 def test_tests_import_only_what_is_declared() -> None:
     declared = modules([*PROJECT["dependencies"], *EXTRAS["quic"], *EXTRAS["dev"]])
     files = [path for path in tracked.files("tests", "tools") if path.suffix == ".py"]
-    assert imported(files) - declared == set()
+    assert imported(files) - declared == {"tools"}  # our own, which the product may not import

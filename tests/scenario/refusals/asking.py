@@ -11,8 +11,6 @@ from sdd.model import request, service
 from tests.scenario.node import Node
 
 Ask = Callable[[Node], Awaitable[object]]
-
-Ask = Callable[[Node], Awaitable[object]]
 V4 = IPv4Address
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from sdd import errors
 from sdd.api import peercred
 from sdd.api.call import Access
 from sdd.api.server import MAX_BODY_BYTES, serve, serve_metrics
+from sdd.model.difference import Difference
 from tests.unit.sdd.api.appliance import Appliance, served
 from tests.unit.sdd.api.names import Answer
 
@@ -359,3 +361,28 @@ def test_the_kernel_tells_who_the_peer_is() -> None:
 
     assert (peer.pid, peer.uid) == (os.getpid(), os.getuid())
     assert os.getgid() in peer.gids
+
+
+@pytest.mark.parametrize(("patience_s", "answered"), [(30.0, True), (0.0, False)])
+async def test_a_request_under_way_has_its_time_at_the_end(
+    path: Path, patience_s: float, answered: bool
+) -> None:
+    one = Appliance()
+    began, may_end = asyncio.Event(), asyncio.Event()
+
+    async def checked() -> Sequence[Difference]:
+        began.set()
+        await may_end.wait()
+        return ()
+
+    one.checks = checked
+    server = await serve(one.context, [f"unix://{path}"], shutdown_s=patience_s)
+    async with asyncio.TaskGroup() as tasks:
+        request = raw(path, b"GET /v1/verify HTTP/1.1\r\nHost: x\r\n\r\n")
+        asked = tasks.create_task(request, name="client")
+        await asyncio.wait_for(began.wait(), 10)
+        closing = tasks.create_task(server.close(), name="close")
+        if not answered:
+            await asyncio.wait_for(closing, 10)
+        may_end.set()
+    assert asked.result().startswith(b"HTTP/1.1 200") is answered
