@@ -5,16 +5,19 @@ name behind it; what several say of one name is put together by resolver.table.
 """
 
 import functools
+import struct
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address
 
-from resolver import added, protocol, tlds, wire
-from sdd.model import endpoint, ids, network, sandbox, service
+from resolver import added, portnames, protocol, tlds, wire
+from sdd.model import endpoint, ids, network, port, sandbox, service
 from sdd.model.network import IPAddress
 from sdd.state import ClusterState
 
 TASKS = "tasks."
-Serving = tuple[service.Member, endpoint.Endpoint]
+Serving = tuple[service.Member, endpoint.Endpoint, sandbox.Sandbox]
+_SRV = struct.Struct(">HHH")  # priority, weight, port
+_MOST_WEIGHT = 0xFFFF
 CACHED = 32768  # addresses whose wire form is kept: names come and go, and come back
 
 
@@ -48,13 +51,20 @@ def of_hosts(extra: Iterable[sandbox.ExtraHost], ttl: int) -> protocol.Names:
 def of_service(
     svc: service.Service, members: Iterable[Serving], suffix: str, ttl: int
 ) -> protocol.Names:
-    """The service's names: its virtual addresses or `members`; `tasks.` always its members."""
+    """The service's names: its virtual addresses or `members`; `tasks.` always its members.
+
+    Each of its ports has SRV records `_port._proto.name` that name the members (RFC 2782).
+    """
     names: protocol.Names = {}
-    serving = tuple(address for _, end in members for address in end.hosts)
+    members = tuple(members)
+    serving = tuple(address for _, end, _ in members for address in end.hosts)
     addresses = svc.vips if svc.mode is service.EndpointMode.VIP else serving
     for name in dict.fromkeys((svc.name, *svc.aliases)):
         _put(names, name, suffix, addresses, ttl)
         _put(names, f"{TASKS}{name}", suffix, serving, ttl)
+    for each in svc.ports:
+        found = _srv(each, members, suffix, ttl)
+        names |= {owner: {wire.SRV: found} for owner in _srv_names(each, svc, suffix)}
     _point(names, svc.vips, svc.name, suffix, ttl)
     return names
 
@@ -63,7 +73,7 @@ def members(state: ClusterState, svc: service.Service) -> Iterator[Serving]:
     """The members whose addresses are handed out: healthy, not draining."""
     for member in state.healthy(svc.id):
         if member.share and (found := state.endpoints.get(member.endpoint)):
-            yield member, found
+            yield member, found, state.sandboxes[found.sandbox]
 
 
 def names_of_service(svc: service.Service) -> Iterator[str]:
@@ -86,6 +96,25 @@ def _put(
             record = wire.record(kind, ttl, address.packed)
             if record not in records:
                 records.append(record)
+
+
+def _srv(of: port.Port, members: Iterable[Serving], suffix: str, ttl: int) -> list[bytes]:
+    """The SRV records of one port: all of one priority, chosen by the members' weights."""
+    named = ((member, added.wire_name(f"{box.name}.{suffix}")) for member, _, box in members)
+    return [
+        wire.record(wire.SRV, ttl, _SRV.pack(0, min(member.share, _MOST_WEIGHT), of.target) + name)
+        for member, name in named
+        if name
+    ]
+
+
+def _srv_names(of: port.Port, svc: service.Service, suffix: str) -> Iterator[bytes]:
+    """`_port._proto` before each name of the service."""
+    for name in dict.fromkeys((svc.name, *svc.aliases)):
+        for label in portnames.labels(of.protocol, of.target):
+            for end in (name, f"{name}.{suffix}"):
+                if owner := added.wire_name(f"{label}._{of.protocol}.{end}"):
+                    yield owner
 
 
 def _point(

@@ -103,7 +103,7 @@ def test_C94_what_is_not_published_stays_closed(daemon: Appliance) -> None:
     assert get(f"http://{own}:80/", OUTSIDE, "--max-time", "1") == "curl ends 28"
 
 
-def test_C95_a_port_on_127_0_0_1_is_for_the_host_alone(daemon: Appliance) -> None:
+def test_C95_A8_120_a_port_on_127_0_0_1_is_for_the_host_alone(daemon: Appliance) -> None:
     assert "hello from web" in on_host(daemon, "http://127.0.0.1:8081/")
     assert get(f"http://{HOST}:8081/", OUTSIDE) == "curl ends 7"
     # A neighbour that sends packets for 127.0.0.1 over the wire gets nothing.

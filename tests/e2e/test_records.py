@@ -90,3 +90,20 @@ def test_libc_follows_an_alias_to_somebody_elses_name(daemon: Appliance) -> None
     assert "network asking, then " in told
     server.terminate()
     server.wait(5)
+
+
+def test_C13_A8_16_a_services_ports_are_srv_records_of_its_backends(daemon: Appliance) -> None:
+    made = ("service", "create", "shop", "--network", "lab", "--health", "none")
+    daemon.sdctl(*made, "--publish", "published=5000,target=80,mode=host")
+    for number in (1, 2):
+        daemon.sandbox(f"shop{number}", "--network", f"lab,ip=10.62.0.{90 + number}")
+        weight = ("--weight", str(number))
+        daemon.sdctl("service", "join", "shop", daemon.name(f"shop{number}"), *weight)
+    wanted = [f"0 {number} 80 {daemon.name(f'shop{number}')}.lab." for number in (1, 2)]
+    for name in ("_http._tcp.shop", "_80._tcp.shop.lab"):
+        assert sorted(dig(daemon, "c", "+short", name, "SRV").splitlines()) == wanted
+    whole = dig(daemon, "c", "_http._tcp.shop", "SRV")
+    assert {f"10.62.0.{90 + number}" for number in (1, 2)} <= set(whole.split())
+    assert "NXDOMAIN" in dig(daemon, "c", "_smtp._tcp.shop", "SRV")
+    daemon.sdctl("service", "update", "shop", "--publish-rm", "80")
+    assert "NXDOMAIN" in dig(daemon, "c", "_http._tcp.shop", "SRV")

@@ -1,8 +1,15 @@
 from ipaddress import ip_address
 
-from resolver import protocol, records, table, wire
-from sdd.model import health, sandbox, service
-from sdd.state import ClusterState
+import dns.rdata
+import dns.rdataclass
+import dns.rdatatype
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resolver import portnames, protocol, records, table, wire
+from sdd.model import health, ids, port, sandbox, service
+from sdd.state import ClusterState, Put
 from tests.unit.resolver.questions import at, box, end, member, net, svc, verdict
 
 LAB = net("lab")
@@ -132,3 +139,55 @@ def test_zones_are_the_networks_name_and_its_whole_reverse_zones() -> None:
     assert len(texts("10.0.0.0/12")) == 1 + 16
     assert texts("10.1.2.0/26") == {"lab."}
     assert texts("fd00:1::/64") == {"lab.", "0.0.0.0.0.0.0.0.1.0.0.0.0.0.d.f.ip6.arpa."}
+
+
+def served(**more: object) -> ClusterState:
+    """Two backends of different weights behind http and one more port."""
+    ports = (
+        port.Port(published=5000, target=80),
+        port.Port(published=5353, target=5353, protocol=port.Protocol.UDP),
+    )
+    web = svc("web", LAB, vips=(ip_address("10.1.0.100"),), ports=ports, aliases=("shop",), **more)
+    values: list[object] = [LAB, web]
+    for number, name in enumerate(("b1", "b2"), 1):
+        one = box(name)
+        its = end(one, LAB, f"10.1.0.{number}/24", f"fd00::{number}/64")
+        values += [one, its, member(web, its, weight=number)]
+    return at(*values)  # type: ignore[arg-type]  # objects of the model
+
+
+def services(found: protocol.Names, name: str) -> set[str]:
+    entry = found.get(wire.to_wire(name), {})
+    kind, klass = dns.rdatatype.SRV, dns.rdataclass.IN
+    data = (each[wire.RECORD_HEAD :] for each in entry.get(wire.SRV, ()))
+    return {dns.rdata.from_wire(klass, kind, each, 0, len(each)).to_text() for each in data}
+
+
+@pytest.mark.parametrize("name", ["web", "shop", "web.lab", "shop.lab"])
+def test_C13_X20_a_services_ports_name_its_backends_with_their_weights(name: str) -> None:
+    found = names(served())
+    http = {"0 1 80 b1.lab.", "0 2 80 b2.lab."}
+    assert services(found, f"_http._tcp.{name}") == services(found, f"_80._tcp.{name}") == http
+    assert services(found, f"_5353._udp.{name}") == {"0 1 5353 b1.lab.", "0 2 5353 b2.lab."}
+    for other in ("_http._udp", "_5000._tcp", "_53._udp"):
+        assert wire.to_wire(f"{other}.{name}") not in found
+
+
+def test_A8_16_a_backend_that_is_down_or_drained_is_in_no_srv_answer() -> None:
+    state = served(health=service.HealthCheck(kind=service.CheckKind.TCP, port=80))
+    (web,) = state.services.values()
+    one, other = state.endpoints.values()
+    told = state.apply(
+        ids.Revision(8), [Put(verdict(web, one, UP)), Put(verdict(web, other, DOWN))]
+    )
+    assert services(names(told), "_http._tcp.web") == {"0 1 80 b1.lab."}
+    drained = told.apply(ids.Revision(9), [Put(member(web, one, weight=0))])
+    assert names(drained)[wire.to_wire("_http._tcp.web")] == {wire.SRV: []}
+
+
+@given(st.sampled_from(["tcp", "udp", "sctp"]), st.integers(1, 65535))
+def test_every_port_has_its_number_and_at_most_one_name(protocol_: str, number: int) -> None:
+    first, *rest = portnames.labels(protocol_, number)
+    assert first == f"_{number}"
+    assert len(rest) <= 1
+    assert all(wire.to_wire(each) for each in rest)
