@@ -143,7 +143,8 @@ def running(folder: Path) -> Iterator[Worker]:
         worker.process.kill()
         worker.process.wait()
         raise
-    assert worker.stop() == ""
+    said = worker.stop()
+    assert said == ""
 
 
 def address(kind: int, *texts: str) -> list[bytes]:
@@ -195,14 +196,12 @@ class Upstream:
             link.close()
 
     def _udp(self) -> None:
-        while True:
-            try:
+        with contextlib.suppress(OSError):  # closed, maybe between a question and its answer
+            while True:
                 data, peer = self.udp.recvfrom(4096)
-            except OSError:
-                return
-            self.heard.append(("udp", peer[1]))
-            if reply := self.reply(dns.message.from_wire(data), stream=False):
-                self.udp.sendto(reply, peer)
+                self.heard.append(("udp", peer[1]))
+                if reply := self.reply(dns.message.from_wire(data), stream=False):
+                    self.udp.sendto(reply, peer)
 
     def _tcp(self) -> None:
         while True:
@@ -210,7 +209,7 @@ class Upstream:
                 link, peer = self.tcp.accept()
             except OSError:
                 return
-            with link:
+            with link, contextlib.suppress(OSError):  # who asked may be gone
                 self.heard.append(("tcp", peer[1]))
                 data = link.recv(4096)
                 if reply := self.reply(dns.message.from_wire(data[2:]), stream=True):
