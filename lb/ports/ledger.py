@@ -34,6 +34,10 @@ class Ledger:
             self._devices.update(_loopback_devices(entry))
         return self._counted(delta)
 
+    def __len__(self) -> int:
+        """How many elements somebody needs."""
+        return len(self._uses)
+
     def everything(self) -> image.Image:
         """Everything that somebody needs."""
         return frozenset(self._uses)

@@ -103,9 +103,9 @@ class Reconciler:
     async def _write(self, out: Image, into: Image) -> _Done:
         if out or into:
             self._is_sure = False
-            after = self._ledger.everything()
-            is_whole = not after or after == into  # the table comes or goes
-            await self._kernel.write(out, into, after if is_whole else None)
+            is_whole = len(self._ledger) in (0, len(into))  # the table comes or goes
+            after = self._ledger.everything() if is_whole else None
+            await self._kernel.write(out, into, after)
             self._is_sure = True
         return _Done(changed=len(out) + len(into))
 

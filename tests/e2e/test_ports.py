@@ -22,6 +22,14 @@ while True:
     _, peer = s.recvfrom(2048)
     s.sendto(f"{sys.argv[2]} {peer[0]}".encode(), peer)
 """
+SLOW = """
+import socket, sys
+s = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=5)
+print("connected", flush=True)
+input()
+s.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
+print(b"".join(iter(lambda: s.recv(4096), b"")).decode())
+"""
 ASK = """
 import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -243,6 +251,48 @@ def ask(port: int) -> str:
     return run(*command).stdout.strip()
 
 
+def test_a_service_leads_to_all_healthy_members_and_keeps_the_clients_address(
+    daemon: Appliance,
+) -> None:
+    check = ("--health", "tcp:80", "--health-interval", "0.2s", "--health-timeout", "0.2s")
+    daemon.sdctl(
+        *("service", "create", "shop", "--network", "front", "--scheduler", "rr"),
+        *("--publish", "published=8443,target=80", *check),
+    )
+    servers = {}
+    for name in ("shop1", "shop2"):
+        daemon.sandbox(name, "--network", "front", "--service", "shop")
+        servers[name] = daemon.serve(name)
+    until(lambda: replicas(daemon) == "2/2", 15, "both are healthy")
+    assert shops(6) == {f"hello from {name}, you are {STRANGER}" for name in servers}
+    servers["shop1"].kill()
+    until(lambda: replicas(daemon) == "1/2", 15, "one is down")
+    assert shops(6) == {f"hello from shop2, you are {STRANGER}"}
+    (row,) = (each for each in daemon.json("service", "ls") if each["Name"] == "shop")
+    assert row["Ports"] == "*:8443->80/tcp"
+
+
+def replicas(daemon: Appliance) -> str:
+    return str(next(s["Replicas"] for s in daemon.json("service", "ls") if s["Name"] == "shop"))
+
+
+def shops(count: int, port: int = 8443) -> set[str]:
+    return {get(f"http://{HOST}:{port}/", OUTSIDE).strip() for _ in range(count)}
+
+
+def test_C122_an_update_moves_ports_and_a_removal_frees_them(daemon: Appliance) -> None:
+    add = "published=8444,target=80,policy=snat"
+    daemon.sdctl("service", "update", "shop", "--publish-rm", "80/tcp", "--publish-add", add)
+    assert shops(1) == {"curl ends 7"}
+    (front,) = daemon.json("network", "inspect", "front")
+    assert shops(1, 8444) == {f"hello from shop2, you are {front['IPAM']['Config'][0]['Gateway']}"}
+    daemon.sdctl("sandbox", "rm", daemon.name("shop2"))
+    assert shops(1, 8444) == {"curl ends 7"}  # nobody is left: refused, not lost
+    daemon.sdctl("service", "rm", "shop")
+    daemon.sandbox("heir", "--network", "front", "-p", "8443:80", "-p", "8444:80")
+    daemon.sdctl("sandbox", "rm", daemon.name("heir"), daemon.name("shop1"))
+
+
 def test_rules_deleted_by_hand_come_back(daemon: Appliance) -> None:
     daemon.on_host("nft", "delete", "table", "inet", "sdd-ports")
     until(
@@ -254,9 +304,17 @@ def test_rules_deleted_by_hand_come_back(daemon: Appliance) -> None:
 
 
 def test_kill_9_loses_nothing_and_the_ports_are_held_again(daemon: Appliance) -> None:
-    daemon.kill()
-    assert "hello from web" in get(f"http://{HOST}:8080/", OUTSIDE)
-    daemon.start()
+    command = ("ip", "netns", "exec", OUTSIDE, sys.executable, "-c", SLOW, HOST, "8080")
+    with subprocess.Popen(
+        command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as client:
+        assert client.stdout is not None
+        assert client.stdout.readline() == "connected\n"
+        daemon.kill()
+        assert "hello from web" in get(f"http://{HOST}:8080/", OUTSIDE)
+        daemon.start()
+        answer, _ = client.communicate("go on\n", timeout=10)
+    assert "hello from web" in answer
     assert re.search(r":8080\b", daemon.on_host("ss", "-Hltn").stdout)
     assert "hello from web" in get(f"http://{HOST}:8080/", OUTSIDE)
     assert daemon.sdctl("verify").returncode == 0

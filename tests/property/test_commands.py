@@ -33,14 +33,18 @@ def steps() -> st.SearchStrategy[Step]:
     attachments = st.lists(
         st.builds(lambda n, i: request.Attachment(network=n, ip=i), net, ip), max_size=2
     ).map(tuple)
+    publishes = st.lists(publish(), max_size=2).map(tuple)
     return st.one_of(
         st.builds(_create_network, net, subnet, st.booleans()),
         st.builds(lambda n: lambda one: one.commands.remove_network(n), net),
-        st.builds(_create_sandbox, box, attachments, st.lists(svc, max_size=2, unique=True)),
+        st.builds(
+            _create_sandbox, box, attachments, st.lists(svc, max_size=2, unique=True), publishes
+        ),
         st.builds(lambda b: lambda one: one.commands.remove_sandbox(b), box),
         st.builds(_connect, box, net, ip),
         st.builds(lambda n, b: lambda one: one.commands.disconnect(n, b), net, box),
-        st.builds(_create_service, svc, net, ip),
+        st.builds(_create_service, svc, net, ip, publishes),
+        st.builds(_republish, svc, publishes),
         st.builds(lambda s: lambda one: one.commands.remove_service(s), svc),
         st.builds(_join, svc, box),
         st.builds(lambda s, b: lambda one: one.commands.leave(s, b), svc, box),
@@ -53,6 +57,29 @@ def steps() -> st.SearchStrategy[Step]:
         st.builds(_remove_record, net, st.sampled_from(["b0", "x"])),
         st.builds(_judge, st.sampled_from(health.Status)),
     )
+
+
+def publish() -> st.SearchStrategy[request.Publish]:
+    """Few numbers, so that many clash."""
+    hosts = st.sampled_from([None, ip_address("127.0.0.1"), ip_address("0.0.0.0")])
+    return st.builds(
+        lambda number, more, target, host: request.Publish(
+            published=number,
+            published_last=number + more if number and more else 0,
+            target=target,
+            address=host,
+        ),
+        st.sampled_from([0, 8080, 8081]),
+        st.integers(0, 1),
+        st.sampled_from([80, 81]),
+        hosts,
+    )
+
+
+def _republish(svc: str, asked: tuple[request.Publish, ...]) -> Step:
+    gone = (request.Unpublish(target=80),)
+    change = request.ServiceUpdate(publish_add=asked, publish_remove=gone)
+    return lambda one: one.commands.update_service(svc, change)
 
 
 def _create_network(name: str, subnet: str | None, ipv6: bool) -> Step:
@@ -72,9 +99,14 @@ def _remove_record(net: str, name: str) -> Step:
 
 
 def _create_sandbox(
-    name: str, attachments: tuple[request.Attachment, ...], services: list[str]
+    name: str,
+    attachments: tuple[request.Attachment, ...],
+    services: list[str],
+    publishes: tuple[request.Publish, ...] = (),
 ) -> Step:
-    asked = request.SandboxCreate(name=name, attachments=attachments, services=tuple(services))
+    asked = request.SandboxCreate(
+        name=name, attachments=attachments, services=tuple(services), publish=publishes
+    )
     return lambda one: one.commands.create_sandbox(asked)
 
 
@@ -82,9 +114,11 @@ def _connect(box: str, net: str, ip: Any) -> Step:
     return lambda one: one.commands.connect(box, request.Attachment(network=net, ip=ip))
 
 
-def _create_service(name: str, net: str, vip: Any) -> Step:
+def _create_service(
+    name: str, net: str, vip: Any, publishes: tuple[request.Publish, ...] = ()
+) -> Step:
     check = service.HealthCheck(kind=service.CheckKind.TCP, port=80)
-    asked = request.ServiceCreate(name=name, network=net, vip=vip, health=check)
+    asked = request.ServiceCreate(name=name, network=net, vip=vip, health=check, publish=publishes)
     return lambda one: one.commands.create_service(asked)
 
 
