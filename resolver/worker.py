@@ -144,7 +144,9 @@ class Worker:
         return self._serving.inside(sandbox)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        self._tasks.create_task(_contained(work), name="dns-work")
+        task = self._tasks.create_task(_contained(work), name="dns-work")
+        # One that is cancelled before its first step never gets to `work`.
+        task.add_done_callback(lambda _: work.close())
 
     # --- the conversation with sdd ----------------------------------------------------------
 

@@ -1,0 +1,30 @@
+"""What the worker leaves behind when it stops amid questions."""
+
+import asyncio
+import inspect
+import socket
+
+import pytest
+
+from resolver import worker
+
+
+async def test_work_that_never_began_is_closed_without_a_word() -> None:
+    control, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    begun = False
+
+    async def work() -> None:
+        nonlocal begun
+        begun = True
+
+    async def stopped() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            one = worker.Worker(control, tasks)
+            one._spawn(asked)
+            one.close()
+            raise RuntimeError("stopped")
+
+    asked = work()
+    with other, pytest.raises(ExceptionGroup):
+        await stopped()
+    assert (begun, inspect.getcoroutinestate(asked)) == (False, inspect.CORO_CLOSED)
