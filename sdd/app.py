@@ -139,7 +139,7 @@ async def serve(
 ) -> None:
     """The whole life of the daemon; returns after an orderly stop."""
     manager = notify.Notifier(notify.take_address(os.environ))
-    with lock.held(config.data_root), lock.held(config.exec_root):
+    with lock.held(config.data_root), lock.held(config.exec_root), lock.alone():
         async with assembled(config, book) as one:
             await one.run(manager, reload, book)
 

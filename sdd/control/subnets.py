@@ -6,7 +6,7 @@ exactly the families of its subnets, or IPv4 when none was given.
 """
 
 from collections.abc import Iterator, Sequence
-from ipaddress import IPv6Network
+from ipaddress import IPv6Network, ip_network
 
 from sdd import errors
 from sdd.alloc import addresses, pools
@@ -37,6 +37,7 @@ def choose(
         if subnet is None or _is_size(subnet):
             subnet = _from_templates(ground, asked, subnet, [*used, *_mine(chosen)])
         else:
+            _check_usable(asked, subnet)
             _check_overlap(ground, asked, subnet, used, chosen)
         chosen.append(_pool(asked, spec, subnet))
     return tuple(chosen)
@@ -115,6 +116,28 @@ ANY_V6 = IPv6Network("::/0")
 
 
 # --- checks ----------------------------------------------------------------------------------
+
+
+# What no link of a network can have as its subnet (RFC 6890), with the words for it.
+_UNUSABLE = (
+    (ip_network("0.0.0.0/8"), 'addresses of "this network"'),
+    (ip_network("127.0.0.0/8"), "loopback addresses"),
+    (ip_network("224.0.0.0/4"), "multicast addresses"),
+    (ip_network("255.255.255.255/32"), "the broadcast address"),
+    (ip_network("::/127"), "the unspecified and the loopback address"),
+    (ip_network("fe80::/10"), "link-local addresses, which every link has"),
+    (ip_network("ff00::/8"), "multicast addresses"),
+)
+
+
+def _check_usable(asked: request.NetworkCreate, subnet: IPNetwork) -> None:
+    for reserved, words in _UNUSABLE:
+        if pools.overlap(subnet, [reserved]):
+            raise errors.Invalid(
+                f"network {asked.name!r}: the subnet {subnet} holds {words} ({reserved})",
+                hint="use private addresses such as 10.20.0.0/16 or fd12:3456::/64",
+                code="SDD-NET-SUBNET",
+            )
 
 
 def _check_overlap(

@@ -190,3 +190,15 @@ def test_a_second_daemon_on_the_same_root_is_refused(daemon: Appliance) -> None:
     assert "already uses" in second.stderr
     assert "[SDD-LOCKED]" in second.stderr
     assert works(daemon)
+
+
+def test_a_second_daemon_with_roots_of_its_own_is_refused_on_the_same_host(
+    daemon: Appliance, tmp_path: Path
+) -> None:
+    """Two would take each other's links and rules for leftovers."""
+    program = daemon.command()[0]
+    roots = ("--data-root", f"{tmp_path}/data", "--exec-root", f"{tmp_path}/exec")
+    second = daemon.on_host(program, *roots, check=False)
+    assert second.returncode == 1
+    assert "already serves this network namespace" in second.stderr
+    assert works(daemon)

@@ -38,6 +38,24 @@ NETWORKS = [
         "overlay",
         "bridge",
     ),
+    *(
+        case(
+            f"subnet_of_{kind}",
+            make_net("n1", *pool(subnet)),
+            errors.Invalid,
+            "SDD-NET-SUBNET",
+            words,
+        )
+        for kind, subnet, words in (
+            ("loopback", "127.1.0.0/16", "loopback"),
+            ("multicast", "239.0.0.0/24", "multicast"),
+            ("all_that_holds_multicast", "128.0.0.0/1", "multicast"),
+            ("broadcast", "255.255.255.0/24", "broadcast"),
+            ("this_network", "0.1.0.0/16", "this network"),
+            ("link_local_v6", "fe80::/64", "link-local"),
+            ("multicast_v6", "ff00::/64", "multicast"),
+        )
+    ),
     case(
         "C154_overlap",
         make_net("n1", *pool("10.80.0.0/16")),
