@@ -71,14 +71,29 @@ def run(argv: Sequence[str]) -> int:
     except (BrokenPipeError, SystemExit):
         # The reader has gone (`sdctl … | head`), which click turns into SystemExit: that is no
         # failure, and there is nothing more to say, also not at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_no_more()
         return 0
+    except OSError as exc:  # what comes from the daemon is an SddError: only our output is left
+        _print_no_more()
+        return tell(
+            errors.KernelRefused(
+                f"the output cannot be written: {exc.strerror or exc}",
+                hint="the command itself may have been done: look before it is given again",
+                code="SDD-CLI-OUTPUT",
+            )
+        )
+
+
+def _print_no_more() -> None:
+    """Python writes what is left at its end, and would fail once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(argv: Sequence[str]) -> int:
     start = settings.Settings(host=os.environ.get("SDD_HOST") or settings.DEFAULT_HOST)
     result = sdctl.main(list(argv), prog_name="sdctl", standalone_mode=False, obj=start)
-    sys.stdout.flush()
+    if sys.stdout is not None:  # it was closed before we began: nobody wants to read
+        sys.stdout.flush()
     return result if isinstance(result, int) else 0
 
 

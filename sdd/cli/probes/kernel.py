@@ -211,7 +211,7 @@ table inet sdd-probe-raw {
 SPREAD = """
 table ip sdd-probe-lb {
   chain out {
-    type nat hook output priority dstnat
+    type nat hook output priority -100
     ip daddr 10.0.0.1 dnat to numgen inc mod 2 map { 0 : 10.0.0.2, 1 : 10.0.0.3 }
     ip daddr 10.0.0.4 dnat to jhash ip saddr mod 2 map { 0 : 10.0.0.2, 1 : 10.0.0.3 }
   }

@@ -107,3 +107,33 @@ def test_a_closed_pipe_is_no_error() -> None:
         env=ENVIRONMENT,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("words", [("--help",), ("completion", "bash")])
+def test_output_that_cannot_be_written_is_one_sentence(words: tuple[str, ...]) -> None:
+    code = "from sdd.cli import main; main()"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env=ENVIRONMENT,
+        )
+    assert done.returncode == 1
+    first, hint = done.stderr.splitlines()
+    assert "cannot be written: No space left on device [SDD-CLI-OUTPUT]" in first
+    assert "may have been done" in hint
+
+
+def test_closed_output_is_no_error() -> None:
+    code = "import os, sys; os.close(1); sys.stdout = None; from sdd.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=ENVIRONMENT,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
