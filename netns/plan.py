@@ -45,7 +45,7 @@ def _taken(wanted: world.Link, name: str) -> progress.Failure:
     return progress.Failure(
         subject=wanted.mark,
         sentence=f"the host has a link {name!r} that is not ours and no bridge to adopt",
-        hint=f"rename or remove it (ip link del {name}); sdd goes on trying",
+        hint=f"rename or remove it (ip link del {name})",
         code="SDD-NETNS-TAKEN",
     )
 

@@ -147,7 +147,7 @@ def _failures(want: Want, refusals: Iterable[contract.Refusal]) -> Iterable[prog
 def _hint(refusal: contract.Refusal) -> str:
     parent = _parent(refusal.step)
     if not parent:
-        return "sdd goes on trying; see also: sdctl status"
+        return _HINTS.get(refusal.error, "")
     return _PARENT_HINTS.get(refusal.error, _PARENT_HINTS[0]).format(parent=parent)
 
 
@@ -155,6 +155,16 @@ def _parent(step: steps.Step) -> str:
     return step.link.parent if isinstance(step, steps.AddLink | steps.AddChild) else ""
 
 
+_MEMORY = "the kernel's memory or one of its limits is used up"
+_HINTS = {
+    errno.EPERM: "sdd needs CAP_NET_ADMIN and CAP_SYS_ADMIN; a container must be given them",
+    errno.EEXIST: "somebody else made one already; remove theirs, or choose another",
+    errno.EOPNOTSUPP: "the kernel lacks this feature; sdctl doctor tells which",
+    errno.ENOMEM: _MEMORY,
+    errno.ENOBUFS: _MEMORY,
+    errno.ENOSPC: _MEMORY,
+    errno.EMFILE: "sdd has too many files open; see LimitNOFILE in its unit",
+}
 _PARENT_HINTS = {
     0: "the parent {parent} must be a link of this host; list them with: ip -br link",
     errno.EBUSY: "{parent} already serves a bridge, a bond, or the other of macvlan and ipvlan",

@@ -18,7 +18,6 @@ from typing import Final
 from resolver import link, protocol
 from sdd import errors
 
-SOCKET: Final = "dns.sock"
 MODULE: Final = "resolver.worker"
 CONTROL: Final = 3  # the descriptor on which a worker finds its listening socket
 BACKLOG: Final = 4
@@ -30,8 +29,9 @@ TRIES: Final = 3  # workers that are found unfit and ended before one is started
 class Launcher:
     """Keeps one link to one worker; `user` is whom a new worker becomes.
 
-    `module` is what is started as `python -m module --user USER` (tests have their own); `loads`
-    are modules that it takes along while it can still read their files.
+    `module` is what is started as `python -m module --exec-root ROOT --user USER` (tests have
+    their own), so that a list of processes shows whose worker it is; `loads` are modules that it
+    takes along while it can still read their files.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Launcher:
         self._root.mkdir(parents=True, exist_ok=True)
         root = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            yield f"/proc/self/fd/{root}/{SOCKET}"
+            yield f"/proc/self/fd/{root}/{protocol.SOCKET}"
         finally:
             os.close(root)
 
@@ -136,8 +136,11 @@ class Launcher:
         try:
             return os.posix_spawn(
                 sys.executable,
-                [sys.executable, "-P", "-m", self._module, "--user", self._user]
-                + [f"--load={each}" for each in self._loads],
+                [
+                    *(sys.executable, "-P", "-m", self._module),
+                    *("--exec-root", str(self._root), "--user", self._user),
+                    *(f"--load={each}" for each in self._loads),
+                ],
                 _environment(os.environ),
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, control, CONTROL),

@@ -215,4 +215,4 @@ def _leaves(
 
 def _problem(words: str) -> errors.Unavailable:
     printable = "".join(char if char.isprintable() else "?" for char in words[:_MOST_WORDS])
-    return errors.Unavailable(printable, hint="sdd goes on trying", code="SDD-DNS-WORKER")
+    return errors.Unavailable(printable, code="SDD-DNS-WORKER")

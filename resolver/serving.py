@@ -142,6 +142,11 @@ class Serving:
             held.udp.forget()
 
     @property
+    def is_busy(self) -> bool:
+        """Whether any sandbox is served."""
+        return bool(self._held)
+
+    @property
     def connections(self) -> int:
         """Open TCP connections of all sandboxes."""
         return sum(held.tcp.connections for held in self._held.values())

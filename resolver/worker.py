@@ -1,7 +1,8 @@
 """The process that parses packets from containers: no capability, no user of its own to lose.
 
 In: descriptor 3, a listening SOCK_SEQPACKET socket on which sdd says what to serve. Out: DNS
-servers in the sandboxes. It outlives sdd: while nobody is connected it goes on with what it has.
+servers in the sandboxes. It outlives sdd: while nobody is connected it goes on with what it has,
+and ends when that is nothing.
 """
 
 import argparse
@@ -19,7 +20,8 @@ import struct
 import sys
 import time
 import traceback
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -30,6 +32,7 @@ from resolver import (
     dot,
     forwarder,
     inquiry,
+    linger,
     privileges,
     protocol,
     ready,
@@ -49,6 +52,16 @@ def main() -> None:
     """The `sdd-dns` command: gives up all privilege, then serves until SIGTERM."""
     parser = argparse.ArgumentParser(prog="sdd-dns", description=__doc__)
     parser.add_argument("--user", default="sdd-dns", help="run as this user (default: sdd-dns)")
+    parser.add_argument(
+        "--exec-root", type=Path, help="where dns.sock is (default: what the socket says)"
+    )
+    parser.add_argument(
+        "--linger",
+        type=float,
+        default=linger.LINGER_S,
+        metavar="SECONDS",
+        help="end when nobody was connected and nothing served for so long (default: %(default)s)",
+    )
     parser.add_argument("--load", action="append", default=[], help="a module needed later on")
     asked = parser.parse_args()
     for module in asked.load:
@@ -61,11 +74,12 @@ def main() -> None:
         )
         sys.exit(1)
     control.setblocking(False)
+    door = linger.door_of(control, asked.exec_root and asked.exec_root / protocol.SOCKET)
     privileges.drop(*_identity(asked.user))
     # Listening once more makes the kernel name us (SO_PEERCRED) as the one who listens: that is
     # how sdd finds a worker that does not answer, whoever had started it.
     control.listen()
-    asyncio.run(serve(control))
+    asyncio.run(serve(control, door, asked.linger))
 
 
 def _identity(user: str) -> tuple[int, int]:
@@ -77,15 +91,19 @@ def _identity(user: str) -> tuple[int, int]:
     return found.pw_uid, found.pw_gid
 
 
-async def serve(control: socket.socket) -> None:
-    """Serve until SIGTERM; raises nothing that a packet or a client of `control` can cause."""
+async def serve(control: socket.socket, door: linger.Door, linger_s: float) -> None:
+    """Serve until SIGTERM or until there is no need of it.
+
+    Raises nothing that a packet or a client of `control` can cause.
+    """
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
     loop.add_signal_handler(signal.SIGINT, stopped.set)
     try:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_stop(stopped, Worker(control, tasks)), name="dns-stop")
+            worker = Worker(control, tasks, door, stopped.set, linger_s)
+            tasks.create_task(_stop(stopped, worker), name="dns-stop")
     except* _Stopped:
         pass
 
@@ -98,13 +116,20 @@ async def _stop(stopped: asyncio.Event, worker: "Worker") -> None:
 
 
 class _Stopped(Exception):
-    """The signal came."""
+    """The signal came, or there is nothing left to do."""
 
 
 class Worker:
     """Builds the parts and holds the one conversation with sdd; a new one replaces the old."""
 
-    def __init__(self, control: socket.socket, tasks: asyncio.TaskGroup) -> None:
+    def __init__(
+        self,
+        control: socket.socket,
+        tasks: asyncio.TaskGroup,
+        door: linger.Door,
+        leave: Callable[[], None],
+        linger_s: float,
+    ) -> None:
         self._control = control
         self._tasks = tasks
         self._session: socket.socket | None = None
@@ -132,13 +157,19 @@ class Worker:
         )
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(control.fileno(), self._accept)
+        self._linger = linger.Linger(door, self._serves, leave, linger_s)
+        self._linger.alone()
 
     def close(self) -> None:
         """Stop listening everywhere."""
         self._loop.remove_reader(self._control.fileno())
         self._control.close()
         self._hang_up()
+        self._linger.accompanied()
         self._serving.close()
+
+    def _serves(self) -> bool:
+        return self._serving.is_busy
 
     def _inside(self, sandbox: str) -> upstream.Dial | None:
         return self._serving.inside(sandbox)
@@ -161,6 +192,7 @@ class Worker:
             return
         self._hang_up()
         self._session = session
+        self._linger.accompanied()
         self._loop.add_reader(session.fileno(), self._hear)
         self._say(self._serving.inventory(os.getpid()))
 
@@ -169,6 +201,7 @@ class Worker:
             self._loop.remove_reader(self._session.fileno())
             self._session.close()
             self._session = None
+            self._linger.alone()
 
     def _hear(self) -> None:
         for _ in range(server.DRAIN):

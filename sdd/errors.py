@@ -118,7 +118,7 @@ class TimedOut(SddError):
 
 
 class KernelRefused(SddError):
-    """The kernel did not do what was wanted; the reconciler goes on trying (500)."""
+    """The kernel did not do what was wanted; the hint says what became of it (500)."""
 
     default_code = "SDD-KERNEL"
 

@@ -183,6 +183,6 @@ def _broken(exc: errors.SddError) -> progress.Failure:
     return progress.Failure(
         subject=reconcile.EVERYTHING,
         sentence=f"the rules of published ports cannot be written: {exc.sentence}",
-        hint=exc.hint or "sdd goes on trying; see also: sdctl status",
+        hint=exc.hint,
         code=exc.code,
     )

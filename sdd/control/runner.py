@@ -54,8 +54,7 @@ class Runner:
         plan, revision = await self._written(make, prefixes)
         failures = await self._progress.realised(revision, plan.subjects, self._timeout_s)
         if failures:
-            await self._undone(undo(plan.result))
-            raise _refusal(failures)
+            raise _refusal(failures, await self._undone(undo(plan.result)))
         return plan.result
 
     async def done(self, make: Make[T]) -> T:
@@ -68,7 +67,7 @@ class Runner:
         """Returns once this node is at `revision`; raises what failed about `subjects`."""
         failures = await self._progress.realised(revision, subjects, self._timeout_s)
         if failures:
-            raise _refusal(failures)
+            raise _refusal(failures, _STAYS)
 
     async def committed(
         self, make: MaybeMake[T], prefixes: Prefixes = ()
@@ -99,13 +98,16 @@ class Runner:
         assert written is not None
         return written
 
-    async def _undone(self, make: Make[T]) -> None:
-        """The created is removed again, and the backends had their time to do so."""
+    async def _undone(self, make: Make[T]) -> str:
+        """The created is removed again, if that can be: what became of it, in words."""
         try:
             plan, revision = await self._written(make)
             await self._progress.realised(revision, plan.subjects, self._timeout_s)
+        except errors.NotFound:
+            return _UNDONE  # somebody was faster
         except errors.SddError:
-            pass  # somebody was faster or uses it already: the first failure says more
+            return _STAYS  # somebody uses it already, or the kernel is slow as well
+        return _UNDONE
 
     async def _followed(self, revision: ids.Revision) -> None:
         """The feed has reached what was committed; raises TimedOut when the watch is stuck."""
@@ -132,8 +134,13 @@ class Runner:
             pass  # the next try will say
 
 
-def _refusal(failures: tuple[Failure, ...]) -> errors.KernelRefused:
-    """The first failure's words; the others are counted, `sdctl status` has them all."""
+_UNDONE = "nothing was kept of it"
+_STAYS = "it stays stored and sdd goes on trying; see: sdctl status"
+
+
+def _refusal(failures: tuple[Failure, ...], fate: str) -> errors.KernelRefused:
+    """The first failure's words and what became of the command; the others are counted."""
     first, *rest = failures
     more = f" (and {len(rest)} more)" if rest else ""
-    return errors.KernelRefused(first.sentence + more, hint=first.hint, code=first.code)
+    hint = "; ".join(filter(None, (first.hint, fate)))
+    return errors.KernelRefused(first.sentence + more, hint=hint, code=first.code)

@@ -263,34 +263,39 @@ def test_a_service_leads_to_all_healthy_members_and_keeps_the_clients_address(
     for name in ("shop1", "shop2"):
         daemon.sandbox(name, "--network", "front", "--service", "shop")
         servers[name] = daemon.serve(name)
-    until(lambda: replicas(daemon) == "2/2", 15, "both are healthy")
-    assert shops(6) == {f"hello from {name}, you are {STRANGER}" for name in servers}
+    until(lambda: replicas(daemon, "shop") == "2/2", 15, "both are healthy")
+    assert visits(8443, 6) == {f"hello from {name}, you are {STRANGER}" for name in servers}
     servers["shop1"].kill()
-    until(lambda: replicas(daemon) == "1/2", 15, "one is down")
-    assert shops(6) == {f"hello from shop2, you are {STRANGER}"}
+    until(lambda: replicas(daemon, "shop") == "1/2", 15, "one is down")
+    assert visits(8443, 6) == {f"hello from shop2, you are {STRANGER}"}
     (row,) = (each for each in daemon.json("service", "ls") if each["Name"] == "shop")
     assert row["Ports"] == "*:8443->80/tcp"
 
 
-def replicas(daemon: Appliance) -> str:
-    return str(next(s["Replicas"] for s in daemon.json("service", "ls") if s["Name"] == "shop"))
+def replicas(daemon: Appliance, service: str) -> str:
+    return str(next(s["Replicas"] for s in daemon.json("service", "ls") if s["Name"] == service))
 
 
-def shops(count: int, port: int = 8443) -> set[str]:
+def visits(port: int, count: int = 1) -> set[str]:
     return {get(f"http://{HOST}:{port}/", OUTSIDE).strip() for _ in range(count)}
 
 
 def test_C122_an_update_moves_ports_and_a_removal_frees_them(daemon: Appliance) -> None:
-    add = "published=8444,target=80,policy=snat"
-    daemon.sdctl("service", "update", "shop", "--publish-rm", "80/tcp", "--publish-add", add)
-    assert shops(1) == {"curl ends 7"}
+    daemon.sdctl("service", "create", "kiosk", "--network", "front", "--publish", "8543:80")
+    daemon.sandbox("kiosk1", "--network", "front", "--service", "kiosk")
+    daemon.serve("kiosk1")
+    assert visits(8543) == {f"hello from kiosk1, you are {STRANGER}"}
+    add = "published=8544,target=80,policy=snat"
+    daemon.sdctl("service", "update", "kiosk", "--publish-rm", "80/tcp", "--publish-add", add)
+    assert visits(8543) == {"curl ends 7"}
     (front,) = daemon.json("network", "inspect", "front")
-    assert shops(1, 8444) == {f"hello from shop2, you are {front['IPAM']['Config'][0]['Gateway']}"}
-    daemon.sdctl("sandbox", "rm", daemon.name("shop2"))
-    assert shops(1, 8444) == {"curl ends 7"}  # nobody is left: refused, not lost
-    daemon.sdctl("service", "rm", "shop")
-    daemon.sandbox("heir", "--network", "front", "-p", "8443:80", "-p", "8444:80")
-    daemon.sdctl("sandbox", "rm", daemon.name("heir"), daemon.name("shop1"))
+    gateway = front["IPAM"]["Config"][0]["Gateway"]
+    assert visits(8544) == {f"hello from kiosk1, you are {gateway}"}
+    daemon.sdctl("sandbox", "rm", daemon.name("kiosk1"))
+    assert visits(8544) == {"curl ends 7"}  # nobody is left: refused, not lost
+    daemon.sdctl("service", "rm", "kiosk")
+    daemon.sandbox("heir", "--network", "front", "-p", "8543:80", "-p", "8544:80")
+    daemon.sdctl("sandbox", "rm", daemon.name("heir"))
 
 
 def test_rules_deleted_by_hand_come_back(daemon: Appliance) -> None:

@@ -1,6 +1,7 @@
 """The parts of ./run-tests: which commands each one runs and what they counted."""
 
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -47,9 +48,19 @@ def pytest(name: str, *words: str, room: bool = False, **env: str) -> count.Coun
     """One run of pytest, counted; one that ends without a report is a failure."""
     junit = OUT / f"{name}.xml"
     junit.unlink(missing_ok=True)
+    words = (*words, *order(words))
     python = (*([ROOM] if room else []), str(BIN / "python"), "-m", "pytest", "-q")
     status = command(*python, f"--junit-xml={junit}", *words, **env)
     return counted(name, junit, status)
+
+
+def order(words: Sequence[str]) -> tuple[str, ...]:
+    """The option for a random order of tests, printed so that it can be repeated."""
+    if any(each.startswith("--randomly-seed") for each in words):
+        return ()
+    option = f"--randomly-seed={secrets.randbelow(2**32)}"
+    print(f"in random order; repeat it with {option}", flush=True)
+    return (option,)
 
 
 def counted(name: str, junit: Path, status: int) -> count.Count:
@@ -82,7 +93,7 @@ def e2e(words: Sequence[str]) -> count.Count:
 
 
 def vm(words: Sequence[str]) -> count.Count:
-    ended = guest.run(ROOT, OUT / "vm", words)
+    ended = guest.run(ROOT, OUT / "vm", (*words, *order(words)))
     return counted("vm", OUT / "vm" / "vm.xml", ended)
 
 

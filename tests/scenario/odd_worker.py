@@ -10,6 +10,7 @@ from resolver import launch, protocol
 
 def main() -> None:
     parser = argparse.ArgumentParser()
+    parser.add_argument("--exec-root")
     parser.add_argument("--user")
     parser.parse_args()
     control = socket.socket(fileno=launch.CONTROL)

@@ -267,3 +267,38 @@ def test_a_word_it_does_not_know_ends_the_conversation_only(tmp_path: Path) -> N
     assert texts(ask(ports, "web")) == {"10.1.0.2"}
     worker.session()
     assert "do not understand" in worker.stop()
+
+
+def test_a_worker_that_serves_nobody_ends_with_its_sdd(tmp_path: Path) -> None:
+    one = Worker(tmp_path, "--linger", "0.2")
+    session = one.session()
+    session.serve(names=NAMES)
+    session.apply()
+    session.say(protocol.Gone("s"))
+    session.apply(2)
+    assert one.process.poll() is None
+    session.link.close()
+    assert one.ended() == ""
+
+
+def test_A8_86_a_worker_that_serves_somebody_outlives_its_sdd(tmp_path: Path) -> None:
+    one = Worker(tmp_path, "--linger", "0.01")
+    session = one.session()
+    ports = session.serve(names=NAMES)
+    session.apply()
+    session.link.close()
+    for tcp in (False, True):  # each takes longer than it lingers
+        assert texts(ask(ports, "web", tcp=tcp)) == {"10.1.0.2"}
+    again = one.session()
+    assert set(again.inventory.listeners) == {"s"}
+    assert one.stop() == ""
+
+
+def test_a_worker_whose_control_socket_was_removed_ends_with_its_sdd(tmp_path: Path) -> None:
+    one = Worker(tmp_path, "--linger", "0.2")
+    session = one.session()
+    session.serve(names=NAMES)
+    session.apply()
+    one.path.unlink()
+    session.link.close()
+    assert one.ended() == ""

@@ -62,7 +62,7 @@ async def test_one_worker_is_started_and_kept(bench: Bench) -> None:
     assert first is second
     assert {first.pid} == bench.workers()
     assert first.inventory.release == protocol.RELEASE
-    assert (bench.root / launch.SOCKET).stat().st_mode & 0o777 == 0o600
+    assert (bench.root / protocol.SOCKET).stat().st_mode & 0o777 == 0o600
 
 
 async def test_the_worker_is_no_child_of_our_session_and_holds_none_of_our_descriptors(
@@ -143,8 +143,14 @@ async def test_a_stranger_on_the_socket_is_not_ended(bench: Bench) -> None:
     bench.root.mkdir(parents=True)
     root = os.open(bench.root, os.O_RDONLY)
     stranger = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    stranger.bind(f"/proc/self/fd/{root}/{launch.SOCKET}")
+    stranger.bind(f"/proc/self/fd/{root}/{protocol.SOCKET}")
     os.close(root)
     stranger.listen()
     stranger.close()  # nobody answers: the launcher starts a worker in its place
     assert (await bench.launcher().ensure()).pid in bench.workers()
+
+
+async def test_a_list_of_processes_shows_whose_worker_it_is(bench: Bench) -> None:
+    pid = (await bench.launcher().ensure()).pid
+    arguments = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    assert arguments[arguments.index("--exec-root") + 1] == str(bench.root)

@@ -92,14 +92,14 @@ class Session:
 class Worker:
     """The process; `path` is its control socket."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         self.path = folder / "dns.sock"
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         listening.bind(str(self.path))
         listening.listen(4)
         self.errors = (folder / "stderr").open("w+")
         self.process = subprocess.Popen(
-            [sys.executable, "-c", LAUNCH, str(listening.fileno())],
+            [sys.executable, "-c", LAUNCH, str(listening.fileno()), *options],
             pass_fds=(listening.fileno(),),
             stderr=self.errors,
             cwd=ROOT,
@@ -118,6 +118,10 @@ class Worker:
         for session in self.sessions:
             session.link.close()
         self.process.send_signal(signal.SIGTERM)
+        return self.ended()
+
+    def ended(self) -> str:
+        """What it said until it ended by itself."""
         assert self.process.wait(10) == 0
         self.errors.seek(0)
         said = self.errors.read()
@@ -129,7 +133,7 @@ LAUNCH = """
 import os, sys
 os.dup2(int(sys.argv[1]), 3)
 arguments = ["-m", "resolver.worker", "--user", "no-such-user", "--load", "resolver.doq"]
-os.execv(sys.executable, [sys.executable, *arguments])
+os.execv(sys.executable, [sys.executable, *arguments, *sys.argv[2:]])
 """
 
 

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from resolver import worker
+from resolver import linger, worker
 
 
 async def test_work_that_never_began_is_closed_without_a_word() -> None:
@@ -17,9 +17,12 @@ async def test_work_that_never_began_is_closed_without_a_word() -> None:
         nonlocal begun
         begun = True
 
+    def leave() -> None:
+        raise AssertionError("it was never alone for a minute")
+
     async def stopped() -> None:
         async with asyncio.TaskGroup() as tasks:
-            one = worker.Worker(control, tasks)
+            one = worker.Worker(control, tasks, linger.Door(None), leave, 60)
             one._spawn(asked)
             one.close()
             raise RuntimeError("stopped")
