@@ -109,13 +109,28 @@ async def test_a_refused_create_is_undone_and_says_why() -> None:
         one.refuse(Backend.NETNS, refuse)
         with pytest.raises(errors.KernelRefused, match="no such device") as caught:
             await one.commands.create_sandbox(box("w1", "lab"))
-        assert (caught.value.hint, caught.value.code) == ("load it", "SDD-X")
+        assert caught.value.code == "SDD-X"
+        assert caught.value.hint == "load it; nothing was kept of it"
         after = await one.keys()
         assert not one.state.sandboxes
         assert not one.state.endpoints
         assert {k for k in after if not k.startswith("cursors/")} == set(before)
         one.refuse(Backend.NETNS, lambda _: ())
         await one.commands.create_sandbox(box("w1", "lab"))
+
+
+async def test_a_refused_change_stays_and_says_so() -> None:
+    async with node() as one:
+        await one.commands.create_network(net("lab", "10.80.0.0/24"))
+        made = await one.commands.create_sandbox(box("w1", "lab"))
+        one.refuse(
+            Backend.NETNS,
+            lambda _: (Failure(subject=made.id, sentence="no such device", code="SDD-X"),),
+        )
+        with pytest.raises(errors.KernelRefused, match="no such device") as caught:
+            await one.commands.remove_sandbox("w1")
+        assert caught.value.hint == "it stays stored and sdd goes on trying; see: sdctl status"
+        assert not one.state.sandboxes
 
 
 async def test_a_silent_backend_is_named_by_the_timeout() -> None:
