@@ -1,4 +1,4 @@
-"""Names of our own: queries per CPU-second of the server, against dnsmasq and unbound.
+"""Names of our own: what an answer costs, against dnsmasq, unbound and aardvark-dns.
 
 Two loads: one name asked again and again, and a thousand names in random order.
 """
@@ -6,26 +6,27 @@ Two loads: one name asked again and again, and a thousand names in random order.
 import tempfile
 from pathlib import Path
 
-from tests.bench.dns import lab
+from tests.bench.dns import lab, ours, peers
 
 NAMES = {f"web{n}": f"10.60.{n // 256}.{n % 256}" for n in range(1000)}
-GOALS = {"dnsmasq": 1.0, "unbound": 0.95}  # the first issue asks for 1/1.2 of dnsmasq
+# The first issue asks for 1/1.2 of dnsmasq only.
+GOALS = {"dnsmasq": 1.0, "unbound": 0.95, "aardvark-dns": 2.0}
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as name, lab.scratch("local") as space:
         folder = Path(name)
         with (
-            lab.worker(space, NAMES) as ours,
-            lab.dnsmasq(space, folder, "web0", NAMES) as dnsmasq,
-            lab.unbound(space, folder, "web0", NAMES) as unbound,
+            ours.worker(space, NAMES) as worker,
+            peers.dnsmasq(space, folder, "web0", NAMES) as dnsmasq,
+            peers.unbound(space, folder, "web0", NAMES) as unbound,
+            peers.aardvark(space, folder, "web0", NAMES) as aardvark,
         ):
-            servers = (lab.ready(space, ours, "web0"), dnsmasq, unbound)
+            servers = (lab.ready(worker, "web0"), dnsmasq, unbound, aardvark)
             one = lab.shuffled(["web7"], folder / "one")
             many = lab.shuffled(NAMES, folder / "many")
-            what = "local A answers per CPU-second"
-            lab.compare(f"{what}, one name", space, servers, one, GOALS)
-            lab.compare(f"{what}, a thousand names", space, servers, many, GOALS)
+            lab.compare("one local name,", servers, one, GOALS)
+            lab.compare("a thousand local names,", servers, many, GOALS)
 
 
 if __name__ == "__main__":
