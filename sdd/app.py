@@ -173,8 +173,9 @@ async def assembled(
         metrics_page = page.build(_version(), news, names)
         checks = _probes(doors, commands, node)
         paths = functools.partial(_spaces, news, node)
+        in_force = configuration.InForce(config)
         yield daemon.Daemon(
-            config=config,
+            settings=in_force,
             feed=news,
             progress=reached,
             registry=metrics_page,
@@ -196,6 +197,7 @@ async def assembled(
                 names=workers,
                 lb_view=lb_view.View(balancer.kernel, lambda: news.state),
                 about=_about(config, balancer),
+                labels=in_force.labels,
                 registry=metrics_page,
                 report=checks.report,
                 journal=history,
@@ -219,7 +221,7 @@ def _commander(
         observe=observe.Observer(doors),
         node=ids.NodeId(config.node_name),
         exec_root=config.exec_root,
-        pools=_templates(config) or pools.DEFAULT_POOLS,
+        pools=config.pools or pools.DEFAULT_POOLS,
         clock=time.time,
         entropy=os.urandom,
         timeout_s=COMMAND_S,
@@ -342,10 +344,6 @@ def _reread(
         slot.kick()
 
 
-def _templates(config: configuration.Config) -> tuple[pools.PoolTemplate, ...]:
-    return tuple(pools.PoolTemplate(base=each.base, size=each.size) for each in config.pools)
-
-
 def _about(config: configuration.Config, balancer: choose.Choice) -> context.About:
     return context.About(
         version=_version(),
@@ -356,4 +354,5 @@ def _about(config: configuration.Config, balancer: choose.Choice) -> context.Abo
         exec_root=config.exec_root,
         store=config.store,
         started=time.time(),
+        advertise=config.advertise_addr,
     )

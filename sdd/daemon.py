@@ -51,7 +51,7 @@ class Part:
 class Daemon:
     """Everything that was built, before anything runs."""
 
-    config: configuration.Config
+    settings: configuration.InForce
     feed: feed.Feed
     progress: progress.Progress
     registry: registry.Registry
@@ -152,14 +152,15 @@ class Daemon:
             say.error("sdd.first_pass", why=exc.sentence)
 
     async def _listen(self) -> tuple[server.Server, ...]:
+        config = self.settings.config
         inherited = tuple(link for _, link in notify.take_sockets(os.environ, os.getpid()))
         api = await server.serve(
             self.context,
-            self.config.hosts,
+            config.hosts,
             inherited,
-            shutdown_s=self.config.shutdown_timeout,
+            shutdown_s=config.shutdown_timeout,
         )
-        if not (address := self.config.metrics_addr):
+        if not (address := config.metrics_addr):
             return (api,)
         try:
             return api, await server.serve_metrics(self.context, address.host, address.port)
@@ -190,7 +191,7 @@ def _reload(
         say.error("config.refused", why=exc.sentence, code=exc.code)
         manager.ready("reload refused: the configuration has an error, see the log")
         return
-    at_once, later = configuration.changed(daemon.config, new)
+    at_once, later = daemon.settings.take(new)
     log.configure(new.log_level, new.log_format, keep=book.keep)
     say.info("config.reloaded", changed=",".join(at_once), restart_needed_for=",".join(later))
     daemon.journal.tell(Kind.DAEMON, Action.RELOAD, attributes={"changed": ",".join(at_once)})

@@ -127,6 +127,19 @@ class Defect(SddError):
     """Our own bug: an assumption of ours does not hold (500)."""
 
 
+QUOTED = 80  # characters of a caller's text in one sentence: about a line
+
+
+def shortened(text: str) -> str:
+    """`text` as a sentence can hold it; how long it is, where that is too long to read."""
+    return text if len(text) <= QUOTED else f"{text[:QUOTED]}… ({len(text)} characters)"
+
+
+def quoted(text: str) -> str:
+    """The same between quotes, with escapes for what cannot be printed."""
+    return repr(text) if len(text) <= QUOTED else f"{text[:QUOTED]!r}… ({len(text)} characters)"
+
+
 def to_problem(error: SddError) -> Mapping[str, object]:
     """The one JSON shape in which the API reports an error."""
     return {

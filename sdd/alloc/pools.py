@@ -5,15 +5,17 @@ defaults: Docker's local pools, 31 networks in all; IPv6 is a ULA /48 of the hos
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from itertools import islice
 
 from sdd.model import ids
 from sdd.model.network import IPNetwork
+from sdd.model.subnet import overlaps, unusable
 
 V4 = 4
+LEAST_BITS = 2  # of a piece: the addresses of a /30 are the subnet's own two and two to use
 ULA_SIZE = 64
 TRIES = 1 << 16  # subnets looked at in one template: a /48 cut in /64
 
@@ -33,6 +35,24 @@ class PoolTemplate:
     def pieces(self) -> int:
         """How many subnets it gives."""
         return 1 << (self.size - self.base.prefixlen)
+
+
+def fault(template: PoolTemplate) -> str:
+    """Why `template` can never give a network, as the end of a sentence; empty when it can."""
+    smallest = template.base.max_prefixlen - LEAST_BITS
+    if template.size > smallest:
+        return f"a /{template.size} has no room for a network, the smallest is a /{smallest}"
+    why = unusable(template.base)
+    return f"{template.base} {why}" if why else ""
+
+
+def clash(templates: Sequence[PoolTemplate]) -> tuple[int, int] | None:
+    """The places of the first two templates that share addresses: one would go to waste."""
+    for late, template in enumerate(templates):
+        for early in range(late):
+            if overlaps(templates[early].base, template.base):
+                return early, late
+    return None
 
 
 def _template(base: str, size: int) -> PoolTemplate:
@@ -75,7 +95,7 @@ def first_free(
 
 def overlap(subnet: IPNetwork, used: Iterable[IPNetwork]) -> IPNetwork | None:
     """The first of `used` that shares an address with `subnet`."""
-    return next((each for each in used if _overlaps(subnet, each)), None)
+    return next((each for each in used if overlaps(subnet, each)), None)
 
 
 def _pieces(base: IPNetwork, size: int, taken: tuple[IPNetwork, ...]) -> Iterator[IPNetwork]:
@@ -91,11 +111,3 @@ def _pieces(base: IPNetwork, size: int, taken: tuple[IPNetwork, ...]) -> Iterato
         else:
             yield candidate
             at += step
-
-
-def _overlaps(one: IPNetwork, other: IPNetwork) -> bool:
-    match one, other:
-        case (IPv4Network(), IPv4Network()) | (IPv6Network(), IPv6Network()):
-            return one.overlaps(other)
-        case _:
-            return False

@@ -155,7 +155,7 @@ class Registry(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """What this daemon is. `started` is seconds since the epoch."""
+    """What this daemon is. `started` is seconds since the epoch, `advertise` may be empty."""
 
     version: str
     node: str
@@ -165,11 +165,15 @@ class About:
     exec_root: Path
     store: str
     started: float
+    advertise: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """`state` is the newest state, `progress` each backend's last outcome."""
+    """`state` is the newest state, `progress` each backend's last outcome.
+
+    `labels` are those of this node that hold now: a reload may change them.
+    """
 
     commands: Commands
     state: Callable[[], ClusterState]
@@ -180,6 +184,7 @@ class Context:
     about: About
     registry: Registry
     report: Report
+    labels: Callable[[], Sequence[str]] = tuple
     journal: Journal | None = None
     logbook: Logbook | None = None
     verify: Callable[[], Awaitable[Sequence[Difference]]] | None = None

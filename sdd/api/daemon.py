@@ -35,6 +35,8 @@ async def status(context: Context, _call: Call) -> Reply:
         "State": _word(context),
         "Version": about.version,
         "Node": about.node,
+        "AdvertiseAddr": about.advertise,
+        "Labels": list(context.labels()),
         "Started": render.when(about.started),
         "Revision": state.revision,
         "DataRoot": str(about.data_root),

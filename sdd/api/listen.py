@@ -6,10 +6,10 @@ from pathlib import Path
 
 from sdd import errors
 from sdd.api import peercred
+from sdd.model import listener
 
 MODE = 0o660  # root and the group `sdd`; others are refused by the kernel
 BACKLOG = 128
-MAX_PATH_BYTES = 107  # sun_path without its NUL (unix(7))
 
 
 def unix(url: str) -> socket.socket:
@@ -18,9 +18,9 @@ def unix(url: str) -> socket.socket:
     Raises Conflict when another daemon answers there, Invalid for a path that cannot be.
     """
     path = Path(url.removeprefix("unix://"))
-    if len(os.fsencode(path)) > MAX_PATH_BYTES:
+    if why := listener.too_long(str(path)):
         raise errors.Invalid(
-            f"the socket path {path} is longer than {MAX_PATH_BYTES} bytes", code="SDD-API-SOCKET"
+            f"cannot listen at {path}: {why}", hint="choose a shorter one", code="SDD-API-SOCKET"
         )
     _clear(path)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)

@@ -31,6 +31,8 @@ def _show(found: dict[str, Any]) -> None:
         ("state", found["State"]),
         ("version", found["Version"]),
         ("node", found["Node"]),
+        ("advertised", found["AdvertiseAddr"]),
+        ("labels", ", ".join(found["Labels"])),
         ("started", output.ago(found["Started"])),
         ("socket", current().host),
         ("data root", found["DataRoot"]),
@@ -42,7 +44,8 @@ def _show(found: dict[str, Any]) -> None:
         ("services", found["Services"]),
     )
     for name, value in rows:
-        click.echo(f"{name:<12}{value}")
+        if value != "":
+            click.echo(f"{name:<12}{value}")
     for backend in found["Backends"]:
         click.echo(f"{backend['Name']:<12}{_backend(backend)}")
         for failure in backend["Failures"]:

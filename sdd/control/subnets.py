@@ -6,7 +6,7 @@ exactly the families of its subnets, or IPv4 when none was given.
 """
 
 from collections.abc import Iterator, Sequence
-from ipaddress import IPv6Network, ip_network
+from ipaddress import IPv6Network
 
 from sdd import errors
 from sdd.alloc import addresses, pools
@@ -14,6 +14,7 @@ from sdd.control import options
 from sdd.control.ground import Ground
 from sdd.model import child, network, request
 from sdd.model.network import IPAddress, IPNetwork
+from sdd.model.subnet import unusable
 
 V4, V6 = 4, 6
 
@@ -118,26 +119,13 @@ ANY_V6 = IPv6Network("::/0")
 # --- checks ----------------------------------------------------------------------------------
 
 
-# What no link of a network can have as its subnet (RFC 6890), with the words for it.
-_UNUSABLE = (
-    (ip_network("0.0.0.0/8"), 'addresses of "this network"'),
-    (ip_network("127.0.0.0/8"), "loopback addresses"),
-    (ip_network("224.0.0.0/4"), "multicast addresses"),
-    (ip_network("255.255.255.255/32"), "the broadcast address"),
-    (ip_network("::/127"), "the unspecified and the loopback address"),
-    (ip_network("fe80::/10"), "link-local addresses, which every link has"),
-    (ip_network("ff00::/8"), "multicast addresses"),
-)
-
-
-def _check_usable(asked: request.NetworkCreate, subnet: IPNetwork) -> None:
-    for reserved, words in _UNUSABLE:
-        if pools.overlap(subnet, [reserved]):
-            raise errors.Invalid(
-                f"network {asked.name!r}: the subnet {subnet} holds {words} ({reserved})",
-                hint="use private addresses such as 10.20.0.0/16 or fd12:3456::/64",
-                code="SDD-NET-SUBNET",
-            )
+def _check_usable(asked: request.NetworkCreate, wanted: IPNetwork) -> None:
+    if why := unusable(wanted):
+        raise errors.Invalid(
+            f"network {asked.name!r}: the subnet {wanted} {why}",
+            hint="use private addresses such as 10.20.0.0/16 or fd12:3456::/64",
+            code="SDD-NET-SUBNET",
+        )
 
 
 def _check_overlap(

@@ -37,6 +37,7 @@ _FORM = re.compile(
     r"(?P<path>/[!-\"$-~]*)?"
     r"(?:#(?P<name>[A-Za-z0-9._-]{1,253}))?"
 )
+_EVERYBODY = IPv4Address("255.255.255.255")
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 
 
@@ -86,7 +87,7 @@ def parse(text: str) -> Nameserver:
     up; only encrypted transports take a `#NAME`, only `https` a path.
     """
     if "://" not in text:
-        return Nameserver(address=ip_address(text))
+        return Nameserver(address=_one(text))
     found = _FORM.fullmatch(text)
     if not found:
         raise ValueError("the form is TRANSPORT://ADDRESS[:PORT][/PATH][#NAME]")
@@ -105,9 +106,16 @@ def parse(text: str) -> Nameserver:
     if not 0 < port <= 0xFFFF:  # noqa: PLR2004 - 16 bits
         raise ValueError("a port is from 1 to 65535")
     return Nameserver(
-        address=ip_address(found["six"] or found["four"]),
+        address=_one(found["six"] or found["four"]),
         transport=transport,
         port=port,
         path=path or (PATH if transport is Transport.HTTPS else ""),
         name=name.removesuffix(".").lower(),
     )
+
+
+def _one(text: str) -> IPv4Address | IPv6Address:
+    found = ip_address(text)
+    if found.is_multicast or found == _EVERYBODY:
+        raise ValueError("that is the address of many")
+    return found

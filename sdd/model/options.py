@@ -12,7 +12,7 @@ from typing import Any
 
 _IFNAME = re.compile(r"[^\s/:%]{1,15}")  # IFNAMSIZ - 1; what the kernel's dev_valid_name takes
 _PREFIX_LONGEST = 11  # leaves room for four digits
-_MTU_MIN, _MTU_MAX = 68, 65535  # RFC 791: every link carries 68 bytes
+MTU_MIN, MTU_MAX = 68, 65535  # RFC 791: every link carries 68 bytes
 _TRUE = frozenset({"1", "t", "T", "true", "True", "TRUE"})
 _FALSE = frozenset({"0", "f", "F", "false", "False", "FALSE"})
 
@@ -48,8 +48,8 @@ def to_ifname(text: str) -> str:
 
 def to_mtu(text: str) -> int:
     """A number of bytes."""
-    if not (text.isascii() and text.isdigit()) or not _MTU_MIN <= int(text) <= _MTU_MAX:
-        raise ValueError(f"cannot be {text!r}: an MTU is a number from {_MTU_MIN} to {_MTU_MAX}")
+    if not (text.isascii() and text.isdigit()) or not MTU_MIN <= int(text) <= MTU_MAX:
+        raise ValueError(f"cannot be {text!r}: an MTU is a number from {MTU_MIN} to {MTU_MAX}")
     return int(text)
 
 

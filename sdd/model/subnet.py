@@ -1,10 +1,39 @@
-"""Text → a subnet; the one check of its form, for what people type and for what the API gets."""
+"""Text → a subnet; the one check of its form and of its use, wherever a subnet comes from."""
 
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from sdd import errors
 
 CODE = "SDD-NET-SUBNET"
+
+# What no link of a network can have as its subnet (RFC 6890), with the words for it.
+_UNUSABLE = (
+    (ip_network("0.0.0.0/8"), 'addresses of "this network"'),
+    (ip_network("127.0.0.0/8"), "loopback addresses"),
+    (ip_network("169.254.0.0/16"), "link-local addresses, which hosts give themselves"),
+    (ip_network("224.0.0.0/4"), "multicast addresses"),
+    (ip_network("240.0.0.0/4"), "reserved addresses (class E), which many systems refuse"),
+    (ip_network("::/127"), "the unspecified and the loopback address"),
+    (ip_network("fe80::/10"), "link-local addresses, which every link has"),
+    (ip_network("ff00::/8"), "multicast addresses"),
+)
+
+
+def unusable(subnet: IPv4Network | IPv6Network) -> str:
+    """Why no network can have `subnet`, as the end of a sentence; empty when one can."""
+    for reserved, words in _UNUSABLE:
+        if overlaps(subnet, reserved):
+            return f"holds {words} ({reserved})"
+    return ""
+
+
+def overlaps(one: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -> bool:
+    """Whether they share an address; never over two families."""
+    match one, other:
+        case (IPv4Network(), IPv4Network()) | (IPv6Network(), IPv6Network()):
+            return one.overlaps(other)
+        case _:
+            return False
 
 
 def loose(text: str) -> IPv4Network | IPv6Network:

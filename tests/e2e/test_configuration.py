@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -29,6 +30,24 @@ def file(tmp_path: Path) -> Path:
         ('{"mtu": "big"}', (), ('"mtu"', "[SDD-CONFIG-VALUE]")),
         ('{"log-level": "info"}', ("--log-level", "debug"), ('"log-level"', "[SDD-CONFIG-TWICE]")),
         ("{", (), ("line 1", "[SDD-CONFIG-JSON]")),
+        ('{"mtu": true}', (), ('"mtu"', "not true", "[SDD-CONFIG-VALUE]")),
+        ('{"dns-search": ["a b"]}', (), ('"dns-search"', "at [0]", "'a b'", "host name")),
+        ('{"dns-opts": ["n dots"]}', (), ('"dns-opts"', "at [0]", "resolv.conf")),
+        ('{"hosts": []}', (), ('"hosts"', "nobody could talk")),
+        ('{"labels": ["rack"]}', (), ('"labels"', "KEY=VALUE", '"rack" at [0]')),
+        ('{"advertise-addr": {}}', (), ('"advertise-addr"', "not {}")),
+        ('{"debug": true}', ("--log-level", "warn"), ('"debug"', '"log-level"', "command line")),
+        ('{"debug": true, "log-level": "info"}', (), ('"debug"', '"log-level"')),
+        (
+            '{"default-address-pools": [{"base": "10.0.0.0/8", "size": 32}]}',
+            (),
+            ('"default-address-pools"', "at [0]", "smallest is a /30"),
+        ),
+        (
+            '{"default-address-pools": [{"base": "127.0.0.0/8", "size": 24}]}',
+            (),
+            ("loopback", "[SDD-CONFIG-VALUE]"),
+        ),
     ],
 )
 def test_a_wrong_setting_is_a_start_error_that_names_it(
@@ -69,6 +88,7 @@ def configured(tmp_path: Path) -> Iterator[tuple[Appliance, Path, socket.socket]
                 "metrics-addr": "127.0.0.1:9777",
                 "node-name": "n7",
                 "lb-backend": "nftables",
+                "labels": ["rack=4"],
             }
         )
     )
@@ -95,6 +115,7 @@ def test_settings_hold_and_a_reload_takes_over_what_it_can(
     assert heard(manager).startswith("READY=1\n")
     (status,) = daemon.json("status")
     assert (status["Node"], status["Balancer"]) == ("n7", "nftables")
+    assert status["Labels"] == ["rack=4"]
     daemon.sdctl("network", "create", "pooled")
     (network,) = daemon.json("network", "inspect", "pooled")
     assert network["IPAM"]["Config"][0]["Subnet"].startswith("10.77.")
@@ -105,12 +126,19 @@ def test_settings_hold_and_a_reload_takes_over_what_it_can(
         if line.startswith("{"):
             assert json.loads(line)["msg"]
     settings = json.loads(file.read_text())
-    _reload(daemon, manager, file, json.dumps(settings | {"debug": True, "mtu": 1400}))
+    new = settings | {"debug": True, "mtu": 1400, "labels": ["rack=5", "row=b"]}
+    _reload(daemon, manager, file, json.dumps(new))
     until(lambda: '"config.reloaded"' in daemon.log(), 10, "the reload is logged")
     (line,) = [each for each in daemon.log().splitlines() if "config.reloaded" in each]
     assert json.loads(line)["restart_needed_for"] == "mtu"
-    _reload(daemon, manager, file, '{"colour": "red"}')
+    assert json.loads(line)["changed"].split(",") == ["debug", "log-level", "labels"]
+    assert re.search(r"^labels +rack=5, row=b$", daemon.sdctl("status").stdout, re.MULTILINE)
+    _reload(daemon, manager, file, json.dumps(settings | {"labels": ["rack"]}))
     until(lambda: "config.refused" in daemon.log(), 10, "the refusal is logged")
+    (line,) = [each for each in daemon.log().splitlines() if "config.refused" in each]
+    assert '"labels" must be a list of KEY=VALUE, not "rack" at [0]' in json.loads(line)["why"]
+    assert str(file) in json.loads(line)["why"]
+    assert daemon.json("status")[0]["Labels"] == ["rack=5", "row=b"]
     assert daemon.json("status")[0]["State"] == "ready"
     assert daemon.sdctl("events", "-q", "-f", "event=reload", "-o", "jsonl").stdout.count("\n") == 1
     daemon.kill(signal.SIGTERM)

@@ -8,7 +8,7 @@ import pytest
 
 from metrics import addresses, dns, exposition
 from metrics.registry import Registry
-from sdd import config, options
+from sdd import keys, options
 from sdd.api.openapi import DESCRIPTION
 from sdd.api.routes import PROBES, ROUTES
 from sdd.cli import root
@@ -33,7 +33,7 @@ def test_every_route_has_its_row() -> None:
 def test_every_setting_has_its_row_with_its_flag() -> None:
     told = rows("configuration.md", r"^\| `([a-z-]+)` \| (?:`(--[a-z-]+)`)?")
     flags = {key: flag for flag, key, _, _ in options.FLAGS} | {"debug": "--debug"}
-    assert told == {(key, flags.get(key)) for key in config.KEYS}
+    assert told == {(key, flags.get(key)) for key in keys.KEYS}
 
 
 async def test_every_family_has_its_row_with_kind_and_labels() -> None:

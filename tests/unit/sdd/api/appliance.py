@@ -55,6 +55,7 @@ class Appliance:
         self.now = [1_000_000.0]
         self.logbook = Logbook(self._tick)
         self.checks: Callable[[], Awaitable[Sequence[Difference]]] | None = None
+        self.labels: tuple[str, ...] = ()
         self.rows: Mapping[str, Sequence[str]] = {}
         self.reports: list[tuple[MemberKey, bool, str]] = []
         self.registry = Registry("0.0-test", clock=lambda: 5000.0)
@@ -78,6 +79,7 @@ class Appliance:
             ),
             registry=self.registry,
             report=self.report,
+            labels=lambda: self.labels,
             journal=self.desk.journal,
             logbook=self.logbook,
         )

@@ -25,3 +25,11 @@ def test_version_tells_both_sides(shell: Shell) -> None:
     done = shell.ok("version", "-o", "json").json()
     assert done["Server"]["Version"] == "0.0-test"
     assert "Client: Version" in shell.ok("version").out
+
+
+def test_status_shows_the_labels_of_the_node_that_hold_now(shell: Shell) -> None:
+    shell.appliance.desk.realised()
+    assert "\nlabels " not in shell.ok("status").out
+    shell.appliance.labels = ("rack=4", "row=b")
+    assert "\nlabels      rack=4, row=b\n" in shell.ok("status").out
+    assert shell.ok("status", "-o", "json").json()[0]["Labels"] == ["rack=4", "row=b"]
