@@ -10,9 +10,10 @@ CODE = "SDD-NET-SUBNET"
 _UNUSABLE = (
     (ip_network("0.0.0.0/8"), 'addresses of "this network"'),
     (ip_network("127.0.0.0/8"), "loopback addresses"),
-    (ip_network("169.254.0.0/16"), "link-local addresses, which hosts give themselves"),
     (ip_network("224.0.0.0/4"), "multicast addresses"),
+    (ip_network("255.255.255.255/32"), "the broadcast address"),
     (ip_network("240.0.0.0/4"), "reserved addresses (class E), which many systems refuse"),
+    (ip_network("169.254.0.0/16"), "link-local addresses, which hosts give themselves"),
     (ip_network("::/127"), "the unspecified and the loopback address"),
     (ip_network("fe80::/10"), "link-local addresses, which every link has"),
     (ip_network("ff00::/8"), "multicast addresses"),
