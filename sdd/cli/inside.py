@@ -1,10 +1,12 @@
-"""The running process → a command inside a sandbox: its network, its resolv.conf and its hosts.
+"""The running process → a command inside a sandbox: its network, its files and its hostname.
 
 As `ip netns exec` does it: the network namespace is entered, a mount namespace of its own is made
-whose mounts do not leak out, and the process becomes the command, so its exit code is ours.
+whose mounts do not leak out, and the process becomes the command, so its exit code is ours. The
+hostname is the sandbox's, in a UTS namespace of its own.
 """
 
 import os
+import socket
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,17 +14,21 @@ from pathlib import Path
 from sdd import errors
 from sdd.linux import libc
 
+MOST_HOSTNAME = 64  # bytes: __NEW_UTS_LEN, include/uapi/linux/utsname.h
 NOT_EXECUTABLE, NOT_FOUND = 126, 127  # what every shell ends with
 
 
-def run(name: str, netns: str, files: Mapping[str, str], command: Sequence[str]) -> int:
-    """Becomes `command`; returns a shell's exit code only when that cannot be run.
+def run(
+    name: str, netns: str, hostname: str, files: Mapping[str, str], command: Sequence[str]
+) -> int:
+    """Becomes `command`, for whom the machine is called `hostname`; returns a shell's exit code only when that cannot be run.
 
     Raises Denied without the privilege, NotFound when the namespace is gone.
     """
     try:
         _enter(netns)
         _mount(files)
+        _call(hostname)
     except PermissionError:
         raise errors.Denied(
             f'cannot enter sandbox "{name}": permission denied',
@@ -57,6 +63,12 @@ def _mount(files: Mapping[str, str]) -> None:
     for target, source in files.items():
         if Path(source).exists() and Path(target).exists():
             libc.bind_mount(source, target)
+
+
+def _call(hostname: str) -> None:
+    libc.unshare_hostname()
+    label = hostname if len(hostname) <= MOST_HOSTNAME else hostname.partition(".")[0]
+    socket.sethostname(label)
 
 
 def _become(command: Sequence[str]) -> int:

@@ -182,7 +182,7 @@ def rm(refs: tuple[str, ...], force: bool) -> None:
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.pass_context
 def execute(ctx: click.Context, ref: str, command: tuple[str, ...]) -> None:
-    """Run a command in a sandbox, with its resolv.conf and hosts."""
+    """Run a command in a sandbox, with its resolv.conf, hosts and hostname."""
     from sdd.cli import inside
 
     # Options end at the sandbox's name, so that the command's own are left alone; the customary
@@ -191,5 +191,6 @@ def execute(ctx: click.Context, ref: str, command: tuple[str, ...]) -> None:
     if not command:
         raise click.UsageError("missing argument 'COMMAND...'")
     found = current().client().get(f"{PATH}/{part(ref)}")
+    own = found["Hostname"] or found["Name"]
     files = {"/etc/resolv.conf": found["ResolvConfPath"], "/etc/hosts": found["HostsPath"]}
-    ctx.exit(inside.run(found["Name"], found["Netns"], files, command))
+    ctx.exit(inside.run(found["Name"], found["Netns"], own, files, command))

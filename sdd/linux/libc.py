@@ -10,6 +10,7 @@ import os
 
 CLONE_NEWNET = 0x40000000  # include/uapi/linux/sched.h
 CLONE_NEWNS = 0x00020000
+CLONE_NEWUTS = 0x04000000
 MS_BIND = 4096  # include/uapi/linux/mount.h
 MS_REC = 16384
 MS_SLAVE = 1 << 19
@@ -53,6 +54,11 @@ def unshare_mounts() -> None:
     """Give this process mounts of its own: the host's later ones arrive, its own do not leak."""
     _check(_libc().unshare(CLONE_NEWNS), "a new mount namespace")
     _check(_libc().mount(b"none", b"/", None, MS_REC | MS_SLAVE, None), "/")
+
+
+def unshare_hostname() -> None:
+    """Give this process a hostname of its own; it is the host's until it is set."""
+    _check(_libc().unshare(CLONE_NEWUTS), "a new UTS namespace")
 
 
 def mount_sysfs(target: str) -> None:

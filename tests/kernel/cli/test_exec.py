@@ -1,6 +1,7 @@
 """`sandbox exec` in a real namespace: its network, its files, its exit code, nothing left behind."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -74,6 +75,19 @@ def test_the_exit_code_and_the_streams_are_the_commands(execute: Exec) -> None:
     assert execute("exec", "c", "--", "/etc/passwd").returncode == 126
 
 
+def test_the_hostname_is_the_sandboxs_and_the_hosts_stays(execute: Exec, netns: str) -> None:
+    before = socket.gethostname()
+    assert execute("exec", "c", "--", "hostname").stdout == "c\n"
+    execute("rm", "c")
+    execute("attach", "d", "--netns", netns, "--hostname", "box.lab")
+    assert execute("exec", "d", "--", "uname", "-n").stdout == "box.lab\n"
+    execute("rm", "d")
+    long = ".".join(["label" * 5] * 4)
+    execute("attach", "e", "--netns", netns, "--hostname", long)
+    assert execute("exec", "e", "--", "hostname").stdout == "label" * 5 + "\n"
+    assert socket.gethostname() == before
+
+
 def test_its_mounts_do_not_reach_the_host(execute: Exec) -> None:
     before = Path("/proc/self/mountinfo").read_text()
     hosts = Path("/etc/hosts").read_text()
@@ -85,7 +99,7 @@ def test_its_mounts_do_not_reach_the_host(execute: Exec) -> None:
 def test_without_privilege_it_says_so(execute: Exec) -> None:
     script = "import os; os.setgid(65534); os.setuid(65534)\n"
     script += "from sdd.cli import inside\nfrom sdd import errors\n"
-    script += f"try: inside.run('c', '/run/netns/{NETNS}', {{}}, ['true'])\n"
+    script += f"try: inside.run('c', '/run/netns/{NETNS}', 'c', {{}}, ['true'])\n"
     script += "except errors.Denied as error: print(error.sentence, error.exit_code)\n"
     lines = "import sdd.cli.inside, sdd.linux.libc\n" + script
     done = subprocess.run(
