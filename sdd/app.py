@@ -47,7 +47,7 @@ from sdd import daemon, errors, lock, log, logbook, notify, options, page, recon
 from sdd.alloc import pools
 from sdd.api import context
 from sdd.control import commander, feed, journal, progress, verify
-from sdd.linux import capabilities, namespaces
+from sdd.linux import capabilities, descriptors, namespaces
 from sdd.model import ids, sandbox
 from sdd.model.event import Action, Kind
 from sdd.model.look import Look
@@ -66,6 +66,7 @@ say: structlog.stdlib.BoundLogger = structlog.get_logger("sdd")
 
 def main() -> None:
     """The `sdd` command: runs until SIGTERM or SIGINT; an error ends it with its exit code."""
+    descriptors.fill(descriptors.Unread.LOST)
     try:
         _run()
     finally:

@@ -21,8 +21,9 @@ NOT_EXECUTABLE, NOT_FOUND = 126, 127  # what every shell ends with
 def run(
     name: str, netns: str, hostname: str, files: Mapping[str, str], command: Sequence[str]
 ) -> int:
-    """Becomes `command`, for whom the machine is called `hostname`; returns a shell's exit code only when that cannot be run.
+    """Becomes `command`, for whom the machine is called `hostname`.
 
+    Returns a shell's exit code, and only when the command cannot be run.
     Raises Denied without the privilege, NotFound when the namespace is gone.
     """
     try:

@@ -92,8 +92,7 @@ def _print_no_more() -> None:
 def _run(argv: Sequence[str]) -> int:
     start = settings.Settings(host=os.environ.get("SDD_HOST") or settings.DEFAULT_HOST)
     result = sdctl.main(list(argv), prog_name="sdctl", standalone_mode=False, obj=start)
-    if sys.stdout is not None:  # it was closed before we began: nobody wants to read
-        sys.stdout.flush()
+    sys.stdout.flush()
     return result if isinstance(result, int) else 0
 
 

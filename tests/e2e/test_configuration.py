@@ -164,3 +164,22 @@ def test_an_address_that_cannot_be_served_is_one_sentence_at_start() -> None:
         assert "Traceback" not in one.log()
     finally:
         one.close()
+
+
+class Closed(Appliance):
+    """Started by somebody who closed the standard descriptors."""
+
+    def command(self) -> list[str]:
+        return ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *super().command()]
+
+
+def test_standard_descriptors_that_were_closed_become_none_of_ours() -> None:
+    one = Closed("closed")
+    try:
+        one.start()
+        assert one.process is not None
+        folder = Path(f"/proc/{one.process.pid}/fd")
+        assert {str((folder / str(number)).readlink()) for number in range(3)} == {"/dev/null"}
+        one.sandbox_plain("web")
+    finally:
+        one.close()

@@ -127,13 +127,25 @@ def test_output_that_cannot_be_written_is_one_sentence(words: tuple[str, ...]) -
     assert "may have been done" in hint
 
 
-def test_closed_output_is_no_error() -> None:
-    code = "import os, sys; os.close(1); sys.stdout = None; from sdd.cli import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", code, "--help"],
+def closing(*words: str, redirection: str) -> subprocess.CompletedProcess[str]:
+    """sdctl, started by a shell that closed descriptors."""
+    code = "from sdd.cli import main; main()"
+    return subprocess.run(
+        ["sh", "-c", f'exec "$@" {redirection}', "sh", sys.executable, "-c", code, *words],
         capture_output=True,
         text=True,
         check=False,
         env=ENVIRONMENT,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_output_that_was_closed_is_an_error_for_who_has_something_to_say() -> None:
+    done = closing("--help", redirection=">&-")
+    assert done.returncode == 1
+    assert "cannot be written: Bad file descriptor [SDD-CLI-OUTPUT]" in done.stderr
+    assert closing("--help", redirection="<&-").returncode == 0
+
+
+def test_without_a_place_for_errors_the_exit_code_still_tells() -> None:
+    done = closing("no-such-noun", redirection=">&- 2>&- <&-")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
