@@ -8,6 +8,7 @@ A context costs 0.2 ms and 130 KiB: open, use, close, rather than keep one per s
 import ctypes
 import functools
 import json
+import os
 import struct
 from typing import Any, Self
 
@@ -16,6 +17,7 @@ from sdd.linux import closing, netlink
 
 LIBRARY = "libnftables.so.1"
 PACKAGE = "libnftables1"
+_HIGHEST = 1023 - 64  # libnftables waits by select(), which ends a process at FD_SETSIZE; a margin
 _JSON = 1 << 4  # NFT_CTX_OUTPUT_JSON
 _GET_GENERATION = (10 << 8) | 16  # NFNL_SUBSYS_NFTABLES, NFT_MSG_GETGEN
 _NEW_GENERATION = (10 << 8) | 15
@@ -48,14 +50,28 @@ def _library() -> ctypes.CDLL:
     return library
 
 
+def _demand_low_descriptor() -> None:
+    """Refuse what would abort the process; the margin is for other threads' descriptors."""
+    lowest = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    os.close(lowest)
+    if lowest > _HIGHEST:
+        raise errors.Exhausted(
+            f"too many files are open for nftables: the lowest free descriptor is {lowest}",
+            hint="somebody holds many connections to sdd open; see: ls -l /proc/$(pidof sdd)/fd",
+            code="SDD-NFT-DESCRIPTORS",
+        )
+
+
 class Nft:
     """A libnftables context of the namespace in which the constructor runs; one thread at a time.
 
-    Later calls may come from any namespace. Raises `errors.Unavailable` without the library.
+    Later calls may come from any namespace. Raises `errors.Unavailable` without the library, and
+    `errors.Exhausted` where it would get a descriptor that it cannot wait for.
     """
 
     def __init__(self) -> None:
         self._library = _library()
+        _demand_low_descriptor()
         self._context = self._library.nft_ctx_new(0)
         if not self._context:
             raise errors.Unavailable("libnftables gives no context: out of memory")

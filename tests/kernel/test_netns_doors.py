@@ -3,6 +3,7 @@
 import errno
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -173,6 +174,39 @@ async def test_C35_a_wrong_rule_leaves_nothing_of_its_buffer(
             rules.run("add table inet sdd-test\nadd rule inet sdd-test absent accept")
         assert rules.json("list tables")["nftables"][1:] == []
         rules.run("add table inet sdd-test")
+
+
+def test_without_a_low_descriptor_nft_is_refused_and_never_aborts() -> None:
+    """libnftables ends the process when select(2) cannot take its descriptor."""
+    done = subprocess.run(
+        ["unshare", "--net", sys.executable, "-c", MANY_FILES],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    refused, listed = done.stdout.splitlines()
+    assert refused.endswith("the lowest free descriptor is 960")
+    assert listed == "[]"
+
+
+MANY_FILES = """
+import os, resource
+from sdd import errors
+from sdd.linux import nft
+most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+while os.open(os.devnull, os.O_RDONLY) < 959:
+    pass
+try:
+    nft.Nft()
+except errors.Exhausted as exc:
+    print(exc.sentence)
+os.close(958)
+with nft.Nft() as rules:
+    print(rules.json("list tables")["nftables"][1:])
+"""
 
 
 async def test_the_generation_moves_with_every_transaction_of_anyone(

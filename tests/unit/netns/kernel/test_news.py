@@ -71,12 +71,24 @@ def test_numbers_that_come_and_go() -> None:
     assert number.of(b"") == number.NONE
 
 
-@pytest.mark.parametrize("port", [OWN, OWN | 1 << 22, OWN | 511 << 22])
+@pytest.mark.parametrize(
+    "port", [OWN, OWN | 1 << 22, OWN | 511 << 22], ids=["the first socket", "another", "the last"]
+)
 def test_what_this_process_did_is_no_news(port: int) -> None:
     assert heard(of_link("sdd0", port=port)) == NOTHING
 
 
-@pytest.mark.parametrize("port", [0, OWN + 1, (OWN + 1) | 1 << 22, (1 << 32) - 4097, OWN | 1 << 31])
+@pytest.mark.parametrize(
+    "port",
+    [0, OWN + 1, (OWN + 1) | 1 << 22, (1 << 32) - 4097, OWN | 1 << 31],
+    ids=[
+        "the kernel",
+        "a neighbour",
+        "its second socket",
+        "one without a pid",
+        "too high a number",
+    ],
+)
 def test_what_others_did_is_news(port: int) -> None:
     assert heard(of_link("sdd0", port=port)).links == {"sdd0"}
 
