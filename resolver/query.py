@@ -73,7 +73,8 @@ def question(name: str, rdtype: str) -> dns.message.QueryMessage:
         return dns.message.make_query(dns.name.from_text(name), rdtype, use_edns=0, payload=1232)
     except (dns.exception.DNSException, ValueError) as exc:
         raise errors.Invalid(
-            f"no question can be made of the name {name!r} and the type {rdtype!r}: {exc}",
+            f"no question can be made of the name {errors.quoted(name)}"
+            f" and the type {errors.quoted(rdtype)}: {exc}",
             hint="a name has labels of up to 63 characters; types are A, AAAA, PTR, TYPE65 …",
             code="SDD-DNS-QUESTION",
         ) from exc

@@ -5,16 +5,15 @@ In: Options and the file's text. Out: a frozen Config. Every error is `errors.In
 """
 
 import difflib
-import json
 import os.path
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from ipaddress import IPv4Interface
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from sdd import errors
+from sdd import errors, strict_json
 from sdd.alloc.pools import PoolTemplate
 from sdd.keys import KEYS, MetricsAddress, Wrong
 from sdd.model import listener
@@ -60,8 +59,8 @@ RELOADABLE = frozenset({"debug", "log_level", "log_format", "labels"})
 def load(options: Options) -> Config:
     """The settings in force; reads the file and the hostname. Raises Invalid naming the key."""
     path = options.config or DEFAULT_FILE
-    text = _read(path, required=options.config is not None)
-    return build(options.settings, _object(text, path) if text else {}, path, socket.gethostname())
+    data = _read(path, required=options.config is not None)
+    return build(options.settings, _object(data, path) if data else {}, path, socket.gethostname())
 
 
 def build(
@@ -87,8 +86,8 @@ def _check_once(flags: Mapping[str, object], file: Mapping[str, object], path: P
     for key in flags:
         if key in file:
             raise errors.Invalid(
-                f'"{key}" is set both as a flag ({_shown(flags[key])}) and in {path}'
-                f" ({_shown(file[key])})",
+                f'"{key}" is set both as a flag ({strict_json.shown(flags[key])}) and in {path}'
+                f" ({strict_json.shown(file[key])})",
                 hint="keep one of them",
                 code="SDD-CONFIG-TWICE",
             )
@@ -146,13 +145,13 @@ class InForce:
         return self.config.labels
 
 
-def _read(path: Path, *, required: bool) -> str:
+def _read(path: Path, *, required: bool) -> bytes:
     try:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         if not required:
-            return ""
+            return b""
         raise errors.Invalid(
             f"the settings file {path} does not exist", code="SDD-CONFIG-FILE"
         ) from None
@@ -162,60 +161,32 @@ def _read(path: Path, *, required: bool) -> str:
         ) from None
     if len(data) > MAX_FILE_BYTES:
         raise errors.Invalid(f"{path} is larger than 1 MiB", code="SDD-CONFIG-FILE")
+    return data
+
+
+def _object(data: bytes, path: Path) -> Mapping[str, object]:
     try:
-        return data.decode()
-    except UnicodeDecodeError as exc:
+        found = strict_json.load(data)
+    except strict_json.Broken as exc:
         raise errors.Invalid(
-            f"{path} is not UTF-8 text (byte {exc.start})", code="SDD-CONFIG-JSON"
+            f"{path} is not valid JSON: {exc}",
+            hint="see its form in docs/configuration.md; sdd --validate tries it",
+            code="SDD-CONFIG-JSON",
         ) from None
-
-
-def _object(text: str, path: Path) -> Mapping[str, object]:
-    if text.startswith("\ufeff"):
-        raise _broken(f"{path} begins with a byte order mark", "save it as UTF-8 without one")
-    try:
-        found = json.loads(text, object_pairs_hook=_once, parse_constant=_constant)
-    except json.JSONDecodeError as exc:
-        raise _broken(
-            f"{path} is not valid JSON: {exc.msg} at line {exc.lineno} column {exc.colno}"
-        ) from None
-    except _Broken as exc:
-        raise _broken(f"{path}: {exc}") from None
-    except RecursionError:
-        raise _broken(f"{path} is nested too deeply") from None
-    except ValueError:  # Python's bound on the digits of a number
-        raise _broken(f"{path} holds a number with too many digits") from None
     if not isinstance(found, dict):
-        raise _broken(f"{path} must hold one JSON object", 'such as {"log-level": "info"}')
+        raise errors.Invalid(
+            f"{path} must hold one JSON object",
+            hint='such as {"log-level": "info"}',
+            code="SDD-CONFIG-JSON",
+        )
     return found
-
-
-def _broken(sentence: str, hint: str = "") -> errors.Invalid:
-    return errors.Invalid(sentence, hint=hint, code="SDD-CONFIG-JSON")
-
-
-class _Broken(Exception):
-    pass
-
-
-def _once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
-    found: dict[str, object] = {}
-    for key, value in pairs:
-        if key in found:
-            raise _Broken(f"the key {_shown(key)} stands there twice")
-        found[key] = value
-    return found
-
-
-def _constant(word: str) -> NoReturn:
-    raise _Broken(f"{word} is no JSON value")
 
 
 def _parse(key: str, value: object, where: str) -> object:
     if key not in KEYS:
         near = difflib.get_close_matches(key.lower().replace("_", "-"), KEYS, n=1)
         raise errors.Invalid(
-            f"unknown key {_shown(key)} in {where}",
+            f"unknown key {strict_json.shown(key)} in {where}",
             hint=f'did you mean "{near[0]}"?' if near else f"known keys: {', '.join(sorted(KEYS))}",
             code="SDD-CONFIG-KEY",
         )
@@ -228,17 +199,9 @@ def _parse(key: str, value: object, where: str) -> object:
     shown = value[told.at] if isinstance(value, list) and told.at is not None else value
     why = f" ({told.why})" if told.why else ""
     raise errors.Invalid(
-        f'"{key}" must be {wanted}, not {_shown(shown)}{at}{why}, in {where}',
+        f'"{key}" must be {wanted}, not {strict_json.shown(shown)}{at}{why}, in {where}',
         code="SDD-CONFIG-VALUE",
     )
-
-
-def _shown(value: object) -> str:
-    """JSON of a readable length: nothing of it can break a terminal or a log."""
-    try:
-        return errors.shortened(json.dumps(value))
-    except RecursionError:
-        return "something nested too deeply"
 
 
 def _field(key: str) -> str:

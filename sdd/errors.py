@@ -52,10 +52,21 @@ class TooLarge(Invalid):
 
 
 class NoSuchMethod(Invalid):
-    """The path exists, the HTTP method on it does not (405)."""
+    """The path exists, the HTTP method on it does not (405); `allowed` lists those that do."""
 
     status = 405
     default_code = "SDD-API-METHOD"
+
+    def __init__(self, sentence: str, *, allowed: str, hint: str = "", code: str = "") -> None:
+        super().__init__(sentence, hint=hint, code=code)
+        self.allowed = allowed
+
+
+class TooSlow(Invalid):
+    """A request did not become complete in the time it has (408)."""
+
+    status = 408
+    default_code = "SDD-API-SLOW"
 
 
 class Forbidden(SddError):
@@ -128,11 +139,12 @@ class Defect(SddError):
 
 
 QUOTED = 80  # characters of a caller's text in one sentence: about a line
+LONGEST = 2000  # characters of a whole sentence: what lists the networks of a host still fits
 
 
-def shortened(text: str) -> str:
+def shortened(text: str, longest: int = QUOTED) -> str:
     """`text` as a sentence can hold it; how long it is, where that is too long to read."""
-    return text if len(text) <= QUOTED else f"{text[:QUOTED]}… ({len(text)} characters)"
+    return text if len(text) <= longest else f"{text[:longest]}… ({len(text)} characters)"
 
 
 def quoted(text: str) -> str:
@@ -141,9 +153,9 @@ def quoted(text: str) -> str:
 
 
 def to_problem(error: SddError) -> Mapping[str, object]:
-    """The one JSON shape in which the API reports an error."""
+    """The one JSON shape in which the API reports an error; bounded, whatever was quoted."""
     return {
-        "error": error.sentence,
+        "error": shortened(error.sentence, LONGEST),
         "hint": error.hint,
         "code": error.code,
         "status": error.status,

@@ -10,7 +10,7 @@ from ipaddress import IPv4Interface, ip_address, ip_interface
 from pathlib import Path
 
 from sdd import errors
-from sdd.alloc import names, pools
+from sdd.alloc import bounds, names, pools
 from sdd.model import listener, nameserver, subnet
 from sdd.model.nameserver import Nameserver
 from sdd.model.options import MTU_MAX, MTU_MIN, to_ifname
@@ -215,17 +215,21 @@ def _pools(value: object) -> tuple[object, ...]:
 
 def _labels(value: object) -> tuple[object, ...]:
     found = _list_of(_label)(value)
+    if len(found) > bounds.COUNTS["labels"]:
+        raise Wrong(f"at most {bounds.COUNTS['labels']}")
     _once([str(each).partition("=")[0] for each in found])
     return found
 
 
 def _label(value: object) -> str:
     text = _text(value)
-    key, equals, _ = text.partition("=")
+    key, equals, worth = text.partition("=")
     if not key or not equals:
         raise Wrong
-    if any(map(str.isspace, key)):
-        raise Wrong("its key holds a blank")
+    try:
+        bounds.check_label(key, worth)
+    except errors.Invalid as exc:
+        raise Wrong(exc.sentence) from None
     return text
 
 

@@ -39,7 +39,7 @@ def checked(text: str) -> str:
 
 def _invalid(text: str, why: str) -> errors.Invalid:
     return errors.Invalid(
-        f"MAC address {text!r} cannot be used: {why}",
+        f"MAC address {errors.quoted(text)} cannot be used: {why}",
         hint="example of a free choice: 02:00:00:12:34:56",
         code="SDD-NET-MAC",
     )

@@ -21,7 +21,7 @@ def checked(kind: str, name: str) -> str:
     if NAME.fullmatch(name) and len(name) <= LIMIT and not name.endswith("."):
         return name
     raise errors.Invalid(
-        f"{name!r} is not a valid {kind} name",
+        f"{errors.quoted(name)} is not a valid {kind} name",
         hint=f"use 1 to {LIMIT} letters, digits, '_', '.' and '-', the first a letter or digit",
         code=f"SDD-{AREAS[kind]}-NAME",
     )
@@ -31,7 +31,8 @@ def checked_service(name: str) -> str:
     """`name` as a service's; also refuses `tasks.…`, which names the members of a service."""
     if name.lower().startswith(TASKS):
         raise errors.Invalid(
-            f"{name!r} is not a valid service name: {TASKS}<service> names a service's members",
+            f"{errors.quoted(name)} is not a valid service name:"
+            f" {TASKS}<service> names a service's members",
             hint="choose a name that does not start so",
             code="SDD-SERVICE-NAME",
         )
@@ -44,7 +45,7 @@ def checked_host(what: str, name: str) -> str:
     if len(name) <= HOST_LIMIT and all(LABEL.fullmatch(x) and len(x) <= LIMIT for x in labels):
         return name
     raise errors.Invalid(
-        f"{what} {name!r} is not a valid host name",
+        f"{what} {errors.quoted(name)} is not a valid host name",
         hint=f"use labels of 1 to {LIMIT} letters, digits, '-' and '_', joined by dots",
         code="SDD-NAME-HOST",
     )
@@ -60,7 +61,7 @@ def checked_option(option: str) -> str:
     if OPTION.fullmatch(option) and len(option) <= LIMIT:
         return option
     raise errors.Invalid(
-        f"DNS option {option!r} is not a word of resolv.conf",
+        f"DNS option {errors.quoted(option)} is not a word of resolv.conf",
         hint="examples: ndots:2, timeout:1, attempts:3, rotate, edns0 (see man resolv.conf)",
         code="SDD-NAME-OPTION",
     )

@@ -1,28 +1,21 @@
-"""Bytes → a request of sdd.model.request, strictly; or errors.Invalid with a code `SDD-API-…`.
+"""Bytes → a request of sdd.model.request, strictly; or errors.Invalid that says what it must be.
 
-The requests are plain dataclasses that know no library. For each a msgspec Struct is derived once:
-unknown fields are refused there, addresses and subnets get one custom type each (msgspec takes at
-most one custom type in a union).
+The requests are plain dataclasses that know no library: their own types say what is taken. An
+unknown field, another type, more than `sdd.alloc.bounds` allows: each is refused by its place.
 """
 
-import abc
 import dataclasses
+import difflib
 import functools
 import types
 import typing
-from collections.abc import Mapping
-from ipaddress import (
-    IPv4Address,
-    IPv4Network,
-    IPv6Address,
-    IPv6Network,
-    ip_address,
-)
+from collections.abc import Callable, Mapping
+from enum import Enum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, TypeVar
 
-import msgspec
-
-from sdd import errors
+from sdd import errors, strict_json
+from sdd.alloc import bounds
 from sdd.model import nameserver, subnet
 from sdd.model.nameserver import Nameserver
 
@@ -31,147 +24,183 @@ T = TypeVar("T")
 ADDRESSES = frozenset({IPv4Address, IPv6Address})
 SERVERS = ADDRESSES | {Nameserver}
 SUBNETS = frozenset({IPv4Network, IPv6Network})
-LONGEST_NAME = 100  # of a name in a sentence
-
-
-class Address(abc.ABC):  # noqa: B024 - only a name for two types
-    """Stands for "an address of either family" in a derived Struct."""
-
-
-class Subnet(abc.ABC):  # noqa: B024 - only a name for two types
-    """Stands for "a subnet of either family" in a derived Struct."""
-
-
-class Server(abc.ABC):  # noqa: B024 - only a name for three types
-    """Stands for "a name server, by its address or with its transport" in a derived Struct."""
-
-
-for _each in (IPv4Address, IPv6Address, Nameserver):
-    Server.register(_each)
-Address.register(IPv4Address)
-Address.register(IPv6Address)
-Subnet.register(IPv4Network)
-Subnet.register(IPv6Network)
+DESCRIPTION = "GET /v1/openapi.json"
 
 
 def decode(kind: type[T], data: bytes) -> T:
     """The request in `data`; raises Invalid for anything that is not exactly one.
 
-    Codes: SDD-API-JSON, SDD-API-BODY, and SDD-NET-SUBNET for the form of a subnet.
+    Codes: SDD-API-JSON, SDD-API-BODY, SDD-BOUND, and SDD-NET-SUBNET for the form of a subnet.
     """
     try:
-        found = _decoder(typing.cast("Any", kind)).decode(data)
-    except msgspec.ValidationError as exc:
+        value = strict_json.load(data)
+    except strict_json.Broken as exc:
+        why = str(exc) if data else "it is empty"
         raise errors.Invalid(
-            f"the request body is wrong: {_lower(str(exc))}", code="SDD-API-BODY"
+            f"the request body is not JSON: {why}",
+            hint=f"send one JSON object in UTF-8; what it holds: {DESCRIPTION}",
+            code="SDD-API-JSON",
         ) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        raise errors.Invalid(
-            f"the request body is not JSON: {_lower(str(exc))}", code="SDD-API-JSON"
-        ) from None
+    try:
+        return typing.cast("T", _object(kind, value, ""))
     except errors.Invalid as exc:
+        if exc.code == "SDD-API-BODY":
+            raise
         raise errors.Invalid(
-            f"{_named(data)}{exc.sentence}", hint=exc.hint, code=exc.code
+            f"{_named(value)}{exc.sentence}", hint=exc.hint, code=exc.code
         ) from None
-    return typing.cast("T", _plain(kind, found))
 
 
-def _named(data: bytes) -> str:
-    """The object that well-formed `data` is about, to begin a sentence with."""
-    found = msgspec.json.decode(data)
-    name = found.get("name") if isinstance(found, dict) else None
-    return f"{name[:LONGEST_NAME]!r}: " if isinstance(name, str) else ""
+def _named(value: object) -> str:
+    """The object that a body is about, to begin a sentence with."""
+    name = value.get("name") if isinstance(value, dict) else None
+    return f"{errors.quoted(name)}: " if isinstance(name, str) else ""
 
 
-@functools.cache
-def struct(kind: Any) -> type[msgspec.Struct]:
-    """The Struct with the same fields as the dataclass `kind`, unknown ones refused."""
-    hints = typing.get_type_hints(kind)
-    rows: list[Any] = []
-    for each in dataclasses.fields(kind):
-        wire = _wire(hints[each.name])
-        if each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING:
-            rows.append((each.name, wire))
-        else:
-            # UNSET keeps the dataclass's own default: no default is written down twice.
-            rows.append((each.name, wire | msgspec.UnsetType, msgspec.UNSET))
-    return msgspec.defstruct(kind.__name__, rows, kw_only=True, forbid_unknown_fields=True)
+# --- one value --------------------------------------------------------------------------------
 
 
-def _wire(hint: Any) -> Any:
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return struct(hint)
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return _union(arguments)
-    if origin is tuple:
-        return types.GenericAlias(tuple, (_wire(arguments[0]), ...))
-    if origin in (dict, Mapping):
-        return types.GenericAlias(dict, (str, _wire(arguments[1])))
-    return hint
+def _value(hint: Any, value: object, at: str) -> Any:
+    """What `hint` makes of `value`, which stands at the place `at`."""
+    kinds = _kinds(hint)
+    if value is None and types.NoneType in kinds:
+        return None
+    kinds -= {types.NoneType}
+    if kinds in _FAMILIES:
+        read, words = _FAMILIES[kinds]
+        return _read(read, words, value, at)
+    (kind,) = kinds
+    origin = typing.get_origin(kind)
+    if origin is not None:
+        return (_list if origin is tuple else _mapping)(typing.get_args(kind), value, at)
+    if dataclasses.is_dataclass(kind):
+        return _object(kind, value, at)
+    if issubclass(kind, Enum):
+        return _choice(kind, value, at)
+    return _plain(kind, value, at)
 
 
-def _union(arguments: tuple[Any, ...]) -> Any:
-    rest = set(arguments)
-    if rest >= SERVERS:
-        rest = (rest - SERVERS) | {Server}
-    if rest >= ADDRESSES:
-        rest = (rest - ADDRESSES) | {Address}
-    if rest >= SUBNETS:
-        rest = (rest - SUBNETS) | {Subnet}
-    return typing.Union[tuple(sorted(rest, key=lambda each: each is types.NoneType))]  # noqa: UP007 - built at run time
+def _kinds(hint: Any) -> frozenset[Any]:
+    union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    return frozenset(typing.get_args(hint) if union else (hint,))
 
 
-@functools.cache
-def _decoder(kind: Any) -> Any:
-    return msgspec.json.Decoder(struct(kind), dec_hook=_parse)
-
-
-def _parse(kind: type[Any], value: Any) -> Any:
-    """One custom type; the errors raised here become ValidationErrors with the path added."""
+def _read(read: Callable[[str], Any], words: str, value: object, at: str) -> Any:
     if not isinstance(value, str):
-        raise TypeError(f"expected text, got {type(value).__name__}")
-    if kind is Subnet:
-        return subnet.parse(value)  # its own code and hint: no ValidationError
-    if kind is Server:
-        return _server(value)
+        raise _wrong(at, words, value)
+    bounds.check_text(at, value)
     try:
-        return kind(value) if kind in ADDRESSES else ip_address(value)
-    except ValueError:
-        wanted = {IPv4Address: "an IPv4", IPv6Address: "an IPv6"}.get(kind, "an IP")
-        raise ValueError(f'"{value}" is not {wanted} address') from None
-
-
-def _server(text: str) -> nameserver.Server:
-    try:
-        return nameserver.server(text)
+        return read(value)
     except ValueError as exc:
-        raise ValueError(f'"{text}" is no name server: {exc}') from None
+        # The parsers of ours give a reason, Python's own say the same as the words.
+        raise _wrong(at, words, value, str(exc) if read is nameserver.server else "") from None
 
 
-def _plain(hint: Any, value: Any) -> Any:
-    """A decoded Struct (or whatever holds some) → the dataclasses it was derived from."""
-    if isinstance(value, msgspec.Struct):
-        kind = _dataclass_in(hint)
-        hints = typing.get_type_hints(kind)
-        given = {name: getattr(value, name) for name in value.__struct_fields__}
-        return kind(
-            **{
-                name: _plain(hints[name], each)
-                for name, each in given.items()
-                if each is not msgspec.UNSET
-            }
-        )
-    if isinstance(value, tuple):
-        return tuple(_plain(typing.get_args(hint)[0], each) for each in value)
-    return value
+_FAMILIES: Mapping[frozenset[Any], tuple[Callable[[str], Any], str]] = {
+    SERVERS: (nameserver.server, "an IP address or TRANSPORT://ADDRESS"),
+    SUBNETS: (subnet.parse, "a subnet such as 10.1.0.0/24"),
+    ADDRESSES: (ip_address, "an IP address"),
+    frozenset({IPv4Address}): (IPv4Address, "an IPv4 address"),
+    frozenset({IPv6Address}): (IPv6Address, "an IPv6 address"),
+}
 
 
-def _dataclass_in(hint: Any) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return hint
-    return next(each for each in typing.get_args(hint) if dataclasses.is_dataclass(each))
+def _plain(kind: type[Any], value: object, at: str) -> Any:
+    fits = isinstance(value, (int, float) if kind is float else kind)
+    if not fits or (isinstance(value, bool) and kind is not bool):
+        raise _wrong(at, _PLAIN[kind], value)
+    if isinstance(value, str):
+        bounds.check_text(at, value)
+    return kind(value)
 
 
-def _lower(text: str) -> str:
-    return text if text.startswith("JSON") else text[:1].lower() + text[1:]
+_PLAIN: Mapping[type[Any], str] = {
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+}
+
+
+def _choice(kind: type[Enum], value: object, at: str) -> Enum:
+    try:
+        return kind(value)
+    except ValueError:
+        raise _wrong(at, f"one of {', '.join(str(each.value) for each in kind)}", value) from None
+
+
+# --- what holds others ------------------------------------------------------------------------
+
+
+def _list(hints: tuple[Any, ...], value: object, at: str) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise _wrong(at, "a list", value)
+    bounds.check_count(_last(at), len(value))
+    return tuple(_value(hints[0], each, f"{at}[{number}]") for number, each in enumerate(value))
+
+
+def _mapping(hints: tuple[Any, ...], value: object, at: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise _wrong(at, "an object", value)
+    bounds.check_count(_last(at), len(value))
+    for key in value:
+        bounds.check_text(at, key)
+    found = {key: _value(hints[1], each, f"{at}.{key}") for key, each in value.items()}
+    if _last(at) in bounds.LABELS:
+        for key, text in found.items():
+            bounds.check_label(key, text)
+    return found
+
+
+def _last(at: str) -> str:
+    return at.rpartition(".")[2]
+
+
+def _object(kind: Any, value: object, at: str) -> Any:
+    if not isinstance(value, dict):
+        raise _wrong(at, "an object", value)
+    hints = _hints(kind)
+    for key in value:
+        if key not in hints:
+            raise _unknown(key, at, hints)
+    for each in dataclasses.fields(kind):
+        needed = each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING
+        if needed and each.name not in value:
+            raise _body(
+                f'the field "{_below(at, each.name)}" is missing', f"give it; all: {DESCRIPTION}"
+            )
+    return kind(**{key: _value(hints[key], each, _below(at, key)) for key, each in value.items()})
+
+
+@functools.cache
+def _hints(kind: Any) -> Mapping[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+def _below(at: str, name: str) -> str:
+    return f"{at}.{name}" if at else name
+
+
+# --- sentences --------------------------------------------------------------------------------
+
+
+def _wrong(at: str, wanted: str, value: object, why: str = "") -> errors.Invalid:
+    place = f'"{errors.shortened(at)}"' if at else "it"
+    reason = f" ({why})" if why else ""
+    return _body(
+        f"{place} must be {wanted}, not {strict_json.shown(value)}{reason}",
+        f"what each field takes: {DESCRIPTION}",
+    )
+
+
+def _unknown(key: str, at: str, known: Mapping[str, Any]) -> errors.Invalid:
+    near = difflib.get_close_matches(key, known, n=1)
+    where = f' in "{errors.shortened(at)}"' if at else ""
+    return _body(
+        f"the field {strict_json.shown(key)} is not known{where}",
+        f'did you mean "{near[0]}"?' if near else f"known fields: {', '.join(known)}",
+    )
+
+
+def _body(sentence: str, hint: str) -> errors.Invalid:
+    return errors.Invalid(f"the request body is wrong: {sentence}", hint=hint, code="SDD-API-BODY")

@@ -31,7 +31,9 @@ class Call:
         """One value of the query; raises Invalid when it is needed and missing."""
         value = self.query.get(name, default)
         if value is None:
-            raise errors.Invalid(f'the query needs "{name}"', code="SDD-API-QUERY")
+            raise errors.Invalid(
+                f'the query needs "{name}"', hint=f"add it: ?{name}=…", code="SDD-API-QUERY"
+            )
         return value
 
     def flag(self, name: str) -> bool:
@@ -40,7 +42,9 @@ class Call:
         if value in TRUE or value in FALSE:
             return value in TRUE
         raise errors.Invalid(
-            f'"{name}" in the query is true or false, not "{value}"', code="SDD-API-QUERY"
+            f'"{name}" in the query is true or false, not {errors.quoted(value)}',
+            hint=f"such as ?{name}=true",
+            code="SDD-API-QUERY",
         )
 
     def number(self, name: str, default: float, low: float, high: float) -> float:
@@ -55,7 +59,9 @@ class Call:
         if low <= found <= high:
             return found
         raise errors.Invalid(
-            f'"{name}" in the query is a number from {low:g} to {high:g}, not "{value}"',
+            f'"{name}" in the query is a number from {low:g} to {high:g},'
+            f" not {errors.quoted(value)}",
+            hint=f"such as ?{name}={default:g}",
             code="SDD-API-QUERY",
         )
 
@@ -64,6 +70,7 @@ class Call:
 class Reply:
     """What a handler gives: a value to be sent as JSON, `raw` bytes of another type, or a stream.
 
+    `allow` are the methods of a path that does not take the one that was asked.
     A stream is sent as one JSON object per line, as they come; None in it is an empty line.
     """
 
@@ -72,3 +79,4 @@ class Reply:
     raw: bytes | None = None
     stream: AsyncGenerator[object, None] | None = None
     content_type: str = "application/json"
+    allow: str = ""

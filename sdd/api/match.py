@@ -1,10 +1,14 @@
 """(method, raw path) → the route and the values in its path; errors that name what there is."""
 
+import difflib
 from collections.abc import Mapping, Sequence
 from urllib.parse import unquote
 
 from sdd import errors
+from sdd.api import body
 from sdd.api.routes import Route
+
+NEAR = 200  # characters of a path that are compared with those there are
 
 
 def find(routes: Sequence[Route], method: str, raw_path: str) -> tuple[Route, Mapping[str, str]]:
@@ -15,12 +19,25 @@ def find(routes: Sequence[Route], method: str, raw_path: str) -> tuple[Route, Ma
     parts = [unquote(part) for part in raw_path.split("/")]
     fitting = [(row, values) for row in routes if (values := _values(row, parts)) is not None]
     if not fitting:
-        raise errors.NotFound(f"there is nothing at {raw_path[:200]}", code="SDD-API-PATH")
+        raise _nothing(routes, raw_path)
     for row, values in fitting:
         if row.method == method:
             return row, values
     allowed = ", ".join(sorted({row.method for row, _ in fitting}))
-    raise errors.NoSuchMethod(f"{raw_path[:200]} does not take {method[:20]}, only {allowed}")
+    raise errors.NoSuchMethod(
+        f"{errors.shortened(raw_path)} does not take {method[:20]}, only {allowed}",
+        allowed=allowed,
+        hint=f"what each path takes: {body.DESCRIPTION}",
+    )
+
+
+def _nothing(routes: Sequence[Route], raw_path: str) -> errors.NotFound:
+    near = difflib.get_close_matches(raw_path[:NEAR], {row.path for row in routes}, n=1)
+    return errors.NotFound(
+        f"there is nothing at {errors.shortened(raw_path) or 'an empty path'}",
+        hint=f"did you mean {near[0]}?" if near else f"all paths: {body.DESCRIPTION}",
+        code="SDD-API-PATH",
+    )
 
 
 def _values(route: Route, parts: Sequence[str]) -> Mapping[str, str] | None:

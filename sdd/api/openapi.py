@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from sdd.api import body
+from sdd.api import schema
 from sdd.api.call import Access, Call, Reply
 from sdd.api.context import Context
 from sdd.api.routes import PROBES, ROUTES, Route
@@ -25,9 +25,9 @@ PROBLEM = {
 
 
 def document(routes: Sequence[Route], version: str) -> dict[str, Any]:
-    """The whole document; bodies are the same Structs that the decoder uses."""
+    """The whole document; bodies are described by the types that the decoder reads."""
     taken: list[Any] = [row.takes for row in routes if row.takes is not None]
-    kinds = [body.struct(each) for each in taken]
+    kinds = [schema.struct(each) for each in taken]
     refs, components = msgspec.json.schema_components(
         kinds, schema_hook=_schema, ref_template="#/components/schemas/{name}"
     )

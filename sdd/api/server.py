@@ -19,16 +19,17 @@ import structlog
 from aiohttp import web
 
 from sdd import errors
-from sdd.api import listen, match, peercred
+from sdd.api import listen, match, peercred, protocol
 from sdd.api.call import Access, Call, Reply
 from sdd.api.context import Context
 from sdd.api.openapi import DESCRIPTION
-from sdd.api.protocol import Protocol, Protocols
+from sdd.api.protocol import Patience
 from sdd.api.routes import PROBES, ROUTES, Route
 
 MAX_BODY_BYTES = 1 << 20  # the largest sensible request is a page; msgspec reads it in 10 ms
 SHUTDOWN_LEAST_S = 0.01  # aiohttp takes 0 for no end at all
 SHUTDOWN_S = 2.0  # for requests under way at the end, unless the configuration says otherwise
+PATIENCE = Patience()
 
 log = structlog.get_logger()
 
@@ -62,8 +63,11 @@ async def serve(
     inherited: Sequence[socket.socket] = (),
     *,
     shutdown_s: float = SHUTDOWN_S,
+    patience: Patience = PATIENCE,
 ) -> Server:
     """Serve the whole API on `urls`; at the end requests under way have `shutdown_s` to finish.
+
+    `patience` is how long clients may take.
 
     An inherited socket (systemd's) that is bound to the path of a URL is taken instead of a new
     one, and left to its owner at the end; `fd://` takes all that remain.
@@ -88,7 +92,7 @@ async def serve(
     for link in links:
         link.setblocking(False)
     dispatcher = Dispatcher(context, (*ROUTES, *PROBES, DESCRIPTION), peercred.admins())
-    return Server(await _start(dispatcher, links, shutdown_s), dispatcher, paths)
+    return Server(await _start(dispatcher, links, patience, shutdown_s), dispatcher, paths)
 
 
 async def serve_metrics(context: Context, host: str, port: int) -> Server:
@@ -125,10 +129,13 @@ def _activated(left: dict[str, socket.socket]) -> Sequence[socket.socket]:
 
 
 async def _start(
-    dispatcher: "Dispatcher", links: Sequence[socket.socket], shutdown_s: float = SHUTDOWN_S
+    dispatcher: "Dispatcher",
+    links: Sequence[socket.socket],
+    patience: Patience = PATIENCE,
+    shutdown_s: float = SHUTDOWN_S,
 ) -> web.ServerRunner:
-    protocols = Protocols(dispatcher.handle)
-    protocols.refuse = _refuse
+    protocols = protocol.Protocols(dispatcher.handle)
+    protocols.refuse, protocols.patience = _refuse, patience
     runner = web.ServerRunner(protocols, shutdown_timeout=max(shutdown_s, SHUTDOWN_LEAST_S))
     await runner.setup()
     for link in links:
@@ -154,7 +161,7 @@ class Dispatcher:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """The answer to `request`; never raises for anything that a client can cause."""
-        assert isinstance(request.protocol, Protocol)
+        assert isinstance(request.protocol, protocol.Protocol)
         request.protocol.begin(request)
         reply = await self._reply(request)
         if reply.stream is not None:
@@ -188,8 +195,8 @@ class Dispatcher:
             result = "ok"
         except errors.SddError as error:
             reply, result = _problem(error), error.code
-        except (ConnectionError, web.RequestPayloadError) as exc:
-            broken = errors.Invalid(f"the request ended early: {exc}", code="SDD-API-HTTP")
+        except (ConnectionError, web.RequestPayloadError):
+            broken = protocol.broken("its body ended early or its chunks are broken")
             reply, result = _problem(broken), broken.code
         except Exception:
             log.exception("api.defect", method=request.method, path=request.path[:200])
@@ -218,17 +225,42 @@ def _made(reply: Reply) -> Mapping[str, str]:
     return {"name": name} if isinstance(name, str) else {}
 
 
+def _query(request: web.BaseRequest) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in request.query.items():
+        if name in found:
+            raise errors.Invalid(
+                f"the query says {errors.quoted(name)} twice",
+                hint="say it once",
+                code="SDD-API-QUERY",
+            )
+        found[name] = value
+    return found
+
+
 async def _call(request: web.BaseRequest, values: Any) -> Call:
-    query = dict(request.query)
+    query = _query(request)
     if "accept" not in query and "Accept" in request.headers:
         query["accept"] = request.headers["Accept"]
+    if (coding := request.headers.get("Content-Encoding", "identity")) != "identity":
+        raise protocol.broken(f"its body is packed with {errors.quoted(coding)}, which is not read")
+    if (request.content_length or 0) > MAX_BODY_BYTES:
+        raise _too_large()
     try:
         body = await request.read()
     except web.HTTPRequestEntityTooLarge:
-        raise errors.TooLarge(
-            f"the request body is larger than {MAX_BODY_BYTES} bytes", code="SDD-API-LARGE"
-        ) from None
+        raise _too_large() from None
+    assert isinstance(request.protocol, protocol.Protocol)
+    request.protocol.complete()
     return Call(path=values, query=query, body=body)
+
+
+def _too_large() -> errors.TooLarge:
+    return errors.TooLarge(
+        f"the request body is larger than {MAX_BODY_BYTES} bytes",
+        hint="no request needs more than a part of that: send less",
+        code="SDD-API-LARGE",
+    )
 
 
 async def _streamed(
@@ -246,11 +278,12 @@ async def _streamed(
 
 
 def _problem(error: errors.SddError) -> Reply:
-    return Reply(value=errors.to_problem(error), status=error.status)
+    allow = error.allowed if isinstance(error, errors.NoSuchMethod) else ""
+    return Reply(value=errors.to_problem(error), status=error.status, allow=allow)
 
 
-def _refuse(sentence: str) -> web.StreamResponse:
-    return _response(_problem(errors.Invalid(sentence, code="SDD-API-HTTP")))
+def _refuse(error: errors.SddError) -> web.Response:
+    return _response(_problem(error))
 
 
 def _defect() -> errors.Defect:
@@ -265,4 +298,5 @@ def _response(reply: Reply) -> web.Response:
         headers = {"Content-Type": reply.content_type}
         return web.Response(body=reply.raw, status=reply.status, headers=headers)
     body = msgspec.json.encode(reply.value) + b"\n"
-    return web.Response(body=body, status=reply.status, content_type="application/json")
+    headers = {"Content-Type": "application/json"} | ({"Allow": reply.allow} if reply.allow else {})
+    return web.Response(body=body, status=reply.status, headers=headers)

@@ -86,7 +86,9 @@ async def report(context: Context, call: Call) -> Reply:
     asked = body.decode(Report, call.body)
     if asked.status not in ("pass", "fail"):
         raise errors.Invalid(
-            f"the status {asked.status!r} is not pass or fail", code="SDD-API-BODY"
+            f"the status {errors.quoted(asked.status)} is not pass or fail",
+            hint='say {"status": "pass"} or {"status": "fail"}',
+            code="SDD-API-BODY",
         )
     state = context.state()
     member = lookup.member(state, call.path["ref"], call.path["sandbox"])

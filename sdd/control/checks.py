@@ -25,9 +25,11 @@ def _target(check: HealthCheck) -> str:
     if check.kind is CheckKind.TTL and not 0 < check.ttl_s <= TTL_MAX_S:
         return f"a ttl of {check.ttl_s:g} s is not between 0 and {TTL_MAX_S:g} s"
     if check.kind in _HTTP and not (check.path.startswith("/") and _is_plain(check.path)):
-        return f"the path {check.path!r} does not start with a slash or has blanks in it"
+        return (
+            f"the path {errors.quoted(check.path)} does not start with a slash or has blanks in it"
+        )
     if check.host and not _is_host(check.host):
-        return f"{check.host!r} is no host name"
+        return f"{errors.quoted(check.host)} is no host name"
     if check.kind is CheckKind.DNS and not check.host:
         return "it does not say which name to ask for"
     return ""

@@ -77,13 +77,13 @@ def _one(kind: str, area: str, table: Collection[T], ref: str) -> T:
             return only
         case []:
             raise errors.NotFound(
-                f"{kind} {ref!r} not found",
+                f"{kind} {errors.quoted(ref)} not found",
                 hint=f"list what there is with: sdctl {kind} ls",
                 code=f"SDD-{area}-NOTFOUND",
             )
         case several:
             raise errors.Conflict(
-                f"{kind} prefix {ref!r} is ambiguous: it fits {_listed(several)}",
+                f"{kind} prefix {errors.quoted(ref)} is ambiguous: it fits {_listed(several)}",
                 hint="give more characters of the id, or the name",
                 code=f"SDD-{area}-AMBIGUOUS",
             )

@@ -9,7 +9,7 @@ from ipaddress import IPv4Interface
 from typing import TypeVar
 
 from sdd import errors
-from sdd.alloc import names
+from sdd.alloc import bounds, names
 from sdd.control import keys, lookup, nameservers, options, subnets
 from sdd.control.ground import Draft, Ground, Plan
 from sdd.model import ids, nameserver, network, request
@@ -99,6 +99,8 @@ def update(ground: Ground, ref: str, asked: request.NetworkUpdate) -> Plan[netwo
         ),
     )
     _check_dns(changed.dns, changed.dns_search)
+    for field in ("dns", "dns_search"):
+        bounds.check_count(field, len(getattr(changed, field)), f"network {net.name}")
     draft = Draft(ground)
     draft.replace(net, changed)
     ends = ground.now.endpoints_by_network.get(net.id, ())

@@ -110,7 +110,7 @@ def checked_name(net: network.Network, text: str) -> str:
         names.checked_host("record", name.removeprefix(WILDCARD))
     except errors.Invalid as exc:
         raise errors.Invalid(
-            f"{text!r} cannot be the name of a record",
+            f"{errors.quoted(text)} cannot be the name of a record",
             hint=f"{exc.hint}; a wildcard is *.NAME and stands alone in front",
             code="SDD-RECORD-NAME",
         ) from None
@@ -123,7 +123,7 @@ def checked_type(text: str) -> RecordType:
         return RecordType(text.upper())
     except ValueError:
         raise errors.Invalid(
-            f"records of type {text!r} cannot be added",
+            f"records of type {errors.quoted(text)} cannot be added",
             hint=f"the types are {', '.join(RecordType)}; PTR comes with every address by itself",
             code="SDD-RECORD-TYPE",
         ) from None
@@ -135,7 +135,7 @@ def checked_data(kind: RecordType, text: str) -> str:
         return FORMS[kind](text)
     except (ValueError, errors.Invalid):
         raise errors.Invalid(
-            f"{text!r} is no data of a record of type {kind}",
+            f"{errors.quoted(text)} is no data of a record of type {kind}",
             hint=f"it looks like this: {EXAMPLES[kind]}",
             code="SDD-RECORD-DATA",
         ) from None

@@ -36,7 +36,7 @@ def _checked(path: str) -> str:
     """`path`, absolute and the same however it is read."""
     if why := _wrong(path):
         raise errors.Invalid(
-            f"resolv.conf cannot be written to {path[:100]!r}: {why}",
+            f"resolv.conf cannot be written to {errors.quoted(path)}: {why}",
             hint="give auto, never, or an absolute path such as /etc/resolv.conf",
             code=CODE,
         )

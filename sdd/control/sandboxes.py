@@ -99,7 +99,7 @@ def _attach_all(
         end = endpoints.attach(ground, draft, box, attachment, links)
         if end.network in {each.network for each in made}:
             raise errors.Invalid(
-                f"sandbox {box.name!r} names the network {attachment.network!r} twice",
+                f"sandbox {box.name!r} names the network {errors.quoted(attachment.network)} twice",
                 hint="give each network once, with all its aliases",
                 code="SDD-SANDBOX-TWICE",
             )
@@ -116,7 +116,7 @@ def _gateways(now: ClusterState, hosts: tuple[str, ...]) -> tuple[sandbox.ExtraH
     gateways = [pool.gateway for pool in pools if pool.gateway is not None]
     if not gateways:
         raise errors.Invalid(
-            f"host {hosts[0]!r} cannot be the host's gateway: the network"
+            f"host {errors.quoted(hosts[0])} cannot be the host's gateway: the network"
             f" {network.DEFAULT_NAME!r} has none",
             hint="give an address of the host instead of host-gateway",
             code="SDD-SANDBOX-GATEWAY",

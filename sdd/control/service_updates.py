@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sdd import errors
+from sdd.alloc import bounds
 from sdd.control import lookup, ports, services
 from sdd.control.ground import Draft, Ground, Plan
 from sdd.model import health, request, service
@@ -59,6 +60,8 @@ def changed(svc: service.Service, asked: request.ServiceUpdate) -> service.Servi
         labels=_labels(svc, asked),
     )
     services.check(after)
+    for field in ("aliases", "labels"):
+        bounds.check_count(field, len(getattr(after, field)), f"service {svc.name}")
     return after
 
 
@@ -156,7 +159,7 @@ def _check_known(
     for each in remove:
         if each not in have:
             raise errors.NotFound(
-                f"service {svc.name} has no {what} {each!r}",
+                f"service {svc.name} has no {what} {errors.quoted(each)}",
                 hint=f"see what it has: sdctl service inspect {svc.name}",
                 code=f"SDD-SERVICE-{what.upper()}",
             )

@@ -95,6 +95,65 @@ def test_refused(
     assert got == code, text
 
 
+@pytest.mark.parametrize(
+    ("line", "body", "answer", "words"),
+    [
+        ("POST /v1/networks", '{"name":"a","name":"b"}', (400, "SDD-API-JSON"), '"name" stands'),
+        ("POST /v1/networks", '{"name":"\\ud800"}', (400, "SDD-API-JSON"), "surrogate"),
+        ("POST /v1/networks", '{"name":"a\\u0000"}', (400, "SDD-API-JSON"), "NUL"),
+        ("POST /v1/networks", "{", (400, "SDD-API-JSON"), "line 1, column 2"),
+        ("POST /v1/networks", '{"nmae":"a"}', (400, "SDD-API-BODY"), '"nmae" is not known'),
+        ("POST /v1/networks", '{"name":7}', (400, "SDD-API-BODY"), '"name" must be a text'),
+        ("POST /v1/networks", '{"name":"a b"}', (400, "SDD-NET-NAME"), "'a b'"),
+        ("PUT /v1/networks", "", (405, "SDD-API-METHOD"), "only GET, POST"),
+        ("GET /v1/network", "", (404, "SDD-API-PATH"), "/v1/network"),
+    ],
+)
+def test_the_api_says_in_our_words_what_is_wrong_and_what_to_do(
+    daemon: Appliance, line: str, body: str, answer: tuple[int, str], words: str
+) -> None:
+    method, path = line.split()
+    socket_path = daemon.url.removeprefix("unix://")
+    data = ("--data-binary", body) if body else ()
+    listed = daemon.sdctl("-q", "network", "ls").stdout
+    done = run(
+        *("curl", "-si", "--unix-socket", socket_path, "-X", method, f"http://sdd{path}"), *data
+    )
+    head, _, text = done.stdout.replace("\r\n", "\n").partition("\n\n")
+    problem = json.loads(text)
+    assert (int(head.split()[1]), problem["status"], problem["code"]) == (answer[0], *answer)
+    assert words in problem["error"]
+    assert problem["hint"]
+    assert ("Allow: GET, POST" in head) == (answer[0] == 405)
+    assert daemon.sdctl("-q", "network", "ls").stdout == listed
+
+
+def test_what_is_too_long_or_too_many_is_refused_briefly(daemon: Appliance) -> None:
+    labels = [word for number in range(129) for word in ("--label", f"k{number}=v")]
+    for args, code in (
+        (("network", "create", "n" * 3000), "[SDD-NET-NAME]"),
+        (("network", "inspect", "n" * 3000), "[SDD-NET-NOTFOUND]"),
+        (("network", "create", "n1", *labels), "[SDD-BOUND]"),
+        (("network", "create", "n1", "--label", f"{'k' * 318}=v"), "[SDD-BOUND]"),
+        (("network", "create", "n1", *["--dns", "10.0.0.1"] * 33), "[SDD-BOUND]"),
+    ):
+        status, text = refused(daemon, *args)
+        assert (status, code in text) == (1, True), text
+        assert len(text) < 500
+
+
+def test_a_slow_client_holds_nobody_up(daemon: Appliance) -> None:
+    slow = []
+    for _ in range(100):
+        link = socket.socket(socket.AF_UNIX)
+        link.connect(daemon.url.removeprefix("unix://"))
+        link.send(b"POST /v1/networks HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{")
+        slow.append(link)
+    assert daemon.sdctl("network", "inspect", "lab").returncode == 0
+    for link in slow:
+        link.close()
+
+
 def test_no_daemon_is_exit_69_and_says_how_to_start_it() -> None:
     done = run(
         str(BIN / "sdctl"), "-H", "unix:///run/nobody/sdd.sock", "network", "ls", check=False

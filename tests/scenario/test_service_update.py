@@ -123,3 +123,21 @@ async def test_a_scheduler_the_kernel_lacks_is_refused_and_taken_back() -> None:
             await one.commands.update_service("web", asked)
         assert only(one) == before
         assert not one.state.verdicts
+
+
+async def test_a_service_grows_no_further_than_the_bounds_by_many_updates() -> None:
+    async with node() as one:
+        await served(one)
+        for start in (0, 60):
+            names = {f"k{start + n}": "" for n in range(60)}
+            await one.commands.update_service("web", Change(label_add=names))
+        before = only(one)
+        for asked in (
+            Change(label_add={f"l{n}": "" for n in range(60)}),
+            Change(alias_add=tuple(f"a{n}" for n in range(65))),
+        ):
+            with pytest.raises(errors.Invalid) as caught:
+                await one.commands.update_service("web", asked)
+            assert caught.value.code == "SDD-BOUND"
+            assert caught.value.sentence.startswith("service web: ")
+        assert only(one) == before

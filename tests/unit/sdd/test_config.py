@@ -163,7 +163,7 @@ BAD_VALUES: Sequence[tuple[str, object, str]] = (
     ("lb-backend", "haproxy", "auto, ipvs or nftables"),
     ("labels", ["=v"], "KEY=VALUE"),
     ("labels", ["rack"], 'not "rack" at [0]'),
-    ("labels", ["a b=1"], "its key holds a blank"),
+    ("labels", ["a b=1"], "'a b' is empty or holds a blank"),
     ("labels", ["a=1", "b=2", "a=3"], "at [2] (a stands at [0] already)"),
     ("labels", {"a": "1"}, "a list of KEY=VALUE"),
     ("shutdown-timeout", -1, "0 to 3600"),

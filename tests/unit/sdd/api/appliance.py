@@ -11,7 +11,8 @@ from metrics import exposition
 from metrics.registry import Registry
 from sdd import errors
 from sdd.api.context import About, Context
-from sdd.api.server import Server, serve
+from sdd.api.protocol import Patience
+from sdd.api.server import PATIENCE, Server, serve
 from sdd.logbook import Logbook
 from sdd.model import sandbox
 from sdd.model.difference import Difference
@@ -107,9 +108,11 @@ class Appliance:
 
 
 @asynccontextmanager
-async def served(appliance: Appliance, path: Path) -> AsyncIterator[Server]:
+async def served(
+    appliance: Appliance, path: Path, patience: Patience = PATIENCE
+) -> AsyncIterator[Server]:
     """The real server on a unix socket."""
-    server = await serve(appliance.context, [f"unix://{path}"])
+    server = await serve(appliance.context, [f"unix://{path}"], patience=patience)
     try:
         yield server
     finally:

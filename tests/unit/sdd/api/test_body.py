@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdd import errors
-from sdd.api import body
+from sdd.api import body, schema
 from sdd.api.routes import ROUTES
 from sdd.model import nameserver, network, request, sandbox, service
 
@@ -108,16 +108,27 @@ def test_nested_values_are_the_models_own() -> None:
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ({"name": 7}, "$.name"),
-        ({}, "name"),
-        ({"name": "x", "colour": 1}, "colour"),
-        ({"name": "x", "pools": [{"subnets": "10.0.0.0/8"}]}, "subnets"),
-        ({"name": "x", "pools": [{"subnet": 10}]}, "expected"),
-        ({"name": "x", "pools": [{"gateway": "ten"}]}, '"ten"'),
-        ({"name": "x", "driver": "vxlan9"}, "vxlan9"),
-        ({"name": "x", "internal": "yes"}, "$.internal"),
-        ({"name": "x", "labels": {"a": 1}}, "$.labels"),
-        ({"name": "x", "dns": ["10.0.0.1/8"]}, "10.0.0.1/8"),
+        ({"name": 7}, '"name" must be a text, not 7'),
+        ({"name": None}, '"name" must be a text, not null'),
+        ({}, 'the field "name" is missing'),
+        ([], "it must be an object, not []"),
+        (None, "it must be an object, not null"),
+        ({"name": "x", "colour": 1}, 'the field "colour" is not known'),
+        (
+            {"name": "x", "pools": [{"subnets": "10.0.0.0/8"}]},
+            'the field "subnets" is not known in "pools[0]"',
+        ),
+        ({"name": "x", "pools": [{"subnet": 10}]}, '"pools[0].subnet" must be a subnet'),
+        ({"name": "x", "pools": [{"gateway": "ten"}]}, 'must be an IP address, not "ten"'),
+        ({"name": "x", "pools": {}}, '"pools" must be a list, not {}'),
+        ({"name": "x", "driver": "vxlan9"}, '"driver" must be one of bridge, overlay, macvlan'),
+        ({"name": "x", "driver": ["bridge"]}, '"driver" must be one of bridge'),
+        ({"name": "x", "internal": "yes"}, '"internal" must be true or false, not "yes"'),
+        ({"name": "x", "internal": 1}, '"internal" must be true or false, not 1'),
+        ({"name": "x", "labels": {"a": 1}}, '"labels.a" must be a text, not 1'),
+        ({"name": "x", "labels": ["a"]}, '"labels" must be an object, not ["a"]'),
+        ({"name": "x", "dns": ["10.0.0.1/8"]}, '"dns[0]" must be an IP address or TRANSPORT'),
+        ({"name": "x", "dns": ["tcp://x"]}, "the form is TRANSPORT://ADDRESS"),
     ],
 )
 def test_what_is_wrong_is_named(value: object, words: str) -> None:
@@ -125,6 +136,7 @@ def test_what_is_wrong_is_named(value: object, words: str) -> None:
         decoded(request.NetworkCreate, value)
     assert caught.value.code == "SDD-API-BODY"
     assert words in caught.value.sentence
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -150,14 +162,110 @@ def test_a_subnet_of_a_wrong_form_names_the_network_and_says_what_to_use(
 
 def test_a_family_that_does_not_fit_is_refused() -> None:
     value = {"name": "x", "attachments": [{"network": "n", "ip": "fd00::1"}]}
-    with pytest.raises(errors.Invalid, match='"fd00::1" is not an IPv4 address'):
+    with pytest.raises(errors.Invalid, match='must be an IPv4 address, not "fd00::1"'):
         decoded(request.SandboxCreate, value)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "it is empty"),
+        (b"{", "a key in double quotes is missing at line 1, column 2"),
+        (b"{'name': 1}", "a key in double quotes is missing"),
+        (b'{"name" "x"}', 'a ":" is missing'),
+        (b'{"name": "x"', 'a "," or the end is missing'),
+        (b'{"name": }', "a value is missing at line 1, column 10"),
+        (b'{"name": "x"} 1', "something follows its end"),
+        (b'{"name": "x', "a text has no end"),
+        (b'{"name": "a\nb"}', "a raw control character"),
+        (b'{"name": "\\q"}', "an unknown escape"),
+        (b"\xff\xfe{}", "it is not UTF-8 (byte 0)"),
+        (b'\xef\xbb\xbf{"name": "x"}', "a byte order mark"),
+        (b'{"name": "a", "name": "b"}', 'the key "name" stands there twice'),
+        (b'{"name": "a", "labels": {"k": "1", "k": "2"}}', 'the key "k" stands there twice'),
+        (b'{"name": "\\ud800"}', "half of a surrogate pair"),
+        (b'{"name": "x", "labels": {"\\udfff": "1"}}', "half of a surrogate pair"),
+        (b'{"name": "x", "dns_search": ["\\ud83d"]}', "half of a surrogate pair"),
+        (b'{"name": "a\\u0000b"}', "a NUL character"),
+        (b'{"name": "x", "labels": {"k\\u0000": "1"}}', "a NUL character"),
+        (b'{"name": NaN}', "NaN is no JSON value"),
+        (b'{"name": -Infinity}', "-Infinity is no JSON value"),
+        (b'{"name": 1e999}', "the number 1e999 is too large"),
+        (b'{"name": ' + b"9" * 5000 + b"}", "… (5000 characters) is too large"),
+        (b'{"name": 9223372036854775808}', "is too large"),
+        (b"[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_what_is_not_json_is_said_in_our_words(data: bytes, words: str) -> None:
+    with pytest.raises(errors.Invalid) as caught:
+        body.decode(request.NetworkCreate, data)
+    assert caught.value.code == "SDD-API-JSON"
+    assert words in caught.value.sentence
+    assert caught.value.sentence.isprintable()
+    assert "one JSON object" in caught.value.hint
+
+
+def test_a_whole_surrogate_pair_is_one_character() -> None:
+    found = body.decode(request.NetworkCreate, b'{"name": "x", "labels": {"k": "\\ud83d\\ude00"}}')
+    assert found.labels == {"k": "\U0001f600"}
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"labels": {str(n): "" for n in range(129)}}, '"labels" would have 129 entries, at most'),
+        ({"labels": {"k" * 318: ""}}, "is longer than 317"),
+        ({"labels": {"k": "v" * 1025}}, "has 1025 characters, at most 1024"),
+        ({"labels": {"": ""}}, "is empty or holds a blank"),
+        ({"labels": {"a b": ""}}, "is empty or holds a blank"),
+        ({"dns": ["10.0.0.1"] * 33}, '"dns" would have 33 entries, at most 32'),
+        ({"dns_search": ["x"] * 33}, '"dns_search" would have 33'),
+        ({"pools": [{}] * 65}, '"pools" would have 65'),
+        ({"pools": [{"aux": {str(n): "10.0.0.1" for n in range(257)}}]}, "257 entries"),
+        ({"options": {"k": "v" * 4096}}, '"options.k" has 4096 characters'),
+    ],
+)
+def test_more_than_the_bounds_is_refused(value: dict[str, object], words: str) -> None:
+    with pytest.raises(errors.Invalid) as caught:
+        decoded(request.NetworkCreate, {"name": "n1", **value})
+    assert caught.value.code == "SDD-BOUND"
+    assert caught.value.sentence.startswith("'n1': ")
+    assert words in caught.value.sentence
+    assert len(caught.value.sentence) < 300
+    assert caught.value.hint
+
+
+def test_lists_of_a_sandbox_are_bounded() -> None:
+    for field, value, most in (
+        ("extra_hosts", {"name": "h", "address": "10.0.0.1"}, 256),
+        ("publish", {"target": 80}, 256),
+        ("attachments", {"network": "n"}, 64),
+        ("services", "s", 64),
+    ):
+        assert decoded(request.SandboxCreate, {"name": "x", field: [value] * most})
+        with pytest.raises(errors.Invalid, match=f'"{field}" would have {most + 1} entries'):
+            decoded(request.SandboxCreate, {"name": "x", field: [value] * (most + 1)})
+    many = [{"network": "n", "aliases": ["a"] * 65}]
+    with pytest.raises(errors.Invalid, match='"aliases" would have 65'):
+        decoded(request.SandboxCreate, {"name": "x", "attachments": many})
+
+
+def test_what_is_quoted_is_short() -> None:
+    with pytest.raises(errors.Invalid) as caught:
+        decoded(request.NetworkCreate, {"name": "x" * 10**6})
+    assert len(caught.value.sentence) < 300
+    with pytest.raises(errors.Invalid) as caught:
+        decoded(request.NetworkCreate, {"name": "x", "c" * 10**6: 1})
+    assert len(caught.value.sentence) + len(caught.value.hint) < 500
+    with pytest.raises(errors.Invalid) as caught:
+        decoded(request.NetworkCreate, {"name": "x", "driver": "d" * 10**6})
+    assert len(caught.value.sentence) < 300
 
 
 @pytest.mark.parametrize("kind", BODIES, ids=lambda kind: kind.__name__)
 def test_a_body_has_exactly_the_fields_of_its_request(kind: Any) -> None:
     names = {each.name for each in fields(kind)}
-    assert set(body.struct(kind).__struct_fields__) == names
+    assert set(schema.struct(kind).__struct_fields__) == names
 
 
 JSON = st.recursive(
@@ -181,4 +289,6 @@ def test_any_bytes_give_a_request_or_the_one_error(kind: Any, data: bytes) -> No
         found = body.decode(kind, data)
     except errors.Invalid as error:
         found = error
-    assert isinstance(found, kind) or found.code.startswith(("SDD-API-", "SDD-NET-SUBNET"))
+    assert isinstance(found, kind) or found.code.startswith(
+        ("SDD-API-", "SDD-NET-SUBNET", "SDD-BOUND")
+    )
