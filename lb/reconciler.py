@@ -17,7 +17,8 @@ from sdd.model.look import EVERYWHERE, Look
 from sdd.state import ClusterState
 
 READY_S = 5.0  # how long a namespace may take to appear: netns works on the same revision
-NOT_YET = frozenset({"SDD-LB-NOTYET", "SDD-NETNS-GONE", errors.NotFound.default_code})
+GONE = frozenset({"SDD-NETNS-GONE", errors.NotFound.default_code})
+NOT_YET = GONE | {"SDD-LB-NOTYET"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,15 +87,21 @@ class Reconciler:
         return _same(known, want)
 
     async def _sandbox(self, box: ids.SandboxId, want: Wanted, *, look: bool) -> _Result:
+        """Waits for what netns has yet to make, but not for a namespace that was there once.
+
+        One that is gone is not awaited: newer states, which may say so, would wait as well.
+        """
+        has_been = box in self._places
         known = self._known.pop(box, None)  # forgotten unless this pass ends well
         if known is not None and known.inode != await self._kernel.inode(want.place.netns):
             known = None
         for pause_s in reconcile.pauses_s(self._ready_s):
             result = await self._pass(box, want, known, look=look)
-            if all(failure.code not in NOT_YET for failure in result.failures):
+            missing = {failure.code for failure in result.failures} & NOT_YET
+            if not missing:
                 self._absent.discard(box)
                 return result
-            if box in self._absent:
+            if box in self._absent or (has_been and missing & GONE):
                 break
             await asyncio.sleep(pause_s)
         self._absent.add(box)

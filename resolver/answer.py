@@ -6,7 +6,7 @@ docker.md N7), their wildcards, names with a special use, zones that are ours; t
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -81,7 +81,8 @@ class Scope:
     """What one sandbox sees, ready for look-ups; `tables` has its added hosts first.
 
     `networks` names the tables, in the same order; the added hosts have the empty name. `wild`
-    are the networks with wildcards.
+    are the networks with wildcards. `partition` says who answers its foreign questions: its
+    upstreams, and itself where they are asked from inside of it.
     """
 
     sandbox: str
@@ -92,6 +93,11 @@ class Scope:
     keeps_single: bool = False
     networks: tuple[str, ...] = ()
     wild: tuple[tuple[str, protocol.Names], ...] = ()
+    partition: tuple[tuple[protocol.Upstream, ...], str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        inside = any(each.inside for each in self.upstreams)
+        object.__setattr__(self, "partition", (self.upstreams, self.sandbox if inside else ""))
 
     @classmethod
     def of(cls, view: protocol.View, tables: Iterable[protocol.Names]) -> "Scope":

@@ -59,6 +59,9 @@ TYPES: Final = {
 }
 
 
+_RCODES: Final = {int(each): each.name for each in wire.Rcode}
+
+
 class Source(StrEnum):
     """Where an answer came from."""
 
@@ -78,10 +81,7 @@ def type_label(kind: int) -> str:
 
 def rcode_label(rcode: int) -> str:
     """The bounded label of a response code."""
-    try:
-        return wire.Rcode(rcode).name
-    except ValueError:
-        return "other"
+    return _RCODES.get(rcode, "other")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,46 +5,69 @@ only after seconds, so a short wait costs less than a refusal; more would only a
 """
 
 import asyncio
+from collections import deque
 from typing import Final
 
 WAIT_S: Final = 0.2
 
 
 class Gate:
-    """At most `most` are inside, at most `queue` wait."""
+    """At most `most` are inside, at most `queue` wait, the first to come is the first to enter."""
 
     def __init__(self, most: int, queue: int) -> None:
-        self._slots = asyncio.Semaphore(most)
-        self._queue = queue
-        self._waiting = 0
+        self._most = most
+        self._most_waiting = queue
+        self._queue: deque[asyncio.Future[bool]] = deque()
         self.inside = 0
 
     @property
     def is_full(self) -> bool:
         """Whether not even waiting is possible."""
-        return self._slots.locked() and self._waiting >= self._queue
+        return self.inside >= self._most and len(self._queue) >= self._most_waiting
 
     @property
     def is_unused(self) -> bool:
         """Whether nobody is inside or waits."""
-        return not self.inside and not self._waiting
+        return not self.inside and not self._queue
 
-    async def enter(self) -> bool:
-        """Whether the caller is inside now; then he must leave."""
-        if self.is_full:
+    def try_enter(self) -> bool:
+        """Whether the caller is inside now, without waiting; then he must leave."""
+        if self.inside >= self._most or self._queue:
             return False
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(WAIT_S):
-                await self._slots.acquire()
-        except TimeoutError:
-            return False
-        finally:
-            self._waiting -= 1
         self.inside += 1
         return True
 
+    async def enter(self) -> bool:
+        """Whether the caller is inside now; then he must leave."""
+        if self.try_enter():
+            return True
+        if self.is_full:
+            return False
+        loop = asyncio.get_running_loop()
+        place: asyncio.Future[bool] = loop.create_future()
+        self._queue.append(place)
+        patience = loop.call_later(WAIT_S, self._give_up, place)
+        try:
+            return await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled() and place.result():
+                self.leave()  # it was given a place in the very moment
+            elif place in self._queue:
+                self._queue.remove(place)
+            raise
+        finally:
+            patience.cancel()
+
     def leave(self) -> None:
         """Let the next one in."""
+        while self._queue:
+            place = self._queue.popleft()
+            if not place.done():
+                place.set_result(True)  # he takes the leaver's place: as many are inside
+                return
         self.inside -= 1
-        self._slots.release()
+
+    def _give_up(self, place: "asyncio.Future[bool]") -> None:
+        if not place.done():  # it may have been let in at the very end
+            self._queue.remove(place)
+            place.set_result(False)

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from resolver import answer, cache, chase, forwarder, protocol, reasons, wire
+from resolver import answer, cache, chase, forwarder, protocol, reasons, tries, wire
 from resolver.counters import rcode_label
 
 ROWS: Final = 64  # of the longest names, with three servers each, they fit one message
@@ -59,13 +59,13 @@ class Inquiry:
         yield from _decisions(query, scope)
         found = answer.answer(query, scope)
         if found is None:
-            yield from self._forwarded(forwarder.Question(query, data, scope))
+            yield from self._forwarded(tries.Question.of(query, data, scope))
         elif found.onward:
             rest = chase.onward(query, data, found.path, found.onward)
             yield "alias", f"leads to {wire.to_text(found.onward)}, which is not ours"
-            yield from self._forwarded(forwarder.Question(rest.end, rest.message, scope))
+            yield from self._forwarded(tries.Question.of(rest.end, rest.message, scope))
 
-    def _forwarded(self, asked: forwarder.Question) -> Iterator[Step]:
+    def _forwarded(self, asked: tries.Question) -> Iterator[Step]:
         now = self._clock()
         fresh, stale = self._forwarding.known(asked)
         if fresh is not None:

@@ -94,6 +94,11 @@ class Launcher:
         except errors.Unavailable as exc:
             await _end_child(pid)
             raise self._explained(pid, exc) from exc
+        except asyncio.CancelledError:
+            # Whoever ended the last worker and then sdd meant both: this one knows nothing yet.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)  # our child, not reaped: the number is still its own
+            raise
         if started.inventory.release == protocol.RELEASE:
             return started
         started.close()

@@ -92,7 +92,7 @@ class Places:
         """
         before = self._settled.pop(spot.box, None)  # forgotten unless this visit ends well
         try:
-            inode = await self._arrived(spot)
+            inode = await self._arrived(spot, has_been=before is not None)
             async with self._gate:
                 if spot.served:
                     return await self._serve(spot, inode, have, before, hand_over)
@@ -120,13 +120,17 @@ class Places:
             self._settled[box] = settled  # tried again at the next pass
             return Visit(box=box, result=of_sandbox(box, spot.name, exc))
 
-    async def _arrived(self, spot: Spot) -> int:
-        """The inode of the sandbox's namespace, waited for when it is not there yet."""
+    async def _arrived(self, spot: Spot, *, has_been: bool) -> int:
+        """The inode of the sandbox's namespace, waited for when netns has yet to make it.
+
+        One that was there, or that others made, is not awaited when it is gone: newer states,
+        which may say so, would wait as well.
+        """
         for pause_s in reconcile.pauses_s(self._ready_s):
             if found := _there(spot):
                 self._absent.discard(spot.box)
                 return found
-            if spot.box in self._absent:
+            if spot.box in self._absent or has_been or spot.inode:
                 break
             await asyncio.sleep(pause_s)
         self._absent.add(spot.box)

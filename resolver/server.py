@@ -13,13 +13,17 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Final
 
-from resolver import answer, chase, counters, datagrams, gate, ready, reasons, respond, wire
+from resolver import answer, chase, counters, datagrams, ready, reasons, respond, wire
+from resolver.gate import Gate
 
 DRAIN: Final = 4 * datagrams.MOST  # datagrams a wake-up; then the other sandboxes have their turn
 IN_FLIGHT: Final = 256  # forwarded queries a sandbox
 IN_QUEUE: Final = 1024  # and those that wait to be; what is more is dropped
 
 Forward = Callable[[wire.Query, bytes, answer.Scope, bool], Awaitable[bytes]]
+Done = Callable[[bytes], None]
+Begin = Callable[[wire.Query, bytes, answer.Scope, bool, Done], None]
+Joins = Callable[[wire.Query, bytes, answer.Scope], bool]
 Recall = Callable[[wire.Query, bytes, answer.Scope, bool], bytes | None]
 Spawn = Callable[[Coroutine[None, None, None]], None]
 Peer = tuple[str, int]
@@ -30,17 +34,20 @@ Foreign = wire.Query | chase.Onward  # what is not, or not all, known here
 class Tools:
     """What all listeners of a worker share.
 
-    `recall` gives what an upstream said not long ago, `forward` asks one.
+    `recall` gives what an upstream said not long ago, `forward` asks one, `begin` does so without
+    a task for the asker; `joins` says that somebody asks just the same already.
     """
 
     responder: respond.Responder
     counts: counters.Counters
     recall: Recall
     forward: Forward
+    begin: Begin
+    joins: Joins
     spawn: Spawn
     pool: ready.Pool
     batch: datagrams.Batch = field(default_factory=datagrams.Batch)
-    gates: dict[str, gate.Gate] = field(default_factory=dict)
+    gates: dict[str, Gate] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.counts.fold(self._under_way)
@@ -48,9 +55,17 @@ class Tools:
     def _under_way(self) -> list[tuple[tuple[str, ...], float]]:
         return [((counters.IN_FLIGHT,), sum(each.inside for each in self.gates.values()))]
 
-    def gate(self, sandbox: str) -> gate.Gate:
+    def gate(self, sandbox: str) -> Gate:
         """The bound on what one sandbox has under way."""
-        return self.gates.setdefault(sandbox, gate.Gate(IN_FLIGHT, IN_QUEUE))
+        found = self.gates.get(sandbox)
+        if found is None:
+            found = self.gates[sandbox] = Gate(IN_FLIGHT, IN_QUEUE)
+        return found
+
+    def left(self, sandbox: str, admitting: Gate) -> None:
+        """Somebody left `admitting`, or its queue: one that is not used is not kept."""
+        if admitting.is_unused and self.gates.get(sandbox) is admitting:
+            del self.gates[sandbox]
 
 
 class Udp:
@@ -101,14 +116,36 @@ class Udp:
             memo = ready.Memo(reply[datagrams.ID :], kind, rcode, counters.Source.CACHE)
             tools.pool.put_fleeting(self._ready, data, memo, time.monotonic())
             return reply
-        if tools.gate(self._scope.sandbox).is_full:
-            tools.counts.add(counters.DROPPED, "overload")
-            return None
-        tools.spawn(self._forwarded(said, data, tools.batch.peer(slot)))
+        self._begin(said, data, tools.batch.peer(slot))
         return None
 
+    def _begin(self, asked: Foreign, data: bytes, peer: Peer) -> None:
+        """Answer later, or drop it when too many are under way already."""
+        tools, scope = self._tools, self._scope
+        if isinstance(asked, wire.Query):
+            if tools.joins(asked, data, scope):
+                return tools.begin(asked, data, scope, False, functools.partial(self._told, peer))
+            admitting = tools.gate(scope.sandbox)
+            if admitting.try_enter():
+                done = functools.partial(self._left, peer, scope.sandbox, admitting)
+                return tools.begin(asked, data, scope, False, done)
+        if tools.gate(scope.sandbox).is_full:
+            return tools.counts.add(counters.DROPPED, "overload")
+        return tools.spawn(self._forwarded(asked, data, peer))
+
     async def _forwarded(self, asked: Foreign, data: bytes, peer: Peer) -> None:
-        reply = await admitted(self._tools, self._scope, asked, data, stream=False)
+        self._say(peer, await admitted(self._tools, self._scope, asked, data, stream=False))
+
+    def _left(self, peer: Peer, sandbox: str, admitting: Gate, reply: bytes) -> None:
+        admitting.leave()
+        self._tools.left(sandbox, admitting)
+        self._told(peer, reply)
+
+    def _told(self, peer: Peer, reply: bytes) -> None:
+        self._tools.counts.observe(counters.SIZES, respond.UDP, len(reply))
+        self._say(peer, reply)
+
+    def _say(self, peer: Peer, reply: bytes) -> None:
         try:
             self._link.sendto(reply, peer)
         except OSError:
@@ -142,7 +179,15 @@ async def forwarded(
 async def admitted(
     tools: Tools, scope: answer.Scope, asked: Foreign, data: bytes, *, stream: bool
 ) -> bytes:
-    """The forwarded answer, or SERVFAIL when the queue of this sandbox did not move in time."""
+    """The forwarded answer, or SERVFAIL when the queue of this sandbox did not move in time.
+
+    Who asks what is being asked already needs no place.
+    """
+    proto = respond.TCP if stream else respond.UDP
+    if isinstance(asked, wire.Query) and tools.joins(asked, data, scope):
+        reply = await forwarded(tools, scope, asked, data, stream=stream)
+        tools.counts.observe(counters.SIZES, proto, len(reply))
+        return reply
     name = scope.sandbox
     admitting = tools.gate(name)
     try:
@@ -154,12 +199,10 @@ async def admitted(
             reply = await forwarded(tools, scope, asked, data, stream=stream)
         finally:
             admitting.leave()
-        proto = respond.TCP if stream else respond.UDP
         tools.counts.observe(counters.SIZES, proto, len(reply))
         return reply
     finally:
-        if admitting.is_unused and tools.gates.get(name) is admitting:
-            del tools.gates[name]
+        tools.left(name, admitting)
 
 
 def _overloaded(tools: Tools, query: wire.Query, data: bytes, *, stream: bool) -> bytes:

@@ -13,9 +13,10 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from resolver import counters, forward, protocol
+from resolver.arrivals import Arrivals
 
 RECEIVE: Final = 65535
 _UNSPEC = b"\0" * 16  # struct sockaddr with AF_UNSPEC: connect(2) dissolves the association
@@ -52,23 +53,34 @@ class Dial(Protocol):
         ...
 
 
+class _Opened:
+    """A new socket for the length of an `async with`."""
+
+    __slots__ = ("_link",)
+
+    def __init__(self, family: int, kind: int) -> None:
+        self._link = socket.socket(family, kind | socket.SOCK_NONBLOCK)
+
+    async def __aenter__(self) -> socket.socket:
+        return self._link
+
+    async def __aexit__(self, *_: object) -> None:
+        self._link.close()
+
+
 class Host:
     """Opens sockets in the worker's own namespace, the host's."""
 
     def __init__(self, family: socket.AddressFamily = socket.AF_INET) -> None:
         self._family = family
 
-    @asynccontextmanager
-    async def udp(self) -> AsyncIterator[socket.socket]:
+    def udp(self) -> _Opened:
         """A new socket; the kernel picks its port at random when it is connected."""
-        with socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as link:
-            yield link
+        return _Opened(self._family, socket.SOCK_DGRAM)
 
-    @asynccontextmanager
-    async def tcp(self) -> AsyncIterator[socket.socket]:
+    def tcp(self) -> _Opened:
         """A new socket."""
-        with socket.socket(self._family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as link:
-            yield link
+        return _Opened(self._family, socket.SOCK_STREAM)
 
 
 HOST4: Final = Host(socket.AF_INET)
@@ -88,17 +100,13 @@ class Inside:
         for link in self._all:
             link.close()
 
-    @asynccontextmanager
-    async def udp(self) -> AsyncIterator[socket.socket]:
+    def udp(self) -> "contextlib.AbstractAsyncContextManager[socket.socket]":
         """The next free one, without an address and a port."""
-        async with _lent(self._udp) as link:
-            yield link
+        return _lent(self._udp)
 
-    @asynccontextmanager
-    async def tcp(self) -> AsyncIterator[socket.socket]:
+    def tcp(self) -> "contextlib.AbstractAsyncContextManager[socket.socket]":
         """The next free one, unconnected."""
-        async with _lent(self._tcp) as link:
-            yield link
+        return _lent(self._tcp)
 
 
 def _queue(links: list[socket.socket]) -> asyncio.Queue[socket.socket]:
@@ -139,57 +147,98 @@ def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
 
+class Way(NamedTuple):
+    """Whom an exchange is with, and until when: `deadline` is a time of the event loop."""
+
+    server: protocol.Upstream
+    dial: Dial
+    arrivals: Arrivals
+    deadline: float
+
+
 async def exchange(
-    dial: Dial,
-    server: protocol.Upstream,
+    way: Way,
     sent: forward.Sent,
     health: forward.Health,
     suspect: Callable[[counters.Suspect], None],
 ) -> tuple[bytes, str]:
-    """The reply and its transport: TCP when the UDP one was cut or lost its case. Raises NoReply.
+    """The reply and its transport: TCP when the UDP one was cut or lost its case.
 
-    The caller sets the deadline; being cancelled leaves nothing behind.
+    Raises NoReply, and TimeoutError at the deadline. Being cancelled leaves nothing behind.
     """
     try:
-        async with dial.udp() as link:
-            data, trust = await _over_udp(link, server, sent, suspect)
+        async with way.dial.udp() as link:
+            data, trust = await _over_udp(way, link, sent, suspect)
         if trust is forward.Trust.GOOD:
             return data, "udp"
         if trust is forward.Trust.OTHER_CASE:
             health.case_losses += 1
             suspect(counters.Suspect.CASE)
-        async with dial.tcp() as link:
-            return await _over_tcp(link, server, sent), "tcp"
+        async with asyncio.timeout_at(way.deadline), way.dial.tcp() as link:
+            return await _over_tcp(link, way.server, sent), "tcp"
+    except TimeoutError:  # an OSError, too
+        raise
     except OSError as exc:
         raise NoReply(Why.REFUSED) from exc
 
 
-async def over_tcp(dial: Dial, server: protocol.Upstream, sent: forward.Sent) -> bytes:
-    """The reply of a server that is asked over TCP only. Raises NoReply."""
+async def over_tcp(way: Way, sent: forward.Sent) -> bytes:
+    """The reply of a server that is asked over TCP only. Raises as `exchange` does."""
     try:
-        async with dial.tcp() as link:
-            return await _over_tcp(link, server, sent)
+        async with asyncio.timeout_at(way.deadline), way.dial.tcp() as link:
+            return await _over_tcp(link, way.server, sent)
+    except TimeoutError:  # an OSError, too
+        raise
     except OSError as exc:
         raise NoReply(Why.REFUSED) from exc
 
 
 async def _over_udp(
+    way: Way,
     link: socket.socket,
-    server: protocol.Upstream,
     sent: forward.Sent,
     suspect: Callable[[counters.Suspect], None],
 ) -> tuple[bytes, forward.Trust]:
     """A reply that is ours, perhaps truncated. Foreign ones are passed over until the deadline."""
     loop = asyncio.get_running_loop()
-    await loop.sock_connect(link, address(link, server))
-    await loop.sock_sendall(link, sent.message)
-    while True:
-        data = await loop.sock_recv(link, RECEIVE)
-        trust = forward.judge(data, sent)
-        if trust is not forward.Trust.FOREIGN:
-            return data, trust
-        same_id = data[:2] == sent.message[:2]
-        suspect(counters.Suspect.QUESTION if same_id else counters.Suspect.ID)
+    found: asyncio.Future[tuple[bytes, forward.Trust]] = loop.create_future()
+    link.connect(address(link, way.server))  # of UDP this only sets addresses: it never blocks
+    link.send(sent.message)
+    way.arrivals.expect(link, functools.partial(_arrived, link, sent, suspect, found))
+    patience = loop.call_at(way.deadline, _too_late, found)
+    try:
+        return await found
+    finally:
+        patience.cancel()
+        way.arrivals.forget(link)
+
+
+def _arrived(
+    link: socket.socket,
+    sent: forward.Sent,
+    suspect: Callable[[counters.Suspect], None],
+    found: "asyncio.Future[tuple[bytes, forward.Trust]]",
+) -> None:
+    if found.done():
+        return
+    try:
+        data = link.recv(RECEIVE)
+    except BlockingIOError:
+        return
+    except OSError as exc:
+        found.set_exception(exc)
+        return
+    trust = forward.judge(data, sent)
+    if trust is not forward.Trust.FOREIGN:
+        found.set_result((data, trust))
+        return
+    same_id = data[:2] == sent.message[:2]
+    suspect(counters.Suspect.QUESTION if same_id else counters.Suspect.ID)
+
+
+def _too_late(found: "asyncio.Future[tuple[bytes, forward.Trust]]") -> None:
+    if not found.done():
+        found.set_exception(TimeoutError())
 
 
 async def _over_tcp(link: socket.socket, server: protocol.Upstream, sent: forward.Sent) -> bytes:

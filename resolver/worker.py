@@ -148,6 +148,8 @@ class Worker:
                 counts=self._counts,
                 recall=forwarding.recall,
                 forward=forwarding.resolve,
+                begin=forwarding.begin,
+                joins=forwarding.joins,
                 spawn=self._spawn,
                 pool=ready.Pool(self._counts),
             )

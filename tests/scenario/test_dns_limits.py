@@ -1,6 +1,8 @@
 """Overload and loops through a real worker: nobody is refused, nobody waits for nothing."""
 
+import functools
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,11 +12,13 @@ import dns.query
 import dns.rcode
 import pytest
 
-from resolver import protocol, server
+from resolver import forward, protocol, server
 from tests.scenario.test_dns_forwarding import Make, Scripted, failing, good, mute, scripted, texts
 from tests.scenario.worker import Session, Worker, ask, running
+from tests.support import eventually
 
 __all__ = ["scripted"]  # a fixture of the neighbour's
+SO_RCVBUFFORCE = 33  # include/uapi/asm-generic/socket.h
 
 
 @pytest.fixture
@@ -53,6 +57,37 @@ def test_A8_109_beyond_the_limit_a_short_wait_then_servfail_and_never_refused(
     assert {each.rcode() for each in replies} == {dns.rcode.SERVFAIL}
     assert {int(found.code) for each in replies for found in each.extended_errors()} == {0}
     assert counted(session, "sdd_dns_dropped_total")["queue_timeout"] == many
+
+
+def test_X6_five_thousand_equal_questions_are_one_for_the_server(
+    session: Session, scripted: Make
+) -> None:
+    many, asked = 5000, threading.Event()
+
+    def when_all_asked(query: dns.message.Message, stream: bool) -> bytes | None:
+        asked.wait(20)
+        return good(query, stream)
+
+    upstream = scripted(when_all_asked)
+    ports = session.serve(names={}, upstreams=[upstream.server()])
+    assert session.apply() == {}
+    query = dns.message.make_query("www.example.org", "A").to_wire()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+        link.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 16 << 20)
+        link.settimeout(10)
+        for sent in range(100, many + 1, 100):
+            for _ in range(100):
+                link.sendto(query, ("127.0.0.1", ports[0]))
+            eventually(functools.partial(_has_heard, session, sent), 10, "the worker read them")
+        asked.set()
+        replies = [link.recv(4096) for _ in range(many)]
+    assert {dns.message.from_wire(each).rcode() for each in set(replies)} == {dns.rcode.NOERROR}
+    assert len(upstream.heard) <= forward.TRIES  # again when all that took longer than a try
+    assert counted(session, "sdd_dns_coalesced_total") == {"sdd_dns_coalesced_total": many - 1}
+
+
+def _has_heard(session: Session, many: int) -> bool:
+    return sum(counted(session, "sdd_dns_requests_total").values()) >= many
 
 
 def test_A8_73_another_sandbox_is_served_at_once_meanwhile(

@@ -11,6 +11,7 @@ import pytest
 
 from resolver import launch, link, protocol
 from sdd import errors
+from tests.support import eventually_async
 
 ODD = "tests.scenario.odd_worker"
 
@@ -154,3 +155,13 @@ async def test_a_list_of_processes_shows_whose_worker_it_is(bench: Bench) -> Non
     pid = (await bench.launcher().ensure()).pid
     arguments = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
     assert arguments[arguments.index("--exec-root") + 1] == str(bench.root)
+
+
+async def test_a_start_that_is_given_up_leaves_no_worker(bench: Bench) -> None:
+    launcher = bench.launcher()
+    async with asyncio.TaskGroup() as tasks:
+        starting = tasks.create_task(launcher.ensure(), name="starting")
+        await eventually_async(lambda: bool(bench.workers()), 10, "it is started")
+        starting.cancel()
+    assert starting.cancelled()
+    await eventually_async(lambda: not bench.workers(), 10, "it is ended")

@@ -1,11 +1,13 @@
 """From a state to answers on 127.0.0.11 inside real namespaces, through a real worker."""
 
+import asyncio
 import os
 import signal
 from pathlib import Path
 
 import pytest
 
+from resolver import place
 from sdd.model import sandbox
 from tests import resolver_states as states
 from tests.kernel.resolver.town import Town, pair
@@ -81,8 +83,6 @@ async def test_foreign_rules_stay_and_cost_no_repair(town: Town) -> None:
 
 
 async def test_a_namespace_that_appears_during_the_pass_is_waited_for(town: Town) -> None:
-    import asyncio
-
     daemon = town.daemon()
     async with asyncio.TaskGroup() as tasks:
         passing = tasks.create_task(town.realise(daemon, RED, *pair(town, "late", 2)))
@@ -90,6 +90,17 @@ async def test_a_namespace_that_appears_during_the_pass_is_waited_for(town: Town
         await town.make("late")
     assert passing.result().failures == ()
     assert town.dig("late", "late") == "10.44.1.2"
+
+
+async def test_a_namespace_that_was_there_is_not_awaited_when_it_is_gone(town: Town) -> None:
+    await town.make("ann")
+    daemon = town.daemon()
+    await town.settle(daemon, RED, *pair(town, "ann", 2))
+    await town.doors.delete(town.path("ann"))
+    async with asyncio.timeout(place.READY_S / 2):  # newer states wait for this pass
+        outcome = await town.realise(daemon, RED, *pair(town, "ann", 2), again=True)
+    (failure,) = outcome.failures
+    assert failure.code == "SDD-NETNS-GONE"
 
 
 async def test_an_absent_namespace_fails_alone(town: Town) -> None:

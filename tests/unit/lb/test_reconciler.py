@@ -1,5 +1,6 @@
 """When the reconciler reads, what it changes and what it reports, on the kernel in memory."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import ip_address
@@ -95,6 +96,21 @@ async def test_a_namespace_that_is_not_made_yet_is_waited_for_then_a_failure() -
     assert "'client'" in outcome.failures[0].sentence
     bench.kernel.make("/ns/client")
     assert (await bench.reconciler.realise(at(1, *WEB))).failures == ()
+    assert bench.vips("client") == {VIP}
+
+
+async def test_a_namespace_that_was_there_is_not_awaited_when_it_is_gone() -> None:
+    bench = Bench()
+    bench.reconciler = Reconciler(bench.kernel, states.NODE, ready_s=60)
+    await bench.reconciler.realise(at(1, *WEB))
+    bench.kernel.delete("/ns/client")
+    async with asyncio.timeout(10):  # newer states wait for this pass
+        for revision in (1, 2):
+            outcome = await bench.reconciler.realise(at(revision, *WEB))
+            (failure,) = outcome.failures
+            assert failure.subject == "client"
+    bench.kernel.make("/ns/client")
+    assert (await bench.reconciler.realise(at(3, *WEB))).failures == ()
     assert bench.vips("client") == {VIP}
 
 
