@@ -1,6 +1,6 @@
 """Docker Engine as a peer: Debian's, in namespaces of its own that vanish with it.
 
-It is unpacked by tools/docker-engine and never installed. Its only image is one static program.
+It is unpacked by tools/unpacked and never installed. Its only image is one static program.
 """
 
 import contextlib
@@ -88,7 +88,7 @@ class Engine:
 def engine() -> Iterator[Engine | None]:
     """A running engine; None, said with the reason, where it cannot be had or does not run."""
     found = subprocess.run(
-        [ROOT / "tools" / "docker-engine"], capture_output=True, text=True, check=False
+        [ROOT / "tools" / "unpacked", "docker"], capture_output=True, text=True, check=False
     )
     if found.returncode:
         print(f"without Docker Engine: {found.stderr.strip()}")
