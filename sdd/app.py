@@ -11,6 +11,7 @@ import gc
 import os
 import random
 import resource
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -67,6 +68,7 @@ say: structlog.stdlib.BoundLogger = structlog.get_logger("sdd")
 def main() -> None:
     """The `sdd` command: runs until SIGTERM or SIGINT; an error ends it with its exit code."""
     descriptors.fill(descriptors.Unread.LOST)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to be read again
     try:
         _run()
     finally:

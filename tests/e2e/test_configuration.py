@@ -183,3 +183,27 @@ def test_standard_descriptors_that_were_closed_become_none_of_ours() -> None:
         one.sandbox_plain("web")
     finally:
         one.close()
+
+
+class Hurried(Appliance):
+    """Gets SIGHUP again and again while it starts, from the moment that it does not die of it."""
+
+    early = 0
+
+    def _ready(self) -> bool:
+        assert self.process is not None
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        if int(status.partition("SigIgn:\t")[2].partition("\n")[0], 16) & 1:
+            self.process.send_signal(signal.SIGHUP)
+            self.early += 1
+        return super()._ready()
+
+
+def test_a_reload_asked_for_before_the_start_is_over_ends_nothing() -> None:
+    one = Hurried("hurried")
+    try:
+        one.start()
+        assert one.early
+        one.sandbox_plain("web")
+    finally:
+        one.close()
