@@ -155,7 +155,9 @@ class Forwarder:
         stream: bool,
     ) -> None:
         """The reply, or the old answer when it is late or none (RFC 8767)."""
+        self._waiting += 1
         await asyncio.wait((flight,), timeout=PATIENCE_S)
+        self._waiting -= 1
         found = flight.result() if flight.done() else None
         if found is not None and found.rcode != wire.Rcode.SERVFAIL:
             return done(self._told(asked, found, began, stream=stream))

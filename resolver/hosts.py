@@ -30,5 +30,11 @@ def render(box: sandbox.Sandbox, ends: Iterable[endpoint.Endpoint]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def without_ipv6(text: str) -> str:
+    """The same file for a sandbox in which IPv6 is switched off (docker.md R12)."""
+    kept = [line for line in text.splitlines(keepends=True) if ":" not in line.partition("\t")[0]]
+    return "".join(kept)
+
+
 def _ordered(end: endpoint.Endpoint) -> list[str]:
     return [str(each) for each in sorted(end.hosts, key=lambda address: address.version)]

@@ -127,7 +127,7 @@ class Places:
         which may say so, would wait as well.
         """
         for pause_s in reconcile.pauses_s(self._ready_s):
-            if found := _there(spot):
+            if found := there(spot):
                 self._absent.discard(spot.box)
                 return found
             if spot.box in self._absent or has_been or spot.inode:
@@ -214,7 +214,8 @@ class Places:
         return Result(changed=int(await self._doors.run(spot.path, work)))
 
 
-def _there(spot: Spot) -> int:
+def there(spot: Spot) -> int:
+    """The inode of the namespace that is meant; 0 when it is not there."""
     found = namespaces.inode(spot.path)
     return found if not spot.inode or found == spot.inode else 0
 

@@ -5,14 +5,17 @@ need something, and checks the namespaces that it shall look at.
 """
 
 import asyncio
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import msgspec
 
 from resolver import (
+    addressing,
     difference,
     files,
+    hosts,
     launch,
     link,
     place,
@@ -52,6 +55,7 @@ class Reconciler:
         self._files = written
         self._daemon = daemon
         self._on_lost = on_lost
+        self._doors = doors
         self._places = place.Places(doors)
         self._want = NOTHING
         self._texts: Mapping[ids.SandboxId, files.Texts] = {}
@@ -100,13 +104,21 @@ class Reconciler:
             same = before.get(box) == text
             if not same or look.covers(want.spots[box].path):
                 try:
-                    written = self._files.write(box, text)
+                    written = self._files.write(box, self._suited(text, want.spots[box]))
                 except errors.KernelRefused as exc:
                     results.append(result.of_sandbox(box, want.spots[box].name, exc))
                     continue
                 results.append(result.Result(changed=written, repaired=written if same else 0))
             good[box] = text
         return result.total(results), good
+
+    def _suited(self, text: files.Texts, spot: place.Spot) -> files.Texts:
+        """`text`, without IPv6 in hosts when that is switched off in the sandbox."""
+        try:
+            has_ipv6 = not place.there(spot) or self._doors.run_sync(spot.path, addressing.has_ipv6)
+        except errors.NotFound:
+            has_ipv6 = True  # it went, or netns has yet to make it
+        return text if has_ipv6 else dataclasses.replace(text, hosts=hosts.without_ipv6(text.hosts))
 
     def _sweep(self, want: Wanted) -> result.Result:
         try:

@@ -72,8 +72,6 @@ NONE_OF_OURS: Final[Mapping[str, str]] = MappingProxyType(
 OPEN: Final[Mapping[str, str]] = MappingProxyType(
     {
         "C25": "names on ipvlan are tested in no lab kernel yet",
-        "C52": "the hosts file has its IPv6 lines also where IPv6 is switched off",
-        "A8-74": "no test measures memory with thousands of questions waiting",
         "A8-76": "a thousand sandboxes are measured by no test",
         "A8-79": "no test drives the server beyond its peak",
         "A8-80": "no test connects and disconnects 10 000 times",

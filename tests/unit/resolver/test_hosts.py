@@ -26,6 +26,14 @@ def test_R13_a_qualified_hostname_has_its_short_form_too() -> None:
     assert text.endswith("10.44.1.2\tweb.corp.example web\n")
 
 
+def test_C52_where_ipv6_is_off_no_line_has_an_ipv6_address() -> None:
+    box = states.box("web", extra=(("printer", "192.0.2.5"), ("six", "2001:db8::5")))
+    text = hosts.render(box, [states.plug("web", "red", "fd00::2/64", "10.44.1.2/24")])
+    assert hosts.without_ipv6(text) == (
+        "127.0.0.1\tlocalhost\n192.0.2.5\tprinter\n10.44.1.2\tweb\n"
+    )
+
+
 def test_C53_own_lines_come_and_go_with_networks_and_added_hosts_stay() -> None:
     box = states.box("web", extra=(("printer", "192.0.2.5"),))
     red = states.plug("web", "red", "10.44.1.2/24")

@@ -1,0 +1,93 @@
+"""Thousands of questions that wait at once, through a real worker."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import dns.message
+import dns.rcode
+import pytest
+
+from resolver import counters, protocol, server
+from tests.scenario.test_dns_forwarding import Make, good, mute, scripted
+from tests.scenario.worker import Session, Worker, running
+from tests.support import eventually
+
+__all__ = ["scripted"]  # a fixture of the neighbour's
+CHUNK = 100  # datagrams that a socket's queue surely holds
+EQUAL = 5000
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[Worker]:
+    with running(tmp_path) as one:
+        yield one
+
+
+def total(session: Session, name: str) -> float:
+    """All that was counted under `name`."""
+    session.say(protocol.Count())
+    heard = session.hear()
+    assert isinstance(heard, protocol.Counted)
+    return sum(value for labels, value in heard.sums if labels[0] == name)
+
+
+def question(number: int, name: str) -> bytes:
+    query = dns.message.make_query(name, "A")
+    query.id = number
+    return query.to_wire()
+
+
+def clients(stack: ExitStack, count: int) -> list[socket.socket]:
+    """Sockets of which each can take `CHUNK` answers without being read."""
+    links = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count)]
+    for each in links:
+        stack.enter_context(each).settimeout(8)
+    return links
+
+
+def all_wait(session: Session, ports: tuple[int, int], links: list[socket.socket]) -> None:
+    """Each link asks the same question `CHUNK` times; returns when one is asked, the rest wait."""
+    wire = question(0, "www.example.org")[2:]
+    for at, link in enumerate(links):
+        for number in range(CHUNK):
+            link.sendto(number.to_bytes(2, "big") + wire, ("127.0.0.1", ports[0]))
+        many = (at + 1) * CHUNK - 1
+        eventually(
+            lambda many=many: total(session, counters.COALESCED) >= many,  # type: ignore[misc]
+            8,
+            f"{many} questions wait for the first",
+        )
+
+
+def resident_mib(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    found = next(line for line in lines if line.startswith("VmRSS:"))
+    return int(found.split()[1]) / 1024
+
+
+def test_A8_74_thousands_that_wait_cost_bounded_memory_and_no_burst_leaves(
+    worker: Worker, scripted: Make
+) -> None:
+    session, upstream = worker.session(), scripted(mute)
+    pid = worker.process.pid
+    ports = session.serve("loud", names={}, upstreams=[upstream.server()])
+    quiet = session.serve("quiet", names={}, upstreams=[scripted(good).server()])
+    assert session.apply() == {}
+    before = resident_mib(pid)
+    with ExitStack() as stack:
+        links = clients(stack, EQUAL // CHUNK)
+        all_wait(session, ports, links)
+        for number in range(2 * server.IN_FLIGHT):
+            unlike = question(number, f"n{number}.example.org")
+            links[0].sendto(unlike, ("127.0.0.1", ports[0]))
+        assert resident_mib(pid) - before < 64
+        assert total(session, counters.IN_FLIGHT) <= server.IN_FLIGHT
+        [link] = clients(stack, 1)
+        link.sendto(question(7, "www.example.net"), ("127.0.0.1", quiet[0]))
+        reply = dns.message.from_wire(link.recv(4096))
+        assert (reply.id, reply.rcode()) == (7, dns.rcode.NOERROR)
+        eventually(lambda: total(session, counters.IN_FLIGHT) == 0, 9, "all have given up")
+        assert len(upstream.heard) <= 3 * (1 + 2 * server.IN_FLIGHT)  # tries, and nothing beside
+    assert resident_mib(pid) - before < 64
