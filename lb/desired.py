@@ -92,7 +92,7 @@ def _joined(
     owners = {vip: owner for net in networks for vip, owner in net.owners.items()}
     return Wanted(
         name=box.name,
-        place=table.Place(netns=box.netns, addresses=addresses),
+        place=table.Place(netns=box.netns, inode=box.netns_inode, addresses=addresses),
         table=table.Table(services=MappingProxyType(virtual)),
         owners=MappingProxyType(owners),
     )

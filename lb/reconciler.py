@@ -87,11 +87,12 @@ class Reconciler:
         return _same(known, want)
 
     async def _sandbox(self, box: ids.SandboxId, want: Wanted, *, look: bool) -> _Result:
-        """Waits for what netns has yet to make, but not for a namespace that was there once.
+        """Waits for what netns has yet to make.
 
-        One that is gone is not awaited: newer states, which may say so, would wait as well.
+        Not for a namespace that was there once, or that others made: newer states, which may say
+        that it is gone, would wait as well.
         """
-        has_been = box in self._places
+        is_made = box in self._places or want.place.inode != 0
         known = self._known.pop(box, None)  # forgotten unless this pass ends well
         if known is not None and known.inode != await self._kernel.inode(want.place.netns):
             known = None
@@ -101,7 +102,7 @@ class Reconciler:
             if not missing:
                 self._absent.discard(box)
                 return result
-            if box in self._absent or (has_been and missing & GONE):
+            if box in self._absent or (is_made and missing & GONE):
                 break
             await asyncio.sleep(pause_s)
         self._absent.add(box)
@@ -113,7 +114,7 @@ class Reconciler:
         """Read unless it is known, plan, apply, read back."""
         self._places[box] = want.place
         try:
-            inode = await self._kernel.inode(want.place.netns)
+            inode = await self._there(want.place)
             trusted = known is not None and not look and known.place == want.place
             have = known.table if known and trusted else await self._kernel.read(want.place)
             steps = plan.diff(have, want.table)
@@ -124,6 +125,16 @@ class Reconciler:
             self._known[box] = _Known(inode=inode, place=want.place, table=want.table)
         undone = known is not None and _same(known, want)
         return _Result(failures=failures, changed=len(steps), repaired=len(steps) if undone else 0)
+
+    async def _there(self, place: table.Place) -> int:
+        """The namespace's inode; raises NotFound where there is none, or a stranger's."""
+        found = await self._kernel.inode(place.netns)
+        if not found or (place.inode and found != place.inode):
+            raise errors.NotFound(
+                f"there is no namespace {place.netns!r}, or another one took its place",
+                code="SDD-NETNS-GONE",
+            )
+        return found
 
     async def _apply(
         self, box: ids.SandboxId, want: Wanted, have: table.Table, steps: Sequence[plan.Step]
@@ -145,6 +156,7 @@ class Reconciler:
         if any(each.place.netns == place.netns for each in others):
             return _Result()  # another sandbox took the name over: the table is its own now
         try:
+            await self._there(place)
             have = await self._kernel.read(place)
             steps = plan.diff(have, table.EMPTY)
             done = await self._kernel.apply(place, have, steps) if steps else None

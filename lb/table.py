@@ -71,9 +71,14 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a table is: the namespace file of a sandbox and the sandbox's own addresses there."""
+    """Where a table is: the namespace file of a sandbox and the sandbox's own addresses there.
+
+    `inode` is the only namespace that may be meant (0 = whatever is at the path): an adopted one
+    may end, and its path lead to a stranger's.
+    """
 
     netns: str
+    inode: int = 0
     addresses: tuple[IPv4Interface | IPv6Interface, ...] = ()
 
     def source_for(self, vip: IPAddress) -> IPAddress | None:

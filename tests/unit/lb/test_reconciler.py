@@ -141,6 +141,26 @@ async def test_an_adopted_namespace_is_left_clean() -> None:
     assert bench.vips("web1") == {VIP}
 
 
+async def test_a_stranger_at_an_adopted_path_gets_nothing_and_loses_nothing() -> None:
+    bench = Bench()
+    bench.reconciler = Reconciler(bench.kernel, states.NODE, ready_s=60)
+    inode = await bench.kernel.inode("/ns/client")
+    guest = replace(states.box("client"), netns_inode=inode)
+    others = [each for each in TOWN if each.id != "client"]
+    await bench.reconciler.realise(states.state(*others, guest, *WEB, revision=1))
+    assert bench.vips("client") == {VIP}
+    bench.kernel.make("/ns/client")  # its number was given to another process
+    theirs = bench.kernel.tables["/ns/client"] = bench.kernel.tables["/ns/web1"]
+    async with asyncio.timeout(10):
+        outcome = await bench.reconciler.realise(states.state(*others, guest, *WEB, revision=2))
+    (failure,) = outcome.failures
+    assert (failure.subject, failure.code) == ("client", "SDD-NETNS-GONE")
+    gone = [each for each in others if getattr(each, "sandbox", each.id) != "client"]
+    outcome = await bench.reconciler.realise(states.state(*gone, *WEB, revision=3))
+    assert (outcome.failures, outcome.changed) == ((), 0)
+    assert bench.kernel.tables["/ns/client"] is theirs
+
+
 async def test_a_sandbox_that_took_the_name_over_keeps_its_table() -> None:
     bench = Bench()
     await bench.reconciler.realise(at(1, *WEB))
