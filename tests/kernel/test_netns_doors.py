@@ -243,4 +243,4 @@ async def test_many_sockets_leave_no_descriptor_behind(
     before = descriptors()
     for _ in range(50):
         await doors.run(scratch, bound)
-    assert descriptors() == before
+    assert descriptors() <= before  # fewer: earlier sockets are closed a moment later
