@@ -254,7 +254,7 @@ def ask(port: int) -> str:
 def test_a_service_leads_to_all_healthy_members_and_keeps_the_clients_address(
     daemon: Appliance,
 ) -> None:
-    check = ("--health", "tcp:80", "--health-interval", "0.2s", "--health-timeout", "0.2s")
+    check = ("--health", "tcp:80", "--health-interval", "0.2s", "--health-timeout", "2s")
     daemon.sdctl(
         *("service", "create", "shop", "--network", "front", "--scheduler", "rr"),
         *("--publish", "published=8443,target=80", *check),

@@ -28,7 +28,7 @@ def web(daemon: Appliance) -> None:
         "--health-interval",
         "0.3s",
         "--health-timeout",
-        "0.3s",
+        "2s",
     )
     for name in ("web1", "web2", "web3"):
         daemon.serve(name)
