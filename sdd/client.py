@@ -8,7 +8,7 @@ and what it imports would be half of the time of every `sdctl`.
 import json
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -58,7 +58,7 @@ class Client:
             if forever:
                 link.settimeout(max(self._timeout_s, SILENCE_S))
             with self._telling(), link.makefile("rb") as file:
-                link.sendall(head.encode())
+                _send(link, head.encode())
                 status = file.readline()
                 fields = b"".join(iter(file.readline, b"\r\n")) if status else b""
                 if status.split()[1:2] != [b"200"]:
@@ -73,7 +73,7 @@ class Client:
         head = f"{method} {path} HTTP/1.1\r\nHost: sdd\r\nConnection: close\r\n"
         head += f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
         with self._connected() as link, self._telling():
-            link.sendall(head.encode() + data)
+            _send(link, head.encode() + data)
             reply = _read(link)
         return self._value(*split(reply))
 
@@ -150,13 +150,32 @@ def split(reply: bytes) -> tuple[int, bytes]:
     return int(words[1]), body
 
 
+def _send(link: socket.socket, request: bytes) -> None:
+    try:
+        link.sendall(request)
+    except BrokenPipeError:
+        # A daemon with too many clients says so and hangs up before it has read anything.
+        if not link.recv(1, socket.MSG_PEEK):
+            raise
+
+
 def _read(link: socket.socket) -> bytes:
     chunks: list[bytes] = []
     size = 0
-    while size <= MAX_REPLY_BYTES and (chunk := link.recv(1 << 18)):
+    while size <= MAX_REPLY_BYTES and (chunk := _chunk(link, chunks)):
         chunks.append(chunk)
         size += len(chunk)
     return b"".join(chunks)
+
+
+def _chunk(link: socket.socket, before: Sequence[bytes]) -> bytes:
+    """The next bytes; a reset behind an answer only says that our request was not read."""
+    try:
+        return link.recv(1 << 18)
+    except ConnectionResetError:
+        if not before:
+            raise
+        return b""
 
 
 def _reason(exc: OSError) -> str:

@@ -17,17 +17,19 @@ GRACE_S: Final = 0.2  # no byte can come any more; a complete request starts wit
 LINGER_S: Final = 2.0  # what is still on its way is read, so that the client sees the answer
 LINE_MAX: Final = 8190  # bytes of the request line, and of each header
 HEADERS_MAX: Final = 128
+MOST_CONNECTIONS: Final = 256  # each costs a descriptor, and libnftables wants one below 1024
 
 Refuse = Callable[[errors.SddError], web.Response]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """Seconds: a connection without a request, a request's head, and its body."""
+    """Seconds: a connection without a request, a request's head, its body, a reader that rests."""
 
     idle_s: float = 75.0
     head_s: float = 10.0
     body_s: float = 30.0
+    read_s: float = 30.0
 
 
 def broken(why: str) -> errors.Invalid:
@@ -110,6 +112,8 @@ class Protocol(web.RequestHandler):
         self.deadline = None
         self._wait(self.patience.idle_s, self._leave)
         super().connection_made(transport)
+        if self._manager is not None and len(self._manager.connections) > MOST_CONNECTIONS:
+            self._say(_full(), "Service Unavailable")
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """It is gone."""
@@ -156,17 +160,33 @@ class Protocol(web.RequestHandler):
         loop = asyncio.get_running_loop()
         self.deadline = loop.call_later(seconds, late) if late else None
 
+    async def write(self, response: web.StreamResponse, line: bytes) -> None:
+        """A line of a stream; a reader that rests holds a place that others want, and is cut off.
+
+        Raises ConnectionResetError when nobody is there to read.
+        """
+        try:
+            async with asyncio.timeout(self.patience.read_s):
+                await response.write(line)
+        except TimeoutError:
+            self._leave()
+            raise ConnectionResetError from None
+
     def _leave(self) -> None:
         """Nothing to say to who asks nothing, or does not read its answer."""
         if self.transport is not None:
             self.transport.abort()
 
     def _head_late(self) -> None:
+        self._say(_slow("head", self.patience.head_s), "Request Timeout")
+
+    def _say(self, error: errors.SddError, reason: str) -> None:
+        """An answer to who has asked nothing yet, and the end."""
         if self.transport is None:
             return
-        answer = self.refuse(_slow("head", self.patience.head_s))
+        answer = self.refuse(error)
         assert isinstance(answer.body, bytes)
-        head = f"HTTP/1.1 {answer.status} Request Timeout\r\nContent-Type: application/json\r\n"
+        head = f"HTTP/1.1 {answer.status} {reason}\r\nContent-Type: application/json\r\n"
         head += f"Content-Length: {len(answer.body)}\r\nConnection: close\r\n\r\n"
         self.transport.write(head.encode() + answer.body)
         self.force_close()
@@ -202,6 +222,14 @@ class Protocol(web.RequestHandler):
             answer.force_close()
             return answer
         return super().handle_error(request, status, exc, message)
+
+
+def _full() -> errors.Unavailable:
+    return errors.Unavailable(
+        f"{MOST_CONNECTIONS} clients are connected already",
+        hint="try again, and let programs that are done close their connections",
+        code="SDD-API-FULL",
+    )
 
 
 def _slow(part: str, seconds: float) -> errors.TooSlow:

@@ -246,6 +246,7 @@ async def _call(request: web.BaseRequest, values: Any) -> Call:
         raise protocol.broken(f"its body is packed with {errors.quoted(coding)}, which is not read")
     if (request.content_length or 0) > MAX_BODY_BYTES:
         raise _too_large()
+    await _encourage(request)
     try:
         body = await request.read()
     except web.HTTPRequestEntityTooLarge:
@@ -253,6 +254,14 @@ async def _call(request: web.BaseRequest, values: Any) -> Call:
     assert isinstance(request.protocol, protocol.Protocol)
     request.protocol.complete()
     return Call(path=values, query=query, body=body)
+
+
+async def _encourage(request: web.BaseRequest) -> None:
+    """Who asks before sending a body is told to go on (RFC 9110 section 10.1.1)."""
+    wish = request.headers.get("Expect", "").lower()
+    if wish == "100-continue" and request.version >= (1, 1) and not request.content.is_eof():
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # nothing of the answer itself is out
 
 
 def _too_large() -> errors.TooLarge:
@@ -267,12 +276,14 @@ async def _streamed(
     request: web.BaseRequest, stream: AsyncGenerator[object, None]
 ) -> web.StreamResponse:
     """Lines as they come, until the stream or the client ends."""
+    assert isinstance(request.protocol, protocol.Protocol)
     response = web.StreamResponse(headers={"Content-Type": "application/jsonl"})
     response.force_close()
     async with aclosing(stream) as lines:
         await response.prepare(request)
         async for each in lines:
-            await response.write(b"\n" if each is None else msgspec.json.encode(each) + b"\n")
+            line = b"\n" if each is None else msgspec.json.encode(each) + b"\n"
+            await request.protocol.write(response, line)
     await response.write_eof()
     return response
 

@@ -48,7 +48,8 @@ def show(row: output.Row) -> None:
         case "table":
             click.echo(line(row))
         case "name":
-            click.echo(row["Actor"]["Attributes"].get("name", ""))
+            if name := row["Actor"]["Attributes"].get("name") or row["Actor"]["ID"]:
+                click.echo(output.printable(name))
         case "json" | "jsonl":
             click.echo(json.dumps(row))
         case template:

@@ -6,6 +6,7 @@ hostname is the sandbox's, in a UTS namespace of its own.
 """
 
 import os
+import signal
 import socket
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,8 @@ from sdd import errors
 from sdd.linux import libc
 
 MOST_HOSTNAME = 64  # bytes: __NEW_UTS_LEN, include/uapi/linux/utsname.h
+# The interpreter ignores these and a command inherits that: `yes | head` would complain.
+OURS_TO_IGNORE = (signal.SIGPIPE, signal.SIGXFSZ)
 NOT_EXECUTABLE, NOT_FOUND = 126, 127  # what every shell ends with
 
 
@@ -74,6 +77,8 @@ def _call(hostname: str) -> None:
 
 def _become(command: Sequence[str]) -> int:
     sys.stdout.flush()
+    for each in OURS_TO_IGNORE:
+        signal.signal(each, signal.SIG_DFL)
     try:
         os.execvp(command[0], list(command))  # noqa: S606 - the user's own command, no shell
     except FileNotFoundError:

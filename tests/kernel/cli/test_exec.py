@@ -75,6 +75,11 @@ def test_the_exit_code_and_the_streams_are_the_commands(execute: Exec) -> None:
     assert execute("exec", "c", "--", "/etc/passwd").returncode == 126
 
 
+def test_a_command_that_nobody_reads_ends_without_a_complaint(execute: Exec) -> None:
+    done = execute("exec", "c", "--", "bash", "-c", "trap -p PIPE XFSZ; yes | head -1")
+    assert (done.stdout, done.stderr) == ("y\n", "")
+
+
 def test_the_hostname_is_the_sandboxs_and_the_hosts_stays(execute: Exec, netns: str) -> None:
     before = socket.gethostname()
     assert execute("exec", "c", "--", "hostname").stdout == "c\n"

@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from sdd import errors
+from sdd.api import protocol
 from sdd.api.protocol import Patience
+from sdd.client import Client
 from sdd.model.difference import Difference
 from sdd.model.event import Action, Kind
 from tests.unit.sdd.api.appliance import Appliance, served
 from tests.unit.sdd.api.test_server import ask
 
-SHORT = Patience(idle_s=0.4, head_s=0.4, body_s=0.4)
+SHORT = Patience(idle_s=0.4, head_s=0.4, body_s=0.4, read_s=0.4)
 GET = b"GET /v1/version HTTP/1.1\r\nHost: x\r\n\r\n"
 DEADLINE_S = 10.0  # far beyond the patience, for a machine that is busy
 
@@ -73,7 +76,7 @@ async def test_a_byte_now_and_then_is_ended_and_holds_nobody_up(
 
 async def test_a_client_that_sends_nothing_is_ended_without_a_word(path: Path) -> None:
     async with served(Appliance(), path, SHORT):
-        idle = [await asyncio.open_unix_connection(str(path)) for _ in range(300)]
+        idle = [await asyncio.open_unix_connection(str(path)) for _ in range(200)]
         assert (await ask(path, "GET", "/v1/version"))[0] == 200
         for reader, writer in idle:
             with suppress(ConnectionResetError):
@@ -127,4 +130,69 @@ async def test_a_stream_goes_on_as_long_as_its_reader(path: Path) -> None:
             await asyncio.wait_for(reader.readuntil(b'"reload"'), 3 * SHORT.idle_s)
         one.desk.journal.tell(Kind.DAEMON, Action.RELOAD)
         await asyncio.wait_for(reader.readuntil(b'"reload"'), DEADLINE_S)
+        writer.close()
+
+
+async def test_a_reader_that_rests_is_ended_and_its_place_is_free(path: Path) -> None:
+    one = Appliance()
+    async with served(one, path, SHORT):
+        _, writer = await asyncio.open_unix_connection(str(path), limit=1)
+        writer.write(b"GET /v1/events?follow=true HTTP/1.1\r\nHost: x\r\n\r\n")
+        end = time.monotonic() + DEADLINE_S
+        while not one.desk.journal.followers:
+            await asyncio.sleep(0)
+            assert time.monotonic() < end, "it never began to follow"
+        while one.desk.journal.followers:  # until every buffer between them is full, and after
+            one.desk.journal.tell(Kind.DAEMON, Action.RELOAD, attributes={"name": "x" * 4096})
+            await asyncio.sleep(0)
+            assert time.monotonic() < end, "nobody ended it"
+        writer.close()
+
+
+async def test_more_clients_than_there_are_places_hear_so(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "MOST_CONNECTIONS", 2)
+    async with served(Appliance(), path):
+        held = [await asyncio.open_unix_connection(str(path)) for _ in range(2)]
+        for _, writer in held:
+            writer.write(GET)
+        for reader, _ in held:
+            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), DEADLINE_S)
+        with pytest.raises(errors.Unavailable, match="2 clients are connected already") as caught:
+            await asyncio.to_thread(Client(f"unix://{path}", DEADLINE_S).get, "/v1/version")
+        assert caught.value.code == "SDD-API-FULL"
+        assert caught.value.hint
+        for _, writer in held:
+            writer.close()
+        end = time.monotonic() + DEADLINE_S
+        while time.monotonic() < end:
+            with suppress(errors.Unavailable):
+                await asyncio.to_thread(Client(f"unix://{path}", DEADLINE_S).get, "/v1/version")
+                return
+        pytest.fail("no place became free")
+
+
+@pytest.mark.parametrize("wish", [b"100-continue", b"100-Continue"])
+async def test_who_asks_before_it_sends_a_body_is_told_to_go_on(path: Path, wish: bytes) -> None:
+    body = b'{"name": "lab"}'
+    head = b"POST /v1/networks HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nExpect: %s\r\n\r\n"
+    async with served(Appliance(), path):
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        writer.write(head % (len(body), wish))
+        first = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), DEADLINE_S)
+        assert first == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(body)
+        answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), DEADLINE_S)
+        assert answer.split()[1] == b"201"
+        writer.close()
+
+
+async def test_a_body_that_is_refused_by_its_length_is_not_asked_for(path: Path) -> None:
+    head = b"POST /v1/networks HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n"
+    async with served(Appliance(), path):
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        writer.write(head + b"Expect: 100-continue\r\n\r\n")
+        first = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), DEADLINE_S)
+        assert first.split()[1] == b"413"
         writer.close()

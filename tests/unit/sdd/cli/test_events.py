@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from sdd.model.event import Action, Kind
 from tests.unit.sdd.cli.typed import Shell
 
 
@@ -65,3 +66,8 @@ def test_follow_goes_on_until_the_time_given(lived: Shell) -> None:
     thread.join(5)
     assert "name=late," in done.out
     assert "name=later," not in done.out
+
+
+def test_by_name_what_has_none_is_left_out(lived: Shell) -> None:
+    lived.appliance.desk.journal.tell(Kind.DAEMON, Action.RELOAD)
+    assert lived.ok("events", "-o", "name").out.split("\n") == ["lab", "c", "lab", "web", ""]
