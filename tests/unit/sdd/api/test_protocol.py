@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -29,19 +30,28 @@ def path(tmp_path: Path) -> Path:
 
 
 async def trickle(path: Path, begin: bytes, rest: bytes) -> bytes:
-    """What a client gets that sends `rest` byte by byte and never ends."""
-    reader, writer = await asyncio.open_unix_connection(str(path))
-    writer.write(begin)
-    end, reply = time.monotonic() + DEADLINE_S, b""
-    for number in range(1 << 20):
-        assert time.monotonic() < end, "nobody ended it"
-        with suppress(TimeoutError):
-            reply += await asyncio.wait_for(reader.read(1 << 16), 0.05)
-            if reader.at_eof():
-                break
-        with suppress(ConnectionError):
-            writer.write(rest[number % len(rest) :][:1])
-    writer.close()
+    """What a client gets that sends `rest` byte by byte and never ends.
+
+    A bare socket: a stream of asyncio throws away what came when a byte cannot be sent any more.
+    """
+    loop, reply = asyncio.get_running_loop(), b""
+    with socket.socket(socket.AF_UNIX) as link:
+        link.setblocking(False)
+        await loop.sock_connect(link, str(path))
+        await loop.sock_sendall(link, begin)
+        end = time.monotonic() + DEADLINE_S
+        for number in range(1 << 20):
+            assert time.monotonic() < end, "nobody ended it"
+            with suppress(TimeoutError):
+                try:
+                    got = await asyncio.wait_for(loop.sock_recv(link, 1 << 16), 0.05)
+                except ConnectionResetError:
+                    got = b""
+                if not got:
+                    break
+                reply += got
+            with suppress(ConnectionError):
+                await loop.sock_sendall(link, rest[number % len(rest) :][:1])
     return reply
 
 
