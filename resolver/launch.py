@@ -30,8 +30,8 @@ class Launcher:
     """Keeps one link to one worker; `user` is whom a new worker becomes.
 
     `module` is what is started as `python -m module --exec-root ROOT --user USER` (tests have
-    their own), so that a list of processes shows whose worker it is; `loads` are modules that it
-    takes along while it can still read their files.
+    their own), so that a list of processes shows whose worker it is. With `quic` a worker that was
+    started before that library was there is replaced.
     """
 
     def __init__(
@@ -40,12 +40,12 @@ class Launcher:
         user: str = "sdd-dns",
         *,
         module: str = MODULE,
-        loads: tuple[str, ...] = (),
+        quic: bool = False,
     ) -> None:
         self._root = exec_root
         self._user = user
         self._module = module
-        self._loads = loads
+        self._quic = quic
         self._link: link.Link | None = None
         self._turn = asyncio.Lock()
         self._children: set[int] = set()
@@ -79,10 +79,10 @@ class Launcher:
         except errors.Unavailable:
             await _dismiss(listener, self._module)  # it holds the address and does not speak
             return None
-        if found.inventory.release == protocol.RELEASE:
+        if found.inventory.release == protocol.RELEASE and found.inventory.quic >= self._quic:
             return found
         found.close()
-        await _dismiss(found.pid, self._module)
+        await _dismiss(listener, self._module)
         return None
 
     async def _started(self) -> link.Link:
@@ -144,7 +144,6 @@ class Launcher:
                 [
                     *(sys.executable, "-P", "-m", self._module),
                     *("--exec-root", str(self._root), "--user", self._user),
-                    *(f"--load={each}" for each in self._loads),
                 ],
                 _environment(os.environ),
                 file_actions=[

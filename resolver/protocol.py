@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 SOCKET: Final = "dns.sock"  # in the exec-root
-RELEASE: Final = 6  # grows with every change of a message or of what a table means
+RELEASE: Final = 7  # grows with every change of a message or of what a table means
 MOST_BYTES: Final = 1 << 16  # well below the default wmem_max, so a send never needs privileges
 NAMES_A_PART: Final = 200  # a name with its records takes at most ~300 bytes
 MOST_DESCRIPTORS: Final = 32
@@ -48,6 +48,7 @@ class Inventory(Message, frozen=True):
     tables: dict[str, str]
     views: dict[str, str]
     listeners: dict[str, Listening]
+    quic: bool = False  # whether it has loaded the library for QUIC
 
 
 class TablePart(Message, frozen=True):

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from resolver import answer, protocol, server, stream, upstream
+from resolver import answer, protocol, server, stream, transports, upstream
 
 _NOTHING: Final = protocol.View(sandbox="", digest="", tables=[], suffixes=[], own={}, upstreams=[])
 
@@ -75,6 +75,7 @@ class Serving:
             tables={name: digest for name, (digest, _) in self._tables.items()},
             views={name: view.digest for name, view in self._views.items()},
             listeners={name: held.listening for name, held in self._held.items()},
+            quic=transports.has_quic(),
         )
 
     def stage(self, message: protocol.Staging, links: Sequence[socket.socket]) -> None:

@@ -16,8 +16,7 @@ QUIC_LIBRARY = "aioquic"
 
 def check(servers: Iterable[Nameserver], ca: Path | None) -> None:
     """Raises `errors.Invalid` for QUIC without its library, and for a file without certificates."""
-    transports = {each.transport for each in servers}
-    if Transport.QUIC in transports and not has_quic():
+    if any(each.transport not in usable() for each in servers):
         raise errors.Invalid(
             '"dns" names a server over QUIC, and the library for QUIC is not installed',
             hint="install the extra: pip install 'sdd[quic]'; or use tls:// or https://",
@@ -25,6 +24,11 @@ def check(servers: Iterable[Nameserver], ca: Path | None) -> None:
         )
     if ca is not None:
         _check_authorities(ca)
+
+
+def usable() -> frozenset[Transport]:
+    """The transports whose libraries are installed."""
+    return frozenset(each for each in Transport if each is not Transport.QUIC or has_quic())
 
 
 def has_quic() -> bool:

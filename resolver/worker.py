@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import concurrent.futures.thread  # noqa: F401 - loaded now: the interpreter's files may be
 import encodings.idna  # noqa: F401 - unreadable later
-import importlib
 import os
 import pwd
 import random
@@ -39,10 +38,13 @@ from resolver import (
     respond,
     server,
     serving,
+    transports,
     upstream,
 )
 
 TRANSPORTS: Final = (dot, doh)  # loaded now, for the same reason
+if transports.has_quic():
+    from resolver import doq  # noqa: F401 - the same, for whoever installed the extra
 CONTROL: Final = 3  # the first descriptor of socket activation (sd_listen_fds(3)), and of ours
 NOBODY: Final = 65534
 _CREDENTIALS = struct.Struct("=iII")  # struct ucred: pid, uid, gid
@@ -62,10 +64,7 @@ def main() -> None:
         metavar="SECONDS",
         help="end when nobody was connected and nothing served for so long (default: %(default)s)",
     )
-    parser.add_argument("--load", action="append", default=[], help="a module needed later on")
     asked = parser.parse_args()
-    for module in asked.load:
-        importlib.import_module(module)  # its files may be unreadable without privilege
     try:
         control = socket.socket(fileno=CONTROL)
     except OSError as exc:

@@ -52,7 +52,6 @@ from sdd.linux import capabilities, descriptors, namespaces
 from sdd.model import ids, sandbox
 from sdd.model.event import Action, Kind
 from sdd.model.look import Look
-from sdd.model.nameserver import Transport
 from sdd.model.progress import Backend
 from sdd.store import sqlite
 
@@ -228,6 +227,7 @@ def _commander(
         clock=time.time,
         entropy=os.urandom,
         timeout_s=COMMAND_S,
+        transports=transports.usable(),
         bip=config.bip,
         mtu=config.mtu,
     )
@@ -322,8 +322,7 @@ def _resolver(
 
 
 def _launcher(config: configuration.Config) -> launch.Launcher:
-    quic = any(each.transport is Transport.QUIC for each in config.dns)
-    return launch.Launcher(config.exec_root, loads=("resolver.doq",) if quic else ())
+    return launch.Launcher(config.exec_root, quic=transports.has_quic())
 
 
 def _daemon_dns(config: configuration.Config) -> upstreams.DaemonDns:

@@ -29,6 +29,7 @@ from sdd.control.observe import Observe
 from sdd.control.progress import Progress
 from sdd.control.runner import Prefixes, Runner
 from sdd.model import endpoint, health, ids, network, record, request, sandbox, service
+from sdd.model.nameserver import Transport
 from sdd.store import contract
 
 OWN_NAMESPACE = "/proc/self/ns/net"
@@ -50,6 +51,7 @@ class Commander:
         clock: Callable[[], float],
         entropy: Callable[[int], bytes],
         timeout_s: float,
+        transports: frozenset[Transport] = frozenset(Transport),
         bip: IPv4Interface | None = None,
         mtu: int = 0,
     ) -> None:
@@ -58,6 +60,7 @@ class Commander:
         self._node = node
         self._exec_root = exec_root
         self._pools = pools
+        self._transports = transports
         self._clock = clock
         self._entropy = entropy
         self._bip = bip
@@ -253,5 +256,6 @@ class Commander:
             entropy=self._entropy,
             exec_root=self._exec_root,
             pools=self._pools,
+            transports=self._transports,
             host_prefixes=prefixes,
         )

@@ -13,6 +13,7 @@ from sdd.alloc.pools import PoolTemplate
 from sdd.control import keys
 from sdd.control.claims import Claims
 from sdd.model import ids, network
+from sdd.model.nameserver import Transport
 from sdd.model.network import IPAddress, IPNetwork
 from sdd.state import ClusterState
 from sdd.store import codec
@@ -26,7 +27,8 @@ class Ground:
     """The state and everything else a plan may depend on.
 
     `claims` are as of `now`; `at` is seconds since the epoch; `entropy` gives that many random
-    bytes; `host_prefixes` are the node's own on-link routes.
+    bytes; `transports` are those over which this node can ask name servers; `host_prefixes` are
+    its own on-link routes.
     """
 
     now: ClusterState
@@ -36,6 +38,7 @@ class Ground:
     entropy: Callable[[int], bytes]
     exec_root: Path
     pools: tuple[PoolTemplate, ...]
+    transports: frozenset[Transport]
     host_prefixes: tuple[IPNetwork, ...] = ()
 
     def new_id(self) -> str:

@@ -1,24 +1,24 @@
 """Which name servers people may give to sandboxes and networks.
 
-In: servers of a request. Out: nothing, or what is wrong with one of them.
+In: servers of a request, and the transports that this node can use. Out: nothing, or what is wrong
+with one of them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from sdd import errors
 from sdd.model import nameserver
 from sdd.model.nameserver import Transport
 
 
-def check(servers: Iterable[nameserver.Server]) -> None:
-    """Raises Invalid `SDD-DNS-SERVER` for a transport that needs what the worker may not have.
-
-    The library for QUIC is loaded when the worker starts, and only for servers of the daemon.
-    """
+def check(servers: Iterable[nameserver.Server], usable: Collection[Transport]) -> None:
+    """Raises Invalid `SDD-DNS-QUIC` for a transport whose library is not installed."""
     for each in servers:
-        if nameserver.whole(each).transport is Transport.QUIC:
+        transport = nameserver.whole(each).transport
+        if transport not in usable:
             raise errors.Invalid(
-                f"{each} cannot be asked from inside a sandbox: QUIC is for the daemon's servers",
-                hint='use tls:// or https:// here, or name it in "dns" of daemon.json',
-                code="SDD-DNS-SERVER",
+                f"{each} cannot be asked: the library for {transport.upper()} is not installed",
+                hint="install the extra: pip install 'sdd[quic]', and restart sdd;"
+                " or use tls:// or https://",
+                code="SDD-DNS-QUIC",
             )

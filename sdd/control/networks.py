@@ -32,7 +32,7 @@ def create(ground: Ground, asked: request.NetworkCreate) -> Plan[network.Network
     _check_name(ground, asked.name)
     _check_driver(asked)
     options.check(ground.now, asked)
-    _check_dns(asked.dns, asked.dns_search)
+    _check_dns(ground, asked.dns, asked.dns_search)
     made = network.Network(
         id=ids.NetworkId(ground.new_id()),
         name=asked.name,
@@ -98,7 +98,7 @@ def update(ground: Ground, ref: str, asked: request.NetworkUpdate) -> Plan[netwo
             net, "search domain", net.dns_search, asked.search_add, asked.search_remove
         ),
     )
-    _check_dns(changed.dns, changed.dns_search)
+    _check_dns(ground, changed.dns, changed.dns_search)
     for field in ("dns", "dns_search"):
         bounds.check_count(field, len(getattr(changed, field)), f"network {net.name}")
     draft = Draft(ground)
@@ -171,8 +171,8 @@ def _check_unused(now: ClusterState, net: network.Network) -> None:
         )
 
 
-def _check_dns(servers: Iterable[nameserver.Server], search: Iterable[str]) -> None:
-    nameservers.check(servers)
+def _check_dns(ground: Ground, servers: Iterable[nameserver.Server], search: Iterable[str]) -> None:
+    nameservers.check(servers, ground.transports)
     for domain in search:
         names.checked_search(domain)
 

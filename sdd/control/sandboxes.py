@@ -42,6 +42,7 @@ def create(
     """
     _check_name(ground, asked.name)
     _check_words(asked)
+    nameservers.check(asked.dns.servers, ground.transports)
     adopted = bool(asked.netns or asked.pid)
     if adopted:
         _check_namespace(ground, asked, seen)
@@ -154,7 +155,6 @@ def _check_name(ground: Ground, name: str) -> None:
 def _check_words(asked: request.SandboxCreate) -> None:
     if asked.hostname:
         names.checked_host("hostname", asked.hostname)
-    nameservers.check(asked.dns.servers)
     for domain in asked.dns.search:
         names.checked_search(domain)
     for option in asked.dns.options:

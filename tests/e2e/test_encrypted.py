@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -51,8 +52,27 @@ def test_A8_67_a_sandbox_gets_what_the_daemons_tls_server_says(tmp_path: Path) -
             daemon.close()
 
 
+def serving(
+    daemon: Appliance, scheme: str, made: certificates.Certificates, folder: Path
+) -> Callable[[], None]:
+    """A server inside the sandbox "client": unbound, or aioquic's for QUIC; what ends it."""
+    if scheme == "quic":
+        return encrypted.Doq(made, f"/run/netns/{daemon.name('client')}").close
+    settings = {"key": made.key, "chain": made.chain, "folder": folder}
+    (folder / "unbound.conf").write_text(
+        encrypted.UNBOUND.format(tls=853, https=443, address=encrypted.ADDRESS, **settings)
+    )
+    enter = ("ip", "netns", "exec", daemon.name("client"))
+    server = subprocess.Popen(
+        [*enter, "/usr/sbin/unbound", "-d", "-c", str(folder / "unbound.conf")],
+        stderr=subprocess.DEVNULL,
+    )
+    daemon.served.append(server)
+    return server.terminate
+
+
 @pytest.mark.parametrize("way", ["sandbox", "network"])
-@pytest.mark.parametrize("scheme", ["tls", "https"])
+@pytest.mark.parametrize("scheme", ["tls", "https", "quic"])
 def test_A8_23_a_sandboxs_own_encrypted_server_is_asked_from_inside(
     tmp_path: Path, scheme: str, way: str
 ) -> None:
@@ -62,21 +82,12 @@ def test_A8_23_a_sandboxs_own_encrypted_server_is_asked_from_inside(
         file = tmp_path / "daemon.json"
         file.write_text(json.dumps({"dns-ca": str(made.authority)}))
         daemon = Appliance("doi", "--config", str(file))
-        settings = {"key": made.key, "chain": made.chain, "folder": tmp_path}
-        (tmp_path / "unbound.conf").write_text(
-            encrypted.UNBOUND.format(tls=853, https=443, address=encrypted.ADDRESS, **settings)
-        )
         try:
             daemon.start()
             net, box = (given, ()) if way == "network" else ((), given)
             daemon.sdctl("network", "create", "n", "--internal", *net)
             daemon.sandbox("client", "--network", "n", *box)
-            enter = ("ip", "netns", "exec", daemon.name("client"))
-            server = subprocess.Popen(
-                [*enter, "/usr/sbin/unbound", "-d", "-c", str(tmp_path / "unbound.conf")],
-                stderr=subprocess.DEVNULL,
-            )
-            daemon.served.append(server)
+            stop = serving(daemon, scheme, made, tmp_path)
             asked = ("dig", "+short", "+tries=1", "+time=5", "www.example.org")
             until(
                 lambda: (
@@ -89,6 +100,6 @@ def test_A8_23_a_sandboxs_own_encrypted_server_is_asked_from_inside(
             assert row["From"] == daemon.name("client")
             told = daemon.sdctl("dns", "query", "www.example.org", "--from", daemon.name("client"))
             assert "cache: NOERROR" in told.stderr
-            server.terminate()
+            stop()
         finally:
             daemon.close()

@@ -17,6 +17,7 @@ from aioquic.asyncio.server import serve
 from aioquic.quic import events
 from aioquic.quic.configuration import QuicConfiguration
 
+from sdd.linux import libc
 from tests.scenario.certificates import Certificates
 
 ADDRESS = "192.0.2.77"
@@ -95,13 +96,17 @@ def listens(server: "subprocess.Popen[bytes]", port: int) -> None:
 
 
 class Doq:
-    """A DNS over QUIC server; `heard` are (message, whether FIN came with it) as they came."""
+    """A DNS over QUIC server; `heard` are (message, whether FIN came with it) as they came.
 
-    def __init__(self, certificates: Certificates) -> None:
+    With `netns` it listens in the namespace at that path, on the port of the standard.
+    """
+
+    def __init__(self, certificates: Certificates, netns: str = "") -> None:
         self.heard: list[tuple[bytes, bool]] = []
         self.connections = 0
         self.delay_s = 0.0
-        self.port = free_port(socket.SOCK_DGRAM)
+        self.port = 853 if netns else free_port(socket.SOCK_DGRAM)
+        self._netns = netns
         self._certificates = certificates
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
@@ -115,6 +120,9 @@ class Doq:
         self._thread.join(READY_S)
 
     def _run(self) -> None:
+        if self._netns:  # of this thread only
+            with Path(self._netns).open("rb") as namespace:
+                libc.setns(namespace.fileno(), self._netns)
         self._loop.run_until_complete(self._serve())
         self._loop.close()
 

@@ -18,6 +18,7 @@ from sdd.control.feed import Feed
 from sdd.control.progress import Progress
 from sdd.model import ids, network, port
 from sdd.model.look import EVERYWHERE, Look
+from sdd.model.nameserver import Transport
 from sdd.model.progress import Backend, Failure, Outcome
 from sdd.state import ClusterState
 from sdd.store import contract
@@ -112,6 +113,7 @@ async def node(
     pools: tuple[PoolTemplate, ...] = DEFAULT_POOLS,
     seed: int = 1,
     timeout_s: float = 20,
+    transports: frozenset[Transport] = frozenset(Transport),
 ) -> AsyncIterator[Node]:
     """A running node; several may share one store."""
     store = store or MemoryStore()
@@ -130,6 +132,7 @@ async def node(
         clock=clock,
         entropy=entropy(seed),
         timeout_s=timeout_s,
+        transports=transports,
     )
     backends = {backend: MemoryBackend() for backend in Backend}
     await feed.start()

@@ -23,8 +23,8 @@ class Bench:
         self.root = root
         self.made: list[launch.Launcher] = []
 
-    def launcher(self, module: str = launch.MODULE) -> launch.Launcher:
-        one = launch.Launcher(self.root, "nobody", module=module)
+    def launcher(self, module: str = launch.MODULE, *, quic: bool = False) -> launch.Launcher:
+        one = launch.Launcher(self.root, "nobody", module=module, quic=quic)
         self.made.append(one)
         return one
 
@@ -130,6 +130,25 @@ async def test_a_worker_of_another_release_is_replaced(
     assert seen.value.code == "SDD-DNS-RELEASE"
     assert bench.workers() == set()  # each of them was ended
     assert (await bench.launcher().ensure()).pid in bench.workers()
+
+
+async def test_A8_71_a_worker_from_before_the_library_for_quic_is_replaced(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ODD_RELEASE", str(protocol.RELEASE))
+    await bench.launcher(ODD).ensure()
+    without = bench.workers()
+    await bench.launcher(ODD).ensure()
+    assert bench.workers() == without
+    await bench.launcher(ODD, quic=True).ensure()
+    assert len(bench.workers()) == 1
+    assert bench.workers() != without
+
+
+async def test_A8_71_a_worker_tells_that_it_has_the_library_for_quic(bench: Bench) -> None:
+    first = await bench.launcher(quic=True).ensure()
+    assert first.inventory.quic
+    assert (await bench.launcher(quic=True).ensure()).pid == first.pid
 
 
 async def test_a_worker_that_cannot_start_is_explained(bench: Bench) -> None:

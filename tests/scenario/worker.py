@@ -132,7 +132,7 @@ class Worker:
 LAUNCH = """
 import os, sys
 os.dup2(int(sys.argv[1]), 3)
-arguments = ["-m", "resolver.worker", "--user", "no-such-user", "--load", "resolver.doq"]
+arguments = ["-m", "resolver.worker", "--user", "no-such-user"]
 os.execv(sys.executable, [sys.executable, *arguments, *sys.argv[2:]])
 """
 

@@ -6,7 +6,7 @@ import pytest
 
 from sdd import errors
 from sdd.model import nameserver, request, sandbox
-from tests.scenario.node import Node
+from tests.scenario.node import Node, node
 from tests.scenario.refusals.asking import (
     V4,
     Case,
@@ -275,16 +275,19 @@ async def test_A8_94_control_characters_and_blanks_never_reach_a_file(
     assert "x" not in {each.name for each in lab.state.sandboxes.values()}
 
 
-async def test_A8_71_quic_for_a_sandbox_or_a_network_is_refused_by_name(lab: Node) -> None:
+async def test_A8_71_quic_without_its_library_is_refused_by_name() -> None:
     quic = nameserver.parse("quic://192.0.2.1")
-    for ask in (
-        make_box("x", dns=sandbox.DnsSettings(servers=(quic,))),
-        make_net("x", dns=(quic,)),
-        lambda one: one.commands.update_network("lab", request.NetworkUpdate(dns_add=(quic,))),
-    ):
-        with pytest.raises(errors.Invalid) as caught:
-            await ask(lab)
-        assert (caught.value.code, "quic://192.0.2.1" in caught.value.sentence) == (
-            "SDD-DNS-SERVER",
-            True,
-        )
+    without = frozenset(nameserver.Transport) - {nameserver.Transport.QUIC}
+    async with node(transports=without) as lab:
+        await make_net("lab")(lab)
+        for ask in (
+            make_box("x", dns=sandbox.DnsSettings(servers=(quic,))),
+            make_net("x", dns=(quic,)),
+            lambda one: one.commands.update_network("lab", request.NetworkUpdate(dns_add=(quic,))),
+        ):
+            with pytest.raises(
+                errors.Invalid, match=r"quic://192\.0\.2\.1 cannot be asked"
+            ) as caught:
+                await ask(lab)
+            assert caught.value.code == "SDD-DNS-QUIC"
+            assert "sdd[quic]" in caught.value.hint
