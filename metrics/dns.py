@@ -31,9 +31,9 @@ class Shape:
 
 
 FAMILIES: Mapping[str, Shape] = {
-    "sdd_dns_requests_total": Shape("counter", "Questions received.", ("proto", "type")),
+    "sdd_dns_requests_total": Shape("counter", "Questions received.", ("network", "proto", "type")),
     "sdd_dns_responses_total": Shape(
-        "counter", "Answers sent, by where they came from.", ("rcode", "source")
+        "counter", "Answers sent, by where they came from.", ("network", "rcode", "source")
     ),
     "sdd_dns_malformed_total": Shape(
         "counter", "Packets that are no question, by what is wrong.", ("reason",)
@@ -62,7 +62,7 @@ FAMILIES: Mapping[str, Shape] = {
         "counter", "Replies that were not believed, by what is wrong.", ("reason",)
     ),
     "sdd_upstream_request_duration_seconds": Shape(
-        "histogram", "Time of one exchange with an upstream server.", ("upstream",)
+        "histogram", "Time of one exchange with an upstream server.", ("upstream", "proto")
     ),
 }
 

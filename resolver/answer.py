@@ -82,7 +82,8 @@ class Scope:
 
     `networks` names the tables, in the same order; the added hosts have the empty name. `wild`
     are the networks with wildcards. `partition` says who answers its foreign questions: its
-    upstreams, and itself where they are asked from inside of it.
+    upstreams, and itself where they are asked from inside of it. `label` is what its questions
+    are counted under: the name of its first network.
     """
 
     sandbox: str
@@ -93,6 +94,7 @@ class Scope:
     keeps_single: bool = False
     networks: tuple[str, ...] = ()
     wild: tuple[tuple[str, protocol.Names], ...] = ()
+    label: str = ""
     partition: tuple[tuple[protocol.Upstream, ...], str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -113,6 +115,7 @@ class Scope:
             keeps_single=view.keeps_single,
             networks=("", *view.tables) if view.own else tuple(view.tables),
             wild=tuple(each for each in named if each[0] in view.wild),
+            label=view.network,
         )
 
 

@@ -14,13 +14,13 @@ from typing import Final
 
 from resolver import wire
 
-REQUESTS: Final = "sdd_dns_requests_total"  # proto, type
-RESPONSES: Final = "sdd_dns_responses_total"  # rcode, source
+REQUESTS: Final = "sdd_dns_requests_total"  # network, proto, type
+RESPONSES: Final = "sdd_dns_responses_total"  # network, rcode, source
 MALFORMED: Final = "sdd_dns_malformed_total"  # reason
 DROPPED: Final = "sdd_dns_dropped_total"  # reason
 UPSTREAM_RESPONSES: Final = "sdd_upstream_responses_total"  # upstream, rcode
 UPSTREAM_FAILURES: Final = "sdd_upstream_failures_total"  # upstream, reason
-UPSTREAM_SECONDS: Final = "sdd_upstream_request_duration_seconds"  # upstream, le
+UPSTREAM_SECONDS: Final = "sdd_upstream_request_duration_seconds"  # upstream, proto, le
 COALESCED: Final = "sdd_dns_coalesced_total"
 SECONDS: Final = "sdd_dns_request_duration_seconds"  # source, le
 SIZES: Final = "sdd_dns_response_size_bytes"  # proto, le
@@ -33,6 +33,8 @@ CACHE_BYTES: Final = "sdd_dns_cache_bytes"
 TCP_CONNECTIONS: Final = "sdd_dns_tcp_connections"
 
 MOST_UPSTREAMS: Final = 32  # label values; what comes later is "other"
+MOST_NETWORKS: Final = 100  # the same; each may have some twenty series
+OTHER: Final = "other"
 BUCKETS_S: Final = tuple(0.00025 * 2**n for n in range(16))
 BUCKETS_BYTES: Final = (100, 200, 300, 400, 511, 1023, 1232, 2047, 4095, 16383, 65535)
 BOUNDS: Final[dict[str, tuple[float, ...]]] = {
@@ -114,47 +116,56 @@ class Counters:
 
     def __init__(self) -> None:
         self._sums: Counter[tuple[str, ...]] = Counter()
-        self._observed: dict[tuple[str, str], _Observed] = {}
+        self._observed: dict[tuple[str, ...], _Observed] = {}
         self._upstreams: set[str] = set()
+        self._networks: set[str] = set()
         self._sources: list[Callable[[], Iterable[tuple[tuple[str, ...], float]]]] = []
 
     def add(self, *key: str, amount: float = 1) -> None:
         """Count under (name, label values…)."""
         self._sums[key] += amount  # type: ignore[assignment]  # Counter is typed for int only
 
-    def response(self, rcode: int, source: Source) -> None:
-        """One answer left."""
-        self.add(RESPONSES, rcode_label(rcode), source)
+    def request(self, network: str, proto: str, kind: str, amount: float = 1) -> None:
+        """Questions from sandboxes whose first network is `network`."""
+        self.add(REQUESTS, self.network(network), proto, kind, amount=amount)
+
+    def response(self, network: str, rcode: str, source: Source, amount: float = 1) -> None:
+        """Answers that left; `rcode` is a label."""
+        self.add(RESPONSES, self.network(network), rcode, source, amount=amount)
+
+    def network(self, name: str) -> str:
+        """The label of a network: its name while there are few, then "other"."""
+        return _known(name, self._networks, MOST_NETWORKS)
 
     def upstream(self, address: str) -> str:
         """The label of an upstream: its address while there are few, then "other"."""
-        if address not in self._upstreams:
-            if len(self._upstreams) >= MOST_UPSTREAMS:
-                return "other"
-            self._upstreams.add(address)
-        return address
+        return _known(address, self._upstreams, MOST_UPSTREAMS)
 
-    def took(self, upstream: str, seconds: float) -> None:
+    def took(self, upstream: str, proto: str, seconds: float) -> None:
         """One exchange with an upstream."""
-        self.observe(UPSTREAM_SECONDS, upstream, seconds)
+        self._observe((UPSTREAM_SECONDS, upstream, proto), seconds)
 
     def observe(self, name: str, label: str, value: float, amount: float = 1) -> None:
         """`amount` times the value `value` of the histogram `name`."""
-        bounds = BOUNDS[name]
-        found = self._observed.get((name, label))
+        self._observe((name, label), value, amount)
+
+    def _observe(self, key: tuple[str, ...], value: float, amount: float = 1) -> None:
+        bounds = BOUNDS[key[0]]
+        found = self._observed.get(key)
         if found is None:
-            found = self._observed[name, label] = _Observed([0.0] * (len(bounds) + 1))
+            found = self._observed[key] = _Observed([0.0] * (len(bounds) + 1))
         found.counts[bisect.bisect_left(bounds, value)] += amount
         found.total += value * amount
 
     def _histograms(self) -> Iterator[tuple[tuple[str, ...], float]]:
         """Each bucket with all below it, as Prometheus wants."""
-        for (name, label), found in self._observed.items():
-            for bound, upto in zip(BOUNDS[name], itertools.accumulate(found.counts), strict=False):
+        for key, found in self._observed.items():
+            below = itertools.accumulate(found.counts)
+            for bound, upto in zip(BOUNDS[key[0]], below, strict=False):
                 if upto:
-                    yield (name, label, f"{bound:g}"), upto
-            yield (name, label, "+Inf"), sum(found.counts)
-            yield (name, label, "sum"), found.total
+                    yield (*key, f"{bound:g}"), upto
+            yield (*key, "+Inf"), sum(found.counts)
+            yield (*key, "sum"), found.total
 
     def fold(self, source: Callable[[], Iterable[tuple[tuple[str, ...], float]]]) -> None:
         """Add what `source` gives at every reading: gauges, and counts kept elsewhere."""
@@ -168,3 +179,12 @@ class Counters:
         for key, amount in folded:
             total[key] += amount  # type: ignore[assignment]  # as above
         return [(list(key), float(value)) for key, value in sorted(total.items())]
+
+
+def _known(value: str, seen: set[str], most: int) -> str:
+    """`value` when it is one of the first `most`, else "other": labels are bounded."""
+    if value not in seen:
+        if len(seen) >= most:
+            return OTHER
+        seen.add(value)
+    return value

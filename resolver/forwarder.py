@@ -93,7 +93,7 @@ class Forwarder:
         entry = self.cache.get(asked.key, now)
         if entry is None:
             return None
-        self._counts.response(entry.reply.rcode, Source.CACHE)
+        self._count(scope, entry.reply.rcode, Source.CACHE)
         failed = entry.reply.rcode == wire.Rcode.SERVFAIL
         return reply.for_client(
             entry.reply,
@@ -162,7 +162,7 @@ class Forwarder:
         if found is not None and found.rcode != wire.Rcode.SERVFAIL:
             return done(self._told(asked, found, began, stream=stream))
         self._counts.observe(counters.SECONDS, Source.STALE, self._clock() - began)
-        self._counts.response(stale.reply.rcode, Source.STALE)
+        self._count(asked.scope, stale.reply.rcode, Source.STALE)
         return done(
             reply.for_client(
                 stale.reply,
@@ -182,13 +182,16 @@ class Forwarder:
         if failed:
             why = reasons.OVERLOADED if found is BUSY else reasons.UNREACHABLE
             return self._failed(asked, Source.ERROR, why, stream=stream)
-        self._counts.response(found.rcode, Source.UPSTREAM)
+        self._count(asked.scope, found.rcode, Source.UPSTREAM)
         return reply.for_client(found, asked.data, asked.query, stream=stream)
+
+    def _count(self, scope: answer.Scope, rcode: int, source: Source) -> None:
+        self._counts.response(scope.label, counters.rcode_label(rcode), source)
 
     def _failed(
         self, asked: Question, source: Source, explain: wire.Explain, *, stream: bool
     ) -> bytes:
-        self._counts.response(wire.Rcode.SERVFAIL, source)
+        self._count(asked.scope, wire.Rcode.SERVFAIL, source)
         return wire.respond(
             asked.data,
             asked.query,

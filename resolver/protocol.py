@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 SOCKET: Final = "dns.sock"  # in the exec-root
-RELEASE: Final = 7  # grows with every change of a message or of what a table means
+RELEASE: Final = 8  # grows with every change of a message or of what a table means
 MOST_BYTES: Final = 1 << 16  # well below the default wmem_max, so a send never needs privileges
 NAMES_A_PART: Final = 200  # a name with its records takes at most ~300 bytes
 MOST_DESCRIPTORS: Final = 32
@@ -112,7 +112,7 @@ class View(Message, frozen=True):
     no table does not exist, and may be remembered as such for `ttl` seconds. `own` are the
     sandbox's added hosts. `keeps_single` means: what has one label only is never forwarded. No
     upstream means: a foreign name is refused with SERVFAIL, nothing leaves. `wild` are those of
-    `tables` that have wildcards.
+    `tables` that have wildcards. Questions are counted under `network`, the first one's name.
     """
 
     sandbox: str
@@ -124,6 +124,7 @@ class View(Message, frozen=True):
     ttl: int = 5
     keeps_single: bool = False
     wild: list[str] = []
+    network: str = ""
 
 
 class Listen(Message, frozen=True):

@@ -21,6 +21,7 @@ class Memo:
     """A reply without its id, what to count for it, and how often it was given since then."""
 
     tail: bytes
+    network: str
     kind: str
     rcode: str
     source: counters.Source
@@ -101,7 +102,7 @@ class Pool:
     def _count(self, memo: Memo) -> None:
         given, memo.given = memo.given, 0
         if given:
-            self._counts.add(counters.REQUESTS, respond.UDP, memo.kind, amount=given)
-            self._counts.add(counters.RESPONSES, memo.rcode, memo.source, amount=given)
+            self._counts.request(memo.network, respond.UDP, memo.kind, given)
+            self._counts.response(memo.network, memo.rcode, memo.source, given)
             size = datagrams.ID + len(memo.tail)
             self._counts.observe(counters.SIZES, respond.UDP, size, amount=given)

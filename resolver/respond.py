@@ -47,13 +47,14 @@ class Responder:
         if not isinstance(query, wire.Query):
             return self._refused(data, query)
         kind = counters.type_label(query.kind)
-        self._counts.add(counters.REQUESTS, TCP if stream else UDP, kind)
+        self._counts.request(scope.label, TCP if stream else UDP, kind)
         found = answer.answer(query, scope)
         if found is None:
             return query
         if found.onward:
             return chase.onward(query, data, found.path, found.onward)
-        self._counts.response(found.rcode, found.source)
+        rcode = counters.rcode_label(found.rcode)
+        self._counts.response(scope.label, rcode, found.source)
         records = self._mixed(found.records)
         reply = wire.respond(
             data,
@@ -67,7 +68,6 @@ class Responder:
             authority=found.zone,
             authoritative=found.source is not Source.POLICY,
         )
-        rcode = counters.rcode_label(found.rcode)
         self._counts.observe(counters.SIZES, TCP if stream else UDP, len(reply))
         return Said(reply, kind, rcode, found.source, steady=len(records) < MIXED)
 

@@ -107,13 +107,14 @@ class Udp:
         said = tools.responder.respond(data, self._scope, stream=False)
         if said is None or isinstance(said, respond.Said):
             if said is not None and said.steady:
-                tools.pool.put(self._ready, data, _memo(said))
+                tools.pool.put(self._ready, data, _memo(said, self._scope))
             return said.reply if said else None
         if reply := recalled(tools, self._scope, said, data, stream=False):
             query = said if isinstance(said, wire.Query) else said.query
             kind, rcode = counters.type_label(query.kind), counters.rcode_label(reply[3] & 0xF)
             tools.counts.observe(counters.SIZES, respond.UDP, len(reply))
-            memo = ready.Memo(reply[datagrams.ID :], kind, rcode, counters.Source.CACHE)
+            tail, network = reply[datagrams.ID :], self._scope.label
+            memo = ready.Memo(tail, network, kind, rcode, counters.Source.CACHE)
             tools.pool.put_fleeting(self._ready, data, memo, time.monotonic())
             return reply
         self._begin(said, data, tools.batch.peer(slot))
@@ -152,8 +153,8 @@ class Udp:
             self._tools.counts.add(counters.DROPPED, "send")
 
 
-def _memo(said: respond.Said) -> ready.Memo:
-    return ready.Memo(said.reply[datagrams.ID :], said.kind, said.rcode, said.source)
+def _memo(said: respond.Said, scope: answer.Scope) -> ready.Memo:
+    return ready.Memo(said.reply[datagrams.ID :], scope.label, said.kind, said.rcode, said.source)
 
 
 def recalled(
@@ -194,7 +195,7 @@ async def admitted(
         if not await admitting.enter():
             tools.counts.add(counters.DROPPED, "queue_timeout")
             query = asked if isinstance(asked, wire.Query) else asked.query
-            return _overloaded(tools, query, data, stream=stream)
+            return _overloaded(tools, scope, query, data, stream=stream)
         try:
             reply = await forwarded(tools, scope, asked, data, stream=stream)
         finally:
@@ -205,8 +206,10 @@ async def admitted(
         tools.left(name, admitting)
 
 
-def _overloaded(tools: Tools, query: wire.Query, data: bytes, *, stream: bool) -> bytes:
-    tools.counts.response(wire.Rcode.SERVFAIL, counters.Source.ERROR)
+def _overloaded(
+    tools: Tools, scope: answer.Scope, query: wire.Query, data: bytes, *, stream: bool
+) -> bytes:
+    tools.counts.response(scope.label, wire.Rcode.SERVFAIL.name, counters.Source.ERROR)
     return wire.respond(
         data,
         query,

@@ -51,6 +51,7 @@ def view(
         ttl=ttl,
         keeps_single=keeps_single,
         wild=[str(each) for each in wild],
+        network=nets[0].name if nets else "",
     )
     return msgspec.structs.replace(bare, digest=_digest(protocol.encode(bare)))
 

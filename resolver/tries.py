@@ -96,7 +96,7 @@ class Tries:
             return None
         seconds, rcode = self._clock() - begin, counters.rcode_label(found.rcode)
         health.answered(seconds)
-        self._counts.took(label, seconds)
+        self._counts.took(label, transport, seconds)
         self._counts.add(counters.UPSTREAM_RESPONSES, label, rcode)
         tried.append(Tried(server.label, transport, seconds, rcode))
         return found

@@ -240,8 +240,8 @@ def test_counters_add_up(worker: Worker) -> None:
     counted = session.hear()
     assert isinstance(counted, protocol.Counted)
     sums = {tuple(key): value for key, value in counted.sums}
-    assert sums["sdd_dns_requests_total", "udp", "A"] == 10
-    assert sums["sdd_dns_responses_total", "NOERROR", "owned"] == 10
+    assert sums["sdd_dns_requests_total", "net", "udp", "A"] == 10
+    assert sums["sdd_dns_responses_total", "net", "NOERROR", "owned"] == 10
 
 
 def test_it_holds_no_privilege(worker: Worker) -> None:

@@ -85,6 +85,7 @@ class Session:
                 suffixes=[],
                 own={},
                 upstreams=upstreams or [],
+                network=tables[0] if tables else "",
             )
         )
 

@@ -1,0 +1,25 @@
+"""Labels are bounded, and what does not fit is still counted."""
+
+from resolver import counters
+from resolver.counters import Counters, Source
+
+
+def test_A8_100_networks_beyond_the_bound_are_counted_together() -> None:
+    counts = Counters()
+    many = counters.MOST_NETWORKS + 5
+    for number in range(many):
+        counts.request(f"net{number}", "udp", "A")
+        counts.response(f"net{number}", "NOERROR", Source.OWNED)
+    counts.request("net0", "udp", "A", amount=3)
+    found = {tuple(key): value for key, value in counts.sums()}
+    assert len(found) == 2 * (counters.MOST_NETWORKS + 1)
+    assert found[counters.REQUESTS, "net0", "udp", "A"] == 4
+    assert found[counters.REQUESTS, counters.OTHER, "udp", "A"] == 5
+    assert found[counters.RESPONSES, counters.OTHER, "NOERROR", "owned"] == 5
+
+
+def test_upstreams_beyond_the_bound_are_counted_together() -> None:
+    counts = Counters()
+    labels = {counts.upstream(f"192.0.2.{number}") for number in range(100)}
+    assert len(labels) == counters.MOST_UPSTREAMS + 1
+    assert counters.OTHER in labels
