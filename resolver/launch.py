@@ -90,7 +90,8 @@ class Launcher:
             pid = self._start(path)
             connected = link.connect(path)
         try:
-            started = await link.Link.open(connected)
+            # Its end is noticed at once, so patience costs nothing where it is not needed.
+            started = await link.Link.open(connected, link.START_S)
         except errors.Unavailable as exc:
             await _end_child(pid)
             raise self._explained(pid, exc) from exc

@@ -16,7 +16,8 @@ import msgspec
 from resolver import protocol
 from sdd import errors
 
-HELLO_S: Final = 10.0  # a new interpreter on a busy machine needs seconds
+HELLO_S: Final = 10.0  # one that runs says at once what it has
+START_S: Final = 60.0  # a new interpreter needs seconds on a busy machine, 20 on an emulated one
 ANSWER_S: Final = 10.0  # Apply of a big snapshot
 SEND_S: Final = 10.0  # how long a worker may leave its queue full
 CODE: Final = "SDD-DNS-WORKER"

@@ -71,7 +71,6 @@ NONE_OF_OURS: Final[Mapping[str, str]] = MappingProxyType(
 # What no test shows yet, and what is missing.
 OPEN: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "C25": "names on ipvlan are tested in no lab kernel yet",
         "A8-76": "a thousand sandboxes are measured by no test",
         "A8-79": "no test drives the server beyond its peak",
         "A8-80": "no test connects and disconnects 10 000 times",
