@@ -109,7 +109,9 @@ async def test_a_worker_that_does_not_answer_is_ended_and_replaced(
     os.kill(pid, signal.SIGSTOP)
     hasty = link.Link.open.__func__  # type: ignore[attr-defined] # the same, less patient
 
-    async def open_soon(cls: type[link.Link], connected: socket.socket) -> link.Link:
+    async def open_soon(
+        cls: type[link.Link], connected: socket.socket, _timeout_s: float = 3
+    ) -> link.Link:
         opened: link.Link = await hasty(cls, connected, 3)
         return opened
 
