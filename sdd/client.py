@@ -62,7 +62,7 @@ class Client:
                 status = file.readline()
                 fields = b"".join(iter(file.readline, b"\r\n")) if status else b""
                 if status.split()[1:2] != [b"200"]:
-                    self._value(*split(status + fields + b"\r\n" + file.read(MAX_REPLY_BYTES)))
+                    self._value(status + fields + b"\r\n" + file.read(MAX_REPLY_BYTES))
                 for line in file:
                     if line.strip():
                         yield json.loads(line)
@@ -75,7 +75,7 @@ class Client:
         with self._connected() as link, self._telling():
             _send(link, head.encode() + data)
             reply = _read(link)
-        return self._value(*split(reply))
+        return self._value(reply)
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
@@ -112,7 +112,13 @@ class Client:
             ) from None
         return link
 
-    def _value(self, status: int, text: bytes) -> Any:
+    def _value(self, reply: bytes) -> Any:
+        status, text = split(reply)
+        if not status and (not reply.strip() or reply.startswith(b"HTTP/1.")):
+            raise errors.Unreachable(
+                f"the daemon at {self._path} ended before it had answered",
+                hint="what was asked may be done or not; see: journalctl -u sdd",
+            )
         try:
             found = json.loads(text)
         except (ValueError, RecursionError):

@@ -102,6 +102,18 @@ def test_something_else_at_the_socket_is_unreachable(server: Canned, reply: byte
         ask(server.path)
 
 
+@pytest.mark.parametrize(
+    "reply", [b"\r\n", b"HTTP/1.", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"]
+)
+def test_a_daemon_that_ends_in_the_middle_is_not_taken_for_another(
+    server: Canned, reply: bytes
+) -> None:
+    server.reply = reply
+    with pytest.raises(errors.Unreachable, match="ended before it had answered") as caught:
+        ask(server.path)
+    assert "may be done or not" in caught.value.hint
+
+
 def test_silence_is_a_timeout(server: Canned) -> None:
     with pytest.raises(errors.TimedOut) as caught:
         ask(server.path, 0.05)
