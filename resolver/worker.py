@@ -12,6 +12,7 @@ import encodings.idna  # noqa: F401 - unreadable later
 import os
 import pwd
 import random
+import resource
 import secrets
 import signal
 import socket
@@ -209,7 +210,7 @@ class Worker:
             if self._session is None:
                 return
             try:
-                data, descriptors, _, _ = socket.recv_fds(
+                data, descriptors, flags, _ = socket.recv_fds(
                     self._session, protocol.MOST_BYTES, protocol.MOST_DESCRIPTORS
                 )
             except BlockingIOError:
@@ -220,6 +221,8 @@ class Worker:
             if not data:
                 self._hang_up()
                 return
+            if flags & socket.MSG_CTRUNC:
+                sys.stderr.write(f"sdd-dns: not all sockets came: {_limit()}\n")
             self._obey(data, links)
 
     def _obey(self, data: bytes, links: list[socket.socket]) -> None:
@@ -249,6 +252,12 @@ class Worker:
         sums = self._counts.sums()
         sums.append(([counters.TCP_CONNECTIONS], float(self._serving.connections)))
         return protocol.Counted(os.getpid(), self._started, sums)
+
+
+def _limit() -> str:
+    """Why descriptors get lost on their way: there is no room for them."""
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return f"at most {most} files may be open (LimitNOFILE, ulimit -n)"
 
 
 def _uid(session: socket.socket) -> int:

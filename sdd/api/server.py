@@ -6,13 +6,15 @@ without.
 """
 
 import asyncio
+import errno
 import os
 import socket
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -30,6 +32,14 @@ MAX_BODY_BYTES = 1 << 20  # the largest sensible request is a page; msgspec read
 SHUTDOWN_LEAST_S = 0.01  # aiohttp takes 0 for no end at all
 SHUTDOWN_S = 2.0  # for requests under way at the end, unless the configuration says otherwise
 PATIENCE = Patience()
+LACKS: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        errno.EMFILE: "raise the limit of open files of the daemon (LimitNOFILE, ulimit -n)",
+        errno.ENFILE: "raise the limit of open files of the system (sysctl fs.file-max)",
+        errno.ENOMEM: "free some memory, or raise the daemon's limit",
+        errno.ENOSPC: "free some disk space",
+    }
+)
 
 log = structlog.get_logger()
 
@@ -198,9 +208,10 @@ class Dispatcher:
         except (ConnectionError, web.RequestPayloadError):
             broken = protocol.broken("its body ended early or its chunks are broken")
             reply, result = _problem(broken), broken.code
-        except Exception:
+        except Exception as exc:
+            unforeseen = _lacking(exc) or _defect()
             log.exception("api.defect", method=request.method, path=request.path[:200])
-            reply, result = _problem(_defect()), "SDD-DEFECT"
+            reply, result = _problem(unforeseen), unforeseen.code
         if action:
             seconds = time.monotonic() - began
             self._context.registry.command(action, result, seconds)
@@ -301,6 +312,17 @@ def _defect() -> errors.Defect:
     return errors.Defect(
         "sdd made a mistake while it worked on this request",
         hint="the daemon's log has the details",
+    )
+
+
+def _lacking(exc: Exception) -> errors.SddError | None:
+    """What the machine had not enough of, if that is why a command failed."""
+    if not isinstance(exc, OSError) or exc.errno is None or exc.errno not in LACKS:
+        return None
+    return errors.Exhausted(
+        f"sdd could not work on this request: {os.strerror(exc.errno).lower()}",
+        hint=LACKS[exc.errno],
+        code="SDD-API-LACKS",
     )
 
 

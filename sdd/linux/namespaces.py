@@ -30,6 +30,7 @@ _SIOCSIFFLAGS = 0x8914  # include/uapi/linux/sockios.h
 _IFF_UP = 0x1
 _IFREQ = struct.Struct("16sh14x")  # struct ifreq: the name, its flags
 _NOT_MOUNTED = frozenset({errno.EINVAL, errno.ENOENT})
+_NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _MOST_LAYERS = 16  # a bound on unmounting: nobody stacks more mounts on one namespace file
 
 
@@ -132,7 +133,7 @@ class Namespaces:
 
     @contextlib.contextmanager
     def _entered(self, path: str) -> Iterator[None]:
-        back = os.open(OWN, os.O_RDONLY | os.O_CLOEXEC)
+        back = _open(OWN)
         try:
             # What fails to enter has not moved, so there is no way back to go.
             if path:
@@ -175,10 +176,7 @@ def _set_loopback_up() -> None:
 
 
 def _enter(path: str) -> None:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as exc:
-        raise _no_namespace(path, exc) from exc
+    descriptor = _open(path)
     try:
         libc.setns(descriptor, path)
     except OSError as exc:
@@ -187,6 +185,20 @@ def _enter(path: str) -> None:
         raise _no_namespace(path, exc) from exc
     finally:
         os.close(descriptor)
+
+
+def _open(path: str) -> int:
+    """A descriptor; a namespace is not gone because there is no room for one more of these."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as exc:
+        if exc.errno not in _NO_ROOM:
+            raise _no_namespace(path, exc) from exc
+        raise errors.KernelRefused(
+            f"the namespace {path!r} cannot be entered: {os.strerror(exc.errno or 0).lower()}",
+            hint="raise the limits of open files of sdd (LimitNOFILE) and of the system",
+            code="SDD-NETNS-LIMIT",
+        ) from exc
 
 
 def _enter_home(descriptor: int) -> None:

@@ -1,6 +1,7 @@
 """Namespaces, netlink and libnftables against the running kernel, in scratch namespaces."""
 
 import errno
+import resource
 import socket
 import subprocess
 import sys
@@ -53,6 +54,22 @@ async def test_a_made_namespace_holds_lo_only_and_is_not_ours(
 ) -> None:
     assert namespaces.inode(scratch) not in (0, namespaces.inode("/proc/self/ns/net"))
     assert await doors.interfaces(scratch) == ("lo",)
+
+
+def test_a_namespace_is_not_gone_because_no_more_files_may_be_open(
+    doors: namespaces.Namespaces, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "t-netns-few")
+    doors.create_sync(path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))  # of all that is open nothing is closed
+    try:
+        with pytest.raises(errors.KernelRefused, match="too many open files") as caught:
+            doors.run_sync(path, lambda: None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert caught.value.code == "SDD-NETNS-LIMIT"
+    assert doors.run_sync(path, lambda: namespaces.inode(namespaces.OWN)) == namespaces.inode(path)
 
 
 async def test_lo_is_up_from_the_start(doors: namespaces.Namespaces, scratch: str) -> None:
