@@ -142,8 +142,8 @@ class Health:
         self.silent, self.down_until, self.pause_s = 0, 0.0, DOWN_FIRST_S
         self.rtt_s = seconds if not self.rtt_s else 0.875 * self.rtt_s + 0.125 * seconds
 
-    def timed_out(self, now: float) -> None:
-        """No answer in time: it is left alone for 2 s, doubling to 30 s.
+    def failed(self, now: float) -> None:
+        """No answer in time, or nobody there: it is left alone for 2 s, doubling to 30 s.
 
         One silence is enough: the next server costs nothing, another silence 1.5 s.
         """

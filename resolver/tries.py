@@ -12,6 +12,7 @@ from resolver import answer, cache, counters, forward, protocol, reply, sessions
 from resolver.arrivals import Arrivals
 from resolver.upstream import NoReply, Why
 
+USELESS: Final = frozenset({Why.TLS, Why.REFUSED})  # the next question would fare no better
 ENCRYPTED: Final = frozenset({"tls", "https", "quic"})
 IDENTITY_BITS: Final = 16
 CASE_BITS: Final = 64
@@ -83,14 +84,14 @@ class Tries:
         try:
             found, transport = await self._exchange(asked, way, health)
         except NoReply as exc:
-            if exc.why is Why.TLS:
-                health.timed_out(self._clock())  # a handshake costs much, and fails again
+            if exc.why in USELESS:
+                health.failed(self._clock())
             if exc.why is not Why.LOOP:  # counted when it was seen
                 self._counts.add(counters.UPSTREAM_FAILURES, label, exc.why)
             tried.append(Tried(server.label, "", self._clock() - begin, exc.why))
             return None
         except TimeoutError:
-            health.timed_out(self._clock())
+            health.failed(self._clock())
             self._counts.add(counters.UPSTREAM_FAILURES, label, Why.TIMEOUT)
             tried.append(Tried(server.label, "", self._clock() - begin, Why.TIMEOUT))
             return None

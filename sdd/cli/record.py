@@ -28,7 +28,7 @@ def record() -> None:
 @click.argument("rdtype", metavar="TYPE")
 @click.argument("data", nargs=-1, required=True)
 def add(network: str, name: str, rdtype: str, data: tuple[str, ...]) -> None:
-    r"""Add a record: A, AAAA, CNAME, TXT or SRV.
+    """Add a record: A, AAAA, CNAME, TXT or SRV.
 
     NAME may be *.NAME: every name below that nobody has. Sandboxes on NETWORK see it as NAME and
     as NAME.NETWORK.
@@ -37,7 +37,7 @@ def add(network: str, name: str, rdtype: str, data: tuple[str, ...]) -> None:
       sdctl dns record add lab db A 10.0.0.9
       sdctl dns record add lab '*.apps' CNAME web
       sdctl dns record add lab _http._tcp.web SRV 0 10 8080 web
-    """
+    """  # noqa: D301 - click's sign for lines that are not joined
     body = {"network": network, "name": name, "type": rdtype, "data": " ".join(data)}
     made = current().client().post(PATH, body)
     if current().output != "table":

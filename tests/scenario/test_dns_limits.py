@@ -13,6 +13,7 @@ import dns.rcode
 import pytest
 
 from resolver import forward, protocol, server
+from tests.scenario.encrypted import free_port
 from tests.scenario.test_dns_forwarding import Make, Scripted, failing, good, mute, scripted, texts
 from tests.scenario.worker import Session, Worker, ask, running
 from tests.support import eventually
@@ -174,6 +175,16 @@ def test_B3_every_kind_of_event_is_counted(session: Session, scripted: Make) -> 
     assert found["sdd_upstream_up", "127.0.0.1"] == 1
     for reason in ("short", "response", "opcode", "question"):
         assert found["sdd_dns_malformed_total", reason] == 1
+
+
+def test_B3_a_server_that_nobody_is_at_is_not_up(session: Session) -> None:
+    nobody = protocol.Upstream("127.0.0.1", free_port(socket.SOCK_DGRAM), inside=False)
+    ports = session.serve(names={}, upstreams=[nobody])
+    assert session.apply() == {}
+    assert ask(ports, "one.example.org").rcode() == dns.rcode.SERVFAIL
+    found = series(session)
+    assert found["sdd_upstream_up", nobody.label] == 0
+    assert found["sdd_upstream_failures_total", nobody.label, "refused"] >= 1
 
 
 def test_A8_52_replies_of_a_wrong_id_or_question_are_counted(

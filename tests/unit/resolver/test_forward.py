@@ -67,7 +67,7 @@ def test_one_silence_pauses_a_server_and_longer_each_time() -> None:
     pauses = []
     now = 0.0
     for _ in range(6):
-        health.timed_out(now)
+        health.failed(now)
         assert health.state(now) is State.DOWN
         pauses.append(health.down_until - now)
         now = health.down_until
@@ -75,13 +75,13 @@ def test_one_silence_pauses_a_server_and_longer_each_time() -> None:
     assert pauses == [2, 4, 8, 16, 30, 30]
     health.answered(0.1)
     assert health.state(now) is State.UP
-    health.timed_out(now)
+    health.failed(now)
     assert health.down_until == now + 2
 
 
 def silent(at: float) -> Health:
     health = Health()
-    health.timed_out(at)
+    health.failed(at)
     return health
 
 

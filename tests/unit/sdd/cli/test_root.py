@@ -72,6 +72,13 @@ def test_every_command_of_the_table_exists(capsys: pytest.CaptureFixture[str]) -
         assert f"Usage: sdctl {name}" in capsys.readouterr().out
 
 
+def test_examples_of_a_help_keep_their_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    assert root.run(["dns", "record", "add", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "\n    sdctl dns record add lab '*.apps' CNAME web\n" in shown
+    assert "\\b" not in shown
+
+
 def test_help_loads_no_noun_and_nothing_heavy() -> None:
     code = (
         "import sys\n"
