@@ -22,6 +22,9 @@ class Verb(click.Command):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        for each in self.params:
+            if isinstance(each, click.Option) and each.default == "":
+                each.show_default = False  # nothing is nothing to show
         taken = {flag for each in self.params for flag in (*each.opts, *each.secondary_opts)}
         self.params += global_options(taken)
 
@@ -69,7 +72,7 @@ def global_options(taken: set[str]) -> list[click.Parameter]:
             {"metavar": "FORM", "help": "table, json, jsonl, name or '{{.Key}}'."},
         ),
         (("-q", "--quiet"), {"is_flag": True, "help": "Only ids."}),
-        (("--timeout",), {"type": DURATION, "metavar": "TIME", "help": "Such as 30s."}),
+        (("--timeout",), {"type": DURATION, "metavar": "TIME", "help": "Wait so long; else 30s."}),
     )
     options: list[click.Parameter] = []
     for flags, attributes in rows:

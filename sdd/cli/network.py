@@ -39,16 +39,26 @@ def network() -> None:
 
 @network.command()
 @click.argument("name")
-@click.option("-d", "--driver", type=click.Choice(DRIVERS), default="bridge", help="Its kind.")
-@click.option("--subnet", "subnets", type=CIDR, multiple=True, help="Such as 10.1.0.0/24.")
-@click.option("--gateway", "gateways", type=ADDRESS, multiple=True, help="In one of the subnets.")
+@click.option(
+    "-d",
+    "--driver",
+    type=click.Choice(DRIVERS),
+    default="bridge",
+    help="How it is made in the kernel.",
+)
+@click.option(
+    "--subnet", "subnets", type=CIDR, multiple=True, help="Such as 10.1.0.0/24; else a free one."
+)
+@click.option(
+    "--gateway", "gateways", type=ADDRESS, multiple=True, help="In a subnet; else its first."
+)
 @click.option("--ip-range", "ranges", type=CIDR, multiple=True, help="Automatic addresses from it.")
 @click.option("--aux-address", "aux", type=OPTION, multiple=True, help="NAME=IP, never given out.")
-@click.option("--internal", is_flag=True, help="No way out of it.")
+@click.option("--internal", is_flag=True, help="No default route, no way out.")
 @click.option("--attachable", is_flag=True, help="Kept for Docker's sake.")
 @click.option("--ipv6", is_flag=True, help="An IPv6 subnet too.")
-@click.option("-o", "--opt", "options", type=OPTION, multiple=True, help="K=V for the driver.")
-@click.option("--label", "labels", type=LABEL, multiple=True, help="K=V.")
+@click.option("-o", "--opt", "options", type=OPTION, multiple=True, help="Such as parent=eth0.")
+@click.option("--label", "labels", type=LABEL, multiple=True, help="For you and for --filter.")
 @click.option("--dns", type=NAMESERVER, multiple=True, help="Server for names that are not ours.")
 @click.option("--dns-search", type=WORD, multiple=True, help="Search domain.")
 @click.option("--ignore", is_flag=True, help="Done if it is already there.")

@@ -50,7 +50,10 @@ class Root(Noun):
             formatter.write_dl([(name, text) for name, (_, _, text) in COMMANDS.items()])
 
 
-@click.command("sdctl", cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
+HELP = {"help_option_names": ["-h", "--help"], "show_default": True}
+
+
+@click.command("sdctl", cls=Root, context_settings=HELP)
 @click.pass_context
 def sdctl(ctx: click.Context) -> None:
     """Names, virtual IPs and networks for any Linux network namespace."""

@@ -43,7 +43,13 @@ COLUMNS = (
     Column("PORTS", _ports),
 )
 OPTIONS = (
-    click.option("--network", "networks", type=ATTACHMENT, multiple=True, help="NET[,ip=,alias=]."),
+    click.option(
+        "--network",
+        "networks",
+        type=ATTACHMENT,
+        multiple=True,
+        help="NET[,ip=,alias=]; else bridge.",
+    ),
     click.option("--ip", type=ADDRESS, help="IPv4 address on the first network."),
     click.option("--ip6", type=ADDRESS, help="IPv6 address on the first network."),
     click.option("--mac-address", "mac", default="", help="MAC on the first network."),
@@ -58,7 +64,7 @@ OPTIONS = (
     click.option(
         "--add-host", "hosts", type=EXTRA_HOST, multiple=True, help="HOST:IP or HOST:host-gateway."
     ),
-    click.option("--label", "labels", type=LABEL, multiple=True, help="K=V."),
+    click.option("--label", "labels", type=LABEL, multiple=True, help="For you and for --filter."),
     click.option(
         "--publish",
         "-p",

@@ -62,7 +62,9 @@ def service() -> None:
     help="Where its name and virtual IP live.",
 )
 @click.option("--vip", type=ADDRESS, help="A fixed virtual IP.")
-@click.option("--endpoint-mode", type=click.Choice(["vip", "dnsrr"]), default="vip", help="Kind.")
+@click.option(
+    "--endpoint-mode", type=click.Choice(["vip", "dnsrr"]), default="vip", help="dnsrr has no VIP."
+)
 @click.option("--scheduler", type=click.Choice(SCHEDULERS), default="mh", help="As in IPVS.")
 @click.option("--health", type=HEALTH, default="none", help="tcp:80, http://:80/PATH, ttl:30s …")
 @click.option("--health-interval", type=DURATION, default="2s", help="Between two checks.")
@@ -77,7 +79,7 @@ def service() -> None:
 @click.option("--persistence", type=DURATION, default="0s", help="A client keeps its backend.")
 @click.option("--weight", type=WEIGHT, default=1, help="Of members that join without one.")
 @click.option("--alias", "aliases", multiple=True, help="One more name.")
-@click.option("--label", "labels", type=LABEL, multiple=True, help="K=V.")
+@click.option("--label", "labels", type=LABEL, multiple=True, help="For you and for --filter.")
 @click.option("--publish", "-p", type=PUBLISH, multiple=True, help="published=,target=[,mode=].")
 def create(name: str, **asked: Any) -> None:
     """Make a service; prints its id."""
