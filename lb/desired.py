@@ -129,7 +129,7 @@ def _virtual(
 ) -> table.VirtualService:
     backends = [
         table.Backend(address=address, weight=member.share)
-        for member in state.healthy(service.id)
+        for member in state.serving(service).members
         if (plug := state.endpoints.get(member.endpoint)) is not None
         for address in plug.hosts
         if address.version == vip.version

@@ -70,8 +70,8 @@ def of_service(
 
 
 def members(state: ClusterState, svc: service.Service) -> Iterator[Serving]:
-    """The members whose addresses are handed out: healthy, not draining."""
-    for member in state.healthy(svc.id):
+    """The members whose addresses are handed out."""
+    for member in state.serving(svc).members:
         if member.share and (found := state.endpoints.get(member.endpoint)):
             yield member, found, state.sandboxes[found.sandbox]
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Self
 
-from sdd.model import endpoint, health, ids, network, record, sandbox, service
+from sdd.model import endpoint, health, ids, network, record, sandbox, service, serving
 
 Object = (
     network.Network
@@ -171,15 +171,17 @@ class ClusterState:
         return verdict.status if verdict else health.Status.STARTING
 
     def healthy(self, of: ids.ServiceId) -> tuple[service.Member, ...]:
-        """The members that names and balancers may hand out at this revision.
-
-        Weight 0 (drained) members are included: the balancer keeps their live connections.
-        """
+        """The members that are up at this revision."""
         return tuple(
             member
             for member in self.members_by_service.get(of, ())
             if self.status_of(member) is health.Status.UP
         )
+
+    def serving(self, svc: service.Service) -> serving.Serving:
+        """The members that names and balancers hand out at this revision."""
+        members = self.members_by_service.get(svc.id, ())
+        return serving.serving(svc, members, lambda each: self.status_of(each) is health.Status.UP)
 
 
 TABLES: Mapping[type[Object], str] = MappingProxyType(

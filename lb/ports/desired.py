@@ -112,7 +112,7 @@ def _first_behind(
 
 def _of_service(state: ClusterState, svc: service.Service, node: ids.NodeId) -> Iterator[Entry]:
     versions = reach.published(state.networks[svc.network])
-    members = state.healthy(svc.id)
+    members = state.serving(svc).members
     for each in svc.ports:
         is_local = each.mode is port.Mode.HOST or each.policy is port.Policy.LOCAL
         ends = [

@@ -20,6 +20,8 @@ SCHEDULERS = (
 )
 LISTS = ("alias_add", "alias_remove", "label_remove", "publish_add", "publish_remove")
 WEIGHT = click.IntRange(0, 65535)
+QUORUM = click.IntRange(1, 65535)
+PERCENT = click.IntRange(0, 100)
 COLUMNS = (
     Column("ID", output.short("Id")),
     Column("NAME", lambda row: row["Name"]),
@@ -34,6 +36,7 @@ MEMBER_COLUMNS = (
     Column("NODE", lambda row: row["Node"]),
     Column("ADDRESS", lambda row: row["Addresses"]),
     Column("WEIGHT", lambda row: row["Weight"], right=True),
+    Column("ROLE", lambda row: "backup" if row["Backup"] else "member"),
     Column("STATE", lambda row: row["State"]),
     Column("SINCE", lambda row: output.ago(row["Since"])),
     Column("PORTS", lambda row: row["Ports"]),
@@ -78,6 +81,8 @@ def service() -> None:
 @click.option("--drain", type=DURATION, default="10s", help="Patience with live connections.")
 @click.option("--persistence", type=DURATION, default="0s", help="A client keeps its backend.")
 @click.option("--weight", type=WEIGHT, default=1, help="Of members that join without one.")
+@click.option("--quorum", type=QUORUM, default=1, help="Fewer members up: backups serve.")
+@click.option("--panic", type=PERCENT, default=0, help="Fewer percent up: all serve; 0: never.")
 @click.option("--alias", "aliases", multiple=True, help="One more name.")
 @click.option("--label", "labels", type=LABEL, multiple=True, help="For you and for --filter.")
 @click.option("--publish", "-p", type=PUBLISH, multiple=True, help="published=,target=[,mode=].")
@@ -94,6 +99,8 @@ def create(name: str, **asked: Any) -> None:
         "drain_s": asked["drain"],
         "persistence_s": round(asked["persistence"]),
         "weight": asked["weight"],
+        "quorum": asked["quorum"],
+        "panic": asked["panic"],
         "publish": asked["publish"],
     }
     if asked["vip"]:
@@ -116,6 +123,8 @@ def create(name: str, **asked: Any) -> None:
 @click.option("--drain", type=DURATION, help="Patience with live connections.")
 @click.option("--persistence", type=DURATION, help="A client keeps its backend.")
 @click.option("--weight", type=WEIGHT, help="Of members that join later.")
+@click.option("--quorum", type=QUORUM, help="Fewer members up: backups serve.")
+@click.option("--panic", type=PERCENT, help="Fewer percent up: all serve; 0: never.")
 @click.option("--alias-add", multiple=True, help="One more name.")
 @click.option("--alias-rm", "alias_remove", multiple=True, help="One less.")
 @click.option("--label-add", type=LABEL, multiple=True, help="K=V.")
@@ -127,7 +136,7 @@ def create(name: str, **asked: Any) -> None:
 def update(ref: str, **asked: Any) -> None:
     """Change a service; members and live connections stay."""
     health = (asked["health"] or {}) | _health(asked)
-    plain = ("scheduler", "weight", *LISTS)
+    plain = ("scheduler", "weight", "quorum", "panic", *LISTS)
     body = {
         **{each: asked[each] for each in plain},
         "health": health,
@@ -197,9 +206,12 @@ def rm(refs: tuple[str, ...], force: bool) -> None:
 @click.argument("ref", metavar="SERVICE", shell_complete=complete.services)
 @click.argument("sandbox", shell_complete=complete.sandboxes)
 @click.option("--weight", type=WEIGHT, help="Its share; by default what the service says.")
-def join(ref: str, sandbox: str, weight: int | None) -> None:
+@click.option("--backup", is_flag=True, help="Serve only while too few others are up.")
+def join(ref: str, sandbox: str, weight: int | None, backup: bool) -> None:
     """Make a sandbox a backend."""
-    body = {"sandbox": sandbox} | ({} if weight is None else {"weight": weight})
+    body: dict[str, Any] = {"sandbox": sandbox, "backup": backup}
+    if weight is not None:
+        body["weight"] = weight
     _told(current().client().post(f"{PATH}/{part(ref)}/members", body))
 
 

@@ -30,7 +30,7 @@ def join(ground: Ground, service_ref: str, asked: request.Join) -> Plan[service.
                 code="SDD-MEMBER-EXISTS",
             )
     draft = Draft(ground)
-    made = enter(ground, draft, svc, ends, weight=asked.weight, name=box.name)
+    made = enter(ground, draft, svc, ends, weight=asked.weight, backup=asked.backup, name=box.name)
     draft.touch(box)
     return draft.plan(made, {svc.id, box.id, made.endpoint})
 
@@ -94,6 +94,7 @@ def enter(
     ends: Iterable[endpoint.Endpoint],
     *,
     weight: int | None = None,
+    backup: bool = False,
     name: str = "",
 ) -> service.Member:
     """Adds to `draft` the membership of the one endpoint on the service's network.
@@ -116,6 +117,7 @@ def enter(
         sandbox=end.sandbox,
         node=end.node,
         weight=share,
+        backup=backup,
         created=ground.at,
     )
     draft.touch(svc)

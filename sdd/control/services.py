@@ -13,6 +13,8 @@ from sdd.model.network import IPAddress
 from sdd.store import codec
 
 KIND = "service"
+QUORUM_MAX = 65535  # more members than any service can have
+PERCENT = 100
 
 
 def create(
@@ -42,6 +44,8 @@ def create(
         drain_s=asked.drain_s,
         persistence_s=asked.persistence_s,
         weight=asked.weight,
+        quorum=asked.quorum,
+        panic=asked.panic,
         ports=ports.publish(
             ports.Book(ground, draft), (KIND, identity), asked.publish, (net,), busy=busy
         ),
@@ -131,7 +135,10 @@ def _check_network(net: network.Network, asked: request.ServiceCreate) -> None:
 
 
 def check(svc: service.Service) -> None:
-    """What can be set and changed has a meaning. Refused: SDD-SERVICE-HEALTH, -TIME, -WEIGHT."""
+    """What can be set and changed has a meaning.
+
+    Refused: SDD-SERVICE-HEALTH, -TIME, -QUORUM, -PANIC, SDD-MEMBER-WEIGHT.
+    """
     for alias in svc.aliases:
         names.checked_host("alias", alias)
     if wrong := checks.fault(svc.health):
@@ -147,3 +154,15 @@ def check(svc: service.Service) -> None:
             code="SDD-SERVICE-TIME",
         )
     members.check_weight(svc.weight)
+    if not 1 <= svc.quorum <= QUORUM_MAX:
+        raise errors.Invalid(
+            f"service {svc.name!r}: the quorum {svc.quorum} is not between 1 and {QUORUM_MAX}",
+            hint="it is how many members must be up, or backups serve; see: sdctl service join -h",
+            code="SDD-SERVICE-QUORUM",
+        )
+    if not 0 <= svc.panic <= PERCENT:
+        raise errors.Invalid(
+            f"service {svc.name!r}: the panic threshold {svc.panic} is no percentage",
+            hint="give 0 to 100; with fewer percent of the members up, all serve; 0 is never",
+            code="SDD-SERVICE-PANIC",
+        )

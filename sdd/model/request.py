@@ -126,6 +126,8 @@ class ServiceCreate:
     drain_s: float = 10.0
     persistence_s: int = 0
     weight: int = 1
+    quorum: int = 1
+    panic: int = 0
     publish: tuple[Publish, ...] = ()
 
 
@@ -165,6 +167,8 @@ class ServiceUpdate:
     drain_s: float | None = None
     persistence_s: int | None = None
     weight: int | None = None
+    quorum: int | None = None
+    panic: int | None = None
     publish_add: tuple[Publish, ...] = ()
     publish_remove: tuple[Unpublish, ...] = ()
 
@@ -195,3 +199,4 @@ class Join:
 
     sandbox: str
     weight: int | None = None
+    backup: bool = False

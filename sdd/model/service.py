@@ -80,6 +80,7 @@ class Service:
     """One name on one network, spread over its members.
 
     `weight` is what a member gets that joins without saying one.
+    With fewer than `quorum` members up its backups serve, with fewer than `panic` percent all do.
     `number` is small, unique among live services and allocated with the service: packet marks
     are made of it. `vips` is empty in dnsrr mode, else one address per family of the network.
     """
@@ -97,6 +98,8 @@ class Service:
     drain_s: float = 10.0
     persistence_s: int = 0
     weight: int = 1
+    quorum: int = 1
+    panic: int = 0
     ports: tuple[Port, ...] = ()
     created: float = 0.0
 
@@ -106,7 +109,7 @@ class Member:
     """An endpoint that serves a service. Weight 0 keeps live connections and takes no new ones.
 
     With `drains_until` (seconds since the epoch, 0 = not at all) it is leaving: it takes nothing
-    new and goes when its connections have ended, or then.
+    new and goes when its connections have ended, or then. A backup serves while too few others do.
     """
 
     service: ids.ServiceId
@@ -114,6 +117,7 @@ class Member:
     sandbox: ids.SandboxId
     node: ids.NodeId
     weight: int = 1
+    backup: bool = False
     drains_until: float = 0.0
     created: float = 0.0
 

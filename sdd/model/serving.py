@@ -1,0 +1,47 @@
+"""A service's members and what they are judged → who serves it now, and why they.
+
+Names and balancers both take their members from here, so that they never disagree. The modes are
+those of HAProxy's `backup` servers with keepalived's `quorum`, and of Envoy's panic threshold.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from sdd.model.service import Member, Service
+
+
+class Mode(StrEnum):
+    """Who serves."""
+
+    MEMBERS = "members"  # those that are up
+    BACKUPS = "backups"  # too few are up: the backups instead
+    ALL = "all"  # so few are up that the checks are not believed
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """`members` in the order given; those of weight 0 keep live connections and get nothing new."""
+
+    mode: Mode
+    members: tuple[Member, ...]
+
+
+def serving(svc: Service, members: Sequence[Member], is_up: Callable[[Member], bool]) -> Serving:
+    """Who serves `svc`. What drains or weighs nothing does not count as up.
+
+    Fewer than `svc.quorum` up: the backups that are up, if there are any. Fewer than `svc.panic`
+    percent up: all members that are no backups. Else those that are up.
+    """
+    up = [each for each in members if is_up(each)]
+    counted = [each for each in members if each.share and not each.backup]
+    fit = sum(1 for each in up if each.share and not each.backup)
+    if fit < svc.quorum and any(each.share for each in up if each.backup):
+        return Serving(Mode.BACKUPS, tuple(each if each.backup else _resting(each) for each in up))
+    if 100 * fit < svc.panic * len(counted):
+        return Serving(Mode.ALL, tuple(each for each in members if not each.backup))
+    return Serving(Mode.MEMBERS, tuple(_resting(each) if each.backup else each for each in up))
+
+
+def _resting(member: Member) -> Member:
+    return replace(member, weight=0) if member.weight else member
