@@ -17,6 +17,7 @@ MOST_TTL_S: Final = 3600  # nobody behind us should believe anything for longer
 MOST_RECORDS: Final = 1024  # one message of 64 KiB could claim 6000; nobody means that
 _COUNTS = struct.Struct(">HHH")
 _RECORD = struct.Struct(">HHIH")
+_TTL = 4  # where in a record's fixed part its TTL lies
 _FLAGS = struct.Struct(">H")
 _SOA_TAIL = 22  # two root names and five numbers: the shortest SOA data
 # Where the names lie in the data of the types that may compress them (RFC 1035 §3.3, 3597 §4):
@@ -62,7 +63,7 @@ def read(data: bytes, end: int, *, dnssec: bool) -> Reply | None:
     lowest: int | None = None
     negative: int | None = None
     for number in range(sum(counts)):
-        found = _record(data, at)
+        found = _record(data, at, ttls)
         if found is None:
             return None
         body, at, kind, ttl = found
@@ -71,7 +72,6 @@ def read(data: bytes, end: int, *, dnssec: bool) -> Reply | None:
         elif number < counts[0] + counts[1] and kind == wire.SOA and at - body >= _SOA_TAIL:
             negative = min(ttl, sane(int.from_bytes(data[at - 4 : at], "big")))
         ends.append(at)
-        ttls.append(body - 6)
     kept = counts[0] + (0 if counts[0] and not dnssec else counts[1])
     ends, ttls = ends[:kept], ttls[:kept]
     image = bytearray(data[: (end, *ends)[-1]])
@@ -143,12 +143,16 @@ def sane(ttl: int) -> int:
     return 0 if ttl & 0x80000000 else ttl
 
 
-def _record(data: bytes, at: int) -> tuple[int, int, int, int] | None:
-    """(start of data, end, type, TTL) of the record at `at`, None when it is not whole."""
-    at = _name(data, at)
+def _record(data: bytes, at: int, ttls: list[int]) -> tuple[int, int, int, int] | None:
+    """(start of data, end, type, TTL) of the record at `at`, None when it is not whole.
+
+    `ttls` says where the TTLs of the records before it lie; this one's is added.
+    """
+    at = _name(data, at, ttls)
     if not at or at + _RECORD.size > len(data):
         return None
     kind, _, ttl, length = _RECORD.unpack_from(data, at)
+    ttls.append(at + _TTL)
     body = at + _RECORD.size
     end = body + length
     if end > len(data):
@@ -157,32 +161,36 @@ def _record(data: bytes, at: int) -> tuple[int, int, int, int] | None:
         before, count = NAMES[kind]
         inside = body + before
         for _ in range(count):
-            inside = _name(data, inside)
+            inside = _name(data, inside, ttls)
             if not inside or inside > end:
                 return None
     return body, end, kind, sane(ttl)
 
 
-def _name(data: bytes, at: int) -> int:
+def _name(data: bytes, at: int, ttls: list[int]) -> int:
     """Where the name at `at` ends; 0 for a bad one.
 
-    Its pointers are followed: each must point before the labels that led to it, so the way is
-    finite, and the whole must be a name of at most 255 bytes (RFC 9267).
+    Its pointers are followed: each must lead to labels that end before those that led to it, so
+    the way is finite, and the whole must be a name of at most 255 bytes (RFC 9267). Behind a
+    pointer is what was a name before (RFC 1035 §4.1.4), never the fixed part of a record: its TTL
+    changes on the way to the client, and the name with it.
     """
-    size = len(data)
+    limit = len(data)
     end = 0
     begin = at
     total = 1
-    while at < size:
+    while at < limit:
         length = data[at]
-        if length >= 0xC0 and at + 2 <= size:  # noqa: PLR2004 - a pointer
-            end = end or at + 2
-            at = int.from_bytes(data[at : at + 2], "big") & 0x3FFF
-            if not wire.HEADER <= at < begin:
+        if length >= 0xC0 and at + 2 <= limit:  # noqa: PLR2004 - a pointer
+            if end and _is_fixed(ttls, begin, at + 2):
                 return 0
-            begin = at
+            end = end or at + 2
+            limit = begin
+            begin = at = int.from_bytes(data[at : at + 2], "big") & 0x3FFF
+            if at < wire.HEADER:
+                return 0
         elif not length:
-            return end or at + 1
+            return 0 if end and _is_fixed(ttls, begin, at + 1) else end or at + 1
         elif length > wire.MOST_LABEL:
             return 0
         else:
@@ -191,3 +199,9 @@ def _name(data: bytes, at: int) -> int:
             if total > wire.MOST_NAME:
                 return 0
     return 0
+
+
+def _is_fixed(ttls: list[int], begin: int, end: int) -> bool:
+    """Whether any byte from `begin` to `end` is of a fixed part of the records with those TTLs."""
+    after = bisect.bisect_right(ttls, begin + _TTL - _RECORD.size)  # the first not wholly before
+    return after < len(ttls) and ttls[after] - _TTL < end

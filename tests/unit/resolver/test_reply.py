@@ -136,6 +136,26 @@ def test_A8_46_what_is_not_whole_is_no_reply(records: bytes) -> None:
     assert reply.read(broken(1, records), FOUND.end, dnssec=False) is None
 
 
+@pytest.mark.parametrize(
+    ("answers", "records"),
+    [
+        (2, b"\xc0\x0c\0\1\0\1\0\0\1\1\0\4\1\2\3\4\xc0\x29" + A[2:]),  # its TTL reads as a name
+        (2, b"\xc0\x0c\0\1\0\1\0\0\1\1\0\4\1\2\3\4\1x\xc0\x29" + A[2:]),  # "x", and from its TTL
+        (1, b"\xc0\x0c\0\5\0\1\0\0\0\x3c\0\2\xc0\x27"),  # data that points to the same record's TTL
+        (2, A + b"\xc0\x20" + A[2:]),  # from the question's class over all of the first record
+    ],
+)
+def test_A8_46_a_name_that_would_change_with_a_ttl_is_none(answers: int, records: bytes) -> None:
+    assert reply.read(broken(answers, records), FOUND.end, dnssec=False) is None
+
+
+def test_a_name_may_point_to_any_name_before_it() -> None:
+    alias = b"\xc0\x0c\0\5\0\1\0\0\0\x3c\0\4\1a\xc0\x10"  # a.example.org, at 0x2d
+    wired = broken(3, alias + b"\xc0\x2d" + A[2:] + b"\1b\xc0\x2f" + A[2:])
+    owners = [each.name.to_text() for each in said(read(wired)).answer]
+    assert owners == ["www.example.org.", "a.example.org.", "b.example.org."]
+
+
 def test_too_many_records_are_no_reply() -> None:
     assert reply.read(broken(1025, A * 1025), FOUND.end, dnssec=False) is None
 
