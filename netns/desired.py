@@ -49,6 +49,7 @@ class Want:
             self.host,
             links=tuple(link for link in self.host.links if link.name in links),
             addresses=frozenset(each for each in self.host.addresses if each.link in links),
+            routes=frozenset(each for each in self.host.routes if each.link in links),
         )
         spaces = {path: self.spaces[path] for path in paths if path in self.spaces}
         return replace(self, spaces={**spaces, world.HOST: host})
@@ -62,6 +63,7 @@ class Part:
     publishes: bool
     space: world.Wanted
     outers: tuple[world.Link, ...]
+    routes: frozenset[world.Route] = frozenset()  # by which the host reaches it
 
 
 @dataclass(slots=True)
@@ -96,6 +98,7 @@ def desired(state: ClusterState, node: ids.NodeId, before: Want | None = None) -
         owner=world.Owner.HOST,
         links=(*draft.links.values(), *chain.from_iterable(part.outers for part in parts.values())),
         addresses=frozenset(draft.addresses),
+        routes=frozenset(chain.from_iterable(part.routes for part in parts.values())),
     )
     return Want(
         spaces={world.HOST: host} | {part.space.path: part.space for part in parts.values()},
@@ -160,7 +163,13 @@ def _part(
     outers = (part.outer for _, _, part in parts if part.outer is not None)
     if publishes:
         outers = (_with_hairpin(each) for each in outers)
-    return Part(made_of, publishes, _space(box, parts), tuple(outers))
+    return Part(
+        made_of,
+        publishes,
+        _space(box, parts),
+        tuple(outers),
+        frozenset(chain.from_iterable(part.host_routes for _, _, part in parts)),
+    )
 
 
 def _with_hairpin(outer: world.Link) -> world.Link:

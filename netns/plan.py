@@ -1,8 +1,8 @@
 """(have, want) → the steps between, in order. Pure.
 
 The order: what is in the way goes, namespaces come, the fence stands before there is anything to
-fence in, then the host's links, then each sandbox: addresses, link up, routes. Only links with our
-mark, and addresses and routes that we gave, are ever changed or removed.
+fence in, then the host's links and routes, then each sandbox: addresses, link up, routes. Only
+links with our mark, and addresses and routes that we gave, are ever changed or removed.
 """
 
 from collections.abc import Iterator, Mapping
@@ -76,6 +76,7 @@ def diff(have: contract.Have, want: desired.Want) -> tuple[steps.Step, ...]:
         *_host_wide(have, want),
         *_host_links(work),
         *_pairs(work),
+        *_host_rest(work),
         *_children(work),
         *(step for each in work.values() if each.wanted.path for step in _inside(each)),
     )
@@ -104,11 +105,8 @@ def _found(space: world.Space, link: world.Link) -> world.Link | None:
         return None
     if found.mark == world.UNFINISHED:
         # Host names are made of ids; an eth0 cut short may be anybody's.
-        return None if link.twin or link.kind in _CHILDREN else found
+        return None if link.twin or link.kind in world.CHILDREN else found
     return found if found.mark == link.mark or (link.adopts and not found.mark) else None
-
-
-_CHILDREN = frozenset({world.Kind.MACVLAN, world.Kind.IPVLAN})
 
 
 def _suits(found: world.Link, link: world.Link) -> bool:
@@ -219,14 +217,26 @@ def _host_links(work: Mapping[str, _Work]) -> Iterator[steps.Step]:
     host = work[world.HOST]
     inside = _outer_names(work)
     for link in host.wanted.links:
-        if link.name in inside:
-            continue
-        standing = host.standing(link)
-        if standing is None:
-            yield steps.AddLink(link=link, subject=link.mark)
-        elif differs(standing, link):
-            yield steps.SetLink(link=_changes(standing, link), subject=link.mark)
+        if link.name not in inside and link.kind not in world.CHILDREN:
+            yield from _host_link(host, link)
+
+
+def _host_rest(work: Mapping[str, _Work]) -> Iterator[steps.Step]:
+    """Links on links, once those are there, and what all links of the host carry."""
+    host = work[world.HOST]
+    for link in host.wanted.links:
+        if link.kind in world.CHILDREN:
+            yield from _host_link(host, link)
     yield from _addresses(host)
+    yield from _routes(host)
+
+
+def _host_link(host: _Work, link: world.Link) -> Iterator[steps.Step]:
+    standing = host.standing(link)
+    if standing is None:
+        yield steps.AddLink(link=link, subject=link.mark)
+    elif differs(standing, link):
+        yield steps.SetLink(link=_changes(standing, link), subject=link.mark)
 
 
 def _changes(standing: world.Link, link: world.Link) -> world.Link:

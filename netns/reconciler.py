@@ -89,6 +89,7 @@ class _Pass:
             name for name in then.keys() | wanted.keys() if then.get(name) != wanted.get(name)
         }
         names |= {each.link for each in self.want.host.addresses ^ now.host.addresses}
+        names |= {each.link for each in self.want.host.routes ^ now.host.routes}
         names |= {link.twin for path in paths for link in now.spaces[path].links}
         # The outer end of a pair is read with its namespace: it cannot be mended alone.
         names |= {

@@ -30,6 +30,9 @@ class Kind(StrEnum):
     OTHER = "other"
 
 
+CHILDREN = frozenset({Kind.MACVLAN, Kind.IPVLAN})  # links that live on another link
+
+
 class Setting(StrEnum):
     """A number that the kernel keeps per link."""
 

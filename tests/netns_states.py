@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
 
 from sdd import state
-from sdd.model import endpoint, ids, network, sandbox
+from sdd.model import child, endpoint, ids, network, sandbox
 
 NODE = ids.NodeId("here")
 
@@ -21,10 +21,15 @@ def net(
     options: Mapping[str, str] | None = None,
     driver: network.Driver = network.Driver.BRIDGE,
 ) -> network.Network:
-    """The gateway of each subnet is its first address; Docker's prefix is put before the keys."""
+    """The gateway of each subnet is its first address; Docker's prefix is put before the keys.
+
+    With the option host-access the host gets the last but one.
+    """
     prefix = "com.docker.network." if driver is network.Driver.BRIDGE else ""
+    kept = [child.HOST_ACCESS] if child.HOST_ACCESS in (options or {}) else []
     pools = tuple(
-        network.Pool(subnet=ip_network(each), gateway=ip_network(each)[1]) for each in subnets
+        network.Pool(subnet=each, gateway=each[1], aux=dict.fromkeys(kept, each[-2]))
+        for each in map(ip_network, subnets)
     )
     return network.Network(
         id=ids.NetworkId(identity(name)),

@@ -65,19 +65,11 @@ def _link(net: network.Network, options: bridge.Bridge, *, has_ipv6: bool) -> wo
         name=net.device,
         kind=world.Kind.BRIDGE,
         mark=net.id,
-        mac=_mac(net.id),
+        mac=contract.mac(net.id),
         mtu=options.mtu,
         adopts=bool(options.name),
         settings=_IPV6_BRIDGE if has_address else frozenset({_NO_LINK_LOCAL}),
     )
-
-
-def _mac(identity: str) -> str:
-    """A locally administered address that stays when the object is made again.
-
-    A bridge's own would follow its ports, and the neighbours' caches would go stale.
-    """
-    return ":".join(["02", *(identity[place : place + 2] for place in range(0, 10, 2))])
 
 
 def _attach(net: network.Network, end: endpoint.Endpoint) -> contract.Attachment:
@@ -89,7 +81,7 @@ def _attach(net: network.Network, end: endpoint.Endpoint) -> contract.Attachment
             name=end.host_link,
             kind=world.Kind.VETH,
             mark=end.id,
-            mac=_mac(end.id),
+            mac=contract.mac(end.id),
             mtu=net.mtu,
             master=net.device,
             settings=frozenset(port),

@@ -37,17 +37,27 @@ def gateways(net: network.Network, end: endpoint.Endpoint) -> Iterator[Way]:
             yield Way(address.version, pool.gateway)
 
 
+def mac(identity: str) -> str:
+    """A locally administered address that stays when the object is made again.
+
+    A bridge's own would follow its ports, and the neighbours' caches would go stale.
+    """
+    return ":".join(["02", *(identity[place : place + 2] for place in range(0, 10, 2))])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
     """What one endpoint needs: `outer` on the host, the rest in the sandbox.
 
-    `ways` are the default routes that it could give, at most one per IP version.
+    `ways` are the default routes that it could give, at most one per IP version; `host_routes`
+    are those by which the host reaches it.
     """
 
     inner: world.Link
     outer: world.Link | None = None
     addresses: frozenset[world.Address] = frozenset()
     ways: tuple[Way, ...] = ()
+    host_routes: frozenset[world.Route] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

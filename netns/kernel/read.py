@@ -38,13 +38,31 @@ def space(inode: int) -> world.Space:
 def host(only: Collection[str] | None) -> world.Space:
     """Links and addresses of the calling thread's namespace; `only` those links if given.
 
-    The master of a link is known only when it is among them.
+    The master of a link is known only when it is among them. Of routes only ours to children are
+    read: the others may be a million.
     """
     with netlink.Connection(netlink.ROUTE) as connection:
-        links = _all_links(connection) if only is None else _some_links(connection, only)
-        names = {each.index: each.name for each in links}
+        reports = _all_links(connection) if only is None else _some_links(connection, only)
+        names = {each.index: each.name for each in reports}
         addresses = _addresses(connection, names)
-    return world.Space(links={each.name: _link(each, names) for each in links}, addresses=addresses)
+    links = {each.name: _link(each, names) for each in reports}
+    ways = {name for name, each in links.items() if each.mark and each.kind in world.CHILDREN}
+    return world.Space(
+        links=links,
+        addresses=addresses,
+        routes=_own_routes(names, ways) if ways else frozenset(),
+    )
+
+
+def _own_routes(names: Mapping[int, str], over: Collection[str]) -> frozenset[world.Route]:
+    with netlink.Connection(netlink.ROUTE, strict=True) as connection:
+        replies = [
+            reply
+            for version in (4, 6)
+            for reply in connection.dump(*route.listing_of(version, marks.PROTOCOL))
+        ]
+    reports = (each for each in map(route.of, replies) if each and _is_usual(each))
+    return frozenset(_route(each, names) for each in reports if names.get(each.index) in over)
 
 
 def names(connection: netlink.Connection) -> Mapping[int, str]:

@@ -45,6 +45,11 @@ def listing() -> tuple[int, bytes]:
     return GET, _HEADER.pack(socket.AF_UNSPEC, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
+def listing_of(version: int, protocol: int) -> tuple[int, bytes]:
+    """The same for the routes of one IP version that `protocol` made; on a strict connection."""
+    return GET, _HEADER.pack(_FAMILY[version], 0, 0, 0, 0, protocol, 0, 0, 0)
+
+
 def of(reply: netlink.Reply) -> Report | None:
     """The report in an answer of type NEW; None for other families and for cache entries."""
     family, length, _, _, table, protocol, scope, kind, flags = _HEADER.unpack_from(reply.body)

@@ -39,6 +39,12 @@ def is_alone(asked: request.NetworkCreate) -> bool:
     return asked.driver in child.OPTIONS and child.PARENT not in asked.options
 
 
+def has_host_access(asked: request.NetworkCreate) -> bool:
+    """Whether the host is to have an address of its own on the network."""
+    known = child.OPTIONS.get(asked.driver)
+    return known is not None and child.Child(**fields(known, asked.options)).host_access
+
+
 def has_gateway(asked: request.NetworkCreate, version: int) -> bool:
     """Whether a gateway address is chosen for the network when none is given (I8)."""
     if asked.driver is not network.Driver.BRIDGE:
@@ -65,6 +71,13 @@ def _check_bridge(now: ClusterState, asked: request.NetworkCreate, wanted: bridg
 
 def _check_parent(now: ClusterState, asked: request.NetworkCreate, wanted: child.Child) -> None:
     """Who may share a parent: the kernel has one driver and one ipvlan mode on each (M8)."""
+    if wanted.host_access and not wanted.is_social:
+        raise errors.Invalid(
+            f"network {asked.name!r}: with this mode no link of the parent reaches another one on"
+            " the same host, so host-access cannot work",
+            hint="use the mode bridge, or leave host-access out",
+            code="SDD-NET-OPTION",
+        )
     for net in now.networks.values():
         if not wanted.parent or net.driver not in child.OPTIONS:
             continue

@@ -6,6 +6,7 @@ exactly the families of its subnets, or IPv4 when none was given.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from ipaddress import IPv6Network
 
 from sdd import errors
@@ -173,9 +174,17 @@ def _pool(asked: request.NetworkCreate, spec: request.PoolSpec, subnet: IPNetwor
         )
     gateway = spec.gateway
     if gateway is None and options.has_gateway(asked, subnet.version):
-        gateway = _gateway(asked, pool)
-    if gateway is None:
-        return pool
+        gateway = _first_free(asked, pool, "GATEWAY", "the gateway")
+    if gateway is not None:
+        _check_gateway(asked, gateway, subnet)
+        pool = replace(pool, gateway=gateway)
+    if options.has_host_access(asked) and child.HOST_ACCESS not in pool.aux:
+        host = _first_free(asked, pool, "AUX", "the host")
+        pool = replace(pool, aux={**pool.aux, child.HOST_ACCESS: host})
+    return pool
+
+
+def _check_gateway(asked: request.NetworkCreate, gateway: IPAddress, subnet: IPNetwork) -> None:
     if gateway not in subnet:
         raise _outside(asked, "GATEWAY", f"gateway {gateway}", subnet)
     if int(gateway) in addresses.reserved_of(subnet):
@@ -185,17 +194,19 @@ def _pool(asked: request.NetworkCreate, spec: request.PoolSpec, subnet: IPNetwor
             hint="choose another address, or leave --gateway out",
             code="SDD-NET-GATEWAY",
         )
-    return network.Pool(subnet=subnet, gateway=gateway, ip_range=ip_range, aux=dict(spec.aux))
 
 
-def _gateway(asked: request.NetworkCreate, pool: network.Pool) -> IPAddress:
+def _first_free(
+    asked: request.NetworkCreate, pool: network.Pool, area: str, whose: str
+) -> IPAddress:
     """The first free address (I8), which leaves the others to the sandboxes."""
-    found = addresses.next_free(pool, frozenset(pool.aux.values()), None)
+    taken = {*pool.aux.values(), *((pool.gateway,) if pool.gateway else ())}
+    found = addresses.next_free(pool, frozenset(taken), None)
     if found is None:
         raise errors.Invalid(
-            f"network {asked.name!r}: {pool.subnet} has no address left for the gateway",
+            f"network {asked.name!r}: {pool.subnet} has no address left for {whose}",
             hint="choose a larger subnet or fewer auxiliary addresses",
-            code="SDD-NET-GATEWAY",
+            code=f"SDD-NET-{area}",
         )
     return found
 

@@ -56,6 +56,7 @@ _numbers = itertools.count()
 _SOL_NETLINK = 270
 _CAP_ACK = 10
 _EXT_ACK = 11
+_GET_STRICT_CHK = 12
 _EXT_MESSAGE = 1  # NLMSGERR_ATTR_MSG
 
 
@@ -99,7 +100,8 @@ class Connection:
     Blocking and for one thread at a time; acks come at once because the kernel works in `send`.
     """
 
-    def __init__(self, protocol: int) -> None:
+    def __init__(self, protocol: int, *, strict: bool = False) -> None:
+        """Open it. `strict`: the header of a dump's request says which entries are wanted."""
         self._socket = socket.socket(
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol
         )
@@ -107,6 +109,7 @@ class Connection:
             (socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER),
             (_SOL_NETLINK, _CAP_ACK, 1),
             (_SOL_NETLINK, _EXT_ACK, 1),
+            (_SOL_NETLINK, _GET_STRICT_CHK, int(strict)),
         )
         for level, option, value in options:
             self._socket.setsockopt(level, option, value)

@@ -13,6 +13,7 @@ from sdd.model import network, options
 from sdd.model.options import Option
 
 PARENT = "parent"
+HOST_ACCESS = "host-access"  # the option, and the name of the address that is kept for the host
 _VLAN = re.compile(r"(?P<link>[^.]+)\.(?P<tag>[0-9]{1,4})")
 _TAG_MAX = 4094  # 802.1Q: 0 and 4095 are reserved
 
@@ -66,6 +67,11 @@ class Child:
     prefix: str = "eth"
 
     @property
+    def is_social(self) -> bool:
+        """Whether links of the same parent reach each other on this host."""
+        return self.mode is MacvlanMode.BRIDGE and self.ipvlan_flag is IpvlanFlag.BRIDGE
+
+    @property
     def vlan(self) -> Vlan | None:
         """The 802.1Q link that the parent's name means, if it has the form `link.tag`."""
         return to_vlan(self.parent)
@@ -84,6 +90,12 @@ def of(net: network.Network) -> Child:
     return Child(**options.fields(OPTIONS[net.driver], net.options))
 
 
+def host_addresses(net: network.Network) -> tuple[network.IPAddress, ...]:
+    """The host's own address in each subnet of a network with `host-access`."""
+    found = (pool.aux.get(HOST_ACCESS) for pool in net.pools)
+    return tuple(address for address in found if address is not None)
+
+
 def _parent(text: str) -> str:
     if text == "lo":
         raise ValueError("cannot be 'lo': loopback has no network behind it")
@@ -94,7 +106,7 @@ _COMMON = {
     PARENT: Option("parent", _parent),
     network.OPTION_MTU: Option("mtu", options.to_mtu),
     "com.docker.network.container_iface_prefix": Option("prefix", options.to_prefix),
-    "host-access": Option("host_access", options.to_bool),
+    HOST_ACCESS: Option("host_access", options.to_bool),
 }
 OPTIONS: Mapping[network.Driver, Mapping[str, Option]] = MappingProxyType(
     {

@@ -85,6 +85,18 @@ def test_what_cannot_be_is_refused_and_changes_nothing(
     assert daemon.sdctl("network", "ls", "-q").stdout == before
 
 
+def test_U36_with_host_access_the_host_reaches_its_sandboxes(daemon: Appliance) -> None:
+    lan = ("--subnet", "198.51.100.0/24", "-o", "parent=up0")
+    kept = ("-o", "host-access=true", "--aux-address", "host-access=198.51.100.250")
+    daemon.sdctl("network", "create", "open", "-d", "macvlan", *lan, *kept)
+    daemon.sandbox("seen", "--network", "open")
+    daemon.on_host("ping", "-c1", "-W2", address(daemon, "seen"))
+    daemon.inside("seen", "ping", "-c1", "-W2", "198.51.100.250")
+    daemon.on_host("ping", "-c1", "-W2", THERE)
+    (network,) = daemon.json("network", "inspect", "open")
+    assert network["IPAM"]["Config"][0]["AuxiliaryAddresses"] == {"host-access": "198.51.100.250"}
+
+
 def test_inspect_shows_the_driver_and_its_options(daemon: Appliance) -> None:
     (network,) = json.loads(daemon.sdctl("network", "inspect", "lan").stdout)
     assert (network["Driver"], network["Options"]) == ("macvlan", {"parent": "up0"})

@@ -11,20 +11,23 @@ from hypothesis import strategies as st
 from netns import contract, fake, firewall, plan, steps, world
 from netns.desired import Want, desired
 from sdd import state
+from sdd.model import network
 from tests.netns_states import NODE, at, box, end, net
 
 T = TypeVar("T")
 PATHS = {name: f"/run/sdd/netns/{name}" for name in ("one", "two", "three")}
+OPEN = {"host-access": "true"}
 GUEST = "/run/other/guest"
 
 
 @st.composite
 def states(draw: st.DrawFn) -> state.ClusterState:
-    """Up to three networks and four sandboxes, one of them adopted, connected at will."""
+    """Up to four networks, one of them macvlan with a link for the host, and four sandboxes, one of them adopted, connected at will."""
     networks = [
         net("alpha", "10.1.0.0/24"),
         net("beta", "10.2.0.0/24", "fd02::/64", internal=draw(st.booleans())),
         net("gamma", "fd03::/64", options={"driver.mtu": draw(st.sampled_from(["1400", "9000"]))}),
+        net("delta", "10.4.0.0/24", "fd04::/64", options=OPEN, driver=network.Driver.MACVLAN),
     ]
     used = draw(st.lists(st.sampled_from(networks), unique_by=lambda each: each.name))
     boxes = [box(name, path) for name, path in PATHS.items()] + [box("guest", GUEST, inode=1)]

@@ -1,11 +1,12 @@
 """Driver options as the commands take and refuse them."""
 
-from ipaddress import ip_network
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
 
 import pytest
 
 from sdd import errors
-from sdd.model import network, request
+from sdd.model import child, network, request
 from tests.scenario.node import node
 
 BRIDGE = "com.docker.network.bridge."
@@ -119,6 +120,9 @@ async def test_C119_who_may_share_a_parent(
         (IPVLAN, {"ipvlan_mode": "l7"}, "'l7'"),
         (IPVLAN, {"ipvlan_flag": "on"}, "'on'"),
         (IPVLAN, {"macvlan_mode": "bridge"}, "ipvlan_mode"),
+        (MACVLAN, {"macvlan_mode": "private", "host-access": "true"}, "use the mode bridge"),
+        (MACVLAN, {"macvlan_mode": "passthru", "host-access": "true"}, "use the mode bridge"),
+        (IPVLAN, {"ipvlan_flag": "vepa", "host-access": "true"}, "use the mode bridge"),
     ],
 )
 async def test_C121_a_bad_option_of_a_child_is_named(
@@ -158,3 +162,30 @@ async def test_an_ipvlan_endpoint_has_no_mac_of_its_own() -> None:
         given = request.Attachment(network="n", mac="02:00:00:00:00:01")
         with pytest.raises(errors.Invalid, match="parent"):
             await one.commands.create_sandbox(request.SandboxCreate(name="b", attachments=(given,)))
+
+
+async def test_host_access_keeps_an_address_of_each_subnet_for_the_host() -> None:
+    pools = (
+        request.PoolSpec(subnet=ip_network("192.0.2.0/24"), ip_range=ip_network("192.0.2.64/26")),
+        request.PoolSpec(subnet=ip_network("2001:db8:1::/64")),
+    )
+    async with node() as one:
+        made = await one.commands.create_network(
+            asked("lan", driver=MACVLAN, options={"host-access": "true"}, pools=pools)
+        )
+        kept = child.host_addresses(made)
+        assert list(map(str, kept)) == ["192.0.2.64", "2001:db8:1::1"]
+        plain = request.Attachment(network="lan")
+        await one.commands.create_sandbox(request.SandboxCreate(name="a", attachments=(plain,)))
+        (end,) = one.feed.state.endpoints.values()
+        assert set(end.hosts).isdisjoint(kept)
+
+
+async def test_without_room_for_the_host_there_is_no_host_access() -> None:
+    pools = (request.PoolSpec(subnet=ip_network("192.0.2.0/31"), gateway=ip_address("192.0.2.0")),)
+    full = (replace(pools[0], aux={"machine": ip_address("192.0.2.1")}),)
+    async with node() as one:
+        with pytest.raises(errors.Invalid, match="no address left for the host"):
+            await one.commands.create_network(
+                asked("lan", driver=MACVLAN, options={"host-access": "true"}, pools=full)
+            )

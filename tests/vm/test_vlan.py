@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from sdd import state
-from sdd.model import network
+from sdd.model import child, network
 from tests.kernel.netns import outside
 from tests.kernel.netns.conftest import Host, host, run_in
 from tests.kernel.netns.outside import pings
@@ -136,6 +136,19 @@ async def test_ipvlan_l3_routes_without_neighbours(host: Host, neighbour: str, m
     # To its neighbours such a network is behind the host.
     outside.route(neighbour, "10.77.0.0/24")
     assert pings(neighbour, "10.77.0.2")
+
+
+@pytest.mark.parametrize("mode", ["l2", "l3", "l3s"])
+async def test_U36_the_host_reaches_its_sandboxes_on_ipvlan(
+    host: Host, neighbour: str, mode: str
+) -> None:
+    options = {"parent": "up0", "ipvlan_mode": mode, "host-access": "true"}
+    far = net("far", "10.77.0.0/24", driver=IPVLAN, options=options)
+    await host.settle(at(1, far, *boxes(host, (far, "10.77.0.2"))))
+    assert neighbour
+    assert pings(host.path, "10.77.0.2")
+    (kept,) = child.host_addresses(far)
+    assert pings(host.sandbox_path("s0"), str(kept))
 
 
 async def test_C112_ipvlan_without_a_parent(host: Host) -> None:
