@@ -57,16 +57,18 @@ class Names:
         return path
 
     def _make(self, path: Path) -> None:
+        """The file comes before the link: whoever finds what a kill left looks among the files."""
         entry = self._linked / path.name
-        if not self._points(path):
-            if entry.is_symlink() or entry.exists():
-                raise errors.Conflict(
-                    f"{str(entry)!r} is another namespace of the name {path.name!r}",
-                    code="SDD-NETNS-TAKEN",
-                )
+        is_linked = self._points(path)
+        if not is_linked and (entry.is_symlink() or entry.exists()):
+            raise errors.Conflict(
+                f"{str(entry)!r} is another namespace of the name {path.name!r}",
+                code="SDD-NETNS-TAKEN",
+            )
+        self._doors.create_sync(str(path))
+        if not is_linked:
             entry.parent.mkdir(parents=True, exist_ok=True)
             entry.symlink_to(path)
-        self._doors.create_sync(str(path))
 
     def _drop(self, path: Path) -> None:
         if self._points(path):
