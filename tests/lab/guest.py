@@ -18,6 +18,7 @@ from tests.lab import initramfs
 DEADLINE_S = 1800
 TAIL = 40
 BEGIN, END = "--- guest: tests begin ---", "--- guest: tests end ---"
+SCRATCH = "/var/sdd-lab-tests"  # in the guest alone
 NO_RESULT = 70  # the guest said no exit status
 
 
@@ -53,7 +54,8 @@ def _script(root: Path, kernel: Path, words: Sequence[str]) -> str:
     """What the guest's first process does after it switched to the shared root."""
     pytest = [f"{sys.prefix}/bin/python", "-m", "pytest", "tests/vm", "-m", "vm", "-q"]
     pytest += ["-p", "no:cacheprovider", "-o", "timeout=600", "--color=no"]
-    pytest += ["--junit-xml=/run/out/vm.xml", *words]
+    # A systemd that boots in the guest clears /tmp, in whatever order the tests come.
+    pytest += [f"--basetemp={SCRATCH}", "--junit-xml=/run/out/vm.xml", *words]
     return f"""
     export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
     export SDD_LAB_KERNEL=1 PYTHONDONTWRITEBYTECODE=1
