@@ -4,11 +4,11 @@ In: paths and process ids. Out: facts; absence is a value, nothing is raised for
 """
 
 import contextlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from netns.kernel import read
+from netns.kernel import read, strangers
 from sdd import errors
 from sdd.linux import namespaces
 from sdd.model import network
@@ -36,6 +36,12 @@ class Observer:
     async def busy_ports(self) -> frozenset[tuple[Protocol, int]]:
         """The ports of the host that some TCP or UDP socket is bound to."""
         return await self._doors.run("", lambda: frozenset(_busy_ports()))
+
+    async def strangers(
+        self, link: str, asked: Collection[network.IPAddress]
+    ) -> Mapping[network.IPAddress, str]:
+        """Of each address who on the wire of the host's link has it; empty: nobody answered."""
+        return await strangers.ask(self._doors, link, asked)
 
     async def namespace(self, path: str) -> Facts:
         """The inode and the link names at `path`."""

@@ -5,9 +5,12 @@ the files named after the nouns and run by runner.py. It chooses nothing itself.
 """
 
 import asyncio
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from ipaddress import IPv4Interface
 from pathlib import Path
+from typing import TypeVar
 
 from sdd import errors
 from sdd.alloc.pools import PoolTemplate
@@ -21,16 +24,19 @@ from sdd.control import (
     sandboxes,
     service_updates,
     services,
+    taken,
     verdicts,
 )
 from sdd.control.feed import Feed
-from sdd.control.ground import Ground
+from sdd.control.ground import Ground, Plan
 from sdd.control.observe import Observe
 from sdd.control.progress import Progress
-from sdd.control.runner import Prefixes, Runner
+from sdd.control.runner import Make, Prefixes, Runner
 from sdd.model import endpoint, health, ids, network, record, request, sandbox, service
 from sdd.model.nameserver import Transport
 from sdd.store import contract
+
+T = TypeVar("T")
 
 OWN_NAMESPACE = "/proc/self/ns/net"
 
@@ -111,7 +117,7 @@ class Commander:
         """The new endpoint of the sandbox on `asked.network`."""
         box = lookup.sandbox(self._feed.state, sandbox_ref)
         facts = await self._observe.namespace(box.netns)
-        return await self._run.created(
+        return await self._created(
             lambda ground: endpoints.connect(ground, box.id, asked, facts.ifnames),
             lambda made: lambda ground: endpoints.disconnect(ground, made.network, made.sandbox),
         )
@@ -136,7 +142,7 @@ class Commander:
         """The new sandbox with all its endpoints and memberships."""
         seen = await self._seen(asked)
         busy = await self._busy(asked.publish)
-        return await self._run.created(
+        return await self._created(
             lambda ground: sandboxes.create(ground, asked, seen, busy),
             lambda made: lambda ground: sandboxes.remove(ground, made.id),
         )
@@ -167,7 +173,7 @@ class Commander:
     async def create_service(self, asked: request.ServiceCreate) -> service.Service:
         """The new service with its virtual addresses and number."""
         busy = await self._busy(asked.publish)
-        return await self._run.created(
+        return await self._created(
             lambda ground: services.create(ground, asked, busy),
             lambda made: lambda ground: services.remove(ground, made.id),
         )
@@ -247,6 +253,16 @@ class Commander:
             lambda ground: verdicts.record(ground, of, endpoint_id, status, reason)
         )
 
+    async def _created(self, make: Make[T], undo: Callable[[T], Make[T]]) -> T:
+        """As Runner.created, once the wire was asked for the addresses that others may have."""
+        heard: dict[network.IPAddress, str] = {}
+        while True:
+            informed = functools.partial(_informed, make, heard)
+            try:
+                return await self._run.created(informed, undo)
+            except taken.Unprobed as unsure:
+                heard |= await self._observe.strangers(unsure.link, unsure.addresses)
+
     def _ground(self, prefixes: Prefixes) -> Ground:
         return Ground(
             now=self._feed.state,
@@ -259,3 +275,7 @@ class Commander:
             transports=self._transports,
             host_prefixes=prefixes,
         )
+
+
+def _informed(make: Make[T], heard: Mapping[network.IPAddress, str], ground: Ground) -> Plan[T]:
+    return make(replace(ground, strangers=heard))

@@ -4,8 +4,8 @@ A plan is a pure function of a Ground. It checks a request against the state, ch
 be chosen, and collects writes and compares in a Draft. It never waits and never writes itself.
 """
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -28,7 +28,8 @@ class Ground:
 
     `claims` are as of `now`; `at` is seconds since the epoch; `entropy` gives that many random
     bytes; `transports` are those over which this node can ask name servers; `host_prefixes` are
-    its own on-link routes.
+    its own on-link routes; `strangers` says of the addresses that were asked for on the wire who
+    has them, in words (nobody: empty).
     """
 
     now: ClusterState
@@ -40,6 +41,7 @@ class Ground:
     pools: tuple[PoolTemplate, ...]
     transports: frozenset[Transport]
     host_prefixes: tuple[IPNetwork, ...] = ()
+    strangers: Mapping[IPAddress, str] = field(default_factory=dict)
 
     def new_id(self) -> str:
         """64 hex characters that nobody has."""

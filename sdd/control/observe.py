@@ -4,7 +4,7 @@ In: paths and process ids from callers. Out: facts. Deciding and error sentences
 commands: an observer reports absence as a value.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from sdd.model import network, port
@@ -33,6 +33,12 @@ class Observe(Protocol):
 
     async def busy_ports(self) -> frozenset[tuple[port.Protocol, int]]:
         """The ports of this node that some socket is bound to."""
+        ...
+
+    async def strangers(
+        self, link: str, asked: Collection[network.IPAddress]
+    ) -> Mapping[network.IPAddress, str]:
+        """Of each address who on the wire of this node's link has it, in words; empty: nobody."""
         ...
 
     async def namespace(self, path: str) -> Facts:

@@ -4,6 +4,7 @@ In: the Ground, a network, a family, perhaps a wanted address. Out: a pool and a
 it, with the cursor moved in the draft; or the error that names the holder.
 """
 
+from collections.abc import Collection, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
@@ -11,11 +12,21 @@ from sdd import errors
 from sdd.alloc import addresses, usage
 from sdd.control import keys
 from sdd.control.ground import Draft, Ground
-from sdd.model import network
+from sdd.model import child, network
 from sdd.model.network import IPAddress
 from sdd.state import ClusterState
 
 LISTED = 5
+MOST_PROBED = 32  # addresses at a time
+
+
+class Unprobed(Exception):
+    """It is not known who on the wire of `link` has `addresses`; ask, and plan again."""
+
+    def __init__(self, link: str, addresses: Collection[IPAddress]) -> None:
+        super().__init__(link, addresses)
+        self.link = link
+        self.addresses = addresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +53,59 @@ def choose(
 ) -> tuple[network.Pool, IPAddress]:
     """The wanted address, or the next free one of the family.
 
-    Raises Conflict SDD-IPAM-INUSE, Invalid SDD-IPAM-OUTSIDE or -RESERVED, Exhausted
-    SDD-IPAM-EXHAUSTED.
+    Raises Conflict SDD-IPAM-INUSE or -DUPLICATE, Invalid SDD-IPAM-OUTSIDE or -RESERVED, Exhausted
+    SDD-IPAM-EXHAUSTED; `Unprobed` when others may have the address and nobody asked them.
     """
     if wanted is not None:
-        return _checked(ground, net, wanted), wanted
-    found = addresses.next_of(
-        net, version, on(ground, net), lambda subnet: ground.claims.cursor_of(net.id, subnet)
-    )
-    if found is None:
-        raise _exhausted(ground.now, net, version)
-    pool, ip = found
+        pool = _checked(ground, net, wanted)
+        _check_wire(ground, net, wanted)
+        return pool, wanted
+    candidates = tuple(_candidates(ground, net, version))
+    if not candidates:
+        raise _exhausted(ground, net, version)
+    pool, ip = found = candidates[0]
+    _demand_answers(ground, net, ip, [each for _, each in candidates])
     draft.note(keys.cursor(net.id, pool.subnet), str(ip))
     return found
+
+
+def _candidates(
+    ground: Ground, net: network.Network, version: int
+) -> Iterator[tuple[network.Pool, IPAddress]]:
+    """The next free addresses: more of them, the more of the earlier ones strangers had."""
+    held = on(ground, net)
+    strange = {ip for ip, who in ground.strangers.items() if who}
+    own = held.own | strange
+    for _ in range(min(MOST_PROBED, 1 + len(strange))):
+        found = addresses.next_of(
+            net,
+            version,
+            Held(own, held.claimed),
+            lambda subnet: ground.claims.cursor_of(net.id, subnet),
+        )
+        if found is None:
+            return
+        yield found
+        own = own | {found[1]}
+
+
+def _demand_answers(
+    ground: Ground, net: network.Network, ip: IPAddress, also: Collection[IPAddress]
+) -> None:
+    """Raises `Unprobed` for `also` when `ip` may be somebody's on the wire."""
+    if (link := child.wire_of(net)) and ip not in ground.strangers:
+        raise Unprobed(link, also)
+
+
+def _check_wire(ground: Ground, net: network.Network, wanted: IPAddress) -> None:
+    _demand_answers(ground, net, wanted, [wanted])
+    if who := ground.strangers.get(wanted):
+        raise errors.Conflict(
+            f"Address already in use: {wanted} on network {net.name} belongs to {who}",
+            hint="choose another address, or leave it out to get a free one; a network made with"
+            " -o duplicate-probe=false does not ask",
+            code="SDD-IPAM-DUPLICATE",
+        )
 
 
 def usage_of(now: ClusterState, net: network.Network) -> tuple[usage.Usage, ...]:
@@ -112,7 +163,8 @@ def _checked(ground: Ground, net: network.Network, wanted: IPAddress) -> network
     return pool
 
 
-def _exhausted(now: ClusterState, net: network.Network, version: int) -> errors.Exhausted:
+def _exhausted(ground: Ground, net: network.Network, version: int) -> errors.Exhausted:
+    now = ground.now
     users = sorted(
         now.sandboxes[end.sandbox].name for end in now.endpoints_by_network.get(net.id, ())
     )
@@ -120,10 +172,12 @@ def _exhausted(now: ClusterState, net: network.Network, version: int) -> errors.
     shown = ", ".join(users[:LISTED]) + (
         f" and {len(users) - LISTED} more" if len(users) > LISTED else ""
     )
+    strange = sum(bool(who) for who in ground.strangers.values())
+    others = f", {strange} of them by machines that are not ours" if strange else ""
     ranges = ", ".join(str(pool.ip_range or pool.subnet) for pool in addresses.pools(net, version))
     return errors.Exhausted(
         f"no available IPv{version} addresses on this network's address pools:"
-        f" {net.name} ({ranges}) is used by {shown or 'its gateway alone'}",
+        f" {net.name} ({ranges}) is used by {shown or 'its gateway alone'}{others}",
         hint="remove a sandbox or service from it, or make a network with a larger subnet",
         code="SDD-IPAM-EXHAUSTED",
     )

@@ -1,6 +1,7 @@
 """What the options of macvlan and ipvlan networks say: sandboxes on a link of the host.
 
-In: a network. Out: one frozen value. Keys, values and defaults are Docker's; `host-access` is ours.
+In: a network. Out: one frozen value. Keys, values and defaults are Docker's; `host-access` and
+`duplicate-probe` are ours.
 """
 
 import re
@@ -56,6 +57,7 @@ class Child:
     """All options of one network. No `parent` means a network of its own on this host.
 
     `host_access` gives the host a link of its own on the parent, so that it reaches the sandboxes.
+    `duplicate_probe` asks on the parent whether somebody has an address before it is given.
     """
 
     parent: str = ""
@@ -63,8 +65,15 @@ class Child:
     ipvlan_mode: IpvlanMode = IpvlanMode.L2
     ipvlan_flag: IpvlanFlag = IpvlanFlag.BRIDGE
     host_access: bool = False
+    duplicate_probe: bool = True
     mtu: int = 0
     prefix: str = "eth"
+
+    @property
+    def wire(self) -> str:
+        """The link whose neighbours may have our addresses; empty when there can be none."""
+        has_neighbours = self.duplicate_probe and self.ipvlan_mode is IpvlanMode.L2
+        return self.parent if has_neighbours else ""
 
     @property
     def is_social(self) -> bool:
@@ -96,6 +105,11 @@ def host_addresses(net: network.Network) -> tuple[network.IPAddress, ...]:
     return tuple(address for address in found if address is not None)
 
 
+def wire_of(net: network.Network) -> str:
+    """The link on which the addresses of any network's sandboxes must be asked for, if any."""
+    return of(net).wire if net.driver in OPTIONS else ""
+
+
 def _parent(text: str) -> str:
     if text == "lo":
         raise ValueError("cannot be 'lo': loopback has no network behind it")
@@ -106,6 +120,7 @@ _COMMON = {
     PARENT: Option("parent", _parent),
     network.OPTION_MTU: Option("mtu", options.to_mtu),
     "com.docker.network.container_iface_prefix": Option("prefix", options.to_prefix),
+    "duplicate-probe": Option("duplicate_probe", options.to_bool),
     HOST_ACCESS: Option("host_access", options.to_bool),
 }
 OPTIONS: Mapping[network.Driver, Mapping[str, Option]] = MappingProxyType(

@@ -97,6 +97,16 @@ def test_U36_with_host_access_the_host_reaches_its_sandboxes(daemon: Appliance) 
     assert network["IPAM"]["Config"][0]["AuxiliaryAddresses"] == {"host-access": "198.51.100.250"}
 
 
+def test_U38_the_address_of_another_machine_is_not_given(daemon: Appliance) -> None:
+    before = daemon.sdctl("sandbox", "ls", "-q").stdout
+    asked = ("sandbox", "create", daemon.name("twin"), "--network", f"lan,ip={THERE}")
+    refused = daemon.sdctl(*asked, check=False)
+    assert refused.returncode == 1
+    assert "[SDD-IPAM-DUPLICATE]" in refused.stderr
+    assert "another machine, " in refused.stderr
+    assert daemon.sdctl("sandbox", "ls", "-q").stdout == before
+
+
 def test_inspect_shows_the_driver_and_its_options(daemon: Appliance) -> None:
     (network,) = json.loads(daemon.sdctl("network", "inspect", "lan").stdout)
     assert (network["Driver"], network["Options"]) == ("macvlan", {"parent": "up0"})

@@ -6,7 +6,7 @@ The backends are in memory: they realise what they are given, or refuse what the
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,6 +54,9 @@ class World:
 
     prefixes: tuple[network.IPNetwork, ...] = ()
     busy: frozenset[tuple[port.Protocol, int]] = frozenset()
+    neighbours: dict[network.IPAddress, str] = field(default_factory=dict)
+    asked: list[network.IPAddress] = field(default_factory=list)  # on the wire, in order
+    rounds: int = 0
     namespaces: dict[str, Facts] = field(
         default_factory=lambda: {"/proc/self/ns/net": Facts(inode=1)}
     )
@@ -63,6 +66,14 @@ class World:
 
     async def host_prefixes(self) -> tuple[network.IPNetwork, ...]:
         return self.prefixes
+
+    async def strangers(
+        self, link: str, asked: Collection[network.IPAddress]
+    ) -> dict[network.IPAddress, str]:
+        assert link
+        self.asked += asked
+        self.rounds += 1
+        return {ip: self.neighbours.get(ip, "") for ip in asked}
 
     async def namespace(self, path: str) -> Facts:
         return self.namespaces.get(path, Facts())

@@ -1,0 +1,101 @@
+"""Addresses on a wire with other machines: nobody's address is given to a sandbox or a service."""
+
+from collections.abc import Mapping
+from ipaddress import ip_address, ip_network
+
+import pytest
+
+from sdd import errors
+from sdd.model import endpoint, network, request
+from tests.scenario.node import Node, node
+
+MACVLAN, IPVLAN = network.Driver.MACVLAN, network.Driver.IPVLAN
+MACHINE = "another machine, 02:aa:bb:cc:dd:ee"
+
+
+def strangers(*addresses: str) -> dict[network.IPAddress, str]:
+    return dict.fromkeys(map(ip_address, addresses), MACHINE)
+
+
+async def lan(
+    one: Node,
+    *subnets: str,
+    ip_range: str = "",
+    driver: network.Driver = MACVLAN,
+    options: Mapping[str, str] = network.EMPTY,
+) -> None:
+    within = ip_network(ip_range) if ip_range else None
+    pools = tuple(
+        request.PoolSpec(subnet=ip_network(each), ip_range=within)
+        for each in subnets or ("192.0.2.0/24",)
+    )
+    said = {"parent": "eth0", **options}
+    await one.commands.create_network(
+        request.NetworkCreate(name="lan", driver=driver, pools=pools, options=said)
+    )
+
+
+async def join(one: Node, name: str, ip: str = "") -> endpoint.Endpoint:
+    wanted = request.Attachment(network="lan", ip=ip_address(ip) if ip else None)  # type: ignore[arg-type]  # IPv4 here
+    made = await one.commands.create_sandbox(
+        request.SandboxCreate(name=name, attachments=(wanted,))
+    )
+    (end,) = one.feed.state.endpoints_by_sandbox[made.id]
+    return end
+
+
+async def test_U38_an_address_that_somebody_has_is_passed_over() -> None:
+    async with node() as one:
+        await lan(one, "192.0.2.0/24", "2001:db8::/64")
+        one.world.neighbours = strangers("192.0.2.1", "192.0.2.2", "2001:db8::1")
+        end = await join(one, "a")
+        assert list(map(str, end.hosts)) == ["192.0.2.3", "2001:db8::2"]
+        assert str((await join(one, "b")).hosts[0]) == "192.0.2.4"
+
+
+async def test_U38_a_given_address_that_somebody_has_is_refused_and_changes_nothing() -> None:
+    async with node() as one:
+        await lan(one)
+        one.world.neighbours = strangers("192.0.2.9")
+        before = await one.keys()
+        with pytest.raises(errors.Conflict, match="02:aa:bb:cc:dd:ee") as caught:
+            await join(one, "a", "192.0.2.9")
+        assert caught.value.code == "SDD-IPAM-DUPLICATE"
+        assert await one.keys() == before
+        assert str((await join(one, "a", "192.0.2.8")).hosts[0]) == "192.0.2.8"
+
+
+async def test_many_strangers_are_found_in_few_rounds_and_all_of_them_is_exhaustion() -> None:
+    async with node() as one:
+        await lan(one, ip_range="192.0.2.64/26")
+        taken = [f"192.0.2.{number}" for number in range(64, 128)]
+        one.world.neighbours = strangers(*taken[:-1])
+        assert str((await join(one, "a")).hosts[0]) == taken[-1]
+        rounds = one.world.rounds
+        assert rounds <= 8
+        with pytest.raises(errors.Exhausted, match="63 of them by machines that are not ours"):
+            await join(one, "b")
+
+
+async def test_a_services_address_is_asked_for_too() -> None:
+    async with node() as one:
+        await lan(one)
+        one.world.neighbours = strangers("192.0.2.1")
+        made = await one.commands.create_service(request.ServiceCreate(name="web", network="lan"))
+        assert list(map(str, made.vips)) == ["192.0.2.2"]
+
+
+@pytest.mark.parametrize(
+    ("driver", "options"),
+    [
+        (MACVLAN, {"duplicate-probe": "false"}),
+        (IPVLAN, {"ipvlan_mode": "l3"}),
+    ],
+)
+async def test_nobody_is_asked_where_there_is_nobody_or_it_was_said(
+    driver: network.Driver, options: dict[str, str]
+) -> None:
+    async with node() as one:
+        await lan(one, driver=driver, options=options)
+        await join(one, "a")
+        assert one.world.asked == []
