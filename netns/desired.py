@@ -13,7 +13,7 @@ from itertools import chain
 from netns import drivers, firewall, world
 from netns.drivers import contract
 from netns.world import Setting
-from sdd.model import endpoint, ids, network, progress, sandbox
+from sdd.model import endpoint, ids, network, progress, reach, sandbox
 from sdd.state import ClusterState
 
 _DEFAULT: Mapping[int, network.IPNetwork] = {
@@ -123,7 +123,24 @@ def _lay(draft: _Draft, state: ClusterState, net: network.Network) -> None:
     draft.addresses |= ground.addresses
     draft.forwarding |= ground.forwarding
     if ground.fence is not None:
-        draft.fences.add(ground.fence)
+        draft.fences.add(replace(ground.fence, openings=frozenset(_openings(state, net))))
+
+
+def _openings(state: ClusterState, net: network.Network) -> Iterator[firewall.Opening]:
+    """The published ports of sandboxes and services on a routed network, at their addresses."""
+    versions = reach.routed(net)
+    if not versions:
+        return
+    published = [(svc.id, svc.ports) for svc in state.services_by_network.get(net.id, ())]
+    for end in state.endpoints_by_network.get(net.id, ()):
+        ports = chain(
+            state.sandboxes[end.sandbox].ports,
+            *(each for of, each in published if (of, end.id) in state.members),
+        )
+        for port in ports:
+            for address in end.hosts:
+                if address.version in versions:
+                    yield firewall.Opening(address, port.protocol, port.target)
 
 
 def _unknown_driver(net: network.Network, subjects: Iterable[str]) -> Iterable[progress.Failure]:

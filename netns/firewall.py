@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sdd.model.network import IPAddress, IPNetwork
+from sdd.model.port import Protocol
 
 
 class Way(StrEnum):
     """Who may come in from other links, for one IP version of a network."""
 
     PUBLISHED = "published"  # only to ports that were published
-    ROUTED = "routed"  # also ping
+    ROUTED = "routed"  # also ping, and published ports at their own address
     OPEN = "open"  # to every port
 
 
@@ -27,11 +28,21 @@ class Side:
     source: IPAddress | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """One port of one sandbox that packets may be sent to from elsewhere."""
+
+    address: IPAddress
+    protocol: Protocol
+    port: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fence:
     """What may cross the border of one network, and whether its sandboxes may talk (`is_social`).
 
-    Nothing crosses the border of an internal one. Packets from `trusted` links may always enter.
+    Nothing crosses the border of an internal one. Packets from `trusted` links may always enter,
+    and those to `openings`.
     """
 
     device: str
@@ -39,6 +50,7 @@ class Fence:
     internal: bool = False
     is_social: bool = True
     trusted: frozenset[str] = frozenset()
+    openings: frozenset[Opening] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

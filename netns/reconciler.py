@@ -6,6 +6,7 @@ changed in its wishes, and what the last pass failed at.
 
 import errno
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from netns import contract, plan, steps, world
@@ -57,36 +58,37 @@ class _Pass:
     def unsure(self, now: Want, look: Look) -> tuple[Want, contract.Scope]:
         """What is not known to be as `now` wants it, and where to look for it."""
         then = self.want.spaces
+        changed = _changed_links(self.want, now)
+        outers = changed | look.links
         paths = frozenset(
             path
             for path, wanted in now.spaces.items()
-            if path != world.HOST and (look.covers(path) or not self._met(path, wanted, look))
+            if path != world.HOST and (look.covers(path) or not self._met(path, wanted, outers))
         )
-        links = self._unsure_links(now, paths, look)
+        links = self._unsure_links(now, paths, look, changed)
         leaving = frozenset(then.keys() - now.spaces.keys())
         # Nothing on the host leads to children: they are removed where they are.
         orphaned = {path for path in leaving if any(link.parent for link in then[path].links)}
         scope = contract.Scope(paths=paths | orphaned, leaving=leaving, links=links)
         return now.part(paths, links), scope
 
-    def _met(self, path: str, wanted: world.Wanted, look: Look) -> bool:
-        """Whether nothing is new: neither the wish, nor an outer end's fate, nor a failure."""
+    def _met(self, path: str, wanted: world.Wanted, outers: AbstractSet[str]) -> bool:
+        """Whether nothing is new: neither the wish, nor an outer end (`outers`), nor a failure."""
         subjects = {wanted.subject, *(link.mark for link in wanted.links)}
         return (
             self.want.spaces.get(path) == wanted
             and self.failed.isdisjoint(subjects)
-            and look.links.isdisjoint(link.twin for link in wanted.links)
+            and outers.isdisjoint(link.twin for link in wanted.links)
         )
 
-    def _unsure_links(self, now: Want, paths: Iterable[str], look: Look) -> frozenset[str]:
-        then, wanted = _by_name(self.want), _by_name(now)
-        names = {
+    def _unsure_links(
+        self, now: Want, paths: Iterable[str], look: Look, changed: frozenset[str]
+    ) -> frozenset[str]:
+        wanted = _by_name(now)
+        names = changed | {
             name
             for name, link in wanted.items()
             if not self.failed.isdisjoint(now.users.get(link.mark, (link.mark,)))
-        }
-        names |= {
-            name for name in then.keys() | wanted.keys() if then.get(name) != wanted.get(name)
         }
         names |= {each.link for each in self.want.host.addresses ^ now.host.addresses}
         names |= {each.link for each in self.want.host.routes ^ now.host.routes}
@@ -117,6 +119,13 @@ class _Pass:
 
 def _everything(want: Want) -> tuple[Want, contract.Scope]:
     return want, contract.Scope(paths=frozenset(want.spaces) - {world.HOST})
+
+
+def _changed_links(then: Want, now: Want) -> frozenset[str]:
+    """The host's links that are wanted otherwise, or no longer, or only now."""
+    before, after = _by_name(then), _by_name(now)
+    names = before.keys() | after.keys()
+    return frozenset(name for name in names if before.get(name) != after.get(name))
 
 
 def _by_name(want: Want) -> Mapping[str, world.Link]:

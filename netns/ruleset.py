@@ -23,6 +23,8 @@ _RULES = """\
         ct status dnat accept comment "published ports: only the host itself leads packets here"
         meta nfproto . oifname @open accept
         meta nfproto . oifname @routed meta l4proto { icmp, ipv6-icmp } accept
+        meta l4proto { tcp, udp, sctp } ip daddr . meta l4proto . th dport @openings4 accept
+        meta l4proto { tcp, udp, sctp } ip6 daddr . meta l4proto . th dport @openings6 accept
         oifname @networks drop
         iifname @networks accept
         meta nfproto @guarded drop
@@ -66,9 +68,23 @@ def _sets(table: firewall.Table) -> Iterable[str]:
     yield _set("open", "nf_proto . ifname", _ways(crossed, firewall.Way.OPEN))
     yield _set("routed", "nf_proto . ifname", _ways(crossed, firewall.Way.ROUTED))
     yield _set("guarded", "nf_proto", (_PROTOCOL[each] for each in sorted(table.guarded)))
+    for version, kind in _KIND.items():
+        yield _set(
+            f"openings{version}", f"{kind} . inet_proto . inet_service", _openings(fences, version)
+        )
     for version in _KIND:
         pairs = [pair for pair in crossed if pair[1].subnet.version == version and pair[1].masked]
         yield from _masks(version, pairs)
+
+
+def _openings(fences: Iterable[firewall.Fence], version: int) -> Iterable[str]:
+    found = (each for fence in fences for each in fence.openings)
+    lines = (
+        f"{each.address} . {each.protocol} . {each.port}"
+        for each in found
+        if each.address.version == version
+    )
+    return sorted(lines)
 
 
 def _masks(version: int, pairs: Sequence[_Pair]) -> Iterable[str]:

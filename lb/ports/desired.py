@@ -136,7 +136,12 @@ def _of_service(state: ClusterState, svc: service.Service, node: ids.NodeId) -> 
 
 
 def _binds(each: port.Port, versions: Iterable[int]) -> Iterator[Bind]:
-    """One per IP version that is served; without any the port is bound all the same."""
+    """One per IP version that is served; without any the port is bound all the same.
+
+    A port without a number of the node is the fence's business alone (netns.desired).
+    """
+    if not each.published:
+        return
     wanted = each.address
     served = [
         version

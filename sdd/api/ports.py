@@ -15,8 +15,9 @@ _ANY = {4: "0.0.0.0", 6: "::"}
 
 
 def bindings(state: ClusterState, box: sandbox.Sandbox) -> dict[str, list[dict[str, str]]]:
-    """`Ports` of `sandbox inspect`: target → where it is published."""
+    """`Ports` of `sandbox inspect`: target → where it is published, besides its own address."""
     found: defaultdict[str, list[dict[str, str]]] = defaultdict(list)
+    found |= {f"{each.target}/{each.protocol}": [] for each in box.ports if not each.published}
     for each in desired.of(state, box, box.node):
         place = {"HostIp": _host(each.bind), "HostPort": str(each.bind.number)}
         found[f"{each.port}/{each.bind.protocol}"].append(place)
@@ -39,7 +40,7 @@ def rows(svc: service.Service) -> list[dict[str, Any]]:
 
 
 def listed(svc: service.Service, mode: port.Mode | None = None) -> str:
-    """`*:8080->80/tcp` each: all of a service, or those of one mode."""
+    """`*:8080->80/tcp` each: all of a service, or those of one mode; `80/tcp` without a number."""
     return port.listed(
         (_shown(each), each.published, each.target, each.protocol)
         for each in svc.ports

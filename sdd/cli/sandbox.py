@@ -28,6 +28,8 @@ def _ports(row: output.Row) -> str:
     ways = []
     for target, places in row["Ports"].items():
         number, _, protocol = target.partition("/")
+        if not places:  # open at the sandbox's own address
+            ways.append(("", 0, int(number), port.Protocol(protocol)))
         for each in places:
             host = f"[{each['HostIp']}]" if ":" in each["HostIp"] else each["HostIp"]
             ways.append((host, int(each["HostPort"]), int(number), port.Protocol(protocol)))

@@ -38,11 +38,15 @@ class Book:
 
     def put(self, made: Port, holder: str) -> None:
         """`holder` publishes the port."""
+        if not made.published:
+            return  # at its own address: no number of this node
         self._page(made)[made.address] = holder
         self._write(made)
 
     def drop(self, gone: Port, holder: str) -> None:
         """`holder` does not publish it any more."""
+        if not gone.published:
+            return
         page = self._page(gone)
         if page.get(gone.address) == holder:
             del page[gone.address]
@@ -104,6 +108,7 @@ def publish(
     for each in asked:
         _check(each, kind)
         address = _address(each, nets)
+        is_bound = any(map(reach.published, nets))
         if _count(each) + len(found) > MOST:
             raise _too_many(_count(each) + len(found))
         for target, numbers in _wanted(each, book.ground):
@@ -115,7 +120,11 @@ def publish(
                 policy=each.policy,
                 address=address,
             )
-            if isinstance(numbers, int):
+            if not is_bound:
+                made = like
+                if made in found:
+                    continue
+            elif isinstance(numbers, int):
                 like = replace(like, published=numbers)
                 if any(_is_same(one, like) for one in found):
                     continue
@@ -173,10 +182,15 @@ def _is_same(have: Port, wanted: Port) -> bool:
 
 
 def _address(asked: request.Publish, nets: Sequence[network.Network]) -> IPAddress | None:
-    """The host address: what was asked, else what the network's option says, else all."""
+    """The host address: what was asked, else what the network's option says, else all.
+
+    Where there is only a way by the target's own address, no address of the host counts.
+    """
     versions = {version for net in nets for version in reach.published(net)}
     if not versions:
-        raise _no_way(nets)
+        if not any(map(reach.routed, nets)):
+            raise _no_way(nets)
+        return None
     if asked.address is not None:
         if asked.address.version not in versions:
             raise _other_version(asked.address, nets)
@@ -244,7 +258,7 @@ def _no_way(nets: Sequence[network.Network]) -> errors.Invalid:
     names = ", ".join(net.name for net in nets) or "none"
     return errors.Invalid(
         f"nothing can be published behind the networks given ({names}): it needs a bridge network"
-        " with a gateway, in gateway mode nat, that is not internal",
+        " with a gateway, in gateway mode nat or routed, that is not internal",
         hint="connect to such a network as well, or leave out --publish",
         code="SDD-PUBLISH-NETWORK",
     )

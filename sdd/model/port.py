@@ -42,6 +42,9 @@ class Policy(StrEnum):
 class Port:
     """`published` on the node leads to `target` behind it; both are 1..65535.
 
+    `published` 0: `target` is open at the address behind it alone, for those who have a route
+    (gateway mode routed); no number of the node leads there.
+
     `address` None means every address of the node, an unspecified one (0.0.0.0, ::) every address
     of that IP version.
     """
@@ -54,7 +57,7 @@ class Port:
     address: IPv4Address | IPv6Address | None = None
 
     def __str__(self) -> str:
-        return f"{self.published}/{self.protocol}"
+        return f"{self.published or self.target}/{self.protocol}"
 
 
 def overlap(one: IPv4Address | IPv6Address | None, other: IPv4Address | IPv6Address | None) -> bool:
@@ -76,7 +79,7 @@ def listed(ways: Iterable[tuple[str, int, int, Protocol]]) -> str:
     runs: list[list[tuple[str, int, int, Protocol]]] = []
     for way in sorted(ways, key=lambda each: (each[0], each[3], each[1])):
         host, published, target, protocol = way
-        if runs and runs[-1][-1] == (host, published - 1, target - 1, protocol):
+        if runs and published and runs[-1][-1] == (host, published - 1, target - 1, protocol):
             runs[-1].append(way)
         else:
             runs.append([way])
@@ -85,6 +88,8 @@ def listed(ways: Iterable[tuple[str, int, int, Protocol]]) -> str:
 
 def _run(first: tuple[str, int, int, Protocol], last: tuple[str, int, int, Protocol]) -> str:
     host, published, target, protocol = first
+    if not published:
+        return f"{target}/{protocol}"
     return f"{host}:{_range(published, last[1])}->{_range(target, last[2])}/{protocol}"
 
 

@@ -1,4 +1,4 @@
-"""Whether the host itself, and the ports it publishes, can reach the endpoints of a network."""
+"""How the endpoints of a network can be reached: by the host, by its ports, by routes."""
 
 from sdd.model import bridge, network
 from sdd.model.network import Driver
@@ -16,6 +16,15 @@ def is_on_host(net: network.Network) -> bool:
 
 def published(net: network.Network) -> frozenset[int]:
     """The IP versions in which ports of this node can lead to the network's endpoints."""
+    return _with_modes(net, _PUBLISHING)
+
+
+def routed(net: network.Network) -> frozenset[int]:
+    """The IP versions in which published ports are open at the endpoints' own addresses."""
+    return _with_modes(net, _ROUTED)
+
+
+def _with_modes(net: network.Network, modes: frozenset[bridge.GatewayMode]) -> frozenset[int]:
     if net.driver is not Driver.BRIDGE or net.internal:
         return frozenset()
     options = bridge.of(net)
@@ -24,8 +33,9 @@ def published(net: network.Network) -> frozenset[int]:
         for pool in net.pools
         if pool.gateway is not None
         and options.has_gateway(pool.subnet.version)
-        and options.mode(pool.subnet.version) in _PUBLISHING
+        and options.mode(pool.subnet.version) in modes
     )
 
 
 _PUBLISHING = frozenset({bridge.GatewayMode.NAT, bridge.GatewayMode.NAT_UNPROTECTED})
+_ROUTED = frozenset({bridge.GatewayMode.ROUTED})

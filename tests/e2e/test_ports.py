@@ -111,6 +111,26 @@ def test_C94_what_is_not_published_stays_closed(daemon: Appliance) -> None:
     assert get(f"http://{own}:80/", OUTSIDE, "--max-time", "1") == "curl ends 28"
 
 
+def test_C97_a_routed_network_opens_the_port_at_its_own_address(daemon: Appliance) -> None:
+    modes = [f"com.docker.network.bridge.gateway_mode_ipv{each}=routed" for each in (4, 6)]
+    options = [word for mode in modes for word in ("-o", mode)]
+    daemon.sdctl("network", "create", "routed", "--subnet", "10.79.0.0/24", *options)
+    plugs = ("--network", "front,ip=10.77.0.97", "--network", "routed,ip=10.79.0.97")
+    daemon.sandbox("both", *plugs, "--publish", "8097:80")
+    daemon.sandbox("alone", "--network", "routed,ip=10.79.0.98", "--publish", "8097:80")
+    for name in ("both", "alone"):
+        daemon.serve(name)
+    assert STRANGER in get(f"http://{HOST}:8097/", OUTSIDE)
+    assert "curl ends" in get("http://10.77.0.97/", OUTSIDE)
+    for name, address in (("both", "10.79.0.97"), ("alone", "10.79.0.98")):
+        assert f"from {name}" in get(f"http://{address}/", OUTSIDE)
+    listed = daemon.sdctl("sandbox", "ls", "--filter", f"name={daemon.name('alone')}").stdout
+    assert " 80/tcp" in listed
+    assert daemon.sdctl("verify").returncode == 0
+    for name in ("both", "alone"):
+        daemon.sdctl("sandbox", "rm", daemon.name(name))
+
+
 def test_C95_A8_120_a_port_on_127_0_0_1_is_for_the_host_alone(daemon: Appliance) -> None:
     assert "hello from web" in on_host(daemon, "http://127.0.0.1:8081/")
     assert get(f"http://{HOST}:8081/", OUTSIDE) == "curl ends 7"

@@ -24,6 +24,7 @@ def claims(now: ClusterState) -> set[str]:
         for table in (now.sandboxes, now.services)
         for holder in table.values()
         for each in holder.ports
+        if each.published
     }
     return wanted
 
@@ -49,6 +50,7 @@ def check_nothing_twice(now: ClusterState) -> None:
     held_ports = [
         (each.protocol, each.published, each.address)
         for each in chain.from_iterable(holder.ports for holder in now.publishers)
+        if each.published
     ]
     for at, (protocol, number, address) in enumerate(held_ports):
         others = (held_ports[other] for other in range(at))

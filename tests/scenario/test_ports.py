@@ -250,3 +250,32 @@ async def test_46_a_service_and_a_sandbox_never_share_a_port() -> None:
         assert absent.value.code == "SDD-SERVICE-PORT"
         assert set(before) < set(await one.keys())
         assert shown(one) == ["5005:80/tcp"]
+
+
+ROUTED = {f"com.docker.network.bridge.gateway_mode_ipv{version}": "routed" for version in (4, 6)}
+
+
+async def test_B9_behind_a_routed_gateway_no_number_of_the_node_is_taken() -> None:
+    async with node() as one:
+        await front(one, options=ROUTED)
+        before = await one.keys()
+        for name in ("web", "twin"):
+            made = await box(one, name, publish(), publish(0, 443), publish(8080))
+            assert [str(each) for each in made.ports] == ["80/tcp", "443/tcp"]
+            assert numbers(made) == [0, 0]
+        await laws.check(one)
+        for name in ("web", "twin"):
+            await one.commands.remove_sandbox(name)
+        after = await one.keys()
+        assert {key for key in after if "port" in key} == {key for key in before if "port" in key}
+
+
+async def test_C97_with_a_nat_network_beside_it_the_number_leads_there() -> None:
+    async with node() as one:
+        await front(one, options=ROUTED)
+        await one.commands.create_network(request.NetworkCreate(name="nat"))
+        plugs = tuple(request.Attachment(network=name) for name in ("front", "nat"))
+        made = await one.commands.create_sandbox(
+            request.SandboxCreate(name="web", attachments=plugs, publish=(publish(),))
+        )
+        assert numbers(made) == [8080]

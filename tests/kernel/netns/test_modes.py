@@ -1,12 +1,14 @@
 """Bridge options as their user sees them: gateway modes, talk among sandboxes, who gets in."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
 
 from sdd import state
-from sdd.model import network
+from sdd.model import ids, network
+from sdd.model.port import Port
 from tests.kernel.netns import outside
 from tests.kernel.netns.conftest import Host, run_in
 from tests.kernel.netns.outside import fetch, listening, pings
@@ -68,6 +70,26 @@ async def test_C85_C94_what_gets_in_without_being_published(
         for address in ONE:
             assert fetch(host.sandbox_path("two"), address)
             assert fetch(host.path, address)
+
+
+async def test_C85_C94_a_published_port_is_open_at_its_own_address_where_it_is_routed(
+    host: Host, far: str
+) -> None:
+    now = state_of(host, with_mode("routed"))
+    one = next(each for each in now.sandboxes.values() if each.name == "one")
+    opened = replace(one, ports=(Port(published=0, target=80),))
+    await host.settle(
+        at(2, *now.networks.values(), *now.sandboxes.values(), *now.endpoints.values())
+    )
+    with listening(one.netns), listening(one.netns, 81):
+        await host.settle(now.apply(ids.Revision(3), [state.Put(opened)]))
+        for where in (far, host.sandbox_path("other")):
+            for address in ONE:
+                assert fetch(where, address), (where, address)
+                assert not fetch(where, address, 81), (where, address)
+        assert fetch(far, ONE[0]) == outside.THERE4
+        await host.settle(now.apply(ids.Revision(4), ()))
+        assert not fetch(far, ONE[0])
 
 
 @pytest.mark.parametrize(
