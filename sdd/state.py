@@ -11,10 +11,21 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Self
 
-from sdd.model import endpoint, health, ids, network, record, sandbox, service, serving
+from sdd.model import (
+    endpoint,
+    health,
+    ids,
+    network,
+    record,
+    sandbox,
+    service,
+    serving,
+    template,
+)
 
 Object = (
     network.Network
+    | template.Template
     | sandbox.Sandbox
     | endpoint.Endpoint
     | service.Service
@@ -58,6 +69,7 @@ class ClusterState:
 
     revision: ids.Revision = ids.NEVER
     networks: Mapping[ids.NetworkId, network.Network] = field(default_factory=dict)
+    templates: Mapping[ids.NetworkId, template.Template] = field(default_factory=dict)
     sandboxes: Mapping[ids.SandboxId, sandbox.Sandbox] = field(default_factory=dict)
     endpoints: Mapping[ids.EndpointId, endpoint.Endpoint] = field(default_factory=dict)
     services: Mapping[ids.ServiceId, service.Service] = field(default_factory=dict)
@@ -187,6 +199,7 @@ class ClusterState:
 TABLES: Mapping[type[Object], str] = MappingProxyType(
     {
         network.Network: "networks",
+        template.Template: "templates",
         sandbox.Sandbox: "sandboxes",
         endpoint.Endpoint: "endpoints",
         service.Service: "services",

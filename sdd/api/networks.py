@@ -8,6 +8,7 @@ from sdd.api.call import Call, Reply
 from sdd.api.context import Context
 from sdd.control import lookup
 from sdd.model import request
+from sdd.model.template import Template
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,27 +31,39 @@ class Disconnect:
 
 
 async def listing(context: Context, _call: Call) -> Reply:
-    """Every network, by name."""
+    """Every network and configuration, by name."""
     state = context.state()
-    nets = sorted(state.networks.values(), key=lambda each: each.name)
-    return Reply(value=[render.network_of(state, each) for each in nets])
+    rows = [render.network_of(state, each) for each in state.networks.values()]
+    rows += [render.template_of(each) for each in state.templates.values()]
+    return Reply(value=sorted(rows, key=lambda row: str(row["Name"])))
 
 
 async def create(context: Context, call: Call) -> Reply:
-    """The network that was made."""
-    made = await context.commands.create_network(body.decode(request.NetworkCreate, call.body))
+    """The network or configuration that was made."""
+    asked = body.decode(request.NetworkCreate, call.body)
+    if asked.config_only:
+        template = await context.commands.create_template(asked)
+        return Reply(value=render.template_of(template), status=201)
+    made = await context.commands.create_network(asked)
     return Reply(value=render.network_of(context.state(), made), status=201)
 
 
 async def inspect(context: Context, call: Call) -> Reply:
-    """One network."""
+    """One network or configuration."""
     state = context.state()
-    return Reply(value=render.network_of(state, lookup.network(state, call.path["ref"])))
+    found = lookup.any_network(state, call.path["ref"])
+    if isinstance(found, Template):
+        return Reply(value=render.template_of(found))
+    return Reply(value=render.network_of(state, found))
 
 
 async def remove(context: Context, call: Call) -> Reply:
-    """Id and name of the network that is gone."""
-    gone = await context.commands.remove_network(call.path["ref"])
+    """Id and name of the network or configuration that is gone."""
+    ref = call.path["ref"]
+    if isinstance(lookup.any_network(context.state(), ref), Template):
+        template = await context.commands.remove_template(ref)
+        return Reply(value={"Id": template.id, "Name": template.name})
+    gone = await context.commands.remove_network(ref)
     return Reply(value={"Id": gone.id, "Name": gone.name})
 
 

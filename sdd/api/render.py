@@ -13,7 +13,7 @@ from typing import Any
 
 from sdd.api import ports
 from sdd.control import taken
-from sdd.model import endpoint, health, ids, network, progress, sandbox, service
+from sdd.model import endpoint, health, ids, network, progress, request, sandbox, service, template
 from sdd.model.port import Mode
 from sdd.state import ClusterState
 
@@ -59,7 +59,46 @@ def network_of(state: ClusterState, net: network.Network) -> Json:
         "Dns": {"Servers": [str(each) for each in net.dns], "Search": list(net.dns_search)},
         "Device": net.device,
         "Services": sorted(each.name for each in state.services_by_network.get(net.id, ())),
+        "ConfigOnly": False,
+        "ConfigFrom": {"Network": _template_name(state, net.template)},
     }
+
+
+def _template_name(state: ClusterState, of: str) -> str:
+    found = state.templates.get(ids.NetworkId(of))
+    return found.name if found else ""
+
+
+def template_of(one: template.Template) -> Json:
+    """`network inspect` of a configuration, with the same keys: Docker calls its driver null."""
+    return {
+        "Name": one.name,
+        "Id": one.id,
+        "Created": when(one.created),
+        "Scope": "local",
+        "Driver": "null",
+        "EnableIPv4": not one.pools or any(_version(spec) == 4 for spec in one.pools),  # noqa: PLR2004 - IP version
+        "EnableIPv6": one.ipv6 or any(_version(spec) == 6 for spec in one.pools),  # noqa: PLR2004 - IP version
+        "IPAM": {"Driver": "default", "Options": {}, "Config": [_pool(p) for p in one.pools]},
+        "Status": {"IPAM": {"Subnets": {}}},
+        "Internal": False,
+        "Predefined": False,
+        "Attachable": False,
+        "Ingress": False,
+        "Containers": {},
+        "Options": dict(one.options),
+        "Labels": dict(one.labels),
+        "Dns": {"Servers": [str(each) for each in one.dns], "Search": list(one.dns_search)},
+        "Device": "",
+        "Services": [],
+        "ConfigOnly": True,
+        "ConfigFrom": {"Network": ""},
+    }
+
+
+def _version(spec: request.PoolSpec) -> int:
+    named = (spec.subnet, spec.gateway, spec.ip_range)
+    return next((each.version for each in named if each is not None), 4)
 
 
 def _usage(state: ClusterState, net: network.Network) -> Json:
@@ -70,8 +109,8 @@ def _usage(state: ClusterState, net: network.Network) -> Json:
     }
 
 
-def _pool(pool: network.Pool) -> Json:
-    found: Json = {"Subnet": str(pool.subnet)}
+def _pool(pool: network.Pool | request.PoolSpec) -> Json:
+    found: Json = {} if pool.subnet is None else {"Subnet": str(pool.subnet)}
     if pool.ip_range is not None:
         found["IPRange"] = str(pool.ip_range)
     if pool.gateway is not None:

@@ -61,6 +61,8 @@ def network() -> None:
 @click.option("--label", "labels", type=LABEL, multiple=True, help="For you and for --filter.")
 @click.option("--dns", type=NAMESERVER, multiple=True, help="Server for names that are not ours.")
 @click.option("--dns-search", type=WORD, multiple=True, help="Search domain.")
+@click.option("--config-only", is_flag=True, help="No network, only what others are made from.")
+@click.option("--config-from", default="", metavar="NETWORK", help="Make it as that one says.")
 @click.option("--ignore", is_flag=True, help="Done if it is already there.")
 def create(name: str, ignore: bool, **asked: Any) -> None:
     """Make a network; prints its id."""
@@ -75,6 +77,8 @@ def create(name: str, ignore: bool, **asked: Any) -> None:
         "labels": dict(asked["labels"]),
         "dns": asked["dns"],
         "dns_search": asked["dns_search"],
+        "config_only": asked["config_only"],
+        "config_from": asked["config_from"],
     }
     client = current().client()
     try:
@@ -197,8 +201,9 @@ def prune(force: bool, wanted: tuple[str, ...]) -> None:
 
 
 def unused(row: output.Row) -> bool:
-    """Nobody would miss it: user-made, without sandboxes and without services."""
-    return not (row["Predefined"] or row["Containers"] or row["Services"])
+    """Nobody would miss it: user-made, no configuration, without sandboxes and services."""
+    kept = row["Predefined"] or row["ConfigOnly"]
+    return not (kept or row["Containers"] or row["Services"])
 
 
 @network.command()

@@ -7,7 +7,7 @@ gone from the inside out, each with the names it had while it was there.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sdd.model import endpoint, health, network, record, sandbox, service
+from sdd.model import endpoint, health, network, record, sandbox, service, template
 from sdd.model.event import Action, Event, Kind
 from sdd.state import ClusterState
 
@@ -18,6 +18,7 @@ def between(old: ClusterState, new: ClusterState) -> tuple[Event, ...]:
 
 
 def _come(old: ClusterState, new: ClusterState) -> Iterator[Event]:
+    yield from (_template(each, Action.CREATE) for each in _more(old.templates, new.templates))
     yield from (_network(each, Action.CREATE) for each in _more(old.networks, new.networks))
     yield from (_sandbox(each, Action.CREATE) for each in _more(old.sandboxes, new.sandboxes))
     for at in _more(old.endpoints, new.endpoints):
@@ -42,6 +43,7 @@ def _gone(old: ClusterState, new: ClusterState) -> Iterator[Event]:
         yield _endpoint(old, at, Action.DISCONNECT)
     yield from (_sandbox(each, Action.DESTROY) for each in _more(new.sandboxes, old.sandboxes))
     yield from (_network(each, Action.DESTROY) for each in _more(new.networks, old.networks))
+    yield from (_template(each, Action.DESTROY) for each in _more(new.templates, old.templates))
 
 
 def _changed(old: ClusterState, new: ClusterState) -> Iterator[Event]:
@@ -77,6 +79,11 @@ def _other(old: Mapping[Any, Any], new: Mapping[Any, Any]) -> Iterator[Any]:
 def _network(net: network.Network, action: Action) -> Event:
     attributes = {"name": net.name, "driver": net.driver.value}
     return Event(kind=Kind.NETWORK, action=action, subject=net.id, attributes=attributes)
+
+
+def _template(of: template.Template, action: Action) -> Event:
+    attributes = {"name": of.name, "driver": "null"}
+    return Event(kind=Kind.NETWORK, action=action, subject=of.id, attributes=attributes)
 
 
 def _record(state: ClusterState, of: record.Record, what: str) -> Event:

@@ -25,6 +25,7 @@ from sdd.control import (
     service_updates,
     services,
     taken,
+    templates,
     verdicts,
 )
 from sdd.control.feed import Feed
@@ -32,7 +33,7 @@ from sdd.control.ground import Ground, Plan
 from sdd.control.observe import Observe
 from sdd.control.progress import Progress
 from sdd.control.runner import Make, Prefixes, Runner
-from sdd.model import endpoint, health, ids, network, record, request, sandbox, service
+from sdd.model import endpoint, health, ids, network, record, request, sandbox, service, template
 from sdd.model.nameserver import Transport
 from sdd.store import contract
 
@@ -90,6 +91,14 @@ class Commander:
             lambda made: lambda ground: networks.remove(ground, made.id),
             prefixes,
         )
+
+    async def create_template(self, asked: request.NetworkCreate) -> template.Template:
+        """The new configuration, from which networks can be made."""
+        return await self._run.done(lambda ground: networks.create_template(ground, asked))
+
+    async def remove_template(self, ref: str) -> template.Template:
+        """The configuration that is gone."""
+        return await self._run.done(lambda ground: templates.remove(ground, ref))
 
     async def remove_network(self, ref: str) -> network.Network:
         """The network that is gone."""

@@ -6,7 +6,7 @@ The work is done by one file per noun; no check, key or sentence may live here.
 
 from typing import Protocol
 
-from sdd.model import endpoint, health, ids, network, record, request, sandbox, service
+from sdd.model import endpoint, health, ids, network, record, request, sandbox, service, template
 
 
 class Commands(Protocol):
@@ -18,6 +18,14 @@ class Commands(Protocol):
 
     async def create_network(self, asked: request.NetworkCreate) -> network.Network:
         """The new network, with its pools and gateways chosen."""
+        ...
+
+    async def create_template(self, asked: request.NetworkCreate) -> template.Template:
+        """The new configuration, from which networks can be made."""
+        ...
+
+    async def remove_template(self, ref: str) -> template.Template:
+        """The configuration that is gone; refused while networks made from it are there."""
         ...
 
     async def remove_network(self, ref: str) -> network.Network:

@@ -12,6 +12,9 @@ from sdd.model import ids
 from sdd.model import network as networks
 from sdd.model import sandbox as sandboxes
 from sdd.model import service as services
+from sdd.model import template as templates
+
+CONFIG_ONLY = "config-only"
 
 
 class Named(Protocol):
@@ -32,8 +35,37 @@ T = TypeVar("T", bound=Named)
 
 
 def network(now: state.ClusterState, ref: str) -> networks.Network:
-    """The network that `ref` means; raises NotFound `SDD-NET-NOTFOUND` or Conflict."""
-    return _one("network", "NET", now.networks.values(), ref)
+    """The network that `ref` means.
+
+    Raises NotFound `SDD-NET-NOTFOUND`, Conflict, or Invalid `SDD-NET-CONFIG` for a configuration.
+    """
+    found = any_network(now, ref)
+    if isinstance(found, templates.Template):
+        raise errors.Invalid(
+            f"network {found.name} is a configuration only: nothing can be connected to it",
+            hint=f"make a network from it: sdctl network create NAME --config-from {found.name}",
+            code="SDD-NET-CONFIG",
+        )
+    return found
+
+
+def template(now: state.ClusterState, ref: str) -> templates.Template:
+    """The configuration that `ref` means; raises as `network`, for a network that is none."""
+    found = any_network(now, ref)
+    if isinstance(found, networks.Network):
+        raise errors.Invalid(
+            f"network {found.name} is not a configuration",
+            hint=f"configurations are made with: sdctl network create NAME --{CONFIG_ONLY}",
+            code="SDD-NET-CONFIG",
+        )
+    return found
+
+
+def any_network(now: state.ClusterState, ref: str) -> networks.Network | templates.Template:
+    """The network or configuration that `ref` means: they share their names and ids."""
+    every: list[networks.Network | templates.Template] = [*now.networks.values()]
+    every += now.templates.values()
+    return _one("network", "NET", every, ref)
 
 
 def sandbox(now: state.ClusterState, ref: str) -> sandboxes.Sandbox:

@@ -10,9 +10,10 @@ from typing import TypeVar
 
 from sdd import errors
 from sdd.alloc import bounds, names
-from sdd.control import keys, lookup, nameservers, options, subnets
+from sdd.control import keys, lookup, nameservers, options, subnets, templates
 from sdd.control.ground import Draft, Ground, Plan
 from sdd.model import ids, nameserver, network, request
+from sdd.model.template import Template
 from sdd.state import ClusterState
 from sdd.store import codec
 
@@ -27,9 +28,10 @@ T = TypeVar("T")
 def create(ground: Ground, asked: request.NetworkCreate) -> Plan[network.Network]:
     """A new user-made network.
 
-    Refused: SDD-NET-NAME, -EXISTS, -DRIVER, -OPTION, and what subnets.py refuses.
+    Refused: SDD-NET-NAME, -EXISTS, -DRIVER, -OPTION, and what subnets.py and templates.py refuse.
     """
     _check_name(ground, asked.name)
+    asked, template = templates.applied(ground.now, asked)
     _check_driver(asked)
     options.check(ground.now, asked)
     _check_dns(ground, asked.dns, asked.dns_search)
@@ -45,9 +47,21 @@ def create(ground: Ground, asked: request.NetworkCreate) -> Plan[network.Network
         labels=asked.labels,
         dns=asked.dns,
         dns_search=asked.dns_search,
+        template=template.id if template else "",
         created=ground.at,
     )
-    return _written(ground, made)
+    draft = Draft(ground)
+    _write(draft, made)
+    if template:
+        draft.touch(template)  # nobody removes it meanwhile
+    return draft.plan(made, {made.id})
+
+
+def create_template(ground: Ground, asked: request.NetworkCreate) -> Plan[Template]:
+    """A configuration, which has its name among the networks. Refused: as templates.py does."""
+    _check_name(ground, asked.name)
+    _check_dns(ground, asked.dns, asked.dns_search)
+    return templates.create(ground, asked)
 
 
 def create_default(
@@ -134,7 +148,7 @@ def _check_name(ground: Ground, name: str) -> None:
             code="SDD-NET-PREDEFINED",
         )
     if ground.claims.holds(keys.name(KIND, name)):
-        net = lookup.network(ground.now, name)
+        net = lookup.any_network(ground.now, name)
         raise errors.Conflict(
             f"network with name {name} already exists ({ids.short(net.id)})",
             hint=f"choose another name, or remove that one first: sdctl network rm {name}",
@@ -209,12 +223,6 @@ def _check_moves(now: ClusterState, net: network.Network, bip: IPv4Interface | N
 
 
 # --- writes ----------------------------------------------------------------------------------
-
-
-def _written(ground: Ground, net: network.Network) -> Plan[network.Network]:
-    draft = Draft(ground)
-    _write(draft, net)
-    return draft.plan(net, {net.id})
 
 
 def _write(draft: Draft, net: network.Network) -> None:

@@ -56,6 +56,7 @@ class Network:
     labels: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     dns: tuple[IPv4Address | IPv6Address | Nameserver, ...] = ()
     dns_search: tuple[str, ...] = ()
+    template: str = ""  # the id of the configuration it was made from
     created: float = 0.0  # seconds since the epoch
 
     @property

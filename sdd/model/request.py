@@ -25,7 +25,10 @@ class PoolSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkCreate:
-    """`sdctl network create`."""
+    """`sdctl network create`.
+
+    `config_only`: a template is made, no network; `config_from` is a template's ref.
+    """
 
     name: str
     driver: Driver = Driver.BRIDGE
@@ -37,6 +40,8 @@ class NetworkCreate:
     labels: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     dns: tuple[IPv4Address | IPv6Address | Nameserver, ...] = ()
     dns_search: tuple[str, ...] = ()
+    config_only: bool = False
+    config_from: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,7 @@ from ipaddress import (
 import msgspec
 
 from sdd import errors
-from sdd.model import endpoint, health, ids, network, record, sandbox, service
+from sdd.model import endpoint, health, ids, network, record, sandbox, service, template
 from sdd.model.nameserver import Nameserver
 
 VERSION = 1
@@ -34,6 +34,7 @@ CODE = "SDD-STORE-VALUE"
 
 Object = (
     network.Network
+    | template.Template
     | sandbox.Sandbox
     | endpoint.Endpoint
     | service.Service
@@ -45,6 +46,7 @@ Kind = type[Object]
 Reader = Callable[[object], object]
 
 NETWORKS = "networks/"
+TEMPLATES = "templates/"
 SANDBOXES = "sandboxes/"
 ENDPOINTS = "endpoints/"
 SERVICES = "services/"
@@ -54,6 +56,7 @@ RECORDS = "records/"
 KINDS: Mapping[str, Kind] = types.MappingProxyType(
     {
         NETWORKS: network.Network,
+        TEMPLATES: template.Template,
         SANDBOXES: sandbox.Sandbox,
         ENDPOINTS: endpoint.Endpoint,
         SERVICES: service.Service,
@@ -76,6 +79,8 @@ def key(value: Object) -> str:
     match value:
         case network.Network():
             return network_key(value.id)
+        case template.Template():
+            return f"{TEMPLATES}{value.id}"
         case sandbox.Sandbox():
             return sandbox_key(value.id)
         case endpoint.Endpoint() | service.Service() | record.Record():

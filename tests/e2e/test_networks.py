@@ -124,3 +124,31 @@ def test_C115_two_sandboxes_share_the_smallest_subnet_without_a_gateway(daemon: 
     daemon.sandbox("left", "--network", "i31")
     daemon.sandbox("right", "--network", "i31")
     daemon.inside("left", "ping", "-c1", "-W2", "right")
+
+
+def test_G12_networks_are_made_from_a_configuration(daemon: Appliance) -> None:
+    said = (
+        "--subnet",
+        "10.99.7.0/24",
+        "--label",
+        "rack=7",
+        "-o",
+        "com.docker.network.driver.mtu=1400",
+    )
+    daemon.sdctl("network", "create", "rack7", "--config-only", *said)
+    row = next(each for each in daemon.json("network", "ls") if each["Name"] == "rack7")
+    assert (row["Driver"], row["ConfigOnly"]) == ("null", True)
+    daemon.sdctl("network", "create", "lan7", "--config-from", "rack7")
+    (made,) = daemon.json("network", "inspect", "lan7")
+    assert made["ConfigFrom"] == {"Network": "rack7"}
+    assert made["Labels"] == {"rack": "7"}
+    daemon.sandbox("seven", "--network", "lan7")
+    assert "10.99.7.2/24" in daemon.inside("seven", "ip", "-br", "address").stdout
+    assert "mtu 1400" in daemon.inside("seven", "ip", "link", "show", "eth0").stdout
+    refused = daemon.sdctl("network", "rm", "rack7", check=False)
+    assert "in use by network lan7" in refused.stderr
+    daemon.sdctl("sandbox", "rm", daemon.name("seven"))
+    daemon.sdctl("network", "prune", "-f")
+    assert daemon.sdctl("network", "exists", "rack7", check=False).returncode == 0
+    daemon.sdctl("network", "rm", "rack7")
+    assert daemon.sdctl("network", "exists", "rack7", check=False).returncode == 1

@@ -9,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdd import errors
-from sdd.model import endpoint, health, ids, nameserver, network, record, sandbox, service
+from sdd.model import (
+    endpoint,
+    health,
+    ids,
+    nameserver,
+    network,
+    record,
+    request,
+    sandbox,
+    service,
+    template,
+)
 from sdd.store import codec
 
 ID = st.text("0123456789abcdef", min_size=64, max_size=64)
@@ -43,6 +54,13 @@ POOL = st.builds(
     ip_range=st.none() | NETWORKS,
     aux=st.dictionaries(TEXT, ADDRESS, max_size=2).map(MappingProxyType),
 )
+SPEC = st.builds(
+    request.PoolSpec,
+    subnet=st.none() | NETWORKS,
+    gateway=st.none() | ADDRESS,
+    ip_range=st.none() | NETWORKS,
+    aux=st.dictionaries(TEXT, ADDRESS, max_size=2).map(MappingProxyType),
+)
 OBJECTS: st.SearchStrategy[codec.Object] = st.one_of(
     st.builds(
         network.Network,
@@ -51,6 +69,18 @@ OBJECTS: st.SearchStrategy[codec.Object] = st.one_of(
         driver=st.sampled_from(network.Driver),
         pools=st.lists(POOL, max_size=3).map(tuple),
         internal=st.booleans(),
+        options=LABELS,
+        labels=LABELS,
+        dns=st.lists(SERVER, max_size=2).map(tuple),
+        dns_search=TEXTS,
+        created=TIME,
+    ),
+    st.builds(
+        template.Template,
+        id=ID.map(ids.NetworkId),
+        name=TEXT,
+        pools=st.lists(SPEC, max_size=3).map(tuple),
+        ipv6=st.booleans(),
         options=LABELS,
         labels=LABELS,
         dns=st.lists(SERVER, max_size=2).map(tuple),

@@ -14,7 +14,12 @@ def claims(now: ClusterState) -> set[str]:
     tables = (now.networks, now.sandboxes, now.endpoints, now.services, now.members, now.verdicts)
     wanted = {codec.key(value) for table in tables for value in table.values()}
     wanted |= {codec.key(each) for each in now.records.values()}
-    wanted |= {keys.name("network", each.name) for each in now.networks.values()}
+    wanted |= {codec.key(each) for each in now.templates.values()}
+    wanted |= {
+        keys.name("network", each.name)
+        for table in (now.networks, now.templates)
+        for each in table.values()
+    }
     wanted |= {keys.name("sandbox", each.name) for each in now.sandboxes.values()}
     wanted |= {keys.name("service", each.name) for each in now.services.values()}
     wanted |= {keys.number(each.number) for each in now.services.values()}

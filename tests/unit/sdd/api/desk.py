@@ -11,7 +11,18 @@ from ipaddress import IPv4Network, ip_interface, ip_network
 from sdd import errors
 from sdd.control import lookup, resolv_conf, service_updates
 from sdd.control.journal import Journal
-from sdd.model import endpoint, health, ids, network, progress, record, request, sandbox, service
+from sdd.model import (
+    endpoint,
+    health,
+    ids,
+    network,
+    progress,
+    record,
+    request,
+    sandbox,
+    service,
+    template,
+)
 from sdd.state import EMPTY, Change, ClusterState, Gone, Put
 
 
@@ -67,6 +78,18 @@ class Desk:
         )
         self._write(Put(made))
         return made
+
+    async def create_template(self, asked: request.NetworkCreate) -> template.Template:
+        made = template.Template(
+            id=ids.NetworkId(self._id()), name=asked.name, pools=asked.pools, options=asked.options
+        )
+        self._write(Put(made))
+        return made
+
+    async def remove_template(self, ref: str) -> template.Template:
+        gone = lookup.template(self.state, ref)
+        self._write(Gone(template.Template, gone.id))
+        return gone
 
     async def remove_network(self, ref: str) -> network.Network:
         gone = lookup.network(self.state, ref)
