@@ -173,6 +173,7 @@ _HINTS = {
     errno.ENOMEM: _MEMORY,
     errno.ENOBUFS: _MEMORY,
     errno.ENOSPC: _MEMORY,
+    errno.EXFULL: "a bridge holds 1023 links; connect more sandboxes to another network",
     errno.EMFILE: "sdd has too many files open; see LimitNOFILE in its unit",
 }
 _PARENT_HINTS = {

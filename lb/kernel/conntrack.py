@@ -58,6 +58,17 @@ def datagrams(connection: netlink.Connection, ports: Collection[int]) -> tuple[F
     return tuple(_flows(replies, lambda to: _protocol(to) == UDP and _port(to, _TO) in ports))
 
 
+def behind(connection: netlink.Connection, backends: Collection[IPAddress]) -> tuple[Flow, ...]:
+    """The connections of any protocol that any of `backends` answers under another address."""
+    wanted = {each.packed for each in backends}
+    replies = connection.dump(_GET, struct.pack(">BBH", 0, 0, 0)) if wanted else ()
+    return tuple(
+        each
+        for each in _flows(replies, lambda _: True)
+        if each.backend != each.vip and each.backend.packed in wanted
+    )
+
+
 def forget(connection: netlink.Connection, those: Iterable[Flow]) -> None:
     """End these connections; one that ended by itself meanwhile is fine."""
     connection.request(netlink.Message(_DELETE, 0, each.key) for each in those)

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 
 from lb.ports.image import NONE, Element, Image
 from lb.ports.table import Bind, Entry
+from sdd.model.network import IPAddress
 
 
 class FakeKernel:
@@ -16,6 +17,7 @@ class FakeKernel:
         self.image: Image | None = NONE
         self.writes: list[int] = []  # how many elements each touched
         self.forgotten: list[Entry] = []
+        self.lost: set[IPAddress] = set()
         self.loose: set[str] = set()
 
     async def hold(self, binds: Collection[Bind]) -> Mapping[Bind, str]:
@@ -51,9 +53,10 @@ class FakeKernel:
             assert self.image >= set(gone)
             self.image = (self.image - set(gone)) | set(come)
 
-    async def forget(self, now: Collection[Entry]) -> None:
+    async def forget(self, now: Collection[Entry], lost: Collection[IPAddress] = ()) -> None:
         """Remembers what was asked."""
         self.forgotten.extend(now)
+        self.lost.update(lost)
 
     async def open_loopback(self, on: Collection[str], off: Collection[str]) -> Collection[str]:
         """Links that are there take it."""

@@ -6,7 +6,7 @@ failure, and is tried again.
 """
 
 import asyncio
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from lb.ports import world
@@ -17,7 +17,7 @@ from lb.ports.table import Bind, Entry
 from sdd import errors, reconcile
 from sdd.model import ids, progress
 from sdd.model.look import EVERYWHERE, HOST, Look
-from sdd.model.network import Driver
+from sdd.model.network import Driver, IPAddress
 from sdd.model.port import Protocol
 from sdd.state import ClusterState
 
@@ -30,6 +30,7 @@ class Step:
 
     gone: Mapping[Bind, Entry] = field(default_factory=dict)
     come: Mapping[Bind, Entry] = field(default_factory=dict)
+    left: frozenset[IPAddress] = frozenset()  # backends that serve none of these ports any more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +95,10 @@ class Reconciler:
         await self._kernel.release(step.gone.keys())
         await self._loosen(look=look)
         left = [replace(each, backends=()) for each in step.gone.values()]
-        if flows := [each for each in (*served, *left) if each.bind.protocol is Protocol.UDP]:
-            await self._kernel.forget(flows)
+        flows = [each for each in (*served, *left) if each.bind.protocol is Protocol.UDP]
+        lost = step.left - _addresses(state) if step.left else frozenset()
+        if flows or lost:
+            await self._kernel.forget(flows, lost)
         return done
 
     # --- rules -------------------------------------------------------------------------------
@@ -172,7 +175,16 @@ def difference(before: Want, now: Want) -> Step:
     return Step(
         gone={bind: each for bind, each in old.items() if bind not in new},
         come={bind: each for bind, each in new.items() if old.get(bind) != each},
+        left=_backends(old.values()) - _backends(new.values()),
     )
+
+
+def _backends(entries: Iterable[Entry]) -> frozenset[IPAddress]:
+    return frozenset(each.address for entry in entries for each in entry.backends)
+
+
+def _addresses(state: ClusterState) -> frozenset[IPAddress]:
+    return frozenset(address for end in state.endpoints.values() for address in end.hosts)
 
 
 def _is_bridge(driver: Driver) -> bool:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from lb.ports.image import Element, Image
 from lb.ports.table import Bind, Entry
+from sdd.model.network import IPAddress
 
 
 class Kernel(Protocol):
@@ -40,8 +41,11 @@ class Kernel(Protocol):
         """
         ...
 
-    async def forget(self, now: Collection[Entry]) -> None:
-        """Ends the UDP flows to these ports whose backend is not one of those listed."""
+    async def forget(self, now: Collection[Entry], lost: Collection[IPAddress] = ()) -> None:
+        """Ends the UDP flows to these ports whose backend is not one of those listed.
+
+        And every connection that was led to one of the backends `lost`, which are no more.
+        """
         ...
 
     async def open_loopback(self, on: Collection[str], off: Collection[str]) -> Collection[str]:

@@ -1,7 +1,7 @@
-"""The checks of the references that concern names: what shows each, what is no case of ours, what is open.
+"""The checks of the references on names and networks: what shows each, what is no case of ours, what is open.
 
-The ids are those of docker.md §3.1, §3.2 and §3.10 (C…, X…) and of dns_and_users.md A8, to which the
-rows of A4 lead. A test is found by its name: `C35` in `test_C35_ptr_…`, `A8-34` in
+The ids are those of docker.md §3.1 to §3.5 and §3.10 (C…, X…) and of dns_and_users.md A8, to which
+the rows of A4 lead. A test is found by its name: `C35` in `test_C35_ptr_…`, `A8-34` in
 `test_A8_34_35_the_limit_…`, `A8-43` also in `test_A8_41_to_50_…`.
 """
 
@@ -36,6 +36,11 @@ DNS: Final = (
     35,
 )
 FILES: Final = (37, 38, 40, 41, 43, 44, 46, 47, 49, 50, 52, 53, 55)
+NETWORKS: Final = (
+    *(56, 58, 59, 61, 62, 64, 65, 67, 68, 70, 71, 73, 74, 76, 77, 79, 80),
+    *(82, 83, 85, 86, 88, 89, 91, 92, 94, 95, 97, 98, 100, 101, 103, 104, 106),
+    *(107, 109, 110, 112, 113, 115, 116, 118, 119, 121),
+)
 OURS: Final = (2, 3, 5, 6, 8, 9, 11, 20)
 A8: Final = (
     *(1, 2, 4, 5, 7, 8, 10, 11, 13, 14, 16, 17, 19, 20, 22, 23, 25),
@@ -50,7 +55,7 @@ A8: Final = (
 )
 IDS: Final = frozenset(
     (
-        *(f"C{number}" for number in (*DNS, *FILES)),
+        *(f"C{number}" for number in (*DNS, *FILES, *NETWORKS)),
         *(f"X{number}" for number in OURS),
         *(f"A8-{number}" for number in A8),
     )
@@ -62,6 +67,7 @@ NONE_OF_OURS: Final[Mapping[str, str]] = MappingProxyType(
         "C14": "a service's name is unique on its network, so no two share it and its address",
         "C26": "there are no networks of another scope beside the local ones",
         "C29": "there are no links; an alias belongs to the network",
+        "C61": "a restart touches no link and no address, so no neighbour's cache can be wrong",
         "C49": "a sandbox never shares the host's namespace",
         "A8-103": "there is no page that shows names",
         "A8-118": "there is no encryption yet that could be asked for",
@@ -69,7 +75,11 @@ NONE_OF_OURS: Final[Mapping[str, str]] = MappingProxyType(
 )
 
 # What no test shows yet, and what is missing.
-OPEN: Final[Mapping[str, str]] = MappingProxyType({})
+OPEN: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "C79": "an endpoint has no driver options: neither sysctls nor the name of its link",
+    }
+)
 
 # Speed and memory, which fail no test: a benchmark prints what was promised beside what it found.
 MEASURED: Final[Mapping[str, str]] = MappingProxyType(

@@ -214,3 +214,12 @@ async def test_a_network_takes_dns_settings_while_it_lives() -> None:
         with pytest.raises(errors.Forbidden):
             await one.commands.update_network("bridge", add)
         await laws.check(one)
+
+
+async def test_C65_a_name_is_given_once() -> None:
+    async with node() as one:
+        await make(one, "testnet")
+        with pytest.raises(errors.Conflict, match="network with name testnet already exists"):
+            await make(one, "testnet")
+        await one.commands.remove_network("testnet")
+        await make(one, "testnet")

@@ -252,6 +252,16 @@ async def test_46_a_service_and_a_sandbox_never_share_a_port() -> None:
         assert shown(one) == ["5005:80/tcp"]
 
 
+async def test_C92_an_ipv6_address_of_the_host_leads_to_no_ipv4_network() -> None:
+    async with node() as one:
+        await front(one)
+        before = await one.keys()
+        with pytest.raises(errors.Invalid, match="IPv6") as caught:
+            await box(one, "web", publish(host="2001:db8::1"))
+        assert caught.value.code == "SDD-PUBLISH-NETWORK"
+        assert await one.keys() == before
+
+
 ROUTED = {f"com.docker.network.bridge.gateway_mode_ipv{version}": "routed" for version in (4, 6)}
 
 

@@ -48,9 +48,9 @@ class PortsKernel:
         """One transaction."""
         await self._doors.run("", lambda: self._write(gone, come, after))
 
-    async def forget(self, now: Collection[Entry]) -> None:
+    async def forget(self, now: Collection[Entry], lost: Collection[IPAddress] = ()) -> None:
         """Ends the UDP flows that lead to the wrong place."""
-        await self._doors.run("", lambda: _forget(now))
+        await self._doors.run("", lambda: _forget(now, lost))
 
     async def open_loopback(self, on: Collection[str], off: Collection[str]) -> Collection[str]:
         """Sets `route_localnet`."""
@@ -91,7 +91,7 @@ class PortsKernel:
         return found
 
 
-def _forget(now: Collection[Entry]) -> None:
+def _forget(now: Collection[Entry], lost: Collection[IPAddress]) -> None:
     by_number: dict[tuple[int, int], list[Entry]] = {}
     for each in now:
         by_number.setdefault((each.bind.version, each.bind.number), []).append(each)
@@ -103,7 +103,7 @@ def _forget(now: Collection[Entry]) -> None:
             for entry in by_number.get((flow.vip.version, flow.port), ())
             if _is_stuck(flow, entry)
         ]
-        conntrack.forget(connection, stuck)
+        conntrack.forget(connection, (*stuck, *conntrack.behind(connection, lost)))
 
 
 def _is_stuck(flow: conntrack.Flow, entry: Entry) -> bool:

@@ -131,3 +131,16 @@ async def test_a_kill_after_each_step_heals_at_the_next_start(host: Host) -> Non
         await host.kernel.apply(undo[: killed_after % (len(undo) + 1)])
         assert (await fresh.realise(at(3))).failures == ()
         assert host.run("ip", "-br", "link").split()[0] == "lo"
+
+
+async def test_C106_a_bridge_that_is_full_is_said(host: Host) -> None:
+    now = one_client(host)
+    await host.settle(at(1, FRONT))
+    pairs = [f"link add a{n} type veth peer name b{n}" for n in range(512)]
+    ports = [f"link set {side}{n} master {BRIDGE}" for n in range(512) for side in "ab"]
+    batch = host.root / "batch"
+    batch.write_text("\n".join((*pairs, *ports[:-1])))
+    host.run("ip", "-batch", str(batch))
+    outcome = await host.realise(now)
+    assert {failure.code for failure in outcome.failures} == {"SDD-NETNS-REFUSED"}
+    assert all("1023 links" in failure.hint for failure in outcome.failures)

@@ -1,0 +1,135 @@
+"""Networks when something goes wrong around them: names taken, links down, restarts, flushes."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.appliance import Appliance, appliance, until
+
+REPAIR_S = 30
+
+
+@pytest.fixture
+def own() -> Iterator[Appliance]:
+    """A daemon for one test, which may be killed."""
+    with appliance("mishap") as one:
+        yield one
+
+
+def device(one: Appliance, name: str) -> str:
+    (found,) = one.json("network", "inspect", name)
+    return str(found["Device"])
+
+
+def links(one: Appliance) -> set[str]:
+    found = re.findall(r"^\d+: ([^:@]+)", one.on_host("ip", "-o", "link").stdout, re.MULTILINE)
+    return set(found)
+
+
+def address(one: Appliance, name: str) -> str:
+    (found,) = one.json("sandbox", "inspect", one.name(name))
+    return str(next(iter(found["Networks"].values()))["IPAddress"])
+
+
+def test_C64_after_a_restart_addresses_and_ports_are_still_taken(own: Appliance) -> None:
+    own.sdctl("network", "create", "net")
+    own.sandbox("alive", "--network", "net", "--publish", "8064:80")
+    own.serve("alive")
+    own.kill()
+    own.start()
+    other = own.sandbox("other", "--network", "net")
+    assert address(own, "other") != address(own, "alive")
+    refused = own.sdctl(
+        "sandbox", "create", own.name("third"), "--network", "net", "-p", "8064:80", check=False
+    )
+    assert "[SDD-PUBLISH-INUSE]" in refused.stderr
+    assert own.name("alive") in refused.stderr
+    assert own.sdctl("sandbox", "ls", "-q").stdout.count("\n") == 2
+    assert "from alive" in own.on_host("curl", "-s", "-m3", "http://127.0.0.1:8064/").stdout
+    assert other
+
+
+def test_C67_a_network_that_cannot_be_made_leaves_no_link(own: Appliance) -> None:
+    own.on_host("ip", "link", "add", "taken0", "type", "veth", "peer", "name", "taken1")
+    before = links(own)
+    name = ("-o", "com.docker.network.bridge.name=taken0")
+    refused = own.sdctl("network", "create", "bad", *name, check=False)
+    assert "[SDD-NETNS-TAKEN]" in refused.stderr
+    assert links(own) == before
+    assert own.sdctl("network", "exists", "bad", check=False).returncode == 1
+
+
+def test_C68_a_network_that_cannot_be_restored_keeps_nobody_and_can_be_made_anew(
+    own: Appliance,
+) -> None:
+    own.sdctl("network", "create", "lost", "--subnet", "10.68.0.0/24")
+    own.sdctl("network", "create", "fine")
+    own.sandbox("kept", "--network", "fine")
+    bridge = device(own, "lost")
+    own.kill()
+    own.on_host("ip", "link", "del", bridge)
+    own.on_host("ip", "link", "add", bridge, "type", "veth", "peer", "name", "peer68")
+    own.start()
+    until(lambda: "SDD-NETNS-TAKEN" in own.sdctl("status").stdout, 20, "the status tells of it")
+    own.inside("kept", "getent", "ahostsv4", "kept")
+    own.sdctl("network", "rm", "lost")
+    assert bridge in links(own)  # not ours, so it stays
+    own.sdctl("network", "create", "lost", "--subnet", "10.68.0.0/24")
+    own.sandbox("found", "--network", "lost")
+    assert own.sdctl("verify").returncode == 0
+
+
+def test_C71_a_gateway_network_is_left_although_the_other_link_was_set_down(
+    own: Appliance,
+) -> None:
+    for name in ("alpha", "beta"):
+        own.sdctl("network", "create", name)
+    box = own.sandbox("box", "--network", "alpha", "--network", "beta")
+    gateway = own.inside("box", "ip", "route", "show", "default").stdout
+    own.inside("box", "ip", "link", "set", "eth1", "down")
+    own.sdctl("network", "disconnect", "alpha", box)
+    until(
+        lambda: own.inside("box", "ip", "route", "show", "default").stdout not in ("", gateway),
+        REPAIR_S,
+        "the other network gives the default route",
+    )
+    own.sdctl("network", "connect", "alpha", box)
+    assert own.inside("box", "ip", "route", "show", "default").stdout == gateway
+    assert own.sdctl("verify").returncode == 0
+
+
+def test_C100_no_connection_to_a_sandbox_that_is_gone_is_remembered(own: Appliance) -> None:
+    own.sdctl("network", "create", "net")
+    own.sandbox("web", "--network", "net", "-p", "8100:80", "-p", "8101:81/udp")
+    own.serve("web")
+    target = address(own, "web")
+    client = ["nsenter", f"--net=/run/netns/{own.host}", "nc", "127.0.0.1", "8100"]
+    with subprocess.Popen(client, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as waiting:
+        own.on_host("sh", "-c", "echo hello | nc -u -w1 127.0.0.1 8101")
+
+        def remembered() -> str:
+            return own.on_host("conntrack", "-L", check=False).stdout
+
+        until(lambda: f"src={target} " in remembered(), 10, "the connection is there")
+        own.sdctl("sandbox", "rm", own.name("web"))
+        until(lambda: f"src={target} " not in remembered(), 10, remembered)
+        waiting.kill()
+
+
+def test_C104_rules_that_a_firewall_flushed_come_back_and_no_others(own: Appliance) -> None:
+    for name in ("gone", "stays"):
+        own.sdctl("network", "create", name)
+    own.sandbox("web", "--network", "stays", "--publish", "8104:80")
+    old = device(own, "gone")
+    own.sdctl("network", "rm", "gone")
+
+    def rules() -> list[str]:
+        """In no order: tables come back as they are needed."""
+        return sorted(own.on_host("nft", "-s", "list", "ruleset").stdout.split())
+
+    before = rules()
+    assert not any(old in word for word in before)
+    own.on_host("nft", "flush", "ruleset")
+    until(lambda: rules() == before, REPAIR_S, lambda: f"{before}\n{rules()}")
