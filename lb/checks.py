@@ -15,9 +15,9 @@ from sdd.state import ClusterState, MemberKey
 class Check:
     """One member's check.
 
-    `inside` is the namespace to dial from: the member's own where the host cannot reach it, or ""
-    for the host's. `link` is the host's end of the member's cable, "" when it has none; `joined`
-    makes a member that left and came back a new one.
+    `inside` is the namespace to check from: the member's own where the host cannot reach it and
+    for commands, or "" for the host's. `link` is the host's end of the member's cable, "" when it
+    has none; `joined` makes a member that left and came back a new one.
     """
 
     service: ids.ServiceId
@@ -39,7 +39,7 @@ def checks(state: ClusterState, node: ids.NodeId) -> Mapping[MemberKey, Check]:
             how=how,
             link=_link(state, endpoint),
             joined=member.created,
-            inside=_inside(state, endpoint),
+            inside=_inside(state, endpoint, how),
         )
         for key, member in state.members.items()
         if member.node == node
@@ -49,8 +49,8 @@ def checks(state: ClusterState, node: ids.NodeId) -> Mapping[MemberKey, Check]:
     }
 
 
-def _inside(state: ClusterState, of: endpoints.Endpoint) -> str:
-    if reach.is_on_host(state.networks[of.network]):
+def _inside(state: ClusterState, of: endpoints.Endpoint, how: HealthCheck) -> str:
+    if how.kind is not CheckKind.EXEC and reach.is_on_host(state.networks[of.network]):
         return ""
     return state.sandboxes[of.sandbox].netns
 

@@ -1,7 +1,7 @@
 """One check of one member: a try over real sockets, a result out; always within its timeout.
 
 What is asked is one file per protocol; here the socket is opened, where the check is to be made
-from, and whatever happens becomes a result.
+from, and whatever happens becomes a result. A command (exec_check) needs no socket.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from lb import datagram_checks, http_check
+from lb import datagram_checks, exec_check, http_check
 from lb.checks import Check
 from sdd import errors
 from sdd.linux import namespaces
@@ -40,11 +40,9 @@ Ask = Callable[[Check, socket.socket], Coroutine[Any, Any, str]]
 
 async def dial(check: Check, opened: Open | None = None) -> Result:
     """The result of one try, at the latest after the check's timeout; never raises OSError."""
-    kind, ask = _ASKS[check.how.kind]
     try:
         async with asyncio.timeout(check.how.timeout_s):
-            with await (opened or _here)(check, kind) as link:
-                return Result(passed=True, reason=await ask(check, link))
+            return Result(passed=True, reason=await _answer(check, opened or _here))
     except TimeoutError:
         return _silence(check)
     except ssl.SSLError as exc:
@@ -53,6 +51,14 @@ async def dial(check: Check, opened: Open | None = None) -> Result:
         return Result(passed=False, reason=exc.sentence)
     except (OSError, ValueError) as exc:
         return Result(passed=False, reason=_words(exc))
+
+
+async def _answer(check: Check, opened: Open) -> str:
+    if check.how.kind is CheckKind.EXEC:
+        return await exec_check.ask(check)
+    kind, ask = _ASKS[check.how.kind]
+    with await opened(check, kind) as link:
+        return await ask(check, link)
 
 
 def through(spaces: namespaces.Namespaces) -> Dial:

@@ -246,6 +246,7 @@ def health_of(check: service.HealthCheck) -> Json:
         "Send": check.send,
         "Expect": check.expect,
         "TTL": check.ttl_s,
+        "Command": check.command,
     }
     return {
         "Kind": check.kind.value,

@@ -9,7 +9,7 @@ from sdd.cli.params import DURATION, MAX_PORT
 
 FORMS = (
     "tcp:PORT, http://[HOST]:PORT/PATH, https://…, tls:PORT[/NAME], udp:PORT, dns:PORT/NAME, "
-    "ttl:30s or none"
+    "ttl:30s, exec:COMMAND or none"
 )
 _URL = re.compile(r"(https?)://([A-Za-z0-9._-]*):([0-9]+)(/\S*)?")
 
@@ -41,6 +41,8 @@ class Health(click.ParamType[dict[str, Any]]):
     ) -> dict[str, Any]:
         kind, _, rest = value.partition(":")
         port, _, name = rest.partition("/")
+        if kind == "exec" and rest:
+            return {"kind": kind, "command": rest}
         if kind == "ttl":
             return {"kind": kind, "ttl_s": DURATION.convert(rest, param, ctx)}
         named = kind == "dns" if name else kind in ("tcp", "udp")

@@ -10,7 +10,7 @@ TEXT_MAX = 512  # of what is sent or expected: fits one datagram with room
 TTL_MAX_S = 24 * 3600.0
 STATUS_MIN, STATUS_MAX = 100, 599
 
-_PORTLESS = frozenset({CheckKind.NONE, CheckKind.TTL})
+_PORTLESS = frozenset({CheckKind.NONE, CheckKind.TTL, CheckKind.EXEC})
 _HTTP = frozenset({CheckKind.HTTP, CheckKind.HTTPS})
 
 
@@ -22,22 +22,32 @@ def fault(check: HealthCheck) -> str:
 def _target(check: HealthCheck) -> str:
     if check.kind not in _PORTLESS and not 1 <= check.port <= PORT_MAX:
         return f"port {check.port} is not between 1 and {PORT_MAX}"
-    if check.kind is CheckKind.TTL and not 0 < check.ttl_s <= TTL_MAX_S:
-        return f"a ttl of {check.ttl_s:g} s is not between 0 and {TTL_MAX_S:g} s"
     if check.kind in _HTTP and not (check.path.startswith("/") and _is_plain(check.path)):
         return (
             f"the path {errors.quoted(check.path)} does not start with a slash or has blanks in it"
         )
     if check.host and not _is_host(check.host):
         return f"{errors.quoted(check.host)} is no host name"
-    if check.kind is CheckKind.DNS and not check.host:
-        return "it does not say which name to ask for"
-    return ""
+    return _lack(check)
+
+
+def _lack(check: HealthCheck) -> str:
+    """What its kind cannot do without."""
+    match check.kind:
+        case CheckKind.DNS if not check.host:
+            return "it does not say which name to ask for"
+        case CheckKind.EXEC if not check.command.strip() or "\0" in check.command:
+            return "it does not say which command to run"
+        case CheckKind.TTL if not 0 < check.ttl_s <= TTL_MAX_S:
+            return f"a ttl of {check.ttl_s:g} s is not between 0 and {TTL_MAX_S:g} s"
+        case _:
+            return ""
 
 
 def _talk(check: HealthCheck) -> str:
-    if len(check.send) > TEXT_MAX or len(check.expect) > TEXT_MAX or len(check.path) > TEXT_MAX:
-        return f"path, send and expect have at most {TEXT_MAX} characters"
+    texts = (check.send, check.expect, check.path, check.command)
+    if max(map(len, texts)) > TEXT_MAX:
+        return f"path, send, expect and command have at most {TEXT_MAX} characters"
     if not STATUS_MIN <= check.status_low <= check.status_high <= STATUS_MAX:
         return f"{check.status_low} to {check.status_high} is no range of HTTP statuses"
     return ""

@@ -18,7 +18,7 @@ from sdd.model.service import CheckKind, HealthCheck
 from sdd.store import codec
 
 # What a check asks, as opposed to when and how often: of another kind it is meaningless.
-_TARGET = ("port", "host", "path", "ttl_s")
+_TARGET = ("port", "host", "path", "ttl_s", "command")
 _HEALTH = tuple(request.HealthChange.__dataclass_fields__)
 _PLAIN = ("scheduler", "drain_s", "persistence_s", "weight", "quorum", "panic")
 

@@ -140,7 +140,8 @@ class ServiceCreate:
 class HealthChange:
     """What of a check becomes another; None stays.
 
-    Another `kind` is another check: what it asks (port, host, path, ttl) is as given here alone.
+    Another `kind` is another check: what it asks (port, host, path, ttl, command) is as given here
+    alone.
     """
 
     kind: service.CheckKind | None = None
@@ -152,6 +153,7 @@ class HealthChange:
     status_low: int | None = None
     status_high: int | None = None
     ttl_s: float | None = None
+    command: str | None = None
     interval_s: float | None = None
     fast_s: float | None = None
     timeout_s: float | None = None

@@ -28,6 +28,7 @@ class CheckKind(StrEnum):
     UDP = "udp"
     DNS = "dns"
     TTL = "ttl"  # it reports itself
+    EXEC = "exec"
 
 
 class Scheduler(StrEnum):
@@ -56,7 +57,7 @@ class HealthCheck:
     Host of http, the server name of TLS, the question of dns; `path` is of http. `send` is what
     udp sends, `expect` what must be in the answer of udp or the body of http (empty: anything).
     A status from `status_low` to `status_high` passes http. `ttl_s` is how long a report of a
-    ttl check holds.
+    ttl check holds. `command` is what exec gives to the shell.
     """
 
     kind: CheckKind = CheckKind.NONE
@@ -68,6 +69,7 @@ class HealthCheck:
     status_low: int = 200
     status_high: int = 399
     ttl_s: float = 0.0
+    command: str = ""
     interval_s: float = 2.0
     fast_s: float = 0.25
     timeout_s: float = 1.0

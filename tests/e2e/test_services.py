@@ -219,6 +219,18 @@ def test_a_member_whose_link_goes_down_is_down_before_any_check(daemon: Applianc
     daemon.sdctl("service", "rm", "far")
 
 
+def test_a_command_beside_the_member_says_how_it_is(daemon: Appliance) -> None:
+    asks = 'exec:curl -sf -m1 http://$SDD_ADDRESS/ && test -z "$(find /proc/self/root/etc/shadow -readable)"'
+    paces = ("--health-interval", "0.3s", "--health-fall", "1")
+    daemon.sdctl("service", "create", "asked", "--network", "front", "--health", asks, *paces)
+    daemon.sdctl("service", "join", "asked", daemon.name("web1"))
+    until(lambda: states(daemon, "asked") == ["up"], 15, "the command passes")
+    daemon.sdctl("service", "update", "asked", "--health", "exec:echo tired; exit 3")
+    until(lambda: states(daemon, "asked") == ["down"], 15, "another command fails")
+    assert "exit status 3: tired" in daemon.sdctl("service", "ps", "asked").stdout
+    daemon.sdctl("service", "rm", "asked")
+
+
 def test_a_member_with_a_ttl_speaks_for_itself(daemon: Appliance) -> None:
     daemon.sdctl("service", "create", "own", "--network", "front", "--health", "ttl:60s")
     daemon.sdctl("service", "join", "own", daemon.name("web1"))

@@ -92,6 +92,13 @@ SERVICES = [
         "ttl",
     ),
     case(
+        "health_command",
+        make_svc("s", "lab", health=service.HealthCheck(kind=service.CheckKind.EXEC, command=" ")),
+        errors.Invalid,
+        "SDD-SERVICE-HEALTH",
+        "which command",
+    ),
+    case(
         "health_dns_name",
         make_svc("s", "lab", health=service.HealthCheck(kind=service.CheckKind.DNS, port=53)),
         errors.Invalid,

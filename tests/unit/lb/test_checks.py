@@ -5,6 +5,7 @@ from dataclasses import replace
 from lb.checks import checks, status
 from sdd.model.health import Status
 from sdd.model.network import Driver
+from sdd.model.service import CheckKind, HealthCheck
 from tests.unit.lb import states
 
 WEB = states.svc("web", "front", "10.0.1.100", check=states.CHECKED)
@@ -42,6 +43,13 @@ def test_what_is_on_a_bridge_is_checked_from_the_host_the_rest_from_its_own_sand
     lan = replace(states.net("front", 1), driver=Driver.MACVLAN)
     (alone,) = checks(states.state(*TOWN, lan, here), states.NODE).values()
     assert (alone.inside, alone.link) == ("/ns/web1", "")
+
+
+def test_a_command_runs_beside_its_member_wherever_that_is() -> None:
+    here = states.member("web", "web1", "front")
+    command = replace(WEB, health=HealthCheck(kind=CheckKind.EXEC, command="true"))
+    (check,) = checks(states.state(*TOWN, command, here), states.NODE).values()
+    assert check.inside == "/ns/web1"
 
 
 def test_an_endpoint_that_is_gone_or_has_no_address_is_not_checked() -> None:

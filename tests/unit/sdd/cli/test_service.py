@@ -124,6 +124,7 @@ def test_a_weight_out_of_range_is_exit_2(web: Shell) -> None:
         ("udp:123", {"Kind": "udp", "Port": 123}),
         ("dns:53/web.test", {"Kind": "dns", "Port": 53, "Host": "web.test"}),
         ("ttl:30s", {"Kind": "ttl", "TTL": 30.0}),
+        ("exec:test -e /run/ok", {"Kind": "exec", "Command": "test -e /run/ok"}),
         ("none", {"Kind": "none"}),
     ],
 )

@@ -1,0 +1,90 @@
+"""A health check that runs a command: what it may do, and how it ends.
+
+In: a check. Out: the command's first line; raises ValueError with the reason when it fails. The
+command is the administrator's, yet it gets no more than it needs: the member's network namespace,
+the host's files, the user nobody, no capability, a place to write nothing but its output.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+
+from lb.checks import Check
+
+NOBODY = 65534  # the user and group that own nothing
+SHOWN = 200  # characters of the reason
+_KEPT = 4096  # bytes of the output; the rest is read and dropped
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_HARMLESS = (
+    "setpriv",
+    f"--reuid={NOBODY}",
+    f"--regid={NOBODY}",
+    "--clear-groups",
+    "--no-new-privs",
+    "--inh-caps=-all",
+    "--bounding-set=-all",
+    "--pdeathsig=KILL",
+)
+
+
+async def ask(check: Check) -> str:
+    """The first line that the command says when it ends with 0; cancelled, it and its kin die."""
+    with _started(check) as process:
+        try:
+            said = await _output(process)
+        finally:
+            # Its children too. It is not reaped yet, so the number is still its group's.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        status = process.wait()
+    line = _first_line(said)
+    if status:
+        how = f"exit status {status}" if status > 0 else f"signal {-status}"
+        raise ValueError(f"{how}: {line}" if line else how)
+    return line or "exit status 0"
+
+
+def _started(check: Check) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        ["nsenter", f"--net={check.inside}", *_HARMLESS, "sh", "-c", check.how.command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd="/",
+        env={"PATH": _PATH, "LANG": "C.UTF-8", "SDD_ADDRESS": str(check.address)},
+        start_new_session=True,
+    )
+
+
+async def _output(process: subprocess.Popen[bytes]) -> bytes:
+    """The beginning of what the command says, when it has ended."""
+    assert process.stdout is not None
+    pipe, ended = process.stdout.fileno(), os.pidfd_open(process.pid)
+    os.set_blocking(pipe, False)
+    kept, over = bytearray(), asyncio.Event()
+
+    def drain() -> None:
+        with contextlib.suppress(BlockingIOError):
+            if not (piece := os.read(pipe, _KEPT)):
+                loop.remove_reader(pipe)
+            kept.extend(piece[: _KEPT - len(kept)])
+
+    loop = asyncio.get_running_loop()
+    loop.add_reader(pipe, drain)
+    loop.add_reader(ended, over.set)
+    try:
+        await over.wait()
+        drain()
+    finally:
+        loop.remove_reader(pipe)
+        loop.remove_reader(ended)
+        os.close(ended)
+    return bytes(kept)
+
+
+def _first_line(said: bytes) -> str:
+    lines = said.decode(errors="replace").strip().splitlines()
+    line = lines[0] if lines else ""
+    return "".join(each if each.isprintable() else "?" for each in line)[:SHOWN]

@@ -1,0 +1,113 @@
+"""Checks that run a command: where, as whom, for how long, and what is left of them."""
+
+import asyncio
+import os
+import time
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from lb.checks import Check
+from lb.dial import Result, dial
+from sdd.model import ids
+from sdd.model.service import CheckKind, HealthCheck
+from tests import support
+from tests.kernel.spaces import Spaces
+
+pytestmark = pytest.mark.kernel
+
+PATIENT_S = 10.0
+HASTY_S = 0.3
+
+
+@pytest.fixture
+def inside(spaces: Spaces) -> str:
+    return spaces.make("exec").path
+
+
+async def result(inside: str, command: str, timeout_s: float = PATIENT_S) -> Result:
+    how = HealthCheck(kind=CheckKind.EXEC, command=command, timeout_s=timeout_s)
+    check = Check(
+        service=ids.ServiceId("web"),
+        endpoint=ids.EndpointId("one"),
+        address=ip_address("10.0.0.7"),
+        how=how,
+        joined=0.0,
+        inside=inside,
+    )
+    return await dial(check)
+
+
+@pytest.mark.parametrize(
+    ("command", "passed", "reason"),
+    [
+        ("true", True, "exit status 0"),
+        ("echo fine; echo more", True, "fine"),
+        ("echo oops >&2; exit 3", False, "exit status 3: oops"),
+        ("kill -9 $$", False, "signal 9"),
+        ("no-such-program", False, "exit status 127: sh: 1: no-such-program: not found"),
+        ("printf 'a\\033[31mb'", True, "a?[31mb"),
+        ("echo $SDD_ADDRESS", True, "10.0.0.7"),
+        ("read line; echo end of input", True, "end of input"),
+    ],
+)
+async def test_the_exit_status_and_the_first_line_are_the_result(
+    inside: str, command: str, passed: bool, reason: str
+) -> None:
+    assert await result(inside, command) == Result(passed=passed, reason=reason)
+
+
+async def test_it_runs_in_the_members_namespace_as_nobody_without_any_right(inside: str) -> None:
+    there = await result(inside, "readlink /proc/self/ns/net")
+    assert there.reason == f"net:[{Path(inside).stat().st_ino}]"
+    assert (await result(inside, "id -u; id -g; id -G")).reason == "65534"
+    rights = await result(inside, "grep -c '^Cap...:.*[1-9a-f]' /proc/self/status")
+    assert rights == Result(passed=False, reason="exit status 1: 0")
+    assert not (await result(inside, "ip link set lo down")).passed
+
+
+async def test_what_takes_too_long_is_killed_with_all_it_started(
+    inside: str, tmp_path: Path
+) -> None:
+    tmp_path.chmod(0o777)
+    for each in tmp_path.parents[:2]:
+        each.chmod(0o755)
+    note = tmp_path / "pids"
+    slow = f"sleep 300 & echo $! > {note}; sleep 301"
+    before = time.monotonic()
+    assert await result(inside, slow, HASTY_S) == Result(
+        passed=False, reason=f"no answer within {HASTY_S:g} s"
+    )
+    assert time.monotonic() - before < PATIENT_S
+    child = int(note.read_text())
+    support.eventually(lambda: not alive(child), PATIENT_S, "the child is dead too")
+
+
+async def test_a_child_that_stays_behind_ends_with_the_command(inside: str) -> None:
+    assert (await result(inside, "sleep 302 & echo $!")).passed
+    found = await result(inside, "pgrep -x -f 'sleep 302'")
+    assert found.reason == "exit status 1"
+
+
+async def test_a_flood_of_words_is_cut(inside: str) -> None:
+    found = await result(inside, "head -c 10000000 /dev/zero | tr '\\0' x; exit 1")
+    assert found.reason == "exit status 1: " + 200 * "x"
+
+
+async def test_a_namespace_that_is_gone_is_a_failure() -> None:
+    assert "cannot open /nowhere" in (await result("/nowhere", "true")).reason
+
+
+async def test_fifty_at_once_leave_no_descriptor(inside: str) -> None:
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - counted only
+    found = await asyncio.gather(*(result(inside, "echo ok") for _ in range(50)))
+    assert {each.reason for each in found} == {"ok"}
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - counted only
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
