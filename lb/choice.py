@@ -36,16 +36,35 @@ def taking(ready: Sequence[table.Backend], scheduler: Scheduler) -> Sequence[tab
     return ready
 
 
+def key(scheduler: Scheduler, persistence_s: int) -> str | None:
+    """What of a new flow is hashed, in words; None when it is given the next turn."""
+    hashed = _HASHED.get(Scheduler.SH if persistence_s else scheduler)
+    return None if hashed is None else _WORDS[hashed]
+
+
+def counts_weights(scheduler: Scheduler) -> bool:
+    """Whether turns are given by weight."""
+    return scheduler in _WEIGHTED
+
+
+_WORDS = MappingProxyType(
+    {
+        "{ip} saddr . th sport": "client's address and port",
+        "{ip} saddr": "client's address",
+        "{ip} daddr": "virtual address",
+    }
+)
+
+
 def of(ip: str, ready: Sequence[table.Backend], scheduler: Scheduler, persistence_s: int) -> str:
     """The expression that gives each new flow one of at least two backends."""
     # With persistence the client keeps its backend: its address alone decides.
-    key = _HASHED.get(Scheduler.SH if persistence_s else scheduler)
-    if key is None:
+    hashed = _HASHED.get(Scheduler.SH if persistence_s else scheduler)
+    if hashed is None:
         round_ = turns.turns(ready, weighted=scheduler in _WEIGHTED)
         return f"numgen inc mod {len(round_)} map {_slots(round_)}"
     filled = maglev.slots(ready)
-    key = key.format(ip=ip)
-    return f"jhash {key} mod {len(filled)} seed {SEED:#x} map {_slots(filled)}"
+    return f"jhash {hashed.format(ip=ip)} mod {len(filled)} seed {SEED:#x} map {_slots(filled)}"
 
 
 def _slots(backends: Sequence[table.Backend]) -> str:

@@ -14,6 +14,7 @@ class FakeKernel:
     def __init__(self, offers: Collection[Scheduler] = tuple(Scheduler)) -> None:
         self.tables: dict[str, table.Table] = {}
         self.applied: list[tuple[str, tuple[plan.Step, ...]]] = []
+        self.led: dict[tuple[IPAddress, int], IPAddress] = {}
         self._inodes: dict[str, int] = {}
         self._offers = frozenset(offers)
 
@@ -75,6 +76,11 @@ class FakeKernel:
             for service in self._table(place).services.values()
             for address in (tuple(service.weights) or (None,))
         )
+
+    async def led_to(self, place: table.Place, vip: IPAddress, port: int) -> IPAddress | None:
+        """What a test put into `led`."""
+        self._table(place)
+        return self.led.get((vip, port))
 
     def _table(self, place: table.Place) -> table.Table:
         if place.netns not in self.tables:

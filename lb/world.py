@@ -89,3 +89,10 @@ class Kernel(Protocol):
         Raises `errors.NotFound` when there is no such namespace.
         """
         ...
+
+    async def led_to(self, place: table.Place, vip: IPAddress, port: int) -> IPAddress | None:
+        """The backend of the TCP connection from the sandbox's own `port` to `vip`, if known.
+
+        `vip` itself when it was led nowhere. Raises `errors.NotFound` as `read` does.
+        """
+        ...

@@ -24,6 +24,7 @@ from lb import dial as lb_dial
 from lb import drains as lb_drains
 from lb import probes as lb_probes
 from lb import reconciler as lb_reconciler
+from lb import trace as lb_trace
 from lb import view as lb_view
 from lb.kernel import carriers, choose
 from lb.kernel.ports import linux as ports_linux
@@ -174,7 +175,6 @@ async def assembled(
         reread = functools.partial(_reread, config, names, slots[Backend.RESOLVER])
         metrics_page = page.build(_version(), news, names)
         checks = _probes(doors, commands, node)
-        paths = functools.partial(_spaces, news, node)
         in_force = configuration.InForce(config)
         yield daemon.Daemon(
             settings=in_force,
@@ -187,7 +187,7 @@ async def assembled(
             ),
             followers=_followers(commands, checks, balancer, node, history),
             watches={
-                "kernel news": lambda kick: events.follow(doors, paths, _both(checks.news, kick)),
+                "kernel news": _news(doors, news, node, checks),
                 "host resolv.conf": lambda _: hostwatch.follow(hostconf.FILES, reread),
             },
             journal=history,
@@ -198,6 +198,7 @@ async def assembled(
                 trace=trace.Tracer(asker, workers, files.Files(config.data_root)),
                 names=workers,
                 lb_view=lb_view.View(balancer.kernel, lambda: news.state),
+                lb_trace=_lb_tracer(balancer, doors, news),
                 about=_about(config, balancer),
                 labels=in_force.labels,
                 registry=metrics_page,
@@ -207,6 +208,20 @@ async def assembled(
                 verify=looker.differences,
             ),
         )
+
+
+def _news(
+    doors: namespaces.Namespaces, news: feed.Feed, node: ids.NodeId, checks: lb_probes.Probes
+) -> daemon.Watch:
+    """What tells reconcilers and checks that something changed in the kernel."""
+    paths = functools.partial(_spaces, news, node)
+    return lambda kick: events.follow(doors, paths, _both(checks.news, kick))
+
+
+def _lb_tracer(
+    balancer: choose.Choice, doors: namespaces.Namespaces, news: feed.Feed
+) -> lb_trace.Tracer:
+    return lb_trace.Tracer(balancer.kernel, doors, lambda: news.state, balancer.name)
 
 
 def _commander(

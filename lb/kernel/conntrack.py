@@ -28,8 +28,8 @@ _HEADER = 4  # struct nfgenmsg
 class Flow:
     """One connection to `vip`, answered by `backend` (by `vip` itself when it is not translated).
 
-    `port` and `backend_port` belong to them; 0 for what has no ports. `key` is what the kernel
-    needs to find it again.
+    `port` and `backend_port` belong to them, `source_port` to the client; 0 for what has no ports.
+    `key` is what the kernel needs to find it again.
     """
 
     protocol: int
@@ -39,6 +39,7 @@ class Flow:
     key: bytes
     port: int = 0
     backend_port: int = 0
+    source_port: int = 0
 
 
 def flows(connection: netlink.Connection, vips: Collection[IPAddress]) -> tuple[Flow, ...]:
@@ -92,6 +93,7 @@ def _flows(
             key=_key(reply.body[:_HEADER], found),
             port=_port(original, _TO),
             backend_port=_port(answering, _FROM),
+            source_port=_port(original, _FROM),
         )
 
 

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from lb import plan, table, world
 from lb.kernel import (
     ipvs_codec,
+    ipvs_connections,
     ipvs_entries,
     ipvs_front,
     ipvs_session,
@@ -57,6 +58,15 @@ class IpvsKernel:
     async def loads(self, place: table.Place) -> tuple[world.Load, ...]:
         """IPVS's own connection, packet and byte counters."""
         return await self._spaces.run(place.netns, lambda: tuple(_loads(self._family)))
+
+    async def led_to(self, place: table.Place, vip: IPAddress, port: int) -> IPAddress | None:
+        """As IPVS's table of connections has it."""
+        return await self._spaces.run(place.netns, lambda: _led_to(vip, port))
+
+
+def _led_to(vip: IPAddress, port: int) -> IPAddress | None:
+    lines = ipvs_connections.FILE.read_text().splitlines()
+    return ipvs_connections.backend_of(lines, vip, port)
 
 
 # Reading

@@ -42,6 +42,18 @@ class NftablesKernel:
         """Weights, and connections as conntrack counts them; nothing is counted per packet."""
         return await self._spaces.run(place.netns, _loads)
 
+    async def led_to(self, place: table.Place, vip: IPAddress, port: int) -> IPAddress | None:
+        """As conntrack remembers it."""
+        return await self._spaces.run(place.netns, lambda: _led_to(vip, port))
+
+
+def _led_to(vip: IPAddress, port: int) -> IPAddress | None:
+    with netlink.Connection(netlink.NETFILTER) as connection:
+        for flow in conntrack.flows(connection, (vip,)):
+            if (flow.protocol, flow.source_port) == (conntrack.TCP, port):
+                return flow.backend
+    return None
+
 
 def _read(only: Collection[IPAddress] | None) -> table.Table:
     with netlink.Connection(netlink.NETFILTER) as connection:

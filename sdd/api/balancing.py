@@ -7,6 +7,7 @@ from sdd.api.call import Call, Reply
 from sdd.api.context import Context
 from sdd.control import lookup
 from sdd.model import sandbox
+from sdd.model.port import LAST
 
 
 async def listing(context: Context, call: Call) -> Reply:
@@ -19,6 +20,14 @@ async def listing(context: Context, call: Call) -> Reply:
         boxes = sorted(here, key=lambda each: each.name)
     rates = call.flag("rates")
     return Reply(value=[row for box in boxes for row in await _rows(context, box, rates)])
+
+
+async def trace(context: Context, call: Call) -> Reply:
+    """The decisions about a connection from a sandbox (`from`) to a virtual address (`to`)."""
+    box = lookup.sandbox(context.state(), call.text("from"))
+    port = int(call.number("port", 0, 0, LAST))
+    found = await context.lb_trace(box, call.text("to"), port)
+    return Reply(value=[{"Stage": stage, "Text": text} for stage, text in found])
 
 
 async def _rows(context: Context, box: sandbox.Sandbox, rates: bool) -> list[dict[str, Any]]:

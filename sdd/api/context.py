@@ -133,6 +133,16 @@ class View(Protocol):
         ...
 
 
+class LbTrace(Protocol):
+    """How a connection to a virtual address goes; lb.trace implements it."""
+
+    async def __call__(
+        self, box: sandbox.Sandbox, to: str, port: int, /
+    ) -> Sequence[tuple[str, str]]:
+        """(stage, words) of each decision; with a port, also what became of a connection."""
+        ...
+
+
 class Report(Protocol):
     """A member's own word about its health; lb.probes implements it."""
 
@@ -181,6 +191,7 @@ class Context:
     trace: Trace
     names: Inquire
     lb_view: View
+    lb_trace: LbTrace
     about: About
     registry: Registry
     report: Report

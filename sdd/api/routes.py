@@ -113,6 +113,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", RECORDS, ADMIN, records.add, "dns_record_add", request.RecordAdd),
     Route("DELETE", RECORDS, ADMIN, records.remove, "dns_record_rm"),
     Route("GET", "/v1/lb", READ, balancing.listing, "lb_ls"),
+    Route("GET", "/v1/lb/trace", READ, balancing.trace, "lb_trace"),
     Route("GET", "/v1/events", READ, events.listing, "events"),
     Route("GET", "/v1/logs", ADMIN, logs.listing, "logs"),
     Route("GET", "/v1/verify", READ, verify.listing, "verify"),

@@ -7,6 +7,7 @@ import click
 from sdd.cli import complete, output
 from sdd.cli.command import Noun
 from sdd.cli.output import Column, Row
+from sdd.cli.params import MAX_PORT
 from sdd.cli.settings import current
 
 
@@ -29,6 +30,43 @@ def listing(sandbox: str | None, stats: bool, rate: bool) -> None:
     columns = STATS if stats else RATES if rate else CONNECTIONS
     found = current().client().get("/v1/lb", query)
     output.show(found, (*PLACE, *columns), id_key="Vip")
+
+
+@lb.command()
+@click.argument("target", metavar="VIP[:PORT]")
+@click.option(
+    "--from",
+    "sandbox",
+    required=True,
+    shell_complete=complete.sandboxes,
+    help="As a program in this sandbox would.",
+)
+def trace(target: str, sandbox: str) -> None:
+    """Show how a connection to a virtual address or service is decided.
+
+    With a port one TCP connection is really made, to see where the kernel leads it.
+    """
+    to, port = _split(target)
+    query = {"from": sandbox, "to": to} | ({"port": port} if port else {})
+    found = current().client().get("/v1/lb/trace", query)
+    if current().output != "table":
+        output.data(found)
+        return
+    for step in found:
+        click.echo(f"{step['Stage']}: {step['Text']}")
+
+
+def _split(target: str) -> tuple[str, str]:
+    """10.0.1.9:80, [fd00::9]:80, web:80, or any of them without a port."""
+    host, colon, port = target.rpartition(":")
+    is_bare = not colon or (":" in host and not host.endswith("]"))
+    host, port = (target, "") if is_bare else (host, port)
+    if not is_bare and not (port.isascii() and port.isdigit() and 1 <= int(port) <= MAX_PORT):
+        raise click.BadParameter(
+            f'"{port}" is no port; write VIP:PORT, [IPV6]:PORT or SERVICE:PORT',
+            param_hint="VIP[:PORT]",
+        )
+    return host.strip("[]"), port
 
 
 def _counted(key: str) -> Callable[[Row], object]:

@@ -219,6 +219,28 @@ def test_a_member_whose_link_goes_down_is_down_before_any_check(daemon: Applianc
     daemon.sdctl("service", "rm", "far")
 
 
+def test_lb_trace_tells_the_decisions_and_where_a_connection_goes(daemon: Appliance) -> None:
+    daemon.sdctl("service", "create", "traced", "--network", "front", "--scheduler", "rr")
+    for name in ("web1", "web2"):
+        daemon.sdctl("service", "join", "traced", daemon.name(name))
+    (seen,) = daemon.json("service", "inspect", "traced")
+    vip = seen["VIPs"][0]
+    led = set()
+    for target in (f"{vip}:80", "traced:80"):
+        said = daemon.sdctl("lb", "trace", target, "--from", daemon.name("client")).stdout
+        assert f"{vip} is a virtual address of service traced" in said
+        assert "50 %" in said
+        assert "80/tcp from port" in said
+        assert ": connected in" in said
+        led.add(said.partition("led to ")[2].split()[0])
+    assert led == {daemon.name("web1"), daemon.name("web2")}
+    assert "tried" not in daemon.sdctl("lb", "trace", vip, "--from", daemon.name("client")).stdout
+    wrong = daemon.sdctl("lb", "trace", "10.9.9.9", "--from", daemon.name("client"), check=False)
+    assert "[SDD-LB-VIP]" in wrong.stderr
+    assert "traced" in wrong.stderr
+    daemon.sdctl("service", "rm", "traced")
+
+
 def test_a_command_beside_the_member_says_how_it_is(daemon: Appliance) -> None:
     asks = 'exec:curl -sf -m1 http://$SDD_ADDRESS/ && test -z "$(find /proc/self/root/etc/shadow -readable)"'
     paces = ("--health-interval", "0.3s", "--health-fall", "1")

@@ -222,6 +222,19 @@ class LbTraffic:
         for each in live:
             each.close()
 
+    @pytest.mark.parametrize("vip", BOTH)
+    async def test_the_kernel_says_where_a_connection_was_led(
+        self, kernel: world.Kernel, town: Town, vip: IPAddress
+    ) -> None:
+        await put(kernel, town, service(town, vip))
+        for _ in range(6):
+            with contextlib.closing(town.connect(to=vip)) as live:
+                port = live.getsockname()[1]
+                who = lb_town.say(live).who
+                led = await kernel.led_to(town.place(), vip, port)
+                assert led == town.address(who, vip.version)
+        assert await kernel.led_to(town.place(), vip, 1) is None
+
     async def test_removed_services_leave_nothing(self, kernel: world.Kernel, town: Town) -> None:
         await put(kernel, town, service(town), service(town, VIP6))
         await put(kernel, town)

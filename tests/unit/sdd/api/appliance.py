@@ -68,6 +68,7 @@ class Appliance:
             trace=self.resolver,
             names=self.resolver,
             lb_view=self.view,
+            lb_trace=self.lb_trace,
             about=About(
                 version="0.0-test",
                 node="here",
@@ -102,6 +103,11 @@ class Appliance:
 
     def report(self, key: MemberKey, /, *, passed: bool, reason: str) -> None:
         self.reports.append((key, passed, reason))
+
+    async def lb_trace(
+        self, box: sandbox.Sandbox, to: str, port: int, /
+    ) -> Sequence[tuple[str, str]]:
+        return [("network lab", f"{to} seen from {box.name}"), ("tried", f"port {port}")]
 
     async def view(self, box: sandbox.Sandbox, /, rates: bool = False) -> Sequence[view.Row]:
         return [lb_row(name, rates=rates) for name in self.rows.get(box.name, ())]

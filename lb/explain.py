@@ -1,0 +1,170 @@
+"""State and kernel → how a new connection from a sandbox to a virtual address is decided. Pure.
+
+In: the state, a sandbox, a virtual address, what the sandbox's kernel holds. Out: steps in the
+order in which they are taken, each with the words for a person.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from lb import choice, maglev, table, turns, world
+from sdd.model import endpoint, sandbox, service
+from sdd.model.health import Status
+from sdd.model.network import IPAddress
+from sdd.model.serving import Mode
+from sdd.state import ClusterState
+
+
+class Step(NamedTuple):
+    """One decision: what decides ("network", "member", "kernel", "choice", …), and its words."""
+
+    stage: str
+    text: str
+
+
+class Target(NamedTuple):
+    """A virtual address as one sandbox sees it: whose it is, and over which endpoint."""
+
+    vip: IPAddress
+    service: service.Service
+    plug: endpoint.Endpoint
+
+
+def targets(state: ClusterState, box: sandbox.Sandbox) -> Iterator[Target]:
+    """Every virtual address that the sandbox sees, in gateway order."""
+    for plug in state.endpoints_by_sandbox.get(box.id, ()):
+        for each in state.services_by_network.get(plug.network, ()):
+            for vip in each.vips:
+                yield Target(vip, each, plug)
+
+
+def decided(
+    state: ClusterState, target: Target, loads: Sequence[world.Load], backend: str
+) -> Iterator[Step]:
+    """The steps up to the choice; `loads` is the kernel's own view, `backend` its name."""
+    net = state.networks[target.plug.network]
+    source = _address(target.plug, target.vip.version)
+    yield Step(
+        f"network {net.name}",
+        f"{target.vip} is a virtual address of service {target.service.name};"
+        f" this sandbox is {source} there, on {target.plug.ifname}",
+    )
+    yield from _members(state, target)
+    yield Step("serving", _serving(state, target.service))
+    here = [each for each in loads if each.vip == target.vip and each.protocol in ("tcp", "any")]
+    wanted = _wanted(state, target)
+    yield Step("kernel", _held(here, wanted, backend))
+    yield Step("choice", _choice(target.service, wanted.open, backend))
+
+
+def led(state: ClusterState, target: Target, to: IPAddress | None) -> str:
+    """Who has the address that a connection was led to."""
+    for end in state.endpoints_by_network.get(target.plug.network, ()):
+        if to in end.hosts:
+            return f"led to {state.sandboxes[end.sandbox].name} ({to})"
+    return "led to nobody" if to in (None, target.vip) else f"led to {to}, which is no sandbox"
+
+
+def way(state: ClusterState, target: Target, to: IPAddress) -> Step:
+    """What becomes of the packets, out and back."""
+    source = _address(target.plug, target.vip.version)
+    if to in target.plug.hosts:
+        return Step(
+            "way", f"it is this sandbox itself: its own packets come back to it as {source}"
+        )
+    net = state.networks[target.plug.network]
+    return Step(
+        "way",
+        f"rewritten in this sandbox, sent over {target.plug.ifname} to {to} on network {net.name};"
+        f" the member sees {source} and answers it directly",
+    )
+
+
+def _members(state: ClusterState, target: Target) -> Iterator[Step]:
+    members = state.members_by_service.get(target.service.id, ())
+    if not members:
+        yield Step("member", "there is none: sdctl service join SVC SANDBOX makes one")
+    for each in members:
+        end = state.endpoints.get(each.endpoint)
+        address = _address(end, target.vip.version) if end else None
+        yield Step(f"member {state.sandboxes[each.sandbox].name}", _member(state, each, address))
+
+
+def _member(state: ClusterState, member: service.Member, address: object) -> str:
+    status = state.status_of(member)
+    verdict = state.verdicts.get((member.service, member.endpoint))
+    words = [f"{address or 'no address of this IP version'}", status.value]
+    if verdict is not None and status is not Status.UP:
+        words.append(verdict.reason)
+    words.append("draining" if member.drains_until else f"weight {member.weight}")
+    if member.backup:
+        words.append("backup")
+    return ", ".join(words)
+
+
+def _serving(state: ClusterState, svc: service.Service) -> str:
+    found = state.serving(svc)
+    count = sum(bool(each.share) for each in found.members)
+    match found.mode:
+        case Mode.BACKUPS:
+            return f"the backups, {count}: fewer than {svc.quorum} members are up"
+        case Mode.ALL:
+            return f"all members, {count}: fewer than {svc.panic} % are up, no check is believed"
+        case Mode.MEMBERS:
+            return f"the members that are up and take connections: {count}"
+
+
+def _wanted(state: ClusterState, target: Target) -> table.VirtualService:
+    backends = [
+        table.Backend(address=address, weight=each.share)
+        for each in state.serving(target.service).members
+        if (end := state.endpoints.get(each.endpoint)) is not None
+        and (address := _address(end, target.vip.version)) is not None
+    ]
+    return table.VirtualService(
+        number=target.service.number, vip=target.vip, backends=tuple(backends)
+    )
+
+
+def _held(here: Sequence[world.Load], wanted: table.VirtualService, backend: str) -> str:
+    have = {each.address: each.weight for each in here if each.address is not None}
+    if not here:
+        return f"{backend} in this sandbox does not know the address; see: sdctl verify"
+    said = ", ".join(f"{address} weight {weight}" for address, weight in have.items())
+    if have != wanted.weights:
+        return f"{backend} in this sandbox has {said or 'no backend'}, not as it should be yet"
+    return f"{backend} in this sandbox has {said or 'no backend'}, as it should be"
+
+
+def _choice(svc: service.Service, ready: Sequence[table.Backend], backend: str) -> str:
+    if not ready:
+        return 'no backend takes connections: the client hears "refused" at once'
+    if len(ready) == 1:
+        return f"{ready[0].address} is the only one"
+    return f"{svc.scheduler} {_how(svc, ready, backend)}"
+
+
+def _how(svc: service.Service, ready: Sequence[table.Backend], backend: str) -> str:
+    if backend != "nftables":
+        return "of the kernel's IPVS, by these weights" + (
+            f"; a client stays for {svc.persistence_s} s" if svc.persistence_s else ""
+        )
+    ready = choice.taking(ready, svc.scheduler)
+    if len(ready) == 1:
+        return f"takes {ready[0].address} while it is there"
+    key = choice.key(svc.scheduler, svc.persistence_s)
+    if key is None:
+        weighted = choice.counts_weights(svc.scheduler)
+        return f"gives turns: {_shares(turns.turns(ready, weighted=weighted))}"
+    return f"hashes the {key}: {_shares(maglev.slots(ready))}, the same for the same"
+
+
+def _shares(places: Sequence[table.Backend]) -> str:
+    found = dict.fromkeys(each.address for each in places)
+    counts = {one: sum(each.address == one for each in places) for one in found}
+    ordered = sorted(counts.items(), key=lambda each: (each[0].version, int(each[0])))
+    return ", ".join(f"{address} {100 * count / len(places):.0f} %" for address, count in ordered)
+
+
+def _address(end: endpoint.Endpoint, version: int) -> IPAddress | None:
+    return next((each for each in end.hosts if each.version == version), None)

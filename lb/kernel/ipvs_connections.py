@@ -1,0 +1,29 @@
+"""IPVS's table of connections, as /proc shows it in a network namespace.
+
+Format: net/netfilter/ipvs/ip_vs_conn.c, ip_vs_conn_seq_show: hexadecimal, IPv6 with colons.
+"""
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+
+from sdd.model.network import IPAddress
+
+FILE = Path("/proc/thread-self/net/ip_vs_conn")
+_COLUMNS = 7  # protocol, client, port, virtual address, port, backend, port
+
+
+def backend_of(lines: Iterable[str], vip: IPAddress, source_port: int) -> IPAddress | None:
+    """The backend of the TCP connection from `source_port` to `vip`, if there is one."""
+    for line in lines:
+        words = line.split()
+        if len(words) < _COLUMNS or words[0] != "TCP":
+            continue
+        if _address(words[3]) == vip and int(words[2], 16) == source_port:
+            return _address(words[5])
+    return None
+
+
+def _address(text: str) -> IPAddress:
+    plain = text.strip("[]")
+    return IPv6Address(plain) if ":" in plain else IPv4Address(int(plain, 16))
