@@ -1,14 +1,17 @@
 """nftables balances: the contract, the traffic, and what hands can do to our table."""
 
 import asyncio
+import json
+import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from lb import plan, table
 from lb.kernel.nftables import NftablesKernel
 from tests.contract import lb_kernel
-from tests.kernel import lb_traffic
+from tests.kernel import lb_soak, lb_traffic
 from tests.kernel.lb_town import VIP, Town
 
 pytestmark = pytest.mark.kernel
@@ -109,3 +112,25 @@ async def test_B9_35_what_nft_refuses_changes_nothing_of_the_others(
     assert await kernel.read(place) == want
     assert have != want
     assert VIP in want.services
+
+
+@pytest.mark.timeout(lb_soak.TIMEOUT_S)
+async def test_a_soak_ends_as_desired_as_nft_lists_it(kernel: NftablesKernel, town: Town) -> None:
+    soak = await lb_soak.soaked(kernel, town, seed=1)
+    listed = json.loads(town.nft("client", "-j", "list table inet sdd-lb"))["nftables"]
+    elements = next(each["map"] for each in listed if each.get("map", {}).get("name") == "vip4")
+    found = {vip: led(listed, verdict["goto"]["target"]) for vip, verdict in elements["elem"]}
+    assert found == {
+        str(one.vip): {str(each.address) for each in one.open} for one in soak.wanted().values()
+    }
+    assert sum(map(len, found.values())) > 0
+
+
+def led(listed: list[dict[str, Any]], chain: str) -> set[str]:
+    """The addresses to which the rules of a chain lead."""
+    rules = (each["rule"] for each in listed if "rule" in each)
+    texts = (json.dumps(each["expr"]) for each in rules if each["chain"] == chain)
+    return {found for text in texts for found in BACKEND.findall(text)}
+
+
+BACKEND = re.compile(r'"(10\.77\.0\.[0-9]+)"')

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import time
 from collections.abc import Iterator, Sequence
 
@@ -11,7 +12,7 @@ from lb import plan, table, world
 from lb.kernel import choose, ipvs, ipvs_codec, ipvs_entries
 from sdd.model.service import Scheduler
 from tests.contract import lb_kernel
-from tests.kernel import lb_town, lb_traffic
+from tests.kernel import lb_soak, lb_town, lb_traffic
 from tests.kernel.lb_town import VIP, Town
 
 pytestmark = pytest.mark.vm
@@ -180,3 +181,23 @@ async def test_B9_25_nothing_is_reset_by_reading_and_applying_again(
 
 def _connections(loads: Sequence[world.Load]) -> int:
     return sum(each.connections or 0 for each in loads if each.protocol == "tcp")
+
+
+async def test_a_soak_ends_as_desired_as_ipvsadm_lists_it(
+    kernel: ipvs.IpvsKernel, town: Town
+) -> None:
+    soak = await lb_soak.soaked(kernel, town, seed=2, rounds=lb_soak.ROUNDS // 3)
+    printed = lb_town.sh("ip", "netns", "exec", town.netns("client"), "ipvsadm", "-Ln").stdout
+    wanted = sorted(
+        (str(one.scheduler), sorted((str(each.address), each.weight) for each in one.backends))
+        for one in soak.wanted().values()
+        for _ in ("tcp", "udp")
+    )
+    assert sorted(listed(printed)) == wanted
+
+
+def listed(printed: str) -> Iterator[tuple[str, list[tuple[str, int]]]]:
+    """Scheduler, and address and weight of each real server, of each virtual one."""
+    for block in re.split(r"^FWM ", printed, flags=re.MULTILINE)[1:]:
+        backends = re.findall(r"-> ([0-9.]+):0 +Masq +([0-9]+)", block)
+        yield block.split()[1], sorted((address, int(weight)) for address, weight in backends)
