@@ -11,11 +11,16 @@ import time
 from collections.abc import Callable
 
 LATER_S = 0.05  # some grace periods
+MOST = 128  # waiting at a time: each is an open descriptor, and libnftables needs low ones
 Close = Callable[[], object]
 
 
 class Closer:
-    """One thread, made when it is first needed; what is left at the process's end ends with it."""
+    """One thread, made when it is first needed; what is left at the process's end ends with it.
+
+    While `MOST` wait, whoever comes waits for its own: changes that never pause are made no faster
+    than the kernel forgets them.
+    """
 
     def __init__(self, later_s: float = LATER_S) -> None:
         self._later_s = later_s
@@ -25,6 +30,9 @@ class Closer:
 
     def later(self, close: Close) -> None:
         """`close` is called soon, in another thread; it must not raise."""
+        if self._due.qsize() >= MOST:
+            close()
+            return
         self._due.put((time.monotonic() + self._later_s, close))
         if self._thread is None:
             with self._once:

@@ -146,9 +146,9 @@ async def soaked(kernel: world.Kernel, town: Town, seed: int, rounds: int = ROUN
     soak = Soak(town, seed)
     one = reconciler.Reconciler(kernel, NODE)
     await one.realise(soak.state)
-    for _ in range(rounds):
+    for turn in range(rounds):
         soak.turn()
         outcome = await one.realise(soak.state, NOWHERE)
-        assert outcome.failures == ()
+        assert outcome.failures == (), f"turn {turn}: {outcome.failures}"
         assert outcome.repaired == 0
     return soak

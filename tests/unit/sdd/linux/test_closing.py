@@ -2,7 +2,8 @@
 
 import threading
 
-from sdd.linux.closing import Closer
+from sdd.linux.closing import MOST, Closer
+from tests import support
 
 
 def test_all_is_closed_in_order_by_another_thread() -> None:
@@ -25,3 +26,14 @@ def test_one_thread_serves_all() -> None:
         closer.later(ended.set)
         assert ended.wait(5)
     assert threading.active_count() == before + 1
+
+
+def test_no_more_than_a_bound_of_them_wait() -> None:
+    closed: list[str] = []
+    closer = Closer(later_s=0.2)
+    for _ in range(2 * MOST):
+        closer.later(lambda: closed.append(threading.current_thread().name))
+    own = threading.current_thread().name
+    assert MOST - 1 <= closed.count(own) <= MOST
+    support.eventually(lambda: len(closed) == 2 * MOST, 30, "all are closed")
+    assert closed.count("closing") == 2 * MOST - closed.count(own)
