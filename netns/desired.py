@@ -37,6 +37,9 @@ class Want:
     failures: tuple[progress.Failure, ...] = ()
     users: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     parts: Mapping[ids.SandboxId, "Part"] = field(default_factory=dict, compare=False, repr=False)
+    grounds: Mapping[ids.NetworkId, "_Laid"] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     @property
     def host(self) -> world.Wanted:
@@ -53,6 +56,15 @@ class Want:
         )
         spaces = {path: self.spaces[path] for path in paths if path in self.spaces}
         return replace(self, spaces={**spaces, world.HOST: host})
+
+
+@dataclass(frozen=True, slots=True)
+class _Laid:
+    """What a network needs, of which object that was made, and where its ports are open."""
+
+    net: network.Network
+    ground: contract.Ground
+    routed: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +96,9 @@ def desired(state: ClusterState, node: ids.NodeId, before: Want | None = None) -
     `before` is an earlier result: what was made of the very same objects is taken from it.
     """
     draft = _Draft()
+    grounds = _grounds(state, before.grounds if before is not None else {})
     for net in sorted(state.networks.values(), key=lambda each: each.id):
-        _lay(draft, state, net)
+        _lay(draft, state, net, grounds.get(net.id))
     known = before.parts if before is not None else {}
     publishing = frozenset(_publishing(state))
     parts = {
@@ -107,30 +120,46 @@ def desired(state: ClusterState, node: ids.NodeId, before: Want | None = None) -
         failures=tuple(draft.failures),
         users={mark: tuple(nets) for mark, nets in draft.users.items()},
         parts=parts,
+        grounds=grounds,
     )
 
 
-def _lay(draft: _Draft, state: ClusterState, net: network.Network) -> None:
-    translator = drivers.TRANSLATORS.get(net.driver)
-    if translator is None:
+def _grounds(
+    state: ClusterState, known: Mapping[ids.NetworkId, _Laid]
+) -> dict[ids.NetworkId, _Laid]:
+    """What each network needs on the host; of an unknown driver nothing."""
+    found: dict[ids.NetworkId, _Laid] = {}
+    for net in state.networks.values():
+        before = known.get(net.id)
+        if before is not None and before.net is net:
+            found[net.id] = before
+        elif (translator := drivers.TRANSLATORS.get(net.driver)) is not None:
+            found[net.id] = _Laid(net, translator.ground(net), reach.routed(net))
+    return found
+
+
+def _lay(draft: _Draft, state: ClusterState, net: network.Network, laid: _Laid | None) -> None:
+    if laid is None:
         ends = state.endpoints_by_network.get(net.id, ())
         draft.failures.extend(_unknown_driver(net, (net.id, *(end.id for end in ends))))
         return
-    ground = translator.ground(net)
+    ground = laid.ground
     for link in ground.links:
         draft.links.setdefault(link.name, link)
         draft.users.setdefault(link.mark, []).append(net.id)
     draft.addresses |= ground.addresses
     draft.forwarding |= ground.forwarding
-    if ground.fence is not None:
-        draft.fences.add(replace(ground.fence, openings=frozenset(_openings(state, net))))
+    if ground.fence is not None and laid.routed:
+        openings = frozenset(_openings(state, net, laid.routed))
+        draft.fences.add(replace(ground.fence, openings=openings))
+    elif ground.fence is not None:
+        draft.fences.add(ground.fence)
 
 
-def _openings(state: ClusterState, net: network.Network) -> Iterator[firewall.Opening]:
+def _openings(
+    state: ClusterState, net: network.Network, versions: frozenset[int]
+) -> Iterator[firewall.Opening]:
     """The published ports of sandboxes and services on a routed network, at their addresses."""
-    versions = reach.routed(net)
-    if not versions:
-        return
     published = [(svc.id, svc.ports) for svc in state.services_by_network.get(net.id, ())]
     for end in state.endpoints_by_network.get(net.id, ()):
         ports = chain(
