@@ -79,7 +79,7 @@ def run(argv: Sequence[str]) -> int:
     except OSError as exc:  # what comes from the daemon is an SddError: only our output is left
         _print_no_more()
         return tell(
-            errors.KernelRefused(
+            errors.Unavailable(
                 f"the output cannot be written: {exc.strerror or exc}",
                 hint="the command itself may have been done: look before it is given again",
                 code="SDD-CLI-OUTPUT",
@@ -115,7 +115,9 @@ def _told_by_click(error: click.ClickException) -> int:
         case click.UsageError():
             return tell(_usage(error))
         case _:
-            return tell(errors.Invalid(error.format_message(), code="SDD-CLI"))
+            return tell(
+                errors.Invalid(f"this cannot be done: {error.format_message()}", code="SDD-CLI")
+            )
 
 
 def _usage(error: click.UsageError) -> errors.Usage:

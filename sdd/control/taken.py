@@ -101,7 +101,7 @@ def _check_wire(ground: Ground, net: network.Network, wanted: IPAddress) -> None
     _demand_answers(ground, net, wanted, [wanted])
     if who := ground.strangers.get(wanted):
         raise errors.Conflict(
-            f"Address already in use: {wanted} on network {net.name} belongs to {who}",
+            f"{wanted} is already in use on the wire of network {net.name}: by {who}",
             hint="choose another address, or leave it out to get a free one; a network made with"
             " -o duplicate-probe=false does not ask",
             code="SDD-IPAM-DUPLICATE",

@@ -54,7 +54,10 @@ def test_demo_keep_runs_on_and_down_removes_it() -> None:
     before = traces()
     kept = demo("--keep")
     assert kept.returncode == 0, kept.stdout + kept.stderr
-    assert (Path("/run/sdd-demo") / "exec" / "sdd.sock").exists()
+    socket = Path("/run/sdd-demo") / "exec" / "sdd.sock"
+    made = ("sandbox", "create", "played", "--network", "front")
+    subprocess.run([str(ROOT / ".venv/bin/sdctl"), "-H", f"unix://{socket}", *made], check=True)
+    assert (Path("/etc/netns/played") / "resolv.conf").is_symlink()
     down = demo("down")
     assert down.returncode == 0, down.stdout + down.stderr
     assert traces() == before
@@ -75,3 +78,15 @@ def test_down_leaves_the_folders_that_were_there(tmp_path: Path) -> None:
         [*command, str(ROOT / "demo")], capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_name_that_the_machine_has_already_is_said_before_anything_is_made() -> None:
+    subprocess.run(["ip", "netns", "add", "client"], check=True)
+    try:
+        before = traces()
+        refused = demo()
+        assert refused.returncode == 1
+        assert "has a network namespace client already" in refused.stderr
+        assert traces() == before
+    finally:
+        subprocess.run(["ip", "netns", "del", "client"], check=True)
