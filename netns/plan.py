@@ -122,14 +122,27 @@ def _work(have: contract.Have, want: desired.Want) -> dict[str, _Work]:
     }
     halves = _halves(founds, want)
     blocked = _blocked(founds[world.HOST], want.host)
+    doomed = {
+        path: _strays(found, want.spaces[path]) | halves.get(path, {})
+        for path, found in founds.items()
+    }
+    fallen = frozenset(doomed[world.HOST])
     return {
         path: _Work(
             wanted=_possible(want.spaces[path], want.host, blocked),
             found=found,
-            doomed=_strays(found, want.spaces[path]) | halves.get(path, {}),
+            doomed=doomed[path] | _orphans(found, want.spaces[path], fallen),
         )
         for path, found in founds.items()
     }
+
+
+def _orphans(
+    found: world.Space, wanted: world.Wanted, fallen: frozenset[str]
+) -> dict[str, world.Link]:
+    """The links that stand on links of the host that go: the kernel takes them along."""
+    names = (link.name for link in wanted.links if link.parent in fallen)
+    return {name: found.links[name] for name in names if name in found.links}
 
 
 def _possible(wanted: world.Wanted, host: world.Wanted, blocked: frozenset[str]) -> world.Wanted:

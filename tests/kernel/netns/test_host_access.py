@@ -106,3 +106,16 @@ async def test_routes_of_others_are_left_alone(host: Host, neighbour: str) -> No
     host.run("ip", "route", "add", "203.0.113.0/24", "dev", "up0", "proto", "83")
     assert (await host.settle(now)).changed == 0
     assert ipaddress.ip_network(host.run("ip", "route", "show", "203.0.113.0/24").split()[0])
+
+
+async def test_a_pair_to_nowhere_comes_back_in_one_pass_with_all_that_stood_on_it(
+    host: Host,
+) -> None:
+    alone = net("alone", "10.60.0.0/24", driver=MACVLAN, options={"host-access": "true"})
+    one = box("one", host.sandbox_path("one"))
+    now = at(1, alone, one, end(alone, one, "10.60.0.5"))
+    await host.settle(now)
+    host.run("ip", "link", "set", f"dx-{ids.short(alone.id)}", "alias", "somebody's")
+    host.run("ip", "link", "set", f"dx-{ids.short(alone.id)}", "group", "default")
+    await host.settle(now)
+    assert pings(host.path, "10.60.0.5")
