@@ -42,8 +42,7 @@ def joined(asked: Onward, said: bytes, *, stream: bool) -> bytes:
     """
     found = reply.read(said, asked.end.end, dnssec=asked.end.dnssec)
     if found is None or found.rcode == Rcode.SERVFAIL:
-        head, tail = said[: wire.HEADER], said[asked.end.end :]
-        return head + asked.data[wire.HEADER : asked.query.end] + tail
+        return _failed(asked, said)
     records = tuple(_whole(found, asked.end.name, _nearby(asked)))
     zones = (each for each in records[found.answers :] if _kind(each) == wire.SOA)
     return wire.respond(
@@ -54,6 +53,14 @@ def joined(asked: Onward, said: bytes, *, stream: bool) -> bytes:
         stream=stream,
         authority=next(zones, b""),
     )
+
+
+def _failed(asked: Onward, said: bytes) -> bytes:
+    """The failure as it was said, with its explanation (OPT) and without any record."""
+    whole = reply.read(said, asked.end.end, dnssec=True)
+    end = asked.end.end if whole is None else (whole.end, *whole.ends)[-1]
+    head = said[:6] + bytes(4) + said[10 : wire.HEADER]
+    return head + asked.data[wire.HEADER : asked.query.end] + said[end:]
 
 
 def _nearby(asked: Onward) -> bytes:
