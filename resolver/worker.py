@@ -37,6 +37,7 @@ from resolver import (
     protocol,
     ready,
     respond,
+    selector,
     server,
     serving,
     transports,
@@ -79,7 +80,9 @@ def main() -> None:
     # Listening once more makes the kernel name us (SO_PEERCRED) as the one who listens: that is
     # how sdd finds a worker that does not answer, whoever had started it.
     control.listen()
-    asyncio.run(serve(control, door, asked.linger))
+    hot = selector.Selector()
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(hot)) as runner:
+        runner.run(serve(control, door, asked.linger, hot))
 
 
 def _identity(user: str) -> tuple[int, int]:
@@ -91,8 +94,10 @@ def _identity(user: str) -> tuple[int, int]:
     return found.pw_uid, found.pw_gid
 
 
-async def serve(control: socket.socket, door: linger.Door, linger_s: float) -> None:
-    """Serve until SIGTERM or until there is no need of it.
+async def serve(
+    control: socket.socket, door: linger.Door, linger_s: float, hot: selector.Selector
+) -> None:
+    """Serve until SIGTERM or until there is no need of it; `hot` is the loop's own selector.
 
     Raises nothing that a packet or a client of `control` can cause.
     """
@@ -102,7 +107,7 @@ async def serve(control: socket.socket, door: linger.Door, linger_s: float) -> N
     loop.add_signal_handler(signal.SIGINT, stopped.set)
     try:
         async with asyncio.TaskGroup() as tasks:
-            worker = Worker(control, tasks, door, stopped.set, linger_s)
+            worker = Worker(control, tasks, door, stopped.set, linger_s, hot=hot)
             tasks.create_task(_stop(stopped, worker), name="dns-stop")
     except* _Stopped:
         pass
@@ -129,6 +134,8 @@ class Worker:
         door: linger.Door,
         leave: Callable[[], None],
         linger_s: float,
+        *,
+        hot: selector.Selector,
     ) -> None:
         self._control = control
         self._tasks = tasks
@@ -152,6 +159,7 @@ class Worker:
                 joins=forwarding.joins,
                 spawn=self._spawn,
                 pool=ready.Pool(self._counts),
+                hot=hot,
             )
         )
         self._told = inquiry.Inquiry(

@@ -15,6 +15,7 @@ from resolver import cache, protocol, reply, wire
 from tests.scenario import worker as workers
 from tests.scenario.test_dns_forwarding import Scripted, good, texts
 from tests.scenario.worker import ask, running
+from tests.support import eventually
 
 MOST = 40  # descriptors of the worker
 NAMES: protocol.Names = {wire.to_wire("web"): {wire.A: workers.address(wire.A, "10.0.0.9")}}
@@ -41,6 +42,8 @@ def test_A8_88_without_descriptors_it_is_servfail_and_then_as_before(
             for _ in range(MOST):
                 link = socket.create_connection(("127.0.0.1", ports[1]), 5)
                 open_ones.enter_context(link)
+            held = Path(f"/proc/{worker.process.pid}/fd")
+            eventually(lambda: len([*held.iterdir()]) == MOST, 5, "all descriptors are taken")
             assert ask(ports, "two.example.org").rcode() == dns.rcode.SERVFAIL
             assert texts(ask(ports, "web")) == {"10.0.0.9"}
         assert texts(ask(ports, "web", tcp=True)) == {"10.0.0.9"}

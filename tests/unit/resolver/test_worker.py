@@ -6,11 +6,12 @@ import socket
 
 import pytest
 
-from resolver import linger, worker
+from resolver import linger, selector, worker
 
 
 async def test_work_that_never_began_is_closed_without_a_word() -> None:
     control, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    hot = selector.Selector()
     begun = False
 
     async def work() -> None:
@@ -22,7 +23,7 @@ async def test_work_that_never_began_is_closed_without_a_word() -> None:
 
     async def stopped() -> None:
         async with asyncio.TaskGroup() as tasks:
-            one = worker.Worker(control, tasks, linger.Door(None), leave, 60)
+            one = worker.Worker(control, tasks, linger.Door(None), leave, 60, hot=hot)
             one._spawn(asked)
             one.close()
             raise RuntimeError("stopped")
