@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from resolver import wire
+from resolver.message import wire
 
 REQUESTS: Final = "sdd_dns_requests_total"  # network, proto, type
 RESPONSES: Final = "sdd_dns_responses_total"  # network, rcode, source

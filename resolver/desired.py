@@ -12,17 +12,10 @@ from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Final
 
-from resolver import (
-    files,
-    foreign,
-    hosts,
-    opener,
-    place,
-    resolvconf,
-    snapshot,
-    table,
-    upstreams,
-)
+from resolver.control import snapshot
+from resolver.files import foreign, hosts, own, resolvconf, upstreams
+from resolver.names import table
+from resolver.space import opener, place
 from sdd.model import endpoint, ids, network, sandbox
 from sdd.state import ClusterState
 
@@ -57,7 +50,7 @@ class Need:
 
     ground: Ground
     spot: place.Spot
-    texts: files.Texts
+    texts: own.Texts
     view: snapshot.View | None
 
 
@@ -68,7 +61,7 @@ class Wanted:
     snapshot: snapshot.Snapshot
     needs: Mapping[ids.SandboxId, Need] = field(default_factory=dict)  # every sandbox of this node
     spots: Mapping[ids.SandboxId, place.Spot] = field(default_factory=dict)
-    texts: Mapping[ids.SandboxId, files.Texts] = field(default_factory=dict)
+    texts: Mapping[ids.SandboxId, own.Texts] = field(default_factory=dict)
 
 
 NOTHING: Final = Wanted(snapshot=snapshot.Snapshot(ids.NEVER))
@@ -121,7 +114,7 @@ def _need(
     return Need(
         ground=ground,
         spot=_spot(box, found, daemon.bind, served=bool(named)),
-        texts=files.Texts(
+        texts=own.Texts(
             resolv=resolvconf.render(upstreams.wanted(state, box, daemon)),
             hosts=hosts.render(box, ends),
             link=_link_name(box),

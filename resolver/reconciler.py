@@ -11,19 +11,11 @@ from typing import Final
 
 import msgspec
 
-from resolver import (
-    addressing,
-    difference,
-    files,
-    hosts,
-    launch,
-    link,
-    place,
-    protocol,
-    result,
-    upstreams,
-)
+from resolver import protocol, result
+from resolver.control import difference, launch, link
 from resolver.desired import NOTHING, Wanted, desired
+from resolver.files import hosts, own, upstreams
+from resolver.space import addressing, place
 from sdd import errors
 from sdd.linux import namespaces
 from sdd.model import ids, progress
@@ -45,7 +37,7 @@ class Reconciler:
         doors: namespaces.Namespaces,
         launcher: launch.Launcher,
         node: ids.NodeId,
-        written: files.Files,
+        written: own.Files,
         daemon: upstreams.DaemonDns,
         *,
         on_lost: Callable[[], None] = lambda: None,
@@ -58,7 +50,7 @@ class Reconciler:
         self._doors = doors
         self._places = place.Places(doors)
         self._want = NOTHING
-        self._texts: Mapping[ids.SandboxId, files.Texts] = {}
+        self._texts: Mapping[ids.SandboxId, own.Texts] = {}
 
     async def realise(self, state: ClusterState, look: Look = EVERYWHERE) -> progress.Outcome:
         """Bring files, sockets, tables and the worker to `state`."""
@@ -96,8 +88,8 @@ class Reconciler:
         return done
 
     def _write_all(
-        self, want: Wanted, before: Mapping[ids.SandboxId, files.Texts], look: Look
-    ) -> tuple[result.Result, Mapping[ids.SandboxId, files.Texts]]:
+        self, want: Wanted, before: Mapping[ids.SandboxId, own.Texts], look: Look
+    ) -> tuple[result.Result, Mapping[ids.SandboxId, own.Texts]]:
         results = [self._sweep(want)] if look.everywhere or _leaves(before, want.texts) else []
         good = {}
         for box, text in want.texts.items():
@@ -112,7 +104,7 @@ class Reconciler:
             good[box] = text
         return result.total(results), good
 
-    def _suited(self, text: files.Texts, spot: place.Spot) -> files.Texts:
+    def _suited(self, text: own.Texts, spot: place.Spot) -> own.Texts:
         """`text`, without IPv6 in hosts when that is switched off in the sandbox."""
         try:
             has_ipv6 = not place.there(spot) or self._doors.run_sync(spot.path, addressing.has_ipv6)
@@ -217,7 +209,7 @@ def _raised(visits: list[place.Visit | BaseException]) -> Iterator[place.Visit]:
 
 
 def _leaves(
-    before: Mapping[ids.SandboxId, files.Texts], after: Mapping[ids.SandboxId, files.Texts]
+    before: Mapping[ids.SandboxId, own.Texts], after: Mapping[ids.SandboxId, own.Texts]
 ) -> bool:
     """Whether files of before have no use any more: a sandbox is gone or has another name."""
     return not before or any(

@@ -32,18 +32,11 @@ from lb.ports import reconciler as ports_reconciler
 from netns import deaths as netns_deaths
 from netns import reconciler as netns_reconciler
 from netns.kernel import events, linux, observe
-from resolver import (
-    files,
-    hostconf,
-    hostwatch,
-    inquirer,
-    launch,
-    query,
-    trace,
-    transports,
-    upstreams,
-)
 from resolver import reconciler as dns_reconciler
+from resolver.control import launch
+from resolver.explain import inquirer, query, trace
+from resolver.files import hostconf, hostwatch, own, upstreams
+from resolver.upstream import transports
 from sdd import config as configuration
 from sdd import daemon, errors, lock, log, logbook, notify, options, page, reconcile
 from sdd.alloc import pools
@@ -195,7 +188,7 @@ async def assembled(
                 commands=commands,
                 state=lambda: news.state,
                 progress=reached.snapshot,
-                trace=trace.Tracer(asker, workers, files.Files(config.data_root)),
+                trace=trace.Tracer(asker, workers, own.Files(config.data_root)),
                 names=workers,
                 lb_view=lb_view.View(balancer.kernel, lambda: news.state),
                 lb_trace=_lb_tracer(balancer, doors, news),
@@ -330,7 +323,7 @@ def _resolver(
         doors,
         launcher,
         node,
-        files.Files(config.data_root),
+        own.Files(config.data_root),
         _daemon_dns(config),
         on_lost=on_lost,
     )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
 
-from resolver import records as owned
+from resolver.names import records as owned
 from sdd import errors
 from sdd.alloc import names
 from sdd.control import lookup

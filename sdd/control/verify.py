@@ -40,7 +40,7 @@ class Answered(Protocol):
 
 
 class Ask(Protocol):
-    """Asks the server of a sandbox; resolver.query implements it."""
+    """Asks the server of a sandbox; resolver.explain.query implements it."""
 
     async def __call__(
         self, netns: str, name: str, rdtype: str, *, tcp: bool, timeout_s: float

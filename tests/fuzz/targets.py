@@ -7,18 +7,12 @@ is repeated by its bytes alone.
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from resolver import (
-    answer,
-    cache,
-    chase,
-    counters,
-    forward,
-    protocol,
-    reply,
-    resolvconf,
-    respond,
-    wire,
-)
+from resolver import counters, protocol
+from resolver.files import resolvconf
+from resolver.listen import respond
+from resolver.message import reply, wire
+from resolver.names import answer, chase
+from resolver.upstream import cache, forward
 
 Target = Callable[[bytes], None]
 OWNED: Final = b"\3web\0"

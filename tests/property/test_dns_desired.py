@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resolver.desired import NOTHING, desired
-from resolver.upstreams import DaemonDns
+from resolver.files.upstreams import DaemonDns
 from sdd.model import endpoint, ids, record
 from sdd.model.nameserver import Nameserver
 from sdd.state import Change, ClusterState, Gone, Put

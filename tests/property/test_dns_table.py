@@ -5,8 +5,10 @@ from ipaddress import ip_address
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resolver import difference, protocol, table
-from resolver.snapshot import Snapshot
+from resolver import protocol
+from resolver.control import difference
+from resolver.control.snapshot import Snapshot
+from resolver.names import table
 from sdd.model import endpoint, health, ids, record, service
 from sdd.state import Change, ClusterState, Gone, Object, Put
 from tests import resolver_states as states

@@ -15,7 +15,11 @@ import dnslib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resolver import answer, counters, forward, protocol, reply, respond, wire
+from resolver import counters, protocol
+from resolver.listen import respond
+from resolver.message import reply, wire
+from resolver.names import answer
+from resolver.upstream import forward
 
 LABELS = st.binary(min_size=1, max_size=20)
 NAMES = st.lists(LABELS, min_size=1, max_size=8).map(lambda parts: dns.name.Name([*parts, b""]))

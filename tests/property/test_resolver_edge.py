@@ -3,7 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resolver import difference, protocol, resolvconf
+from resolver import protocol
+from resolver.control import difference
+from resolver.files import resolvconf
 
 NAMES = st.dictionaries(
     st.binary(min_size=1, max_size=255),

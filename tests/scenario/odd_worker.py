@@ -5,7 +5,8 @@ import os
 import socket
 import time
 
-from resolver import launch, protocol
+from resolver import protocol
+from resolver.control import launch
 
 
 def main() -> None:

@@ -8,7 +8,8 @@ import dns.query
 import dns.rcode
 import pytest
 
-from resolver import protocol, wire
+from resolver import protocol
+from resolver.message import wire
 from tests.scenario.test_dns_forwarding import Scripted, address, explanations, failing, good
 from tests.scenario.worker import Session, Worker, running
 

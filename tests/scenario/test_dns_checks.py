@@ -12,7 +12,8 @@ import dns.query
 import dns.rcode
 import pytest
 
-from resolver import protocol, wire
+from resolver import protocol
+from resolver.message import wire
 from tests.scenario import worker as workers
 from tests.scenario.test_dns_forwarding import (
     Scripted,

@@ -9,7 +9,8 @@ import dns.message
 import dns.rcode
 import pytest
 
-from resolver import counters, protocol, server
+from resolver import counters, protocol
+from resolver.listen import server
 from tests.scenario.test_dns_forwarding import Make, good, mute, scripted
 from tests.scenario.worker import Session, Worker, running
 from tests.support import eventually

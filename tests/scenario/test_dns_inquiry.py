@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from resolver import link, protocol, wire
+from resolver import protocol
+from resolver.control import link
+from resolver.message import wire
 from tests.scenario.test_dns_forwarding import Scripted, good, mute
 from tests.scenario.worker import Worker, address, ask, running
 

@@ -12,7 +12,9 @@ import dns.query
 import dns.rcode
 import pytest
 
-from resolver import forward, protocol, server
+from resolver import protocol
+from resolver.listen import server
+from resolver.upstream import forward
 from tests.scenario.encrypted import free_port
 from tests.scenario.test_dns_forwarding import Make, Scripted, failing, good, mute, scripted, texts
 from tests.scenario.worker import Session, Worker, ask, running

@@ -11,7 +11,9 @@ import dns.message
 import dns.rcode
 import pytest
 
-from resolver import cache, protocol, reply, wire
+from resolver import protocol
+from resolver.message import reply, wire
+from resolver.upstream import cache
 from tests.scenario import worker as workers
 from tests.scenario.test_dns_forwarding import Scripted, good, texts
 from tests.scenario.worker import ask, running
@@ -43,7 +45,8 @@ def test_A8_88_without_descriptors_it_is_servfail_and_then_as_before(
                 link = socket.create_connection(("127.0.0.1", ports[1]), 5)
                 open_ones.enter_context(link)
             held = Path(f"/proc/{worker.process.pid}/fd")
-            eventually(lambda: len([*held.iterdir()]) == MOST, 5, "all descriptors are taken")
+            # One that it was born with may be numbered beyond the limit.
+            eventually(lambda: len([*held.iterdir()]) >= MOST, 5, "all descriptors are taken")
             assert ask(ports, "two.example.org").rcode() == dns.rcode.SERVFAIL
             assert texts(ask(ports, "web")) == {"10.0.0.9"}
         assert texts(ask(ports, "web", tcp=True)) == {"10.0.0.9"}

@@ -9,7 +9,9 @@ from pathlib import Path
 import dns.message
 import pytest
 
-from resolver import protocol, stream, wire
+from resolver import protocol
+from resolver.listen import stream
+from resolver.message import wire
 from tests.scenario.test_dns_forwarding import Scripted, good
 from tests.scenario.worker import Worker, address, ask, running
 

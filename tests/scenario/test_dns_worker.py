@@ -11,7 +11,8 @@ import dns.rcode
 import dns.rrset
 import pytest
 
-from resolver import protocol, wire
+from resolver import protocol
+from resolver.message import wire
 from tests.scenario.worker import Upstream, Worker, address, ask, running
 
 NAMES: protocol.Names = {

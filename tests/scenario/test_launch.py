@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from resolver import launch, link, protocol
+from resolver import protocol
+from resolver.control import launch, link
 from sdd import errors
 from tests.support import eventually_async
 

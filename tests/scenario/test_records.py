@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
-from resolver import table, wire
 from resolver.desired import desired
-from resolver.upstreams import DaemonDns
+from resolver.files.upstreams import DaemonDns
+from resolver.message import wire
+from resolver.names import table
 from sdd import errors
 from sdd.control.records import holders, is_shadowed
 from sdd.model import record, request

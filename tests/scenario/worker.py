@@ -15,7 +15,8 @@ import dns.exception
 import dns.message
 import dns.query
 
-from resolver import protocol, wire
+from resolver import protocol
+from resolver.message import wire
 
 TRIES = 3
 ROOT = Path(__file__).parents[2]

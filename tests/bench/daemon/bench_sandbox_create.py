@@ -15,7 +15,8 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from resolver import protocol, redirect
+from resolver import protocol
+from resolver.space import redirect
 from sdd.linux import libc
 from tests.bench.report import Row, row
 from tests.e2e.appliance import Appliance, appliance

@@ -12,7 +12,8 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from resolver import protocol, wire
+from resolver import protocol
+from resolver.message import wire
 from sdd.linux import namespaces
 from tests.bench.dns.lab import HOST, OURS, Server, inside
 

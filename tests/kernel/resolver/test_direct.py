@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from resolver import upstreams
+from resolver.files import upstreams
 from tests import resolver_states as states
 from tests.kernel.resolver.town import Town, pair
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from resolver import files, foreign
+from resolver.files import foreign, own
 from sdd import errors
 from sdd.model import ids
 from tests import resolver_states as states
@@ -17,8 +17,8 @@ OURS, THEIRS = "nameserver 127.0.0.11\n", "nameserver 192.0.2.1\n# a longer file
 
 
 @pytest.fixture
-def ours(tmp_path: Path) -> files.Files:
-    return files.Files(tmp_path / "data", tmp_path / "netns")
+def ours(tmp_path: Path) -> own.Files:
+    return own.Files(tmp_path / "data", tmp_path / "netns")
 
 
 @pytest.fixture
@@ -30,13 +30,13 @@ def root(tmp_path: Path) -> Path:
     return found
 
 
-def texts(pid: int, path: str = "/etc/resolv.conf") -> files.Texts:
+def texts(pid: int, path: str = "/etc/resolv.conf") -> own.Texts:
     inode = Path(f"/proc/{pid}/ns/net").stat().st_ino
     target = foreign.Target(path=path, pid=pid, inode=inode)
-    return files.Texts(resolv=OURS, hosts="", elsewhere=target)
+    return own.Texts(resolv=OURS, hosts="", elsewhere=target)
 
 
-def test_the_path_is_inside_the_root_of_the_process(ours: files.Files, root: Path) -> None:
+def test_the_path_is_inside_the_root_of_the_process(ours: own.Files, root: Path) -> None:
     with guest(root) as pid:
         ours.write(BOX, texts(pid))
         assert (root / "etc/resolv.conf").read_text() == OURS
@@ -45,7 +45,7 @@ def test_the_path_is_inside_the_root_of_the_process(ours: files.Files, root: Pat
 
 
 def test_a_mounted_file_is_written_in_place_and_stays_mounted(
-    ours: files.Files, root: Path, tmp_path: Path
+    ours: own.Files, root: Path, tmp_path: Path
 ) -> None:
     """A rename from outside would take the runtime's mount off (fs/namei.c, vfs_rename)."""
     source = tmp_path / "of-the-runtime"
@@ -62,7 +62,7 @@ def test_a_mounted_file_is_written_in_place_and_stays_mounted(
 
 
 def test_A8_91_links_that_point_to_the_host_end_inside(
-    ours: files.Files, root: Path, tmp_path: Path
+    ours: own.Files, root: Path, tmp_path: Path
 ) -> None:
     """A link in the way is looked up in the container's own root, as its processes would."""
     outside = tmp_path / "outside"
@@ -79,7 +79,7 @@ def test_A8_91_links_that_point_to_the_host_end_inside(
     assert (root / "etc/resolv.conf").read_text() == OURS
 
 
-def test_A8_91_a_link_in_the_files_place_is_refused(ours: files.Files, root: Path) -> None:
+def test_A8_91_a_link_in_the_files_place_is_refused(ours: own.Files, root: Path) -> None:
     (root / "etc/resolv.conf").unlink()
     (root / "etc/resolv.conf").symlink_to("/etc/passwd")
     with guest(root) as pid, pytest.raises(errors.KernelRefused, match="symbolic link"):
@@ -88,7 +88,7 @@ def test_A8_91_a_link_in_the_files_place_is_refused(ours: files.Files, root: Pat
 
 
 def test_the_hosts_own_file_mounted_into_a_container_is_not_written(
-    ours: files.Files, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ours: own.Files, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = tmp_path / "host-resolv.conf"
     host.write_text(THEIRS)
@@ -101,7 +101,7 @@ def test_the_hosts_own_file_mounted_into_a_container_is_not_written(
     assert host.read_text() == THEIRS
 
 
-def test_a_root_that_is_gone_holds_nothing_up(ours: files.Files, root: Path) -> None:
+def test_a_root_that_is_gone_holds_nothing_up(ours: own.Files, root: Path) -> None:
     with guest(root) as pid:
         ours.write(BOX, texts(pid))
     ours.keep({})

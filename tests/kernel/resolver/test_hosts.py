@@ -2,7 +2,7 @@
 
 import pytest
 
-from resolver import files
+from resolver.files import own
 from sdd.model import ids
 from tests import resolver_states as states
 from tests.kernel.resolver.town import Town, pair
@@ -14,8 +14,8 @@ SWITCH = "net.ipv6.conf.all.disable_ipv6"
 
 
 def written(town: Town, name: str) -> str:
-    ours = files.Files(town.root / "data")
-    return ours.path(ids.SandboxId(states.identity(name)), files.HOSTS).read_text()
+    ours = own.Files(town.root / "data")
+    return ours.path(ids.SandboxId(states.identity(name)), own.HOSTS).read_text()
 
 
 async def test_C52_ipv6_lines_are_absent_where_it_is_off_and_come_back(town: Town) -> None:

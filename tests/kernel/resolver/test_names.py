@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from resolver import place
+from resolver.space import place
 from sdd.model import sandbox
 from tests import resolver_states as states
 from tests.kernel.resolver.town import Town, pair

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from resolver import opener
+from resolver.space import opener
 from sdd.linux import namespaces
 from tests import support
 from tests.kernel.resolver.town import Town

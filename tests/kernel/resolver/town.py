@@ -7,7 +7,10 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from resolver import files, launch, query, reconciler, upstreams
+from resolver import reconciler
+from resolver.control import launch
+from resolver.explain import query
+from resolver.files import own, upstreams
 from sdd import errors
 from sdd.linux import namespaces
 from sdd.model import endpoint, progress, sandbox
@@ -32,7 +35,7 @@ class Town:
             self.doors,
             launcher,
             states.NODE,
-            files.Files(self.root / "data", self.root / "etc-netns"),
+            own.Files(self.root / "data", self.root / "etc-netns"),
             settings or upstreams.DaemonDns(),
         )
 

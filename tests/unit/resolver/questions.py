@@ -5,7 +5,9 @@ from ipaddress import IPv4Interface, ip_address, ip_interface, ip_network
 
 import dns.message
 
-from resolver import answer, protocol, wire
+from resolver import protocol
+from resolver.message import wire
+from resolver.names import answer
 from sdd.model import endpoint, health, ids, network, sandbox, service
 from sdd.state import ClusterState, Object, Put
 

@@ -8,8 +8,12 @@ import dns.rcode
 import dns.rdatatype
 import pytest
 
-from resolver import answer, counters, desired, difference, protocol, respond, wire
-from resolver.upstreams import DaemonDns
+from resolver import counters, desired, protocol
+from resolver.control import difference
+from resolver.files.upstreams import DaemonDns
+from resolver.listen import respond
+from resolver.message import wire
+from resolver.names import answer
 from sdd.model import endpoint, ids, sandbox
 from sdd.state import ClusterState, Gone, Put
 from tests.unit.resolver.questions import NODE, at, box, data, end, member, net, svc

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from resolver import inspection
-from resolver import trace as way
+from resolver.explain import inspection
+from resolver.explain import trace as way
 from sdd.model import sandbox
 
 

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from resolver import inspection
+from resolver.explain import inspection
 from tests.unit.sdd.api.names import Answer
 from tests.unit.sdd.cli.typed import Shell
 

@@ -1,0 +1,1 @@
+"""sdd's end of the conversation with the worker."""

@@ -1,0 +1,61 @@
+"""The tables and views of this node's sandboxes at one revision, pre-rendered for the workers.
+
+In: the state. Out: what `resolver.protocol` carries; equal inputs give equal digests. Sandboxes
+share the table of a network, so memory grows with names and not with sandboxes times names.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from resolver import protocol
+from resolver.names import records
+from resolver.names.table import Table
+from sdd.model import ids, network, sandbox
+
+View = protocol.View
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Tables by network id, views by sandbox id."""
+
+    revision: ids.Revision
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    views: Mapping[str, protocol.View] = field(default_factory=dict)
+
+
+def view(
+    box: sandbox.Sandbox,
+    nets: Sequence[network.Network],
+    upstreams: tuple[protocol.Upstream, ...],
+    ttl: int,
+    wild: Sequence[ids.NetworkId],
+    *,
+    keeps_single: bool,
+) -> View:
+    """What `box` sees: `nets` are those that have names, the first to ask first; `ttl` in seconds.
+
+    The order is the one of its endpoints (docker.md N7, G1). `wild` are those of `nets` that have
+    wildcard records; `keeps_single` as in `protocol.View`.
+    """
+    zones = sorted({zone for net in nets for zone in records.zones(net, is_alone=not upstreams)})
+    bare = protocol.View(
+        sandbox=box.id,
+        digest="",
+        tables=[str(net.id) for net in nets],
+        suffixes=zones,
+        own=records.of_hosts(box.extra_hosts, ttl),
+        upstreams=list(upstreams),
+        ttl=ttl,
+        keeps_single=keeps_single,
+        wild=[str(each) for each in wild],
+        network=nets[0].name if nets else "",
+    )
+    return msgspec.structs.replace(bare, digest=_digest(protocol.encode(bare)))
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=12).hexdigest()

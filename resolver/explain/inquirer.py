@@ -1,0 +1,93 @@
+"""What the DNS worker knows, for people: how it would answer, what it remembers, whom it asks.
+
+In: questions as text. Out: frozen values. One short message each, so no other talk with the worker
+waits for long.
+"""
+
+from typing import Final
+
+import dns.rdatatype
+
+from resolver import protocol
+from resolver.control import launch
+from resolver.counters import rcode_label
+from resolver.explain import query
+from resolver.explain.inspection import CacheEntry, Step, Upstream
+from resolver.message import wire
+from sdd.model import ids
+
+MOST_PAGES: Final = 500  # of the cache; a worker that always says "more" is not believed
+
+
+class Inquirer:
+    """Asks the worker that `launcher` finds; every verb may raise `errors.Unavailable`."""
+
+    def __init__(self, launcher: launch.Launcher) -> None:
+        self.launcher = launcher
+
+    async def explain(self, box: ids.SandboxId, name: str, rdtype: str) -> tuple[Step, ...]:
+        """The decisions about a question from `box`, in order, without asking any upstream.
+
+        Raises `errors.Invalid` for a bad name or type.
+        """
+        asked = query.question(name, rdtype).question[0]
+        message = protocol.Explain(
+            sandbox=box, name=asked.name.canonicalize().to_wire() or b"\0", kind=int(asked.rdtype)
+        )
+        connected = await self.launcher.ensure()
+        told = await connected.inquire(message, protocol.Explained)
+        return tuple(Step(stage, text) for stage, text in told.steps)
+
+    async def cached(self) -> tuple[CacheEntry, ...]:
+        """The cache's entries, the least recently used first."""
+        connected = await self.launcher.ensure()
+        rows: list[protocol.CacheRow] = []
+        for _ in range(MOST_PAGES):
+            page = await connected.inquire(
+                protocol.ListCache(after=len(rows)), protocol.CacheListed
+            )
+            rows += page.rows
+            if not page.more or not page.rows:
+                break
+        return tuple(map(_entry, rows))
+
+    async def flush(self, name: str) -> int:
+        """How many answers for `name` and below were forgotten; "." is everything.
+
+        Raises `errors.Invalid` for a bad name.
+        """
+        asked = query.question(name, "A").question[0]
+        connected = await self.launcher.ensure()
+        message = protocol.Flush(name=asked.name.canonicalize().to_wire() or b"\0")
+        return (await connected.inquire(message, protocol.Flushed)).count
+
+    async def upstreams(self) -> tuple[Upstream, ...]:
+        """The servers that were asked since the worker started, and how they did."""
+        connected = await self.launcher.ensure()
+        told = await connected.inquire(protocol.ListUpstreams(), protocol.UpstreamsListed)
+        return tuple(map(_upstream, told.rows))
+
+
+def _entry(row: protocol.CacheRow) -> CacheEntry:
+    return CacheEntry(
+        name=wire.to_text(row.name),
+        rdtype=dns.rdatatype.to_text(dns.rdatatype.RdataType.make(row.kind)),
+        rcode=rcode_label(row.rcode),
+        records=row.records,
+        left_s=row.left_s,
+        sandbox=row.sandbox,
+        servers=tuple(row.servers),
+    )
+
+
+def _upstream(row: protocol.UpstreamRow) -> Upstream:
+    return Upstream(
+        address=row.address,
+        port=row.port,
+        sandbox=row.sandbox,
+        state=row.state,
+        silent=row.silent,
+        rtt_ms=row.rtt_ms,
+        edns=row.edns,
+        keeps_case=row.keeps_case,
+    )

@@ -1,0 +1,133 @@
+"""Asks a sandbox's server as its processes would: for `sdctl dns query`.
+
+In: a question. Out: the answer as text. The socket is opened inside the sandbox; waiting for the
+answer happens outside, so a slow server holds none of the namespace threads.
+"""
+
+import asyncio
+import functools
+import socket
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.query
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
+
+from resolver.files import resolvconf
+from sdd import errors
+from sdd.linux import namespaces
+
+PORT: Final = 53
+SERVER: Final = str(resolvconf.EMBEDDED)
+TIMEOUT: Final = "TIMEOUT"  # in the place of the rcode when no answer came
+Record = tuple[str, int, str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What came. Records are (name, TTL in seconds, type, data)."""
+
+    rcode: str
+    answers: tuple[Record, ...] = ()
+    authority: tuple[Record, ...] = ()
+    milliseconds: float = 0.0
+    server: str = SERVER
+    source: str = ""
+
+
+class Asker:
+    """Asks from inside namespaces."""
+
+    def __init__(self, doors: namespaces.Namespaces) -> None:
+        self._doors = doors
+
+    async def ask(
+        self, netns: str, name: str, rdtype: str, *, tcp: bool, timeout_s: float
+    ) -> Reply:
+        """What the server of the sandbox at `netns` answers within `timeout_s` seconds.
+
+        Raises `errors.Invalid` for a bad name or type, `errors.Unavailable` when nobody listens.
+        """
+        query = question(name, rdtype)
+        started = time.monotonic()
+        for kind in (socket.SOCK_STREAM,) if tcp else (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+            with await self._doors.run(netns, functools.partial(_socket, kind)) as link:
+                left = max(0.0, timeout_s - (time.monotonic() - started))
+                reply = await asyncio.to_thread(_exchange, link, query, left)
+            if reply is None or not reply.flags & dns.flags.TC:
+                break  # a cut answer is asked for again over TCP, as every stub does
+        return _told(reply, (time.monotonic() - started) * 1000)
+
+
+def question(name: str, rdtype: str) -> dns.message.QueryMessage:
+    """The message; raises `errors.Invalid` for a bad name or type."""
+    try:
+        return dns.message.make_query(dns.name.from_text(name), rdtype, use_edns=0, payload=1232)
+    except (dns.exception.DNSException, ValueError) as exc:
+        raise errors.Invalid(
+            f"no question can be made of the name {errors.quoted(name)}"
+            f" and the type {errors.quoted(rdtype)}: {exc}",
+            hint="a name has labels of up to 63 characters; types are A, AAAA, PTR, TYPE65 …",
+            code="SDD-DNS-QUESTION",
+        ) from exc
+
+
+def _socket(kind: socket.SocketKind) -> socket.socket:
+    return socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+
+
+def _exchange(
+    link: socket.socket, query: dns.message.Message, timeout_s: float
+) -> dns.message.Message | None:
+    """The answer; None when none came in time."""
+    try:
+        return _ask(link, query, timeout_s)
+    except (dns.exception.Timeout, TimeoutError):
+        return None
+    except OSError as exc:
+        raise errors.Unavailable(
+            f"{SERVER} does not answer there: {exc.strerror}",
+            hint="a sandbox on the network 'bridge' only has no server of its own",
+            code="SDD-DNS-NOSERVER",
+        ) from exc
+    except (dns.exception.DNSException, EOFError) as exc:
+        raise errors.Unavailable(
+            f"{SERVER} answers what is no DNS message: {exc!r}", code="SDD-DNS-BADREPLY"
+        ) from exc
+
+
+def _told(reply: dns.message.Message | None, milliseconds: float) -> Reply:
+    if reply is None:
+        return Reply(rcode=TIMEOUT, milliseconds=milliseconds)
+    return Reply(
+        rcode=dns.rcode.to_text(reply.rcode()),
+        answers=tuple(_records(reply.answer)),
+        authority=tuple(_records(reply.authority)),
+        milliseconds=milliseconds,
+    )
+
+
+def _ask(link: socket.socket, query: dns.message.Message, timeout_s: float) -> dns.message.Message:
+    if link.type == socket.SOCK_DGRAM:
+        # Connected, so that a port without a server is an error and not silence.
+        link.connect((SERVER, PORT))
+        return dns.query.udp(query, SERVER, timeout_s, PORT, sock=link)
+    link.settimeout(timeout_s)
+    link.connect((SERVER, PORT))
+    link.setblocking(False)
+    return dns.query.tcp(query, SERVER, timeout_s, PORT, sock=link)
+
+
+def _records(sets: Iterable[dns.rrset.RRset]) -> Iterator[Record]:
+    for each in sets:
+        kind = dns.rdatatype.to_text(each.rdtype)
+        for data in each:
+            yield each.name.to_text(), each.ttl, kind, data.to_text()

@@ -1,0 +1,133 @@
+"""One name's whole way: the search list, each decision of the server, and what came back.
+
+In: a sandbox and a name as a program would give it. Out: attempts in order. The sandbox's own
+resolv.conf is read, as its programs do, also when a user changed it.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from resolver.explain import inquirer, query
+from resolver.explain.inspection import Step
+from resolver.files import own, resolvconf
+from sdd import errors
+from sdd.model import sandbox
+
+TRIED: Final = "tried"
+OWN: Final = ("network ", "added hosts")
+OURS: Final = frozenset({"owned", "local_special", "policy"})  # counters.Source of our own words
+HAS: Final = "has it"
+_MOST_BYTES: Final = 1 << 16
+_DEFAULT_NDOTS: Final = 1  # resolv.conf(5)
+_MOST_NDOTS: Final = 15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One question of several that one look-up asks."""
+
+    name: str
+    steps: tuple[Step, ...]
+    reply: query.Reply
+
+    @property
+    def source(self) -> str:
+        """In a few words, where the answer came from; empty when that is not known."""
+        owner = next((stage for stage, text in self.steps if _owns(stage, text)), "")
+        return ", then ".join(filter(None, (owner, self._elsewhere)))
+
+    @property
+    def _elsewhere(self) -> str:
+        """Whoever said what is not a network's."""
+        for stage, text in self.steps:
+            if stage in {"cache", "stale"}:
+                return f"{stage}: {text}"
+            if stage in OURS:
+                return f"sdd itself: {text}"
+        tried = [text for stage, text in self.steps if stage == TRIED]
+        return f"upstream {tried[-1]}" if tried else ""
+
+
+class Tracer:
+    """Asks from inside sandboxes, and the worker what it decided."""
+
+    def __init__(self, asker: query.Asker, worker: inquirer.Inquirer, written: own.Files) -> None:
+        self._asker = asker
+        self._worker = worker
+        self._files = written
+
+    async def ask(
+        self, box: sandbox.Sandbox, name: str, rdtype: str, *, tcp: bool, timeout_s: float
+    ) -> Attempt:
+        """One question as it is; raises `errors.Invalid` or `errors.Unavailable` like Asker.ask."""
+        before = await self._steps(box, name, rdtype)
+        reply = await self._asker.ask(box.netns, name, rdtype, tcp=tcp, timeout_s=timeout_s)
+        steps = tuple(each for each in before if each.stage != TRIED)
+        if any(each.stage == "upstream" for each in steps) and not _cached(steps):
+            after = await self._steps(box, name, rdtype)
+            steps += tuple(each for each in after if each.stage == TRIED)
+        return Attempt(name=name, steps=steps, reply=reply)
+
+    async def trace(
+        self,
+        box: sandbox.Sandbox,
+        name: str,
+        rdtype: str,
+        *,
+        tcp: bool = False,
+        timeout_s: float,
+    ) -> tuple[Attempt, ...]:
+        """Every question that the look-up of `name` leads to, up to the first with an answer."""
+        config = _read(self._files.path(box.id))
+        made: list[Attempt] = []
+        for each in candidates(name, config.search, ndots(config.options)):
+            made.append(await self.ask(box, each, rdtype, tcp=tcp, timeout_s=timeout_s))
+            if made[-1].reply.answers:
+                break
+        return tuple(made)
+
+    async def edited(self, box: sandbox.Sandbox) -> tuple[str, ...]:
+        """The paths of the files that somebody changed and that we therefore leave alone."""
+        return await asyncio.to_thread(self._files.edited, box.id)
+
+    async def _steps(self, box: sandbox.Sandbox, name: str, rdtype: str) -> tuple[Step, ...]:
+        """None when the worker cannot be reached: the answer itself is still worth having."""
+        try:
+            return await self._worker.explain(box.id, name, rdtype)
+        except errors.Unavailable:
+            return ()
+
+
+def _owns(stage: str, text: str) -> bool:
+    return stage.startswith(OWN) and text.startswith(HAS)
+
+
+def candidates(name: str, search: Iterable[str], dots: int) -> tuple[str, ...]:
+    """The names to ask, in order, as resolv.conf(5) has it: with enough dots as it is first."""
+    if name.endswith("."):
+        return (name,)
+    longer = tuple(f"{name}.{each.removesuffix('.')}." for each in search if each != ".")
+    whole = f"{name}."
+    return (whole, *longer) if name.count(".") >= dots else (*longer, whole)
+
+
+def ndots(options: Iterable[str]) -> int:
+    """The last ndots of the options, 1 without any, at most 15 (as glibc)."""
+    given = [each.removeprefix("ndots:") for each in options if each.startswith("ndots:")]
+    return min(int(given[-1]), _MOST_NDOTS) if given else _DEFAULT_NDOTS
+
+
+def _cached(steps: Iterable[Step]) -> bool:
+    return any(each.stage == "cache" for each in steps)
+
+
+def _read(path: Path) -> resolvconf.Host:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES)
+    except OSError:
+        data = b""
+    return resolvconf.parse(data.decode("utf-8", errors="replace"), str(path))

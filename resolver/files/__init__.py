@@ -1,0 +1,1 @@
+"""resolv.conf and hosts: the host's, ours, and those of foreign roots."""

@@ -1,0 +1,225 @@
+"""The files of sandboxes: `<data-root>/sandboxes/<id>/{resolv.conf,hosts}` and links to them.
+
+In: texts. Out: files that differ only where they must. Blocking. A file that somebody edited is
+never written again; nothing but our own names is ever removed; no symlink is followed.
+
+Runtimes bind-mount these files, so a change is written into the same inode (docker.md R8). It goes
+in one write, padded to the old length: a reader sees the old text or the new one.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from resolver.files import folders, foreign
+from sdd import errors
+from sdd.model import ids
+
+RESOLV: Final = "resolv.conf"
+HOSTS: Final = "hosts"
+NAMES: Final = (RESOLV, HOSTS)
+HASH: Final = ".hash"  # beside each file: the digest of what we wrote
+_WRITING: Final = "writing "  # in the digest's place while a write is on its way
+_LEFTOVER = re.compile(r"/.*/sandboxes/[0-9a-f]{64}/(resolv\.conf|hosts)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Texts:
+    """What the two files shall say, and under which name `ip netns exec` looks for them."""
+
+    resolv: str
+    hosts: str
+    link: str = ""  # no link when empty
+    elsewhere: foreign.Target | None = None  # one more file that says what resolv.conf does
+
+    def items(self) -> Iterator[tuple[str, bytes]]:
+        """(file name, content)."""
+        yield RESOLV, self.resolv.encode()
+        yield HOSTS, self.hosts.encode()
+
+
+class Files:
+    """All files of one daemon. `etc_netns` is shared with `ip netns` and other daemons."""
+
+    def __init__(self, data_root: Path, etc_netns: Path = Path("/etc/netns")) -> None:
+        self._root = data_root / "sandboxes"
+        self._links = etc_netns
+
+    def path(self, box: ids.SandboxId, name: str = RESOLV) -> Path:
+        """Where a runtime finds the file."""
+        return self._root / box / name
+
+    def write(self, box: ids.SandboxId, texts: Texts) -> int:
+        """How many files and links had to be changed; raises `errors.KernelRefused`."""
+        try:
+            return self._write(box, texts)
+        except OSError as exc:
+            raise _refused("its files cannot be written", exc) from exc
+
+    def edited(self, box: ids.SandboxId) -> tuple[str, ...]:
+        """The paths of the files that somebody changed and that we therefore leave alone."""
+        with contextlib.suppress(OSError), folders.opened(self._root / box) as folder:
+            own = (str(self.path(box, name)) for name in NAMES if not _is_ours(folder, name))
+            return tuple(filter(None, (*own, foreign.edited(folder))))
+        return ()
+
+    def keep(self, wanted: Mapping[ids.SandboxId, str]) -> int:
+        """Remove what is of no sandbox in `wanted` (id → link name); how much it was.
+
+        Raises `errors.KernelRefused` when the directories cannot be read.
+        """
+        try:
+            return self._keep(wanted)
+        except OSError as exc:
+            raise _refused("the files of sandboxes that are gone cannot be removed", exc) from exc
+
+    def _keep(self, wanted: Mapping[ids.SandboxId, str]) -> int:
+        removed = sum(self._unlink_stale(wanted))
+        with contextlib.suppress(FileNotFoundError):
+            for each in self._root.iterdir():
+                if re.fullmatch(r"[0-9a-f]{64}", each.name) and each.name not in wanted:
+                    removed += self._remove(ids.SandboxId(each.name))
+        return removed
+
+    def _write(self, box: ids.SandboxId, texts: Texts) -> int:
+        self._root.mkdir(mode=0o755, parents=True, exist_ok=True)
+        with folders.opened(self._root) as root, contextlib.suppress(FileExistsError):
+            os.mkdir(box, 0o755, dir_fd=root)
+        with folders.opened(self._root / box) as folder:
+            changed = sum(_put(folder, name, content) for name, content in texts.items())
+            if texts.elsewhere is not None:
+                changed += foreign.put(folder, texts.elsewhere, texts.resolv.encode())
+        return changed + (self._link(box, texts.link) if texts.link else 0)
+
+    def _remove(self, box: ids.SandboxId) -> int:
+        try:
+            with folders.opened(self._root / box) as folder:
+                foreign.restore(folder)
+                names = (*NAMES, foreign.NOTE, *(name + HASH for name in NAMES))
+                removed = sum(folders.unlink(folder, name) for name in names)
+        except OSError:
+            return 0  # a link or a file in the place of our directory: not ours
+        with contextlib.suppress(OSError):  # somebody put a file of their own there
+            (self._root / box).rmdir()
+        return removed
+
+    # --- /etc/netns ---------------------------------------------------------------------------
+
+    def _link(self, box: ids.SandboxId, link: str) -> int:
+        """Links below /etc/netns/<link>; whatever somebody else put there stays and wins."""
+        if "/" in link or link in (".", ".."):
+            raise errors.Defect(f"{link!r} is no name of a namespace")
+        self._links.mkdir(mode=0o755, parents=True, exist_ok=True)
+        with folders.opened(self._links) as links, contextlib.suppress(FileExistsError):
+            os.mkdir(link, 0o755, dir_fd=links)
+        try:
+            with folders.opened(self._links / link) as folder:
+                return sum(self._link_one(folder, box, name) for name in NAMES)
+        except NotADirectoryError:
+            return 0  # O_NOFOLLOW: a symlink or a file of somebody else
+
+    def _link_one(self, folder: int, box: ids.SandboxId, name: str) -> bool:
+        target = str(self.path(box, name))
+        there = _target(folder, name)
+        if there == target:
+            return False
+        if there is not None and (self._is_ours(there) or _is_leftover(there)):
+            os.unlink(name, dir_fd=folder)
+        try:
+            os.symlink(target, name, dir_fd=folder)
+        except FileExistsError:
+            return False
+        return True
+
+    def _is_ours(self, target: str) -> bool:
+        return target.startswith(f"{self._root}/")
+
+    def _unlink_stale(self, wanted: Mapping[ids.SandboxId, str]) -> Iterable[int]:
+        """Links of ours that belong to no sandbox, or to one of another name."""
+        try:
+            names = [each.name for each in self._links.iterdir()]
+        except FileNotFoundError:
+            return
+        for link in names:
+            try:
+                with folders.opened(self._links / link) as folder:
+                    removed = sum(self._unlink_one(folder, link, name, wanted) for name in NAMES)
+            except OSError:
+                continue  # no directory: not ours
+            if removed:
+                yield removed
+                with contextlib.suppress(OSError):  # something of somebody else is in it
+                    (self._links / link).rmdir()
+
+    def _unlink_one(
+        self, folder: int, link: str, name: str, wanted: Mapping[ids.SandboxId, str]
+    ) -> bool:
+        target = _target(folder, name)
+        if target is None or not self._is_ours(target):
+            return False
+        owner = ids.SandboxId(Path(target).parent.name)
+        return wanted.get(owner) != link and folders.unlink(folder, name)
+
+
+def _refused(sentence: str, exc: OSError) -> errors.KernelRefused:
+    return errors.KernelRefused(
+        f"{sentence}: {exc}",
+        hint="see the free space and the rights of the data-root and of /etc/netns",
+        code="SDD-DNS-FILE",
+    )
+
+
+def _put(folder: int, name: str, content: bytes) -> bool:
+    """Whether the file had to be written."""
+    there = folders.read(folder, name)
+    if there == content or not _is_ours(folder, name):
+        return False
+    digest = hashlib.sha256(content).hexdigest()
+    if there is None:
+        folders.unlink(folder, name + HASH)  # of a file that somebody removed: one without is ours
+        folders.replace(folder, name, content)
+    else:
+        folders.replace(folder, name + HASH, (_WRITING + digest).encode())
+        folders.overwrite(folder, name, content, len(there))
+    folders.replace(folder, name + HASH, digest.encode())
+    return True
+
+
+def _is_ours(folder: int, name: str) -> bool:
+    """Whether the file is as we left it, or absent, or never had a digest (docker.md R9)."""
+    there = folders.read(folder, name)
+    if there is None:
+        return not _is_other(folder, name)
+    noted = (folders.read(folder, name + HASH) or b"").decode(errors="replace")
+    return (
+        not noted
+        or noted.startswith(_WRITING)  # we died while writing: whatever is there is ours
+        or noted == hashlib.sha256(there).hexdigest()
+    )
+
+
+def _is_other(folder: int, name: str) -> bool:
+    """Whether something that is no plain file has the name."""
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _target(folder: int, name: str) -> str | None:
+    """Where the symlink leads; None when there is no symlink."""
+    try:
+        return os.readlink(name, dir_fd=folder)
+    except OSError:
+        return None
+
+
+def _is_leftover(target: str) -> bool:
+    """A link into the data-root of a daemon that is no more."""
+    return bool(_LEFTOVER.fullmatch(target)) and not Path(target).parent.is_dir()

@@ -1,0 +1,210 @@
+"""Which servers answer what is not ours, and so what a sandbox's resolv.conf says.
+
+In: a sandbox, the state, the daemon's settings. Out: values. A sandbox's own servers come before
+its networks', those before the daemon's, those before the host's. Servers given by users are
+dialled from inside the sandbox, the daemon's and the host's from the host's namespace; a sandbox
+that is on internal networks only gets none of the latter (CVE-2024-29018).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from resolver import protocol
+from resolver.files import resolvconf
+from sdd.model import nameserver, network, sandbox
+from sdd.model.nameserver import Nameserver
+from sdd.model.network import IPAddress
+from sdd.state import ClusterState
+
+ASKED, NETWORK, DAEMON = "--dns", "network --dns", "daemon"
+OURS = "the server of sdd"
+
+
+class Bind(StrEnum):
+    """How port 53 of a sandbox's server address leads to the server."""
+
+    NAT = "nat"  # by rules: port 53 stays free for a server of the sandbox's own
+    DIRECT = "direct"  # the server holds port 53 itself: no rules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonDns:
+    """The daemon's own settings and what the host's files say.
+
+    `direct` is the host file whose servers can be reached from sandboxes without a server of ours
+    (the resolved stub's own upstreams where the host's file names the stub only). `ttl` is the
+    lifetime in seconds of the answers for our names, `ca` the file of authorities for encrypted
+    servers (empty: the system's).
+    """
+
+    servers: tuple[Nameserver, ...] = ()
+    search: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    host: resolvconf.Host = field(default_factory=resolvconf.Host)
+    direct: resolvconf.Host = field(default_factory=resolvconf.Host)
+    ttl: int = 5
+    ca: str = ""
+    bind: Bind = Bind.NAT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """One server to ask: `inside` the sandbox or from the host; `origin` in a person's words."""
+
+    server: Nameserver
+    inside: bool
+    origin: str
+    ca: str = ""
+
+
+def served(state: ClusterState, box: sandbox.Sandbox) -> bool:
+    """Whether the sandbox has a server of ours: it is on a network that has names."""
+    return any(net.has_names for net in networks(state, box))
+
+
+def networks(state: ClusterState, box: sandbox.Sandbox) -> tuple[network.Network, ...]:
+    """The sandbox's networks in gateway order."""
+    ends = state.endpoints_by_sandbox.get(box.id, ())
+    return tuple(state.networks[each.network] for each in ends)
+
+
+def servers(state: ClusterState, box: sandbox.Sandbox, daemon: DaemonDns) -> tuple[Server, ...]:
+    """Whom to ask, best first; never the sandbox's own server, that would be a loop."""
+    nets = networks(state, box)
+    if box.dns.servers:
+        return _servers(box.dns.servers, ASKED, inside=True, ca=daemon.ca)
+    if given := [each for net in nets for each in net.dns]:
+        return _servers(given, NETWORK, inside=True, ca=daemon.ca)
+    if not any(not net.internal for net in nets):
+        return ()
+    if daemon.servers:
+        return _servers(daemon.servers, DAEMON, inside=False, ca=daemon.ca)
+    return _servers(daemon.host.servers, daemon.host.path, inside=False)
+
+
+def for_worker(found: Iterable[Server]) -> tuple[protocol.Upstream, ...]:
+    """The same as the worker gets it."""
+    return tuple(
+        protocol.Upstream(
+            address=str(each.server.address),
+            port=each.server.port,
+            inside=each.inside,
+            transport=each.server.transport,
+            name=each.server.name,
+            path=each.server.path,
+            ca=each.ca if each.server.transport in nameserver.ENCRYPTED else "",
+        )
+        for each in found
+    )
+
+
+def wanted(state: ClusterState, box: sandbox.Sandbox, daemon: DaemonDns) -> resolvconf.Wanted:
+    """The sandbox's resolv.conf: our server alone, or the real ones where it has none of ours.
+
+    Exactly one nameserver line for our server: with more, musl asks all at once and names flap.
+    """
+    search, search_from = _search(state, box, daemon)
+    options, options_from = _options(box, daemon)
+    origins = [("search", search_from)] if search else []
+    if not served(state, box):
+        told = (*origins, *([("options", options_from)] if options else []))
+        bare = resolvconf.Wanted(servers=(), search=search, options=options, origins=told)
+        return _direct(state, box, daemon, bare)
+    found = servers(state, box, daemon)
+    origins = [("nameserver", OURS), *origins, *_of_options(options, options_from)]
+    notes = () if found else ("no upstream: names that are not ours get SERVFAIL",)
+    return resolvconf.Wanted(
+        servers=(resolvconf.EMBEDDED,),
+        search=search,
+        options=resolvconf.with_ndots(options),
+        upstreams=tuple((str(each.server), _where(each)) for each in found),
+        others=daemon.host.others,
+        origins=tuple(origins),
+        notes=(*notes, *_skipped(daemon.host)),
+    )
+
+
+def _direct(
+    state: ClusterState, box: sandbox.Sandbox, daemon: DaemonDns, bare: resolvconf.Wanted
+) -> resolvconf.Wanted:
+    """Docker's rule for its default bridge (docker.md R5), without its public fall-back."""
+    found, origin = _plain(box.dns.servers), ASKED
+    if not box.dns.servers:
+        given, origin = (
+            (_plain(daemon.servers), DAEMON)
+            if daemon.servers
+            else (daemon.direct.servers, daemon.direct.path)
+        )
+        ends = state.endpoints_by_sandbox.get(box.id, ())
+        families = {4, *(address.version for end in ends for address in end.hosts)}
+        found = tuple(each for each in given if not each.is_loopback and each.version in families)
+    notes = () if found else ("no nameserver can be reached from here; give one with --dns",)
+    return replace(
+        bare,
+        servers=found,
+        others=daemon.direct.others,
+        origins=(*((("nameserver", origin),) if found else ()), *bare.origins),
+        notes=(*notes, *_skipped(daemon.direct)),
+    )
+
+
+def _servers(
+    servers: Iterable[nameserver.Server], origin: str, *, inside: bool, ca: str = ""
+) -> tuple[Server, ...]:
+    return tuple(
+        Server(server=server, inside=inside, origin=origin, ca=ca)
+        for server in dict.fromkeys(map(nameserver.whole, servers))
+        if server.address != resolvconf.EMBEDDED
+    )
+
+
+def _plain(servers: Iterable[nameserver.Server]) -> tuple[IPAddress, ...]:
+    """Those that resolv.conf can name; who has a server of ours gets the others through it."""
+    return tuple(each.address for each in map(nameserver.whole, servers) if each.is_plain)
+
+
+def _of_options(given: tuple[str, ...], origin: str) -> list[tuple[str, str]]:
+    """Where the options come from; what was added to those that somebody gave."""
+    added = [each for each in resolvconf.with_ndots(given) if each not in given]
+    told = [("options", origin)] if given else []
+    return [*told, *((each, OURS) for each in added)]
+
+
+def _skipped(host: resolvconf.Host) -> tuple[str, ...]:
+    return tuple(f"left out of {host.path}, no address: nameserver {bad}" for bad in host.invalid)
+
+
+def keeps_single(box: sandbox.Sandbox, daemon: DaemonDns) -> bool:
+    """Whether bare names are never forwarded.
+
+    Whoever sets ndots has a search list in mind: bare names are meant for it (docker.md N15).
+    """
+    return any(map(resolvconf.is_ndots, _options(box, daemon)[0]))
+
+
+def _where(server: Server) -> str:
+    return server.origin if server.inside else f"{server.origin}, asked from the host"
+
+
+def _search(
+    state: ClusterState, box: sandbox.Sandbox, daemon: DaemonDns
+) -> tuple[tuple[str, ...], str]:
+    given = tuple(name for net in networks(state, box) for name in net.dns_search)
+    choices = (
+        (box.dns.search, "--dns-search"),
+        (given, "network --dns-search"),
+        (daemon.search, DAEMON),
+        (daemon.host.search, daemon.host.path),
+    )
+    found, origin = next((each for each in choices if each[0]), ((), ""))
+    return resolvconf.searched(found), origin
+
+
+def _options(box: sandbox.Sandbox, daemon: DaemonDns) -> tuple[tuple[str, ...], str]:
+    choices = (
+        (box.dns.options, "--dns-opt"),
+        (daemon.options, DAEMON),
+        (daemon.host.options, daemon.host.path),
+    )
+    return next((each for each in choices if each[0]), ((), OURS))

@@ -1,0 +1,1 @@
+"""The listeners inside the sandboxes."""

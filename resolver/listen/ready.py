@@ -1,0 +1,109 @@
+"""Replies that were given before and can be given again as they are, but for the id.
+
+Stubs repeat themselves byte for byte, so most queries are answered by one look-up of all that
+follows the id. In: messages and replies. Out: dictionaries for the drain loop. The number is
+bounded over all sandboxes, so that a hostile one fills no memory; what is dropped is made anew.
+Replies whose TTLs run are fleeting: they are given for a second and then made anew.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from resolver import counters
+from resolver.listen import datagrams, respond
+
+MOST: Final = 16_384  # replies of all sandboxes together: 10 MiB, if all of them are long
+FLEETING_S: Final = 1.0  # TTLs count in seconds, so for a second a reply may stay as it is
+MOST_QUERY: Final = 300  # bytes; a longer one carries options that will hardly come again
+
+
+@dataclass(slots=True, eq=False)
+class Memo:
+    """A reply without its id, what to count for it, and how often it was given since then."""
+
+    tail: bytes
+    network: str
+    kind: str
+    rcode: str
+    source: counters.Source
+    given: int = 0
+
+
+Table = dict[bytes, Memo]
+
+
+class Pool:
+    """One table a sandbox, bounded together."""
+
+    def __init__(self, counts: counters.Counters, most: int = MOST) -> None:
+        self._counts = counts
+        self._most = most
+        self._held = 0
+        self._tables: dict[int, Table] = {}
+        self._fleeting: list[tuple[Table, bytes]] = []
+        self._until = 0.0
+        counts.fold(self._settled)
+
+    def table(self) -> Table:
+        """A new empty table; it is read by others, and changed only here."""
+        made: Table = {}
+        self._tables[id(made)] = made
+        return made
+
+    def put(self, table: Table, message: bytes, memo: Memo) -> None:
+        """Answer whatever equals `message` but for its id by `memo`, until `forget`."""
+        if len(message) > MOST_QUERY:
+            return
+        if self._held >= self._most:
+            for each in self._tables.values():
+                self.forget(each)
+        key = message[datagrams.ID :]
+        self._held += key not in table
+        table[key] = memo
+
+    def put_fleeting(self, table: Table, message: bytes, memo: Memo, now: float) -> None:
+        """The same until `sweep` finds that a second is over; `now` in seconds, monotonic."""
+        if not self._fleeting:
+            self._until = now + FLEETING_S
+        self.put(table, message, memo)
+        self._fleeting.append((table, message[datagrams.ID :]))
+
+    def sweep(self, now: float) -> None:
+        """Forget what is fleeting and a second old; cheap when there is nothing to do."""
+        if not self._fleeting or now < self._until:
+            return
+        for table, key in self._fleeting:
+            memo = table.pop(key, None)
+            if memo is not None:
+                self._held -= 1
+                self._count(memo)
+        self._fleeting.clear()
+
+    def forget(self, table: Table) -> None:
+        """Empty `table`: what its sandbox sees has changed."""
+        self._settle(table)
+        self._held -= len(table)
+        table.clear()
+
+    def drop(self, table: Table) -> None:
+        """The sandbox is gone."""
+        self.forget(table)
+        self._tables.pop(id(table), None)
+
+    def _settled(self) -> tuple[()]:
+        """Brings the counters up to date before they are read; has none of its own."""
+        for table in self._tables.values():
+            self._settle(table)
+        return ()
+
+    def _settle(self, table: Table) -> None:
+        for memo in table.values():
+            self._count(memo)
+
+    def _count(self, memo: Memo) -> None:
+        given, memo.given = memo.given, 0
+        if given:
+            self._counts.request(memo.network, respond.UDP, memo.kind, given)
+            self._counts.response(memo.network, memo.rcode, memo.source, given)
+            size = datagrams.ID + len(memo.tail)
+            self._counts.observe(counters.SIZES, respond.UDP, size, amount=given)

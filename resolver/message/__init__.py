@@ -1,0 +1,1 @@
+"""DNS messages: bytes, questions, replies and what explains a failure."""

@@ -1,0 +1,207 @@
+"""What an upstream said, checked record by record and cut to what a stub needs.
+
+In: bytes from outside. Out: a `Reply` whose every name and length lies inside it, or None; and from
+a `Reply`, the bytes for one client. Kept are the answers, and for "no such thing" (or DNSSEC) the
+authority: what else a server adds is only good for poisoning (dns_and_users.md A3, A4). Formats:
+RFC 1035 §4.1, 2308 §5, 6891.
+"""
+
+import bisect
+import struct
+from typing import Final, NamedTuple
+
+from resolver.message import wire
+from resolver.message.wire import Rcode
+
+MOST_TTL_S: Final = 3600  # nobody behind us should believe anything for longer
+MOST_RECORDS: Final = 1024  # one message of 64 KiB could claim 6000; nobody means that
+_COUNTS = struct.Struct(">HHH")
+_RECORD = struct.Struct(">HHIH")
+_TTL = 4  # where in a record's fixed part its TTL lies
+_FLAGS = struct.Struct(">H")
+_SOA_TAIL = 22  # two root names and five numbers: the shortest SOA data
+# Where the names lie in the data of the types that may compress them (RFC 1035 §3.3, 3597 §4):
+# bytes before the first name, number of names.
+NAMES: Final = {2: (0, 1), 5: (0, 1), 6: (0, 2), 12: (0, 1), 15: (2, 1), 33: (6, 1), 39: (0, 1)}
+
+
+class Reply(NamedTuple):
+    """A checked reply: header, the question, whole records, no OPT.
+
+    `end` is where the question ends, `ends` where each record does, `ttls` where their TTLs lie.
+    `lowest` is the lowest TTL of the answers, `negative` how long "no" may be kept, in seconds.
+    """
+
+    image: bytes
+    end: int
+    ends: tuple[int, ...]
+    ttls: tuple[int, ...]
+    answers: int
+    lowest: int | None
+    negative: int | None
+
+    @property
+    def rcode(self) -> int:
+        """The response code, without its extension."""
+        return self.image[3] & 0xF
+
+    @property
+    def is_lame(self) -> bool:
+        """Neither an answer nor a "no" of one who can tell: AA and RA are both missing."""
+        can_tell = self.image[2] & 0x04 or self.image[3] & 0x80
+        return self.rcode == Rcode.NOERROR and not self.answers and not can_tell
+
+
+def read(data: bytes, end: int, *, dnssec: bool) -> Reply | None:
+    """The reply in `data`, whose question ends at `end`; None when any part is not whole."""
+    counts = _COUNTS.unpack_from(data, 6)
+    if sum(counts) > MOST_RECORDS:
+        return None
+    at = end
+    ends: list[int] = []
+    ttls: list[int] = []
+    lowest: int | None = None
+    negative: int | None = None
+    for number in range(sum(counts)):
+        found = _record(data, at, ttls)
+        if found is None:
+            return None
+        body, at, kind, ttl = found
+        if number < counts[0]:
+            lowest = ttl if lowest is None else min(lowest, ttl)
+        elif number < counts[0] + counts[1] and kind == wire.SOA and at - body >= _SOA_TAIL:
+            negative = min(ttl, sane(int.from_bytes(data[at - 4 : at], "big")))
+        ends.append(at)
+    kept = counts[0] + (0 if counts[0] and not dnssec else counts[1])
+    ends, ttls = ends[:kept], ttls[:kept]
+    image = bytearray(data[: (end, *ends)[-1]])
+    image[6:12] = _COUNTS.pack(counts[0], kept - counts[0], 0)
+    for at in ttls:
+        seconds = min(sane(int.from_bytes(image[at : at + 4], "big")), MOST_TTL_S)
+        image[at : at + 4] = seconds.to_bytes(4, "big")
+    return Reply(bytes(image), end, tuple(ends), tuple(ttls), counts[0], lowest, negative)
+
+
+def failure(data: bytes, query: wire.Query, rcode: Rcode) -> Reply:
+    """A reply of our own without records, to be remembered like one of an upstream."""
+    image = data[:2] + bytes((0x80, 0x80 | rcode)) + b"\0\1" + bytes(6)
+    return Reply(image + data[wire.HEADER : query.end], query.end, (), (), 0, None, None)
+
+
+def aged(found: Reply, seconds: int) -> Reply:
+    """The same when a cache on the way has held it for so long already (RFC 8484 §5.1)."""
+    if not seconds:
+        return found
+    image = bytearray(found.image)
+    for at in found.ttls:
+        left = max(0, int.from_bytes(image[at : at + 4], "big") - seconds)
+        image[at : at + 4] = left.to_bytes(4, "big")
+    lowest = None if found.lowest is None else max(0, found.lowest - seconds)
+    negative = None if found.negative is None else max(0, found.negative - seconds)
+    return found._replace(image=bytes(image), lowest=lowest, negative=negative)
+
+
+def of_no_such_type(found: Reply) -> Reply:
+    """An NXDOMAIN as NODATA: the name exists."""
+    image = bytearray(found.image)
+    image[3] &= 0xF0
+    return found._replace(image=bytes(image))
+
+
+def for_client(
+    reply: Reply,
+    data: bytes,
+    query: wire.Query,
+    *,
+    stream: bool,
+    aged_s: int = 0,
+    ttl_s: int | None = None,
+    explain: wire.Explain | None = None,
+) -> bytes:
+    """The bytes for the asker of `data`: its id, its question's case, its limit, OPT if it had one.
+
+    TTLs are `aged_s` seconds lower, or all `ttl_s`. Of too many records as many whole ones as fit
+    are kept, and TC is set: for musl before 1.2.4, which has no TCP, none would mean "no name".
+    """
+    opt = wire.opt(query, reply.rcode, explain) if query.edns else b""
+    room = (wire.STREAM_LIMIT if stream else query.limit) - len(opt)
+    kept = bisect.bisect_right(reply.ends, room)
+    whole = bytearray(reply.image[: (reply.end, *reply.ends)[kept]])
+    for at in reply.ttls[:kept] if aged_s or ttl_s is not None else ():
+        left = max(0, int.from_bytes(whole[at : at + 4], "big") - aged_s)
+        whole[at : at + 4] = (left if ttl_s is None else ttl_s).to_bytes(4, "big")
+    whole[wire.HEADER : query.end] = data[wire.HEADER : query.end]
+    answers = min(kept, reply.answers)
+    cut = kept < len(reply.ends)
+    flags = wire.reply_flags(data, reply.rcode, authoritative=False, truncated=cut)
+    whole[:12] = data[:2] + flags + b"\0\1" + _COUNTS.pack(answers, kept - answers, bool(opt))
+    return bytes(whole) + opt
+
+
+def sane(ttl: int) -> int:
+    """A TTL with the top bit set means 0 (RFC 2181 §8)."""
+    return 0 if ttl & 0x80000000 else ttl
+
+
+def _record(data: bytes, at: int, ttls: list[int]) -> tuple[int, int, int, int] | None:
+    """(start of data, end, type, TTL) of the record at `at`, None when it is not whole.
+
+    `ttls` says where the TTLs of the records before it lie; this one's is added.
+    """
+    at = _name(data, at, ttls)
+    if not at or at + _RECORD.size > len(data):
+        return None
+    kind, _, ttl, length = _RECORD.unpack_from(data, at)
+    ttls.append(at + _TTL)
+    body = at + _RECORD.size
+    end = body + length
+    if end > len(data):
+        return None
+    if kind in NAMES:
+        before, count = NAMES[kind]
+        inside = body + before
+        for _ in range(count):
+            inside = _name(data, inside, ttls)
+            if not inside or inside > end:
+                return None
+    return body, end, kind, sane(ttl)
+
+
+def _name(data: bytes, at: int, ttls: list[int]) -> int:
+    """Where the name at `at` ends; 0 for a bad one.
+
+    Its pointers are followed: each must lead to labels that end before those that led to it, so
+    the way is finite, and the whole must be a name of at most 255 bytes (RFC 9267). Behind a
+    pointer is what was a name before (RFC 1035 §4.1.4), never the fixed part of a record: its TTL
+    changes on the way to the client, and the name with it.
+    """
+    limit = len(data)
+    end = 0
+    begin = at
+    total = 1
+    while at < limit:
+        length = data[at]
+        if length >= 0xC0 and at + 2 <= limit:  # noqa: PLR2004 - a pointer
+            if end and _is_fixed(ttls, begin, at + 2):
+                return 0
+            end = end or at + 2
+            limit = begin
+            begin = at = int.from_bytes(data[at : at + 2], "big") & 0x3FFF
+            if at < wire.HEADER:
+                return 0
+        elif not length:
+            return 0 if end and _is_fixed(ttls, begin, at + 1) else end or at + 1
+        elif length > wire.MOST_LABEL:
+            return 0
+        else:
+            at += length + 1
+            total += length + 1
+            if total > wire.MOST_NAME:
+                return 0
+    return 0
+
+
+def _is_fixed(ttls: list[int], begin: int, end: int) -> bool:
+    """Whether any byte from `begin` to `end` is of a fixed part of the records with those TTLs."""
+    after = bisect.bisect_right(ttls, begin + _TTL - _RECORD.size)  # the first not wholly before
+    return after < len(ttls) and ttls[after] - _TTL < end

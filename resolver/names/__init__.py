@@ -1,0 +1,1 @@
+"""Names of our own: records, tables, and what they answer."""

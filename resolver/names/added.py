@@ -1,0 +1,94 @@
+"""Records that people added → names of a network's table, behind what objects have themselves.
+
+In: the table so far and the records of sdd.model.record. Out: the same table with more in it. A
+sandbox or a service keeps its name: of records beside it only TXT and SRV are taken.
+"""
+
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from ipaddress import IPv4Address, IPv6Address
+from types import MappingProxyType
+from typing import Final
+
+from resolver import protocol
+from resolver.message import wire
+from sdd.model.record import ADDRESSING, Record, RecordType
+
+CACHED: Final = 32768  # names whose wire form is kept: names come and go, and come back
+WILDCARD: Final = b"\1*"  # the first label of RFC 4592 §2.1.1
+_STRING: Final = 255  # RFC 1035 §3.3.14: longer texts are several strings
+
+
+def put(names: protocol.Names, added: Iterable[Record], suffix: str, ttl: int) -> None:
+    """Adds `added` to `names`, each bare and below `suffix`, with TTL `ttl` seconds."""
+    owned = frozenset(names)
+    wildcards = set()
+    for each in added:
+        kind, data = rendered(each)
+        for owner in owners(each, suffix):
+            if owner in owned and each.kind in ADDRESSING:
+                continue
+            names.setdefault(owner, {}).setdefault(kind, []).append(wire.record(kind, ttl, data))
+            if each.is_wildcard:
+                wildcards.add(owner[len(WILDCARD) :])
+    if wildcards:
+        _between(names, wildcards)
+
+
+def owners(of: Record, suffix: str) -> Iterator[bytes]:
+    """The wire names under which the record is found."""
+    return filter(None, map(wire_name, (of.name, f"{of.name}.{suffix}")))
+
+
+@functools.lru_cache(maxsize=CACHED)
+def wire_name(text: str) -> bytes:
+    """The wire name, empty for what DNS cannot carry.
+
+    A namespace may be called anything, and one odd name must not take the others' answers away.
+    """
+    try:
+        return wire.to_wire(text)
+    except ValueError:
+        return b""
+
+
+def rendered(of: Record) -> tuple[int, bytes]:
+    """Type number and data of a record whose data is canonical."""
+    return FORMS[of.kind](of.data)
+
+
+def _srv(text: str) -> tuple[int, bytes]:
+    *numbers, target = text.split()
+    head = b"".join(int(each).to_bytes(2, "big") for each in numbers)
+    return wire.SRV, head + (b"\0" if target == "." else wire.to_wire(target))
+
+
+def _txt(text: str) -> tuple[int, bytes]:
+    data = text.encode()
+    parts = (data[at : at + _STRING] for at in range(0, len(data), _STRING))
+    return wire.TXT, b"".join(bytes((len(part),)) + part for part in parts)
+
+
+FORMS: Mapping[RecordType, Callable[[str], tuple[int, bytes]]] = MappingProxyType(
+    {
+        RecordType.A: lambda text: (wire.A, IPv4Address(text).packed),
+        RecordType.AAAA: lambda text: (wire.AAAA, IPv6Address(text).packed),
+        RecordType.CNAME: lambda text: (wire.CNAME, wire.to_wire(text)),
+        RecordType.TXT: _txt,
+        RecordType.SRV: _srv,
+    }
+)
+
+
+def _between(names: protocol.Names, zones: set[bytes]) -> None:
+    """Names that exist only because of what is below them: no wildcard stands for them.
+
+    RFC 4592 §2.2.2; without wildcards nobody would tell them from names that do not exist.
+    """
+    for owner in tuple(names):
+        passed: list[bytes] = []
+        for zone in wire.parents(owner):
+            if zone in zones:
+                for each in passed:
+                    names.setdefault(each, {})
+            passed.append(zone)

@@ -1,0 +1,265 @@
+"""Question and scope → the answer, or that it must be asked elsewhere. No text, no wait, no world.
+
+In: a parsed question and what its sandbox may see. Out: `Answer`, or `REFER`. The order is: own
+added hosts, the networks' tables in gateway order (the first that has the name answers for it,
+docker.md N7), their wildcards, names with a special use, zones that are ours; the rest is foreign.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from resolver import protocol
+from resolver.counters import Source
+from resolver.message import wire
+from resolver.message.wire import Rcode
+from resolver.names import added
+
+ROOT: Final = b"\0"
+SPECIAL_TTL: Final = 86400
+MOST_ALIASES: Final = 8  # in a row; resolvers give up at 8 to 16, and nobody means more
+_SERVICE: Final = b"_"  # begins the labels of a port and of a protocol
+_LOCALHOST: Final = wire.to_wire("localhost")
+_LOOPBACK: Final[Mapping[int, list[bytes]]] = MappingProxyType(
+    {
+        wire.A: [wire.record(wire.A, SPECIAL_TTL, bytes((127, 0, 0, 1)))],
+        wire.AAAA: [wire.record(wire.AAAA, SPECIAL_TTL, bytes(15) + b"\x01")],
+    }
+)
+# Never sent anywhere: RFC 6761 §6.4, RFC 7686, RFC 9476, RFC 6762 §22.1, RFC 8375 §4.
+NOWHERE: Final = frozenset(map(wire.to_wire, ("invalid", "onion", "alt", "local", "home.arpa")))
+_RESOLVER_ARPA: Final = wire.to_wire("resolver.arpa")  # RFC 9462 §6.4: known, and empty here
+# RFC 6303 §4 and RFC 7793: reverse zones of addresses that mean nothing outside.
+PRIVATE_REVERSE: Final = frozenset(
+    wire.to_wire(f"{zone}.arpa")
+    for zone in (
+        "10.in-addr",
+        *(f"{n}.172.in-addr" for n in range(16, 32)),
+        "168.192.in-addr",
+        "254.169.in-addr",
+        *(f"{n}.100.in-addr" for n in range(64, 128)),
+        "127.in-addr",
+        "0.in-addr",
+        "2.0.192.in-addr",
+        "100.51.198.in-addr",
+        "113.0.203.in-addr",
+        "255.255.255.255.in-addr",
+        "d.f.ip6",
+        *(f"{n}.e.f.ip6" for n in "89ab"),
+        "8.b.d.0.1.0.0.2.ip6",
+        "1." + "0." * 31 + "ip6",
+        "0." * 32 + "ip6",
+    )
+)
+_SRV_TARGET = wire.RECORD_HEAD + 6  # behind priority, weight and port
+_META = range(128, 255)  # TKEY … MAILA: never data (RFC 6895 §3.1); transfers among them
+_SOA_TAIL: Final = wire.to_wire("localhost") + wire.to_wire("nobody.invalid") + bytes(3) + b"\x01"
+
+
+class Answer(NamedTuple):
+    """What to say; `records` are without owner, `zone` the SOA record for a negative answer.
+
+    At the end of aliases `owner` is the name of `records`, and `path` the complete CNAME records
+    that lead there. `beside` are complete records for the additional section. `onward` is the name
+    of others to which the path leads: what is there must be asked elsewhere.
+    """
+
+    rcode: Rcode
+    records: list[bytes]
+    zone: bytes = b""
+    source: Source = Source.OWNED
+    owner: bytes = wire.POINTER
+    path: tuple[bytes, ...] = ()
+    beside: tuple[bytes, ...] = ()
+    onward: bytes = b""
+
+
+REFUSED: Final = Answer(Rcode.REFUSED, [], source=Source.POLICY)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scope:
+    """What one sandbox sees, ready for look-ups; `tables` has its added hosts first.
+
+    `networks` names the tables, in the same order; the added hosts have the empty name. `wild`
+    are the networks with wildcards. `partition` says who answers its foreign questions: its
+    upstreams, and itself where they are asked from inside of it. `label` is what its questions
+    are counted under: the name of its first network.
+    """
+
+    sandbox: str
+    tables: tuple[protocol.Names, ...]
+    zones: frozenset[bytes]
+    upstreams: tuple[protocol.Upstream, ...]
+    ttl: int = 5
+    keeps_single: bool = False
+    networks: tuple[str, ...] = ()
+    wild: tuple[tuple[str, protocol.Names], ...] = ()
+    label: str = ""
+    partition: tuple[tuple[protocol.Upstream, ...], str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        inside = any(each.inside for each in self.upstreams)
+        object.__setattr__(self, "partition", (self.upstreams, self.sandbox if inside else ""))
+
+    @classmethod
+    def of(cls, view: protocol.View, tables: Iterable[protocol.Names]) -> "Scope":
+        """`view` over `tables`, which are in its order."""
+        tables = tuple(tables)
+        named = zip(view.tables, tables, strict=False)  # tests of one table give it no name
+        return cls(
+            sandbox=view.sandbox,
+            tables=(view.own, *tables) if view.own else tables,
+            zones=frozenset(view.suffixes),
+            upstreams=tuple(view.upstreams),
+            ttl=view.ttl,
+            keeps_single=view.keeps_single,
+            networks=("", *view.tables) if view.own else tuple(view.tables),
+            wild=tuple(each for each in named if each[0] in view.wild),
+            label=view.network,
+        )
+
+
+def answer(query: wire.Query, scope: Scope) -> Answer | None:
+    """The answer that is known here, or None: ask the sandbox's upstreams."""
+    kind = query.kind
+    if query.klass != wire.IN or kind in _META:
+        return REFUSED
+    for names in scope.tables:
+        entry = names.get(query.name)
+        if entry is not None:
+            return _owned(query, entry, scope)
+    if scope.wild and (found := wildcard(query.name, scope)):
+        return _owned(query, found.entry, scope)
+    return _unowned(query, scope)
+
+
+class Match(NamedTuple):
+    """A wildcard that stands for a name: its network, the name above it, its records."""
+
+    network: str
+    zone: bytes
+    entry: protocol.Entry
+
+
+def wildcard(name: bytes, scope: Scope) -> Match | None:
+    """The wildcard for a name that no table has, in the first network that has one.
+
+    It is the one below the nearest name that exists (RFC 4592 §3.3.1).
+    """
+    for network, names in scope.wild:
+        for zone in wire.parents(name):
+            entry = names.get(added.WILDCARD + zone)
+            if entry is not None:
+                return Match(network, zone, entry)
+            if zone in names:
+                break
+    return None
+
+
+def _owned(query: wire.Query, entry: protocol.Entry, scope: Scope) -> Answer:
+    records = entry.get(query.kind)
+    if records:
+        beside = _targets(records, scope) if query.kind == wire.SRV else ()
+        return Answer(Rcode.NOERROR, records, beside=beside)
+    if query.kind == wire.ANY and entry:
+        return Answer(Rcode.NOERROR, next(iter(entry.values())))  # one RRset (RFC 8482 §4.1)
+    if alias := entry.get(wire.CNAME):
+        return _followed(query, alias[0], scope)
+    return Answer(Rcode.NOERROR, [], soa(query.name, scope.ttl))
+
+
+def _followed(query: wire.Query, alias: bytes, scope: Scope) -> Answer:
+    """What is at the end of the aliases that begin with `alias` (RFC 1034 §4.3.2, 6604 §3).
+
+    Where they lead out of our names the answer says whom to ask for. A circle is SERVFAIL.
+    """
+    path: list[bytes] = []
+    owner = wire.POINTER
+    for _ in range(MOST_ALIASES):
+        path.append(owner + alias)
+        owner = alias[wire.RECORD_HEAD :]
+        entry = _entry(owner, scope)
+        if entry is None:
+            end = _unowned(query._replace(name=owner), scope)
+            end = end or Answer(Rcode.NOERROR, [], onward=owner)
+            return end._replace(source=Source.OWNED, owner=owner, path=tuple(path))
+        if records := entry.get(query.kind):
+            beside = _targets(records, scope) if query.kind == wire.SRV else ()
+            return Answer(Rcode.NOERROR, records, owner=owner, path=tuple(path), beside=beside)
+        if not (more := entry.get(wire.CNAME)):
+            zone = soa(owner, scope.ttl)
+            return Answer(Rcode.NOERROR, [], zone, owner=owner, path=tuple(path))
+        alias = more[0]
+    return Answer(Rcode.SERVFAIL, [])
+
+
+def _targets(records: list[bytes], scope: Scope) -> tuple[bytes, ...]:
+    """The addresses of the targets of SRV records, as far as we own them (RFC 2782)."""
+    targets = dict.fromkeys(each[_SRV_TARGET:] for each in records)
+    return tuple(
+        target + each
+        for target in targets
+        if (entry := _entry(target, scope))
+        for kind in (wire.A, wire.AAAA)
+        for each in entry.get(kind, ())
+    )
+
+
+def _entry(name: bytes, scope: Scope) -> protocol.Entry | None:
+    for names in scope.tables:
+        if (entry := names.get(name)) is not None:
+            return entry
+    found = wildcard(name, scope)
+    return found.entry if found else None
+
+
+def _unowned(query: wire.Query, scope: Scope) -> Answer | None:
+    """Zones that are ours, and names with a special use; None for all others."""
+    name = query.name
+    if host := _served_by(name, scope):
+        return Answer(Rcode.NXDOMAIN, [], soa(host, scope.ttl))
+    at = 0
+    while name[at]:
+        if found := _below(query, name[at:], scope):
+            return found
+        at += name[at] + 1
+    if scope.keeps_single and at == len(name) - 1 == name[0] + 1 and query.kind in _LOOPBACK:
+        # The bare name of nobody: NXDOMAIN lets the asker's search list go on (docker.md N15).
+        return Answer(Rcode.NXDOMAIN, [], soa(ROOT, scope.ttl), Source.POLICY)
+    return None
+
+
+def _served_by(name: bytes, scope: Scope) -> bytes:
+    """The host of ours whose service is asked for (`_port._proto.host`); empty for others' hosts.
+
+    Whom we own, nobody else knows the services of (RFC 2782, docker.md C13).
+    """
+    if name[1:2] != _SERVICE:
+        return b""
+    port = name[name[0] + 1 :]
+    host = port[port[0] + 1 :] if port[1:2] == _SERVICE else b""
+    return host if host and _entry(host, scope) is not None else b""
+
+
+def _below(query: wire.Query, zone: bytes, scope: Scope) -> Answer | None:
+    """The answer for a name in `zone`, if that is a zone in which we know everything."""
+    source = Source.OWNED if zone in scope.zones else Source.SPECIAL
+    if source is Source.OWNED or zone in PRIVATE_REVERSE or zone in NOWHERE:
+        # The zone itself is there, only without records: NXDOMAIN would deny all below it too.
+        is_top = zone == query.name and zone not in NOWHERE
+        rcode = Rcode.NOERROR if is_top else Rcode.NXDOMAIN
+        return Answer(rcode, [], soa(zone, scope.ttl), source)
+    if zone == _LOCALHOST:
+        records = _LOOPBACK.get(query.kind, [])
+        return Answer(Rcode.NOERROR, records, b"" if records else soa(zone, scope.ttl), source)
+    if zone == _RESOLVER_ARPA:
+        return Answer(Rcode.NOERROR, [], soa(zone, scope.ttl), source)
+    return None
+
+
+def soa(zone: bytes, ttl: int) -> bytes:
+    """The SOA record of `zone`, with owner; "no" may be remembered `ttl` seconds (RFC 2308 §3)."""
+    times = b"".join(seconds.to_bytes(4, "big") for seconds in (3600, 600, 86400, ttl))
+    return zone + wire.record(wire.SOA, ttl, _SOA_TAIL + times)

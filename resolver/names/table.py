@@ -1,0 +1,213 @@
+"""The names of one network at one revision, made from those of the revision before.
+
+In: the state, the network, the table before. Out: a table that knows what is new in it. Each object
+says its names once, as long as it and what it leans on are the very same values; only names about
+which somebody changed his words are put together again. So a revision costs what it changes, plus
+one look at each object's identity.
+"""
+
+import hashlib
+import operator
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Final
+
+import msgspec
+
+from resolver import protocol
+from resolver.message import wire
+from resolver.names import added, records
+from sdd.model import network
+from sdd.model.record import Record
+from sdd.state import ClusterState
+
+_BITS: Final = 128  # of a digest
+_SERVICE, _ENDPOINT = range(2)  # who is heard first
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Said:
+    """What one object says, and what that was made of."""
+
+    made_of: tuple[object, ...]
+    rank: tuple[int, str]
+    names: protocol.Names
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Memory:
+    """What the next table can be made from: who says what, who says something about a name.
+
+    `ground` is what all depends on; `plain` are the names without the records people `added`.
+    """
+
+    ground: tuple[str, int]
+    said: Mapping[str, Said] = field(default_factory=dict)
+    holders: Mapping[bytes, tuple[str, ...]] = field(default_factory=dict)
+    plain: protocol.Names = field(default_factory=dict)
+    added: Sequence[Record] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """`digest` is a function of `names` alone, whatever way led to them.
+
+    Whoever has the table with the digest `base` gets this one by taking `put` and leaving `gone`.
+    """
+
+    digest: str
+    names: protocol.Names
+    base: str = field(default="", compare=False)
+    put: protocol.Names = field(default_factory=dict, compare=False)
+    gone: Collection[bytes] = field(default=(), compare=False)
+    memory: Memory | None = field(default=None, compare=False, repr=False)
+
+
+def table(
+    state: ClusterState, net: network.Network, ttl: int, before: Table | None = None
+) -> Table:
+    """The names of `net`; `ttl` in seconds. It is `before` itself when nobody says anything new."""
+    before = before or _EMPTY
+    ground = (net.name, ttl)
+    known = before.memory if before.memory and before.memory.ground == ground else None
+    then = known or Memory(ground=ground)
+    said = {each.rank[1]: each for each in _said(state, net, ttl, then)}
+    more = state.records_by_network.get(net.id, ())
+    restless = _restless(then.said, said)
+    if known and not restless and _are_same(then.added, more):
+        return before
+    holders, plain = dict(then.holders), dict(then.plain)
+    touched = _retell(holders, plain, restless, then.said, said)
+    names = _with_added(plain, more, ground) if more else plain
+    now = Memory(ground=ground, said=said, holders=holders, plain=plain, added=more)
+    if not known or more or then.added:
+        touched = names.keys() | before.names.keys()
+    return _after(before, names, touched, now)
+
+
+def _after(before: Table, names: protocol.Names, suspects: Collection[bytes], now: Memory) -> Table:
+    """The table of `names`, which differ from those before at most in `suspects`."""
+    put = {
+        name: names[name]
+        for name in suspects
+        if name in names and names[name] != before.names.get(name)
+    }
+    gone = tuple(name for name in suspects if name in before.names and name not in names)
+    lost = sum(_weight(name, before.names[name]) for name in (*put, *gone) if name in before.names)
+    found = sum(_weight(name, entry) for name, entry in put.items())
+    return Table(
+        digest=_digest(int(before.digest, 16) - lost + found),
+        names=names,
+        base=before.digest,
+        put=put,
+        gone=gone,
+        memory=now,
+    )
+
+
+def _digest(total: int) -> str:
+    return f"{total % (1 << _BITS):0{_BITS // 4}x}"
+
+
+def _weight(name: bytes, entry: protocol.Entry) -> int:
+    """What one name adds to the digest: a sum does not depend on the order of its parts."""
+    data = msgspec.msgpack.encode((name, sorted(entry.items())))
+    return int.from_bytes(hashlib.blake2b(data, digest_size=_BITS // 8).digest(), "big")
+
+
+_EMPTY: Final = Table(digest=_digest(0), names={})
+
+
+# --- who says what ------------------------------------------------------------------------------
+
+
+def _said(state: ClusterState, net: network.Network, ttl: int, then: Memory) -> Iterator[Said]:
+    for svc in state.services_by_network.get(net.id, ()):
+        members = tuple(records.members(state, svc))
+        made_of = (svc, *chain.from_iterable(members))
+        yield _known(then, svc.id, made_of) or Said(
+            made_of, (_SERVICE, svc.id), records.of_service(svc, members, net.name, ttl)
+        )
+    for end in state.endpoints_by_network.get(net.id, ()):
+        box = state.sandboxes[end.sandbox]
+        yield _known(then, end.id, (end, box)) or Said(
+            (end, box), (_ENDPOINT, end.id), records.of_endpoint(box, end, net.name, ttl)
+        )
+
+
+def _known(then: Memory, key: str, made_of: tuple[object, ...]) -> Said | None:
+    said = then.said.get(key)
+    return said if said is not None and _are_same(said.made_of, made_of) else None
+
+
+def _are_same(some: Sequence[object], others: Sequence[object]) -> bool:
+    return len(some) == len(others) and all(map(operator.is_, some, others))
+
+
+def _restless(then: Mapping[str, Said], now: Mapping[str, Said]) -> Collection[str]:
+    """Who says something else than before, or nothing any more."""
+    return {key for key, each in now.items() if then.get(key) is not each} | (
+        then.keys() - now.keys()
+    )
+
+
+# --- putting it together ------------------------------------------------------------------------
+
+
+def _retell(
+    holders: dict[bytes, tuple[str, ...]],
+    plain: protocol.Names,
+    restless: Collection[str],
+    then: Mapping[str, Said],
+    now: Mapping[str, Said],
+) -> Collection[bytes]:
+    """Brings `holders` and `plain` from `then` to `now`; the names that were touched."""
+    coming: defaultdict[bytes, set[str]] = defaultdict(set)
+    leaving: defaultdict[bytes, set[str]] = defaultdict(set)
+    for key in restless:
+        for name in then[key].names if key in then else ():
+            leaving[name].add(key)
+        for name in now[key].names if key in now else ():
+            coming[name].add(key)
+    touched = coming.keys() | leaving.keys()
+    for name in touched:
+        staying = {*holders.get(name, ())} - leaving.get(name, set())
+        keys = sorted(staying | coming.get(name, set()), key=lambda key: now[key].rank)
+        if keys:
+            holders[name] = tuple(keys)
+            plain[name] = _heard([now[key] for key in keys], name)
+        else:
+            holders.pop(name, None)
+            plain.pop(name, None)
+    return touched
+
+
+def _heard(those: Sequence[Said], name: bytes) -> protocol.Entry:
+    """What several say about one name: all the addresses, the first pointer.
+
+    A name of a service means only the service: nobody takes its place by calling himself so
+    (CVE-2022-2837).
+    """
+    first = those[0].rank[0]
+    entries = [each.names[name] for each in those if each.rank[0] == first]
+    if len(entries) == 1:
+        return entries[0]
+    heard: protocol.Entry = {}
+    for kind, found in chain.from_iterable(entry.items() for entry in entries):
+        if kind != wire.PTR or kind not in heard:
+            heard[kind] = list(dict.fromkeys((*heard.get(kind, ()), *found)))
+    return heard
+
+
+def _with_added(
+    plain: protocol.Names, more: Sequence[Record], ground: tuple[str, int]
+) -> protocol.Names:
+    """A copy with the records that people added; what they touch is copied as well."""
+    names = dict(plain)
+    for name in chain.from_iterable(added.owners(each, ground[0]) for each in more):
+        if name in names:
+            names[name] = {kind: list(found) for kind, found in names[name].items()}
+    added.put(names, more, *ground)
+    return names

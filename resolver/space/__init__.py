@@ -1,0 +1,1 @@
+"""What a sandbox's namespace needs: listeners, the rewrite of port 53."""

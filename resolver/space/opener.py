@@ -1,0 +1,132 @@
+"""Opens a sandbox's sockets. To be run inside its namespace (sdd.linux.namespaces).
+
+In: nothing but where the thread is. Out: sockets for a worker, and the namespace they are in.
+"""
+
+import contextlib
+import errno
+import ipaddress
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from resolver import protocol
+from resolver.files import resolvconf
+from sdd import errors
+from sdd.linux import namespaces
+
+UPSTREAM: Final = (16, 4)  # sockets towards upstreams: UDP, TCP; the worker lends them by turns
+NONE: Final = (0, 0)
+ANY: Final = 0  # the kernel picks a port
+_FLAGS: Final = socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The sockets in the order of `protocol.Listen`; close them once they are handed over."""
+
+    listening: protocol.Listening
+    links: tuple[socket.socket, ...]
+
+    def close(self) -> None:
+        """Release our descriptors; a worker's duplicates live on."""
+        for each in self.links:
+            each.close()
+
+
+class NotYet(Exception):
+    """`lo` has no route yet: a socket bound now would send from 127.0.0.1, or cannot be bound.
+
+    Before the first address there is no local routing table, and the kernel takes 127.0.0.11 for a
+    broadcast address, whose sockets have no source (net/ipv4/af_inet.c, __inet_bind). The flag
+    IFF_UP is set before the address and the address before its route, so neither tells.
+    """
+
+
+def open_sockets(inode: int, upstream: socket.AddressFamily | None, port: int = ANY) -> Opened:
+    """Listeners on `port` of 127.0.0.11, and unbound sockets of the family `upstream` if any.
+
+    Raises `errors.NotFound` when the thread is not in the namespace `inode`: the path leads
+    elsewhere now; NotYet while `lo` has no route. AF_INET6 sockets reach IPv4 servers by mapped
+    addresses.
+    """
+    if namespaces.inode(namespaces.OWN) != inode:
+        raise errors.NotFound("the namespace was replaced by another", code="SDD-NETNS-GONE")
+    if not _loopback_is_routed():
+        raise NotYet
+    with contextlib.ExitStack() as undo:
+        links: list[socket.socket] = []
+        try:
+            for link in _sockets(upstream, port):
+                undo.callback(link.close)
+                links.append(link)
+        except OSError as exc:
+            raise _refused(exc) from exc
+        undo.pop_all()
+    return Opened(
+        protocol.Listening(
+            inode=inode,
+            udp_port=links[0].getsockname()[1],
+            tcp_port=links[1].getsockname()[1],
+            upstream=NONE if upstream is None else UPSTREAM,
+        ),
+        tuple(links),
+    )
+
+
+def _refused(exc: OSError) -> errors.KernelRefused:
+    if exc.errno == errno.EADDRINUSE:
+        return errors.KernelRefused(
+            f"a server of its own holds port {resolvconf.PORT}",
+            hint=f"let it listen elsewhere than on {resolvconf.EMBEDDED}, or set dns-bind to nat",
+            code="SDD-DNS-PORT",
+        )
+    return errors.KernelRefused(
+        f"no DNS socket: {exc.strerror}",
+        hint="see the limits of open files and of memory",
+        code="SDD-DNS-SOCKET",
+    )
+
+
+def _loopback_is_routed() -> bool:
+    """Whether the kernel finds a local route to 127.0.0.11: connecting UDP only looks one up."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as asked:
+        try:
+            asked.connect((str(resolvconf.EMBEDDED), resolvconf.PORT))
+        except OSError as exc:
+            if exc.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH):
+                return False
+            raise
+        return ipaddress.ip_address(asked.getsockname()[0]).is_loopback
+
+
+def _sockets(upstream: socket.AddressFamily | None, port: int) -> Iterator[socket.socket]:
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        yield _listener(kind, port)
+    if upstream is not None:
+        for kind, count in zip((socket.SOCK_DGRAM, socket.SOCK_STREAM), UPSTREAM, strict=True):
+            for _ in range(count):
+                yield _outward(upstream, kind)
+
+
+def _listener(kind: socket.SocketKind, port: int) -> socket.socket:
+    link = socket.socket(socket.AF_INET, kind | _FLAGS)
+    try:
+        if port != ANY:
+            # New ones take over while a worker still holds the older ones.
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        link.bind((str(resolvconf.EMBEDDED), port))
+        if kind == socket.SOCK_STREAM:
+            link.listen()
+    except BaseException:
+        link.close()
+        raise
+    return link
+
+
+def _outward(family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
+    link = socket.socket(family, kind | _FLAGS)
+    if family == socket.AF_INET6:
+        link.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    return link

@@ -1,0 +1,230 @@
+"""The namespaces of the sandboxes: sockets opened there, port 53 led to them.
+
+In: what a sandbox wants and which sockets the worker has. Out: new sockets handed over, the table
+`inet sdd-dns` right. Waits shortly for namespaces that netns has yet to make.
+"""
+
+import asyncio
+import contextlib
+import functools
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from resolver import protocol
+from resolver.result import NOTHING, Result, of_sandbox
+from resolver.space import opener, redirect
+from sdd import errors, reconcile
+from sdd.linux import namespaces
+from sdd.model import ids
+
+READY_S: Final = 5.0  # how long a namespace may take to appear: netns works on the same revision
+AT_ONCE: Final = 8  # sandboxes at the same time: bounds the descriptors that we hold
+
+HandOver = Callable[[protocol.Listen, Sequence[socket.socket]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spot:
+    """One sandbox as seen from here.
+
+    `inode` is the only namespace that may be meant (0 = whatever is at `path`): the namespace of
+    an adopted sandbox may end and its path lead to a stranger's. `outlives` says that it stays
+    when the sandbox is removed. `upstream` is the family of the sockets for its own upstreams,
+    `port` the one that its server holds.
+    """
+
+    box: ids.SandboxId
+    name: str
+    path: str
+    inode: int = 0
+    outlives: bool = False
+    served: bool
+    upstream: socket.AddressFamily | None = None
+    port: int = opener.ANY
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """What a good pass left: the namespace and its sockets (None: it has no server)."""
+
+    spot: Spot
+    inode: int
+    listening: protocol.Listening | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """How a visit ended; `listening` is what was handed over to the worker, if anything."""
+
+    box: ids.SandboxId
+    result: Result = NOTHING
+    listening: protocol.Listening | None = None
+
+
+class Places:
+    """All sandboxes' namespaces; remembers what it left there."""
+
+    def __init__(self, doors: namespaces.Namespaces, *, ready_s: float = READY_S) -> None:
+        self._doors = doors
+        self._ready_s = ready_s
+        self._redirects = redirect.Redirects()
+        self._settled: dict[ids.SandboxId, _Settled] = {}
+        self._absent: set[ids.SandboxId] = set()  # waited for once, in vain
+        self._gate = asyncio.Semaphore(AT_ONCE)
+
+    def departed(self, staying: frozenset[ids.SandboxId]) -> tuple[ids.SandboxId, ...]:
+        """The sandboxes that have been here and are not among `staying`."""
+        self._absent &= staying
+        return tuple(self._settled.keys() - staying)
+
+    def is_settled(self, spot: Spot, have: protocol.Listening | None) -> bool:
+        """Whether the last visit left what `spot` wants; looks at nothing outside."""
+        before = self._settled.get(spot.box)
+        return before is not None and before.listening == have and before.spot == spot
+
+    async def settle(
+        self, spot: Spot, have: protocol.Listening | None, hand_over: HandOver
+    ) -> Visit:
+        """Everything as `spot` wants it; `have` is what the worker serves for it.
+
+        What cannot be done is a failure of this sandbox; only `hand_over` may raise.
+        """
+        before = self._settled.pop(spot.box, None)  # forgotten unless this visit ends well
+        try:
+            inode = await self._arrived(spot, has_been=before is not None)
+            async with self._gate:
+                if spot.served:
+                    return await self._serve(spot, inode, have, before, hand_over)
+                return await self._bare(spot, inode)
+        except errors.Unavailable:
+            raise
+        except errors.SddError as exc:
+            if before is not None:
+                self._redirects.forget(before.inode)
+            return Visit(box=spot.box, result=of_sandbox(spot.box, spot.name, exc))
+
+    async def leave(self, box: ids.SandboxId) -> Visit:
+        """Take our table out of a namespace that outlives its sandbox."""
+        settled = self._settled.pop(box)
+        spot = settled.spot
+        taken_over = any(each.inode == settled.inode for each in self._settled.values())
+        if not spot.outlives or taken_over or namespaces.inode(spot.path) != settled.inode:
+            self._redirects.forget(settled.inode)
+            return Visit(box=box)
+        try:
+            return Visit(box=box, result=await self._removed(spot, settled.inode))
+        except errors.NotFound:
+            return Visit(box=box)  # the namespace went, and all in it
+        except errors.SddError as exc:
+            self._settled[box] = settled  # tried again at the next pass
+            return Visit(box=box, result=of_sandbox(box, spot.name, exc))
+
+    async def _arrived(self, spot: Spot, *, has_been: bool) -> int:
+        """The inode of the sandbox's namespace, waited for when netns has yet to make it.
+
+        One that was there, or that others made, is not awaited when it is gone: newer states,
+        which may say so, would wait as well.
+        """
+        for pause_s in reconcile.pauses_s(self._ready_s):
+            if found := there(spot):
+                self._absent.discard(spot.box)
+                return found
+            if spot.box in self._absent or has_been or spot.inode:
+                break
+            await asyncio.sleep(pause_s)
+        self._absent.add(spot.box)
+        raise errors.NotFound(
+            f"its namespace {spot.path!r} is not there",
+            hint="its processes may have ended; remove the sandbox or give another path",
+            code="SDD-NETNS-GONE",
+        )
+
+    async def _serve(
+        self,
+        spot: Spot,
+        inode: int,
+        have: protocol.Listening | None,
+        before: _Settled | None,
+        hand_over: HandOver,
+    ) -> Visit:
+        fits = have is not None and have.inode == inode and _fits(spot, have, before)
+        if have is not None and fits:
+            wrote = await self._doors.run(spot.path, functools.partial(self._lead, have))
+            listening = have
+        else:
+            opened, wrote = await self._opened(spot, inode)
+            listening = opened.listening
+            try:
+                await hand_over(
+                    protocol.Listen(sandbox=spot.box, listening=listening), opened.links
+                )
+            finally:
+                opened.close()
+        undone = wrote and before is not None and before.listening == listening
+        self._settled[spot.box] = _Settled(spot, inode, listening)
+        return Visit(
+            box=spot.box,
+            result=Result(changed=wrote + (not fits), repaired=int(undone)),
+            listening=None if fits else listening,
+        )
+
+    async def _opened(self, spot: Spot, inode: int) -> tuple[opener.Opened, bool]:
+        """New sockets with port 53 led to them, and whether that had to be written.
+
+        `lo` is waited for, which another backend brings up. What comes before the worker has the
+        sockets waits in their queues.
+        """
+        work = functools.partial(self._open, inode, spot.upstream, spot.port)
+        for pause_s in reconcile.pauses_s(self._ready_s):
+            with contextlib.suppress(opener.NotYet):
+                return await self._doors.run(spot.path, work)
+            await asyncio.sleep(pause_s)
+        raise errors.KernelRefused(
+            "its loopback interface is down",
+            hint=f"set it up: nsenter --net={spot.path} ip link set lo up",
+            code="SDD-DNS-LOOPBACK",
+        )
+
+    def _open(
+        self, inode: int, upstream: socket.AddressFamily | None, port: int
+    ) -> tuple[opener.Opened, bool]:
+        opened = opener.open_sockets(inode, upstream, port)
+        try:
+            return opened, self._lead(opened.listening)
+        except BaseException:
+            opened.close()
+            raise
+
+    def _lead(self, listening: protocol.Listening) -> bool:
+        """Whether the table had to be written."""
+        if self._redirects.is_right(listening):
+            return False
+        self._redirects.write(listening)
+        return True
+
+    async def _bare(self, spot: Spot, inode: int) -> Visit:
+        """No server here: what an earlier life or a lost network left must not catch port 53."""
+        removed = await self._removed(spot, inode)
+        self._settled[spot.box] = _Settled(spot, inode, None)
+        return Visit(box=spot.box, result=removed)
+
+    async def _removed(self, spot: Spot, inode: int) -> Result:
+        work = functools.partial(self._redirects.remove, inode)
+        return Result(changed=int(await self._doors.run(spot.path, work)))
+
+
+def there(spot: Spot) -> int:
+    """The inode of the namespace that is meant; 0 when it is not there."""
+    found = namespaces.inode(spot.path)
+    return found if not spot.inode or found == spot.inode else 0
+
+
+def _fits(spot: Spot, have: protocol.Listening, before: _Settled | None) -> bool:
+    """Whether the worker's sockets are those that are wanted."""
+    if redirect.is_direct(have) != (spot.port != opener.ANY):
+        return False
+    if before is not None and before.listening == have and before.spot.upstream != spot.upstream:
+        return False
+    return have.upstream == (opener.NONE if spot.upstream is None else opener.UPSTREAM)

@@ -1,0 +1,1 @@
+"""Names of others: choice of a server, the sockets, what is remembered."""

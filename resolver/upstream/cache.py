@@ -1,0 +1,142 @@
+"""Forwarded answers, kept until their TTL ends: bounded by entries and by bytes.
+
+In: checked replies and the time. Out: entries and their age; a TTL is never extended. What is over
+stays for a while, to be given only when nobody answers (RFC 8767). Entries are partitioned by the
+upstreams that were asked: sandboxes with other upstreams see nothing of them.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from resolver import protocol
+from resolver.message import reply, wire
+
+ROOT: Final = b"\0"
+ENTRIES: Final = 10_000
+BYTES: Final = 16 << 20
+MOST_ENTRY: Final = 8192
+POSITIVE_LIMIT_S: Final = reply.MOST_TTL_S
+NEGATIVE_LIMIT_S: Final = 300
+FAILURE_S: Final = 5  # RFC 9520: failures are remembered, shortly
+STALE_S: Final = 3600
+_OVERHEAD: Final = 700  # bytes of Python around an entry, measured with tracemalloc
+_RECORD_OVERHEAD: Final = 80  # the two numbers kept of each record
+
+
+class Key(NamedTuple):
+    """What makes two questions the same: who was asked, from where, and what."""
+
+    partition: tuple[tuple[protocol.Upstream, ...], str]
+    name: bytes
+    kind: int
+    klass: int
+    flags: int  # RD and CD of the question, and DO
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A reply, when it came, and until when it is good; seconds of a monotonic clock."""
+
+    reply: reply.Reply
+    stored: float
+    expires: float
+
+    def age_s(self, now: float) -> int:
+        """Whole seconds since it came."""
+        return int(now - self.stored)
+
+
+class Cache:
+    """Least recently used entries go first."""
+
+    def __init__(self, *, entries: int = ENTRIES, size: int = BYTES) -> None:
+        self._most_entries = entries
+        self._most_bytes = size
+        self._entries: OrderedDict[Key, Entry] = OrderedDict()
+        self.bytes = 0
+        self.evicted = 0
+        self.kinds = dict.fromkeys(("success", "denial", "failure"), 0)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: Key, now: float) -> Entry | None:
+        """The entry that is still good at `now`."""
+        entry = self._entries.get(key)
+        if entry is None or now >= entry.expires:
+            return None
+        self._entries.move_to_end(key)
+        return entry
+
+    def stale(self, key: Key, now: float) -> Entry | None:
+        """An answer that is over, but not for longer than an hour: better than none."""
+        entry = self._entries.get(key)
+        if entry is None or entry.reply.rcode == wire.Rcode.SERVFAIL:
+            return None
+        if now >= entry.expires + STALE_S:
+            self._drop(key)
+            return None
+        return entry
+
+    def put(self, key: Key, found: reply.Reply, now: float) -> None:
+        """Keep `found` as long as it allows; big ones are not kept.
+
+        A failure does not take the place of an answer that may still be given as stale.
+        """
+        lifetime = lifetime_s(found)
+        if lifetime <= 0 or len(found.image) > MOST_ENTRY:
+            return
+        self._drop(key)
+        self._entries[key] = Entry(found, now, now + lifetime)
+        self.kinds[_kind(found)] += 1
+        self.bytes += _cost(key, found)
+        while len(self._entries) > self._most_entries or self.bytes > self._most_bytes:
+            self._drop(next(iter(self._entries)))
+            self.evicted += 1
+
+    def flush(self, name: bytes = ROOT) -> int:
+        """Forget everything at or below the wire name `name`; how many entries that were."""
+        gone = [key for key in self._entries if key.name.endswith(name) and _below(key.name, name)]
+        for key in gone:
+            self._drop(key)
+        return len(gone)
+
+    def entries(self) -> Iterator[tuple[Key, Entry]]:
+        """All entries, the least recently used first."""
+        return iter(self._entries.items())
+
+    def _drop(self, key: Key) -> None:
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self.bytes -= _cost(key, entry.reply)
+            self.kinds[_kind(entry.reply)] -= 1
+
+
+def _below(name: bytes, top: bytes) -> bool:
+    """Whether `name`, which ends in the bytes of `top`, has them as labels."""
+    at = 0
+    while len(name) - at > len(top):
+        at += name[at] + 1
+    return len(name) - at == len(top)
+
+
+def lifetime_s(found: reply.Reply) -> int:
+    """Seconds for which a reply may be kept (RFC 2308 §5, RFC 9520)."""
+    if found.rcode == wire.Rcode.NOERROR and found.lowest is not None:
+        return min(found.lowest, POSITIVE_LIMIT_S)
+    if found.rcode in (wire.Rcode.NOERROR, wire.Rcode.NXDOMAIN):
+        return min(found.negative or 0, NEGATIVE_LIMIT_S)
+    return FAILURE_S if found.rcode == wire.Rcode.SERVFAIL else 0
+
+
+def _kind(found: reply.Reply) -> str:
+    """What kind of an answer it is: some records, "no", or that nobody knows."""
+    if found.rcode == wire.Rcode.NOERROR and found.answers:
+        return "success"
+    return "failure" if found.rcode == wire.Rcode.SERVFAIL else "denial"
+
+
+def _cost(key: Key, found: reply.Reply) -> int:
+    return _OVERHEAD + len(key.name) + len(found.image) + _RECORD_OVERHEAD * len(found.ends)

@@ -1,0 +1,164 @@
+"""DNS over QUIC: each question is a stream of one connection (RFC 9250). Needs the extra `quic`.
+
+In: a connected UDP socket. Out: a session, until it is idle or the server ends it.
+"""
+
+import asyncio
+import logging
+import socket
+import ssl
+from typing import Final
+
+from aioquic.asyncio.protocol import QuicConnectionProtocol
+from aioquic.quic import events
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.connection import QuicConnection
+
+from resolver import protocol
+from resolver.upstream import sessions, trust
+from resolver.upstream.sessions import IDLE_S, OPEN_S, Said
+
+ALPN: Final = "doq"
+MOST_BYTES: Final = 2 + 0xFFFF  # length and message
+NO_ERROR, PROTOCOL_ERROR, CANCELLED = 0x0, 0x2, 0x3  # RFC 9250 §4.3
+logging.getLogger("quic").setLevel(logging.CRITICAL)  # servers must not fill our log
+_TLS_ALERTS: Final = range(0x100, 0x200)  # RFC 9001 §4.8
+
+
+class Doq(QuicConnectionProtocol):
+    """The id of a message is 0 on the way (§4.2.1); the stream tells replies apart."""
+
+    def __init__(self, quic: QuicConnection) -> None:
+        super().__init__(quic)
+        self.heard = 0
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.ended = asyncio.Event()
+        self._waiting: dict[int, asyncio.Future[bytes]] = {}
+        self._came: dict[int, bytearray] = {}
+
+    @property
+    def is_open(self) -> bool:
+        """Whether another question may be asked."""
+        return not self.ended.is_set()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody waits."""
+        return not self._waiting
+
+    async def ask(self, message: bytes) -> Said:
+        """The reply under the id of `message`; raises OSError when the connection ends first."""
+        stream = self._quic.get_next_available_stream_id()
+        waiting = self._waiting[stream] = asyncio.get_running_loop().create_future()
+        self._came[stream] = bytearray()
+        framed = len(message).to_bytes(2, "big") + b"\0\0" + message[2:]
+        self._quic.send_stream_data(stream, framed, end_stream=True)
+        self.transmit()
+        try:
+            return Said(message[:2] + (await waiting)[2:])
+        except asyncio.CancelledError:
+            self._quic.stop_stream(stream, CANCELLED)
+            self.transmit()
+            raise
+        finally:
+            del self._waiting[stream], self._came[stream]
+
+    def close(self, error_code: int = NO_ERROR, reason_phrase: str = "") -> None:
+        """End it; whoever waits gets OSError."""
+        if not self.ended.is_set():
+            super().close(error_code, reason_phrase)
+        self._end(ConnectionResetError())
+
+    def error_received(self, exc: Exception) -> None:
+        """Nobody listens there (ICMP)."""
+        self._end(ConnectionRefusedError(str(exc)))
+
+    def stop(self) -> None:
+        """Nothing more may be sent."""
+        for each in (self._timer, self._transmit_task):
+            if each is not None:
+                each.cancel()
+
+    def quic_event_received(self, event: events.QuicEvent) -> None:
+        """What aioquic tells."""
+        if isinstance(event, events.HandshakeCompleted):
+            if not self.ready.done():
+                self.ready.set_result(None)
+        elif isinstance(event, events.StreamDataReceived):
+            self._data(event)
+        elif isinstance(event, events.StreamReset):
+            self._fail(event.stream_id)
+        elif isinstance(event, events.ConnectionTerminated):
+            is_tls = event.error_code in _TLS_ALERTS
+            self._end(ssl.SSLError(event.reason_phrase) if is_tls else ConnectionResetError())
+
+    def _data(self, event: events.StreamDataReceived) -> None:
+        self.heard += 1
+        came = self._came.get(event.stream_id)
+        if came is None:
+            return  # cancelled
+        came += event.data
+        whole = len(came) >= 2 and len(came) == 2 + int.from_bytes(came[:2], "big")  # noqa: PLR2004 - the length
+        if len(came) > MOST_BYTES or (event.end_stream and not whole):
+            self.close(PROTOCOL_ERROR)
+        elif event.end_stream:
+            waiting = self._waiting[event.stream_id]
+            if not waiting.done():
+                waiting.set_result(bytes(came[2:]))
+
+    def _fail(self, stream: int) -> None:
+        waiting = self._waiting.get(stream)
+        if waiting is not None and not waiting.done():
+            waiting.set_exception(ConnectionResetError())
+
+    def _end(self, why: OSError) -> None:
+        self.ended.set()
+        if not self.ready.done():
+            self.ready.set_exception(why)
+        for stream in self._waiting:
+            self._fail(stream)
+
+
+def configuration(server: protocol.Upstream) -> QuicConfiguration:
+    """TLS as strict as with the other transports; the authorities are read at each handshake."""
+    return QuicConfiguration(
+        is_client=True,
+        alpn_protocols=[ALPN],
+        server_name=server.name or server.address,
+        cafile=trust.file(server.ca),
+        verify_mode=ssl.CERT_REQUIRED,
+        idle_timeout=2 * IDLE_S,
+    )
+
+
+async def live(link: socket.socket, server: protocol.Upstream, opened: sessions.Opened) -> None:
+    """Shake hands, say so, and stay until it was idle for a while; raises OSError."""
+    peer = link.getpeername()
+    loop = asyncio.get_running_loop()
+    transport, session = await loop.create_datagram_endpoint(
+        lambda: Doq(QuicConnection(configuration=configuration(server))), sock=link
+    )
+    try:
+        session.connect(peer)
+        async with asyncio.timeout(OPEN_S):
+            await session.ready
+        opened(session)
+        await _idle(session)
+    finally:
+        session.close()
+        session.stop()
+        transport.abort()  # at once: a lent socket serves another soon
+
+
+async def _idle(session: Doq) -> None:
+    """Returns when it ended, or nothing came for a while and nobody waits."""
+    heard = -1
+    while not session.ended.is_set():
+        if session.is_idle and session.heard == heard:
+            return
+        heard = session.heard
+        try:
+            async with asyncio.timeout(IDLE_S):
+                await session.ended.wait()
+        except TimeoutError:
+            continue

@@ -1,0 +1,213 @@
+"""What to ask an upstream, whether its reply can be believed, and whom to ask next. Pure.
+
+In: the client's message, replies, and the clock and random numbers as values. Out: messages and
+decisions. Sources: RFC 5452 (matching), draft-vixie-dnsext-dns0x20, RFC 9520; dns_and_users.md A3
+for the numbers.
+"""
+
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Final, NamedTuple
+
+from resolver.message import reply, wire
+
+TRY_S: Final = 1.5
+TOTAL_S: Final = 4.5  # stubs give up after 5
+TRIES: Final = 3
+DOWN_FIRST_S: Final = 2.0
+DOWN_LIMIT_S: Final = 30.0
+CASE_LOSSES: Final = 3  # replies in another case before a server is taken for one that forgets it
+
+_FLAGS = struct.Struct(">H")
+_QR, _OPCODE, _TC = 0x8000, 0x7800, 0x0200
+_KEPT = 0x0100 | 0x0010 | 0x0020  # RD, CD and AD go on as asked (RFC 6840 §5.7)
+_COUNTS = struct.Struct(">HHHH")
+_RECORD = struct.Struct(">HHIH")
+_OPTION = struct.Struct(">HH")
+_OPT_BYTES = 1 + _RECORD.size
+_PADDING: Final = 12
+PAD_BLOCK: Final = 128
+MARK: Final = 65313  # for local use (RFC 6891 §9): by it a question that came back is known
+MARK_BYTES: Final = 8
+
+
+class Sent(NamedTuple):
+    """A question on its way: the bytes, and where its question section ends."""
+
+    message: bytes
+    end: int
+
+
+class Trust(Enum):
+    """What a datagram from the upstream's address is."""
+
+    GOOD = auto()
+    TRUNCATED = auto()  # ours, but the rest must be fetched over TCP
+    OTHER_CASE = auto()  # ours but for the case of letters: to be asked again over TCP
+    FOREIGN = auto()  # another id or question: spoofed or late; the right one may still come
+
+
+# Answers that another server may know better (docker.md F7; dns_and_users.md A3).
+ELSEWHERE: Final = frozenset(
+    {wire.Rcode.SERVFAIL, wire.Rcode.REFUSED, wire.Rcode.NOTIMP, wire.Rcode.FORMERR}
+)
+
+
+def question(
+    data: bytes,
+    query: wire.Query,
+    identity: int,
+    case: int,
+    *,
+    mark: bytes | None,
+    padded: bool = False,
+) -> Sent:
+    """The client's question under a new id, its letters' case mixed by the bits of `case`.
+
+    OPT is ours, whatever the client's was, but for DO: it speaks of one hop (RFC 6891 §6.2.1), and
+    a reply for one asker then serves all; None as `mark` leaves it out, empty is one without a
+    mark. `padded` hides the length where the rest is encrypted.
+    """
+    flags = _FLAGS.unpack_from(data, 2)[0] & _KEPT
+    name = mixed(query.name, case)
+    tail = b""
+    if mark is not None:
+        extended = 0x8000 if query.dnssec else 0
+        options = _OPTION.pack(MARK, len(mark)) + mark if mark else b""
+        bare = wire.HEADER + len(name) + 4 + _OPT_BYTES + len(options)
+        options += _padding(bare) if padded else b""
+        tail = b"\0" + _RECORD.pack(wire.OPT, wire.EDNS_LIMIT, extended, len(options)) + options
+    counts = _COUNTS.pack(1, 0, 0, 1 if tail else 0)
+    asked = name + struct.pack(">HH", query.kind, query.klass)
+    message = struct.pack(">HH", identity, flags) + counts + asked + tail
+    return Sent(message, wire.HEADER + len(asked))
+
+
+def _padding(size: int) -> bytes:
+    """The option that makes a message of `size` bytes fill whole blocks (RFC 7830, 8467 §4.1)."""
+    length = -(size + _OPTION.size) % PAD_BLOCK
+    return _OPTION.pack(_PADDING, length) + bytes(length)
+
+
+def mixed(name: bytes, case: int) -> bytes:
+    """The wire name with the letters turned to capitals whose bit in `case` is set (0x20)."""
+    letters = bytearray(name)
+    for at, byte in enumerate(letters):
+        # A length octet is at most 63, below every letter: only letters are in this range.
+        if 0x61 <= byte <= 0x7A:  # noqa: PLR2004 - a … z
+            if case & 1:
+                letters[at] = byte - 0x20
+            case >>= 1
+    return bytes(letters)
+
+
+def judge(data: bytes, sent: Sent) -> Trust:
+    """Whether `data` answers `sent`: id, opcode and the question byte for byte (RFC 5452 §9.1)."""
+    if len(data) < sent.end or data[:2] != sent.message[:2] or data[4:6] != b"\0\1":
+        return Trust.FOREIGN
+    flags = _FLAGS.unpack_from(data, 2)[0]
+    if not flags & _QR or flags & _OPCODE:
+        return Trust.FOREIGN
+    got, asked = data[wire.HEADER : sent.end], sent.message[wire.HEADER : sent.end]
+    if got != asked:
+        return Trust.OTHER_CASE if got.lower() == asked.lower() else Trust.FOREIGN
+    return Trust.TRUNCATED if flags & _TC else Trust.GOOD
+
+
+class State(Enum):
+    """What may be expected of an upstream."""
+
+    UP = "up"
+    DUE = "due"  # silent a while ago: one question may find out
+    DOWN = "down"
+
+
+@dataclass(slots=True)
+class Health:
+    """What an upstream showed of itself; time is passed in, in seconds of a monotonic clock."""
+
+    silent: int = 0
+    down_until: float = 0.0
+    pause_s: float = field(default=DOWN_FIRST_S)
+    case_losses: int = 0
+    edns: bool = True
+    rtt_s: float = 0.0
+    mark: bytes = b""
+    loops: int = 0
+
+    def answered(self, seconds: float) -> None:
+        """It works; `seconds` is how long it took."""
+        self.silent, self.down_until, self.pause_s = 0, 0.0, DOWN_FIRST_S
+        self.rtt_s = seconds if not self.rtt_s else 0.875 * self.rtt_s + 0.125 * seconds
+
+    def failed(self, now: float) -> None:
+        """No answer in time, or nobody there: it is left alone for 2 s, doubling to 30 s.
+
+        One silence is enough: the next server costs nothing, another silence 1.5 s.
+        """
+        self.silent += 1
+        self.down_until = now + self.pause_s
+        self.pause_s = min(DOWN_LIMIT_S, self.pause_s * 2)
+
+    def looped(self, now: float) -> None:
+        """It asks us what we ask it: it is asked last, for as long as any server is left alone."""
+        self.loops += 1
+        self.silent += 1
+        self.down_until = now + DOWN_LIMIT_S
+
+    def probed(self, now: float) -> None:
+        """Somebody is finding out: nobody else needs to for a while."""
+        self.down_until = now + self.pause_s
+
+    def state(self, now: float) -> State:
+        """Whether it may be asked first, should be tried beside another, or last."""
+        if not self.silent:
+            return State.UP
+        return State.DUE if now >= self.down_until else State.DOWN
+
+    def mixes(self) -> bool:
+        """Whether it keeps the case of letters, so that mixing them proves something."""
+        return self.case_losses < CASE_LOSSES
+
+
+def order(healths: Sequence[Health], now: float) -> Sequence[int]:
+    """Which upstreams to try, by index: those that are up as listed, then the others; three tries.
+
+    One that is down is still asked when nobody else answers: better late than wrong.
+    """
+    rank = {State.UP: 0, State.DUE: 1, State.DOWN: 2}
+    chosen = sorted(range(len(healths)), key=lambda at: rank[healths[at].state(now)])
+    while chosen and len(chosen) < TRIES:
+        chosen = chosen + chosen  # a lone server gets a second and a third chance
+    return chosen[:TRIES]
+
+
+def to_probe(healths: Sequence[Health], now: float) -> Sequence[int]:
+    """Which upstreams to ask as well, only to find out whether they are back.
+
+    None when all were silent: then they are asked in earnest.
+    """
+    states = [each.state(now) for each in healths]
+    if State.UP not in states:
+        return ()
+    return [at for at, state in enumerate(states) if state is State.DUE]
+
+
+def wants_better(found: reply.Reply) -> bool:
+    """Whether another server may know better: an error, or an answer that says nothing."""
+    return found.rcode in ELSEWHERE or found.is_lame
+
+
+def best(replies: Iterable[reply.Reply]) -> reply.Reply | None:
+    """The least bad of the replies that asked for another try: an empty one, else SERVFAIL.
+
+    REFUSED and its like are never passed on: musl would wait its whole 5 s for another server.
+    """
+    known = tuple(replies)
+    for rcode in (wire.Rcode.NOERROR, wire.Rcode.SERVFAIL):
+        for each in known:
+            if each.rcode == rcode:
+                return each
+    return None

@@ -1,0 +1,1 @@
+"""The process that serves: no privilege, told by sdd what to say."""

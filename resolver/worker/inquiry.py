@@ -1,0 +1,154 @@
+"""What a worker tells sdd about itself: how it would answer, what it remembers, whom it asks.
+
+In: sdd's questions. Out: messages of `protocol`, each fitting one datagram. Nothing is sent to
+anybody for this, and nothing but `Flush` changes anything.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from resolver import protocol
+from resolver.counters import rcode_label
+from resolver.message import reasons, wire
+from resolver.names import answer, chase
+from resolver.upstream import cache, forwarder, tries
+
+ROWS: Final = 64  # of the longest names, with three servers each, they fit one message
+Step = tuple[str, str]
+Scopes = Callable[[str], answer.Scope | None]
+
+
+class Inquiry:
+    """Answers sdd's questions; `forget` is called when what was said before no longer holds."""
+
+    def __init__(
+        self,
+        forwarding: forwarder.Forwarder,
+        scopes: Scopes,
+        forget: Callable[[], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._forwarding = forwarding
+        self._scopes = scopes
+        self._forget = forget
+        self._clock = clock
+
+    def tell(self, asked: protocol.Question) -> protocol.Message:
+        """The answer to one question."""
+        match asked:
+            case protocol.Explain(sandbox, name, kind):
+                return protocol.Explained(list(self._steps(sandbox, name, kind)))
+            case protocol.ListCache(after):
+                return self._cached(after)
+            case protocol.Flush(name):
+                count = self._forwarding.cache.flush(name)
+                self._forget()
+                return protocol.Flushed(count)
+            case protocol.ListUpstreams():
+                return protocol.UpstreamsListed(list(self._upstreams()))
+            case protocol.Count():
+                raise ValueError("the counters are the worker's own")
+
+    def _steps(self, sandbox: str, name: bytes, kind: int) -> Iterator[Step]:
+        scope = self._scopes(sandbox)
+        if scope is None:
+            yield "sandbox", "is not served here"
+            return
+        data = _question(name, kind)
+        query = wire.parse(data)
+        if not isinstance(query, wire.Query):
+            raise ValueError(f"{name!r} is no wire name")  # noqa: TRY004 - a bad value of sdd's
+        yield from _decisions(query, scope)
+        found = answer.answer(query, scope)
+        if found is None:
+            yield from self._forwarded(tries.Question.of(query, data, scope))
+        elif found.onward:
+            rest = chase.onward(query, data, found.path, found.onward)
+            yield "alias", f"leads to {wire.to_text(found.onward)}, which is not ours"
+            yield from self._forwarded(tries.Question.of(rest.end, rest.message, scope))
+
+    def _forwarded(self, asked: tries.Question) -> Iterator[Step]:
+        now = self._clock()
+        fresh, stale = self._forwarding.known(asked)
+        if fresh is not None:
+            left = fresh.expires - now
+            yield "cache", f"{rcode_label(fresh.reply.rcode)}, {left:.0f} s left"
+        elif stale is not None:
+            yield "stale", f"over since {now - stale.expires:.0f} s, given when nobody answers"
+        for each in asked.scope.upstreams:
+            health = self._forwarding.health(each, asked.scope)
+            where = "inside the sandbox" if each.inside else "the host"
+            yield "upstream", f"{each.label} from {where}, {health.state(now).value}"
+        if not asked.scope.upstreams:
+            yield "none", reasons.NO_UPSTREAM.text
+        for tried in self._forwarding.tried(asked):
+            over = f" over {tried.transport}" if tried.transport else ""
+            took = f"{tried.seconds * 1000:.1f} ms"
+            yield "tried", f"{tried.server}{over}: {tried.result} in {took}"
+
+    def _cached(self, after: int) -> protocol.CacheListed:
+        now = self._clock()
+        entries = itertools.islice(self._forwarding.cache.entries(), after, after + ROWS + 1)
+        rows = [_row(key, entry, now) for key, entry in entries]
+        return protocol.CacheListed(rows[:ROWS], len(rows) > ROWS)
+
+    def _upstreams(self) -> Iterator[protocol.UpstreamRow]:
+        now = self._clock()
+        healths = itertools.islice(self._forwarding.healths.items(), 4 * ROWS)
+        for (server, sandbox), health in healths:
+            yield protocol.UpstreamRow(
+                address=server.label,
+                port=server.port,
+                sandbox=sandbox,
+                state=health.state(now).value,
+                silent=health.silent,
+                rtt_ms=round(health.rtt_s * 1000, 3),
+                edns=health.edns,
+                keeps_case=health.mixes(),
+            )
+
+
+def _question(name: bytes, kind: int) -> bytes:
+    """The message that a stub would send."""
+    return b"\0\0\1\0\0\1" + bytes(6) + name + kind.to_bytes(2, "big") + b"\0\1"
+
+
+def _decisions(query: wire.Query, scope: answer.Scope) -> Iterator[Step]:
+    """Each place where the name is looked for, up to the one that has it."""
+    for network, names in zip(scope.networks, scope.tables, strict=True):
+        stage = f"network {network}" if network else "added hosts"
+        entry = names.get(query.name)
+        if entry is not None:
+            yield stage, f"has it, {_content(entry, query.kind)}"
+            return
+        yield stage, "does not have it"
+    if wild := answer.wildcard(query.name, scope):
+        text = f"has it, as *.{wire.to_text(wild.zone)} {_content(wild.entry, query.kind)}"
+        yield f"network {wild.network}", text
+        return
+    found = answer.answer(query, scope)
+    if found is None:
+        yield "zones", "none of ours, nor one with a special use"
+    else:
+        yield found.source, rcode_label(found.rcode)
+
+
+def _content(entry: protocol.Entry, kind: int) -> str:
+    alias = entry.get(wire.CNAME)
+    if alias and kind not in entry:
+        return f"as an alias of {wire.to_text(alias[0][wire.RECORD_HEAD :])}"
+    return f"with {len(entry.get(kind, ()))} records of this type"
+
+
+def _row(key: cache.Key, entry: cache.Entry, now: float) -> protocol.CacheRow:
+    servers, sandbox = key.partition
+    return protocol.CacheRow(
+        name=key.name,
+        kind=key.kind,
+        rcode=entry.reply.rcode,
+        records=entry.reply.answers,
+        left_s=int(entry.expires - now),
+        sandbox=sandbox,
+        servers=[each.label for each in servers],
+    )

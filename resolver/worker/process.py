@@ -1,0 +1,272 @@
+"""The process that parses packets from containers: no capability, no user of its own to lose.
+
+In: descriptor 3, a listening SOCK_SEQPACKET socket on which sdd says what to serve. Out: DNS
+servers in the sandboxes. It outlives sdd: while nobody is connected it goes on with what it has,
+and ends when that is nothing.
+"""
+
+import argparse
+import asyncio
+import concurrent.futures.thread  # noqa: F401 - loaded now: the interpreter's files may be
+import encodings.idna  # noqa: F401 - unreadable later
+import os
+import pwd
+import random
+import resource
+import secrets
+import signal
+import socket
+import struct
+import sys
+import time
+import traceback
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from resolver import counters, protocol
+from resolver.listen import ready, respond, selector, server
+from resolver.upstream import doh, dot, forwarder, sockets, transports
+from resolver.worker import inquiry, linger, privileges, serving
+
+TRANSPORTS: Final = (dot, doh)  # loaded now, for the same reason
+if transports.has_quic():
+    from resolver.upstream import doq  # noqa: F401 - the same, for whoever installed the extra
+CONTROL: Final = 3  # the first descriptor of socket activation (sd_listen_fds(3)), and of ours
+NOBODY: Final = 65534
+_CREDENTIALS = struct.Struct("=iII")  # struct ucred: pid, uid, gid
+
+
+def main() -> None:
+    """The `sdd-dns` command: gives up all privilege, then serves until SIGTERM."""
+    parser = argparse.ArgumentParser(prog="sdd-dns", description=__doc__)
+    parser.add_argument("--user", default="sdd-dns", help="run as this user (default: sdd-dns)")
+    parser.add_argument(
+        "--exec-root", type=Path, help="where dns.sock is (default: what the socket says)"
+    )
+    parser.add_argument(
+        "--linger",
+        type=float,
+        default=linger.LINGER_S,
+        metavar="SECONDS",
+        help="end when nobody was connected and nothing served for so long (default: %(default)s)",
+    )
+    asked = parser.parse_args()
+    try:
+        control = socket.socket(fileno=CONTROL)
+    except OSError as exc:
+        sys.stderr.write(
+            f"sdd-dns: descriptor {CONTROL} is no socket ({exc.strerror}); start me through sdd\n"
+        )
+        sys.exit(1)
+    control.setblocking(False)
+    door = linger.door_of(control, asked.exec_root and asked.exec_root / protocol.SOCKET)
+    privileges.drop(*_identity(asked.user))
+    # Listening once more makes the kernel name us (SO_PEERCRED) as the one who listens: that is
+    # how sdd finds a worker that does not answer, whoever had started it.
+    control.listen()
+    hot = selector.Selector()
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(hot)) as runner:
+        runner.run(serve(control, door, asked.linger, hot))
+
+
+def _identity(user: str) -> tuple[int, int]:
+    """(uid, gid) of `user`; of nobody where it does not exist."""
+    try:
+        found = pwd.getpwnam(user)
+    except KeyError:
+        return NOBODY, NOBODY
+    return found.pw_uid, found.pw_gid
+
+
+async def serve(
+    control: socket.socket, door: linger.Door, linger_s: float, hot: selector.Selector
+) -> None:
+    """Serve until SIGTERM or until there is no need of it; `hot` is the loop's own selector.
+
+    Raises nothing that a packet or a client of `control` can cause.
+    """
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stopped.set)
+    loop.add_signal_handler(signal.SIGINT, stopped.set)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            worker = Worker(control, tasks, door, stopped.set, linger_s, hot=hot)
+            tasks.create_task(_stop(stopped, worker), name="dns-stop")
+    except* _Stopped:
+        pass
+
+
+async def _stop(stopped: asyncio.Event, worker: "Worker") -> None:
+    """Ends the group by failing: questions on their way are asked again by their askers."""
+    await stopped.wait()
+    worker.close()
+    raise _Stopped
+
+
+class _Stopped(Exception):
+    """The signal came, or there is nothing left to do."""
+
+
+class Worker:
+    """Builds the parts and holds the one conversation with sdd; a new one replaces the old."""
+
+    def __init__(
+        self,
+        control: socket.socket,
+        tasks: asyncio.TaskGroup,
+        door: linger.Door,
+        leave: Callable[[], None],
+        linger_s: float,
+        *,
+        hot: selector.Selector,
+    ) -> None:
+        self._control = control
+        self._tasks = tasks
+        self._session: socket.socket | None = None
+        self._started = time.time()
+        self._counts = counters.Counters()
+        forwarding = forwarder.Forwarder(
+            self._counts,
+            self._inside,
+            clock=time.monotonic,
+            bits=secrets.randbits,
+            spawn=self._spawn,
+        )
+        self._serving = serving.Serving(
+            server.Tools(
+                responder=respond.Responder(self._counts, random.Random().randrange),  # noqa: S311 - spreads load, guards nothing
+                counts=self._counts,
+                recall=forwarding.recall,
+                forward=forwarding.resolve,
+                begin=forwarding.begin,
+                joins=forwarding.joins,
+                spawn=self._spawn,
+                pool=ready.Pool(self._counts),
+                hot=hot,
+            )
+        )
+        self._told = inquiry.Inquiry(
+            forwarding, self._serving.scope, self._serving.forget_ready, time.monotonic
+        )
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(control.fileno(), self._accept)
+        self._linger = linger.Linger(door, self._serves, leave, linger_s)
+        self._linger.alone()
+
+    def close(self) -> None:
+        """Stop listening everywhere."""
+        self._loop.remove_reader(self._control.fileno())
+        self._control.close()
+        self._hang_up()
+        self._linger.accompanied()
+        self._serving.close()
+
+    def _serves(self) -> bool:
+        return self._serving.is_busy
+
+    def _inside(self, sandbox: str) -> sockets.Dial | None:
+        return self._serving.inside(sandbox)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = self._tasks.create_task(_contained(work), name="dns-work")
+        # One that is cancelled before its first step never gets to `work`.
+        task.add_done_callback(lambda _: work.close())
+
+    # --- the conversation with sdd ----------------------------------------------------------
+
+    def _accept(self) -> None:
+        try:
+            session, _ = self._control.accept()
+        except OSError:
+            return
+        session.setblocking(False)
+        if _uid(session) not in (0, os.getuid()):
+            session.close()  # the socket's mode should have kept them out already
+            return
+        self._hang_up()
+        self._session = session
+        self._linger.accompanied()
+        self._loop.add_reader(session.fileno(), self._hear)
+        self._say(self._serving.inventory(os.getpid()))
+
+    def _hang_up(self) -> None:
+        if self._session:
+            self._loop.remove_reader(self._session.fileno())
+            self._session.close()
+            self._session = None
+            self._linger.alone()
+
+    def _hear(self) -> None:
+        for _ in range(server.DRAIN):
+            if self._session is None:
+                return
+            try:
+                data, descriptors, flags, _ = socket.recv_fds(
+                    self._session, protocol.MOST_BYTES, protocol.MOST_DESCRIPTORS
+                )
+            except BlockingIOError:
+                return
+            except OSError:
+                data, descriptors = b"", []
+            links = [socket.socket(fileno=each) for each in descriptors]
+            if not data:
+                self._hang_up()
+                return
+            if flags & socket.MSG_CTRUNC:
+                sys.stderr.write(f"sdd-dns: not all sockets came: {_limit()}\n")
+            self._obey(data, links)
+
+    def _obey(self, data: bytes, links: list[socket.socket]) -> None:
+        try:
+            message = protocol.decode_to_worker(data)
+            if isinstance(message, protocol.Apply):
+                problems = self._serving.apply(message.revision)
+                self._say(protocol.Applied(message.revision, problems))
+            elif isinstance(message, protocol.Count):
+                self._say(self._counted())
+            elif isinstance(message, protocol.Question):
+                self._say(self._told.tell(message))
+            else:
+                self._serving.stage(message, links)
+        except (msgspec.DecodeError, ValueError) as exc:
+            sys.stderr.write(f"sdd-dns: sdd said what I do not understand: {exc}\n")
+            self._hang_up()
+
+    def _say(self, message: protocol.Message) -> None:
+        assert self._session is not None
+        try:
+            self._session.send(protocol.encode(message))
+        except OSError:
+            self._hang_up()  # it will connect again and hear everything from the start
+
+    def _counted(self) -> protocol.Counted:
+        sums = self._counts.sums()
+        sums.append(([counters.TCP_CONNECTIONS], float(self._serving.connections)))
+        return protocol.Counted(os.getpid(), self._started, sums)
+
+
+def _limit() -> str:
+    """Why descriptors get lost on their way: there is no room for them."""
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return f"at most {most} files may be open (LimitNOFILE, ulimit -n)"
+
+
+def _uid(session: socket.socket) -> int:
+    data = session.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    return int(_CREDENTIALS.unpack(data)[1])
+
+
+async def _contained(work: Coroutine[None, None, None]) -> None:
+    """One question's mistake must never end the others' answers; its traceback is for us."""
+    try:
+        await work
+    except Exception:  # noqa: BLE001 - the one place where a defect of a question ends
+        traceback.print_exc()
+
+
+if __name__ == "__main__":
+    main()

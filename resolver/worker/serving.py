@@ -1,0 +1,225 @@
+"""What a worker serves: tables, scopes and listeners, changed only as a whole.
+
+In: staged messages of `protocol` with their descriptors, then `apply`. Out: the listeners answer
+from the new scopes; the inventory says what is there. A refused message changes nothing.
+"""
+
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from resolver import protocol
+from resolver.listen import server, stream
+from resolver.names import answer
+from resolver.upstream import sockets, transports
+
+_NOTHING: Final = protocol.View(sandbox="", digest="", tables=[], suffixes=[], own={}, upstreams=[])
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """The listeners of one sandbox."""
+
+    listening: protocol.Listening
+    udp: server.Udp
+    tcp: stream.Tcp
+    inside: sockets.Inside
+
+    def see(self, scope: answer.Scope) -> None:
+        """Answer from `scope` from now on."""
+        self.udp.see(scope)
+        self.tcp.see(scope)
+
+    def close(self) -> None:
+        """Release every socket."""
+        self.udp.close()
+        self.tcp.close()
+        self.inside.close()
+
+
+@dataclass(slots=True)
+class Staged:
+    """What came since the last `apply`."""
+
+    parts: dict[str, protocol.Names] = field(default_factory=dict)
+    tables: dict[str, tuple[str, protocol.Names] | None] = field(default_factory=dict)
+    views: dict[str, protocol.View] = field(default_factory=dict)
+    listen: dict[str, tuple[protocol.Listening, list[socket.socket]]] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+
+    def close(self) -> None:
+        """Release the sockets that never came to serve."""
+        for _, links in self.listen.values():
+            _close(links)
+
+
+class Serving:
+    """Everything that is served, and what is staged to follow it."""
+
+    def __init__(self, tools: server.Tools) -> None:
+        self._tools = tools
+        self._revision = 0
+        self._tables: dict[str, tuple[str, protocol.Names]] = {}
+        self._views: dict[str, protocol.View] = {}
+        self._held: dict[str, Held] = {}
+        self._staged = Staged()
+
+    def inventory(self, pid: int) -> protocol.Inventory:
+        """What is there; whatever was staged and not applied is forgotten."""
+        self._staged.close()
+        self._staged = Staged()
+        return protocol.Inventory(
+            release=protocol.RELEASE,
+            pid=pid,
+            revision=self._revision,
+            tables={name: digest for name, (digest, _) in self._tables.items()},
+            views={name: view.digest for name, view in self._views.items()},
+            listeners={name: held.listening for name, held in self._held.items()},
+            quic=transports.has_quic(),
+        )
+
+    def stage(self, message: protocol.Staging, links: Sequence[socket.socket]) -> None:
+        """Keep `message` until `apply`; owns `links` from now on.
+
+        Raises ValueError when the descriptors do not fit the message, or the change its table.
+        """
+        staged = self._staged
+        match message:
+            case protocol.Listen(sandbox, listening):
+                if len(links) != 2 + sum(listening.upstream):
+                    _close(links)
+                    raise ValueError(f"{len(links)} descriptors for {listening}")
+                if older := staged.listen.pop(sandbox, None):
+                    _close(older[1])
+                staged.listen[sandbox] = (listening, list(links))
+                staged.gone.discard(sandbox)
+                return
+            case protocol.TablePart(name, names):
+                staged.parts.setdefault(name, {}).update(names)
+            case protocol.TableEnd(name, digest):
+                staged.tables[name] = (digest, staged.parts.pop(name, {}))
+            case protocol.TableChange():
+                staged.tables[message.id] = self._changed(message)
+            case protocol.TableGone(name):
+                staged.tables[name] = None
+            case protocol.View(sandbox):
+                staged.views[sandbox] = message
+                staged.gone.discard(sandbox)
+            case protocol.Gone(sandbox):
+                staged.gone.add(sandbox)
+                staged.views.pop(sandbox, None)
+        _close(links)  # nothing else brings descriptors
+
+    def apply(self, revision: int) -> dict[str, str]:
+        """Everything staged is served from now on; which sandboxes have a problem, and why."""
+        staged, self._staged = self._staged, Staged()
+        self._revision = revision
+        problems: dict[str, str] = {}
+        for sandbox in staged.gone:
+            self._forget(sandbox)
+        changed = self._set_tables(staged.tables)
+        self._views |= staged.views
+        for sandbox, (listening, links) in staged.listen.items():
+            self._listen(sandbox, listening, links, problems)
+        for sandbox, held in self._held.items():
+            view = self._views.get(sandbox, _NOTHING)
+            if sandbox in staged.views or sandbox in staged.listen or changed & {*view.tables}:
+                held.see(self._scope(sandbox, view, problems))
+        return problems
+
+    def inside(self, sandbox: str) -> sockets.Inside | None:
+        """The sandbox's own sockets towards upstreams."""
+        held = self._held.get(sandbox)
+        return held.inside if held else None
+
+    def scope(self, sandbox: str) -> answer.Scope | None:
+        """What the sandbox sees now; None when it is not served."""
+        view = self._views.get(sandbox)
+        return self._scope(sandbox, view, {}) if view else None
+
+    def forget_ready(self) -> None:
+        """Nothing that was answered before is answered again without looking."""
+        for held in self._held.values():
+            held.udp.forget()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether any sandbox is served."""
+        return bool(self._held)
+
+    @property
+    def connections(self) -> int:
+        """Open TCP connections of all sandboxes."""
+        return sum(held.tcp.connections for held in self._held.values())
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._staged.close()
+        for sandbox in tuple(self._held):
+            self._forget(sandbox)
+
+    def _forget(self, sandbox: str) -> None:
+        self._views.pop(sandbox, None)
+        if held := self._held.pop(sandbox, None):
+            held.close()
+
+    def _changed(self, message: protocol.TableChange) -> tuple[str, protocol.Names]:
+        """The table after the change; raises ValueError when it was made for another one."""
+        held = self._staged.tables.get(message.id, self._tables.get(message.id))
+        if held is None or held[0] != message.base:
+            raise ValueError(f"a change for another table than the one that {message.id} is")
+        names = {**held[1], **message.put}
+        for each in message.gone:
+            names.pop(each, None)
+        return message.digest, names
+
+    def _set_tables(self, tables: dict[str, tuple[str, protocol.Names] | None]) -> set[str]:
+        for name, table in tables.items():
+            if table is None:
+                self._tables.pop(name, None)
+            else:
+                self._tables[name] = table
+        return set(tables)
+
+    def _scope(self, sandbox: str, view: protocol.View, problems: dict[str, str]) -> answer.Scope:
+        missing = [name for name in view.tables if name not in self._tables]
+        if missing:
+            problems[sandbox] = f"its tables {', '.join(missing)} never came"
+        there = [name for name in view.tables if name in self._tables]
+        seen = msgspec.structs.replace(view, sandbox=sandbox, tables=there)
+        return answer.Scope.of(seen, [self._tables[name][1] for name in there])
+
+    def _listen(
+        self,
+        sandbox: str,
+        listening: protocol.Listening,
+        links: list[socket.socket],
+        problems: dict[str, str],
+    ) -> None:
+        scope = self._scope(sandbox, _NOTHING, {})
+        for link in links:
+            link.setblocking(False)
+        udp_count = listening.upstream[0]
+        try:
+            links[1].listen(stream.BACKLOG)
+        except OSError as exc:
+            problems[sandbox] = f"its TCP socket does not listen: {exc.strerror}"
+            _close(links)
+            return
+        older = self._held.pop(sandbox, None)
+        if older:
+            older.close()
+        self._held[sandbox] = Held(
+            listening,
+            server.Udp(links[0], scope, self._tools),
+            stream.Tcp(links[1], scope, self._tools),
+            sockets.Inside(links[2 : 2 + udp_count], links[2 + udp_count :]),
+        )
+
+
+def _close(links: Sequence[socket.socket]) -> None:
+    for link in links:
+        link.close()

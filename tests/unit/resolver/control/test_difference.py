@@ -1,0 +1,80 @@
+"""What a worker is told: only what it lacks, in a safe order, in pieces that fit."""
+
+from resolver import protocol
+from resolver.control import difference
+from resolver.control.snapshot import Snapshot
+from resolver.names.table import Table
+from sdd.model import ids
+
+BLANK = protocol.Inventory(
+    release=protocol.RELEASE, pid=1, revision=0, tables={}, views={}, listeners={}
+)
+LISTENING = protocol.Listening(inode=1, udp_port=1, tcp_port=2)
+
+
+def view(sandbox: str, digest: str, *tables: str) -> protocol.View:
+    return protocol.View(
+        sandbox=sandbox,
+        digest=digest,
+        tables=list(tables),
+        suffixes=[],
+        own={},
+        upstreams=[],
+    )
+
+
+def snap(tables: dict[str, Table], *views: protocol.View) -> Snapshot:
+    return Snapshot(ids.Revision(1), tables, {each.sandbox: each for each in views})
+
+
+def test_a_new_worker_gets_tables_before_views() -> None:
+    table = Table("d", {b"\1a\0": {1: [b"x"]}})
+    told = list(difference.messages(BLANK, snap({"t": table}, view("s", "v", "t"))))
+    assert [type(each) for each in told] == [
+        protocol.TablePart,
+        protocol.TableEnd,
+        protocol.View,
+    ]
+
+
+def test_nothing_is_told_to_who_has_it_all() -> None:
+    want = snap({"t": Table("d", {})}, view("s", "v", "t"))
+    have = difference.after(BLANK, want)
+    assert list(difference.messages(have, want)) == []
+
+
+def test_what_is_gone_comes_last_and_covers_listeners_without_a_view() -> None:
+    have = protocol.Inventory(
+        release=1,
+        pid=1,
+        revision=1,
+        tables={"t": "d"},
+        views={"a": "v"},
+        listeners={"b": LISTENING},
+    )
+    assert list(difference.messages(have, snap({}))) == [
+        protocol.Gone("a"),
+        protocol.Gone("b"),
+        protocol.TableGone("t"),
+    ]
+
+
+def test_after_keeps_the_listeners_of_sandboxes_that_stay() -> None:
+    have = protocol.Inventory(
+        release=1,
+        pid=1,
+        revision=1,
+        tables={},
+        views={},
+        listeners={"a": LISTENING, "b": LISTENING},
+    )
+    after = difference.after(have, snap({}, view("a", "v")))
+    assert (after.listeners, after.views) == ({"a": LISTENING}, {"a": "v"})
+
+
+def test_a_name_with_more_records_than_a_message_takes_is_cut_to_what_fits() -> None:
+    names: protocol.Names = {b"\1a\0": {1: [bytes(14)] * 6000, 28: [bytes(26)] * 4000}}
+    (part,) = difference.parts("t", names)
+    assert len(protocol.encode(part)) <= protocol.MOST_BYTES
+    assert part.names[b"\1a\0"].keys() == {1, 28}
+    assert len(part.names[b"\1a\0"][1]) > 1500

@@ -1,0 +1,176 @@
+"""The link to a worker: it works, and whatever a worker does ends in `Unavailable`."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from resolver import protocol
+from resolver.control import link
+from sdd import errors
+
+HELLO = protocol.Inventory(
+    release=protocol.RELEASE, pid=7, revision=3, tables={}, views={}, listeners={}
+)
+
+
+class Worker:
+    """The other end, driven by hand."""
+
+    def __init__(self) -> None:
+        ours, self.end = socket.socketpair(
+            socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK
+        )
+        self.ours = ours
+
+    def say(self, message: protocol.Message) -> None:
+        self.end.send(protocol.encode(message))
+
+    async def heard(self) -> protocol.ToWorker:
+        data = await asyncio.get_running_loop().sock_recv(self.end, protocol.MOST_BYTES)
+        return protocol.decode_to_worker(data)
+
+    async def link(self) -> link.Link:
+        self.say(HELLO)
+        return await link.Link.open(self.ours)
+
+
+@pytest.fixture
+async def worker() -> AsyncIterator[Worker]:
+    one = Worker()
+    yield one
+    one.end.close()
+    one.ours.close()
+
+
+async def test_the_inventory_comes_first(worker: Worker) -> None:
+    opened = await worker.link()
+    assert opened.inventory == HELLO
+    opened.close()
+    assert worker.end.recv(1) == b""
+
+
+async def test_apply_and_count_are_answered_in_turn(worker: Worker) -> None:
+    opened = await worker.link()
+    both = asyncio.gather(opened.apply(4), opened.count())
+    assert await worker.heard() == protocol.Apply(4)
+    worker.say(protocol.Applied(4, {}))
+    assert await worker.heard() == protocol.Count()
+    worker.say(protocol.Counted(7, 0.0, []))
+    applied, counted = await both
+    assert (applied.revision, counted.pid) == (4, 7)
+    opened.close()
+
+
+async def test_descriptors_ride_along(worker: Worker) -> None:
+    opened = await worker.link()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sent:
+        listening = protocol.Listening(inode=1, udp_port=2, tcp_port=3)
+        await opened.send(protocol.Listen("s", listening), [sent])
+    _, descriptors, _, _ = socket.recv_fds(worker.end, protocol.MOST_BYTES, 4)
+    with socket.socket(fileno=descriptors[0]) as got:
+        assert got.type == socket.SOCK_DGRAM
+    opened.close()
+
+
+async def test_a_slow_worker_is_waited_for(worker: Worker) -> None:
+    opened = await worker.link()
+    part = protocol.TablePart("t", {b"n": {1: [bytes(60_000)]}})
+    sending = asyncio.gather(*(opened.send(part) for _ in range(50)))
+    for _ in range(50):
+        assert await worker.heard() == part
+    await sending
+    opened.close()
+
+
+async def test_a_message_that_is_too_long_harms_nobody(worker: Worker) -> None:
+    opened = await worker.link()
+    with pytest.raises(errors.Exhausted):
+        await opened.send(protocol.TablePart("t", {b"n": {1: [bytes(70_000)]}}))
+    assert opened.is_open
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"\xc1",
+        b"\x93\xa9Inventory\x01\x02",
+        protocol.encode(protocol.Applied(1, {})),
+        b"x" * (protocol.MOST_BYTES + 1),
+        b"\x91" * 60_000,
+    ],
+    ids=["end", "broken", "short", "wrong", "long", "deep"],
+)
+async def test_a_hostile_greeting_is_unavailable(worker: Worker, said: bytes) -> None:
+    if said:
+        worker.end.send(said)
+    else:
+        worker.end.close()
+    with pytest.raises(errors.Unavailable):
+        await link.Link.open(worker.ours)
+    assert worker.ours.fileno() == -1
+
+
+async def test_a_silent_worker_is_unavailable(worker: Worker) -> None:
+    with pytest.raises(errors.Unavailable, match="says nothing"):
+        await link.Link.open(worker.ours, timeout_s=0.01)
+    assert worker.ours.fileno() == -1
+
+
+ANSWERS: list[Callable[[Worker], object]] = [
+    lambda worker: worker.end.close(),
+    lambda worker: worker.end.send(b"junk"),
+    lambda worker: worker.say(protocol.Applied(5, {})),
+    lambda worker: worker.say(protocol.Counted(1, 0.0, [])),
+    lambda worker: worker.say(HELLO),
+]
+
+
+@pytest.mark.parametrize("answer", ANSWERS, ids=["end", "junk", "revision", "other", "hello"])
+async def test_a_wrong_answer_ends_the_link(
+    worker: Worker, answer: Callable[[Worker], object]
+) -> None:
+    opened = await worker.link()
+    lost: list[bool] = []
+    opened.lost = lambda: lost.append(True)
+    asking = asyncio.gather(opened.apply(4), return_exceptions=True)
+    await worker.heard()
+    answer(worker)
+    (outcome,) = await asking
+    assert isinstance(outcome, errors.Unavailable)
+    assert (opened.is_open, lost) == (False, [True])
+    with pytest.raises(errors.Unavailable):
+        await opened.count()
+
+
+async def test_a_worker_that_speaks_unasked_or_dies_is_noticed_at_once(worker: Worker) -> None:
+    opened = await worker.link()
+    lost = asyncio.Event()
+    opened.lost = lost.set
+    worker.say(HELLO)
+    async with asyncio.timeout(5):
+        await lost.wait()
+    assert not opened.is_open
+
+
+async def test_a_cancelled_request_ends_the_link_so_that_no_answer_is_taken_for_another(
+    worker: Worker,
+) -> None:
+    opened = await worker.link()
+    async with asyncio.TaskGroup() as tasks:
+        asking = tasks.create_task(opened.apply(4))
+        await worker.heard()
+        asking.cancel()
+    assert not opened.is_open
+
+
+async def test_closing_is_no_loss(worker: Worker) -> None:
+    opened = await worker.link()
+    lost: list[bool] = []
+    opened.lost = lambda: lost.append(True)
+    opened.close()
+    opened.close()
+    assert lost == []

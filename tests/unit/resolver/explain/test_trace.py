@@ -1,0 +1,49 @@
+import pytest
+
+from resolver.explain import query, trace
+from resolver.explain.inspection import Step
+
+
+@pytest.mark.parametrize(
+    ("name", "dots", "asked"),
+    [
+        ("web", 0, ["web.", "web.a.test.", "web.b.test."]),
+        ("web", 1, ["web.a.test.", "web.b.test.", "web."]),
+        ("web.x", 1, ["web.x.", "web.x.a.test.", "web.x.b.test."]),
+        ("web.x", 2, ["web.x.a.test.", "web.x.b.test.", "web.x."]),
+        ("web.", 5, ["web."]),
+    ],
+)
+def test_a_look_up_asks_what_resolv_conf_says(name: str, dots: int, asked: list[str]) -> None:
+    assert list(trace.candidates(name, ("a.test", ".", "b.test."), dots)) == asked
+
+
+def test_ndots_is_the_last_one_and_bounded() -> None:
+    assert trace.ndots(()) == 1
+    assert trace.ndots(("ndots:2", "rotate", "ndots:0")) == 0
+    assert trace.ndots(("ndots:99",)) == 15
+
+
+@pytest.mark.parametrize(
+    ("steps", "source"),
+    [
+        ([("network a", "does not have it"), ("network b", "has it, with 1 records")], "network b"),
+        ([("added hosts", "has it, with 1 records")], "added hosts"),
+        ([("network a", "does not have it"), ("owned", "NXDOMAIN")], "sdd itself: NXDOMAIN"),
+        ([("zones", "none"), ("cache", "NOERROR, 4 s left")], "cache: NOERROR, 4 s left"),
+        (
+            [("upstream", "x"), ("tried", "x: timeout"), ("tried", "y over udp: NOERROR in 2 ms")],
+            "upstream y over udp: NOERROR in 2 ms",
+        ),
+        (
+            [("network a", "has it, as an alias of w.x."), ("tried", "y: NOERROR in 2 ms")],
+            "network a, then upstream y: NOERROR in 2 ms",
+        ),
+        ([], ""),
+    ],
+)
+def test_the_source_is_what_decided(steps: list[tuple[str, str]], source: str) -> None:
+    made = trace.Attempt(
+        name="web", steps=tuple(Step(*each) for each in steps), reply=query.Reply(rcode="NOERROR")
+    )
+    assert made.source == source

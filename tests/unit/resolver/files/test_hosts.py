@@ -1,0 +1,45 @@
+"""The hosts file."""
+
+from resolver.files import hosts
+from tests import resolver_states as states
+
+
+def test_R13_localhost_then_added_hosts_then_own_addresses_ipv4_first() -> None:
+    box = states.box("web", extra=(("printer", "192.0.2.5"),))
+    ends = [
+        states.plug("web", "red", "fd00::2/64", "10.44.1.2/24"),
+        states.plug("web", "blue", "10.44.2.2/24"),
+    ]
+    lines = hosts.render(box, ends).splitlines()
+    assert lines[0] == "127.0.0.1\tlocalhost"
+    assert lines[6:] == [
+        "192.0.2.5\tprinter",
+        "10.44.1.2\tweb",
+        "fd00::2\tweb",
+        "10.44.2.2\tweb",
+    ]
+
+
+def test_R13_a_qualified_hostname_has_its_short_form_too() -> None:
+    box = states.box("web", hostname="web.corp.example")
+    text = hosts.render(box, [states.plug("web", "red", "10.44.1.2/24")])
+    assert text.endswith("10.44.1.2\tweb.corp.example web\n")
+
+
+def test_C52_where_ipv6_is_off_no_line_has_an_ipv6_address() -> None:
+    box = states.box("web", extra=(("printer", "192.0.2.5"), ("six", "2001:db8::5")))
+    text = hosts.render(box, [states.plug("web", "red", "fd00::2/64", "10.44.1.2/24")])
+    assert hosts.without_ipv6(text) == (
+        "127.0.0.1\tlocalhost\n192.0.2.5\tprinter\n10.44.1.2\tweb\n"
+    )
+
+
+def test_C53_own_lines_come_and_go_with_networks_and_added_hosts_stay() -> None:
+    box = states.box("web", extra=(("printer", "192.0.2.5"),))
+    red = states.plug("web", "red", "10.44.1.2/24")
+    blue = states.plug("web", "blue", "10.44.2.2/24")
+    base = hosts.render(box, [])
+    assert base.endswith("192.0.2.5\tprinter\n")
+    assert hosts.render(box, [red, blue]) == f"{base}10.44.1.2\tweb\n10.44.2.2\tweb\n"
+    assert hosts.render(box, [red]) == f"{base}10.44.1.2\tweb\n"
+    assert hosts.render(box, [blue, red]).splitlines()[-1] == "10.44.1.2\tweb"

@@ -1,0 +1,72 @@
+"""resolv.conf: hostile input, Docker's rules, what the sandbox's file says."""
+
+from ipaddress import ip_address
+
+import pytest
+
+from resolver.files import resolvconf
+
+
+def test_A8_98_crlf_tabs_long_lines_and_no_final_newline_are_parsed() -> None:
+    text = f"nameserver\t192.0.2.1\r\n# c\r\n;x\r\nsearch {'a' * 10_000}\noptions ndots:2  rotate"
+    found = resolvconf.parse(text)
+    assert (found.servers, found.search) == ((ip_address("192.0.2.1"),), ())
+    assert found.options == ("ndots:2", "rotate")
+
+
+def test_A8_97_more_than_three_servers_and_scopes_are_kept() -> None:
+    lines = [f"nameserver 192.0.2.{number}" for number in range(1, 6)]
+    found = resolvconf.parse("\n".join([*lines, "nameserver fe80::1%eth0"]))
+    assert len(found.servers) == 6
+    assert str(found.servers[-1]) == "fe80::1%eth0"
+
+
+@pytest.mark.parametrize("bad", ["1.2.3", "example.org", "fe80::1%a/b", "192.0.2.1.", "\x1b[2J"])
+def test_a_nameserver_that_is_no_address_is_told_printable(bad: str) -> None:
+    found = resolvconf.parse(f"nameserver {bad}")
+    assert found.servers == ()
+    assert all(each.isprintable() for each in found.invalid)
+    assert len(found.invalid) == 1
+
+
+def test_the_last_search_or_domain_wins_and_bad_domains_are_left_out() -> None:
+    text = "search one two\ndomain three\nsearch four five;rm a/b six"
+    assert resolvconf.parse(text).search == ("four", "six")
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ((), ("ndots:0",)),
+        (("rotate",), ("rotate", "ndots:0")),
+        (("ndots:2", "rotate"), ("rotate", "ndots:2")),
+        (("ndots:-1",), ("ndots:0",)),
+        (("ndots:x", "ndots:3", "ndots:4"), ("ndots:4",)),
+        (("rotate", "rotate"), ("rotate", "ndots:0")),
+    ],
+)
+def test_C11_ndots_is_added_only_where_no_valid_one_is(
+    options: tuple[str, ...], expected: tuple[str, ...]
+) -> None:
+    assert resolvconf.with_ndots(options) == expected
+
+
+def test_R3_a_dot_empties_the_search_list() -> None:
+    assert resolvconf.searched((".",)) == ()
+
+
+def test_the_file_says_where_everything_comes_from() -> None:
+    wanted = resolvconf.Wanted(
+        servers=(resolvconf.EMBEDDED,),
+        search=("corp.example", "example"),
+        options=("ndots:0",),
+        upstreams=(("10.61.0.9", "--dns"),),
+        origins=(("search", "daemon"),),
+    )
+    lines = resolvconf.render(wanted).splitlines()
+    assert lines[1:4] == [
+        "nameserver 127.0.0.11",
+        "search corp.example example",
+        "options ndots:0",
+    ]
+    assert {"# upstream: 10.61.0.9 (--dns)", "# search: daemon"} <= set(lines)

@@ -1,0 +1,136 @@
+import contextlib
+import select
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from resolver.listen import datagrams
+
+
+@dataclass(slots=True, eq=False)
+class Given:
+    tail: bytes
+    given: int = 0
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with bound() as one:
+        yield one
+
+
+@contextlib.contextmanager
+def bound() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as one:
+        one.bind(("127.0.0.1", 0))
+        yield one
+
+
+def nobody(slot: int, data: bytes) -> bytes | None:
+    raise AssertionError((slot, data))
+
+
+def shout(slot: int, data: bytes) -> bytes | None:
+    del slot
+    return data.upper()
+
+
+def replies(link: socket.socket, count: int) -> list[bytes]:
+    found: list[bytes] = []
+    while len(found) < count and select.select([link], [], [], 2)[0]:
+        found.append(link.recv(9000))
+    return found
+
+
+def test_an_empty_socket_is_zero(listener: socket.socket) -> None:
+    assert datagrams.Batch().serve(listener.fileno(), {}, nobody) == 0
+
+
+def test_a_known_reply_keeps_the_askers_id(listener: socket.socket) -> None:
+    known = {b"question": Given(b"reply, and longer than what was asked")}
+    with bound() as asker:
+        for number in range(3):
+            asker.sendto(b"%02dquestion" % number, listener.getsockname())
+        assert datagrams.Batch().serve(listener.fileno(), known, nobody) == 3
+        tail = known[b"question"].tail
+        assert replies(asker, 3) == [b"%02d" % number + tail for number in range(3)]
+    assert known[b"question"].given == 3
+
+
+def test_everybody_gets_his_own_reply(listener: socket.socket) -> None:
+    batch = datagrams.Batch()
+    with contextlib.ExitStack() as stack:
+        askers = [stack.enter_context(bound()) for _ in range(10)]
+        for number, asker in enumerate(askers):
+            asker.sendto(b"ask %d" % number, listener.getsockname())
+        assert batch.serve(listener.fileno(), {}, shout) == 10
+        for number, asker in enumerate(askers):
+            assert replies(asker, 1) == [b"ASK %d" % number]
+
+
+def test_what_is_not_answered_leaves_the_others_their_replies(listener: socket.socket) -> None:
+    def odd(slot: int, data: bytes) -> bytes | None:
+        assert slot == int(data)
+        return data if slot % 2 else None
+
+    batch = datagrams.Batch()
+    with bound() as asker:
+        for number in range(9):
+            asker.sendto(b"%d" % number, listener.getsockname())
+        assert batch.serve(listener.fileno(), {}, odd) == 9
+        assert replies(asker, 4) == [b"1", b"3", b"5", b"7"]
+
+
+def test_a_peer_can_be_answered_later(listener: socket.socket) -> None:
+    batch = datagrams.Batch()
+    peers = []
+
+    def later(slot: int, data: bytes) -> bytes | None:
+        del data
+        peers.append(batch.peer(slot))
+        return None
+
+    with bound() as asker:
+        asker.sendto(b"question", listener.getsockname())
+        batch.serve(listener.fileno(), {}, later)
+        assert peers == [asker.getsockname()]
+
+
+def test_a_batch_is_bounded_and_buffers_are_as_large_as_before(listener: socket.socket) -> None:
+    batch = datagrams.Batch()
+    with bound() as asker:
+        for _ in range(datagrams.MOST + 6):
+            asker.sendto(b"x", listener.getsockname())
+        assert batch.serve(listener.fileno(), {}, shout) == datagrams.MOST
+        assert batch.serve(listener.fileno(), {}, shout) == 6
+        assert replies(asker, 70) == [b"X"] * 70
+        # The vectors held the short replies' sizes: a long query must still come in whole.
+        asker.sendto(b"y" * 1000, listener.getsockname())
+        assert batch.serve(listener.fileno(), {}, shout) == 1
+        assert replies(asker, 1) == [b"Y" * 1000]
+
+
+def test_A8_50_a_datagram_beyond_the_buffer_is_not_read(listener: socket.socket) -> None:
+    batch = datagrams.Batch()
+    with bound() as asker:
+        asker.sendto(b"z" * 60_000, listener.getsockname())
+        asker.sendto(b"next", listener.getsockname())
+        assert batch.serve(listener.fileno(), {}, shout) == 2
+        assert replies(asker, 1) == [b"NEXT"]
+
+
+def test_an_asker_that_is_gone_costs_nobody_else_a_reply(listener: socket.socket) -> None:
+    batch = datagrams.Batch()
+    with bound() as gone, bound() as stays:
+        gone.sendto(b"first", listener.getsockname())
+        stays.sendto(b"second", listener.getsockname())
+        gone.close()
+        assert batch.serve(listener.fileno(), {}, shout) == 2
+        assert replies(stays, 1) == [b"SECOND"]
+        # The refusal comes back as an error of the next call: it must not hide a datagram.
+        stays.sendto(b"third", listener.getsockname())
+        while not batch.serve(listener.fileno(), {}, shout):
+            assert select.select([listener], [], [], 2)[0]
+        assert replies(stays, 1) == [b"THIRD"]

@@ -1,0 +1,75 @@
+from resolver import counters
+from resolver.counters import Source
+from resolver.listen import ready
+
+
+def memo(tail: bytes = b"tail") -> ready.Memo:
+    return ready.Memo(tail, "lan", "A", "NOERROR", Source.OWNED)
+
+
+def sums(counts: counters.Counters) -> dict[tuple[str, ...], float]:
+    return {tuple(key): value for key, value in counts.sums()}
+
+
+def test_what_follows_the_id_is_the_key() -> None:
+    pool = ready.Pool(counters.Counters())
+    table = pool.table()
+    one = memo()
+    pool.put(table, b"idquestion", one)
+    assert table == {b"question": one}
+
+
+def test_use_is_counted_at_every_reading_and_once() -> None:
+    counts = counters.Counters()
+    pool = ready.Pool(counts)
+    table = pool.table()
+    pool.put(table, b"idquestion", memo())
+    table[b"question"].given += 5
+    for _ in range(2):
+        found = sums(counts)
+        assert found[counters.REQUESTS, "lan", "udp", "A"] == 5
+        assert found[counters.RESPONSES, "lan", "NOERROR", "owned"] == 5
+    table[b"question"].given += 1
+    pool.drop(table)
+    assert sums(counts)[counters.REQUESTS, "lan", "udp", "A"] == 6
+
+
+def test_the_pool_is_bounded_over_all_tables() -> None:
+    pool = ready.Pool(counters.Counters(), most=10)
+    tables = [pool.table() for _ in range(3)]
+    for number in range(100):
+        pool.put(tables[number % 3], b"id%d" % number, memo())
+        assert sum(map(len, tables)) <= 10
+
+
+def test_a_long_message_is_not_kept() -> None:
+    pool = ready.Pool(counters.Counters())
+    table = pool.table()
+    pool.put(table, bytes(ready.MOST_QUERY + 1), memo())
+    assert not table
+
+
+def test_fleeting_replies_last_a_second() -> None:
+    pool = ready.Pool(counters.Counters())
+    table = pool.table()
+    pool.put(table, b"idstays", memo())
+    pool.put_fleeting(table, b"idgoes", memo(), now=100.0)
+    pool.sweep(100.9)
+    assert set(table) == {b"stays", b"goes"}
+    pool.sweep(101.0)
+    assert set(table) == {b"stays"}
+    pool.sweep(500.0)
+    pool.put_fleeting(table, b"idgoes", memo(), now=600.0)
+    pool.sweep(600.5)
+    assert b"goes" in table
+
+
+def test_forgetting_one_sandbox_leaves_the_others() -> None:
+    pool = ready.Pool(counters.Counters(), most=2)
+    one, two = pool.table(), pool.table()
+    pool.put(one, b"ida", memo())
+    pool.put(two, b"idb", memo())
+    pool.forget(one)
+    pool.put(one, b"idc", memo())
+    assert set(one) == {b"c"}
+    assert set(two) == {b"b"}

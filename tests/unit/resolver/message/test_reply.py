@@ -1,0 +1,173 @@
+import dns.message
+import dns.rcode
+import dns.rrset
+import pytest
+
+from resolver.message import reply, wire
+from resolver.message.wire import Rcode
+from tests.unit.resolver.questions import data, query
+
+ASKED = data("www.example.org", use_edns=0)
+FOUND = query("www.example.org", use_edns=0)
+
+
+def upstream(*answers: str, authority: str = "", rcode: int = 0) -> bytes:
+    made = dns.message.make_response(dns.message.from_wire(ASKED), recursion_available=True)
+    made.set_rcode(dns.rcode.Rcode(rcode))
+    for text in answers:
+        owner, ttl, kind, rest = text.split(" ", 3)
+        made.answer.append(dns.rrset.from_text(owner, int(ttl), "IN", kind, rest))
+    if authority:
+        owner, ttl, kind, rest = authority.split(" ", 3)
+        made.authority.append(dns.rrset.from_text(owner, int(ttl), "IN", kind, rest))
+    made.additional.append(dns.rrset.from_text("evil.example.org.", 9, "IN", "A", "6.6.6.6"))
+    return made.to_wire(max_size=65535)
+
+
+def read(wired: bytes, *, dnssec: bool = False) -> reply.Reply:
+    found = reply.read(wired, FOUND.end, dnssec=dnssec)
+    assert found is not None
+    return found
+
+
+def said(found: reply.Reply, **more: object) -> dns.message.Message:
+    return dns.message.from_wire(reply.for_client(found, ASKED, FOUND, stream=False, **more))  # type: ignore[arg-type]  # options of one test each
+
+
+SOA = "example.org. 300 SOA ns.example.org. who.example.org. 1 2 3 4 60"
+NS = "example.org. 300 NS ns.example.org."
+
+
+def test_answers_are_kept_and_authority_and_additional_are_not() -> None:
+    found = read(upstream("www.example.org. 60 A 192.0.2.1", authority=NS))
+    shown = said(found)
+    assert [str(each) for each in shown.answer] == ["www.example.org. 60 IN A 192.0.2.1"]
+    assert not shown.authority
+    assert not shown.additional
+    assert (found.lowest, found.negative) == (60, None)
+
+
+def test_a_negative_reply_keeps_its_soa() -> None:
+    found = read(upstream(authority=SOA, rcode=3))
+    assert said(found).rcode() == dns.rcode.NXDOMAIN
+    assert len(said(found).authority) == 1
+    assert found.negative == 60
+
+
+def test_dnssec_keeps_the_authority_of_an_answer() -> None:
+    wired = upstream("www.example.org. 60 A 192.0.2.1", authority=NS)
+    assert len(said(read(wired, dnssec=True)).authority) == 1
+
+
+def test_A8_58_ttls_are_capped_and_the_top_bit_means_zero() -> None:
+    wired = bytearray(upstream("www.example.org. 60 A 192.0.2.1"))
+    at = wired.index(b"\0\0\0\x3c")
+    wired[at : at + 4] = (10 * 365 * 86400).to_bytes(4, "big")
+    assert said(read(bytes(wired))).answer[0].ttl == reply.MOST_TTL_S
+    wired[at : at + 4] = b"\x80\0\0\1"
+    assert said(read(bytes(wired))).answer[0].ttl == 0
+
+
+def test_age_lowers_every_ttl_and_stale_sets_it() -> None:
+    found = read(
+        upstream("www.example.org. 60 CNAME a.example.org.", "a.example.org. 90 A 192.0.2.1")
+    )
+    assert [each.ttl for each in said(found, aged_s=25).answer] == [35, 65]
+    assert [each.ttl for each in said(found, aged_s=2500).answer] == [0, 0]
+    assert [each.ttl for each in said(found, ttl_s=30).answer] == [30, 30]
+
+
+def test_a_long_reply_is_cut_to_whole_records_for_udp_only() -> None:
+    found = read(upstream(*(f"www.example.org. 60 A 192.0.2.{n}" for n in range(200))))
+    short = reply.for_client(found, ASKED, FOUND, stream=False)
+    assert len(short) <= 1232
+    cut = dns.message.from_wire(short, one_rr_per_rrset=True)
+    assert 60 < len(cut.answer) < 200
+    assert cut.flags & 0x0200
+    whole = dns.message.from_wire(
+        reply.for_client(found, ASKED, FOUND, stream=True), one_rr_per_rrset=True
+    )
+    assert len(whole.answer) == 200
+    assert not whole.flags & 0x0200
+
+
+def test_the_askers_case_comes_back() -> None:
+    found = read(upstream("www.example.org. 60 A 192.0.2.1"))
+    mixed = data("wWw.eXample.org")
+    shown = reply.for_client(found, mixed, query("www.example.org"), stream=False)
+    assert shown[12:33] == mixed[12:33]
+    assert shown[:2] == mixed[:2]
+
+
+def test_a_server_that_can_tell_nothing_is_lame() -> None:
+    wired = bytearray(upstream())
+    assert not read(bytes(wired)).is_lame
+    wired[3] &= 0x7F
+    assert read(bytes(wired)).is_lame
+
+
+HEAD = ASKED[:2] + b"\x81\x80\0\1"
+QUESTION = ASKED[12 : FOUND.end]
+A = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\1\2\3\4"
+
+
+def broken(answers: int, records: bytes) -> bytes:
+    return HEAD + answers.to_bytes(2, "big") + bytes(4) + QUESTION + records
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        A[:-1],  # A8_46: RDLENGTH beyond the end
+        A[:10] + b"\xff\xff\1\2\3\4",
+        b"\xc0\xff" + A[2:],  # a pointer forward
+        b"\xc0\x21" + A[2:],  # to itself
+        b"\xc0\0" + A[2:],  # into the header
+        b"\x3fxx",
+        b"\x80" + A,
+        b"\1x" * 127 + b"\xc0\x0c" + A[2:],  # 274 bytes by its pointer
+        b"\xc0\x0c\0\5\0\1\0\0\0\x3c\0\2\xc0\xff",  # CNAME to nowhere
+        b"\xc0\x0c\0\5\0\1\0\0\0\x3c\0\1\3",  # a name beyond its data
+        b"\xc0\x0c\0\x0f\0\1\0\0\0\x3c\0\2\0\1",  # MX without a name
+        b"",
+    ],
+)
+def test_A8_46_what_is_not_whole_is_no_reply(records: bytes) -> None:
+    assert reply.read(broken(1, records), FOUND.end, dnssec=False) is None
+
+
+@pytest.mark.parametrize(
+    ("answers", "records"),
+    [
+        (2, b"\xc0\x0c\0\1\0\1\0\0\1\1\0\4\1\2\3\4\xc0\x29" + A[2:]),  # its TTL reads as a name
+        (2, b"\xc0\x0c\0\1\0\1\0\0\1\1\0\4\1\2\3\4\1x\xc0\x29" + A[2:]),  # "x", and from its TTL
+        (1, b"\xc0\x0c\0\5\0\1\0\0\0\x3c\0\2\xc0\x27"),  # data that points to the same record's TTL
+        (2, A + b"\xc0\x20" + A[2:]),  # from the question's class over all of the first record
+    ],
+)
+def test_A8_46_a_name_that_would_change_with_a_ttl_is_none(answers: int, records: bytes) -> None:
+    assert reply.read(broken(answers, records), FOUND.end, dnssec=False) is None
+
+
+def test_a_name_may_point_to_any_name_before_it() -> None:
+    alias = b"\xc0\x0c\0\5\0\1\0\0\0\x3c\0\4\1a\xc0\x10"  # a.example.org, at 0x2d
+    wired = broken(3, alias + b"\xc0\x2d" + A[2:] + b"\1b\xc0\x2f" + A[2:])
+    owners = [each.name.to_text() for each in said(read(wired)).answer]
+    assert owners == ["www.example.org.", "a.example.org.", "b.example.org."]
+
+
+def test_too_many_records_are_no_reply() -> None:
+    assert reply.read(broken(1025, A * 1025), FOUND.end, dnssec=False) is None
+
+
+def test_A8_40_unknown_types_pass_as_they_are() -> None:
+    record = b"\xc0\x0c\xfe\0\0\1\0\0\0\x3c\0\5\xc0\0\xff\1\2"
+    found = reply.read(broken(1, record), FOUND.end, dnssec=False)
+    assert found is not None
+    assert reply.for_client(found, ASKED, FOUND, stream=False).count(record) == 1
+
+
+def test_our_own_failure_is_a_reply_too() -> None:
+    shown = said(reply.failure(ASKED, FOUND, Rcode.SERVFAIL), explain=wire.Explain(13, "before"))
+    assert shown.rcode() == dns.rcode.SERVFAIL
+    assert shown.extended_errors()[0].code == 13

@@ -1,0 +1,120 @@
+import pytest
+
+from resolver import protocol
+from resolver.counters import Source
+from resolver.message import wire
+from resolver.message.wire import Rcode
+from resolver.names import answer
+from tests.unit.resolver.questions import a, query, scope
+
+WEB = {wire.to_wire("web"): a("10.1.0.2")}
+OTHER = {wire.to_wire("web"): a("10.2.0.2"), wire.to_wire("db"): a("10.2.0.3", "fd00::3")}
+
+
+def ask(name: str, kind: str = "A", **more: object) -> answer.Answer | None:
+    return answer.answer(query(name, kind), scope(WEB, OTHER, **more))
+
+
+def test_N7_the_first_network_that_has_the_name_answers() -> None:
+    assert ask("web") == answer.Answer(Rcode.NOERROR, a("10.1.0.2")[wire.A])
+    assert ask("DB.", "AAAA") == answer.Answer(Rcode.NOERROR, a("fd00::3")[wire.AAAA])
+
+
+@pytest.mark.parametrize("kind", ["AAAA", "MX", "TXT", "HTTPS", "SVCB", "TYPE65280", "NS", "SOA"])
+def test_A8_04_a_known_name_has_no_other_type_and_is_never_forwarded(kind: str) -> None:
+    found = ask("web", kind)
+    assert found is not None
+    assert (found.rcode, found.records) == (Rcode.NOERROR, [])
+    assert found.zone.startswith(wire.to_wire("web"))
+
+
+def test_any_is_one_set() -> None:
+    assert ask("db", "ANY") == answer.Answer(Rcode.NOERROR, a("10.2.0.3")[wire.A])
+
+
+@pytest.mark.parametrize("name", ["nobody.net", "a.b.net", "9.9.1.10.in-addr.arpa"])
+def test_A8_20_unknown_names_of_our_zones_do_not_exist(name: str) -> None:
+    found = ask(name, "PTR")
+    assert found is not None
+    assert found.rcode == Rcode.NXDOMAIN
+    assert found.source is Source.OWNED
+    assert found.zone
+
+
+def test_the_zone_itself_is_there_so_that_nothing_below_it_is_denied() -> None:
+    found = ask("net")
+    assert found is not None
+    assert (found.rcode, found.records) == (Rcode.NOERROR, [])
+
+
+@pytest.mark.parametrize("name", ["localhost", "a.localhost", "LOCALHOST."])
+def test_A8_17_localhost_is_the_loopback(name: str) -> None:
+    four, six = ask(name), ask(name, "AAAA")
+    assert four
+    assert six
+    assert four.records[0][-4:] == bytes((127, 0, 0, 1))
+    assert six.records[0][-16:] == bytes(15) + b"\1"
+    text = ask(name, "TXT")
+    assert text
+    assert not text.records
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "9.9.9.10.in-addr.arpa",
+        "1.1.31.172.in-addr.arpa",
+        "1.0.168.192.in-addr.arpa",
+        "1.1.64.100.in-addr.arpa",
+        "1.0.0.0.d.f.ip6.arpa",
+        "1.b.e.f.ip6.arpa",
+        "host.local",
+        "x.onion",
+        "x.alt",
+        "a.invalid",
+        "printer.home.arpa",
+    ],
+)
+def test_A8_19_names_that_mean_nothing_outside_are_never_forwarded(name: str) -> None:
+    found = ask(name)
+    assert found
+    assert found.rcode == Rcode.NXDOMAIN
+    assert found.source is Source.SPECIAL
+
+
+def test_resolver_arpa_says_nothing_and_is_not_forwarded() -> None:
+    found = ask("_dns.resolver.arpa", "SVCB")
+    assert found
+    assert (found.rcode, found.records) == (Rcode.NOERROR, [])
+
+
+@pytest.mark.parametrize("name", ["example.org", "nobody", "1.1.32.172.in-addr.arpa", "xnet", "."])
+def test_N9_other_names_are_asked_elsewhere(name: str) -> None:
+    assert ask(name) is None
+
+
+def test_N15_bare_names_stay_here_when_the_user_set_ndots() -> None:
+    found = ask("nobody", keeps_single=True)
+    assert found
+    assert found.rcode == Rcode.NXDOMAIN
+    assert ask("nobody", "MX", keeps_single=True) is None
+    assert ask("nobody.example", keeps_single=True) is None
+
+
+@pytest.mark.parametrize("kind", ["AXFR", "IXFR", "MAILB", "MAILA", "TKEY"])
+def test_meta_types_are_refused(kind: str) -> None:
+    assert answer.answer(query("web")._replace(kind=KINDS[kind]), scope(WEB)) == answer.REFUSED
+
+
+KINDS = {"AXFR": 252, "IXFR": 251, "MAILB": 253, "MAILA": 254, "TKEY": 249}
+
+
+def test_X2_other_classes_are_refused() -> None:
+    for klass in (3, 4, 255, 0):
+        assert answer.answer(query("web")._replace(klass=klass), scope(WEB)) == answer.REFUSED
+
+
+def test_added_hosts_come_first() -> None:
+    view = protocol.View("s", "", ["t"], [], {wire.to_wire("web"): a("192.0.2.1")}, [])
+    found = answer.answer(query("web"), answer.Scope.of(view, [WEB]))
+    assert found == answer.Answer(Rcode.NOERROR, a("192.0.2.1")[wire.A])

@@ -1,0 +1,100 @@
+from resolver.message import reply, wire
+from resolver.message.wire import Rcode
+from resolver.upstream import cache
+from tests.unit.resolver.questions import data, query
+
+ASKED = data("x.example")
+FOUND = query("x.example")
+
+
+def key(name: str = "x.example", partition: str = "p") -> cache.Key:
+    return cache.Key(((), partition), wire.to_wire(name), 1, 1, 0)
+
+
+def kept(lowest: int | None = 60, *, size: int = 0, rcode: Rcode = Rcode.NOERROR) -> reply.Reply:
+    made = reply.failure(ASKED, FOUND, rcode)
+    negative = None if rcode == Rcode.NOERROR else 30
+    return made._replace(image=made.image + bytes(size), lowest=lowest, negative=negative)
+
+
+def test_an_entry_lasts_as_long_as_its_lowest_ttl() -> None:
+    store = cache.Cache()
+    store.put(key(), kept(60), 100.0)
+    found = store.get(key(), 159.9)
+    assert found is not None
+    assert found.age_s(159.9) == 59
+    assert store.get(key(), 160.0) is None
+
+
+def test_reading_never_extends_a_life() -> None:
+    store = cache.Cache()
+    store.put(key(), kept(60), 0.0)
+    for second in range(60):
+        assert store.get(key(), float(second))
+    assert store.get(key(), 60.0) is None
+
+
+def test_lifetimes_of_each_kind_of_reply() -> None:
+    assert cache.lifetime_s(kept(99_999)) == 3600
+    assert cache.lifetime_s(kept(0)) == 0
+    assert cache.lifetime_s(kept(None, rcode=Rcode.NXDOMAIN)) == 30
+    assert cache.lifetime_s(kept(None)) == 0  # NODATA without a SOA
+    assert cache.lifetime_s(kept(None, rcode=Rcode.SERVFAIL)) == 5
+    assert cache.lifetime_s(kept(60, rcode=Rcode.REFUSED)) == 0
+
+
+def test_partitions_see_nothing_of_each_other() -> None:
+    store = cache.Cache()
+    store.put(key(partition="one"), kept(), 0.0)
+    assert store.get(key(partition="two"), 0.0) is None
+
+
+def test_entries_are_bounded_and_the_least_used_go_first() -> None:
+    store = cache.Cache(entries=3)
+    for number in range(3):
+        store.put(key(f"n{number}"), kept(), 0.0)
+    store.get(key("n0"), 1.0)
+    store.put(key("n3"), kept(), 1.0)
+    assert store.get(key("n1"), 1.0) is None
+    assert store.get(key("n0"), 1.0)
+    assert store.evicted == 1
+
+
+def test_bytes_are_bounded_and_given_back() -> None:
+    store = cache.Cache(size=20_000)
+    for number in range(100):
+        store.put(key(f"n{number}"), kept(size=1000), 0.0)
+        assert store.bytes <= 20_000
+    assert 5 < len(store) < 20
+    assert store.flush() > 5
+    assert (store.bytes, len(store)) == (0, 0)
+
+
+def test_flush_takes_a_name_and_all_below_it() -> None:
+    store = cache.Cache()
+    for name in ("example", "www.example", "a.b.example", "myexample", "other"):
+        store.put(key(name), kept(), 0.0)
+    assert store.flush(wire.to_wire("Example")) == 3
+    assert store.get(key("myexample"), 0.0)
+    assert store.get(key("other"), 0.0)
+
+
+def test_a_huge_reply_is_not_kept() -> None:
+    store = cache.Cache()
+    store.put(key(), kept(size=cache.MOST_ENTRY), 0.0)
+    assert len(store) == 0
+
+
+def test_what_is_over_can_still_be_had_as_stale_for_an_hour() -> None:
+    store = cache.Cache()
+    store.put(key(), kept(60), 0.0)
+    assert store.stale(key(), 61.0)
+    assert store.stale(key(), 60.0 + cache.STALE_S) is None
+    assert len(store) == 0
+
+
+def test_a_failure_is_never_stale() -> None:
+    store = cache.Cache()
+    store.put(key(), kept(None, rcode=Rcode.SERVFAIL), 0.0)
+    assert store.get(key(), 4.9)
+    assert store.stale(key(), 6.0) is None

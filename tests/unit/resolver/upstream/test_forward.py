@@ -1,0 +1,156 @@
+import dns.edns
+import dns.flags
+import dns.message
+import pytest
+
+from resolver.message import reply, wire
+from resolver.message.wire import Rcode
+from resolver.upstream import forward
+from resolver.upstream.forward import Health, State, Trust
+from tests.unit.resolver.questions import data, query
+
+ASKED = data("www.example.org")
+FOUND = query("www.example.org")
+SENT = forward.question(ASKED, FOUND, 0xBEEF, 0b1011, mark=b"")
+
+
+def test_a_question_has_our_id_a_mixed_name_and_our_opt() -> None:
+    read = dns.message.from_wire(SENT.message)
+    assert read.id == 0xBEEF
+    assert read.question[0].name.to_text() == "WWw.Example.org."
+    assert (read.edns, read.payload) == (0, 1232)
+    assert read.flags & dns.flags.RD
+    assert SENT.message[: SENT.end].endswith(b"\0\1\0\1")
+
+
+def test_a_question_carries_do_cd_and_nothing_else_of_the_askers() -> None:
+    asked = data("www.example.org", use_edns=0, want_dnssec=True, options=[COOKIE])
+    found = wire.parse(asked)
+    assert isinstance(found, wire.Query)
+    read = dns.message.from_wire(forward.question(asked, found, 1, 0, mark=b"").message)
+    assert read.ednsflags & dns.flags.DO
+    assert not read.options
+    assert dns.message.from_wire(forward.question(asked, found, 1, 0, mark=None).message).edns < 0
+
+
+COOKIE = dns.edns.GenericOption(dns.edns.OptionType.COOKIE, b"01234567")
+
+
+def test_A8_53_only_the_exact_question_is_trusted() -> None:
+    good = SENT.message[:2] + b"\x81\x80" + SENT.message[4:]
+    assert forward.judge(good, SENT) is Trust.GOOD
+    assert forward.judge(good[:2] + b"\x83" + good[3:], SENT) is Trust.TRUNCATED
+    assert forward.judge(good[:12] + good[12 : SENT.end].lower(), SENT) is Trust.OTHER_CASE
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda good: b"\0\0" + good[2:],
+        lambda good: good[:2] + b"\1" + good[3:],  # a query
+        lambda good: good[:2] + b"\xa9" + good[3:],  # another opcode
+        lambda good: good[:4] + b"\0\0" + good[6:],
+        lambda good: good[:14] + b"x" + good[15:],
+        lambda good: good[: SENT.end - 3] + b"\x1c\0\1",
+        lambda good: good[: SENT.end - 1],
+        lambda _: b"",
+    ],
+)
+def test_A8_51_anything_else_is_foreign(change: object) -> None:
+    good = SENT.message[:2] + b"\x81\x80" + SENT.message[4:]
+    assert callable(change)
+    assert forward.judge(change(good), SENT) is Trust.FOREIGN
+
+
+def test_one_silence_pauses_a_server_and_longer_each_time() -> None:
+    health = Health()
+    assert health.state(0) is State.UP
+    pauses = []
+    now = 0.0
+    for _ in range(6):
+        health.failed(now)
+        assert health.state(now) is State.DOWN
+        pauses.append(health.down_until - now)
+        now = health.down_until
+        assert health.state(now) is State.DUE
+    assert pauses == [2, 4, 8, 16, 30, 30]
+    health.answered(0.1)
+    assert health.state(now) is State.UP
+    health.failed(now)
+    assert health.down_until == now + 2
+
+
+def silent(at: float) -> Health:
+    health = Health()
+    health.failed(at)
+    return health
+
+
+def test_servers_that_are_up_come_first_in_their_order() -> None:
+    assert list(forward.order([Health(), Health(), Health()], 0)) == [0, 1, 2]
+    assert list(forward.order([silent(0), Health(), silent(-9)], 1)) == [1, 2, 0]
+    assert list(forward.order([silent(0)], 1)) == [0, 0, 0]
+    assert list(forward.order([], 1)) == []
+
+
+def test_a_server_that_is_due_is_probed_beside_one_that_is_up() -> None:
+    assert list(forward.to_probe([Health(), silent(-9), silent(0)], 1)) == [1]
+    assert list(forward.to_probe([silent(-9), silent(0)], 1)) == []
+    due = silent(-9)
+    due.probed(1)
+    assert list(forward.to_probe([Health(), due], 1.5)) == []
+
+
+def test_a_server_that_forgets_case_is_found_out() -> None:
+    health = Health()
+    assert health.mixes()
+    health.case_losses = forward.CASE_LOSSES
+    assert not health.mixes()
+
+
+def said(rcode: Rcode, *, ra: bool = True) -> reply.Reply:
+    made = reply.failure(ASKED, FOUND, rcode)
+    if ra:
+        return made
+    image = made.image[:3] + bytes((made.image[3] & 0x7F,)) + made.image[4:]
+    return made._replace(image=image)
+
+
+def test_F7_errors_and_lame_answers_want_a_better_one() -> None:
+    for rcode in (Rcode.SERVFAIL, Rcode.REFUSED, Rcode.NOTIMP, Rcode.FORMERR):
+        assert forward.wants_better(said(rcode))
+    assert forward.wants_better(said(Rcode.NOERROR, ra=False))
+    assert not forward.wants_better(said(Rcode.NOERROR))
+    assert not forward.wants_better(said(Rcode.NXDOMAIN))
+
+
+def test_of_poor_replies_an_empty_one_is_best_and_refused_is_none() -> None:
+    lame, failed, refused = said(Rcode.NOERROR, ra=False), said(Rcode.SERVFAIL), said(Rcode.REFUSED)
+    assert forward.best([refused, failed, lame]) == lame
+    assert forward.best([refused, failed]) == failed
+    assert forward.best([refused]) is None
+    assert forward.best([]) is None
+
+
+@pytest.mark.parametrize("name", ["a.example", "a-name-of-another-length.example.org"])
+def test_a_padded_question_fills_whole_blocks(name: str) -> None:
+    asked, found = data(name), query(name)
+    sent = forward.question(asked, found, 1, 0, mark=b"", padded=True)
+    assert len(sent.message) % 128 == 0
+    assert [int(each.otype) for each in dns.message.from_wire(sent.message).options] == [12]
+
+
+def test_A8_59_a_question_of_ours_is_known_by_its_mark() -> None:
+    sent = forward.question(ASKED, FOUND, 1, 0, mark=b"12345678", padded=True)
+    read = wire.parse(sent.message)
+    assert isinstance(read, wire.Query)
+    assert wire.option(sent.message, read, forward.MARK) == b"12345678"
+    assert wire.option(sent.message, read, forward.MARK + 1) == b""
+    assert wire.option(ASKED, FOUND, forward.MARK) == b""
+
+
+def test_A8_59_who_loops_is_asked_last() -> None:
+    looping, other = Health(), Health()
+    looping.looped(100.0)
+    assert forward.order([looping, other], 101.0)[0] == 1
+    assert looping.state(101.0) is State.DOWN

@@ -1,0 +1,35 @@
+"""What the worker leaves behind when it stops amid questions."""
+
+import asyncio
+import inspect
+import socket
+
+import pytest
+
+from resolver.listen import selector
+from resolver.worker import linger, process
+
+
+async def test_work_that_never_began_is_closed_without_a_word() -> None:
+    control, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    hot = selector.Selector()
+    begun = False
+
+    async def work() -> None:
+        nonlocal begun
+        begun = True
+
+    def leave() -> None:
+        raise AssertionError("it was never alone for a minute")
+
+    async def stopped() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            one = process.Worker(control, tasks, linger.Door(None), leave, 60, hot=hot)
+            one._spawn(asked)
+            one.close()
+            raise RuntimeError("stopped")
+
+    asked = work()
+    with other, pytest.raises(ExceptionGroup):
+        await stopped()
+    assert (begun, inspect.getcoroutinestate(asked)) == (False, inspect.CORO_CLOSED)
