@@ -12,4 +12,6 @@ def test_A8_89_the_resolver_reads_the_wall_clock_only_for_when_it_began() -> Non
         tracked.name(path): len(WALL.findall(path.read_text()))
         for path in tracked.files("resolver/*.py")
     }
-    assert {name: count for name, count in found.items() if count} == {"resolver/worker/process.py": 1}
+    assert {name: count for name, count in found.items() if count} == {
+        "resolver/worker/process.py": 1
+    }
