@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from resolver import protocol
 from resolver.message import wire
-from resolver.names import added, portnames, tlds
+from resolver.names import added, portnames
 from sdd.model import endpoint, ids, network, port, sandbox, service
 from sdd.model.network import IPAddress
 from sdd.state import ClusterState
@@ -20,6 +20,7 @@ TASKS = "tasks."
 Serving = tuple[service.Member, endpoint.Endpoint, sandbox.Sandbox]
 _SRV = struct.Struct(">HHH")  # priority, weight, port
 _MOST_WEIGHT = 0xFFFF
+LOCALHOST = "localhost"
 CACHED = 32768  # addresses whose wire form is kept: names come and go, and come back
 
 
@@ -36,8 +37,12 @@ def of_endpoint(
 
 
 def names_of(box: sandbox.Sandbox, of: endpoint.Endpoint) -> tuple[str, ...]:
-    """The names of a sandbox on one network, the first being the one of its PTR record (N1)."""
-    wanted = (box.name, *of.aliases, ids.short(box.id), box.hostname)
+    """The names of a sandbox on one network, the first being the one of its PTR record (N1).
+
+    A hostname may be `localhost`, which stays everybody's own (RFC 6761 §6.3).
+    """
+    hostname = "" if box.hostname.lower() == LOCALHOST else box.hostname
+    wanted = (box.name, *of.aliases, ids.short(box.id), hostname)
     return tuple(dict.fromkeys(name.lower() for name in wanted if name))
 
 
@@ -138,13 +143,12 @@ def _pointer(address: IPAddress) -> bytes:
 def zones(net: network.Network, *, is_alone: bool = False) -> Iterator[bytes]:
     """The network's name and the reverse zones wholly inside its subnets, as wire names.
 
-    What is asked below them and has no record does not exist: nobody else can know. Except for a
-    network called like a public top-level domain, whose other names somebody else has: it hides
-    them only from a sandbox that can ask nobody (`is_alone`).
+    What is asked below them and has no record does not exist: nobody else can know. Except below a
+    network that was told to forward what it does not know: it hides names only from a sandbox that
+    can ask nobody (`is_alone`).
     """
-    if net.name.lower() in tlds.PUBLIC and not is_alone:
-        pass
-    elif suffix := added.wire_name(net.name):
+    hides = is_alone or not net.forwards_unknown
+    if hides and (suffix := added.wire_name(net.name)):
         yield suffix
     for pool in net.pools:
         step = 8 if pool.subnet.version == 4 else 4  # noqa: PLR2004 - IP version

@@ -13,11 +13,13 @@ HOST_LIMIT = 253  # octets of a whole name as people write it
 NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")  # Docker's rule for names
 LABEL = re.compile(r"[a-zA-Z0-9_]([a-zA-Z0-9_-]*[a-zA-Z0-9_])?")
 OPTION = re.compile(r"[a-z0-9][a-z0-9-]*(:[a-z0-9.-]+)?")
+LOCALHOST = "localhost"  # is the loopback address for every program (RFC 6761 §6.3)
 TASKS = "tasks."  # `tasks.<service>` means the members, so no object may be called so
 
 
 def checked(kind: str, name: str) -> str:
-    """`name` as the name of a `kind`; raises Invalid `SDD-<KIND>-NAME`."""
+    """`name` as the name of a `kind`; raises Invalid `SDD-<KIND>-NAME`, `SDD-NAME-LOCALHOST`."""
+    _check_loopback(f"{kind} name", name)
     if NAME.fullmatch(name) and len(name) <= LIMIT and not name.endswith("."):
         return name
     raise errors.Invalid(
@@ -49,6 +51,26 @@ def checked_host(what: str, name: str) -> str:
         hint=f"use labels of 1 to {LIMIT} letters, digits, '-' and '_', joined by dots",
         code="SDD-NAME-HOST",
     )
+
+
+def checked_owned(what: str, name: str) -> str:
+    """`checked_host` for a name that others may look up: not `localhost`, which is their own."""
+    _check_loopback(what, name)
+    return checked_host(what, name)
+
+
+def is_loopback(name: str) -> bool:
+    """Whether `name` is `localhost` or below it."""
+    return f".{name.lower()}".endswith(f".{LOCALHOST}")
+
+
+def _check_loopback(what: str, name: str) -> None:
+    if is_loopback(name):
+        raise errors.Invalid(
+            f"{what} {errors.quoted(name)} cannot be given: it means each asker's own loopback",
+            hint="choose another name",
+            code="SDD-NAME-LOCALHOST",
+        )
 
 
 def checked_search(domain: str) -> str:

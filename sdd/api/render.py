@@ -13,7 +13,18 @@ from typing import Any
 
 from sdd.api import ports
 from sdd.control import taken
-from sdd.model import endpoint, health, ids, network, progress, request, sandbox, service, template
+from sdd.model import (
+    endpoint,
+    health,
+    ids,
+    network,
+    progress,
+    request,
+    sandbox,
+    service,
+    template,
+    tlds,
+)
 from sdd.model.port import Mode
 from sdd.state import ClusterState
 
@@ -59,9 +70,21 @@ def network_of(state: ClusterState, net: network.Network) -> Json:
         "Dns": {"Servers": [str(each) for each in net.dns], "Search": list(net.dns_search)},
         "Device": net.device,
         "Services": sorted(each.name for each in state.services_by_network.get(net.id, ())),
+        "Warning": _warning(net),
         "ConfigOnly": False,
         "ConfigFrom": {"Network": _template_name(state, net.template)},
     }
+
+
+def _warning(net: network.Network) -> str:
+    """What whoever made it should know; empty when there is nothing."""
+    if net.forwards_unknown or net.name.lower() not in tlds.PUBLIC:
+        return ""
+    return (
+        f"{net.name} is also a public top-level domain: sandboxes on this network find only each"
+        f" other below .{net.name}, and nothing of the Internet's. Choose another name, or"
+        f" -o {network.OPTION_FORWARD_UNKNOWN}=true"
+    )
 
 
 def _template_name(state: ClusterState, of: str) -> str:

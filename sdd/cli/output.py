@@ -73,7 +73,12 @@ def data(rows: Sequence[Row]) -> None:
 
 
 def created(row: Row) -> None:
-    """What a `create` prints: the full id, or the object in the form that was asked for."""
+    """What a `create` prints: the full id, or the object in the form that was asked for.
+
+    What its maker should know goes to stderr.
+    """
+    if warning := row.get("Warning"):
+        click.echo(f"Warning: {warning}", err=True)
     if settings.current().output == "table":
         click.echo(row["Id"])
     else:

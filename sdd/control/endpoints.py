@@ -190,7 +190,7 @@ def _check_no_mac(net: network.Network, asked: request.Attachment) -> None:
 
 def _check_words(asked: request.Attachment) -> None:
     for alias in asked.aliases:
-        names.checked_host("alias", alias)
+        names.checked_owned("alias", alias)
     if asked.ip6 and asked.ip6.ipv4_mapped:
         raise errors.Invalid(
             f"invalid IPv6 address {asked.ip6}: it is an IPv4 address in IPv6 form",

@@ -107,7 +107,7 @@ def checked_name(net: network.Network, text: str) -> str:
     if name == WILDCARD.removesuffix("."):
         name = whole  # `*.NETWORK` is below the network; a bare `*` would be the whole world
     try:
-        names.checked_host("record", name.removeprefix(WILDCARD))
+        names.checked_owned("record", name.removeprefix(WILDCARD))
     except errors.Invalid as exc:
         raise errors.Invalid(
             f"{errors.quoted(text)} cannot be the name of a record",

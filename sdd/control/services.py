@@ -140,7 +140,7 @@ def check(svc: service.Service) -> None:
     Refused: SDD-SERVICE-HEALTH, -TIME, -QUORUM, -PANIC, SDD-MEMBER-WEIGHT.
     """
     for alias in svc.aliases:
-        names.checked_host("alias", alias)
+        names.checked_owned("alias", alias)
     if wrong := checks.fault(svc.health):
         raise errors.Invalid(
             f"service {svc.name!r}: the health check cannot work: {wrong}",

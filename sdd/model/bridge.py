@@ -52,6 +52,7 @@ class Bridge:
     source4: IPv4Address | None = None
     source6: IPv6Address | None = None
     prefix: str = "eth"
+    forward_unknown: bool = False
 
     def mode(self, version: int) -> GatewayMode:
         """The gateway mode of an IP version."""
@@ -76,6 +77,7 @@ OPTIONS: Mapping[str, Option] = MappingProxyType(
     {
         network.OPTION_BRIDGE_NAME: Option("name", options.to_ifname),
         network.OPTION_MTU: Option("mtu", options.to_mtu),
+        network.OPTION_FORWARD_UNKNOWN: Option("forward_unknown", options.to_bool),
         f"{_BRIDGE}enable_icc": Option("icc", options.to_bool),
         f"{_BRIDGE}enable_ip_masquerade": Option("masquerade", options.to_bool),
         f"{_BRIDGE}gateway_mode_ipv4": Option("mode4", options.to_choice(GatewayMode)),

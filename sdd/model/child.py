@@ -68,6 +68,7 @@ class Child:
     duplicate_probe: bool = True
     mtu: int = 0
     prefix: str = "eth"
+    forward_unknown: bool = False
 
     @property
     def wire(self) -> str:
@@ -119,6 +120,7 @@ def _parent(text: str) -> str:
 _COMMON = {
     PARENT: Option("parent", _parent),
     network.OPTION_MTU: Option("mtu", options.to_mtu),
+    network.OPTION_FORWARD_UNKNOWN: Option("forward_unknown", options.to_bool),
     "com.docker.network.container_iface_prefix": Option("prefix", options.to_prefix),
     "duplicate-probe": Option("duplicate_probe", options.to_bool),
     HOST_ACCESS: Option("host_access", options.to_bool),

@@ -6,7 +6,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from types import MappingProxyType
 
-from sdd.model import ids
+from sdd.model import ids, options
 from sdd.model.nameserver import Nameserver
 
 IPAddress = IPv4Address | IPv6Address
@@ -17,6 +17,7 @@ DEFAULT_NAME = "bridge"  # the predefined network that has no name service, as i
 DEFAULT_DEVICE = "sdd0"
 OPTION_BRIDGE_NAME = "com.docker.network.bridge.name"
 OPTION_MTU = "com.docker.network.driver.mtu"
+OPTION_FORWARD_UNKNOWN = "forward-unknown"
 
 
 class Driver(StrEnum):
@@ -63,6 +64,11 @@ class Network:
     def has_names(self) -> bool:
         """Whether sandboxes on it get the embedded DNS server: all but the predefined one."""
         return not self.predefined
+
+    @property
+    def forwards_unknown(self) -> bool:
+        """Whether names below the network's own that are not there may be somebody else's."""
+        return options.to_bool(self.options.get(OPTION_FORWARD_UNKNOWN, "false"))
 
     @property
     def scope(self) -> str:

@@ -25,7 +25,9 @@ def findings(client: Client, release: str) -> Iterator[Finding]:
         return
     yield passed("daemon.socket", f"sdd {status['Version']} answers, state {status['State']}")
     yield state(status)
-    yield searching(client.get("/v1/sandboxes"), client.get("/v1/networks"))
+    nets = client.get("/v1/networks")
+    yield searching(client.get("/v1/sandboxes"), nets)
+    yield hiding(nets)
     if status["Version"] == release:
         yield passed("daemon.version", f"sdctl and sdd are both {release}")
     else:
@@ -51,6 +53,20 @@ def searching(boxes: list[dict[str, Any]], nets: list[dict[str, Any]]) -> Findin
         f"{len(found)} sandboxes have a search list and ndots:0; the first: {found[0]}",
         why="musl (Alpine) never uses a search list then; glibc does for names that are not found",
         fix="if programs there use musl: --dns-opt ndots:1",
+    )
+
+
+def hiding(nets: list[dict[str, Any]]) -> Finding:
+    """Whether some network is called like a domain of the Internet that it hides."""
+    found = [net["Name"] for net in nets if net.get("Warning")]
+    if not found:
+        return passed("daemon.hiding", "no network is called like a public top-level domain")
+    return Finding(
+        "daemon.hiding",
+        Verdict.WARN,
+        f"networks are called like public top-level domains: {', '.join(found)}",
+        why="their sandboxes do not find the Internet's names below these",
+        fix="make them again under another name, or with -o forward-unknown=true",
     )
 
 

@@ -118,6 +118,13 @@ SANDBOXES = [
         "SDD-NAME-HOST",
         "a b",
     ),
+    case(
+        "localhost_as_alias",
+        make_box("x", on("lab", aliases=("localhost",))),
+        errors.Invalid,
+        "SDD-NAME-LOCALHOST",
+        "localhost",
+    ),
     case("bad_hostname", make_box("x", hostname="-x"), errors.Invalid, "SDD-NAME-HOST", "-x"),
     case(
         "bad_extra_host",

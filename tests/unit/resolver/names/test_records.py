@@ -1,3 +1,4 @@
+from dataclasses import replace
 from ipaddress import ip_address
 
 import dns.rdata
@@ -130,6 +131,12 @@ def test_A8_14_added_hosts_resolve_both_ways() -> None:
     found = records.of_hosts((extra,), 5)
     assert addresses(found, "printer") == {"192.0.2.5"}
     assert pointer(found, "192.0.2.5") == ["printer."]
+
+
+def test_A8_17_a_hostname_of_localhost_is_no_name_for_others() -> None:
+    box = replace(WEB, hostname="LocalHost")
+    assert "localhost" not in records.names_of(box, WEB_END)
+    assert "web.example" in records.names_of(replace(WEB, hostname="web.example"), WEB_END)
 
 
 def test_zones_are_the_networks_name_and_its_whole_reverse_zones() -> None:

@@ -56,6 +56,20 @@ def test_bad_dns_options(option: str) -> None:
     assert caught.value.code == "SDD-NAME-OPTION"
 
 
+@pytest.mark.parametrize("name", ["localhost", "LocalHost", "db.localhost"])
+def test_A8_17_nobody_can_be_called_localhost(name: str) -> None:
+    for check in (
+        lambda: names.checked("sandbox", name),
+        lambda: names.checked("network", name),
+        lambda: names.checked_service(name),
+        lambda: names.checked_owned("alias", name),
+    ):
+        with pytest.raises(errors.Invalid) as caught:
+            check()
+        assert caught.value.code == "SDD-NAME-LOCALHOST"
+    assert names.checked_owned("alias", f"{name}s") == f"{name}s"
+
+
 @pytest.mark.parametrize("name", ["", "a..b", "-a", "a-", "a b", "a.", "x" * 64, "a." * 126 + "aa"])
 def test_bad_host_names(name: str) -> None:
     with pytest.raises(errors.Invalid) as caught:

@@ -1,5 +1,6 @@
 """What was made is told also when what it refers to went before the answer was written."""
 
+from dataclasses import replace
 from ipaddress import ip_interface
 
 from sdd.api import records, render
@@ -37,3 +38,14 @@ def test_what_went_meanwhile_has_no_name() -> None:
     assert names(EMPTY) == ("", "")
     told = render.endpoint_of(EMPTY, PLUG)
     assert (told["NetworkID"], told["IPAddress"], told["Gateway"]) == ("n1", "10.1.0.2", "")
+
+
+def test_who_calls_a_network_like_a_public_domain_is_told() -> None:
+    def warning(name: str, **options: str) -> str:
+        told = render.network_of(WITH, replace(NET, name=name, options=options))["Warning"]
+        assert isinstance(told, str)
+        return told
+
+    assert "forward-unknown=true" in warning("Dev")
+    assert warning("lab") == warning("example.com") == warning("internal") == ""
+    assert warning("dev", **{"forward-unknown": "true"}) == ""

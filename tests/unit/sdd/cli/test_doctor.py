@@ -99,3 +99,12 @@ def test_A8_113_a_search_list_with_ndots_0_is_told_for_musl(quiet: Shell) -> Non
     quiet.ok("network", "create", "searching", "--dns-search", "corp.example")
     quiet.ok("sandbox", "create", "joined", "--network", "searching")
     assert "joined" in finding()["Says"]
+
+
+def test_a_network_called_like_a_public_domain_is_found(quiet: Shell) -> None:
+    made = quiet.ok("network", "create", "dev")
+    assert made.err.startswith("Warning: dev is also a public top-level domain")
+    assert len(made.out.strip()) == 64
+    assert "WARN  daemon.hiding     networks are called like public top-level domains: dev" in (
+        quiet.ok("doctor", "--only", "daemon").out
+    )

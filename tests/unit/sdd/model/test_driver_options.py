@@ -1,5 +1,6 @@
 """What driver options may say, and that the refusal names what is wrong."""
 
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
@@ -34,7 +35,8 @@ def test_every_option_reaches_its_field() -> None:
         "container_iface_prefix": "net",
     }
     found = bridge.of(net("full", "10.1.0.0/24", options=given))
-    assert len(given) == len(bridge.OPTIONS)
+    ours = {network.OPTION_FORWARD_UNKNOWN}
+    assert len(given) == len(bridge.OPTIONS.keys() - ours)
     assert (found.name, found.mtu, found.icc, found.masquerade) == ("br0", 1400, False, False)
     assert (found.mode(4), found.mode(6)) == (GatewayMode.ROUTED, GatewayMode.NAT_UNPROTECTED)
     assert (found.has_gateway(4), found.has_gateway(6)) == (False, True)
@@ -65,6 +67,14 @@ def test_a_text_that_makes_no_sense_is_told(key: str, text: str, word: str) -> N
     with pytest.raises(ValueError, match=word) as caught:
         bridge.OPTIONS[key].parse(text)
     assert repr(text) in str(caught.value) or "::" in text
+
+
+def test_a_network_forwards_unknown_names_only_when_told_to() -> None:
+    plain = net("plain", "10.1.0.0/24")
+    assert not plain.forwards_unknown
+    told = replace(plain, options={network.OPTION_FORWARD_UNKNOWN: "1"})
+    assert told.forwards_unknown
+    assert bridge.of(told).forward_unknown
 
 
 @pytest.mark.parametrize("word", ["1", "t", "TRUE", "true", "0", "f", "False"])

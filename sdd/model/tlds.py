@@ -1,7 +1,7 @@
-"""The top-level domains of the public DNS root: names that others own, whatever we call a network.
+"""The top-level domains of the public DNS root: a network called like one hides what is below it.
 
-Written down, because an answer must be a function of the state: asking the root would make it
-depend on the world. Taken from the root zone of early 2023; what came since is missing.
+Written down, because no command may depend on the root being reachable. Used for warnings alone.
+Taken from the root zone of early 2023; what came since is missing.
 """
 
 from typing import Final
