@@ -68,14 +68,17 @@ class Asker:
 
 
 def question(name: str, rdtype: str) -> dns.message.QueryMessage:
-    """The message; raises `errors.Invalid` for a bad name or type."""
+    """The message; a number is a type too (RFC 3597). `errors.Invalid` for a bad name or type."""
+    kind = f"TYPE{rdtype}" if rdtype.isdecimal() else rdtype
     try:
-        return dns.message.make_query(dns.name.from_text(name), rdtype, use_edns=0, payload=1232)
+        if not name:
+            raise dns.name.EmptyLabel
+        return dns.message.make_query(dns.name.from_text(name), kind, use_edns=0, payload=1232)
     except (dns.exception.DNSException, ValueError) as exc:
         raise errors.Invalid(
             f"no question can be made of the name {errors.quoted(name)}"
             f" and the type {errors.quoted(rdtype)}: {exc}",
-            hint="a name has labels of up to 63 characters; types are A, AAAA, PTR, TYPE65 …",
+            hint="labels have 1 to 63 characters, the root is '.'; types are A, AAAA, PTR, 65 …",
             code="SDD-DNS-QUESTION",
         ) from exc
 

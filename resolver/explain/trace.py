@@ -18,7 +18,8 @@ from sdd.model import sandbox
 
 TRIED: Final = "tried"
 OWN: Final = ("network ", "added hosts")
-OURS: Final = frozenset({"owned", "local_special", "policy"})  # counters.Source of our own words
+# counters.Source of our own words; nobody to ask is one too.
+OURS: Final = frozenset({"owned", "local_special", "policy", "none"})
 HAS: Final = "has it"
 _MOST_BYTES: Final = 1 << 16
 _DEFAULT_NDOTS: Final = 1  # resolv.conf(5)

@@ -72,7 +72,7 @@ def query(
         )
     asked = {"name": name, "type": rdtype, "from": sandbox}
     asked |= {key: "true" for key, given in (("tcp", tcp), ("search", search)) if given}
-    found = current().client().get("/v1/dns/query", asked)
+    found = _asked("/v1/dns/query", asked)
     if current().output != "table":
         output.data([found])
     elif short:
@@ -81,6 +81,16 @@ def query(
     else:
         _show(found)
     ctx.exit(exit_code(found))
+
+
+def _asked(path: str, words: dict[str, str]) -> Any:
+    """What the daemon says; what is no question was typed wrongly."""
+    try:
+        return current().client().get(path, words)
+    except errors.Invalid as exc:
+        if exc.code != "SDD-DNS-QUESTION":
+            raise
+        raise errors.Usage(exc.sentence, hint=exc.hint, code=exc.code) from exc
 
 
 def exit_code(found: dict[str, Any]) -> int:
@@ -113,7 +123,7 @@ def _show(found: dict[str, Any]) -> None:
 def trace(ctx: click.Context, *, name: str, rdtype: str, sandbox: str) -> None:
     """Show every question that a look-up asks, and how each was decided."""
     asked = {"name": name, "type": rdtype, "from": sandbox}
-    found = current().client().get("/v1/dns/trace", asked)
+    found = _asked("/v1/dns/trace", asked)
     if current().output != "table":
         output.data(found)
     else:

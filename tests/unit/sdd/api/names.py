@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from resolver.explain import inspection
+from resolver.explain import inspection, query
 from resolver.explain import trace as way
 from sdd.model import sandbox
 
@@ -35,6 +35,7 @@ class Resolver:
         self, box: sandbox.Sandbox, name: str, rdtype: str, *, tcp: bool, timeout_s: float
     ) -> way.Attempt:
         assert timeout_s > 0
+        query.question(name, rdtype)
         self.asked.append((box.netns, name, rdtype, tcp))
         found = self.names.get((name, rdtype), Answer(rcode="NXDOMAIN"))
         step = inspection.Step("owned", found.rcode)

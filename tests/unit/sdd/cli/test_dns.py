@@ -36,6 +36,15 @@ def test_exit_codes_tell_why_there_is_no_answer(
     assert asking("dns", "query", *argv, "--from", "c").code == code
 
 
+@pytest.mark.parametrize("argv", [("a..b",), ("",), ("web", "FOO"), ("web", "99999"), ("a" * 64,)])
+def test_what_is_no_question_is_a_wrong_command_line(asking: Shell, argv: tuple[str, ...]) -> None:
+    for verb in ("query", "trace"):
+        done = asking("dns", verb, *argv, "--from", "c")
+        assert (done.code, done.out) == (2, ""), argv
+        assert "[SDD-DNS-QUESTION]" in done.err
+    assert not asking.appliance.resolver.asked
+
+
 def test_answers_are_a_table_and_short_is_data_only(asking: Shell) -> None:
     done = asking.ok("dns", "query", "web", "--from", "c", "--tcp")
     head, *rows = done.out.splitlines()
