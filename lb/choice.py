@@ -1,9 +1,11 @@
-"""The nft expression that gives each new flow one of several backends. Pure text.
+"""How each new flow is given one of several backends where nftables balances. Pure.
 
 Schedulers are mapped to what nftables can do: a hash into a Maglev table, or turns.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from types import MappingProxyType
 
 from lb import maglev, table, turns
@@ -12,16 +14,34 @@ from sdd.model.service import Scheduler
 SEED = 0x53444400  # any constant: all nodes must hash alike
 _WEIGHTED = frozenset({Scheduler.WRR, Scheduler.WLC, Scheduler.SED, Scheduler.NQ})
 _FIRST_CHOICE = frozenset({Scheduler.FO, Scheduler.OVF})  # all to the heaviest
+
+
+class Key(StrEnum):
+    """What of a new flow is hashed, in words."""
+
+    FLOW = "client's address and port"
+    CLIENT = "client's address"
+    VIRTUAL = "virtual address"
+
+
 # What IPVS hashes: mh with its port flag the flow, sh the client, the others the virtual address.
 _HASHED = MappingProxyType(
     {
-        Scheduler.MH: "{ip} saddr . th sport",
-        Scheduler.SH: "{ip} saddr",
-        Scheduler.DH: "{ip} daddr",
-        Scheduler.LBLC: "{ip} daddr",
-        Scheduler.LBLCR: "{ip} daddr",
+        Scheduler.MH: Key.FLOW,
+        Scheduler.SH: Key.CLIENT,
+        Scheduler.DH: Key.VIRTUAL,
+        Scheduler.LBLC: Key.VIRTUAL,
+        Scheduler.LBLCR: Key.VIRTUAL,
     }
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """`key` leads to one of `slots`; None: the next slot is taken each time."""
+
+    key: Key | None
+    slots: tuple[table.Backend, ...]
 
 
 def family(version: int) -> str:
@@ -36,10 +56,12 @@ def taking(ready: Sequence[table.Backend], scheduler: Scheduler) -> Sequence[tab
     return ready
 
 
-def key(scheduler: Scheduler, persistence_s: int) -> str | None:
-    """What of a new flow is hashed, in words; None when it is given the next turn."""
-    hashed = _HASHED.get(Scheduler.SH if persistence_s else scheduler)
-    return None if hashed is None else _WORDS[hashed]
+def key(scheduler: Scheduler, persistence_s: int) -> Key | None:
+    """What is hashed; None when a flow is given the next turn.
+
+    With persistence the client keeps its backend: its address alone decides.
+    """
+    return _HASHED.get(Scheduler.SH if persistence_s else scheduler)
 
 
 def counts_weights(scheduler: Scheduler) -> bool:
@@ -47,25 +69,23 @@ def counts_weights(scheduler: Scheduler) -> bool:
     return scheduler in _WEIGHTED
 
 
-_WORDS = MappingProxyType(
-    {
-        "{ip} saddr . th sport": "client's address and port",
-        "{ip} saddr": "client's address",
-        "{ip} daddr": "virtual address",
-    }
-)
-
-
-def of(ip: str, ready: Sequence[table.Backend], scheduler: Scheduler, persistence_s: int) -> str:
-    """The expression that gives each new flow one of at least two backends."""
-    # With persistence the client keeps its backend: its address alone decides.
-    hashed = _HASHED.get(Scheduler.SH if persistence_s else scheduler)
+def of(ready: Sequence[table.Backend], scheduler: Scheduler, persistence_s: int) -> Choice:
+    """How each new flow is given one of at least two backends."""
+    hashed = key(scheduler, persistence_s)
     if hashed is None:
-        round_ = turns.turns(ready, weighted=scheduler in _WEIGHTED)
-        return f"numgen inc mod {len(round_)} map {_slots(round_)}"
-    filled = maglev.slots(ready)
-    return f"jhash {hashed.format(ip=ip)} mod {len(filled)} seed {SEED:#x} map {_slots(filled)}"
+        return Choice(None, turns.turns(ready, weighted=counts_weights(scheduler)))
+    return Choice(hashed, maglev.slots(ready))
 
 
-def _slots(backends: Sequence[table.Backend]) -> str:
-    return "{ " + ", ".join(f"{at} : {each.address}" for at, each in enumerate(backends)) + " }"
+def text(ip: str, chosen: Choice) -> str:
+    """The choice as nft's expression; `ip` is the family's word."""
+    slots = ", ".join(f"{at} : {each.address}" for at, each in enumerate(chosen.slots))
+    if chosen.key is None:
+        return f"numgen inc mod {len(chosen.slots)} map {{ {slots} }}"
+    hashed = _FIELDS[chosen.key].format(ip=ip)
+    return f"jhash {hashed} mod {len(chosen.slots)} seed {SEED:#x} map {{ {slots} }}"
+
+
+_FIELDS = MappingProxyType(
+    {Key.FLOW: "{ip} saddr . th sport", Key.CLIENT: "{ip} saddr", Key.VIRTUAL: "{ip} daddr"}
+)

@@ -1,25 +1,24 @@
-"""Tables of virtual services → nft text: one buffer, one transaction. Pure.
+"""The table in a sandbox: what all services share, as nft's text, and how one is recorded. Pure.
 
 Table `inet sdd-lb` of a sandbox: `vip4`/`vip6` send the first packet of a connection to the chain
 of its virtual address, the chain chooses a backend and rewrites the destination; conntrack keeps
 the connection there. `own4`/`own6` hold every virtual address: what still goes to one is refused.
 Rules behind the choice, which no packet reaches, record in their comments who serves with what
-weight, so that one chain's comments are one service.
+weight, so that one chain's comments are one service. The rules of a service are `nft_rules`'s.
 """
 
 import hashlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 
-from lb import choice, table
+from lb import table
 from lb.kernel import nft_frame
-from lb.kernel.nft_frame import REMOVE, TABLE
 from sdd.model.network import IPAddress
 from sdd.model.service import Scheduler
 
 PRIORITY = -100  # NF_IP_PRI_NAT_DST: where destinations are rewritten
-FORMAT = 2  # counts up when the text below changes, so that a new release writes its own
-PORTS = "{ tcp, udp, sctp }"
+FORMAT = 3  # counts up when the rules of services change, so that a new release writes its own
+PORTED = "ported"  # the set of protocols that have ports
 
 
 def comments(service: table.VirtualService, choices: int) -> list[str]:
@@ -33,11 +32,15 @@ def comments(service: table.VirtualService, choices: int) -> list[str]:
     ]
 
 
-def service_of(vip: IPAddress, found: Sequence[str]) -> table.VirtualService | None:
+def service_of(
+    vip: IPAddress, found: Sequence[str], likely: table.VirtualService | None = None
+) -> table.VirtualService | None:
     """The service whose rules carry exactly these comments; None when they are not ours or whole.
 
-    Untrusted: anybody may have written them.
+    Untrusted: anybody may have written them. Whether it is the `likely` one is cheap to see.
     """
+    if likely is not None and list(found) in (comments(likely, each) for each in _CHOICES):
+        return likely
     words = [each.split(" ") for each in found]
     if not words or any(len(each) < _LABEL_WORDS or each[0] != "sdd" for each in words):
         return None
@@ -73,6 +76,7 @@ def _records(service: table.VirtualService) -> Iterator[str]:
         yield line
 
 
+_CHOICES = (2, 1)  # a service has one rule that chooses, and one for pings; or the latter alone
 _LABEL_WORDS = 3  # "sdd", digest, place
 _RECORD_LENGTH = 128 - len("sdd 0123456789abcdef 1000/1000 ")  # nft takes comments of 128
 
@@ -104,6 +108,7 @@ CHAINS = (
 )
 FRAME = nft_frame.frame(
     (
+        f"set {PORTED} {{ type inet_proto; elements = {{ tcp, udp, sctp }}; }}",
         "map vip4 { type ipv4_addr : verdict; }",
         "map vip6 { type ipv6_addr : verdict; }",
         "set own4 { type ipv4_addr; }",
@@ -116,61 +121,3 @@ FRAME = nft_frame.frame(
 def chain(vip: IPAddress) -> str:
     """The name of a virtual address's chain; IPv6 as 32 digits, since names take no colons."""
     return f"vip-{vip}" if vip.version == 4 else f"vip-{vip.packed.hex()}"  # noqa: PLR2004 - a family
-
-
-def rebuild(after: table.Table) -> str:
-    """Everything, from nothing: whatever the table was, it is `after` when this succeeds."""
-    lines = [REMOVE, FRAME]
-    for service in after.services.values():
-        lines.extend(_rules(service))
-        lines.extend(_elements(service.vip))
-    return "\n".join(lines)
-
-
-def changes(have: table.Table, after: table.Table, vips: Collection[IPAddress]) -> str:
-    """What turns `have` into `after` for `vips`, leaving all other services alone."""
-    lines: list[str] = []
-    for vip in vips:
-        before, service = have.services.get(vip), after.services.get(vip)
-        if service is not None:
-            lines.extend(_rules(service))
-            lines.extend(_elements(vip) if before is None else ())
-        elif before is not None:
-            lines.extend(_removal(vip))
-    return "\n".join(lines)
-
-
-def _rules(service: table.VirtualService) -> Iterator[str]:
-    name = chain(service.vip)
-    yield f"add chain inet {TABLE} {name}"
-    yield f"flush chain inet {TABLE} {name}"
-    rules = _verdicts(service)
-    labels = comments(service, len(rules))
-    for at, comment in enumerate(labels):
-        rule = rules[at] if at < len(rules) else "accept"
-        yield f'add rule inet {TABLE} {name} {rule} comment "{comment}"'
-
-
-def _verdicts(service: table.VirtualService) -> Sequence[str]:
-    ip = choice.family(service.vip.version)
-    ready = choice.taking(service.open, service.scheduler)
-    if not ready:
-        return ("accept",)  # untranslated: the frame refuses it
-    first = f"dnat {ip} to {ready[0].address}"  # what has no ports: a ping
-    if len(ready) == 1:
-        return (first,)
-    chosen = choice.of(ip, ready, service.scheduler, service.persistence_s)
-    return (f"meta l4proto {PORTS} dnat {ip} to {chosen}", first)
-
-
-def _elements(vip: IPAddress) -> Iterator[str]:
-    yield f"add element inet {TABLE} vip{vip.version} {{ {vip} : goto {chain(vip)} }}"
-    yield f"add element inet {TABLE} own{vip.version} {{ {vip} }}"
-
-
-def _removal(vip: IPAddress) -> Iterator[str]:
-    name = chain(vip)
-    for each in ("vip", "own"):
-        yield f"delete element inet {TABLE} {each}{vip.version} {{ {vip} }}"
-    yield f"flush chain inet {TABLE} {name}"
-    yield f"delete chain inet {TABLE} {name}"

@@ -1,16 +1,15 @@
 """Balancing by nftables: destinations rewritten on output, one transaction per change.
 
-The rules are `nft_text`'s, their reading `nft_read`'s; here they meet a namespace. Nothing of other
-tables is touched, and connections are conntrack's: rewriting the rules moves none of them.
+The rules are `nft_rules`'s, their reading `nft_read`'s; here they meet a namespace. Nothing of
+other tables is touched, and connections are conntrack's: rewriting the rules moves none of them.
 """
 
 import collections
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from lb import plan, table, world
-from lb.kernel import conntrack, nft_frame, nft_netlink, nft_read, nft_text
-from sdd import errors
-from sdd.linux import namespaces, netlink, nft
+from lb.kernel import conntrack, nft_frame, nft_netlink, nft_read, nft_rules, nft_text
+from sdd.linux import namespaces, netlink, nft_compile
 from sdd.model.network import IPAddress
 
 Counts = collections.Counter[tuple[IPAddress, IPAddress | None]]
@@ -21,6 +20,7 @@ class NftablesKernel:
 
     def __init__(self, spaces: namespaces.Namespaces) -> None:
         self._spaces = spaces
+        self._frame: Sequence[netlink.Message] = ()
 
     async def inode(self, netns: str) -> int:
         """The namespace's number, 0 while there is none."""
@@ -36,7 +36,11 @@ class NftablesKernel:
         self, place: table.Place, have: table.Table, steps: Sequence[plan.Step]
     ) -> world.Change:
         """All of `steps` or, when nft refuses, all but the virtual services it refuses."""
-        return await self._spaces.run(place.netns, lambda: _apply(have, steps))
+        if not self._frame:
+            self._frame = await self._spaces.scratch(
+                lambda: nft_compile.messages(nft_text.FRAME, nft_frame.TABLE)
+            )
+        return await self._spaces.run(place.netns, lambda: _apply(self._frame, have, steps))
 
     async def loads(self, place: table.Place) -> tuple[world.Load, ...]:
         """Weights, and connections as conntrack counts them; nothing is counted per packet."""
@@ -60,53 +64,51 @@ def _read(only: Collection[IPAddress] | None) -> table.Table:
         return nft_read.read(connection, only)
 
 
-def _apply(have: table.Table, steps: Sequence[plan.Step]) -> world.Change:
+def _apply(
+    frame: Sequence[netlink.Message], have: table.Table, steps: Sequence[plan.Step]
+) -> world.Change:
     after = plan.result(have, steps)
     vips = [vip for vip in plan.touched(steps) if vip is not None]
     with netlink.Connection(netlink.NETFILTER) as connection:
-        fresh = not nft_netlink.present(connection) or plan.Mend(None) in steps
-        with nft.Nft() as rules:
-            refused = _write(rules, have, after, steps, fresh=fresh)
+        refused = _write(connection, frame, have, after, steps)
         stuck = [
             flow
             for flow in conntrack.flows(connection, _departed(steps))
             if not _may_stay(flow, after.services.get(flow.vip))
         ]
         conntrack.forget(connection, stuck)
-        return world.Change(refusals=refused, shown=nft_read.read(connection, vips))
+        return world.Change(refusals=refused, shown=nft_read.read(connection, vips, after.services))
 
 
 def _write(
-    rules: nft.Nft,
+    connection: netlink.Connection,
+    frame: Sequence[netlink.Message],
     have: table.Table,
     after: table.Table,
     steps: Sequence[plan.Step],
-    *,
-    fresh: bool,
 ) -> tuple[world.Refusal, ...]:
     if not steps:
         return ()
+    is_there = nft_netlink.present(connection)
     if not after.services:
-        return _run(rules, nft_frame.REMOVE, None)
-    if fresh:
-        return _run(rules, nft_text.rebuild(after), None)
+        return _run(connection, nft_rules.remove() if is_there else (), None)
+    if not is_there or plan.Mend(None) in steps:
+        return _run(connection, nft_rules.rebuild(frame, after, is_there=is_there), None)
     vips = [vip for vip in plan.touched(steps) if vip is not None]
-    try:
-        rules.run(nft_text.changes(have, after, vips))
-    except errors.KernelRefused:
-        # Nothing was taken: find out whose text nft refuses, and take all the others.
-        each = [_run(rules, nft_text.changes(have, after, (vip,)), vip) for vip in vips]
-        return tuple(refusal for one in each for refusal in one)
-    return ()
+    if not _run(connection, nft_rules.changes(have, after, vips), None):
+        return ()
+    # Nothing was taken: find out what the kernel refuses, and take all the others.
+    each = [_run(connection, nft_rules.changes(have, after, (vip,)), vip) for vip in vips]
+    return tuple(refusal for one in each for refusal in one)
 
 
-def _run(rules: nft.Nft, text: str, vip: IPAddress | None) -> tuple[world.Refusal, ...]:
-    try:
-        rules.run(text)
-    except errors.KernelRefused as exc:
-        refusal = world.Refusal(vip=vip, sentence=exc.sentence, hint=exc.hint, code="SDD-LB-NFT")
-        return (refusal,)
-    return ()
+def _run(
+    connection: netlink.Connection, messages: Iterable[netlink.Message], vip: IPAddress | None
+) -> tuple[world.Refusal, ...]:
+    result = connection.transaction(nft_compile.SUBSYSTEM, messages)
+    if not result.error:
+        return ()
+    return (world.Refusal(vip=vip, sentence=f"nftables refuses: {result}", code="SDD-LB-NFT"),)
 
 
 def _departed(steps: Sequence[plan.Step]) -> frozenset[IPAddress]:

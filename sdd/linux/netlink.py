@@ -42,6 +42,9 @@ _ATTRIBUTE = struct.Struct("=HH")
 _STATUS = struct.Struct("=i")
 _NESTED = 0x8000
 _TYPE_MASK = 0x3FFF
+_BATCH_BEGIN, _BATCH_END = 0x10, 0x11  # NFNL_MSG_BATCH_*
+_SEND_BUFFER = 1 << 17  # bytes that any socket may send at once (net.core.wmem_default is more)
+_SO_SNDBUFFORCE = 32  # include/uapi/asm-generic/socket.h: beyond wmem_max, with CAP_NET_ADMIN
 _RECEIVE = 1 << 16  # bytes per recv: the kernel puts at most 32 KiB of a dump into one datagram
 _RECEIVE_BUFFER = 1 << 22
 _PATIENCE_S = 30  # the kernel answers at once; only a broken one lets us wait
@@ -140,6 +143,34 @@ class Connection:
             results.extend(self._batch(batch))
         return tuple(results)
 
+    def transaction(self, subsystem: int, messages: Iterable[Message]) -> Result:
+        """All of `messages` or nothing of them, for netfilter's subsystems that know transactions.
+
+        The result is that of the first message that is refused.
+        """
+        edge = struct.pack(">BBH", 0, 0, subsystem)  # struct nfgenmsg
+        inner = tuple(messages)
+        if not inner:
+            return Result()
+        sequences = [next(self._sequence) & 0xFFFFFFFF for _ in range(len(inner) + 2)]
+        # The last request's answer comes when all is done; before it those of what was refused.
+        flags = itertools.chain((0,), itertools.repeat(0, len(inner) - 1), (ACK, 0))
+        batch = (Message(_BATCH_BEGIN, 0, edge), *inner, Message(_BATCH_END, 0, edge))
+        data = b"".join(map(_framed, batch, sequences, flags))
+        if len(data) > _SEND_BUFFER:
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, len(data) + _SEND_BUFFER)
+        self._socket.send(data)
+        return self._first_refusal(sequences)
+
+    def _first_refusal(self, sequences: Sequence[int]) -> Result:
+        ended: dict[int, Result] = {}
+        while sequences[-2] not in ended and sequences[0] not in ended:
+            for kind, flags, sequence, body in frames(self._receive()):
+                if kind == _ERROR:
+                    ended[sequence] = _ending(flags, body, kind, ())
+        refused = (ended[each] for each in sequences if each in ended and ended[each].error)
+        return next(refused, Result())
+
     def dump(self, kind: int, body: bytes, flags: int = 0) -> tuple[Reply, ...]:
         """Everything the kernel lists, as one consistent reading.
 
@@ -189,9 +220,9 @@ class Connection:
             ) from exc
 
 
-def _framed(message: Message, sequence: int) -> bytes:
+def _framed(message: Message, sequence: int, flags: int = ACK) -> bytes:
     length = _HEADER.size + len(message.body)
-    flags = message.flags | REQUEST | ACK
+    flags |= message.flags | REQUEST
     padding = b"\0" * (-length % 4)
     return _HEADER.pack(length, message.kind, flags, sequence, 0) + message.body + padding
 
@@ -309,6 +340,18 @@ def walk(data: bytes) -> Iterator[tuple[int, bytes]]:
             return
         yield kind & _TYPE_MASK, data[offset + _ATTRIBUTE.size : offset + length]
         offset += (length + 3) & ~3
+
+
+def raw(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """(type, the whole attribute with its header, flags and padding) of each, as `walk` does."""
+    offset = 0
+    while offset + _ATTRIBUTE.size <= len(data):
+        length, kind = _ATTRIBUTE.unpack_from(data, offset)
+        if length < _ATTRIBUTE.size or offset + length > len(data):
+            return
+        after = offset + ((length + 3) & ~3)
+        yield kind & _TYPE_MASK, data[offset:after].ljust(after - offset, b"\0")
+        offset = after
 
 
 def attributes(data: bytes) -> dict[int, bytes]:

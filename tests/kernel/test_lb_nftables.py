@@ -4,14 +4,17 @@ import asyncio
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
 
 from lb import plan, table
 from lb.kernel.nftables import NftablesKernel
+from sdd.model.service import Scheduler
 from tests.contract import lb_kernel
-from tests.kernel import lb_soak, lb_traffic
+from tests.kernel import lb_as_text, lb_soak, lb_traffic
 from tests.kernel.lb_town import VIP, Town
 
 pytestmark = pytest.mark.kernel
@@ -73,6 +76,25 @@ async def test_what_hands_change_is_seen_and_mended(
     assert (await kernel.apply(place, have, steps)).refusals == ()
     assert await kernel.read(place) == want
     assert lb_traffic.shares(town, 9) == {"b1": 3, "b2": 3, "b3": 3}
+
+
+@pytest.mark.parametrize("scheduler", list(Scheduler))
+@pytest.mark.parametrize("persistence_s", [0, 60])
+async def test_our_requests_list_as_nfts_text_does(
+    kernel: NftablesKernel, town: Town, scheduler: Scheduler, persistence_s: int
+) -> None:
+    bare = (
+        lb_kernel.virtual(lb_kernel.WEB, 3, 1, 0, 2),
+        lb_kernel.virtual(lb_kernel.WEB6, 1, 2),
+        lb_kernel.virtual(lb_kernel.API, 5, number=8),
+        lb_kernel.virtual(ip_address("10.77.0.202"), number=9),
+    )
+    services = [replace(each, scheduler=scheduler, persistence_s=persistence_s) for each in bare]
+    await lb_traffic.put(kernel, town, *services)
+    ours = town.nft("client", "list table inet sdd-lb")
+    town.nft("client", "delete table inet sdd-lb")
+    town.nft("client", lb_as_text.whole(lb_kernel.table_of(*services)))
+    assert town.nft("client", "list table inet sdd-lb") == ours
 
 
 async def test_B9_26_other_tables_are_not_touched(kernel: NftablesKernel, town: Town) -> None:

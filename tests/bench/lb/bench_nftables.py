@@ -13,7 +13,6 @@ from pathlib import Path
 
 from lb import table
 from lb.desired import desired, nothing
-from lb.kernel import nft_text
 from lb.kernel.nftables import NftablesKernel
 from lb.reconciler import Reconciler
 from sdd.linux import namespaces
@@ -22,6 +21,7 @@ from sdd.model.service import Scheduler
 from sdd.state import ClusterState
 from tests.bench import report
 from tests.bench.lb import load
+from tests.kernel import lb_as_text
 
 ROUNDS = 5
 
@@ -45,7 +45,7 @@ async def _bench(spaces: namespaces.Namespaces, netns: str, folder: Path) -> Non
             full = load.state(netns, services, scheduler=scheduler)
             _, seconds = await _ours(spaces, full)
             ours.append(seconds)
-            text = nft_text.rebuild(_table(full))
+            text = lb_as_text.whole(_table(full))
             _nft(netns, folder, "flush ruleset")
             peer.append(_nft(netns, folder, text))
             _nft(netns, folder, "flush ruleset")
@@ -72,8 +72,8 @@ async def _one_of_many(spaces: namespaces.Namespaces, netns: str, folder: Path) 
         assert (outcome.changed, outcome.failures) == (1, ())
         tables = [_table(each) for each in (after, before)]
         vip = next(vip for vip, one in tables[0].services.items() if one != tables[1].services[vip])
-        peer.append(_nft(netns, folder, nft_text.changes(tables[0], tables[1], (vip,))))
-        _nft(netns, folder, nft_text.changes(tables[1], tables[0], (vip,)))
+        peer.append(_nft(netns, folder, lb_as_text.replaced(tables[1].services[vip])))
+        _nft(netns, folder, lb_as_text.replaced(tables[0].services[vip]))
     _row(f"nftables: one weight among {services} services", ours, peer, 1 / 3)
 
 

@@ -41,6 +41,12 @@ def test_walk_keeps_repeated_attributes_in_order() -> None:
     assert [payload for _, payload in netlink.walk(packed)] == [b"\x01", b"\x02"]
 
 
+def test_raw_attributes_are_what_they_were() -> None:
+    first, second = netlink.nested(1, netlink.u32(2, 3)), netlink.text(4, "five!")
+    assert list(netlink.raw(first + second)) == [(1, first), (4, second)]
+    assert list(netlink.raw(second.rstrip(b"\0") + b"\0")) == [(4, second)]
+
+
 @pytest.mark.parametrize("cut", range(4, 12))
 def test_a_cut_attribute_ends_the_walk(cut: int) -> None:
     packed = netlink.text(1, "ok") + netlink.text(2, "lost")

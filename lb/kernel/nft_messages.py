@@ -1,0 +1,168 @@
+"""Tables, chains, rules, sets and elements as the requests of one nftables transaction. Pure.
+
+libnftables (`sdd.linux.nft`) reads a text, asks the kernel for what is there and then builds these
+requests, in 10 ms beside a thousand services; made directly, they take well below one. Attributes:
+include/uapi/linux/netfilter/nf_tables.h; key and data types are nft's own numbers, by which
+`nft list` knows how to print them (src/include/datatype.h of nftables).
+"""
+
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+from sdd.linux import netlink
+from sdd.linux.netlink import Message, be32, nested, text
+from sdd.linux.nft_compile import SUBSYSTEM
+
+_INET = struct.pack(">BBH", 1, 0, 0)  # struct nfgenmsg: NFPROTO_INET
+_HOOKS = {"prerouting": 0, "input": 1, "forward": 2, "output": 3, "postrouting": 4}
+_ACCEPT = 1  # NF_ACCEPT
+_ANONYMOUS, _CONSTANT, _MAP = 0x1, 0x2, 0x8  # enum nft_set_flags
+_MOST_ELEMENTS = 60_000  # bytes of elements in a message: a list's length has 16 bits
+_COMMENT = 0  # NFTNL_UDATA_RULE_COMMENT
+
+
+class _Kind(IntEnum):
+    """enum nf_tables_msg_types."""
+
+    NEW_TABLE = 0
+    DELETE_TABLE = 2
+    NEW_CHAIN = 3
+    DELETE_CHAIN = 5
+    NEW_RULE = 6
+    DELETE_RULE = 8
+    NEW_SET = 9
+    NEW_ELEMENT = 12
+    DELETE_ELEMENT = 14
+
+
+class Order(IntEnum):
+    """In which order the bytes of a number stand: userdata of a set, for `nft list`."""
+
+    NONE = 0
+    HOST = 1
+    NETWORK = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """What a set's key or a map's data is: nft's number, its length in bytes, its byte order."""
+
+    number: int
+    length: int
+    order: Order
+
+
+INTEGER = Type(4, 4, Order.HOST)
+PROTOCOL = Type(12, 1, Order.NONE)
+GOTO = Type(0xFFFFFF00, 0, Order.NONE)  # NFT_DATA_VERDICT
+ADDRESS = {4: Type(7, 4, Order.NETWORK), 6: Type(8, 16, Order.NETWORK)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Set:
+    """A named set, or a map when it has `data`; `number` is its own in the transaction."""
+
+    name: str
+    key: Type
+    data: Type | None = None
+    number: int = 0
+
+
+class Writer:
+    """The requests about one table; a message a call."""
+
+    def __init__(self, table: str) -> None:
+        self._table = _INET + text(1, table)
+
+    def add_table(self) -> Message:
+        """Fine when it is there."""
+        return self._made(_Kind.NEW_TABLE, be32(2, 0))
+
+    def delete_table(self) -> Message:
+        """With all that is in it."""
+        return self._gone(_Kind.DELETE_TABLE)
+
+    def add_chain(self, name: str, hook: tuple[str, str, int] | None = None) -> Message:
+        """Fine when it is there; `hook` is (type, hook, priority), with the policy `accept`."""
+        if hook is None:
+            return self._made(_Kind.NEW_CHAIN, text(3, name))
+        kind, where, priority = hook
+        place = nested(4, be32(1, _HOOKS[where]), netlink.attribute(2, struct.pack(">i", priority)))
+        return self._made(_Kind.NEW_CHAIN, text(3, name), place, be32(5, _ACCEPT), text(7, kind))
+
+    def delete_chain(self, name: str) -> Message:
+        """An empty one that nothing leads to."""
+        return self._gone(_Kind.DELETE_CHAIN, text(3, name))
+
+    def flush_chain(self, name: str) -> Message:
+        """All its rules go."""
+        return self._gone(_Kind.DELETE_RULE, text(2, name))
+
+    def add_rule(self, chain: str, expressions: bytes, comment: str) -> Message:
+        """At the chain's end; a comment of at most 128 characters."""
+        words = comment.encode() + b"\0"
+        userdata = netlink.attribute(7, bytes((_COMMENT, len(words))) + words)
+        body = text(2, chain) + nested(4, expressions) + userdata
+        return self._made(_Kind.NEW_RULE, body, flags=netlink.APPEND)
+
+    def add_set(self, one: Set) -> Message:
+        """A set whose elements come and go."""
+        return self._set(one, flags=0, size=None)
+
+    def add_constant_map(self, one: Set, size: int) -> Message:
+        """A map of one rule: the next rule that looks into it owns it, and it goes with that."""
+        return self._set(one, flags=_ANONYMOUS | _CONSTANT, size=size)
+
+    def add_elements(self, one: Set, elements: Iterable[bytes]) -> Iterator[Message]:
+        """Fine when one is there with the same data."""
+        for chunk in _chunks(elements):
+            yield self._made(_Kind.NEW_ELEMENT, _of(one), nested(3, chunk))
+
+    def delete_elements(self, one: Set, elements: Iterable[bytes]) -> Iterator[Message]:
+        """Refused when one is not there."""
+        for chunk in _chunks(elements):
+            yield self._gone(_Kind.DELETE_ELEMENT, _of(one), nested(3, chunk))
+
+    def _set(self, one: Set, *, flags: int, size: int | None) -> Message:
+        flags |= _MAP if one.data is not None else 0
+        body = [text(2, one.name), be32(3, flags), be32(4, one.key.number), be32(5, one.key.length)]
+        userdata = _userdata(0, one.key.order)
+        if one.data is not None:
+            body += [be32(6, one.data.number), be32(7, one.data.length)]
+            userdata += _userdata(1, one.data.order)
+        body.append(be32(10, one.number))
+        if size is not None:
+            body.append(nested(9, be32(1, size)))
+        body.append(netlink.attribute(13, userdata))
+        return self._made(_Kind.NEW_SET, *body)
+
+    def _made(self, kind: _Kind, *attributes: bytes, flags: int = 0) -> Message:
+        body = self._table + b"".join(attributes)
+        return Message(SUBSYSTEM << 8 | kind, netlink.CREATE | flags, body)
+
+    def _gone(self, kind: _Kind, *attributes: bytes) -> Message:
+        return Message(SUBSYSTEM << 8 | kind, 0, self._table + b"".join(attributes))
+
+
+def _of(one: Set) -> bytes:
+    return text(2, one.name) + (be32(4, one.number) if one.number else b"")
+
+
+def _userdata(kind: int, order: Order) -> bytes:
+    """NFTNL_UDATA_SET_KEYBYTEORDER or …_DATABYTEORDER: type and length of a byte, then a number."""
+    return struct.pack("=BBI", kind, 4, order)
+
+
+def _chunks(elements: Iterable[bytes]) -> Iterator[bytes]:
+    chunk: list[bytes] = []
+    length = 0
+    for each in elements:
+        if length + len(each) > _MOST_ELEMENTS:
+            yield b"".join(chunk)
+            chunk, length = [], 0
+        chunk.append(each)
+        length += len(each)
+    if chunk:
+        yield b"".join(chunk)

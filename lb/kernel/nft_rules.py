@@ -1,0 +1,138 @@
+"""Virtual services → the requests that make their rules, for one nftables transaction. Pure.
+
+What the rules are about stands in `nft_text`. They are made directly: libnftables would read a text
+and ask the kernel for all that is there first, 10 ms for one service among a thousand.
+"""
+
+import functools
+import itertools
+import struct
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from types import MappingProxyType
+
+from lb import choice, table
+from lb.kernel import nft_expressions as nft
+from lb.kernel import nft_frame, nft_text
+from lb.kernel.nft_messages import ADDRESS, GOTO, INTEGER, Set, Writer
+from sdd.linux.netlink import Message
+from sdd.model.network import IPAddress
+
+_FIRST = 1 << 16  # numbers of sets in a transaction: those below are the frame's
+_PROTOCOL = nft.meta(nft.Meta.L4PROTO)
+_ACCEPT = nft.accept()
+_WRITER = Writer(nft_frame.TABLE)
+_VIP = MappingProxyType(
+    {each: Set(name=f"vip{each}", key=kind, data=GOTO) for each, kind in ADDRESS.items()}
+)
+_OWN = MappingProxyType({each: Set(name=f"own{each}", key=kind) for each, kind in ADDRESS.items()})
+
+
+def remove() -> Iterator[Message]:
+    """The table goes; it must be there."""
+    yield _WRITER.delete_table()
+
+
+def rebuild(frame: Sequence[Message], after: table.Table, *, is_there: bool) -> Iterator[Message]:
+    """Everything, from nothing: whatever the table was, it is `after` when this succeeds.
+
+    `frame` are the requests that make `nft_text.FRAME`.
+    """
+    if is_there:
+        yield from remove()
+    yield from frame
+    for number, service in enumerate(after.services.values(), start=_FIRST):
+        yield _WRITER.add_chain(nft_text.chain(service.vip))
+        yield from _rules(service, number)
+    yield from _led(after.services)
+
+
+def changes(
+    have: table.Table, after: table.Table, vips: Collection[IPAddress]
+) -> Iterator[Message]:
+    """What turns `have` into `after` for `vips`, leaving all other services alone."""
+    fresh = [vip for vip in vips if vip in after.services and vip not in have.services]
+    for number, vip in enumerate(vips, start=_FIRST):
+        if vip in after.services:
+            name = nft_text.chain(vip)
+            yield _WRITER.add_chain(name)
+            yield _WRITER.flush_chain(name)
+            yield from _rules(after.services[vip], number)
+        elif vip in have.services:
+            yield from _removal(vip)
+    yield from _led(fresh)
+
+
+# Services
+
+
+def _rules(service: table.VirtualService, number: int) -> Iterator[Message]:
+    """The rules of its chain; `number` is that of its map in the transaction."""
+    name, version = nft_text.chain(service.vip), service.vip.version
+    ready = choice.taking(service.open, service.scheduler)
+    rules: list[bytes] = []
+    if len(ready) > 1:
+        chosen = choice.of(ready, service.scheduler, service.persistence_s)
+        slots = Set(name="__map%d", key=INTEGER, data=ADDRESS[version], number=number)
+        yield _WRITER.add_constant_map(slots, len(chosen.slots))
+        yield from _WRITER.add_elements(slots, _slots(chosen.slots, version))
+        rules.append(
+            _PROTOCOL
+            + nft.is_in(nft_text.PORTED)
+            + _slot(version, chosen.key, len(chosen.slots))
+            + nft.mapped(slots.name, number)
+            + nft.rewritten(version)
+        )
+    if ready:
+        rules.append(nft.value(ready[0].address.packed) + nft.rewritten(version))  # a ping
+    else:
+        rules.append(_ACCEPT)  # untranslated: the frame refuses it
+    comments = nft_text.comments(service, len(rules))
+    records = itertools.repeat(_ACCEPT, len(comments) - len(rules))
+    for rule, comment in zip((*rules, *records), comments, strict=True):
+        yield _WRITER.add_rule(name, rule, comment)
+
+
+@functools.cache
+def _slot(version: int, key: choice.Key | None, of: int) -> bytes:
+    """The number of a slot, loaded."""
+    if key is None:
+        return nft.turn(of)
+    length = ADDRESS[version].length
+    if key is choice.Key.VIRTUAL:
+        fields = nft.destination(version, nft.HASHED)
+    else:
+        fields = nft.source(version, nft.HASHED)
+    if key is choice.Key.FLOW:
+        fields += nft.source_port(nft.behind(version))
+        length += nft.PORT_LENGTH
+    return nft.is_version(version) + fields + nft.hashed(length, of, choice.SEED)
+
+
+def _slots(slots: Sequence[table.Backend], version: int) -> Iterator[bytes]:
+    heads = _heads(version, len(slots))
+    return map(bytes.__add__, heads, (each.address.packed for each in slots))
+
+
+@functools.cache
+def _heads(version: int, count: int) -> tuple[bytes, ...]:
+    """What comes before the address in the elements of a map of slots."""
+    length = ADDRESS[version].length
+    empty = nft.plain(bytes(length))
+    return tuple(nft.element(struct.pack("=I", at), empty)[:-length] for at in range(count))
+
+
+def _led(vips: Iterable[IPAddress]) -> Iterator[Message]:
+    """The elements that lead to the chains of `vips`, and refuse what comes through."""
+    for version in ADDRESS:
+        mine = [vip for vip in vips if vip.version == version]
+        leads = (nft.element(vip.packed, nft.to_chain(nft_text.chain(vip))) for vip in mine)
+        yield from _WRITER.add_elements(_VIP[version], leads)
+        yield from _WRITER.add_elements(_OWN[version], (nft.element(vip.packed) for vip in mine))
+
+
+def _removal(vip: IPAddress) -> Iterator[Message]:
+    name, key = nft_text.chain(vip), (nft.element(vip.packed),)
+    yield from _WRITER.delete_elements(_VIP[vip.version], key)
+    yield from _WRITER.delete_elements(_OWN[vip.version], key)
+    yield _WRITER.flush_chain(name)
+    yield _WRITER.delete_chain(name)

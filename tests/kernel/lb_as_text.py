@@ -1,0 +1,45 @@
+"""A table of virtual services as nft's own text: what our requests must list as, and be as fast as."""
+
+from collections.abc import Iterator
+
+from lb import choice, table
+from lb.kernel import nft_text
+from lb.kernel.nft_frame import TABLE
+
+
+def whole(of: table.Table) -> str:
+    """Everything, from nothing."""
+    lines = [nft_text.FRAME]
+    for service in of.services.values():
+        lines.extend((f"add chain inet {TABLE} {nft_text.chain(service.vip)}", *_rules(service)))
+        lines.extend(_elements(service))
+    return "\n".join(lines)
+
+
+def replaced(service: table.VirtualService) -> str:
+    """The new rules of a service that is there."""
+    return "\n".join((f"flush chain inet {TABLE} {nft_text.chain(service.vip)}", *_rules(service)))
+
+
+def _rules(service: table.VirtualService) -> Iterator[str]:
+    verdicts = list(_verdicts(service))
+    comments = nft_text.comments(service, len(verdicts))
+    verdicts += ["accept"] * (len(comments) - len(verdicts))
+    for verdict, comment in zip(verdicts, comments, strict=True):
+        yield (f'add rule inet {TABLE} {nft_text.chain(service.vip)} {verdict} comment "{comment}"')
+
+
+def _verdicts(service: table.VirtualService) -> Iterator[str]:
+    ip = choice.family(service.vip.version)
+    ready = choice.taking(service.open, service.scheduler)
+    if len(ready) > 1:
+        chosen = choice.text(ip, choice.of(ready, service.scheduler, service.persistence_s))
+        yield f"meta l4proto @{nft_text.PORTED} dnat {ip} to {chosen}"
+    yield f"dnat {ip} to {ready[0].address}" if ready else "accept"
+
+
+def _elements(service: table.VirtualService) -> Iterator[str]:
+    vip, version = service.vip, service.vip.version
+    name = nft_text.chain(vip)
+    yield f"add element inet {TABLE} vip{version} {{ {vip} : goto {name} }}"
+    yield f"add element inet {TABLE} own{version} {{ {vip} }}"
