@@ -8,6 +8,7 @@ A live service is edited, never deleted and made again: that would reset its con
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
+from operator import is_
 from types import MappingProxyType
 
 from lb import table
@@ -73,7 +74,7 @@ def diff(have: table.Table, want: table.Table) -> tuple[Step, ...]:
     """The steps from `have` to `want`; empty when they are the same and nothing is flawed."""
     changed = _changed(have, want)
     return (
-        *_departed(have, want),
+        *_departed(have, want, changed),
         *(step for vip in changed for step in _settings(have, want.services[vip])),
         *(step for vip in changed for step in _arrivals(have, want.services[vip])),
         *_mends(have, want),
@@ -86,6 +87,7 @@ def result(have: table.Table, steps: Iterable[Step]) -> table.Table:
     services = dict(have.services)
     weights: dict[IPAddress, dict[IPAddress, int]] = {}  # of services whose backends change
     flaws = set(have.flaws)
+    last: IPAddress | None = None  # steps about one service follow each other: it is looked up once
     for step in steps:
         match step:
             case AddService(service) | EditService(service):
@@ -93,10 +95,13 @@ def result(have: table.Table, steps: Iterable[Step]) -> table.Table:
                 kept = before.backends if before and isinstance(step, EditService) else ()
                 services[service.vip] = replace(service, backends=kept)
             case AddBackend(vip, backend) | SetWeight(vip, backend):
-                _of(weights, services, vip)[backend.address] = backend.weight
+                if vip is not last:
+                    last, those = vip, _of(weights, services, vip)
+                those[backend.address] = backend.weight
             case RemoveBackend(vip, address):
                 _of(weights, services, vip).pop(address, None)
             case RemoveService(vip):
+                last = None
                 services.pop(vip, None)
                 weights.pop(vip, None)
                 flaws = {flaw for flaw in flaws if flaw.vip != vip}
@@ -139,14 +144,27 @@ def ordered(backends: Collection[table.Backend]) -> tuple[table.Backend, ...]:
 
 
 def _changed(have: table.Table, want: table.Table) -> Sequence[IPAddress]:
-    return [vip for vip, service in want.services.items() if have.services.get(vip) != service]
+    found = have.services.values() if _alike(have, want) else map(have.services.get, want.services)
+    pairs = zip(want.services.items(), found, strict=True)
+    return [vip for (vip, new), old in pairs if old is not new and old != new]
 
 
-def _departed(have: table.Table, want: table.Table) -> Iterator[Step]:
+def _alike(have: table.Table, want: table.Table) -> bool:
+    """Whether they have the very same addresses in the same order: one was made from the other.
+
+    Then nothing needs to be looked up: hashing an address takes longer than comparing a service.
+    """
+    same_length = len(have.services) == len(want.services)
+    return same_length and all(map(is_, have.services, want.services))
+
+
+def _departed(
+    have: table.Table, want: table.Table, changed: Collection[IPAddress]
+) -> Iterator[Step]:
     # A virtual address that another service took over is one that went and one that came.
-    for vip, service in have.services.items():
+    for vip in changed if _alike(have, want) else have.services:
         kept = want.services.get(vip)
-        if kept is None or kept.number != service.number:
+        if kept is None or kept.number != have.services[vip].number:
             yield RemoveService(vip)
 
 

@@ -15,7 +15,9 @@ MOST_TURNS = 100  # weights are scaled down to this: one round is one rule, and 
 def turns(backends: Sequence[table.Backend], *, weighted: bool) -> tuple[table.Backend, ...]:
     """One round; each backend of weight > 0 has at least one turn."""
     ready = [each for each in backends if each.weight]
-    shares = _shares([each.weight for each in ready]) if weighted else [1] * len(ready)
+    if not weighted:
+        return tuple(ready)
+    shares = _shares([each.weight for each in ready])
     total = sum(shares)
     credit = [0] * len(ready)
     order: list[table.Backend] = []

@@ -4,13 +4,15 @@ In: typed changes (the feed decodes them). Out: lookups for the reconcilers and 
 Nothing here writes, waits or reads a clock; a new state is a new value.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import attrgetter
 from types import MappingProxyType
-from typing import Self
+from typing import Any, Self
 
+from sdd import groups
 from sdd.model import (
     endpoint,
     health,
@@ -80,18 +82,19 @@ class ClusterState:
     def apply(self, revision: ids.Revision, changes: Iterable[Change]) -> Self:
         """The state at `revision`: this with `changes` in order. Removing the absent is fine."""
         tables: dict[str, dict[object, Object]] = {}
+        touched: dict[str, set[object]] = {}
         for change in changes:
             match change:
                 case Put(value):
-                    self._table(tables, type(value))[key_of(value)] = value
+                    key = key_of(value)
+                    self._table(tables, type(value))[key] = value
+                    touched.setdefault(TABLES[type(value)], set()).add(key)
                 case Gone(kind, key):
                     self._table(tables, kind).pop(key, None)
+                    touched.setdefault(TABLES[kind], set()).add(key)
         merged = {name: getattr(self, name) for name in TABLES.values()} | tables
         after = type(self)(revision=revision, **merged)
-        # An index of tables that did not change stays right: most revisions change one table.
-        for index, sources in INDEXES.items():
-            if index in self.__dict__ and sources.isdisjoint(tables):
-                after.__dict__[index] = self.__dict__[index]
+        after.__dict__.update(_inherited(self, after, touched))
         return after
 
     def _table(
@@ -102,71 +105,37 @@ class ClusterState:
             tables[name] = dict(getattr(self, name))
         return tables[name]
 
+    def _grouped(self, index: str) -> Mapping[Any, tuple[Any, ...]]:
+        grouping = GROUPINGS[index]
+        order = functools.partial(grouping.order, self)
+        return groups.grouped(getattr(self, grouping.table).values(), grouping.owner, order)
+
     # Indexes are made on first use: most states of a burst are superseded before anyone looks.
 
     @cached_property
     def endpoints_by_sandbox(self) -> Mapping[ids.SandboxId, tuple[endpoint.Endpoint, ...]]:
         """Each sandbox's endpoints in gateway order (docker.md G1): also the order of names."""
-        grouped: defaultdict[ids.SandboxId, list[endpoint.Endpoint]] = defaultdict(list)
-        for each in self.endpoints.values():
-            grouped[each.sandbox].append(each)
-        return MappingProxyType(
-            {
-                owner: tuple(sorted(those, key=self._gateway_order))
-                for owner, those in grouped.items()
-            }
-        )
-
-    def _gateway_order(self, each: endpoint.Endpoint) -> tuple[int, bool, int, str]:
-        net = self.networks[each.network]
-        families = len({pool.gateway.version for pool in net.pools if pool.gateway is not None})
-        return (-each.gw_priority, net.internal, -families, net.name)
+        return self._grouped("endpoints_by_sandbox")
 
     @cached_property
     def endpoints_by_network(self) -> Mapping[ids.NetworkId, tuple[endpoint.Endpoint, ...]]:
         """Each network's endpoints, ordered by id."""
-        grouped: defaultdict[ids.NetworkId, list[endpoint.Endpoint]] = defaultdict(list)
-        for each in self.endpoints.values():
-            grouped[each.network].append(each)
-        return MappingProxyType(
-            {net: tuple(sorted(those, key=lambda one: one.id)) for net, those in grouped.items()}
-        )
+        return self._grouped("endpoints_by_network")
 
     @cached_property
     def services_by_network(self) -> Mapping[ids.NetworkId, tuple[service.Service, ...]]:
         """Each network's services, ordered by id."""
-        grouped: defaultdict[ids.NetworkId, list[service.Service]] = defaultdict(list)
-        for each in self.services.values():
-            grouped[each.network].append(each)
-        return MappingProxyType(
-            {net: tuple(sorted(those, key=lambda one: one.id)) for net, those in grouped.items()}
-        )
+        return self._grouped("services_by_network")
 
     @cached_property
     def records_by_network(self) -> Mapping[ids.NetworkId, tuple[record.Record, ...]]:
         """Each network's added records, ordered by name, type and data."""
-        grouped: defaultdict[ids.NetworkId, list[record.Record]] = defaultdict(list)
-        for each in self.records.values():
-            grouped[each.network].append(each)
-        return MappingProxyType(
-            {
-                net: tuple(sorted(those, key=lambda one: (one.name, one.kind, one.data)))
-                for net, those in grouped.items()
-            }
-        )
+        return self._grouped("records_by_network")
 
     @cached_property
     def members_by_service(self) -> Mapping[ids.ServiceId, tuple[service.Member, ...]]:
         """Each service's members, ordered by endpoint id (the order is part of `mh` hashing)."""
-        grouped: defaultdict[ids.ServiceId, list[service.Member]] = defaultdict(list)
-        for each in self.members.values():
-            grouped[each.service].append(each)
-        return MappingProxyType(
-            {
-                svc: tuple(sorted(those, key=lambda one: one.endpoint))
-                for svc, those in grouped.items()
-            }
-        )
+        return self._grouped("members_by_service")
 
     @cached_property
     def publishers(self) -> tuple[sandbox.Sandbox | service.Service, ...]:
@@ -217,6 +186,67 @@ INDEXES: Mapping[str, frozenset[str]] = MappingProxyType(
         "members_by_service": frozenset({"members"}),
         "records_by_network": frozenset({"records"}),
         "publishers": frozenset({"sandboxes", "services"}),
+    }
+)
+
+
+def _inherited(
+    before: ClusterState, after: ClusterState, touched: Mapping[str, Collection[object]]
+) -> Iterator[tuple[str, object]]:
+    """The indexes of `before` that stay right or are amended; the others are made when wanted."""
+    for index, sources in INDEXES.items():
+        if index not in before.__dict__:
+            continue
+        if sources.isdisjoint(touched):
+            yield index, before.__dict__[index]
+        elif index in GROUPINGS and sources & touched.keys() == {GROUPINGS[index].table}:
+            yield index, _amended(before, after, index, touched[GROUPINGS[index].table])
+
+
+def _amended(
+    before: ClusterState, after: ClusterState, index: str, keys: Collection[object]
+) -> Mapping[Any, tuple[Any, ...]]:
+    grouping = GROUPINGS[index]
+    old, new = getattr(before, grouping.table), getattr(after, grouping.table)
+    return groups.regrouped(
+        before.__dict__[index],
+        [old[key] for key in keys if key in old],
+        [new[key] for key in keys if key in new],
+        grouping.owner,
+        functools.partial(grouping.order, after),
+    )
+
+
+def _gateway_order(state: ClusterState, each: endpoint.Endpoint) -> tuple[int, bool, int, str]:
+    net = state.networks[each.network]
+    families = len({pool.gateway.version for pool in net.pools if pool.gateway is not None})
+    return (-each.gw_priority, net.internal, -families, net.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """An index that groups one table; `order` sorts a group, by what else the state says of it."""
+
+    table: str
+    owner: Callable[[Any], Any]
+    order: Callable[[ClusterState, Any], Any]
+
+
+GROUPINGS: Mapping[str, Grouping] = MappingProxyType(
+    {
+        "endpoints_by_sandbox": Grouping("endpoints", attrgetter("sandbox"), _gateway_order),
+        "endpoints_by_network": Grouping(
+            "endpoints", attrgetter("network"), lambda _, each: each.id
+        ),
+        "services_by_network": Grouping("services", attrgetter("network"), lambda _, each: each.id),
+        "members_by_service": Grouping(
+            "members", attrgetter("service"), lambda _, each: each.endpoint
+        ),
+        "records_by_network": Grouping(
+            "records",
+            attrgetter("network"),
+            lambda _, each: (each.name, each.kind, each.data),
+        ),
     }
 )
 EMPTY = ClusterState()

@@ -30,11 +30,13 @@ class _Kind(IntEnum):
     DELETE_TABLE = 2
     NEW_CHAIN = 3
     DELETE_CHAIN = 5
-    NEW_RULE = 6
     DELETE_RULE = 8
     NEW_SET = 9
     NEW_ELEMENT = 12
     DELETE_ELEMENT = 14
+
+
+_NEW_RULE = SUBSYSTEM << 8 | 6
 
 
 class Order(IntEnum):
@@ -100,12 +102,14 @@ class Writer:
         """All its rules go."""
         return self._gone(_Kind.DELETE_RULE, text(2, name))
 
-    def add_rule(self, chain: str, expressions: bytes, comment: str) -> Message:
-        """At the chain's end; a comment of at most 128 characters."""
-        words = comment.encode() + b"\0"
-        userdata = netlink.attribute(7, bytes((_COMMENT, len(words))) + words)
-        body = text(2, chain) + nested(4, expressions) + userdata
-        return self._made(_Kind.NEW_RULE, body, flags=netlink.APPEND)
+    def add_rules(self, chain: str, rules: Iterable[tuple[bytes, str]]) -> Iterator[Message]:
+        """(expressions, comment of at most 128 characters) each, at the chain's end."""
+        head = self._table + text(2, chain)
+        for expressions, comment in rules:
+            words = comment.encode() + b"\0"
+            userdata = netlink.attribute(7, bytes((_COMMENT, len(words))) + words)
+            body = head + nested(4, expressions) + userdata
+            yield Message(_NEW_RULE, netlink.CREATE | netlink.APPEND, body)
 
     def add_set(self, one: Set) -> Message:
         """A set whose elements come and go."""
@@ -138,9 +142,8 @@ class Writer:
         body.append(netlink.attribute(13, userdata))
         return self._made(_Kind.NEW_SET, *body)
 
-    def _made(self, kind: _Kind, *attributes: bytes, flags: int = 0) -> Message:
-        body = self._table + b"".join(attributes)
-        return Message(SUBSYSTEM << 8 | kind, netlink.CREATE | flags, body)
+    def _made(self, kind: _Kind, *attributes: bytes) -> Message:
+        return Message(SUBSYSTEM << 8 | kind, netlink.CREATE, self._table + b"".join(attributes))
 
     def _gone(self, kind: _Kind, *attributes: bytes) -> Message:
         return Message(SUBSYSTEM << 8 | kind, 0, self._table + b"".join(attributes))

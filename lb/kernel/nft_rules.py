@@ -5,7 +5,6 @@ and ask the kernel for all that is there first, 10 ms for one service among a th
 """
 
 import functools
-import itertools
 import struct
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from types import MappingProxyType
@@ -18,8 +17,9 @@ from sdd.linux.netlink import Message
 from sdd.model.network import IPAddress
 
 _FIRST = 1 << 16  # numbers of sets in a transaction: those below are the frame's
-_PROTOCOL = nft.meta(nft.Meta.L4PROTO)
+_SLOTS = "__map%d"  # the kernel puts a number in
 _ACCEPT = nft.accept()
+_REWRITTEN = MappingProxyType({each: nft.rewritten(each) for each in ADDRESS})
 _WRITER = Writer(nft_frame.TABLE)
 _VIP = MappingProxyType(
     {each: Set(name=f"vip{each}", key=kind, data=GOTO) for each, kind in ADDRESS.items()}
@@ -67,36 +67,32 @@ def changes(
 
 def _rules(service: table.VirtualService, number: int) -> Iterator[Message]:
     """The rules of its chain; `number` is that of its map in the transaction."""
-    name, version = nft_text.chain(service.vip), service.vip.version
+    version = service.vip.version
     ready = choice.taking(service.open, service.scheduler)
-    rules: list[bytes] = []
+    # What has no ports, a ping, goes to the first; without any the frame refuses what comes.
+    rules = [_to(ready[0].address) if ready else _ACCEPT]
     if len(ready) > 1:
         chosen = choice.of(ready, service.scheduler, service.persistence_s)
-        slots = Set(name="__map%d", key=INTEGER, data=ADDRESS[version], number=number)
+        slots = Set(name=_SLOTS, key=INTEGER, data=ADDRESS[version], number=number)
         yield _WRITER.add_constant_map(slots, len(chosen.slots))
         yield from _WRITER.add_elements(slots, _slots(chosen.slots, version))
-        rules.append(
-            _PROTOCOL
-            + nft.is_in(nft_text.PORTED)
-            + _slot(version, chosen.key, len(chosen.slots))
-            + nft.mapped(slots.name, number)
-            + nft.rewritten(version)
-        )
-    if ready:
-        rules.append(nft.value(ready[0].address.packed) + nft.rewritten(version))  # a ping
-    else:
-        rules.append(_ACCEPT)  # untranslated: the frame refuses it
+        slot = _slot(version, chosen.key, len(chosen.slots))
+        rules.insert(0, slot + nft.mapped(_SLOTS, number) + _REWRITTEN[version])
     comments = nft_text.comments(service, len(rules))
-    records = itertools.repeat(_ACCEPT, len(comments) - len(rules))
-    for rule, comment in zip((*rules, *records), comments, strict=True):
-        yield _WRITER.add_rule(name, rule, comment)
+    rules += [_ACCEPT] * (len(comments) - len(rules))
+    yield from _WRITER.add_rules(nft_text.chain(service.vip), zip(rules, comments, strict=True))
+
+
+def _to(address: IPAddress) -> bytes:
+    return nft.value(address.packed) + _REWRITTEN[address.version]
 
 
 @functools.cache
 def _slot(version: int, key: choice.Key | None, of: int) -> bytes:
-    """The number of a slot, loaded."""
+    """The number of a slot, loaded; for packets that have ports."""
+    ported = nft.meta(nft.Meta.L4PROTO) + nft.is_in(nft_text.PORTED)
     if key is None:
-        return nft.turn(of)
+        return ported + nft.turn(of)
     length = ADDRESS[version].length
     if key is choice.Key.VIRTUAL:
         fields = nft.destination(version, nft.HASHED)
@@ -105,7 +101,7 @@ def _slot(version: int, key: choice.Key | None, of: int) -> bytes:
     if key is choice.Key.FLOW:
         fields += nft.source_port(nft.behind(version))
         length += nft.PORT_LENGTH
-    return nft.is_version(version) + fields + nft.hashed(length, of, choice.SEED)
+    return ported + nft.is_version(version) + fields + nft.hashed(length, of, choice.SEED)
 
 
 def _slots(slots: Sequence[table.Backend], version: int) -> Iterator[bytes]:

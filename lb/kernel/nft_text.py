@@ -23,13 +23,14 @@ PORTED = "ported"  # the set of protocols that have ports
 
 def comments(service: table.VirtualService, choices: int) -> list[str]:
     """What the comments of the service's rules must be: `choices` that choose, then the record."""
-    head = f"{service.number} {service.scheduler} {service.persistence_s}"
-    payloads = [head, *[""] * (choices - 1), *_records(service)]
-    content = digest(service)
-    return [
-        f"sdd {content} {at}/{len(payloads)} {payload}".rstrip()
-        for at, payload in enumerate(payloads, start=1)
-    ]
+    head = _head(service)
+    records = list(_records(service))
+    content = _digest(service, head, records)
+    count = choices + len(records)
+    first = f"sdd {content} 1/{count} {head}"
+    bare = [f"sdd {content} {at}/{count}" for at in range(2, choices + 1)]
+    places = enumerate(records, start=choices + 1)
+    return [first, *bare, *(f"sdd {content} {at}/{count} {record}" for at, record in places)]
 
 
 def service_of(
@@ -39,7 +40,7 @@ def service_of(
 
     Untrusted: anybody may have written them. Whether it is the `likely` one is cheap to see.
     """
-    if likely is not None and list(found) in (comments(likely, each) for each in _CHOICES):
+    if likely is not None and found and list(found) in _possible(likely, len(found)):
         return likely
     words = [each.split(" ") for each in found]
     if not words or any(len(each) < _LABEL_WORDS or each[0] != "sdd" for each in words):
@@ -64,6 +65,17 @@ def service_of(
     return service if list(found) == comments(service, choices) else None
 
 
+def _possible(service: table.VirtualService, count: int) -> Iterator[list[str]]:
+    """The comments of the service, if there are as many."""
+    for choices in _CHOICES:
+        if len(there := comments(service, choices)) == count:
+            yield there
+
+
+def _head(service: table.VirtualService) -> str:
+    return f"{service.number} {service.scheduler} {service.persistence_s}"
+
+
 def _records(service: table.VirtualService) -> Iterator[str]:
     line = ""
     for each in service.backends:
@@ -71,7 +83,7 @@ def _records(service: table.VirtualService) -> Iterator[str]:
         if line and len(line) + 1 + len(record) > _RECORD_LENGTH:
             yield line
             line = ""
-        line = f"{line} {record}".lstrip()
+        line = f"{line} {record}" if line else record
     if line:
         yield line
 
@@ -83,9 +95,11 @@ _RECORD_LENGTH = 128 - len("sdd 0123456789abcdef 1000/1000 ")  # nft takes comme
 
 def digest(service: table.VirtualService) -> str:
     """Changes whenever the service's rules would; 16 hex characters."""
-    backends = ",".join(f"{each.address}={each.weight}" for each in service.backends)
-    settings = f"{service.number} {service.scheduler} {service.persistence_s}"
-    text = f"{FORMAT} {service.vip} {settings} {backends}"
+    return _digest(service, _head(service), list(_records(service)))
+
+
+def _digest(service: table.VirtualService, head: str, records: Sequence[str]) -> str:
+    text = f"{FORMAT} {service.vip} {head} {' '.join(records)}"
     return hashlib.blake2s(text.encode(), digest_size=8).hexdigest()
 
 

@@ -39,6 +39,7 @@ _CAPPED = 0x100  # NLM_F_CAPPED: the request is not echoed in the error
 _EXTENDED = 0x200  # NLM_F_ACK_TLVS: attributes with a text follow
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
+_PADDINGS = (b"", b"\0\0\0", b"\0\0", b"\0")
 _STATUS = struct.Struct("=i")
 _NESTED = 0x8000
 _TYPE_MASK = 0x3FFF
@@ -288,7 +289,7 @@ def _ending(flags: int, body: bytes, kind: int, replies: Sequence[Reply]) -> Res
 def attribute(kind: int, payload: bytes) -> bytes:
     """One attribute with raw payload (at most 65531 bytes)."""
     length = _ATTRIBUTE.size + len(payload)
-    return _ATTRIBUTE.pack(length, kind) + payload + b"\0" * (-length % 4)
+    return _ATTRIBUTE.pack(length, kind) + payload + _PADDINGS[length % 4]
 
 
 def nested(kind: int, *children: bytes) -> bytes:
@@ -323,7 +324,7 @@ def be16(kind: int, value: int) -> bytes:
 
 def be32(kind: int, value: int) -> bytes:
     """Four bytes in network order."""
-    return attribute(kind, struct.pack(">I", value))
+    return _ATTRIBUTE.pack(8, kind) + value.to_bytes(4, "big")
 
 
 def text(kind: int, value: str) -> bytes:

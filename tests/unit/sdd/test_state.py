@@ -3,8 +3,8 @@
 import functools
 
 from sdd import state
-from sdd.model import ids
-from sdd.state import ClusterState, Put
+from sdd.model import endpoint, ids
+from sdd.state import ClusterState, Gone, Put
 from tests.unit.lb import states
 
 TOWN = states.state(
@@ -38,3 +38,27 @@ def test_a_changed_network_reorders_the_endpoints_of_its_sandboxes() -> None:
     assert TOWN.endpoints_by_sandbox
     after = TOWN.apply(ids.Revision(2), [Put(states.net("front", 2))])
     assert after.endpoints_by_sandbox is not TOWN.endpoints_by_sandbox
+
+
+def test_an_index_is_amended_to_what_it_would_be_made_anew() -> None:
+    before = {name: getattr(TOWN, name) for name in INDEXES}
+    changes = (
+        Put(states.plug("web2", "front", "10.0.1.2/24")),
+        Put(states.member("web", "web1", "front", weight=3)),
+        Gone(endpoint.Endpoint, states.plug("web1", "front", "10.0.1.1/24").id),
+        Put(states.svc("api", "front", "10.0.1.101")),
+    )
+    for change in changes:
+        amended = TOWN.apply(ids.Revision(2), [change])
+        anew = ClusterState().apply(
+            ids.Revision(2),
+            [
+                Put(each)
+                for name in state.TABLES.values()
+                for each in getattr(amended, name).values()
+            ],
+        )
+        assert not any(name in anew.__dict__ for name in INDEXES)
+        for name in INDEXES:
+            assert getattr(amended, name) == getattr(anew, name)
+    assert {name: getattr(TOWN, name) for name in INDEXES} == before
