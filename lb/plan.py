@@ -126,7 +126,13 @@ def _of(
 
 def touched(steps: Iterable[Step]) -> frozenset[IPAddress | None]:
     """The virtual addresses that `steps` are about; None among them for the frame."""
-    return frozenset(subject(step) for step in steps)
+    found: set[IPAddress | None] = set()
+    last: object = found  # steps about one address follow each other: it is hashed once
+    for step in steps:
+        if (vip := subject(step)) is not last:
+            found.add(vip)
+            last = vip
+    return frozenset(found)
 
 
 def subject(step: Step) -> IPAddress | None:
@@ -184,7 +190,10 @@ def _settings(have: table.Table, service: table.VirtualService) -> Iterator[Step
 
 def _arrivals(have: table.Table, service: table.VirtualService) -> Iterator[Step]:
     before = _before(have, service)
-    weights = before.weights if before is not None else {}
+    if before is None:
+        yield from (AddBackend(service.vip, backend) for backend in service.backends)
+        return
+    weights = before.weights
     for backend in service.backends:
         if backend.address not in weights:
             yield AddBackend(service.vip, backend)

@@ -38,7 +38,7 @@ from resolver.explain import inquirer, query, trace
 from resolver.files import hostconf, hostwatch, own, upstreams
 from resolver.upstream import transports
 from sdd import config as configuration
-from sdd import daemon, errors, lock, log, logbook, notify, options, page, reconcile
+from sdd import daemon, errors, interpreter, lock, log, logbook, notify, options, page, reconcile
 from sdd.alloc import pools
 from sdd.api import context
 from sdd.control import commander, feed, journal, progress, verify
@@ -51,9 +51,6 @@ from sdd.store import sqlite
 
 COMMAND_S = 25.0  # below sdctl's own --timeout of 30 s, so that people see the better sentence
 DATABASE = "sdd.db"
-# Seconds after which a busy thread lets another have the interpreter: those that talk to the
-# kernel wait for it after every call, and Python's own 5 ms would be most of a command's time.
-SWITCH_S = 0.0005
 
 say: structlog.stdlib.BoundLogger = structlog.get_logger("sdd")
 
@@ -81,7 +78,7 @@ def _run() -> None:
         capabilities.demand(capabilities.STATUS.read_text())
         book = logbook.Logbook(time.time)
         log.configure(config.log_level, config.log_format, keep=book.keep)
-        sys.setswitchinterval(SWITCH_S)
+        interpreter.tune()
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each published port holds one
         asyncio.run(serve(config, lambda: configuration.load(asked), book))

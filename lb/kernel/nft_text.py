@@ -3,8 +3,9 @@
 Table `inet sdd-lb` of a sandbox: `vip4`/`vip6` send the first packet of a connection to the chain
 of its virtual address, the chain chooses a backend and rewrites the destination; conntrack keeps
 the connection there. `own4`/`own6` hold every virtual address: what still goes to one is refused.
-Rules behind the choice, which no packet reaches, record in their comments who serves with what
-weight, so that one chain's comments are one service. The rules of a service are `nft_rules`'s.
+The comments of a chain's rules record who serves with what weight, so that one chain's comments are
+one service; where they need more room, rules follow that no packet reaches. The rules of a service
+are `nft_rules`'s.
 """
 
 import hashlib
@@ -22,15 +23,14 @@ PORTED = "ported"  # the set of protocols that have ports
 
 
 def comments(service: table.VirtualService, choices: int) -> list[str]:
-    """What the comments of the service's rules must be: `choices` that choose, then the record."""
-    head = _head(service)
-    records = list(_records(service))
-    content = _digest(service, head, records)
-    count = choices + len(records)
-    first = f"sdd {content} 1/{count} {head}"
-    bare = [f"sdd {content} {at}/{count}" for at in range(2, choices + 1)]
-    places = enumerate(records, start=choices + 1)
-    return [first, *bare, *(f"sdd {content} {at}/{count} {record}" for at, record in places)]
+    """What the comments of the service's rules must be; at least `choices`, which choose."""
+    payloads = list(_payloads(service))
+    payloads += [""] * (choices - len(payloads))
+    label, count = f"sdd {_digest(service, payloads)}", len(payloads)
+    return [
+        f"{label} {at}/{count} {payload}" if payload else f"{label} {at}/{count}"
+        for at, payload in enumerate(payloads, start=1)
+    ]
 
 
 def service_of(
@@ -40,14 +40,15 @@ def service_of(
 
     Untrusted: anybody may have written them. Whether it is the `likely` one is cheap to see.
     """
-    if likely is not None and found and list(found) in _possible(likely, len(found)):
+    if likely is not None and _are_of(likely, found):
         return likely
     words = [each.split(" ") for each in found]
     if not words or any(len(each) < _LABEL_WORDS or each[0] != "sdd" for each in words):
         return None
-    head, records = words[0][_LABEL_WORDS:], [one for each in words[1:] for one in each[3:] if one]
     try:
-        number, scheduler, persistence = head
+        number, scheduler, persistence, *records = (
+            word for each in words for word in each[_LABEL_WORDS:]
+        )
         pairs = [record.split("=") for record in records]
         service = table.VirtualService(
             number=int(number),
@@ -61,45 +62,39 @@ def service_of(
         )
     except ValueError:
         return None
-    choices = sum(len(each) == _LABEL_WORDS for each in words[1:]) + 1
-    return service if list(found) == comments(service, choices) else None
-
-
-def _possible(service: table.VirtualService, count: int) -> Iterator[list[str]]:
-    """The comments of the service, if there are as many."""
-    for choices in _CHOICES:
-        if len(there := comments(service, choices)) == count:
-            yield there
-
-
-def _head(service: table.VirtualService) -> str:
-    return f"{service.number} {service.scheduler} {service.persistence_s}"
-
-
-def _records(service: table.VirtualService) -> Iterator[str]:
-    line = ""
-    for each in service.backends:
-        record = f"{each.address}={each.weight}"
-        if line and len(line) + 1 + len(record) > _RECORD_LENGTH:
-            yield line
-            line = ""
-        line = f"{line} {record}" if line else record
-    if line:
-        yield line
-
-
-_CHOICES = (2, 1)  # a service has one rule that chooses, and one for pings; or the latter alone
-_LABEL_WORDS = 3  # "sdd", digest, place
-_RECORD_LENGTH = 128 - len("sdd 0123456789abcdef 1000/1000 ")  # nft takes comments of 128
+    return service if _are_of(service, found) else None
 
 
 def digest(service: table.VirtualService) -> str:
     """Changes whenever the service's rules would; 16 hex characters."""
-    return _digest(service, _head(service), list(_records(service)))
+    return _digest(service, list(_payloads(service)))
 
 
-def _digest(service: table.VirtualService, head: str, records: Sequence[str]) -> str:
-    text = f"{FORMAT} {service.vip} {head} {' '.join(records)}"
+_MOST_CHOICES = 2  # a rule that chooses and one for pings; a service may have the latter alone
+_LABEL_WORDS = 3  # "sdd", digest, place
+_PAYLOAD = 128 - len("sdd 0123456789abcdef 1000/1000 ")  # nft takes comments of 128
+
+
+def _are_of(service: table.VirtualService, found: Sequence[str]) -> bool:
+    # More rules than those that choose are there only if the record needs them.
+    choices = min(len(found), _MOST_CHOICES)
+    return list(found) == comments(service, choices)
+
+
+def _payloads(service: table.VirtualService) -> Iterator[str]:
+    line = f"{service.number} {service.scheduler} {service.persistence_s}"
+    for each in service.backends:
+        record = f"{each.address}={each.weight}"
+        if len(line) + 1 + len(record) > _PAYLOAD:
+            yield line
+            line = record
+        else:
+            line = f"{line} {record}"
+    yield line
+
+
+def _digest(service: table.VirtualService, payloads: Sequence[str]) -> str:
+    text = f"{FORMAT} {service.vip} {' '.join(payloads)}".rstrip()
     return hashlib.blake2s(text.encode(), digest_size=8).hexdigest()
 
 

@@ -68,9 +68,10 @@ def _apply(
     frame: Sequence[netlink.Message], have: table.Table, steps: Sequence[plan.Step]
 ) -> world.Change:
     after = plan.result(have, steps)
-    vips = [vip for vip in plan.touched(steps) if vip is not None]
+    touched = plan.touched(steps)
+    vips = [vip for vip in touched if vip is not None]
     with netlink.Connection(netlink.NETFILTER) as connection:
-        refused = _write(connection, frame, have, after, steps)
+        refused = _write(connection, frame, have, after, touched) if steps else ()
         stuck = [
             flow
             for flow in conntrack.flows(connection, _departed(steps))
@@ -85,16 +86,14 @@ def _write(
     frame: Sequence[netlink.Message],
     have: table.Table,
     after: table.Table,
-    steps: Sequence[plan.Step],
+    touched: Collection[IPAddress | None],
 ) -> tuple[world.Refusal, ...]:
-    if not steps:
-        return ()
     is_there = nft_netlink.present(connection)
     if not after.services:
         return _run(connection, nft_rules.remove() if is_there else (), None)
-    if not is_there or plan.Mend(None) in steps:
+    if not is_there or None in touched:
         return _run(connection, nft_rules.rebuild(frame, after, is_there=is_there), None)
-    vips = [vip for vip in plan.touched(steps) if vip is not None]
+    vips = [vip for vip in touched if vip is not None]
     if not _run(connection, nft_rules.changes(have, after, vips), None):
         return ()
     # Nothing was taken: find out what the kernel refuses, and take all the others.
