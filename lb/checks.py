@@ -32,7 +32,7 @@ class Check:
 def checks(state: ClusterState, node: ids.NodeId) -> Mapping[MemberKey, Check]:
     """The checks of all members that run on `node`; its own address is what is dialled."""
     return {
-        key: Check(
+        (member.service, member.endpoint): Check(
             service=member.service,
             endpoint=member.endpoint,
             address=endpoint.hosts[0],
@@ -41,10 +41,11 @@ def checks(state: ClusterState, node: ids.NodeId) -> Mapping[MemberKey, Check]:
             joined=member.created,
             inside=_inside(state, endpoint, how),
         )
-        for key, member in state.members.items()
+        for box in state.sandboxes_by_node.get(node, ())
+        for endpoint in state.endpoints_by_sandbox.get(box.id, ())
+        for member in state.members_by_endpoint.get(endpoint.id, ())
         if member.node == node
         and (how := state.services[member.service].health).kind is not CheckKind.NONE
-        and (endpoint := state.endpoints.get(member.endpoint)) is not None
         and endpoint.hosts
     }
 

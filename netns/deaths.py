@@ -69,6 +69,6 @@ def guests(state: ClusterState, node: ids.NodeId) -> tuple[sandbox.Sandbox, ...]
     """The adopted sandboxes of `node` whose namespace is known."""
     return tuple(
         box
-        for box in state.sandboxes.values()
-        if box.node == node and box.origin is sandbox.Origin.ADOPTED and box.netns_inode
+        for box in state.sandboxes_by_node.get(node, ())
+        if box.origin is sandbox.Origin.ADOPTED and box.netns_inode
     )

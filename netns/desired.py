@@ -103,8 +103,7 @@ def desired(state: ClusterState, node: ids.NodeId, before: Want | None = None) -
     publishing = frozenset(_publishing(state))
     parts = {
         box.id: _part(state, box, known.get(box.id), publishes=box.id in publishing)
-        for box in sorted(state.sandboxes.values(), key=lambda each: each.id)
-        if box.node == node
+        for box in state.sandboxes_by_node.get(node, ())
     }
     host = world.Wanted(
         path=world.HOST,

@@ -16,8 +16,9 @@ from resolver.control import snapshot
 from resolver.files import foreign, hosts, own, resolvconf, upstreams
 from resolver.names import table
 from resolver.space import opener, place
+from sdd import affected
 from sdd.model import endpoint, ids, network, sandbox
-from sdd.state import ClusterState
+from sdd.state import EMPTY, ClusterState
 
 NAMED: Final = (Path("/run/netns"), Path("/var/run/netns"))  # where `ip netns` finds names
 
@@ -59,6 +60,7 @@ class Wanted:
     """What one revision wants of this node."""
 
     snapshot: snapshot.Snapshot
+    state: ClusterState = field(default=EMPTY, compare=False)  # from which all this was made
     needs: Mapping[ids.SandboxId, Need] = field(default_factory=dict)  # every sandbox of this node
     spots: Mapping[ids.SandboxId, place.Spot] = field(default_factory=dict)
     texts: Mapping[ids.SandboxId, own.Texts] = field(default_factory=dict)
@@ -74,17 +76,19 @@ def desired(
     wild = frozenset(each.network for each in state.records.values() if each.is_wildcard)
     needs = {
         box.id: _need(state, box, daemon, wild, before.needs.get(box.id))
-        for box in state.sandboxes.values()
-        if box.node == node
+        for box in state.sandboxes_by_node.get(node, ())
     }
     views = {str(box): need.view for box, need in needs.items() if need.view is not None}
     used = {net.id: net for need in needs.values() if need.view for net in need.ground.nets}
     named = (net for net in used.values() if net.has_names)
     known = before.snapshot.tables
+    news = affected.between(before.state, state)
     tables = {
-        str(net.id): table.table(state, net, daemon.ttl, known.get(str(net.id))) for net in named
+        str(net.id): table.table(state, net, daemon.ttl, known.get(str(net.id)), news)
+        for net in named
     }
     return Wanted(
+        state=state,
         snapshot=snapshot.Snapshot(state.revision, tables, views),
         needs=needs,
         spots={box: need.spot for box, need in needs.items()},

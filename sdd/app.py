@@ -261,7 +261,7 @@ def _both(told: Callable[[], None], kick: Callable[[Look], None]) -> Callable[[L
 
 
 def _spaces(news: feed.Feed, node: ids.NodeId) -> Iterable[str]:
-    return (each.netns for each in news.state.sandboxes.values() if each.node == node)
+    return (each.netns for each in news.state.sandboxes_by_node.get(node, ()))
 
 
 async def _balancer(config: configuration.Config, doors: namespaces.Namespaces) -> choose.Choice:

@@ -4,6 +4,7 @@ In: typed changes (the feed decodes them). Out: lookups for the reconcilers and 
 Nothing here writes, waits or reads a clock; a new state is a new value.
 """
 
+import contextlib
 import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -138,6 +139,16 @@ class ClusterState:
         return self._grouped("members_by_service")
 
     @cached_property
+    def members_by_endpoint(self) -> Mapping[ids.EndpointId, tuple[service.Member, ...]]:
+        """Each endpoint's memberships, ordered by service id."""
+        return self._grouped("members_by_endpoint")
+
+    @cached_property
+    def sandboxes_by_node(self) -> Mapping[ids.NodeId, tuple[sandbox.Sandbox, ...]]:
+        """Each node's sandboxes, ordered by id."""
+        return self._grouped("sandboxes_by_node")
+
+    @cached_property
     def publishers(self) -> tuple[sandbox.Sandbox | service.Service, ...]:
         """Everything that publishes ports."""
         boxes = (each for each in self.sandboxes.values() if each.ports)
@@ -184,6 +195,8 @@ INDEXES: Mapping[str, frozenset[str]] = MappingProxyType(
         "endpoints_by_network": frozenset({"endpoints"}),
         "services_by_network": frozenset({"services"}),
         "members_by_service": frozenset({"members"}),
+        "members_by_endpoint": frozenset({"members"}),
+        "sandboxes_by_node": frozenset({"sandboxes"}),
         "records_by_network": frozenset({"records"}),
         "publishers": frozenset({"sandboxes", "services"}),
     }
@@ -200,7 +213,9 @@ def _inherited(
         if sources.isdisjoint(touched):
             yield index, before.__dict__[index]
         elif index in GROUPINGS and sources & touched.keys() == {GROUPINGS[index].table}:
-            yield index, _amended(before, after, index, touched[GROUPINGS[index].table])
+            # An order may lean on what is not there (yet): then it fails whoever wants the index.
+            with contextlib.suppress(KeyError):
+                yield index, _amended(before, after, index, touched[GROUPINGS[index].table])
 
 
 def _amended(
@@ -242,6 +257,10 @@ GROUPINGS: Mapping[str, Grouping] = MappingProxyType(
         "members_by_service": Grouping(
             "members", attrgetter("service"), lambda _, each: each.endpoint
         ),
+        "members_by_endpoint": Grouping(
+            "members", attrgetter("endpoint"), lambda _, each: each.service
+        ),
+        "sandboxes_by_node": Grouping("sandboxes", attrgetter("node"), lambda _, each: each.id),
         "records_by_network": Grouping(
             "records",
             attrgetter("network"),

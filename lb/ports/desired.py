@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from lb import plan, table
-from lb.desired import changed
 from lb.ports.table import Bind, Entry
+from sdd import affected
 from sdd.model import endpoint, ids, network, port, reach, sandbox, service
 from sdd.model.network import Driver, IPAddress
 from sdd.state import EMPTY, ClusterState
@@ -62,13 +62,13 @@ class _Stale:
     """The sandboxes and services of which something changed between two states."""
 
     def __init__(self, before: ClusterState, after: ClusterState) -> None:
-        plugs = changed(before.endpoints, after.endpoints)
+        plugs = affected.changed(before.endpoints, after.endpoints)
         ends = (each.get(plug) for plug in plugs for each in (before.endpoints, after.endpoints))
-        self.boxes = changed(before.sandboxes, after.sandboxes)
+        self.boxes = affected.changed(before.sandboxes, after.sandboxes)
         self.boxes |= {end.sandbox for end in ends if end is not None}
-        self.services = changed(before.services, after.services)
-        self.services |= {of for of, _ in changed(before.members, after.members)}
-        self.services |= {of for of, _ in changed(before.verdicts, after.verdicts)}
+        self.services = affected.changed(before.services, after.services)
+        self.services |= {of for of, _ in affected.changed(before.members, after.members)}
+        self.services |= {of for of, _ in affected.changed(before.verdicts, after.verdicts)}
 
     def concerns(self, state: ClusterState, svc: service.Service) -> bool:
         members = state.members_by_service.get(svc.id, ())

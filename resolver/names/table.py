@@ -2,26 +2,30 @@
 
 In: the state, the network, the table before. Out: a table that knows what is new in it. Each object
 says its names once, as long as it and what it leans on are the very same values; only names about
-which somebody changed his words are put together again. So a revision costs what it changes, plus
-one look at each object's identity.
+which somebody changed his words are put together again. So a revision costs what it changes.
 """
 
 import hashlib
 import operator
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from resolver import protocol
 from resolver.message import wire
 from resolver.names import added, records
-from sdd.model import network
+from sdd import affected
+from sdd.affected import Affected
+from sdd.model import endpoint, ids, network, service
 from sdd.model.record import Record
 from sdd.state import ClusterState
+
+Key = TypeVar("Key", ids.ServiceId, ids.EndpointId)
+On = TypeVar("On", service.Service, endpoint.Endpoint)
 
 _BITS: Final = 128  # of a digest
 _SERVICE, _ENDPOINT = range(2)  # who is heard first
@@ -66,16 +70,23 @@ class Table:
 
 
 def table(
-    state: ClusterState, net: network.Network, ttl: int, before: Table | None = None
+    state: ClusterState,
+    net: network.Network,
+    ttl: int,
+    before: Table | None = None,
+    news: Affected | None = None,
 ) -> Table:
-    """The names of `net`; `ttl` in seconds. It is `before` itself when nobody says anything new."""
+    """The names of `net`; `ttl` in seconds. It is `before` itself when nobody says anything new.
+
+    `news` is what may differ from the state of `before`; without it everybody is asked.
+    """
     before = before or _EMPTY
     ground = (net.name, ttl)
     known = before.memory if before.memory and before.memory.ground == ground else None
     then = known or Memory(ground=ground)
-    said = {each.rank[1]: each for each in _said(state, net, ttl, then)}
+    said = _said(state, net, ttl, then, news if known else None)
     more = state.records_by_network.get(net.id, ())
-    restless = _restless(then.said, said)
+    restless = affected.changed(then.said, said)
     if known and not restless and _are_same(then.added, more):
         return before
     holders, plain = dict(then.holders), dict(then.plain)
@@ -123,18 +134,52 @@ _EMPTY: Final = Table(digest=_digest(0), names={})
 # --- who says what ------------------------------------------------------------------------------
 
 
-def _said(state: ClusterState, net: network.Network, ttl: int, then: Memory) -> Iterator[Said]:
-    for svc in state.services_by_network.get(net.id, ()):
-        members = tuple(records.members(state, svc))
-        made_of = (svc, *chain.from_iterable(members))
-        yield _known(then, svc.id, made_of) or Said(
-            made_of, (_SERVICE, svc.id), records.of_service(svc, members, net.name, ttl)
-        )
-    for end in state.endpoints_by_network.get(net.id, ()):
-        box = state.sandboxes[end.sandbox]
-        yield _known(then, end.id, (end, box)) or Said(
-            (end, box), (_ENDPOINT, end.id), records.of_endpoint(box, end, net.name, ttl)
-        )
+def _said(
+    state: ClusterState, net: network.Network, ttl: int, then: Memory, news: Affected | None
+) -> Mapping[str, Said]:
+    if news is None:
+        services: Sequence[service.Service] = state.services_by_network.get(net.id, ())
+        ends: Sequence[endpoint.Endpoint] = state.endpoints_by_network.get(net.id, ())
+        said: dict[str, Said] = {}
+    else:
+        services = _there(state.services, news.services, net)
+        ends = _there(state.endpoints, news.endpoints, net)
+        heard = {*news.services, *news.endpoints} & then.said.keys()
+        if not (heard or services or ends):
+            return then.said
+        said = dict(then.said)
+        for key in heard:
+            del said[key]
+    for svc in services:
+        said[svc.id] = _of_service(state, svc, net, ttl, then)
+    for end in ends:
+        said[end.id] = _of_endpoint(state, end, net, ttl, then)
+    return said
+
+
+def _there(things: Mapping[Key, On], those: Collection[Key], net: network.Network) -> Sequence[On]:
+    """Those that are there, on the network."""
+    found = (things.get(each) for each in those)
+    return [each for each in found if each is not None and each.network == net.id]
+
+
+def _of_service(
+    state: ClusterState, svc: service.Service, net: network.Network, ttl: int, then: Memory
+) -> Said:
+    members = tuple(records.members(state, svc))
+    made_of = (svc, *chain.from_iterable(members))
+    return _known(then, svc.id, made_of) or Said(
+        made_of, (_SERVICE, svc.id), records.of_service(svc, members, net.name, ttl)
+    )
+
+
+def _of_endpoint(
+    state: ClusterState, end: endpoint.Endpoint, net: network.Network, ttl: int, then: Memory
+) -> Said:
+    box = state.sandboxes[end.sandbox]
+    return _known(then, end.id, (end, box)) or Said(
+        (end, box), (_ENDPOINT, end.id), records.of_endpoint(box, end, net.name, ttl)
+    )
 
 
 def _known(then: Memory, key: str, made_of: tuple[object, ...]) -> Said | None:
@@ -144,13 +189,6 @@ def _known(then: Memory, key: str, made_of: tuple[object, ...]) -> Said | None:
 
 def _are_same(some: Sequence[object], others: Sequence[object]) -> bool:
     return len(some) == len(others) and all(map(operator.is_, some, others))
-
-
-def _restless(then: Mapping[str, Said], now: Mapping[str, Said]) -> Collection[str]:
-    """Who says something else than before, or nothing any more."""
-    return {key for key, each in now.items() if then.get(key) is not each} | (
-        then.keys() - now.keys()
-    )
 
 
 # --- putting it together ------------------------------------------------------------------------

@@ -7,6 +7,7 @@ gone from the inside out, each with the names it had while it was there.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sdd import affected
 from sdd.model import endpoint, health, network, record, sandbox, service, template
 from sdd.model.event import Action, Event, Kind
 from sdd.state import ClusterState
@@ -60,17 +61,14 @@ def _changed(old: ClusterState, new: ClusterState) -> Iterator[Event]:
 
 def _more(few: Mapping[Any, Any], many: Mapping[Any, Any]) -> Iterator[Any]:
     """What `many` has and `few` has not."""
-    if few is not many:
-        yield from (value for key, value in many.items() if key not in few)
+    yield from (many[key] for key in affected.differing(few, many) if key not in few)
 
 
 def _other(old: Mapping[Any, Any], new: Mapping[Any, Any]) -> Iterator[Any]:
-    """The new values of keys that both have. Untouched ones are the same object: a cheap test."""
-    if old is not new:
-        for key, value in new.items():
-            before = old.get(key)
-            if before is not None and before is not value and before != value:
-                yield value
+    """The new values of keys that both have."""
+    for key in affected.differing(old, new):
+        if key in old and old[key] != new[key]:
+            yield new[key]
 
 
 # --- one event each -----------------------------------------------------------------------------
