@@ -1,7 +1,8 @@
 """What sdd and a DNS worker say to each other over `<exec-root>/dns.sock` (SOCK_SEQPACKET).
 
 In and out: one message per datagram, msgpack by msgspec, at most `MOST_BYTES`; descriptors ride
-along as SCM_RIGHTS. A worker first says what it has (`Inventory`); sdd sends only what differs and
+along as SCM_RIGHTS. What has a field `more` is sent in as many messages as it takes
+(`resolver.parts`). A worker first says what it has (`Inventory`); sdd sends only what differs and
 closes with `Apply`, at which everything staged becomes visible at once: an answer never mixes two
 revisions. Both ends of a pair may be of different releases: an unknown message ends the
 connection, and a worker whose `release` differs is replaced.
@@ -12,7 +13,7 @@ from typing import Final
 import msgspec
 
 SOCKET: Final = "dns.sock"  # in the exec-root
-RELEASE: Final = 8  # grows with every change of a message or of what a table means
+RELEASE: Final = 9  # grows with every change of a message or of what a table means
 MOST_BYTES: Final = 1 << 16  # well below the default wmem_max, so a send never needs privileges
 NAMES_A_PART: Final = 200  # a name with its records takes at most ~300 bytes
 MOST_DESCRIPTORS: Final = 32
@@ -49,6 +50,7 @@ class Inventory(Message, frozen=True):
     views: dict[str, str]
     listeners: dict[str, Listening]
     quic: bool = False  # whether it has loaded the library for QUIC
+    more: bool = False
 
 
 class TablePart(Message, frozen=True):
@@ -125,6 +127,7 @@ class View(Message, frozen=True):
     keeps_single: bool = False
     wild: list[str] = []
     network: str = ""
+    more: bool = False
 
 
 class Listen(Message, frozen=True):
@@ -154,6 +157,7 @@ class Applied(Message, frozen=True):
 
     revision: int
     problems: dict[str, str]
+    more: bool = False
 
 
 class Count(Message, frozen=True):
@@ -166,6 +170,7 @@ class Counted(Message, frozen=True):
     pid: int
     started: float
     sums: list[tuple[list[str], float]]
+    more: bool = False
 
 
 class Explain(Message, frozen=True):
@@ -180,6 +185,7 @@ class Explained(Message, frozen=True):
     """The decisions in order, as (what decides, its words); the last one decided."""
 
     steps: list[tuple[str, str]]
+    more: bool = False
 
 
 class ListCache(Message, frozen=True):
@@ -204,10 +210,10 @@ class CacheRow(msgspec.Struct, frozen=True, array_like=True):
 
 
 class CacheListed(Message, frozen=True):
-    """Some entries, and whether there are more."""
+    """Some entries, and whether there are others to ask for."""
 
     rows: list[CacheRow]
-    more: bool
+    others: bool
 
 
 class Flush(Message, frozen=True):
@@ -223,7 +229,9 @@ class Flushed(Message, frozen=True):
 
 
 class ListUpstreams(Message, frozen=True):
-    """Asks what is known of the upstream servers; answered by `UpstreamsListed`."""
+    """Asks for upstream servers from the `after`-th on; answered by `UpstreamsListed`."""
+
+    after: int
 
 
 class UpstreamRow(msgspec.Struct, frozen=True, array_like=True):
@@ -243,15 +251,26 @@ class UpstreamRow(msgspec.Struct, frozen=True, array_like=True):
 
 
 class UpstreamsListed(Message, frozen=True):
-    """All servers that were asked since the worker started."""
+    """Some of the servers asked since the start, and whether there are others to ask for."""
 
     rows: list[UpstreamRow]
+    others: bool
+
+
+class Ping(Message, frozen=True):
+    """Asks whether the worker still turns; answered by `Pong`."""
+
+
+class Pong(Message, frozen=True):
+    """It does."""
 
 
 Staging = TablePart | TableEnd | TableChange | TableGone | View | Listen | Gone
-Question = Count | Explain | ListCache | Flush | ListUpstreams
+Question = Count | Explain | ListCache | Flush | ListUpstreams | Ping
 ToWorker = Staging | Apply | Question
-FromWorker = Inventory | Applied | Counted | Explained | CacheListed | Flushed | UpstreamsListed
+FromWorker = (
+    Inventory | Applied | Counted | Explained | CacheListed | Flushed | UpstreamsListed | Pong
+)
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
@@ -261,6 +280,11 @@ _from_worker: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(From
 def encode(message: Message) -> bytes:
     """The datagram of `message`."""
     return _encoder.encode(message)
+
+
+def size(value: object) -> int:
+    """How many bytes `value` takes within a message."""
+    return len(_encoder.encode(value))
 
 
 def decode_to_worker(datagram: bytes) -> ToWorker:

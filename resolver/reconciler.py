@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from resolver import protocol, result
+from resolver import parts, protocol, result
 from resolver.control import difference, launch, link
 from resolver.desired import NOTHING, Wanted, desired
 from resolver.files import hosts, own, upstreams
@@ -133,32 +133,23 @@ class Reconciler:
         """One try with one worker; raises `errors.Unavailable` when it fails us."""
         worker = await self._launcher.ensure()
         worker.lost = self._on_lost
-        staged, refused = await self._stage(worker, want)
+        staged = await self._stage(worker, want)
         visits = await self._visit(worker, want, look)
         done = result.total((staged, *(each.result for each in visits)))
         # A look also asks the worker: one that died a moment ago must not pass for well.
         is_new = worker.inventory.revision != want.snapshot.revision
         if is_new or done.changed or look != NOWHERE:
             new = {each.box: each.listening for each in visits if each.listening is not None}
-            done = result.total((done, await self._apply(worker, want, new, refused)))
+            done = result.total((done, await self._apply(worker, want, new)))
         return done
 
-    async def _stage(
-        self, worker: link.Link, want: Wanted
-    ) -> tuple[result.Result, frozenset[ids.SandboxId]]:
-        """Send what the worker lacks; the sandboxes whose view is too long for it."""
-        failed = {}
+    async def _stage(self, worker: link.Link, want: Wanted) -> result.Result:
+        """Send what the worker lacks."""
         changed = 0
         for message in difference.messages(worker.inventory, want.snapshot):
-            try:
-                await worker.send(message)
-                changed += not isinstance(message, protocol.TablePart)
-            except errors.Exhausted as exc:
-                assert isinstance(message, protocol.View)  # all others are made to fit
-                box = ids.SandboxId(message.sandbox)
-                failed[box] = result.of_sandbox(box, want.spots[box].name, exc)
-        done = result.total((result.Result(changed=changed), *failed.values()))
-        return done, frozenset(failed)
+            await worker.send(message)
+            changed += parts.is_last(message) and not isinstance(message, protocol.TablePart)
+        return result.Result(changed=changed)
 
     async def _visit(self, worker: link.Link, want: Wanted, look: Look) -> tuple[place.Visit, ...]:
         """Whoever is not settled or is to be looked at; at once.
@@ -182,11 +173,10 @@ class Reconciler:
         worker: link.Link,
         want: Wanted,
         new: Mapping[ids.SandboxId, protocol.Listening],
-        refused: frozenset[ids.SandboxId],
     ) -> result.Result:
         applied = await worker.apply(want.snapshot.revision)
         after = difference.after(worker.inventory, want.snapshot)
-        bad = refused | applied.problems.keys()  # sent again at the next pass
+        bad = applied.problems.keys()  # sent again at the next pass
         listeners = {**after.listeners, **{str(box): one for box, one in new.items()}}
         worker.inventory = msgspec.structs.replace(
             after,

@@ -10,11 +10,11 @@ from typing import Final
 
 import msgspec
 
-from resolver import protocol
+from resolver import parts, protocol
 from resolver.control.snapshot import Snapshot
 from resolver.names.table import Table
 
-_ROOM: Final = protocol.MOST_BYTES - 512  # for the message around the names
+_ROOM: Final = protocol.MOST_BYTES - 1024  # for the message around the names
 _RECORD: Final = 5  # bytes of msgpack around a record, at most
 
 
@@ -36,18 +36,18 @@ def messages(have: protocol.Inventory, want: Snapshot) -> Iterator[protocol.ToWo
         if held == table.base and (change := _change(name, table)):
             yield change
             continue
-        yield from parts(name, table.names)
+        yield from table_parts(name, table.names)
         yield protocol.TableEnd(id=name, digest=table.digest)
     for sandbox, view in want.views.items():
         if have.views.get(sandbox) != view.digest:
-            yield view
+            yield from parts.of(_fitted_view(view))
     for sandbox in sorted((have.views.keys() | have.listeners.keys()) - want.views.keys()):
         yield protocol.Gone(sandbox=sandbox)
     for name in sorted(have.tables.keys() - want.tables.keys()):
         yield protocol.TableGone(id=name)
 
 
-def parts(table: str, names: protocol.Names) -> Iterator[protocol.TablePart]:
+def table_parts(table: str, names: protocol.Names) -> Iterator[protocol.TablePart]:
     """`names` in parts that each fit one message."""
     part: protocol.Names = {}
     used = 0
@@ -74,6 +74,11 @@ def _change(name: str, table: Table) -> protocol.TableChange | None:
         put={each.name: each.entry for each in put},
         gone=list(table.gone),
     )
+
+
+def _fitted_view(view: protocol.View) -> protocol.View:
+    own = {each.name: each.entry for each in map(_fitted, view.own.items())}
+    return msgspec.structs.replace(view, own=own) if own != view.own else view
 
 
 def after(have: protocol.Inventory, want: Snapshot) -> protocol.Inventory:

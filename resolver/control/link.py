@@ -13,7 +13,7 @@ from typing import Final, Self, TypeVar
 
 import msgspec
 
-from resolver import protocol
+from resolver import parts, protocol
 from sdd import errors
 
 HELLO_S: Final = 10.0  # one that runs says at once what it has
@@ -42,6 +42,7 @@ class Link:
         self._socket = connected
         self._turn = asyncio.Lock()
         self._waiting: asyncio.Future[protocol.FromWorker] | None = None
+        self._parts: list[protocol.FromWorker] = []
         self._open = True
         asyncio.get_running_loop().add_reader(connected.fileno(), self._hear)
 
@@ -52,11 +53,9 @@ class Link:
         `connected` had SO_PASSCRED set before it was connected, so that the kernel tells who
         sends. Closes it and raises `errors.Unavailable` when the worker says anything else.
         """
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout_s):
-                await _ready(connected, loop.add_reader, loop.remove_reader)
-            inventory, pid = _greeting(connected)
+                inventory, pid = await _greeting(connected)
         except TimeoutError:
             connected.close()
             raise _broken(f"says nothing for {timeout_s:g} s") from None
@@ -82,15 +81,14 @@ class Link:
     async def send(self, message: protocol.ToWorker, links: Sequence[socket.socket] = ()) -> None:
         """Hand over one message and duplicates of `links`; raises `errors.Unavailable`.
 
-        A message that is too long raises `errors.Exhausted` and leaves the link as it is.
+        One that is too long raises `errors.Defect`, for it comes in parts (`resolver.parts`), and
+        leaves the link as it is.
         """
         data = protocol.encode(message)
         if len(data) > protocol.MOST_BYTES or len(links) > protocol.MOST_DESCRIPTORS:
-            raise errors.Exhausted(
-                f"a message of {len(data)} bytes and {len(links)} descriptors is too long for the"
-                " DNS worker",
-                hint="fewer added hosts, or fewer networks, in this sandbox",
-                code="SDD-DNS-TOOBIG",
+            raise errors.Defect(
+                f"a {type(message).__name__} of {len(data)} bytes and {len(links)} descriptors is"
+                " too long for the DNS worker"
             )
         async with self._turn, self._careful("takes no message", SEND_S):
             await self._send(data, [each.fileno() for each in links])
@@ -115,7 +113,7 @@ class Link:
         async with self._turn, self._careful("does not answer", ANSWER_S):
             waiting: asyncio.Future[protocol.FromWorker]
             waiting = asyncio.get_running_loop().create_future()
-            self._waiting = waiting
+            self._waiting, self._parts = waiting, []
             try:
                 await self._send(protocol.encode(message), ())
                 answer = await waiting
@@ -162,8 +160,13 @@ class Link:
             return
         if self._waiting is None or self._waiting.done():
             self._fail(_broken("speaks without being asked"))
-        else:
-            self._waiting.set_result(message)
+            return
+        self._parts.append(message)
+        try:
+            if _is_whole(self._parts):
+                self._waiting.set_result(parts.joined(self._parts))
+        except errors.Unavailable as exc:
+            self._fail(exc)
 
     def _fail(self, why: errors.Unavailable) -> None:
         if self._waiting and not self._waiting.done():
@@ -209,11 +212,27 @@ def _receive(connected: socket.socket) -> tuple[protocol.FromWorker, int]:
         raise _broken(f"speaks no language of ours ({exc})") from exc
 
 
-def _greeting(connected: socket.socket) -> tuple[protocol.Inventory, int]:
-    message, pid = _receive(connected)
-    if not isinstance(message, protocol.Inventory):
-        raise _broken("does not say what it has")
-    return message, pid
+async def _greeting(connected: socket.socket) -> tuple[protocol.Inventory, int]:
+    """All that the worker has; of one of another release the first part says enough."""
+    loop = asyncio.get_running_loop()
+    heard: list[protocol.Inventory] = []
+    while True:
+        await _ready(connected, loop.add_reader, loop.remove_reader)
+        message, pid = _receive(connected)
+        if not isinstance(message, protocol.Inventory):
+            raise _broken("does not say what it has")
+        heard.append(message)
+        if message.release != protocol.RELEASE or _is_whole(heard):
+            return parts.joined(heard), pid
+
+
+def _is_whole(heard: Sequence[protocol.FromWorker]) -> bool:
+    """Whether that is all of an answer; raises `errors.Unavailable` when it can be none."""
+    if type(heard[-1]) is not type(heard[0]):
+        raise _broken(f"answers {type(heard[-1]).__name__} within {type(heard[0]).__name__}")
+    if len(heard) >= parts.MOST_PARTS:
+        raise _broken(f"speaks on for more than {parts.MOST_PARTS} messages")
+    return parts.is_last(heard[-1])
 
 
 def _sender(ancillary: Sequence[tuple[int, int, bytes]]) -> int:

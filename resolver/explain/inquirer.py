@@ -1,7 +1,7 @@
 """What the DNS worker knows, for people: how it would answer, what it remembers, whom it asks.
 
-In: questions as text. Out: frozen values. One short message each, so no other talk with the worker
-waits for long.
+In: questions as text. Out: frozen values. Long lists come in pages, so no other talk with the
+worker waits for long.
 """
 
 from typing import Final
@@ -9,14 +9,14 @@ from typing import Final
 import dns.rdatatype
 
 from resolver import protocol
-from resolver.control import launch
+from resolver.control import launch, link
 from resolver.counters import rcode_label
 from resolver.explain import query
 from resolver.explain.inspection import CacheEntry, Step, Upstream
 from resolver.message import wire
 from sdd.model import ids
 
-MOST_PAGES: Final = 500  # of the cache; a worker that always says "more" is not believed
+MOST_ROWS: Final = 32_000  # more than any worker keeps: one that never ends is not believed
 
 
 class Inquirer:
@@ -34,21 +34,17 @@ class Inquirer:
         message = protocol.Explain(
             sandbox=box, name=asked.name.canonicalize().to_wire() or b"\0", kind=int(asked.rdtype)
         )
-        connected = await self.launcher.ensure()
-        told = await connected.inquire(message, protocol.Explained)
+        told = await self._inquire(message, protocol.Explained)
         return tuple(Step(stage, text) for stage, text in told.steps)
 
     async def cached(self) -> tuple[CacheEntry, ...]:
         """The cache's entries, the least recently used first."""
-        connected = await self.launcher.ensure()
         rows: list[protocol.CacheRow] = []
-        for _ in range(MOST_PAGES):
-            page = await connected.inquire(
-                protocol.ListCache(after=len(rows)), protocol.CacheListed
-            )
+        others = True
+        while others and len(rows) < MOST_ROWS:
+            page = await self._inquire(protocol.ListCache(len(rows)), protocol.CacheListed)
             rows += page.rows
-            if not page.more or not page.rows:
-                break
+            others = page.others and bool(page.rows)
         return tuple(map(_entry, rows))
 
     async def flush(self, name: str) -> int:
@@ -57,15 +53,24 @@ class Inquirer:
         Raises `errors.Invalid` for a bad name.
         """
         asked = query.question(name, "A").question[0]
-        connected = await self.launcher.ensure()
         message = protocol.Flush(name=asked.name.canonicalize().to_wire() or b"\0")
-        return (await connected.inquire(message, protocol.Flushed)).count
+        return (await self._inquire(message, protocol.Flushed)).count
 
     async def upstreams(self) -> tuple[Upstream, ...]:
         """The servers that were asked since the worker started, and how they did."""
+        rows: list[protocol.UpstreamRow] = []
+        others = True
+        while others and len(rows) < MOST_ROWS:
+            page = await self._inquire(protocol.ListUpstreams(len(rows)), protocol.UpstreamsListed)
+            rows += page.rows
+            others = page.others and bool(page.rows)
+        return tuple(map(_upstream, rows))
+
+    async def _inquire(
+        self, message: protocol.Question, expected: type[link.Answer]
+    ) -> link.Answer:
         connected = await self.launcher.ensure()
-        told = await connected.inquire(protocol.ListUpstreams(), protocol.UpstreamsListed)
-        return tuple(map(_upstream, told.rows))
+        return await connected.inquire(message, expected)
 
 
 def _entry(row: protocol.CacheRow) -> CacheEntry:

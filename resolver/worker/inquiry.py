@@ -1,21 +1,23 @@
 """What a worker tells sdd about itself: how it would answer, what it remembers, whom it asks.
 
-In: sdd's questions. Out: messages of `protocol`, each fitting one datagram. Nothing is sent to
+In: sdd's questions. Out: messages of `protocol`; what is listed comes in pages. Nothing is sent to
 anybody for this, and nothing but `Flush` changes anything.
 """
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, TypeVar
 
-from resolver import protocol
+from resolver import parts, protocol
 from resolver.counters import rcode_label
 from resolver.message import reasons, wire
 from resolver.names import answer, chase
-from resolver.upstream import cache, forwarder, tries
+from resolver.upstream import cache, forward, forwarder, tries
 
-ROWS: Final = 64  # of the longest names, with three servers each, they fit one message
+ROWS: Final = 64  # a page: to make them takes no longer than to answer some questions
 Step = tuple[str, str]
+Row = TypeVar("Row")
 Scopes = Callable[[str], answer.Scope | None]
 
 
@@ -40,13 +42,15 @@ class Inquiry:
             case protocol.Explain(sandbox, name, kind):
                 return protocol.Explained(list(self._steps(sandbox, name, kind)))
             case protocol.ListCache(after):
-                return self._cached(after)
+                return protocol.CacheListed(*_page(self._cached(), after))
             case protocol.Flush(name):
                 count = self._forwarding.cache.flush(name)
                 self._forget()
                 return protocol.Flushed(count)
-            case protocol.ListUpstreams():
-                return protocol.UpstreamsListed(list(self._upstreams()))
+            case protocol.ListUpstreams(after):
+                return protocol.UpstreamsListed(*_page(self._upstreams(), after))
+            case protocol.Ping():
+                return protocol.Pong()
             case protocol.Count():
                 raise ValueError("the counters are the worker's own")
 
@@ -87,26 +91,22 @@ class Inquiry:
             took = f"{tried.seconds * 1000:.1f} ms"
             yield "tried", f"{tried.server}{over}: {tried.result} in {took}"
 
-    def _cached(self, after: int) -> protocol.CacheListed:
+    def _cached(self) -> Iterator[Callable[[], protocol.CacheRow]]:
         now = self._clock()
-        entries = itertools.islice(self._forwarding.cache.entries(), after, after + ROWS + 1)
-        rows = [_row(key, entry, now) for key, entry in entries]
-        return protocol.CacheListed(rows[:ROWS], len(rows) > ROWS)
+        for key, entry in self._forwarding.cache.entries():
+            yield functools.partial(_cache_row, key, entry, now)
 
-    def _upstreams(self) -> Iterator[protocol.UpstreamRow]:
+    def _upstreams(self) -> Iterator[Callable[[], protocol.UpstreamRow]]:
         now = self._clock()
-        healths = itertools.islice(self._forwarding.healths.items(), 4 * ROWS)
-        for (server, sandbox), health in healths:
-            yield protocol.UpstreamRow(
-                address=server.label,
-                port=server.port,
-                sandbox=sandbox,
-                state=health.state(now).value,
-                silent=health.silent,
-                rtt_ms=round(health.rtt_s * 1000, 3),
-                edns=health.edns,
-                keeps_case=health.mixes(),
-            )
+        for (server, sandbox), health in self._forwarding.healths.items():
+            yield functools.partial(_upstream_row, server, sandbox, health, now)
+
+
+def _page(rows: Iterator[Callable[[], Row]], after: int) -> tuple[list[Row], bool]:
+    """The rows from the `after`-th on that one message takes, and whether there are others."""
+    made = [each() for each in itertools.islice(rows, after, after + ROWS)]
+    taken, others = parts.first(made)
+    return taken, others or next(rows, None) is not None
 
 
 def _question(name: bytes, kind: int) -> bytes:
@@ -141,7 +141,7 @@ def _content(entry: protocol.Entry, kind: int) -> str:
     return f"with {len(entry.get(kind, ()))} records of this type"
 
 
-def _row(key: cache.Key, entry: cache.Entry, now: float) -> protocol.CacheRow:
+def _cache_row(key: cache.Key, entry: cache.Entry, now: float) -> protocol.CacheRow:
     servers, sandbox = key.partition
     return protocol.CacheRow(
         name=key.name,
@@ -151,4 +151,19 @@ def _row(key: cache.Key, entry: cache.Entry, now: float) -> protocol.CacheRow:
         left_s=int(entry.expires - now),
         sandbox=sandbox,
         servers=[each.label for each in servers],
+    )
+
+
+def _upstream_row(
+    server: protocol.Upstream, sandbox: str, health: forward.Health, now: float
+) -> protocol.UpstreamRow:
+    return protocol.UpstreamRow(
+        address=server.label,
+        port=server.port,
+        sandbox=sandbox,
+        state=health.state(now).value,
+        silent=health.silent,
+        rtt_ms=round(health.rtt_s * 1000, 3),
+        edns=health.edns,
+        keeps_case=health.mixes(),
     )

@@ -12,7 +12,6 @@ import encodings.idna  # noqa: F401 - unreadable later
 import os
 import pwd
 import random
-import resource
 import secrets
 import signal
 import socket
@@ -20,16 +19,14 @@ import struct
 import sys
 import time
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
-from resolver import counters, protocol
+from resolver import counters, parts, protocol
 from resolver.listen import ready, respond, selector, server
 from resolver.upstream import doh, dot, forwarder, sockets, transports
-from resolver.worker import inquiry, linger, privileges, serving
+from resolver.worker import inquiry, linger, privileges, serving, session
 
 TRANSPORTS: Final = (dot, doh)  # loaded now, for the same reason
 if transports.has_quic():
@@ -126,7 +123,7 @@ class Worker:
     ) -> None:
         self._control = control
         self._tasks = tasks
-        self._session: socket.socket | None = None
+        self._session: session.Session | None = None
         self._started = time.time()
         self._counts = counters.Counters()
         forwarding = forwarder.Forwarder(
@@ -180,79 +177,44 @@ class Worker:
 
     def _accept(self) -> None:
         try:
-            session, _ = self._control.accept()
+            link, _ = self._control.accept()
         except OSError:
             return
-        session.setblocking(False)
-        if _uid(session) not in (0, os.getuid()):
-            session.close()  # the socket's mode should have kept them out already
+        link.setblocking(False)
+        if _uid(link) not in (0, os.getuid()):
+            link.close()  # the socket's mode should have kept them out already
             return
         self._hang_up()
-        self._session = session
         self._linger.accompanied()
-        self._loop.add_reader(session.fileno(), self._hear)
-        self._say(self._serving.inventory(os.getpid()))
+        self._session = session.Session(link, self._obey, self._ended)
+        self._session.say(parts.of(self._serving.inventory(os.getpid())))
 
     def _hang_up(self) -> None:
         if self._session:
-            self._loop.remove_reader(self._session.fileno())
-            self._session.close()
+            self._session.hang_up()
             self._session = None
             self._linger.alone()
 
-    def _hear(self) -> None:
-        for _ in range(server.DRAIN):
-            if self._session is None:
-                return
-            try:
-                data, descriptors, flags, _ = socket.recv_fds(
-                    self._session, protocol.MOST_BYTES, protocol.MOST_DESCRIPTORS
-                )
-            except BlockingIOError:
-                return
-            except OSError:
-                data, descriptors = b"", []
-            links = [socket.socket(fileno=each) for each in descriptors]
-            if not data:
-                self._hang_up()
-                return
-            if flags & socket.MSG_CTRUNC:
-                sys.stderr.write(f"sdd-dns: not all sockets came: {_limit()}\n")
-            self._obey(data, links)
+    def _ended(self, _: session.Session) -> None:
+        self._session = None
+        self._linger.alone()
 
-    def _obey(self, data: bytes, links: list[socket.socket]) -> None:
-        try:
-            message = protocol.decode_to_worker(data)
-            if isinstance(message, protocol.Apply):
-                problems = self._serving.apply(message.revision)
-                self._say(protocol.Applied(message.revision, problems))
-            elif isinstance(message, protocol.Count):
-                self._say(self._counted())
-            elif isinstance(message, protocol.Question):
-                self._say(self._told.tell(message))
-            else:
-                self._serving.stage(message, links)
-        except (msgspec.DecodeError, ValueError) as exc:
-            sys.stderr.write(f"sdd-dns: sdd said what I do not understand: {exc}\n")
-            self._hang_up()
-
-    def _say(self, message: protocol.Message) -> None:
-        assert self._session is not None
-        try:
-            self._session.send(protocol.encode(message))
-        except OSError:
-            self._hang_up()  # it will connect again and hear everything from the start
+    def _obey(self, data: bytes, links: list[socket.socket]) -> Iterable[protocol.Message]:
+        message = protocol.decode_to_worker(data)
+        if isinstance(message, protocol.Apply):
+            problems = self._serving.apply(message.revision)
+            return parts.of(protocol.Applied(message.revision, problems))
+        if isinstance(message, protocol.Count):
+            return parts.of(self._counted())
+        if isinstance(message, protocol.Question):
+            return parts.of(self._told.tell(message))
+        self._serving.stage(message, links)
+        return ()
 
     def _counted(self) -> protocol.Counted:
         sums = self._counts.sums()
         sums.append(([counters.TCP_CONNECTIONS], float(self._serving.connections)))
         return protocol.Counted(os.getpid(), self._started, sums)
-
-
-def _limit() -> str:
-    """Why descriptors get lost on their way: there is no room for them."""
-    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return f"at most {most} files may be open (LimitNOFILE, ulimit -n)"
 
 
 def _uid(session: socket.socket) -> int:

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from resolver import protocol
+from resolver import parts, protocol
 from resolver.listen import server, stream
 from resolver.names import answer
 from resolver.upstream import sockets, transports
@@ -46,6 +46,7 @@ class Staged:
 
     parts: dict[str, protocol.Names] = field(default_factory=dict)
     tables: dict[str, tuple[str, protocol.Names] | None] = field(default_factory=dict)
+    view_parts: dict[str, list[protocol.View]] = field(default_factory=dict)
     views: dict[str, protocol.View] = field(default_factory=dict)
     listen: dict[str, tuple[protocol.Listening, list[socket.socket]]] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
@@ -106,8 +107,10 @@ class Serving:
             case protocol.TableGone(name):
                 staged.tables[name] = None
             case protocol.View(sandbox):
-                staged.views[sandbox] = message
-                staged.gone.discard(sandbox)
+                staged.view_parts.setdefault(sandbox, []).append(message)
+                if parts.is_last(message):
+                    staged.views[sandbox] = parts.joined(staged.view_parts.pop(sandbox))
+                    staged.gone.discard(sandbox)
             case protocol.Gone(sandbox):
                 staged.gone.add(sandbox)
                 staged.views.pop(sandbox, None)
@@ -187,7 +190,7 @@ class Serving:
     def _scope(self, sandbox: str, view: protocol.View, problems: dict[str, str]) -> answer.Scope:
         missing = [name for name in view.tables if name not in self._tables]
         if missing:
-            problems[sandbox] = f"its tables {', '.join(missing)} never came"
+            problems[sandbox] = f"{len(missing)} of its tables never came, one is {missing[0]}"
         there = [name for name in view.tables if name in self._tables]
         seen = msgspec.structs.replace(view, sandbox=sandbox, tables=there)
         return answer.Scope.of(seen, [self._tables[name][1] for name in there])

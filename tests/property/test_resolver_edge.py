@@ -43,7 +43,7 @@ def test_lines_of_the_right_kind_with_hostile_values(values: list[str]) -> None:
 @given(NAMES)
 def test_parts_fit_and_together_are_the_table(names: protocol.Names) -> None:
     together: protocol.Names = {}
-    for part in difference.parts("t" * 64, names):
+    for part in difference.table_parts("t" * 64, names):
         assert len(protocol.encode(part)) <= protocol.MOST_BYTES
         assert 0 < len(part.names) <= protocol.NAMES_A_PART
         assert not together.keys() & part.names.keys()

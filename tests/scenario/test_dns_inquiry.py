@@ -1,8 +1,10 @@
 """sdd asks a real worker about itself, through the link that it uses."""
 
+import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import dns.message
 import pytest
 
 from resolver import protocol
@@ -83,9 +85,9 @@ async def test_the_cache_is_listed_in_pages_and_flushed(
     for number in range(70):
         ask(ports, f"n{number}.example.org")
     page = await sdd.inquire(protocol.ListCache(0), protocol.CacheListed)
-    assert page.more
+    assert page.others
     rest = await sdd.inquire(protocol.ListCache(len(page.rows)), protocol.CacheListed)
-    assert not rest.more
+    assert not rest.others
     rows = [*page.rows, *rest.rows]
     assert len({row.name for row in rows}) == 70
     assert {(row.kind, row.rcode, row.records, row.sandbox) for row in rows} == {(1, 0, 1, "")}
@@ -101,16 +103,47 @@ async def test_the_cache_is_listed_in_pages_and_flushed(
     assert len(upstream.heard) == before + 2
 
 
+async def test_more_upstreams_than_a_page_has_are_all_listed(
+    worker: Worker,
+) -> None:
+    session = worker.session()
+    servers = [
+        protocol.Upstream(f"127.0.{number}.1", 9, inside=False, name="n" * 200)
+        for number in range(300)
+    ]
+    asked = [session.serve(f"s{at}", upstreams=servers[at : at + 3]) for at in range(0, 300, 3)]
+    assert session.apply(2) == {}
+    query = dns.message.make_query("www.example.org", "A").to_wire()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        for udp, _ in asked:
+            client.sendto(query, ("127.0.0.1", udp))
+        client.settimeout(10)
+        for _ in asked:
+            client.recv(4096)
+    session.link.close()
+    connected = await link.Link.open(link.connect(str(worker.path)))
+    listed: list[protocol.UpstreamRow] = []
+    others = True
+    while others:
+        page = await connected.inquire(
+            protocol.ListUpstreams(len(listed)), protocol.UpstreamsListed
+        )
+        listed += page.rows
+        others = page.others
+    assert {each.address for each in listed} == {each.address for each in servers}
+    connected.close()
+
+
 async def test_upstreams_tell_how_they_did(
     sdd: link.Link, ports: tuple[int, int], upstream: Scripted
 ) -> None:
     ask(ports, "www.example.org")
-    (row,) = (await sdd.inquire(protocol.ListUpstreams(), protocol.UpstreamsListed)).rows
+    (row,) = (await sdd.inquire(protocol.ListUpstreams(0), protocol.UpstreamsListed)).rows
     assert (row.address, row.port, row.sandbox) == ("127.0.0.1", upstream.port, "")
     assert (row.state, row.silent, row.edns, row.keeps_case) == ("up", 0, True, True)
     assert row.rtt_ms > 0
     upstream.script = mute
     ask(ports, "other.example.org")
-    (row,) = (await sdd.inquire(protocol.ListUpstreams(), protocol.UpstreamsListed)).rows
+    (row,) = (await sdd.inquire(protocol.ListUpstreams(0), protocol.UpstreamsListed)).rows
     assert row.state == "down"
     assert row.silent >= 2

@@ -15,7 +15,7 @@ import dns.exception
 import dns.message
 import dns.query
 
-from resolver import protocol
+from resolver import parts, protocol
 from resolver.message import wire
 
 TRIES = 3
@@ -34,7 +34,13 @@ class Session:
         self.inventory = hello
 
     def hear(self) -> protocol.FromWorker:
-        return protocol.decode_from_worker(self.link.recv(protocol.MOST_BYTES))
+        """One whole answer; each of its parts fits."""
+        heard: list[protocol.FromWorker] = []
+        while not heard or not parts.is_last(heard[-1]):
+            data, _, flags, _ = self.link.recvmsg(protocol.MOST_BYTES)
+            assert not flags & socket.MSG_TRUNC
+            heard.append(protocol.decode_from_worker(data))
+        return parts.joined(heard)
 
     def say(self, message: protocol.Message, *links: socket.socket) -> None:
         socket.send_fds(self.link, [protocol.encode(message)], [each.fileno() for each in links])

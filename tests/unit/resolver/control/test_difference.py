@@ -74,7 +74,7 @@ def test_after_keeps_the_listeners_of_sandboxes_that_stay() -> None:
 
 def test_a_name_with_more_records_than_a_message_takes_is_cut_to_what_fits() -> None:
     names: protocol.Names = {b"\1a\0": {1: [bytes(14)] * 6000, 28: [bytes(26)] * 4000}}
-    (part,) = difference.parts("t", names)
+    (part,) = difference.table_parts("t", names)
     assert len(protocol.encode(part)) <= protocol.MOST_BYTES
     assert part.names[b"\1a\0"].keys() == {1, 28}
     assert len(part.names[b"\1a\0"][1]) > 1500

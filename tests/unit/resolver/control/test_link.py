@@ -4,9 +4,10 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
 
+import msgspec
 import pytest
 
-from resolver import protocol
+from resolver import parts, protocol
 from resolver.control import link
 from sdd import errors
 
@@ -24,8 +25,9 @@ class Worker:
         )
         self.ours = ours
 
-    def say(self, message: protocol.Message) -> None:
-        self.end.send(protocol.encode(message))
+    def say(self, *messages: protocol.Message) -> None:
+        for each in messages:
+            self.end.send(protocol.encode(each))
 
     async def heard(self) -> protocol.ToWorker:
         data = await asyncio.get_running_loop().sock_recv(self.end, protocol.MOST_BYTES)
@@ -63,6 +65,38 @@ async def test_apply_and_count_are_answered_in_turn(worker: Worker) -> None:
     opened.close()
 
 
+async def test_a_greeting_and_an_answer_in_parts_are_whole(worker: Worker) -> None:
+    first = msgspec.structs.replace(HELLO, views={"a": "v"}, more=True)
+    worker.say(first)
+    worker.say(msgspec.structs.replace(first, views={"b": "w"}))
+    opened = await worker.link()
+    assert opened.inventory.views == {"a": "v", "b": "w"}
+    asking = asyncio.gather(opened.count())
+    await worker.heard()
+    for number in range(5):
+        worker.say(protocol.Counted(7, 0.0, [([str(number)], 1.0)], more=number < 4))
+    (counted,) = await asking
+    assert [key for key, _ in counted.sums] == [["0"], ["1"], ["2"], ["3"], ["4"]]
+    opened.close()
+
+
+async def test_a_worker_of_another_release_is_not_heard_to_its_end(worker: Worker) -> None:
+    worker.say(msgspec.structs.replace(HELLO, release=protocol.RELEASE - 1, more=True))
+    opened = await link.Link.open(worker.ours)
+    assert opened.inventory.release == protocol.RELEASE - 1
+    opened.close()
+
+
+async def test_a_greeting_of_parts_without_end_is_unavailable(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "MOST_PARTS", 3)
+    for _ in range(3):
+        worker.say(msgspec.structs.replace(HELLO, more=True))
+    with pytest.raises(errors.Unavailable, match="speaks on for more than 3"):
+        await worker.link()
+
+
 async def test_descriptors_ride_along(worker: Worker) -> None:
     opened = await worker.link()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sent:
@@ -86,7 +120,7 @@ async def test_a_slow_worker_is_waited_for(worker: Worker) -> None:
 
 async def test_a_message_that_is_too_long_harms_nobody(worker: Worker) -> None:
     opened = await worker.link()
-    with pytest.raises(errors.Exhausted):
+    with pytest.raises(errors.Defect):
         await opened.send(protocol.TablePart("t", {b"n": {1: [bytes(70_000)]}}))
     assert opened.is_open
     opened.close()
@@ -126,13 +160,18 @@ ANSWERS: list[Callable[[Worker], object]] = [
     lambda worker: worker.say(protocol.Applied(5, {})),
     lambda worker: worker.say(protocol.Counted(1, 0.0, [])),
     lambda worker: worker.say(HELLO),
+    lambda worker: worker.say(protocol.Applied(4, {}, more=True), protocol.Counted(1, 0.0, [])),
+    lambda worker: worker.say(*[protocol.Applied(4, {}, more=True)] * 9),
 ]
 
 
-@pytest.mark.parametrize("answer", ANSWERS, ids=["end", "junk", "revision", "other", "hello"])
+@pytest.mark.parametrize(
+    "answer", ANSWERS, ids=["end", "junk", "revision", "other", "hello", "mixed", "endless"]
+)
 async def test_a_wrong_answer_ends_the_link(
-    worker: Worker, answer: Callable[[Worker], object]
+    worker: Worker, answer: Callable[[Worker], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(parts, "MOST_PARTS", 9)
     opened = await worker.link()
     lost: list[bool] = []
     opened.lost = lambda: lost.append(True)
