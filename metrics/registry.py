@@ -53,6 +53,11 @@ class Registry:
             "Sources that could not be read for a page, such as a DNS worker that is gone.",
             registry=self._own,
         )
+        self._workers = Counter(
+            "sdd_dns_worker_starts_total",
+            "DNS workers that began to serve without a name; one a life is usual.",
+            registry=self._own,
+        )
         self._passes = _per_backend(Counter, "passes_total", "Passes over a state.", self._own)
         self._errors = _per_backend(
             Counter, "errors_total", "Passes that left something not as wanted.", self._own
@@ -88,6 +93,14 @@ class Registry:
     def command(self, action: str, result: str, seconds: float) -> None:
         """One command of the API ended; `result` is ok or the code of its error."""
         self._commands.labels(action, result).observe(seconds)
+
+    def worker_started(self) -> None:
+        """A DNS worker is there that has nothing of an older one."""
+        self._workers.inc()
+
+    def unread(self) -> None:
+        """A source had to tell what it knew before."""
+        self._unread.inc()
 
     def reconciled(self, backend: progress.Backend, outcome: progress.Outcome) -> None:
         """One pass of a backend ended; the signature is reconcile.Report's."""

@@ -72,11 +72,6 @@ class Reconciler:
         self._daemon = daemon
         return differs
 
-    async def counters(self) -> tuple[protocol.Counted, ...]:
-        """What the workers count, one value per worker; raises `errors.Unavailable`."""
-        connected = await self._launcher.ensure()
-        return (await connected.count(),)
-
     # --- files --------------------------------------------------------------------------------
 
     async def _write(self, want: Wanted, look: Look) -> result.Result:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sdd import errors, reconcile
+from sdd import errors
 from sdd.model import ids, progress
 
 
@@ -36,7 +36,7 @@ def of_sandbox(box: ids.SandboxId, name: str, exc: errors.SddError) -> Result:
 
 def of_everything(exc: errors.SddError) -> Result:
     """The failure that concerns every sandbox of this node."""
-    return _failed(reconcile.EVERYTHING, exc.sentence, exc)
+    return _failed(progress.EVERYTHING, exc.sentence, exc)
 
 
 def _failed(subject: str, sentence: str, exc: errors.SddError) -> Result:

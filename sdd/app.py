@@ -33,12 +33,24 @@ from netns import deaths as netns_deaths
 from netns import reconciler as netns_reconciler
 from netns.kernel import events, linux, observe
 from resolver import reconciler as dns_reconciler
-from resolver.control import launch
+from resolver.control import launch, watch
 from resolver.explain import inquirer, query, trace
 from resolver.files import hostconf, hostwatch, own, upstreams
 from resolver.upstream import transports
 from sdd import config as configuration
-from sdd import daemon, errors, interpreter, lock, log, logbook, notify, options, page, reconcile
+from sdd import (
+    daemon,
+    errors,
+    interpreter,
+    lock,
+    log,
+    logbook,
+    notify,
+    options,
+    page,
+    reconcile,
+    standing,
+)
 from sdd.alloc import pools
 from sdd.api import context
 from sdd.control import commander, feed, journal, progress, verify
@@ -153,17 +165,17 @@ async def assembled(
         balancer = await _balancer(config, doors)
         slots = {each: reconcile.Slot() for each in Backend}
         kernel = linux.LinuxKernel(doors, config.exec_root)
-        workers = inquirer.Inquirer(_launcher(config))
-        names = _resolver(config, doors, node, workers.launcher, slots[Backend.RESOLVER].kick)
+        launcher = _launcher(config)
+        workers = inquirer.Inquirer(launcher)
+        watcher = watch.Watch(launcher)
+        names = _resolver(config, doors, node, launcher, slots[Backend.RESOLVER].kick)
         commands = _commander(config, store, news, reached, doors)
         asker = query.Asker(doors)
         ports = stack.enter_context(contextlib.closing(ports_linux.PortsKernel(doors)))
-        looker = verify.Verifier(
-            lambda: news.state, node, kernel, balancer.kernel, asker.ask, ports=ports
-        )
+        looker = _verifier(news, node, kernel, balancer, asker=asker, ports=ports)
         history = journal.Journal(time.time)
-        reread = functools.partial(_reread, config, names, slots[Backend.RESOLVER])
-        metrics_page = page.build(_version(), news, names)
+        metrics_page = page.build(_version(), news, watcher)
+        launcher.subscribe(standing.teller(history, metrics_page))
         checks = _probes(doors, commands, node)
         in_force = configuration.InForce(config)
         yield daemon.Daemon(
@@ -178,13 +190,13 @@ async def assembled(
             followers=_followers(commands, checks, balancer, node, history),
             watches={
                 "kernel news": _news(doors, news, node, checks),
-                "host resolv.conf": lambda _: hostwatch.follow(hostconf.FILES, reread),
+                **_dns_watches(config, names, slots[Backend.RESOLVER], watcher),
             },
             journal=history,
             context=context.Context(
                 commands=commands,
                 state=lambda: news.state,
-                progress=reached.snapshot,
+                progress=standing.progress(reached.snapshot, launcher.trouble),
                 trace=trace.Tracer(asker, workers, own.Files(config.data_root)),
                 names=workers,
                 lb_view=lb_view.View(balancer.kernel, lambda: news.state),
@@ -206,6 +218,34 @@ def _news(
     """What tells reconcilers and checks that something changed in the kernel."""
     paths = functools.partial(_spaces, news, node)
     return lambda kick: events.follow(doors, paths, _both(checks.news, kick))
+
+
+def _verifier(
+    news: feed.Feed,
+    node: ids.NodeId,
+    kernel: linux.LinuxKernel,
+    balancer: choose.Choice,
+    *,
+    asker: query.Asker,
+    ports: ports_linux.PortsKernel,
+) -> verify.Verifier:
+    return verify.Verifier(
+        lambda: news.state, node, kernel, balancer.kernel, asker.ask, ports=ports
+    )
+
+
+def _dns_watches(
+    config: configuration.Config,
+    names: dns_reconciler.Reconciler,
+    slot: reconcile.Slot,
+    worker: watch.Watch,
+) -> Mapping[str, daemon.Watch]:
+    """What follows the host's own servers, and how our worker is."""
+    reread = functools.partial(_reread, config, names, slot)
+    return {
+        "dns worker": lambda _: worker.run(),
+        "host resolv.conf": lambda _: hostwatch.follow(hostconf.FILES, reread),
+    }
 
 
 def _lb_tracer(

@@ -20,7 +20,6 @@ BACKOFF_LIMIT_S = 10.0
 PAUSE_FIRST_S = 0.001
 PAUSE_LIMIT_S = 0.02
 PAUSE_GROWTH = 1.25  # whoever waits n ms looks at most n/4 ms too late
-EVERYTHING = "*"  # the subject of a failure that concerns every object
 
 
 class Slot:
@@ -135,7 +134,7 @@ async def run(
 
 def _defect(backend: progress.Backend, revision: ids.Revision, exc: Exception) -> progress.Outcome:
     failure = progress.Failure(
-        subject=EVERYTHING,
+        subject=progress.EVERYTHING,
         sentence=f"the {backend} backend failed on revision {revision}: {exc!r}",
         hint="this is a bug in sdd; the log has its traceback",
         code="SDD-DEFECT",

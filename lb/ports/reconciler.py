@@ -193,7 +193,7 @@ def _is_bridge(driver: Driver) -> bool:
 
 def _broken(exc: errors.SddError) -> progress.Failure:
     return progress.Failure(
-        subject=reconcile.EVERYTHING,
+        subject=progress.EVERYTHING,
         sentence=f"the rules of published ports cannot be written: {exc.sentence}",
         hint=exc.hint,
         code=exc.code,

@@ -7,24 +7,42 @@ another release of the protocol, or does not speak, is ended and replaced.
 import asyncio
 import contextlib
 import os
-import select
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 from resolver import protocol
-from resolver.control import link
+from resolver.control import link, processes
 from sdd import errors
 
 MODULE: Final = "resolver.worker"
 CONTROL: Final = 3  # the descriptor on which a worker finds its listening socket
 BACKLOG: Final = 4
-LEAVE_S: Final = 3.0  # how long a worker may take to end when told
-GRACE_S: Final = 0.5  # and when it hung up by itself
+SILENT_S: Final = 2.0  # a worker that does not answer for so long is told of
 TRIES: Final = 3  # workers that are found unfit and ended before one is started
+
+
+class Step(StrEnum):
+    """What becomes of a worker."""
+
+    STARTED = "started"
+    ADOPTED = "adopted"  # it served already, for a former sdd or before it hung up
+    ENDED = "ended"
+    DISMISSED = "dismissed"  # ended by us
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One step of the worker `pid`, and why."""
+
+    step: Step
+    pid: int
+    reason: str
 
 
 class Launcher:
@@ -50,15 +68,55 @@ class Launcher:
         self._link: link.Link | None = None
         self._turn = asyncio.Lock()
         self._children: set[int] = set()
+        self._codes: dict[int, int] = {}
+        self._why = "no DNS worker is there yet"
+        self._told: list[Callable[[Change], None]] = []
+
+    def subscribe(self, told: Callable[[Change], None]) -> None:
+        """Call `told` with everything that becomes of a worker from now on."""
+        self._told.append(told)
+
+    @property
+    def connected(self) -> link.Link | None:
+        """The link to the worker, while there is one that is known to live."""
+        return self._link if self._link is not None and self._link.is_open else None
+
+    def trouble(self) -> str:
+        """Why nobody's names are answered now, as far as known; empty when they are."""
+        if self._link is None:
+            return self._why
+        if not self._link.is_open:
+            return self._link.why
+        if (silent_s := self._link.silent_s) >= SILENT_S:
+            return f"the DNS worker {self._link.pid} has not answered for {silent_s:.0f} s"
+        return ""
 
     async def ensure(self) -> link.Link:
         """The link to a living worker of our release; raises `errors.Unavailable`."""
         async with self._turn:
-            self._reap()
-            if self._link is not None and self._link.is_open:
-                return self._link
-            self._link = await self._found() or await self._started()
+            if (living := self.connected) is not None:
+                return living
+            gone, self._link = self._link, None
+            try:
+                if gone is not None:
+                    await self._part(gone)
+                self._link = await self._found() or await self._started()
+            except errors.Unavailable as exc:
+                self._why = exc.sentence
+                raise
             return self._link
+
+    async def _part(self, gone: link.Link) -> None:
+        """Whether the worker behind a lost link is over; one that hangs is ended."""
+        self._why = gone.why
+        if gone.is_hung:
+            if await processes.dismiss(gone.pid, self._module, processes.AT_ONCE):
+                self._tell(Step.DISMISSED, gone.pid, gone.why)
+        elif await processes.is_over(gone.pid):
+            self._reap()
+            cause = _cause(self._codes.pop(gone.pid, None)) or gone.why
+            self._why = f"the DNS worker {gone.pid} ended: {cause}"
+            self._tell(Step.ENDED, gone.pid, cause)
 
     async def _found(self) -> link.Link | None:
         """The link to a worker that is there; None once there is none that can be used."""
@@ -77,14 +135,27 @@ class Launcher:
         listener = _peer(connected)
         try:
             found = await link.Link.open(connected)
-        except errors.Unavailable:
-            await _dismiss(listener, self._module)  # it holds the address and does not speak
+        except errors.Unavailable as exc:
+            await self._dismiss(listener, exc.sentence)  # it holds the address and does not speak
             return None
-        if found.inventory.release == protocol.RELEASE and found.inventory.quic >= self._quic:
+        if not (unfit := self._unfit(found.inventory)):
+            is_new = not (found.inventory.revision or found.inventory.listeners)
+            step = Step.STARTED if is_new else Step.ADOPTED  # by a service manager
+            self._tell(step, found.pid, "its socket was there")
             return found
         found.close()
-        await _dismiss(listener, self._module)
+        await self._dismiss(listener, unfit)
         return None
+
+    def _unfit(self, told: protocol.Inventory) -> str:
+        """Why such a worker cannot serve for us; empty when it can."""
+        if told.release != protocol.RELEASE:
+            return f"it speaks release {told.release}, sdd speaks {protocol.RELEASE}"
+        return "" if told.quic >= self._quic else "it has not loaded the library for QUIC"
+
+    async def _dismiss(self, pid: int, reason: str) -> None:
+        if await processes.dismiss(pid, self._module):
+            self._tell(Step.DISMISSED, pid, reason)
 
     async def _started(self) -> link.Link:
         with self._address() as path:
@@ -94,17 +165,20 @@ class Launcher:
             # Its end is noticed at once, so patience costs nothing where it is not needed.
             started = await link.Link.open(connected, link.START_S)
         except errors.Unavailable as exc:
-            await _end_child(pid)
-            raise self._explained(pid, exc) from exc
+            await processes.end_child(pid)
+            explained = self._explained(pid, exc)
+            self._tell(Step.ENDED, pid, explained.sentence)
+            raise explained from exc
         except asyncio.CancelledError:
             # Whoever ended the last worker and then sdd meant both: this one knows nothing yet.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)  # our child, not reaped: the number is still its own
             raise
         if started.inventory.release == protocol.RELEASE:
+            self._tell(Step.STARTED, pid, self._why)
             return started
         started.close()
-        await _end_child(pid)
+        await processes.end_child(pid)
         raise errors.Unavailable(
             f"the DNS worker speaks release {started.inventory.release} of the protocol, sdd"
             f" speaks {protocol.RELEASE}",
@@ -159,20 +233,24 @@ class Launcher:
         finally:
             os.close(null)
 
-    def _reap(self) -> dict[int, int]:
-        """Exit codes of the workers of ours that ended."""
-        ended = {}
+    def _tell(self, step: Step, pid: int, reason: str) -> None:
+        change = Change(step=step, pid=pid, reason=reason)
+        for told in self._told:
+            told(change)
+
+    def _reap(self) -> None:
+        """Take the exit codes of the workers of ours that ended."""
         for pid in tuple(self._children):
             with contextlib.suppress(ChildProcessError):
                 done, status = os.waitpid(pid, os.WNOHANG)
                 if not done:
                     continue
-                ended[pid] = os.waitstatus_to_exitcode(status)
+                self._codes[pid] = os.waitstatus_to_exitcode(status)
             self._children.discard(pid)
-        return ended
 
     def _explained(self, pid: int, exc: errors.Unavailable) -> errors.Unavailable:
-        status = self._reap().get(pid)
+        self._reap()
+        status = self._codes.pop(pid, None)
         if status is None or status < 0:
             return exc
         return errors.Unavailable(
@@ -180,6 +258,13 @@ class Launcher:
             hint="it said why on stderr, see sdd's log",
             code=exc.code,
         )
+
+
+def _cause(code: int | None) -> str:
+    """What ended a child; empty when that is not known."""
+    if code is None:
+        return ""
+    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
 
 
 def _environment(ours: Mapping[str, str]) -> Mapping[str, str]:
@@ -193,54 +278,3 @@ def _peer(connected: socket.socket) -> int:
     """The pid that listens behind `connected`: who called listen(2) last, so maybe a former sdd."""
     data = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     return int.from_bytes(data[:4], sys.byteorder, signed=True)
-
-
-async def _dismiss(pid: int, module: str) -> None:
-    """End the worker `pid` and wait for it; any other process is left alone."""
-    with _opened(pid) as process:
-        # After opening: the descriptor names one process for ever, so this looks at the right one.
-        if process >= 0 and pid != os.getpid() and _is_worker(pid, module):
-            await _end(process)
-
-
-async def _end_child(pid: int) -> None:
-    """End our own child, after the moment that it needs when it is ending by itself."""
-    with _opened(pid) as process:
-        if process >= 0 and not await asyncio.to_thread(_ended, process, GRACE_S):
-            await _end(process)
-
-
-async def _end(process: int) -> None:
-    for signum in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(process, signum)
-        if await asyncio.to_thread(_ended, process, LEAVE_S):
-            return
-
-
-@contextlib.contextmanager
-def _opened(pid: int) -> Iterator[int]:
-    """A descriptor of the process (pidfd_open(2)); -1 when there is none."""
-    try:
-        process = os.pidfd_open(pid)
-    except OSError:
-        yield -1
-        return
-    try:
-        yield process
-    finally:
-        os.close(process)
-
-
-def _ended(process: int, timeout_s: float) -> bool:
-    poll = select.poll()  # select(2) knows no descriptor above 1023
-    poll.register(process, select.POLLIN)
-    return bool(poll.poll(timeout_s * 1000))
-
-
-def _is_worker(pid: int, module: str) -> bool:
-    try:
-        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
-    return module.encode() in arguments

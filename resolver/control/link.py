@@ -16,10 +16,12 @@ import msgspec
 from resolver import parts, protocol
 from sdd import errors
 
-HELLO_S: Final = 10.0  # one that runs says at once what it has
+HELLO_S: Final = 5.0  # one that runs says at once what it has
 START_S: Final = 60.0  # a new interpreter needs seconds on a busy machine, 20 on an emulated one
-ANSWER_S: Final = 10.0  # Apply of a big snapshot
-SEND_S: Final = 10.0  # how long a worker may leave its queue full
+PROMPT_S: Final = 3.0  # whatever else is asked: nothing of it takes a tenth of this
+ANSWER_S: Final = 6.0  # Apply of a big snapshot
+SEND_S: Final = 5.0  # how long a worker may leave its queue full
+ROUNDS: Final = 3  # in which an answer is waited for: a stall of our own costs one of them
 CODE: Final = "SDD-DNS-WORKER"
 HINT: Final = "sdd starts another one and sends it everything; what the worker said is in the log"
 _CREDENTIALS = struct.Struct("=iII")  # struct ucred: pid, uid, gid (unix(7))
@@ -32,7 +34,8 @@ class Link:
     """A connected worker; make it with `open`. Any failure, also a cancelled request, closes it.
 
     `inventory` is what the worker has as far as sdd knows; whoever changes it keeps it true.
-    `lost` is called once when the worker goes, not when `close` was called.
+    `lost` is called once when the worker goes, not when `close` was called; `why` tells what
+    happened then, `is_hung` that it does not answer but may live.
     """
 
     def __init__(self, connected: socket.socket, inventory: protocol.Inventory, pid: int) -> None:
@@ -44,6 +47,9 @@ class Link:
         self._waiting: asyncio.Future[protocol.FromWorker] | None = None
         self._parts: list[protocol.FromWorker] = []
         self._open = True
+        self._asked = 0.0
+        self.why = ""
+        self.is_hung = False
         asyncio.get_running_loop().add_reader(connected.fileno(), self._hear)
 
     @classmethod
@@ -69,6 +75,11 @@ class Link:
         """Whether messages can still be sent."""
         return self._open
 
+    @property
+    def silent_s(self) -> float:
+        """For how long an answer is awaited now; 0 when none is."""
+        return asyncio.get_running_loop().time() - self._asked if self._waiting else 0.0
+
     def close(self) -> None:
         """Hang up; the worker goes on serving. Closing twice is fine."""
         if self._open:
@@ -90,33 +101,42 @@ class Link:
                 f"a {type(message).__name__} of {len(data)} bytes and {len(links)} descriptors is"
                 " too long for the DNS worker"
             )
-        async with self._turn, self._careful("takes no message", SEND_S):
+        async with self._turn, self._careful("takes no message", SEND_S), asyncio.timeout(SEND_S):
             await self._send(data, [each.fileno() for each in links])
 
     async def apply(self, revision: int) -> protocol.Applied:
         """Make all that was sent visible; what the worker says of it."""
-        applied = await self._request(protocol.Apply(revision=revision), protocol.Applied)
+        applied = await self._request(protocol.Apply(revision=revision), protocol.Applied, ANSWER_S)
         if applied.revision != revision:
-            self._lose()
-            raise _broken(f"applied revision {applied.revision} instead of {revision}")
+            broken = _broken(f"applied revision {applied.revision} instead of {revision}")
+            self._lose(broken.sentence)
+            raise broken
         return applied
 
     async def count(self) -> protocol.Counted:
         """The worker's counters."""
-        return await self._request(protocol.Count(), protocol.Counted)
+        return await self._request(protocol.Count(), protocol.Counted, PROMPT_S)
+
+    async def ping(self) -> None:
+        """Hear that the worker still turns."""
+        await self._request(protocol.Ping(), protocol.Pong, PROMPT_S)
 
     async def inquire(self, message: protocol.Question, expected: type[Answer]) -> Answer:
         """The worker's answer to a question about itself."""
-        return await self._request(message, expected)
+        return await self._request(message, expected, PROMPT_S)
 
-    async def _request(self, message: protocol.ToWorker, expected: type[Answer]) -> Answer:
-        async with self._turn, self._careful("does not answer", ANSWER_S):
+    async def _request(
+        self, message: protocol.ToWorker, expected: type[Answer], timeout_s: float
+    ) -> Answer:
+        async with self._turn, self._careful("does not answer", timeout_s):
             waiting: asyncio.Future[protocol.FromWorker]
             waiting = asyncio.get_running_loop().create_future()
             self._waiting, self._parts = waiting, []
+            self._asked = asyncio.get_running_loop().time()
             try:
-                await self._send(protocol.encode(message), ())
-                answer = await waiting
+                async with asyncio.timeout(SEND_S):
+                    await self._send(protocol.encode(message), ())
+                answer = await _patiently(waiting, timeout_s)
             finally:
                 self._waiting = None
             if not isinstance(answer, expected):
@@ -141,13 +161,17 @@ class Link:
     async def _careful(self, sin: str, timeout_s: float) -> AsyncIterator[None]:
         """After a failure or a cancellation nobody knows which answer comes next: hang up."""
         try:
-            async with asyncio.timeout(timeout_s):
-                yield
+            yield
         except TimeoutError:
-            self._lose()
-            raise _broken(f"{sin} for {timeout_s:g} s") from None
+            self.is_hung = self._open
+            broken = _broken(f"{sin} for {timeout_s:g} s")
+            self._lose(broken.sentence)
+            raise broken from None
+        except errors.SddError as exc:
+            self._lose(exc.sentence)
+            raise
         except BaseException:
-            self._lose()
+            self._lose("sdd gave up a question to the DNS worker")
             raise
 
     def _hear(self) -> None:
@@ -171,12 +195,24 @@ class Link:
     def _fail(self, why: errors.Unavailable) -> None:
         if self._waiting and not self._waiting.done():
             self._waiting.set_exception(why)
-        self._lose()
+        self._lose(why.sentence)
 
-    def _lose(self) -> None:
+    def _lose(self, why: str) -> None:
         if self._open:
+            self.why = why
             self.close()
             self.lost()
+
+
+async def _patiently(
+    waiting: asyncio.Future[protocol.FromWorker], timeout_s: float
+) -> protocol.FromWorker:
+    """The answer; raises TimeoutError. What came while this very process stood still counts."""
+    for _ in range(ROUNDS):
+        done, _ = await asyncio.wait((waiting,), timeout=timeout_s / ROUNDS)
+        if done:
+            return waiting.result()
+    raise TimeoutError
 
 
 def connect(path: str) -> socket.socket:

@@ -14,10 +14,15 @@ async def healthz(_context: Context, _call: Call) -> Reply:
 
 
 async def readyz(context: Context, _call: Call) -> Reply:
-    """200 once every backend has made its first pass, 503 naming the others before."""
+    """200 once every backend has made its first pass, 503 naming the others before.
+
+    Also 503, and why, while one of them fails as a whole.
+    """
     if missing := _missing(context):
         text = f"waiting for the first pass of: {', '.join(missing)}\n"
         return Reply(raw=text.encode(), status=503, content_type="text/plain")
+    if failing := _failing(context):
+        return Reply(raw=failing.encode(), status=503, content_type="text/plain")
     return Reply(raw=b"ok\n", content_type="text/plain")
 
 
@@ -66,6 +71,16 @@ async def version(context: Context, _call: Call) -> Reply:
 def _missing(context: Context) -> list[str]:
     reported = context.progress()
     return [each.value for each in progress.Backend if each not in reported]
+
+
+def _failing(context: Context) -> str:
+    """A line for each backend of which nothing works."""
+    return "".join(
+        f"{backend.value}: {each.sentence}\n"
+        for backend, outcome in context.progress().items()
+        for each in outcome.failures
+        if each.subject == progress.EVERYTHING
+    )
 
 
 def _word(context: Context) -> str:

@@ -10,9 +10,8 @@ from types import MappingProxyType
 
 from sdd import errors
 from sdd.model import ids
-from sdd.model.progress import Backend, Failure, Outcome
+from sdd.model.progress import EVERYTHING, Backend, Failure, Outcome
 
-EVERYTHING = "*"  # the subject of a failure that concerns every object
 CODE = "SDD-PROGRESS-TIMEOUT"
 
 

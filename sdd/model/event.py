@@ -31,6 +31,8 @@ class Action(StrEnum):
     RELOAD = "reload"
     REPAIR = "repair"
     LOST = "lost"
+    WORKER_START = "worker_start"
+    WORKER_END = "worker_end"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

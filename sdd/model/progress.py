@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from sdd.model import ids
+
+EVERYTHING: Final = "*"  # the subject of a failure that concerns every object
 
 
 class Backend(StrEnum):

@@ -1,6 +1,7 @@
 """kill -9, restart and hands in the kernel: nothing is lost, nothing doubled, all comes back."""
 
 import difflib
+import json
 import re
 import subprocess
 from collections.abc import Iterator
@@ -118,14 +119,67 @@ def test_a_term_and_start_keeps_everything(daemon: Appliance) -> None:
     assert kernel(daemon) == before, difference(before, kernel(daemon))
 
 
-def test_a_dead_dns_worker_is_started_again(daemon: Appliance) -> None:
+def resolves(one: Appliance) -> bool:
+    """Whether one question is answered within a second: what was lost is not asked again."""
+    ask = ("dig", "+short", "+tries=1", "+time=1", "@127.0.0.11", "web1")
+    return "10.70." in one.inside("client", *ask, check=False).stdout
+
+
+def told_of(one: Appliance, event: str) -> list[str]:
+    """The pids of this event's workers."""
+    found = one.sdctl("-o", "jsonl", "events", "--since", "1h", "-f", f"event={event}").stdout
+    return [json.loads(line)["Actor"]["Attributes"]["pid"] for line in found.splitlines()]
+
+
+def page(one: Appliance) -> str:
+    return one.on_host("curl", "-sS", "-m3", "http://127.0.0.1:9653/metrics").stdout
+
+
+def starts(one: Appliance) -> float:
+    found = re.search(r"^sdd_dns_worker_starts_total (\S+)$", page(one), re.MULTILINE)
+    assert found is not None
+    return float(found[1])
+
+
+def test_a_dead_dns_worker_is_started_again_and_told_of(daemon: Appliance) -> None:
     (worker,) = worker_pids(daemon)
+    before = starts(daemon)
     subprocess.run(["kill", "-9", worker], check=True)
-    until(
-        lambda: daemon.inside("client", "getent", "ahostsv4", "web1", check=False).returncode == 0,
-        REPAIR_S,
-        "names are back",
-    )
+    until(lambda: resolves(daemon), 10, "names are back")
+    (new,) = worker_pids(daemon)
+    assert told_of(daemon, "worker_end")[-1] == worker
+    assert told_of(daemon, "worker_start")[-1] == new
+    assert starts(daemon) == before + 1
+    for line in (
+        rf"dns.worker.ended .*pid={worker} why=\"signal SIGKILL",
+        rf"dns.worker.started .*pid={new}",
+    ):
+        assert re.search(line, daemon.log()), line
+
+
+def test_a_hanging_dns_worker_is_told_of_and_replaced_within_ten_seconds(
+    daemon: Appliance,
+) -> None:
+    (worker,) = worker_pids(daemon)
+    until(lambda: ready(daemon) == "ok", 10, "it is ready")
+    assert "sdd_dns_requests_total{" in page(daemon)
+    seen: set[str] = set()
+
+    def answers() -> bool:
+        seen.add(ready(daemon))
+        return resolves(daemon)
+
+    subprocess.run(["kill", "-STOP", worker], check=True)
+    assert "sdd_dns_requests_total{" in page(daemon)  # what was counted last, without a wait
+    until(answers, 10, "names are back")
+    assert any("DNS worker" in each for each in seen), seen
+    assert told_of(daemon, "worker_end")[-1] == worker
+    until(lambda: ready(daemon) == "ok", 5, "it is ready")
+    assert "dns.worker.dismissed" in daemon.log()
+
+
+def ready(one: Appliance) -> str:
+    return one.on_host("curl", "-sS", "-m5", "http://127.0.0.1:9653/readyz").stdout.strip()
 
 
 @pytest.mark.timeout(200)

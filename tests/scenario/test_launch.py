@@ -4,13 +4,14 @@ import asyncio
 import os
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from resolver import protocol
-from resolver.control import launch, link
+from resolver.control import launch, link, processes, watch
 from sdd import errors
 from tests.support import eventually_async
 
@@ -23,9 +24,14 @@ class Bench:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.made: list[launch.Launcher] = []
+        self.told: list[launch.Change] = []
+
+    def steps(self) -> list[tuple[launch.Step, int]]:
+        return [(each.step, each.pid) for each in self.told]
 
     def launcher(self, module: str = launch.MODULE, *, quic: bool = False) -> launch.Launcher:
         one = launch.Launcher(self.root, "nobody", module=module, quic=quic)
+        one.subscribe(self.told.append)
         self.made.append(one)
         return one
 
@@ -106,7 +112,7 @@ async def test_a_worker_that_does_not_answer_is_ended_and_replaced(
     first = bench.launcher()
     pid = (await first.ensure()).pid
     first.close()
-    monkeypatch.setattr(launch, "LEAVE_S", 0.2)
+    monkeypatch.setattr(processes, "LEAVE_S", 0.2)
     os.kill(pid, signal.SIGSTOP)
     hasty = link.Link.open.__func__  # type: ignore[attr-defined] # the same, less patient
 
@@ -187,3 +193,75 @@ async def test_a_start_that_is_given_up_leaves_no_worker(bench: Bench) -> None:
         starting.cancel()
     assert starting.cancelled()
     await eventually_async(lambda: not bench.workers(), 10, "it is ended")
+
+
+async def test_what_becomes_of_a_worker_is_told_with_its_pid_and_reason(bench: Bench) -> None:
+    launcher = bench.launcher()
+    assert launcher.trouble() == "no DNS worker is there yet"
+    first = await launcher.ensure()
+    assert launcher.trouble() == ""
+    os.kill(first.pid, signal.SIGKILL)
+    await eventually_async(lambda: launcher.connected is None, 5, "its end is noticed")
+    assert launcher.trouble() == "the DNS worker hung up"
+    second = await launcher.ensure()
+    assert launcher.trouble() == ""
+    assert bench.steps() == [
+        (launch.Step.STARTED, first.pid),
+        (launch.Step.ENDED, first.pid),
+        (launch.Step.STARTED, second.pid),
+    ]
+    assert bench.told[1].reason == "signal SIGKILL"
+
+
+async def test_a_worker_that_serves_is_adopted_and_a_fresh_one_counts_as_started(
+    bench: Bench,
+) -> None:
+    first = await bench.launcher().ensure()
+    await first.apply(7)
+    first.close()
+    await bench.launcher().ensure()
+    assert [step for step, _ in bench.steps()] == [launch.Step.STARTED, launch.Step.ADOPTED]
+
+
+async def test_a_worker_that_hangs_between_passes_is_replaced_within_ten_seconds(
+    bench: Bench,
+) -> None:
+    launcher = bench.launcher()
+    watcher = watch.Watch(launcher)
+    async with asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(watcher.run(), name="watch")
+        first = await launcher.ensure()
+        await first.apply(1)
+        counted, is_new = await watcher.counters()
+        assert is_new
+        os.kill(first.pid, signal.SIGSTOP)
+        async with asyncio.timeout(10):
+            begun = asyncio.get_running_loop().time()
+            assert await watcher.counters() == (counted, False)
+            assert asyncio.get_running_loop().time() - begun < 3  # not as long as a hang takes
+            await eventually_async(
+                lambda: "has not answered for" in launcher.trouble(), 8, "it is told of"
+            )
+            await eventually_async(lambda: launcher.connected is None, 8, "the hang is noticed")
+            assert launcher.trouble() == "the DNS worker does not answer for 3 s"
+            second = await launcher.ensure()
+        assert bench.workers() == {second.pid}
+        assert bench.steps()[1:] == [
+            (launch.Step.DISMISSED, first.pid),
+            (launch.Step.STARTED, second.pid),
+        ]
+        assert (await watcher.counters())[0][0].pid == second.pid
+        watching.cancel()
+
+
+async def test_a_stall_of_our_own_is_no_hang_of_the_worker(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connected = await bench.launcher().ensure()
+    monkeypatch.setattr(link, "PROMPT_S", 0.3)
+    async with asyncio.TaskGroup() as tasks:
+        asking = tasks.create_task(connected.ping(), name="ping")
+        await asyncio.sleep(0)
+        time.sleep(0.5)  # noqa: ASYNC251 - this is the stall
+    assert asking.done()
+    assert connected.is_open

@@ -109,7 +109,7 @@ async def test_a_defect_is_told_fails_everything_and_is_tried_again() -> None:
     slot.put(at(1))
     await play(script, slot, 2)
     assert [str(each) for each in script.defects] == ["boom"]
-    assert script.reports[0].failures[0].subject == reconcile.EVERYTHING
+    assert script.reports[0].failures[0].subject == progress.EVERYTHING
     assert not script.reports[1].failures
 
 

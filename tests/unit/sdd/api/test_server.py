@@ -14,6 +14,8 @@ from sdd.api import peercred
 from sdd.api.call import Access
 from sdd.api.server import MAX_BODY_BYTES, serve, serve_metrics
 from sdd.model.difference import Difference
+from sdd.model.ids import Revision
+from sdd.model.progress import EVERYTHING, Backend, Failure, Outcome
 from tests.unit.sdd.api.appliance import Appliance, served
 from tests.unit.sdd.api.names import Answer
 
@@ -161,6 +163,9 @@ async def test_the_kernels_rows_carry_their_sandbox(path: Path) -> None:
         assert [r["Sandbox"] for r in (await ask(path, "GET", "/v1/lb?from=a"))[1]] == ["a"]
 
 
+WHOLE = b"resolver: the DNS worker hung up\n"
+
+
 async def test_ready_only_after_every_backend_made_a_pass(path: Path) -> None:
     one = Appliance()
     async with served(one, path):
@@ -173,6 +178,12 @@ async def test_ready_only_after_every_backend_made_a_pass(path: Path) -> None:
         assert (await ask(path, "GET", "/readyz"))[0] == 200
         assert (await ask(path, "GET", "/v1/status"))[1]["State"] == "ready"
         assert (await ask(path, "GET", "/v1/version"))[1]["Version"] == "0.0-test"
+        whole = Failure(subject=EVERYTHING, sentence="the DNS worker hung up")
+        part = Failure(subject="abc", sentence="one sandbox has none")
+        for failures, expected in (((part,), (200, b"ok\n")), ((part, whole), (503, WHOLE))):
+            one.desk.outcomes[Backend.RESOLVER] = Outcome(revision=Revision(1), failures=failures)
+            assert (await ask(path, "GET", "/readyz")) == expected
+            assert (await ask(path, "GET", "/v1/status"))[1]["State"] == "degraded"
 
 
 @pytest.mark.parametrize(
