@@ -38,22 +38,10 @@ from resolver.explain import inquirer, query, trace
 from resolver.files import hostconf, hostwatch, own, upstreams
 from resolver.upstream import transports
 from sdd import config as configuration
-from sdd import (
-    daemon,
-    errors,
-    interpreter,
-    lock,
-    log,
-    logbook,
-    notify,
-    options,
-    page,
-    reconcile,
-    standing,
-)
+from sdd import daemon, errors, interpreter, lock, log, logbook, notify, options, page, reconcile
 from sdd.alloc import pools
 from sdd.api import context
-from sdd.control import commander, feed, journal, progress, verify
+from sdd.control import commander, feed, journal, progress, standing, verify
 from sdd.linux import capabilities, descriptors, namespaces
 from sdd.model import ids, sandbox
 from sdd.model.event import Action, Kind

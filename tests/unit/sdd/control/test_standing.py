@@ -4,7 +4,7 @@ import structlog.testing
 
 from metrics.registry import Registry
 from resolver.control.launch import Change, Step
-from sdd import standing
+from sdd.control import standing
 from sdd.control.journal import Journal
 from sdd.model.event import Action
 from sdd.model.ids import Revision
