@@ -48,6 +48,9 @@ FAMILIES: Mapping[str, Shape] = {
     "sdd_dns_cache_entries": Shape("gauge", "Answers in the cache.", ("type",)),
     "sdd_dns_cache_evictions_total": Shape("counter", "Answers that made room for others."),
     "sdd_dns_cache_bytes": Shape("gauge", "Memory of the cache."),
+    "sdd_dns_tcp_rejected_total": Shape(
+        "counter", "Connections that a limit kept out, by whose limit.", ("reason",)
+    ),
     "sdd_dns_tcp_connections": Shape("gauge", "Open TCP connections of clients."),
     "sdd_upstream_responses_total": Shape(
         "counter", "Answers of upstream servers.", ("upstream", "rcode")

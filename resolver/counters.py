@@ -30,6 +30,7 @@ SUSPECT: Final = "sdd_upstream_spoof_suspect_total"  # reason
 CACHE_EVICTED: Final = "sdd_dns_cache_evictions_total"
 CACHE_ENTRIES: Final = "sdd_dns_cache_entries"  # type
 CACHE_BYTES: Final = "sdd_dns_cache_bytes"
+TCP_REJECTED: Final = "sdd_dns_tcp_rejected_total"  # reason
 TCP_CONNECTIONS: Final = "sdd_dns_tcp_connections"
 
 MOST_UPSTREAMS: Final = 32  # label values; what comes later is "other"

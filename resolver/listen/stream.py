@@ -6,7 +6,9 @@ In: the listening socket that sdd opened inside the sandbox. Out: length-prefixe
 
 import asyncio
 import contextlib
+import errno
 import socket
+from collections import Counter
 from typing import Final
 
 from resolver import counters
@@ -15,12 +17,16 @@ from resolver.message import wire
 from resolver.names import answer
 
 CONNECTIONS: Final = 64  # open at once, a sandbox
+A_SOURCE: Final = 8  # and of these from one address of a program's own choice
+SHARED: Final = "127.0.0.1"  # of all programs that choose none (docs/decisions/002-tcp-sources.md)
 QUERIES: Final = 100  # a connection (CVE-2025-30193)
 PIPELINE: Final = 16  # questions of one connection in work at once
 IDLE_S: Final = 5.0  # between two messages
 MESSAGE_S: Final = 3.0  # from the first byte of a message to its last (CVE-2024-8418)
 WRITE_S: Final = 3.0  # for a reply to leave
 BACKLOG: Final = 64
+PAUSE_S: Final = 0.2  # before accepting is tried again when there was no descriptor for it
+SCARCE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 class Tcp:
@@ -31,7 +37,10 @@ class Tcp:
         self._scope = scope
         self._tools = tools
         self._open: set[asyncio.StreamWriter] = set()
-        asyncio.get_running_loop().add_reader(link.fileno(), self._accept)
+        self._sources: Counter[str] = Counter()  # of all that were accepted and are not closed
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(link.fileno(), self._accept)
+        self._pause: asyncio.TimerHandle | None = None
 
     def see(self, scope: answer.Scope) -> None:
         """Answer from `scope` from now on."""
@@ -40,11 +49,13 @@ class Tcp:
     @property
     def connections(self) -> int:
         """How many are open now."""
-        return len(self._open)
+        return self._sources.total()
 
     def close(self) -> None:
         """Stop, and end every connection."""
-        asyncio.get_running_loop().remove_reader(self._link.fileno())
+        if self._pause is not None:
+            self._pause.cancel()
+        self._loop.remove_reader(self._link.fileno())
         self._link.close()
         for writer in tuple(self._open):
             writer.close()
@@ -52,19 +63,47 @@ class Tcp:
     def _accept(self) -> None:
         for _ in range(BACKLOG):
             try:
-                link, _ = self._link.accept()
-            except OSError:
+                link, (source, _) = self._link.accept()
+            except OSError as exc:
+                if exc.errno in SCARCE:
+                    self._wait()
                 return  # none left, or one that went away while it waited
-            if len(self._open) >= CONNECTIONS:
+            if reason := self._refusal(source):
                 link.close()
                 self._tools.counts.add(counters.DROPPED, "tcp_limit")
+                self._tools.counts.add(counters.TCP_REJECTED, reason)
                 continue
-            self._tools.spawn(self._serve(link))
+            # Here and not once it is served: a burst is accepted before any of it is.
+            self._sources[source] += 1
+            self._tools.spawn(self._served(link, source))
+
+    def _refusal(self, source: str) -> str:
+        """Which limit keeps one more connection from `source` out; empty when none does."""
+        if self._sources.total() >= CONNECTIONS:
+            return "sandbox"
+        return "source" if source != SHARED and self._sources[source] >= A_SOURCE else ""
+
+    def _wait(self) -> None:
+        """Accept nothing for a moment: whoever waits would wake us at once, for ever."""
+        self._loop.remove_reader(self._link.fileno())
+        self._pause = self._loop.call_later(PAUSE_S, self._resume)
+
+    def _resume(self) -> None:
+        self._pause = None
+        self._loop.add_reader(self._link.fileno(), self._accept)
+
+    async def _served(self, link: socket.socket, source: str) -> None:
+        try:
+            await self._serve(link)
+        finally:
+            self._sources -= Counter((source,))  # and no key stays at 0
 
     async def _serve(self, link: socket.socket) -> None:
         link.setblocking(False)
         reader, writer = await asyncio.open_connection(sock=link)
         self._open.add(writer)
+        if self._link.fileno() < 0:
+            writer.close()  # the sandbox went meanwhile
         slots = asyncio.Semaphore(PIPELINE)
         try:
             async with asyncio.TaskGroup() as work:

@@ -1,6 +1,7 @@
 """What a worker does when the kernel gives it no descriptors, and when its memory for answers is full."""
 
 import contextlib
+import os
 import random
 import socket
 import time
@@ -49,6 +50,8 @@ def test_A8_88_without_descriptors_it_is_servfail_and_then_as_before(
             eventually(lambda: len([*held.iterdir()]) >= MOST, 5, "all descriptors are taken")
             assert ask(ports, "two.example.org").rcode() == dns.rcode.SERVFAIL
             assert texts(ask(ports, "web")) == {"10.0.0.9"}
+            # Connections wait for which there is no descriptor: that must not keep it busy.
+            assert cpu_s(worker.process.pid, 1.0) < 0.5
         assert texts(ask(ports, "web", tcp=True)) == {"10.0.0.9"}
         deadline = time.monotonic() + 15  # connections end, and a failure is remembered for 5 s
         while ask(ports, "two.example.org").rcode() == dns.rcode.SERVFAIL:
@@ -79,6 +82,18 @@ def test_A8_77_ten_times_what_fits_leaves_the_bounds_and_the_hot_names() -> None
     assert hits / asked >= 0.95
     assert sum(kept.kinds.values()) <= cache.ENTRIES
     assert kept.bytes <= cache.BYTES
+
+
+def cpu_s(pid: int, seconds: float) -> float:
+    """What the process uses of a processor in so many seconds."""
+
+    def used() -> int:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return int(fields[11]) + int(fields[12])
+
+    before = used()
+    time.sleep(seconds)
+    return (used() - before) / os.sysconf("SC_CLK_TCK")
 
 
 def key(name: str) -> cache.Key:

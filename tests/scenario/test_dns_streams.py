@@ -9,11 +9,12 @@ from pathlib import Path
 import dns.message
 import pytest
 
-from resolver import protocol
+from resolver import counters, protocol
 from resolver.listen import stream
 from resolver.message import wire
 from tests.scenario.test_dns_forwarding import Scripted, good
-from tests.scenario.worker import Worker, address, ask, running
+from tests.scenario.worker import Session, Worker, address, ask, running
+from tests.support import eventually
 
 NAMES: protocol.Names = {wire.to_wire("web"): {wire.A: address(wire.A, "10.1.0.2")}}
 
@@ -97,6 +98,96 @@ def test_A8_61_idle_connections_keep_nobody_from_being_answered(
     finally:
         for each in idle:
             each.close()
+
+
+def burst(ports: tuple[int, int], count: int, source: str = "") -> list[socket.socket]:
+    """So many connections, one after the other without waiting."""
+    links = []
+    for _ in range(count):
+        link = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        if source:
+            link.bind((source, 0))
+        link.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            link.connect(("127.0.0.1", ports[1]))
+        links.append(link)
+    return links
+
+
+def answered(links: list[socket.socket]) -> int:
+    """How many of them get an answer."""
+    count = 0
+    for number, link in enumerate(links):
+        link.settimeout(10)
+        with contextlib.suppress(ConnectionError):  # closed with our question unread
+            link.sendall(framed("web", number))
+            count += len(link.recv(2)) == 2
+    return count
+
+
+def counted(session: Session) -> dict[tuple[str, ...], float]:
+    session.say(protocol.Count())
+    heard = session.hear()
+    assert isinstance(heard, protocol.Counted)
+    return {tuple(key): value for key, value in heard.sums}
+
+
+def test_more_connections_than_the_limit_are_closed_and_counted(
+    worker: Worker, ports: tuple[int, int]
+) -> None:
+    links = burst(ports, stream.CONNECTIONS)
+    session = worker.session()
+    eventually(
+        lambda: counted(session).get((counters.TCP_CONNECTIONS,)) == stream.CONNECTIONS,
+        5,
+        "all are open",
+    )
+    more = burst(ports, 100)
+    assert answered(more) == 0
+    assert answered(links) == stream.CONNECTIONS
+    sums = counted(session)
+    assert sums[counters.TCP_REJECTED, "sandbox"] == 100
+    assert sums[counters.DROPPED, "tcp_limit"] == 100
+    for each in (*links, *more):
+        each.close()
+    eventually(
+        lambda: counted(session)[counters.TCP_CONNECTIONS,] == 0, 10, "their places are free"
+    )
+    assert ask(ports, "web", tcp=True).answer
+
+
+def test_an_address_of_a_programs_choice_has_a_limit_of_its_own(
+    worker: Worker, ports: tuple[int, int]
+) -> None:
+    chosen = burst(ports, 30, "127.0.0.77")
+    assert answered(chosen) == stream.A_SOURCE
+    others = burst(ports, stream.A_SOURCE, "127.0.0.78")
+    assert answered(others) == stream.A_SOURCE
+    shared = burst(ports, 3 * stream.A_SOURCE)
+    assert answered(shared) == 3 * stream.A_SOURCE
+    session = worker.session()
+    assert counted(session)[counters.TCP_REJECTED, "source"] == 30 - stream.A_SOURCE
+    for each in (*chosen, *others, *shared):
+        each.close()
+    eventually(
+        lambda: counted(session)[counters.TCP_CONNECTIONS,] == 0, 10, "their places are free"
+    )
+    again = burst(ports, 1, "127.0.0.77")
+    assert answered(again) == 1
+    again[0].close()
+
+
+def test_a_sandbox_that_goes_ends_its_connections(worker: Worker, ports: tuple[int, int]) -> None:
+    links = burst(ports, 5)
+    assert answered(links) == 5
+    session = worker.session()
+    session.say(protocol.Gone("s"))
+    session.apply(2)
+    for each in links:
+        each.settimeout(5)
+        each.recv(512)
+        assert each.recv(1) == b""
+        each.close()
 
 
 def test_A8_62_a_slow_message_is_not_waited_for(ports: tuple[int, int]) -> None:
