@@ -65,6 +65,7 @@ class _Laid:
     net: network.Network
     ground: contract.Ground
     routed: frozenset[int]
+    routes: frozenset[world.Route]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,7 @@ class _Draft:
     links: dict[str, world.Link] = field(default_factory=dict)
     users: dict[str, list[str]] = field(default_factory=dict)
     addresses: set[world.Address] = field(default_factory=set)
+    routes: set[world.Route] = field(default_factory=set)
     fences: set[firewall.Fence] = field(default_factory=set)
     forwarding: set[int] = field(default_factory=set)
     failures: list[progress.Failure] = field(default_factory=list)
@@ -110,7 +112,7 @@ def desired(state: ClusterState, node: ids.NodeId, before: Want | None = None) -
         owner=world.Owner.HOST,
         links=(*draft.links.values(), *chain.from_iterable(part.outers for part in parts.values())),
         addresses=frozenset(draft.addresses),
-        routes=frozenset(chain.from_iterable(part.routes for part in parts.values())),
+        routes=frozenset(draft.routes.union(*(part.routes for part in parts.values()))),
     )
     return Want(
         spaces={world.HOST: host} | {part.space.path: part.space for part in parts.values()},
@@ -133,7 +135,9 @@ def _grounds(
         if before is not None and before.net is net:
             found[net.id] = before
         elif (translator := drivers.TRANSLATORS.get(net.driver)) is not None:
-            found[net.id] = _Laid(net, translator.ground(net), reach.routed(net))
+            ground = translator.ground(net)
+            routes = frozenset(world.prefix_routes(ground.addresses))
+            found[net.id] = _Laid(net, ground, reach.routed(net), routes)
     return found
 
 
@@ -147,6 +151,7 @@ def _lay(draft: _Draft, state: ClusterState, net: network.Network, laid: _Laid |
         draft.links.setdefault(link.name, link)
         draft.users.setdefault(link.mark, []).append(net.id)
     draft.addresses |= ground.addresses
+    draft.routes |= laid.routes
     draft.forwarding |= ground.forwarding
     if ground.fence is not None and laid.routed:
         openings = frozenset(_openings(state, net, laid.routed))
@@ -234,6 +239,7 @@ _Attached = tuple[network.Network, endpoint.Endpoint, contract.Attachment]
 
 def _space(box: sandbox.Sandbox, parts: Collection[_Attached]) -> world.Wanted:
     attachments = [part for _, _, part in parts]
+    addresses = frozenset(chain.from_iterable(part.addresses for part in attachments))
     return world.Wanted(
         path=box.netns,
         owner=_OWNER[box.origin],
@@ -241,8 +247,8 @@ def _space(box: sandbox.Sandbox, parts: Collection[_Attached]) -> world.Wanted:
         name=box.name,
         inode=box.netns_inode if box.origin is sandbox.Origin.ADOPTED else 0,
         links=(_LOOPBACK, *(part.inner for part in attachments)),
-        addresses=frozenset(chain.from_iterable(part.addresses for part in attachments)),
-        routes=frozenset(_default_routes(parts)),
+        addresses=addresses,
+        routes=frozenset(chain(world.prefix_routes(addresses), _default_routes(parts))),
     )
 
 

@@ -1,7 +1,8 @@
 """A kernel in memory that passes the contract suite of the real one.
 
 It knows what tests lean on: pairs die together, a bridge frees its ports, a link that goes down
-takes its IPv4 routes and IPv6 addresses along, a route needs a link that is up.
+takes its routes and IPv6 addresses along, a route needs a link that is up and a gateway that can be
+reached, and addresses bring the routes to their subnets.
 """
 
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from netns import contract, firewall, steps, world
 from netns.world import Kind
+from sdd.model.network import IPAddress
 
 _LO = world.Link(name=world.LOOPBACK, kind=Kind.LOOPBACK, up=False, mtu=65536)
 End = tuple[str, str]  # (path of the namespace, link name)
@@ -222,6 +224,8 @@ class FakeKernel:
             raise Refused(f"there is no link {wanted.master!r}")
         if not wanted.up:
             self.set_down(step.space, wanted.name)
+        elif not found.up:
+            _bring_prefixes(space, wanted.name)
         space.links[wanted.name] = replace(
             _plain(wanted),
             kind=found.kind,
@@ -241,21 +245,27 @@ class FakeKernel:
         if address in space.addresses or replace(address, ours=False) in space.addresses:
             raise Refused("File exists")
         space.addresses.add(address)
+        if space.links[address.link].up:
+            space.routes |= set(world.prefix_routes([address]))
 
     def _drop_address(self, step: steps.DropAddress) -> None:
         space = self._space(step.space)
         space.addresses.discard(step.address)
         space.routes = {each for each in space.routes if each.link != step.address.link}
+        if step.address.link in space.links and space.links[step.address.link].up:
+            _bring_prefixes(space, step.address.link)
 
     def _add_route(self, step: steps.AddRoute) -> None:
         space, route = self._space(step.space), step.route
         link = space.links.get(route.link)
         if link is None or not link.up:
             raise Refused(f"the link {route.link!r} is not up")
+        if route.gateway is not None and not _reaches(space, route.link, route.gateway):
+            raise Refused("Nexthop has invalid gateway")
         rivals = {each for each in space.routes if _slot(each) == _slot(route)}
-        if rivals and not step.replace:
+        if rivals and route.ours and not step.replace:
             raise Refused("File exists")
-        space.routes = space.routes - rivals | {route}
+        space.routes = (space.routes - rivals if step.replace else space.routes) | {route}
 
     def _drop_route(self, step: steps.DropRoute) -> None:
         self._space(step.space).routes.discard(step.route)
@@ -266,6 +276,17 @@ class FakeKernel:
     def _forward(self, step: steps.Forward) -> None:
         for versions in (self.forwarding, self.switched):
             (versions.add if step.on else versions.discard)(step.version)
+
+
+def _bring_prefixes(space: _Space, name: str) -> None:
+    space.routes |= set(world.prefix_routes(each for each in space.addresses if each.link == name))
+
+
+def _reaches(space: _Space, name: str, address: IPAddress) -> bool:
+    return any(
+        each.gateway is None and each.link == name and address in each.destination
+        for each in space.routes
+    )
 
 
 def _frozen(space: _Space, names: frozenset[str] | None) -> world.Space:

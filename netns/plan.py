@@ -8,7 +8,7 @@ links with our mark, and addresses and routes that we gave, are ever changed or 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from netns import contract, desired, firewall, steps, world
+from netns import contract, desired, firewall, routes, steps, world
 from sdd.model import progress
 
 _FRESH = world.Space(
@@ -350,33 +350,12 @@ def _addresses(each: _Work) -> Iterator[steps.Step]:
 
 
 def _routes(each: _Work) -> Iterator[steps.Step]:
-    path, subjects = each.wanted.path, _subjects(each)
-    # The kernel takes routes along when a link loses an address or goes.
-    shaken = set(each.doomed) | {address.link for address in _lost_addresses(each)}
-    there = {_bare(route) for route in each.found.routes if route.link not in each.doomed}
-    wanted = {_bare(route) for route in each.wanted.routes}
-    for route in sorted(each.found.routes, key=str):
-        if route.ours and _bare(route) not in wanted and route.link not in each.doomed:
-            subject = subjects.get(route.link, "")
-            yield steps.DropRoute(space=path, route=route, subject=subject)
-    foreign = {_slot(route) for route in each.found.routes if not route.ours}
-    for route in sorted(each.wanted.routes, key=str):
-        if _bare(route) in there and route.link not in shaken:
-            continue
-        if each.wanted.owner is world.Owner.GUEST and _slot(route) in foreign:
-            continue  # the container's own route wins
-        yield steps.AddRoute(
-            space=path,
-            route=route,
-            subject=subjects[route.link],
-            replace=each.wanted.owner is world.Owner.SDD,
-        )
-
-
-def _bare(route: world.Route) -> world.Route:
-    return replace(route, ours=True)
-
-
-def _slot(route: world.Route) -> tuple[int, object, int]:
-    """What two routes cannot share."""
-    return (route.table, route.destination, route.metric)
+    standing = {link.name: each.standing(link) for link in each.wanted.links}
+    lost = {address.link for address in _lost_addresses(each)}
+    return routes.diff(
+        each.wanted,
+        each.found,
+        gone=each.doomed.keys(),
+        shaken=each.doomed.keys() | lost,
+        up={name for name, link in standing.items() if link is not None and link.up},
+    )

@@ -94,7 +94,10 @@ class DropAddress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddRoute:
-    """A route, marked as ours. `replace` takes the place of a foreign one to the same prefix."""
+    """A route: marked as ours, or one that the kernel would make itself, which may be there.
+
+    `replace` takes the place of a foreign one to the same prefix.
+    """
 
     route: world.Route
     subject: str

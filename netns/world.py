@@ -4,10 +4,10 @@ The same values say what should be (`netns.desired`) and what is (a `Kernel`'s r
 `netns.plan` can compare them. Nothing here reads, writes or decides.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Interface, IPv6Interface
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface
 
 from sdd.model.network import IPAddress, IPNetwork
 
@@ -16,6 +16,7 @@ LOOPBACK = "lo"
 MAIN_TABLE = 254  # RT_TABLE_MAIN
 UNFINISHED = "unfinished"  # the mark of a link of ours that has not got its id yet
 METRIC6 = 1024  # IP6_RT_PRIO_USER: what the kernel makes of "no metric"
+_PREFIX_METRIC6 = 256  # IP6_RT_PRIO_ADDRCONF: what it gives its own routes to subnets
 
 
 class Kind(StrEnum):
@@ -84,7 +85,11 @@ class Address:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """A route; `gateway` None means that the destination is on the link."""
+    """A route; `gateway` None means that the destination is on the link.
+
+    A wish that is not `ours` is for a route that the kernel makes of an address. `source`, by which
+    address we speak over the route, is only wished for and not read back.
+    """
 
     destination: IPNetwork
     link: str
@@ -92,6 +97,21 @@ class Route:
     table: int = MAIN_TABLE
     metric: int = 0
     ours: bool = True
+    source: IPAddress | None = field(default=None, compare=False)
+
+
+def prefix_routes(addresses: Iterable[Address]) -> Iterator[Route]:
+    """What the kernel makes of `addresses` on links that are up: the ways to their subnets.
+
+    As fib_add_ifaddr (net/ipv4/fib_frontend.c) and addrconf_prefix_route (net/ipv6/addrconf.c) do:
+    an IPv4 address that is alone in its subnet has none.
+    """
+    for link, interface in ((each.link, each.interface) for each in addresses):
+        subnet = interface.network
+        if not isinstance(subnet, IPv4Network):
+            yield Route(destination=subnet, link=link, metric=_PREFIX_METRIC6, ours=False)
+        elif subnet.prefixlen < subnet.max_prefixlen:
+            yield Route(destination=subnet, link=link, ours=False, source=interface.ip)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

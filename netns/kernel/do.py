@@ -3,12 +3,13 @@
 One function per kind of step, in a table. Each may raise `wire.Missing`.
 """
 
+import errno
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from netns import steps, world
 from netns.kernel import marks, read, sysctl
-from netns.kernel.wire import ABSENT, Wire
+from netns.kernel.wire import ABSENT, NOTHING, Wire
 from netns.netlink import address, link, route
 from netns.world import Setting
 from sdd.linux import netlink
@@ -143,7 +144,15 @@ def _drop_address(wire: Wire, step: steps.DropAddress) -> None:
 
 
 def _add_route(wire: Wire, step: steps.AddRoute) -> None:
-    wire.add(step, route.add(_entry(wire, step.route), replace=step.replace))
+    """The kernel may have made its own in the meantime, and has it beside those of other links."""
+    beside, tolerated = netlink.EXCL, NOTHING
+    if not step.route.ours:
+        beside, tolerated = netlink.APPEND, _THERE
+    rival = netlink.REPLACE if step.replace else beside
+    wire.add(step, route.add(_entry(wire, step.route), rival), tolerated=tolerated)
+
+
+_THERE = frozenset({errno.EEXIST})
 
 
 def _drop_route(wire: Wire, step: steps.DropRoute) -> None:
@@ -157,7 +166,8 @@ def _entry(wire: Wire, of: world.Route) -> route.Entry:
         gateway=of.gateway,
         table=of.table,
         metric=of.metric,
-        protocol=marks.PROTOCOL,
+        protocol=marks.PROTOCOL if of.ours else route.KERNEL,
+        source=of.source,
     )
 
 

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from netns.netlink import address, link, number
+from netns.netlink import address, link, number, route
 from sdd.linux import netlink
 
 _LINKS = frozenset({link.NEW, link.DELETE})
@@ -88,9 +88,14 @@ class Gathering:
 
     def _on_host(self, kind: int, body: bytes) -> None:
         self._host = True
-        if kind not in _LINKS | _ADDRESSES or len(body) < _INDEX.size:
+        if len(body) < _INDEX.size:
             return
-        (index,) = _INDEX.unpack_from(body)
+        if kind == route.DELETE:
+            index = route.kernel_link(body)
+        elif kind in _LINKS | _ADDRESSES:
+            (index,) = _INDEX.unpack_from(body)
+        else:
+            return
         self._links |= {self._names[index]} if index in self._names else set()
         if kind not in _LINKS:
             return

@@ -38,28 +38,34 @@ def space(inode: int) -> world.Space:
 def host(only: Collection[str] | None) -> world.Space:
     """Links and addresses of the calling thread's namespace; `only` those links if given.
 
-    The master of a link is known only when it is among them. Of routes only ours to children are
-    read: the others may be a million.
+    The master of a link is known only when it is among them. Of routes only those over links with
+    addresses of ours and to children are read, the kernel's own and ours: others may be a million.
     """
     with netlink.Connection(netlink.ROUTE) as connection:
         reports = _all_links(connection) if only is None else _some_links(connection, only)
         names = {each.index: each.name for each in reports}
         addresses = _addresses(connection, names)
     links = {each.name: _link(each, names) for each in reports}
-    ways = {name for name, each in links.items() if each.mark and each.kind in world.CHILDREN}
-    return world.Space(
-        links=links,
-        addresses=addresses,
-        routes=_own_routes(names, ways) if ways else frozenset(),
-    )
+    children = {name for name, each in links.items() if each.mark and each.kind in world.CHILDREN}
+    addressed = {each.link for each in addresses if each.ours}
+    wanted = ((route.KERNEL, addressed), (marks.PROTOCOL, children))
+    makers = [maker for maker, over in wanted if over]
+    routes = _routes_of(makers, names, children | addressed)
+    return world.Space(links=links, addresses=addresses, routes=routes)
 
 
-def _own_routes(names: Mapping[int, str], over: Collection[str]) -> frozenset[world.Route]:
+def _routes_of(
+    makers: Collection[int], names: Mapping[int, str], over: Collection[str]
+) -> frozenset[world.Route]:
+    """The routes of the protocols `makers` over some links, told by number and name."""
+    if not makers:
+        return frozenset()
     with netlink.Connection(netlink.ROUTE, strict=True) as connection:
         replies = [
             reply
+            for maker in makers
             for version in (4, 6)
-            for reply in connection.dump(*route.listing_of(version, marks.PROTOCOL))
+            for reply in connection.dump(*route.listing_of(version, maker))
         ]
     reports = (each for each in map(route.of, replies) if each and _is_usual(each))
     return frozenset(_route(each, names) for each in reports if names.get(each.index) in over)

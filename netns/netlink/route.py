@@ -12,9 +12,11 @@ from sdd.linux import netlink
 
 NEW, DELETE, GET = 24, 25, 26
 UNICAST = 1
+KERNEL = 2  # RTPROT_KERNEL: made by the kernel itself, of an address
 LINK_SCOPE = 253
 _HEADER = struct.Struct("=BBBBBBBBI")  # struct rtmsg
-_DESTINATION, _OIF, _GATEWAY, _PRIORITY, _TABLE = 1, 4, 5, 6, 15
+_DESTINATION, _OIF, _GATEWAY, _PRIORITY, _SOURCE, _TABLE = 1, 4, 5, 6, 7, 15
+_PROTOCOL = 5  # where rtm_protocol stands in the header
 _UNIVERSE, _NOWHERE = 0, 255
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 _ANYWHERE = {socket.AF_INET: "0.0.0.0/0", socket.AF_INET6: "::/0"}
@@ -70,6 +72,13 @@ def of(reply: netlink.Reply) -> Report | None:
     )
 
 
+def kernel_link(body: bytes) -> int:
+    """The link of a reported route if the kernel made it of an address; else 0, at little cost."""
+    if len(body) < _HEADER.size or body[_PROTOCOL] != KERNEL:
+        return 0
+    return netlink.to_int(netlink.attributes(body[_HEADER.size :]).get(_OIF, b""))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """A unicast route over one link, as it is asked for."""
@@ -80,17 +89,18 @@ class Entry:
     table: int
     metric: int
     protocol: int
+    source: Address | None = None
 
 
-def add(entry: Entry, *, replace: bool = False) -> netlink.Message:
-    """Makes the route; `replace` ousts one with the same prefix and metric.
+def add(entry: Entry, rival: int = netlink.EXCL) -> netlink.Message:
+    """Makes the route; `rival` says what becomes of one with the same prefix and metric.
 
-    Without `replace` an existing one is an error (EEXIST).
+    EXCL: it is an error (EEXIST). REPLACE: it goes. APPEND: it stays and comes first, and only the
+    very same route is an error.
     """
     has_scope = isinstance(entry.destination, ipaddress.IPv4Network)
     scope = LINK_SCOPE if has_scope and entry.gateway is None else _UNIVERSE
-    flags = netlink.CREATE | (netlink.REPLACE if replace else netlink.EXCL)
-    return netlink.Message(NEW, flags, _body(entry, scope, UNICAST))
+    return netlink.Message(NEW, netlink.CREATE | rival, _body(entry, scope, UNICAST))
 
 
 def delete(entry: Entry) -> netlink.Message:
@@ -108,6 +118,8 @@ def _body(entry: Entry, scope: int, kind: int) -> bytes:
         parts.append(netlink.attribute(_DESTINATION, entry.destination.network_address.packed))
     if entry.gateway:
         parts.append(netlink.attribute(_GATEWAY, entry.gateway.packed))
+    if entry.source:
+        parts.append(netlink.attribute(_SOURCE, entry.source.packed))
     if entry.metric:
         parts.append(netlink.u32(_PRIORITY, entry.metric))
     return b"".join(parts)

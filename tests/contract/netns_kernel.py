@@ -38,6 +38,10 @@ class Rig(Protocol):
         """Somebody sets a link down."""
         ...
 
+    async def remove_prefix(self, path: str, prefix: str) -> None:
+        """Somebody removes the route to a subnet."""
+        ...
+
 
 def scope(*paths: str) -> contract.Scope:
     return contract.Scope(paths=frozenset(paths))
@@ -193,6 +197,49 @@ class KernelContract:
         inside = (await rig.kernel.read(scope(path))).spaces[path]
         assert [each for each in inside.routes if each.ours] == []
         assert address("eth1", "10.1.0.2/24") in inside.addresses
+
+    @pytest.mark.parametrize("own", ["10.1.0.2/24", "fd01::2/64"])
+    async def test_the_route_that_an_address_brings_goes_and_comes_back(
+        self, rig: Rig, own: str
+    ) -> None:
+        path, given = await self.standing(rig), address("eth1", own)
+        if given.interface.version == 6:
+            await self.apply(rig, steps.AddAddress(space=path, address=given, subject=ONE))
+        (prefix,) = world.prefix_routes([given])
+        for where in (path, path, None):
+            inside = (await rig.kernel.read(scope(path))).spaces[path]
+            assert prefix in inside.routes
+            if where:
+                await rig.remove_prefix(path, str(prefix.destination))
+                inside = (await rig.kernel.read(scope(path))).spaces[path]
+                assert prefix not in inside.routes
+                again = steps.AddRoute(space=path, route=prefix, subject=ONE)
+                await self.apply(rig, again, again)
+        await self.apply(rig, steps.DropAddress(space=path, address=given, subject=ONE))
+        inside = (await rig.kernel.read(scope(path))).spaces[path]
+        assert prefix.destination not in {each.destination for each in inside.routes}
+
+    async def test_the_routes_to_the_subnets_of_bridges_are_seen(self, rig: Rig) -> None:
+        await self.standing(rig)
+        gateways = [address("br-one", each) for each in ("10.1.0.1/24", "fd01::1/64")]
+        await self.apply(rig, *(steps.AddAddress(address=each, subject=NET) for each in gateways))
+        prefixes = set(world.prefix_routes(gateways))
+        await rig.add_foreign(world.HOST, "br-foreign")
+        for links in (None, frozenset({"br-one", "br-foreign"})):
+            narrow = contract.Scope(paths=frozenset(), links=links)
+            host = (await rig.kernel.read(narrow)).spaces[world.HOST]
+            assert {each for each in host.routes if not each.destination.is_link_local} == prefixes
+        await rig.remove_prefix(world.HOST, "10.1.0.0/24")
+        host = (await rig.kernel.read(scope())).spaces[world.HOST]
+        assert prefixes - host.routes == {each for each in prefixes if each.metric == 0}
+
+    async def test_a_gateway_that_no_route_leads_to_is_refused(self, rig: Rig) -> None:
+        path = await self.standing(rig)
+        await rig.remove_prefix(path, "10.1.0.0/24")
+        add = steps.AddRoute(
+            space=path, route=default("eth1", "10.1.0.9"), subject=ONE, replace=True
+        )
+        assert [each.step for each in await rig.kernel.apply((add,))] == [add]
 
     async def test_a_taken_route_is_refused_or_replaced_as_asked(self, rig: Rig) -> None:
         path = await self.standing(rig)

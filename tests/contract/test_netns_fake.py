@@ -29,6 +29,10 @@ class FakeRig:
     async def set_down(self, path: str, name: str) -> None:
         self.kernel.set_down(path, name)
 
+    async def remove_prefix(self, path: str, prefix: str) -> None:
+        space = self.kernel.spaces[path]
+        space.routes = {each for each in space.routes if str(each.destination) != prefix}
+
 
 class TestFakeKernel(KernelContract):
     @pytest.fixture

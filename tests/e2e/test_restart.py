@@ -12,6 +12,7 @@ import pytest
 from sdd.model.progress import Backend
 from tests.e2e.appliance import Appliance, appliance, until
 
+SUBNET6 = ("--subnet", "fd71::/64")
 REPAIR_S = 30  # the bound that the product promises
 
 
@@ -19,8 +20,11 @@ REPAIR_S = 30  # the bound that the product promises
 def daemon() -> Iterator[Appliance]:
     with appliance("restart") as one:
         one.sdctl("network", "create", "front", "--subnet", "10.70.0.0/24")
+        one.sdctl("network", "create", "six", "--ipv6", "--subnet", "10.71.0.0/24", *SUBNET6)
+        one.sdctl("network", "create", "inner", "--internal", "--subnet", "10.72.0.0/24")
         one.sandbox("web1", "--network", "front")
         one.sandbox("client", "--network", "front")
+        one.sandbox("dual", "--network", "six", "--network", "inner")
         one.sdctl("service", "create", "web", "--network", "front", "--health", "tcp:80")
         one.serve("web1")
         one.sdctl("service", "join", "web", one.name("web1"))
@@ -49,11 +53,14 @@ def kernel(one: Appliance) -> str:
         one.on_host("ip", "-br", "link").stdout,
         one.on_host("ip", "-br", "address").stdout,
         one.on_host("nft", "list", "ruleset").stdout,
+        one.on_host("ip", "route").stdout,
+        one.on_host("ip", "-6", "route").stdout,
     ]
-    for sandbox in ("web1", "client"):
+    for sandbox in ("web1", "client", "dual"):
         views += [
             one.inside(sandbox, "ip", "-br", "address").stdout,
             one.inside(sandbox, "ip", "route", "show", "table", "all").stdout,
+            one.inside(sandbox, "ip", "-6", "route").stdout,
             one.inside(sandbox, "nft", "list", "ruleset").stdout,
         ]
     lines = "\n".join(views).splitlines()
@@ -190,7 +197,15 @@ def ready(one: Appliance) -> str:
         ("host", "ip addr flush dev BRIDGE"),
         ("client", "nft delete table inet sdd-dns"),
         ("client", "nft delete table inet sdd-lb"),
+        ("host", "ip route del 10.70.0.0/24"),
+        ("host", "ip route del 10.72.0.0/24"),
+        ("host", "ip -6 route del fd71::/64"),
         ("client", "ip route del default"),
+        ("client", "ip route del 10.70.0.0/24"),
+        ("client", "ip route flush dev eth0"),
+        ("dual", "ip -6 route del default"),
+        ("dual", "ip -6 route del fd71::/64"),
+        ("dual", "ip route del 10.72.0.0/24"),
         ("client", "ip addr flush dev eth0"),
         ("client", "ip link set eth0 down"),
         ("client", "ip link del eth0"),

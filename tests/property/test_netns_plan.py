@@ -65,7 +65,7 @@ def foreign(of: fake.FakeKernel) -> object:
             path,
             {name: link for name, link in space.links.items() if not link.mark and name != "lo"},
             {each for each in space.addresses if not each.ours},
-            {each for each in space.routes if not each.ours},
+            {each for each in space.routes if each.link == "br-foreign"},
         )
         for path, space in of.spaces.items()
         if path in (world.HOST, GUEST)
@@ -103,7 +103,9 @@ def lacks(of: fake.FakeKernel, want: Want) -> list[str]:
             if have is None or plan.differs(have, link) or have.mark != link.mark:
                 found.append(f"link {path} {link}: {have}")
         found += [f"address {path} {each}" for each in wanted.addresses ^ mine(space.addresses)]
-        found += [f"route {path} {each}" for each in wanted.routes ^ mine(space.routes)]
+        own = {each for each in wanted.routes if each.ours}
+        found += [f"route {path} {each}" for each in own ^ mine(space.routes)]
+        found += [f"prefix {path} {each}" for each in wanted.routes - own - space.routes]
     made = {path for path, wanted in want.spaces.items() if wanted.owner is world.Owner.SDD}
     return found + [f"space {path}" for path in of.named ^ made]
 
@@ -183,12 +185,22 @@ def addresses_flushed(of: fake.FakeKernel, data: st.DataObject) -> None:
     path = data.draw(st.sampled_from(sorted(of.spaces)))
     space = of.spaces[path]
     space.addresses = {each for each in space.addresses if not each.ours}
-    space.routes = {each for each in space.routes if not each.ours}
+    routes_gone(space)
 
 
 def routes_flushed(of: fake.FakeKernel, data: st.DataObject) -> None:
+    routes_gone(of.spaces[data.draw(st.sampled_from(sorted(of.spaces)))])
+
+
+def a_route_removed(of: fake.FakeKernel, data: st.DataObject) -> None:
     space = of.spaces[data.draw(st.sampled_from(sorted(of.spaces)))]
-    space.routes = {each for each in space.routes if not each.ours}
+    if there := sorted((each for each in space.routes if each.link != "br-foreign"), key=str):
+        space.routes.remove(data.draw(st.sampled_from(there)))
+
+
+def routes_gone(space: fake._Space) -> None:
+    """All but the foreign one; the kernel's own to subnets too."""
+    space.routes = {each for each in space.routes if each.link == "br-foreign"}
 
 
 def space_removed(of: fake.FakeKernel, data: st.DataObject) -> None:
@@ -212,6 +224,7 @@ DAMAGES: tuple[Damage, ...] = (
     link_changed,
     addresses_flushed,
     routes_flushed,
+    a_route_removed,
     space_removed,
     table_removed,
     stray_address,

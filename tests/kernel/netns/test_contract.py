@@ -36,6 +36,11 @@ class LinuxRig:
     async def set_down(self, path: str, name: str) -> None:
         run_in(path or self.host.path, "ip", "link", "set", name, "down")
 
+    async def remove_prefix(self, path: str, prefix: str) -> None:
+        run_in(
+            path or self.host.path, "ip", "-6" if ":" in prefix else "-4", "route", "del", prefix
+        )
+
 
 class TestLinuxKernel(KernelContract):
     @pytest.fixture

@@ -1,5 +1,7 @@
 """Hands in the kernel: whatever is deleted or changed comes back in one pass; kills heal."""
 
+import functools
+
 import pytest
 
 from netns import contract, desired, plan, reconciler
@@ -54,6 +56,13 @@ VETH = f"veth{identity('front client')[:7]}"
         ("client", "ip route del default"),
         ("client", "ip -6 route del default"),
         ("client", "ip route replace default via 10.70.0.9"),
+        ("client", "ip route del 10.70.0.0/24"),
+        ("client", "ip -6 route del fd70::/64"),
+        ("client", "ip route flush dev eth0"),
+        ("client", "ip -6 route flush dev eth0"),
+        ("client", "ip route replace 10.70.0.0/24 via 10.70.0.9"),
+        ("host", "ip route del 10.70.0.0/24"),
+        ("host", "ip -6 route del fd70::/64"),
         ("client", "ip addr flush dev eth0"),
         ("client", "ip link set eth0 down"),
         ("client", "ip link set lo down"),
@@ -67,6 +76,7 @@ VETH = f"veth{identity('front client')[:7]}"
 async def test_what_is_changed_by_hand_comes_back(host: Host, where: str, damage: str) -> None:
     now = one_client(host)
     await host.settle(now)
+    before = routes(host)
     command = damage.replace("BRIDGE", BRIDGE).replace("VETH", VETH).split()
     if where == "host":
         host.run(*command)
@@ -76,6 +86,19 @@ async def test_what_is_changed_by_hand_comes_back(host: Host, where: str, damage
     foreign = "br9" in damage or "mtu 1280" in damage or "alias x" in damage
     assert foreign or outcome.repaired == outcome.changed > 0
     works(host)
+    if "route" in damage:
+        assert routes(host) == before
+
+
+def routes(host: Host) -> list[str]:
+    """Of the host and the client, without link-local ones, which nobody asked for."""
+    found = [
+        text
+        for version in ("-4", "-6")
+        for run in (host.run, functools.partial(host.inside, "client"))
+        for text in run("ip", version, "route").splitlines()
+    ]
+    return [each for each in found if not each.startswith("fe80::")]
 
 
 async def test_a_foreign_link_in_the_way_is_said_and_left_alone(host: Host) -> None:

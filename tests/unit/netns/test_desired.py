@@ -1,7 +1,7 @@
 """What a state asks of this node's kernel."""
 
 from dataclasses import replace
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 
 from netns import world
 from netns.desired import desired
@@ -19,8 +19,9 @@ BOX = box("one", "/run/sdd/netns/one")
 def defaults(*objects: state.Object) -> dict[str, str]:
     """Gateway → link of the sandbox's default routes."""
     space = desired(at(1, BOX, *objects), NODE).spaces[BOX.netns]
-    assert {route.destination.prefixlen for route in space.routes} <= {0}
-    return {str(route.gateway): route.link for route in space.routes}
+    routes = [route for route in space.routes if route.ours]
+    assert {route.destination.prefixlen for route in routes} <= {0}
+    return {str(route.gateway): route.link for route in routes}
 
 
 def test_C56_the_gateway_follows_what_is_connected() -> None:
@@ -68,6 +69,23 @@ def test_the_bridge_has_the_gateway_and_the_fence_its_subnets() -> None:
     subnets = {side.subnet for side in fence.sides}
     assert subnets == {ip_network("10.3.0.0/24"), ip_network("fd03::/64")}
     assert want.forwarding == {4, 6}
+
+
+def test_each_address_wants_the_kernels_own_route_to_its_subnet() -> None:
+    want = desired(at(1, DUAL, BOX, end(DUAL, BOX, "10.3.0.2", "fd03::2")), NODE)
+    for path, link, host in ((world.HOST, DUAL.device, 1), (BOX.netns, "eth0", 2)):
+        found = {
+            (str(each.destination), each.link, each.metric, str(each.source))
+            for each in want.spaces[path].routes
+            if not each.ours
+        }
+        v4 = ("10.3.0.0/24", link, 0, f"10.3.0.{host}")
+        assert found == {v4, ("fd03::/64", link, 256, "None")}
+
+
+def test_an_address_alone_in_its_subnet_has_a_route_to_it_in_ipv6_only() -> None:
+    alone = [world.Address("ha", ip_interface(each)) for each in ("10.3.0.9/32", "fd03::9/128")]
+    assert [str(each.destination) for each in world.prefix_routes(alone)] == ["fd03::9/128"]
 
 
 def test_an_internal_network_asks_for_no_forwarding() -> None:

@@ -102,11 +102,59 @@ def test_a_foreign_default_route_gives_way_in_our_namespaces_only(
     one = box("one", BOX.netns, inode=inode)
     want = desired(at(1, FRONT, one, end(FRONT, one, "10.1.0.2")), NODE)
     have = met()
-    route = next(iter(have.spaces[BOX.netns].routes))
-    theirs = frozenset({replace(route, gateway=None, ours=False)})
-    inside = replace(have.spaces[BOX.netns], inode=inode, routes=theirs)
+    (route,) = (each for each in have.spaces[BOX.netns].routes if each.ours)
+    theirs = replace(route, gateway=None, ours=False)
+    routes = have.spaces[BOX.netns].routes - {route} | {theirs}
+    inside = replace(have.spaces[BOX.netns], inode=inode, routes=routes)
     planned = plan.diff(replace(have, spaces={**have.spaces, BOX.netns: inside}), want)
     assert names(planned) == expected
+
+
+PREFIX = next(each for each in WANT.spaces[BOX.netns].routes if not each.ours)
+
+
+def without_prefix(*instead: world.Route, inode: int = 0, **changes: object) -> contract.Have:
+    """All of WANT is there, but in the sandbox the route to the subnet."""
+    have = met()
+    inside = have.spaces[BOX.netns]
+    routes = inside.routes - {PREFIX} | set(instead)
+    damaged = replace(inside, inode=inode, routes=routes, **changes)  # type: ignore[arg-type]  # mixed
+    return replace(have, spaces={**have.spaces, BOX.netns: damaged})
+
+
+def test_a_lost_route_to_a_subnet_comes_back_before_the_gateway_in_it() -> None:
+    (step,) = plan.diff(without_prefix(), WANT)
+    assert isinstance(step, steps.AddRoute)
+    assert (step.route, step.replace, step.subject) == (PREFIX, False, END.id)
+    assert str(step.route.source) == "10.1.0.2"
+    have = without_prefix()
+    empty = replace(have.spaces[BOX.netns], routes=frozenset())
+    both = plan.diff(replace(have, spaces={**have.spaces, BOX.netns: empty}), WANT)
+    gateways = [step.route.gateway for step in both if isinstance(step, steps.AddRoute)]
+    assert gateways == [None, PREFIX.destination[1]]
+
+
+def test_any_route_over_the_link_to_its_subnet_will_do() -> None:
+    theirs = replace(PREFIX, metric=100, ours=True)
+    assert [type(each) for each in plan.diff(without_prefix(theirs), WANT)] == [steps.DropRoute]
+    assert plan.diff(without_prefix(replace(theirs, ours=False)), WANT) == ()
+
+
+@pytest.mark.parametrize(("inode", "expected"), [(0, [True]), (5, [])], ids=["ours", "adopted"])
+def test_a_subnet_bent_to_a_gateway_is_straightened_in_our_namespaces_only(
+    inode: int, expected: list[bool]
+) -> None:
+    one = box("one", BOX.netns, inode=inode)
+    want = desired(at(1, FRONT, one, end(FRONT, one, "10.1.0.2")), NODE)
+    have = without_prefix(replace(PREFIX, gateway=PREFIX.destination[9]), inode=inode)
+    planned = plan.diff(have, want)
+    assert [step.replace for step in planned if isinstance(step, steps.AddRoute)] == expected
+
+
+def test_what_the_kernel_makes_itself_is_not_asked_for() -> None:
+    down = {"lo": LO, "eth0": replace(met().spaces[BOX.netns].links["eth0"], up=False)}
+    assert names(plan.diff(without_prefix(links=down), WANT)) == ["SetLink"]
+    assert names(plan.diff(without_prefix(addresses=frozenset()), WANT)) == ["AddAddress"]
 
 
 def test_a_setting_the_kernel_does_not_report_is_not_asked_for_again() -> None:

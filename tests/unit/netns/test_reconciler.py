@@ -63,7 +63,7 @@ async def test_a_look_at_one_namespace_reads_it_and_the_outer_ends_of_its_links(
     await one.realise(now)
     kernel.spaces[TWO.netns] = replace(kernel.spaces[TWO.netns], routes=set())
     outcome = await one.realise(now, Look(spaces=frozenset({TWO.netns})))
-    assert outcome.repaired == outcome.changed == 1
+    assert outcome.repaired == outcome.changed == 2
     scope = kernel.scopes[-1]
     assert scope.paths == {TWO.netns}
     assert scope.links == frozenset({ON_TWO.host_link, FRONT.device})
@@ -78,6 +78,16 @@ async def test_a_look_at_a_link_of_the_host_reaches_its_other_end() -> None:
     assert kernel.scopes[-1].paths == {ONE.netns}
     assert (await one.realise(now, Look(links=frozenset({ON_TWO.host_link})))).repaired > 0
     assert "eth0" in kernel.spaces[TWO.netns].links
+
+
+async def test_a_route_of_a_bridge_comes_back_when_the_bridge_is_looked_at() -> None:
+    kernel, one = pair()
+    now = at(1, FRONT, ONE, ON_ONE)
+    await one.realise(now)
+    before, kernel.spaces[world.HOST].routes = kernel.spaces[world.HOST].routes, set()
+    outcome = await one.realise(now, Look(links=frozenset({FRONT.device})))
+    assert outcome.repaired == outcome.changed == 1
+    assert kernel.spaces[world.HOST].routes == before != set()
 
 
 async def test_the_host_is_looked_at_without_its_links_when_only_its_table_may_differ() -> None:

@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from netns.kernel.news import NOTHING, Gathering, News
-from netns.netlink import address, link, number
+from netns.netlink import address, link, number, route
 from sdd.linux import netlink
 
 OWN = os.getpid()
@@ -32,6 +32,17 @@ def heard(*datagrams: bytes, origin: int = number.NONE) -> News:
     for each in datagrams:
         gathering.route(each, origin)
     return gathering.take()
+
+
+def of_route(kind: int, maker: int) -> bytes:
+    header = struct.pack("=BBBBBBBBI", 2, 24, 0, 0, 254, maker, 253, 1, 0)
+    return message(kind, header + netlink.u32(4, 3))
+
+
+def test_a_lost_route_of_the_kernel_is_news_of_its_link_and_others_may_be_a_million() -> None:
+    assert heard(of_route(route.DELETE, route.KERNEL)).links == {"sdd0"}
+    for other in (of_route(route.DELETE, 4), of_route(route.NEW, route.KERNEL)):
+        assert heard(other) == News(host=True)
 
 
 def test_a_link_is_news_of_the_host_by_its_name() -> None:

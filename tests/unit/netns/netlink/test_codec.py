@@ -2,6 +2,7 @@
 
 import socket
 import struct
+from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
 
 import pytest
@@ -124,11 +125,35 @@ def test_a_route_comes_back(entry: route.Entry) -> None:
 
 
 def test_an_on_link_ipv4_route_has_link_scope_and_a_gateway_has_not() -> None:
-    bare = {"index": 3, "table": 254, "metric": 0, "protocol": 83}
-    on_link = route.Entry(destination=ip_network("10.0.0.0/8"), gateway=None, **bare)
-    via = route.Entry(destination=ip_network("10.0.0.0/8"), gateway=ip_address("10.1.0.1"), **bare)
+    on_link = route.Entry(
+        destination=ip_network("10.0.0.0/8"),
+        gateway=None,
+        index=3,
+        table=254,
+        metric=0,
+        protocol=83,
+    )
+    via = replace(on_link, gateway=ip_address("10.1.0.1"))
     scopes = [found.scope for each in (on_link, via) if (found := route.of(reply(route.add(each))))]
     assert scopes == [route.LINK_SCOPE, 0]
+
+
+def test_the_kernels_own_route_names_its_source_and_goes_behind_its_rivals() -> None:
+    entry = route.Entry(
+        destination=ip_network("10.1.0.0/24"),
+        index=3,
+        gateway=None,
+        table=254,
+        metric=0,
+        protocol=route.KERNEL,
+        source=ip_address("10.1.0.2"),
+    )
+    message = route.add(entry, netlink.APPEND)
+    assert message.flags == netlink.CREATE | netlink.APPEND
+    assert netlink.attributes(message.body[12:])[7] == bytes((10, 1, 0, 2))  # RTA_PREFSRC
+    assert route.kernel_link(message.body) == 3
+    assert route.kernel_link(route.add(replace(entry, protocol=4)).body) == 0
+    assert route.kernel_link(b"") == 0
 
 
 def test_routes_of_other_families_and_cache_entries_are_none() -> None:

@@ -1,0 +1,94 @@
+"""(have, want) → the steps on the routes of one namespace, in order. Pure.
+
+Ours are made and removed. Those that the kernel makes itself, of addresses, are put back when
+somebody took them away; gateways are reached by them, so they come first.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+
+from netns import steps, world
+
+
+def diff(
+    wanted: world.Wanted,
+    found: world.Space,
+    *,
+    gone: Collection[str],
+    shaken: Collection[str],
+    up: Collection[str],
+) -> Iterator[steps.Step]:
+    """The steps, after those on links and addresses.
+
+    Of the links the `gone` ones are removed or made again before, the `shaken` ones lose routes by
+    steps before, and the others of those that are `up` keep what they have.
+    """
+    subjects = {link.name: link.mark for link in wanted.links}
+    yield from _prefixes(wanted, found, subjects, up)
+    yield from _own(wanted, found, subjects, gone, shaken)
+
+
+_Subjects = dict[str, str]
+
+
+def _prefixes(
+    wanted: world.Wanted, found: world.Space, subjects: _Subjects, up: Collection[str]
+) -> Iterator[steps.Step]:
+    """The ways to subnets that somebody took away or bent; any on-link route will do.
+
+    The kernel makes them itself when an address comes, or its link comes up.
+    """
+    old = {(one.link, one.interface.network) for one in found.addresses}
+    main = [route for route in found.routes if route.table == world.MAIN_TABLE]
+    there = {(route.link, route.destination) for route in main if route.gateway is None}
+    bent = {(route.link, _slot(route)) for route in main if route.gateway is not None}
+    for route in sorted((each for each in wanted.routes if not each.ours), key=_way_of):
+        way, is_bent = (route.link, route.destination), (route.link, _slot(route)) in bent
+        if way in there or way not in old or route.link not in up:
+            continue
+        if wanted.owner is world.Owner.GUEST and is_bent:
+            continue  # the container's own route wins
+        subject = subjects[route.link]
+        yield steps.AddRoute(space=wanted.path, route=route, subject=subject, replace=is_bent)
+
+
+def _own(
+    wanted: world.Wanted,
+    found: world.Space,
+    subjects: _Subjects,
+    gone: Collection[str],
+    shaken: Collection[str],
+) -> Iterator[steps.Step]:
+    there = {_bare(route) for route in found.routes if route.link not in gone}
+    wishes = {_bare(route) for route in wanted.routes}
+    for route in sorted(found.routes, key=_way_of):
+        if route.ours and _bare(route) not in wishes and route.link not in gone:
+            subject = subjects.get(route.link, "")
+            yield steps.DropRoute(space=wanted.path, route=route, subject=subject)
+    foreign = {_slot(route) for route in found.routes if not route.ours}
+    for route in sorted((each for each in wanted.routes if each.ours), key=_way_of):
+        if _bare(route) in there and route.link not in shaken:
+            continue
+        if wanted.owner is world.Owner.GUEST and _slot(route) in foreign:
+            continue  # the container's own route wins
+        yield steps.AddRoute(
+            space=wanted.path,
+            route=route,
+            subject=subjects[route.link],
+            replace=wanted.owner is world.Owner.SDD,
+        )
+
+
+def _bare(route: world.Route) -> world.Route:
+    return route if route.ours else replace(route, ours=True)
+
+
+def _way_of(route: world.Route) -> tuple[int, int, int, int, int, str]:
+    prefix = route.destination
+    start = int(prefix.network_address)
+    return (route.table, prefix.version, start, prefix.prefixlen, route.metric, route.link)
+
+
+def _slot(route: world.Route) -> tuple[int, object, int]:
+    """What two routes cannot share."""
+    return (route.table, route.destination, route.metric)
