@@ -48,8 +48,11 @@ class Reconciler:
         node: ids.NodeId,
         *,
         ready_s: float = READY_S,
+        is_vain: reconcile.IsVain = reconcile.hopeful,
     ) -> None:
+        """Waits `ready_s` for a namespace that is being made, unless `is_vain`."""
         self._kernel = kernel
+        self._is_vain = is_vain
         self._desired = nothing(node)
         self._ready_s = ready_s
         self._known: dict[ids.SandboxId, _Known] = {}
@@ -102,7 +105,7 @@ class Reconciler:
             if not missing:
                 self._absent.discard(box)
                 return result
-            if box in self._absent or (is_made and missing & GONE):
+            if box in self._absent or (is_made and missing & GONE) or self._is_vain(box):
                 break
             await asyncio.sleep(pause_s)
         self._absent.add(box)

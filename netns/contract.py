@@ -43,11 +43,16 @@ class Have:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """A step that was not done: the reason in words, and the kernel's errno (0: another reason)."""
+    """A step that was not done: the reason in words, and the kernel's errno (0: another reason).
+
+    With a `code` of its own, `reason` is the whole sentence and `hint` says what to do.
+    """
 
     step: steps.Step
     reason: str
     error: int = 0
+    hint: str = ""
+    code: str = ""
 
 
 def is_hopeless(step: steps.Step, refusals: Iterable[Refusal]) -> bool:

@@ -146,11 +146,12 @@ def _failures(want: Want, refusals: Iterable[contract.Refusal]) -> Iterable[prog
         for subject in want.users.get(refusal.step.subject, (refusal.step.subject,)):
             first.setdefault(subject, refusal)
     for subject, refusal in first.items():
+        refused = f"the kernel refuses {said(refusal.step)}: {refusal.reason}"
         yield progress.Failure(
             subject=subject,
-            sentence=f"the kernel refuses {said(refusal.step)}: {refusal.reason}",
-            hint=_hint(refusal),
-            code="SDD-NETNS-REFUSED",
+            sentence=refusal.reason if refusal.code else refused,
+            hint=refusal.hint or _hint(refusal),
+            code=refusal.code or "SDD-NETNS-REFUSED",
         )
 
 

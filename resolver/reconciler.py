@@ -16,7 +16,7 @@ from resolver.control import difference, launch, link
 from resolver.desired import NOTHING, Wanted, desired
 from resolver.files import hosts, own, upstreams
 from resolver.space import addressing, place
-from sdd import errors
+from sdd import errors, reconcile
 from sdd.linux import namespaces
 from sdd.model import ids, progress
 from sdd.model.look import EVERYWHERE, NOWHERE, Look
@@ -29,7 +29,8 @@ _MOST_WORDS: Final = 200  # characters of a worker's own words in a message
 class Reconciler:
     """The `Realise` of this backend; called by one task at a time.
 
-    `on_lost` is called when the worker goes away between passes: kick the slot there.
+    `on_lost` is called when the worker goes away between passes: kick the slot there. `is_vain`
+    says of a sandbox that its namespace is not worth waiting for.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Reconciler:
         daemon: upstreams.DaemonDns,
         *,
         on_lost: Callable[[], None] = lambda: None,
+        is_vain: reconcile.IsVain = reconcile.hopeful,
     ) -> None:
         self._launcher = launcher
         self._node = node
@@ -48,7 +50,7 @@ class Reconciler:
         self._daemon = daemon
         self._on_lost = on_lost
         self._doors = doors
-        self._places = place.Places(doors)
+        self._places = place.Places(doors, is_vain=is_vain)
         self._want = NOTHING
         self._texts: Mapping[ids.SandboxId, own.Texts] = {}
 

@@ -32,6 +32,7 @@ from lb.ports import reconciler as ports_reconciler
 from netns import deaths as netns_deaths
 from netns import reconciler as netns_reconciler
 from netns.kernel import events, linux, observe
+from netns.kernel import names as netns_names
 from resolver import reconciler as dns_reconciler
 from resolver.control import launch, watch
 from resolver.explain import inquirer, query, trace
@@ -156,7 +157,9 @@ async def assembled(
         launcher = _launcher(config)
         workers = inquirer.Inquirer(launcher)
         watcher = watch.Watch(launcher)
-        names = _resolver(config, doors, node, launcher, slots[Backend.RESOLVER].kick)
+        is_vain = functools.partial(reached.has_failed, Backend.NETNS)
+        on_lost = slots[Backend.RESOLVER].kick
+        names = _resolver(config, doors, node, launcher, on_lost, is_vain=is_vain)
         commands = _commander(config, store, news, reached, doors)
         asker = query.Asker(doors)
         ports = stack.enter_context(contextlib.closing(ports_linux.PortsKernel(doors)))
@@ -171,10 +174,7 @@ async def assembled(
             feed=news,
             progress=reached,
             registry=metrics_page,
-            parts=tuple(
-                daemon.Part(backend, realiser, slots[backend])
-                for backend, realiser in _realisers(node, kernel, balancer, ports, names).items()
-            ),
+            parts=_parts(slots, _realisers(node, kernel, balancer, ports, names, is_vain=is_vain)),
             followers=_followers(commands, checks, balancer, node, history),
             watches={
                 "kernel news": _news(doors, news, node, checks),
@@ -253,7 +253,7 @@ def _commander(
         store=store,
         feed=news,
         progress=reached,
-        observe=observe.Observer(doors),
+        observe=observe.Observer(doors, netns_names.Names(doors, config.exec_root / "netns")),
         node=ids.NodeId(config.node_name),
         exec_root=config.exec_root,
         pools=config.pools or pools.DEFAULT_POOLS,
@@ -322,16 +322,24 @@ def _probes(
     )
 
 
+def _parts(
+    slots: Mapping[Backend, reconcile.Slot], realisers: Mapping[Backend, reconcile.Realise]
+) -> tuple[daemon.Part, ...]:
+    return tuple(daemon.Part(each, realisers[each], slot) for each, slot in slots.items())
+
+
 def _realisers(
     node: ids.NodeId,
     kernel: linux.LinuxKernel,
     balancer: choose.Choice,
     ports: ports_linux.PortsKernel,
     names: dns_reconciler.Reconciler,
+    *,
+    is_vain: reconcile.IsVain,
 ) -> Mapping[Backend, reconcile.Realise]:
     return {
         Backend.NETNS: netns_reconciler.Reconciler(kernel, node),
-        Backend.LB: lb_reconciler.Reconciler(balancer.kernel, node),
+        Backend.LB: lb_reconciler.Reconciler(balancer.kernel, node, is_vain=is_vain),
         Backend.PORTS: ports_reconciler.Reconciler(ports, node),
         Backend.RESOLVER: names,
     }
@@ -343,6 +351,8 @@ def _resolver(
     node: ids.NodeId,
     launcher: launch.Launcher,
     on_lost: Callable[[], None],
+    *,
+    is_vain: reconcile.IsVain,
 ) -> dns_reconciler.Reconciler:
     return dns_reconciler.Reconciler(
         doors,
@@ -351,6 +361,7 @@ def _resolver(
         own.Files(config.data_root),
         _daemon_dns(config),
         on_lost=on_lost,
+        is_vain=is_vain,
     )
 
 

@@ -80,6 +80,14 @@ def backoff_s(failures_in_a_row: int, jitter: float) -> float:
     return base * (0.9 + 0.2 * jitter)
 
 
+IsVain = Callable[[str], bool]  # whether another backend failed at what an object waits for
+
+
+def hopeful(_subject: str) -> bool:
+    """An `IsVain` that knows of no failure."""
+    return False
+
+
 def pauses_s(patience_s: float) -> Iterator[float]:
     """Seconds to wait between looks at what another backend makes for the same revision.
 

@@ -15,14 +15,12 @@ from netns.kernel.wire import Missing, Wire
 from sdd import errors
 from sdd.linux import namespaces
 
-LINKED = Path("/var/run/netns")  # where `ip netns` looks
-
 
 class LinuxKernel:
     """One per daemon. Named namespaces are files below `<exec-root>/netns`, linked in `linked`."""
 
     def __init__(
-        self, doors: namespaces.Namespaces, exec_root: Path, linked: Path = LINKED
+        self, doors: namespaces.Namespaces, exec_root: Path, linked: Path = names.LINKED
     ) -> None:
         self._doors = doors
         self._names = names.Names(doors, exec_root / "netns", linked)

@@ -9,12 +9,15 @@ from pathlib import Path
 from netns import contract, steps
 from sdd import errors
 from sdd.linux import namespaces
+from sdd.model import sandbox
+
+LINKED = Path("/var/run/netns")  # where `ip netns` looks
 
 
 class Names:
     """Blocking; called from the threads of `doors`."""
 
-    def __init__(self, doors: namespaces.Namespaces, made: Path, linked: Path) -> None:
+    def __init__(self, doors: namespaces.Namespaces, made: Path, linked: Path = LINKED) -> None:
         self._doors = doors
         self._made = made
         self._linked = linked
@@ -36,6 +39,12 @@ class Names:
         entry = self._linked / path.name
         return entry.is_symlink() and entry.readlink() == path
 
+    def homonym(self, name: str) -> str:
+        """The path of what stands in the way of our link to a namespace `name`; empty: nothing."""
+        entry = self._linked / name
+        in_the_way = entry.is_symlink() or entry.exists()
+        return str(entry) if in_the_way and not self._points(self._made / name) else ""
+
     def apply(self, step: steps.MakeSpace | steps.DropSpace) -> contract.Refusal | None:
         """None, or why it could not be done."""
         try:
@@ -43,9 +52,12 @@ class Names:
                 self._make(self._ours(step.space))
             else:
                 self._drop(self._ours(step.space))
-        except (errors.SddError, OSError) as exc:
-            reason = exc.sentence if isinstance(exc, errors.SddError) else str(exc)
-            return contract.Refusal(step=step, reason=reason)
+        except errors.Conflict as exc:
+            return contract.Refusal(step=step, reason=exc.sentence, hint=exc.hint, code=exc.code)
+        except errors.SddError as exc:
+            return contract.Refusal(step=step, reason=exc.sentence)
+        except OSError as exc:
+            return contract.Refusal(step=step, reason=str(exc))
         return None
 
     def _ours(self, space: str) -> Path:
@@ -58,15 +70,11 @@ class Names:
 
     def _make(self, path: Path) -> None:
         """The file comes before the link: whoever finds what a kill left looks among the files."""
-        entry = self._linked / path.name
-        is_linked = self._points(path)
-        if not is_linked and (entry.is_symlink() or entry.exists()):
-            raise errors.Conflict(
-                f"{str(entry)!r} is another namespace of the name {path.name!r}",
-                code="SDD-NETNS-TAKEN",
-            )
+        if other := self.homonym(path.name):
+            raise sandbox.homonym(path.name, other)
         self._doors.create_sync(str(path))
-        if not is_linked:
+        if not self._points(path):
+            entry = self._linked / path.name
             entry.parent.mkdir(parents=True, exist_ok=True)
             entry.symlink_to(path)
 

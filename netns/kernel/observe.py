@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from netns.kernel import read, strangers
+from netns.kernel import names, read, strangers
 from sdd import errors
 from sdd.linux import namespaces
 from sdd.model import network
@@ -26,8 +26,9 @@ class Facts:
 class Observer:
     """Reads through the threads of `doors`."""
 
-    def __init__(self, doors: namespaces.Namespaces) -> None:
+    def __init__(self, doors: namespaces.Namespaces, made: names.Names) -> None:
         self._doors = doors
+        self._names = made
 
     async def host_prefixes(self) -> tuple[network.IPNetwork, ...]:
         """The on-link routes of the host that do not belong to our links, sorted."""
@@ -48,14 +49,18 @@ class Observer:
         if not path:
             return Facts()
         try:
-            names = await self._doors.interfaces(path)
+            found = await self._doors.interfaces(path)
         except errors.SddError:
             return Facts()
-        return Facts(inode=namespaces.inode(path), ifnames=frozenset(names))
+        return Facts(inode=namespaces.inode(path), ifnames=frozenset(found))
 
-    def pid_namespace(self, pid: int) -> str:
-        """The path of the process's namespace file, whether or not the process exists."""
-        return f"/proc/{pid}/ns/net"
+    async def inodes(self, paths: Collection[str]) -> Mapping[str, int]:
+        """The inode of each namespace file, 0 for what is none."""
+        return await self._doors.run("", lambda: {path: namespaces.inode(path) for path in paths})
+
+    async def homonym(self, name: str) -> str:
+        """The path of somebody else's namespace `name` where `ip netns` looks; empty: none."""
+        return await self._doors.run("", lambda: self._names.homonym(name))
 
 
 def _busy_ports() -> Iterator[tuple[Protocol, int]]:

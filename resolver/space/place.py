@@ -66,9 +66,17 @@ class Visit:
 class Places:
     """All sandboxes' namespaces; remembers what it left there."""
 
-    def __init__(self, doors: namespaces.Namespaces, *, ready_s: float = READY_S) -> None:
+    def __init__(
+        self,
+        doors: namespaces.Namespaces,
+        *,
+        ready_s: float = READY_S,
+        is_vain: reconcile.IsVain = reconcile.hopeful,
+    ) -> None:
+        """Waits `ready_s` for what netns is making, unless `is_vain`."""
         self._doors = doors
         self._ready_s = ready_s
+        self._is_vain = is_vain
         self._redirects = redirect.Redirects()
         self._settled: dict[ids.SandboxId, _Settled] = {}
         self._absent: set[ids.SandboxId] = set()  # waited for once, in vain
@@ -131,7 +139,7 @@ class Places:
             if found := there(spot):
                 self._absent.discard(spot.box)
                 return found
-            if spot.box in self._absent or has_been or spot.inode:
+            if spot.box in self._absent or has_been or spot.inode or self._is_vain(spot.box):
                 break
             await asyncio.sleep(pause_s)
         self._absent.add(spot.box)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from sdd import errors
+from sdd.alloc import names
 from sdd.alloc.pools import PoolTemplate
 from sdd.control import (
     endpoints,
@@ -161,16 +162,23 @@ class Commander:
         return await self._run.done(lambda ground: sandboxes.remove(ground, ref))
 
     async def _seen(self, asked: request.SandboxCreate) -> sandboxes.Seen:
-        path = self._observe.pid_namespace(asked.pid) if asked.pid else asked.netns
+        path = f"/proc/{asked.pid}/ns/net" if asked.pid else asked.netns
         if not path:
-            return sandboxes.NOTHING
+            name = names.checked(sandboxes.KIND, asked.name)
+            return sandboxes.Seen(homonym=await self._observe.homonym(name))
         facts = await self._observe.namespace(path)
         host = await self._observe.namespace(OWN_NAMESPACE)
+        named = [
+            box.netns
+            for box in self._feed.state.sandboxes.values()
+            if box.node == self._node and box.origin is sandbox.Origin.NAMED
+        ]
         return sandboxes.Seen(
             path=path,
             inode=facts.inode,
             links=frozenset(facts.ifnames),
             host_inode=host.inode,
+            named=await self._observe.inodes(named) if facts.inode else {},
         )
 
     async def _busy(self, asked: tuple[request.Publish, ...]) -> ports.Busy:

@@ -45,6 +45,10 @@ class Observe(Protocol):
         """The facts about the namespace file at `path`; never raises for a bad path."""
         ...
 
-    def pid_namespace(self, pid: int) -> str:
-        """The path of the process's namespace file, whether or not the process exists."""
+    async def inodes(self, paths: Collection[str]) -> Mapping[str, int]:
+        """The inode of each namespace file, 0 for what is none."""
+        ...
+
+    async def homonym(self, name: str) -> str:
+        """The path of somebody else's namespace `name` where `ip netns` looks; empty: none."""
         ...

@@ -33,6 +33,12 @@ class Progress:
         """The newest outcome of each backend that has reported."""
         return MappingProxyType(dict(self._newest))
 
+    def has_failed(self, backend: Backend, subject: str) -> bool:
+        """Whether the backend's newest pass failed at that object."""
+        outcome = self._newest.get(backend)
+        failures = outcome.failures if outcome is not None else ()
+        return any(each.subject in (subject, EVERYTHING) for each in failures)
+
     async def realised(
         self, revision: ids.Revision, subjects: Collection[str], timeout_s: float
     ) -> tuple[Failure, ...]:

@@ -4,7 +4,8 @@ In: a request, what was observed of the namespace, the Ground. Out: plans. One t
 the sandbox, its endpoints and its memberships, so there is no half-made sandbox to clean up.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from sdd import errors
 from sdd.alloc import names
@@ -20,16 +21,17 @@ KIND = "sandbox"
 class Seen:
     """What was observed of a namespace file; `inode` 0: there is no namespace.
 
-    `host_inode` is the node's own namespace, which is nobody's sandbox.
+    `host_inode` is the node's own namespace, which is nobody's sandbox, `named` are the inodes of
+    the named sandboxes by their paths: they change with every boot, so nobody stores them. For one
+    that we make, `homonym` is the path of somebody else's namespace of that name.
     """
 
     path: str = ""
     inode: int = 0
     links: frozenset[str] = frozenset()
     host_inode: int = 0
-
-
-NOTHING = Seen()  # for a namespace that we make
+    named: Mapping[str, int] = field(default_factory=dict)
+    homonym: str = ""
 
 
 def create(
@@ -37,8 +39,8 @@ def create(
 ) -> Plan[sandbox.Sandbox]:
     """A new sandbox. `busy` are the host's ports that other programs have.
 
-    Refused: SDD-SANDBOX-NAME, -EXISTS, -NETNS, -ADOPTED, -HOST, -TWICE, and what endpoints.py,
-    members.py, resolv_conf.py and ports.py refuse.
+    Refused: SDD-SANDBOX-NAME, -EXISTS, -NETNS, -ADOPTED, -HOST, -TWICE, SDD-NETNS-TAKEN, and what
+    endpoints.py, members.py, resolv_conf.py and ports.py refuse.
     """
     _check_name(ground, asked.name)
     _check_words(asked)
@@ -46,6 +48,8 @@ def create(
     adopted = bool(asked.netns or asked.pid)
     if adopted:
         _check_namespace(ground, asked, seen)
+    elif seen.homonym:
+        raise sandbox.homonym(asked.name, seen.homonym)
     box = sandbox.Sandbox(
         id=ids.SandboxId(ground.new_id()),
         name=asked.name,
@@ -185,7 +189,8 @@ def _check_namespace(ground: Ground, asked: request.SandboxCreate, seen: Seen) -
             code="SDD-SANDBOX-HOST",
         )
     for box in ground.now.sandboxes.values():
-        if box.netns_inode == seen.inode and box.node == ground.node:
+        inodes = (box.netns_inode, seen.named.get(box.netns, 0))
+        if box.node == ground.node and seen.inode in inodes:
             raise errors.Conflict(
                 f"the namespace {seen.path} is already sandbox {box.name}",
                 hint=f"connect that one to more networks: sdctl network connect NET {box.name}",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 
+from sdd import errors
 from sdd.model import ids
 from sdd.model.nameserver import Nameserver
 from sdd.model.network import EMPTY
@@ -80,3 +81,13 @@ class Sandbox:
     ports: tuple[Port, ...] = ()
     labels: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     created: float = 0.0
+
+
+def homonym(name: str, path: str) -> errors.Conflict:
+    """The refusal of a sandbox `name` because of somebody else's namespace of that name."""
+    return errors.Conflict(
+        f"{path} is another network namespace of the name {name}",
+        hint=f"attach it instead: sdctl sandbox attach {name} --netns {path},"
+        " or choose another name",
+        code="SDD-NETNS-TAKEN",
+    )

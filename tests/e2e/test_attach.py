@@ -1,11 +1,12 @@
 """`sandbox attach`: a process with a root of its own finds names, and its file is put back."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.appliance import Appliance, appliance, until
+from tests.e2e.appliance import Appliance, appliance, marked, pids, until
 from tests.guest import guest
 
 THEIRS = "nameserver 192.0.2.1\n"
@@ -73,6 +74,61 @@ def test_A8_91_a_link_out_of_the_root_fails_the_attach(
     assert (code, "symbolic link" in said, "[SDD-DNS-FOREIGN]" in said) == (1, True, True)
     assert victim.read_text() == THEIRS
     assert "linked" not in daemon.sdctl("sandbox", "ls").stdout
+
+
+def test_a_namespace_of_ours_is_no_guest(daemon: Appliance) -> None:
+    """Two sandboxes in one namespace would fight for it for ever."""
+    daemon.sdctl("network", "create", "back", "--subnet", "10.63.0.0/24")
+    daemon.sandbox("mine", "--network", "back")
+    name = daemon.name("mine")
+    sleeper = subprocess.Popen(["ip", "netns", "exec", name, "sleep", "300"])
+    try:
+        until(lambda: read(sleeper.pid) == Path(f"/run/netns/{name}").stat().st_ino, 5, "inside")
+        for _ in range(2):
+            for here in (("--netns", f"/run/netns/{name}"), ("--pid", str(sleeper.pid))):
+                code, said = attach(daemon, "second", *here)
+                assert (code, "[SDD-SANDBOX-ADOPTED]" in said) == (1, True), said
+                assert f"already sandbox {name}" in said
+            daemon.kill()
+            daemon.start()
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+    assert "second" not in daemon.sdctl("sandbox", "ls").stdout
+    daemon.sdctl("sandbox", "rm", name)
+    daemon.sdctl("network", "rm", "back")
+
+
+def read(pid: int) -> int:
+    """The inode of the process's network namespace."""
+    return Path(f"/proc/{pid}/ns/net").stat().st_ino
+
+
+def test_the_daemons_own_namespace_is_no_guest(daemon: Appliance) -> None:
+    mark = f"SDD_E2E={daemon.root}".encode()
+    ours = [pid for pid in pids() if marked(pid, mark)]
+    assert len(ours) > 1, "sdd and its worker"
+    for pid in ours:
+        code, said = attach(daemon, "itself", "--pid", str(pid))
+        assert (code, "[SDD-SANDBOX-HOST]" in said) == (1, True), said
+
+
+def test_a_name_that_ip_netns_knows_is_refused_at_once_and_can_be_attached(
+    daemon: Appliance,
+) -> None:
+    name = daemon.name("taken")
+    daemon.on_host("ip", "netns", "add", name)
+    try:
+        before = daemon.json("status")[0]["Revision"]
+        done = daemon.sdctl("sandbox", "create", name, "--network", "red", check=False)
+        assert (done.returncode, "[SDD-NETNS-TAKEN]" in done.stderr) == (1, True)
+        way = f"sandbox attach {name} --netns /var/run/netns/{name}"
+        assert f"attach it instead: sdctl {way}" in done.stderr
+        assert daemon.json("status")[0]["Revision"] == before
+        daemon.sdctl(*way.split())
+        daemon.sdctl("sandbox", "rm", name)
+    finally:
+        daemon.on_host("ip", "netns", "del", name)
 
 
 def test_never_writes_nothing_outside_the_data_root(daemon: Appliance) -> None:

@@ -61,6 +61,8 @@ class World:
         default_factory=lambda: {"/proc/self/ns/net": Facts(inode=1)}
     )
 
+    homonyms: dict[str, str] = field(default_factory=dict)
+
     async def busy_ports(self) -> frozenset[tuple[port.Protocol, int]]:
         return self.busy
 
@@ -78,8 +80,11 @@ class World:
     async def namespace(self, path: str) -> Facts:
         return self.namespaces.get(path, Facts())
 
-    def pid_namespace(self, pid: int) -> str:
-        return f"/proc/{pid}/ns/net"
+    async def inodes(self, paths: Collection[str]) -> dict[str, int]:
+        return {path: (await self.namespace(path)).inode for path in paths}
+
+    async def homonym(self, name: str) -> str:
+        return self.homonyms.get(name, "")
 
 
 @dataclass(kw_only=True)

@@ -83,7 +83,9 @@ async def test_a_named_one_is_usable_by_ip_netns_and_a_taken_name_is_refused(hos
     outcome = await host.realise(at(1, FRONT, one, two))
     assert (linked / "one").readlink() == host.root / "exec" / "netns" / "one"
     assert [failure.subject for failure in outcome.failures] == [two.id]
-    assert "another namespace" in outcome.failures[0].sentence
+    (failure,) = outcome.failures
+    assert (failure.code, "the kernel" in failure.sentence) == ("SDD-NETNS-TAKEN", False)
+    assert f"sdctl sandbox attach two --netns {linked}/two" in failure.hint
     await host.realise(at(2, FRONT))
     assert [path.name for path in linked.iterdir()] == ["two"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from netns.kernel import events, observe
+from netns.kernel import events, names, observe
 from netns.netlink import route
 from sdd.linux import namespaces, netlink
 from sdd.model.look import HOST, NOWHERE, Look
@@ -33,7 +33,7 @@ async def test_only_foreign_on_link_prefixes_count(host: Host) -> None:
         "ip route add 203.0.113.0/24 dev up0",
     ):
         host.run(*command.split())
-    seen = await observe.Observer(host.doors).host_prefixes()
+    seen = await observer(host).host_prefixes()
     assert seen == (
         ip_network("192.0.2.0/24"),
         ip_network("203.0.113.0/24"),
@@ -42,19 +42,33 @@ async def test_only_foreign_on_link_prefixes_count(host: Host) -> None:
 
 
 async def test_facts_of_a_namespace_and_of_what_is_none(host: Host, tmp_path: Path) -> None:
-    observer = observe.Observer(host.doors)
-    facts = await observer.namespace(host.path)
+    facts = await observer(host).namespace(host.path)
     assert (facts.inode, set(facts.ifnames)) == (namespaces.inode(host.path), {"lo"})
     plain = tmp_path / "plain"
     plain.touch()
     for path in (str(plain), str(tmp_path / "absent"), "", str(tmp_path)):
-        assert await observer.namespace(path) == observe.Facts()
+        assert await observer(host).namespace(path) == observe.Facts()
 
 
 async def test_a_process_is_known_by_its_namespace_file(host: Host) -> None:
-    observer = observe.Observer(host.doors)
-    own = observer.pid_namespace(os.getpid())
-    assert (await observer.namespace(own)).inode == namespaces.inode(namespaces.OWN)
+    own = f"/proc/{os.getpid()}/ns/net"
+    found = await observer(host).inodes([own, host.path, "/absent"])
+    mine = namespaces.inode(namespaces.OWN)
+    assert found == {own: mine, host.path: namespaces.inode(host.path), "/absent": 0}
+
+
+async def test_a_name_is_taken_by_whatever_is_there_but_our_own_link(host: Host) -> None:
+    linked = host.root / "var-run-netns"
+    await host.settle(at(1, box("one", host.sandbox_path("one"))))
+    (linked / "file").touch()
+    (linked / "dangling").symlink_to("/absent")
+    homonyms = [await observer(host).homonym(each) for each in ("one", "free", "file", "dangling")]
+    assert homonyms == ["", "", str(linked / "file"), str(linked / "dangling")]
+
+
+def observer(host: Host) -> observe.Observer:
+    made = names.Names(host.doors, host.root / "exec" / "netns", host.root / "var-run-netns")
+    return observe.Observer(host.doors, made)
 
 
 class Ear:

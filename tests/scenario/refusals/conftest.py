@@ -16,7 +16,11 @@ async def lab() -> AsyncIterator[Node]:
         one.world.namespaces |= {
             "/run/netns/own": Facts(inode=7, ifnames=frozenset({"lo", "eth0"})),
             "/proc/1/ns/net": Facts(inode=1),
+            "/run/sdd/netns/db": Facts(inode=8),
+            "/run/netns/db": Facts(inode=8),
+            "/proc/88/ns/net": Facts(inode=8),
         }
+        one.world.homonyms["theirs"] = "/var/run/netns/theirs"
         await one.commands.ensure_default_network()
         for ask in (
             make_net("lab", *pool("10.80.0.0/24", aux="10.80.0.250")),

@@ -161,6 +161,23 @@ async def test_a_stranger_at_an_adopted_path_gets_nothing_and_loses_nothing() ->
     assert bench.kernel.tables["/ns/client"] is theirs
 
 
+async def test_what_netns_failed_to_make_is_not_awaited() -> None:
+    bench = Bench()
+    del bench.kernel.tables["/ns/client"]
+    asked: list[str] = []
+
+    def is_vain(box: str) -> bool:
+        asked.append(box)
+        return len(asked) > 1
+
+    one = Reconciler(bench.kernel, states.NODE, ready_s=60, is_vain=is_vain)
+    async with asyncio.timeout(10):
+        outcome = await one.realise(at(1, *WEB))
+    (failure,) = outcome.failures
+    assert failure.subject == "client"
+    assert asked == ["client", "client"]
+
+
 async def test_a_sandbox_that_took_the_name_over_keeps_its_table() -> None:
     bench = Bench()
     await bench.reconciler.realise(at(1, *WEB))
