@@ -16,6 +16,7 @@ LOOPBACK = "lo"
 MAIN_TABLE = 254  # RT_TABLE_MAIN
 UNFINISHED = "unfinished"  # the mark of a link of ours that has not got its id yet
 METRIC6 = 1024  # IP6_RT_PRIO_USER: what the kernel makes of "no metric"
+MTU = 1500  # ETH_DATA_LEN: what the kernel gives pairs and bridges that ask for nothing else
 _PREFIX_METRIC6 = 256  # IP6_RT_PRIO_ADDRCONF: what it gives its own routes to subnets
 
 

@@ -185,6 +185,7 @@ async def assembled(
                 commands=commands,
                 state=lambda: news.state,
                 progress=standing.progress(reached.snapshot, launcher.trouble),
+                repaired=reached.repaired,
                 trace=trace.Tracer(asker, workers, own.Files(config.data_root)),
                 names=workers,
                 lb_view=lb_view.View(balancer.kernel, lambda: news.state),

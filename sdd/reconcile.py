@@ -1,4 +1,4 @@
-"""The loop all three backends use: newest state wins, retry with back-off, look again in 20 s.
+"""The loop all four backends use: newest state wins, retry with back-off, look again in 20 s.
 
 In: a slot with the newest state and where to look, from kernel events. Out: `Outcome`s to `report`.
 It never decides *what* to do (that is `Realise`) and never touches the world itself.

@@ -182,11 +182,13 @@ class About:
 class Context:
     """`state` is the newest state, `progress` each backend's last outcome.
 
-    `labels` are those of this node that hold now: a reload may change them.
+    `repaired` counts for each what it undid of the doings of others since the start. `labels` are
+    those of this node that hold now: a reload may change them.
     """
 
     commands: Commands
     state: Callable[[], ClusterState]
+    repaired: Callable[[], Mapping[progress.Backend, int]]
     progress: Callable[[], Mapping[progress.Backend, progress.Outcome]]
     trace: Trace
     names: Inquire

@@ -318,16 +318,19 @@ def _state(state: ClusterState, one: service.Member) -> str:
 # --- the daemon -------------------------------------------------------------------------------
 
 
-def backends(outcomes: Mapping[progress.Backend, progress.Outcome]) -> list[Json]:
-    """Each backend's last pass; one that has not reported yet has revision 0."""
-    return [_backend(each, outcomes.get(each)) for each in progress.Backend]
+def backends(
+    outcomes: Mapping[progress.Backend, progress.Outcome], repaired: Mapping[progress.Backend, int]
+) -> list[Json]:
+    """Each backend's last pass, and its repairs so far; revision 0 until it has reported."""
+    return [_backend(each, outcomes.get(each), repaired.get(each, 0)) for each in progress.Backend]
 
 
-def _backend(which: progress.Backend, outcome: progress.Outcome | None) -> Json:
+def _backend(which: progress.Backend, outcome: progress.Outcome | None, repaired: int) -> Json:
     return {
         "Name": which.value,
         "Revision": outcome.revision if outcome else 0,
         "Reported": outcome is not None,
+        "Repaired": repaired,
         "Failures": [failure_of(each) for each in outcome.failures] if outcome else [],
     }
 

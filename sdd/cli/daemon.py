@@ -57,7 +57,8 @@ def _backend(backend: dict[str, Any]) -> str:
         return "starting"
     count = len(backend["Failures"])
     word = f"{count} failed" if count else "ok"
-    return f"{word}, at revision {backend['Revision']}"
+    repaired = f", {backend['Repaired']} repaired since the start" if backend["Repaired"] else ""
+    return f"{word}, at revision {backend['Revision']}{repaired}"
 
 
 @click.command(cls=Verb)

@@ -21,17 +21,23 @@ class Progress:
     def __init__(self, backends: Collection[Backend]) -> None:
         self._backends = tuple(backends)
         self._newest: dict[Backend, Outcome] = {}
+        self._repaired = dict.fromkeys(backends, 0)
         self._moved = asyncio.Event()
 
     def report(self, backend: Backend, outcome: Outcome) -> None:
         """A reconciler made a pass."""
         self._newest[backend] = outcome
+        self._repaired[backend] += outcome.repaired
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
 
     def snapshot(self) -> Mapping[Backend, Outcome]:
         """The newest outcome of each backend that has reported."""
         return MappingProxyType(dict(self._newest))
+
+    def repaired(self) -> Mapping[Backend, int]:
+        """How many steps of each backend undid what somebody else had changed, since the start."""
+        return MappingProxyType(self._repaired)
 
     def has_failed(self, backend: Backend, subject: str) -> bool:
         """Whether the backend's newest pass failed at that object."""

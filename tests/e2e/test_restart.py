@@ -52,6 +52,7 @@ def kernel(one: Appliance) -> str:
     views = [
         one.on_host("ip", "-br", "link").stdout,
         one.on_host("ip", "-br", "address").stdout,
+        mtus(one.on_host("ip", "-o", "link").stdout),
         one.on_host("nft", "list", "ruleset").stdout,
         one.on_host("ip", "route").stdout,
         one.on_host("ip", "-6", "route").stdout,
@@ -59,12 +60,18 @@ def kernel(one: Appliance) -> str:
     for sandbox in ("web1", "client", "dual"):
         views += [
             one.inside(sandbox, "ip", "-br", "address").stdout,
+            mtus(one.inside(sandbox, "ip", "-o", "link").stdout),
             one.inside(sandbox, "ip", "route", "show", "table", "all").stdout,
             one.inside(sandbox, "ip", "-6", "route").stdout,
             one.inside(sandbox, "nft", "list", "ruleset").stdout,
         ]
     lines = "\n".join(views).splitlines()
     return "\n".join(settled(line) for line in lines if not PASSING.search(line))
+
+
+def mtus(links: str) -> str:
+    """Name and MTU of each link."""
+    return "\n".join(map(" ".join, re.findall(r"^\d+: ([^@:]+).* mtu (\d+)", links, re.MULTILINE)))
 
 
 # What the kernel chooses or does by itself, at its own pace: counters, link-local addresses and
@@ -208,6 +215,7 @@ def ready(one: Appliance) -> str:
         ("dual", "ip route del 10.72.0.0/24"),
         ("client", "ip addr flush dev eth0"),
         ("client", "ip link set eth0 down"),
+        ("client", "ip link set eth0 mtu 1300"),
         ("client", "ip link del eth0"),
     ],
 )
@@ -232,13 +240,16 @@ def test_A8_119_what_is_deleted_by_hand_comes_back(
 
 
 def repairs(one: Appliance) -> float:
-    """How many steps undid what somebody else had changed, as the page of metrics says."""
+    """How many steps undid what somebody else had changed; metrics and status count the same."""
     page = one.on_host(
         "curl", "-s", "--unix-socket", one.url.removeprefix("unix://"), "http://sdd/metrics"
     ).stdout
     found = re.findall(r"^sdd_reconcile_drift_total\{.*\} (\S+)$", page, re.MULTILINE)
     assert len(found) == len(Backend)
-    return sum(map(float, found))
+    (status,) = one.json("status")
+    counted = sum(each["Repaired"] for each in status["Backends"])
+    assert counted >= sum(map(float, found))
+    return float(counted)
 
 
 def difference(before: str, after: str) -> str:

@@ -65,6 +65,7 @@ class Appliance:
             commands=self.desk,
             state=lambda: self.desk.state,
             progress=lambda: self.desk.outcomes,
+            repaired=lambda: self.desk.repaired,
             trace=self.resolver,
             names=self.resolver,
             lb_view=self.view,

@@ -32,6 +32,7 @@ class Desk:
     def __init__(self) -> None:
         self.state: ClusterState = EMPTY
         self.outcomes: dict[progress.Backend, progress.Outcome] = {}
+        self.repaired: dict[progress.Backend, int] = {}
         self.break_with: Exception | None = None
         times = iter(range(1_000_000, 2_000_000))
         self.journal = Journal(lambda: float(next(times)))

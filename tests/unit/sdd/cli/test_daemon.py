@@ -21,6 +21,15 @@ def test_status_for_programs(shell: Shell) -> None:
     assert [each["Name"] for each in found["Backends"]] == ["netns", "lb", "ports", "resolver"]
 
 
+def test_status_counts_what_each_backend_repaired(shell: Shell) -> None:
+    shell.appliance.desk.realised()
+    assert "repaired" not in shell.ok("status").out
+    shell.appliance.desk.repaired = {progress.Backend.LB: 3}
+    assert "\nlb          ok, at revision 0, 3 repaired since the start\n" in shell.ok("status").out
+    (found,) = shell.ok("status", "-o", "json").json()
+    assert [each["Repaired"] for each in found["Backends"]] == [0, 3, 0, 0]
+
+
 def test_version_tells_both_sides(shell: Shell) -> None:
     done = shell.ok("version", "-o", "json").json()
     assert done["Server"]["Version"] == "0.0-test"
