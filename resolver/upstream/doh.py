@@ -26,7 +26,7 @@ class Doh:
         writer: asyncio.StreamWriter,
         server: protocol.Upstream,
     ) -> None:
-        self.heard = 0
+        self.heard = self.answered = 0
         self._reader = reader
         self._writer = writer
         self._authority = authority(server)
@@ -43,7 +43,11 @@ class Doh:
         return self._connection.is_open and not self._ended
 
     async def ask(self, message: bytes) -> Said:
-        """The reply under the id of `message`; raises OSError for any status but 200."""
+        """The reply under the id of `message`.
+
+        Raises OSError when the connection takes no more questions or gives this one back, and
+        Declined for any status but 200.
+        """
         while self.is_open and not self._connection.has_room:
             self._room.clear()
             await self._room.wait()
@@ -53,7 +57,7 @@ class Doh:
             body = b"\0\0" + message[2:]
             stream, data = self._connection.request(self._authority, self._path, body)
         except http2.Broken as exc:
-            raise ConnectionResetError from exc
+            raise sessions.GivenBack from exc
         waiting = self._waiting[stream] = asyncio.get_running_loop().create_future()
         self._writer.write(data)
         try:
@@ -63,8 +67,11 @@ class Doh:
             if (cancelled := self._connection.cancel(stream)) and not self._ended:
                 self._writer.write(cancelled)
             self._room.set()
+        if not response.status and not self._connection.is_open:
+            raise sessions.GivenBack
         if response.status != _OK:
-            raise ConnectionRefusedError(f"HTTP status {response.status}")
+            raise sessions.Declined(f"HTTP status {response.status}")
+        self.answered += 1
         return Said(message[:2] + response.body[2:], response.age_s)
 
     def close(self) -> None:
@@ -77,7 +84,10 @@ class Doh:
                 each.set_exception(ConnectionResetError())
 
     async def read(self) -> None:
-        """Give out what comes, until nothing did for a while; raises http2.Broken."""
+        """Give out what comes, until nothing did for a while; raises http2.Broken.
+
+        A connection that takes no more questions ends with its last answer.
+        """
         while True:
             try:
                 async with asyncio.timeout(IDLE_S):
@@ -97,6 +107,8 @@ class Doh:
                 waiting = self._waiting.get(each.stream)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(each)
+            if not self.is_open and all(each.done() for each in self._waiting.values()):
+                return
 
 
 def authority(server: protocol.Upstream) -> str:

@@ -30,7 +30,7 @@ class Doq(QuicConnectionProtocol):
 
     def __init__(self, quic: QuicConnection) -> None:
         super().__init__(quic)
-        self.heard = 0
+        self.heard = self.answered = 0
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.ended = asyncio.Event()
         self._waiting: dict[int, asyncio.Future[bytes]] = {}
@@ -47,7 +47,12 @@ class Doq(QuicConnectionProtocol):
         return not self._waiting
 
     async def ask(self, message: bytes) -> Said:
-        """The reply under the id of `message`; raises OSError when the connection ends first."""
+        """The reply under the id of `message`.
+
+        Raises OSError when the connection ends first, and Declined.
+        """
+        if not self.is_open:
+            raise ConnectionResetError
         stream = self._quic.get_next_available_stream_id()
         waiting = self._waiting[stream] = asyncio.get_running_loop().create_future()
         self._came[stream] = bytearray()
@@ -55,7 +60,9 @@ class Doq(QuicConnectionProtocol):
         self._quic.send_stream_data(stream, framed, end_stream=True)
         self.transmit()
         try:
-            return Said(message[:2] + (await waiting)[2:])
+            said = await waiting
+            self.answered += 1
+            return Said(message[:2] + said[2:])
         except asyncio.CancelledError:
             self._quic.stop_stream(stream, CANCELLED)
             self.transmit()
@@ -87,7 +94,7 @@ class Doq(QuicConnectionProtocol):
         elif isinstance(event, events.StreamDataReceived):
             self._data(event)
         elif isinstance(event, events.StreamReset):
-            self._fail(event.stream_id)
+            self._fail(event.stream_id, sessions.Declined("the stream was reset"))
         elif isinstance(event, events.ConnectionTerminated):
             is_tls = event.error_code in _TLS_ALERTS
             self._end(ssl.SSLError(event.reason_phrase) if is_tls else ConnectionResetError())
@@ -106,17 +113,17 @@ class Doq(QuicConnectionProtocol):
             if not waiting.done():
                 waiting.set_result(bytes(came[2:]))
 
-    def _fail(self, stream: int) -> None:
+    def _fail(self, stream: int, why: Exception) -> None:
         waiting = self._waiting.get(stream)
         if waiting is not None and not waiting.done():
-            waiting.set_exception(ConnectionResetError())
+            waiting.set_exception(why)
 
     def _end(self, why: OSError) -> None:
         self.ended.set()
         if not self.ready.done():
             self.ready.set_exception(why)
         for stream in self._waiting:
-            self._fail(stream)
+            self._fail(stream, ConnectionResetError())
 
 
 def configuration(server: protocol.Upstream) -> QuicConfiguration:

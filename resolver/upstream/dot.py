@@ -19,7 +19,7 @@ class Dot:
     """Questions of a connection are told apart by ids of its own."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.heard = 0
+        self.heard = self.answered = 0
         self._reader = reader
         self._writer = writer
         self._waiting: dict[int, asyncio.Future[bytes]] = {}
@@ -41,7 +41,9 @@ class Dot:
         try:
             framed = len(message).to_bytes(2, "big") + identity.to_bytes(2, "big") + message[2:]
             self._writer.write(framed)
-            return Said(message[:2] + (await waiting)[2:])
+            said = await waiting
+            self.answered += 1
+            return Said(message[:2] + said[2:])
         finally:
             del self._waiting[identity]
 

@@ -2,10 +2,12 @@
 
 In: messages for a server. Out: its replies. A connection lives in a task of its own, which holds
 the socket it was lent; it ends when it was idle for a while, when the server ends it, or when
-nothing comes back on it. A question on a connection that turns out to be gone is asked once more.
+nothing comes back on it. One that the server is about to end answers what was asked on it, and new
+questions go to another. A question on a connection that turns out to be gone is asked once more.
 """
 
 import asyncio
+import functools
 import socket
 import ssl
 from collections.abc import Callable, Coroutine
@@ -16,7 +18,9 @@ from resolver.upstream.sockets import Dial, NoReply, Why, address
 
 IDLE_S: Final = 10.0
 OPEN_S: Final = 4.5  # a handshake may outlast the question that asked for it
-ATTEMPTS: Final = 2
+ATTEMPTS: Final = 3
+QUIET_S: Final = 0.5  # on a kept connection, before the way there is taken for gone
+QUIET_REPLIES: Final = 4  # or as long as so many replies took, where they take longer
 
 Spawn = Callable[[Coroutine[None, None, None]], None]
 
@@ -28,10 +32,19 @@ class Said(NamedTuple):
     age_s: int = 0
 
 
+class Declined(Exception):
+    """The server does not answer this one question; the connection goes on."""
+
+
+class GivenBack(OSError):
+    """The server ends the connection and has not looked at this question."""
+
+
 class Session(Protocol):
-    """One open connection; `heard` grows with whatever comes from the server."""
+    """One open connection; `heard` grows with whatever comes, `answered` with each reply."""
 
     heard: int
+    answered: int
 
     @property
     def is_open(self) -> bool:
@@ -39,7 +52,10 @@ class Session(Protocol):
         ...
 
     async def ask(self, message: bytes) -> Said:
-        """The reply to `message`, id and all; raises OSError when the connection ends first."""
+        """The reply to `message`, id and all.
+
+        Raises OSError when the connection ends first or takes no more questions, and Declined.
+        """
         ...
 
     def close(self) -> None:
@@ -47,44 +63,103 @@ class Session(Protocol):
         ...
 
 
+class _Gone(Exception):
+    """The connection is gone, which says nothing of the server: another one may be tried."""
+
+
 Opened = Callable[[Session], None]
 Key = tuple[protocol.Upstream, str]
 
 
 class Sessions:
-    """At most one connection a server, and a sandbox where it is dialled from inside."""
+    """At most one connection a server that is asked, and a sandbox where it is dialled from inside.
+
+    Others may be there that only give their last answers.
+    """
 
     def __init__(self, spawn: Spawn) -> None:
         self._spawn = spawn
         self._open: dict[Key, Session] = {}
         self._opening: dict[Key, asyncio.Future[Session | Why]] = {}
+        self._took_s: dict[Key, float] = {}
 
     async def ask(
-        self, dial: Dial, server: protocol.Upstream, sandbox: str, message: bytes
+        self,
+        dial: Dial,
+        server: protocol.Upstream,
+        sandbox: str,
+        message: bytes,
+        deadline: float,
     ) -> Said:
-        """The server's reply; raises NoReply. The caller sets the deadline."""
+        """The server's reply until `deadline`, a time of the event loop; raises NoReply.
+
+        LOST says only that a kept connection is gone: a new one was not tried, or not for long.
+        """
         key = server, sandbox if server.inside else ""
         for _ in range(ATTEMPTS):
-            session = self._open.get(key)
-            reused = session is not None and session.is_open
-            if session is None or not session.is_open:
-                session = await self._opened(key, dial)
+            kept = self._open.get(key)
             try:
-                return await self._asked(session, message)
-            except OSError as exc:
-                session.close()
-                if not reused:
-                    raise NoReply(Why.REFUSED) from exc
-        raise NoReply(Why.REFUSED)
+                if kept is not None and kept.is_open:
+                    return await self._again(key, kept, message, deadline)
+                return await self._anew(key, dial, message, deadline)
+            except _Gone:
+                continue
+            except Declined as exc:
+                raise NoReply(Why.DECLINED) from exc
+        raise NoReply(Why.LOST)
 
-    async def _asked(self, session: Session, message: bytes) -> Said:
-        heard = session.heard
+    async def _anew(self, key: Key, dial: Dial, message: bytes, deadline: float) -> Said:
+        """The reply over a connection that nobody has used yet; what fails here fails anew."""
+        session: Session | None = None
         try:
-            return await session.ask(message)
-        except asyncio.CancelledError:
-            if session.heard == heard:
-                session.close()  # the way there may be gone without a word
-            raise
+            async with asyncio.timeout_at(deadline):
+                session = await self._opened(key, dial)
+                return await self._asked(key, session, message)
+        except TimeoutError:
+            if session and not session.answered:
+                session.close()
+            raise NoReply(Why.TIMEOUT) from None
+        except GivenBack:
+            raise _Gone from None
+        except OSError as exc:
+            if session and session.answered:
+                raise _Gone from exc  # it was well, others have used it up
+            raise NoReply(Why.REFUSED) from exc
+
+    async def _again(self, key: Key, kept: Session, message: bytes, deadline: float) -> Said:
+        """The reply over a kept connection; raises _Gone when there is no such any more.
+
+        One on which nothing at all came for a while is closed: the way there may be gone without a
+        word, as NAT forgets idle connections.
+        """
+        loop = asyncio.get_running_loop()
+        heard = kept.heard
+        quiet_s = max(QUIET_S, QUIET_REPLIES * self._took_s.get(key, OPEN_S))
+        try:
+            async with asyncio.timeout_at(deadline) as patience:
+                end = functools.partial(_end_if_quiet, patience, kept, heard)
+                watch = loop.call_later(quiet_s, end)
+                try:
+                    return await self._asked(key, kept, message)
+                finally:
+                    watch.cancel()
+        except TimeoutError:
+            pass
+        except OSError as exc:
+            raise _Gone from exc
+        if kept.heard != heard:
+            raise NoReply(Why.TIMEOUT)
+        kept.close()
+        if loop.time() >= deadline:
+            raise NoReply(Why.LOST)
+        raise _Gone
+
+    async def _asked(self, key: Key, session: Session, message: bytes) -> Said:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        said = await session.ask(message)
+        self._took_s[key] = loop.time() - began
+        return said
 
     async def _opened(self, key: Key, dial: Dial) -> Session:
         opening = self._opening.get(key)
@@ -103,6 +178,7 @@ class Sessions:
         def told(session: Session) -> None:
             opened.append(session)
             self._open[key] = session
+            self._opening.pop(key, None)  # whoever finds this one gone opens another
             opening.set_result(session)
 
         why = Why.REFUSED
@@ -117,13 +193,18 @@ class Sessions:
         except OSError:
             pass
         finally:
-            self._opening.pop(key, None)
             if not opening.done():
+                self._opening.pop(key, None)
                 opening.set_result(why)
             for session in opened:
                 session.close()
                 if self._open.get(key) is session:
                     del self._open[key]
+
+
+def _end_if_quiet(patience: asyncio.Timeout, session: Session, heard: int) -> None:
+    if session.heard == heard:
+        patience.reschedule(asyncio.get_running_loop().time())
 
 
 async def _run(server: protocol.Upstream, dial: Dial, opened: Opened) -> None:

@@ -32,6 +32,8 @@ class Why(StrEnum):
     TLS = "tls"
     UNSUPPORTED = "unsupported"
     LOOP = "loop"
+    LOST = "lost"  # a kept connection is gone, which says nothing of the server
+    DECLINED = "declined"  # this question alone, over a connection that is well
 
 
 class NoReply(Exception):

@@ -15,7 +15,8 @@ from resolver.upstream import cache, forward, sessions, sockets
 from resolver.upstream.arrivals import Arrivals
 from resolver.upstream.sockets import NoReply, Why
 
-USELESS: Final = frozenset({Why.TLS, Why.REFUSED})  # the next question would fare no better
+# What speaks against the server itself: the next question would fare no better.
+AGAINST: Final = frozenset({Why.TLS, Why.REFUSED, Why.TIMEOUT})
 ENCRYPTED: Final = frozenset({"tls", "https", "quic"})
 IDENTITY_BITS: Final = 16
 CASE_BITS: Final = 64
@@ -86,17 +87,13 @@ class Tries:
         way = sockets.Way(server, dial, self._arrivals, self._loop.time() + forward.TRY_S)
         try:
             found, transport = await self._exchange(asked, way, health)
-        except NoReply as exc:
-            if exc.why in USELESS:
+        except (NoReply, TimeoutError) as exc:
+            why = exc.why if isinstance(exc, NoReply) else Why.TIMEOUT
+            if why in AGAINST:
                 health.failed(self._clock())
-            if exc.why is not Why.LOOP:  # counted when it was seen
-                self._counts.add(counters.UPSTREAM_FAILURES, label, exc.why)
-            tried.append(Tried(server.label, "", self._clock() - begin, exc.why))
-            return None
-        except TimeoutError:
-            health.failed(self._clock())
-            self._counts.add(counters.UPSTREAM_FAILURES, label, Why.TIMEOUT)
-            tried.append(Tried(server.label, "", self._clock() - begin, Why.TIMEOUT))
+            if why is not Why.LOOP:  # counted when it was seen
+                self._counts.add(counters.UPSTREAM_FAILURES, label, why)
+            tried.append(Tried(server.label, "", self._clock() - begin, why))
             return None
         seconds, rcode = self._clock() - begin, counters.rcode_label(found.rcode)
         health.answered(seconds)
@@ -143,9 +140,9 @@ class Tries:
         """What a server says that is not asked over UDP; raises NoReply."""
         if way.server.transport == "tcp":
             return sessions.Said(await sockets.over_tcp(way, sent))
-        async with asyncio.timeout_at(way.deadline):
-            ask = self._streams.ask
-            said = await ask(way.dial, way.server, asked.scope.sandbox, sent.message)
+        said = await self._streams.ask(
+            way.dial, way.server, asked.scope.sandbox, sent.message, way.deadline
+        )
         # Nothing of a stream could be fetched over another transport: TC is the server's mistake.
         if forward.judge(said.message, sent) in (forward.Trust.FOREIGN, forward.Trust.TRUNCATED):
             raise NoReply(Why.MISMATCH)

@@ -18,6 +18,7 @@ from resolver import protocol
 from tests.scenario import certificates, encrypted
 from tests.scenario.certificates import NAME, Certificates
 from tests.scenario.encrypted import ADDRESS, Doq
+from tests.scenario.goaway import Goaway
 from tests.scenario.worker import Session, Worker, ask, running
 
 KINDS = ["tls", "https", "quic"]
@@ -176,6 +177,31 @@ def test_a_connection_that_the_server_dropped_is_replaced_unseen(
     assert between.connections == 2
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_connection_that_went_silent_is_replaced_and_the_server_stays_up(
+    session: Session, ports: dict[str, int], trusted: Certificates, kind: str
+) -> None:
+    with (Forgetting if kind == "quic" else Counting)(ports[kind]) as between:
+        listening = served(session, server(kind, between.port, trusted))
+        assert texts(ask(listening, "a.many.example")) == {ADDRESS}
+        between.forget()
+        began = time.monotonic()
+        assert texts(ask(listening, "b.many.example")) == {ADDRESS}
+        assert time.monotonic() - began < 1.5
+    assert failures(session) == set()
+    assert states(session) == {"up"}
+
+
+def test_what_was_asked_before_goaway_is_answered_and_the_next_goes_elsewhere(
+    session: Session, trusted: Certificates
+) -> None:
+    with Goaway(trusted, most=3, delay_s=0.3) as ends:
+        listening = served(session, server("https", ends.port, trusted))
+        many(listening, 9)
+    assert failures(session) == set()
+    assert ends.heard == [3, 3, 3]
+
+
 def test_A8_25_tcp_only_is_asked_over_tcp_only(session: Session) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=_one_answer, args=(listener,), daemon=True).start()
@@ -212,13 +238,65 @@ def failures(session: Session) -> set[str]:
     return {labels[2] for labels, _ in counted.sums if labels[0] == "sdd_upstream_failures_total"}
 
 
+def states(session: Session) -> set[str]:
+    """What is known of the upstreams."""
+    session.say(protocol.ListUpstreams(0))
+    listed = session.hear()
+    assert isinstance(listed, protocol.UpstreamsListed)
+    return {each.state for each in listed.rows}
+
+
+class Forgetting:
+    """A relay for datagrams that can forget who asked, as NAT does."""
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._out: dict[tuple[str, int], socket.socket] = {}
+        self._gone: set[tuple[str, int]] = set()
+        self._link = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._link.bind(("127.0.0.1", 0))
+        self.port = self._link.getsockname()[1]
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._forth, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.forget()
+        for link in (self._link, *self._out.values()):
+            with contextlib.suppress(OSError):
+                link.shutdown(socket.SHUT_RDWR)  # wakes its reader
+            link.close()
+
+    def forget(self) -> None:
+        """Nothing more to or from those who asked until now."""
+        self._gone |= self._out.keys()
+
+    def _forth(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                data, peer = self._link.recvfrom(65536)
+                if peer not in self._out:
+                    out = self._out[peer] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                    out.connect(("127.0.0.1", self._target))
+                    threading.Thread(target=self._back, args=(out, peer), daemon=True).start()
+                if peer not in self._gone:
+                    self._out[peer].send(data)
+
+    def _back(self, out: socket.socket, peer: tuple[str, int]) -> None:
+        with contextlib.suppress(OSError):
+            while peer not in self._gone:
+                self._link.sendto(out.recv(65536), peer)
+
+
 class Counting:
-    """A relay that counts connections, and can cut them."""
+    """A relay that counts connections, can cut them, and can swallow what they carry."""
 
     def __init__(self, target: int) -> None:
         self.connections = 0
         self._target = target
         self._links: list[socket.socket] = []
+        self._mute: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
 
@@ -236,6 +314,10 @@ class Counting:
                 link.shutdown(socket.SHUT_RDWR)
         self._links.clear()
 
+    def forget(self) -> None:
+        """The connections there are stay open and carry nothing more."""
+        self._mute |= set(self._links)
+
     def _accept(self) -> None:
         while True:
             try:
@@ -246,13 +328,17 @@ class Counting:
             other = socket.create_connection(("127.0.0.1", self._target))
             self._links += [link, other]
             for source, sink in ((link, other), (other, link)):
-                threading.Thread(target=_pumped, args=(source, sink), daemon=True).start()
+                threading.Thread(target=self._pumped, args=(source, sink), daemon=True).start()
+
+    def _pumped(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if source not in self._mute:
+                    sink.sendall(data)
+        _ended(source, sink)
 
 
-def _pumped(source: socket.socket, sink: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(65536):
-            sink.sendall(data)
+def _ended(source: socket.socket, sink: socket.socket) -> None:
     with contextlib.suppress(OSError):
         sink.shutdown(socket.SHUT_RDWR)
     source.close()
