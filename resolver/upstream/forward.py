@@ -5,6 +5,7 @@ decisions. Sources: RFC 5452 (matching), draft-vixie-dnsext-dns0x20, RFC 9520; d
 for the numbers.
 """
 
+import math
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,10 @@ from resolver.message import reply, wire
 TRY_S: Final = 1.5
 TOTAL_S: Final = 4.5  # stubs give up after 5
 TRIES: Final = 3
+SILENCES: Final = 3  # in a row before a server is left alone (dns_and_users.md A3)
+STRANGER_S: Final = 0.01  # the head start of a doubtful server that was never heard
+HEAD_START_S: Final = (0.05, 0.2)  # and of one that was: at least, at most
+HEAD_START_RTTS: Final = 2
 DOWN_FIRST_S: Final = 2.0
 DOWN_LIMIT_S: Final = 30.0
 CASE_LOSSES: Final = 3  # replies in another case before a server is taken for one that forgets it
@@ -126,9 +131,16 @@ class State(Enum):
 
 @dataclass(slots=True)
 class Health:
-    """What an upstream showed of itself; time is passed in, in seconds of a monotonic clock."""
+    """What an upstream showed of itself; time is passed in, in seconds of a monotonic clock.
+
+    `silent` counts silences in a row: questions that brought nothing, while nothing else came from
+    there either, each asked after the one before it had been given up. What was lost at one moment
+    is one silence, and a name that takes the server long is none (CVE-2023-26437).
+    """
 
     silent: int = 0
+    silent_at: float = -math.inf
+    heard_at: float = -math.inf
     down_until: float = 0.0
     pause_s: float = field(default=DOWN_FIRST_S)
     case_losses: int = 0
@@ -137,24 +149,33 @@ class Health:
     mark: bytes = b""
     loops: int = 0
 
-    def answered(self, seconds: float) -> None:
-        """It works; `seconds` is how long it took."""
+    def heard(self, now: float) -> None:
+        """Something came that can only be the server's: it works."""
+        self.heard_at = now
         self.silent, self.down_until, self.pause_s = 0, 0.0, DOWN_FIRST_S
+
+    def answered(self, now: float, seconds: float) -> None:
+        """It works; `seconds` is how long it took."""
+        self.heard(now)
         self.rtt_s = seconds if not self.rtt_s else 0.875 * self.rtt_s + 0.125 * seconds
 
-    def failed(self, now: float) -> None:
-        """No answer in time, or nobody there: it is left alone for 2 s, doubling to 30 s.
+    def failed(self, asked_at: float, now: float) -> None:
+        """A question brought no answer in time, or nobody is there.
 
-        One silence is enough: the next server costs nothing, another silence 1.5 s.
+        After three it is left alone for 2 s, doubling to 30 s.
         """
+        if asked_at < max(self.heard_at, self.silent_at):
+            return
         self.silent += 1
-        self.down_until = now + self.pause_s
-        self.pause_s = min(DOWN_LIMIT_S, self.pause_s * 2)
+        self.silent_at = now
+        if self.silent >= SILENCES:
+            self.down_until = now + self.pause_s
+            self.pause_s = min(DOWN_LIMIT_S, self.pause_s * 2)
 
     def looped(self, now: float) -> None:
         """It asks us what we ask it: it is asked last, for as long as any server is left alone."""
         self.loops += 1
-        self.silent += 1
+        self.silent = max(self.silent, SILENCES)
         self.down_until = now + DOWN_LIMIT_S
 
     def probed(self, now: float) -> None:
@@ -163,9 +184,22 @@ class Health:
 
     def state(self, now: float) -> State:
         """Whether it may be asked first, should be tried beside another, or last."""
-        if not self.silent:
+        if self.silent < SILENCES:
             return State.UP
         return State.DUE if now >= self.down_until else State.DOWN
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether it was silent just now, so that nobody should wait for it alone."""
+        return self.silent > 0
+
+    @property
+    def head_start_s(self) -> float:
+        """How long it may answer alone while it is doubtful: as it used to, and a little more."""
+        least, most = HEAD_START_S
+        if not self.rtt_s:
+            return STRANGER_S
+        return min(most, max(least, HEAD_START_RTTS * self.rtt_s))
 
     def mixes(self) -> bool:
         """Whether it keeps the case of letters, so that mixing them proves something."""

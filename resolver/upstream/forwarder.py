@@ -13,7 +13,7 @@ from resolver import counters, protocol
 from resolver.counters import Source
 from resolver.message import reasons, reply, wire
 from resolver.names import answer
-from resolver.upstream import cache, forward, gate, sessions, tries
+from resolver.upstream import cache, forward, gate, race, sessions, tries
 from resolver.upstream.sockets import Why
 from resolver.upstream.tries import Question
 
@@ -268,10 +268,7 @@ class Forwarder:
         return True
 
     async def _ask(self, asked: Question) -> reply.Reply | None:
-        """Tries until somebody knows; the least bad reply otherwise, None without any.
-
-        So many tries of such a length never take longer than `forward.TOTAL_S`.
-        """
+        """What the servers say; the least bad reply otherwise, None without any."""
         servers = asked.scope.upstreams
         healths = [self.health(each, asked.scope) for each in servers]
         now = self._clock()
@@ -281,18 +278,12 @@ class Forwarder:
         for at in forward.to_probe(healths, now):
             healths[at].probed(now)
             self._spawn(self._probe(asked, at, healths[at], tried))
-        poor: dict[int, reply.Reply] = {}
-        for at in forward.order(healths, now):
-            if at in poor:
-                continue  # it has spoken: asking again would only add load
-            found = await self._tries.one(asked, servers[at], healths[at], tried)
-            if found and not forward.wants_better(found):
-                return found
-            if found:
-                poor[at] = found
-        if not poor and self._clock() - now >= forward.TOTAL_S:
+        found = await race.Race(asked, healths, tried, through=self._tries, spawn=self._spawn).run(
+            now
+        )
+        if found is None and self._clock() - now >= forward.TOTAL_S:
             self._counts.add(counters.DROPPED, "late")
-        return forward.best(poor.values())
+        return found
 
     async def _probe(
         self, asked: Question, at: int, health: forward.Health, tried: list[tries.Tried]

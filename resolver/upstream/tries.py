@@ -90,13 +90,14 @@ class Tries:
         except (NoReply, TimeoutError) as exc:
             why = exc.why if isinstance(exc, NoReply) else Why.TIMEOUT
             if why in AGAINST:
-                health.failed(self._clock())
+                health.failed(begin, self._clock())
             if why is not Why.LOOP:  # counted when it was seen
                 self._counts.add(counters.UPSTREAM_FAILURES, label, why)
             tried.append(Tried(server.label, "", self._clock() - begin, why))
             return None
-        seconds, rcode = self._clock() - begin, counters.rcode_label(found.rcode)
-        health.answered(seconds)
+        now, rcode = self._clock(), counters.rcode_label(found.rcode)
+        seconds = now - begin
+        health.answered(now, seconds)
         self._counts.took(label, transport, seconds)
         self._counts.add(counters.UPSTREAM_RESPONSES, label, rcode)
         tried.append(Tried(server.label, transport, seconds, rcode))

@@ -62,27 +62,60 @@ def test_A8_51_anything_else_is_foreign(change: object) -> None:
     assert forward.judge(change(good), SENT) is Trust.FOREIGN
 
 
-def test_one_silence_pauses_a_server_and_longer_each_time() -> None:
+def test_three_silences_in_a_row_pause_a_server_and_longer_each_time() -> None:
     health = Health()
-    assert health.state(0) is State.UP
     pauses = []
     now = 0.0
-    for _ in range(6):
-        health.failed(now)
+    for number in range(8):
+        health.failed(now, now + 1.5)
+        now += 1.5
+        if number < 2:
+            assert health.state(now) is State.UP
+            assert health.is_doubtful
+            continue
         assert health.state(now) is State.DOWN
         pauses.append(health.down_until - now)
         now = health.down_until
         assert health.state(now) is State.DUE
     assert pauses == [2, 4, 8, 16, 30, 30]
-    health.answered(0.1)
+    health.answered(now, 0.1)
     assert health.state(now) is State.UP
-    health.failed(now)
-    assert health.down_until == now + 2
+    assert not health.is_doubtful
+
+
+def test_a_slow_name_is_no_silence_of_a_server_that_answers_others() -> None:
+    health = Health()
+    for number in range(9):
+        health.answered(number + 0.5, 0.01)
+        health.failed(number, number + 1.5)
+    assert health.silent == 0
+
+
+def test_what_is_lost_at_one_moment_is_one_silence() -> None:
+    health = Health()
+    for _ in range(200):
+        health.failed(1.0, 2.5)
+    assert health.silent == 1
+    assert health.state(2.5) is State.UP
+
+
+def test_a_doubtful_server_has_a_head_start_of_its_own_time() -> None:
+    health = Health()
+    health.failed(0, 1)
+    assert health.head_start_s == 0.01
+    health.rtt_s = 0.001
+    assert health.head_start_s == 0.05
+    health.rtt_s = 0.04
+    assert health.head_start_s == 0.08
+    health.rtt_s = 9
+    assert health.head_start_s == 0.2
 
 
 def silent(at: float) -> Health:
+    """Left alone since `at`."""
     health = Health()
-    health.failed(at)
+    for _ in range(forward.SILENCES):
+        health.failed(at, at)
     return health
 
 
