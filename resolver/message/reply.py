@@ -18,6 +18,7 @@ MOST_RECORDS: Final = 1024  # one message of 64 KiB could claim 6000; nobody mea
 _COUNTS = struct.Struct(">HHH")
 _RECORD = struct.Struct(">HHIH")
 _TTL = 4  # where in a record's fixed part its TTL lies
+_EXTENDED = 6  # and so many bytes before an OPT's data the rest of the response code
 _FLAGS = struct.Struct(">H")
 _SOA_TAIL = 22  # two root names and five numbers: the shortest SOA data
 # Where the names lie in the data of the types that may compress them (RFC 1035 §3.3, 3597 §4):
@@ -30,6 +31,7 @@ class Reply(NamedTuple):
 
     `end` is where the question ends, `ends` where each record does, `ttls` where their TTLs lie.
     `lowest` is the lowest TTL of the answers, `negative` how long "no" may be kept, in seconds.
+    `extended` are the upper eight bits of the response code, which were in the OPT.
     """
 
     image: bytes
@@ -39,11 +41,12 @@ class Reply(NamedTuple):
     answers: int
     lowest: int | None
     negative: int | None
+    extended: int = 0
 
     @property
     def rcode(self) -> int:
-        """The response code, without its extension."""
-        return self.image[3] & 0xF
+        """The whole response code (RFC 6891 §6.1.3): BADVERS is 16, not NOERROR."""
+        return self.extended << 4 | self.image[3] & 0xF
 
     @property
     def is_lame(self) -> bool:
@@ -62,6 +65,7 @@ def read(data: bytes, end: int, *, dnssec: bool) -> Reply | None:
     ttls: list[int] = []
     lowest: int | None = None
     negative: int | None = None
+    extended = 0
     for number in range(sum(counts)):
         found = _record(data, at, ttls)
         if found is None:
@@ -71,6 +75,8 @@ def read(data: bytes, end: int, *, dnssec: bool) -> Reply | None:
             lowest = ttl if lowest is None else min(lowest, ttl)
         elif number < counts[0] + counts[1] and kind == wire.SOA and at - body >= _SOA_TAIL:
             negative = min(ttl, sane(int.from_bytes(data[at - 4 : at], "big")))
+        elif number >= counts[0] + counts[1] and kind == wire.OPT:
+            extended = data[body - _EXTENDED]
         ends.append(at)
     kept = counts[0] + (0 if counts[0] and not dnssec else counts[1])
     ends, ttls = ends[:kept], ttls[:kept]
@@ -79,7 +85,7 @@ def read(data: bytes, end: int, *, dnssec: bool) -> Reply | None:
     for at in ttls:
         seconds = min(sane(int.from_bytes(image[at : at + 4], "big")), MOST_TTL_S)
         image[at : at + 4] = seconds.to_bytes(4, "big")
-    return Reply(bytes(image), end, tuple(ends), tuple(ttls), counts[0], lowest, negative)
+    return Reply(bytes(image), end, tuple(ends), tuple(ttls), counts[0], lowest, negative, extended)
 
 
 def failure(data: bytes, query: wire.Query, rcode: Rcode) -> Reply:

@@ -32,6 +32,7 @@ MOST_LABEL: Final = 63
 MOST_OPTIONS: Final = 512  # bytes of EDNS options; longer lists are an attack (CVE-2026-41292)
 POINTER: Final = b"\xc0\x0c"  # an owner name: the question's
 RECORD_HEAD: Final = 10  # type, class, TTL and length before the data
+MOST_PLAIN_RCODE: Final = 15  # what is above needs an OPT record (RFC 6891 §6.1.3)
 MOST_ADDITIONAL: Final = 2  # an OPT and a TSIG (docker.md D9)
 
 _QR, _RD, _RA, _AA, _TC, _CD = 0x8000, 0x0100, 0x0080, 0x0400, 0x0200, 0x0010
@@ -226,7 +227,7 @@ def reply_flags(data: bytes, rcode: int, *, authoritative: bool, truncated: bool
 
 def opt(query: Query, rcode: int, explain: Explain | None = None) -> bytes:
     """The OPT record of a reply to a query that had one (RFC 6891 §6.1.1)."""
-    if explain is None and not query.dnssec and rcode <= 0xF:  # noqa: PLR2004 - four bits
+    if explain is None and not query.dnssec and rcode <= MOST_PLAIN_RCODE:
         return _OPT_ECHO
     data = b""
     if explain is not None:

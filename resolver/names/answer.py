@@ -53,7 +53,8 @@ PRIVATE_REVERSE: Final = frozenset(
     )
 )
 _SRV_TARGET = wire.RECORD_HEAD + 6  # behind priority, weight and port
-_META = range(128, 255)  # TKEY … MAILA: never data (RFC 6895 §3.1); transfers among them
+# Never data (RFC 6895 §3.1): 0, OPT, and TKEY … MAILA with the transfers among them.
+_META: Final = frozenset({0, wire.OPT, *range(128, 255)})
 _SOA_TAIL: Final = wire.to_wire("localhost") + wire.to_wire("nobody.invalid") + bytes(3) + b"\x01"
 
 

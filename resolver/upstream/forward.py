@@ -23,6 +23,7 @@ HEAD_START_S: Final = (0.05, 0.2)  # and of one that was: at least, at most
 HEAD_START_RTTS: Final = 2
 DOWN_FIRST_S: Final = 2.0
 DOWN_LIMIT_S: Final = 30.0
+PLAIN_S: Final = 900.0  # for how long a server is asked without EDNS once that helped
 CASE_LOSSES: Final = 3  # replies in another case before a server is taken for one that forgets it
 
 _FLAGS = struct.Struct(">H")
@@ -144,7 +145,7 @@ class Health:
     down_until: float = 0.0
     pause_s: float = field(default=DOWN_FIRST_S)
     case_losses: int = 0
-    edns: bool = True
+    plain_until: float = 0.0
     rtt_s: float = 0.0
     mark: bytes = b""
     loops: int = 0
@@ -201,6 +202,14 @@ class Health:
             return STRANGER_S
         return min(most, max(least, HEAD_START_RTTS * self.rtt_s))
 
+    def takes_edns(self, now: float) -> bool:
+        """Whether it is asked with EDNS: unless it answered only without, not long ago."""
+        return now >= self.plain_until
+
+    def needs_plain(self, now: float) -> None:
+        """It refused a question and answered the same one without EDNS."""
+        self.plain_until = now + PLAIN_S
+
     def mixes(self) -> bool:
         """Whether it keeps the case of letters, so that mixing them proves something."""
         return self.case_losses < CASE_LOSSES
@@ -231,7 +240,17 @@ def to_probe(healths: Sequence[Health], now: float) -> Sequence[int]:
 
 def wants_better(found: reply.Reply) -> bool:
     """Whether another server may know better: an error, or an answer that says nothing."""
-    return found.rcode in ELSEWHERE or found.is_lame
+    return found.rcode in ELSEWHERE or found.rcode > wire.MOST_PLAIN_RCODE or found.is_lame
+
+
+def blames_edns(found: reply.Reply) -> bool:
+    """Whether it says that the same question without EDNS may fare better (RFC 6891 §7)."""
+    return found.rcode in (wire.Rcode.FORMERR, wire.Rcode.BADVERS)
+
+
+def helps(found: reply.Reply) -> bool:
+    """Whether it is an answer, so that what was changed in the question was the right thing."""
+    return found.rcode in (wire.Rcode.NOERROR, wire.Rcode.NXDOMAIN)
 
 
 def best(replies: Iterable[reply.Reply]) -> reply.Reply | None:

@@ -5,6 +5,7 @@ server goes to its `Health`, the counters and the list of what was tried.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -106,34 +107,48 @@ class Tries:
     async def _exchange(
         self, asked: Question, way: sockets.Way, health: forward.Health
     ) -> tuple[reply.Reply, str]:
-        """A checked reply and its transport; a server without EDNS is asked again without it."""
+        """A checked reply and its transport; a server without EDNS is asked again without it.
+
+        Only when that helped it is remembered: a server may refuse a question for itself.
+        """
+        now = self._clock()
+        edns = health.takes_edns(now)
+        said = await self._said(asked, way, health, edns=edns)
+        if not edns or not forward.blames_edns(said[0]):
+            return said
+        with contextlib.suppress(NoReply, TimeoutError):
+            plain = await self._said(asked, way, health, edns=False)
+            if forward.helps(plain[0]):
+                health.needs_plain(now)
+                return plain
+        return said
+
+    async def _said(
+        self, asked: Question, way: sockets.Way, health: forward.Health, *, edns: bool
+    ) -> tuple[reply.Reply, str]:
         loops, server = health.loops, way.server
-        while True:
-            edns = health.edns
-            is_plain = server.transport == "udp"
-            random = self._bits(IDENTITY_BITS + CASE_BITS)
-            sent = forward.question(
-                asked.data,
-                asked.query,
-                random >> CASE_BITS,
-                random & ((1 << CASE_BITS) - 1) if is_plain and health.mixes() else 0,
-                mark=health.mark if edns else None,
-                padded=server.transport in ENCRYPTED,
-            )
-            if is_plain:
-                data, transport = await sockets.exchange(way, sent, health, self._suspect)
-                age_s = 0
-            else:
-                data, age_s = await self._streamed(asked, way, sent)
-                transport = server.transport
-            if health.loops != loops:
-                raise NoReply(Why.LOOP)  # what it says, we said
-            found = reply.read(data, sent.end, dnssec=asked.query.dnssec)
-            if found is None:
-                raise NoReply(Why.MISMATCH)
-            if found.rcode != wire.Rcode.FORMERR or not edns:
-                return reply.aged(found, age_s), transport
-            health.edns = False
+        is_plain = server.transport == "udp"
+        random = self._bits(IDENTITY_BITS + CASE_BITS)
+        sent = forward.question(
+            asked.data,
+            asked.query,
+            random >> CASE_BITS,
+            random & ((1 << CASE_BITS) - 1) if is_plain and health.mixes() else 0,
+            mark=health.mark if edns else None,
+            padded=server.transport in ENCRYPTED,
+        )
+        if is_plain:
+            data, transport = await sockets.exchange(way, sent, health, self._suspect)
+            age_s = 0
+        else:
+            data, age_s = await self._streamed(asked, way, sent)
+            transport = server.transport
+        if health.loops != loops:
+            raise NoReply(Why.LOOP)  # what it says, we said
+        found = reply.read(data, sent.end, dnssec=asked.query.dnssec)
+        if found is None:
+            raise NoReply(Why.MISMATCH)
+        return reply.aged(found, age_s), transport
 
     async def _streamed(
         self, asked: Question, way: sockets.Way, sent: forward.Sent

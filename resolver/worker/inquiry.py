@@ -164,6 +164,6 @@ def _upstream_row(
         state=health.state(now).value,
         silent=health.silent,
         rtt_ms=round(health.rtt_s * 1000, 3),
-        edns=health.edns,
+        edns=health.takes_edns(now),
         keeps_case=health.mixes(),
     )

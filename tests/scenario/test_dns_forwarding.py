@@ -176,6 +176,44 @@ def test_A8_116_a_server_without_edns_is_asked_without(session: Session, scripte
     assert len(server.heard) == 4
 
 
+def test_a_question_that_is_refused_for_itself_turns_edns_off_for_nobody(
+    session: Session, scripted: Make
+) -> None:
+    def picky(query: dns.message.Message, stream: bool) -> bytes:
+        bad = query.question[0].name.to_text().lower().startswith("bad")
+        return failing(query, dns.rcode.FORMERR) if bad else good(query, stream)
+
+    server = scripted(picky)
+    ports = served(session, server)
+    assert ask(ports, "bad.example.org").rcode() == dns.rcode.SERVFAIL
+    session.say(protocol.ListUpstreams(0))
+    listed = session.hear()
+    assert isinstance(listed, protocol.UpstreamsListed)
+    assert [each.edns for each in listed.rows] == [True]
+
+
+def test_meta_types_are_never_forwarded(session: Session, scripted: Make) -> None:
+    server = scripted(good)
+    ports = served(session, server)
+    for kind in ("TYPE41", "TYPE128", "TYPE254", "TYPE0"):
+        assert ask(ports, "www.example.org", kind).rcode() == dns.rcode.REFUSED
+    assert not server.heard
+
+
+def test_badvers_is_no_empty_answer(session: Session, scripted: Make) -> None:
+    def script(query: dns.message.Message, stream: bool) -> bytes:
+        del stream
+        answer = dns.message.make_response(query, recursion_available=True)
+        answer.use_edns(0)
+        answer.set_rcode(dns.rcode.BADVERS)
+        return answer.to_wire()
+
+    bad, better = scripted(script), scripted(good)
+    ports = served(session, bad, better)
+    assert texts(ask(ports, "www.example.org")) == {"192.0.2.9"}
+    assert ask(served(session, bad), "www.example.net").rcode() == dns.rcode.SERVFAIL
+
+
 def test_A8_46_a_broken_reply_is_never_passed_on(session: Session, scripted: Make) -> None:
     broken, better = scripted(lambda query, _: address(query)[:-1]), scripted(good)
     ports = served(session, broken, better)

@@ -171,3 +171,13 @@ def test_our_own_failure_is_a_reply_too() -> None:
     shown = said(reply.failure(ASKED, FOUND, Rcode.SERVFAIL), explain=wire.Explain(13, "before"))
     assert shown.rcode() == dns.rcode.SERVFAIL
     assert shown.extended_errors()[0].code == 13
+
+
+@pytest.mark.parametrize("rcode", [dns.rcode.BADVERS, dns.rcode.BADCOOKIE, 0xFFF])
+def test_the_rest_of_the_code_is_in_the_opt(rcode: int) -> None:
+    asked = dns.message.from_wire(ASKED)
+    answer = dns.message.make_response(asked)
+    answer.set_rcode(dns.rcode.Rcode.make(rcode))
+    found = reply.read(answer.to_wire(), FOUND.end, dnssec=False)
+    assert found is not None
+    assert found.rcode == rcode

@@ -101,12 +101,12 @@ def test_N15_bare_names_stay_here_when_the_user_set_ndots() -> None:
     assert ask("nobody.example", keeps_single=True) is None
 
 
-@pytest.mark.parametrize("kind", ["AXFR", "IXFR", "MAILB", "MAILA", "TKEY"])
+@pytest.mark.parametrize("kind", ["AXFR", "IXFR", "MAILB", "MAILA", "TKEY", "OPT", "TYPE0"])
 def test_meta_types_are_refused(kind: str) -> None:
     assert answer.answer(query("web")._replace(kind=KINDS[kind]), scope(WEB)) == answer.REFUSED
 
 
-KINDS = {"AXFR": 252, "IXFR": 251, "MAILB": 253, "MAILA": 254, "TKEY": 249}
+KINDS = {"AXFR": 252, "IXFR": 251, "MAILB": 253, "MAILA": 254, "TKEY": 249, "OPT": 41, "TYPE0": 0}
 
 
 def test_X2_other_classes_are_refused() -> None:

@@ -134,6 +134,14 @@ def test_a_server_that_is_due_is_probed_beside_one_that_is_up() -> None:
     assert list(forward.to_probe([Health(), due], 1.5)) == []
 
 
+def test_edns_comes_back_after_a_while() -> None:
+    health = Health()
+    assert health.takes_edns(0)
+    health.needs_plain(100)
+    assert not health.takes_edns(100 + forward.PLAIN_S - 1)
+    assert health.takes_edns(100 + forward.PLAIN_S)
+
+
 def test_a_server_that_forgets_case_is_found_out() -> None:
     health = Health()
     assert health.mixes()
