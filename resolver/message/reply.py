@@ -31,7 +31,8 @@ class Reply(NamedTuple):
 
     `end` is where the question ends, `ends` where each record does, `ttls` where their TTLs lie.
     `lowest` is the lowest TTL of the answers, `negative` how long "no" may be kept, in seconds.
-    `extended` are the upper eight bits of the response code, which were in the OPT.
+    `extended` are the upper eight bits of the response code, which were in the OPT. `is_cut` says
+    that the server had more, which could not be fetched.
     """
 
     image: bytes
@@ -42,6 +43,7 @@ class Reply(NamedTuple):
     lowest: int | None
     negative: int | None
     extended: int = 0
+    is_cut: bool = False
 
     @property
     def rcode(self) -> int:
@@ -138,7 +140,7 @@ def for_client(
         whole[at : at + 4] = (left if ttl_s is None else ttl_s).to_bytes(4, "big")
     whole[wire.HEADER : query.end] = data[wire.HEADER : query.end]
     answers = min(kept, reply.answers)
-    cut = kept < len(reply.ends)
+    cut = reply.is_cut or kept < len(reply.ends)
     flags = wire.reply_flags(data, reply.rcode, authoritative=False, truncated=cut)
     whole[:12] = data[:2] + flags + b"\0\1" + _COUNTS.pack(answers, kept - answers, bool(opt))
     return bytes(whole) + opt

@@ -16,7 +16,8 @@ from resolver.files import resolvconf
 from sdd import errors
 from sdd.linux import namespaces
 
-UPSTREAM: Final = (16, 4)  # sockets towards upstreams: UDP, TCP; the worker lends them by turns
+# Sockets towards upstreams: UDP, each for up to 128 questions at once, and TCP, lent by turns.
+UPSTREAM: Final = (8, 12)
 NONE: Final = (0, 0)
 ANY: Final = 0  # the kernel picks a port
 _FLAGS: Final = socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC

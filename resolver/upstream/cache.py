@@ -7,7 +7,7 @@ upstreams that were asked: sandboxes with other upstreams see nothing of them.
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from resolver import protocol
@@ -37,11 +37,15 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A reply, when it came, and until when it is good; seconds of a monotonic clock."""
+    """A reply, when it came, and until when it is good; seconds of a monotonic clock.
+
+    `recheck` is until when it is given as stale without another try to renew it.
+    """
 
     reply: reply.Reply
     stored: float
     expires: float
+    recheck: float = 0.0
 
     def age_s(self, now: float) -> int:
         """Whole seconds since it came."""
@@ -79,6 +83,11 @@ class Cache:
             self._drop(key)
             return None
         return entry
+
+    def postpone(self, key: Key, recheck: float) -> None:
+        """What is stale is not tried to be renewed before `recheck`."""
+        if entry := self._entries.get(key):
+            self._entries[key] = replace(entry, recheck=recheck)
 
     def put(self, key: Key, found: reply.Reply, now: float) -> None:
         """Keep `found` as long as it allows; big ones are not kept.
@@ -123,7 +132,9 @@ def _below(name: bytes, top: bytes) -> bool:
 
 
 def lifetime_s(found: reply.Reply) -> int:
-    """Seconds for which a reply may be kept (RFC 2308 §5, RFC 9520)."""
+    """Seconds for which a reply may be kept (RFC 2308 §5, RFC 9520, 2181 §9)."""
+    if found.is_cut:
+        return 0
     if found.rcode == wire.Rcode.NOERROR and found.lowest is not None:
         return min(found.lowest, POSITIVE_LIMIT_S)
     if found.rcode in (wire.Rcode.NOERROR, wire.Rcode.NXDOMAIN):

@@ -149,6 +149,7 @@ class Health:
     rtt_s: float = 0.0
     mark: bytes = b""
     loops: int = 0
+    no_stream_until: float = 0.0
 
     def heard(self, now: float) -> None:
         """Something came that can only be the server's: it works."""
@@ -210,6 +211,14 @@ class Health:
         """It refused a question and answered the same one without EDNS."""
         self.plain_until = now + PLAIN_S
 
+    def has_stream(self, now: float) -> bool:
+        """Whether TCP is worth a try: unless that failed not long ago."""
+        return now >= self.no_stream_until
+
+    def lacks_stream(self, now: float) -> None:
+        """It answers over UDP and not over TCP."""
+        self.no_stream_until = now + DOWN_LIMIT_S
+
     def mixes(self) -> bool:
         """Whether it keeps the case of letters, so that mixing them proves something."""
         return self.case_losses < CASE_LOSSES
@@ -240,7 +249,9 @@ def to_probe(healths: Sequence[Health], now: float) -> Sequence[int]:
 
 def wants_better(found: reply.Reply) -> bool:
     """Whether another server may know better: an error, or an answer that says nothing."""
-    return found.rcode in ELSEWHERE or found.rcode > wire.MOST_PLAIN_RCODE or found.is_lame
+    if found.is_cut or found.rcode > wire.MOST_PLAIN_RCODE:
+        return True
+    return found.rcode in ELSEWHERE or found.is_lame
 
 
 def blames_edns(found: reply.Reply) -> bool:
@@ -254,12 +265,13 @@ def helps(found: reply.Reply) -> bool:
 
 
 def best(replies: Iterable[reply.Reply]) -> reply.Reply | None:
-    """The least bad of the replies that asked for another try: an empty one, else SERVFAIL.
+    """The least bad of the replies that asked for another try.
 
+    One that was cut is better than an empty one, and that than SERVFAIL.
     REFUSED and its like are never passed on: musl would wait its whole 5 s for another server.
     """
-    known = tuple(replies)
-    for rcode in (wire.Rcode.NOERROR, wire.Rcode.SERVFAIL):
+    known = sorted(replies, key=lambda each: not each.is_cut)
+    for rcode in (wire.Rcode.NOERROR, wire.Rcode.NXDOMAIN, wire.Rcode.SERVFAIL):
         for each in known:
             if each.rcode == rcode:
                 return each

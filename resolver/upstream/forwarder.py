@@ -5,15 +5,16 @@ are `forward`'s, sockets `upstream`'s; here is only the order of events.
 """
 
 import asyncio
+import functools
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from typing import Final
 
-from resolver import counters, protocol
+from resolver import counters
 from resolver.counters import Source
 from resolver.message import reasons, reply, wire
 from resolver.names import answer
-from resolver.upstream import cache, forward, gate, race, sessions, tries
+from resolver.upstream import cache, flight, forward, gate, healths, lines, race, sessions, tries
 from resolver.upstream.sockets import Why
 from resolver.upstream.tries import Question
 
@@ -21,9 +22,10 @@ GLOBAL: Final = 1024  # flights at once, all sandboxes together
 QUEUE: Final = 4096  # and those that wait to be
 WAITING: Final = 16_384  # askers that wait for flights of others, about 1 KiB each
 MOST_TRIED: Final = 256  # flights whose exchanges can be told afterwards
-MOST_HEALTHS: Final = 4096
 PATIENCE_S: Final = 1.8  # then an old answer is better than a late one (RFC 8767 §5)
 STALE_TTL_S: Final = 30
+RECHECK_S: Final = 30.0  # RFC 8767 §5: what failed is not asked again sooner
+MEND_S: Final = 0.3  # for the other family's answer: a wait for nothing if it does not come
 FAMILIES: Final = {wire.A: wire.AAAA, wire.AAAA: wire.A}
 
 Spawn = Callable[[Coroutine[None, None, None]], None]
@@ -34,9 +36,9 @@ BUSY: Final = reply.Reply(b"\0\0\x80\x82" + bytes(8), 12, (), (), 0, None, None)
 
 
 class Forwarder:
-    """Shared by all listeners of a worker; `inside` finds a sandbox's own sockets.
+    """Shared by all listeners of a worker; made within the running event loop.
 
-    Made within the running event loop.
+    `inside` finds a sandbox's own sockets.
     """
 
     def __init__(
@@ -49,19 +51,16 @@ class Forwarder:
         spawn: Spawn,
     ) -> None:
         self.cache = cache.Cache()
-        self.healths: dict[tuple[protocol.Upstream, str], forward.Health] = {}
+        self.healths = healths.Healths(bits)
         self._counts = counts
         self._clock = clock
-        self._bits = bits
         self._spawn = spawn
         streams = sessions.Sessions(spawn)
         self._tries = tries.Tries(counts, inside, streams, clock=clock, bits=bits)
-        self._flights: dict[cache.Key, asyncio.Future[reply.Reply]] = {}
-        self._heard: dict[cache.Key, asyncio.Future[reply.Reply | None]] = {}
+        self._flights: dict[cache.Key, flight.Flight] = {}
         self._tried: OrderedDict[cache.Key, list[tries.Tried]] = OrderedDict()
         self._gate = gate.Gate(GLOBAL, QUEUE)
         self._waiting = 0
-        self._marks: dict[bytes, tuple[protocol.Upstream, forward.Health]] = {}
         counts.fold(self._sizes)
 
     def known(self, asked: Question) -> tuple[cache.Entry | None, cache.Entry | None]:
@@ -124,45 +123,69 @@ class Forwarder:
         asked, began = Question.of(query, data, scope), self._clock()
         if self._came_back(asked):
             return done(self._failed(asked, Source.ERROR, reasons.LOOP, stream=stream))
-        flight = self._flight(asked)
-        if stale := self.cache.stale(asked.key, began):
-            return self._spawn(self._patient(asked, flight, stale, began, done, stream=stream))
+        stale = self.cache.stale(asked.key, began)
+        if stale and self._is_hopeless(asked, stale, began):
+            return done(self._stale(asked, stale, began, stream=stream))
+        if stale:
+            return self._patient(asked, stale, began, done, stream=stream)
         self._waiting += 1
 
-        def landed(flight: "asyncio.Future[reply.Reply]") -> None:
+        def landed(found: reply.Reply) -> None:
             self._waiting -= 1
-            done(self._told(asked, flight.result(), began, stream=stream))
+            done(self._told(asked, found, began, stream=stream))
 
-        return flight.add_done_callback(landed)
+        return self._join(asked, landed)
 
-    async def _patient(
-        self,
-        asked: Question,
-        flight: "asyncio.Future[reply.Reply]",
-        stale: cache.Entry,
-        began: float,
-        done: Done,
-        *,
-        stream: bool,
+    def _is_hopeless(self, asked: Question, stale: cache.Entry, now: float) -> bool:
+        """Whether an old answer is given without waiting: nothing better can be expected.
+
+        Once it was given for want of a better one, that is so for 30 s (RFC 8767 §5), and as long
+        as no server answers; then somebody finds out every 30 s, behind it.
+        """
+        if now < stale.recheck:
+            return True
+        known = [self.healths.of(each, asked.scope) for each in asked.scope.upstreams]
+        if any(each.state(now) is forward.State.UP for each in known):
+            return False
+        self.cache.postpone(asked.key, now + RECHECK_S)
+        if asked.key not in self._flights:
+            self._depart(asked)
+        return True
+
+    def _patient(
+        self, asked: Question, stale: cache.Entry, began: float, done: Done, *, stream: bool
     ) -> None:
         """The reply, or the old answer when it is late or none (RFC 8767)."""
         self._waiting += 1
-        await asyncio.wait((flight,), timeout=PATIENCE_S)
-        self._waiting -= 1
-        found = flight.result() if flight.done() else None
-        if found is not None and found.rcode != wire.Rcode.SERVFAIL:
-            return done(self._told(asked, found, began, stream=stream))
+
+        def landed(found: reply.Reply) -> None:
+            self._waiting -= 1
+            late.cancel()
+            if found.rcode == wire.Rcode.SERVFAIL:
+                done(self._stale(asked, stale, began, stream=stream))
+            else:
+                done(self._told(asked, found, began, stream=stream))
+
+        def is_late() -> None:
+            self._waiting -= 1
+            self.cache.postpone(asked.key, self._clock() + RECHECK_S)
+            if running := self._flights.get(asked.key):
+                running.leave(landed)
+            done(self._stale(asked, stale, began, stream=stream))
+
+        late = asyncio.get_running_loop().call_later(PATIENCE_S, is_late)
+        self._join(asked, landed)
+
+    def _stale(self, asked: Question, stale: cache.Entry, began: float, *, stream: bool) -> bytes:
         self._counts.observe(counters.SECONDS, Source.STALE, self._clock() - began)
         self._count(asked.scope, stale.reply.rcode, Source.STALE)
-        return done(
-            reply.for_client(
-                stale.reply,
-                asked.data,
-                asked.query,
-                stream=stream,
-                ttl_s=STALE_TTL_S,
-                explain=reasons.STALE,
-            )
+        return reply.for_client(
+            stale.reply,
+            asked.data,
+            asked.query,
+            stream=stream,
+            ttl_s=STALE_TTL_S,
+            explain=reasons.STALE,
         )
 
     def _told(self, asked: Question, found: reply.Reply, began: float, *, stream: bool) -> bytes:
@@ -192,56 +215,117 @@ class Forwarder:
             explain=explain,
         )
 
-    def _flight(self, asked: Question) -> "asyncio.Future[reply.Reply]":
-        """The one that is under way for this question, or a new one.
-
-        It belongs to nobody: an asker that gives up takes no answer away, and what comes later
-        than he waits is still remembered for the next one.
-        """
-        key = asked.key
-        if running := self._flights.get(key):
+    def _join(self, asked: Question, landed: flight.Landed) -> None:
+        """`landed` is told by the flight under way for this question, or by a new one."""
+        running = self._flights.get(asked.key)
+        if running:
             self._counts.add(counters.COALESCED)
-            return running
-        future: asyncio.Future[reply.Reply] = asyncio.get_running_loop().create_future()
-        self._flights[key] = future
-        self._spawn(self._fly(asked, key, future))
-        return future
+        (running or self._depart(asked)).join(landed)
+
+    def _depart(self, asked: Question) -> flight.Flight:
+        """A new flight. Its first step takes no task, nor does its end when that was enough."""
+        now = self._clock()
+        new = self._flights[asked.key] = flight.Flight(now)
+        known = [self.healths.of(each, asked.scope) for each in asked.scope.upstreams]
+        is_simple = not known[0].silent and not forward.to_probe(known, now)
+        if is_simple and self._gate.try_enter():
+            tried: list[tries.Tried] = []
+            told = functools.partial(self._opened, asked, new, tried)
+            if self._tries.open(asked, asked.scope.upstreams[0], known[0], told):
+                self._remember(asked, tried)
+                return new
+            self._gate.leave()
+        self._spawn(self._fly(asked, new))
+        return new
+
+    def _opened(
+        self,
+        asked: Question,
+        new: flight.Flight,
+        tried: list[tries.Tried],
+        opening: tries.Opening,
+        heard: lines.Heard,
+    ) -> None:
+        """What came of the first step: mostly a reply that is as good as any."""
+        found: reply.Reply | None = None
+        try:
+            found = self._tries.plain(asked, opening, heard, tried)
+        finally:  # also of a defect, which then ends with this question
+            if found is None:
+                self._spawn(self._fly(asked, new, (opening, heard), tried))
+        if found is None:
+            return None
+        self._gate.leave()
+        new.hear(found)
+        if found.rcode == wire.Rcode.NXDOMAIN and self._sibling(asked.key):
+            return self._spawn(self._land_mended(asked.key, new, found))
+        return self._land(asked.key, new, found)
 
     async def _fly(
-        self, asked: Question, key: cache.Key, future: "asyncio.Future[reply.Reply]"
+        self,
+        asked: Question,
+        new: flight.Flight,
+        first: race.First | None = None,
+        tried: list[tries.Tried] | None = None,
     ) -> None:
+        """The whole way, or all of it behind `first`, which has entered the gate already."""
         nothing = reply.failure(asked.data, asked.query, wire.Rcode.SERVFAIL)
         found: reply.Reply | None = None
-        heard = self._heard[key] = asyncio.get_running_loop().create_future()
         try:
-            found = await self._admitted(asked)
-            heard.set_result(found)
-            found = await self._mended(key, found)
+            if first:
+                try:
+                    found = await self._ask(asked, first, tried)
+                finally:
+                    self._gate.leave()
+            else:
+                found = await self._admitted(asked)
+            new.hear(found)
+            if found and found.rcode == wire.Rcode.NXDOMAIN:
+                found = await self._mended(asked.key, new, found)
         finally:
-            if not heard.done():
-                heard.set_result(None)
-            del self._flights[key], self._heard[key]
-            future.set_result(found or nothing)
-        if found is BUSY:
-            return  # of the world nothing was learned
-        if found and found.rcode != wire.Rcode.SERVFAIL:
-            self.cache.put(key, found, self._clock())
-        elif self.cache.stale(key, self._clock()) is None:
-            self.cache.put(key, nothing, self._clock())
+            self._land(asked.key, new, found or nothing)
 
-    async def _mended(self, key: cache.Key, found: reply.Reply | None) -> reply.Reply | None:
+    async def _land_mended(self, key: cache.Key, new: flight.Flight, found: reply.Reply) -> None:
+        try:
+            found = await self._mended(key, new, found)
+        finally:
+            self._land(key, new, found)
+
+    def _land(self, key: cache.Key, new: flight.Flight, found: reply.Reply) -> None:
+        """Remember what was found and tell it."""
+        del self._flights[key]
+        now = self._clock()
+        if found is BUSY:
+            pass  # of the world nothing was learned
+        elif found.rcode != wire.Rcode.SERVFAIL or self.cache.stale(key, now) is None:
+            self.cache.put(key, found, now)
+        else:
+            self.cache.postpone(key, now + RECHECK_S)
+        new.land(found)
+
+    def _sibling(self, key: cache.Key) -> cache.Key | None:
+        """The question for the other family, if anything is known of it, or soon will be."""
+        kind = FAMILIES.get(key.kind)
+        if kind is None:
+            return None
+        other = key._replace(kind=kind)
+        is_known = other in self._flights or self.cache.get(other, self._clock())
+        return other if is_known else None
+
+    async def _mended(self, key: cache.Key, new: flight.Flight, found: reply.Reply) -> reply.Reply:
         """NXDOMAIN for one family while the other has addresses means: not of this type.
 
         musl fails the whole look-up for it, although it has the addresses (dns_and_users.md A1).
         """
-        if found is None or found.rcode != wire.Rcode.NXDOMAIN or key.kind not in FAMILIES:
+        other = self._sibling(key)
+        if other is None:
             return found
-        other = key._replace(kind=FAMILIES[key.kind])
-        heard = self._heard.get(other)
-        if heard is not None:
-            await asyncio.wait((heard,), timeout=forward.TRY_S)
-        entry = self.cache.get(other, self._clock())
-        known = heard.result() if heard and heard.done() else entry.reply if entry else None
+        if running := self._flights.get(other):
+            left_s = new.began + forward.TOTAL_S - self._clock()
+            known = await running.heard(max(0.0, min(MEND_S, left_s)))
+        else:
+            entry = self.cache.get(other, self._clock())
+            known = entry.reply if entry else None
         if known and known.rcode == wire.Rcode.NOERROR and known.answers:
             return reply.of_no_such_type(found)
         return found
@@ -258,7 +342,7 @@ class Forwarder:
 
     def _came_back(self, asked: Question) -> bool:
         """Whether this is a question of ours: then the server that was asked forwards to us."""
-        marked = self._marks.get(wire.option(asked.data, asked.query, forward.MARK))
+        marked = self.healths.marked(wire.option(asked.data, asked.query, forward.MARK))
         if marked is None:
             return False
         server, health = marked
@@ -267,42 +351,40 @@ class Forwarder:
         self._counts.add(counters.UPSTREAM_FAILURES, label, Why.LOOP)
         return True
 
-    async def _ask(self, asked: Question) -> reply.Reply | None:
-        """What the servers say; the least bad reply otherwise, None without any."""
-        servers = asked.scope.upstreams
-        healths = [self.health(each, asked.scope) for each in servers]
-        now = self._clock()
-        tried = self._tried[asked.key] = []
+    def _remember(self, asked: Question, tried: list[tries.Tried]) -> None:
+        """The exchanges can be told for a while."""
+        self._tried[asked.key] = tried
         while len(self._tried) > MOST_TRIED:
             self._tried.popitem(last=False)
-        for at in forward.to_probe(healths, now):
-            healths[at].probed(now)
-            self._spawn(self._probe(asked, at, healths[at], tried))
-        found = await race.Race(asked, healths, tried, through=self._tries, spawn=self._spawn).run(
-            now
-        )
+
+    async def _ask(
+        self,
+        asked: Question,
+        first: race.First | None = None,
+        tried: list[tries.Tried] | None = None,
+    ) -> reply.Reply | None:
+        """What the servers say; the least bad reply otherwise, None without any."""
+        servers = asked.scope.upstreams
+        known = [self.healths.of(each, asked.scope) for each in servers]
+        now = self._clock()
+        if tried is None:
+            tried = []
+            self._remember(asked, tried)
+        for at in forward.to_probe(known, now):
+            known[at].probed(now)
+            self._spawn(self._probe(asked, at, known[at], tried))
+        one = race.Race(asked, known, tried, through=self._tries, spawn=self._spawn)
+        found = await one.run(now, first)
         if found is None and self._clock() - now >= forward.TOTAL_S:
             self._counts.add(counters.DROPPED, "late")
-        return found
+        is_short = found is None and all(each.result == Why.SHORT for each in tried)
+        return BUSY if is_short else found
 
     async def _probe(
         self, asked: Question, at: int, health: forward.Health, tried: list[tries.Tried]
     ) -> None:
         """Only what it does to `health` matters."""
         await self._tries.one(asked, asked.scope.upstreams[at], health, tried)
-
-    def health(self, server: protocol.Upstream, scope: answer.Scope) -> forward.Health:
-        """What is known of a server; one address means another server inside each sandbox."""
-        if len(self.healths) >= MOST_HEALTHS:
-            self.healths.clear()  # of sandboxes long gone; whoever is silent shows it again
-            self._marks.clear()
-        key = (server, scope.sandbox if server.inside else "")
-        found = self.healths.get(key)
-        if found is None:
-            mark = self._bits(8 * forward.MARK_BYTES).to_bytes(forward.MARK_BYTES, "big")
-            found = self.healths[key] = forward.Health(mark=mark)
-            self._marks[mark] = server, found
-        return found
 
     def _sizes(self) -> list[tuple[tuple[str, ...], float]]:
         now = self._clock()

@@ -10,10 +10,11 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 
 from resolver.message import reply
-from resolver.upstream import forward, tries
+from resolver.upstream import forward, lines, tries
 from resolver.upstream.tries import Question
 
 Begun = dict["asyncio.Future[reply.Reply | None]", int]
+First = tuple[tries.Opening, lines.Heard]
 Spawn = Callable[[Coroutine[None, None, None]], None]
 
 
@@ -36,20 +37,25 @@ class Race:
         self._spawn = spawn
         self._poor: dict[int, reply.Reply] = {}
 
-    async def run(self, now: float) -> reply.Reply | None:
+    async def run(self, now: float, first: First | None = None) -> reply.Reply | None:
         """The best reply; None when there is none at all.
+
+        `first` is what came of the first step of the first server's try when that was done already.
 
         So many tries of such a length never take longer than `forward.TOTAL_S`. Those that are
         overtaken end by themselves: what they show of their servers counts.
         """
-        order = forward.order(self._healths, now)
+        order = list(forward.order(self._healths, now))
+        if first and order[0]:  # it was the first when it was asked
+            order = [0, *filter(None, order)][: forward.TRIES]
         begun: Begun = {}
         for at, following in zip(order, [*order[1:], None], strict=True):
             if at in self._poor or at in begun.values():
                 continue  # it has spoken, or may still: asking again would only add load
             health, is_last = self._healths[at], following in (None, at)
-            if not begun and (is_last or not health.is_doubtful):
-                good = self._good(at, await self._try(at))
+            if first or (not begun and (is_last or not health.is_doubtful)):
+                good = self._good(at, await self._try(at, first))
+                first = None
             else:
                 latest = self._begin(at, begun)
                 patience_s = None if is_last or not health.is_doubtful else health.head_start_s
@@ -61,9 +67,9 @@ class Race:
                 return good
         return forward.best(self._poor.values())
 
-    async def _try(self, at: int) -> reply.Reply | None:
+    async def _try(self, at: int, first: First | None = None) -> reply.Reply | None:
         server = self._asked.scope.upstreams[at]
-        return await self._through.one(self._asked, server, self._healths[at], self._tried)
+        return await self._through.one(self._asked, server, self._healths[at], self._tried, first)
 
     def _begin(self, at: int, begun: Begun) -> "asyncio.Future[reply.Reply | None]":
         trying: asyncio.Future[reply.Reply | None] = asyncio.get_running_loop().create_future()

@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine
 from typing import Final, NamedTuple, Protocol
 
 from resolver import protocol
-from resolver.upstream.sockets import Dial, NoReply, Why, address
+from resolver.upstream.sockets import Dial, NoReply, Why, address, why_of
 
 IDLE_S: Final = 10.0
 OPEN_S: Final = 4.5  # a handshake may outlast the question that asked for it
@@ -190,8 +190,10 @@ class Sessions:
             why = Why.TLS
         except ImportError:
             why = Why.UNSUPPORTED
-        except OSError:
-            pass
+        except NoReply as exc:
+            why = exc.why
+        except OSError as exc:
+            why = why_of(exc)
         finally:
             if not opening.done():
                 self._opening.pop(key, None)

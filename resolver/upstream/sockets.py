@@ -1,4 +1,4 @@
-"""Sockets towards upstreams: one exchange at a time on each, fresh ports for every question.
+"""Sockets towards upstreams: where they come from, and one exchange over TCP.
 
 In: a message and a server. Out: a reply that `forward.judge` believes, or why there is none. From
 the host's namespace sockets are opened here; from inside a sandbox sdd has opened some and handed
@@ -8,18 +8,29 @@ them over: disconnecting one (AF_UNSPEC) releases its port, so the next question
 import asyncio
 import contextlib
 import ctypes
+import errno
 import functools
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from typing import Final, NamedTuple, Protocol
 
-from resolver import counters, protocol
+from resolver import protocol
 from resolver.upstream import forward
-from resolver.upstream.arrivals import Arrivals
 
-RECEIVE: Final = 65535
+LEND_S: Final = 0.5  # how long a lent socket is waited for; then they are too few
+# What the kernel says when something is short here, which is no fault of the server.
+SHORT: Final = frozenset(
+    {
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOBUFS,
+        errno.ENOMEM,
+        errno.EAGAIN,
+        errno.EADDRNOTAVAIL,
+    }
+)
 _UNSPEC = b"\0" * 16  # struct sockaddr with AF_UNSPEC: connect(2) dissolves the association
 
 
@@ -33,6 +44,7 @@ class Why(StrEnum):
     UNSUPPORTED = "unsupported"
     LOOP = "loop"
     LOST = "lost"  # a kept connection is gone, which says nothing of the server
+    SHORT = "short"  # of sockets or memory here: nobody was asked
     DECLINED = "declined"  # this question alone, over a connection that is well
 
 
@@ -44,8 +56,24 @@ class NoReply(Exception):
         self.why = why
 
 
+def why_of(exc: OSError) -> Why:
+    """What a system call's failure says: the server's or ours."""
+    return Why.SHORT if exc.errno in SHORT else Why.REFUSED
+
+
 class Dial(Protocol):
     """Where sockets come from."""
+
+    def take(self, have: int) -> socket.socket | None:
+        """A UDP socket as from `udp`, without waiting; None when none is free.
+
+        `have` tells how many are in use towards the same server. The taker gives it back.
+        """
+        ...
+
+    def give(self, link: socket.socket) -> None:
+        """Back from whoever took it."""
+        ...
 
     def udp(self) -> "contextlib.AbstractAsyncContextManager[socket.socket]":
         """A non-blocking UDP socket without a port, for one exchange."""
@@ -77,6 +105,15 @@ class Host:
     def __init__(self, family: socket.AddressFamily = socket.AF_INET) -> None:
         self._family = family
 
+    def take(self, have: int) -> socket.socket:
+        """A new socket."""
+        del have
+        return socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+
+    def give(self, link: socket.socket) -> None:
+        """Close it."""
+        link.close()
+
     def udp(self) -> _Opened:
         """A new socket; the kernel picks its port at random when it is connected."""
         return _Opened(self._family, socket.SOCK_DGRAM)
@@ -91,43 +128,76 @@ HOST6: Final = Host(socket.AF_INET6)
 
 
 class Inside:
-    """Lends the sockets that sdd opened inside one sandbox, each to one exchange at a time."""
+    """Lends the sockets that sdd opened inside one sandbox.
+
+    One server is given a quarter of those for UDP at most, so that others find some.
+    """
 
     def __init__(self, udp: list[socket.socket], tcp: list[socket.socket]) -> None:
-        self._all = (*udp, *tcp)
-        self._udp = _queue(udp)
-        self._tcp = _queue(tcp)
+        self._udp = _Shelf(udp)
+        self._tcp = _Shelf(tcp)
+        self._share = max(1, len(udp) // 4)
 
     def close(self) -> None:
-        """Release them all."""
-        for link in self._all:
-            link.close()
+        """Release them all, those that are lent as soon as they come back."""
+        self._udp.close()
+        self._tcp.close()
+
+    def take(self, have: int) -> socket.socket | None:
+        """One that is free, without an address and a port."""
+        return None if have >= self._share else self._udp.take()
+
+    def give(self, link: socket.socket) -> None:
+        """Free again."""
+        self._udp.give(link)
 
     def udp(self) -> "contextlib.AbstractAsyncContextManager[socket.socket]":
-        """The next free one, without an address and a port."""
-        return _lent(self._udp)
+        """The next free one, without an address and a port; raises NoReply."""
+        return self._udp.lent()
 
     def tcp(self) -> "contextlib.AbstractAsyncContextManager[socket.socket]":
-        """The next free one, unconnected."""
-        return _lent(self._tcp)
+        """The next free one, unconnected; raises NoReply."""
+        return self._tcp.lent()
 
 
-def _queue(links: list[socket.socket]) -> asyncio.Queue[socket.socket]:
-    queue: asyncio.Queue[socket.socket] = asyncio.Queue()
-    for link in links:
-        queue.put_nowait(link)
-    return queue
+class _Shelf:
+    """Sockets of one kind, each free or lent."""
 
+    def __init__(self, links: list[socket.socket]) -> None:
+        self._free: asyncio.Queue[socket.socket] = asyncio.Queue()
+        self._is_closed = False
+        for link in links:
+            self._free.put_nowait(link)
 
-@asynccontextmanager
-async def _lent(queue: asyncio.Queue[socket.socket]) -> AsyncIterator[socket.socket]:
-    link = await queue.get()
-    try:
+    def close(self) -> None:
+        self._is_closed = True
+        while (link := self.take()) is not None:
+            link.close()
+
+    def take(self) -> socket.socket | None:
+        try:
+            return self._free.get_nowait()
+        except asyncio.QueueEmpty:
+            return None
+
+    def give(self, link: socket.socket) -> None:
+        if self._is_closed:
+            link.close()
+            return
         _dissolve(link)
-        yield link
-    finally:
-        _dissolve(link)
-        queue.put_nowait(link)
+        self._free.put_nowait(link)
+
+    @asynccontextmanager
+    async def lent(self) -> AsyncIterator[socket.socket]:
+        try:
+            async with asyncio.timeout(LEND_S):
+                link = await self._free.get()
+        except TimeoutError:
+            raise NoReply(Why.SHORT) from None
+        try:
+            yield link
+        finally:
+            self.give(link)
 
 
 def _dissolve(link: socket.socket) -> None:
@@ -155,93 +225,23 @@ class Way(NamedTuple):
 
     server: protocol.Upstream
     dial: Dial
-    arrivals: Arrivals
     deadline: float
 
 
-async def exchange(
-    way: Way,
-    sent: forward.Sent,
-    health: forward.Health,
-    suspect: Callable[[counters.Suspect], None],
-) -> tuple[bytes, str]:
-    """The reply and its transport: TCP when the UDP one was cut or lost its case.
-
-    Raises NoReply, and TimeoutError at the deadline. Being cancelled leaves nothing behind.
-    """
-    try:
-        async with way.dial.udp() as link:
-            data, trust = await _over_udp(way, link, sent, suspect)
-        if trust is forward.Trust.GOOD:
-            return data, "udp"
-        if trust is forward.Trust.OTHER_CASE:
-            health.case_losses += 1
-            suspect(counters.Suspect.CASE)
-        async with asyncio.timeout_at(way.deadline), way.dial.tcp() as link:
-            return await _over_tcp(link, way.server, sent), "tcp"
-    except TimeoutError:  # an OSError, too
-        raise
-    except OSError as exc:
-        raise NoReply(Why.REFUSED) from exc
-
-
 async def over_tcp(way: Way, sent: forward.Sent) -> bytes:
-    """The reply of a server that is asked over TCP only. Raises as `exchange` does."""
+    """The reply of a server that is asked over TCP; raises NoReply.
+
+    Being cancelled leaves nothing behind.
+    """
+    is_lent = False
     try:
         async with asyncio.timeout_at(way.deadline), way.dial.tcp() as link:
+            is_lent = True
             return await _over_tcp(link, way.server, sent)
     except TimeoutError:  # an OSError, too
-        raise
+        raise NoReply(Why.TIMEOUT if is_lent else Why.SHORT) from None
     except OSError as exc:
-        raise NoReply(Why.REFUSED) from exc
-
-
-async def _over_udp(
-    way: Way,
-    link: socket.socket,
-    sent: forward.Sent,
-    suspect: Callable[[counters.Suspect], None],
-) -> tuple[bytes, forward.Trust]:
-    """A reply that is ours, perhaps truncated. Foreign ones are passed over until the deadline."""
-    loop = asyncio.get_running_loop()
-    found: asyncio.Future[tuple[bytes, forward.Trust]] = loop.create_future()
-    link.connect(address(link, way.server))  # of UDP this only sets addresses: it never blocks
-    link.send(sent.message)
-    way.arrivals.expect(link, functools.partial(_arrived, link, sent, suspect, found))
-    patience = loop.call_at(way.deadline, _too_late, found)
-    try:
-        return await found
-    finally:
-        patience.cancel()
-        way.arrivals.forget(link)
-
-
-def _arrived(
-    link: socket.socket,
-    sent: forward.Sent,
-    suspect: Callable[[counters.Suspect], None],
-    found: "asyncio.Future[tuple[bytes, forward.Trust]]",
-) -> None:
-    if found.done():
-        return
-    try:
-        data = link.recv(RECEIVE)
-    except BlockingIOError:
-        return
-    except OSError as exc:
-        found.set_exception(exc)
-        return
-    trust = forward.judge(data, sent)
-    if trust is not forward.Trust.FOREIGN:
-        found.set_result((data, trust))
-        return
-    same_id = data[:2] == sent.message[:2]
-    suspect(counters.Suspect.QUESTION if same_id else counters.Suspect.ID)
-
-
-def _too_late(found: "asyncio.Future[tuple[bytes, forward.Trust]]") -> None:
-    if not found.done():
-        found.set_exception(TimeoutError())
+        raise NoReply(why_of(exc)) from exc
 
 
 async def _over_tcp(link: socket.socket, server: protocol.Upstream, sent: forward.Sent) -> bytes:

@@ -6,14 +6,14 @@ server goes to its `Health`, the counters and the list of what was tried.
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from resolver import counters, protocol
 from resolver.message import reply, wire
 from resolver.names import answer
-from resolver.upstream import cache, forward, sessions, sockets
-from resolver.upstream.arrivals import Arrivals
+from resolver.upstream import cache, forward, lines, sessions, sockets
 from resolver.upstream.sockets import NoReply, Why
 
 # What speaks against the server itself: the next question would fare no better.
@@ -21,6 +21,8 @@ AGAINST: Final = frozenset({Why.TLS, Why.REFUSED, Why.TIMEOUT})
 ENCRYPTED: Final = frozenset({"tls", "https", "quic"})
 IDENTITY_BITS: Final = 16
 CASE_BITS: Final = 64
+_CASE: Final = (1 << CASE_BITS) - 1
+UDP: Final = "udp"
 
 Bits = Callable[[int], int]  # how many random bits → a number
 Dialled = Callable[[str], sockets.Dial | None]
@@ -51,6 +53,16 @@ class Tried(NamedTuple):
     result: str
 
 
+class Opening(NamedTuple):
+    """A question that was sent over UDP: what, when, and how often its server had looped."""
+
+    sent: forward.Sent
+    began: float
+    way: sockets.Way
+    health: forward.Health
+    loops: int
+
+
 class Tries:
     """Shared by all flights of a worker; `inside` finds a sandbox's own sockets."""
 
@@ -69,7 +81,53 @@ class Tries:
         self._clock = clock
         self._bits = bits
         self._loop = asyncio.get_running_loop()
-        self._arrivals = Arrivals()
+        self._lines = lines.Lines(self._suspect)
+
+    def open(
+        self,
+        asked: Question,
+        server: protocol.Upstream,
+        health: forward.Health,
+        told: Callable[[Opening, lines.Heard], None],
+    ) -> bool:
+        """Whether the first step of `one` is done; `told` is called once with what came of it.
+
+        No task waits meanwhile. Not done is what takes more than a datagram.
+        """
+        dial = self._dial(server, asked.scope)
+        if server.transport != UDP or dial is None:
+            return False
+        way = sockets.Way(server, dial, self._loop.time() + forward.TRY_S)
+        sent = self._message(asked, health, server, edns=health.takes_edns(self._clock()))
+        opening = Opening(sent, self._clock(), way, health, health.loops)
+        try:
+            self._lines.ask(dial, server, sent, way.deadline, functools.partial(told, opening))
+        except NoReply:
+            return False  # `one` will hear the same, and count it
+        return True
+
+    def plain(
+        self,
+        asked: Question,
+        opening: Opening,
+        heard: lines.Heard,
+        tried: list[Tried],
+    ) -> reply.Reply | None:
+        """The reply, if it is as good as any; None when `one` has to go on from `heard`."""
+        if isinstance(heard, Why) or heard[1] is not forward.Trust.GOOD:
+            return None
+        found = reply.read(heard[0], opening.sent.end, dnssec=asked.query.dnssec)
+        if found is None or forward.wants_better(found) or opening.health.loops != opening.loops:
+            return None
+        self._answered(
+            found,
+            transport=UDP,
+            health=opening.health,
+            server=opening.way.server,
+            began=opening.began,
+            tried=tried,
+        )
+        return found
 
     async def one(
         self,
@@ -77,46 +135,72 @@ class Tries:
         server: protocol.Upstream,
         health: forward.Health,
         tried: list[Tried],
+        first: tuple[Opening, lines.Heard] | None = None,
     ) -> reply.Reply | None:
-        """What the server says, within `forward.TRY_S`; None when that is nothing to believe."""
+        """What the server says, within `forward.TRY_S`; None when that is nothing to believe.
+
+        `first` is what came of the first step when that was done already.
+        """
         label = self._counts.upstream(server.label)
-        dial = self._dial(server, asked.scope)
-        if dial is None:
-            self._counts.add(counters.UPSTREAM_FAILURES, label, Why.REFUSED)
-            return None
-        begin = self._clock()
-        way = sockets.Way(server, dial, self._arrivals, self._loop.time() + forward.TRY_S)
+        began = first[0].began if first else self._clock()
         try:
-            found, transport = await self._exchange(asked, way, health)
-        except (NoReply, TimeoutError) as exc:
-            why = exc.why if isinstance(exc, NoReply) else Why.TIMEOUT
-            if why in AGAINST:
-                health.failed(begin, self._clock())
-            if why is not Why.LOOP:  # counted when it was seen
-                self._counts.add(counters.UPSTREAM_FAILURES, label, why)
-            tried.append(Tried(server.label, "", self._clock() - begin, why))
+            found, transport = await self._exchange(asked, server, health, first)
+        except NoReply as exc:
+            now = self._clock()
+            if exc.why in AGAINST:
+                health.failed(began, now)
+            if exc.why is not Why.LOOP:  # counted when it was seen
+                self._counts.add(counters.UPSTREAM_FAILURES, label, exc.why)
+            tried.append(Tried(server.label, "", now - began, exc.why))
             return None
+        self._answered(
+            found, transport=transport, health=health, server=server, began=began, tried=tried
+        )
+        return found
+
+    def _answered(
+        self,
+        found: reply.Reply,
+        *,
+        transport: str,
+        health: forward.Health,
+        server: protocol.Upstream,
+        began: float,
+        tried: list[Tried],
+    ) -> None:
         now, rcode = self._clock(), counters.rcode_label(found.rcode)
-        seconds = now - begin
+        label = self._counts.upstream(server.label)
+        seconds = now - began
         health.answered(now, seconds)
         self._counts.took(label, transport, seconds)
         self._counts.add(counters.UPSTREAM_RESPONSES, label, rcode)
-        tried.append(Tried(server.label, transport, seconds, rcode))
-        return found
+        tried.append(
+            Tried(server.label, transport, seconds, f"{rcode}, cut" if found.is_cut else rcode)
+        )
 
     async def _exchange(
-        self, asked: Question, way: sockets.Way, health: forward.Health
+        self,
+        asked: Question,
+        server: protocol.Upstream,
+        health: forward.Health,
+        first: tuple[Opening, lines.Heard] | None,
     ) -> tuple[reply.Reply, str]:
         """A checked reply and its transport; a server without EDNS is asked again without it.
 
         Only when that helped it is remembered: a server may refuse a question for itself.
         """
+        dial = self._dial(server, asked.scope)
+        if dial is None:
+            raise NoReply(Why.SHORT)  # the sandbox went, or is just getting other sockets
+        way = sockets.Way(server, dial, self._loop.time() + forward.TRY_S)
+        if first:
+            way = first[0].way
         now = self._clock()
         edns = health.takes_edns(now)
-        said = await self._said(asked, way, health, edns=edns)
+        said = await self._said(asked, way, health, edns=edns, first=first)
         if not edns or not forward.blames_edns(said[0]):
             return said
-        with contextlib.suppress(NoReply, TimeoutError):
+        with contextlib.suppress(NoReply):
             plain = await self._said(asked, way, health, edns=False)
             if forward.helps(plain[0]):
                 health.needs_plain(now)
@@ -124,31 +208,91 @@ class Tries:
         return said
 
     async def _said(
-        self, asked: Question, way: sockets.Way, health: forward.Health, *, edns: bool
+        self,
+        asked: Question,
+        way: sockets.Way,
+        health: forward.Health,
+        *,
+        edns: bool,
+        first: tuple[Opening, lines.Heard] | None = None,
     ) -> tuple[reply.Reply, str]:
-        loops, server = health.loops, way.server
-        is_plain = server.transport == "udp"
+        loops = first[0].loops if first else health.loops
+        transport, age_s, is_cut = way.server.transport, 0, False
+        if transport == UDP:
+            data, end, transport, is_cut = await self._over_udp(
+                asked, way, health, edns=edns, first=first
+            )
+        else:
+            sent = self._message(asked, health, way.server, edns=edns)
+            data, age_s = await self._streamed(asked, way, sent)
+            end = sent.end
+        if health.loops != loops:
+            raise NoReply(Why.LOOP)  # what it says, we said
+        found = reply.read(data, end, dnssec=asked.query.dnssec)
+        if found is None:
+            raise NoReply(Why.MISMATCH)
+        if is_cut:
+            found = found._replace(is_cut=True)
+        return reply.aged(found, age_s), transport
+
+    async def _over_udp(
+        self,
+        asked: Question,
+        way: sockets.Way,
+        health: forward.Health,
+        *,
+        edns: bool,
+        first: tuple[Opening, lines.Heard] | None,
+    ) -> tuple[bytes, int, str, bool]:
+        """A reply, where its question ends, its transport, and whether more of it was lost.
+
+        What was cut, or lost the case of its letters, is asked for over TCP. Without TCP it is
+        better than nothing, or asked again, until a server that forgets the case is known as such.
+        """
+        while True:
+            if first:
+                sent, heard = first[0].sent, first[1]
+            else:
+                sent = self._message(asked, health, way.server, edns=edns)
+                heard = await self._lines.hear(way.dial, way.server, sent, way.deadline)
+            first = None
+            if isinstance(heard, Why):
+                raise NoReply(heard)
+            data, trust = heard
+            if trust is forward.Trust.GOOD:
+                return data, sent.end, UDP, False
+            now = self._clock()
+            health.heard(now)
+            if trust is forward.Trust.OTHER_CASE:
+                health.case_losses += 1
+                self._suspect(counters.Suspect.CASE)
+            if health.has_stream(now):
+                try:
+                    return await sockets.over_tcp(way, sent), sent.end, "tcp", False
+                except NoReply as exc:
+                    if exc.why in AGAINST:
+                        health.lacks_stream(self._clock())
+            if trust is forward.Trust.TRUNCATED:
+                return data, sent.end, UDP, True
+
+    def _message(
+        self,
+        asked: Question,
+        health: forward.Health,
+        server: protocol.Upstream,
+        *,
+        edns: bool,
+    ) -> forward.Sent:
         random = self._bits(IDENTITY_BITS + CASE_BITS)
-        sent = forward.question(
+        is_mixed = server.transport == UDP and health.mixes()
+        return forward.question(
             asked.data,
             asked.query,
             random >> CASE_BITS,
-            random & ((1 << CASE_BITS) - 1) if is_plain and health.mixes() else 0,
+            random & _CASE if is_mixed else 0,
             mark=health.mark if edns else None,
             padded=server.transport in ENCRYPTED,
         )
-        if is_plain:
-            data, transport = await sockets.exchange(way, sent, health, self._suspect)
-            age_s = 0
-        else:
-            data, age_s = await self._streamed(asked, way, sent)
-            transport = server.transport
-        if health.loops != loops:
-            raise NoReply(Why.LOOP)  # what it says, we said
-        found = reply.read(data, sent.end, dnssec=asked.query.dnssec)
-        if found is None:
-            raise NoReply(Why.MISMATCH)
-        return reply.aged(found, age_s), transport
 
     async def _streamed(
         self, asked: Question, way: sockets.Way, sent: forward.Sent

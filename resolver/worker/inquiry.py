@@ -81,7 +81,7 @@ class Inquiry:
         elif stale is not None:
             yield "stale", f"over since {now - stale.expires:.0f} s, given when nobody answers"
         for each in asked.scope.upstreams:
-            health = self._forwarding.health(each, asked.scope)
+            health = self._forwarding.healths.of(each, asked.scope)
             where = "inside the sandbox" if each.inside else "the host"
             yield "upstream", f"{each.label} from {where}, {health.state(now).value}"
         if not asked.scope.upstreams:

@@ -4,7 +4,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import dns.flags
@@ -176,44 +175,6 @@ def test_A8_116_a_server_without_edns_is_asked_without(session: Session, scripte
     assert len(server.heard) == 4
 
 
-def test_a_question_that_is_refused_for_itself_turns_edns_off_for_nobody(
-    session: Session, scripted: Make
-) -> None:
-    def picky(query: dns.message.Message, stream: bool) -> bytes:
-        bad = query.question[0].name.to_text().lower().startswith("bad")
-        return failing(query, dns.rcode.FORMERR) if bad else good(query, stream)
-
-    server = scripted(picky)
-    ports = served(session, server)
-    assert ask(ports, "bad.example.org").rcode() == dns.rcode.SERVFAIL
-    session.say(protocol.ListUpstreams(0))
-    listed = session.hear()
-    assert isinstance(listed, protocol.UpstreamsListed)
-    assert [each.edns for each in listed.rows] == [True]
-
-
-def test_meta_types_are_never_forwarded(session: Session, scripted: Make) -> None:
-    server = scripted(good)
-    ports = served(session, server)
-    for kind in ("TYPE41", "TYPE128", "TYPE254", "TYPE0"):
-        assert ask(ports, "www.example.org", kind).rcode() == dns.rcode.REFUSED
-    assert not server.heard
-
-
-def test_badvers_is_no_empty_answer(session: Session, scripted: Make) -> None:
-    def script(query: dns.message.Message, stream: bool) -> bytes:
-        del stream
-        answer = dns.message.make_response(query, recursion_available=True)
-        answer.use_edns(0)
-        answer.set_rcode(dns.rcode.BADVERS)
-        return answer.to_wire()
-
-    bad, better = scripted(script), scripted(good)
-    ports = served(session, bad, better)
-    assert texts(ask(ports, "www.example.org")) == {"192.0.2.9"}
-    assert ask(served(session, bad), "www.example.net").rcode() == dns.rcode.SERVFAIL
-
-
 def test_A8_46_a_broken_reply_is_never_passed_on(session: Session, scripted: Make) -> None:
     broken, better = scripted(lambda query, _: address(query)[:-1]), scripted(good)
     ports = served(session, broken, better)
@@ -274,36 +235,6 @@ def test_X5_two_of_three_silent_servers_cost_only_the_first_question(
     assert sorted(times[1:])[len(times) // 2] < 0.25  # what is asked for is 0.05, of a benchmark
 
 
-def test_slow_names_take_no_server_away_from_the_others(session: Session, scripted: Make) -> None:
-    def script(query: dns.message.Message, stream: bool) -> bytes | None:
-        slow = query.question[0].name.to_text().lower().startswith("slow")
-        return None if slow else good(query, stream)
-
-    inner = scripted(script)
-    outer = scripted(lambda query, _: failing(query, dns.rcode.NXDOMAIN))
-    ports = served(session, inner, outer)
-    with ThreadPoolExecutor(4) as threads:
-        slow = [threads.submit(ask, ports, f"slow{number}.example.org") for number in range(12)]
-        number = 0
-        while not all(each.done() for each in slow):
-            number += 1
-            assert texts(ask(ports, f"n{number}.example.org")) == {"192.0.2.9"}
-    assert number > 3
-
-
-def test_a_server_that_was_silent_once_still_answers_first(
-    session: Session, scripted: Make
-) -> None:
-    inner = scripted(good)
-    outer = scripted(lambda query, _: failing(query, dns.rcode.NXDOMAIN))
-    ports = served(session, inner, outer)
-    assert texts(ask(ports, "a.example.org")) == {"192.0.2.9"}
-    inner.script = mute
-    assert ask(ports, "slow.example.org").rcode() == dns.rcode.NXDOMAIN
-    inner.script = good
-    assert texts(ask(ports, "b.example.org")) == {"192.0.2.9"}
-
-
 def test_A8_83_a_server_that_comes_back_is_found_out_without_waiting(
     session: Session, scripted: Make
 ) -> None:
@@ -329,20 +260,6 @@ def test_A8_82_a_failure_is_remembered_for_a_moment(session: Session, scripted: 
         assert reply.rcode() == dns.rcode.SERVFAIL
         assert explanations(reply) == expected
     assert len(server.heard) == 1
-
-
-def test_A8_85_an_old_answer_is_better_than_none(session: Session, scripted: Make) -> None:
-    server = scripted(lambda query, _: address(query, ttl=1))
-    ports = served(session, server)
-    assert texts(ask(ports, "www.example.org")) == {"192.0.2.9"}
-    server.script = mute
-    deadline = time.monotonic() + 20
-    while not explanations(reply := asked(ports, "www.example.org")):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    assert explanations(reply) == [3]
-    assert texts(reply) == {"192.0.2.9"}
-    assert reply.answer[0].ttl == 30
 
 
 def test_A8_25_without_an_upstream_the_reply_says_so(session: Session) -> None:

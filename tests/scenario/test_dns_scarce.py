@@ -4,6 +4,7 @@ import contextlib
 import os
 import random
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +13,12 @@ import dns.message
 import dns.rcode
 import pytest
 
-from resolver import protocol
+from resolver import counters, protocol
 from resolver.message import reply, wire
 from resolver.upstream import cache
 from tests.scenario import worker as workers
 from tests.scenario.test_dns_forwarding import Scripted, good, texts
-from tests.scenario.worker import ask, running
+from tests.scenario.worker import Upstream, ask, running
 from tests.support import eventually
 
 MOST = 40  # descriptors of the worker
@@ -52,11 +53,56 @@ def test_A8_88_without_descriptors_it_is_servfail_and_then_as_before(
             assert texts(ask(ports, "web")) == {"10.0.0.9"}
             # Connections wait for which there is no descriptor: that must not keep it busy.
             assert cpu_s(worker.process.pid, 1.0) < 0.5
+            session.say(protocol.Count())
+            counted = session.hear()
+            assert isinstance(counted, protocol.Counted)
+            failures = {at[2] for at, _ in counted.sums if at[0] == counters.UPSTREAM_FAILURES}
+            assert failures == {"short"}
+            session.say(protocol.ListUpstreams(0))
+            listed = session.hear()
+            assert isinstance(listed, protocol.UpstreamsListed)
+            assert [(each.state, each.silent) for each in listed.rows] == [("up", 0)]
         assert texts(ask(ports, "web", tcp=True)) == {"10.0.0.9"}
-        deadline = time.monotonic() + 15  # connections end, and a failure is remembered for 5 s
+        deadline = time.monotonic() + 15  # connections end
         while ask(ports, "two.example.org").rcode() == dns.rcode.SERVFAIL:
             assert time.monotonic() < deadline
             time.sleep(0.1)
+
+
+class Late(Upstream):
+    """Answers each question after a while, however many there are."""
+
+    def __init__(self, after_s: float) -> None:
+        self.after_s = after_s
+        super().__init__()
+
+    def reply(self, query: dns.message.Message, *, stream: bool) -> bytes | None:
+        peer = ("127.0.0.1", self.heard[-1][1])
+        said = good(query, stream)
+        threading.Timer(self.after_s, self.udp.sendto, (said, peer)).start()
+        return None
+
+
+def test_U17_two_hundred_questions_at_once_from_inside_a_sandbox(tmp_path: Path) -> None:
+    many, upstream = 200, Late(0.3)
+    with running(tmp_path) as worker, contextlib.closing(upstream):
+        session = worker.session()
+        server = protocol.Upstream("127.0.0.1", upstream.port, inside=True)
+        ports = session.serve(upstreams=[server], inside=8)
+        session.apply()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+            link.settimeout(4)
+            began = time.monotonic()
+            for number in range(many):
+                query = dns.message.make_query(f"n{number}.example.org", "A")
+                link.sendto(query.to_wire(), ("127.0.0.1", ports[0]))
+            replies = [dns.message.from_wire(link.recv(4096)) for _ in range(many)]
+            assert time.monotonic() - began < 2.0  # 0.4 on an idle machine; by turns it took 4
+        assert {each.rcode() for each in replies} == {dns.rcode.NOERROR}
+        assert len({each.question[0].name for each in replies}) == many
+        assert len(upstream.heard) == many
+        assert len({port for _, port in upstream.heard}) == 2  # a quarter of its sockets
 
 
 def test_A8_77_ten_times_what_fits_leaves_the_bounds_and_the_hot_names() -> None:

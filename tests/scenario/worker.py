@@ -194,6 +194,8 @@ class Upstream:
 
     def __init__(self) -> None:
         self.heard: list[tuple[str, int]] = []
+        self.held: list[socket.socket] = []
+        self.holds_tcp = False
         self.udp, self.tcp = both_transports()
         self.port = self.udp.getsockname()[1]
         for work in (self._udp, self._tcp):
@@ -204,8 +206,16 @@ class Upstream:
         raise NotImplementedError
 
     def close(self) -> None:
-        for link in (self.udp, self.tcp):
+        for link in (self.udp, self.tcp, *self.held):
             link.close()
+
+    def refuse_tcp(self) -> None:
+        """Nobody is at the port for TCP any more."""
+        self.tcp.shutdown(socket.SHUT_RDWR)  # wakes who accepts
+
+    def hang_tcp(self) -> None:
+        """Connections are made and nothing ever comes."""
+        self.holds_tcp = True
 
     def _udp(self) -> None:
         with contextlib.suppress(OSError):  # closed, maybe between a question and its answer
@@ -221,6 +231,9 @@ class Upstream:
                 link, peer = self.tcp.accept()
             except OSError:
                 return
+            if self.holds_tcp:
+                self.held.append(link)
+                continue
             with link, contextlib.suppress(OSError):  # who asked may be gone
                 self.heard.append(("tcp", peer[1]))
                 data = link.recv(4096)

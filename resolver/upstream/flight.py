@@ -1,0 +1,59 @@
+"""One question under way for however many ask it.
+
+In: askers, and what the servers said. Out: each asker is told, once. A flight belongs to nobody: an
+asker that gives up takes no answer away, and what comes later than he waits is still remembered.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from resolver.message import reply
+
+Landed = Callable[[reply.Reply], None]
+
+
+class Flight:
+    """`found` is what askers were told, None while it is under way."""
+
+    __slots__ = ("_askers", "_heard", "_hears", "began", "found")
+
+    def __init__(self, began: float) -> None:
+        self.began = began
+        self.found: reply.Reply | None = None
+        self._askers: list[Landed] = []
+        self._hears: asyncio.Future[None] | None = None
+        self._heard: reply.Reply | None = None
+
+    def join(self, landed: Landed) -> None:
+        """`landed` will be called with the reply; at once when that is there."""
+        if self.found is None:
+            self._askers.append(landed)
+        else:
+            landed(self.found)
+
+    def leave(self, landed: Landed) -> None:
+        """`landed` will not be called."""
+        if landed in self._askers:
+            self._askers.remove(landed)
+
+    def hear(self, found: reply.Reply | None) -> None:
+        """What the servers said, before anything is made of it."""
+        self._heard = found
+        if self._hears and not self._hears.done():
+            self._hears.set_result(None)
+
+    async def heard(self, patience_s: float) -> reply.Reply | None:
+        """What the servers say, None when that takes longer than `patience_s`."""
+        if self._hears is None:
+            self._hears = asyncio.get_running_loop().create_future()
+        await asyncio.wait((self._hears,), timeout=patience_s)
+        return self._heard
+
+    def land(self, found: reply.Reply) -> None:
+        """Tell all who asked."""
+        self.found = found
+        if self._hears and not self._hears.done():
+            self._hears.set_result(None)
+        for each in self._askers:
+            each(found)
+        self._askers.clear()

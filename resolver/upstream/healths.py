@@ -1,0 +1,45 @@
+"""All that is known of servers, by server and the place from which it is asked.
+
+In: servers and scopes. Out: one `forward.Health` each, and whose question a mark shows to be ours.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from resolver import protocol
+from resolver.names import answer
+from resolver.upstream import forward
+
+MOST: Final = 4096
+
+Key = tuple[protocol.Upstream, str]
+
+
+class Healths:
+    """Shared by all sandboxes of a worker; one address means another server inside each."""
+
+    def __init__(self, bits: Callable[[int], int]) -> None:
+        self._bits = bits
+        self._all: dict[Key, forward.Health] = {}
+        self._marks: dict[bytes, tuple[protocol.Upstream, forward.Health]] = {}
+
+    def of(self, server: protocol.Upstream, scope: answer.Scope) -> forward.Health:
+        """What is known of `server`; nothing yet when it is new."""
+        key = (server, scope.sandbox if server.inside else "")
+        found = self._all.get(key)
+        if found is None:
+            if len(self._all) >= MOST:
+                self._all.clear()  # of sandboxes long gone; whoever is silent shows it again
+                self._marks.clear()
+            mark = self._bits(8 * forward.MARK_BYTES).to_bytes(forward.MARK_BYTES, "big")
+            found = self._all[key] = forward.Health(mark=mark)
+            self._marks[mark] = server, found
+        return found
+
+    def marked(self, mark: bytes) -> tuple[protocol.Upstream, forward.Health] | None:
+        """The server whose questions carry `mark`."""
+        return self._marks.get(mark)
+
+    def items(self) -> Iterator[tuple[Key, forward.Health]]:
+        """All, with the sandbox from inside which each is asked (empty: the host's namespace)."""
+        return iter(self._all.items())

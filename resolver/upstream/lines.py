@@ -1,0 +1,196 @@
+"""UDP towards upstreams: a few questions share a socket and its port, for as long as they overlap.
+
+In: messages. Out: what came for each, or why nothing did. A socket is connected to one server on a
+fresh random port, takes `USES` questions while it has some under way, and is gone with the last
+answer. So a question alone has a port of its own, and many at once cost a fraction of a socket
+each. Each still has a random id and letters in random case, and only a reply to exactly that
+question counts: who guesses gains nothing from the neighbours (RFC 5452 §4.3, §9).
+"""
+
+import asyncio
+import functools
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from resolver import counters, protocol
+from resolver.upstream import forward
+from resolver.upstream.arrivals import Arrivals
+from resolver.upstream.sockets import Dial, NoReply, Why, address, why_of
+from resolver.upstream.wheel import Wheel
+
+USES: Final = 8
+MOST: Final = 128  # questions at once on one socket where no other one can be had
+RECEIVE: Final = 65535
+Heard = tuple[bytes, forward.Trust] | Why
+Told = Callable[[Heard], None]
+Key = tuple[Dial, protocol.Upstream]
+Suspect = Callable[[counters.Suspect], None]
+
+
+class _Line:
+    """One socket; `waiting` maps ids to who asked under them, `late` are those given up."""
+
+    __slots__ = ("key", "late", "link", "uses", "waiting")
+
+    def __init__(self, key: Key, link: socket.socket) -> None:
+        self.key = key
+        self.link = link
+        self.uses = 0
+        self.waiting: dict[int, Asked] = {}
+        self.late: set[int] = set()
+
+
+class Asked:
+    """One question under way."""
+
+    __slots__ = ("line", "sent", "timer", "told")
+
+    def __init__(self, line: _Line, sent: forward.Sent, told: Told) -> None:
+        self.line = line
+        self.sent = sent
+        self.told = told
+        self.timer = (0, 0)
+
+
+class Lines:
+    """All sockets of a worker for questions over UDP. Call within the event loop only."""
+
+    def __init__(self, suspect: Suspect) -> None:
+        self._suspect = suspect
+        self._arrivals = Arrivals()
+        self._wheel = Wheel()
+        self._lines: dict[Key, list[_Line]] = {}
+        self._buffer = bytearray(RECEIVE)
+        self._view = memoryview(self._buffer)
+
+    def ask(
+        self, dial: Dial, server: protocol.Upstream, sent: forward.Sent, deadline: float, told: Told
+    ) -> Asked:
+        """Send; `told` is called once, later, with what came until `deadline` (loop's time).
+
+        Raises NoReply when nothing could be sent.
+        """
+        number = int.from_bytes(sent.message[:2], "big")
+        line = self._line((dial, server), number)
+        asked = line.waiting[number] = Asked(line, sent, told)
+        line.uses += 1
+        try:
+            line.link.send(sent.message)
+        except OSError as exc:
+            del line.waiting[number]
+            why = why_of(exc)
+            if why is Why.REFUSED:  # an earlier question's, which is how others hear of it
+                self._fail(line, why)
+            elif not line.waiting:
+                self._end(line)
+            raise NoReply(why) from exc
+        asked.timer = self._wheel.add(deadline, functools.partial(self._over, asked))
+        return asked
+
+    async def hear(
+        self, dial: Dial, server: protocol.Upstream, sent: forward.Sent, deadline: float
+    ) -> Heard:
+        """As `ask`, waited for."""
+        heard: asyncio.Future[Heard] = asyncio.get_running_loop().create_future()
+        asked = self.ask(dial, server, sent, deadline, functools.partial(_settle, heard))
+        try:
+            return await heard
+        finally:
+            if not heard.done() or heard.cancelled():
+                self._leave(asked)
+
+    def close(self) -> None:
+        """Nobody is told any more."""
+        self._arrivals.close()
+
+    def _line(self, key: Key, number: int) -> _Line:
+        """A socket that has room, and no other question under this id."""
+        lines = self._lines.get(key)
+        if lines:
+            last = lines[-1]
+            if last.uses < USES and number not in last.waiting:
+                return last
+        try:
+            link = key[0].take(0 if lines is None else len(lines))
+            if link is not None:
+                return self._opened(key, link)
+        except OSError as exc:
+            if why_of(exc) is not Why.SHORT or not lines:
+                raise NoReply(why_of(exc)) from exc
+        free = [each for each in lines or () if number not in each.waiting]
+        least = min(free, key=lambda each: len(each.waiting), default=None)
+        if least is None or len(least.waiting) >= MOST:
+            raise NoReply(Why.SHORT)
+        return least
+
+    def _opened(self, key: Key, link: socket.socket) -> _Line:
+        dial, server = key
+        try:
+            link.connect(address(link, server))  # of UDP: only sets addresses, never blocks
+            line = _Line(key, link)
+            self._arrivals.expect(link, functools.partial(self._arrived, line))
+        except BaseException:
+            dial.give(link)
+            raise
+        self._lines.setdefault(key, []).append(line)
+        return line
+
+    def _end(self, line: _Line) -> None:
+        """Nothing is under way on it any more."""
+        lines = self._lines[line.key]
+        lines.remove(line)
+        if not lines:
+            del self._lines[line.key]
+        self._arrivals.forget(line.link)
+        line.key[0].give(line.link)
+
+    def _leave(self, asked: Asked) -> None:
+        """`asked` waits no longer."""
+        line = asked.line
+        del line.waiting[int.from_bytes(asked.sent.message[:2], "big")]
+        self._wheel.drop(asked.timer)
+        if not line.waiting:
+            self._end(line)
+
+    def _over(self, asked: Asked) -> None:
+        asked.line.late.add(int.from_bytes(asked.sent.message[:2], "big"))
+        self._leave(asked)
+        asked.told(Why.TIMEOUT)
+
+    def _fail(self, line: _Line, why: Why) -> None:
+        """All that are under way on `line`: its server is not there."""
+        gone = list(line.waiting.values())
+        if not gone:
+            self._end(line)
+        for each in gone:
+            self._leave(each)
+        for each in gone:
+            each.told(why)
+
+    def _arrived(self, line: _Line) -> None:
+        try:
+            size = line.link.recv_into(self._buffer)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._fail(line, Why.REFUSED)
+            return
+        data = bytes(self._view[:size])
+        number = int.from_bytes(data[:2], "big")
+        asked = line.waiting.get(number)
+        if asked is None:
+            if number not in line.late:
+                self._suspect(counters.Suspect.ID)
+            return
+        trust = forward.judge(data, asked.sent)
+        if trust is forward.Trust.FOREIGN:
+            self._suspect(counters.Suspect.QUESTION)
+            return
+        self._leave(asked)
+        asked.told((data, trust))
+
+
+def _settle(heard: "asyncio.Future[Heard]", what: Heard) -> None:
+    if not heard.done():
+        heard.set_result(what)

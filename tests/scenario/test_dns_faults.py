@@ -1,0 +1,203 @@
+"""Upstream servers that are well but for one thing: nobody else loses by it."""
+
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rdatatype
+import pytest
+
+from resolver import protocol
+from tests.scenario.test_dns_forwarding import (
+    Make,
+    address,
+    asked,
+    explanations,
+    failing,
+    good,
+    mute,
+    scripted,
+    served,
+    texts,
+)
+from tests.scenario.worker import Session, ask, running
+from tests.support import eventually
+
+__all__ = ["scripted"]  # a fixture of the neighbour's
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Iterator[Session]:
+    with running(tmp_path) as worker:
+        yield worker.session()
+
+
+def test_a_server_that_forgets_case_and_has_no_tcp_answers_the_first_question(
+    session: Session, scripted: Make
+) -> None:
+    def lower(query: dns.message.Message, stream: bool) -> bytes:
+        wired = bytearray(good(query, stream))
+        end = 12 + len(query.question[0].name.to_wire() or b"")
+        wired[12:end] = wired[12:end].lower()
+        return bytes(wired)
+
+    forgets = scripted(lower)
+    forgets.refuse_tcp()
+    ports = served(session, forgets)
+    assert texts(ask(ports, "a-long-name-with-many-letters.example.org")) == {"192.0.2.9"}
+    assert len(forgets.heard) == 4
+
+
+@pytest.mark.parametrize("is_refused", [True, False])
+def test_a_cut_reply_is_given_when_there_is_no_tcp(
+    session: Session, scripted: Make, is_refused: bool
+) -> None:
+    def cut(query: dns.message.Message, stream: bool) -> bytes | None:
+        if stream:
+            return None
+        answer = dns.message.from_wire(good(query, stream))
+        answer.flags |= dns.flags.TC
+        return answer.to_wire()
+
+    server = scripted(cut)
+    if is_refused:
+        server.refuse_tcp()
+    else:
+        server.hang_tcp()
+    ports = served(session, server)
+    for number in range(4):
+        began = time.monotonic()
+        reply = ask(ports, f"n{number}.example.org")
+        assert time.monotonic() - began < (1.0 if is_refused or number else 2.0)
+        assert reply.flags & dns.flags.TC
+        assert texts(reply) == {"192.0.2.9"}
+    assert _states(session) == {"up"}
+
+
+def test_a_question_that_is_refused_for_itself_turns_edns_off_for_nobody(
+    session: Session, scripted: Make
+) -> None:
+    def picky(query: dns.message.Message, stream: bool) -> bytes:
+        bad = query.question[0].name.to_text().lower().startswith("bad")
+        return failing(query, dns.rcode.FORMERR) if bad else good(query, stream)
+
+    server = scripted(picky)
+    ports = served(session, server)
+    assert ask(ports, "bad.example.org").rcode() == dns.rcode.SERVFAIL
+    session.say(protocol.ListUpstreams(0))
+    listed = session.hear()
+    assert isinstance(listed, protocol.UpstreamsListed)
+    assert [each.edns for each in listed.rows] == [True]
+
+
+def test_meta_types_are_never_forwarded(session: Session, scripted: Make) -> None:
+    server = scripted(good)
+    ports = served(session, server)
+    for kind in ("TYPE41", "TYPE128", "TYPE254", "TYPE0"):
+        assert ask(ports, "www.example.org", kind).rcode() == dns.rcode.REFUSED
+    assert not server.heard
+
+
+def test_badvers_is_no_empty_answer(session: Session, scripted: Make) -> None:
+    def script(query: dns.message.Message, stream: bool) -> bytes:
+        del stream
+        answer = dns.message.make_response(query, recursion_available=True)
+        answer.use_edns(0)
+        answer.set_rcode(dns.rcode.BADVERS)
+        return answer.to_wire()
+
+    bad, better = scripted(script), scripted(good)
+    ports = served(session, bad, better)
+    assert texts(ask(ports, "www.example.org")) == {"192.0.2.9"}
+    assert ask(served(session, bad), "www.example.net").rcode() == dns.rcode.SERVFAIL
+
+
+def test_slow_names_take_no_server_away_from_the_others(session: Session, scripted: Make) -> None:
+    def script(query: dns.message.Message, stream: bool) -> bytes | None:
+        slow = query.question[0].name.to_text().lower().startswith("slow")
+        return None if slow else good(query, stream)
+
+    inner = scripted(script)
+    outer = scripted(lambda query, _: failing(query, dns.rcode.NXDOMAIN))
+    ports = served(session, inner, outer)
+    with ThreadPoolExecutor(4) as threads:
+        slow = [threads.submit(ask, ports, f"slow{number}.example.org") for number in range(12)]
+        number = 0
+        while not all(each.done() for each in slow):
+            number += 1
+            assert texts(ask(ports, f"n{number}.example.org")) == {"192.0.2.9"}
+    assert number > 3
+
+
+def test_a_server_that_was_silent_once_still_answers_first(
+    session: Session, scripted: Make
+) -> None:
+    inner = scripted(good)
+    outer = scripted(lambda query, _: failing(query, dns.rcode.NXDOMAIN))
+    ports = served(session, inner, outer)
+    assert texts(ask(ports, "a.example.org")) == {"192.0.2.9"}
+    inner.script = mute
+    assert ask(ports, "slow.example.org").rcode() == dns.rcode.NXDOMAIN
+    inner.script = good
+    assert texts(ask(ports, "b.example.org")) == {"192.0.2.9"}
+
+
+def test_A8_85_an_old_answer_is_better_than_none(session: Session, scripted: Make) -> None:
+    server = scripted(lambda query, _: address(query, ttl=1))
+    ports = served(session, server)
+    for name in ("www.example.org", "other.example.org"):
+        assert texts(ask(ports, name)) == {"192.0.2.9"}
+    server.script = mute
+    deadline = time.monotonic() + 20
+    while True:
+        began = time.monotonic()
+        if explanations(reply := asked(ports, "www.example.org")):
+            break
+        assert began < deadline
+        time.sleep(0.1)
+    assert 1.75 < time.monotonic() - began < 3.0
+    assert explanations(reply) == [3]
+    assert texts(reply) == {"192.0.2.9"}
+    assert reply.answer[0].ttl == 30
+    before, began = len(server.heard), time.monotonic()
+    for _ in range(20):  # RFC 8767 §5: not tried again for 30 s
+        assert explanations(asked(ports, "www.example.org")) == [3]
+    assert time.monotonic() - began < 1.0
+    eventually(lambda: _states(session) == {"down"}, 9, "the question has had its three tries")
+    assert len(server.heard) <= before + 2
+    began = time.monotonic()  # nor does anybody wait for a server that is known to be silent
+    assert explanations(asked(ports, "other.example.org")) == [3]
+    assert time.monotonic() - began < 1.0
+    eventually(lambda: len(server.heard) > before + 2, 5, "somebody finds out, behind the answer")
+
+
+def _states(session: Session) -> set[str]:
+    session.say(protocol.ListUpstreams(0))
+    listed = session.hear()
+    assert isinstance(listed, protocol.UpstreamsListed)
+    return {each.state for each in listed.rows}
+
+
+def test_A8_107_nxdomain_beside_silence_is_not_held_back_for_long(
+    session: Session, scripted: Make
+) -> None:
+    def script(query: dns.message.Message, stream: bool) -> bytes | None:
+        del stream
+        is_a = dns.rdatatype.to_text(query.question[0].rdtype) == "A"
+        return failing(query, dns.rcode.NXDOMAIN) if is_a else None
+
+    ports = served(session, scripted(script))
+    began = time.monotonic()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+        link.settimeout(5)
+        for kind in ("AAAA", "A"):
+            query = dns.message.make_query("none.example.org", kind)
+            link.sendto(query.to_wire(), ("127.0.0.1", ports[0]))
+        reply = dns.message.from_wire(link.recv(4096))
+    assert reply.rcode() == dns.rcode.NXDOMAIN
+    assert time.monotonic() - began < 1.2  # 0.3 on an idle machine

@@ -1,0 +1,164 @@
+"""UDP towards upstreams, over real sockets of loopback."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from resolver import protocol
+from resolver.counters import Suspect
+from resolver.upstream import forward, sockets
+from resolver.upstream.forward import Sent, Trust
+from resolver.upstream.lines import USES, Heard, Lines
+from resolver.upstream.sockets import NoReply, Why
+from tests.unit.resolver.questions import data, query
+
+PATIENCE_S = 5.0
+
+
+@pytest.fixture
+def server() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+        link.bind(("127.0.0.1", 0))
+        link.setblocking(False)
+        yield link
+
+
+@pytest.fixture
+def suspects() -> list[Suspect]:
+    return []
+
+
+@pytest.fixture
+async def lines(suspects: list[Suspect]) -> Lines:
+    return Lines(suspects.append)
+
+
+def sent(number: int, name: str = "www.example.org") -> Sent:
+    return forward.question(data(name), query(name), number, 0, mark=b"")
+
+
+def upstream(server: socket.socket) -> protocol.Upstream:
+    return protocol.Upstream("127.0.0.1", server.getsockname()[1], inside=False)
+
+
+async def hear(lines: Lines, server: socket.socket, asked: Sent, wait_s: float = 9.0) -> Heard:
+    deadline = asyncio.get_running_loop().time() + wait_s
+    return await lines.hear(sockets.HOST4, upstream(server), asked, deadline)
+
+
+async def read(server: socket.socket) -> tuple[bytes, tuple[str, int]]:
+    async with asyncio.timeout(PATIENCE_S):
+        return await asyncio.get_running_loop().sock_recvfrom(server, 4096)
+
+
+def reply(asked: bytes) -> bytes:
+    return asked[:2] + b"\x81\x80" + asked[4:]
+
+
+async def test_A8_51_questions_one_after_the_other_have_a_port_each(
+    lines: Lines, server: socket.socket
+) -> None:
+    ports = set()
+    for number in range(20):
+        async with asyncio.TaskGroup() as tasks:
+            heard = tasks.create_task(hear(lines, server, sent(number)))
+            asked, peer = await read(server)
+            server.sendto(reply(asked), peer)
+        ports.add(peer[1])
+        found = heard.result()
+        assert not isinstance(found, Why)
+        assert found[1] is Trust.GOOD
+    assert len(ports) > 15
+
+
+async def test_many_at_once_share_ports_and_each_gets_its_own(
+    lines: Lines, server: socket.socket
+) -> None:
+    names = [f"n{number}.example.org" for number in range(3 * USES)]
+    async with asyncio.TaskGroup() as tasks:
+        heard = [
+            tasks.create_task(hear(lines, server, sent(number, name)))
+            for number, name in enumerate(names)
+        ]
+        came = [await read(server) for _ in names]
+        for asked, peer in reversed(came):
+            server.sendto(reply(asked), peer)
+    assert len({peer[1] for _, peer in came}) == 3
+    for number, task in enumerate(heard):
+        found = task.result()
+        assert not isinstance(found, Why)
+        assert found[0][:2] == number.to_bytes(2, "big")
+
+
+async def test_A8_51_a_neighbours_id_or_an_unknown_one_is_not_believed(
+    lines: Lines, server: socket.socket, suspects: list[Suspect]
+) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        mine = tasks.create_task(hear(lines, server, sent(1)))
+        other = tasks.create_task(hear(lines, server, sent(2, "other.example.org")))
+        (first, peer), (second, _) = await read(server), await read(server)
+        server.sendto(reply(second[:2] + first[2:]), peer)
+        server.sendto(reply(b"\0\7" + first[2:]), peer)
+        server.sendto(reply(first), peer)
+        server.sendto(reply(second), peer)
+    assert not isinstance(mine.result(), Why)
+    assert not isinstance(other.result(), Why)
+    assert suspects == [Suspect.QUESTION, Suspect.ID]
+
+
+async def test_who_waits_in_vain_is_told_so_and_a_late_reply_is_no_suspect(
+    lines: Lines, server: socket.socket, suspects: list[Suspect]
+) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        patient = tasks.create_task(hear(lines, server, sent(1, "other.example.org")))
+        hasty = tasks.create_task(hear(lines, server, sent(2), wait_s=0.1))
+        came = {asked[:2]: (asked, peer) for asked, peer in [await read(server) for _ in range(2)]}
+        assert await hasty is Why.TIMEOUT
+        for number in (2, 1):
+            asked, peer = came[number.to_bytes(2, "big")]
+            server.sendto(reply(asked), peer)
+    assert not isinstance(patient.result(), Why)
+    assert suspects == []
+
+
+async def test_nobody_there_is_told_to_all_on_the_line(lines: Lines, server: socket.socket) -> None:
+    gone = upstream(server)
+    server.close()
+    deadline = asyncio.get_running_loop().time() + PATIENCE_S
+
+    async def heard(number: int) -> Why:
+        try:
+            found = await lines.hear(sockets.HOST4, gone, sent(number), deadline)
+        except NoReply as exc:
+            return exc.why
+        assert isinstance(found, Why)
+        return found
+
+    async with asyncio.TaskGroup() as tasks:
+        all_of_them = [tasks.create_task(heard(number)) for number in range(5)]
+    assert {each.result() for each in all_of_them} == {Why.REFUSED}
+
+
+async def test_lent_sockets_are_shared_when_there_are_no_more(
+    lines: Lines, server: socket.socket
+) -> None:
+    lent = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(4)]
+    for each in lent:
+        each.setblocking(False)
+    inside = sockets.Inside(lent, [])
+    deadline = asyncio.get_running_loop().time() + PATIENCE_S
+    async with asyncio.TaskGroup() as tasks:
+        heard = [
+            tasks.create_task(
+                lines.hear(inside, upstream(server), sent(number, f"n{number}.org"), deadline)
+            )
+            for number in range(100)
+        ]
+        for _ in heard:
+            asked, peer = await read(server)
+            server.sendto(reply(asked), peer)
+    assert not any(isinstance(each.result(), Why) for each in heard)
+    inside.close()
+    assert all(each.fileno() == -1 for each in lent)
