@@ -237,7 +237,8 @@ class ListUpstreams(Message, frozen=True):
 class UpstreamRow(msgspec.Struct, frozen=True, array_like=True):
     """One server: `state` is up, due or down, `rtt_ms` its smoothed time, 0 when never heard.
 
-    `sandbox` is the one from inside which it is asked, empty for the host's namespace.
+    `sandbox` is the one from inside which it is asked, empty for the host's namespace. `error` is
+    what was wrong the last time that anything was, `error_s` how long ago; empty when nothing was.
     """
 
     address: str
@@ -248,6 +249,8 @@ class UpstreamRow(msgspec.Struct, frozen=True, array_like=True):
     rtt_ms: float
     edns: bool
     keeps_case: bool
+    error: str = ""
+    error_s: float = 0.0
 
 
 class UpstreamsListed(Message, frozen=True):

@@ -95,4 +95,6 @@ def _upstream(row: protocol.UpstreamRow) -> Upstream:
         rtt_ms=row.rtt_ms,
         edns=row.edns,
         keeps_case=row.keeps_case,
+        error=row.error,
+        error_s=row.error_s,
     )

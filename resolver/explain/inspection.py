@@ -32,7 +32,8 @@ class Upstream:
     """One server. `state` is up, due (may be asked again) or down; `rtt_ms` 0 when never heard.
 
     `silent` counts the tries in a row without an answer. `sandbox` is the one from inside which it
-    is asked, empty for the host's namespace.
+    is asked, empty for the host's namespace. `error` was wrong `error_s` seconds ago and nothing
+    after it; empty when nothing ever was.
     """
 
     address: str
@@ -43,3 +44,5 @@ class Upstream:
     rtt_ms: float
     edns: bool
     keeps_case: bool
+    error: str = ""
+    error_s: float = 0.0

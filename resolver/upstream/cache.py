@@ -7,7 +7,6 @@ upstreams that were asked: sandboxes with other upstreams see nothing of them.
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from resolver import protocol
@@ -35,8 +34,7 @@ class Key(NamedTuple):
     flags: int  # RD and CD of the question, and DO
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A reply, when it came, and until when it is good; seconds of a monotonic clock.
 
     `recheck` is until when it is given as stale without another try to renew it.
@@ -87,7 +85,7 @@ class Cache:
     def postpone(self, key: Key, recheck: float) -> None:
         """What is stale is not tried to be renewed before `recheck`."""
         if entry := self._entries.get(key):
-            self._entries[key] = replace(entry, recheck=recheck)
+            self._entries[key] = entry._replace(recheck=recheck)
 
     def put(self, key: Key, found: reply.Reply, now: float) -> None:
         """Keep `found` as long as it allows; big ones are not kept.

@@ -35,6 +35,7 @@ _OPTION = struct.Struct(">HH")
 _OPT_BYTES = 1 + _RECORD.size
 _PADDING: Final = 12
 PAD_BLOCK: Final = 128
+_CASE_BIT: Final = bytes(0x20 if 0x61 <= each <= 0x7A else 0 for each in range(256))  # noqa: PLR2004 - a … z
 MARK: Final = 65313  # for local use (RFC 6891 §9): by it a question that came back is known
 MARK_BYTES: Final = 8
 
@@ -98,15 +99,13 @@ def _padding(size: int) -> bytes:
 
 
 def mixed(name: bytes, case: int) -> bytes:
-    """The wire name with the letters turned to capitals whose bit in `case` is set (0x20)."""
-    letters = bytearray(name)
-    for at, byte in enumerate(letters):
-        # A length octet is at most 63, below every letter: only letters are in this range.
-        if 0x61 <= byte <= 0x7A:  # noqa: PLR2004 - a … z
-            if case & 1:
-                letters[at] = byte - 0x20
-            case >>= 1
-    return bytes(letters)
+    """The wire name with the letters turned to capitals whose bit in `case` is set (0x20).
+
+    A letter's bit is the sixth of its octet, in a number of as many octets as the name has.
+    """
+    # A length octet is at most 63, below every letter: only letters are turned.
+    turned = int.from_bytes(name.translate(_CASE_BIT)) & case
+    return (int.from_bytes(name) ^ turned).to_bytes(len(name))
 
 
 def judge(data: bytes, sent: Sent) -> Trust:
@@ -150,6 +149,8 @@ class Health:
     mark: bytes = b""
     loops: int = 0
     no_stream_until: float = 0.0
+    error: str = ""
+    error_at: float = -math.inf
 
     def heard(self, now: float) -> None:
         """Something came that can only be the server's: it works."""
@@ -173,6 +174,10 @@ class Health:
         if self.silent >= SILENCES:
             self.down_until = now + self.pause_s
             self.pause_s = min(DOWN_LIMIT_S, self.pause_s * 2)
+
+    def erred(self, what: str, now: float) -> None:
+        """For people: what was wrong the last time that anything was."""
+        self.error, self.error_at = what, now
 
     def looped(self, now: float) -> None:
         """It asks us what we ask it: it is asked last, for as long as any server is left alone."""
@@ -249,9 +254,10 @@ def to_probe(healths: Sequence[Health], now: float) -> Sequence[int]:
 
 def wants_better(found: reply.Reply) -> bool:
     """Whether another server may know better: an error, or an answer that says nothing."""
-    if found.is_cut or found.rcode > wire.MOST_PLAIN_RCODE:
-        return True
-    return found.rcode in ELSEWHERE or found.is_lame
+    rcode = found.rcode
+    if rcode == wire.Rcode.NOERROR and not found.is_cut:
+        return not found.answers and found.is_lame
+    return found.is_cut or rcode in ELSEWHERE or rcode > wire.MOST_PLAIN_RCODE
 
 
 def blames_edns(found: reply.Reply) -> bool:

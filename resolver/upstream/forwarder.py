@@ -14,7 +14,18 @@ from resolver import counters
 from resolver.counters import Source
 from resolver.message import reasons, reply, wire
 from resolver.names import answer
-from resolver.upstream import cache, flight, forward, gate, healths, lines, race, sessions, tries
+from resolver.upstream import (
+    cache,
+    flight,
+    forward,
+    gate,
+    healths,
+    lines,
+    race,
+    sessions,
+    siblings,
+    tries,
+)
 from resolver.upstream.sockets import Why
 from resolver.upstream.tries import Question
 
@@ -25,14 +36,18 @@ MOST_TRIED: Final = 256  # flights whose exchanges can be told afterwards
 PATIENCE_S: Final = 1.8  # then an old answer is better than a late one (RFC 8767 §5)
 STALE_TTL_S: Final = 30
 RECHECK_S: Final = 30.0  # RFC 8767 §5: what failed is not asked again sooner
-MEND_S: Final = 0.3  # for the other family's answer: a wait for nothing if it does not come
-FAMILIES: Final = {wire.A: wire.AAAA, wire.AAAA: wire.A}
 
 Spawn = Callable[[Coroutine[None, None, None]], None]
 Done = Callable[[bytes], None]
 
 # Stands for "not asked": told apart by identity, never sent.
 BUSY: Final = reply.Reply(b"\0\0\x80\x82" + bytes(8), 12, (), (), 0, None, None)
+
+NOBODYS: Final = Question.of(
+    wire.Query(b"", 0, 0, 0, 0, False, False),
+    bytes(wire.HEADER),
+    answer.Scope("", (), frozenset(), ()),
+)
 
 
 class Forwarder:
@@ -58,9 +73,11 @@ class Forwarder:
         streams = sessions.Sessions(spawn)
         self._tries = tries.Tries(counts, inside, streams, clock=clock, bits=bits)
         self._flights: dict[cache.Key, flight.Flight] = {}
+        self._siblings = siblings.Siblings(self._flights, self.cache, clock)
         self._tried: OrderedDict[cache.Key, list[tries.Tried]] = OrderedDict()
         self._gate = gate.Gate(GLOBAL, QUEUE)
         self._waiting = 0
+        self._last = NOBODYS
         counts.fold(self._sizes)
 
     def known(self, asked: Question) -> tuple[cache.Entry | None, cache.Entry | None]:
@@ -76,7 +93,7 @@ class Forwarder:
         self, query: wire.Query, data: bytes, scope: answer.Scope, stream: bool
     ) -> bytes | None:
         """The reply for the client when it is known without asking anybody, else None."""
-        asked = Question.of(query, data, scope)
+        asked = self._question(query, data, scope)
         if not scope.upstreams:
             return self._failed(asked, Source.POLICY, reasons.NO_UPSTREAM, stream=stream)
         now = self._clock()
@@ -94,12 +111,20 @@ class Forwarder:
             explain=reasons.FAILED_BEFORE if failed else None,
         )
 
+    def _question(self, query: wire.Query, data: bytes, scope: answer.Scope) -> Question:
+        """The same one as long as the same is asked: a message is looked at three times."""
+        last = self._last
+        if last.query is query and last.data is data and last.scope is scope:
+            return last
+        self._last = Question.of(query, data, scope)
+        return self._last
+
     def joins(self, query: wire.Query, data: bytes, scope: answer.Scope) -> bool:
         """Whether somebody is asking just that already, so that one more costs nothing.
 
         Not when so many wait already that their memory would count.
         """
-        return self._waiting < WAITING and Question.of(query, data, scope).key in self._flights
+        return self._waiting < WAITING and self._question(query, data, scope).key in self._flights
 
     async def resolve(
         self, query: wire.Query, data: bytes, scope: answer.Scope, stream: bool
@@ -120,7 +145,7 @@ class Forwarder:
         """`done` is called with the reply, once: now, or when somebody gave one."""
         if known := self.recall(query, data, scope, stream):
             return done(known)
-        asked, began = Question.of(query, data, scope), self._clock()
+        asked, began = self._question(query, data, scope), self._clock()
         if self._came_back(asked):
             return done(self._failed(asked, Source.ERROR, reasons.LOOP, stream=stream))
         stale = self.cache.stale(asked.key, began)
@@ -257,7 +282,7 @@ class Forwarder:
             return None
         self._gate.leave()
         new.hear(found)
-        if found.rcode == wire.Rcode.NXDOMAIN and self._sibling(asked.key):
+        if found.rcode == wire.Rcode.NXDOMAIN and self._siblings.of(asked.key):
             return self._spawn(self._land_mended(asked.key, new, found))
         return self._land(asked.key, new, found)
 
@@ -280,14 +305,13 @@ class Forwarder:
             else:
                 found = await self._admitted(asked)
             new.hear(found)
-            if found and found.rcode == wire.Rcode.NXDOMAIN:
-                found = await self._mended(asked.key, new, found)
+            found = await self._siblings.mended(asked.key, new, found or nothing)
         finally:
             self._land(asked.key, new, found or nothing)
 
     async def _land_mended(self, key: cache.Key, new: flight.Flight, found: reply.Reply) -> None:
         try:
-            found = await self._mended(key, new, found)
+            found = await self._siblings.mended(key, new, found)
         finally:
             self._land(key, new, found)
 
@@ -302,33 +326,6 @@ class Forwarder:
         else:
             self.cache.postpone(key, now + RECHECK_S)
         new.land(found)
-
-    def _sibling(self, key: cache.Key) -> cache.Key | None:
-        """The question for the other family, if anything is known of it, or soon will be."""
-        kind = FAMILIES.get(key.kind)
-        if kind is None:
-            return None
-        other = key._replace(kind=kind)
-        is_known = other in self._flights or self.cache.get(other, self._clock())
-        return other if is_known else None
-
-    async def _mended(self, key: cache.Key, new: flight.Flight, found: reply.Reply) -> reply.Reply:
-        """NXDOMAIN for one family while the other has addresses means: not of this type.
-
-        musl fails the whole look-up for it, although it has the addresses (dns_and_users.md A1).
-        """
-        other = self._sibling(key)
-        if other is None:
-            return found
-        if running := self._flights.get(other):
-            left_s = new.began + forward.TOTAL_S - self._clock()
-            known = await running.heard(max(0.0, min(MEND_S, left_s)))
-        else:
-            entry = self.cache.get(other, self._clock())
-            known = entry.reply if entry else None
-        if known and known.rcode == wire.Rcode.NOERROR and known.answers:
-            return reply.of_no_such_type(found)
-        return found
 
     async def _admitted(self, asked: Question) -> reply.Reply | None:
         """As `_ask`; BUSY when too many others are under way for too long."""

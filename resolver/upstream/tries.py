@@ -20,8 +20,6 @@ from resolver.upstream.sockets import NoReply, Why
 AGAINST: Final = frozenset({Why.TLS, Why.REFUSED, Why.TIMEOUT})
 ENCRYPTED: Final = frozenset({"tls", "https", "quic"})
 IDENTITY_BITS: Final = 16
-CASE_BITS: Final = 64
-_CASE: Final = (1 << CASE_BITS) - 1
 UDP: Final = "udp"
 
 Bits = Callable[[int], int]  # how many random bits → a number
@@ -147,6 +145,7 @@ class Tries:
             found, transport = await self._exchange(asked, server, health, first)
         except NoReply as exc:
             now = self._clock()
+            health.erred(exc.why, now)
             if exc.why in AGAINST:
                 health.failed(began, now)
             if exc.why is not Why.LOOP:  # counted when it was seen
@@ -172,6 +171,8 @@ class Tries:
         label = self._counts.upstream(server.label)
         seconds = now - began
         health.answered(now, seconds)
+        if forward.wants_better(found):
+            health.erred("truncated, no TCP" if found.is_cut else rcode, now)
         self._counts.took(label, transport, seconds)
         self._counts.add(counters.UPSTREAM_RESPONSES, label, rcode)
         tried.append(
@@ -283,13 +284,14 @@ class Tries:
         *,
         edns: bool,
     ) -> forward.Sent:
-        random = self._bits(IDENTITY_BITS + CASE_BITS)
+        case_bits = 8 * len(asked.query.name)
+        random = self._bits(IDENTITY_BITS + case_bits)
         is_mixed = server.transport == UDP and health.mixes()
         return forward.question(
             asked.data,
             asked.query,
-            random >> CASE_BITS,
-            random & _CASE if is_mixed else 0,
+            random >> case_bits,
+            random if is_mixed else 0,
             mark=health.mark if edns else None,
             padded=server.transport in ENCRYPTED,
         )

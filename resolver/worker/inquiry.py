@@ -166,4 +166,6 @@ def _upstream_row(
         rtt_ms=round(health.rtt_s * 1000, 3),
         edns=health.takes_edns(now),
         keeps_case=health.mixes(),
+        error=health.error,
+        error_s=round(now - health.error_at, 1) if health.error else 0.0,
     )

@@ -93,6 +93,8 @@ async def upstreams(context: Context, call: Call) -> Reply:
                 "RttMs": each.rtt_ms,
                 "Edns": each.edns,
                 "KeepsCase": each.keeps_case,
+                "LastError": each.error,
+                "LastErrorSeconds": each.error_s,
             }
             for each in await context.names.upstreams()
         ]

@@ -29,6 +29,13 @@ CACHE = (
     Column("SANDBOX", lambda row: row["Sandbox"] or "-"),
     Column("SERVERS", lambda row: ",".join(row["Servers"])),
 )
+
+
+def _last_error(row: output.Row) -> str:
+    error = row["LastError"]
+    return f"{error}, {row['LastErrorSeconds']:.0f}s ago" if error else "-"
+
+
 UPSTREAM = (
     Column("ADDRESS", lambda row: row["Address"]),
     Column("PORT", lambda row: row["Port"], right=True),
@@ -36,6 +43,9 @@ UPSTREAM = (
     Column("STATE", lambda row: row["State"]),
     Column("SILENT", lambda row: row["Silent"], right=True),
     Column("RTT", lambda row: f"{row['RttMs']:.1f}ms" if row["RttMs"] else "-", right=True),
+    Column("EDNS", lambda row: "yes" if row["Edns"] else "no"),
+    Column("CASE", lambda row: "kept" if row["KeepsCase"] else "lost"),
+    Column("LAST ERROR", _last_error),
 )
 
 

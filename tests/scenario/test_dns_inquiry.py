@@ -142,8 +142,11 @@ async def test_upstreams_tell_how_they_did(
     assert (row.address, row.port, row.sandbox) == ("127.0.0.1", upstream.port, "")
     assert (row.state, row.silent, row.edns, row.keeps_case) == ("up", 0, True, True)
     assert row.rtt_ms > 0
+    assert row.error == ""
     upstream.script = mute
     ask(ports, "other.example.org")
     (row,) = (await sdd.inquire(protocol.ListUpstreams(0), protocol.UpstreamsListed)).rows
     assert row.state == "down"
     assert row.silent >= 2
+    assert row.error == "timeout"
+    assert 0 <= row.error_s < 60

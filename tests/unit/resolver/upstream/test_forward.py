@@ -11,7 +11,8 @@ from tests.unit.resolver.questions import data, query
 
 ASKED = data("www.example.org")
 FOUND = query("www.example.org")
-SENT = forward.question(ASKED, FOUND, 0xBEEF, 0b1011, mark=b"")
+CASE = int.from_bytes(b"\0\x20\x20\0\0\x20" + bytes(11))
+SENT = forward.question(ASKED, FOUND, 0xBEEF, CASE, mark=b"")
 
 
 def test_a_question_has_our_id_a_mixed_name_and_our_opt() -> None:

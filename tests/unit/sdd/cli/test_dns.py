@@ -141,10 +141,17 @@ def test_upstreams_are_listed(asking: Shell) -> None:
         rtt_ms=1.25,
         edns=True,
         keeps_case=False,
+        error="timeout",
+        error_s=75.0,
     )
-    asking.appliance.resolver.servers = (server,)
-    (row,) = asking.ok("dns", "upstream", "ls").out.splitlines()[1:]
-    assert row.split() == ["10.0.0.1", "53", "host", "down", "3", "1.2ms"]
+    well = replace(server, state="up", silent=0, edns=False, keeps_case=True, error="")
+    asking.appliance.resolver.servers = (server, well)
+    head, *rows = asking.ok("dns", "upstream", "ls").out.splitlines()
+    assert head.split()[-5:] == ["RTT", "EDNS", "CASE", "LAST", "ERROR"]
+    assert [row.split() for row in rows] == [
+        ["10.0.0.1", "53", "host", "down", "3", "1.2ms", "yes", "lost", "timeout,", "75s", "ago"],
+        ["10.0.0.1", "53", "host", "up", "0", "1.2ms", "no", "kept", "-"],
+    ]
 
 
 def test_records_are_added_listed_and_removed(shell: Shell) -> None:

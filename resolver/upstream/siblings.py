@@ -1,0 +1,51 @@
+"""A and AAAA of one name: what is said of the one depends on the other.
+
+In: an NXDOMAIN, the flights under way and the cache. Out: the same, or NODATA.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from resolver.message import reply, wire
+from resolver.upstream import cache, flight, forward
+
+FAMILIES: Final = {wire.A: wire.AAAA, wire.AAAA: wire.A}
+MEND_S: Final = 0.3  # for the other one's answer: a wait for nothing if it does not come
+
+Flights = Mapping[cache.Key, flight.Flight]
+
+
+class Siblings:
+    """Looks at the forwarder's flights and cache, changes neither."""
+
+    def __init__(self, flights: Flights, known: cache.Cache, clock: Callable[[], float]) -> None:
+        self._flights = flights
+        self._known = known
+        self._clock = clock
+
+    def of(self, key: cache.Key) -> cache.Key | None:
+        """The question for the other family, if anything is known of it, or soon will be."""
+        kind = FAMILIES.get(key.kind)
+        if kind is None:
+            return None
+        other = key._replace(kind=kind)
+        is_known = other in self._flights or self._known.get(other, self._clock())
+        return other if is_known else None
+
+    async def mended(self, key: cache.Key, of: flight.Flight, found: reply.Reply) -> reply.Reply:
+        """NXDOMAIN for one family while the other has addresses means: not of this type.
+
+        musl fails the whole look-up for it, although it has the addresses (dns_and_users.md A1).
+        """
+        other = self.of(key) if found.rcode == wire.Rcode.NXDOMAIN else None
+        if other is None:
+            return found
+        if running := self._flights.get(other):
+            left_s = of.began + forward.TOTAL_S - self._clock()
+            known = await running.heard(max(0.0, min(MEND_S, left_s)))
+        else:
+            entry = self._known.get(other, self._clock())
+            known = entry.reply if entry else None
+        if known and known.rcode == wire.Rcode.NOERROR and known.answers:
+            return reply.of_no_such_type(found)
+        return found
