@@ -15,12 +15,14 @@ from netns import firewall, steps, world
 class Scope:
     """What to look at: the namespaces `paths`; of the host all links, or only the `links` named.
 
-    Of the paths `leaving` only the existence is of interest.
+    Of the paths `leaving` only the existence is of interest. `sysctls` says for a path which files
+    below /proc/sys are read of which link.
     """
 
     paths: frozenset[str]
     leaving: frozenset[str] = frozenset()
     links: frozenset[str] | None = None
+    sysctls: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,6 +46,16 @@ class Want:
         """What the host's namespace should hold of ours."""
         return self.spaces[world.HOST]
 
+    def sysctls(self, paths: Iterable[str]) -> dict[str, frozenset[tuple[str, str]]]:
+        """Which files below /proc/sys must be read, and of which link; most have none."""
+        asked = {
+            path: frozenset(
+                (link.name, file) for link in self.spaces[path].links for file, _ in link.sysctls
+            )
+            for path in paths
+        }
+        return {path: files for path, files in asked.items() if files}
+
     def part(self, paths: Collection[str], links: Collection[str]) -> "Want":
         """The same, narrowed to some namespaces and to some links of the host."""
         host = replace(

@@ -233,6 +233,7 @@ class FakeKernel:
             mac=wanted.mac or found.mac,
             mtu=wanted.mtu or found.mtu,
             settings=frozenset((dict(found.settings) | dict(wanted.settings)).items()),
+            sysctls=frozenset((dict(found.sysctls) | dict(wanted.sysctls)).items()),
         )
 
     def _drop_link(self, step: steps.DropLink) -> None:
@@ -302,7 +303,7 @@ def _frozen(space: _Space, names: frozenset[str] | None) -> world.Space:
 def _infant(link: world.Link) -> world.Link:
     """As a link is born in another namespace: down, without alias and settings."""
     born = _plain(link)
-    return replace(born, mark=world.UNFINISHED, up=False, settings=frozenset())
+    return replace(born, mark=world.UNFINISHED, up=False, settings=frozenset(), sysctls=frozenset())
 
 
 def _plain(link: world.Link) -> world.Link:

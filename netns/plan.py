@@ -320,6 +320,7 @@ def differs(found: world.Link, wanted: world.Link) -> bool:
         or (wanted.mtu not in (0, found.mtu))
         # A setting that the kernel does not report cannot be had: IPv6 may be switched off.
         or any(known.get(setting, value) != value for setting, value in wanted.settings)
+        or not wanted.sysctls <= found.sysctls
     )
 
 

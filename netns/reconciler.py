@@ -69,7 +69,9 @@ class _Pass:
         leaving = frozenset(then.keys() - now.spaces.keys())
         # Nothing on the host leads to children: they are removed where they are.
         orphaned = {path for path in leaving if any(link.parent for link in then[path].links)}
-        scope = contract.Scope(paths=paths | orphaned, leaving=leaving, links=links)
+        scope = contract.Scope(
+            paths=paths | orphaned, leaving=leaving, links=links, sysctls=now.sysctls(paths)
+        )
         return now.part(paths, links), scope
 
     def _met(self, path: str, wanted: world.Wanted, outers: AbstractSet[str]) -> bool:
@@ -118,7 +120,8 @@ class _Pass:
 
 
 def _everything(want: Want) -> tuple[Want, contract.Scope]:
-    return want, contract.Scope(paths=frozenset(want.spaces) - {world.HOST})
+    paths = frozenset(want.spaces) - {world.HOST}
+    return want, contract.Scope(paths=paths, sysctls=want.sysctls(paths))
 
 
 def _changed_links(then: Want, now: Want) -> frozenset[str]:

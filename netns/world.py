@@ -57,7 +57,8 @@ class Link:
     Wanted only: `twin`, the name of the host's end of a veth pair; `parent`, the host's link under
     this one, with `mode` and `flags` as the kernel numbers them (for a VLAN, `mode` is the tag);
     `adopts`, that a foreign link of that name will do: it is set up, and neither changed otherwise
-    nor removed.
+    nor removed. `sysctls` are files below /proc/sys with their numbers; what is read back holds
+    those that were asked for.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Link:
     flags: int = 0
     adopts: bool = False
     settings: frozenset[tuple[Setting, int]] = frozenset()
+    sysctls: frozenset[tuple[str, int]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,7 @@ def end(
     *addresses: str,
     ifname: str = "eth0",
     gw_priority: int = 0,
+    options: Mapping[str, str] | None = None,
 ) -> endpoint.Endpoint:
     """The addresses get the prefix lengths of their pools."""
     mac = hashlib.sha256(f"{on.id}{of.id}".encode()).digest()[:5].hex(":")
@@ -72,6 +73,7 @@ def end(
         mac=f"02:{mac}",
         ifname=ifname,
         gw_priority=gw_priority,
+        options=options or {},
     )
 
 

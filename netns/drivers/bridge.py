@@ -94,6 +94,7 @@ def _attach(net: network.Network, end: endpoint.Endpoint) -> contract.Attachment
             mtu=net.mtu or world.MTU,
             twin=end.host_link,
             settings=inside.settings(end),
+            sysctls=inside.sysctls(end),
         ),
         addresses=frozenset(world.Address(end.ifname, each) for each in end.addresses),
         ways=tuple(contract.gateways(net, end)),

@@ -118,6 +118,7 @@ def _attach(net: network.Network, end: endpoint.Endpoint) -> contract.Attachment
             mark=end.id,
             mac=end.mac if is_macvlan else "",  # an ipvlan link has its parent's
             settings=inside.settings(end),
+            sysctls=inside.sysctls(end),
         ),
         addresses=frozenset(world.Address(end.ifname, each) for each in end.addresses),
         ways=tuple(_ways(net, end, options)),

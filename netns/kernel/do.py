@@ -9,7 +9,7 @@ from typing import Any
 
 from netns import steps, world
 from netns.kernel import marks, read, sysctl
-from netns.kernel.wire import ABSENT, NOTHING, Wire
+from netns.kernel.wire import ABSENT, NOTHING, Missing, Wire
 from netns.netlink import address, link, route
 from netns.world import Setting
 from sdd.linux import netlink
@@ -123,10 +123,15 @@ def _change(wire: Wire, wanted: world.Link, *, up: bool | None) -> netlink.Messa
 def _prepare(wire: Wire, wanted: world.Link) -> None:
     """What must be set before the link comes up, and only files can."""
     files = [(each.value, value) for each, value in wanted.settings if each in read.CONF6]
-    if files:
+    if files or wanted.sysctls:
         wire.flush()
     for name, value in files:
         sysctl.set6(wanted.name, name, value)
+    for file, value in sorted(wanted.sysctls):
+        try:
+            sysctl.set_named(file, value)
+        except OSError as exc:
+            raise Missing(f"{file.replace('/', '.')}={value}: {exc.strerror}") from exc
 
 
 def _drop_link(wire: Wire, step: steps.DropLink) -> None:

@@ -53,7 +53,9 @@ class LinuxKernel:
             if not inode:
                 continue
             try:
-                found[path] = self._doors.run_sync(path, functools.partial(read.space, inode))
+                files = scope.sysctls.get(path, frozenset())
+                look = functools.partial(read.space, inode, files)
+                found[path] = self._doors.run_sync(path, look)
             except errors.NotFound:
                 continue  # it ended while we were reading
             if path not in scope.paths and not any(

@@ -4,9 +4,10 @@ What is ours is told by marks: the alias of a link, the protocol number of addre
 """
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from netns import world
-from netns.kernel import marks
+from netns.kernel import marks, sysctl
 from netns.netlink import address, link, route
 from netns.world import Kind, Setting
 from sdd.linux import netlink
@@ -18,8 +19,11 @@ CONF6 = {Setting.ACCEPT_RA: 3, Setting.ACCEPT_DAD: 27, Setting.NDISC_NOTIFY: 29}
 _LOCAL_TABLE = 255  # the kernel's own, and lb's routes to virtual addresses
 
 
-def space(inode: int) -> world.Space:
-    """Links, addresses and unicast routes of the calling thread's namespace."""
+def space(inode: int, files: Collection[tuple[str, str]] = ()) -> world.Space:
+    """Links, addresses and unicast routes of the calling thread's namespace.
+
+    `files` says which numbers below /proc/sys are read of which link.
+    """
     with netlink.Connection(netlink.ROUTE) as connection:
         links = _all_links(connection)
         names = {each.index: each.name for each in links}
@@ -27,12 +31,22 @@ def space(inode: int) -> world.Space:
         routes = connection.dump(*route.listing())
     return world.Space(
         inode=inode,
-        links={each.name: _link(each, names) for each in links},
+        links=_with_sysctls({each.name: _link(each, names) for each in links}, files),
         addresses=addresses,
         routes=frozenset(
             _route(each, names) for each in map(route.of, routes) if each and _is_usual(each)
         ),
     )
+
+
+def _with_sysctls(
+    links: dict[str, world.Link], files: Collection[tuple[str, str]]
+) -> dict[str, world.Link]:
+    for name in {name for name, _ in files} & links.keys():
+        numbers = {file: sysctl.number(file) for link, file in files if link == name}
+        known = frozenset((file, value) for file, value in numbers.items() if value is not None)
+        links[name] = replace(links[name], sysctls=known)
+    return links
 
 
 def host(only: Collection[str] | None) -> world.Space:

@@ -1,13 +1,14 @@
 """The numbers that rtnetlink cannot write: files below /proc/sys/net.
 
 The kernel shows the calling thread's namespace there. A file that is absent belongs to
-something that the kernel has not got (IPv6 switched off): no error.
+something that the kernel has not got (IPv6 switched off): no error, but for what a user named.
 """
 
 import contextlib
 from pathlib import Path
 
-ROOT = Path("/proc/sys/net")
+SYSTEM = Path("/proc/sys")
+ROOT = SYSTEM / "net"
 
 
 def set6(link: str, name: str, value: int) -> None:
@@ -27,3 +28,18 @@ def write(path: Path, value: int) -> None:
     """Sets the number, if there is such a one."""
     with contextlib.suppress(FileNotFoundError), path.open("r+") as file:
         file.write(str(value))
+
+
+def number(file: str) -> int | None:
+    """What the file below /proc/sys says; None when it is absent or holds no number."""
+    text = read(SYSTEM / file)
+    try:
+        return int(text)
+    except ValueError:
+        return None
+
+
+def set_named(file: str, value: int) -> None:
+    """Sets what a user named; raises OSError, also when there is no such file."""
+    with (SYSTEM / file).open("r+") as opened:
+        opened.write(str(value))

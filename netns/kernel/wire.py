@@ -20,7 +20,7 @@ ABSENT = frozenset({errno.ENODEV, errno.ENOENT, errno.ESRCH, errno.EADDRNOTAVAIL
 
 
 class Missing(Exception):
-    """There is no link of that name."""
+    """There is nothing of that name: link, namespace, or number of a link."""
 
 
 class Wire:

@@ -43,6 +43,7 @@ _SAME: Final[Mapping[str, str]] = MappingProxyType(
         "search_remove": "search",
         "extra_hosts": "hosts",
         "gateway_hosts": "hosts",
+        "driver_opts": "options",
         "publish_add": "publish",
         "publish_remove": "publish",
     }

@@ -4,6 +4,7 @@ from collections.abc import Container
 from itertools import count
 
 PREFIX = "eth"
+LOOPBACK = "lo"  # every namespace has it
 
 
 def first_free(taken: Container[str], prefix: str = PREFIX) -> str:

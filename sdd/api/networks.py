@@ -1,6 +1,7 @@
 """/v1/networks: create, list, inspect, remove, connect, disconnect."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 
 from sdd.api import body, render
@@ -8,6 +9,7 @@ from sdd.api.call import Call, Reply
 from sdd.api.context import Context
 from sdd.control import lookup
 from sdd.model import request
+from sdd.model.network import EMPTY
 from sdd.model.template import Template
 
 
@@ -21,6 +23,7 @@ class Connect:
     aliases: tuple[str, ...] = ()
     mac: str = ""
     gw_priority: int = 0
+    driver_opts: Mapping[str, str] = field(default_factory=lambda: EMPTY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +87,7 @@ async def connect(context: Context, call: Call) -> Reply:
         aliases=asked.aliases,
         mac=asked.mac,
         gw_priority=asked.gw_priority,
+        driver_opts=asked.driver_opts,
     )
     made = await context.commands.connect(asked.sandbox, attachment)
     return Reply(value=render.endpoint_of(context.state(), made), status=201)

@@ -214,6 +214,7 @@ def endpoint_of(state: ClusterState, one: endpoint.Endpoint) -> Json:
         "Aliases": list(one.aliases),
         "InterfaceName": one.ifname,
         "GwPriority": one.gw_priority,
+        "DriverOpts": dict(one.options),
     }
 
 

@@ -225,8 +225,16 @@ def exists(ctx: click.Context, ref: str) -> None:
 @click.option("--alias", "aliases", multiple=True, help="One more name on this network.")
 @click.option("--mac-address", "mac", default="", help="A fixed MAC address.")
 @click.option("--gw-priority", type=int, default=0, help="The highest gives the default route.")
+@click.option(
+    "--driver-opt",
+    "driver_opts",
+    type=OPTION,
+    multiple=True,
+    help="com.docker.network.endpoint.ifname=… or .sysctls=…",
+)
 def connect(ref: str, sandbox: str, **asked: Any) -> None:
     """Give a sandbox an interface on a network."""
+    asked["driver_opts"] = dict(asked["driver_opts"])
     body = {"sandbox": sandbox} | {key: value for key, value in asked.items() if value}
     made = current().client().post(f"{PATH}/{part(ref)}/connect", body)
     if current().output != "table":

@@ -137,10 +137,13 @@ class ExtraHost(click.ParamType[dict[str, str]]):
 
 
 class Attachment(click.ParamType[dict[str, Any]]):
-    """NET[,ip=…,ip6=…,alias=…,mac=…,gw-priority=…] → the body's form."""
+    """NET[,ip=…,ip6=…,alias=…,mac=…,gw-priority=…,driver-opt=K=V] → the body's form.
+
+    As in Docker, an entry with commas of its own stands in quotation marks.
+    """
 
     name = "network"
-    KEYS = "ip, ip6, alias, mac, gw-priority"
+    KEYS = "ip, ip6, alias, mac, gw-priority, driver-opt"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -148,7 +151,7 @@ class Attachment(click.ParamType[dict[str, Any]]):
         """One attachment."""
         if isinstance(value, dict):
             return value
-        first, *rest = value.split(",")
+        first, *rest = _entries(value)
         found: dict[str, Any] = {"network": first.removeprefix("name="), "aliases": []}
         for each in rest:
             key, _, text = each.partition("=")
@@ -160,10 +163,26 @@ class Attachment(click.ParamType[dict[str, Any]]):
                 case "mac" | "mac-address":
                     found["mac"] = text
                 case "gw-priority":
-                    found["gw_priority"] = click.INT.convert(text, param, ctx)
+                    found["gw_priority"] = click.INT(text, param, ctx)
+                case "driver-opt":
+                    option, said = OPTION.convert(text, param, ctx)
+                    found.setdefault("driver_opts", {})[option] = said
                 case _:
                     self.fail(f'"{key}" in "{value}" is not one of: {self.KEYS}', param, ctx)
         return found
+
+
+def _entries(text: str) -> list[str]:
+    """The parts between commas; quotation marks around a part keep its own commas."""
+    if '"' not in text:
+        return text.split(",")
+    import csv
+
+    try:
+        (found,) = csv.reader((text,), strict=True)
+    except csv.Error as exc:
+        raise click.BadParameter(f"{text!r} cannot be taken apart: {exc}") from None
+    return found
 
 
 class Moment(click.ParamType[float]):

@@ -9,13 +9,14 @@ from collections.abc import Collection
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 
 from sdd import errors
-from sdd.alloc import addresses, ifnames, macs, names
-from sdd.control import keys, lookup, taken
+from sdd.alloc import addresses, macs, names
+from sdd.control import interfaces, keys, lookup, taken
 from sdd.control.ground import Draft, Ground, Plan
-from sdd.model import bridge, child, endpoint, ids, network, request, sandbox
+from sdd.model import endpoint, ids, interface, network, request, sandbox
 from sdd.store import codec
 
 PRIORITY_MAX = 2**31 - 1
+_IPV6 = 6
 
 
 def connect(
@@ -23,7 +24,7 @@ def connect(
 ) -> Plan[endpoint.Endpoint]:
     """A new endpoint of the sandbox. `links` are the link names in its namespace.
 
-    Refused: SDD-NET-CONNECTED, -MAC, -ALIAS, SDD-IPAM-….
+    Refused: SDD-NET-CONNECTED, -MAC, -ALIAS, -OPTION, -IFNAME, SDD-IPAM-….
     """
     box = lookup.sandbox(ground.now, ref)
     net = lookup.network(ground.now, asked.network)
@@ -68,8 +69,11 @@ def attach(
     net = lookup.network(ground.now, asked.network)
     _check_default(net, asked)
     _check_words(asked)
+    wished = interfaces.wished(asked)
+    ifname = interfaces.name(net, wished, links)
     identity = ids.EndpointId(ground.new_id())
-    chosen = _addresses(ground, draft, net, asked, identity)
+    versions = _versions(net, wished)
+    chosen = _addresses(ground, draft, net, asked, identity, versions=versions)
     made = endpoint.Endpoint(
         id=identity,
         network=net.id,
@@ -77,9 +81,10 @@ def attach(
         node=box.node,
         addresses=chosen,
         mac=_mac(ground, net, asked, chosen),
-        ifname=ifnames.first_free(links, _prefix(net)),
+        ifname=ifname,
         aliases=tuple(dict.fromkeys(asked.aliases)),
         gw_priority=asked.gw_priority,
+        options=asked.driver_opts,
         created=ground.at,
     )
     draft.hold(net)
@@ -101,17 +106,33 @@ def detach(ground: Ground, draft: Draft, end: endpoint.Endpoint) -> None:
 # --- choices ---------------------------------------------------------------------------------
 
 
+def _versions(net: network.Network, wished: interface.Interface) -> tuple[int, ...]:
+    """The IP versions that the endpoint has an address of."""
+    versions = addresses.families(net)
+    if wished.has_ipv6:
+        return versions
+    if versions == (_IPV6,):
+        raise errors.Invalid(
+            f"network {net.name} has IPv6 addresses alone, and the link is to have none",
+            hint=f"leave {interface.DISABLE_IPV6} out",
+            code=interfaces.CODE,
+        )
+    return tuple(each for each in versions if each != _IPV6)
+
+
 def _addresses(
     ground: Ground,
     draft: Draft,
     net: network.Network,
     asked: request.Attachment,
     holder: ids.EndpointId,
+    *,
+    versions: Collection[int],
 ) -> tuple[IPv4Interface | IPv6Interface, ...]:
-    """One address per family of the network; claimed in `draft`."""
+    """One address per IP version; claimed in `draft`."""
     chosen: list[IPv4Interface | IPv6Interface] = []
     wanted: dict[int, network.IPAddress | None] = {4: asked.ip, 6: asked.ip6}
-    for version in addresses.families(net):
+    for version in versions:
         pool, ip = taken.choose(ground, draft, net, version, wanted.pop(version))
         draft.claim_address(net, ip, holder)
         chosen.append(ip_interface((ip, pool.subnet.prefixlen)))
@@ -119,17 +140,6 @@ def _addresses(
         if left is not None:
             raise taken.outside(net, left)
     return tuple(chosen)
-
-
-def _prefix(net: network.Network) -> str:
-    """How the link names of the network's endpoints begin."""
-    match net.driver:
-        case network.Driver.BRIDGE:
-            return bridge.of(net).prefix
-        case network.Driver.MACVLAN | network.Driver.IPVLAN:
-            return child.of(net).prefix
-        case network.Driver.OVERLAY:
-            return ifnames.PREFIX
 
 
 def _mac(

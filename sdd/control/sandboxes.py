@@ -11,7 +11,7 @@ from sdd import errors
 from sdd.alloc import names
 from sdd.control import endpoints, keys, lookup, members, nameservers, ports, resolv_conf
 from sdd.control.ground import Draft, Ground, Plan
-from sdd.model import endpoint, ids, network, request, sandbox
+from sdd.model import endpoint, ids, interface, network, request, sandbox
 from sdd.state import ClusterState
 
 KIND = "sandbox"
@@ -98,17 +98,20 @@ def _attach_all(
     asked: request.SandboxCreate,
     seen: Seen,
 ) -> tuple[endpoint.Endpoint, ...]:
-    links = set(seen.links)
+    links = list(seen.links)
     made: list[endpoint.Endpoint] = []
-    for attachment in _attachments(ground.now, asked):
-        end = endpoints.attach(ground, draft, box, attachment, links)
+    attachments = _attachments(ground.now, asked)
+    wishes = [each.driver_opts.get(interface.IFNAME, "") for each in attachments]
+    for place, attachment in enumerate(attachments):
+        others = (*wishes[:place], *wishes[place + 1 :])
+        end = endpoints.attach(ground, draft, box, attachment, {*links, *filter(None, others)})
         if end.network in {each.network for each in made}:
             raise errors.Invalid(
                 f"sandbox {box.name!r} names the network {errors.quoted(attachment.network)} twice",
                 hint="give each network once, with all its aliases",
                 code="SDD-SANDBOX-TWICE",
             )
-        links.add(end.ifname)
+        links.append(end.ifname)
         made.append(end)
     return tuple(made)
 

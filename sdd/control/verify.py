@@ -92,7 +92,7 @@ class Verifier:
     async def _links(self, state: ClusterState) -> list[Difference]:
         want = netns_desired.desired(state, self._node)
         paths = frozenset(want.spaces) - {netns_world.HOST}
-        have = await self._netns.read(contract.Scope(paths=paths))
+        have = await self._netns.read(contract.Scope(paths=paths, sysctls=want.sysctls(paths)))
         found = [
             Difference(backend=Backend.NETNS, subject=each.subject, says=each.sentence)
             for each in (*want.failures, *netns_plan.obstacles(have, want))

@@ -1,10 +1,11 @@
 """An endpoint: the interface of one sandbox on one network."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv6Interface
 
 from sdd.model import ids
-from sdd.model.network import IPAddress
+from sdd.model.network import EMPTY, IPAddress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,7 @@ class Endpoint:
     ifname: str
     aliases: tuple[str, ...] = ()
     gw_priority: int = 0
+    options: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     created: float = 0.0
 
     @property

@@ -64,6 +64,7 @@ class Attachment:
     aliases: tuple[str, ...] = ()
     mac: str = ""
     gw_priority: int = 0
+    driver_opts: Mapping[str, str] = field(default_factory=lambda: EMPTY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

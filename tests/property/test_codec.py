@@ -124,6 +124,7 @@ OBJECTS: st.SearchStrategy[codec.Object] = st.one_of(
         ifname=TEXT,
         aliases=TEXTS,
         gw_priority=st.integers(-(2**31), 2**31),
+        options=LABELS,
         created=TIME,
     ),
     st.builds(

@@ -7,6 +7,7 @@ import pytest
 from netns import contract, desired, plan, reconciler
 from netns.kernel import linux
 from sdd import state
+from sdd.model.interface import SYSCTLS
 from tests.kernel.netns.conftest import Host
 from tests.netns_states import NODE, at, box, end, identity, net
 
@@ -171,3 +172,33 @@ async def test_C106_a_bridge_that_is_full_is_said(host: Host) -> None:
     outcome = await host.realise(now)
     assert {failure.code for failure in outcome.failures} == {"SDD-NETNS-REFUSED"}
     assert all("1023 links" in failure.hint for failure in outcome.failures)
+
+
+MARTIANS = "net.ipv4.conf.IFNAME.log_martians=1"
+
+
+async def test_C79_sysctls_of_an_endpoint_stand_on_its_link_and_come_back(host: Host) -> None:
+    client = box("client", host.sandbox_path("client"))
+    options = {SYSCTLS: f"{MARTIANS},net.ipv6.conf.IFNAME.accept_ra=2"}
+    one = end(FRONT, client, "10.70.0.2", "fd70::2", ifname="lan0", options=options)
+    now = at(1, FRONT, client, one)
+    await host.settle(now)
+    martians, ra = (
+        f"net.ipv{each}" for each in ("4.conf.lan0.log_martians", "6.conf.lan0.accept_ra")
+    )
+    assert host.inside("client", "sysctl", "-n", martians, ra).split() == ["1", "2"]
+    host.inside("client", "sysctl", "-qw", f"{martians}=0")
+    outcome = await host.settle(now)
+    assert outcome.repaired == outcome.changed > 0
+    assert host.inside("client", "sysctl", "-n", martians, ra).split() == ["1", "2"]
+    assert (await host.settle(now)).changed == 0
+
+
+async def test_C79_a_sysctl_that_the_kernel_has_not_is_refused(host: Host) -> None:
+    client = box("client", host.sandbox_path("client"))
+    options = {SYSCTLS: "net.ipv4.conf.IFNAME.nonsense=1"}
+    one = end(FRONT, client, "10.70.0.2", options=options)
+    outcome = await host.reconciler.realise(at(1, FRONT, client, one))
+    (failure,) = outcome.failures
+    assert (failure.subject, failure.code) == (one.id, "SDD-NETNS-REFUSED")
+    assert "net.ipv4.conf.eth0.nonsense=1: No such file or directory" in failure.sentence

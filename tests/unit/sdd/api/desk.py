@@ -129,6 +129,7 @@ class Desk:
             ifname="eth0",
             aliases=asked.aliases,
             gw_priority=asked.gw_priority,
+            options=asked.driver_opts,
         )
 
     async def create_sandbox(self, asked: request.SandboxCreate) -> sandbox.Sandbox:

@@ -19,7 +19,10 @@ def test_what_is_no_duration(text: str) -> None:
 
 
 def test_attachments_take_all_keys() -> None:
-    text = "lab,ip=10.0.0.1,ip6=fd00::1,alias=a,alias=b,mac=02:00:00:00:00:01,gw-priority=-3"
+    text = (
+        "lab,ip=10.0.0.1,ip6=fd00::1,alias=a,alias=b,mac=02:00:00:00:00:01,gw-priority=-3,"
+        'driver-opt=k=v,"driver-opt=l=a=1,b=2"'
+    )
     assert params.ATTACHMENT.convert(text, None, None) == {
         "network": "lab",
         "ip": "10.0.0.1",
@@ -27,5 +30,6 @@ def test_attachments_take_all_keys() -> None:
         "aliases": ["a", "b"],
         "mac": "02:00:00:00:00:01",
         "gw_priority": -3,
+        "driver_opts": {"k": "v", "l": "a=1,b=2"},
     }
     assert params.ATTACHMENT.convert("name=lab", None, None)["network"] == "lab"
