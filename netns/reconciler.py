@@ -1,15 +1,15 @@
 """Makes this node's kernel look like the state: read, plan, apply, report.
 
-In: a state and where to look per call. Out: an `Outcome`. A pass reads what the look names, what
-changed in its wishes, and what the last pass failed at.
+In: a state and where to look per call. Out: an `Outcome`. A pass reads what the look names and
+what the last pass failed at; what it changes besides, it knows from the last pass.
 """
 
 import errno
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from netns import contract, plan, steps, world
+from netns import contract, memory, plan, steps, world
 from netns.desired import Want, desired
 from sdd.model import ids, progress
 from sdd.model.look import EVERYWHERE, Look
@@ -28,12 +28,13 @@ class Reconciler:
         """Failures per object; `repaired` counts what had been as wanted before."""
         last = self._last
         want = desired(state, self._node, last.want)
-        part, scope = _everything(want)
-        if last.revision != ids.NEVER and not look.everywhere:
-            part, scope = last.unsure(want, look)
-        done = await self._kernel.change(scope, lambda have: plan.diff(have, part))
-        refused = _failures(want, done.refusals)
-        failures = (*want.failures, *plan.obstacles(done.have, part), *refused)
+        if last.revision == ids.NEVER or look.everywhere:
+            errand = _everything(want)
+        else:
+            errand = last.errand(want, look)
+        have, plans, refusals = await self._run(errand)
+        refused = _failures(want, refusals)
+        failures = (*want.failures, *plan.obstacles(have, errand.part), *refused)
         self._last = _Pass(
             revision=state.revision,
             want=want,
@@ -42,9 +43,48 @@ class Reconciler:
         return progress.Outcome(
             revision=state.revision,
             failures=failures,
-            changed=len(done.plan),
-            repaired=sum(last.had_met(want, step) for step in done.plan),
+            changed=len(plans),
+            repaired=sum(last.had_met(want, step) for step in plans),
         )
+
+    async def _run(
+        self, errand: "_Errand"
+    ) -> tuple[contract.Have, Sequence[steps.Step], Sequence[contract.Refusal]]:
+        """What was there, what was done and what was refused.
+
+        When the kernel refuses anything, memory was wrong maybe: all is looked at and tried again.
+        """
+        done = await self._kernel.change(errand.scope, errand.plan)
+        if not done.refusals or errand.known == memory.NOTHING:
+            return errand.known.completed(done.have), done.plan, done.refusals
+        sure = errand.sure()
+        again = await self._kernel.change(sure.scope, sure.plan)
+        return again.have, (*done.plan, *again.plan), again.refusals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Errand:
+    """What to bring about, where to look for it, and what need not be looked at."""
+
+    part: Want
+    scope: contract.Scope
+    known: memory.Memory = memory.NOTHING
+
+    def plan(self, have: contract.Have) -> Sequence[steps.Step]:
+        """The steps, from what was found and what is known."""
+        return plan.diff(self.known.completed(have), self.part)
+
+    def sure(self) -> "_Errand":
+        """The same without memory."""
+        paths = self.scope.paths | self.known.spaces.keys()
+        links = self.scope.links
+        scope = replace(
+            self.scope,
+            paths=frozenset(paths),
+            links=None if links is None else links | self.known.names,
+            sysctls=self.part.sysctls(paths & self.part.spaces.keys()),
+        )
+        return replace(self, scope=scope, known=memory.NOTHING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +95,7 @@ class _Pass:
     want: Want
     failed: frozenset[str]
 
-    def unsure(self, now: Want, look: Look) -> tuple[Want, contract.Scope]:
+    def errand(self, now: Want, look: Look) -> _Errand:
         """What is not known to be as `now` wants it, and where to look for it."""
         then = self.want.spaces
         changed = _changed_links(self.want, now)
@@ -69,10 +109,54 @@ class _Pass:
         leaving = frozenset(then.keys() - now.spaces.keys())
         # Nothing on the host leads to children: they are removed where they are.
         orphaned = {path for path in leaving if any(link.parent for link in then[path].links)}
-        scope = contract.Scope(
-            paths=paths | orphaned, leaving=leaving, links=links, sysctls=now.sysctls(paths)
+        known = self._known(now, look, paths, links)
+        unknown = paths - known.spaces.keys()
+        return _Errand(
+            part=now.part(paths, links),
+            scope=contract.Scope(
+                paths=unknown | orphaned,
+                leaving=leaving | known.spaces.keys(),
+                links=links - known.names,
+                sysctls=now.sysctls(unknown),
+            ),
+            known=known,
         )
-        return now.part(paths, links), scope
+
+    def _known(
+        self, now: Want, look: Look, paths: Iterable[str], links: Iterable[str]
+    ) -> memory.Memory:
+        """Of what is to be changed that which is still as this pass left it.
+
+        What others may have a hand in is looked at: adopted namespaces and links.
+        """
+        then = self.want.spaces
+        spaces = [
+            then[path]
+            for path in paths
+            if path in then
+            and then[path].owner is world.Owner.SDD
+            and not look.covers(path)
+            and self._met(path, then[path], look.links)
+        ]
+        left = {each.path for each in spaces}
+        # The ends of a pair are mended together, and a port is read with its bridge.
+        looked = (path for path in paths if path in then and path not in left)
+        read = {link.twin for path in looked for link in now.spaces[path].links}
+        before, after = _by_name(self.want), _by_name(now)
+        read |= {
+            name
+            for name in links
+            if look.covers_link(name) or not self._is_left(before.get(name), after.get(name))
+        }
+        read |= {after[name].master for name in read if name in after}
+        return memory.of(spaces, self.want.host, frozenset(links) - read)
+
+    def _is_left(self, before: world.Link | None, after: world.Link | None) -> bool:
+        """Whether a link of the host is known: as this pass left it, or not there yet."""
+        if before is None:  # the kernel refuses to make a pair in the place of another link
+            return after is not None and after.kind is world.Kind.VETH and not after.adopts
+        users = self.want.users.get(before.mark, (before.mark,))
+        return not before.adopts and self.failed.isdisjoint(users)
 
     def _met(self, path: str, wanted: world.Wanted, outers: AbstractSet[str]) -> bool:
         """Whether nothing is new: neither the wish, nor an outer end (`outers`), nor a failure."""
@@ -119,9 +203,9 @@ class _Pass:
         return self.want.table == now.table and self.want.host == now.host
 
 
-def _everything(want: Want) -> tuple[Want, contract.Scope]:
+def _everything(want: Want) -> _Errand:
     paths = frozenset(want.spaces) - {world.HOST}
-    return want, contract.Scope(paths=paths, sysctls=want.sysctls(paths))
+    return _Errand(part=want, scope=contract.Scope(paths=paths, sysctls=want.sysctls(paths)))
 
 
 def _changed_links(then: Want, now: Want) -> frozenset[str]:

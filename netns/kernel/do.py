@@ -21,22 +21,19 @@ def run(wire: Wire, step: steps.Step) -> None:
 
 
 def drop_links(wire: Wire, group: Sequence[steps.DropLink]) -> None:
-    """Removes many links for the price of one: each alone costs the kernel about 20 ms."""
-    for step in group:
-        wire.forget(step.name)
+    """Removes many links for the price of one: each alone would keep the kernel for 20 ms."""
     if len(group) == 1:
-        wire.add(group[0], link.delete(group[0].name), tolerated=ABSENT)
+        wire.remove([(group[0], link.delete(group[0].name))])
         return
-    for step in group:
-        wire.add(step, link.move_to_group(step.name, marks.LEAVING), tolerated=ABSENT)
-    wire.add(group[-1], link.delete_group(marks.LEAVING), tolerated=ABSENT)
+    moves = [(step, link.move_to_group(step.name, marks.LEAVING)) for step in group]
+    wire.remove([*moves, (group[-1], link.delete_group(marks.LEAVING))])
 
 
 def _add_link(wire: Wire, step: steps.AddLink) -> None:
     wanted = step.link
     wire.forget(wanted.name)
     if _is_born(wire, step, _made(wire, wanted)):
-        _prepare(wire, wanted)
+        _prepare(wanted)
         wire.add(step, *_changes(wire, wanted))
 
 
@@ -66,16 +63,24 @@ _DATA: Mapping[world.Kind, Callable[[world.Link], bytes]] = {
 
 
 def _add_pair(wire: Wire, step: steps.AddPair) -> None:
+    """Made and changed in one go: the changes name the link by the index that only it can have.
+
+    By its name they would reach the foreign one that stood in the way of the making.
+    """
     outer, inner = step.outer, step.inner
-    wire.forget(outer.name)
+    if outer.master:
+        wire.index(outer.master)  # before the descriptor: asking sends what is queued
+    index = wire.give_index(outer.name)
+    # Seldom are both ends in one namespace, where they cannot have the same.
+    inner_index = wire.give_index(inner.name) if step.inside == step.space else index
+    wire.born.setdefault(step.inside, {})[inner.name] = inner_index
     made = link.add_pair(
-        link.End(name=outer.name, mac=outer.mac, mtu=outer.mtu),
-        link.End(name=inner.name, mac=inner.mac, mtu=inner.mtu),
+        link.End(name=outer.name, index=index, mac=outer.mac, mtu=outer.mtu),
+        link.End(name=inner.name, index=inner_index, mac=inner.mac, mtu=inner.mtu),
         group=marks.GROUP,
         inside=wire.descriptor(step.inside),
     )
-    if _is_born(wire, step, made):
-        wire.add(step, *_changes(wire, outer))
+    wire.add(step, made, *_changes(wire, outer, index=index))
 
 
 def _is_born(wire: Wire, step: steps.Step, made: netlink.Message) -> bool:
@@ -89,27 +94,33 @@ def _is_born(wire: Wire, step: steps.Step, made: netlink.Message) -> bool:
 
 
 def _set_link(wire: Wire, step: steps.SetLink) -> None:
-    _prepare(wire, step.link)
+    _prepare(step.link)
     wire.add(step, *_changes(wire, step.link))
 
 
-def _changes(wire: Wire, wanted: world.Link) -> Iterator[netlink.Message]:
-    """A port gets its modes after it became one, and before it comes up."""
+def _changes(wire: Wire, wanted: world.Link, *, index: int = 0) -> Iterator[netlink.Message]:
+    """A port gets its modes after it became one, and before it comes up.
+
+    `index`: the link is a newborn, which has all modes off.
+    """
     modes = dict(wanted.settings)
-    isolated = modes.get(Setting.ISOLATED)
-    if isolated is None:
-        yield _change(wire, wanted, up=wanted.up)
+    hairpin, isolated = modes.get(Setting.HAIRPIN, 0), modes.get(Setting.ISOLATED)
+    which = index or wanted.name
+    if isolated is None or (index and not (hairpin or isolated)):
+        yield _change(wire, which, wanted, up=wanted.up)
         return
-    yield _change(wire, wanted, up=None)
-    yield link.change_port(wanted.name, hairpin=modes.get(Setting.HAIRPIN, 0), isolated=isolated)
-    yield link.change(wanted.name, up=wanted.up)
+    yield _change(wire, which, wanted, up=None)
+    yield link.change_port(which, hairpin=hairpin, isolated=isolated)
+    yield link.change(which, up=wanted.up)
 
 
-def _change(wire: Wire, wanted: world.Link, *, up: bool | None) -> netlink.Message:
+def _change(
+    wire: Wire, which: link.Which, wanted: world.Link, *, up: bool | None
+) -> netlink.Message:
     settings = dict(wanted.settings)
     is_loopback = wanted.kind is world.Kind.LOOPBACK
     return link.change(
-        wanted.name,
+        which,
         up=up,
         alias=marks.to_alias(wanted.mark) if wanted.mark else None,
         mac=wanted.mac,
@@ -120,13 +131,11 @@ def _change(wire: Wire, wanted: world.Link, *, up: bool | None) -> netlink.Messa
     )
 
 
-def _prepare(wire: Wire, wanted: world.Link) -> None:
+def _prepare(wanted: world.Link) -> None:
     """What must be set before the link comes up, and only files can."""
-    files = [(each.value, value) for each, value in wanted.settings if each in read.CONF6]
-    if files or wanted.sysctls:
-        wire.flush()
-    for name, value in files:
-        sysctl.set6(wanted.name, name, value)
+    for each, value in wanted.settings:
+        if each in read.CONF6:
+            sysctl.set6(wanted.name, each.value, value)
     for file, value in sorted(wanted.sysctls):
         try:
             sysctl.set_named(file, value)

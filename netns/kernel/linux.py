@@ -11,7 +11,7 @@ from pathlib import Path
 
 from netns import contract, steps, world
 from netns.kernel import do, forwarding, guests, names, read, table
-from netns.kernel.wire import Missing, Wire
+from netns.kernel.wire import EMPTY, Missing, Wire
 from sdd import errors
 from sdd.linux import namespaces
 
@@ -79,6 +79,7 @@ class LinuxKernel:
 
     def _apply(self, plan: Sequence[steps.Step]) -> list[contract.Refusal]:
         refusals: list[contract.Refusal] = []
+        born: dict[str, dict[str, int]] = {}
         for step, run in _runs(plan):
             rest = [each for each in run if not contract.is_hopeless(each, refusals)]
             match step:
@@ -88,7 +89,7 @@ class LinuxKernel:
                     refusals += self._host_wide(step)
                 case _ if rest:
                     self._guests.enter(rest)
-                    refusals += self._enter(step.space, rest)
+                    refusals += self._enter(step.space, rest, born)
         return refusals
 
     def _host_wide(self, step: steps.WriteTable | steps.Forward) -> list[contract.Refusal]:
@@ -103,9 +104,11 @@ class LinuxKernel:
             return [contract.Refusal(step=step, reason=str(exc))]
         return []
 
-    def _enter(self, space: str, group: Sequence[steps.Step]) -> list[contract.Refusal]:
+    def _enter(
+        self, space: str, group: Sequence[steps.Step], born: dict[str, dict[str, int]]
+    ) -> list[contract.Refusal]:
         try:
-            return self._doors.run_sync(space, lambda: _links(group))
+            return self._doors.run_sync(space, lambda: _links(group, space, born))
         except errors.SddError as exc:
             return [contract.Refusal(step=step, reason=exc.sentence) for step in group]
 
@@ -125,9 +128,14 @@ def _runs(
         yield run[0], run
 
 
-def _links(group: Sequence[steps.Step]) -> list[contract.Refusal]:
-    """Steps on links, addresses and routes of the calling thread's namespace."""
-    with Wire() as wire:
+def _links(
+    group: Sequence[steps.Step], space: str, born: dict[str, dict[str, int]]
+) -> list[contract.Refusal]:
+    """Steps on links, addresses and routes of the calling thread's namespace, which is `space`.
+
+    `born` tells, by namespace, the indexes of links that earlier steps made there.
+    """
+    with Wire(born.get(space, EMPTY)) as wire:
         for kind, some in itertools.groupby(group, key=type):
             if kind is steps.DropLink:
                 do.drop_links(wire, [step for step in some if isinstance(step, steps.DropLink)])
@@ -140,4 +148,6 @@ def _links(group: Sequence[steps.Step]) -> list[contract.Refusal]:
                 except (Missing, OSError) as exc:
                     wire.refusals.append(contract.Refusal(step=step, reason=str(exc)))
         wire.flush()
+        for path, indexes in wire.born.items():
+            born.setdefault(path, {}).update(indexes)
         return wire.refusals

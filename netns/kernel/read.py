@@ -55,6 +55,8 @@ def host(only: Collection[str] | None) -> world.Space:
     The master of a link is known only when it is among them. Of routes only those over links with
     addresses of ours and to children are read, the kernel's own and ours: others may be a million.
     """
+    if only is not None and not only:
+        return world.Space()
     with netlink.Connection(netlink.ROUTE) as connection:
         reports = _all_links(connection) if only is None else _some_links(connection, only)
         names = {each.index: each.name for each in reports}

@@ -6,15 +6,20 @@ here, because addresses, routes and masters are given by index.
 
 import errno
 import os
-from collections.abc import Sequence
+import socket
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Self
 
 from netns import contract, steps
+from netns.kernel import removals
 from netns.netlink import link
 from sdd.linux import namespaces, netlink
 
 Job = tuple[steps.Step, Sequence[netlink.Message], frozenset[int]]
 NOTHING: frozenset[int] = frozenset()
+EMPTY: Mapping[str, int] = MappingProxyType({})
+_INDEXES = 1 << 20  # where we give indexes ourselves: far above those that the kernel counts up
 # What a removal may be told: it is gone already, or went with something else.
 ABSENT = frozenset({errno.ENODEV, errno.ENOENT, errno.ESRCH, errno.EADDRNOTAVAIL})
 
@@ -26,12 +31,14 @@ class Missing(Exception):
 class Wire:
     """Bound to the namespace in which it was opened; used by one thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: Mapping[str, int] = EMPTY) -> None:
+        """Open it. `known` are indexes of links here; `born` those of links made elsewhere."""
         self._connection = netlink.Connection(netlink.ROUTE)
-        self._indexes: dict[str, int] = {}
+        self._indexes = dict(known)
         self._jobs: list[Job] = []
         self._descriptors: list[int] = []
         self.refusals: list[contract.Refusal] = []
+        self.born: dict[str, dict[str, int]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -58,6 +65,25 @@ class Wire:
                 raise Missing(f"there is no link {name!r}")
             self._indexes[name] = link.of(result.replies[0]).index
         return self._indexes[name]
+
+    def give_index(self, name: str) -> int:
+        """An index for the link `name` that is about to be made; no link here has it."""
+        index = _draw_index()
+        while _is_taken(index):
+            index = _draw_index()
+        self._indexes[name] = index
+        return index
+
+    def remove(self, jobs: Sequence[tuple[steps.DropLink, netlink.Message]]) -> None:
+        """Sends messages that together remove the links of the steps; they are gone then."""
+        self.flush()
+        for step, _ in jobs:
+            self.forget(step.name)
+        names = {step.name for step, _ in jobs}
+        results = removals.remove(self._connection, [message for _, message in jobs], names)
+        for (step, _), result in zip(jobs, results, strict=True):
+            if result.error and result.error not in ABSENT:
+                self._refuse(step, result)
 
     def descriptor(self, path: str) -> int:
         """An open descriptor of the namespace, valid until the next flush; raises `Missing`.
@@ -102,10 +128,23 @@ class Wire:
                 if result.error and result.error not in tolerated
             ]
             if bad:
-                self.refusals.append(
-                    contract.Refusal(step=step, reason=str(bad[0]), error=bad[0].error)
-                )
+                self._refuse(step, bad[0])
+
+    def _refuse(self, step: steps.Step, result: netlink.Result) -> None:
+        self.refusals.append(contract.Refusal(step=step, reason=str(result), error=result.error))
 
     def has_refused(self, step: steps.Step) -> bool:
         """Whether an earlier part of the step failed."""
         return any(each.step is step for each in self.refusals)
+
+
+def _draw_index() -> int:
+    return _INDEXES + int.from_bytes(os.urandom(3), "little")
+
+
+def _is_taken(index: int) -> bool:
+    try:
+        socket.if_indextoname(index)
+    except OSError:
+        return False
+    return True

@@ -139,23 +139,29 @@ class End:
     """One end of a veth pair as it is born: down, and without an alias (the kernel ignores it)."""
 
     name: str
+    index: int = 0  # the kernel's choice; both ends give one, or neither
     mac: str = ""
     mtu: int = 0
+
+
+Which = str | int  # a link by its name or its index
 
 
 def add_pair(outer: End, inner: End, *, group: int, inside: int) -> netlink.Message:
     """Makes a veth pair whose inner end is born in the namespace of the descriptor `inside`."""
     peer = netlink.nested(
         _PEER,
-        _named(inner.name) + _born(group, inner.mac, inner.mtu) + netlink.u32(_NETNS_FD, inside),
+        _named(inner.name, index=inner.index)
+        + _born(group, inner.mac, inner.mtu)
+        + netlink.u32(_NETNS_FD, inside),
     )
     info = netlink.nested(_INFO, netlink.text(_INFO_KIND, "veth"), netlink.nested(_INFO_DATA, peer))
-    body = _named(outer.name) + _born(group, outer.mac, outer.mtu) + info
+    body = _named(outer.name, index=outer.index) + _born(group, outer.mac, outer.mtu) + info
     return netlink.Message(NEW, netlink.CREATE | netlink.EXCL, body)
 
 
 def change(
-    name: str,
+    which: Which,
     *,
     up: bool | None = None,
     alias: str | None = None,
@@ -165,8 +171,8 @@ def change(
     conf4: dict[int, int] | None = None,
     gen_mode: int = -1,
 ) -> netlink.Message:
-    """Changes what is given of the link `name`; `master` 0 takes it off its bridge."""
-    parts = [_named(name, flags=UP if up else 0, mask=0 if up is None else UP)]
+    """Changes what is given of the link; `master` 0 takes it off its bridge."""
+    parts = [_this(which, flags=UP if up else 0, mask=0 if up is None else UP)]
     if alias is not None:
         parts.append(netlink.attribute(_ALIAS, alias.encode()))
     if mac:
@@ -179,12 +185,12 @@ def change(
     return netlink.Message(NEW, 0, b"".join(parts))
 
 
-def change_port(name: str, *, hairpin: int, isolated: int) -> netlink.Message:
+def change_port(which: Which, *, hairpin: int, isolated: int) -> netlink.Message:
     """Changes a port of a bridge; one that is none is refused."""
     modes = (netlink.u8(_PORT_HAIRPIN, hairpin), netlink.u8(_PORT_ISOLATED, isolated))
     data = netlink.nested(_SLAVE_DATA, *modes)
     info = netlink.nested(_INFO, netlink.text(_SLAVE_KIND, "bridge"), data)
-    return netlink.Message(NEW, 0, _named(name) + info)
+    return netlink.Message(NEW, 0, _this(which) + info)
 
 
 def _families(conf4: dict[int, int], gen_mode: int) -> bytes:
@@ -213,8 +219,14 @@ def delete_group(group: int) -> netlink.Message:
     return netlink.Message(DELETE, 0, body)
 
 
-def _named(name: str, *, flags: int = 0, mask: int = 0) -> bytes:
-    return _HEADER.pack(0, 0, 0, flags, mask) + netlink.text(_NAME, name)
+def _named(name: str, *, index: int = 0) -> bytes:
+    return _HEADER.pack(0, 0, index, 0, 0) + netlink.text(_NAME, name)
+
+
+def _this(which: Which, *, flags: int = 0, mask: int = 0) -> bytes:
+    if isinstance(which, int):  # with a name beside, it would be renamed
+        return _HEADER.pack(0, 0, which, flags, mask)
+    return _HEADER.pack(0, 0, 0, flags, mask) + netlink.text(_NAME, which)
 
 
 def _born(group: int, mac: str, mtu: int) -> bytes:

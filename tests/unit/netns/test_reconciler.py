@@ -45,13 +45,12 @@ async def test_the_first_pass_looks_everywhere_and_so_does_whichever_is_told_to(
     assert len(kernel.plans) == 1
 
 
-async def test_a_new_revision_looks_only_at_what_changed() -> None:
+async def test_a_new_revision_looks_for_new_namespaces_only() -> None:
     kernel, one = pair()
     await one.realise(at(1, FRONT, ONE, ON_ONE))
     outcome = await one.realise(at(2, FRONT, ONE, ON_ONE, TWO, ON_TWO), NOWHERE)
     scope = kernel.scopes[-1]
-    assert scope.paths == {TWO.netns}
-    assert scope.links == frozenset({ON_TWO.host_link, FRONT.device})
+    assert (scope.paths, scope.links) == (frozenset({TWO.netns}), frozenset())
     assert outcome.failures == ()
     assert "eth0" in kernel.spaces[TWO.netns].links
     assert (await one.realise(at(2, FRONT, ONE, ON_ONE, TWO, ON_TWO))).changed == 0
@@ -205,3 +204,52 @@ async def test_an_adopted_namespace_that_comes_back_under_the_same_inode_is_serv
     kernel.remove_space(path)
     assert [each.subject for each in (await one.realise(now)).failures] == [guest.id]
     assert path in kernel.spaces or (await one.realise(at(2, FRONT))).failures == ()
+
+
+BACK = net("back", "10.2.0.0/24")
+ON_BACK = end(BACK, ONE, "10.2.0.2", ifname="eth1")
+
+
+async def test_what_the_last_pass_left_is_changed_without_being_read() -> None:
+    kernel, one = pair()
+    await one.realise(at(1, FRONT, BACK, ONE, ON_ONE))
+    await one.realise(at(2, FRONT, BACK, ONE, ON_ONE, ON_BACK), NOWHERE)
+    assert (kernel.scopes[-1].paths, kernel.scopes[-1].links) == (frozenset(), frozenset())
+    assert set(kernel.spaces[ONE.netns].links) == {"lo", "eth0", "eth1"}
+    await one.realise(at(3, FRONT, BACK, ONE, ON_BACK), NOWHERE)
+    assert (kernel.scopes[-1].paths, kernel.scopes[-1].links) == (frozenset(), frozenset())
+    assert set(kernel.spaces[ONE.netns].links) == {"lo", "eth1"}
+    assert (await one.realise(at(3, FRONT, BACK, ONE, ON_BACK))).changed == 0
+
+
+async def test_what_was_remembered_wrongly_is_read_when_the_kernel_refuses() -> None:
+    kernel, one = pair()
+    await one.realise(at(1, FRONT, BACK, ONE, ON_ONE))
+    kernel.remove_link(world.HOST, BACK.device)
+    outcome = await one.realise(at(2, FRONT, BACK, ONE, ON_ONE, ON_BACK), NOWHERE)
+    assert outcome.failures == ()
+    assert BACK.device in kernel.spaces[world.HOST].links
+    assert set(kernel.spaces[ONE.netns].links) == {"lo", "eth0", "eth1"}
+
+
+async def test_a_namespace_that_went_meanwhile_is_made_again() -> None:
+    kernel, one = pair()
+    await one.realise(at(1, FRONT, BACK, ONE, ON_ONE))
+    kernel.remove_space(ONE.netns)
+    outcome = await one.realise(at(2, FRONT, BACK, ONE, ON_ONE, ON_BACK), NOWHERE)
+    assert outcome.failures == ()
+    assert set(kernel.spaces[ONE.netns].links) == {"lo", "eth0", "eth1"}
+    assert (await one.realise(at(2, FRONT, BACK, ONE, ON_ONE, ON_BACK))).changed == 0
+
+
+async def test_what_belongs_to_others_is_always_read() -> None:
+    kernel, one = pair()
+    guest = box("guest", "/proc/7/ns/net", inode=kernel.adopt("/proc/7/ns/net"))
+    adopted = net("adopted", "10.3.0.0/24", options={"bridge.name": "lan"})
+    on_front = end(FRONT, guest, "10.1.0.4")
+    await one.realise(at(1, FRONT, adopted, guest, on_front))
+    both = (on_front, end(adopted, guest, "10.3.0.2", ifname="eth1"))
+    await one.realise(at(2, FRONT, adopted, guest, *both), NOWHERE)
+    assert kernel.scopes[-1].paths == {guest.netns}
+    assert kernel.scopes[-1].links is not None
+    assert adopted.device in kernel.scopes[-1].links
