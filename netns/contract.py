@@ -16,13 +16,14 @@ class Scope:
     """What to look at: the namespaces `paths`; of the host all links, or only the `links` named.
 
     Of the paths `leaving` only the existence is of interest. `sysctls` says for a path which files
-    below /proc/sys are read of which link.
+    below /proc/sys are read of which link. `is_wide`: the table and what the host forwards, too.
     """
 
     paths: frozenset[str]
     leaving: frozenset[str] = frozenset()
     links: frozenset[str] | None = None
     sysctls: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
+    is_wide: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

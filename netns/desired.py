@@ -83,10 +83,21 @@ class Part:
     """What one sandbox adds, and of which objects it was made."""
 
     made_of: tuple[object, ...]
+    ends: tuple[endpoint.Endpoint, ...]
+    nets: Mapping[ids.NetworkId, network.Network]
     publishes: bool
     space: world.Wanted
     outers: tuple[world.Link, ...]
     routes: frozenset[world.Route] = frozenset()  # by which the host reaches it
+
+    def is_of(
+        self,
+        box: sandbox.Sandbox,
+        ends: tuple[endpoint.Endpoint, ...],
+        nets: Mapping[ids.NetworkId, network.Network],
+    ) -> bool:
+        """Whether it was made of these very objects; most are the same at the next revision."""
+        return self.ends is ends and self.nets is nets and self.made_of[0] is box
 
 
 @dataclass(slots=True)
@@ -209,15 +220,18 @@ def _publishing(state: ClusterState) -> Iterator[ids.SandboxId]:
 def _part(
     state: ClusterState, box: sandbox.Sandbox, known: Part | None, *, publishes: bool
 ) -> Part:
-    ends = [
-        (state.networks[end.network], end) for end in state.endpoints_by_sandbox.get(box.id, ())
-    ]
-    made_of = (box, *chain.from_iterable(ends))
-    if known is not None and known.publishes == publishes and _are_same(known.made_of, made_of):
+    ends = state.endpoints_by_sandbox.get(box.id, ())
+    if known is not None and known.publishes != publishes:
+        known = None
+    if known is not None and known.is_of(box, ends, state.networks):
         return known
+    pairs = [(state.networks[end.network], end) for end in ends]
+    made_of = (box, *chain.from_iterable(pairs))
+    if known is not None and _are_same(known.made_of, made_of):
+        return replace(known, ends=ends, nets=state.networks)
     parts = [
         (net, end, translator.attach(net, end))
-        for net, end in ends
+        for net, end in pairs
         if (translator := drivers.TRANSLATORS.get(net.driver)) is not None
     ]
     outers = (part.outer for _, _, part in parts if part.outer is not None)
@@ -225,6 +239,8 @@ def _part(
         outers = (_with_hairpin(each) for each in outers)
     return Part(
         made_of,
+        ends,
+        state.networks,
         publishes,
         _space(box, parts),
         tuple(outers),

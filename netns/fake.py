@@ -64,9 +64,9 @@ class FakeKernel:
                 path: _frozen(self.spaces[path], None if path else scope.links) for path in paths
             },
             named={path: self.spaces[path].inode for path in named},
-            table=self.table,
-            forwarding=frozenset(self.forwarding),
-            switched=frozenset(self.switched),
+            table=self.table if scope.is_wide else None,
+            forwarding=frozenset(self.forwarding if scope.is_wide else ()),
+            switched=frozenset(self.switched if scope.is_wide else ()),
         )
 
     async def apply(self, plan: Sequence[steps.Step]) -> tuple[contract.Refusal, ...]:

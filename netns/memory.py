@@ -7,7 +7,32 @@ whether that is still so: the reconciler leaves out whatever somebody may have c
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from netns import contract, world
+from netns import contract, firewall, steps, world
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wide:
+    """What concerns the host as a whole."""
+
+    table: firewall.Table | None
+    forwarding: frozenset[int]
+    switched: frozenset[int]
+
+
+def wide(have: contract.Have, done: Iterable[steps.Step]) -> Wide:
+    """What is so after the steps, none of which was refused."""
+    table, forwarding, switched = have.table, set(have.forwarding), set(have.switched)
+    for step in done:
+        match step:
+            case steps.WriteTable():
+                table = step.table
+            case steps.Forward(version=version, on=True):
+                forwarding.add(version)
+                switched.add(version)
+            case steps.Forward(version=version):
+                forwarding.discard(version)
+                switched.discard(version)
+    return Wide(table=table, forwarding=frozenset(forwarding), switched=frozenset(switched))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,13 +42,14 @@ class Memory:
     spaces: Mapping[str, world.Space] = field(default_factory=dict)
     names: frozenset[str] = frozenset()
     host: world.Space = field(default_factory=world.Space)
+    wide: Wide | None = None
 
     def completed(self, have: contract.Have) -> contract.Have:
         """`have`, with what is remembered where it was not read.
 
         A namespace that does not exist any more is remembered in vain.
         """
-        if not self.names and not self.spaces:
+        if self == NOTHING:
             return have
         read = have.spaces[world.HOST]
         host = replace(
@@ -33,19 +59,33 @@ class Memory:
             routes=read.routes | self.host.routes,
         )
         known = {path: space for path, space in self.spaces.items() if have.named.get(path)}
-        return replace(have, spaces={**known, **have.spaces, world.HOST: host})
+        completed = replace(have, spaces={**known, **have.spaces, world.HOST: host})
+        if self.wide is None:
+            return completed
+        return replace(
+            completed,
+            table=self.wide.table,
+            forwarding=self.wide.forwarding,
+            switched=self.wide.switched,
+        )
 
 
 NOTHING = Memory()
 
 
-def of(spaces: Iterable[world.Wanted], host: world.Wanted, names: frozenset[str]) -> Memory:
-    """What namespaces were left with, and the links `names` of the host."""
+def of(
+    spaces: Iterable[world.Wanted],
+    host: world.Wanted,
+    names: frozenset[str],
+    whole: Wide | None,
+) -> Memory:
+    """What namespaces were left with, the links `names` of the host, and the host as a whole."""
     links = tuple(link for link in host.links if link.name in names)
     return Memory(
         spaces={each.path: _space(each, each.links) for each in spaces},
         names=names,
         host=_space(host, links),
+        wide=whole,
     )
 
 

@@ -340,14 +340,19 @@ def _lost_addresses(each: _Work) -> frozenset[world.Address]:
 
 def _addresses(each: _Work) -> Iterator[steps.Step]:
     path, subjects = each.wanted.path, _subjects(each)
-    for address in sorted(_lost_addresses(each), key=str):
+    for address in sorted(_lost_addresses(each), key=_place_of):
         subject = subjects.get(address.link, "")
         yield steps.DropAddress(space=path, address=address, subject=subject)
     there = {(one.link, one.interface) for one in each.found.addresses}
-    for address in sorted(each.wanted.addresses, key=str):
+    for address in sorted(each.wanted.addresses, key=_place_of):
         if address.link in each.doomed or (address.link, address.interface) not in there:
             subject = subjects[address.link]
             yield steps.AddAddress(space=path, address=address, subject=subject)
+
+
+def _place_of(address: world.Address) -> tuple[str, int, int]:
+    interface = address.interface
+    return (address.link, interface.version, int(interface))
 
 
 def _routes(each: _Work) -> Iterator[steps.Step]:

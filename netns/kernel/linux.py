@@ -66,9 +66,9 @@ class LinuxKernel:
         return contract.Have(
             spaces=found,
             named=self._names.read(scope.paths | scope.leaving if is_narrow else None),
-            table=self._table.read(),
-            forwarding=self._forwarding.read(),
-            switched=self._forwarding.switched(),
+            table=self._table.read() if scope.is_wide else None,
+            forwarding=self._forwarding.read() if scope.is_wide else frozenset(),
+            switched=self._forwarding.switched() if scope.is_wide else frozenset(),
         )
 
     def _paths(self, scope: contract.Scope) -> frozenset[str]:

@@ -18,10 +18,11 @@ from netns import reconciler
 from netns.kernel import linux
 from sdd import state
 from sdd.linux import namespaces
+from sdd.model import ids, network
 from sdd.model.look import NOWHERE
 from tests import netns_states
 from tests.bench import report
-from tests.netns_states import NODE, at, box, end, net
+from tests.netns_states import NODE, box, end, net
 
 MEMORY = "/dev/shm"  # as /run is: files of the disk would be measured otherwise
 COUNT = 100
@@ -48,23 +49,24 @@ async def ours(host: str, root: Path) -> dict[str, float]:
     doors = namespaces.Namespaces(host)
     kernel = linux.LinuxKernel(doors, root / "exec", root / "linked")
     one = reconciler.Reconciler(kernel, NODE)
-    revision, found, things = 1, {}, objects(root)
+    now, found, things = state.EMPTY, {}, objects(root)
+    coming = [state.Put(each) for each in things]
+    leaving = [state.Gone(type(each), state.key_of(each)) for each in things]
 
-    async def to(*wanted: state.Object) -> float:
-        nonlocal revision
-        revision += 1
-        now = at(revision, *wanted)
+    async def to(*changes: state.Change) -> float:
+        nonlocal now
+        now = now.apply(ids.Revision(now.revision + 1), changes)
         before = time.perf_counter()
         outcome = await one.realise(now, NOWHERE)
         assert outcome.failures == (), outcome.failures
         return time.perf_counter() - before
 
-    await to(FRONT)
-    singly = [await to(FRONT, *things[: count + 2]) for count in range(0, COUNT * 2, 2)]
+    await to(state.Put(FRONT))
+    singly = [await to(*coming[place : place + 2]) for place in range(0, COUNT * 2, 2)]
     found["one at a time"] = sum(singly)
-    found["removal"] = await to(FRONT)
-    found["at once"] = await to(FRONT, *things)
-    await to()
+    found["removal"] = await to(*leaving)
+    found["at once"] = await to(*coming)
+    await to(*leaving, state.Gone(network.Network, FRONT.id))
     doors.close()
     return {what: took / COUNT * 1000 for what, took in found.items()}
 

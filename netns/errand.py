@@ -1,0 +1,199 @@
+"""(the last pass, a wish, a look) → an errand: what to bring about, what to read, what is known.
+
+A pass that left everything as wanted need not be checked by the next one: it reads what the look
+names and what had failed, and remembers the rest. Pure.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+
+from netns import contract, memory, plan, steps, world
+from netns.desired import Want
+from sdd.model import ids
+from sdd.model.look import Look
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Errand:
+    """What to bring about, where to look for it, and what need not be looked at."""
+
+    part: Want
+    scope: contract.Scope
+    known: memory.Memory = memory.NOTHING
+
+    def plan(self, have: contract.Have) -> Sequence[steps.Step]:
+        """The steps, from what was found and what is known."""
+        return plan.diff(self.known.completed(have), self.part)
+
+    def sure(self) -> "Errand":
+        """The same without memory."""
+        paths = self.scope.paths | self.known.spaces.keys()
+        links = self.scope.links
+        scope = replace(
+            self.scope,
+            paths=frozenset(paths),
+            links=None if links is None else links | self.known.names,
+            is_wide=True,
+            sysctls=self.part.sysctls(paths & self.part.spaces.keys()),
+        )
+        return replace(self, scope=scope, known=memory.NOTHING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """What a pass wanted, for whom it did not get it, and how the host was after it."""
+
+    revision: ids.Revision
+    want: Want
+    failed: frozenset[str]
+    wide: memory.Wide | None = None
+
+    def errand(self, now: Want, look: Look) -> Errand:
+        """What is not known to be as `now` wants it, and where to look for it."""
+        then = self.want.spaces
+        links = _Links.of(self.want, now)
+        paths = frozenset(self._unsure_paths(now, look, links.changed | look.links))
+        names = links.with_their_ground(self._unsure_links(now, paths, look, links))
+        leaving = frozenset(then.keys() - now.spaces.keys())
+        # Nothing on the host leads to children: they are removed where they are.
+        orphaned = {path for path in leaving if any(link.parent for link in then[path].links)}
+        known = self._known(now, look, paths, links.only(names))
+        unknown = paths - known.spaces.keys()
+        return Errand(
+            part=now.part(paths, names),
+            scope=contract.Scope(
+                paths=unknown | orphaned,
+                leaving=leaving | known.spaces.keys(),
+                links=names - known.names,
+                sysctls=now.sysctls(unknown),
+                is_wide=known.wide is None,
+            ),
+            known=known,
+        )
+
+    def _unsure_paths(self, now: Want, look: Look, outers: AbstractSet[str]) -> Iterator[str]:
+        """The namespaces to be looked at, and those of which anything is new or had failed."""
+        then = self.want.spaces
+        for path, wanted in now.spaces.items():
+            if path == world.HOST:
+                continue
+            is_same = then.get(path) is wanted or then.get(path) == wanted
+            if not is_same or look.covers(path) or not self._is_well(wanted, outers):
+                yield path
+
+    def _is_well(self, wanted: world.Wanted, outers: AbstractSet[str]) -> bool:
+        """Whether a namespace had no failure, and none of `outers` leads into it."""
+        if self.failed and not self.failed.isdisjoint(
+            (wanted.subject, *(link.mark for link in wanted.links))
+        ):
+            return False
+        return not outers or not any(link.twin in outers for link in wanted.links)
+
+    def _known(self, now: Want, look: Look, paths: Iterable[str], links: "_Links") -> memory.Memory:
+        """Of what is to be changed that which is still as this pass left it.
+
+        What others may have a hand in is looked at: adopted namespaces and links.
+        """
+        then = self.want.spaces
+        spaces = [
+            then[path]
+            for path in paths
+            if path in then
+            and then[path].owner is world.Owner.SDD
+            and not look.covers(path)
+            and self._is_well(then[path], look.links)
+        ]
+        left = {each.path for each in spaces}
+        # The ends of a pair are mended together, and a port is read with its bridge.
+        looked = (path for path in paths if path in then and path not in left)
+        read = {link.twin for path in looked for link in now.spaces[path].links}
+        read |= {
+            name
+            for name in links.names
+            if look.covers_link(name)
+            or not self._is_left(links.before.get(name), links.after.get(name))
+        }
+        read |= {links.after[name].master for name in read if name in links.after}
+        whole = None if look.covers(world.HOST) else self.wide
+        return memory.of(spaces, self.want.host, links.names - read, whole)
+
+    def _is_left(self, before: world.Link | None, after: world.Link | None) -> bool:
+        """Whether a link of the host is known: as this pass left it, or not there yet."""
+        if before is None:  # the kernel refuses to make a pair in the place of another link
+            return after is not None and after.kind is world.Kind.VETH and not after.adopts
+        users = self.want.users.get(before.mark, (before.mark,))
+        return not before.adopts and self.failed.isdisjoint(users)
+
+    def _unsure_links(
+        self, now: Want, paths: Iterable[str], look: Look, links: "_Links"
+    ) -> frozenset[str]:
+        names = set(links.changed)
+        names |= {each.link for each in self.want.host.addresses ^ now.host.addresses}
+        names |= {each.link for each in self.want.host.routes ^ now.host.routes}
+        names |= {link.twin for path in paths for link in now.spaces[path].links}
+        names |= look.links & links.after.keys()
+        for name, link in links.after.items() if self.failed or look.parts else ():
+            # The outer end of a pair is read with its namespace: it cannot be mended alone.
+            is_looked_at = link.kind is not world.Kind.VETH and look.covers_link(name)
+            users = now.users.get(link.mark, (link.mark,))
+            if is_looked_at or not self.failed.isdisjoint(users):
+                names.add(name)
+        return frozenset(names)
+
+    def had_met(self, now: Want, step: steps.Step) -> bool:
+        """Whether the step's object was as wanted, and still wanted the same, before the step."""
+        if self.revision == ids.NEVER or step.subject in self.failed:
+            return False
+        if step.space or isinstance(step, steps.AddPair):
+            path = step.inside if isinstance(step, steps.AddPair) else step.space
+            return self.want.spaces.get(path) == now.spaces.get(path)
+        return self.want.table == now.table and self.want.host == now.host
+
+
+def everything(want: Want) -> Errand:
+    """All of it, with nothing known: of the host every link is read."""
+    paths = frozenset(want.spaces) - {world.HOST}
+    return Errand(part=want, scope=contract.Scope(paths=paths, sysctls=want.sysctls(paths)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Links:
+    """The host's links by name, as they were wanted and as they are."""
+
+    before: Mapping[str, world.Link]
+    after: Mapping[str, world.Link]
+    changed: frozenset[str]  # wanted otherwise, or no longer, or only now
+    names: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, then: Want, now: Want) -> "_Links":
+        """Of two wishes."""
+        before, after = _by_name(then), _by_name(now)
+        new = {
+            name
+            for name, link in after.items()
+            if before.get(name) is not link and before.get(name) != link
+        }
+        return cls(before, after, frozenset(new | (before.keys() - after.keys())))
+
+    def with_their_ground(self, names: frozenset[str]) -> frozenset[str]:
+        """`names` and the bridges and parents under them."""
+        found = (self.after[name] for name in names if name in self.after)
+        under = {each for link in found for each in (link.master, link.parent)}
+        return (names | under) - {""}
+
+    def only(self, names: frozenset[str]) -> "_Links":
+        """The same, about `names`."""
+        return replace(self, names=names)
+
+
+def _by_name(want: Want) -> Mapping[str, world.Link]:
+    return {link.name: link for link in want.host.links}
+
+
+NOTHING = Pass(
+    revision=ids.NEVER,
+    want=Want(spaces={world.HOST: world.Wanted(path=world.HOST, owner=world.Owner.HOST)}),
+    failed=frozenset(),
+)
