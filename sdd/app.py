@@ -43,7 +43,7 @@ from sdd import daemon, errors, interpreter, lock, log, logbook, notify, options
 from sdd.alloc import pools
 from sdd.api import context
 from sdd.control import commander, feed, journal, progress, standing, verify
-from sdd.linux import capabilities, descriptors, namespaces
+from sdd.linux import capabilities, descriptors, libc, namespaces
 from sdd.model import ids, sandbox
 from sdd.model.event import Action, Kind
 from sdd.model.look import Look
@@ -80,6 +80,7 @@ def _run() -> None:
         book = logbook.Logbook(time.time)
         log.configure(config.log_level, config.log_format, keep=book.keep)
         interpreter.tune()
+        libc.share_heap()  # before there are threads
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each published port holds one
         asyncio.run(serve(config, lambda: configuration.load(asked), book))

@@ -16,7 +16,6 @@ import dns.exception
 import dns.flags
 import dns.message
 import dns.name
-import dns.query
 import dns.rcode
 import dns.rdatatype
 import dns.rrset
@@ -27,6 +26,7 @@ from sdd.linux import namespaces
 
 PORT: Final = 53
 SERVER: Final = str(resolvconf.EMBEDDED)
+_LONGEST: Final = 0xFFFF  # bytes of a message
 TIMEOUT: Final = "TIMEOUT"  # in the place of the rcode when no answer came
 Record = tuple[str, int, str, str]
 
@@ -119,14 +119,46 @@ def _told(reply: dns.message.Message | None, milliseconds: float) -> Reply:
 
 
 def _ask(link: socket.socket, query: dns.message.Message, timeout_s: float) -> dns.message.Message:
-    if link.type == socket.SOCK_DGRAM:
-        # Connected, so that a port without a server is an error and not silence.
-        link.connect((SERVER, PORT))
-        return dns.query.udp(query, SERVER, timeout_s, PORT, sock=link)
+    """The first message that answers `query`.
+
+    Not by `dns.query`, which loads the whole of a QUIC library: 12 MiB in a daemon that needs none.
+    """
+    until = time.monotonic() + timeout_s
+    is_datagram = link.type == socket.SOCK_DGRAM
+    wire = query.to_wire()
     link.settimeout(timeout_s)
+    # Connected, so that a port without a server is an error and not silence.
     link.connect((SERVER, PORT))
-    link.setblocking(False)
-    return dns.query.tcp(query, SERVER, timeout_s, PORT, sock=link)
+    link.sendall(wire if is_datagram else len(wire).to_bytes(2, "big") + wire)
+    while True:
+        said = _received(link, _LONGEST, until) if is_datagram else _framed(link, until)
+        reply = dns.message.from_wire(said)
+        if query.is_response(reply):
+            return reply
+
+
+def _framed(link: socket.socket, until: float) -> bytes:
+    """One message with its length before it (RFC 1035 §4.2.2)."""
+    length = int.from_bytes(_exactly(link, 2, until), "big")
+    return _exactly(link, length, until)
+
+
+def _exactly(link: socket.socket, count: int, until: float) -> bytes:
+    got = b""
+    while len(got) < count:
+        piece = _received(link, count - len(got), until)
+        if not piece:
+            raise EOFError("the connection ended in the middle of a message")
+        got += piece
+    return got
+
+
+def _received(link: socket.socket, most: int, until: float) -> bytes:
+    left = until - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    link.settimeout(left)
+    return link.recv(most)
 
 
 def _records(sets: Iterable[dns.rrset.RRset]) -> Iterator[Record]:
