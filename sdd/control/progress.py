@@ -46,18 +46,22 @@ class Progress:
         return any(each.subject in (subject, EVERYTHING) for each in failures)
 
     async def realised(
-        self, revision: ids.Revision, subjects: Collection[str], timeout_s: float
+        self,
+        revision: ids.Revision,
+        subjects: Collection[str],
+        timeout_s: float,
+        what: str = "the change",
     ) -> tuple[Failure, ...]:
         """The failures that concern `subjects`, once every backend is at `revision` or later.
 
-        Raises TimedOut, which names the backends that are not there after `timeout_s`.
+        Raises TimedOut, which names `what` and the backends that are not there after `timeout_s`.
         """
         try:
             async with asyncio.timeout(timeout_s):
                 while self._behind(revision):
                     await self._moved.wait()
         except TimeoutError:
-            raise self._timed_out(revision, timeout_s) from None
+            raise self._timed_out(revision, timeout_s, what) from None
         return tuple(
             failure
             for backend in self._backends
@@ -72,10 +76,11 @@ class Progress:
             if each not in self._newest or self._newest[each].revision < revision
         )
 
-    def _timed_out(self, revision: ids.Revision, timeout_s: float) -> errors.TimedOut:
+    def _timed_out(self, revision: ids.Revision, timeout_s: float, what: str) -> errors.TimedOut:
         names = ", ".join(self._behind(revision))
         return errors.TimedOut(
-            f"revision {revision} is stored but not realised after {timeout_s:g} s by: {names}",
-            hint="the work goes on; see its progress with: sdctl status",
+            f"{what} is stored (revision {revision}), but after {timeout_s:g} s not yet realised"
+            f" by: {names}",
+            hint="nothing is undone: it is completed as soon as it can be; see: sdctl status",
             code=CODE,
         )

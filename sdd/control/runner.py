@@ -1,8 +1,10 @@
 """Plans are made, committed and waited for here, the same way for every command.
 
 In: functions that make a plan of a Ground. Out: what the plan results in, once this node's
-backends have realised it. One plan is made and committed at a time on this node, so commands never
-lose to their own neighbours; against other nodes a lost compare means: read on, plan again.
+backends have realised it. What the kernel refuses is undone; what only takes too long is not: it is
+completed later, for to undo it would take as long. One plan is made and committed at a time on this
+node, so commands never lose to their own neighbours; against other nodes a lost compare means: read
+on, plan again.
 """
 
 import asyncio
@@ -13,7 +15,7 @@ from sdd import errors
 from sdd.control.feed import Feed
 from sdd.control.ground import Ground, Plan
 from sdd.control.progress import Progress
-from sdd.model import ids
+from sdd.model import ids, network, sandbox, service, template
 from sdd.model.network import IPNetwork
 from sdd.model.progress import Failure
 from sdd.store import contract
@@ -52,7 +54,9 @@ class Runner:
     ) -> T:
         """The result of the plan, realised; undone when this node could not realise it."""
         plan, revision = await self._written(make, prefixes)
-        failures = await self._progress.realised(revision, plan.subjects, self._timeout_s)
+        failures = await self._progress.realised(
+            revision, plan.subjects, self._timeout_s, _named(plan.result)
+        )
         if failures:
             raise _refusal(failures, await self._undone(undo(plan.result)))
         return plan.result
@@ -132,6 +136,13 @@ class Runner:
                     await self._feed.moved()
         except TimeoutError:
             pass  # the next try will say
+
+
+def _named(made: object) -> str:
+    """What was made, to begin a sentence with."""
+    if isinstance(made, network.Network | sandbox.Sandbox | service.Service | template.Template):
+        return f"{type(made).__name__.lower()} {made.name}"
+    return "the change"
 
 
 _UNDONE = "nothing was kept of it"

@@ -8,9 +8,10 @@ import pytest
 from sdd import errors
 from sdd.model import health, ids, request, service
 from sdd.model.look import Look
-from sdd.model.progress import Backend, Failure
+from sdd.model.progress import Backend, Failure, Outcome
 from sdd.state import ClusterState
 from tests.scenario.node import addresses_of, node
+from tests.support import eventually_async
 
 
 def net(name: str, subnet: str = "") -> request.NetworkCreate:
@@ -133,15 +134,24 @@ async def test_a_refused_change_stays_and_says_so() -> None:
         assert not one.state.sandboxes
 
 
-async def test_a_silent_backend_is_named_by_the_timeout() -> None:
+async def test_what_takes_too_long_is_named_stays_and_is_completed_later() -> None:
     async with node(timeout_s=0.05) as one:
+        balancer = one.backends[Backend.LB]
+        realise, free = balancer.realise, asyncio.Event()
 
-        async def never(state: ClusterState, look: Look) -> None:
-            del state, look
-            await asyncio.Event().wait()
+        async def slow(state: ClusterState, look: Look) -> Outcome:
+            await free.wait()
+            return await realise(state, look)
 
-        one.backends[Backend.LB].realise = never  # type: ignore[method-assign, assignment]  # a backend that hangs
-        with pytest.raises(errors.TimedOut, match="lb"):
+        balancer.realise = slow  # type: ignore[method-assign, assignment]  # a backend that hangs
+        with pytest.raises(errors.TimedOut, match=r"network lab is stored .*: lb") as caught:
+            await one.commands.create_network(net("lab"))
+        assert caught.value.exit_code == 124
+        assert caught.value.hint.startswith("nothing is undone: it is completed")
+        assert [each.name for each in one.state.networks.values()] == ["lab"]
+        free.set()
+        await eventually_async(lambda: balancer.state is one.state, 5, "it is completed")
+        with pytest.raises(errors.Conflict, match="already exists"):
             await one.commands.create_network(net("lab"))
 
 
