@@ -22,11 +22,14 @@ def run(wire: Wire, step: steps.Step) -> None:
 
 def drop_links(wire: Wire, group: Sequence[steps.DropLink]) -> None:
     """Removes many links for the price of one: each alone would keep the kernel for 20 ms."""
-    if len(group) == 1:
-        wire.remove([(group[0], link.delete(group[0].name))])
-        return
-    moves = [(step, link.move_to_group(step.name, marks.LEAVING)) for step in group]
-    wire.remove([*moves, (group[-1], link.delete_group(marks.LEAVING))])
+    there = [(step, index) for step in group if (index := wire.find(step.name))]
+    if len(there) == 1:
+        step, index = there[0]
+        wire.remove({index: step}, [(step, link.delete(index))])
+    elif there:
+        moves = [(step, link.move_to_group(index, marks.LEAVING)) for step, index in there]
+        last = (there[-1][0], link.delete_group(marks.LEAVING))
+        wire.remove({index: step for step, index in there}, [*moves, last])
 
 
 def _add_link(wire: Wire, step: steps.AddLink) -> None:
@@ -71,8 +74,8 @@ def _add_pair(wire: Wire, step: steps.AddPair) -> None:
     if outer.master:
         wire.index(outer.master)  # before the descriptor: asking sends what is queued
     index = wire.give_index(outer.name)
-    # Seldom are both ends in one namespace, where they cannot have the same.
-    inner_index = wire.give_index(inner.name) if step.inside == step.space else index
+    # Not the same: programs take a link whose other end has its own index for a physical one.
+    inner_index = wire.give_index(inner.name) if step.inside == step.space else index + 1
     wire.born.setdefault(step.inside, {})[inner.name] = inner_index
     made = link.add_pair(
         link.End(name=outer.name, index=index, mac=outer.mac, mtu=outer.mtu),

@@ -97,7 +97,7 @@ def _all_links(connection: netlink.Connection) -> list[link.Report]:
 
 
 def _some_links(connection: netlink.Connection, names: Collection[str]) -> list[link.Report]:
-    results = connection.request(map(link.by_name, names))
+    results = connection.request(map(link.ask, names))
     return [link.of(reply) for result in results for reply in result.replies]
 
 

@@ -18,15 +18,15 @@ _pool = futures.ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="removals")
 
 
 def remove(
-    connection: netlink.Connection, messages: Sequence[netlink.Message], names: Collection[str]
+    connection: netlink.Connection, messages: Sequence[netlink.Message], indexes: Collection[int]
 ) -> tuple[netlink.Result, ...]:
-    """The results of `messages`, or as many good ones once none of the links `names` is there.
+    """The results of `messages`, or as many good ones once none of the links `indexes` is there.
 
     `connection` is of the calling thread's namespace. In that, the messages go over a socket of
     their own.
     """
     sent = _pool.submit(_send, netlink.Connection(netlink.ROUTE), messages)
-    left = list(names)
+    left = list(indexes)
     while not _is_done(sent):
         left = list(_present(connection, left))
         if not left:
@@ -45,7 +45,7 @@ def _send(
         return connection.request(messages)
 
 
-def _present(connection: netlink.Connection, names: Sequence[str]) -> Iterable[str]:
+def _present(connection: netlink.Connection, indexes: Sequence[int]) -> Iterable[int]:
     """Those of the links that are there. The question waits while the kernel changes any."""
-    results = connection.request(map(link.by_name, names))
-    return (name for name, result in zip(names, results, strict=True) if not result.error)
+    results = connection.request(map(link.ask, indexes))
+    return (index for index, result in zip(indexes, results, strict=True) if not result.error)

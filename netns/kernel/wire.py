@@ -60,7 +60,7 @@ class Wire:
         """The interface index of `name`; raises `Missing`. Sends what is queued first."""
         if name not in self._indexes:
             self.flush()
-            (result,) = self._connection.request((link.by_name(name),))
+            (result,) = self._connection.request((link.ask(name),))
             if result.error:
                 raise Missing(f"there is no link {name!r}")
             self._indexes[name] = link.of(result.replies[0]).index
@@ -74,13 +74,24 @@ class Wire:
         self._indexes[name] = index
         return index
 
-    def remove(self, jobs: Sequence[tuple[steps.DropLink, netlink.Message]]) -> None:
-        """Sends messages that together remove the links of the steps; they are gone then."""
-        self.flush()
-        for step, _ in jobs:
+    def find(self, name: str) -> int:
+        """The index that the link has now, 0 for none. Sends what is queued first."""
+        self.forget(name)
+        try:
+            return self.index(name)
+        except Missing:
+            return 0
+
+    def remove(
+        self,
+        indexes: Mapping[int, steps.DropLink],
+        jobs: Sequence[tuple[steps.DropLink, netlink.Message]],
+    ) -> None:
+        """Sends messages that together remove links; they are gone then, or refused."""
+        for step in indexes.values():
             self.forget(step.name)
-        names = {step.name for step, _ in jobs}
-        results = removals.remove(self._connection, [message for _, message in jobs], names)
+        messages = [message for _, message in jobs]
+        results = removals.remove(self._connection, messages, indexes.keys())
         for (step, _), result in zip(jobs, results, strict=True):
             if result.error and result.error not in ABSENT:
                 self._refuse(step, result)

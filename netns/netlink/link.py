@@ -54,9 +54,9 @@ def listing() -> tuple[int, bytes]:
     return GET, _HEADER.pack(0, 0, 0, 0, 0) + netlink.u32(_EXT_MASK, _SKIP_STATS)
 
 
-def by_name(name: str) -> netlink.Message:
+def ask(which: "Which") -> netlink.Message:
     """The question for one link."""
-    return netlink.Message(GET, 0, _named(name) + netlink.u32(_EXT_MASK, _SKIP_STATS))
+    return netlink.Message(GET, 0, _this(which) + netlink.u32(_EXT_MASK, _SKIP_STATS))
 
 
 def of(reply: netlink.Reply) -> Report:
@@ -203,14 +203,14 @@ def _families(conf4: dict[int, int], gen_mode: int) -> bytes:
     return netlink.nested(_AF_SPEC, *families) if families else b""
 
 
-def delete(name: str) -> netlink.Message:
-    """Removes the link `name`."""
-    return netlink.Message(DELETE, 0, _named(name))
+def delete(which: Which) -> netlink.Message:
+    """Removes the link."""
+    return netlink.Message(DELETE, 0, _this(which))
 
 
-def move_to_group(name: str, group: int) -> netlink.Message:
+def move_to_group(which: Which, group: int) -> netlink.Message:
     """Puts the link into `group`, so that many can be removed by one message."""
-    return netlink.Message(NEW, 0, _named(name) + netlink.u32(_GROUP, group))
+    return netlink.Message(NEW, 0, _this(which) + netlink.u32(_GROUP, group))
 
 
 def delete_group(group: int) -> netlink.Message:

@@ -39,3 +39,14 @@ async def test_what_cannot_be_removed_is_refused_and_the_rest_goes(host: Host) -
     assert [each.step for each in alone] == plan[:1]
     await host.kernel.apply(plan[1:])
     assert names(host) == {"lo"}
+
+
+async def test_no_removal_hits_a_later_link_of_the_same_name(host: Host) -> None:
+    drop = steps.DropLink(space=HOST, name="a0", subject="")
+    for _ in range(30):  # more than are on their way at once
+        assert await host.kernel.apply([drop]) == ()  # the first time there is none
+        host.run("ip", "link", "add", "a0", "type", "bridge")
+        assert "a0" in names(host)
+        assert await host.kernel.apply([drop, drop]) == ()
+        host.run("ip", "link", "add", "a0", "type", "bridge")
+    assert names(host) == {"lo", "a0"}
