@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from netns import contract, errand, memory, plan, steps
 from netns.desired import Want, desired
+from sdd import reconcile
 from sdd.model import ids, progress
 from sdd.model.look import EVERYWHERE, Look
 from sdd.state import ClusterState
@@ -65,7 +66,9 @@ def _failures(want: Want, refusals: Iterable[contract.Refusal]) -> Iterable[prog
     """One per object: what follows from its first refusal is no news."""
     first: dict[str, contract.Refusal] = {}
     for refusal in refusals:
-        for subject in want.users.get(refusal.step.subject, (refusal.step.subject,)):
+        # What concerns the host as a whole, its table, concerns everybody.
+        whom = refusal.step.subject or reconcile.EVERYTHING
+        for subject in want.users.get(whom, (whom,)):
             first.setdefault(subject, refusal)
     for subject, refusal in first.items():
         refused = f"the kernel refuses {said(refusal.step)}: {refusal.reason}"

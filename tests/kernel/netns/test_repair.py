@@ -1,6 +1,7 @@
 """Hands in the kernel: whatever is deleted or changed comes back in one pass; kills heal."""
 
 import functools
+import subprocess
 
 import pytest
 
@@ -8,8 +9,10 @@ from netns import contract, desired, plan, reconciler
 from netns.kernel import linux
 from sdd import state
 from sdd.model.interface import SYSCTLS
+from sdd.reconcile import EVERYTHING
 from tests.kernel.netns.conftest import Host
 from tests.netns_states import NODE, at, box, end, identity, net
+from tests.support import eventually
 
 pytestmark = pytest.mark.kernel
 
@@ -202,3 +205,21 @@ async def test_C79_a_sysctl_that_the_kernel_has_not_is_refused(host: Host) -> No
     (failure,) = outcome.failures
     assert (failure.subject, failure.code) == (one.id, "SDD-NETNS-REFUSED")
     assert "net.ipv4.conf.eth0.nonsense=1: No such file or directory" in failure.sentence
+
+
+async def test_peers_74_without_its_table_no_command_is_told_that_all_is_well(host: Host) -> None:
+    """Somebody owns a table of our name: the kernel lets nobody else write it (nft(8), owner)."""
+    command = ["nsenter", f"--net={host.path}", "nft", "-i"]
+    with subprocess.Popen(  # noqa: ASYNC220 - it starts at once, and is ended here
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+    ) as owner:
+        assert owner.stdin is not None
+        owner.stdin.write(b"add table inet sdd { flags owner; }\n")
+        owner.stdin.flush()
+        eventually(lambda: "flags owner" in host.run("nft", "list", "ruleset"), 5, "it is owned")
+        outcome = await host.reconciler.realise(one_client(host))
+        (failure,) = [each for each in outcome.failures if each.subject == EVERYTHING]
+        assert failure.sentence.startswith("the kernel refuses the table inet sdd: ")
+        owner.stdin.close()
+    assert (await host.settle(one_client(host))).failures == ()
+    works(host)
