@@ -4,11 +4,12 @@ In: paths and process ids. Out: facts; absence is a value, nothing is raised for
 """
 
 import contextlib
+import socket
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from netns.kernel import names, read, strangers
+from netns.kernel import names, read, strangers, sysctl
 from sdd import errors
 from sdd.linux import namespaces
 from sdd.model import network
@@ -21,6 +22,7 @@ class Facts:
 
     inode: int = 0
     ifnames: Collection[str] = ()
+    has_ipv6: bool = True
 
 
 class Observer:
@@ -45,14 +47,13 @@ class Observer:
         return await strangers.ask(self._doors, link, asked)
 
     async def namespace(self, path: str) -> Facts:
-        """The inode and the link names at `path`."""
+        """The inode, the link names and the switch of IPv6 at `path`."""
         if not path:
             return Facts()
         try:
-            found = await self._doors.interfaces(path)
+            return await self._doors.run(path, lambda: _facts(path))
         except errors.SddError:
             return Facts()
-        return Facts(inode=namespaces.inode(path), ifnames=frozenset(found))
 
     async def inodes(self, paths: Collection[str]) -> Mapping[str, int]:
         """The inode of each namespace file, 0 for what is none."""
@@ -61,6 +62,15 @@ class Observer:
     async def homonym(self, name: str) -> str:
         """The path of somebody else's namespace `name` where `ip netns` looks; empty: none."""
         return await self._doors.run("", lambda: self._names.homonym(name))
+
+
+def _facts(path: str) -> Facts:
+    """Of the namespace that the calling thread is in."""
+    return Facts(
+        inode=namespaces.inode(path),
+        ifnames=frozenset(name for _, name in socket.if_nameindex()),
+        has_ipv6=sysctl.read(_IPV6_OFF) == "0",
+    )
 
 
 def _busy_ports() -> Iterator[tuple[Protocol, int]]:
@@ -72,6 +82,7 @@ def _busy_ports() -> Iterator[tuple[Protocol, int]]:
 
 
 _NET = Path("/proc/thread-self/net")
+_IPV6_OFF = sysctl.ROOT / "ipv6/conf/default/disable_ipv6"  # what a new link begins with
 _TABLES = {
     "tcp": Protocol.TCP,
     "tcp6": Protocol.TCP,

@@ -31,7 +31,7 @@ from sdd.control import (
 )
 from sdd.control.feed import Feed
 from sdd.control.ground import Ground, Plan
-from sdd.control.observe import Observe
+from sdd.control.observe import Facts, Observe
 from sdd.control.progress import Progress
 from sdd.control.runner import Make, Prefixes, Runner
 from sdd.model import endpoint, health, ids, network, record, request, sandbox, service, template
@@ -128,7 +128,7 @@ class Commander:
         box = lookup.sandbox(self._feed.state, sandbox_ref)
         facts = await self._observe.namespace(box.netns)
         return await self._created(
-            lambda ground: endpoints.connect(ground, box.id, asked, facts.ifnames),
+            lambda ground: endpoints.connect(ground, box.id, asked, _inside(facts)),
             lambda made: lambda ground: endpoints.disconnect(ground, made.network, made.sandbox),
         )
 
@@ -176,7 +176,7 @@ class Commander:
         return sandboxes.Seen(
             path=path,
             inode=facts.inode,
-            links=frozenset(facts.ifnames),
+            inside=_inside(facts),
             host_inode=host.inode,
             named=await self._observe.inodes(named) if facts.inode else {},
         )
@@ -292,6 +292,10 @@ class Commander:
             transports=self._transports,
             host_prefixes=prefixes,
         )
+
+
+def _inside(facts: Facts) -> endpoints.Inside:
+    return endpoints.Inside(links=frozenset(facts.ifnames), has_ipv6=facts.has_ipv6)
 
 
 def _informed(make: Make[T], heard: Mapping[network.IPAddress, str], ground: Ground) -> Plan[T]:

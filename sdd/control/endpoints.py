@@ -6,6 +6,7 @@ endpoints, so link names and "at most one per network" need no claims of their o
 """
 
 from collections.abc import Collection
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 
 from sdd import errors
@@ -19,10 +20,18 @@ PRIORITY_MAX = 2**31 - 1
 _IPV6 = 6
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inside:
+    """What the namespace is like: the names that its links have, and whether IPv6 is on."""
+
+    links: frozenset[str] = frozenset()
+    has_ipv6: bool = True
+
+
 def connect(
-    ground: Ground, ref: str, asked: request.Attachment, links: Collection[str]
+    ground: Ground, ref: str, asked: request.Attachment, inside: Inside
 ) -> Plan[endpoint.Endpoint]:
-    """A new endpoint of the sandbox. `links` are the link names in its namespace.
+    """A new endpoint of the sandbox.
 
     Refused: SDD-NET-CONNECTED, -MAC, -ALIAS, -OPTION, -IFNAME, SDD-IPAM-….
     """
@@ -36,7 +45,7 @@ def connect(
         )
     mine = {each.ifname for each in ground.now.endpoints_by_sandbox.get(box.id, ())}
     draft = Draft(ground)
-    made = attach(ground, draft, box, asked, {*links, *mine})
+    made = attach(ground, draft, box, asked, replace(inside, links=inside.links | mine))
     draft.touch(box)
     return draft.plan(made, {made.id, box.id})
 
@@ -63,16 +72,16 @@ def attach(
     draft: Draft,
     box: sandbox.Sandbox,
     asked: request.Attachment,
-    links: Collection[str],
+    inside: Inside,
 ) -> endpoint.Endpoint:
     """Adds the endpoint to `draft` and returns it; the sandbox itself is the caller's to write."""
     net = lookup.network(ground.now, asked.network)
     _check_default(net, asked)
     _check_words(asked)
     wished = interfaces.wished(asked)
-    ifname = interfaces.name(net, wished, links)
+    ifname = interfaces.name(net, wished, inside.links)
     identity = ids.EndpointId(ground.new_id())
-    versions = _versions(net, wished)
+    versions = _versions(net, asked, has_ipv6=wished.has_ipv6 and inside.has_ipv6)
     chosen = _addresses(ground, draft, net, asked, identity, versions=versions)
     made = endpoint.Endpoint(
         id=identity,
@@ -106,16 +115,20 @@ def detach(ground: Ground, draft: Draft, end: endpoint.Endpoint) -> None:
 # --- choices ---------------------------------------------------------------------------------
 
 
-def _versions(net: network.Network, wished: interface.Interface) -> tuple[int, ...]:
-    """The IP versions that the endpoint has an address of."""
+def _versions(
+    net: network.Network, asked: request.Attachment, *, has_ipv6: bool
+) -> tuple[int, ...]:
+    """The IP versions that the endpoint has an address of: IPv6 may be off in a sandbox (G8)."""
     versions = addresses.families(net)
-    if wished.has_ipv6:
+    if has_ipv6:
         return versions
-    if versions == (_IPV6,):
+    if versions == (_IPV6,) or asked.ip6:
         raise errors.Invalid(
-            f"network {net.name} has IPv6 addresses alone, and the link is to have none",
-            hint=f"leave {interface.DISABLE_IPV6} out",
-            code=interfaces.CODE,
+            f"network {net.name} would give the link the IPv6 address {asked.ip6 or 'it needs'},"
+            " and IPv6 is switched off there",
+            hint="switch it on: sysctl net.ipv6.conf.default.disable_ipv6, or the driver option"
+            f" {interface.DISABLE_IPV6}",
+            code="SDD-NET-NOIPV6",
         )
     return tuple(each for each in versions if each != _IPV6)
 

@@ -23,12 +23,7 @@ def wished(asked: request.Attachment) -> interface.Interface:
         except ValueError as exc:
             why, _, hint = str(exc).partition(": ")
             raise _wrong(asked, key, why, hint) from exc
-    found = interface.of(asked.driver_opts)
-    if asked.ip6 and not found.has_ipv6:
-        raise _wrong(
-            asked, interface.SYSCTLS, f"switches IPv6 off and ip6 asks for {asked.ip6}", "drop one"
-        )
-    return found
+    return interface.of(asked.driver_opts)
 
 
 def name(net: network.Network, asked: interface.Interface, taken: Collection[str]) -> str:

@@ -23,6 +23,11 @@ class Facts(Protocol):
         """The names of the links in it, loopback included."""
         ...
 
+    @property
+    def has_ipv6(self) -> bool:
+        """Whether a link that comes there may have IPv6 addresses."""
+        ...
+
 
 class Observe(Protocol):
     """Read only, asked once per command; blocking work belongs into a thread."""

@@ -269,7 +269,8 @@ def _other_version(address: IPAddress, nets: Sequence[network.Network]) -> error
     return errors.Invalid(
         f"no port can be published on {address}: behind it nobody has an IPv{address.version}"
         f" address on a network that lets ports in ({names})",
-        hint="give a host address of the other IP version, or a network with both",
+        hint="no kernel leads packets from one IP version to the other: give a host address of the"
+        " other, or make the network with both (--ipv6)",
         code="SDD-PUBLISH-NETWORK",
     )
 

@@ -28,7 +28,7 @@ class Seen:
 
     path: str = ""
     inode: int = 0
-    links: frozenset[str] = frozenset()
+    inside: endpoints.Inside = field(default_factory=endpoints.Inside)
     host_inode: int = 0
     named: Mapping[str, int] = field(default_factory=dict)
     homonym: str = ""
@@ -98,20 +98,21 @@ def _attach_all(
     asked: request.SandboxCreate,
     seen: Seen,
 ) -> tuple[endpoint.Endpoint, ...]:
-    links = list(seen.links)
+    links = set(seen.inside.links)
     made: list[endpoint.Endpoint] = []
     attachments = _attachments(ground.now, asked)
     wishes = [each.driver_opts.get(interface.IFNAME, "") for each in attachments]
     for place, attachment in enumerate(attachments):
-        others = (*wishes[:place], *wishes[place + 1 :])
-        end = endpoints.attach(ground, draft, box, attachment, {*links, *filter(None, others)})
+        others = filter(None, (*wishes[:place], *wishes[place + 1 :]))
+        inside = replace(seen.inside, links=frozenset(links.union(others)))
+        end = endpoints.attach(ground, draft, box, attachment, inside)
         if end.network in {each.network for each in made}:
             raise errors.Invalid(
                 f"sandbox {box.name!r} names the network {errors.quoted(attachment.network)} twice",
                 hint="give each network once, with all its aliases",
                 code="SDD-SANDBOX-TWICE",
             )
-        links.append(end.ifname)
+        links.add(end.ifname)
         made.append(end)
     return tuple(made)
 

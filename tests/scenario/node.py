@@ -46,6 +46,7 @@ class MemoryBackend:
 class Facts:
     inode: int = 0
     ifnames: frozenset[str] = frozenset()
+    has_ipv6: bool = True
 
 
 @dataclass(kw_only=True)

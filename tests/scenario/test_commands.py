@@ -173,7 +173,7 @@ async def test_verdicts_are_written_on_transitions_only() -> None:
         assert not one.state.healthy(web.id)
 
 
-async def test_C76_fifty_creates_at_once_share_no_address() -> None:
+async def test_C76_peers_100_fifty_creates_at_once_share_no_address() -> None:
     async with node() as one:
         await one.commands.create_network(net("lab", "10.80.0.0/26"))
         jobs = [one.commands.create_sandbox(box(f"w{n}", "lab")) for n in range(50)]

@@ -67,6 +67,18 @@ async def test_C74_free_pools_avoid_host_routes_and_each_other() -> None:
         assert subnets(await make(one, "b")) == ["172.21.0.0/16"]
 
 
+async def test_peers_107_pools_are_distinct_run_out_and_come_back() -> None:
+    async with node() as one:
+        given = [subnets(await make(one, f"n{number}"))[0] for number in range(31)]  # docker.md I1
+        nets = [ip_network(each) for each in given]
+        assert not any(a.overlaps(b) for a in nets for b in nets if a is not b)
+        with pytest.raises(errors.Exhausted) as caught:
+            await make(one, "more")
+        assert caught.value.code == "SDD-IPAM-POOLS"
+        await one.commands.remove_network("n7")
+        assert subnets(await make(one, "more")) == [given[7]]
+
+
 async def test_a_size_alone_asks_for_any_subnet_of_it() -> None:
     async with node() as one:
         assert subnets(await make(one, "a", spec("0.0.0.0/26"))) == ["172.17.0.0/26"]

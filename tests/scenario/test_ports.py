@@ -72,7 +72,7 @@ async def test_a_removed_sandbox_gives_its_ports_back() -> None:
         ("192.0.2.1", "192.0.2.2", False),
     ],
 )
-async def test_P6_67_one_number_on_several_host_addresses(
+async def test_P6_peers_67_one_number_on_several_host_addresses(
     first: str, second: str, *, clash: bool
 ) -> None:
     async with node() as one:
@@ -96,7 +96,7 @@ async def test_C98_every_address_and_one_of_them_in_one_sandbox_is_one_port() ->
         assert numbers(made) == [8080]
 
 
-async def test_65_a_range_is_one_to_one() -> None:
+async def test_peers_65_a_range_is_one_to_one() -> None:
     async with node() as one:
         await front(one)
         made = await box(one, "web", publish(8000, 80, published_last=8002, target_last=82))

@@ -31,7 +31,7 @@ NETWORKS = [
     case("slash_in_name", make_net("a/b"), errors.Invalid, "SDD-NET-NAME", "a/b"),
     case("long_name", make_net("n" * 64), errors.Invalid, "SDD-NET-NAME", "n" * 64),
     case(
-        "driver_not_built",
+        "C154_driver_not_built",
         make_net("n1", driver=network.Driver.OVERLAY),
         errors.Invalid,
         "SDD-NET-DRIVER",
@@ -57,7 +57,7 @@ NETWORKS = [
         )
     ),
     case(
-        "C154_overlap",
+        "C155_peers_58_overlap",
         make_net("n1", *pool("10.80.0.0/16")),
         errors.Conflict,
         "SDD-NET-OVERLAP",
@@ -90,7 +90,7 @@ NETWORKS = [
         "10.99.7.0/24",
     ),
     case(
-        "C153_gateway_outside",
+        "C153_peers_59_gateway_outside",
         make_net("n1", *pool("10.81.0.0/24", gateway="10.82.0.1")),
         errors.Invalid,
         "SDD-NET-GATEWAY",
@@ -113,7 +113,7 @@ NETWORKS = [
         "10.81.0.255",
     ),
     case(
-        "C152_range_outside",
+        "C152_peers_59_range_outside",
         make_net("n1", *pool("10.81.0.0/24", ip_range="10.82.0.0/25")),
         errors.Invalid,
         "SDD-NET-RANGE",

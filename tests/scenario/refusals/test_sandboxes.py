@@ -63,7 +63,7 @@ SANDBOXES = [
         "service web",
     ),
     case(
-        "C159_address_outside",
+        "C151_C159_address_outside",
         make_box("x", on("lab", ip=V4("10.99.0.9"))),
         errors.Invalid,
         "SDD-IPAM-OUTSIDE",
@@ -195,8 +195,9 @@ SANDBOXES = [
             ),
         ),
         errors.Invalid,
-        "SDD-NET-OPTION",
+        "SDD-NET-NOIPV6",
         "fd00::9",
+        "disable_ipv6",
     ),
     *(
         case(
