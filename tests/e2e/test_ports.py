@@ -82,7 +82,7 @@ def on_host(daemon: Appliance, url: str) -> str:
 
 
 @pytest.mark.usefixtures("daemon")
-def test_C88_strangers_reach_it_and_their_address_is_kept() -> None:
+def test_C88_peers_64_strangers_reach_it_and_their_address_is_kept() -> None:
     assert get(f"http://{HOST}:8080/", OUTSIDE) == f"hello from web, you are {STRANGER}\n"
     assert get(f"http://[{HOST6}]:8080/", OUTSIDE) == f"hello from web, you are {STRANGER6}\n"
 
@@ -92,6 +92,20 @@ def test_C88_the_host_itself_reaches_it_by_each_of_its_addresses(daemon: Applian
     assert "hello from web" in on_host(daemon, f"http://[{HOST6}]:8080/")
     assert "hello from web" in on_host(daemon, "http://127.0.0.1:8080/")
     assert "hello from web" in on_host(daemon, "http://localhost:8080/")
+
+
+def test_peers_68_a_port_answers_beside_another_network_and_a_strict_filter(
+    daemon: Appliance,
+) -> None:
+    strict = ("net.ipv4.conf.all.rp_filter=1", "net.ipv4.conf.up0.rp_filter=1")
+    daemon.on_host("sysctl", "-qw", *strict)
+    name = daemon.sandbox("two", "--network", "back", "--network", "front", "--publish", "8068:80")
+    daemon.serve("two")
+    assert "hello from two" in get(f"http://{HOST}:8068/", OUTSIDE)
+    daemon.sdctl("network", "disconnect", "back", name)
+    assert "hello from two" in get(f"http://{HOST}:8068/", OUTSIDE)
+    daemon.sdctl("sandbox", "rm", name)
+    daemon.on_host("sysctl", "-qw", *(each.replace("=1", "=0") for each in strict))
 
 
 def test_C88_C91_neighbours_other_networks_and_the_sandbox_itself_reach_it(

@@ -169,3 +169,11 @@ async def test_127_0_0_1_is_opened_on_links_of_ours_alone(kernel: PortsKernel, h
     assert knobs() == ["1", "0"]
     await kernel.open_loopback((), {"br-ours"})
     assert knobs() == ["0", "0"]
+
+
+def test_C92_the_kernel_leads_no_packet_from_ipv6_to_ipv4(host: Space) -> None:
+    """Why an IPv6 address of the host leads to no IPv4-only sandbox."""
+    host.run("nft", "add table inet t; add chain inet t c { type nat hook prerouting priority 0; }")
+    rule = "add rule inet t c meta nfproto ipv6 tcp dport 80 dnat ip to 10.0.0.2:80"
+    with pytest.raises(AssertionError, match="conflicting protocols specified"):
+        host.run("nft", rule)

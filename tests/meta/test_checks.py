@@ -10,8 +10,11 @@ from tests.meta import checks, tracked
 TESTS = tracked.ROOT / "tests"
 # Numbers of other lists: the first counts checks of its own, the other goes past networks.
 STRANGERS = ("tests/kernel/test_netns_doors.py", "tests/unit/lb/")
+REFUSALS = "tests/scenario/refusals/"  # one test for each value of a table
+CASE = re.compile(r'^        "((?:C|peers_)[0-9]+_\w+)",$', re.MULTILINE)
 FUNCTION = re.compile(r"^(?:async )?def (test_\w+)\(", re.MULTILINE)
 ONE = re.compile(r"(?<![A-Za-z0-9])([CX])([0-9]+)(?![0-9])")
+PEERS = re.compile(r"peers((?:_[0-9]+)+)")
 MANY = re.compile(r"A8((?:_[0-9]+)+)(?:_to_([0-9]+))?(?![0-9])")
 
 
@@ -20,13 +23,18 @@ def names() -> Iterator[str]:
     for path in tracked.files("tests/*.py", "tests/**/*.py"):
         if tracked.name(path).startswith(STRANGERS):
             continue
-        yield from FUNCTION.findall(path.read_text())
+        text = path.read_text()
+        yield from FUNCTION.findall(text)
+        if tracked.name(path).startswith(REFUSALS):
+            yield from CASE.findall(text)
 
 
 def borne(name: str) -> set[str]:
     """The numbers that a test's name bears."""
     words = name.removeprefix("test_")
     found = {f"{letter}{number}" for letter, number in ONE.findall(words.replace("_", " "))}
+    for numbers in PEERS.findall(words):
+        found |= {f"peers-{each}" for each in numbers.strip("_").split("_")}
     for numbers, last in MANY.findall(words):
         listed = [int(each) for each in numbers.strip("_").split("_")]
         found |= {f"A8-{each}" for each in (*listed, *range(listed[-1], int(last or 0) + 1))}
@@ -45,6 +53,7 @@ def test_numbers_are_read_from_names() -> None:
     assert borne("test_A8_70_200_questions_at_once") >= {"A8-70"}
     assert borne("test_C2_C4_another_type") == {"C2", "C4"}
     assert borne("test_a_name_of_100_X") == set()
+    assert borne("C155_peers_58_overlap") == {"C155", "peers-58"}
 
 
 def test_every_check_has_a_test_or_a_reason(shown: set[str]) -> None:

@@ -109,7 +109,7 @@ async def test_a_deleted_vlan_and_its_children_come_back(host: Host, neighbour: 
 
 
 @pytest.mark.parametrize(("flag", "talk"), [("bridge", True), ("private", False), ("vepa", False)])
-async def test_ipvlan_l2_is_a_switch_with_its_flags(
+async def test_peers_49_ipvlan_l2_is_a_switch_with_its_flags(
     host: Host, neighbour: str, flag: str, talk: bool
 ) -> None:
     options = {"parent": "up0", "ipvlan_flag": flag}
@@ -125,7 +125,9 @@ def details(host: Host) -> str:
 
 
 @pytest.mark.parametrize("mode", ["l3", "l3s"])
-async def test_ipvlan_l3_routes_without_neighbours(host: Host, neighbour: str, mode: str) -> None:
+async def test_peers_49_ipvlan_l3_routes_without_neighbours(
+    host: Host, neighbour: str, mode: str
+) -> None:
     options = {"parent": "up0", "ipvlan_mode": mode}
     far = net("far", "10.77.0.0/24", driver=IPVLAN, options=options)
     await host.settle(at(1, far, *boxes(host, (far, "10.77.0.2"), (far, "10.77.0.3"))))

@@ -131,7 +131,7 @@ def test_nested_values_are_the_models_own() -> None:
         ({"name": "x", "dns": ["tcp://x"]}, "the form is TRANSPORT://ADDRESS"),
     ],
 )
-def test_what_is_wrong_is_named(value: object, words: str) -> None:
+def test_peers_61_what_is_wrong_is_named(value: object, words: str) -> None:
     with pytest.raises(errors.Invalid) as caught:
         decoded(request.NetworkCreate, value)
     assert caught.value.code == "SDD-API-BODY"
