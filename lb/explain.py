@@ -51,7 +51,7 @@ def decided(
     )
     yield from _members(state, target)
     yield Step("serving", _serving(state, target.service))
-    here = [each for each in loads if each.vip == target.vip and each.protocol in ("tcp", "any")]
+    here = [each for each in loads if each.vip == target.vip and each.protocol == "tcp"]
     wanted = _wanted(state, target)
     yield Step("kernel", _held(here, wanted, backend))
     yield Step("choice", _choice(target.service, wanted.open, backend))

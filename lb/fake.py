@@ -1,8 +1,10 @@
 """A balancing kernel in memory: the contract suite holds it to what the real ones do."""
 
+import dataclasses
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
-from lb import plan, table, world
+from lb import growth, plan, table, world
 from sdd import errors
 from sdd.model.network import IPAddress
 from sdd.model.service import Scheduler
@@ -15,6 +17,7 @@ class FakeKernel:
         self.tables: dict[str, table.Table] = {}
         self.applied: list[tuple[str, tuple[plan.Step, ...]]] = []
         self.led: dict[tuple[IPAddress, int], IPAddress] = {}
+        self.counts: dict[growth.Key, growth.Growth] = {}
         self._inodes: dict[str, int] = {}
         self._offers = frozenset(offers)
 
@@ -63,18 +66,28 @@ class FakeKernel:
         return world.Change(refusals=tuple(refused.values()), shown=shown)
 
     async def loads(self, place: table.Place) -> tuple[world.Load, ...]:
-        """Weights only: nothing flows in memory."""
+        """Weights, and what a test put into `counts`."""
         return tuple(
-            world.Load(
-                vip=service.vip,
-                protocol="any",
-                scheduler=service.scheduler,
-                persistence_s=service.persistence_s,
-                address=address,
-                weight=service.weights.get(address, 0) if address else 0,
-            )
+            self._load(service, protocol, backend)
             for service in self._table(place).services.values()
-            for address in (tuple(service.weights) or (None,))
+            for protocol in ("tcp", "udp")
+            for backend in (service.backends if protocol == "tcp" else service.open) or (None,)
+        )
+
+    def _load(
+        self, service: table.VirtualService, protocol: str, backend: table.Backend | None
+    ) -> world.Load:
+        load = world.Load(
+            vip=service.vip,
+            protocol=protocol,
+            scheduler=service.scheduler,
+            persistence_s=service.persistence_s,
+        )
+        if backend is None:
+            return load
+        counts = self.counts.get((service.vip, protocol, backend.address), growth.NONE)
+        return replace(
+            load, address=backend.address, weight=backend.weight, **dataclasses.asdict(counts)
         )
 
     async def led_to(self, place: table.Place, vip: IPAddress, port: int) -> IPAddress | None:

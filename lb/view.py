@@ -1,10 +1,12 @@
 """What a sandbox's kernel says of balancing, with the names people gave: `sdctl lb ls`."""
 
+import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
-from lb import table, world
+from lb import growth, table, world
 from sdd import errors
 from sdd.model import sandbox
 from sdd.state import ClusterState
@@ -37,7 +39,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateRow(Row):
-    """The same with the kernel's running averages, per second."""
+    """The same per second: the kernel's averages or, where it has none, of the last second."""
 
     connection_rate: int | None
     in_packet_rate: int | None
@@ -46,12 +48,23 @@ class RateRow(Row):
     out_byte_rate: int | None
 
 
+RATE_S = 1.0  # between the two readings that make a rate
+
+
 class View:
     """`view(sandbox)`: the kernel is asked at every call, the state gives the names."""
 
-    def __init__(self, kernel: world.Kernel, state: Callable[[], ClusterState]) -> None:
+    def __init__(
+        self,
+        kernel: world.Kernel,
+        state: Callable[[], ClusterState],
+        clock: Callable[[], float] = time.monotonic,
+        rate_s: float = RATE_S,
+    ) -> None:
         self._kernel = kernel
         self._state = state
+        self._clock = clock
+        self._rate_s = rate_s
 
     async def __call__(self, box: sandbox.Sandbox, /, rates: bool = False) -> tuple[Row, ...]:
         """The rows of one sandbox; none when its namespace is gone."""
@@ -67,10 +80,19 @@ class View:
             for vip in service.vips
         }
         try:
-            loads = await self._kernel.loads(place)
+            loads = await self._loads(place, rates=rates)
         except errors.NotFound:
             return ()
         return tuple(_row(each, names.get(each.vip, ""), rates=rates) for each in loads)
+
+    async def _loads(self, place: table.Place, *, rates: bool) -> tuple[world.Load, ...]:
+        begun = self._clock()
+        first = await self._kernel.loads(place)
+        if not rates or all(each.connection_rate is not None for each in first if each.address):
+            return first
+        await asyncio.sleep(self._rate_s)
+        second = await self._kernel.loads(place)
+        return growth.rated(first, second, self._clock() - begun)
 
 
 def _row(load: world.Load, name: str, *, rates: bool) -> Row:

@@ -31,8 +31,8 @@ class Change:
 class Load:
     """What a kernel counts for one backend of one virtual service; None where it does not count.
 
-    `protocol` is tcp, udp, or any when the kernel does not tell them apart. `address` None stands
-    for a service without backends. Packets and bytes are since the entry was made, `in_` towards
+    `protocol` is tcp (SCTP too) or udp. `address` None stands for a service without backends.
+    Packets and bytes are since the entry was made, `in_` towards
     the backend; rates are per second.
     """
 

@@ -5,6 +5,7 @@ about and every request is judged by itself. Order: IPVS first, then the marks t
 the routes; whatever is missing in between, the front refuses rather than lets a packet stray.
 """
 
+import dataclasses
 import errno
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from types import MappingProxyType
@@ -307,11 +308,7 @@ def _load(
         weight=backend.weight,
         active=backend.active,
         inactive=backend.inactive,
-        connections=backend.stats.connections,
-        in_packets=backend.stats.in_packets,
-        out_packets=backend.stats.out_packets,
-        in_bytes=backend.stats.in_bytes,
-        out_bytes=backend.stats.out_bytes,
+        **dataclasses.asdict(backend.stats),
     )
 
 

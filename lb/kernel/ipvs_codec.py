@@ -64,13 +64,21 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stats:
-    """The kernel's 64-bit counters of a service or backend; `in_` towards the backend."""
+    """The kernel's 64-bit counters of a service or backend; `in_` towards the backend.
+
+    Rates are the kernel's own averages over some seconds, per second.
+    """
 
     connections: int = 0
     in_packets: int = 0
     out_packets: int = 0
     in_bytes: int = 0
     out_bytes: int = 0
+    connection_rate: int = 0
+    in_packet_rate: int = 0
+    out_packet_rate: int = 0
+    in_byte_rate: int = 0
+    out_byte_rate: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,14 +230,9 @@ def to_backends(replies: Iterable[netlink.Reply], version: int) -> Iterator[Back
 
 def _stats(found: dict[int, bytes]) -> Stats:
     wide = netlink.attributes(found.get(12, b"") or found.get(10, b""))
-    counts = [netlink.to_int(wide.get(kind, b"")) for kind in range(1, 6)]
-    connections, in_packets, out_packets, in_bytes, out_bytes = counts
+    names = Stats.__dataclass_fields__  # in the order of IPVS_STATS_ATTR_CONNS … _OUTBPS
     return Stats(
-        connections=connections,
-        in_packets=in_packets,
-        out_packets=out_packets,
-        in_bytes=in_bytes,
-        out_bytes=out_bytes,
+        **{name: netlink.to_int(wide.get(kind, b"")) for kind, name in enumerate(names, start=1)}
     )
 
 

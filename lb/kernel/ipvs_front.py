@@ -34,14 +34,25 @@ CHAINS = (
         ),
     ),
     nft_frame.Chain("refused", None, nft_frame.REJECT),
+    # Refused where it comes back: refused on the way out, a send would fail with EPERM instead.
     nft_frame.Chain(
         "refuse",
-        ("filter", "output", _REFUSING),
+        ("filter", "input", _REFUSING),
         (
             f"ip daddr @up4 meta l4proto {_ECHO} accept",
             f"ip6 daddr @up6 meta l4proto {_ECHO} accept",
             "ip daddr @own4 goto refused",
             "ip6 daddr @own6 goto refused",
+        ),
+        version=2,
+    ),
+    # Only without its local route does a packet to a virtual address get as far as this.
+    nft_frame.Chain(
+        "guard",
+        ("filter", "output", _REFUSING),
+        (
+            'oifname != "lo" ip daddr @own4 goto refused',
+            'oifname != "lo" ip6 daddr @own6 goto refused',
         ),
     ),
 )

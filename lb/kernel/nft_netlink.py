@@ -88,6 +88,22 @@ def elements(
     yield from _elements(replies)
 
 
+def counters(
+    connection: netlink.Connection, name: str, of: str = TABLE
+) -> Iterator[tuple[bytes, int, int]]:
+    """(key, packets, bytes) of every element of a set that counts."""
+    try:
+        replies = connection.dump(_GET_ELEMENT, _INET + _in_set(name, of))
+    except errors.KernelRefused:
+        return
+    for element in _walked(replies):
+        key = netlink.attributes(element.get(1, b"")).get(1, b"")
+        expression = netlink.attributes(element.get(7, b""))  # NFTA_SET_ELEM_EXPR
+        counted = netlink.attributes(expression.get(2, b""))  # NFTA_COUNTER_BYTES, _PACKETS
+        octets, packets = (int.from_bytes(counted.get(kind, b""), "big") for kind in (1, 2))
+        yield key, packets, octets
+
+
 def by_address(
     connection: netlink.Connection, name: str, only: Collection[IPAddress] | None
 ) -> Iterator[tuple[IPAddress, bytes]]:
@@ -97,7 +113,7 @@ def by_address(
         if keys is None or len(keys) > FEW:
             found = elements(connection, f"{name}{family}")
         else:
-            found = _looked_up(connection, f"{name}{family}", keys)
+            found = looked_up(connection, f"{name}{family}", keys)
         for key, value in found:
             if keys is None or key in keys:
                 yield ipaddress.ip_address(key), value
@@ -154,9 +170,10 @@ def _comment(userdata: bytes) -> str:
     return ""
 
 
-def _looked_up(
+def looked_up(
     connection: netlink.Connection, name: str, keys: Iterable[bytes]
 ) -> Iterator[tuple[bytes, bytes]]:
+    """(key, data) of those of `keys` that are in a set or map."""
     requests = [
         _named(
             _GET_ELEMENT,
@@ -170,10 +187,14 @@ def _looked_up(
 
 
 def _elements(replies: Iterable[netlink.Reply]) -> Iterator[tuple[bytes, bytes]]:
+    for found in _walked(replies):
+        yield netlink.attributes(found.get(1, b"")).get(1, b""), found.get(2, b"")
+
+
+def _walked(replies: Iterable[netlink.Reply]) -> Iterator[dict[int, bytes]]:
     for reply in replies:
         for _, element in netlink.walk(_body(reply).get(3, b"")):
-            found = netlink.attributes(element)
-            yield netlink.attributes(found.get(1, b"")).get(1, b""), found.get(2, b"")
+            yield netlink.attributes(element)
 
 
 def _in_set(name: str, of: str = TABLE) -> bytes:

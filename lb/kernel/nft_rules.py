@@ -69,8 +69,8 @@ def _rules(service: table.VirtualService, number: int) -> Iterator[Message]:
     """The rules of its chain; `number` is that of its map in the transaction."""
     version = service.vip.version
     ready = choice.taking(service.open, service.scheduler)
-    # What has no ports, a ping, goes to the first; without any the frame refuses what comes.
-    rules = [_to(ready[0].address) if ready else _ACCEPT]
+    # What has no ports, a ping, goes to the first.
+    rules = [_to(ready[0].address if ready else nft_text.NOWHERE[version])]
     if len(ready) > 1:
         chosen = choice.of(ready, service.scheduler, service.persistence_s)
         slots = Set(name=_SLOTS, key=INTEGER, data=ADDRESS[version], number=number)

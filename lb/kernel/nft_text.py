@@ -11,15 +11,19 @@ are `nft_rules`'s.
 import hashlib
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
+from types import MappingProxyType
 
 from lb import table
-from lb.kernel import nft_frame
+from lb.kernel import nft_counts, nft_frame
 from sdd.model.network import IPAddress
 from sdd.model.service import Scheduler
 
 PRIORITY = -100  # NF_IP_PRI_NAT_DST: where destinations are rewritten
-FORMAT = 3  # counts up when the rules of services change, so that a new release writes its own
+FORMAT = 4  # counts up when the rules of services change, so that a new release writes its own
 PORTED = "ported"  # the set of protocols that have ports
+# Where a new flow is sent that no backend takes: to this sandbox itself, where `returned` refuses
+# it. Refused on the way out, a send would fail with EPERM instead of hearing "refused".
+NOWHERE = MappingProxyType({4: ip_address("127.93.93.93"), 6: ip_address("::1")})
 
 
 def comments(service: table.VirtualService, choices: int) -> list[str]:
@@ -98,10 +102,9 @@ def _digest(service: table.VirtualService, payloads: Sequence[str]) -> str:
     return hashlib.blake2s(text.encode(), digest_size=8).hexdigest()
 
 
-# Behind the rewriting, `refuse` meets what still goes to a virtual address: with no backend the
-# client hears "refused" at once, and no packet to a virtual address leaves the sandbox. It is a
-# filter, because a nat chain sees no packet before some rule says dnat: only that switches
-# conntrack on in a namespace.
+# `returned` refuses what was sent to nowhere. Behind the rewriting, `refuse` meets what still goes
+# to a virtual address, so that no such packet leaves the sandbox. It is a filter, because a nat
+# chain sees no packet before some rule says dnat: only that switches conntrack on in a namespace.
 CHAINS = (
     nft_frame.Chain(
         "output",
@@ -114,6 +117,15 @@ CHAINS = (
         ("filter", "output", PRIORITY + 10),
         ("ip daddr @own4 goto refused", "ip6 daddr @own6 goto refused"),
     ),
+    nft_frame.Chain(
+        "returned",
+        ("filter", "input", PRIORITY + 10),
+        (
+            f"ip daddr {NOWHERE[4]} ct original ip daddr @own4 goto refused",
+            f"ip6 daddr {NOWHERE[6]} ct original ip6 daddr @own6 goto refused",
+        ),
+    ),
+    *nft_counts.CHAINS,
 )
 FRAME = nft_frame.frame(
     (
@@ -122,6 +134,7 @@ FRAME = nft_frame.frame(
         "map vip6 { type ipv6_addr : verdict; }",
         "set own4 { type ipv4_addr; }",
         "set own6 { type ipv6_addr; }",
+        *nft_counts.SETS,
     ),
     CHAINS,
 )

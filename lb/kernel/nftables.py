@@ -5,14 +5,16 @@ other tables is touched, and connections are conntrack's: rewriting the rules mo
 """
 
 import collections
-from collections.abc import Collection, Iterable, Sequence
+import dataclasses
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from lb import plan, table, world
-from lb.kernel import conntrack, nft_frame, nft_netlink, nft_read, nft_rules, nft_text
+from lb.kernel import conntrack, nft_counts, nft_frame, nft_netlink, nft_read, nft_rules, nft_text
 from sdd.linux import namespaces, netlink, nft_compile
 from sdd.model.network import IPAddress
 
-Counts = collections.Counter[tuple[IPAddress, IPAddress | None]]
+Open = collections.Counter[tuple[str, IPAddress, IPAddress]]  # protocol, address, backend
 
 
 class NftablesKernel:
@@ -43,7 +45,7 @@ class NftablesKernel:
         return await self._spaces.run(place.netns, lambda: _apply(self._frame, have, steps))
 
     async def loads(self, place: table.Place) -> tuple[world.Load, ...]:
-        """Weights, and connections as conntrack counts them; nothing is counted per packet."""
+        """Weights, open connections as conntrack has them, and what the counting chains saw."""
         return await self._spaces.run(place.netns, _loads)
 
     async def led_to(self, place: table.Place, vip: IPAddress, port: int) -> IPAddress | None:
@@ -72,9 +74,10 @@ def _apply(
     vips = [vip for vip in touched if vip is not None]
     with netlink.Connection(netlink.NETFILTER) as connection:
         refused = _write(connection, frame, have, after, touched) if steps else ()
+        _run(connection, nft_counts.cleared(connection, tuple(_gone(have, after, vips))), None)
         stuck = [
             flow
-            for flow in conntrack.flows(connection, _departed(steps))
+            for flow in conntrack.flows(connection, _departed(steps) | _opened(have, after, vips))
             if not _may_stay(flow, after.services.get(flow.vip))
         ]
         conntrack.forget(connection, stuck)
@@ -121,6 +124,31 @@ def _departed(steps: Sequence[plan.Step]) -> frozenset[IPAddress]:
     return frozenset(vip for vip in plan.touched(leaving) if vip is not None)
 
 
+def _opened(
+    have: table.Table, after: table.Table, vips: Collection[IPAddress]
+) -> frozenset[IPAddress]:
+    """Those that took nothing before: what was refused there is given to a backend now."""
+    return frozenset(
+        vip
+        for vip in vips
+        if vip in have.services
+        and vip in after.services
+        and not have.services[vip].open
+        and after.services[vip].open
+    )
+
+
+def _gone(
+    have: table.Table, after: table.Table, vips: Collection[IPAddress]
+) -> Iterator[nft_counts.Pair]:
+    """The backends that left, each with its virtual address; of a service that left, all."""
+    for vip in vips:
+        before, now = have.services.get(vip), after.services.get(vip)
+        was = before.weights.keys() if before else set()
+        left = was - now.weights.keys() if now else was | {nft_text.NOWHERE[vip.version]}
+        yield from ((vip, each) for each in left)
+
+
 def _may_stay(flow: conntrack.Flow, service: table.VirtualService | None) -> bool:
     """TCP stays with a backend of weight 0 (it drains), datagrams do not: they never end."""
     weight = None if service is None else service.weights.get(flow.backend)
@@ -129,25 +157,62 @@ def _may_stay(flow: conntrack.Flow, service: table.VirtualService | None) -> boo
     return weight > 0 or flow.protocol in (conntrack.TCP, conntrack.SCTP)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """What there is of connections now, and what there was."""
+
+    active: Open
+    every: Open
+    counts: Mapping[tuple[str, IPAddress, IPAddress], nft_counts.Count]
+
+
 def _loads() -> tuple[world.Load, ...]:
     with netlink.Connection(netlink.NETFILTER) as connection:
         found = nft_read.read(connection)
         flows = conntrack.flows(connection, found.services.keys())
-    active: Counts = collections.Counter(
-        (each.vip, each.backend) for each in flows if each.is_established
+        counts = nft_counts.read(connection) if found.services else {}
+    seen = _Seen(
+        active=collections.Counter(_where(each) for each in flows if each.is_established),
+        every=collections.Counter(_where(each) for each in flows),
+        counts=counts,
     )
-    every: Counts = collections.Counter((each.vip, each.backend) for each in flows)
     return tuple(
-        world.Load(
+        _load(service, protocol, backend, seen)
+        for service in found.services.values()
+        for protocol in ("tcp", "udp")
+        # As in IPVS, a backend that drains has connections only: no datagrams go there.
+        for backend in (service.backends if protocol == "tcp" else service.open) or (None,)
+    )
+
+
+def _where(flow: conntrack.Flow) -> tuple[str, IPAddress, IPAddress]:
+    streams = (conntrack.TCP, conntrack.SCTP)
+    return "tcp" if flow.protocol in streams else "udp", flow.vip, flow.backend
+
+
+def _load(
+    service: table.VirtualService,
+    protocol: str,
+    backend: table.Backend | None,
+    seen: _Seen,
+) -> world.Load:
+    if backend is None:
+        return world.Load(
             vip=service.vip,
-            protocol="any",
+            protocol=protocol,
             scheduler=service.scheduler,
             persistence_s=service.persistence_s,
-            address=address,
-            weight=service.weights.get(address, 0) if address else 0,
-            active=active[service.vip, address],
-            inactive=every[service.vip, address] - active[service.vip, address],
         )
-        for service in found.services.values()
-        for address in (tuple(service.weights) or (None,))
+    where = (protocol, service.vip, backend.address)
+    count = seen.counts.get(where, nft_counts.NOTHING)
+    return world.Load(
+        vip=service.vip,
+        protocol=protocol,
+        scheduler=service.scheduler,
+        persistence_s=service.persistence_s,
+        address=backend.address,
+        weight=backend.weight,
+        active=seen.active[where],
+        inactive=seen.every[where] - seen.active[where],
+        **dataclasses.asdict(count),
     )

@@ -1,5 +1,6 @@
 """/v1/lb: the kernel's own view of the virtual servers, per sandbox."""
 
+import asyncio
 import dataclasses
 from typing import Any
 
@@ -19,7 +20,8 @@ async def listing(context: Context, call: Call) -> Reply:
         here = (box for box in state.sandboxes.values() if box.node == context.about.node)
         boxes = sorted(here, key=lambda each: each.name)
     rates = call.flag("rates")
-    return Reply(value=[row for box in boxes for row in await _rows(context, box, rates)])
+    found = await asyncio.gather(*(_rows(context, box, rates) for box in boxes))
+    return Reply(value=[row for rows in found for row in rows])
 
 
 async def trace(context: Context, call: Call) -> Reply:

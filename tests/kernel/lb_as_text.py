@@ -35,7 +35,8 @@ def _verdicts(service: table.VirtualService) -> Iterator[str]:
     if len(ready) > 1:
         chosen = choice.text(ip, choice.of(ready, service.scheduler, service.persistence_s))
         yield f"meta l4proto @{nft_text.PORTED} dnat {ip} to {chosen}"
-    yield f"dnat {ip} to {ready[0].address}" if ready else "accept"
+    first = ready[0].address if ready else nft_text.NOWHERE[service.vip.version]
+    yield f"dnat {ip} to {first}"
 
 
 def _elements(service: table.VirtualService) -> Iterator[str]:

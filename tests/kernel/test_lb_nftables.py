@@ -136,6 +136,25 @@ async def test_B9_35_what_nft_refuses_changes_nothing_of_the_others(
     assert VIP in want.services
 
 
+async def test_who_leaves_takes_its_counters_along(kernel: NftablesKernel, town: Town) -> None:
+    def counted() -> set[str]:
+        listed = json.loads(town.nft("client", "-j", "list table inet sdd-lb"))["nftables"]
+        sets = [each["set"] for each in listed if each.get("set", {}).get("flags") == ["dynamic"]]
+        keys = [one["elem"]["val"]["concat"] for each in sets for one in each.get("elem", ())]
+        return {backend for _, vip, backend in keys if vip == str(VIP)}
+
+    other = lb_kernel.virtual(lb_kernel.API, 1, number=9)
+    await lb_traffic.put(kernel, town, lb_traffic.service(town), other)
+    for _ in range(6):
+        town.ask()
+        town.ask_udp()
+    assert counted() == {"10.77.0.1", "10.77.0.2", "10.77.0.3"}
+    await lb_traffic.put(kernel, town, lb_traffic.service(town, b2=1, b3=1), other)
+    assert counted() == {"10.77.0.2", "10.77.0.3"}
+    await lb_traffic.put(kernel, town, other)
+    assert counted() == set()
+
+
 @pytest.mark.timeout(lb_soak.TIMEOUT_S)
 async def test_a_soak_ends_as_desired_as_nft_lists_it(kernel: NftablesKernel, town: Town) -> None:
     soak = await lb_soak.soaked(kernel, town, seed=1)

@@ -30,7 +30,7 @@ def told(now: ClusterState, *held: tuple[str, int], backend: str = "nftables") -
     box = next(each for each in now.sandboxes.values() if each.name == "client")
     (target,) = explain.targets(now, box)
     loads = [
-        world.Load(vip=VIP, protocol="any", scheduler="mh", address=address(one), weight=weight)
+        world.Load(vip=VIP, protocol="tcp", scheduler="mh", address=address(one), weight=weight)
         for one, weight in held
     ]
     return dict(explain.decided(now, target, loads, backend))

@@ -3,7 +3,7 @@
 import pytest
 
 from lb import choice, table
-from lb.kernel import nft_messages, nft_rules
+from lb.kernel import nft_messages, nft_rules, nft_text
 from sdd.linux import netlink
 from sdd.model.service import Scheduler
 from tests.contract.lb_kernel import API, WEB, WEB6, table_of, virtual
@@ -57,9 +57,10 @@ def test_more_elements_than_a_request_takes_come_in_several() -> None:
     assert all(len(each.body) < 1 << 16 for each in messages)
 
 
-def test_an_address_without_backends_is_left_to_the_frame_to_refuse() -> None:
+def test_without_a_backend_a_flow_comes_back_to_be_refused() -> None:
     messages = nft_rules.changes(table_of(), table_of(virtual(WEB, 0)), (WEB,))
-    assert b"nat" not in b"".join(each.body for each in messages)
+    assert bytes((127, 93, 93, 93)) in b"".join(each.body for each in messages)
+    assert "ip daddr 127.93.93.93 ct original ip daddr @own4 goto refused" in nft_text.FRAME
 
 
 def test_turns_and_hashes_are_different_expressions() -> None:

@@ -1,0 +1,129 @@
+"""What balanced connections carry, counted by the kernel: per virtual address and backend.
+
+Three pairs of sets hold a counter per (protocol, virtual address, backend): `began` counts
+connections, since a nat chain sees the first packet of each only; `sent` and `heard` count packets
+and bytes to the backend and back. The rules make an element at its first packet and find it again
+by one hash look-up, so a change of services writes nothing here; only what leaves is cleared away.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from lb.kernel import conntrack, nft_frame, nft_messages, nft_netlink
+from lb.kernel import nft_expressions as nft
+from lb.kernel.nft_frame import TABLE
+from sdd.linux import netlink
+from sdd.model.network import IPAddress
+
+_MOST = 65535  # per set: enough for 1000 services with 20 backends each and three protocols
+_FAMILIES = {"ip": 4, "ip6": 6}
+_STREAMS = frozenset({conntrack.TCP, conntrack.SCTP})
+_PROTOCOLS = (conntrack.TCP, conntrack.UDP, conntrack.SCTP, 1, 58)  # and pings
+_PADDED = 4  # the parts of a concatenated key are registers of 4 bytes
+_WRITER = nft_messages.Writer(TABLE)
+
+
+def _update(name: str, when: str) -> tuple[str, ...]:
+    """Rules that count what `when` lets through in the sets `name`4 and `name`6."""
+    return tuple(
+        f"{when} update @{name}{version}"
+        f" {{ meta l4proto . ct original {ip} daddr . ct reply {ip} saddr counter }}"
+        for ip, version in _FAMILIES.items()
+    )
+
+
+# Behind the rewriting and what refuses; the first packet of a connection meets `began` on its way
+# out, before anything else could translate its source.
+CHAINS = (
+    nft_frame.Chain("began", ("nat", "postrouting", 90), _update("began", "ct status dnat")),
+    nft_frame.Chain(
+        "sent",
+        ("filter", "output", -80),
+        _update("sent", "ct status dnat ct direction original"),
+    ),
+    nft_frame.Chain(
+        "heard",
+        ("filter", "input", -80),
+        _update("heard", "ct status dnat ct direction reply"),
+    ),
+)
+SETS = tuple(
+    f"set {name}{version}"
+    f" {{ type inet_proto . ipv{version}_addr . ipv{version}_addr; size {_MOST}; flags dynamic; }}"
+    for name in ("began", "sent", "heard")
+    for version in _FAMILIES.values()
+)
+
+Pair = tuple[IPAddress, IPAddress]  # virtual address, backend
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """Since the first connection; `in_` towards the backend."""
+
+    connections: int = 0
+    in_packets: int = 0
+    out_packets: int = 0
+    in_bytes: int = 0
+    out_bytes: int = 0
+
+    def __add__(self, other: "Count") -> "Count":
+        return Count(
+            connections=self.connections + other.connections,
+            in_packets=self.in_packets + other.in_packets,
+            out_packets=self.out_packets + other.out_packets,
+            in_bytes=self.in_bytes + other.in_bytes,
+            out_bytes=self.out_bytes + other.out_bytes,
+        )
+
+
+NOTHING = Count()
+_AS: Mapping[str, Callable[[int, int], Count]] = {
+    "began": lambda packets, _: Count(connections=packets),
+    "sent": lambda packets, octets: Count(in_packets=packets, in_bytes=octets),
+    "heard": lambda packets, octets: Count(out_packets=packets, out_bytes=octets),
+}
+
+
+def read(connection: netlink.Connection) -> dict[tuple[str, *Pair], Count]:
+    """The counts by (tcp or udp, virtual address, backend); SCTP counts as tcp, as with IPVS."""
+    found: dict[tuple[str, *Pair], Count] = {}
+    for name, counted in _AS.items():
+        for version, width in nft_netlink.WIDTH.items():
+            for key, packets, octets in nft_netlink.counters(connection, f"{name}{version}"):
+                if (protocol := _protocol(key[0])) is None:
+                    continue
+                where = (protocol, *_pair(key[_PADDED:], width))
+                found[where] = found.get(where, NOTHING) + counted(packets, octets)
+    return found
+
+
+def cleared(connection: netlink.Connection, pairs: Collection[Pair]) -> Iterator[netlink.Message]:
+    """The requests that take the counters of `pairs` away: of those that are there."""
+    for name in _AS:
+        for version, kind in nft_messages.ADDRESS.items():
+            keys = {
+                _key(protocol, vip, backend)
+                for vip, backend in pairs
+                if vip.version == backend.version == version
+                for protocol in _PROTOCOLS
+            }
+            found = nft_netlink.looked_up(connection, f"{name}{version}", keys) if keys else ()
+            there = [nft.element(key) for key, _ in found if key in keys]
+            one = nft_messages.Set(name=f"{name}{version}", key=kind)
+            yield from _WRITER.delete_elements(one, there)
+
+
+def _protocol(number: int) -> str | None:
+    if number in _STREAMS:
+        return "tcp"
+    return "udp" if number == conntrack.UDP else None
+
+
+def _key(protocol: int, vip: IPAddress, backend: IPAddress) -> bytes:
+    return bytes((protocol, 0, 0, 0)) + vip.packed + backend.packed
+
+
+def _pair(key: bytes, width: int) -> Pair:
+    return ip_address(key[:width]), ip_address(key[width : 2 * width])
