@@ -7,8 +7,8 @@ order in which they are taken, each with the words for a person.
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from lb import choice, maglev, table, turns, world
-from sdd.model import endpoint, sandbox, service
+from lb import choice, maglev, moment, table, turns, world
+from sdd.model import endpoint, ramp, sandbox, service
 from sdd.model.health import Status
 from sdd.model.network import IPAddress
 from sdd.model.serving import Mode
@@ -39,7 +39,7 @@ def targets(state: ClusterState, box: sandbox.Sandbox) -> Iterator[Target]:
 
 
 def decided(
-    state: ClusterState, target: Target, loads: Sequence[world.Load], backend: str
+    state: ClusterState, target: Target, loads: Sequence[world.Load], backend: str, now: float
 ) -> Iterator[Step]:
     """The steps up to the choice; `loads` is the kernel's own view, `backend` its name."""
     net = state.networks[target.plug.network]
@@ -49,10 +49,10 @@ def decided(
         f"{target.vip} is a virtual address of service {target.service.name};"
         f" this sandbox is {source} there, on {target.plug.ifname}",
     )
-    yield from _members(state, target)
+    yield from _members(state, target, now)
     yield Step("serving", _serving(state, target.service))
     here = [each for each in loads if each.vip == target.vip and each.protocol == "tcp"]
-    wanted = _wanted(state, target)
+    wanted = _wanted(moment.at(state, now).state, target)
     yield Step("kernel", _held(here, wanted, backend))
     yield Step("choice", _choice(target.service, wanted.open, backend))
 
@@ -80,23 +80,26 @@ def way(state: ClusterState, target: Target, to: IPAddress) -> Step:
     )
 
 
-def _members(state: ClusterState, target: Target) -> Iterator[Step]:
+def _members(state: ClusterState, target: Target, now: float) -> Iterator[Step]:
     members = state.members_by_service.get(target.service.id, ())
     if not members:
         yield Step("member", "there is none: sdctl service join SVC SANDBOX makes one")
     for each in members:
         end = state.endpoints.get(each.endpoint)
         address = _address(end, target.vip.version) if end else None
-        yield Step(f"member {state.sandboxes[each.sandbox].name}", _member(state, each, address))
+        words = _member(state, each, address, now)
+        yield Step(f"member {state.sandboxes[each.sandbox].name}", words)
 
 
-def _member(state: ClusterState, member: service.Member, address: object) -> str:
+def _member(state: ClusterState, member: service.Member, address: object, now: float) -> str:
     status = state.status_of(member)
     verdict = state.verdicts.get((member.service, member.endpoint))
     words = [f"{address or 'no address of this IP version'}", status.value]
     if verdict is not None and status is not Status.UP:
         words.append(verdict.reason)
     words.append("draining" if member.drains_until else f"weight {member.weight}")
+    if (step := state.step_of(member, now)) < ramp.STEPS:
+        words.append(f"of which it gets {100 * step // ramp.STEPS} % for now")
     if member.backup:
         words.append("backup")
     return ", ".join(words)

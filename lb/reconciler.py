@@ -6,10 +6,11 @@ the kernel's business, in which order the plan's.
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from lb import plan, table, world
+from lb import moment, plan, table, world
 from lb.desired import Wanted, desired, nothing
 from sdd import errors, reconcile
 from sdd.model import ids, progress
@@ -40,7 +41,10 @@ class _Result:
 
 
 class Reconciler:
-    """Realises the balancing of one node's sandboxes through one kernel."""
+    """Realises the balancing of one node's sandboxes through one kernel.
+
+    `clock` is seconds since the epoch, as the state's times are.
+    """
 
     def __init__(
         self,
@@ -49,10 +53,12 @@ class Reconciler:
         *,
         ready_s: float = READY_S,
         is_vain: reconcile.IsVain = reconcile.hopeful,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """Waits `ready_s` for a namespace that is being made, unless `is_vain`."""
         self._kernel = kernel
         self._is_vain = is_vain
+        self._clock = clock
         self._desired = nothing(node)
         self._ready_s = ready_s
         self._known: dict[ids.SandboxId, _Known] = {}
@@ -61,7 +67,8 @@ class Reconciler:
 
     async def realise(self, state: ClusterState, look: Look = EVERYWHERE) -> progress.Outcome:
         """Bring every sandbox of this node to its table at `state`'s revision."""
-        self._desired = desired(state, self._desired)
+        now = moment.at(state, self._clock())
+        self._desired = desired(now.state, self._desired)
         wanted = self._desired.sandboxes
         results = await asyncio.gather(
             *(
@@ -77,6 +84,7 @@ class Reconciler:
             failures=tuple(failure for each in results for failure in each.failures),
             changed=sum(each.changed for each in results),
             repaired=sum(each.repaired for each in results),
+            again_s=now.again_s,
         )
 
     def _is_known(self, box: ids.SandboxId, want: Wanted) -> bool:

@@ -33,7 +33,9 @@ class Tracer:
         spaces: namespaces.Namespaces,
         state: Callable[[], ClusterState],
         backend: str,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        self._clock = clock
         self._kernel = kernel
         self._spaces = spaces
         self._state = state
@@ -48,7 +50,7 @@ class Tracer:
         target = _target(state, box, to)
         place = _place(state, box)
         loads = await self._kernel.loads(place)
-        steps = [*explain.decided(state, target, loads, self._backend)]
+        steps = [*explain.decided(state, target, loads, self._backend, self._clock())]
         if port:
             steps += await self._tried(state, target, place, port)
         return tuple(steps)

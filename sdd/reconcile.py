@@ -135,7 +135,7 @@ async def run(
         ended = clock()
         failed = failed + 1 if outcome.failures else 0
         report(backend, replace(outcome, seconds=ended - begun))
-        wait_s = sweep.wait_s(ended, len(state.sandboxes))
+        wait_s = min(sweep.wait_s(ended, len(state.sandboxes)), outcome.again_s)
         if failed:
             wait_s = min(wait_s, backoff_s(failed, jitter()))
 

@@ -19,6 +19,7 @@ from sdd.model import (
     health,
     ids,
     network,
+    ramp,
     record,
     sandbox,
     service,
@@ -170,6 +171,24 @@ class ClusterState:
             if self.status_of(member) is health.Status.UP
         )
 
+    def up_since(self, member: service.Member) -> float:
+        """When a member that is up turned up, in seconds since the epoch."""
+        verdict = self.verdicts.get((member.service, member.endpoint))
+        return member.created if verdict is None else verdict.since
+
+    def step_of(self, member: service.Member, now: float) -> int:
+        """How many tenths of its weight a member gets at `now` (seconds since the epoch)."""
+        svc = self.services[member.service]
+        # What is down and serves all the same, because no check is believed, has not turned up.
+        if not svc.slow_start_s or self.status_of(member) is not health.Status.UP:
+            return ramp.STEPS
+        return ramp.step(svc.slow_start_s, self.up_since(member), now)
+
+    @cached_property
+    def slow_starters(self) -> tuple[service.Service, ...]:
+        """The services whose members start slowly."""
+        return tuple(each for each in self.services.values() if each.slow_start_s)
+
     def serving(self, svc: service.Service) -> serving.Serving:
         """The members that names and balancers hand out at this revision."""
         members = self.members_by_service.get(svc.id, ())
@@ -198,6 +217,7 @@ INDEXES: Mapping[str, frozenset[str]] = MappingProxyType(
         "members_by_endpoint": frozenset({"members"}),
         "sandboxes_by_node": frozenset({"sandboxes"}),
         "records_by_network": frozenset({"records"}),
+        "slow_starters": frozenset({"services"}),
         "publishers": frozenset({"sandboxes", "services"}),
     }
 )

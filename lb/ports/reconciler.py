@@ -6,9 +6,11 @@ failure, and is tried again.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from lb import moment
 from lb.ports import world
 from lb.ports.desired import Want, desired, nothing
 from lb.ports.image import Image
@@ -42,8 +44,16 @@ class _Done:
 class Reconciler:
     """Publishes the ports of one node through one kernel."""
 
-    def __init__(self, kernel: world.Kernel, node: ids.NodeId, *, ready_s: float = READY_S) -> None:
+    def __init__(
+        self,
+        kernel: world.Kernel,
+        node: ids.NodeId,
+        *,
+        ready_s: float = READY_S,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._kernel = kernel
+        self._clock = clock
         self._want = nothing(node)
         self._ready_s = ready_s
         self._ledger = Ledger()
@@ -53,7 +63,8 @@ class Reconciler:
 
     async def realise(self, state: ClusterState, asked: Look = EVERYWHERE) -> progress.Outcome:
         """Bring this node's published ports to `state`'s revision."""
-        before, self._want = self._want, desired(state, self._want)
+        now = moment.at(state, self._clock())
+        before, self._want = self._want, desired(now.state, self._want)
         look = self._is_due(asked)
         step = difference(before, self._want)
         done = _Done()
@@ -69,6 +80,7 @@ class Reconciler:
             failures=(*failures, *self._failures()),
             changed=done.changed,
             repaired=done.repaired,
+            again_s=now.again_s,
         )
 
     def _is_due(self, asked: Look) -> bool:

@@ -3,6 +3,7 @@
 The protocols name the one verb each that the API needs of a backend, so that it imports none.
 """
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,7 +184,8 @@ class Context:
     """`state` is the newest state, `progress` each backend's last outcome.
 
     `repaired` counts for each what it undid of the doings of others since the start. `labels` are
-    those of this node that hold now: a reload may change them.
+    those of this node that hold now: a reload may change them. `clock` gives seconds since the
+    epoch.
     """
 
     commands: Commands
@@ -198,6 +200,7 @@ class Context:
     registry: Registry
     report: Report
     labels: Callable[[], Sequence[str]] = tuple
+    clock: Callable[[], float] = time.time
     journal: Journal | None = None
     logbook: Logbook | None = None
     verify: Callable[[], Awaitable[Sequence[Difference]]] | None = None

@@ -19,6 +19,7 @@ from sdd.model import (
     ids,
     network,
     progress,
+    ramp,
     request,
     sandbox,
     service,
@@ -236,8 +237,8 @@ def service_row(state: ClusterState, one: service.Service) -> Json:
     }
 
 
-def service_of(state: ClusterState, one: service.Service) -> Json:
-    """`service inspect`. Times are in seconds."""
+def service_of(state: ClusterState, one: service.Service, now: float) -> Json:
+    """`service inspect`. Times are in seconds; `now` since the epoch."""
     return {
         "Id": one.id,
         "Name": one.name,
@@ -252,9 +253,10 @@ def service_of(state: ClusterState, one: service.Service) -> Json:
         "Weight": one.weight,
         "Quorum": one.quorum,
         "Panic": one.panic,
+        "SlowStart": one.slow_start_s,
         "Serving": state.serving(one).mode.value,
         "Ports": ports.rows(one),
-        "Members": members_of(state, one),
+        "Members": members_of(state, one, now),
         "Aliases": list(one.aliases),
         "Labels": dict(one.labels),
         "Created": when(one.created),
@@ -283,13 +285,13 @@ def health_of(check: service.HealthCheck) -> Json:
     }
 
 
-def members_of(state: ClusterState, one: service.Service) -> list[Json]:
+def members_of(state: ClusterState, one: service.Service, now: float) -> list[Json]:
     """`service ps`: each backend with its judged state."""
-    return [member_of(state, each) for each in state.members_by_service.get(one.id, ())]
+    return [member_of(state, each, now) for each in state.members_by_service.get(one.id, ())]
 
 
-def member_of(state: ClusterState, one: service.Member) -> Json:
-    """One backend of a service."""
+def member_of(state: ClusterState, one: service.Member, now: float) -> Json:
+    """One backend of a service; `Share` is the percentage of its weight that it gets at `now`."""
     at = state.endpoints.get(one.endpoint)
     verdict = state.verdicts.get((one.service, one.endpoint))
     box, svc = state.sandboxes.get(one.sandbox), state.services.get(one.service)
@@ -300,6 +302,7 @@ def member_of(state: ClusterState, one: service.Member) -> Json:
         "Node": one.node,
         "Addresses": [str(each) for each in at.hosts] if at else [],
         "Weight": one.weight,
+        "Share": 100 * state.step_of(one, now) // ramp.STEPS if svc else 0,
         "Backup": one.backup,
         "State": _state(state, one),
         "Since": when(verdict.since if verdict else one.created),

@@ -38,13 +38,15 @@ async def listing(context: Context, _call: Call) -> Reply:
 async def create(context: Context, call: Call) -> Reply:
     """The service that was made."""
     made = await context.commands.create_service(body.decode(request.ServiceCreate, call.body))
-    return Reply(value=render.service_of(context.state(), made), status=201)
+    return Reply(value=render.service_of(context.state(), made, context.clock()), status=201)
 
 
 async def inspect(context: Context, call: Call) -> Reply:
     """One service."""
     state = context.state()
-    return Reply(value=render.service_of(state, lookup.service(state, call.path["ref"])))
+    return Reply(
+        value=render.service_of(state, lookup.service(state, call.path["ref"]), context.clock())
+    )
 
 
 async def remove(context: Context, call: Call) -> Reply:
@@ -57,19 +59,21 @@ async def update(context: Context, call: Call) -> Reply:
     """The service as it is now."""
     asked = body.decode(request.ServiceUpdate, call.body)
     changed = await context.commands.update_service(call.path["ref"], asked)
-    return Reply(value=render.service_of(context.state(), changed))
+    return Reply(value=render.service_of(context.state(), changed, context.clock()))
 
 
 async def members(context: Context, call: Call) -> Reply:
     """The backends with their state."""
     state = context.state()
-    return Reply(value=render.members_of(state, lookup.service(state, call.path["ref"])))
+    return Reply(
+        value=render.members_of(state, lookup.service(state, call.path["ref"]), context.clock())
+    )
 
 
 async def join(context: Context, call: Call) -> Reply:
     """The new backend."""
     made = await context.commands.join(call.path["ref"], body.decode(request.Join, call.body))
-    return Reply(value=render.member_of(context.state(), made), status=201)
+    return Reply(value=render.member_of(context.state(), made, context.clock()), status=201)
 
 
 async def set_weight(context: Context, call: Call) -> Reply:
@@ -78,7 +82,7 @@ async def set_weight(context: Context, call: Call) -> Reply:
     changed = await context.commands.set_weight(
         call.path["ref"], call.path["sandbox"], asked.weight
     )
-    return Reply(value=render.member_of(context.state(), changed))
+    return Reply(value=render.member_of(context.state(), changed, context.clock()))
 
 
 async def report(context: Context, call: Call) -> Reply:
@@ -94,7 +98,7 @@ async def report(context: Context, call: Call) -> Reply:
     member = lookup.member(state, call.path["ref"], call.path["sandbox"])
     key = (member.service, member.endpoint)
     context.report(key, passed=asked.status == "pass", reason=asked.reason[:REASON_MAX])
-    return Reply(value=render.member_of(state, member))
+    return Reply(value=render.member_of(state, member, context.clock()))
 
 
 async def leave(context: Context, call: Call) -> Reply:

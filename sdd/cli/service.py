@@ -21,7 +21,15 @@ SCHEDULERS = (
 LISTS = ("alias_add", "alias_remove", "label_remove", "publish_add", "publish_remove")
 WEIGHT = click.IntRange(0, 65535)
 QUORUM = click.IntRange(1, 65535)
+FULL = 100  # percent
 PERCENT = click.IntRange(0, 100)
+
+
+def _weight(row: output.Row) -> str:
+    """The weight and, while it starts slowly, how much of it the member gets."""
+    return str(row["Weight"]) + ("" if row["Share"] == FULL else f" ({row['Share']} %)")
+
+
 COLUMNS = (
     Column("ID", output.short("Id")),
     Column("NAME", lambda row: row["Name"]),
@@ -35,7 +43,7 @@ MEMBER_COLUMNS = (
     Column("NAME", lambda row: row["Sandbox"]),
     Column("NODE", lambda row: row["Node"]),
     Column("ADDRESS", lambda row: row["Addresses"]),
-    Column("WEIGHT", lambda row: row["Weight"], right=True),
+    Column("WEIGHT", _weight, right=True),
     Column("ROLE", lambda row: "backup" if row["Backup"] else "member"),
     Column("STATE", lambda row: row["State"]),
     Column("SINCE", lambda row: output.ago(row["Since"])),
@@ -83,6 +91,7 @@ def service() -> None:
 @click.option("--weight", type=WEIGHT, default=1, help="Of members that join without one.")
 @click.option("--quorum", type=QUORUM, default=1, help="Fewer members up: backups serve.")
 @click.option("--panic", type=PERCENT, default=0, help="Fewer percent up: all serve; 0: never.")
+@click.option("--slow-start", type=DURATION, default="0s", help="A new one's share grows for it.")
 @click.option("--alias", "aliases", multiple=True, help="One more name.")
 @click.option("--label", "labels", type=LABEL, multiple=True, help="For you and for --filter.")
 @click.option("--publish", "-p", type=PUBLISH, multiple=True, help="published=,target=[,mode=].")
@@ -101,6 +110,7 @@ def create(name: str, **asked: Any) -> None:
         "weight": asked["weight"],
         "quorum": asked["quorum"],
         "panic": asked["panic"],
+        "slow_start_s": asked["slow_start"],
         "publish": asked["publish"],
     }
     if asked["vip"]:
@@ -125,6 +135,7 @@ def create(name: str, **asked: Any) -> None:
 @click.option("--weight", type=WEIGHT, help="Of members that join later.")
 @click.option("--quorum", type=QUORUM, help="Fewer members up: backups serve.")
 @click.option("--panic", type=PERCENT, help="Fewer percent up: all serve; 0: never.")
+@click.option("--slow-start", type=DURATION, help="A new one's share grows for it; 0s: not.")
 @click.option("--alias-add", multiple=True, help="One more name.")
 @click.option("--alias-rm", "alias_remove", multiple=True, help="One less.")
 @click.option("--label-add", type=LABEL, multiple=True, help="K=V.")
@@ -142,6 +153,7 @@ def update(ref: str, **asked: Any) -> None:
         "health": health,
         "label_add": dict(asked["label_add"]),
         "drain_s": asked["drain"],
+        "slow_start_s": asked["slow_start"],
         "persistence_s": None if asked["persistence"] is None else round(asked["persistence"]),
     }
     given = {key: value for key, value in body.items() if value not in (None, (), {})}

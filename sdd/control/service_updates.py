@@ -20,7 +20,7 @@ from sdd.store import codec
 # What a check asks, as opposed to when and how often: of another kind it is meaningless.
 _TARGET = ("port", "host", "path", "ttl_s", "command")
 _HEALTH = tuple(request.HealthChange.__dataclass_fields__)
-_PLAIN = ("scheduler", "drain_s", "persistence_s", "weight", "quorum", "panic")
+_PLAIN = ("scheduler", "drain_s", "persistence_s", "weight", "quorum", "panic", "slow_start_s")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +39,8 @@ def update(
 ) -> Plan[Update]:
     """The service with what is asked for. `busy` are the host's ports that other programs have.
 
-    Refused: SDD-SERVICE-HEALTH, -TIME, -QUORUM, -PANIC, -ALIAS, -LABEL, -PORT, SDD-MEMBER-WEIGHT,
-    and what ports.py refuses.
+    Refused: SDD-SERVICE-HEALTH, -TIME, -QUORUM, -PANIC, -SLOWSTART, -ALIAS, -LABEL, -PORT,
+    SDD-MEMBER-WEIGHT, and what ports.py refuses.
     """
     svc = lookup.service(ground.now, ref)
     draft = Draft(ground)
@@ -91,7 +91,7 @@ def _judge(ground: Ground, draft: Draft, before: service.Service, after: service
                     service=member.service,
                     endpoint=member.endpoint,
                     status=health.Status.UP,
-                    since=ground.at,
+                    since=member.created,
                     reason="was up before it was checked",
                 )
             )

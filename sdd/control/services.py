@@ -15,6 +15,7 @@ from sdd.store import codec
 KIND = "service"
 QUORUM_MAX = 65535  # more members than any service can have
 PERCENT = 100
+SLOW_START_MAX_S = 24 * 3600
 
 
 def create(
@@ -46,6 +47,7 @@ def create(
         weight=asked.weight,
         quorum=asked.quorum,
         panic=asked.panic,
+        slow_start_s=asked.slow_start_s,
         ports=ports.publish(
             ports.Book(ground, draft), (KIND, identity), asked.publish, (net,), busy=busy
         ),
@@ -137,7 +139,7 @@ def _check_network(net: network.Network, asked: request.ServiceCreate) -> None:
 def check(svc: service.Service) -> None:
     """What can be set and changed has a meaning.
 
-    Refused: SDD-SERVICE-HEALTH, -TIME, -QUORUM, -PANIC, SDD-MEMBER-WEIGHT.
+    Refused: SDD-SERVICE-HEALTH, -TIME, -QUORUM, -PANIC, -SLOWSTART, SDD-MEMBER-WEIGHT.
     """
     for alias in svc.aliases:
         names.checked_owned("alias", alias)
@@ -165,4 +167,31 @@ def check(svc: service.Service) -> None:
             f"service {svc.name!r}: the panic threshold {svc.panic} is no percentage",
             hint="give 0 to 100; with fewer percent of the members up, all serve; 0 is never",
             code="SDD-SERVICE-PANIC",
+        )
+    _check_slow_start(svc)
+
+
+def _check_slow_start(svc: service.Service) -> None:
+    if not 0 <= svc.slow_start_s <= SLOW_START_MAX_S:
+        raise errors.Invalid(
+            f"service {svc.name!r}: a slow start of {svc.slow_start_s:g} s is not between 0 and"
+            f" {SLOW_START_MAX_S} s",
+            hint="say how long a member grows to its full share, such as --slow-start 30s",
+            code="SDD-SERVICE-SLOWSTART",
+        )
+    if not svc.slow_start_s:
+        return
+    if svc.mode is service.EndpointMode.DNSRR:
+        raise errors.Invalid(
+            f"service {svc.name!r} cannot start members slowly: in endpoint mode dnsrr the"
+            " callers choose among all addresses",
+            hint="use --endpoint-mode vip, or leave --slow-start out",
+            code="SDD-SERVICE-SLOWSTART",
+        )
+    if svc.scheduler not in service.WEIGHING:
+        raise errors.Invalid(
+            f"service {svc.name!r} cannot start members slowly: the scheduler"
+            f" {svc.scheduler.value} does not share by weight",
+            hint=f"use one of {', '.join(sorted(service.WEIGHING))}, or leave --slow-start out",
+            code="SDD-SERVICE-SLOWSTART",
         )

@@ -6,10 +6,12 @@ is gone at a second look was no difference.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol, assert_never
 
 from lb import desired as lb_desired
+from lb import moment as lb_moment
 from lb import plan as lb_plan
 from lb import world as lb_world
 from lb.ports import desired as ports_desired
@@ -61,6 +63,7 @@ class Verifier:
         ask: Ask,
         *,
         ports: ports_world.Kernel,
+        clock: Callable[[], float] = time.time,
         settle: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(SETTLE_S),
     ) -> None:
         self._state = state
@@ -70,6 +73,7 @@ class Verifier:
         self._ask = ask
         self._ports = ports
         self._settle = settle
+        self._clock = clock
 
     async def differences(self) -> tuple[Difference, ...]:
         """What is not as wanted and stays so; empty when all is well."""
@@ -109,7 +113,8 @@ class Verifier:
 
     async def _balancing(self, state: ClusterState) -> list[Difference]:
         found = []
-        want = lb_desired.desired(state, lb_desired.nothing(self._node))
+        now = lb_moment.at(state, self._clock()).state
+        want = lb_desired.desired(now, lb_desired.nothing(self._node))
         for box, wanted in want.sandboxes.items():
             try:
                 have = await self._balancer.read(wanted.place)

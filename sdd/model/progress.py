@@ -1,5 +1,6 @@
 """What a backend reports: how far it is, and which objects it could not realise."""
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -37,7 +38,8 @@ class Outcome:
     """Result of one pass of a reconciler over the state at `revision`.
 
     `changed` counts the steps that were needed, `repaired` those among them that undid a change
-    made by somebody else (the same state had been realised before). `seconds` is the pass's time.
+    made by somebody else (the same state had been realised before). `seconds` is the pass's time,
+    `again_s` how soon the same state wants something else, since time passes.
     """
 
     revision: ids.Revision
@@ -45,3 +47,4 @@ class Outcome:
     changed: int = 0
     repaired: int = 0
     seconds: float = 0.0
+    again_s: float = math.inf

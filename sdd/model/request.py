@@ -134,6 +134,7 @@ class ServiceCreate:
     weight: int = 1
     quorum: int = 1
     panic: int = 0
+    slow_start_s: float = 0.0
     publish: tuple[Publish, ...] = ()
 
 
@@ -177,6 +178,7 @@ class ServiceUpdate:
     weight: int | None = None
     quorum: int | None = None
     panic: int | None = None
+    slow_start_s: float | None = None
     publish_add: tuple[Publish, ...] = ()
     publish_remove: tuple[Unpublish, ...] = ()
 

@@ -49,6 +49,19 @@ class Scheduler(StrEnum):
     LBLCR = "lblcr"
 
 
+# Those that look at weights: with the others a growing weight would change nothing, or all at once.
+WEIGHING = frozenset(
+    {
+        Scheduler.WRR,
+        Scheduler.WLC,
+        Scheduler.SH,
+        Scheduler.MH,
+        Scheduler.SED,
+        Scheduler.NQ,
+    }
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthCheck:
     """Times in seconds; `rise` and `fall` count results in a row before the state turns.
@@ -83,6 +96,7 @@ class Service:
 
     `weight` is what a member gets that joins without saying one.
     With fewer than `quorum` members up its backups serve, with fewer than `panic` percent all do.
+    For `slow_start_s` after it came up a member gets a growing part of its weight (sdd.model.ramp).
     `number` is small, unique among live services and allocated with the service: packet marks
     are made of it. `vips` is empty in dnsrr mode, else one address per family of the network.
     """
@@ -102,6 +116,7 @@ class Service:
     weight: int = 1
     quorum: int = 1
     panic: int = 0
+    slow_start_s: float = 0.0
     ports: tuple[Port, ...] = ()
     created: float = 0.0
 

@@ -70,6 +70,15 @@ async def test_a_first_check_takes_nobody_away_until_it_fails() -> None:
         assert not one.state.healthy(joined.service)
 
 
+async def test_a_first_check_lets_nobody_start_slowly_again() -> None:
+    async with node() as one:
+        joined = await served(one, slow_start_s=3600.0)
+        assert one.state.up_since(joined) == joined.created
+        await one.commands.update_service("web", Change(health=Check(kind=CheckKind.TCP, port=80)))
+        (member,) = one.state.members.values()
+        assert one.state.up_since(member) == joined.created
+
+
 async def test_another_check_keeps_what_the_one_before_found() -> None:
     async with node() as one:
         joined = await served(one, health=HealthCheck(kind=CheckKind.TCP, port=80, rise=1))
@@ -89,6 +98,8 @@ async def test_another_check_keeps_what_the_one_before_found() -> None:
     [
         (Change(weight=70000), "SDD-MEMBER-WEIGHT"),
         (Change(drain_s=-1.0), "SDD-SERVICE-TIME"),
+        (Change(slow_start_s=30.0, scheduler=Scheduler.LC), "SDD-SERVICE-SLOWSTART"),
+        (Change(slow_start_s=1e6), "SDD-SERVICE-SLOWSTART"),
         (Change(health=Check(kind=CheckKind.TCP)), "SDD-SERVICE-HEALTH"),
         (Change(health=Check(interval_s=0.0)), "SDD-SERVICE-HEALTH"),
         (Change(alias_add=("a b",)), "SDD-NAME-HOST"),

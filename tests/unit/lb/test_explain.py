@@ -26,14 +26,16 @@ CHECKED = states.svc("web", "front", str(VIP), check=states.CHECKED)
 PLAIN = states.svc("web", "front", str(VIP))
 
 
-def told(now: ClusterState, *held: tuple[str, int], backend: str = "nftables") -> dict[str, str]:
+def told(
+    now: ClusterState, *held: tuple[str, int], backend: str = "nftables", at: float = 0.0
+) -> dict[str, str]:
     box = next(each for each in now.sandboxes.values() if each.name == "client")
     (target,) = explain.targets(now, box)
     loads = [
         world.Load(vip=VIP, protocol="tcp", scheduler="mh", address=address(one), weight=weight)
         for one, weight in held
     ]
-    return dict(explain.decided(now, target, loads, backend))
+    return dict(explain.decided(now, target, loads, backend, at))
 
 
 def test_everything_is_told_in_the_order_of_deciding() -> None:
@@ -55,6 +57,16 @@ def test_what_is_down_says_why_and_is_not_chosen() -> None:
     steps = told(now, ("10.0.1.1", 1))
     assert steps["member web2"] == "10.0.1.2, down, no route, weight 1"
     assert steps["choice"] == "10.0.1.1 is the only one"
+
+
+def test_a_member_that_starts_slowly_is_told_with_its_share() -> None:
+    slow = replace(PLAIN, slow_start_s=10.0)
+    new = replace(MEMBERS[1], created=100.0)
+    now = states.state(*TOWN, slow, MEMBERS[0], new)
+    steps = told(now, ("10.0.1.1", 10), ("10.0.1.2", 3), at=103.0)
+    assert steps["member web1"] == "10.0.1.1, up, weight 1"
+    assert steps["member web2"] == "10.0.1.2, up, weight 1, of which it gets 30 % for now"
+    assert "as it should be" in steps["kernel"]
 
 
 def test_a_kernel_that_lags_is_told() -> None:

@@ -1,6 +1,7 @@
 """When the reconciler reads, what it changes and what it reports, on the kernel in memory."""
 
 import asyncio
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import ip_address
@@ -30,7 +31,8 @@ class Bench:
 
     def __init__(self, kernel: FakeKernel | None = None) -> None:
         self.kernel = kernel or FakeKernel()
-        self.reconciler = Reconciler(self.kernel, states.NODE, ready_s=0.04)
+        self.now = 0.0
+        self.reconciler = Reconciler(self.kernel, states.NODE, ready_s=0.04, clock=lambda: self.now)
         for name in ("client", "web1"):
             self.kernel.make(f"/ns/{name}")
 
@@ -65,6 +67,33 @@ async def test_what_hands_removed_comes_back_and_is_counted() -> None:
     outcome = await bench.reconciler.realise(at(1, *WEB))
     assert (outcome.changed, outcome.repaired) == (2, 2)
     assert bench.vips("client") == {VIP}
+
+
+async def test_slow_start_tells_one_weight_per_step_and_when_the_next_is_due() -> None:
+    bench = Bench()
+    slow = replace(WEB[0], slow_start_s=10.0)
+    new = replace(states.member("web", "web2", "front"), created=100.0)
+    town = at(1, slow, WEB[1], states.plug("web2", "front", "10.0.1.2/24"), new)
+    bench.now = 100.0
+    outcome = await bench.reconciler.realise(town)
+    assert 1.9 < outcome.again_s < 2.1
+    steps = []
+    for passed in (1.0, 2.5, 5.0, 5.5, 10.0, 60.0):
+        bench.kernel.applied.clear()
+        bench.now = 100.0 + passed
+        outcome = await bench.reconciler.realise(town, NOWHERE)
+        assert (outcome.failures, outcome.repaired) == ((), 0)
+        steps.append([each for netns, each in bench.kernel.applied if netns == "/ns/client"])
+    moved = ip_address("10.0.1.2")
+    assert steps == [
+        [],
+        [(plan.SetWeight(VIP, table.Backend(address=moved, weight=2)),)],
+        [(plan.SetWeight(VIP, table.Backend(address=moved, weight=5)),)],
+        [],
+        [(plan.SetWeight(VIP, table.Backend(address=moved, weight=10)),)],
+        [],
+    ]
+    assert outcome.again_s == math.inf
 
 
 async def test_it_reads_again_only_where_it_shall_look() -> None:

@@ -1,6 +1,7 @@
 """The loop: newest state wins, failures are tried again, defects are told, nothing is lost."""
 
 import asyncio
+import math
 from itertools import count
 
 import pytest
@@ -19,8 +20,11 @@ def at(revision: int) -> ClusterState:
 class Script:
     """A backend that does as it is told per pass: None = fine, a failure, or an exception."""
 
-    def __init__(self, *verdicts: progress.Failure | Exception | None) -> None:
+    def __init__(
+        self, *verdicts: progress.Failure | Exception | None, again_s: float = math.inf
+    ) -> None:
         self.verdicts = list(verdicts)
+        self.again_s = again_s
         self.seen: list[int] = []
         self.looks: list[Look] = []
         self.reports: list[Outcome] = []
@@ -34,7 +38,8 @@ class Script:
         verdict = self.verdicts.pop(0) if self.verdicts else None
         if isinstance(verdict, Exception):
             raise verdict
-        return Outcome(revision=state.revision, failures=(verdict,) if verdict else ())
+        failures = (verdict,) if verdict else ()
+        return Outcome(revision=state.revision, failures=failures, again_s=self.again_s)
 
     def report(self, _backend: Backend, outcome: Outcome) -> None:
         self.reports.append(outcome)
@@ -118,6 +123,14 @@ async def test_it_looks_again_by_itself() -> None:
     slot.put(at(1))
     await play(script, slot, 3, resync_s=0.001)
     assert script.seen == [1, 1, 1]
+
+
+async def test_a_state_that_changes_with_time_is_realised_again_when_it_says() -> None:
+    script, slot = Script(again_s=0.001), reconcile.Slot()
+    slot.put(at(1))
+    await play(script, slot, 3)
+    assert script.seen[:3] == [1, 1, 1]
+    assert script.looks[1:3] == [NOWHERE, NOWHERE]
 
 
 async def test_after_the_first_pass_it_looks_where_the_kicks_say() -> None:

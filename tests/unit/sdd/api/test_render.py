@@ -26,7 +26,7 @@ def names(state: ClusterState) -> tuple[str, str]:
         id=ids.RecordId("r1"), network=NET.id, name="db", kind=record.RecordType.A, data="10.1.0.9"
     )
     (row,) = records.rows(state, (made,))
-    return render.service_of(state, SVC)["Network"], row["Network"]
+    return render.service_of(state, SVC, 0.0)["Network"], row["Network"]
 
 
 def test_names_of_what_is_there() -> None:

@@ -1,0 +1,50 @@
+"""State, time → the state as it is to be balanced at that moment. Pure.
+
+The one place where time enters what balances: members of services with slow start get the weights
+that `sdd.model.ramp` gives them now. Whatever derives tables from a state knows nothing of it, and
+a state without such a service comes back as it is.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from sdd.model import ramp, service
+from sdd.state import ClusterState, Put
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """`state` as of now; `again_s` seconds later it is another one (inf: not by itself)."""
+
+    state: ClusterState
+    again_s: float = math.inf
+
+
+def at(state: ClusterState, now: float) -> Moment:
+    """The moment `now`, in seconds since the epoch."""
+    if not state.slow_starters:
+        return Moment(state)
+    changes: list[Put] = []
+    again_s = math.inf
+    for svc in state.slow_starters:
+        members = state.members_by_service.get(svc.id, ())
+        steps = [state.step_of(each, now) for each in members]
+        changes += _weighed(members, steps)
+        again_s = min(
+            again_s,
+            *(
+                ramp.next_s(svc.slow_start_s, state.up_since(each), now)
+                for each, step in zip(members, steps, strict=True)
+                if step < ramp.STEPS
+            ),
+            math.inf,
+        )
+    return Moment(state.apply(state.revision, changes), again_s)
+
+
+def _weighed(members: Sequence[service.Member], steps: Sequence[int]) -> Iterator[Put]:
+    shares = [(each.weight, step) for each, step in zip(members, steps, strict=True)]
+    for member, weight in zip(members, ramp.weights(shares), strict=True):
+        if weight != member.weight:
+            yield Put(replace(member, weight=weight))
