@@ -18,6 +18,7 @@ class FakeKernel:
         self.applied: list[tuple[str, tuple[plan.Step, ...]]] = []
         self.led: dict[tuple[IPAddress, int], IPAddress] = {}
         self.counts: dict[growth.Key, growth.Growth] = {}
+        self.read_loads = 0
         self._inodes: dict[str, int] = {}
         self._offers = frozenset(offers)
 
@@ -67,6 +68,7 @@ class FakeKernel:
 
     async def loads(self, place: table.Place) -> tuple[world.Load, ...]:
         """Weights, and what a test put into `counts`."""
+        self.read_loads += 1
         return tuple(
             self._load(service, protocol, backend)
             for service in self._table(place).services.values()

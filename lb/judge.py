@@ -1,21 +1,25 @@
 """Results of checks → the status of a member: the rise and fall rule, without time or sockets."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sdd.model.health import Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """`against` counts the results in a row that speak against `status`."""
+    """`against` counts the results in a row that speak against `status`.
+
+    `doubts` is how many passes in a row it takes until a suspicion is forgotten.
+    """
 
     status: Status = Status.STARTING
     against: int = 0
+    doubts: int = 0
 
     @property
     def is_suspect(self) -> bool:
-        """Whether the last result spoke against the status, or there is none yet."""
-        return self.against > 0 or self.status is Status.STARTING
+        """Whether the last result spoke against the status, there is none yet, or signs did."""
+        return self.against > 0 or self.doubts > 0 or self.status is Status.STARTING
 
 
 def judged(before: Standing, *, passed: bool, rise: int, fall: int) -> Standing:
@@ -28,11 +32,18 @@ def judged(before: Standing, *, passed: bool, rise: int, fall: int) -> Standing:
     if before.status is Status.STARTING:
         return _started(before, passed=passed, rise=rise, fall=fall)
     if passed == (before.status is Status.UP):
-        return Standing(status=before.status)
+        return Standing(status=before.status, doubts=max(0, before.doubts - 1))
     against = before.against + 1
     if against < (rise if passed else fall):
         return Standing(status=before.status, against=against)
     return Standing(status=Status.UP if passed else Status.DOWN)
+
+
+def doubted(before: Standing, *, rise: int) -> Standing:
+    """The standing after a sign that a member that is up may not be: it alone turns nothing."""
+    if before.status is not Status.UP:
+        return before
+    return replace(before, doubts=rise)
 
 
 def _started(before: Standing, *, passed: bool, rise: int, fall: int) -> Standing:

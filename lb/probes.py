@@ -1,8 +1,8 @@
 """Checks the members of this node and records transitions: one task per checked member.
 
-In: the newest state, the members' own reports, news of cables. Out: `record` calls, made only when
-a status changes. How to dial is `dial`'s business, when a status turns is `judge`'s, who is checked
-is `checks`'.
+In: the newest state, the members' own reports, news of cables, suspicions. Out: `record` calls,
+made only when a status changes. How to dial is `dial`'s business, when a status turns is `judge`'s,
+who is checked is `checks`', what makes a member suspect is `suspicion`'s and `neighbours`'.
 """
 
 import asyncio
@@ -15,12 +15,14 @@ from lb.checks import Check, checks, status
 from lb.dial import Result
 from sdd import errors
 from sdd.model import health, ids
+from sdd.model.network import IPAddress
 from sdd.model.service import CheckKind
 from sdd.reconcile import Slot
 from sdd.state import ClusterState, MemberKey
 
 Record = Callable[[ids.ServiceId, ids.EndpointId, health.Status, str], Awaitable[None]]
 Carriers = Callable[[], Awaitable[frozenset[str]]]  # the host's links that have a carrier
+Told = Callable[[ids.ServiceId, Result, float], None]  # a check of a service took so many seconds
 
 IDLE_S = 3600.0  # without a new state nothing is to be decided here
 CUT = Result(passed=False, reason="its link is down or gone")
@@ -31,6 +33,7 @@ class _Post:
 
     def __init__(self) -> None:
         self.is_cut = False  # read by `cut`: it changes while others wait
+        self.is_doubted = False
         self.report: Result | None = None
         self._wake = asyncio.Event()
 
@@ -62,7 +65,9 @@ class Probes:
         *,
         dial: dials.Dial = dials.dial,
         carriers: Carriers | None = None,
+        told: Told = lambda *_: None,
     ) -> None:
+        self._told = told
         self._record = record
         self._node = node
         self._clock = clock
@@ -100,6 +105,20 @@ class Probes:
         found[1].report = Result(passed=passed, reason=reason or ("reported" if passed else "said"))
         found[1].wake()
 
+    def suspect(self, key: MemberKey) -> None:
+        """Something speaks against a member: it is checked at once, and quickly until it passed."""
+        if (found := self._running.get(key)) is not None:
+            check, post, _ = found
+            if check.how.kind is not CheckKind.TTL:  # nobody can be asked
+                post.is_doubted = True
+                post.wake()
+
+    def unreached(self, address: IPAddress) -> None:
+        """Nobody on the wire answered for this address: whoever has it is suspect."""
+        for key, (check, _, _) in tuple(self._running.items()):
+            if check.address == address:
+                self.suspect(key)
+
     def _follow(self, state: ClusterState, group: asyncio.TaskGroup) -> None:
         wanted = checks(state, self._node)
         for key, (check, _, task) in tuple(self._running.items()):
@@ -121,6 +140,9 @@ class Probes:
         recorded = standing.status
         while True:
             begun = self._clock()
+            if post.is_doubted:
+                post.is_doubted = False
+                standing = judge.doubted(standing, rise=check.how.rise)
             result = await self._result(check, post)
             standing = _judged(standing, check, result)
             if standing.status is not recorded and await self._recorded(check, standing, result):
@@ -132,7 +154,7 @@ class Probes:
         if post.cut():
             return CUT
         if check.how.kind is not CheckKind.TTL:
-            return await self._dial(check)
+            return await self._dialled(check)
         end = self._clock() + check.how.ttl_s
         while post.report is None and not post.cut() and (left_s := end - self._clock()) > 0:
             await post.wait(left_s)
@@ -140,6 +162,12 @@ class Probes:
             return CUT
         report, post.report = post.report, None
         return report or Result(passed=False, reason=f"no report for {check.how.ttl_s:g} s")
+
+    async def _dialled(self, check: Check) -> Result:
+        begun = self._clock()
+        result = await self._dial(check)
+        self._told(check.service, result, self._clock() - begun)
+        return result
 
     async def _recorded(self, check: Check, standing: judge.Standing, result: Result) -> bool:
         """Whether the store took it; if not, the next check tries again."""

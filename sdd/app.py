@@ -22,11 +22,13 @@ import structlog
 
 from lb import dial as lb_dial
 from lb import drains as lb_drains
+from lb import meter as lb_meter
 from lb import probes as lb_probes
 from lb import reconciler as lb_reconciler
+from lb import tally as lb_tally
 from lb import trace as lb_trace
 from lb import view as lb_view
-from lb.kernel import carriers, choose
+from lb.kernel import carriers, choose, neighbours
 from lb.kernel.ports import linux as ports_linux
 from lb.ports import reconciler as ports_reconciler
 from netns import deaths as netns_deaths
@@ -166,9 +168,11 @@ async def assembled(
         ports = stack.enter_context(contextlib.closing(ports_linux.PortsKernel(doors)))
         looker = _verifier(news, node, kernel, balancer, asker=asker, ports=ports)
         history = journal.Journal(time.time)
-        metrics_page = page.build(_version(), news, watcher)
+        tally = lb_tally.Tally()
+        checks = _probes(doors, commands, node, tally)
+        meter = lb_meter.Meter(balancer.kernel, node, checks.suspect, time.monotonic)
+        metrics_page = page.build(_version(), news, watcher, page.Balancing(meter, tally))
         launcher.subscribe(standing.teller(history, metrics_page))
-        checks = _probes(doors, commands, node)
         in_force = configuration.InForce(config)
         yield daemon.Daemon(
             settings=in_force,
@@ -176,9 +180,9 @@ async def assembled(
             progress=reached,
             registry=metrics_page,
             parts=_parts(slots, _realisers(node, kernel, balancer, ports, names, is_vain=is_vain)),
-            followers=_followers(commands, checks, balancer, node, history),
+            followers=_followers(commands, checks, balancer, node, history) | {"meter": meter.run},
             watches={
-                "kernel news": _news(doors, news, node, checks),
+                **_lb_watches(doors, news, node, checks),
                 **_dns_watches(config, names, slots[Backend.RESOLVER], watcher),
             },
             journal=history,
@@ -202,12 +206,15 @@ async def assembled(
         )
 
 
-def _news(
+def _lb_watches(
     doors: namespaces.Namespaces, news: feed.Feed, node: ids.NodeId, checks: lb_probes.Probes
-) -> daemon.Watch:
+) -> dict[str, daemon.Watch]:
     """What tells reconcilers and checks that something changed in the kernel."""
     paths = functools.partial(_spaces, news, node)
-    return lambda kick: events.follow(doors, paths, _both(checks.news, kick))
+    return {
+        "kernel news": lambda kick: events.follow(doors, paths, _both(checks.news, kick)),
+        "neighbours": lambda _: neighbours.follow(doors, checks.unreached),
+    }
 
 
 def _verifier(
@@ -312,7 +319,10 @@ def _deaths(
 
 
 def _probes(
-    doors: namespaces.Namespaces, commands: commander.Commander, node: ids.NodeId
+    doors: namespaces.Namespaces,
+    commands: commander.Commander,
+    node: ids.NodeId,
+    tally: lb_tally.Tally,
 ) -> lb_probes.Probes:
     return lb_probes.Probes(
         commands.record_verdict,
@@ -321,6 +331,7 @@ def _probes(
         random.random,
         dial=lb_dial.through(doors),
         carriers=lambda: carriers.carriers(doors),
+        told=tally.told,
     )
 
 

@@ -1,23 +1,42 @@
 """The metrics page with all its sources.
 
-In: the feed and who looks after the DNS workers. Out: a registry that reads both at every scrape.
+In: the feed, who looks after the DNS workers, what balancing counted. Out: a registry that reads
+them at every scrape.
 """
 
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from metrics import addresses, exposition, registry
+from lb import meter as lb_meter
+from lb import tally as lb_tally
+from metrics import addresses, balancing, exposition, registry
 from metrics import dns as dns_metrics
 from resolver.control import watch
 from sdd.control import feed, taken
+from sdd.model import service
 from sdd.state import ClusterState
 
 
-def build(version: str, news: feed.Feed, workers: watch.Watch) -> registry.Registry:
+@dataclass(frozen=True, slots=True)
+class Balancing:
+    """Who counts connections, and who checks."""
+
+    meter: lb_meter.Meter
+    tally: lb_tally.Tally
+
+
+def build(
+    version: str,
+    news: feed.Feed,
+    workers: watch.Watch,
+    balancer: Balancing,
+) -> registry.Registry:
     """The page of one daemon of release `version`."""
     page = registry.Registry(version, time.time)
     page.add(exposition.objects(lambda: news.state))
     page.add(addresses.source(lambda: _fullness(news.state)))
+    page.add(balancing.source(lambda: _balanced(news.state, balancer)))
     page.add(dns_metrics.source(lambda: _counted(workers, page)))
     return page
 
@@ -27,6 +46,46 @@ def _fullness(now: ClusterState) -> Iterator[addresses.Row]:
     for net in now.networks.values():
         for use in taken.usage_of(now, net):
             yield addresses.Row(net.name, str(use.subnet), use.in_use, use.free)
+
+
+def _balanced(now: ClusterState, by: Balancing) -> balancing.Rows:
+    """What balancing counted, under the names that people gave."""
+    by.tally.forget(but=frozenset(now.services))
+    names = {each.id: each.name for each in now.services.values()}
+    suspicions = by.meter.suspicions()
+    checked = {
+        each.name: by.tally.of(each.id)
+        for each in now.services.values()
+        if each.health.kind is not service.CheckKind.NONE
+    }
+    return balancing.Rows(
+        traffic={
+            (names[svc], protocol): grown
+            for (svc, protocol), grown in by.meter.totals().items()
+            if svc in names
+        },
+        connections=dict(_connections(now, by.meter)),
+        checks={
+            name: balancing.Checks(each.checks, each.seconds, each.failures)
+            for name, each in checked.items()
+        },
+        suspicions={
+            each.name: suspicions.get(each.id, 0)
+            for each in now.services.values()
+            if each.name in checked
+        },
+    )
+
+
+def _connections(
+    now: ClusterState, meter: lb_meter.Meter
+) -> Iterator[tuple[tuple[str, str, str], int]]:
+    found = meter.connections()
+    for key, member in now.members.items():
+        box, svc = now.sandboxes.get(member.sandbox), now.services.get(member.service)
+        if box is not None and svc is not None and svc.vips:
+            for which in ("active", "inactive"):
+                yield (svc.name, box.name, which), found.get((key, which), 0)
 
 
 async def _counted(workers: watch.Watch, page: registry.Registry) -> Iterable[dns_metrics.Sums]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import pytest
 
-from metrics import addresses, dns, exposition
+from metrics import addresses, balancing, dns, exposition
 from metrics.registry import Registry
 from sdd import keys, options
 from sdd.api.openapi import DESCRIPTION
@@ -39,6 +39,8 @@ def test_every_setting_has_its_row_with_its_flag() -> None:
 async def test_every_family_has_its_row_with_kind_and_labels() -> None:
     registry = Registry("x", clock=lambda: 0.0)
     registry.add(exposition.objects(lambda: EMPTY))
+    balanced = balancing.Rows(traffic={}, connections={}, checks={}, suspicions={})
+    registry.add(balancing.source(lambda: balanced))
 
     async def nothing() -> list[list[tuple[list[str], float]]]:
         return []

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lb.judge import Standing, judged
+from lb.judge import Standing, doubted, judged
 from sdd.model.health import Status
 
 UP, DOWN, STARTING = Standing(status=Status.UP), Standing(status=Status.DOWN), Standing()
@@ -53,3 +53,23 @@ def test_suspect_means_a_verdict_is_pending() -> None:
     assert STARTING.is_suspect
     assert after(UP, "-").is_suspect
     assert not after(UP, "-+").is_suspect
+
+
+def test_a_suspicion_quickens_checks_until_enough_pass_and_turns_nothing() -> None:
+    suspect = doubted(UP, rise=2)
+    assert suspect.is_suspect
+    assert after(suspect, "+").is_suspect
+    assert after(suspect, "++") == UP
+    assert not after(suspect, "++").is_suspect
+
+
+def test_a_suspicion_that_checks_confirm_is_a_failure_like_any_other() -> None:
+    suspect = doubted(UP, rise=2)
+    assert after(suspect, "--").status is Status.UP
+    assert after(suspect, "---") == DOWN
+    assert after(suspect, "-+++") == UP
+
+
+def test_only_a_member_that_is_up_can_be_suspect() -> None:
+    assert doubted(DOWN, rise=2) == DOWN
+    assert doubted(STARTING, rise=2) == STARTING

@@ -5,12 +5,14 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from ipaddress import ip_address
 
 import pytest
 
 from lb.checks import Check
 from lb.dial import Result
 from lb.probes import Probes
+from lb.tally import Tally
 from sdd import errors
 from sdd.model import health, ids
 from sdd.model.service import CheckKind, HealthCheck
@@ -57,9 +59,15 @@ class World:
 
 @asynccontextmanager
 async def running(world: World, state: ClusterState) -> AsyncIterator[Slot]:
+    probes = Probes(world.record, states.NODE, time.monotonic, lambda: 0.5, dial=world.dial)
+    async with run(probes, state) as slot:
+        yield slot
+
+
+@asynccontextmanager
+async def run(probes: Probes, state: ClusterState) -> AsyncIterator[Slot]:
     slot = Slot()
     slot.put(state)
-    probes = Probes(world.record, states.NODE, time.monotonic, lambda: 0.5, dial=world.dial)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(probes.run(slot), name="probes")
         yield slot
@@ -201,3 +209,61 @@ async def test_a_report_of_a_member_that_is_dialled_is_refused() -> None:
 
 def _probing() -> set[asyncio.Task[object]]:
     return {task for task in asyncio.all_tasks() if task.get_name().startswith("probe ")}
+
+
+SELDOM = replace(HASTY, interval_s=3600.0, fast_s=0.001)
+SELDOM_TOWN = (*TOWN[:3], states.svc("web", "front", "10.0.1.100", check=SELDOM), TOWN[4])
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [
+        lambda probes: probes.suspect((ids.ServiceId("web"), ids.EndpointId("web1-front"))),
+        lambda probes: probes.unreached(ip_address("10.0.1.1")),
+    ],
+    ids=["counters", "neighbour"],
+)
+async def test_a_sign_makes_a_member_be_checked_at_once_and_the_checks_decide(
+    sign: Callable[[Probes], None],
+) -> None:
+    world = World()
+    up = states.verdict("web", "web1", "front", health.Status.UP)
+    probes = Probes(world.record, states.NODE, time.monotonic, lambda: 0.5, dial=world.dial)
+    async with run(probes, states.state(*SELDOM_TOWN, up)):
+        await world.until(lambda: world.dialled == 1)
+        sign(probes)
+        await world.until(lambda: world.dialled == 3)  # `rise` passes and the doubt is over
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert (world.dialled, world.records) == (3, [])
+        world.healthy = False
+        sign(probes)
+        await world.until(lambda: bool(world.records))
+    assert world.records == [("web1-front", health.Status.DOWN, "10.0.1.1")]
+    assert world.dialled == 6
+
+
+async def test_a_sign_about_nobody_we_check_is_nothing() -> None:
+    world = World()
+    probes = Probes(world.record, states.NODE, time.monotonic, lambda: 0.5, dial=world.dial)
+    probes.suspect((ids.ServiceId("web"), ids.EndpointId("web1-front")))
+    probes.unreached(ip_address("10.0.1.77"))
+    assert world.dialled == 0
+
+
+async def test_each_check_is_told_with_its_result() -> None:
+    world, tally = World(), Tally()
+    probes = Probes(
+        *(world.record, states.NODE, time.monotonic, lambda: 0.5), dial=world.dial, told=tally.told
+    )
+    async with run(probes, states.state(*TOWN)):
+        await world.until(lambda: world.dialled >= 3)
+        world.healthy = False
+        before = world.dialled
+        await world.until(lambda: world.dialled >= before + 4)
+    found = tally.of(ids.ServiceId("web"))
+    assert found.checks >= world.dialled - 1
+    assert found.failures >= 3
+    assert found.seconds > 0
+    tally.forget(but=frozenset())
+    assert tally.of(ids.ServiceId("web")).checks == 0

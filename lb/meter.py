@@ -1,0 +1,152 @@
+"""Reads what the kernels of this node's sandboxes count, again and again, and adds it up.
+
+In: the newest state and readings. Out: totals per service and connections per backend, for the page
+of metrics, and `suspect` calls for members whose counters look as if they did not answer. Reading
+takes at most a hundredth of the time, however many sandboxes there are.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Never
+
+from lb import growth, suspicion, table, world
+from lb.desired import Desired, Wanted, desired, nothing
+from lb.growth import Growth
+from sdd import errors
+from sdd.model import ids
+from sdd.model.network import IPAddress
+from sdd.reconcile import Slot
+from sdd.state import ClusterState, MemberKey
+
+PAUSE_S = 2.0  # IPVS sums its counters up every 2 s
+PART = 100  # of the time that goes by, one part is spent on reading
+IDLE_S = 3600.0
+PROTOCOLS = ("tcp", "udp")
+
+Suspect = Callable[[MemberKey], None]
+Grown = dict[MemberKey, dict[str, Growth]]
+
+
+class Meter:
+    """`clock` is monotonic, in seconds."""
+
+    def __init__(
+        self,
+        kernel: world.Kernel,
+        node: ids.NodeId,
+        suspect: Suspect,
+        clock: Callable[[], float],
+        *,
+        pause_s: float = PAUSE_S,
+    ) -> None:
+        self._kernel = kernel
+        self._suspect = suspect
+        self._clock = clock
+        self._pause_s = pause_s
+        self._desired: Desired = nothing(node)
+        self._read: dict[ids.SandboxId, Sequence[world.Load]] | None = None
+        self._totals: dict[tuple[ids.ServiceId, str], Growth] = {}
+        self._open: Counter[tuple[MemberKey, str]] = Counter()
+        self._suspicions: Counter[ids.ServiceId] = Counter()
+
+    async def run(self, slot: Slot) -> Never:
+        """For ever; ends by cancellation only."""
+        state: ClusterState | None = None
+        while state is None:
+            state = await slot.next(IDLE_S)
+        while True:
+            begun = self._clock()
+            await self._look(state)
+            ended = self._clock()
+            due = ended + max(self._pause_s, PART * (ended - begun))
+            while (left_s := due - self._clock()) > 0:
+                state = await slot.next(left_s) or state
+
+    # --- what is known ----------------------------------------------------------------------
+
+    def totals(self) -> Mapping[tuple[ids.ServiceId, str], Growth]:
+        """What was counted since this daemon began, by service and protocol."""
+        return self._totals
+
+    def connections(self) -> Mapping[tuple[MemberKey, str], int]:
+        """Connections now, by member and `active` or `inactive`."""
+        return self._open
+
+    def suspicions(self) -> Mapping[ids.ServiceId, int]:
+        """How often a member of a service looked as if it did not answer."""
+        return self._suspicions
+
+    # --- one round --------------------------------------------------------------------------
+
+    async def _look(self, state: ClusterState) -> None:
+        self._desired = desired(state, self._desired)
+        members = _members(state)
+        before, self._read = self._read, {}
+        grown: defaultdict[MemberKey, dict[str, Growth]] = defaultdict(dict)
+        open_: Counter[tuple[MemberKey, str]] = Counter()
+        for box, want in self._desired.sandboxes.items():
+            if want.table == table.EMPTY:
+                continue
+            loads = await self._loads(want)
+            if loads is None:  # its namespace is gone or not there yet
+                self._read[box] = before.get(box, ()) if before else ()
+                continue
+            self._read[box] = loads
+            for each in loads:
+                if (key := _member(members, want, each.vip, each.address)) is not None:
+                    open_[key, "active"] += each.active
+                    open_[key, "inactive"] += each.inactive
+            # What the kernel had before this daemon began is no growth; a new sandbox's is.
+            was = loads if before is None else before.get(box, ())
+            for (vip, protocol, address), more in growth.growth(was, loads).items():
+                if (key := _member(members, want, vip, address)) is not None:
+                    mine = grown[key]
+                    mine[protocol] = mine.get(protocol, growth.NONE) + more
+        self._open = open_
+        self._add(state, grown)
+
+    def _add(self, state: ClusterState, grown: Grown) -> None:
+        totals = {
+            (svc, protocol): self._totals.get((svc, protocol), growth.NONE)
+            for svc, one in state.services.items()
+            if one.vips
+            for protocol in PROTOCOLS
+        }
+        for key, by_protocol in grown.items():
+            for protocol, more in by_protocol.items():
+                totals[key[0], protocol] = totals.get((key[0], protocol), growth.NONE) + more
+            if suspicion.is_suspect(by_protocol):
+                self._suspicions[key[0]] += 1
+                self._suspect(key)
+        self._totals = totals
+        for gone in self._suspicions.keys() - state.services.keys():
+            del self._suspicions[gone]
+
+    async def _loads(self, want: Wanted) -> Sequence[world.Load] | None:
+        try:
+            return await self._kernel.loads(want.place)
+        except errors.SddError:
+            return None
+
+
+Members = Mapping[tuple[ids.ServiceId, IPAddress], MemberKey]
+
+
+def _members(state: ClusterState) -> Members:
+    return dict(_addressed(state))
+
+
+def _addressed(
+    state: ClusterState,
+) -> Iterator[tuple[tuple[ids.ServiceId, IPAddress], MemberKey]]:
+    for key, member in state.members.items():
+        end = state.endpoints.get(member.endpoint)
+        for address in end.hosts if end is not None else ():
+            yield (member.service, address), key
+
+
+def _member(
+    members: Members, want: Wanted, vip: IPAddress, address: IPAddress | None
+) -> MemberKey | None:
+    owner = want.owners.get(vip)
+    return None if owner is None or address is None else members.get((owner, address))

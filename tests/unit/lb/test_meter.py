@@ -1,0 +1,119 @@
+"""Counters of many sandboxes become totals that only grow, and signs against members."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from ipaddress import ip_address
+
+from lb.fake import FakeKernel
+from lb.growth import Growth
+from lb.meter import Meter
+from lb.reconciler import Reconciler
+from sdd.model import ids
+from sdd.reconcile import Slot
+from sdd.state import MemberKey, Object
+from tests.unit.lb import states
+
+VIP, ONE, TWO = (ip_address(f"10.0.1.{last}") for last in (100, 1, 2))
+WEB = ids.ServiceId("web")
+TOWN: tuple[Object, ...] = (
+    states.net("front", 1),
+    states.box("client"),
+    states.plug("client", "front", "10.0.1.9/24"),
+    *(states.box(name) for name in ("web1", "web2")),
+    states.plug("web1", "front", "10.0.1.1/24"),
+    states.plug("web2", "front", "10.0.1.2/24"),
+    states.svc("web", "front", str(VIP)),
+    states.member("web", "web1", "front"),
+    states.member("web", "web2", "front"),
+)
+STATE = states.state(*TOWN)
+
+
+class Bench:
+    """One client balances; the other sandboxes are known to count nothing."""
+
+    def __init__(self) -> None:
+        self.kernel = FakeKernel()
+        self.suspects: list[MemberKey] = []
+        self.meter = Meter(
+            *(self.kernel, states.NODE, self.suspects.append, time.monotonic), pause_s=0.001
+        )
+        self.rounds = 0
+
+    async def count(self, address: object, **grown: int) -> None:
+        """The kernel counts, and the meter has read it."""
+        self.kernel.counts[VIP, "tcp", ip_address(str(address))] = Growth(**grown)
+        await self.read()
+
+    async def read(self) -> None:
+        """Two more rounds have begun: one of them saw all that is there now."""
+        seen = self.kernel.read_loads
+        await self.until(lambda: self.kernel.read_loads >= seen + 2)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not condition():  # noqa: ASYNC110 - other tasks run on; nobody could set an event
+                await asyncio.sleep(0)
+
+    def total(self) -> Growth:
+        return self.meter.totals()[WEB, "tcp"]
+
+
+@asynccontextmanager
+async def running(before: int = 0) -> AsyncIterator[Bench]:
+    """With a kernel that counted connections `before` the daemon began."""
+    bench, slot = Bench(), Slot()
+    bench.kernel.counts[VIP, "tcp", ONE] = Growth(connections=before)
+    bench.kernel.make("/ns/client")
+    await Reconciler(bench.kernel, states.NODE, ready_s=0.001).realise(STATE)
+    slot.put(STATE)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(bench.meter.run(slot), name="meter")
+        await bench.read()
+        yield bench
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_totals_are_what_came_since_the_start() -> None:
+    async with running(before=1000) as bench:
+        assert bench.total() == Growth()
+        await bench.count(ONE, connections=1004, in_packets=9, out_packets=9)
+        await bench.count(TWO, connections=1, in_packets=5, out_packets=5)
+        assert bench.total() == Growth(connections=5, in_packets=14, out_packets=14)
+        assert bench.meter.totals()[WEB, "udp"] == Growth()
+
+
+async def test_a_counter_that_begins_anew_takes_nothing_away() -> None:
+    async with running() as bench:
+        await bench.count(ONE, connections=4, out_packets=40)
+        await bench.count(ONE, connections=1, out_packets=10)
+        assert bench.total() == Growth(connections=5, out_packets=50)
+
+
+async def test_a_namespace_that_is_gone_for_a_moment_is_not_counted_twice() -> None:
+    async with running() as bench:
+        await bench.count(ONE, connections=4, out_packets=40)
+        kept = bench.kernel.tables.pop("/ns/client")
+        await bench.until(lambda: True)
+        for _ in range(50):
+            await asyncio.sleep(0.001)
+        bench.kernel.tables["/ns/client"] = kept
+        await bench.read()
+        assert bench.total() == Growth(connections=4, out_packets=40)
+
+
+async def test_who_does_not_answer_new_connections_is_suspect_and_who_does_is_not() -> None:
+    async with running() as bench:
+        await bench.count(ONE, connections=4, in_packets=40, out_packets=40)
+        assert bench.suspects == []
+        await bench.count(ONE, connections=6, in_packets=42, out_packets=42)
+        await bench.count(TWO, connections=3, in_packets=9)
+        assert bench.suspects == [
+            (WEB, ids.EndpointId("web1-front")),
+            (WEB, ids.EndpointId("web2-front")),
+        ]
+        assert bench.meter.suspicions()[WEB] == 2
