@@ -5,6 +5,7 @@ that `sdd.model.ramp` gives them now. Whatever derives tables from a state knows
 a state without such a service comes back as it is.
 """
 
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -47,4 +48,10 @@ def _weighed(members: Sequence[service.Member], steps: Sequence[int]) -> Iterato
     shares = [(each.weight, step) for each, step in zip(members, steps, strict=True)]
     for member, weight in zip(members, ramp.weights(shares), strict=True):
         if weight != member.weight:
-            yield Put(replace(member, weight=weight))
+            yield Put(_weighing(member, weight))
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _weighing(member: service.Member, weight: int) -> service.Member:
+    """The same object each time: what is derived anew from another one costs more than this."""
+    return replace(member, weight=weight)

@@ -139,7 +139,8 @@ async def test_B9_35_what_nft_refuses_changes_nothing_of_the_others(
 async def test_who_leaves_takes_its_counters_along(kernel: NftablesKernel, town: Town) -> None:
     def counted() -> set[str]:
         listed = json.loads(town.nft("client", "-j", "list table inet sdd-lb"))["nftables"]
-        sets = [each["set"] for each in listed if each.get("set", {}).get("flags") == ["dynamic"]]
+        names = ("began4", "sent4", "heard4")
+        sets = [each["set"] for each in listed if each.get("set", {}).get("name") in names]
         keys = [one["elem"]["val"]["concat"] for each in sets for one in each.get("elem", ())]
         return {backend for _, vip, backend in keys if vip == str(VIP)}
 
