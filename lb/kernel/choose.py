@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lb import world
+from lb.kernel import leftovers
 from lb.kernel.ipvs import IpvsKernel, available
 from lb.kernel.nftables import NftablesKernel
 from sdd import errors
@@ -24,7 +25,9 @@ class Choice:
 async def choose(spaces: namespaces.Namespaces, wanted: Wanted) -> Choice:
     """The balancer to use; raises `errors.Unavailable` when `ipvs` is wanted and there is none."""
     if wanted == "nftables":
-        return Choice(kernel=NftablesKernel(spaces), name=wanted, why="lb-backend says so")
+        former = await spaces.run("", leftovers.family)
+        kernel = NftablesKernel(spaces, former)
+        return Choice(kernel=kernel, name=wanted, why="lb-backend says so")
     found = await spaces.run("", available)
     if found is not None:
         family, version = found

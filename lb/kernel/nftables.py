@@ -10,7 +10,16 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lb import plan, table, world
-from lb.kernel import conntrack, nft_counts, nft_frame, nft_netlink, nft_read, nft_rules, nft_text
+from lb.kernel import (
+    conntrack,
+    leftovers,
+    nft_counts,
+    nft_frame,
+    nft_netlink,
+    nft_read,
+    nft_rules,
+    nft_text,
+)
 from sdd.linux import namespaces, netlink, nft_compile
 from sdd.model.network import IPAddress
 
@@ -18,10 +27,14 @@ Open = collections.Counter[tuple[str, IPAddress, IPAddress]]  # protocol, addres
 
 
 class NftablesKernel:
-    """Passes tests/contract/lb_kernel.py on any kernel with nftables."""
+    """Passes tests/contract/lb_kernel.py on any kernel with nftables.
 
-    def __init__(self, spaces: namespaces.Namespaces) -> None:
+    `former` is IPVS's family where it may have balanced before us: what it left is cleared away.
+    """
+
+    def __init__(self, spaces: namespaces.Namespaces, former: int | None = None) -> None:
         self._spaces = spaces
+        self._former = former
         self._frame: Sequence[netlink.Message] = ()
 
     async def inode(self, netns: str) -> int:
@@ -32,7 +45,7 @@ class NftablesKernel:
         self, place: table.Place, only: Collection[IPAddress] | None = None
     ) -> table.Table:
         """The table as the kernel holds it."""
-        return await self._spaces.run(place.netns, lambda: _read(only))
+        return await self._spaces.run(place.netns, lambda: _read(only, self._former))
 
     async def apply(
         self, place: table.Place, have: table.Table, steps: Sequence[plan.Step]
@@ -42,7 +55,12 @@ class NftablesKernel:
             self._frame = await self._spaces.scratch(
                 lambda: nft_compile.messages(nft_text.FRAME, nft_frame.TABLE)
             )
-        return await self._spaces.run(place.netns, lambda: _apply(self._frame, have, steps))
+        return await self._spaces.run(place.netns, lambda: self._change(have, steps))
+
+    def _change(self, have: table.Table, steps: Sequence[plan.Step]) -> world.Change:
+        if self._former is not None and plan.Mend(None) in steps:
+            leftovers.clear(self._former)
+        return _apply(self._frame, have, steps)
 
     async def loads(self, place: table.Place) -> tuple[world.Load, ...]:
         """Weights, open connections as conntrack has them, and what the counting chains saw."""
@@ -61,9 +79,13 @@ def _led_to(vip: IPAddress, port: int) -> IPAddress | None:
     return None
 
 
-def _read(only: Collection[IPAddress] | None) -> table.Table:
+def _read(only: Collection[IPAddress] | None, former: int | None) -> table.Table:
     with netlink.Connection(netlink.NETFILTER) as connection:
-        return nft_read.read(connection, only)
+        found = nft_read.read(connection, only)
+    if only is None and former is not None and leftovers.are_there(former):
+        left = table.Flaw(what="services or routes of IPVS are left")
+        return dataclasses.replace(found, flaws=(*found.flaws, left))
+    return found
 
 
 def _apply(

@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Never
 
+import structlog
+
 from netns.kernel import news, numbers, read
 from netns.netlink import number
 from sdd.linux import namespaces, netlink
@@ -33,6 +35,8 @@ _ANCILLARY = socket.CMSG_SPACE(_NUMBER.size)
 _AT_ONCE = 64  # datagrams per wake-up, so that a flood does not hold the loop
 
 Hear = Callable[[bytes, int], None]
+
+say: structlog.stdlib.BoundLogger = structlog.get_logger("sdd")
 
 
 async def follow(
@@ -88,6 +92,7 @@ class _Places:
 
     async def look(self, heard: news.News) -> Look:
         if heard.lost:
+            say.info("kernel.news_lost", why="more came than could be heard; looking everywhere")
             self._numbers.forget()
             return EVERYWHERE
         spaces = frozenset({HOST}) if heard.host else frozenset()

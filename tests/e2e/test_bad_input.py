@@ -15,21 +15,28 @@ from tests.e2e.appliance import BIN, Appliance, run
 def lab(daemon: Appliance) -> None:
     daemon.sdctl("network", "create", "lab", "--subnet", "10.80.0.0/24")
     daemon.sandbox("db", "--network", "lab,ip=10.80.0.9")
+    daemon.sdctl("service", "create", "held", "--network", "lab", "-p", "5070:80")
 
 
 def refused(daemon: Appliance, *args: str) -> tuple[int, str]:
     """Exit code and message of a command that must fail, print no data and change nothing."""
     before = daemon.sdctl("-o", "json", "network", "inspect", "lab", "bridge").stdout
-    listed = daemon.sdctl("-q", "network", "ls").stdout + daemon.sdctl("-q", "sandbox", "ls").stdout
+    listed = everything(daemon)
     done = daemon.sdctl(*args, check=False)
     assert done.returncode != 0, done.stdout
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) <= 3, done.stderr
     assert daemon.sdctl("-o", "json", "network", "inspect", "lab", "bridge").stdout == before
-    now = daemon.sdctl("-q", "network", "ls").stdout + daemon.sdctl("-q", "sandbox", "ls").stdout
-    assert now == listed
+    assert everything(daemon) == listed
     return done.returncode, done.stderr
+
+
+def everything(daemon: Appliance) -> str:
+    """All that is listed, and each service with all it has."""
+    listed = [daemon.sdctl("-q", each, "ls").stdout for each in ("network", "sandbox")]
+    services = daemon.sdctl("-q", "service", "ls").stdout.split()
+    return "".join(listed) + daemon.sdctl("service", "inspect", *services).stdout
 
 
 CASES: Sequence[tuple[tuple[str, ...], int, tuple[str, ...]]] = (
@@ -77,8 +84,38 @@ CASES: Sequence[tuple[tuple[str, ...], int, tuple[str, ...]]] = (
     (("service", "create", "s", "--network", "bridge"), 1, ("bridge",)),
     (("service", "create", "s", "--network", "lab", "--vip", "10.99.0.1"), 1, ("10.99.0.1",)),
     (("service", "create", "s", "--network", "lab", "--vip", "10.80.0.9"), 1, ("10.80.0.9", "db")),
-    (("service", "create", "s", "--network", "lab", "--scheduler", "best"), 2, ("best",)),
+    (
+        ("service", "create", "s", "--network", "lab", "--vip", "10.80.0.1"),
+        1,
+        ("10.80.0.1", "gateway", "[SDD-IPAM-INUSE]"),
+    ),
+    (
+        ("service", "create", "s", "--network", "lab", "--scheduler", "best"),
+        2,
+        ("best", "mh", "wrr", "lblcr"),
+    ),
     (("service", "create", "s", "--network", "lab", "--health", "tcp:0"), 2, ("tcp:0",)),
+    (("service", "create", "s", "--network", "lab", "--health", "ftp://:80/"), 2, ("ftp",)),
+    (("service", "create", "s", "--network", "lab", "--health", "http://:x/"), 2, ("http://:x/",)),
+    (("service", "create", "s", "--network", "lab", "--weight", "65536"), 2, ("65536", "65535")),
+    (("service", "create", "s", "--network", "lab", "--weight", "-1"), 2, ("-1",)),
+    (("service", "join", "held", "{db}", "--weight", "70000"), 2, ("70000", "65535")),
+    (("service", "set-weight", "held", "{db}", "70000"), 2, ("70000", "65535")),
+    (
+        ("service", "create", "s", "--network", "lab", "-p", "5070:81"),
+        1,
+        ("5070/tcp", "service held", "[SDD-PUBLISH-INUSE]"),
+    ),
+    (
+        ("service", "create", "s", "--network", "lab", "-p", "published=5000, target=80"),
+        2,
+        ("published=5000, target=80", "blank"),
+    ),
+    (
+        ("service", "create", "s", "--network", "lab", "--slow-start", "1m", "--scheduler", "lc"),
+        1,
+        ("lc does not share by weight", "[SDD-SERVICE-SLOWSTART]"),
+    ),
     (("service", "inspect", "nothing"), 1, ("nothing",)),
     (("netwrok", "ls"), 2, ("network",)),
 )

@@ -207,3 +207,27 @@ def test_a_reload_asked_for_before_the_start_is_over_ends_nothing() -> None:
         one.sandbox_plain("web")
     finally:
         one.close()
+
+
+def test_a_kernel_without_ipvs_is_a_start_error_when_it_is_demanded(file: Path) -> None:
+    file.write_text('{"lb-backend": "ipvs"}')
+    one = Appliance("noipvs", "--config", str(file))
+    try:
+        if (
+            Path("/proc/net/ip_vs").exists()
+            or not run("modprobe", "-nq", "ip_vs", check=False).returncode
+        ):
+            one.start()  # a kernel that has it takes it
+            (status,) = one.json("status")
+            assert status["Balancer"] == "ipvs"
+            return
+        command = ["nsenter", f"--net=/run/netns/{one.host}", *one.command()]
+        done = run(*command, check=False)
+        assert done.returncode == 1
+        first, hint = done.stderr.strip().splitlines()[-2:]
+        assert first == "sdd: lb-backend is 'ipvs', but the kernel has no IPVS [SDD-LB-NOIPVS]"
+        assert "ip_vs" in hint
+        assert "nftables" in hint
+        assert not (one.root / "exec" / "sdd.sock").exists()
+    finally:
+        one.close()

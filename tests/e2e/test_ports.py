@@ -183,27 +183,37 @@ def test_P1_no_other_program_gets_the_port(daemon: Appliance) -> None:
     assert "Address already in use" in done.stderr
 
 
-def test_C89_a_port_of_another_program_is_refused_and_nothing_is_left(daemon: Appliance) -> None:
-    with listening(daemon, 8090):
-        done = daemon.sdctl("sandbox", "create", daemon.name("late"), "-p", "8090:80", check=False)
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_C89_C124_a_port_of_another_program_is_refused_and_nothing_is_left(
+    daemon: Appliance, protocol: str
+) -> None:
+    asked = ("sandbox", "create", daemon.name("late"), "-p", f"8090:80/{protocol}")
+    with listening(daemon, 8090, protocol):
+        done = daemon.sdctl(*asked, check=False)
         assert done.returncode == 1
-        assert "port 8090/tcp cannot be published: another program on this host has it" in (
+        assert f"port 8090/{protocol} cannot be published: another program on this host has it" in (
             done.stderr
         )
         assert "[SDD-PUBLISH-TAKEN]" in done.stderr
         assert daemon.name("late") not in daemon.sdctl("sandbox", "ls", "-q", "-o", "name").stdout
-    daemon.sdctl("sandbox", "create", daemon.name("late"), "-p", "8090:80")
+    daemon.sdctl(*asked)
     daemon.sdctl("sandbox", "rm", daemon.name("late"))
 
 
 @contextmanager
-def listening(daemon: Appliance, port: int) -> Iterator[None]:
-    command = ["nsenter", f"--net=/run/netns/{daemon.host}", sys.executable, "-m", "http.server"]
+def listening(daemon: Appliance, port: int, protocol: str = "tcp") -> Iterator[None]:
+    command = {
+        "tcp": (sys.executable, "-m", "http.server", str(port)),
+        "udp": ("socat", f"UDP-RECV:{port}", "STDOUT"),
+    }[protocol]
     with subprocess.Popen(
-        [*command, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ["nsenter", f"--net=/run/netns/{daemon.host}", *command],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     ) as one:
         try:
-            until(lambda: f":{port} " in daemon.on_host("ss", "-Hltn").stdout, 10, "it listens")
+            what = f"-Hl{protocol[0]}n"
+            until(lambda: f":{port} " in daemon.on_host("ss", what).stdout, 10, "it listens")
             yield
         finally:
             one.kill()
@@ -216,7 +226,7 @@ def test_a_port_of_another_sandbox_is_refused_with_its_name(daemon: Appliance) -
     assert "[SDD-PUBLISH-INUSE]" in done.stderr
 
 
-def test_ls_and_inspect_speak_dockers_words(daemon: Appliance) -> None:
+def test_C128_ls_and_inspect_speak_dockers_words(daemon: Appliance) -> None:
     (web,) = daemon.json("sandbox", "inspect", daemon.name("web"))
     assert web["Ports"] == {
         "80/tcp": [

@@ -136,6 +136,22 @@ async def test_B9_35_what_nft_refuses_changes_nothing_of_the_others(
     assert VIP in want.services
 
 
+async def test_B9_31_a_thousand_services_of_ten_are_there_to_the_last_entry(
+    kernel: NftablesKernel, town: Town, place: table.Place
+) -> None:
+    many = lb_kernel.table_of(*lb_traffic.thousand())
+    have = await kernel.read(place)
+    assert (await kernel.apply(place, have, plan.diff(have, many))).refusals == ()
+    assert await kernel.read(place) == many
+    listed = json.loads(town.nft("client", "-j", "list map inet sdd-lb vip4"))["nftables"]
+    (elements,) = [each["map"]["elem"] for each in listed if "map" in each]
+    chains = json.loads(town.nft("client", "-j", "list chains"))["nftables"]
+    names = [each["chain"]["name"] for each in chains if "chain" in each]
+    assert len(elements) == sum(name.startswith("vip-") for name in names) == 1000
+    records = sum(len(each.backends) for each in (await kernel.read(place)).services.values())
+    assert records == 10_000
+
+
 async def test_who_leaves_takes_its_counters_along(kernel: NftablesKernel, town: Town) -> None:
     def counted() -> set[str]:
         listed = json.loads(town.nft("client", "-j", "list table inet sdd-lb"))["nftables"]

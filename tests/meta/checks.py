@@ -1,8 +1,9 @@
-"""The checks of the references on names and networks: what shows each, what is no case of ours, what is open.
+"""The checks of the references on names, networks and balancing: what shows each, what is no case of ours, what is open.
 
-The ids are those of docker.md §3.1 to §3.5, §3.9 and §3.10 (C…, X…), of peers.md §4 on bridges,
-macvlan and addresses (peers-…), and of dns_and_users.md A8, to which the rows of A4 lead. A test is found by its name: `C35` in `test_C35_ptr_…`, `A8-34` in
-`test_A8_34_35_the_limit_…`, `A8-43` also in `test_A8_41_to_50_…`.
+The ids are those of docker.md §3.1 to §3.6, §3.9 and §3.10 (C…, X…), of peers.md §4 on bridges,
+macvlan and addresses (peers-…), of dns_and_users.md A8, to which the rows of A4 lead, and of
+balancing.md §9 (B9). A test is found by its name: `C35` in `test_C35_ptr_…`, `A8-34` in
+`test_A8_34_35_the_limit_…`, `A8-43` also in `test_A8_41_to_50_…`, `B9-7` in `test_B9_07_…`.
 """
 
 from collections.abc import Mapping
@@ -46,7 +47,12 @@ PEERS: Final = (
     *(38, 40, 41, 43, 44, 46, 47, 49, 50, 52, 53, 55, 56, 58, 59, 61, 62),
     *(64, 65, 67, 68, 70, 71, 73, 74, 76, 100, 107),
 )
-OURS: Final = (2, 3, 5, 6, 8, 9, 11, 20)
+SERVICES: Final = (122, 124, 125, 127, 128, 130, 131, 133, 134)
+OURS: Final = (2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 20)
+B9: Final = (
+    *(1, 2, 4, 5, 7, 8, 10, 11, 13, 14, 16, 17, 19, 20, 22, 23, 25),
+    *(26, 28, 29, 31, 32, 34, 35, 37, 38, 40, 41, 43, 44, 46, 47, 49, 50, 52, 53),
+)
 A8: Final = (
     *(1, 2, 4, 5, 7, 8, 10, 11, 13, 14, 16, 17, 19, 20, 22, 23, 25),
     *(26, 28, 29, 31, 32, 34, 35, 36, 37, 38, 40),
@@ -60,10 +66,11 @@ A8: Final = (
 )
 IDS: Final = frozenset(
     (
-        *(f"C{number}" for number in (*DNS, *FILES, *NETWORKS, *ERRORS)),
+        *(f"C{number}" for number in (*DNS, *FILES, *NETWORKS, *SERVICES, *ERRORS)),
         *(f"peers-{number}" for number in PEERS),
         *(f"X{number}" for number in OURS),
         *(f"A8-{number}" for number in A8),
+        *(f"B9-{number}" for number in B9),
     )
 )
 
@@ -82,13 +89,30 @@ NONE_OF_OURS: Final[Mapping[str, str]] = MappingProxyType(
         "peers-56": "an MTU is what the option says, else the kernel's own, as in Docker",
         "peers-62": "there are no static routes, so no wrong ones",
         "peers-70": "the DNS server listens inside the sandbox: no packet of it meets the host's rules",
+        "B9-22": "a virtual address forwards every port as it is; other numbers are of published ports",
+        "C133": "balancing is derived from one state at a revision: there is no order of table events",
         "A8-103": "there is no page that shows names",
         "A8-118": "there is no encryption yet that could be asked for",
     }
 )
 
 # What no test shows yet, and what is missing.
-OPEN: Final[Mapping[str, str]] = MappingProxyType({})
+OPEN: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "B9-37": "published ports do not lead to other nodes yet",
+        "B9-40": "published ports do not lead to other nodes yet",
+        "B9-41": "published ports do not lead to other nodes yet",
+        "B9-43": "published ports do not lead to other nodes yet",
+        "B9-44": "published ports do not lead to other nodes yet",
+        "B9-46": "published ports are refused by the node, there is no cluster yet",
+        "B9-47": "published ports do not lead to other nodes yet",
+        "C125": "there is no ingress network yet",
+        "C130": "there are no overlay networks yet",
+        "C131": "there are no overlay networks yet",
+        "C134": "there are no overlay networks yet",
+        "X15": "the policy local has no test that bears this number",
+    }
+)
 
 # Speed and memory, which fail no test: a benchmark prints what was promised beside what it found.
 MEASURED: Final[Mapping[str, str]] = MappingProxyType(

@@ -8,18 +8,17 @@ import pytest
 from tests.meta import checks, tracked
 
 TESTS = tracked.ROOT / "tests"
-# Numbers of other lists: the first counts checks of its own, the other goes past networks.
-STRANGERS = ("tests/kernel/test_netns_doors.py", "tests/unit/lb/")
+STRANGERS = ("tests/kernel/test_netns_doors.py",)  # it counts checks of its own
 REFUSALS = "tests/scenario/refusals/"  # one test for each value of a table
 CASE = re.compile(r'^        "((?:C|peers_)[0-9]+_\w+)",$', re.MULTILINE)
-FUNCTION = re.compile(r"^(?:async )?def (test_\w+)\(", re.MULTILINE)
+FUNCTION = re.compile(r"^ *(?:async )?def (test_\w+)\(", re.MULTILINE)
 ONE = re.compile(r"(?<![A-Za-z0-9])([CX])([0-9]+)(?![0-9])")
 PEERS = re.compile(r"peers((?:_[0-9]+)+)")
-MANY = re.compile(r"A8((?:_[0-9]+)+)(?:_to_([0-9]+))?(?![0-9])")
+MANY = re.compile(r"(A8|B9)((?:_[0-9]+)+)(?:_to_([0-9]+))?(?![0-9])")
 
 
 def names() -> Iterator[str]:
-    """The names of all test functions about names and networks."""
+    """The names of all test functions."""
     for path in tracked.files("tests/*.py", "tests/**/*.py"):
         if tracked.name(path).startswith(STRANGERS):
             continue
@@ -35,9 +34,9 @@ def borne(name: str) -> set[str]:
     found = {f"{letter}{number}" for letter, number in ONE.findall(words.replace("_", " "))}
     for numbers in PEERS.findall(words):
         found |= {f"peers-{each}" for each in numbers.strip("_").split("_")}
-    for numbers, last in MANY.findall(words):
+    for of, numbers, last in MANY.findall(words):
         listed = [int(each) for each in numbers.strip("_").split("_")]
-        found |= {f"A8-{each}" for each in (*listed, *range(listed[-1], int(last or 0) + 1))}
+        found |= {f"{of}-{each}" for each in (*listed, *range(listed[-1], int(last or 0) + 1))}
     return found
 
 
@@ -50,6 +49,7 @@ def test_numbers_are_read_from_names() -> None:
     assert borne("test_C35_A8_13_ptr_names") == {"C35", "A8-13"}
     assert borne("test_A8_34_35_the_limit_is_between_512_and_1232") == {"A8-34", "A8-35"}
     assert borne("test_A8_41_to_43_every_seed") == {"A8-41", "A8-42", "A8-43"}
+    assert borne("test_B9_01_B9_23_round_robin") == {"B9-1", "B9-23"}
     assert borne("test_A8_70_200_questions_at_once") >= {"A8-70"}
     assert borne("test_C2_C4_another_type") == {"C2", "C4"}
     assert borne("test_a_name_of_100_X") == set()

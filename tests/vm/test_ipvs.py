@@ -13,7 +13,7 @@ from lb.kernel import choose, ipvs, ipvs_codec, ipvs_entries
 from sdd.model.service import Scheduler
 from tests.contract import lb_kernel
 from tests.kernel import lb_soak, lb_town, lb_traffic
-from tests.kernel.lb_town import VIP, Town
+from tests.kernel.lb_town import VIP, VIP6, Town
 
 pytestmark = pytest.mark.vm
 
@@ -89,6 +89,51 @@ async def test_what_hands_change_is_seen_and_mended(
     assert lb_traffic.shares(town, 9) == {"b1": 3, "b2": 3, "b3": 3}
 
 
+async def test_B9_31_a_thousand_services_of_ten_are_there_to_the_last_entry(
+    kernel: ipvs.IpvsKernel, town: Town, place: table.Place
+) -> None:
+    many = lb_kernel.table_of(*lb_traffic.thousand())
+    have = await kernel.read(place)
+    assert (await kernel.apply(place, have, plan.diff(have, many))).refusals == ()
+    lines = town.inside("client", "ipvsadm", "-Sn").splitlines()
+    # Streams and datagrams of an address are services of their own.
+    assert sum(line.startswith("-A") for line in lines) == 2 * 1000
+    assert sum(line.startswith("-a") for line in lines) == 2 * 10_000
+    assert await kernel.read(place) == many
+
+
+async def test_nftables_clears_away_what_ipvs_left(
+    kernel: ipvs.IpvsKernel, town: Town, place: table.Place
+) -> None:
+    web, web6 = lb_traffic.service(town), lb_traffic.service(town, VIP6)
+    await lb_traffic.put(kernel, town, web, web6)
+    town.inside("client", "ipvsadm", "-A", "-f", "77", "-s", "rr")
+    choice = await choose.choose(town.doors, "nftables")
+    have = await choice.kernel.read(place)
+    assert any("IPVS" in each.what for each in have.flaws)
+    want = lb_kernel.table_of(web, web6)
+    assert (await choice.kernel.apply(place, have, plan.diff(have, want))).refusals == ()
+    assert await choice.kernel.read(place) == want
+    assert town.inside("client", "ipvsadm", "-Sn").split() == ["-A", "-f", "77", "-s", "rr"]
+    assert "proto 93" not in town.inside("client", "ip", "route", "show", "table", "local")
+    assert lb_traffic.shares(town, 9) == {"b1": 3, "b2": 3, "b3": 3}
+    assert lb_traffic.shares(town, 9, VIP6) == {"b1": 3, "b2": 3, "b3": 3}
+    await lb_traffic.put(choice.kernel, town)
+    town.inside("client", "ipvsadm", "-C")
+
+
+async def test_ipvs_left_where_nothing_is_to_be_balanced_any_more_goes_too(
+    kernel: ipvs.IpvsKernel, town: Town, place: table.Place
+) -> None:
+    await lb_traffic.put(kernel, town, lb_traffic.service(town))
+    choice = await choose.choose(town.doors, "nftables")
+    have = await choice.kernel.read(place)
+    assert (await choice.kernel.apply(place, have, plan.diff(have, table.EMPTY))).refusals == ()
+    assert await choice.kernel.read(place) == table.EMPTY
+    assert town.inside("client", "ipvsadm", "-Sn") == ""
+    assert await kernel.read(place) == table.EMPTY
+
+
 async def test_B9_26_foreign_services_are_not_touched(kernel: ipvs.IpvsKernel, town: Town) -> None:
     town.inside("client", "ipvsadm", "-A", "-t", "10.9.9.9:80", "-s", "rr")
     town.inside("client", "ipvsadm", "-A", "-f", "77", "-s", "rr")
@@ -152,7 +197,7 @@ async def test_a_source_that_is_not_there_yet_is_said_to_be_waited_for(
     assert await kernel.read(place) != table.EMPTY
 
 
-async def test_B9_14_a_connection_outlives_the_idle_timeout(
+async def test_B9_14_X14_a_connection_outlives_the_idle_timeout(
     kernel: ipvs.IpvsKernel, town: Town
 ) -> None:
     await lb_traffic.put(kernel, town, lb_traffic.service(town, scheduler=Scheduler.MH))

@@ -8,11 +8,12 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
+import structlog
 
 from netns.kernel import events, names, observe
 from netns.netlink import route
 from sdd.linux import namespaces, netlink
-from sdd.model.look import HOST, NOWHERE, Look
+from sdd.model.look import EVERYWHERE, HOST, NOWHERE, Look
 from tests.kernel.netns.conftest import Host, run_in
 from tests.netns_states import at, box, end, net
 
@@ -132,6 +133,23 @@ async def ear(host: Host) -> AsyncIterator[Ear]:
 async def test_every_change_on_the_host_is_news(host: Host, ear: Ear, command: str) -> None:
     host.run(*command.split())
     await ear.next()
+
+
+async def test_B9_53_an_overrun_looks_everywhere_and_is_logged_once(
+    host: Host, ear: Ear, tmp_path: Path
+) -> None:
+    many = [f"addr add 192.0.{at // 250}.{at % 250 + 1}/32 dev lo" for at in range(4000)]
+    (tmp_path / "many").write_text("\n".join(many))
+    with structlog.testing.capture_logs() as logged:
+        # Nobody reads meanwhile: this thread waits for the command.
+        host.run("ip", "-batch", str(tmp_path / "many"))
+        await ear.next()
+        assert ear.look == EVERYWHERE
+        await ear.silence()
+    assert [each["event"] for each in logged].count("kernel.news_lost") == 1
+    host.run("ip", "link", "add", "x", "type", "bridge")
+    await ear.next()
+    assert ear.look.links == {"x"}, "it hears on"
 
 
 async def test_a_link_of_the_host_is_told_by_all_its_names(host: Host, ear: Ear) -> None:

@@ -1,6 +1,7 @@
 """Who balances what, and over whom."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from ipaddress import ip_address
 
 from lb import table
@@ -93,3 +94,17 @@ def test_each_virtual_address_has_its_owner() -> None:
     assert want.owners == {VIP: "web"}
     assert want.place.source_for(VIP) == ip_address("10.0.1.9")
     assert want.place.source_for(ip_address("10.9.9.9")) is None
+
+
+def test_B9_49_a_backend_of_two_services_that_fails_one_check_leaves_that_one_alone() -> None:
+    checked = replace(WEB, health=states.CHECKED)
+    other = states.svc("api", "front", "10.0.1.101", number=2, check=states.CHECKED)
+    members = [states.member(svc, "web1", "front") for svc in ("web", "api")]
+    up = [states.verdict(svc, "web1", "front", Status.UP) for svc in ("web", "api")]
+    down = states.verdict("web", "web1", "front", Status.DOWN)
+    first = derived(*TOWN, checked, other, *members, *up)
+    then = derived(*TOWN, checked, other, *members, down, up[1], before=first)
+    before, after = (each.sandboxes[CLIENT].table.services for each in (first, then))
+    assert before[VIP].backends
+    assert after[VIP].backends == ()
+    assert after[ip_address("10.0.1.101")] == before[ip_address("10.0.1.101")]

@@ -1,0 +1,265 @@
+"""What balancing promises, on real traffic by programs that others wrote: curl, nc, wrk, busybox, socat."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.appliance import BIN, Appliance, until
+
+MEMBERS = ("one", "two", "three")
+HASTY = ("--health-interval", "200ms", "--health-fast", "50ms", "--health-timeout", "200ms")
+LIVE = 200
+
+
+@pytest.fixture(scope="module", autouse=True)
+def town(daemon: Appliance) -> None:
+    daemon.sdctl("network", "create", "front")
+    for name in (*MEMBERS, "client"):
+        daemon.sandbox(name, "--network", "front")
+    for name in MEMBERS:
+        pages = Path(daemon.root, "pages", name)
+        pages.mkdir(parents=True)
+        (pages / "who").write_text(f"{name}\n")
+        start(daemon, name, "busybox", "httpd", "-f", "-p", "80", "-h", str(pages))
+        start(daemon, name, "socat", "TCP-LISTEN:7000,fork,reuseaddr,backlog=300", "PIPE")
+        for port in (80, 7000):
+            listens(daemon, name, "-Hltn", port)
+
+
+def start(daemon: Appliance, sandbox: str, *command: str) -> subprocess.Popen[bytes]:
+    """A program in a sandbox, in a process group of its own; ended with the appliance at last."""
+    process = subprocess.Popen(
+        ["ip", "netns", "exec", daemon.name(sandbox), *command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        env=os.environ | {"SDD_E2E": str(daemon.root)},
+    )
+    daemon.served.append(process)
+    return process
+
+
+def listens(daemon: Appliance, sandbox: str, what: str, port: int) -> None:
+    until(lambda: f":{port} " in daemon.inside(sandbox, "ss", what).stdout, 10, f"{sandbox} {port}")
+
+
+@contextmanager
+def service(daemon: Appliance, name: str, *options: str) -> Iterator[str]:
+    """A service over all members; gives its virtual address."""
+    daemon.sdctl("service", "create", name, "--network", "front", *options)
+    for each in MEMBERS:
+        daemon.sdctl("service", "join", name, daemon.name(each))
+    until(lambda: set(states(daemon, name).values()) == {"up"}, 20, "all are up")
+    (made,) = daemon.json("service", "inspect", name)
+    yield str(made["VIPs"][0])
+    daemon.sdctl("service", "rm", name)
+
+
+def states(daemon: Appliance, name: str) -> dict[str, str]:
+    rows = daemon.json("service", "ps", name)
+    return {row["Sandbox"].rsplit("-", 1)[1]: row["State"] for row in rows}
+
+
+def asked(daemon: Appliance, vip: str, count: int) -> Counter[str]:
+    """Who answered so many connections of one curl; busybox closes each."""
+    url = f"http://{vip}/who?[1-{count}]"
+    return Counter(daemon.inside("client", "curl", "-sS", "--max-time", "30", url).stdout.split())
+
+
+@pytest.mark.parametrize("scheduler", ["rr", "wrr", "mh"])
+def test_B9_01_600_connections_are_spread_evenly(daemon: Appliance, scheduler: str) -> None:
+    with service(daemon, f"even-{scheduler}", "--scheduler", scheduler) as vip:
+        found = asked(daemon, vip, 600)
+        assert found.total() == 600
+        # Turns are exact; a hash is as even as chance: 5 standard deviations.
+        slack = 20 if scheduler != "mh" else 58
+        assert all(abs(found[each] - 200) <= slack for each in MEMBERS), found
+
+
+def test_B9_02_weights_are_shares_of_600_connections(daemon: Appliance) -> None:
+    with service(daemon, "weighed", "--scheduler", "wrr") as vip:
+        daemon.sdctl("service", "set-weight", "weighed", daemon.name("one"), "4")
+        found = asked(daemon, vip, 600)
+        assert abs(found["one"] - 400) <= 40, found
+        assert abs(found["two"] - 100) <= 10, found
+
+
+def test_B9_29_200_open_connections_are_untouched_by_a_join_a_drain_and_a_scheduler(
+    daemon: Appliance,
+) -> None:
+    with service(daemon, "live", "--scheduler", "rr") as vip, ExitStack() as stack:
+        daemon.sdctl("service", "leave", "live", daemon.name("three"), "--drain", "0s")
+        clients = [stack.enter_context(nc(daemon, vip)) for _ in range(LIVE)]
+        assert_echoed(clients, "at first")
+        daemon.sdctl("service", "join", "live", daemon.name("three"))
+        assert_echoed(clients, "after a join")
+        leave = (str(BIN / "sdctl"), "-H", daemon.url, "service", "leave", "live")
+        leaving = stack.enter_context(
+            subprocess.Popen([*leave, daemon.name("one"), "--drain", "120s"])
+        )
+        until(lambda: states(daemon, "live")["one"] == "draining", 10, "one drains")
+        assert_echoed(clients, "while one drains")
+        assert "one" not in asked(daemon, vip, 30)
+        daemon.sdctl("service", "update", "live", "--scheduler", "mh")
+        assert_echoed(clients, "with another scheduler")
+        daemon.sdctl("service", "set-weight", "live", daemon.name("one"), "1")
+        assert leaving.wait(20) != 0, "the leave says that the member stays after all"
+        assert_echoed(clients, "at last")
+
+
+@contextmanager
+def nc(daemon: Appliance, vip: str) -> Iterator[subprocess.Popen[bytes]]:
+    command = ["ip", "netns", "exec", daemon.name("client"), "nc", vip, "7000"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as client:
+        yield client
+        client.kill()
+
+
+def assert_echoed(clients: list[subprocess.Popen[bytes]], when: str) -> None:
+    """Each says a line over its connection and hears it again."""
+    for at, each in enumerate(clients):
+        assert each.stdin is not None
+        assert each.stdout is not None
+        each.stdin.write(f"{at} {when}\n".encode())
+        each.stdin.flush()
+        assert each.stdout.readline() == f"{at} {when}\n".encode()
+
+
+def test_U4_X12_a_udp_client_that_never_pauses_reaches_a_living_backend_within_a_second(
+    daemon: Appliance,
+) -> None:
+    servers = {}
+    for name in MEMBERS:
+        options = ("--no-resolv", "--no-hosts", "--user=root", "--host-record=who,192.0.2.1")
+        command = ("dnsmasq", "--keep-in-foreground", "--port=7001", "--conf-file=/dev/null")
+        servers[name] = start(daemon, name, *command, *options, f"--txt-record=who,here-{name}")
+        listens(daemon, name, "-Hlun", 7001)
+    with service(daemon, "chat", "--health", "dns:7001/who", *HASTY, "--health-fall", "2") as vip:
+        enter = ("ip", "netns", "exec", daemon.name("client"), "sh", "-c")
+        talk = f"while printf '{QUESTION}'; do sleep 0.01; done | nc -u {vip} 7001"
+        with subprocess.Popen(
+            [*enter, talk], stdout=subprocess.PIPE, start_new_session=True
+        ) as client:
+            try:
+                first = heard(client)
+                os.killpg(servers[first].pid, signal.SIGSTOP)  # it hangs
+                second = next_one(client, first)
+                daemon.sdctl("service", "leave", "chat", daemon.name(second), "--drain", "0s")
+                assert next_one(client, second) not in {first, second}
+            finally:
+                os.killpg(client.pid, signal.SIGKILL)
+                os.killpg(servers[first].pid, signal.SIGKILL)
+
+
+# id 1, one question: who, TXT, IN; in the octal of printf
+QUESTION = r"\0\1\1\0\0\1\0\0\0\0\0\0\3who\0\0\20\0\1"
+HERE = re.compile(rb"here-([a-z]+)")
+
+
+def heard(client: subprocess.Popen[bytes]) -> str:
+    """Who answers next; nc prints all answers one after the other."""
+    assert client.stdout is not None
+    told = os.read(client.stdout.fileno(), 65536)
+    return str(HERE.findall(told)[-1], "ascii")
+
+
+def next_one(client: subprocess.Popen[bytes], before: str) -> str:
+    """Who answers when `before` does not any more, within a second."""
+    begun = time.monotonic()
+    while (now := heard(client)) == before:
+        assert time.monotonic() - begun <= 1, f"{before} answers still"
+    assert time.monotonic() - begun <= 1, f"nobody answered in {time.monotonic() - begun} s"
+    return now
+
+
+def test_B9_17_a_backend_killed_under_load_loses_only_what_was_in_flight(
+    daemon: Appliance,
+) -> None:
+    daemon.sandbox("four", "--network", "front")
+    pages = Path(daemon.root, "pages", "two")
+    server = start(daemon, "four", "busybox", "httpd", "-f", "-p", "80", "-h", str(pages))
+    listens(daemon, "four", "-Hltn", 80)
+    options = ("--scheduler", "rr", "--health", "tcp:80", *HASTY, "--health-fall", "1")
+    with service(daemon, "load", *options) as vip, ExitStack() as stack:
+        daemon.sdctl("service", "join", "load", daemon.name("four"))
+        until(lambda: states(daemon, "load")["four"] == "up", 20, "the fourth is up")
+        clients: list[subprocess.Popen[bytes]] = []
+        while len(clients) < 6:  # connections to the others; the fourth has nothing at 7000
+            client = stack.enter_context(nc(daemon, vip))
+            assert client.stdin is not None
+            assert client.stdout is not None
+            try:
+                client.stdin.write(b"hello\n")
+                client.stdin.flush()
+            except BrokenPipeError:
+                continue
+            if client.stdout.readline():
+                clients.append(client)
+        with load(daemon, vip, 6) as running:
+            time.sleep(1.5)  # the thing tested: it dies while it is used
+            os.killpg(server.pid, signal.SIGKILL)
+            until(lambda: states(daemon, "load")["four"] == "down", 10, "the dead one is found")
+            assert_echoed(clients, "of the others, untouched")
+            during = running.communicate(timeout=60)[0]
+        assert requests(during) > 500, during
+        with load(daemon, vip, 2) as running:
+            after = running.communicate(timeout=60)[0]
+        assert "Socket errors" not in after, after
+        assert "Non-2xx" not in during, during
+        assert asked(daemon, vip, 60).total() == 60
+
+
+@contextmanager
+def load(daemon: Appliance, vip: str, seconds: int) -> Iterator[subprocess.Popen[str]]:
+    """wrk with 16 connections, each for one request: busybox closes them."""
+    command = ("wrk", "-t1", "-c16", f"-d{seconds}s", f"http://{vip}/who")
+    with subprocess.Popen(
+        ["ip", "netns", "exec", daemon.name("client"), *command], stdout=subprocess.PIPE, text=True
+    ) as running:
+        yield running
+
+
+def requests(report: str) -> int:
+    """How many were answered, of what wrk prints."""
+    (line,) = [each for each in report.splitlines() if "requests in" in each]
+    return int(line.split()[0])
+
+
+def test_what_hands_delete_in_the_kernel_comes_back_and_is_reported(daemon: Appliance) -> None:
+    with service(daemon, "mended", "--scheduler", "rr") as vip:
+        (status,) = daemon.json("status")
+        damage = {
+            "nftables": ("nft", "delete", "table", "inet", "sdd-lb"),
+            "ipvs": ("ipvsadm", "-C"),
+        }[status["Balancer"]]
+        daemon.inside("client", *damage)
+        refused = ("curl", "-sS", "--max-time", "1", f"http://{vip}/who")
+        until(lambda: daemon.inside("client", *refused, check=False).stdout, 30, "it is mended")
+        assert set(asked(daemon, vip, 9)) == set(MEMBERS)
+        assert "repair" in daemon.sdctl("events", "--since", "60s").stdout
+        assert "reconcile.repaired" in daemon.log()
+
+
+def test_B9_11_with_affinity_a_client_moves_at_once_when_its_backend_is_down(
+    daemon: Appliance,
+) -> None:
+    options = ("--persistence", "600s", "--health", "tcp:7002", *HASTY, "--health-fall", "1")
+    servers = {}
+    for name in MEMBERS:
+        servers[name] = start(daemon, name, "socat", "TCP-LISTEN:7002,fork,reuseaddr", "PIPE")
+        listens(daemon, name, "-Hltn", 7002)
+    with service(daemon, "sticky", *options) as vip:
+        (held,) = asked(daemon, vip, 10)
+        os.killpg(servers[held].pid, signal.SIGKILL)
+        until(lambda: states(daemon, "sticky")[held] == "down", 10, "its check fails")
+        (other,) = asked(daemon, vip, 10)
+        assert other != held
