@@ -9,7 +9,6 @@ import contextlib
 import functools
 import gc
 import os
-import random
 import resource
 import signal
 import sys
@@ -21,13 +20,11 @@ from typing import Literal, NoReturn, cast
 import structlog
 
 from lb import dial as lb_dial
-from lb import drains as lb_drains
-from lb import meter as lb_meter
 from lb import probes as lb_probes
 from lb import reconciler as lb_reconciler
-from lb import tally as lb_tally
 from lb import trace as lb_trace
 from lb import view as lb_view
+from lb import watching as lb_watching
 from lb.kernel import carriers, choose, neighbours
 from lb.kernel.ports import linux as ports_linux
 from lb.ports import reconciler as ports_reconciler
@@ -168,10 +165,8 @@ async def assembled(
         ports = stack.enter_context(contextlib.closing(ports_linux.PortsKernel(doors)))
         looker = _verifier(news, node, kernel, balancer, asker=asker, ports=ports)
         history = journal.Journal(time.time)
-        tally = lb_tally.Tally()
-        checks = _probes(doors, commands, node, tally)
-        meter = lb_meter.Meter(balancer.kernel, node, checks.suspect, time.monotonic)
-        metrics_page = page.build(_version(), news, watcher, page.Balancing(meter, tally))
+        members = _members(doors, commands, balancer, node)
+        metrics_page = page.build(_version(), news, watcher, members)
         launcher.subscribe(standing.teller(history, metrics_page))
         in_force = configuration.InForce(config)
         yield daemon.Daemon(
@@ -180,9 +175,9 @@ async def assembled(
             progress=reached,
             registry=metrics_page,
             parts=_parts(slots, _realisers(node, kernel, balancer, ports, names, is_vain=is_vain)),
-            followers=_followers(commands, checks, balancer, node, history) | {"meter": meter.run},
+            followers=members.followers() | {"deaths": _deaths(commands, node, history).run},
             watches={
-                **_lb_watches(doors, news, node, checks),
+                **_lb_watches(doors, news, node, members.probes),
                 **_dns_watches(config, names, slots[Backend.RESOLVER], watcher),
             },
             journal=history,
@@ -198,7 +193,7 @@ async def assembled(
                 about=_about(config, balancer),
                 labels=in_force.labels,
                 registry=metrics_page,
-                report=checks.report,
+                report=members.probes.report,
                 journal=history,
                 logbook=book,
                 verify=looker.differences,
@@ -275,20 +270,6 @@ def _commander(
     )
 
 
-def _followers(
-    commands: commander.Commander,
-    checks: lb_probes.Probes,
-    balancer: choose.Choice,
-    node: ids.NodeId,
-    history: journal.Journal,
-) -> dict[str, daemon.Follow]:
-    return {
-        "probes": checks.run,
-        "drains": lb_drains.Drains(commands.drained, balancer.kernel, node, time.time).run,
-        "deaths": _deaths(commands, node, history).run,
-    }
-
-
 def _both(told: Callable[[], None], kick: Callable[[Look], None]) -> Callable[[Look], None]:
     def called(look: Look) -> None:
         told()
@@ -318,20 +299,16 @@ def _deaths(
     return netns_deaths.Deaths(commands.remove_sandbox, node, namespaces.is_lost, told)
 
 
-def _probes(
+def _members(
     doors: namespaces.Namespaces,
     commands: commander.Commander,
+    balancer: choose.Choice,
     node: ids.NodeId,
-    tally: lb_tally.Tally,
-) -> lb_probes.Probes:
-    return lb_probes.Probes(
-        commands.record_verdict,
-        node,
-        time.monotonic,
-        random.random,
+) -> lb_watching.Watching:
+    return lb_watching.Watching(
+        *(balancer.kernel, node, commands.record_verdict, commands.drained),
         dial=lb_dial.through(doors),
         carriers=lambda: carriers.carriers(doors),
-        told=tally.told,
     )
 
 

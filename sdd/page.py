@@ -6,10 +6,9 @@ them at every scrape.
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from lb import meter as lb_meter
-from lb import tally as lb_tally
+from lb import watching
 from metrics import addresses, balancing, exposition, registry
 from metrics import dns as dns_metrics
 from resolver.control import watch
@@ -18,25 +17,17 @@ from sdd.model import service
 from sdd.state import ClusterState
 
 
-@dataclass(frozen=True, slots=True)
-class Balancing:
-    """Who counts connections, and who checks."""
-
-    meter: lb_meter.Meter
-    tally: lb_tally.Tally
-
-
 def build(
     version: str,
     news: feed.Feed,
     workers: watch.Watch,
-    balancer: Balancing,
+    members: watching.Watching,
 ) -> registry.Registry:
     """The page of one daemon of release `version`."""
     page = registry.Registry(version, time.time)
     page.add(exposition.objects(lambda: news.state))
     page.add(addresses.source(lambda: _fullness(news.state)))
-    page.add(balancing.source(lambda: _balanced(news.state, balancer)))
+    page.add(balancing.source(lambda: _balanced(news.state, members)))
     page.add(dns_metrics.source(lambda: _counted(workers, page)))
     return page
 
@@ -48,7 +39,7 @@ def _fullness(now: ClusterState) -> Iterator[addresses.Row]:
             yield addresses.Row(net.name, str(use.subnet), use.in_use, use.free)
 
 
-def _balanced(now: ClusterState, by: Balancing) -> balancing.Rows:
+def _balanced(now: ClusterState, by: watching.Watching) -> balancing.Rows:
     """What balancing counted, under the names that people gave."""
     by.tally.forget(but=frozenset(now.services))
     names = {each.id: each.name for each in now.services.values()}
