@@ -9,7 +9,6 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
-from pathlib import Path
 from typing import Final
 
 from resolver.control import snapshot
@@ -19,8 +18,6 @@ from resolver.space import opener, place
 from sdd import affected
 from sdd.model import endpoint, ids, network, sandbox
 from sdd.state import EMPTY, ClusterState
-
-NAMED: Final = (Path("/run/netns"), Path("/var/run/netns"))  # where `ip netns` finds names
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,7 +118,7 @@ def _need(
         texts=own.Texts(
             resolv=resolvconf.render(upstreams.wanted(state, box, daemon)),
             hosts=hosts.render(box, ends),
-            link=_link_name(box),
+            link=own.link_name(box),
             elsewhere=_elsewhere(box),
         ),
         view=view if named else None,
@@ -155,16 +152,6 @@ def _family(found: tuple[upstreams.Server, ...]) -> socket.AddressFamily | None:
         return None
     six = any(isinstance(each, IPv6Address) for each in inside)
     return socket.AF_INET6 if six else socket.AF_INET
-
-
-def _link_name(box: sandbox.Sandbox) -> str:
-    """The name by which `ip netns exec` enters the sandbox; empty when there is to be none."""
-    if box.resolv_conf.writing is sandbox.Writing.NEVER:
-        return ""
-    if box.origin is sandbox.Origin.NAMED:
-        return box.name
-    path = Path(box.netns)
-    return path.name if path.parent in NAMED else ""
 
 
 def _elsewhere(box: sandbox.Sandbox) -> foreign.Target | None:

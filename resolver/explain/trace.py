@@ -94,6 +94,10 @@ class Tracer:
         """The paths of the files that somebody changed and that we therefore leave alone."""
         return await asyncio.to_thread(self._files.edited, box.id)
 
+    async def foreign(self, box: sandbox.Sandbox) -> tuple[str, ...]:
+        """The paths where `ip netns exec` finds files of somebody else instead of ours."""
+        return await asyncio.to_thread(self._files.foreign, box)
+
     async def _steps(self, box: sandbox.Sandbox, name: str, rdtype: str) -> tuple[Step, ...]:
         """None when the worker cannot be reached: the answer itself is still worth having."""
         try:

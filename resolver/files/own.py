@@ -18,13 +18,14 @@ from typing import Final
 
 from resolver.files import folders, foreign
 from sdd import errors
-from sdd.model import ids
+from sdd.model import ids, sandbox
 
 RESOLV: Final = "resolv.conf"
 HOSTS: Final = "hosts"
 NAMES: Final = (RESOLV, HOSTS)
 HASH: Final = ".hash"  # beside each file: the digest of what we wrote
 _WRITING: Final = "writing "  # in the digest's place while a write is on its way
+_NAMED: Final = (Path("/run/netns"), Path("/var/run/netns"))  # where `ip netns` finds names
 _LEFTOVER = re.compile(r"/.*/sandboxes/[0-9a-f]{64}/(resolv\.conf|hosts)")
 
 
@@ -41,6 +42,16 @@ class Texts:
         """(file name, content)."""
         yield RESOLV, self.resolv.encode()
         yield HOSTS, self.hosts.encode()
+
+
+def link_name(box: sandbox.Sandbox) -> str:
+    """The name by which `ip netns exec` enters the sandbox; empty when there is to be none."""
+    if box.resolv_conf.writing is sandbox.Writing.NEVER:
+        return ""
+    if box.origin is sandbox.Origin.NAMED:
+        return box.name
+    path = Path(box.netns)
+    return path.name if path.parent in _NAMED else ""
 
 
 class Files:
@@ -67,6 +78,18 @@ class Files:
             own = (str(self.path(box, name)) for name in NAMES if not _is_ours(folder, name))
             return tuple(filter(None, (*own, foreign.edited(folder))))
         return ()
+
+    def foreign(self, box: sandbox.Sandbox) -> tuple[str, ...]:
+        """The paths below /etc/netns where `ip netns exec` finds files of somebody else."""
+        folder = self._links / link_name(box)
+        if folder == self._links:
+            return ()
+        return tuple(
+            str(folder / name)
+            for name in NAMES
+            if os.path.lexists(folder / name)
+            and (folder / name).resolve() != self.path(box.id, name).resolve()
+        )
 
     def keep(self, wanted: Mapping[ids.SandboxId, str]) -> int:
         """Remove what is of no sandbox in `wanted` (id → link name); how much it was.

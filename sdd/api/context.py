@@ -109,6 +109,10 @@ class Trace(Protocol):
         """The paths of the sandbox's files that somebody changed: they are left alone."""
         ...
 
+    async def foreign(self, box: sandbox.Sandbox) -> Sequence[str]:
+        """The paths where `ip netns exec` finds files of somebody else instead of ours."""
+        ...
+
 
 class Inquire(Protocol):
     """What the DNS worker knows, as frozen dataclasses; resolver.inquirer implements it."""

@@ -22,11 +22,15 @@ async def create(context: Context, call: Call) -> Reply:
 
 
 async def inspect(context: Context, call: Call) -> Reply:
-    """One sandbox, with those of its files that somebody changed."""
+    """One sandbox, with those of its files that somebody changed, or put in the place of ours."""
     state = context.state()
     box = lookup.sandbox(state, call.path["ref"])
     value = render.sandbox_of(state, box, context.about.data_root)
-    return Reply(value={**value, "EditedFiles": list(await context.trace.edited(box))})
+    files = {
+        "EditedFiles": list(await context.trace.edited(box)),
+        "ForeignFiles": list(await context.trace.foreign(box)),
+    }
+    return Reply(value={**value, **files})
 
 
 async def remove(context: Context, call: Call) -> Reply:

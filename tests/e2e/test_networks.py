@@ -1,6 +1,7 @@
 """Networks and sandboxes as their user sees them, judged by ip, ping and nft."""
 
 import json
+from pathlib import Path
 
 from tests.e2e.appliance import Appliance
 
@@ -108,6 +109,26 @@ def test_A8_95_a_resolv_conf_that_a_user_edited_is_not_overwritten(daemon: Appli
     assert path.read_text() == "nameserver 192.0.2.53\n"
     (seen,) = daemon.json("sandbox", "inspect", name)
     assert seen["EditedFiles"] == [str(path)]
+
+
+def test_a_file_of_somebody_else_wins_under_ip_netns_and_is_told(daemon: Appliance) -> None:
+    theirs = Path("/etc/netns") / daemon.name("theirs") / "resolv.conf"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("nameserver 192.0.2.53\n")
+    try:
+        daemon.sdctl("network", "create", "shown")
+        name = daemon.sandbox("theirs", "--network", "shown")
+        (seen,) = daemon.json("sandbox", "inspect", name)
+        assert (seen["EditedFiles"], seen["ForeignFiles"]) == ([], [str(theirs)])
+        said = daemon.sdctl("doctor", "--only", "daemon").stdout
+        assert f"of somebody else win over those of sdd; the first: {theirs}" in said
+    finally:
+        theirs.unlink()
+    daemon.sdctl("network", "create", "shown2")
+    daemon.sdctl("network", "connect", "shown2", name)
+    assert "127.0.0.11" in daemon.inside("theirs", "cat", "/etc/resolv.conf").stdout
+    assert daemon.json("sandbox", "inspect", name)[0]["ForeignFiles"] == []
+    assert "PASS  daemon.files" in daemon.sdctl("doctor", "--only", "daemon").stdout
 
 
 def test_the_smallest_subnet_holds_a_gateway_and_one_sandbox(daemon: Appliance) -> None:

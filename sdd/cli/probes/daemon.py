@@ -1,7 +1,9 @@
 """The daemon behind the socket: does it answer, is all as wanted, is it of the same release."""
 
+import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from sdd import errors
@@ -25,8 +27,9 @@ def findings(client: Client, release: str) -> Iterator[Finding]:
         return
     yield passed("daemon.socket", f"sdd {status['Version']} answers, state {status['State']}")
     yield state(status)
-    nets = client.get("/v1/networks")
-    yield searching(client.get("/v1/sandboxes"), nets)
+    nets, boxes = client.get("/v1/networks"), client.get("/v1/sandboxes")
+    yield searching(boxes, nets)
+    yield overruling(boxes)
     yield hiding(nets)
     if status["Version"] == release:
         yield passed("daemon.version", f"sdctl and sdd are both {release}")
@@ -53,6 +56,31 @@ def searching(boxes: list[dict[str, Any]], nets: list[dict[str, Any]]) -> Findin
         f"{len(found)} sandboxes have a search list and ndots:0; the first: {found[0]}",
         why="musl (Alpine) never uses a search list then; glibc does for names that are not found",
         fix="if programs there use musl: --dns-opt ndots:1",
+    )
+
+
+def overruling(boxes: list[dict[str, Any]], folder: Path = Path("/etc/netns")) -> Finding:
+    """Whether `ip netns exec` gives programs a file of somebody else instead of ours."""
+    wanted = {
+        folder / Path(box["Netns"]).name / name: Path(box[key])
+        for box in boxes
+        if Path(box["Netns"]).parent.name == "netns" and box["WriteResolvConf"] != "never"
+        for name, key in (("resolv.conf", "ResolvConfPath"), ("hosts", "HostsPath"))
+    }
+    found = [
+        file
+        for file, ours in wanted.items()
+        if os.path.lexists(file) and file.resolve() != ours.resolve()
+    ]
+    if not found:
+        return passed("daemon.files", "ip netns exec finds the files of sdd")
+    return Finding(
+        "daemon.files",
+        Verdict.WARN,
+        f"{len(found)} files of somebody else win over those of sdd; the first: {found[0]}",
+        why="what `ip netns exec` starts does not ask the DNS server of its sandbox",
+        now="sdctl sandbox exec gives programs the files of sdd",
+        fix="remove what nobody needs; sdd puts its own there within 30 s",
     )
 
 

@@ -1,6 +1,7 @@
 """Files of sandboxes: only ours, only when they differ, never through a link."""
 
 import contextlib
+import dataclasses
 import threading
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from resolver.files import own
 from sdd import errors
-from sdd.model import ids
+from sdd.model import ids, sandbox
 from tests import resolver_states as states
 
 BOX = ids.SandboxId(states.identity("web"))
@@ -52,6 +53,27 @@ def test_A8_95_an_edited_file_is_never_written_again_until_it_is_deleted(ours: o
     ours.write(BOX, LATER)
     assert ours.path(BOX).read_text() == LATER.resolv
     assert ours.edited(BOX) == ()
+
+
+def test_files_of_others_that_ip_netns_would_find_are_told(ours: own.Files, tmp_path: Path) -> None:
+    box = states.box("web", "/run/sdd/netns/web")
+    assert ours.foreign(box) == ()
+    theirs = tmp_path / "netns/web/resolv.conf"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("nameserver 192.0.2.1\n")
+    ours.write(box.id, TEXTS)
+    assert theirs.read_text() == "nameserver 192.0.2.1\n"
+    assert ours.foreign(box) == (str(theirs),)
+    theirs.unlink()
+    theirs.symlink_to("/absent")
+    assert ours.foreign(box) == (str(theirs),)
+    theirs.unlink()
+    ours.write(box.id, TEXTS)
+    assert ours.foreign(box) == ()
+    never = sandbox.ResolvConf(writing=sandbox.Writing.NEVER)
+    theirs.unlink()
+    theirs.touch()
+    assert ours.foreign(dataclasses.replace(box, resolv_conf=never)) == ()
 
 
 def test_a_file_that_says_what_we_want_is_ours_again(ours: own.Files) -> None:

@@ -27,6 +27,7 @@ class Resolver:
         self.asked: list[tuple[str, str, str, bool]] = []
         self.search: tuple[str, ...] = ()
         self.changed: dict[str, tuple[str, ...]] = {}
+        self.strange: dict[str, tuple[str, ...]] = {}
         self.entries: tuple[inspection.CacheEntry, ...] = ()
         self.servers: tuple[inspection.Upstream, ...] = ()
         self.flushed: list[str] = []
@@ -59,6 +60,9 @@ class Resolver:
 
     async def edited(self, box: sandbox.Sandbox) -> Sequence[str]:
         return self.changed.get(box.name, ())
+
+    async def foreign(self, box: sandbox.Sandbox) -> Sequence[str]:
+        return self.strange.get(box.name, ())
 
     async def cached(self) -> Sequence[inspection.CacheEntry]:
         return self.entries

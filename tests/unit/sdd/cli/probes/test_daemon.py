@@ -1,0 +1,28 @@
+"""What doctor makes of what the daemon tells."""
+
+from pathlib import Path
+from typing import Any
+
+from sdd.cli.probes import daemon
+from sdd.cli.probes.finding import Verdict
+
+
+def test_files_of_others_are_warned_of_where_ip_netns_looks(tmp_path: Path) -> None:
+    (tmp_path / "etc/web").mkdir(parents=True)
+    own = tmp_path / "data/resolv.conf"
+    box: dict[str, Any] = {
+        "Netns": "/run/sdd/netns/web",
+        "WriteResolvConf": "auto",
+        "ResolvConfPath": str(own),
+        "HostsPath": str(own.with_name("hosts")),
+    }
+    of_process = box | {"Netns": "/proc/7/ns/web"}
+    never = box | {"WriteResolvConf": "never"}
+    link = tmp_path / "etc/web/resolv.conf"
+    link.symlink_to(own)
+    assert daemon.overruling([box], tmp_path / "etc").verdict is Verdict.PASS
+    link.unlink()
+    link.write_text("nameserver 192.0.2.1")
+    found = daemon.overruling([box], tmp_path / "etc")
+    assert (found.verdict, str(link) in found.says) == (Verdict.WARN, True)
+    assert daemon.overruling([of_process, never], tmp_path / "etc").verdict is Verdict.PASS
