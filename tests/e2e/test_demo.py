@@ -49,6 +49,18 @@ def test_the_demo_shows_every_step_and_leaves_nothing() -> None:
     assert traces() == before
 
 
+def test_help_is_whole_and_what_is_not_understood_is_a_usage_error() -> None:
+    for flag in ("-h", "--help"):
+        done = demo(flag)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "./demo down     remove every trace" in done.stdout
+        assert done.stdout.endswith(".\n")
+    for bad in (("--kepe",), ("--keep", "down")):
+        refused = demo(*bad)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert "use ./demo, ./demo --keep or ./demo down" in refused.stderr
+
+
 @pytest.mark.timeout(300)
 def test_demo_keep_runs_on_and_down_removes_it() -> None:
     before = traces()
