@@ -12,8 +12,6 @@ from types import MappingProxyType
 from sdd.model.network import IPAddress
 from sdd.model.service import Scheduler
 
-HIGHEST_WEIGHT = 65535  # include/net/ip_vs.h keeps an int; ipvsadm and we stop at 16 bits
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:

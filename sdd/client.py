@@ -133,12 +133,20 @@ class Client:
 
 
 def _with(path: str, query: Mapping[str, str]) -> str:
-    pairs = "&".join(f"{part(key)}={part(value)}" for key, value in query.items())
+    pairs = "&".join(f"{_escaped(key)}={_escaped(value)}" for key, value in query.items())
     return f"{path}?{pairs}" if pairs else path
 
 
 def part(text: str) -> str:
-    """`text` as one part of a path or query (RFC 3986 section 2.3)."""
+    """`text` as one part of a path (RFC 3986 section 2.3); raises Usage for nothing."""
+    if not text:
+        raise errors.Usage(
+            "an empty name means nothing", hint="give a name, an id or its beginning"
+        )
+    return _escaped(text)
+
+
+def _escaped(text: str) -> str:
     return "".join(chr(byte) if byte in PLAIN else f"%{byte:02X}" for byte in text.encode())
 
 

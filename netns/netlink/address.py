@@ -14,7 +14,6 @@ NEW, DELETE, GET = 20, 21, 22
 _HEADER = struct.Struct("=BBBBI")  # struct ifaddrmsg
 _ADDRESS, _LOCAL, _BROADCAST, _FLAGS, _PROTO = 1, 2, 4, 8, 11
 _NODAD = 0x02  # the allocator already knows that nobody else has it
-_LINK_SCOPE = 253
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 _SHORTEST_BROADCAST = 30  # a /31 and a /32 have no broadcast address (RFC 3021)
 

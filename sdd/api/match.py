@@ -1,12 +1,12 @@
 """(method, raw path) → the route and the values in its path; errors that name what there is."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import unquote
 
 from sdd import errors
 from sdd.api import body
-from sdd.api.routes import Route
+from sdd.api.routes import ANYTHING, Route
 
 NEAR = 200  # characters of a path that are compared with those there are
 
@@ -29,6 +29,19 @@ def find(routes: Sequence[Route], method: str, raw_path: str) -> tuple[Route, Ma
         allowed=allowed,
         hint=f"what each path takes: {body.DESCRIPTION}",
     )
+
+
+def check_query(row: Route, names: Iterable[str]) -> None:
+    """Raises Invalid for a name that the query of `row` does not have: it would change nothing."""
+    unknown = sorted(set(names) - set(row.query)) if row.query != ANYTHING else ()
+    for name in unknown:
+        near = difflib.get_close_matches(name[:NEAR], row.query, n=1)
+        there = f"it has: {', '.join(row.query)}" if row.query else "it has none"
+        raise errors.Invalid(
+            f"the query of {row.method} {row.path} has no {errors.quoted(name)}",
+            hint=f"did you mean {near[0]}?" if near else there,
+            code="SDD-API-QUERY",
+        )
 
 
 def _nothing(routes: Sequence[Route], raw_path: str) -> errors.NotFound:

@@ -9,7 +9,7 @@ import msgspec
 from sdd.api import schema
 from sdd.api.call import Access, Call, Reply
 from sdd.api.context import Context
-from sdd.api.routes import PROBES, ROUTES, Route
+from sdd.api.routes import ANYTHING, PROBES, ROUTES, Route
 
 PROBLEM = {
     "type": "object",
@@ -51,6 +51,10 @@ def _operation(row: Route, bodies: dict[str, Any]) -> dict[str, Any]:
         "parameters": [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
             for name in re.findall(r"\{(\w+)\}", row.path)
+        ]
+        + [
+            {"name": name, "in": "query", "required": False, "schema": {"type": "string"}}
+            for name in (row.query if row.query != ANYTHING else ())
         ],
         "responses": {
             "2XX": {"description": "done"},

@@ -180,6 +180,11 @@ class Protocol(web.RequestHandler):
     def _head_late(self) -> None:
         self._say(_slow("head", self.patience.head_s), "Request Timeout")
 
+    def say_early(self, error: errors.SddError) -> web.Response:
+        """The answer is out in HTTP/1.1, whatever was spoken; what is returned goes nowhere."""
+        self._say(error, "Bad Request")
+        return self.refuse(error)
+
     def _say(self, error: errors.SddError, reason: str) -> None:
         """An answer to who has asked nothing yet, and the end."""
         if self.transport is None:

@@ -26,7 +26,10 @@ READ, ADMIN = Access.READ, Access.ADMIN
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One row. `action` names the command in metrics and in the OpenAPI document."""
+    """One row. `action` names the command in metrics and in the OpenAPI document.
+
+    `query` are the names that its query may have; ANYTHING where strangers ask.
+    """
 
     method: str
     path: str
@@ -34,8 +37,12 @@ class Route:
     handler: Handler
     action: str
     takes: type[Any] | None = None
+    query: tuple[str, ...] = ()
 
 
+ANYTHING = ("*",)
+QUESTION = ("from", "name", "type", "timeout")
+STREAM = ("since", "tail", "follow")
 NETWORK, SANDBOX, SERVICE = "/v1/networks", "/v1/sandboxes", "/v1/services"
 RECORDS = "/v1/dns/records"
 MEMBERS = f"{SERVICE}/{{ref}}/members"
@@ -95,7 +102,9 @@ ROUTES: tuple[Route, ...] = (
         "service_set_weight",
         services.Weight,
     ),
-    Route("DELETE", f"{MEMBERS}/{{sandbox}}", ADMIN, services.leave, "service_leave"),
+    Route(
+        "DELETE", f"{MEMBERS}/{{sandbox}}", ADMIN, services.leave, "service_leave", query=("drain",)
+    ),
     Route(
         "POST",
         f"{MEMBERS}/{{sandbox}}/report",
@@ -104,18 +113,25 @@ ROUTES: tuple[Route, ...] = (
         "service_report",
         services.Report,
     ),
-    Route("GET", "/v1/dns/query", READ, dns.query, "dns_query"),
-    Route("GET", "/v1/dns/trace", READ, dns.trace, "dns_trace"),
+    Route("GET", "/v1/dns/query", READ, dns.query, "dns_query", query=(*QUESTION, "tcp", "search")),
+    Route("GET", "/v1/dns/trace", READ, dns.trace, "dns_trace", query=QUESTION),
     Route("GET", "/v1/dns/cache", READ, dns.cached, "dns_cache_ls"),
-    Route("DELETE", "/v1/dns/cache", ADMIN, dns.flush, "dns_cache_flush"),
+    Route("DELETE", "/v1/dns/cache", ADMIN, dns.flush, "dns_cache_flush", query=("name",)),
     Route("GET", "/v1/dns/upstreams", READ, dns.upstreams, "dns_upstream_ls"),
-    Route("GET", RECORDS, READ, records.listing, "dns_record_ls"),
+    Route("GET", RECORDS, READ, records.listing, "dns_record_ls", query=("network",)),
     Route("POST", RECORDS, ADMIN, records.add, "dns_record_add", request.RecordAdd),
-    Route("DELETE", RECORDS, ADMIN, records.remove, "dns_record_rm"),
-    Route("GET", "/v1/lb", READ, balancing.listing, "lb_ls"),
-    Route("GET", "/v1/lb/trace", READ, balancing.trace, "lb_trace"),
-    Route("GET", "/v1/events", READ, events.listing, "events"),
-    Route("GET", "/v1/logs", ADMIN, logs.listing, "logs"),
+    Route(
+        "DELETE",
+        RECORDS,
+        ADMIN,
+        records.remove,
+        "dns_record_rm",
+        query=("network", "name", "type", "data"),
+    ),
+    Route("GET", "/v1/lb", READ, balancing.listing, "lb_ls", query=("from", "rates")),
+    Route("GET", "/v1/lb/trace", READ, balancing.trace, "lb_trace", query=("from", "to", "port")),
+    Route("GET", "/v1/events", READ, events.listing, "events", query=STREAM),
+    Route("GET", "/v1/logs", ADMIN, logs.listing, "logs", query=STREAM),
     Route("GET", "/v1/verify", READ, verify.listing, "verify"),
     Route("GET", "/v1/status", READ, daemon.status, "status"),
     Route("GET", "/v1/version", READ, daemon.version, "version"),
@@ -123,7 +139,7 @@ ROUTES: tuple[Route, ...] = (
 
 # Also served where Prometheus and load balancers look, without credentials.
 PROBES: tuple[Route, ...] = (
-    Route("GET", "/healthz", READ, daemon.healthz, "healthz"),
-    Route("GET", "/readyz", READ, daemon.readyz, "readyz"),
-    Route("GET", "/metrics", READ, daemon.metrics, "metrics"),
+    Route("GET", "/healthz", READ, daemon.healthz, "healthz", query=ANYTHING),
+    Route("GET", "/readyz", READ, daemon.readyz, "readyz", query=ANYTHING),
+    Route("GET", "/metrics", READ, daemon.metrics, "metrics", query=ANYTHING),
 )

@@ -173,6 +173,8 @@ class Dispatcher:
         """The answer to `request`; never raises for anything that a client can cause."""
         assert isinstance(request.protocol, protocol.Protocol)
         request.protocol.begin(request)
+        if request.version < (1, 0):
+            return request.protocol.say_early(protocol.broken("its first line names no HTTP/1.1"))
         reply = await self._reply(request)
         if reply.stream is not None:
             return await self._streamed(request, reply.stream)
@@ -200,6 +202,7 @@ class Dispatcher:
             on = _named(values)
             action = route.action if route.method != "GET" else ""
             peercred.demand(self._access(request), route.access)
+            match.check_query(route, request.query)
             reply = await route.handler(self._context, await _call(request, values))
             on = on or _made(reply)
             result = "ok"

@@ -149,9 +149,11 @@ def _check_name(ground: Ground, name: str) -> None:
         )
     if ground.claims.holds(keys.name(KIND, name)):
         net = lookup.any_network(ground.now, name)
+        stays = isinstance(net, network.Network) and net.predefined
+        removal = "" if stays else f", or remove that one first: sdctl network rm {name}"
         raise errors.Conflict(
             f"network with name {name} already exists ({ids.short(net.id)})",
-            hint=f"choose another name, or remove that one first: sdctl network rm {name}",
+            hint=f"choose another name{removal}",
             code="SDD-NET-EXISTS",
         )
 

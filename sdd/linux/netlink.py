@@ -33,7 +33,6 @@ DUMP = 0x300
 BATCH = 64  # messages per send; measured best, 200 is slower (balancing.md §1)
 _ERROR = 2
 _DONE = 3
-_OVERRUN = 4
 _DUMP_INTERRUPTED = 0x10
 _CAPPED = 0x100  # NLM_F_CAPPED: the request is not echoed in the error
 _EXTENDED = 0x200  # NLM_F_ACK_TLVS: attributes with a text follow

@@ -243,3 +243,10 @@ async def test_every_pool_in_use_names_them() -> None:
         assert "10.0.0.128/25 (host)" in caught.value.sentence
         await one.commands.remove_network("first")
         await make_net("second")(one)
+
+
+async def test_nobody_is_told_to_remove_the_predefined_network(lab: Node) -> None:
+    for name, way in (("bridge", False), ("lab", True)):
+        with pytest.raises(errors.Conflict) as caught:
+            await make_net(name)(lab)
+        assert ("network rm" in caught.value.hint) is way

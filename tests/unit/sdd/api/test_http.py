@@ -81,6 +81,14 @@ async def test_what_is_no_http_is_told_in_our_words(
     assert "Traceback" not in "".join(capfd.readouterr())
 
 
+async def test_a_line_without_version_is_told_so_in_http_1_1(path: Path) -> None:
+    async with served(Appliance(), path):
+        for line in (b"GET /v1/status\r\n\r\n", b"GET /v1/status HTTP/0.9\r\n\r\n"):
+            head, _, body = (await raw(path, line)).partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 400 ")
+            assert json.loads(body)["code"] == "SDD-API-HTTP"
+
+
 @pytest.mark.parametrize(
     ("payload", "status"),
     [
@@ -112,6 +120,14 @@ async def test_unusual_http_is_answered(path: Path, payload: bytes, status: int)
         (b"OPTIONS *", (404, "SDD-API-PATH"), "*", "/v1/openapi.json"),
         (b"PUT /v1/networks", (405, "SDD-API-METHOD"), "only GET, POST", "/v1/openapi.json"),
         (b"GET /v1/dns/query?from=a&from=b", (400, "SDD-API-QUERY"), "'from' twice", "once"),
+        (b"GET /v1/networks?filters=zz", (400, "SDD-API-QUERY"), "no 'filters'", "it has none"),
+        (b"DELETE /v1/networks/x?forse=1", (400, "SDD-API-QUERY"), "no 'forse'", "it has none"),
+        (
+            b"GET /v1/lb?rate=true",
+            (400, "SDD-API-QUERY"),
+            "GET /v1/lb has no 'rate'",
+            "mean rates?",
+        ),
         (b"GET /v1/dns/query?name=a", (400, "SDD-API-QUERY"), '"from"', "?from="),
     ],
 )

@@ -21,6 +21,16 @@ def test_bodies_refuse_unknown_fields_and_name_the_needed_ones() -> None:
     assert network["properties"]["dns"]["items"]["type"] == "string"
 
 
+def test_queries_are_described() -> None:
+    rows = DOCUMENT["paths"]["/v1/lb/trace"]["get"]["parameters"]
+    assert [(each["name"], each["in"]) for each in rows] == [
+        ("from", "query"),
+        ("to", "query"),
+        ("port", "query"),
+    ]
+    assert DOCUMENT["paths"]["/metrics"]["get"]["parameters"] == []
+
+
 def refs(value: Any) -> set[str]:
     if isinstance(value, dict):
         own = {value["$ref"]} if "$ref" in value else set()

@@ -34,6 +34,14 @@ def test_forms_of_output(shell: Shell) -> None:
     assert shell("network", "ls", "--format", "{{range .}}").code == 2
 
 
+@pytest.mark.parametrize("noun", ["network", "sandbox", "service"])
+@pytest.mark.parametrize("verb", ["inspect", "rm"])
+def test_an_empty_name_is_no_path(shell: Shell, noun: str, verb: str) -> None:
+    done = shell(noun, verb, "")
+    assert (done.code, "an empty name means nothing" in done.err) == (2, True)
+    assert "/v1" not in done.out + done.err
+
+
 def test_inspect_prints_what_it_found_and_fails_for_the_rest(shell: Shell) -> None:
     shell.ok("network", "create", "lab")
     done = shell("network", "inspect", "lab", "nope", "neither")
