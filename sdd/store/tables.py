@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sdd import errors
 from sdd.model import ids
-from sdd.store import contract
+from sdd.store import contract, reserve
 
 APPLICATION_ID = 0x53444431  # "SDD1" in the file's header: says whose database this is
 SCHEMA = 1
@@ -34,6 +34,7 @@ create table lease (id integer primary key autoincrement, ttl_s real not null);
 create table mark (name text primary key, value integer not null) without rowid;
 insert into mark values ('revision', 0), ('compacted', 0);
 """
+FULL = "SDD-STORE-FULL"
 LAST = "\U0010ffff"  # sorts behind every key character
 
 
@@ -62,6 +63,8 @@ class Tables:
         except errors.SddError:
             self._db.close()
             raise
+        self._reserve = reserve.Reserve(path)
+        self._reserve.keep()
 
     def close(self) -> None:
         """Checkpoint and release the file."""
@@ -109,18 +112,45 @@ class Tables:
     # --- writes -----------------------------------------------------------------------------
 
     def commit(self, transaction: contract.Transaction) -> contract.Batch | None:
-        """The batch made, on disk; None when nothing changed. Raises `Lost`."""
-        with self._written():
-            for compare in transaction.compares:
-                self._check(compare)
-            batch = self._operate(transaction.operations)
+        """The batch made, on disk; None when nothing changed. Raises `Lost`.
+
+        On a full disk a removal gets the room that is kept for it.
+        """
+        try:
+            batch = self._committed(transaction)
+        except errors.Unavailable as exc:
+            if exc.code != FULL:
+                raise
+            batch = self._committed_in_room_made(transaction)
         if batch is None:
             return None
         self.revision = batch.revision
         self._commits += 1
         if self._commits % COMPACT_EVERY == 0:
             self.compact()
+            self._reserve.keep()
         return batch
+
+    def _committed(self, transaction: contract.Transaction) -> contract.Batch | None:
+        with self._written():
+            for compare in transaction.compares:
+                self._check(compare)
+            return self._operate(transaction.operations)
+
+    def _committed_in_room_made(self, transaction: contract.Transaction) -> contract.Batch | None:
+        """Once more, when the log's pages are in the database and the log is empty."""
+        if _removes(transaction):
+            self._reserve.give_up()
+        try:
+            self._empty_log()
+            return self._committed(transaction)
+        finally:
+            self._empty_log()
+            self._reserve.keep()
+
+    def _empty_log(self) -> None:
+        with contextlib.suppress(sqlite3.Error):  # the database itself may need room that is not
+            self._db.execute("pragma wal_checkpoint(truncate)")
 
     def grant(self, ttl_s: float) -> int:
         """A new lease id, never given before."""
@@ -265,6 +295,12 @@ class Tables:
         return errors.Unavailable(
             f"the database {self._path} {words}", hint=HINTS[what], code=f"SDD-STORE-{what}"
         )
+
+
+def _removes(transaction: contract.Transaction) -> bool:
+    """Whether less is stored afterwards."""
+    kinds = [isinstance(each, contract.Delete) for each in transaction.operations]
+    return kinds.count(True) > kinds.count(False)
 
 
 def _create_private(path: Path) -> None:

@@ -1,5 +1,6 @@
 """Networks when something goes wrong around them: names taken, links down, restarts, flushes."""
 
+import contextlib
 import re
 import subprocess
 from collections.abc import Iterator
@@ -133,3 +134,35 @@ def test_C104_rules_that_a_firewall_flushed_come_back_and_no_others(own: Applian
     assert not any(old in word for word in before)
     own.on_host("nft", "flush", "ruleset")
     until(lambda: rules() == before, REPAIR_S, lambda: f"{before}\n{rules()}")
+
+
+def test_on_a_full_disk_only_removals_work() -> None:
+    one = Appliance("full")
+    data = one.root / "data"
+    data.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(data)], check=True)
+    try:
+        one.start()
+        for name in ("a", "b", "c"):
+            one.sdctl("network", "create", name)
+            one.sandbox(name, "--network", name)
+        filler = data / "filler"
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        refused = one.sdctl("network", "create", "d" * 60, check=False)
+        for number in range(200):  # until the log's last pages are used up as well
+            if refused.returncode:
+                break
+            refused = one.sdctl("network", "create", f"{'d' * 50}{number}", check=False)
+        assert "[SDD-STORE-FULL]" in refused.stderr
+        for name in ("a", "b", "c"):
+            one.sdctl("sandbox", "rm", one.name(name))
+            one.sdctl("network", "rm", name)
+        filler.unlink()
+        one.sdctl("network", "create", "again")
+        one.kill()
+        one.start()
+        assert one.sdctl("network", "exists", "again").returncode == 0
+    finally:
+        one.close()
