@@ -4,6 +4,7 @@ In: the newest state. Out: `remove` calls. A container that dies without saying 
 virtual addresses within a second. Named sandboxes are ours and are made again instead.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from typing import Never
 
@@ -20,7 +21,7 @@ IsLost = Callable[[str, int], bool]
 
 
 class Deaths:
-    """`is_lost` says whether a path does not lead to the namespace of that inode any more.
+    """`is_lost` says, in a thread, whether a path leads to the namespace of that inode no more.
 
     `told` hears of each death once, before the sandbox is removed.
     """
@@ -51,7 +52,8 @@ class Deaths:
 
     async def _look(self, mine: Collection[sandbox.Sandbox]) -> None:
         """One that is missing twice in a row is dead: runtimes swap files now and then."""
-        missing = {box.id: box for box in mine if self._is_lost(box.netns, box.netns_inode)}
+        # In a thread: what a path leads through may hang, and must not take the event loop along.
+        missing = await asyncio.to_thread(self._missing_of, mine)
         dead = [box for identity, box in missing.items() if identity in self._missing]
         self._missing = frozenset(missing)
         self._known &= self._missing
@@ -63,6 +65,11 @@ class Deaths:
                 await self._remove(box.id)
             except errors.SddError:
                 continue  # somebody else removed it, or the next look tries again
+
+    def _missing_of(
+        self, mine: Collection[sandbox.Sandbox]
+    ) -> dict[ids.SandboxId, sandbox.Sandbox]:
+        return {box.id: box for box in mine if self._is_lost(box.netns, box.netns_inode)}
 
 
 def guests(state: ClusterState, node: ids.NodeId) -> tuple[sandbox.Sandbox, ...]:

@@ -154,7 +154,7 @@ async def assembled(
         balancer = await _balancer(config, doors)
         slots = {each: reconcile.Slot() for each in Backend}
         kernel = linux.LinuxKernel(doors, config.exec_root)
-        launcher = _launcher(config)
+        launcher = launch.Launcher(config.exec_root, quic=transports.has_quic())
         workers = inquirer.Inquirer(launcher)
         watcher = watch.Watch(launcher)
         is_vain = functools.partial(reached.has_failed, Backend.NETNS)
@@ -174,7 +174,7 @@ async def assembled(
             feed=news,
             progress=reached,
             registry=metrics_page,
-            parts=_parts(slots, _realisers(node, kernel, balancer, ports, names, is_vain=is_vain)),
+            parts=_parts(node, kernel, balancer, ports, names, slots=slots, is_vain=is_vain),
             followers=members.followers() | {"deaths": _deaths(commands, node, history).run},
             watches={
                 **_lb_watches(doors, news, node, members.probes),
@@ -313,26 +313,22 @@ def _members(
 
 
 def _parts(
-    slots: Mapping[Backend, reconcile.Slot], realisers: Mapping[Backend, reconcile.Realise]
-) -> tuple[daemon.Part, ...]:
-    return tuple(daemon.Part(each, realisers[each], slot) for each, slot in slots.items())
-
-
-def _realisers(
     node: ids.NodeId,
     kernel: linux.LinuxKernel,
     balancer: choose.Choice,
     ports: ports_linux.PortsKernel,
     names: dns_reconciler.Reconciler,
     *,
+    slots: Mapping[Backend, reconcile.Slot],
     is_vain: reconcile.IsVain,
-) -> Mapping[Backend, reconcile.Realise]:
-    return {
+) -> tuple[daemon.Part, ...]:
+    realisers: Mapping[Backend, reconcile.Realise] = {
         Backend.NETNS: netns_reconciler.Reconciler(kernel, node),
         Backend.LB: lb_reconciler.Reconciler(balancer.kernel, node, is_vain=is_vain),
         Backend.PORTS: ports_reconciler.Reconciler(ports, node),
         Backend.RESOLVER: names,
     }
+    return tuple(daemon.Part(each, realisers[each], slot) for each, slot in slots.items())
 
 
 def _resolver(
@@ -353,10 +349,6 @@ def _resolver(
         on_lost=on_lost,
         is_vain=is_vain,
     )
-
-
-def _launcher(config: configuration.Config) -> launch.Launcher:
-    return launch.Launcher(config.exec_root, quic=transports.has_quic())
 
 
 def _daemon_dns(config: configuration.Config) -> upstreams.DaemonDns:

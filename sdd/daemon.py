@@ -111,7 +111,10 @@ class Daemon:
         manager.ready(self.context.about.lb_why)
         self.journal.tell(Kind.DAEMON, Action.START, attributes={"node": self.context.about.node})
         say.info("sdd.ready", node=self.context.about.node, revision=self.feed.state.revision)
-        await stopped.wait()
+        async with asyncio.TaskGroup() as keeping:
+            keeper = keeping.create_task(servers[0].keep(), name="api socket")
+            await stopped.wait()
+            keeper.cancel()
         manager.stopping()
         for each in servers:
             await each.close()

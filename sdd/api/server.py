@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Never
 
 import msgspec
 import structlog
@@ -31,6 +31,7 @@ from sdd.api.routes import PROBES, ROUTES, Route
 MAX_BODY_BYTES = 1 << 20  # the largest sensible request is a page; msgspec reads it in 10 ms
 SHUTDOWN_LEAST_S = 0.01  # aiohttp takes 0 for no end at all
 SHUTDOWN_S = 2.0  # for requests under way at the end, unless the configuration says otherwise
+KEEP_S = 1.0  # how soon a socket file that somebody removed is missed
 PATIENCE = Patience()
 LACKS: Final[Mapping[int, str]] = MappingProxyType(
     {
@@ -51,20 +52,55 @@ class Server:
         self,
         runner: web.ServerRunner,
         dispatcher: "Dispatcher",
-        paths: Sequence[Path],
+        sites: Mapping[Path, web.SockSite],
         port: int = 0,
     ) -> None:
         self._runner = runner
         self._dispatcher = dispatcher
-        self._paths = paths
+        self._sites = dict(sites)
+        self._numbers = {path: _number(path) for path in sites}
+        self._foreign: dict[Path, int] = {}  # what lies in the place of ours
         self.port = port
+
+    async def keep(self, pace_s: float = KEEP_S) -> Never:
+        """Opens again what somebody removes from under us; ends by cancellation."""
+        while True:
+            await asyncio.sleep(pace_s)
+            for path, ours in self._numbers.items():
+                found = _number(path)
+                if found != ours and found != (self._foreign.get(path) or ours):
+                    await self._reopen(path)
+
+    async def _reopen(self, path: Path) -> None:
+        try:
+            link = listen.unix(f"unix://{path}")
+        except errors.SddError as error:
+            if path not in self._foreign:
+                log.warning("api.socket_lost", path=str(path), why=error.sentence)
+            self._foreign[path] = _number(path)
+            return
+        self._foreign.pop(path, None)
+        before, self._sites[path] = self._sites[path], web.SockSite(self._runner, link)
+        await self._sites[path].start()
+        await before.stop()
+        self._numbers[path] = _number(path)
+        log.warning("api.socket_reopened", path=str(path))
 
     async def close(self) -> None:
         """No new requests; running ones get their time, endless ones end now."""
-        for path in self._paths:
-            path.unlink(missing_ok=True)
+        for path, ours in self._numbers.items():
+            if _number(path) == ours:
+                path.unlink(missing_ok=True)
         self._dispatcher.hang_up()
         await self._runner.cleanup()
+
+
+def _number(path: Path) -> int:
+    """The inode of the socket file; 0 when it is gone."""
+    try:
+        return path.lstat().st_ino
+    except OSError:
+        return 0
 
 
 async def serve(
@@ -84,7 +120,7 @@ async def serve(
     """
     left = {str(link.getsockname()): link for link in inherited}
     links: list[socket.socket] = []
-    paths = []
+    paths: dict[int, Path] = {}  # of the sockets that we made
     try:
         for url in urls:
             path = url.removeprefix("unix://")
@@ -94,7 +130,7 @@ async def serve(
                 links.append(left.pop(path))
             else:
                 links.append(listen.unix(url))
-                paths.append(Path(path))
+                paths[links[-1].fileno()] = Path(path)
     except errors.SddError:
         for link in links:
             link.close()
@@ -102,7 +138,9 @@ async def serve(
     for link in links:
         link.setblocking(False)
     dispatcher = Dispatcher(context, (*ROUTES, *PROBES, DESCRIPTION), peercred.admins())
-    return Server(await _start(dispatcher, links, patience, shutdown_s), dispatcher, paths)
+    runner, sites = await _start(dispatcher, links, patience, shutdown_s)
+    made = {paths[number]: site for number, site in sites.items() if number in paths}
+    return Server(runner, dispatcher, made)
 
 
 async def serve_metrics(context: Context, host: str, port: int) -> Server:
@@ -123,7 +161,8 @@ async def serve_metrics(context: Context, host: str, port: int) -> Server:
     link.setblocking(False)
     port = link.getsockname()[1]
     dispatcher = Dispatcher(context, PROBES, None)
-    return Server(await _start(dispatcher, [link]), dispatcher, (), port)
+    runner, _ = await _start(dispatcher, [link])
+    return Server(runner, dispatcher, {}, port)
 
 
 def _activated(left: dict[str, socket.socket]) -> Sequence[socket.socket]:
@@ -143,14 +182,16 @@ async def _start(
     links: Sequence[socket.socket],
     patience: Patience = PATIENCE,
     shutdown_s: float = SHUTDOWN_S,
-) -> web.ServerRunner:
+) -> tuple[web.ServerRunner, dict[int, web.SockSite]]:
+    """The runner, and the site of each socket by its descriptor."""
     protocols = protocol.Protocols(dispatcher.handle)
     protocols.refuse, protocols.patience = _refuse, patience
     runner = web.ServerRunner(protocols, shutdown_timeout=max(shutdown_s, SHUTDOWN_LEAST_S))
     await runner.setup()
-    for link in links:
-        await web.SockSite(runner, link).start()
-    return runner
+    sites = {link.fileno(): web.SockSite(runner, link) for link in links}
+    for site in sites.values():
+        await site.start()
+    return runner, sites
 
 
 class Dispatcher:

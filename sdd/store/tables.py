@@ -34,7 +34,6 @@ create table lease (id integer primary key autoincrement, ttl_s real not null);
 create table mark (name text primary key, value integer not null) without rowid;
 insert into mark values ('revision', 0), ('compacted', 0);
 """
-FULL = "SDD-STORE-FULL"
 LAST = "\U0010ffff"  # sorts behind every key character
 
 
@@ -119,7 +118,7 @@ class Tables:
         try:
             batch = self._committed(transaction)
         except errors.Unavailable as exc:
-            if exc.code != FULL:
+            if getattr(exc.__cause__, "sqlite_errorcode", 0) != sqlite3.SQLITE_FULL:
                 raise
             batch = self._committed_in_room_made(transaction)
         if batch is None:

@@ -1,6 +1,7 @@
 """Who is found dead, when, and how often it is told."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -63,6 +64,25 @@ async def test_a_guest_that_ended_is_removed_and_the_other_stays() -> None:
         before = scene.looks
         await support.eventually_async(lambda: scene.looks > before + 1, 5, "two more looks")
     assert (scene.removed, scene.told) == ([GUEST.id], ["guest"])
+
+
+async def test_a_path_that_hangs_holds_nothing_else() -> None:
+    released, asked = threading.Event(), threading.Event()
+
+    def is_lost(_path: str, _inode: int) -> bool:
+        asked.set()
+        return not released.wait(30)
+
+    scene = Scene()
+    watch = deaths.Deaths(scene.remove, NODE, is_lost, scene.tell)
+    slot = reconcile.Slot()
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(watch.run(slot), name="deaths")
+        slot.put(at(1, GUEST))
+        await support.eventually_async(asked.is_set, 5, "the loop turns while it is asked")
+        released.set()
+        task.cancel()
+    assert scene.removed == []
 
 
 async def test_one_look_proves_nothing() -> None:

@@ -1,0 +1,44 @@
+"""The file of the socket, when others have their hands on it."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests import support
+from tests.unit.sdd.api.appliance import Appliance, served
+from tests.unit.sdd.api.test_server import ask
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "s"
+
+
+async def test_a_socket_that_somebody_removes_comes_back(path: Path) -> None:
+    async with served(Appliance(), path) as server, asyncio.TaskGroup() as group:
+        keeper = group.create_task(server.keep(0.01), name="keep")
+        mode = path.stat().st_mode
+        for _ in range(2):
+            path.unlink()
+            await support.eventually_async(path.exists, 10, "the file is back")
+            await support.eventually_async(lambda: path.stat().st_mode == mode, 10, "as before")
+            assert (await ask(path, "GET", "/v1/version"))[0] == 200
+        keeper.cancel()
+    assert not path.exists()
+
+
+async def test_what_others_put_in_the_place_of_the_socket_stays(path: Path) -> None:
+    async with served(Appliance(), path) as server, asyncio.TaskGroup() as group:
+        keeper = group.create_task(server.keep(0.01), name="keep")
+        path.unlink()
+        path.write_text("theirs")
+        await support.eventually_async(lambda: bool(server._foreign), 10, "it was noticed")
+        assert path.read_text() == "theirs"
+        path.unlink()
+        await support.eventually_async(path.is_socket, 10, "ours is back")
+        path.unlink()
+        path.write_text("theirs")
+        await support.eventually_async(lambda: bool(server._foreign), 10, "it was noticed")
+        keeper.cancel()
+    assert path.read_text() == "theirs"
