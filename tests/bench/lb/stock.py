@@ -31,7 +31,7 @@ def stocked(tag: str, count: int, scheduler: Scheduler, *options: str) -> Iterat
     """A started daemon with the network `front` and `count` services of BACKENDS members."""
     daemon = Appliance(tag, *options)
     try:
-        daemon.start(deadline_s=120)
+        daemon.start(deadline_s=600)
         daemon.sdctl("network", "create", NETWORK, "--subnet", "10.64.0.0/10")
         (made,) = daemon.json("network", "inspect", NETWORK)
         daemon.kill(signal.SIGTERM)

@@ -1,11 +1,13 @@
 """Publishing ports: our reconciler against plain nft rules, one DNAT rule a port, in the same run.
 
 Ours also binds a socket for each port, and both IP versions have their maps; the peer writes IPv4
-rules and holds nothing. Docker's way is one process a rule and one a port beside it: the second
+rules and holds nothing. With one transaction each, the CPU of both is compared (user and system):
+the time on the clock went from 0.66 to 1.69 of the peer's with what else the machine did. Docker's way is one process a rule and one a port beside it: the second
 peer, one `nft` a rule, is still kinder than that.
 """
 
 import asyncio
+import resource
 import socket
 import subprocess
 import tempfile
@@ -18,6 +20,7 @@ from pathlib import Path
 
 from lb.kernel.ports.linux import PortsKernel
 from lb.ports.reconciler import Reconciler
+from sdd import interpreter
 from sdd.linux import namespaces
 from sdd.model import ids
 from sdd.model.look import NOWHERE
@@ -119,6 +122,7 @@ async def ours(at: Place) -> Found:
     revision = 1
 
     async def to(count: int, more: int = 0) -> float:
+        """Milliseconds; those of CPU are kept in `cpu`."""
         nonlocal revision, now
         revision += 1
         ports = (towns.port(FIRST + number) for number in range(count))
@@ -127,15 +131,18 @@ async def ours(at: Place) -> Found:
         if count != len(now.sandboxes[ids.SandboxId("web")].ports):
             boxes.append(Put(towns.box("web", *ports)))
         now = now.apply(ids.Revision(revision), boxes)
-        before = time.perf_counter()
+        before, used = time.perf_counter(), time.process_time()
         outcome = await one.realise(now, NOWHERE)
         assert outcome.failures == (), outcome.failures
+        cpu.append((time.process_time() - used) * 1000)
         return (time.perf_counter() - before) * 1000
+
+    cpu: list[float] = []
 
     await to(1)
     await to(0)
     try:
-        found = {"at once": await to(COUNT)}
+        found = {"at once": await to(COUNT), "CPU": cpu[-1]}
         found["connection"] = connects(at.doors)
         found["one more"] = min([await to(COUNT, each) for each in range(1, 6)])
         found["removal"] = await to(0)
@@ -159,6 +166,12 @@ add chain ip peer out { type nat hook output priority -100; }
 """
 
 
+def children_s() -> float:
+    """Seconds of CPU of all children that ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def peer(at: Place) -> Found:
     def took(work: Callable[[], object]) -> float:
         before = time.perf_counter()
@@ -167,7 +180,9 @@ def peer(at: Place) -> Found:
 
     at.nft(FRAME)
     everything = "".join(rules(FIRST + number) for number in range(COUNT))
+    used = children_s()
     found = {"at once": took(lambda: at.nft(everything))}
+    found["CPU"] = (children_s() - used) * 1000
     found["connection"] = connects(at.doors)
     found["one more"] = min(took(lambda: at.nft(rules(FIRST + COUNT))) for _ in range(5))
     found["removal"] = took(lambda: at.nft("delete table ip peer"))
@@ -182,7 +197,7 @@ def peer(at: Place) -> Found:
 ROWS = (
     (f"{COUNT} ports published", "at once", "singly", "one nft a rule", "ms", 0.1),
     (f"{COUNT} ports published, 1 s", "at once", "", "the bound", "ms", 1.0),
-    (f"{COUNT} ports published", "at once", "at once", "nft -f, one transaction", "ms", 1.0),
+    (f"{COUNT} ports published, CPU", "CPU", "CPU", "nft -f, one transaction", "ms", 1.0),
     (f"one port more beside {COUNT} of others", "one more", "one more", "nft -f", "ms", 1.0),
     (f"{COUNT} ports withdrawn", "removal", "singly", "one nft a rule", "ms", 0.1),
     (f"a connection to the last of {COUNT}", "connection", "connection", "rules", "us", 1.0),
@@ -191,6 +206,7 @@ BOUND_MS = 1000.0
 
 
 def main() -> None:
+    interpreter.tune()
     mine: list[Found] = []
     theirs: list[Found] = []
     for _ in range(ROUNDS):
