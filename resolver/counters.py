@@ -87,15 +87,6 @@ def rcode_label(rcode: int) -> str:
     return _RCODES.get(rcode, "other")
 
 
-@dataclass(frozen=True, slots=True)
-class Sum:
-    """One series: its labels' values in the order of the comment beside its name."""
-
-    name: str
-    labels: tuple[str, ...]
-    value: float
-
-
 class Suspect(StrEnum):
     """What is wrong with a reply that came where the right one was awaited."""
 

@@ -156,6 +156,7 @@ async def assembled(
         kernel = linux.LinuxKernel(doors, config.exec_root)
         launcher = launch.Launcher(config.exec_root, quic=transports.has_quic())
         workers = inquirer.Inquirer(launcher)
+        stack.push_async_callback(launcher.leave)
         watcher = watch.Watch(launcher)
         is_vain = functools.partial(reached.has_failed, Backend.NETNS)
         on_lost = slots[Backend.RESOLVER].kick

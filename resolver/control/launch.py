@@ -191,6 +191,23 @@ class Launcher:
         if self._link is not None:
             self._link.close()
 
+    async def leave(self) -> None:
+        """Hang up; a worker that serves goes on, one that sdd started for nobody ends.
+
+        It could not remove its socket's file itself, having no right to anything.
+        """
+        worker = self.connected
+        self.close()
+        if worker is None or worker.inventory.listeners:
+            return
+        if processes.is_of(worker.pid, self._module):
+            await self._dismiss(worker.pid, "sdd stops, and it serves nobody")
+            self._forget_address()
+
+    def _forget_address(self) -> None:
+        with self._address() as path:
+            Path(path).unlink(missing_ok=True)
+
     @contextlib.contextmanager
     def _address(self) -> Iterator[str]:
         """The socket's path, short enough for any exec-root (sun_path has 108 bytes)."""

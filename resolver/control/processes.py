@@ -31,6 +31,11 @@ async def dismiss(pid: int, module: str, how: Sequence[signal.Signals] = GENTLY)
         return await _end(process, how)
 
 
+def is_of(pid: int, module: str) -> bool:
+    """Whether an sdd started `pid` as a worker, so that its socket's file is sdd's too."""
+    return module.encode() in _arguments(pid)
+
+
 async def is_over(pid: int) -> bool:
     """Whether `pid` has ended, or does so within `GRACE_S`."""
     with _opened(pid) as process:
@@ -74,10 +79,11 @@ def _ended(process: int, timeout_s: float) -> bool:
 
 
 def _is_worker(pid: int, module: str) -> bool:
+    return is_of(pid, module) or COMMAND in (each.rpartition(b"/")[2] for each in _arguments(pid))
+
+
+def _arguments(pid: int) -> list[bytes]:
     try:
-        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
-        return False
-    return module.encode() in arguments or COMMAND in (
-        each.rpartition(b"/")[2] for each in arguments
-    )
+        return []

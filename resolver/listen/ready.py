@@ -12,7 +12,7 @@ from typing import Final
 from resolver import counters
 from resolver.listen import datagrams, respond
 
-MOST: Final = 16_384  # replies of all sandboxes together: 10 MiB, if all of them are long
+MOST: Final = 16_384  # replies of all sandboxes together: 6 MiB, 29 if all of them are long
 FLEETING_S: Final = 1.0  # TTLs count in seconds, so for a second a reply may stay as it is
 MOST_QUERY: Final = 300  # bytes; a longer one carries options that will hardly come again
 
@@ -55,14 +55,16 @@ class Pool:
         if len(message) > MOST_QUERY:
             return
         if self._held >= self._most:
-            for each in self._tables.values():
-                self.forget(each)
+            # Whoever has most makes room: a hostile sandbox empties its own table, nobody else's.
+            self.forget(max(self._tables.values(), key=len))
         key = message[datagrams.ID :]
         self._held += key not in table
         table[key] = memo
 
     def put_fleeting(self, table: Table, message: bytes, memo: Memo, now: float) -> None:
         """The same until `sweep` finds that a second is over; `now` in seconds, monotonic."""
+        if len(self._fleeting) >= self._most:
+            self._expire()
         if not self._fleeting:
             self._until = now + FLEETING_S
         self.put(table, message, memo)
@@ -70,8 +72,10 @@ class Pool:
 
     def sweep(self, now: float) -> None:
         """Forget what is fleeting and a second old; cheap when there is nothing to do."""
-        if not self._fleeting or now < self._until:
-            return
+        if self._fleeting and now >= self._until:
+            self._expire()
+
+    def _expire(self) -> None:
         for table, key in self._fleeting:
             memo = table.pop(key, None)
             if memo is not None:

@@ -20,6 +20,7 @@ POSITIVE_LIMIT_S: Final = reply.MOST_TTL_S
 NEGATIVE_LIMIT_S: Final = 300
 FAILURE_S: Final = 5  # RFC 9520: failures are remembered, shortly
 STALE_S: Final = 3600
+_ANSWERS: Final = frozenset({wire.Rcode.NOERROR, wire.Rcode.NXDOMAIN})
 _OVERHEAD: Final = 700  # bytes of Python around an entry, measured with tracemalloc
 _RECORD_OVERHEAD: Final = 80  # the two numbers kept of each record
 
@@ -90,9 +91,11 @@ class Cache:
     def put(self, key: Key, found: reply.Reply, now: float) -> None:
         """Keep `found` as long as it allows; big ones are not kept.
 
-        A failure does not take the place of an answer that may still be given as stale.
+        What was known before is over in any case, unless `found` says nothing of the name.
         """
         lifetime = lifetime_s(found)
+        if found.rcode in _ANSWERS:
+            self._drop(key)
         if lifetime <= 0 or len(found.image) > MOST_ENTRY:
             return
         self._drop(key)

@@ -1,6 +1,7 @@
 """The launcher and real worker processes: adopted, replaced, never two."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -8,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from resolver import protocol
@@ -265,3 +267,34 @@ async def test_a_stall_of_our_own_is_no_hang_of_the_worker(
         time.sleep(0.5)  # noqa: ASYNC251 - this is the stall
     assert asking.done()
     assert connected.is_open
+
+
+async def test_a_stop_ends_a_worker_that_serves_nobody_and_removes_its_socket(
+    bench: Bench,
+) -> None:
+    launcher = bench.launcher()
+    connected = await launcher.ensure()
+    await launcher.leave()
+    assert bench.workers() == set()
+    assert not (bench.root / protocol.SOCKET).exists()
+    assert bench.steps()[-1] == (launch.Step.DISMISSED, connected.pid)
+
+
+async def test_a_stop_leaves_a_worker_that_serves(bench: Bench) -> None:
+    launcher = bench.launcher()
+    connected = await launcher.ensure()
+    with contextlib.ExitStack() as stack:
+        links = [
+            stack.enter_context(socket.socket(socket.AF_INET, kind))
+            for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM)
+        ]
+        for each in links:
+            each.bind(("127.0.0.1", 0))
+        udp, tcp = (each.getsockname()[1] for each in links)
+        listening = protocol.Listening(1, udp, tcp)
+        await connected.send(protocol.Listen("s", listening), links)
+        await connected.apply(1)
+    connected.inventory = msgspec.structs.replace(connected.inventory, listeners={"s": listening})
+    await launcher.leave()
+    assert bench.workers() == {connected.pid}
+    assert (await bench.launcher().ensure()).inventory.listeners == {"s": listening}

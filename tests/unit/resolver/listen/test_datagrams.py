@@ -134,3 +134,48 @@ def test_an_asker_that_is_gone_costs_nobody_else_a_reply(listener: socket.socket
         while not batch.serve(listener.fileno(), {}, shout):
             assert select.select([listener], [], [], 2)[0]
         assert replies(stays, 1) == [b"THIRD"]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_defect_of_one_question_is_none_of_its_neighbours(
+    listener: socket.socket, capfd: pytest.CaptureFixture[str], count: int
+) -> None:
+    """The defect's own reply is missing; the buffers are whole for what comes next."""
+
+    def fail(slot: int, data: bytes) -> bytes | None:
+        if data == b"00bad":
+            raise ZeroDivisionError
+        return shout(slot, data)
+
+    known = {b"known": Given(b"K")}  # shorter than what may come: the vectors are cut for it
+    batch = datagrams.Batch()
+    with bound() as asker:
+        for text in (b"00bad", b"01known", b"02other")[:count]:
+            asker.sendto(text, listener.getsockname())
+        assert batch.serve(listener.fileno(), known, fail) == count
+        assert replies(asker, count - 1) == [b"01K", b"02OTHER"][: count - 1]
+        assert "ZeroDivisionError" in capfd.readouterr().err
+        for _ in range(count):
+            asker.sendto(b"03" + b"x" * 500, listener.getsockname())
+        assert batch.serve(listener.fileno(), known, shout) == count
+        assert replies(asker, count) == [b"03" + b"X" * 500] * count
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_even_an_end_within_a_batch_leaves_the_buffers_whole(
+    listener: socket.socket, count: int
+) -> None:
+    def end(slot: int, data: bytes) -> bytes | None:
+        raise KeyboardInterrupt((slot, data))
+
+    known = {b"known": Given(b"K")}
+    batch = datagrams.Batch()
+    with bound() as asker:
+        for text in (b"01known", b"02known", b"03other")[3 - count :]:
+            asker.sendto(text, listener.getsockname())
+        with pytest.raises(KeyboardInterrupt):
+            batch.serve(listener.fileno(), known, end)
+        for _ in range(count):
+            asker.sendto(b"04" + b"x" * 500, listener.getsockname())
+        assert batch.serve(listener.fileno(), known, shout) == count
+        assert replies(asker, count) == [b"04" + b"X" * 500] * count

@@ -73,3 +73,24 @@ def test_forgetting_one_sandbox_leaves_the_others() -> None:
     pool.put(one, b"idc", memo())
     assert set(one) == {b"c"}
     assert set(two) == {b"b"}
+
+
+def test_whoever_fills_the_pool_makes_room_for_himself() -> None:
+    pool = ready.Pool(counters.Counters(), most=100)
+    quiet, hostile = pool.table(), pool.table()
+    for number in range(20):
+        pool.put(quiet, b"id%d" % number, memo())
+    for number in range(1000):
+        pool.put(hostile, b"id%d" % number, memo())
+    assert len(quiet) == 20
+    assert 0 < len(hostile) <= 80
+
+
+def test_fleeting_replies_are_bounded_within_their_second() -> None:
+    pool = ready.Pool(counters.Counters(), most=10)
+    table = pool.table()
+    for number in range(1000):
+        pool.put_fleeting(table, b"id%d" % (number % 5), memo(), now=1.0)
+        assert len(pool._fleeting) <= 10
+    pool.sweep(2.5)
+    assert not table

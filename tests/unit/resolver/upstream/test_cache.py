@@ -43,6 +43,22 @@ def test_lifetimes_of_each_kind_of_reply() -> None:
     assert cache.lifetime_s(kept(60, rcode=Rcode.REFUSED)) == 0
 
 
+def test_an_answer_that_may_not_be_kept_ends_the_older_one() -> None:
+    for newer in (kept(0), kept(60, size=cache.MOST_ENTRY), kept(0, rcode=Rcode.NXDOMAIN)):
+        store = cache.Cache()
+        store.put(key(), kept(60), 0.0)
+        store.put(key(), newer._replace(negative=0), 90.0)
+        assert store.stale(key(), 91.0) is None
+        assert (store.bytes, sum(store.kinds.values())) == (0, 0)
+
+
+def test_what_says_nothing_of_the_name_leaves_the_older_answer() -> None:
+    store = cache.Cache()
+    store.put(key(), kept(60), 0.0)
+    store.put(key(), kept(60, rcode=Rcode.REFUSED), 90.0)
+    assert store.stale(key(), 91.0) is not None
+
+
 def test_partitions_see_nothing_of_each_other() -> None:
     store = cache.Cache()
     store.put(key(partition="one"), kept(), 0.0)
