@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 
 from netns import contract, errand, memory, plan, steps
 from netns.desired import Want, desired
-from sdd import reconcile
 from sdd.model import ids, progress
 from sdd.model.look import EVERYWHERE, Look
 from sdd.state import ClusterState
@@ -67,7 +66,7 @@ def _failures(want: Want, refusals: Iterable[contract.Refusal]) -> Iterable[prog
     first: dict[str, contract.Refusal] = {}
     for refusal in refusals:
         # What concerns the host as a whole, its table, concerns everybody.
-        whom = refusal.step.subject or reconcile.EVERYTHING
+        whom = refusal.step.subject or progress.EVERYTHING
         for subject in want.users.get(whom, (whom,)):
             first.setdefault(subject, refusal)
     for subject, refusal in first.items():

@@ -154,9 +154,8 @@ async def assembled(
         balancer = await _balancer(config, doors)
         slots = {each: reconcile.Slot() for each in Backend}
         kernel = linux.LinuxKernel(doors, config.exec_root)
-        launcher = launch.Launcher(config.exec_root, quic=transports.has_quic())
+        launcher = await stack.enter_async_context(_launcher(config))
         workers = inquirer.Inquirer(launcher)
-        stack.push_async_callback(launcher.leave)
         watcher = watch.Watch(launcher)
         is_vain = functools.partial(reached.has_failed, Backend.NETNS)
         on_lost = slots[Backend.RESOLVER].kick
@@ -350,6 +349,15 @@ def _resolver(
         on_lost=on_lost,
         is_vain=is_vain,
     )
+
+
+@contextlib.asynccontextmanager
+async def _launcher(config: configuration.Config) -> AsyncIterator[launch.Launcher]:
+    launcher = launch.Launcher(config.exec_root, quic=transports.has_quic())
+    try:
+        yield launcher
+    finally:
+        await launcher.leave()
 
 
 def _daemon_dns(config: configuration.Config) -> upstreams.DaemonDns:
