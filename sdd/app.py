@@ -354,6 +354,8 @@ def _resolver(
 @contextlib.asynccontextmanager
 async def _launcher(config: configuration.Config) -> AsyncIterator[launch.Launcher]:
     launcher = launch.Launcher(config.exec_root, quic=transports.has_quic())
+    if not launcher.has_user:
+        say.warning("dns.user_missing", user=launcher.user, hint="see `sdctl doctor --only host`")
     try:
         yield launcher
     finally:

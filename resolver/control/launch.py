@@ -7,6 +7,7 @@ another release of the protocol, or does not speak, is ended and replaced.
 import asyncio
 import contextlib
 import os
+import pwd
 import signal
 import socket
 import sys
@@ -25,6 +26,13 @@ CONTROL: Final = 3  # the descriptor on which a worker finds its listening socke
 BACKLOG: Final = 4
 SILENT_S: Final = 2.0  # a worker that does not answer for so long is told of
 TRIES: Final = 3  # workers that are found unfit and ended before one is started
+
+
+# Where programs, time zones and authorities are, and how to speak.
+INHERITED: Final = (
+    *("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ"),
+    *("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+)
 
 
 class Step(StrEnum):
@@ -62,7 +70,7 @@ class Launcher:
         quic: bool = False,
     ) -> None:
         self._root = exec_root
-        self._user = user
+        self.user = user
         self._module = module
         self._quic = quic
         self._link: link.Link | None = None
@@ -75,6 +83,15 @@ class Launcher:
     def subscribe(self, told: Callable[[Change], None]) -> None:
         """Call `told` with everything that becomes of a worker from now on."""
         self._told.append(told)
+
+    @property
+    def has_user(self) -> bool:
+        """Whether the user exists as whom a worker that we start is to run."""
+        try:
+            pwd.getpwnam(self.user)
+        except KeyError:
+            return False
+        return True
 
     @property
     def connected(self) -> link.Link | None:
@@ -236,7 +253,7 @@ class Launcher:
                 sys.executable,
                 [
                     *(sys.executable, "-P", "-m", self._module),
-                    *("--exec-root", str(self._root), "--user", self._user),
+                    *("--exec-root", str(self._root), "--user", self.user),
                 ],
                 _environment(os.environ),
                 file_actions=[
@@ -285,10 +302,15 @@ def _cause(code: int | None) -> str:
 
 
 def _environment(ours: Mapping[str, str]) -> Mapping[str, str]:
-    """Ours, and the place of this very code: the worker is of the same release as sdd."""
-    here = str(Path(__file__).resolve().parents[1])
-    others = [each for each in ours.get("PYTHONPATH", "").split(os.pathsep) if each]
-    return {**ours, "PYTHONPATH": os.pathsep.join([here, *others])}
+    """What of ours a worker needs, and the place of this very code: it is of the same release.
+
+    Nothing else: who runs sdd may have secrets in the environment, and a worker parses what
+    strangers send. It leaves our folder, so places are absolute.
+    """
+    here = Path(__file__).resolve().parents[2]
+    others = (Path(each) for each in ours.get("PYTHONPATH", "").split(os.pathsep) if each)
+    path = os.pathsep.join(str(each.absolute()) for each in (here, *others))
+    return {name: ours[name] for name in INHERITED if name in ours} | {"PYTHONPATH": path}
 
 
 def _peer(connected: socket.socket) -> int:

@@ -5,12 +5,40 @@ OSError when the kernel does not let go: then nothing may be served. capabilitie
 """
 
 import ctypes
+import grp
 import os
+import pwd
 from typing import Final
 
 _PR_CAPBSET_DROP: Final = 24
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _LAST_CAPABILITY: Final = 63  # the kernel answers EINVAL above its own last one
+SPARE: Final = range(65533, 65500, -1)  # below nobody, as whom others run who could kill us
+
+
+def identity(user: str) -> tuple[int, int]:
+    """(uid, gid) of `user`; where it does not exist a number that nobody has.
+
+    Raises OSError when there is no such number.
+    """
+    try:
+        found = pwd.getpwnam(user)
+    except KeyError:
+        spare = next((each for each in SPARE if _is_spare(each)), None)
+        if spare is None:
+            raise OSError(f"there is no user {user}, and no number is free for it") from None
+        return spare, spare
+    return found.pw_uid, found.pw_gid
+
+
+def _is_spare(number: int) -> bool:
+    for look_up in (pwd.getpwuid, grp.getgrgid):
+        try:
+            look_up(number)
+        except KeyError:
+            continue
+        return False
+    return True
 
 
 def drop(uid: int, gid: int) -> None:

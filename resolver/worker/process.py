@@ -10,7 +10,6 @@ import asyncio
 import concurrent.futures.thread  # noqa: F401 - loaded now: the interpreter's files may be
 import encodings.idna  # noqa: F401 - unreadable later
 import os
-import pwd
 import random
 import secrets
 import signal
@@ -32,7 +31,6 @@ TRANSPORTS: Final = (dot, doh)  # loaded now, for the same reason
 if transports.has_quic():
     from resolver.upstream import doq  # noqa: F401 - the same, for whoever installed the extra
 CONTROL: Final = 3  # the first descriptor of socket activation (sd_listen_fds(3)), and of ours
-NOBODY: Final = 65534
 _CREDENTIALS = struct.Struct("=iII")  # struct ucred: pid, uid, gid
 
 
@@ -60,22 +58,14 @@ def main() -> None:
         sys.exit(1)
     control.setblocking(False)
     door = linger.door_of(control, asked.exec_root and asked.exec_root / protocol.SOCKET)
-    privileges.drop(*_identity(asked.user))
+    os.chdir("/")  # of where sdd was started nothing is ours
+    privileges.drop(*privileges.identity(asked.user))
     # Listening once more makes the kernel name us (SO_PEERCRED) as the one who listens: that is
     # how sdd finds a worker that does not answer, whoever had started it.
     control.listen()
     hot = selector.Selector()
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(hot)) as runner:
         runner.run(serve(control, door, asked.linger, hot))
-
-
-def _identity(user: str) -> tuple[int, int]:
-    """(uid, gid) of `user`; of nobody where it does not exist."""
-    try:
-        found = pwd.getpwnam(user)
-    except KeyError:
-        return NOBODY, NOBODY
-    return found.pw_uid, found.pw_gid
 
 
 async def serve(

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -151,9 +151,9 @@ class Appliance:
         run("ip", "netns", "del", self.host, check=False)
 
     def _pids(self) -> list[int]:
-        """The live processes that carry our mark in their environment."""
-        mark = f"SDD_E2E={self.root}".encode()
-        return [pid for pid in pids() if marked(pid, mark)]
+        """The live processes that carry our mark in their environment, or among their arguments."""
+        marks = {f"SDD_E2E={self.root}".encode(), f"{self.root}/exec".encode()}
+        return [pid for pid in pids() if marked(pid, marks)]
 
     def _remove_files(self) -> None:
         for link in (*Path("/var/run/netns").glob("*"), *Path("/etc/netns").glob("*/*")):
@@ -183,11 +183,14 @@ def pids() -> list[int]:
     return [int(path.name) for path in Path("/proc").glob("[0-9]*")]
 
 
-def marked(pid: int, mark: bytes) -> bool:
-    """Whether `pid` runs (is no zombie) and has `mark` as one variable of its environment."""
+def marked(pid: int, marks: Collection[bytes]) -> bool:
+    """Whether `pid` runs (is no zombie) and was started with one of `marks`."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-        return state != "Z" and mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        words = b"".join(
+            Path(f"/proc/{pid}/{each}").read_bytes() for each in ("environ", "cmdline")
+        )
+        return state != "Z" and any(each in marks for each in words.split(b"\0"))
     except OSError:
         return False
 

@@ -90,7 +90,7 @@ def worker_pids(one: Appliance) -> set[str]:
         path.parent.name
         for path in Path("/proc").glob("[0-9]*/cmdline")
         if b"resolver.worker" in read(path)
-        and str(one.root).encode() in read(path.with_name("environ"))
+        and f"{one.root}/exec".encode() in read(path).split(b"\0")
     }
 
 

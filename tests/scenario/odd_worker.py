@@ -1,9 +1,9 @@
-"""A DNS worker of another release: says hello with the release in ODD_RELEASE, then waits."""
+"""A DNS worker of another release: says hello with the release in the file `release`, then waits."""
 
 import argparse
-import os
 import socket
 import time
+from pathlib import Path
 
 from resolver import protocol
 from resolver.control import launch
@@ -11,15 +11,15 @@ from resolver.control import launch
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--exec-root")
+    parser.add_argument("--exec-root", type=Path)
     parser.add_argument("--user")
-    parser.parse_args()
+    asked = parser.parse_args()
     control = socket.socket(fileno=launch.CONTROL)
     control.listen()
     while True:
         session, _ = control.accept()
         hello = protocol.Inventory(
-            release=int(os.environ["ODD_RELEASE"]),
+            release=int(asked.exec_root.joinpath("release").read_text()),
             pid=1,  # a lie: it must not be believed
             revision=0,
             tables={},

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import pwd
 import signal
 import socket
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from lb import exec_check
 from resolver import protocol
 from resolver.control import launch, link, processes, watch
 from sdd import errors
@@ -28,23 +30,30 @@ class Bench:
         self.made: list[launch.Launcher] = []
         self.told: list[launch.Change] = []
 
+    def speak(self, release: str) -> None:
+        """Which release of the protocol odd workers are of."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.root.joinpath("release").write_text(release)
+
     def steps(self) -> list[tuple[launch.Step, int]]:
         return [(each.step, each.pid) for each in self.told]
 
-    def launcher(self, module: str = launch.MODULE, *, quic: bool = False) -> launch.Launcher:
-        one = launch.Launcher(self.root, "nobody", module=module, quic=quic)
+    def launcher(
+        self, module: str = launch.MODULE, *, quic: bool = False, user: str = "nobody"
+    ) -> launch.Launcher:
+        one = launch.Launcher(self.root, user, module=module, quic=quic)
         one.subscribe(self.told.append)
         self.made.append(one)
         return one
 
     def workers(self) -> set[int]:
-        """Living processes of this test: they carry its mark."""
-        mark = f"LAUNCH_TEST={self.root}".encode()
+        """Living workers of this test: each says whose it is."""
+        mark = str(self.root).encode()
         found = set()
         for path in Path("/proc").glob("[0-9]*"):
             try:
                 alive = path.joinpath("stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-                if alive and mark in path.joinpath("environ").read_bytes().split(b"\0"):
+                if alive and mark in path.joinpath("cmdline").read_bytes().split(b"\0"):
                     found.add(int(path.name))
             except OSError:
                 continue
@@ -52,9 +61,8 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     root = tmp_path / ("deep" * 20) / "exec"  # longer than sun_path
-    monkeypatch.setenv("LAUNCH_TEST", str(root))
     one = Bench(root)
     yield one
     for each in one.made:
@@ -131,10 +139,8 @@ async def test_a_worker_that_does_not_answer_is_ended_and_replaced(
     assert replaced.pid != pid
 
 
-async def test_a_worker_of_another_release_is_replaced(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ODD_RELEASE", str(protocol.RELEASE + 1))
+async def test_a_worker_of_another_release_is_replaced(bench: Bench) -> None:
+    bench.speak(str(protocol.RELEASE + 1))
     older = bench.launcher(ODD)
     with pytest.raises(errors.Unavailable, match=f"speaks release {protocol.RELEASE + 1}") as seen:
         await older.ensure()
@@ -144,9 +150,9 @@ async def test_a_worker_of_another_release_is_replaced(
 
 
 async def test_A8_71_a_worker_from_before_the_library_for_quic_is_replaced(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: Bench,
 ) -> None:
-    monkeypatch.setenv("ODD_RELEASE", str(protocol.RELEASE))
+    bench.speak(str(protocol.RELEASE))
     await bench.launcher(ODD).ensure()
     without = bench.workers()
     await bench.launcher(ODD).ensure()
@@ -298,3 +304,36 @@ async def test_a_stop_leaves_a_worker_that_serves(bench: Bench) -> None:
     await launcher.leave()
     assert bench.workers() == {connected.pid}
     assert (await bench.launcher().ensure()).inventory.listeners == {"s": listening}
+
+
+async def test_a_worker_inherits_nothing_that_it_does_not_need(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    monkeypatch.setenv("PYTHONPATH", "here")
+    pid = (await bench.launcher().ensure()).pid
+    process = Path(f"/proc/{pid}")
+    assert process.joinpath("cwd").readlink() == Path("/")
+    environment = dict(
+        each.split("=", 1) for each in process.joinpath("environ").read_text().split("\0") if each
+    )
+    assert environment.keys() <= {*launch.INHERITED, "PYTHONPATH"}
+    assert environment["LANG"] == "C.UTF-8"
+    ours, theirs = environment["PYTHONPATH"].split(os.pathsep)
+    assert Path(ours, "resolver", "protocol.py").is_file()
+    assert theirs == str(tmp_path / "here")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user's worker is for root to start")
+async def test_a_worker_without_a_user_of_its_own_is_nobody_whom_others_are(bench: Bench) -> None:
+    launcher = bench.launcher(user="no-such-user")
+    assert not launcher.has_user
+    status = Path(f"/proc/{(await launcher.ensure()).pid}/status").read_text()
+    for line in ("Uid:", "Gid:"):
+        (found,) = (set(each.split()[1:]) for each in status.splitlines() if each.startswith(line))
+        (number,) = found
+        assert number not in ("0", str(exec_check.NOBODY))
+    with pytest.raises(KeyError):
+        pwd.getpwuid(int(number))

@@ -1,6 +1,7 @@
 """The host as it is: mounts, limits, sysctls, other people's firewalls, daemon.json. Reads only."""
 
 import os
+import pwd
 import resource
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from sdd.cli.probes.finding import Finding, Verdict, passed
 
 MOST_FILES = 65536  # two sockets and a few descriptors per sandbox, for thousands of sandboxes
 RUN = "/run/sdd"
+WORKER = "sdd-dns"
 
 
 def findings() -> Iterator[Finding]:
@@ -18,6 +20,7 @@ def findings() -> Iterator[Finding]:
     yield mounts(Path("/proc/self/mountinfo").read_text(), RUN)
     yield forwarding(Path("/proc/sys/net/ipv4/ip_forward").read_text())
     yield files(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    yield user(WORKER, exists=_has_user(WORKER))
     yield settings()
     if os.geteuid() == 0:
         yield firewall()
@@ -68,6 +71,30 @@ def files(limit: int) -> Finding:
         f"only {limit} files may be open",
         why="each sandbox takes a few",
         fix="the units of sdd raise it; elsewhere: ulimit -n 1048576",
+    )
+
+
+def _has_user(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
+
+
+def user(name: str, *, exists: bool) -> Finding:
+    """Whether the DNS worker has a user of its own."""
+    if exists:
+        return passed("host.user", f"the DNS worker runs as its own user {name}")
+    command = f"useradd --system --no-create-home --shell /usr/sbin/nologin {name}"
+    return Finding(
+        "host.user",
+        Verdict.WARN,
+        f"there is no user {name}",
+        why="the DNS worker, which reads what containers send, has no user of its own",
+        now="it runs under a number that no user has, without any capability",
+        fix=f"{command}, then restart the worker",
+        commands=(command,),
     )
 
 

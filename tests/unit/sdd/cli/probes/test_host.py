@@ -51,3 +51,12 @@ def test_a_wrong_daemon_json_is_a_failure(tmp_path: Path, monkeypatch: pytest.Mo
     assert '"colour"' in found.says
     path.write_text('{"debug": true}')
     assert "is valid" in host.settings().says
+
+
+def test_the_dns_worker_wants_a_user_of_its_own() -> None:
+    assert host.user("sdd-dns", exists=True).verdict is Verdict.PASS
+    found = host.user("sdd-dns", exists=False)
+    assert found.verdict is Verdict.WARN
+    assert found.commands == (
+        "useradd --system --no-create-home --shell /usr/sbin/nologin sdd-dns",
+    )
