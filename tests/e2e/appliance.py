@@ -136,10 +136,10 @@ class Appliance:
     def close(self) -> None:
         """Removes every trace, also of a daemon that was killed."""
         for signum in (signal.SIGTERM, signal.SIGKILL):
-            for pid in self._pids():
+            for pid in self.pids():
                 os.kill(pid, signum)
             try:
-                until(lambda: not self._pids(), 10, "our processes end")
+                until(lambda: not self.pids(), 10, "our processes end")
                 break
             except AssertionError:
                 continue
@@ -150,7 +150,7 @@ class Appliance:
         self._remove_files()
         run("ip", "netns", "del", self.host, check=False)
 
-    def _pids(self) -> list[int]:
+    def pids(self) -> list[int]:
         """The live processes that carry our mark in their environment, or among their arguments."""
         marks = {f"SDD_E2E={self.root}".encode(), f"{self.root}/exec".encode()}
         return [pid for pid in pids() if marked(pid, marks)]

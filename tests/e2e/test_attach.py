@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.appliance import Appliance, appliance, marked, pids, until
+from tests.e2e.appliance import Appliance, appliance, until
 from tests.guest import guest
 
 THEIRS = "nameserver 192.0.2.1\n"
@@ -105,8 +105,7 @@ def read(pid: int) -> int:
 
 
 def test_the_daemons_own_namespace_is_no_guest(daemon: Appliance) -> None:
-    mark = f"SDD_E2E={daemon.root}".encode()
-    ours = [pid for pid in pids() if marked(pid, mark)]
+    ours = daemon.pids()
     assert len(ours) > 1, "sdd and its worker"
     for pid in ours:
         code, said = attach(daemon, "itself", "--pid", str(pid))

@@ -21,11 +21,11 @@ MOST_DESCRIPTORS = 4  # a sandbox (dns_and_users.md A8-76)
 def held(daemon: Appliance) -> Counter[str]:
     """How many things of each kind there are now."""
     found: Counter[str] = Counter()
-    for pid in daemon._pids():
+    for pid in daemon.pids():
         of = "worker" if b"resolver.worker" in Path(f"/proc/{pid}/cmdline").read_bytes() else "sdd"
         found[f"descriptors of {of}"] = len(list(Path(f"/proc/{pid}/fd").iterdir()))
         found[f"threads of {of}"] = len(list(Path(f"/proc/{pid}/task").iterdir()))
-    found["processes"] = len(daemon._pids())
+    found["processes"] = len(daemon.pids())
     found["namespaces"] = len(list((daemon.root / "exec" / "netns").iterdir()))
     found["mounts"] = Path("/proc/self/mountinfo").read_text().count(f" {daemon.root}/")
     found["links"] = len(daemon.on_host("ip", "-o", "link").stdout.splitlines())

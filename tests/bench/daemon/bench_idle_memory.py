@@ -20,7 +20,7 @@ def rollup(pid: int) -> dict[str, float]:
 
 
 def measured(daemon: Appliance) -> dict[int, dict[str, float]]:
-    return {pid: rollup(pid) for pid in daemon._pids()}
+    return {pid: rollup(pid) for pid in daemon.pids()}
 
 
 def main() -> None:

@@ -47,7 +47,7 @@ def answers(daemon: Appliance, name: str) -> bool:
 
 def started_s(daemon: Appliance, last: str) -> float:
     """Seconds from the start after a double `kill -9` until everything is as it was."""
-    for pid in daemon._pids():
+    for pid in daemon.pids():
         os.kill(pid, signal.SIGKILL)
     assert daemon.process is not None
     daemon.process.wait(20)

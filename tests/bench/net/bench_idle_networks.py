@@ -13,7 +13,7 @@ DESCRIPTORS_EACH = 3
 
 
 def descriptors(daemon: Appliance) -> int:
-    return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in daemon._pids())
+    return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in daemon.pids())
 
 
 def main() -> None:

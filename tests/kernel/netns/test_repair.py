@@ -9,7 +9,7 @@ from netns import contract, desired, plan, reconciler
 from netns.kernel import linux
 from sdd import state
 from sdd.model.interface import SYSCTLS
-from sdd.reconcile import EVERYTHING
+from sdd.model.progress import EVERYTHING
 from tests.kernel.netns.conftest import Host
 from tests.netns_states import NODE, at, box, end, identity, net
 from tests.support import eventually
