@@ -48,8 +48,12 @@ def listing() -> tuple[int, bytes]:
 
 
 def listing_of(version: int, protocol: int) -> tuple[int, bytes]:
-    """The same for the routes of one IP version that `protocol` made; on a strict connection."""
-    return GET, _HEADER.pack(_FAMILY[version], 0, 0, 0, 0, protocol, 0, 0, 0)
+    """The same for the unicast routes of one IP version that `protocol` made.
+
+    On a strict connection, where the kernel leaves out the rest: each address and each link has
+    routes of its own in the table `local`, a hundred links some hundreds.
+    """
+    return GET, _HEADER.pack(_FAMILY[version], 0, 0, 0, 0, protocol, 0, UNICAST, 0)
 
 
 def of(reply: netlink.Reply) -> Report | None:

@@ -7,6 +7,8 @@ import pyroute2
 import pytest
 
 from netns import contract, world
+from netns.netlink import route
+from sdd.linux import netlink
 from tests.kernel.netns.conftest import Host
 from tests.kernel.netns.test_spine import two_boxes
 
@@ -88,3 +90,19 @@ async def test_routes_of_a_sandbox_are_what_another_reads(host: Host) -> None:
     have = await host.kernel.read(contract.Scope(paths=frozenset({path})))
     known = {(each.destination, each.link, each.gateway) for each in have.spaces[path].routes}
     assert known == await host.doors.run(path, lambda: _read(_seen_routes))
+
+
+@pytest.mark.parametrize("version", [4, 6])
+async def test_the_kernels_routes_are_told_without_those_of_the_table_local(
+    host: Host, version: int
+) -> None:
+    """Each address and each link has some there: hundreds would be read for every connect."""
+    await host.settle(two_boxes(host))
+
+    def told() -> list[route.Report | None]:
+        with netlink.Connection(netlink.ROUTE, strict=True) as connection:
+            return list(map(route.of, connection.dump(*route.listing_of(version, route.KERNEL))))
+
+    found = await host.doors.run(world.HOST, told)
+    kinds = {(each.kind, each.table, each.protocol) for each in found if each is not None}
+    assert kinds == {(route.UNICAST, world.MAIN_TABLE, route.KERNEL)}
