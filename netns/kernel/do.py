@@ -102,18 +102,22 @@ def _set_link(wire: Wire, step: steps.SetLink) -> None:
 
 
 def _changes(wire: Wire, wanted: world.Link, *, index: int = 0) -> Iterator[netlink.Message]:
-    """A port gets its modes after it became one, and before it comes up.
+    """Comes up last, by a message of its own: of one message the kernel does that first.
 
-    `index`: the link is a newborn, which has all modes off.
+    A newborn link counts as one with a carrier until the kernel has looked: it would have a
+    link-local address before it hears that it shall have none (net/ipv6/addrconf.c,
+    addrconf_link_ready). A port gets its modes after it became one. `index`: the link is a newborn,
+    which has all modes off.
     """
     modes = dict(wanted.settings)
     hairpin, isolated = modes.get(Setting.HAIRPIN, 0), modes.get(Setting.ISOLATED)
     which = index or wanted.name
-    if isolated is None or (index and not (hairpin or isolated)):
+    if not modes:
         yield _change(wire, which, wanted, up=wanted.up)
         return
     yield _change(wire, which, wanted, up=None)
-    yield link.change_port(which, hairpin=hairpin, isolated=isolated)
+    if isolated is not None and (hairpin or isolated or not index):
+        yield link.change_port(which, hairpin=hairpin, isolated=isolated)
     yield link.change(which, up=wanted.up)
 
 

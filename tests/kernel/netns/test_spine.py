@@ -50,3 +50,15 @@ async def test_an_empty_state_leaves_nothing(host: Host) -> None:
     assert host.run("nft", "list", "tables") == ""
     assert not list((host.root / "exec" / "netns").iterdir())
     assert not list((host.root / "var-run-netns").iterdir())
+
+
+async def test_no_end_of_a_pair_without_ipv6_ever_has_an_address_of_it(host: Host) -> None:
+    """Whatever the kernel thinks of the carrier while a link is made, in twenty tries."""
+    front = net("front", "10.70.0.0/24")
+    boxes = [box(f"b{number}", host.sandbox_path(f"b{number}")) for number in range(20)]
+    made: list[state.Object] = [front]
+    for number, each in enumerate(boxes, 2):
+        made += [each, end(front, each, f"10.70.0.{number}")]
+        await host.settle(at(number, *made))
+    shown = [host.inside(each.name, "ip", "-6", "addr", "show", "dev", "eth0") for each in boxes]
+    assert [*shown, host.run("ip", "-6", "addr", "show", "scope", "link")] == [""] * 21
