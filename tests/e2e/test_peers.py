@@ -114,11 +114,9 @@ def test_peers_47_a_macvlan_link_has_its_mode_and_mtu(daemon: Appliance, mode: s
 
 
 def test_peers_50_an_existing_bridge_is_as_before_in_the_end(daemon: Appliance) -> None:
-    daemon.on_host(
-        "ip", "link", "add", "p50", "mtu", "1400", "type", "bridge", "mcast_snooping", "0"
-    )
+    daemon.on_host("ip", "link", "add", "p50", "type", "bridge", "mcast_snooping", "0")
     daemon.on_host("ip", "addr", "add", "10.250.0.1/24", "dev", "p50")
-    daemon.on_host("ip", "link", "set", "p50", "up")
+    daemon.on_host("ip", "link", "set", "p50", "mtu", "1400", "up")
     show = ("ip", "-d", "-br", "addr", "show", "p50")
     before = daemon.on_host(*show).stdout.split()[2:]
     options = ("-o", "com.docker.network.bridge.name=p50", "--subnet", "10.150.0.0/24")
