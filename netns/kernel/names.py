@@ -36,14 +36,22 @@ class Names:
         return namespaces.inode(str(path)) if self._points(path) else 0
 
     def _points(self, path: Path) -> bool:
-        entry = self._linked / path.name
-        return entry.is_symlink() and entry.readlink() == path
+        return self._target(path.name) == str(path)
+
+    def _target(self, name: str) -> str | None:
+        """Where the link `name` leads: empty for what is no link, None where nothing is."""
+        try:
+            return str((self._linked / name).readlink())
+        except FileNotFoundError:
+            return None
+        except OSError:
+            return ""
 
     def homonym(self, name: str) -> str:
         """The path of what stands in the way of our link to a namespace `name`; empty: nothing."""
-        entry = self._linked / name
-        in_the_way = entry.is_symlink() or entry.exists()
-        return str(entry) if in_the_way and not self._points(self._made / name) else ""
+        found = self._target(name)
+        is_free = found is None or found == str(self._made / name)
+        return "" if is_free else str(self._linked / name)
 
     def apply(self, step: steps.MakeSpace | steps.DropSpace) -> contract.Refusal | None:
         """None, or why it could not be done."""
@@ -70,12 +78,13 @@ class Names:
 
     def _make(self, path: Path) -> None:
         """The file comes before the link: whoever finds what a kill left looks among the files."""
-        if other := self.homonym(path.name):
-            raise sandbox.homonym(path.name, other)
+        entry = self._linked / path.name
+        found = self._target(path.name)
+        if found not in (None, str(path)):
+            raise sandbox.homonym(path.name, str(entry))
         self._doors.create_sync(str(path))
-        if not self._points(path):
-            entry = self._linked / path.name
-            entry.parent.mkdir(parents=True, exist_ok=True)
+        if found is None:
+            self._linked.mkdir(parents=True, exist_ok=True)
             entry.symlink_to(path)
 
     def _drop(self, path: Path) -> None:

@@ -13,7 +13,6 @@ from typing import Self
 
 from netns import contract, steps
 from netns.kernel import removals
-from netns.netlink import link
 from sdd.linux import namespaces, netlink
 
 Job = tuple[steps.Step, Sequence[netlink.Message], frozenset[int]]
@@ -60,10 +59,10 @@ class Wire:
         """The interface index of `name`; raises `Missing`. Sends what is queued first."""
         if name not in self._indexes:
             self.flush()
-            (result,) = self._connection.request((link.ask(name),))
-            if result.error:
-                raise Missing(f"there is no link {name!r}")
-            self._indexes[name] = link.of(result.replies[0]).index
+            try:
+                self._indexes[name] = socket.if_nametoindex(name)  # waits for nobody's rtnl lock
+            except OSError as exc:
+                raise Missing(f"there is no link {name!r}") from exc
         return self._indexes[name]
 
     def give_index(self, name: str) -> int:

@@ -154,23 +154,31 @@ class Namespaces:
     def _create(self, path: str) -> int:
         if found := inode(path):
             return found
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # A file, not a directory: a namespace is mounted on it. 0o444 as `ip netns add` does.
-        target.touch(mode=0o444)
+        _touch(path)
         libc.unshare_network()  # `_entered` brings the thread home
         try:
             # Before it has a name: whoever finds it finds 127.0.0.0/8 as well.
             _set_loopback_up()
             libc.bind_mount(OWN, path)
         except OSError as exc:
-            target.unlink(missing_ok=True)
+            Path(path).unlink(missing_ok=True)
             raise errors.KernelRefused(
                 f"the namespace {path!r} cannot be mounted: {exc.strerror}",
                 hint="sdd needs CAP_SYS_ADMIN and a file system that allows mounts there",
                 code="SDD-NETNS-MOUNT",
             ) from exc
         return inode(path)
+
+
+def _touch(path: str) -> None:
+    """A file, not a directory: a namespace is mounted on it. 0o444 as `ip netns add` does."""
+    flags = os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC
+    try:
+        made = os.open(path, flags, 0o444)
+    except FileNotFoundError:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        made = os.open(path, flags, 0o444)
+    os.close(made)
 
 
 def _apart(work: Callable[[], T]) -> T:
