@@ -14,7 +14,7 @@ from typing import Final
 
 from resolver.message import wire
 
-REQUESTS: Final = "sdd_dns_requests_total"  # network, proto, type
+REQUESTS: Final = "sdd_dns_requests_total"  # network, proto, family, type
 RESPONSES: Final = "sdd_dns_responses_total"  # network, rcode, source
 MALFORMED: Final = "sdd_dns_malformed_total"  # reason
 DROPPED: Final = "sdd_dns_dropped_total"  # reason
@@ -27,7 +27,10 @@ SIZES: Final = "sdd_dns_response_size_bytes"  # proto, le
 IN_FLIGHT: Final = "sdd_dns_inflight_requests"
 UPSTREAM_UP: Final = "sdd_upstream_up"  # upstream
 SUSPECT: Final = "sdd_upstream_spoof_suspect_total"  # reason
-CACHE_EVICTED: Final = "sdd_dns_cache_evictions_total"
+CACHE_REQUESTS: Final = "sdd_dns_cache_requests_total"
+CACHE_HITS: Final = "sdd_dns_cache_hits_total"  # type
+CACHE_STALE: Final = "sdd_dns_cache_stale_served_total"  # type
+CACHE_EVICTED: Final = "sdd_dns_cache_evictions_total"  # type
 CACHE_ENTRIES: Final = "sdd_dns_cache_entries"  # type
 CACHE_BYTES: Final = "sdd_dns_cache_bytes"
 TCP_REJECTED: Final = "sdd_dns_tcp_rejected_total"  # reason
@@ -36,6 +39,7 @@ TCP_CONNECTIONS: Final = "sdd_dns_tcp_connections"
 MOST_UPSTREAMS: Final = 32  # label values; what comes later is "other"
 MOST_NETWORKS: Final = 100  # the same; each may have some twenty series
 OTHER: Final = "other"
+FAMILY: Final = "ipv4"  # of the listeners: 127.0.0.11
 BUCKETS_S: Final = tuple(0.00025 * 2**n for n in range(16))
 BUCKETS_BYTES: Final = (100, 200, 300, 400, 511, 1023, 1232, 2047, 4095, 16383, 65535)
 BOUNDS: Final[dict[str, tuple[float, ...]]] = {
@@ -119,7 +123,7 @@ class Counters:
 
     def request(self, network: str, proto: str, kind: str, amount: float = 1) -> None:
         """Questions from sandboxes whose first network is `network`."""
-        self.add(REQUESTS, self.network(network), proto, kind, amount=amount)
+        self.add(REQUESTS, self.network(network), proto, FAMILY, kind, amount=amount)
 
     def response(self, network: str, rcode: str, source: Source, amount: float = 1) -> None:
         """Answers that left; `rcode` is a label."""
@@ -136,6 +140,11 @@ class Counters:
     def took(self, upstream: str, proto: str, seconds: float) -> None:
         """One exchange with an upstream."""
         self._observe((UPSTREAM_SECONDS, upstream, proto), seconds)
+
+    def hit(self, kind: str, amount: float = 1) -> None:
+        """The cache knew an answer of this `kind`."""
+        self.add(CACHE_REQUESTS, amount=amount)
+        self.add(CACHE_HITS, kind, amount=amount)
 
     def observe(self, name: str, label: str, value: float, amount: float = 1) -> None:
         """`amount` times the value `value` of the histogram `name`."""

@@ -26,6 +26,8 @@ class Memo:
     kind: str
     rcode: str
     source: counters.Source
+    seconds: float = 0.0  # that it took to make it: to give it again takes less
+    cached: str = ""  # the kind of a cached answer
     given: int = 0
 
 
@@ -109,5 +111,8 @@ class Pool:
         if given:
             self._counts.request(memo.network, respond.UDP, memo.kind, given)
             self._counts.response(memo.network, memo.rcode, memo.source, given)
+            self._counts.observe(counters.SECONDS, memo.source, memo.seconds, amount=given)
+            if memo.cached:
+                self._counts.hit(memo.cached, given)
             size = datagrams.ID + len(memo.tail)
             self._counts.observe(counters.SIZES, respond.UDP, size, amount=given)

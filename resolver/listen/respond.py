@@ -5,6 +5,7 @@ dropped, or what must be asked elsewhere: the `Query`, or the end of an alias. R
 in.
 """
 
+import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -25,13 +26,17 @@ MIXED: Final = 2  # records from which on their order matters
 
 
 class Said(NamedTuple):
-    """A reply and what to count for it. `steady` means: every asker gets the same bytes."""
+    """A reply and what to count for it; making it took `seconds`.
+
+    `steady` means: every asker gets the same bytes.
+    """
 
     reply: bytes
     kind: str
     rcode: str
     source: Source
     steady: bool
+    seconds: float = 0.0
 
 
 class Responder:
@@ -45,6 +50,7 @@ class Responder:
         self, data: bytes, scope: answer.Scope, *, stream: bool
     ) -> Said | wire.Query | chase.Onward | None:
         """The reply, None to drop, or the question to forward. Never raises for any bytes."""
+        begun = time.perf_counter()
         query = wire.parse(data)
         if not isinstance(query, wire.Query):
             return self._refused(data, query)
@@ -71,7 +77,9 @@ class Responder:
             authoritative=found.source is not Source.POLICY,
         )
         self._counts.observe(counters.SIZES, TCP if stream else UDP, len(reply))
-        return Said(reply, kind, rcode, found.source, steady=len(records) < MIXED)
+        seconds = time.perf_counter() - begun
+        self._counts.observe(counters.SECONDS, found.source, seconds)
+        return Said(reply, kind, rcode, found.source, len(records) < MIXED, seconds)
 
     def _mixed(self, records: list[bytes]) -> list[bytes]:
         """Another order each time (docker.md N10); a truncated answer then shows all in turn."""

@@ -17,6 +17,7 @@ from resolver import counters
 from resolver.listen import datagrams, ready, respond, selector
 from resolver.message import reasons, wire
 from resolver.names import answer, chase
+from resolver.upstream import cache
 from resolver.upstream.gate import Gate
 
 DRAIN: Final = 4 * datagrams.MOST  # datagrams a wake-up; then the other sandboxes have their turn
@@ -113,19 +114,17 @@ class Udp:
     def _ask(self, slot: int, data: bytes) -> bytes | None:
         """What is new: the reply, or None for what is dropped or forwarded."""
         self._is_new = True
-        tools = self._tools
+        tools, begun = self._tools, time.monotonic()
         said = tools.responder.respond(data, self._scope, stream=False)
         if said is None or isinstance(said, respond.Said):
             if said is not None and said.steady:
                 tools.pool.put(self._ready, data, _memo(said, self._scope))
             return said.reply if said else None
         if reply := recalled(tools, self._scope, said, data, stream=False):
-            query = said if isinstance(said, wire.Query) else said.query
-            kind, rcode = counters.type_label(query.kind), counters.rcode_label(reply[3] & 0xF)
             tools.counts.observe(counters.SIZES, respond.UDP, len(reply))
-            tail, network = reply[datagrams.ID :], self._scope.label
-            memo = ready.Memo(tail, network, kind, rcode, counters.Source.CACHE)
-            tools.pool.put_fleeting(self._ready, data, memo, time.monotonic())
+            now = time.monotonic()
+            memo = _recalled_memo(said, reply, self._scope, now - begun)
+            tools.pool.put_fleeting(self._ready, data, memo, now)
             return reply
         self._begin(said, data, tools.batch.peer(slot))
         return None
@@ -164,7 +163,23 @@ class Udp:
 
 
 def _memo(said: respond.Said, scope: answer.Scope) -> ready.Memo:
-    return ready.Memo(said.reply[datagrams.ID :], scope.label, said.kind, said.rcode, said.source)
+    tail = said.reply[datagrams.ID :]
+    return ready.Memo(tail, scope.label, said.kind, said.rcode, said.source, said.seconds)
+
+
+def _recalled_memo(asked: Foreign, reply: bytes, scope: answer.Scope, seconds: float) -> ready.Memo:
+    """To give the same again counts as another answer from the cache, or as another refusal."""
+    query = asked if isinstance(asked, wire.Query) else asked.query
+    rcode = reply[3] & 0xF
+    return ready.Memo(
+        tail=reply[datagrams.ID :],
+        network=scope.label,
+        kind=counters.type_label(query.kind),
+        rcode=counters.rcode_label(rcode),
+        source=counters.Source.CACHE if scope.upstreams else counters.Source.POLICY,
+        seconds=seconds,
+        cached=cache.kind(rcode, int.from_bytes(reply[6:8], "big")) if scope.upstreams else "",
+    )
 
 
 def recalled(

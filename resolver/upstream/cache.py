@@ -20,6 +20,7 @@ POSITIVE_LIMIT_S: Final = reply.MOST_TTL_S
 NEGATIVE_LIMIT_S: Final = 300
 FAILURE_S: Final = 5  # RFC 9520: failures are remembered, shortly
 STALE_S: Final = 3600
+KINDS: Final = ("success", "denial", "failure")
 _ANSWERS: Final = frozenset({wire.Rcode.NOERROR, wire.Rcode.NXDOMAIN})
 _OVERHEAD: Final = 700  # bytes of Python around an entry, measured with tracemalloc
 _RECORD_OVERHEAD: Final = 80  # the two numbers kept of each record
@@ -59,8 +60,8 @@ class Cache:
         self._most_bytes = size
         self._entries: OrderedDict[Key, Entry] = OrderedDict()
         self.bytes = 0
-        self.evicted = 0
-        self.kinds = dict.fromkeys(("success", "denial", "failure"), 0)
+        self.evicted = dict.fromkeys(KINDS, 0)
+        self.kinds = dict.fromkeys(KINDS, 0)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -100,11 +101,12 @@ class Cache:
             return
         self._drop(key)
         self._entries[key] = Entry(found, now, now + lifetime)
-        self.kinds[_kind(found)] += 1
+        self.kinds[kind_of(found)] += 1
         self.bytes += _cost(key, found)
         while len(self._entries) > self._most_entries or self.bytes > self._most_bytes:
-            self._drop(next(iter(self._entries)))
-            self.evicted += 1
+            oldest = next(iter(self._entries))
+            self.evicted[kind_of(self._entries[oldest].reply)] += 1
+            self._drop(oldest)
 
     def flush(self, name: bytes = ROOT) -> int:
         """Forget everything at or below the wire name `name`; how many entries that were."""
@@ -121,7 +123,7 @@ class Cache:
         entry = self._entries.pop(key, None)
         if entry is not None:
             self.bytes -= _cost(key, entry.reply)
-            self.kinds[_kind(entry.reply)] -= 1
+            self.kinds[kind_of(entry.reply)] -= 1
 
 
 def _below(name: bytes, top: bytes) -> bool:
@@ -143,11 +145,16 @@ def lifetime_s(found: reply.Reply) -> int:
     return FAILURE_S if found.rcode == wire.Rcode.SERVFAIL else 0
 
 
-def _kind(found: reply.Reply) -> str:
+def kind_of(found: reply.Reply) -> str:
+    """As `kind`."""
+    return kind(found.rcode, found.answers)
+
+
+def kind(rcode: int, answers: int) -> str:
     """What kind of an answer it is: some records, "no", or that nobody knows."""
-    if found.rcode == wire.Rcode.NOERROR and found.answers:
+    if rcode == wire.Rcode.NOERROR and answers:
         return "success"
-    return "failure" if found.rcode == wire.Rcode.SERVFAIL else "denial"
+    return "failure" if rcode == wire.Rcode.SERVFAIL else "denial"
 
 
 def _cost(key: Key, found: reply.Reply) -> int:

@@ -94,22 +94,21 @@ class Forwarder:
     ) -> bytes | None:
         """The reply for the client when it is known without asking anybody, else None."""
         asked = self._question(query, data, scope)
-        if not scope.upstreams:
-            return self._failed(asked, Source.POLICY, reasons.NO_UPSTREAM, stream=stream)
         now = self._clock()
+        if not scope.upstreams:
+            said = self._failed(asked, Source.POLICY, reasons.NO_UPSTREAM, stream=stream)
+            self._counts.observe(counters.SECONDS, Source.POLICY, self._clock() - now)
+            return said
         entry = self.cache.get(asked.key, now)
         if entry is None:
             return None
         self._count(scope, entry.reply.rcode, Source.CACHE)
-        failed = entry.reply.rcode == wire.Rcode.SERVFAIL
-        return reply.for_client(
-            entry.reply,
-            data,
-            query,
-            stream=stream,
-            aged_s=entry.age_s(now),
-            explain=reasons.FAILED_BEFORE if failed else None,
-        )
+        self._counts.hit(cache.kind_of(entry.reply))
+        why = reasons.FAILED_BEFORE if entry.reply.rcode == wire.Rcode.SERVFAIL else None
+        age_s = entry.age_s(now)
+        said = reply.for_client(entry.reply, data, query, stream=stream, aged_s=age_s, explain=why)
+        self._counts.observe(counters.SECONDS, Source.CACHE, self._clock() - now)
+        return said
 
     def _question(self, query: wire.Query, data: bytes, scope: answer.Scope) -> Question:
         """The same one as long as the same is asked: a message is looked at three times."""
@@ -145,6 +144,7 @@ class Forwarder:
         """`done` is called with the reply, once: now, or when somebody gave one."""
         if known := self.recall(query, data, scope, stream):
             return done(known)
+        self._counts.add(counters.CACHE_REQUESTS)
         asked, began = self._question(query, data, scope), self._clock()
         if self._came_back(asked):
             return done(self._failed(asked, Source.ERROR, reasons.LOOP, stream=stream))
@@ -204,14 +204,9 @@ class Forwarder:
     def _stale(self, asked: Question, stale: cache.Entry, began: float, *, stream: bool) -> bytes:
         self._counts.observe(counters.SECONDS, Source.STALE, self._clock() - began)
         self._count(asked.scope, stale.reply.rcode, Source.STALE)
-        return reply.for_client(
-            stale.reply,
-            asked.data,
-            asked.query,
-            stream=stream,
-            ttl_s=STALE_TTL_S,
-            explain=reasons.STALE,
-        )
+        self._counts.add(counters.CACHE_STALE, cache.kind_of(stale.reply))
+        words = (stale.reply, asked.data, asked.query)
+        return reply.for_client(*words, stream=stream, ttl_s=STALE_TTL_S, explain=reasons.STALE)
 
     def _told(self, asked: Question, found: reply.Reply, began: float, *, stream: bool) -> bytes:
         """The client's reply from what a flight brought."""
@@ -392,6 +387,6 @@ class Forwarder:
         return [
             *(((counters.CACHE_ENTRIES, kind), count) for kind, count in self.cache.kinds.items()),
             ((counters.CACHE_BYTES,), self.cache.bytes),
-            ((counters.CACHE_EVICTED,), self.cache.evicted),
+            *(((counters.CACHE_EVICTED, kind), n) for kind, n in self.cache.evicted.items()),
             *(((counters.UPSTREAM_UP, label), is_up) for label, is_up in up.items()),
         ]

@@ -40,6 +40,7 @@ class Why(StrEnum):
     TIMEOUT = "timeout"
     REFUSED = "refused"
     MISMATCH = "mismatch"
+    TRUNCATED = "truncated"  # what must be whole is not
     TLS = "tls"
     UNSUPPORTED = "unsupported"
     LOOP = "loop"
@@ -252,8 +253,9 @@ async def _over_tcp(link: socket.socket, server: protocol.Upstream, sent: forwar
     data = await _exactly(link, size)
     # Over TCP nothing more could be fetched: a TC bit there is the server's own mistake. The case
     # proves nothing where nobody can send in the server's name.
-    if forward.judge(data, sent) not in (forward.Trust.GOOD, forward.Trust.OTHER_CASE):
-        raise NoReply(Why.MISMATCH)
+    trust = forward.judge(data, sent)
+    if trust not in (forward.Trust.GOOD, forward.Trust.OTHER_CASE):
+        raise NoReply(Why.TRUNCATED if trust is forward.Trust.TRUNCATED else Why.MISMATCH)
     return data
 
 

@@ -306,8 +306,11 @@ class Tries:
             way.dial, way.server, asked.scope.sandbox, sent.message, way.deadline
         )
         # Nothing of a stream could be fetched over another transport: TC is the server's mistake.
-        if forward.judge(said.message, sent) in (forward.Trust.FOREIGN, forward.Trust.TRUNCATED):
-            raise NoReply(Why.MISMATCH)
+        match forward.judge(said.message, sent):
+            case forward.Trust.FOREIGN:
+                raise NoReply(Why.MISMATCH)
+            case forward.Trust.TRUNCATED:
+                raise NoReply(Why.TRUNCATED)
         return said
 
     def _suspect(self, what: counters.Suspect) -> None:

@@ -50,7 +50,12 @@ def test_the_page_counts_objects_commands_and_questions(daemon: Appliance) -> No
     page = daemon.on_host("curl", "-s", "--unix-socket", socket, "http://sdd/metrics").stdout
     values = dict(re.findall(r"^(sdd_\S+) (\S+)$", page, re.MULTILINE))
     assert float(values['sdd_networks{driver="bridge"}']) >= 2
-    assert float(values['sdd_dns_requests_total{network="counted",proto="udp",type="A"}']) >= 1
+    assert (
+        float(
+            values['sdd_dns_requests_total{network="counted",proto="udp",family="ipv4",type="A"}']
+        )
+        >= 1
+    )
     assert float(values['sdd_reconcile_passes_total{kind="netns"}']) >= 1
     action = 'sdd_command_duration_seconds_count{action="network_create",result="ok"}'
     assert float(values[action]) >= 1

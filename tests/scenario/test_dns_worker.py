@@ -244,7 +244,7 @@ def test_counters_add_up(worker: Worker) -> None:
     counted = session.hear()
     assert isinstance(counted, protocol.Counted)
     sums = {tuple(key): value for key, value in counted.sums}
-    assert sums["sdd_dns_requests_total", "net", "udp", "A"] == 10
+    assert sums["sdd_dns_requests_total", "net", "udp", "ipv4", "A"] == 10
     assert sums["sdd_dns_responses_total", "net", "NOERROR", "owned"] == 10
 
 
@@ -306,3 +306,30 @@ def test_a_worker_whose_control_socket_was_removed_ends_with_its_sdd(tmp_path: P
     one.path.unlink()
     session.link.close()
     assert one.ended() == ""
+
+
+def test_what_the_cache_knew_and_how_long_answers_took_is_counted_also_when_given_again(
+    worker: Worker,
+) -> None:
+    upstream = Answers()
+    session = worker.session()
+    ports = session.serve(names=NAMES, upstreams=[upstream.server()])
+    alone = session.serve("alone")
+    session.apply()
+    for _ in range(4):  # the second one is made anew, those after it are given as they are
+        ask(ports, "www.example.org")
+        ask(ports, "web")
+        ask(alone, "www.example.org")
+    session.say(protocol.Count())
+    counted = session.hear()
+    assert isinstance(counted, protocol.Counted)
+    sums = {tuple(key): value for key, value in counted.sums}
+    assert sums["sdd_dns_cache_requests_total",] == 4
+    assert sums["sdd_dns_cache_hits_total", "success"] == 3
+    took = "sdd_dns_request_duration_seconds"
+    assert sums[took, "owned", "+Inf"] == 4
+    assert sums[took, "cache", "+Inf"] == 3
+    assert sums[took, "upstream", "+Inf"] == 1
+    assert sums[took, "policy", "+Inf"] == 4
+    assert sums["sdd_dns_responses_total", "", "SERVFAIL", "policy"] == 4
+    upstream.close()

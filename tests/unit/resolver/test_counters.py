@@ -13,8 +13,8 @@ def test_A8_100_networks_beyond_the_bound_are_counted_together() -> None:
     counts.request("net0", "udp", "A", amount=3)
     found = {tuple(key): value for key, value in counts.sums()}
     assert len(found) == 2 * (counters.MOST_NETWORKS + 1)
-    assert found[counters.REQUESTS, "net0", "udp", "A"] == 4
-    assert found[counters.REQUESTS, counters.OTHER, "udp", "A"] == 5
+    assert found[counters.REQUESTS, "net0", "udp", "ipv4", "A"] == 4
+    assert found[counters.REQUESTS, counters.OTHER, "udp", "ipv4", "A"] == 5
     assert found[counters.RESPONSES, counters.OTHER, "NOERROR", "owned"] == 5
 
 

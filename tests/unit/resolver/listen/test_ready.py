@@ -27,11 +27,11 @@ def test_use_is_counted_at_every_reading_and_once() -> None:
     table[b"question"].given += 5
     for _ in range(2):
         found = sums(counts)
-        assert found[counters.REQUESTS, "lan", "udp", "A"] == 5
+        assert found[counters.REQUESTS, "lan", "udp", "ipv4", "A"] == 5
         assert found[counters.RESPONSES, "lan", "NOERROR", "owned"] == 5
     table[b"question"].given += 1
     pool.drop(table)
-    assert sums(counts)[counters.REQUESTS, "lan", "udp", "A"] == 6
+    assert sums(counts)[counters.REQUESTS, "lan", "udp", "ipv4", "A"] == 6
 
 
 def test_the_pool_is_bounded_over_all_tables() -> None:

@@ -73,7 +73,7 @@ def test_entries_are_bounded_and_the_least_used_go_first() -> None:
     store.put(key("n3"), kept(), 1.0)
     assert store.get(key("n1"), 1.0) is None
     assert store.get(key("n0"), 1.0)
-    assert store.evicted == 1
+    assert store.evicted == {"success": 0, "denial": 1, "failure": 0}
 
 
 def test_bytes_are_bounded_and_given_back() -> None:
