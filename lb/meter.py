@@ -2,9 +2,10 @@
 
 In: the newest state and readings. Out: totals per service and connections per backend, for the page
 of metrics, and `suspect` calls for members whose counters look as if they did not answer. Reading
-takes at most a hundredth of the time, however many sandboxes there are.
+takes at most a fiftieth of a processor, unless that would make it too seldom.
 """
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Never
@@ -19,7 +20,8 @@ from sdd.reconcile import Slot
 from sdd.state import ClusterState, MemberKey
 
 PAUSE_S = 2.0  # IPVS sums its counters up every 2 s
-PART = 100  # of the time that goes by, one part is spent on reading
+LONGEST_S = 60.0  # older than that, nobody would believe the page
+PART = 50  # of a processor, one part is spent on reading
 IDLE_S = 3600.0
 PROTOCOLS = ("tcp", "udp")
 
@@ -28,7 +30,7 @@ Grown = dict[MemberKey, dict[str, Growth]]
 
 
 class Meter:
-    """`clock` is monotonic, in seconds."""
+    """`clock` is monotonic, `spent` what this process spent of processors; both in seconds."""
 
     def __init__(
         self,
@@ -38,7 +40,9 @@ class Meter:
         clock: Callable[[], float],
         *,
         pause_s: float = PAUSE_S,
+        spent: Callable[[], float] = time.process_time,
     ) -> None:
+        self._spent = spent
         self._kernel = kernel
         self._suspect = suspect
         self._clock = clock
@@ -55,10 +59,10 @@ class Meter:
         while state is None:
             state = await slot.next(IDLE_S)
         while True:
-            begun = self._clock()
+            spent = self._spent()
             await self._look(state)
-            ended = self._clock()
-            due = ended + max(self._pause_s, PART * (ended - begun))
+            spent_s = self._spent() - spent
+            due = self._clock() + min(LONGEST_S, max(self._pause_s, PART * spent_s))
             while (left_s := due - self._clock()) > 0:
                 state = await slot.next(left_s) or state
 

@@ -7,8 +7,8 @@ them at every scrape.
 import time
 from collections.abc import Iterable, Iterator
 
+from lb import growth, watching
 from lb import meter as lb_meter
-from lb import watching
 from metrics import addresses, balancing, exposition, registry
 from metrics import dns as dns_metrics
 from resolver.control import watch
@@ -42,7 +42,7 @@ def _fullness(now: ClusterState) -> Iterator[addresses.Row]:
 def _balanced(now: ClusterState, by: watching.Watching) -> balancing.Rows:
     """What balancing counted, under the names that people gave."""
     by.tally.forget(but=frozenset(now.services))
-    names = {each.id: each.name for each in now.services.values()}
+    totals = by.meter.totals()
     suspicions = by.meter.suspicions()
     checked = {
         each.name: by.tally.of(each.id)
@@ -51,9 +51,10 @@ def _balanced(now: ClusterState, by: watching.Watching) -> balancing.Rows:
     }
     return balancing.Rows(
         traffic={
-            (names[svc], protocol): grown
-            for (svc, protocol), grown in by.meter.totals().items()
-            if svc in names
+            (each.name, protocol): totals.get((each.id, protocol), growth.NONE)
+            for each in now.services.values()
+            if each.vips
+            for protocol in lb_meter.PROTOCOLS
         },
         connections=dict(_connections(now, by.meter)),
         checks={

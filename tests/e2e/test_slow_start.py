@@ -3,9 +3,16 @@
 import re
 from collections import Counter
 
+import pytest
+
 from tests.e2e.appliance import Appliance, until
 
 SLOW_S = 6
+
+
+@pytest.fixture(scope="module", autouse=True)
+def front(daemon: Appliance) -> None:
+    daemon.sdctl("network", "create", "front")
 
 
 def shares(daemon: Appliance) -> dict[str, int]:
@@ -26,7 +33,6 @@ def revision(daemon: Appliance) -> int:
 
 
 def test_a_member_that_turns_up_gets_a_growing_share(daemon: Appliance) -> None:
-    daemon.sdctl("network", "create", "front")
     for name in ("one", "two", "client"):
         daemon.sandbox(name, "--network", "front")
         if name != "client":
