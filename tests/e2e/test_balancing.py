@@ -108,6 +108,7 @@ def test_B9_29_200_open_connections_are_untouched_by_a_join_a_drain_and_a_schedu
         )
         until(lambda: states(daemon, "live")["one"] == "draining", 10, "one drains")
         assert_echoed(clients, "while one drains")
+        until(lambda: asked(daemon, vip, 6)["one"] == 0, 5, "the kernel has the drain")
         assert "one" not in asked(daemon, vip, 30)
         daemon.sdctl("service", "update", "live", "--scheduler", "mh")
         assert_echoed(clients, "with another scheduler")
@@ -261,5 +262,6 @@ def test_B9_11_with_affinity_a_client_moves_at_once_when_its_backend_is_down(
         (held,) = asked(daemon, vip, 10)
         os.killpg(servers[held].pid, signal.SIGKILL)
         until(lambda: states(daemon, "sticky")[held] == "down", 10, "its check fails")
+        until(lambda: asked(daemon, vip, 1)[held] == 0, 5, "the kernel has the verdict")
         (other,) = asked(daemon, vip, 10)
         assert other != held

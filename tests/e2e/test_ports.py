@@ -204,7 +204,7 @@ def test_C89_C124_a_port_of_another_program_is_refused_and_nothing_is_left(
 def listening(daemon: Appliance, port: int, protocol: str = "tcp") -> Iterator[None]:
     command = {
         "tcp": (sys.executable, "-m", "http.server", str(port)),
-        "udp": ("socat", f"UDP-RECV:{port}", "STDOUT"),
+        "udp": ("socat", "-u", f"UDP-RECV:{port}", "STDOUT"),
     }[protocol]
     with subprocess.Popen(
         ["nsenter", f"--net=/run/netns/{daemon.host}", *command],
