@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Never
 
 from lb import table, world
-from lb.desired import Wanted, desired, nothing
+from lb.desired import Wanted, desired, member_on, nothing
 from sdd import errors
 from sdd.model import ids, service
 from sdd.model.network import IPAddress
@@ -90,7 +90,7 @@ def leaving(state: ClusterState, node: ids.NodeId) -> dict[MemberKey, service.Me
 
 
 def _connections(state: ClusterState, member: service.Member, counts: _Counts) -> int:
-    end = state.endpoints.get(member.endpoint)
-    vips = state.services[member.service].vips
-    hosts = end.hosts if end is not None else ()
-    return sum(counts[vip, host] for vip in vips for host in hosts)
+    svc = state.services[member.service]
+    ends = [member_on(state, member, is_ingress=each) for each in (False, True)]
+    hosts = [host for end in ends if end is not None for host in end.hosts]
+    return sum(counts[vip, host] for vip in (*svc.vips, *svc.ingress_vips) for host in hosts)

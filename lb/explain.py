@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from lb import choice, maglev, moment, table, turns, world
+from lb.desired import member_on, virtual_of
 from sdd.model import endpoint, ramp, sandbox, service
 from sdd.model.health import Status
 from sdd.model.network import IPAddress
@@ -36,6 +37,10 @@ def targets(state: ClusterState, box: sandbox.Sandbox) -> Iterator[Target]:
         for each in state.services_by_network.get(plug.network, ()):
             for vip in each.vips:
                 yield Target(vip, each, plug)
+        if box.is_ingress and state.networks[plug.network].is_ingress:
+            for each in state.ingress_services:
+                for vip in each.ingress_vips:
+                    yield Target(vip, each, plug)
 
 
 def decided(
@@ -51,8 +56,8 @@ def decided(
     )
     yield from _members(state, target, now)
     yield Step("serving", _serving(state, target.service))
-    here = [each for each in loads if each.vip == target.vip and each.protocol == "tcp"]
-    wanted = _wanted(moment.at(state, now).state, target)
+    here = [each for each in loads if each.vip == target.vip and each.protocol in ("tcp", "any")]
+    wanted = virtual_of(moment.at(state, now).state, target.service, target.vip)
     yield Step("kernel", _held(here, wanted, backend))
     yield Step("choice", _choice(target.service, wanted.open, backend))
 
@@ -73,10 +78,13 @@ def way(state: ClusterState, target: Target, to: IPAddress) -> Step:
             "way", f"it is this sandbox itself: its own packets come back to it as {source}"
         )
     net = state.networks[target.plug.network]
+    answers = f"the member sees {source} and answers it directly"
+    if target.vip in target.service.ingress_vips:
+        answers = f"the member sees the client, here {source}, and answers by way of this sandbox"
     return Step(
         "way",
         f"rewritten in this sandbox, sent over {target.plug.ifname} to {to} on network {net.name};"
-        f" the member sees {source} and answers it directly",
+        f" {answers}",
     )
 
 
@@ -85,7 +93,7 @@ def _members(state: ClusterState, target: Target, now: float) -> Iterator[Step]:
     if not members:
         yield Step("member", "there is none: sdctl service join SVC SANDBOX makes one")
     for each in members:
-        end = state.endpoints.get(each.endpoint)
+        end = _end(state, target, each)
         address = _address(end, target.vip.version) if end else None
         words = _member(state, each, address, now)
         yield Step(f"member {state.sandboxes[each.sandbox].name}", words)
@@ -117,16 +125,8 @@ def _serving(state: ClusterState, svc: service.Service) -> str:
             return f"the members that are up and take connections: {count}"
 
 
-def _wanted(state: ClusterState, target: Target) -> table.VirtualService:
-    backends = [
-        table.Backend(address=address, weight=each.share)
-        for each in state.serving(target.service).members
-        if (end := state.endpoints.get(each.endpoint)) is not None
-        and (address := _address(end, target.vip.version)) is not None
-    ]
-    return table.VirtualService(
-        number=target.service.number, vip=target.vip, backends=tuple(backends)
-    )
+def _end(state: ClusterState, target: Target, member: service.Member) -> endpoint.Endpoint | None:
+    return member_on(state, member, is_ingress=target.vip in target.service.ingress_vips)
 
 
 def _held(here: Sequence[world.Load], wanted: table.VirtualService, backend: str) -> str:

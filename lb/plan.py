@@ -12,6 +12,7 @@ from operator import is_
 from types import MappingProxyType
 
 from lb import table
+from lb.back import Back
 from sdd.model.network import IPAddress
 
 
@@ -53,6 +54,13 @@ class Mend:
 
 
 @dataclass(frozen=True, slots=True)
+class SetBack:
+    """The ways back to ingress sandboxes become these; None: there are none."""
+
+    back: Back | None
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveBackend:
     """A backend leaves `vip`; its connections end at once."""
 
@@ -67,7 +75,16 @@ class RemoveService:
     vip: IPv4Address | IPv6Address
 
 
-Step = AddService | EditService | AddBackend | SetWeight | Mend | RemoveBackend | RemoveService
+Step = (
+    AddService
+    | EditService
+    | AddBackend
+    | SetWeight
+    | Mend
+    | SetBack
+    | RemoveBackend
+    | RemoveService
+)
 
 
 def diff(have: table.Table, want: table.Table) -> tuple[Step, ...]:
@@ -78,6 +95,7 @@ def diff(have: table.Table, want: table.Table) -> tuple[Step, ...]:
         *(step for vip in changed for step in _settings(have, want.services[vip])),
         *(step for vip in changed for step in _arrivals(have, want.services[vip])),
         *_mends(have, want),
+        *((SetBack(want.back),) if have.back != want.back else ()),
         *(step for vip in changed for step in _departures(have, want.services[vip])),
     )
 
@@ -86,7 +104,7 @@ def result(have: table.Table, steps: Iterable[Step]) -> table.Table:
     """What `have` becomes by `steps`: the meaning every kernel must give them."""
     services = dict(have.services)
     weights: dict[IPAddress, dict[IPAddress, int]] = {}  # of services whose backends change
-    flaws = set(have.flaws)
+    flaws, back = set(have.flaws), have.back
     last: IPAddress | None = None  # steps about one service follow each other: it is looked up once
     for step in steps:
         match step:
@@ -105,13 +123,15 @@ def result(have: table.Table, steps: Iterable[Step]) -> table.Table:
                 services.pop(vip, None)
                 weights.pop(vip, None)
                 flaws = {flaw for flaw in flaws if flaw.vip != vip}
+            case SetBack(now):
+                back = now
             case Mend(where):
                 flaws = {flaw for flaw in flaws if flaw.vip != where}
     for vip, those in weights.items():
         backends = [table.Backend(address=each, weight=weight) for each, weight in those.items()]
         services[vip] = replace(services[vip], backends=ordered(backends))
     remaining = tuple(flaw for flaw in have.flaws if flaw in flaws)
-    return table.Table(services=MappingProxyType(services), flaws=remaining)
+    return table.Table(services=MappingProxyType(services), flaws=remaining, back=back)
 
 
 def _of(
@@ -140,6 +160,8 @@ def subject(step: Step) -> IPAddress | None:
     match step:
         case AddService(service) | EditService(service):
             return service.vip
+        case SetBack():
+            return None
         case _:
             return step.vip
 

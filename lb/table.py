@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from types import MappingProxyType
 
+from lb.back import Back
 from sdd.model.network import IPAddress
 from sdd.model.service import Scheduler
 
@@ -59,12 +60,13 @@ class Flaw:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """All virtual services of one sandbox, by virtual address."""
+    """All virtual services of one sandbox, by virtual address, and how it answers as a member."""
 
     services: Mapping[IPAddress, VirtualService] = field(
         default_factory=lambda: MappingProxyType({})
     )
     flaws: tuple[Flaw, ...] = ()
+    back: Back | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +74,15 @@ class Place:
     """Where a table is: the namespace file of a sandbox and the sandbox's own addresses there.
 
     `inode` is the only namespace that may be meant (0 = whatever is at the path): an adopted one
-    may end, and its path lead to a stranger's.
+    may end, and its path lead to a stranger's. With an `uplink` it balances for others: what
+    arrives over that link, not only its own packets. `is_member`: it should have ways back.
     """
 
     netns: str
     inode: int = 0
     addresses: tuple[IPv4Interface | IPv6Interface, ...] = ()
+    uplink: str = ""
+    is_member: bool = False
 
     def source_for(self, vip: IPAddress) -> IPAddress | None:
         """The sandbox's own address on the network that `vip` belongs to."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from ipaddress import ip_address
 
-from lb import explain, table, world
+from lb import desired, explain, table, world
 from lb.explain import Step, Target
 from sdd import errors
 from sdd.linux import namespaces
@@ -48,7 +48,7 @@ class Tracer:
         """
         state = self._state()
         target = _target(state, box, to)
-        place = _place(state, box)
+        place = desired.place_of(state, box)
         loads = await self._kernel.loads(place)
         steps = [*explain.decided(state, target, loads, self._backend, self._clock())]
         if port:
@@ -98,15 +98,6 @@ def _parsed(text: str) -> IPAddress | None:
         return ip_address(text)
     except ValueError:
         return None
-
-
-def _place(state: ClusterState, box: sandbox.Sandbox) -> table.Place:
-    plugs = state.endpoints_by_sandbox.get(box.id, ())
-    return table.Place(
-        netns=box.netns,
-        inode=box.netns_inode,
-        addresses=tuple(each for one in plugs for each in one.addresses),
-    )
 
 
 def _opened(vip: IPAddress) -> socket.socket:

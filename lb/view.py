@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
-from lb import growth, table, world
+from lb import desired, explain, growth, table, world
 from sdd import errors
 from sdd.model import sandbox
 from sdd.state import ClusterState
@@ -69,18 +69,9 @@ class View:
     async def __call__(self, box: sandbox.Sandbox, /, rates: bool = False) -> tuple[Row, ...]:
         """The rows of one sandbox; none when its namespace is gone."""
         state = self._state()
-        endpoints = state.endpoints_by_sandbox.get(box.id, ())
-        place = table.Place(
-            netns=box.netns, addresses=tuple(each for one in endpoints for each in one.addresses)
-        )
-        names = {
-            vip: service.name
-            for one in endpoints
-            for service in state.services_by_network.get(one.network, ())
-            for vip in service.vips
-        }
+        names = {each.vip: each.service.name for each in explain.targets(state, box)}
         try:
-            loads = await self._loads(place, rates=rates)
+            loads = await self._loads(desired.place_of(state, box), rates=rates)
         except errors.NotFound:
             return ()
         return tuple(_row(each, names.get(each.vip, ""), rates=rates) for each in loads)

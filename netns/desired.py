@@ -226,7 +226,8 @@ def _part(
     if known is not None and known.is_of(box, ends, state.networks):
         return known
     pairs = [(state.networks[end.network], end) for end in ends]
-    made_of = (box, *chain.from_iterable(pairs))
+    beyond = state.ingress if box.is_ingress else None
+    made_of = (box, beyond, *chain.from_iterable(pairs))
     if known is not None and _are_same(known.made_of, made_of):
         return replace(known, ends=ends, nets=state.networks)
     parts = [
@@ -244,8 +245,34 @@ def _part(
         publishes,
         _space(box, parts),
         tuple(outers),
-        frozenset(chain.from_iterable(part.host_routes for _, _, part in parts)),
+        frozenset(
+            (
+                *chain.from_iterable(part.host_routes for _, _, part in parts),
+                *(_routes_to(beyond, pairs) if beyond is not None else ()),
+            )
+        ),
     )
+
+
+def _routes_to(
+    net: network.Network, ends: Iterable[tuple[network.Network, endpoint.Endpoint]]
+) -> Iterator[world.Route]:
+    """The host's way to the virtual addresses of ports: by the ingress sandbox, never straight."""
+    for gateway, end in ends:
+        if gateway.is_ingress:
+            continue
+        for pool in net.pools:
+            version = pool.subnet.version
+            yield from (
+                world.Route(
+                    destination=pool.subnet,
+                    gateway=address,
+                    link=gateway.device,
+                    metric=_METRIC[version],
+                )
+                for address in end.hosts
+                if address.version == version
+            )
 
 
 def _with_hairpin(outer: world.Link) -> world.Link:
@@ -281,6 +308,7 @@ def _space(box: sandbox.Sandbox, parts: Collection[_Attached]) -> world.Wanted:
 _OWNER = {
     sandbox.Origin.NAMED: world.Owner.SDD,
     sandbox.Origin.ADOPTED: world.Owner.GUEST,
+    sandbox.Origin.INGRESS: world.Owner.SDD,
 }
 
 

@@ -31,6 +31,7 @@ _RULES = """\
     }
     chain postrouting {
         type nat hook postrouting priority srcnat; policy accept;
+        oifname @internal return comment "frames of one bridge, seen with br_netfilter"
         ip saddr . oifname @home4 return
         ip6 saddr . oifname @home6 return
         ct status dnat oifname @networks return comment "published ports: the client stays itself"

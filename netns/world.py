@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface
 
+from sdd.model import network
 from sdd.model.network import IPAddress, IPNetwork
 
+GATEWAY = network.GATEWAY_DEVICE  # the host's routes to virtual addresses of ports lead over it
 HOST = ""  # the path that means the host's namespace
 LOOPBACK = "lo"
 MAIN_TABLE = 254  # RT_TABLE_MAIN
@@ -46,6 +48,7 @@ class Setting(StrEnum):
     ACCEPT_DAD = "accept_dad"  # 0: IPv6 addresses are unique and usable at once
     NDISC_NOTIFY = "ndisc_notify"  # 1: as ARP_NOTIFY, for IPv6
     ACCEPT_RA = "accept_ra"  # 0: a neighbour may not give us IPv6 routes
+    SRC_VALID_MARK = "src_valid_mark"  # 1: a mark counts when it is asked where a source belongs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,7 +100,8 @@ def _need(
     wild: frozenset[ids.NetworkId],
     before: Need | None,
 ) -> Need:
-    ends = state.endpoints_by_sandbox.get(box.id, ())
+    every = state.endpoints_by_sandbox.get(box.id, ())
+    ends = tuple(each for each in every if not state.networks[each.network].is_ingress)
     nets = tuple(state.networks[each.network] for each in ends)
     ground = Ground(
         box, daemon, ends, nets, tuple(net.id for net in nets if net.has_names and net.id in wild)

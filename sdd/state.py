@@ -155,6 +155,28 @@ class ClusterState:
         boxes = (each for each in self.sandboxes.values() if each.ports)
         return (*boxes, *(each for each in self.services.values() if each.ports))
 
+    @cached_property
+    def ingress(self) -> network.Network | None:
+        """The network on which published ports reach their members, while there is one."""
+        return next((net for net in self.networks.values() if net.is_ingress), None)
+
+    @cached_property
+    def ingress_services(self) -> tuple[service.Service, ...]:
+        """The services that are reached there, ordered by id."""
+        found = (each for each in self.services.values() if each.ingress_vips)
+        return tuple(sorted(found, key=lambda one: one.id))
+
+    @cached_property
+    def ingress_sandboxes(self) -> tuple[sandbox.Sandbox, ...]:
+        """The ingress sandboxes of all nodes."""
+        return tuple(each for each in self.sandboxes.values() if each.is_ingress)
+
+    def on_ingress(self, box: ids.SandboxId) -> endpoint.Endpoint | None:
+        """The sandbox's endpoint on that network, if it has one."""
+        net = self.ingress
+        ends = self.endpoints_by_sandbox.get(box, ()) if net else ()
+        return next((each for each in ends if net and each.network == net.id), None)
+
     def status_of(self, member: service.Member) -> health.Status:
         """UP without a check, else the last verdict, else STARTING."""
         svc = self.services[member.service]
@@ -219,6 +241,9 @@ INDEXES: Mapping[str, frozenset[str]] = MappingProxyType(
         "records_by_network": frozenset({"records"}),
         "slow_starters": frozenset({"services"}),
         "publishers": frozenset({"sandboxes", "services"}),
+        "ingress": frozenset({"networks"}),
+        "ingress_services": frozenset({"services"}),
+        "ingress_sandboxes": frozenset({"sandboxes"}),
     }
 )
 

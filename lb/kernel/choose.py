@@ -1,10 +1,11 @@
 """Which kernel balancer this host gets, and why: asked once, at the start of the daemon."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from lb import world
 from lb.kernel import leftovers
+from lb.kernel.ingress import IngressKernel
 from lb.kernel.ipvs import IpvsKernel, available
 from lb.kernel.nftables import NftablesKernel
 from sdd import errors
@@ -24,6 +25,11 @@ class Choice:
 
 async def choose(spaces: namespaces.Namespaces, wanted: Wanted) -> Choice:
     """The balancer to use; raises `errors.Unavailable` when `ipvs` is wanted and there is none."""
+    found = await _found(spaces, wanted)
+    return replace(found, kernel=IngressKernel(spaces, found.kernel))
+
+
+async def _found(spaces: namespaces.Namespaces, wanted: Wanted) -> Choice:
     if wanted == "nftables":
         former = await spaces.run("", leftovers.family)
         kernel = NftablesKernel(spaces, former)

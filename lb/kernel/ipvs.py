@@ -75,7 +75,7 @@ def _led_to(vip: IPAddress, port: int) -> IPAddress | None:
 
 def _read(family: int, place: table.Place, only: Collection[IPAddress] | None) -> table.Table:
     with netlink.Connection(netlink.NETFILTER) as connection:
-        found = ipvs_front.read(connection, only)
+        found = ipvs_front.read(connection, only, place.uplink)
     with netlink.Connection(netlink.ROUTE) as connection:
         routes = local_routes.read(connection)
     with Session(family) as session:
@@ -168,7 +168,7 @@ def _apply(
     with Session(family) as session:
         yield from _set_up(session, after)
         yield from _balance(session, have, after, vips, whole=whole)
-    yield from _face(after, vips, whole=whole)
+    yield from _face(after, vips, uplink=place.uplink, whole=whole)
     yield from _route(place, after, vips, whole=whole)
 
 
@@ -226,7 +226,7 @@ def _refusal(
 
 
 def _face(
-    after: table.Table, vips: Collection[IPAddress], *, whole: bool
+    after: table.Table, vips: Collection[IPAddress], *, uplink: str, whole: bool
 ) -> Iterator[world.Refusal]:
     want = {
         vip: ipvs_front.Front(vip=vip, number=service.number, is_up=bool(service.open))
@@ -238,7 +238,7 @@ def _face(
     if not want:
         text = nft_frame.REMOVE
     elif found is None or found.flaws:
-        text = ipvs_front.rebuild(want)
+        text = ipvs_front.rebuild(want, uplink)
     else:
         text = ipvs_front.changes(found.fronts, want, vips)
     if not text:

@@ -9,7 +9,7 @@ is; `own` are the same addresses as a set, since older kernels refuse a map wher
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 
 from lb.kernel import nft_frame, nft_netlink
@@ -56,19 +56,49 @@ CHAINS = (
         ),
     ),
 )
-FRAME = nft_frame.frame(
-    (
-        "map mark4 { type ipv4_addr . inet_proto : mark; }",
-        "map mark6 { type ipv6_addr . inet_proto : mark; }",
-        "map number4 { type ipv4_addr : mark; }",
-        "map number6 { type ipv6_addr : mark; }",
-        "set own4 { type ipv4_addr; }",
-        "set own6 { type ipv6_addr; }",
-        "set up4 { type ipv4_addr; }",
-        "set up6 { type ipv6_addr; }",
-    ),
-    CHAINS,
+_BEHIND = 110  # IPVS looks at what is for this host, and at what is forwarded, at 98 to 100
+
+
+def chains_of(uplink: str) -> tuple[nft_frame.Chain, ...]:
+    """The shared chains; with an `uplink`, what comes over it is balanced as well.
+
+    Its packets are for a local address (local_routes), so IPVS sees them on their way in; what it
+    forwards are answers, which say they come from a virtual address when it has seen them.
+    """
+    if not uplink:
+        return CHAINS
+    output, refused, refuse, guard = CHAINS
+    marks, refusals = (
+        tuple(f'iifname "{uplink}" {rule}' for rule in each.rules) for each in (output, refuse)
+    )
+    sent = tuple(f'iifname != "{uplink}" {rule}' for rule in refuse.rules)
+    return (
+        *(output, refused, replace(refuse, rules=sent), guard),
+        nft_frame.Chain("arriving", ("filter", "prerouting", _MARKING), marks),
+        nft_frame.Chain("input", ("filter", "input", _BEHIND), refusals),
+        nft_frame.Chain(
+            "forward",
+            ("filter", "forward", _BEHIND),
+            ("ip saddr @own4 accept", "ip6 saddr @own6 accept", "drop"),
+        ),
+    )
+
+
+_SETS = (
+    "map mark4 { type ipv4_addr . inet_proto : mark; }",
+    "map mark6 { type ipv6_addr . inet_proto : mark; }",
+    "map number4 { type ipv4_addr : mark; }",
+    "map number6 { type ipv6_addr : mark; }",
+    "set own4 { type ipv4_addr; }",
+    "set own6 { type ipv6_addr; }",
+    "set up4 { type ipv4_addr; }",
+    "set up6 { type ipv6_addr; }",
 )
+
+
+def frame_of(uplink: str) -> str:
+    """The table without its virtual addresses."""
+    return nft_frame.frame(_SETS, chains_of(uplink))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,9 +134,9 @@ def stream_mark(number: int) -> int:
     return BASE | number << 1
 
 
-def rebuild(fronts: Fronts) -> str:
+def rebuild(fronts: Fronts, uplink: str = "") -> str:
     """The whole table anew."""
-    lines = [nft_frame.REMOVE, FRAME]
+    lines = [nft_frame.REMOVE, frame_of(uplink)]
     for each in fronts.values():
         lines.extend(_added(each))
     return "\n".join(lines)
@@ -151,7 +181,9 @@ class Found:
     flaws: tuple[str, ...]
 
 
-def read(connection: netlink.Connection, only: Collection[IPAddress] | None = None) -> Found:
+def read(
+    connection: netlink.Connection, only: Collection[IPAddress] | None = None, uplink: str = ""
+) -> Found:
     """What the namespace's table holds; nothing when there is none."""
     if not nft_netlink.present(connection):
         return Found(fronts={}, flaws=())
@@ -177,5 +209,5 @@ def read(connection: netlink.Connection, only: Collection[IPAddress] | None = No
             flaws.append(f"the marks of {vip} are not as sdd writes them")
     if only is None:
         comments = nft_netlink.comments(connection)
-        flaws.extend(nft_netlink.frame_flaws(connection, CHAINS, comments))
+        flaws.extend(nft_netlink.frame_flaws(connection, chains_of(uplink), comments))
     return Found(fronts=fronts, flaws=tuple(flaws))

@@ -33,21 +33,16 @@ def _update(name: str, when: str) -> tuple[str, ...]:
     )
 
 
+_SENT = _update("sent", "ct status dnat ct direction original")
+_HEARD = _update("heard", "ct status dnat ct direction reply")
 # Behind the rewriting and what refuses; the first packet of a connection meets `began` on its way
 # out, before anything else could translate its source.
 CHAINS = (
     nft_frame.Chain("began", ("nat", "postrouting", 90), _update("began", "ct status dnat")),
-    nft_frame.Chain(
-        "sent",
-        ("filter", "output", -80),
-        _update("sent", "ct status dnat ct direction original"),
-    ),
-    nft_frame.Chain(
-        "heard",
-        ("filter", "input", -80),
-        _update("heard", "ct status dnat ct direction reply"),
-    ),
+    nft_frame.Chain("sent", ("filter", "output", -80), _SENT),
+    nft_frame.Chain("heard", ("filter", "input", -80), _HEARD),
 )
+PASSING = nft_frame.Chain("passing", ("filter", "forward", 10), (*_SENT, *_HEARD))  # both ways
 SETS = tuple(
     f"set {name}{version}"
     f" {{ type inet_proto . ipv{version}_addr . ipv{version}_addr; size {_MOST}; flags dynamic; }}"

@@ -20,7 +20,7 @@ _NETWORK, _TRANSPORT = 1, 2  # enum nft_payload_bases
 _DNAT = 1
 _INCREMENTAL = 0
 _JENKINS = 0
-_EQUAL = 0
+_EQUAL, _UNEQUAL = 0, 1
 _FAMILIES = {4: 2, 6: 10}  # NFPROTO_IPV4, NFPROTO_IPV6
 _WIDTHS = {4: 4, 6: 16}
 _SOURCES, _DESTINATIONS = {4: 12, 6: 8}, {4: 16, 6: 24}  # offsets in the IP headers
@@ -30,6 +30,7 @@ _GOTO, _ACCEPT = 0xFFFFFFFC, 1  # NFT_GOTO, NF_ACCEPT
 class Meta(IntEnum):
     """What `meta` loads: enum nft_meta_keys."""
 
+    IIF = 4
     NFPROTO = 15
     L4PROTO = 16
 
@@ -40,7 +41,7 @@ def expression(name: str, *attributes: bytes) -> bytes:
 
 
 def meta(key: Meta) -> bytes:
-    """`meta l4proto` or `meta nfproto`, loaded."""
+    """`meta l4proto` and the like, loaded; `iif` is 0 for what this namespace sends itself."""
     return expression("meta", be32(2, key), be32(1, VALUE))
 
 
@@ -51,7 +52,12 @@ def is_version(version: int) -> bytes:
 
 def equals(data: bytes) -> bytes:
     """Goes on if the register holds `data`."""
-    return expression("cmp", be32(1, VALUE), be32(2, _EQUAL), nested(3, netlink.attribute(1, data)))
+    return _compared(_EQUAL, data)
+
+
+def differs(data: bytes) -> bytes:
+    """Goes on if the register holds anything else."""
+    return _compared(_UNEQUAL, data)
 
 
 def source(version: int, register: int = VALUE) -> bytes:
@@ -128,6 +134,10 @@ def element(key: bytes, data: bytes = b"") -> bytes:
 def plain(data: bytes) -> bytes:
     """The data of an element that is just bytes."""
     return netlink.attribute(1, data)
+
+
+def _compared(how: int, data: bytes) -> bytes:
+    return expression("cmp", be32(1, VALUE), be32(2, how), nested(3, netlink.attribute(1, data)))
 
 
 def _payload(base: int, offset: int, length: int, register: int) -> bytes:

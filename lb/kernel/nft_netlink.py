@@ -23,7 +23,7 @@ _INET = struct.pack(">BBH", 1, 0, 0)  # struct nfgenmsg: NFPROTO_INET
 _DORMANT = 1  # NFT_TABLE_F_DORMANT: the table's chains are not hooked
 _NF_ACCEPT = 1
 _HOOKS = MappingProxyType(
-    {0: "prerouting", 1: "input", 3: "output", 4: "postrouting"}
+    {0: "prerouting", 1: "input", 2: "forward", 3: "output", 4: "postrouting"}
 )  # enum nf_inet_hooks
 WIDTH = MappingProxyType({4: 4, 6: 16})  # bytes of an address
 FEW = 32  # objects that are asked for one by one; more are found faster among all

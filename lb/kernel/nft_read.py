@@ -15,6 +15,7 @@ def read(
     connection: netlink.Connection,
     only: Collection[IPAddress] | None = None,
     likely: Services = MappingProxyType({}),
+    uplink: str = "",
 ) -> table.Table:
     """What is there; with `only`, nothing but those virtual addresses is looked at.
 
@@ -28,7 +29,8 @@ def read(
         comments = nft_netlink.comments(connection)
         services, flaws = _services(connection, comments, None, likely)
         chains = {nft_text.chain(vip) for vip in services}
-        flaws.extend(nft_netlink.frame_flaws(connection, nft_text.CHAINS, comments, chains))
+        shared = nft_text.chains_of(uplink)
+        flaws.extend(nft_netlink.frame_flaws(connection, shared, comments, chains))
     else:
         if len(only) > nft_netlink.FEW:
             comments = nft_netlink.comments(connection)

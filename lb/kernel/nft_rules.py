@@ -19,6 +19,8 @@ from sdd.model.network import IPAddress
 _FIRST = 1 << 16  # numbers of sets in a transaction: those below are the frame's
 _SLOTS = "__map%d"  # the kernel puts a number in
 _ACCEPT = nft.accept()
+# What came in from elsewhere cannot be sent to nowhere, which is on loopback: `forward` refuses it.
+_ARRIVED = nft.meta(nft.Meta.IIF) + nft.differs(bytes(4)) + _ACCEPT
 _REWRITTEN = MappingProxyType({each: nft.rewritten(each) for each in ADDRESS})
 _WRITER = Writer(nft_frame.TABLE)
 _VIP = MappingProxyType(
@@ -35,7 +37,7 @@ def remove() -> Iterator[Message]:
 def rebuild(frame: Sequence[Message], after: table.Table, *, is_there: bool) -> Iterator[Message]:
     """Everything, from nothing: whatever the table was, it is `after` when this succeeds.
 
-    `frame` are the requests that make `nft_text.FRAME`.
+    `frame` are the requests that make `nft_text.frame_of` the place.
     """
     if is_there:
         yield from remove()
@@ -70,7 +72,7 @@ def _rules(service: table.VirtualService, number: int) -> Iterator[Message]:
     version = service.vip.version
     ready = choice.taking(service.open, service.scheduler)
     # What has no ports, a ping, goes to the first.
-    rules = [_to(ready[0].address if ready else nft_text.NOWHERE[version])]
+    rules = [_to(ready[0].address)] if ready else [_ARRIVED, _to(nft_text.NOWHERE[version])]
     if len(ready) > 1:
         chosen = choice.of(ready, service.scheduler, service.persistence_s)
         slots = Set(name=_SLOTS, key=INTEGER, data=ADDRESS[version], number=number)

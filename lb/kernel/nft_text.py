@@ -19,7 +19,7 @@ from sdd.model.network import IPAddress
 from sdd.model.service import Scheduler
 
 PRIORITY = -100  # NF_IP_PRI_NAT_DST: where destinations are rewritten
-FORMAT = 4  # counts up when the rules of services change, so that a new release writes its own
+FORMAT = 5  # counts up when the rules of services change, so that a new release writes its own
 PORTED = "ported"  # the set of protocols that have ports
 # Where a new flow is sent that no backend takes: to this sandbox itself, where `returned` refuses
 # it. Refused on the way out, a send would fail with EPERM instead of hearing "refused".
@@ -74,7 +74,7 @@ def digest(service: table.VirtualService) -> str:
     return _digest(service, list(_payloads(service)))
 
 
-_MOST_CHOICES = 2  # a rule that chooses and one for pings; a service may have the latter alone
+_MOST_CHOICES = 2  # a rule that chooses and one for pings, which may be alone; or two that refuse
 _LABEL_WORDS = 3  # "sdd", digest, place
 _PAYLOAD = 128 - len("sdd 0123456789abcdef 1000/1000 ")  # nft takes comments of 128
 
@@ -105,18 +105,12 @@ def _digest(service: table.VirtualService, payloads: Sequence[str]) -> str:
 # `returned` refuses what was sent to nowhere. Behind the rewriting, `refuse` meets what still goes
 # to a virtual address, so that no such packet leaves the sandbox. It is a filter, because a nat
 # chain sees no packet before some rule says dnat: only that switches conntrack on in a namespace.
+_LEAD = ("ip daddr vmap @vip4", "ip6 daddr vmap @vip6")
+_REFUSE = ("ip daddr @own4 goto refused", "ip6 daddr @own6 goto refused")
 CHAINS = (
-    nft_frame.Chain(
-        "output",
-        ("nat", "output", PRIORITY),
-        ("ip daddr vmap @vip4", "ip6 daddr vmap @vip6"),
-    ),
+    nft_frame.Chain("output", ("nat", "output", PRIORITY), _LEAD),
     nft_frame.Chain("refused", None, nft_frame.REJECT),
-    nft_frame.Chain(
-        "refuse",
-        ("filter", "output", PRIORITY + 10),
-        ("ip daddr @own4 goto refused", "ip6 daddr @own6 goto refused"),
-    ),
+    nft_frame.Chain("refuse", ("filter", "output", PRIORITY + 10), _REFUSE),
     nft_frame.Chain(
         "returned",
         ("filter", "input", PRIORITY + 10),
@@ -127,17 +121,39 @@ CHAINS = (
     ),
     *nft_counts.CHAINS,
 )
-FRAME = nft_frame.frame(
-    (
+
+
+def chains_of(uplink: str) -> tuple[nft_frame.Chain, ...]:
+    """The shared chains; with an `uplink`, what comes over it is balanced as well.
+
+    Nothing else is forwarded: the networks of the members are no way from one to another.
+    """
+    if not uplink:
+        return CHAINS
+    from_outside = tuple(f'iifname "{uplink}" {rule}' for rule in _LEAD)
+    return (
+        *CHAINS,
+        nft_frame.Chain("arriving", ("nat", "prerouting", PRIORITY), from_outside),
+        nft_counts.PASSING,
+        nft_frame.Chain(
+            "forward",
+            ("filter", "forward", 0),
+            (*(f'iifname "{uplink}" {rule}' for rule in _REFUSE), "ct status dnat accept", "drop"),
+        ),
+    )
+
+
+def frame_of(uplink: str) -> str:
+    """The table without its services."""
+    sets = (
         f"set {PORTED} {{ type inet_proto; elements = {{ tcp, udp, sctp }}; }}",
         "map vip4 { type ipv4_addr : verdict; }",
         "map vip6 { type ipv6_addr : verdict; }",
         "set own4 { type ipv4_addr; }",
         "set own6 { type ipv6_addr; }",
         *nft_counts.SETS,
-    ),
-    CHAINS,
-)
+    )
+    return nft_frame.frame(sets, chains_of(uplink))
 
 
 def chain(vip: IPAddress) -> str:

@@ -35,7 +35,7 @@ class NftablesKernel:
     def __init__(self, spaces: namespaces.Namespaces, former: int | None = None) -> None:
         self._spaces = spaces
         self._former = former
-        self._frame: Sequence[netlink.Message] = ()
+        self._frames: dict[str, Sequence[netlink.Message]] = {}  # by the uplink of the place
 
     async def inode(self, netns: str) -> int:
         """The namespace's number, 0 while there is none."""
@@ -45,22 +45,26 @@ class NftablesKernel:
         self, place: table.Place, only: Collection[IPAddress] | None = None
     ) -> table.Table:
         """The table as the kernel holds it."""
-        return await self._spaces.run(place.netns, lambda: _read(only, self._former))
+        return await self._spaces.run(place.netns, lambda: _read(place, only, self._former))
 
     async def apply(
         self, place: table.Place, have: table.Table, steps: Sequence[plan.Step]
     ) -> world.Change:
         """All of `steps` or, when nft refuses, all but the virtual services it refuses."""
-        if not self._frame:
-            self._frame = await self._spaces.scratch(
-                lambda: nft_compile.messages(nft_text.FRAME, nft_frame.TABLE)
+        if place.uplink not in self._frames:
+            text = nft_text.frame_of(place.uplink)
+            self._frames[place.uplink] = await self._spaces.scratch(
+                lambda: nft_compile.messages(text, nft_frame.TABLE)
             )
-        return await self._spaces.run(place.netns, lambda: self._change(have, steps))
+        frame = self._frames[place.uplink]
+        return await self._spaces.run(place.netns, lambda: self._change(frame, have, steps))
 
-    def _change(self, have: table.Table, steps: Sequence[plan.Step]) -> world.Change:
+    def _change(
+        self, frame: Sequence[netlink.Message], have: table.Table, steps: Sequence[plan.Step]
+    ) -> world.Change:
         if self._former is not None and plan.Mend(None) in steps:
             leftovers.clear(self._former)
-        return _apply(self._frame, have, steps)
+        return _apply(frame, have, steps)
 
     async def loads(self, place: table.Place) -> tuple[world.Load, ...]:
         """Weights, open connections as conntrack has them, and what the counting chains saw."""
@@ -79,9 +83,11 @@ def _led_to(vip: IPAddress, port: int) -> IPAddress | None:
     return None
 
 
-def _read(only: Collection[IPAddress] | None, former: int | None) -> table.Table:
+def _read(
+    place: table.Place, only: Collection[IPAddress] | None, former: int | None
+) -> table.Table:
     with netlink.Connection(netlink.NETFILTER) as connection:
-        found = nft_read.read(connection, only)
+        found = nft_read.read(connection, only, uplink=place.uplink)
     if only is None and former is not None and leftovers.are_there(former):
         left = table.Flaw(what="services or routes of IPVS are left")
         return dataclasses.replace(found, flaws=(*found.flaws, left))

@@ -1,8 +1,8 @@
 """ClusterState, node → what each published port of that node leads to.
 
 A sandbox's port leads to its endpoint on the first network, in gateway order, that lets ports in;
-a service's to its healthy members. Given what was derived before, only what changed is derived
-anew, and what did not change is the same object.
+a service's to its healthy members, or by way of the ingress sandbox. Given what was derived before,
+only what changed is derived anew, and what did not change is the same object.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,8 +12,8 @@ from types import MappingProxyType
 from lb import plan, table
 from lb.ports.table import Bind, Entry
 from sdd import affected
-from sdd.model import endpoint, ids, network, port, reach, sandbox, service
-from sdd.model.network import Driver, IPAddress
+from sdd.model import endpoint, ids, port, reach, sandbox, service
+from sdd.model.network import IPAddress
 from sdd.state import EMPTY, ClusterState
 
 _VERSIONS = (4, 6)
@@ -114,6 +114,9 @@ def _of_service(state: ClusterState, svc: service.Service, node: ids.NodeId) -> 
     versions = reach.published(state.networks[svc.network])
     members = state.serving(svc).members
     for each in svc.ports:
+        if each.is_ingress and svc.ingress_vips:
+            yield from _through(state, svc, each)
+            continue
         is_local = each.mode is port.Mode.HOST or each.policy is port.Policy.LOCAL
         ends = [
             (end, member.share)
@@ -130,6 +133,41 @@ def _of_service(state: ClusterState, svc: service.Service, node: ids.NodeId) -> 
                 persistence_s=svc.persistence_s,
             )
             yield _filled(state, entry, each.policy, ends)
+
+
+def _through(state: ClusterState, svc: service.Service, each: port.Port) -> Iterator[Entry]:
+    """To the service's virtual address on ingress; who is behind is the ingress sandbox's to know.
+
+    A member would take a packet that says it comes from itself for a forgery.
+    """
+    gateways = frozenset(
+        net.device for net in state.networks.values() if net.is_closed and not net.is_ingress
+    )
+    sources = _members_addresses(state, svc)
+    vips: dict[int, IPAddress] = {vip.version: vip for vip in svc.ingress_vips}
+    for bind in _binds(each, vips):
+        vip = vips.get(bind.version)
+        entry = Entry(bind=bind, subject=svc.id, port=each.target)
+        yield (
+            entry
+            if vip is None
+            else replace(
+                entry,
+                backends=(table.Backend(address=vip),),
+                masked=frozenset({vip} if each.policy is port.Policy.SNAT else ()),
+                strange=frozenset(one for one in sources if one.version == bind.version),
+                devices=gateways,
+            )
+        )
+
+
+def _members_addresses(state: ClusterState, svc: service.Service) -> frozenset[IPAddress]:
+    return frozenset(
+        address
+        for member in state.members_by_service.get(svc.id, ())
+        for end in state.endpoints_by_sandbox.get(member.sandbox, ())
+        for address in end.hosts
+    )
 
 
 # --- both ----------------------------------------------------------------------------------------
@@ -186,14 +224,6 @@ def _address(end: endpoint.Endpoint, version: int) -> IPAddress | None:
 def _is_way_back(state: ClusterState, end: endpoint.Endpoint, version: int) -> bool:
     """Whether the sandbox answers strangers over this endpoint: it has its default route."""
     for each in state.endpoints_by_sandbox.get(end.sandbox, ()):
-        if _is_way(state.networks[each.network], each, version):
+        if reach.is_way_out(state.networks[each.network], each, version):
             return each.id == end.id
     return False
-
-
-def _is_way(net: network.Network, end: endpoint.Endpoint, version: int) -> bool:
-    address = _address(end, version)
-    pool = None if address is None else net.pool_of(address)
-    if pool is None or net.internal:
-        return False
-    return pool.gateway is not None or net.driver is Driver.IPVLAN  # in the L3 modes the link is

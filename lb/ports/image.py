@@ -47,6 +47,8 @@ def of(entry: Entry) -> Iterator[Element]:
         yield Element(CHAIN, chain, rule=rule)
     for each in ready:
         yield Element(f"self{entry.bind.version}", f"{each.address} . {each.address}")
+        for client in entry.strange:
+            yield Element(f"self{entry.bind.version}", f"{client} . {each.address}")
     for address in entry.masked:
         yield Element(f"masked{entry.bind.version}", _behind(address, entry))
     for device in entry.devices:

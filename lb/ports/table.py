@@ -29,8 +29,8 @@ class Entry:
     """One bound port and its backends, all on `port`; without an open one it refuses.
 
     `subject` is the id of the sandbox or service that publishes it. `masked` are the backends that
-    must see an address of the host instead of the client's. `devices` are the bridges behind which
-    the backends are.
+    must see an address of the host instead of the client's; `strange` are the clients that all must
+    not see as such. `devices` are the bridges behind which the backends are.
     """
 
     bind: Bind
@@ -38,6 +38,7 @@ class Entry:
     port: int
     backends: tuple[Backend, ...] = ()
     masked: frozenset[IPv4Address | IPv6Address] = frozenset()
+    strange: frozenset[IPv4Address | IPv6Address] = frozenset()
     devices: frozenset[str] = frozenset()
     scheduler: Scheduler = Scheduler.MH
     persistence_s: int = 0

@@ -13,6 +13,8 @@ from sdd.model.bridge import GatewayMode
 
 _IPV6 = 6
 _NO_LINK_LOCAL = (Setting.ADDR_GEN_MODE, 1)
+# A strict filter asks for the way back by the mark that lb gives: it is not the main table's.
+_MARKED = frozenset({(Setting.SRC_VALID_MARK, 1)})
 _IPV6_BRIDGE = frozenset(
     {(Setting.ADDR_GEN_MODE, 0), (Setting.ACCEPT_RA, 0), (Setting.ACCEPT_DAD, 0)}
 )
@@ -93,7 +95,7 @@ def _attach(net: network.Network, end: endpoint.Endpoint) -> contract.Attachment
             mac=end.mac,
             mtu=net.mtu or world.MTU,
             twin=end.host_link,
-            settings=inside.settings(end),
+            settings=inside.settings(end) | (_MARKED if net.is_ingress else frozenset()),
             sysctls=inside.sysctls(end),
         ),
         addresses=frozenset(world.Address(end.ifname, each) for each in end.addresses),

@@ -13,7 +13,8 @@ from netns.world import Kind, Setting
 from sdd.linux import netlink
 
 _KINDS = {kind.value: kind for kind in Kind if kind not in (Kind.LOOPBACK, Kind.OTHER)}
-CONF4 = {Setting.ARP_IGNORE: 19, Setting.ARP_NOTIFY: 22}  # IPV4_DEVCONF_… in linux/ip.h
+# IPV4_DEVCONF_… in linux/ip.h
+CONF4 = {Setting.ARP_IGNORE: 19, Setting.ARP_NOTIFY: 22, Setting.SRC_VALID_MARK: 24}
 # DEVCONF_… in linux/ipv6.h
 CONF6 = {Setting.ACCEPT_RA: 3, Setting.ACCEPT_DAD: 27, Setting.NDISC_NOTIFY: 29}
 _LOCAL_TABLE = 255  # the kernel's own, and lb's routes to virtual addresses
@@ -53,7 +54,8 @@ def host(only: Collection[str] | None) -> world.Space:
     """Links and addresses of the calling thread's namespace; `only` those links if given.
 
     The master of a link is known only when it is among them. Of routes only those over links with
-    addresses of ours and to children are read, the kernel's own and ours: others may be a million.
+    addresses of ours, to children and to the ingress sandbox are read, the kernel's own and ours:
+    others may be a million.
     """
     if only is not None and not only:
         return world.Space()
@@ -62,12 +64,16 @@ def host(only: Collection[str] | None) -> world.Space:
         names = {each.index: each.name for each in reports}
         addresses = _addresses(connection, names)
     links = {each.name: _link(each, names) for each in reports}
-    children = {name for name, each in links.items() if each.mark and each.kind in world.CHILDREN}
+    ways = {name for name, each in links.items() if each.mark and _has_routes(each)}
     addressed = {each.link for each in addresses if each.ours}
-    wanted = ((route.KERNEL, addressed), (marks.PROTOCOL, children))
+    wanted = ((route.KERNEL, addressed), (marks.PROTOCOL, ways))
     makers = [maker for maker, over in wanted if over]
-    routes = _routes_of(makers, names, children | addressed)
+    routes = _routes_of(makers, names, ways | addressed)
     return world.Space(links=links, addresses=addresses, routes=routes)
+
+
+def _has_routes(link: world.Link) -> bool:
+    return link.kind in world.CHILDREN or link.name == world.GATEWAY
 
 
 def _routes_of(

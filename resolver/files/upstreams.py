@@ -64,9 +64,10 @@ def served(state: ClusterState, box: sandbox.Sandbox) -> bool:
 
 
 def networks(state: ClusterState, box: sandbox.Sandbox) -> tuple[network.Network, ...]:
-    """The sandbox's networks in gateway order."""
+    """The sandbox's networks in gateway order, but for the one that ports lead over."""
     ends = state.endpoints_by_sandbox.get(box.id, ())
-    return tuple(state.networks[each.network] for each in ends)
+    nets = (state.networks[each.network] for each in ends)
+    return tuple(net for net in nets if not net.is_ingress)
 
 
 def servers(state: ClusterState, box: sandbox.Sandbox, daemon: DaemonDns) -> tuple[Server, ...]:

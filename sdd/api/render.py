@@ -61,7 +61,7 @@ def network_of(state: ClusterState, net: network.Network) -> Json:
         "Internal": net.internal,
         "Predefined": net.predefined,
         "Attachable": net.attachable,
-        "Ingress": False,
+        "Ingress": net.is_ingress,
         "Containers": {
             each.sandbox: _container(state, each)
             for each in state.endpoints_by_network.get(net.id, ())
@@ -70,7 +70,14 @@ def network_of(state: ClusterState, net: network.Network) -> Json:
         "Labels": dict(net.labels),
         "Dns": {"Servers": [str(each) for each in net.dns], "Search": list(net.dns_search)},
         "Device": net.device,
-        "Services": sorted(each.name for each in state.services_by_network.get(net.id, ())),
+        "Services": sorted(
+            each.name
+            for each in (
+                state.ingress_services
+                if net.is_ingress
+                else state.services_by_network.get(net.id, ())
+            )
+        ),
         "Warning": _warning(net),
         "ConfigOnly": False,
         "ConfigFrom": {"Network": _template_name(state, net.template)},
@@ -245,6 +252,7 @@ def service_of(state: ClusterState, one: service.Service, now: float) -> Json:
         "Network": network_name(state, one.network),
         "NetworkID": one.network,
         "VIPs": [str(vip) for vip in one.vips],
+        "IngressVIPs": [str(vip) for vip in one.ingress_vips],
         "Mode": one.mode.value,
         "Scheduler": one.scheduler.value,
         "Health": health_of(one.health),

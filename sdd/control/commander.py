@@ -16,6 +16,7 @@ from sdd import errors
 from sdd.alloc import names
 from sdd.alloc.pools import PoolTemplate
 from sdd.control import (
+    connections,
     endpoints,
     lookup,
     members,
@@ -128,14 +129,14 @@ class Commander:
         box = lookup.sandbox(self._feed.state, sandbox_ref)
         facts = await self._observe.namespace(box.netns)
         return await self._created(
-            lambda ground: endpoints.connect(ground, box.id, asked, _inside(facts)),
-            lambda made: lambda ground: endpoints.disconnect(ground, made.network, made.sandbox),
+            lambda ground: connections.connect(ground, box.id, asked, _inside(facts)),
+            lambda made: lambda ground: connections.disconnect(ground, made.network, made.sandbox),
         )
 
     async def disconnect(self, network_ref: str, sandbox_ref: str) -> endpoint.Endpoint:
         """The endpoint that is gone."""
         return await self._run.done(
-            lambda ground: endpoints.disconnect(ground, network_ref, sandbox_ref)
+            lambda ground: connections.disconnect(ground, network_ref, sandbox_ref)
         )
 
     async def add_record(self, asked: request.RecordAdd) -> record.Record:
@@ -185,6 +186,10 @@ class Commander:
         """What other programs of the host have, when a number must be chosen."""
         return await self._observe.busy_ports() if ports.needs_a_look(asked) else ports.NOT_BUSY
 
+    async def _prefixes(self, asked: tuple[request.Publish, ...]) -> Prefixes:
+        """Where the host is itself, when networks may have to be made."""
+        return await self._observe.host_prefixes() if ports.wants_ingress(asked) else ()
+
     # --- services ---------------------------------------------------------------------------
 
     async def create_service(self, asked: request.ServiceCreate) -> service.Service:
@@ -193,6 +198,7 @@ class Commander:
         return await self._created(
             lambda ground: services.create(ground, asked, busy),
             lambda made: lambda ground: services.remove(ground, made.id),
+            await self._prefixes(asked.publish),
         )
 
     async def update_service(self, ref: str, asked: request.ServiceUpdate) -> service.Service:
@@ -201,6 +207,7 @@ class Commander:
         changed = await self._run.created(
             lambda ground: service_updates.update(ground, ref, asked, busy),
             lambda made: lambda ground: service_updates.restore(ground, made),
+            await self._prefixes(asked.publish_add),
         )
         return changed.after
 
@@ -270,13 +277,15 @@ class Commander:
             lambda ground: verdicts.record(ground, of, endpoint_id, status, reason)
         )
 
-    async def _created(self, make: Make[T], undo: Callable[[T], Make[T]]) -> T:
+    async def _created(
+        self, make: Make[T], undo: Callable[[T], Make[T]], prefixes: Prefixes = ()
+    ) -> T:
         """As Runner.created, once the wire was asked for the addresses that others may have."""
         heard: dict[network.IPAddress, str] = {}
         while True:
             informed = functools.partial(_informed, make, heard)
             try:
-                return await self._run.created(informed, undo)
+                return await self._run.created(informed, undo, prefixes)
             except taken.Unprobed as unsure:
                 heard |= await self._observe.strangers(unsure.link, unsure.addresses)
 

@@ -1,18 +1,17 @@
-"""Endpoints: joining a sandbox to a network, and leaving it.
+"""Endpoints as parts of a plan: a sandbox's interface on a network comes, or goes.
 
-In: an attachment and the Ground. Out: plans, or parts of a larger one (sandboxes.py makes several
-endpoints in one transaction). The sandbox's key is touched each time: it guards the set of its
-endpoints, so link names and "at most one per network" need no claims of their own.
+In: an attachment and the Ground. Out: writes in a draft. Whoever plans touches the sandbox's key:
+it guards the set of its endpoints, so link names and "at most one per network" need no claims.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 
 from sdd import errors
 from sdd.alloc import addresses, macs, names
 from sdd.control import interfaces, keys, lookup, taken
-from sdd.control.ground import Draft, Ground, Plan
+from sdd.control.ground import Draft, Ground
 from sdd.model import endpoint, ids, interface, network, request, sandbox
 from sdd.store import codec
 
@@ -28,43 +27,7 @@ class Inside:
     has_ipv6: bool = True
 
 
-def connect(
-    ground: Ground, ref: str, asked: request.Attachment, inside: Inside
-) -> Plan[endpoint.Endpoint]:
-    """A new endpoint of the sandbox.
-
-    Refused: SDD-NET-CONNECTED, -MAC, -ALIAS, -OPTION, -IFNAME, SDD-IPAM-….
-    """
-    box = lookup.sandbox(ground.now, ref)
-    net = lookup.network(ground.now, asked.network)
-    if lookup.endpoint_on(ground.now, box.id, net.id):
-        raise errors.Conflict(
-            f"endpoint with name {box.name} already exists in network {net.name}",
-            hint=f"disconnect it first: sdctl network disconnect {net.name} {box.name}",
-            code="SDD-NET-CONNECTED",
-        )
-    mine = {each.ifname for each in ground.now.endpoints_by_sandbox.get(box.id, ())}
-    draft = Draft(ground)
-    made = attach(ground, draft, box, asked, replace(inside, links=inside.links | mine))
-    draft.touch(box)
-    return draft.plan(made, {made.id, box.id})
-
-
-def disconnect(ground: Ground, network_ref: str, sandbox_ref: str) -> Plan[endpoint.Endpoint]:
-    """The endpoint is gone, with its memberships. Refused: SDD-NET-NOTCONNECTED."""
-    net = lookup.network(ground.now, network_ref)
-    box = lookup.sandbox(ground.now, sandbox_ref)
-    end = lookup.endpoint_on(ground.now, box.id, net.id)
-    if end is None:
-        raise errors.NotFound(
-            f"sandbox {box.name} is not connected to network {net.name}",
-            hint=f"its networks: sdctl sandbox inspect {box.name}",
-            code="SDD-NET-NOTCONNECTED",
-        )
-    draft = Draft(ground)
-    detach(ground, draft, end)
-    draft.touch(box)
-    return draft.plan(end, {end.id, box.id})
+ANYTHING = Inside()  # a namespace that is new, or that will be made to fit
 
 
 def attach(
@@ -74,10 +37,27 @@ def attach(
     asked: request.Attachment,
     inside: Inside,
 ) -> endpoint.Endpoint:
-    """Adds the endpoint to `draft` and returns it; the sandbox itself is the caller's to write."""
+    """Adds what a person asks for to `draft`; the sandbox itself is the caller's to write.
+
+    Refused: SDD-NET-PREDEFINED, -MAC, -ALIAS, SDD-IPAM-….
+    """
     net = lookup.network(ground.now, asked.network)
+    check_open(net)
     _check_default(net, asked)
     _check_words(asked)
+    return plug(ground, draft, box, net, asked, inside=inside)
+
+
+def plug(
+    ground: Ground,
+    draft: Draft,
+    box: sandbox.Sandbox,
+    net: network.Network,
+    asked: request.Attachment,
+    *,
+    inside: Inside = ANYTHING,
+) -> endpoint.Endpoint:
+    """Adds the endpoint to `draft` and returns it."""
     wished = interfaces.wished(asked)
     ifname = interfaces.name(net, wished, inside.links)
     identity = ids.EndpointId(ground.new_id())
@@ -179,6 +159,17 @@ def _mac(
 
 
 # --- checks ----------------------------------------------------------------------------------
+
+
+def check_open(net: network.Network) -> None:
+    """People connect what they like to it. Refused: SDD-NET-PREDEFINED."""
+    if net.is_closed:
+        raise errors.Forbidden(
+            f"nothing can be connected to, or disconnected from, the pre-defined network {net.name}"
+            " by hand",
+            hint="members of services that publish ports with mode=ingress are on it by themselves",
+            code="SDD-NET-PREDEFINED",
+        )
 
 
 def _check_default(net: network.Network, asked: request.Attachment) -> None:

@@ -4,15 +4,18 @@ A plan is a pure function of a Ground. It checks a request against the state, ch
 be chosen, and collects writes and compares in a Draft. It never waits and never writes itself.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from sdd.alloc.pools import PoolTemplate
 from sdd.control import keys
 from sdd.control.claims import Claims
-from sdd.model import ids, network
+from sdd.model import health, ids, network, service
 from sdd.model.nameserver import Transport
 from sdd.model.network import IPAddress, IPNetwork
 from sdd.state import ClusterState
@@ -20,6 +23,7 @@ from sdd.store import codec
 from sdd.store.contract import Compare, Delete, EmptyRange, Operation, Transaction, Unchanged, Write
 
 T = TypeVar("T")
+_NONE: AbstractSet[IPAddress] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +66,10 @@ class Draft:
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
+        self.made: set[str] = set()  # the ids of what it creates
         self._compares: dict[str, Compare] = {}
         self._operations: dict[str, Operation] = {}
+        self._addresses: defaultdict[ids.NetworkId, set[IPAddress]] = defaultdict(set)
 
     def hold(self, value: codec.Object) -> None:
         """The plan is void when `value` changes or goes meanwhile."""
@@ -78,6 +84,8 @@ class Draft:
         """Write an object that must not exist yet."""
         self._unchanged(codec.key(value))
         self.put(value)
+        if not isinstance(value, service.Member | health.Verdict):
+            self.made.add(value.id)
 
     def replace(self, old: codec.Object, new: codec.Object) -> None:
         """Write `new` over `old`, which must still be as it was."""
@@ -126,6 +134,18 @@ class Draft:
     def claim_address(self, net: network.Network, ip: IPAddress, holder: str) -> None:
         """Take one address of a network."""
         self.claim(keys.address(net.id, ip), holder)
+        self._addresses[net.id].add(ip)
+
+    def addresses_of(self, net: ids.NetworkId) -> AbstractSet[IPAddress]:
+        """Those of the network that this draft has taken so far."""
+        return self._addresses.get(net, _NONE)
+
+    def cursor_of(self, net: ids.NetworkId, subnet: IPNetwork) -> IPAddress | None:
+        """The last address given automatically, this draft's own included."""
+        noted = self._operations.get(keys.cursor(net, subnet))
+        if isinstance(noted, Write):
+            return ip_address(noted.value.decode())
+        return self._ground.claims.cursor_of(net, subnet)
 
     def plan(self, result: T, subjects: Collection[str]) -> Plan[T]:
         """The finished plan."""

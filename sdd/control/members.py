@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from sdd import errors
-from sdd.control import lookup
+from sdd.control import ingress, lookup, sandbox_checks
 from sdd.control.ground import Draft, Ground, Plan
 from sdd.model import endpoint, health, ids, request, sandbox, service
 from sdd.store import codec
@@ -18,9 +18,13 @@ DRAIN_MAX_S = 24 * 3600
 
 
 def join(ground: Ground, service_ref: str, asked: request.Join) -> Plan[service.Member]:
-    """A new membership. Refused: SDD-MEMBER-EXISTS, -NETWORK, -WEIGHT."""
+    """A new membership.
+
+    Refused: SDD-MEMBER-EXISTS, -NETWORK, -WEIGHT, SDD-SANDBOX-PREDEFINED.
+    """
     svc = lookup.service(ground.now, service_ref)
     box = lookup.sandbox(ground.now, asked.sandbox)
+    sandbox_checks.check_open(box)
     ends = ground.now.endpoints_by_sandbox.get(box.id, ())
     for end in ends:
         if (svc.id, end.id) in ground.now.members:
@@ -32,15 +36,15 @@ def join(ground: Ground, service_ref: str, asked: request.Join) -> Plan[service.
     draft = Draft(ground)
     made = enter(ground, draft, svc, ends, weight=asked.weight, backup=asked.backup, name=box.name)
     draft.touch(box)
-    return draft.plan(made, {svc.id, box.id, made.endpoint})
+    ingress.joined(ground, draft, box, (svc,))
+    return draft.plan(made, {svc.id, box.id, made.endpoint, *draft.made})
 
 
 def leave(ground: Ground, service_ref: str, sandbox_ref: str) -> Plan[service.Member]:
     """The membership is gone, with its verdict. Refused: SDD-MEMBER-NOTFOUND."""
     svc, box, member = _found(ground, service_ref, sandbox_ref)
     draft = Draft(ground)
-    draft.remove(member)
-    draft.delete(codec.verdict_key(member.service, member.endpoint))
+    _end(ground, draft, member)
     return draft.plan(member, {svc.id, box.id, member.endpoint})
 
 
@@ -56,7 +60,8 @@ def drain(
     svc, box, member = _found(ground, service_ref, sandbox_ref)
     patience_s = svc.drain_s if drain_s is None else drain_s
     _check_drain(patience_s)
-    if not patience_s or not svc.vips or ground.now.status_of(member) is not health.Status.UP:
+    is_balanced = svc.vips or svc.ingress_vips
+    if not patience_s or not is_balanced or ground.now.status_of(member) is not health.Status.UP:
         return None
     changed = replace(member, drains_until=ground.at + patience_s)
     draft = Draft(ground)
@@ -70,8 +75,7 @@ def drained(ground: Ground, of: ids.ServiceId, end: ids.EndpointId) -> Plan[serv
     if member is None or not member.drains_until:
         return None
     draft = Draft(ground)
-    draft.remove(member)
-    draft.delete(codec.verdict_key(member.service, member.endpoint))
+    _end(ground, draft, member)
     return draft.plan(member, {of, member.sandbox, end})
 
 
@@ -123,6 +127,12 @@ def enter(
     draft.touch(svc)
     draft.create(made)
     return made
+
+
+def _end(ground: Ground, draft: Draft, member: service.Member) -> None:
+    draft.remove(member)
+    draft.delete(codec.verdict_key(member.service, member.endpoint))
+    ingress.left(ground, draft, member.sandbox, {(member.service, member.endpoint)})
 
 
 def _found(

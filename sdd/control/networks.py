@@ -19,7 +19,8 @@ from sdd.store import codec
 
 KIND = "network"
 BUILT = frozenset(options.KNOWN)
-RESERVED = frozenset({"host", "none", "default"})  # Docker's other pre-defined names
+# Docker's other pre-defined names, and those of ours that come and go by themselves.
+RESERVED = frozenset({"host", "none", "default", network.INGRESS_NAME, network.GATEWAY_NAME})
 
 
 T = TypeVar("T")
@@ -51,7 +52,7 @@ def create(ground: Ground, asked: request.NetworkCreate) -> Plan[network.Network
         created=ground.at,
     )
     draft = Draft(ground)
-    _write(draft, made)
+    write(draft, made)
     if template:
         draft.touch(template)  # nobody removes it meanwhile
     return draft.plan(made, {made.id})
@@ -72,13 +73,15 @@ def create_default(
     An unused one with another address than `bip` is made anew; a used one is refused with
     SDD-NET-BIP, for its sandboxes hold addresses of the old subnet.
     """
-    there = next((net for net in ground.now.networks.values() if net.predefined), None)
+    every = ground.now.networks.values()
+    there = next((net for net in every if net.predefined and not net.is_closed), None)
     if there and _suits(there, bip, mtu):
         return None
     draft = Draft(ground)
     if there:
         _check_moves(ground.now, there, bip)
-        _erase(draft, ground.now, there)
+        _check_empty(draft, there)
+        erase(draft, ground.now, there)
     spec = request.PoolSpec(subnet=bip.network, gateway=bip.ip) if bip else request.PoolSpec()
     asked = request.NetworkCreate(name=network.DEFAULT_NAME, pools=(spec,))
     made = network.Network(
@@ -89,7 +92,7 @@ def create_default(
         options={network.OPTION_MTU: str(mtu)} if mtu else network.EMPTY,
         created=ground.at,
     )
-    _write(draft, made)
+    write(draft, made)
     return draft.plan(made, {made.id})
 
 
@@ -127,12 +130,15 @@ def remove(ground: Ground, ref: str) -> Plan[network.Network]:
     if net.predefined:
         raise errors.Forbidden(
             f"{net.name} is a pre-defined network and cannot be removed",
-            hint="remove the networks you made; this one stays empty when nobody uses it",
+            hint="it goes with the last service that has ports with mode=ingress"
+            if net.is_closed
+            else "remove the networks you made; this one stays empty when nobody uses it",
             code="SDD-NET-PREDEFINED",
         )
     _check_unused(ground.now, net)
     draft = Draft(ground)
-    _erase(draft, ground.now, net)
+    _check_empty(draft, net)
+    erase(draft, ground.now, net)
     return draft.plan(net, {net.id})
 
 
@@ -227,22 +233,27 @@ def _check_moves(now: ClusterState, net: network.Network, bip: IPv4Interface | N
 # --- writes ----------------------------------------------------------------------------------
 
 
-def _write(draft: Draft, net: network.Network) -> None:
+def write(draft: Draft, net: network.Network) -> None:
+    """Adds to `draft` a new network with its claims."""
     draft.create(net)
     draft.claim(keys.name(KIND, net.name), net.id)
     draft.guard(keys.POOLS)
 
 
-def _erase(draft: Draft, now: ClusterState, net: network.Network) -> None:
+def erase(draft: Draft, now: ClusterState, net: network.Network) -> None:
+    """Adds to `draft` that the network is gone; that nobody uses it is the caller's to know."""
     draft.remove(net)
-    draft.empty(codec.endpoints_of(net.id))
-    draft.empty(codec.services_of(net.id))
     draft.delete(keys.name(KIND, net.name))
     for each in now.records_by_network.get(net.id, ()):
         draft.delete(codec.key(each))
     draft.guard(keys.POOLS)
     for pool in net.pools:
         draft.delete(keys.cursor(net.id, pool.subnet))
+
+
+def _check_empty(draft: Draft, net: network.Network) -> None:
+    draft.empty(codec.endpoints_of(net.id))
+    draft.empty(codec.services_of(net.id))
 
 
 LISTED = 8  # names in one sentence; more would hide what it says

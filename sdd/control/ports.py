@@ -14,7 +14,7 @@ from sdd.control import keys
 from sdd.control.ground import Draft, Ground
 from sdd.model import bridge, ids, network, port, reach, request
 from sdd.model.network import IPAddress
-from sdd.model.port import Mode, Port, Protocol
+from sdd.model.port import Mode, Policy, Port, Protocol
 
 MOST = 4096  # ports of one object: more is a mistake, or a job for the container's own address
 EVERY = "*"  # how a claim names "all addresses"
@@ -107,8 +107,9 @@ def publish(
     found = list(have)
     for each in asked:
         _check(each, kind)
-        address = _address(each, nets)
-        is_bound = any(map(reach.published, nets))
+        is_ingress = _is_ingress(each, kind)
+        address = _address(each, nets, is_ingress=is_ingress)
+        is_bound = is_ingress or any(map(reach.published, nets))
         if _count(each) + len(found) > MOST:
             raise _too_many(_count(each) + len(found))
         for target, numbers in _wanted(each, book.ground):
@@ -181,12 +182,25 @@ def _is_same(have: Port, wanted: Port) -> bool:
     )
 
 
-def _address(asked: request.Publish, nets: Sequence[network.Network]) -> IPAddress | None:
+def wants_ingress(asked: Iterable[request.Publish]) -> bool:
+    """Whether a service with such ports is reached by way of the network `ingress`."""
+    return any(_is_ingress(each, "service") for each in asked)
+
+
+def _is_ingress(asked: request.Publish, kind: str) -> bool:
+    return (asked.mode or USUAL[kind]) is Mode.INGRESS and asked.policy is not Policy.LOCAL
+
+
+def _address(
+    asked: request.Publish, nets: Sequence[network.Network], *, is_ingress: bool
+) -> IPAddress | None:
     """The host address: what was asked, else what the network's option says, else all.
 
     Where there is only a way by the target's own address, no address of the host counts.
     """
     versions = {version for net in nets for version in reach.published(net)}
+    if is_ingress:  # there everybody has both, whatever the network of the service is like
+        versions = {4, 6}
     if not versions:
         if not any(map(reach.routed, nets)):
             raise _no_way(nets)

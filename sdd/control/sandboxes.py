@@ -9,7 +9,17 @@ from dataclasses import dataclass, field, replace
 
 from sdd import errors
 from sdd.alloc import names
-from sdd.control import endpoints, keys, lookup, members, nameservers, ports, resolv_conf
+from sdd.control import (
+    endpoints,
+    ingress,
+    keys,
+    lookup,
+    members,
+    nameservers,
+    ports,
+    resolv_conf,
+    sandbox_checks,
+)
 from sdd.control.ground import Draft, Ground, Plan
 from sdd.model import endpoint, ids, interface, network, request, sandbox
 from sdd.state import ClusterState
@@ -73,14 +83,20 @@ def create(
         given = ports.publish(book, (KIND, box.id), asked.publish, nets, busy=busy)
         box = replace(box, ports=given)
     draft.create(box)
-    for ref in asked.services:
-        members.enter(ground, draft, lookup.service(ground.now, ref), made)
-    return draft.plan(box, {box.id, *(each.id for each in made)})
+    joined = [lookup.service(ground.now, ref) for ref in asked.services]
+    for svc in joined:
+        members.enter(ground, draft, svc, made)
+    ingress.joined(ground, draft, box, joined)
+    return draft.plan(box, draft.made)
 
 
 def remove(ground: Ground, ref: str) -> Plan[sandbox.Sandbox]:
-    """Nothing of the sandbox remains: endpoints, memberships and verdicts go with it."""
+    """Nothing of the sandbox remains: endpoints, memberships and verdicts go with it.
+
+    Refused: SDD-SANDBOX-PREDEFINED.
+    """
     box = lookup.sandbox(ground.now, ref)
+    sandbox_checks.check_open(box)
     draft = Draft(ground)
     draft.remove(box)
     draft.delete(keys.name(KIND, box.name))
@@ -151,6 +167,12 @@ def _attachments(now: ClusterState, asked: request.SandboxCreate) -> tuple[reque
 
 def _check_name(ground: Ground, name: str) -> None:
     names.checked(KIND, name)
+    if name == ingress.SANDBOX:
+        raise errors.Forbidden(
+            f"operation is not permitted on predefined {name} sandbox",
+            hint="choose another name",
+            code="SDD-SANDBOX-PREDEFINED",
+        )
     if ground.claims.holds(keys.name(KIND, name)):
         box = lookup.sandbox(ground.now, name)
         raise errors.Conflict(

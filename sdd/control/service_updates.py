@@ -10,7 +10,7 @@ from typing import Any
 
 from sdd import errors
 from sdd.alloc import bounds
-from sdd.control import lookup, ports, services
+from sdd.control import ingress, lookup, ports, services
 from sdd.control.ground import Draft, Ground, Plan
 from sdd.model import health, request, service
 from sdd.model.port import Port
@@ -45,9 +45,10 @@ def update(
     svc = lookup.service(ground.now, ref)
     draft = Draft(ground)
     after = replace(changed(svc, asked), ports=_ports(ground, draft, svc, asked, busy))
+    after = ingress.served(ground, draft, after)
     draft.replace(svc, after)
     _judge(ground, draft, svc, after)
-    return draft.plan(Update(before=svc, after=after), {svc.id})
+    return draft.plan(Update(before=svc, after=after), {svc.id, *draft.made})
 
 
 def changed(svc: service.Service, asked: request.ServiceUpdate) -> service.Service:
@@ -70,11 +71,14 @@ def restore(ground: Ground, made: Update) -> Plan[Update]:
     if ground.now.services.get(made.after.id) != made.after:
         raise errors.Conflict(f"service {made.after.name} was changed again")
     draft = Draft(ground)
-    draft.replace(made.after, made.before)
+    # Addresses that it had on the network `ingress` are gone, and may be somebody else's.
+    before = replace(made.before, ingress_vips=made.after.ingress_vips)
+    before = ingress.served(ground, draft, before)
+    draft.replace(made.after, before)
     book = ports.Book(ground, draft)
     book.restore(made.after.id, made.after.ports, made.before.ports)
-    _judge(ground, draft, made.after, made.before)
-    return draft.plan(Update(before=made.after, after=made.before), {made.before.id})
+    _judge(ground, draft, made.after, before)
+    return draft.plan(Update(before=made.after, after=before), {before.id})
 
 
 def _judge(ground: Ground, draft: Draft, before: service.Service, after: service.Service) -> None:

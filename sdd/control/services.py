@@ -6,7 +6,7 @@ one network, as in Docker: the resolver decides which answers.
 
 from sdd import errors
 from sdd.alloc import addresses, names, numbers
-from sdd.control import checks, keys, lookup, members, ports, taken
+from sdd.control import checks, ingress, keys, lookup, members, ports, taken
 from sdd.control.ground import Draft, Ground, Plan
 from sdd.model import ids, network, request, service
 from sdd.model.network import IPAddress
@@ -54,11 +54,12 @@ def create(
         created=ground.at,
     )
     check(made)
+    made = ingress.served(ground, draft, made)
     draft.hold(net)
     draft.create(made)
     draft.claim(keys.name(KIND, made.name), made.id)
     draft.claim(keys.number(made.number), made.id)
-    return draft.plan(made, {made.id})
+    return draft.plan(made, draft.made)
 
 
 def remove(ground: Ground, ref: str) -> Plan[service.Service]:
@@ -71,6 +72,7 @@ def remove(ground: Ground, ref: str) -> Plan[service.Service]:
     for vip in svc.vips:
         draft.delete(keys.address(svc.network, vip))
     ports.Book(ground, draft).withdraw(svc.id, svc.ports)
+    ingress.closed(ground, draft, svc)
     for member in ground.now.members_by_service.get(svc.id, ()):
         draft.delete(codec.key(member))
         draft.delete(codec.verdict_key(member.service, member.endpoint))

@@ -21,15 +21,19 @@ V4, V6 = 4, 6
 
 
 def choose(
-    ground: Ground, asked: request.NetworkCreate, *, without: network.Network | None = None
+    ground: Ground,
+    asked: request.NetworkCreate,
+    *,
+    without: network.Network | None = None,
+    beside: network.Network | None = None,
 ) -> tuple[network.Pool, ...]:
-    """One pool per subnet. `without` is a network that goes in the same transaction.
+    """One pool per subnet. In the same transaction `without` goes and `beside` comes.
 
     Refused: SDD-NET-OVERLAP, -SUBNET, -GATEWAY, -RANGE, -AUX, SDD-IPAM-POOLS (exhausted).
     """
     used = [
         (net, pool.subnet)
-        for net in ground.now.networks.values()
+        for net in (*ground.now.networks.values(), *((beside,) if beside else ()))
         if net is not without
         for pool in net.pools
     ]

@@ -43,9 +43,10 @@ class Held:
         return len(self.own) + len(self.claimed)
 
 
-def on(ground: Ground, net: network.Network) -> Held:
-    """Every address of the network that is taken: gateways, aux, endpoints, VIPs."""
-    return Held(usage.own_of(net), ground.claims.addresses_of(net.id))
+def on(ground: Ground, draft: Draft, net: network.Network) -> Held:
+    """Every address of the network that is taken: gateways, aux, endpoints, VIPs, the draft's."""
+    own = usage.own_of(net) | draft.addresses_of(net.id)
+    return Held(own, ground.claims.addresses_of(net.id))
 
 
 def choose(
@@ -57,10 +58,10 @@ def choose(
     SDD-IPAM-EXHAUSTED; `Unprobed` when others may have the address and nobody asked them.
     """
     if wanted is not None:
-        pool = _checked(ground, net, wanted)
+        pool = _checked(ground, draft, net, wanted)
         _check_wire(ground, net, wanted)
         return pool, wanted
-    candidates = tuple(_candidates(ground, net, version))
+    candidates = tuple(_candidates(ground, draft, net, version))
     if not candidates:
         raise _exhausted(ground, net, version)
     pool, ip = found = candidates[0]
@@ -70,10 +71,10 @@ def choose(
 
 
 def _candidates(
-    ground: Ground, net: network.Network, version: int
+    ground: Ground, draft: Draft, net: network.Network, version: int
 ) -> Iterator[tuple[network.Pool, IPAddress]]:
     """The next free addresses: more of them, the more of the earlier ones strangers had."""
-    held = on(ground, net)
+    held = on(ground, draft, net)
     strange = {ip for ip, who in ground.strangers.items() if who}
     own = held.own | strange
     for _ in range(min(MOST_PROBED, 1 + len(strange))):
@@ -81,7 +82,7 @@ def _candidates(
             net,
             version,
             Held(own, held.claimed),
-            lambda subnet: ground.claims.cursor_of(net.id, subnet),
+            lambda subnet: draft.cursor_of(net.id, subnet),
         )
         if found is None:
             return
@@ -112,6 +113,8 @@ def usage_of(now: ClusterState, net: network.Network) -> tuple[usage.Usage, ...]
     """How full each subnet of the network is."""
     held = {ip for end in now.endpoints_by_network.get(net.id, ()) for ip in end.hosts}
     held |= {vip for svc in now.services_by_network.get(net.id, ()) for vip in svc.vips}
+    if net.is_ingress:
+        held |= {vip for svc in now.ingress_services for vip in svc.ingress_vips}
     return usage.of(net, held)
 
 
@@ -139,10 +142,13 @@ def holder(now: ClusterState, net: network.Network, ip: IPAddress) -> str:
     for svc in now.services_by_network.get(net.id, ()):
         if ip in svc.vips:
             return f"service {svc.name}"
+    for svc in now.ingress_services if net.is_ingress else ():
+        if ip in svc.ingress_vips:
+            return f"service {svc.name}"
     return ""
 
 
-def _checked(ground: Ground, net: network.Network, wanted: IPAddress) -> network.Pool:
+def _checked(ground: Ground, draft: Draft, net: network.Network, wanted: IPAddress) -> network.Pool:
     pool = net.pool_of(wanted)
     if pool is None:
         raise outside(net, wanted)
@@ -153,7 +159,7 @@ def _checked(ground: Ground, net: network.Network, wanted: IPAddress) -> network
             hint="choose another address, or leave it out to get a free one",
             code="SDD-IPAM-RESERVED",
         )
-    if wanted in on(ground, net):
+    if wanted in on(ground, draft, net):
         held_by = holder(ground.now, net, wanted) or "somebody"
         raise errors.Conflict(
             f"Address already in use: {wanted} on network {net.name} belongs to {held_by}",

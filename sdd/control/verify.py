@@ -190,6 +190,8 @@ def balancing(step: lb_plan.Step) -> str:
             says = f"the backend {backend.address} of {vip} has another weight"
         case lb_plan.Mend(vip):
             says = f"the rules of {vip} are damaged" if vip else "the common rules are damaged"
+        case lb_plan.SetBack():
+            says = "the ways back to ingress sandboxes are missing or different"
         case lb_plan.RemoveBackend(vip, address):
             says = f"the backend {address} of {vip} should not be there"
         case lb_plan.RemoveService(vip):

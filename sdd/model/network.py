@@ -15,6 +15,11 @@ IPNetwork = IPv4Network | IPv6Network
 EMPTY: Mapping[str, str] = MappingProxyType({})
 DEFAULT_NAME = "bridge"  # the predefined network that has no name service, as in Docker
 DEFAULT_DEVICE = "sdd0"
+# What mode=ingress brings along (docs/ports.md): the network on which members are reached, the one
+# by which each node's ingress sandbox meets its host, and the name of its bridge.
+INGRESS_NAME = "ingress"
+GATEWAY_NAME = "gwbridge"
+GATEWAY_DEVICE = "sdd-gwbridge"
 OPTION_BRIDGE_NAME = "com.docker.network.bridge.name"
 OPTION_MTU = "com.docker.network.driver.mtu"
 OPTION_FORWARD_UNKNOWN = "forward-unknown"
@@ -62,7 +67,7 @@ class Network:
 
     @property
     def has_names(self) -> bool:
-        """Whether sandboxes on it get the embedded DNS server: all but the predefined one."""
+        """Whether sandboxes on it get the embedded DNS server: on all but predefined ones."""
         return not self.predefined
 
     @property
@@ -77,10 +82,22 @@ class Network:
 
     @property
     def device(self) -> str:
-        """The bridge's link name: the option's, `sdd0` for the default, else `br-<12 of id>`."""
+        """The bridge's link name: the option's, its own if predefined, else `br-<12 of id>`."""
         if named := self.options.get(OPTION_BRIDGE_NAME):
             return named
-        return DEFAULT_DEVICE if self.predefined else f"br-{ids.short(self.id)}"
+        if not self.predefined or self.is_ingress:
+            return f"br-{ids.short(self.id)}"
+        return GATEWAY_DEVICE if self.name == GATEWAY_NAME else DEFAULT_DEVICE
+
+    @property
+    def is_ingress(self) -> bool:
+        """Whether it is the one on which members are reached from published ports."""
+        return self.predefined and self.name == INGRESS_NAME
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nobody connects anything to it: we do, where it is needed."""
+        return self.predefined and self.name in (INGRESS_NAME, GATEWAY_NAME)
 
     @property
     def mtu(self) -> int:

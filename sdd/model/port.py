@@ -59,6 +59,11 @@ class Port:
     def __str__(self) -> str:
         return f"{self.published or self.target}/{self.protocol}"
 
+    @property
+    def is_ingress(self) -> bool:
+        """Whether it leads through the ingress sandbox, to members wherever they are."""
+        return self.mode is Mode.INGRESS and self.policy is not Policy.LOCAL
+
 
 def overlap(one: IPv4Address | IPv6Address | None, other: IPv4Address | IPv6Address | None) -> bool:
     """Whether some packet goes to both."""

@@ -1,6 +1,6 @@
 """How the endpoints of a network can be reached: by the host, by its ports, by routes."""
 
-from sdd.model import bridge, network
+from sdd.model import bridge, endpoint, network
 from sdd.model.network import Driver
 
 
@@ -22,6 +22,16 @@ def published(net: network.Network) -> frozenset[int]:
 def routed(net: network.Network) -> frozenset[int]:
     """The IP versions in which published ports are open at the endpoints' own addresses."""
     return _with_modes(net, _ROUTED)
+
+
+def is_way_out(net: network.Network, end: endpoint.Endpoint, version: int) -> bool:
+    """Whether the endpoint can give its sandbox a default route."""
+    address = next((each for each in end.hosts if each.version == version), None)
+    pool = None if address is None else net.pool_of(address)
+    if pool is None or net.internal:
+        return False
+    # In the L3 modes of ipvlan the link itself is the way.
+    return pool.gateway is not None or net.driver is Driver.IPVLAN
 
 
 def _with_modes(net: network.Network, modes: frozenset[bridge.GatewayMode]) -> frozenset[int]:

@@ -99,6 +99,8 @@ class Service:
     For `slow_start_s` after it came up a member gets a growing part of its weight (sdd.model.ramp).
     `number` is small, unique among live services and allocated with the service: packet marks
     are made of it. `vips` is empty in dnsrr mode, else one address per family of the network.
+    `ingress_vips` are what ports lead to that every node opens: of the network `ingress`, empty
+    without such ports.
     """
 
     id: ids.ServiceId
@@ -118,6 +120,7 @@ class Service:
     panic: int = 0
     slow_start_s: float = 0.0
     ports: tuple[Port, ...] = ()
+    ingress_vips: tuple[IPv4Address | IPv6Address, ...] = ()
     created: float = 0.0
 
 

@@ -332,8 +332,8 @@ def test_C122_an_update_moves_ports_and_a_removal_frees_them(daemon: Appliance) 
     add = "published=8544,target=80,policy=snat"
     daemon.sdctl("service", "update", "kiosk", "--publish-rm", "80/tcp", "--publish-add", add)
     assert visits(8543) == {"curl ends 7"}
-    (front,) = daemon.json("network", "inspect", "front")
-    gateway = front["IPAM"]["Config"][0]["Gateway"]
+    (host,) = daemon.json("network", "inspect", "gwbridge")
+    gateway = host["IPAM"]["Config"][0]["Gateway"]
     assert visits(8544) == {f"hello from kiosk1, you are {gateway}"}
     daemon.sdctl("sandbox", "rm", daemon.name("kiosk1"))
     assert visits(8544) == {"curl ends 7"}  # nobody is left: refused, not lost

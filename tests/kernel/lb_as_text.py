@@ -9,7 +9,7 @@ from lb.kernel.nft_frame import TABLE
 
 def whole(of: table.Table) -> str:
     """Everything, from nothing."""
-    lines = [nft_text.FRAME]
+    lines = [nft_text.frame_of("")]
     for service in of.services.values():
         lines.extend((f"add chain inet {TABLE} {nft_text.chain(service.vip)}", *_rules(service)))
         lines.extend(_elements(service))

@@ -67,10 +67,30 @@ def check_nothing_twice(now: ClusterState) -> None:
         assert not any(one.version == two.version and one.overlaps(two) for two in subnets[:at])
 
 
+def check_ingress(now: ClusterState) -> None:
+    """What ports that every node opens need is there while there are such ports, and no longer."""
+    served = [svc for svc in now.services.values() if any(each.is_ingress for each in svc.ports)]
+    assert {svc.id for svc in served} == {svc.id for svc in now.ingress_services}
+    closed = sorted(net.name for net in now.networks.values() if net.is_closed)
+    assert closed == (["gwbridge", "ingress"] if served else [])
+    nodes = [box.node for box in now.ingress_sandboxes]
+    assert len(nodes) == len(set(nodes))
+    assert bool(nodes) == bool(served)
+    for box in now.ingress_sandboxes:
+        ends = now.endpoints_by_sandbox[box.id]
+        assert [now.networks[end.network].name for end in ends] == ["gwbridge", "ingress"]
+    members = {
+        member.sandbox for svc in served for member in now.members_by_service.get(svc.id, ())
+    }
+    found = {box for box in now.sandboxes if now.on_ingress(box)}
+    assert found == members | {box.id for box in now.ingress_sandboxes}
+
+
 async def check(one: Node) -> None:
     """All laws, for the newest state, and claims agree with objects."""
     await one.feed.reached((await one.store.range("")).revision)
     check_nothing_twice(one.state)
+    check_ingress(one.state)
     stored = {
         key for key in await one.keys() if not key.startswith(keys.CURSORS) and key != keys.POOLS
     }

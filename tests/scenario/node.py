@@ -193,3 +193,5 @@ def addresses_of(state: ClusterState) -> Iterator[tuple[str, str]]:
         yield from ((end.network, str(ip)) for ip in end.hosts)
     for svc in state.services.values():
         yield from ((svc.network, str(ip)) for ip in svc.vips)
+        if state.ingress is not None:
+            yield from ((state.ingress.id, str(ip)) for ip in svc.ingress_vips)

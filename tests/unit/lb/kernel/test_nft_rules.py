@@ -60,7 +60,7 @@ def test_more_elements_than_a_request_takes_come_in_several() -> None:
 def test_without_a_backend_a_flow_comes_back_to_be_refused() -> None:
     messages = nft_rules.changes(table_of(), table_of(virtual(WEB, 0)), (WEB,))
     assert bytes((127, 93, 93, 93)) in b"".join(each.body for each in messages)
-    assert "ip daddr 127.93.93.93 ct original ip daddr @own4 goto refused" in nft_text.FRAME
+    assert "ip daddr 127.93.93.93 ct original ip daddr @own4 goto refused" in nft_text.frame_of("")
 
 
 def test_turns_and_hashes_are_different_expressions() -> None:

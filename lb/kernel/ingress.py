@@ -1,0 +1,104 @@
+"""A balancing kernel, and around it what only ports with mode=ingress need of a namespace.
+
+In members the ways back to the ingress sandboxes, in an ingress sandbox that it forwards at all.
+What balances is the inner kernel's business.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from lb import plan, table, world
+from lb.back import Back
+from lb.kernel import ways_back
+from sdd.linux import namespaces
+from sdd.model.network import IPAddress
+
+_SWITCHES = tuple(
+    Path("/proc/sys/net") / each for each in ("ipv4/ip_forward", "ipv6/conf/all/forwarding")
+)
+
+
+class IngressKernel:
+    """Passes the suites of `inner`, and tests/contract/lb_back.py."""
+
+    def __init__(self, spaces: namespaces.Namespaces, inner: world.Kernel) -> None:
+        self._spaces = spaces
+        self._inner = inner
+        self._bare: dict[str, int] = {}  # namespaces that were seen without ways back
+
+    async def inode(self, netns: str) -> int:
+        """The namespace's number, 0 while there is none."""
+        return await self._inner.inode(netns)
+
+    async def read(
+        self, place: table.Place, only: Collection[IPAddress] | None = None
+    ) -> table.Table:
+        """The inner kernel's table; a full reading tells of ways back and forwarding as well."""
+        found = await self._inner.read(place, only)
+        if only is not None:
+            return found
+        flaws = found.flaws
+        if place.uplink and not await self._spaces.run(place.netns, _forwards):
+            flaws = (*flaws, table.Flaw(what="it does not forward packets"))
+        return replace(found, flaws=flaws, back=await self._back(place))
+
+    async def apply(
+        self, place: table.Place, have: table.Table, steps: Sequence[plan.Step]
+    ) -> world.Change:
+        """As the inner kernel, and the way back if it is among the steps."""
+        inner = [each for each in steps if not isinstance(each, plan.SetBack)]
+        if place.uplink and steps:
+            await self._spaces.run(place.netns, _forward)
+        done = world.Change(shown=table.EMPTY)
+        if inner:
+            done = await self._inner.apply(place, have, inner)
+        refusals = list(done.refusals)
+        for each in steps:
+            if isinstance(each, plan.SetBack):
+                refusals += await self._set(place, each.back)
+        return replace(done, refusals=tuple(refusals))
+
+    async def loads(self, place: table.Place) -> tuple[world.Load, ...]:
+        """The inner kernel's counts."""
+        return await self._inner.loads(place)
+
+    async def led_to(self, place: table.Place, vip: IPAddress, port: int) -> IPAddress | None:
+        """As the inner kernel knows it."""
+        return await self._inner.led_to(place, vip, port)
+
+    async def _back(self, place: table.Place) -> Back | None:
+        """Most sandboxes never have one: those are looked at once."""
+        inode = await self._inner.inode(place.netns)
+        if not place.is_member and inode and self._bare.get(place.netns) == inode:
+            return None
+        back = await self._spaces.run(place.netns, ways_back.read)
+        if back is None:
+            self._bare[place.netns] = inode
+        else:
+            self._bare.pop(place.netns, None)
+        return back
+
+    async def _set(self, place: table.Place, want: Back | None) -> tuple[world.Refusal, ...]:
+        self._bare.pop(place.netns, None)
+
+        def work() -> tuple[world.Refusal, ...]:
+            refused = ways_back.write(want)
+            if not refused and ways_back.read() != want:
+                return (world.Refusal(vip=None, sentence=_UNSEEN, code="SDD-LB-UNSEEN"),)
+            return refused
+
+        return await self._spaces.run(place.netns, work)
+
+
+_UNSEEN = "the kernel took the way back to the ingress sandbox but does not show it"
+
+
+def _forwards() -> bool:
+    return all(each.read_text().strip() != "0" for each in _SWITCHES if each.exists())
+
+
+def _forward() -> None:
+    for each in _SWITCHES:
+        if each.exists() and each.read_text().strip() == "0":
+            each.write_text("1")

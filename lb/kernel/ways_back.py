@@ -1,0 +1,112 @@
+"""The ways back of one namespace as the kernel holds them: nft table, rules and routes together.
+
+Runs inside the namespace. Rules and routes of others are never touched: ours are told by their
+protocol number.
+"""
+
+import socket
+from collections.abc import Iterator
+
+from lb import world
+from lb.back import DAMAGED, Back
+from lb.kernel import back_text, mark_routes, nft_netlink
+from lb.kernel.back_text import TABLE
+from sdd import errors
+from sdd.linux import netlink, nft
+
+NOT_YET = "SDD-LB-NOTYET"
+_Ours = mark_routes.Rule | mark_routes.Route
+
+
+def read() -> Back | None:
+    """What is there: None for nothing, `DAMAGED` for less or more than we make."""
+    back, rules, routes = _found()
+    if back is None and not rules and not routes:
+        return None
+    if back is None or back is DAMAGED:
+        return DAMAGED
+    is_whole = rules == mark_routes.rules(back) and routes == mark_routes.routes(
+        back, _index(back.link)
+    )
+    return back if is_whole else DAMAGED
+
+
+def write(want: Back | None) -> tuple[world.Refusal, ...]:
+    """Makes it so. The marks come before what needs them, and go after it."""
+    index = _index(want.link) if want is not None else 0
+    if want is not None and not index:
+        return (_not_yet(want.link),)
+    back, _, _ = _found()
+    try:
+        if want is not None and back != want:
+            _run(back_text.text(want))
+        refused = tuple(_routed(want, index))
+        if want is None and back is not None:
+            _run(back_text.REMOVE)
+    except errors.KernelRefused as exc:
+        return (world.Refusal(vip=None, sentence=exc.sentence, hint=exc.hint, code="SDD-LB-NFT"),)
+    return refused
+
+
+def _run(text: str) -> None:
+    with nft.Nft() as rules:
+        rules.run(text)
+
+
+def _found() -> tuple[Back | None, frozenset[mark_routes.Rule], frozenset[mark_routes.Route]]:
+    with netlink.Connection(netlink.NETFILTER) as connection:
+        back = _table(connection)
+    with netlink.Connection(netlink.ROUTE, strict=True) as connection:
+        return back, mark_routes.read_rules(connection), mark_routes.read_routes(connection)
+
+
+def _table(connection: netlink.Connection) -> Back | None:
+    if not nft_netlink.present(connection, TABLE):
+        return None
+    comments = nft_netlink.comments(connection, of=TABLE)
+    back = back_text.back_of(comments)
+    if back is None:
+        return DAMAGED
+    chains = back_text.chains_of(back)
+    others = (back_text.RECORD,)
+    flaws = nft_netlink.frame_flaws(connection, chains, comments, others, TABLE)
+    return DAMAGED if any(flaws) else back
+
+
+def _routed(want: Back | None, index: int) -> Iterator[world.Refusal]:
+    rules = mark_routes.rules(want) if want is not None else frozenset()
+    routes = mark_routes.routes(want, index) if want is not None else frozenset()
+    with netlink.Connection(netlink.ROUTE, strict=True) as connection:
+        have = (mark_routes.read_rules(connection), mark_routes.read_routes(connection))
+        gone: list[_Ours] = [*(have[0] - rules), *(have[1] - routes)]
+        come: list[_Ours] = [*(routes - have[1]), *(rules - have[0])]
+        for each, result in mark_routes.change(connection, gone, come):
+            yield world.Refusal(
+                vip=None,
+                sentence=f"the way back {_words(each)} is refused: {result}",
+                hint="its link may not be up yet; it is tried again",
+                code=NOT_YET,
+            )
+
+
+def _words(of: _Ours) -> str:
+    if isinstance(of, mark_routes.Rule):
+        return f"by the rule for mark {of.mark:#x}"
+    return f"by {of.gateway} in table {of.table}"
+
+
+def _index(link: str) -> int:
+    """The number of the link, 0 while there is none."""
+    try:
+        return socket.if_nametoindex(link)
+    except OSError:
+        return 0
+
+
+def _not_yet(link: str) -> world.Refusal:
+    return world.Refusal(
+        vip=None,
+        sentence=f"there is no link {link} for the way back",
+        hint="it is tried again",
+        code=NOT_YET,
+    )

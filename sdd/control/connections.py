@@ -1,0 +1,59 @@
+"""Joining a sandbox that is there to one more network, and leaving it.
+
+In: refs, an attachment, the Ground. Out: plans. Leaving a network ends what depends on it.
+"""
+
+from dataclasses import replace
+
+from sdd import errors
+from sdd.control import endpoints, ingress, lookup, sandbox_checks
+from sdd.control.ground import Draft, Ground, Plan
+from sdd.model import endpoint, request
+
+
+def connect(
+    ground: Ground, ref: str, asked: request.Attachment, inside: endpoints.Inside
+) -> Plan[endpoint.Endpoint]:
+    """A new endpoint of the sandbox.
+
+    Refused: SDD-NET-CONNECTED, SDD-SANDBOX-PREDEFINED, and what endpoints.py refuses.
+    """
+    box = lookup.sandbox(ground.now, ref)
+    sandbox_checks.check_open(box)
+    net = lookup.network(ground.now, asked.network)
+    endpoints.check_open(net)
+    if lookup.endpoint_on(ground.now, box.id, net.id):
+        raise errors.Conflict(
+            f"endpoint with name {box.name} already exists in network {net.name}",
+            hint=f"disconnect it first: sdctl network disconnect {net.name} {box.name}",
+            code="SDD-NET-CONNECTED",
+        )
+    mine = {each.ifname for each in ground.now.endpoints_by_sandbox.get(box.id, ())}
+    draft = Draft(ground)
+    made = endpoints.attach(ground, draft, box, asked, replace(inside, links=inside.links | mine))
+    draft.touch(box)
+    return draft.plan(made, {made.id, box.id})
+
+
+def disconnect(ground: Ground, network_ref: str, sandbox_ref: str) -> Plan[endpoint.Endpoint]:
+    """The endpoint is gone, with its memberships.
+
+    Refused: SDD-NET-NOTCONNECTED, -PREDEFINED.
+    """
+    net = lookup.network(ground.now, network_ref)
+    endpoints.check_open(net)
+    box = lookup.sandbox(ground.now, sandbox_ref)
+    sandbox_checks.check_open(box)
+    end = lookup.endpoint_on(ground.now, box.id, net.id)
+    if end is None:
+        raise errors.NotFound(
+            f"sandbox {box.name} is not connected to network {net.name}",
+            hint=f"its networks: sdctl sandbox inspect {box.name}",
+            code="SDD-NET-NOTCONNECTED",
+        )
+    draft = Draft(ground)
+    gone = {(svc.id, end.id) for svc in ground.now.services_by_network.get(net.id, ())}
+    ingress.left(ground, draft, box.id, gone)
+    endpoints.detach(ground, draft, end)
+    draft.touch(box)
+    return draft.plan(end, {end.id, box.id})
