@@ -131,6 +131,7 @@ async def node(
     seed: int = 1,
     timeout_s: float = 20,
     transports: frozenset[Transport] = frozenset(Transport),
+    exec_root: Path = Path("/run/sdd"),
 ) -> AsyncIterator[Node]:
     """A running node; several may share one store."""
     store = store or MemoryStore()
@@ -144,7 +145,7 @@ async def node(
         progress=progress,
         observe=world,
         node=name,
-        exec_root=Path("/run/sdd"),
+        exec_root=exec_root,
         pools=pools,
         clock=clock,
         entropy=entropy(seed),
