@@ -131,9 +131,10 @@ def _network(
 
 def _sandbox(ground: Ground, draft: Draft, gateway: network.Network, net: network.Network) -> None:
     identity = ids.SandboxId(ground.new_id())
+    is_first = not ground.claims.holds(keys.name("sandbox", SANDBOX))
     made = sandbox.Sandbox(
         id=identity,
-        name=SANDBOX,
+        name=SANDBOX if is_first else f"{SANDBOX}-{ground.node}",
         node=ground.node,
         origin=sandbox.Origin.INGRESS,
         # The directory of `ip netns` is the machine's, which may have several daemons.

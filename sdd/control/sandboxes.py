@@ -167,7 +167,7 @@ def _attachments(now: ClusterState, asked: request.SandboxCreate) -> tuple[reque
 
 def _check_name(ground: Ground, name: str) -> None:
     names.checked(KIND, name)
-    if name == ingress.SANDBOX:
+    if name == ingress.SANDBOX or name.startswith(f"{ingress.SANDBOX}-"):
         raise errors.Forbidden(
             f"operation is not permitted on predefined {name} sandbox",
             hint="choose another name",

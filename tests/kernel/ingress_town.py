@@ -6,6 +6,7 @@ network `front`, `near` is their neighbour there. Servers and clients are those 
 
 import asyncio
 import ipaddress
+import resource
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -104,6 +105,8 @@ class IngressTown(Town):
     # --- building ---------------------------------------------------------------------------
 
     def _build(self) -> None:
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # as sdd does, to hold ports
         for name in ("host", "client"):
             sh("ip", "netns", "del", self.netns(name), check=False)
             sh("ip", "netns", "add", self.netns(name))
