@@ -273,7 +273,8 @@ def _no_way(nets: Sequence[network.Network]) -> errors.Invalid:
     return errors.Invalid(
         f"nothing can be published behind the networks given ({names}): it needs a bridge network"
         " with a gateway, in gateway mode nat or routed, that is not internal",
-        hint="connect to such a network as well, or leave out --publish",
+        hint="connect to such a network as well, leave out --publish, or publish a service that"
+        " the sandbox joins, with mode=ingress",
         code="SDD-PUBLISH-NETWORK",
     )
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lb import plan, table
+from lb.back import DAMAGED, Back
 from sdd.model.network import IPAddress
 from sdd.model.service import Scheduler
 
@@ -44,6 +45,7 @@ def tables(draw: st.DrawFn, *, flawed: bool = False) -> table.Table:
     return table.Table(
         services={vip: draw(virtual_services(vip)) for vip in vips},
         flaws=tuple(table.Flaw(vip=vip, what="broken") for vip in flaws),
+        back=draw(st.sampled_from([None, DAMAGED, Back(link="ing0", lost=(4,))])),
     )
 
 
