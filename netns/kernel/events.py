@@ -24,7 +24,8 @@ from sdd.model.look import EVERYWHERE, HOST, NOWHERE, Look
 
 QUIET_S = 0.05  # news come in bursts; one look at the end of a burst is enough
 LONGEST_S = 2.0  # somebody who changes things all the time must not keep us busy
-_ROUTE_GROUPS = (1, 5, 7, 9, 11, 28)  # links, v4/v6 addresses and routes, namespace numbers
+# links, v4/v6 addresses, routes and rules, namespace numbers
+_ROUTE_GROUPS = (1, 5, 7, 8, 9, 11, 19, 28)
 _NFT_GROUPS = (7,)  # NFNLGRP_NFTABLES
 _SOL_NETLINK = 270
 _ADD_MEMBERSHIP = 1
