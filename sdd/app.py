@@ -265,6 +265,7 @@ def _commander(
         entropy=os.urandom,
         timeout_s=COMMAND_S,
         transports=transports.usable(),
+        ipv6=observe.has_ipv6(),
         bip=config.bip,
         mtu=config.mtu,
     )

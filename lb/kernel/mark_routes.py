@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
 
-from lb.back import Back
+from lb.back import BASE, MASK, Back
 from sdd.linux import netlink
 
 PROTOCOL = 94  # rtm_protocol: not in use by any daemon iproute2 lists in rt_protos
@@ -114,12 +114,11 @@ def _routes(connection: netlink.Connection) -> Iterator[Route]:
         for reply in connection.dump(_GET_ROUTE, body):
             header = _ROUTE.unpack_from(reply.body)
             found = netlink.attributes(reply.body[_ROUTE.size :])
-            if header[0] == family and header[5] == PROTOCOL and _GATEWAY in found:
-                yield Route(
-                    netlink.to_int(found.get(_ROUTE_TABLE, b"")),
-                    ipaddress.ip_address(found[_GATEWAY]),
-                    netlink.to_int(found.get(_OIF, b"")),
-                )
+            table = netlink.to_int(found.get(_ROUTE_TABLE, b""))
+            is_ours = (header[0], header[1], header[5]) == (family, 0, PROTOCOL)
+            if is_ours and table & MASK == BASE and _GATEWAY in found:
+                gateway = ipaddress.ip_address(found[_GATEWAY])
+                yield Route(table, gateway, netlink.to_int(found.get(_OIF, b"")))
 
 
 # --- writing ------------------------------------------------------------------------------------

@@ -156,7 +156,16 @@ def _drop_link(wire: Wire, step: steps.DropLink) -> None:
 
 def _add_address(wire: Wire, step: steps.AddAddress) -> None:
     index = wire.index(step.address.link)
+    if step.address.interface.version == 6:  # noqa: PLR2004 - the IP version
+        _allow_ipv6(step.address.link)
     wire.add(step, address.add(index, step.address.interface, protocol=marks.PROTOCOL))
+
+
+def _allow_ipv6(link: str) -> None:
+    """Containers often have IPv6 switched off: as Docker, we allow it where it has an address."""
+    path = sysctl.ROOT / "ipv6/conf" / link / "disable_ipv6"
+    if sysctl.read(path) == "1":
+        sysctl.write(path, 0)
 
 
 def _drop_address(wire: Wire, step: steps.DropAddress) -> None:

@@ -73,6 +73,11 @@ def _facts(path: str) -> Facts:
     )
 
 
+def has_ipv6() -> bool:
+    """Whether this kernel knows IPv6 at all."""
+    return Path("/proc/sys/net/ipv6").is_dir()
+
+
 def _busy_ports() -> Iterator[tuple[Protocol, int]]:
     """From /proc/net/tcp and its like: the second column is ADDRESS:PORT in hexadecimal."""
     for name, protocol in _TABLES.items():

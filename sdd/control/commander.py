@@ -61,6 +61,7 @@ class Commander:
         entropy: Callable[[int], bytes],
         timeout_s: float,
         transports: frozenset[Transport] = frozenset(Transport),
+        ipv6: bool = True,
         bip: IPv4Interface | None = None,
         mtu: int = 0,
     ) -> None:
@@ -70,6 +71,7 @@ class Commander:
         self._exec_root = exec_root
         self._pools = pools
         self._transports = transports
+        self._ipv6 = ipv6
         self._clock = clock
         self._entropy = entropy
         self._bip = bip
@@ -299,6 +301,7 @@ class Commander:
             exec_root=self._exec_root,
             pools=self._pools,
             transports=self._transports,
+            ipv6=self._ipv6,
             host_prefixes=prefixes,
         )
 

@@ -31,9 +31,9 @@ class Ground:
     """The state and everything else a plan may depend on.
 
     `claims` are as of `now`; `at` is seconds since the epoch; `entropy` gives that many random
-    bytes; `transports` are those over which this node can ask name servers; `host_prefixes` are
-    its own on-link routes; `strangers` says of the addresses that were asked for on the wire who
-    has them, in words (nobody: empty).
+    bytes; `transports` are those over which this node can ask name servers; `ipv6`: its kernel
+    knows it; `host_prefixes` are its own on-link routes; `strangers` says of the addresses that
+    were asked for on the wire who has them, in words (nobody: empty).
     """
 
     now: ClusterState
@@ -44,6 +44,7 @@ class Ground:
     exec_root: Path
     pools: tuple[PoolTemplate, ...]
     transports: frozenset[Transport]
+    ipv6: bool = True
     host_prefixes: tuple[IPNetwork, ...] = ()
     strangers: Mapping[IPAddress, str] = field(default_factory=dict)
 

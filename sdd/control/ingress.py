@@ -111,8 +111,8 @@ def _ground(ground: Ground, draft: Draft) -> network.Network:
 def _network(
     ground: Ground, draft: Draft, name: str, beside: network.Network | None = None
 ) -> network.Network:
-    """Of both IP versions. Members have no way out over theirs, so it has no gateway."""
-    asked = request.NetworkCreate(name=name, ipv6=True)
+    """Of the IP versions that there are. Members have no way out over it: it has no gateway."""
+    asked = request.NetworkCreate(name=name, ipv6=ground.ipv6)
     pools = subnets.choose(ground, asked, beside=beside)
     is_inner = name == network.INGRESS_NAME
     made = network.Network(
@@ -120,7 +120,7 @@ def _network(
         name=name,
         pools=tuple(replace(each, gateway=None) for each in pools) if is_inner else pools,
         internal=is_inner,
-        ipv6=True,
+        ipv6=ground.ipv6,
         predefined=True,
         options=_OPTIONS if is_inner else network.EMPTY,
         created=ground.at,

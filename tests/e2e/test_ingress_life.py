@@ -99,6 +99,30 @@ def test_foreign_rules_and_tables_stay(daemon: Appliance) -> None:
     daemon.sdctl("sandbox", "rm", box)
 
 
+def test_an_adopted_namespace_without_ipv6_is_reached_all_the_same(daemon: Appliance) -> None:
+    """As Docker makes them for containers on IPv4 networks."""
+    name = f"{daemon.host}-guest"
+    run("ip", "netns", "add", name)
+    try:
+        off = [f"net.ipv6.conf.{each}.disable_ipv6=1" for each in ("all", "default")]
+        run("ip", "netns", "exec", name, "sysctl", "-qw", *off)
+        box, path = daemon.name("docked"), f"/run/netns/{name}"
+        daemon.sdctl("service", "create", "docked", "--network", "front", "--publish", "8650:80")
+        daemon.sdctl("sandbox", "attach", box, "--netns", path, "--service", "docked")
+        command = ("ip", "netns", "exec", name, sys.executable, "-m", "http.server", "80")
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as web:
+            until(lambda: "Directory listing" in get(f"http://{HOST}:8650/"), 15, "it answers")
+            web.kill()
+        daemon.sdctl("sandbox", "rm", box)
+        daemon.sdctl("service", "rm", "docked")
+        left = run("ip", "-n", name, "-br", "link").stdout + run("ip", "-n", name, "rule").stdout
+        assert "ing0" not in left
+        assert "24000" not in left
+        assert "sdd" not in run("ip", "netns", "exec", name, "nft", "list", "tables").stdout
+    finally:
+        run("ip", "netns", "del", name)
+
+
 def test_kill_9_under_load_loses_nothing(daemon: Appliance) -> None:
     loop = f"for i in $(seq 60); do curl -sf -m3 http://{HOST}:8440/ || echo lost; done"
     long = ("ip", "netns", "exec", CLIENT, sys.executable, "-c", SLOW, HOST, "8440")

@@ -132,6 +132,7 @@ async def node(
     timeout_s: float = 20,
     transports: frozenset[Transport] = frozenset(Transport),
     exec_root: Path = Path("/run/sdd"),
+    ipv6: bool = True,
 ) -> AsyncIterator[Node]:
     """A running node; several may share one store."""
     store = store or MemoryStore()
@@ -146,6 +147,7 @@ async def node(
         observe=world,
         node=name,
         exec_root=exec_root,
+        ipv6=ipv6,
         pools=pools,
         clock=clock,
         entropy=entropy(seed),

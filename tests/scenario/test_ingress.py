@@ -60,6 +60,13 @@ async def test_47_all_of_it_comes_with_the_first_port_and_goes_with_the_last() -
         assert {key for key in await one.keys() if not key.startswith("cursors/")} == before
 
 
+async def test_where_the_kernel_has_no_ipv6_there_is_none() -> None:
+    async with node(ipv6=False) as one:
+        await net(one, "front")
+        made = await svc(one, "web", "front", *WEB)
+        assert [each.version for each in made.ingress_vips] == [4]
+
+
 async def test_mode_host_and_policy_local_need_none_of_it() -> None:
     async with node() as one:
         await net(one, "front")

@@ -39,6 +39,12 @@ def test_an_internal_network_is_listed_as_such_and_never_masqueraded() -> None:
     assert "10.2.0.0/24" not in text
 
 
+def test_frames_within_an_internal_network_keep_their_source_with_br_netfilter() -> None:
+    """Who is seen there may be of a network that is masqueraded elsewhere."""
+    postrouting = table(OPEN, INNER).partition("chain postrouting")[2]
+    assert postrouting.index("oifname @internal return") < postrouting.index("masquerade")
+
+
 def test_the_rules_do_not_depend_on_the_networks() -> None:
     assert rules(table(OPEN)) == rules(table(OPEN, INNER))
 
