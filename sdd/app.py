@@ -189,7 +189,7 @@ async def assembled(
                 trace=trace.Tracer(asker, workers, own.Files(config.data_root)),
                 names=workers,
                 lb_view=lb_view.View(balancer.kernel, lambda: news.state),
-                lb_trace=_lb_tracer(balancer, doors, news),
+                lb_trace=lb_trace.Tracer(balancer.kernel, doors, lambda: news.state, balancer.name),
                 about=_about(config, balancer),
                 labels=in_force.labels,
                 registry=metrics_page,
@@ -238,12 +238,6 @@ def _dns_watches(
         "dns worker": lambda _: worker.run(),
         "host resolv.conf": lambda _: hostwatch.follow(hostconf.FILES, reread),
     }
-
-
-def _lb_tracer(
-    balancer: choose.Choice, doors: namespaces.Namespaces, news: feed.Feed
-) -> lb_trace.Tracer:
-    return lb_trace.Tracer(balancer.kernel, doors, lambda: news.state, balancer.name)
 
 
 def _commander(
