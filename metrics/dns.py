@@ -39,6 +39,7 @@ REASONS: Mapping[str, tuple[str, ...]] = {
     "sdd_upstream_spoof_suspect_total": ("id", "question", "case"),
     "sdd_upstream_failures_total": (
         *("timeout", "refused", "mismatch", "truncated", "tls", "unsupported", "loop"),
+        *("lost", "declined", "short"),
     ),
 }
 CACHED = ("success", "denial", "failure")
