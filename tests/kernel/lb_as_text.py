@@ -35,6 +35,8 @@ def _verdicts(service: table.VirtualService) -> Iterator[str]:
     if len(ready) > 1:
         chosen = choice.text(ip, choice.of(ready, service.scheduler, service.persistence_s))
         yield f"meta l4proto @{nft_text.PORTED} dnat {ip} to {chosen}"
+    if not ready:
+        yield "iif != 0 accept"
     first = ready[0].address if ready else nft_text.NOWHERE[service.vip.version]
     yield f"dnat {ip} to {first}"
 
