@@ -265,7 +265,9 @@ class Ping(Message, frozen=True):
 
 
 class Pong(Message, frozen=True):
-    """It does."""
+    """It does; `notes` are lines for people since the last one (`resolver.notes`)."""
+
+    notes: list[str] = []
 
 
 Staging = TablePart | TableEnd | TableChange | TableGone | View | Listen | Gone

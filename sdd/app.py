@@ -156,7 +156,7 @@ async def assembled(
         kernel = linux.LinuxKernel(doors, config.exec_root)
         launcher = await stack.enter_async_context(_launcher(config))
         workers = inquirer.Inquirer(launcher)
-        watcher = watch.Watch(launcher)
+        watcher = watch.Watch(launcher, standing.noted)
         is_vain = functools.partial(reached.has_failed, Backend.NETNS)
         on_lost = slots[Backend.RESOLVER].kick
         names = _resolver(config, doors, node, launcher, on_lost, is_vain=is_vain)

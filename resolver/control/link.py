@@ -13,7 +13,7 @@ from typing import Final, Self, TypeVar
 
 import msgspec
 
-from resolver import parts, protocol
+from resolver import notes, parts, protocol
 from sdd import errors
 
 HELLO_S: Final = 5.0  # one that runs says at once what it has
@@ -24,6 +24,7 @@ SEND_S: Final = 5.0  # how long a worker may leave its queue full
 ROUNDS: Final = 3  # in which an answer is waited for: a stall of our own costs one of them
 CODE: Final = "SDD-DNS-WORKER"
 HINT: Final = "sdd starts another one and sends it everything; what the worker said is in the log"
+MOST_TEXT: Final = 200  # characters of a line of the worker's
 _CREDENTIALS = struct.Struct("=iII")  # struct ucred: pid, uid, gid (unix(7))
 _ANCILLARY = socket.CMSG_SPACE(_CREDENTIALS.size)  # no room for descriptors: none are taken
 
@@ -117,9 +118,10 @@ class Link:
         """The worker's counters."""
         return await self._request(protocol.Count(), protocol.Counted, PROMPT_S)
 
-    async def ping(self) -> None:
-        """Hear that the worker still turns."""
-        await self._request(protocol.Ping(), protocol.Pong, PROMPT_S)
+    async def ping(self) -> tuple[str, ...]:
+        """Hear that the worker still turns, and what it has to tell people: a few short lines."""
+        told = await self._request(protocol.Ping(), protocol.Pong, PROMPT_S)
+        return tuple(map(_line, told.notes[: notes.MOST]))
 
     async def inquire(self, message: protocol.Question, expected: type[Answer]) -> Answer:
         """The worker's answer to a question about itself."""
@@ -296,6 +298,10 @@ async def _ready(
 def _settle(ready: asyncio.Future[None]) -> None:
     if not ready.done():
         ready.set_result(None)
+
+
+def _line(text: str) -> str:
+    return "".join(each if each.isprintable() else "?" for each in text[:MOST_TEXT])
 
 
 def _broken(sin: str) -> errors.Unavailable:

@@ -6,6 +6,7 @@ Everything that is asked only to know how the worker is goes through this one ta
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import Final, NoReturn
 
 from resolver import protocol
@@ -17,10 +18,16 @@ SCRAPE_S: Final = 1.0  # how long a scrape waits for new counts
 
 
 class Watch:
-    """`run` is a task of its own; without it `counters` has nothing to tell."""
+    """`run` is a task of its own; without it `counters` has nothing to tell.
 
-    def __init__(self, launcher: launch.Launcher) -> None:
+    `noted` is called with the pid of a worker and a line that it has for people.
+    """
+
+    def __init__(
+        self, launcher: launch.Launcher, noted: Callable[[int, str], None] = lambda *_: None
+    ) -> None:
         self._launcher = launcher
+        self._noted = noted
         self._asked = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
         self._counted: tuple[protocol.Counted, ...] = ()
@@ -59,4 +66,5 @@ class Watch:
         if counting:
             self._counted = (await connected.count(),)
         else:
-            await connected.ping()
+            for line in await connected.ping():
+                self._noted(connected.pid, line)

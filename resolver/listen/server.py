@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Final
 
-from resolver import counters
+from resolver import counters, notes
 from resolver.listen import datagrams, ready, respond, selector
 from resolver.message import reasons, wire
 from resolver.names import answer, chase
@@ -52,6 +52,7 @@ class Tools:
     spawn: Spawn
     pool: ready.Pool
     hot: selector.Selector
+    note: notes.Note = notes.unheard
     batch: datagrams.Batch = field(default_factory=datagrams.Batch)
     gates: dict[str, Gate] = field(default_factory=dict)
 

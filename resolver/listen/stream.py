@@ -6,12 +6,11 @@ In: the listening socket that sdd opened inside the sandbox. Out: length-prefixe
 
 import asyncio
 import contextlib
-import errno
 import socket
 from collections import Counter
 from typing import Final
 
-from resolver import counters
+from resolver import counters, notes
 from resolver.listen import respond, server
 from resolver.message import wire
 from resolver.names import answer
@@ -26,7 +25,6 @@ MESSAGE_S: Final = 3.0  # from the first byte of a message to its last (CVE-2024
 WRITE_S: Final = 3.0  # for a reply to leave
 BACKLOG: Final = 64
 PAUSE_S: Final = 0.2  # before accepting is tried again when there was no descriptor for it
-SCARCE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 class Tcp:
@@ -65,7 +63,8 @@ class Tcp:
             try:
                 link, (source, _) = self._link.accept()
             except OSError as exc:
-                if exc.errno in SCARCE:
+                if exc.errno in notes.SCARCE:
+                    self._tools.note("accept", f"no TCP client is accepted now: {exc.strerror}")
                     self._wait()
                 return  # none left, or one that went away while it waited
             if reason := self._refusal(source):

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from typing import Final
 
-from resolver import counters
+from resolver import counters, notes
 from resolver.counters import Source
 from resolver.message import reasons, reply, wire
 from resolver.names import answer
@@ -64,6 +64,7 @@ class Forwarder:
         clock: Callable[[], float],
         bits: tries.Bits,
         spawn: Spawn,
+        note: notes.Note = notes.unheard,
     ) -> None:
         self.cache = cache.Cache()
         self.healths = healths.Healths(bits)
@@ -71,7 +72,7 @@ class Forwarder:
         self._clock = clock
         self._spawn = spawn
         streams = sessions.Sessions(spawn)
-        self._tries = tries.Tries(counts, inside, streams, clock=clock, bits=bits)
+        self._tries = tries.Tries(counts, inside, streams, clock=clock, bits=bits, note=note)
         self._flights: dict[cache.Key, flight.Flight] = {}
         self._siblings = siblings.Siblings(self._flights, self.cache, clock)
         self._tried: OrderedDict[cache.Key, list[tries.Tried]] = OrderedDict()

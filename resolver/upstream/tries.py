@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from resolver import counters, protocol
+from resolver import counters, notes, protocol
 from resolver.message import reply, wire
 from resolver.names import answer
 from resolver.upstream import cache, forward, lines, sessions, sockets
@@ -21,6 +21,9 @@ AGAINST: Final = frozenset({Why.TLS, Why.REFUSED, Why.TIMEOUT})
 ENCRYPTED: Final = frozenset({"tls", "https", "quic"})
 IDENTITY_BITS: Final = 16
 UDP: Final = "udp"
+FORGETS_CASE: Final = (
+    "does not keep the case of letters: from now on it is asked in plain ones, which prove less"
+)
 
 Bits = Callable[[int], int]  # how many random bits → a number
 Dialled = Callable[[str], sockets.Dial | None]
@@ -72,12 +75,14 @@ class Tries:
         *,
         clock: Callable[[], float],
         bits: Bits,
+        note: notes.Note,
     ) -> None:
         self._counts = counts
         self._inside = inside
         self._streams = streams
         self._clock = clock
         self._bits = bits
+        self._note = note
         self._loop = asyncio.get_running_loop()
         self._lines = lines.Lines(self._suspect)
 
@@ -140,7 +145,7 @@ class Tries:
         `first` is what came of the first step when that was done already.
         """
         label = self._counts.upstream(server.label)
-        began = first[0].began if first else self._clock()
+        began, is_mixed = first[0].began if first else self._clock(), health.mixes()
         try:
             found, transport = await self._exchange(asked, server, health, first)
         except NoReply as exc:
@@ -148,10 +153,15 @@ class Tries:
             health.erred(exc.why, now)
             if exc.why in AGAINST:
                 health.failed(began, now)
+            elif exc.why is Why.SHORT and self._dial(server, asked.scope):
+                self._note("socket", "no socket to ask an upstream with")
             if exc.why is not Why.LOOP:  # counted when it was seen
                 self._counts.add(counters.UPSTREAM_FAILURES, label, exc.why)
             tried.append(Tried(server.label, "", now - began, exc.why))
             return None
+        finally:
+            if is_mixed and not health.mixes():
+                self._note(f"case {label}", f"upstream {label} {FORGETS_CASE}")
         self._answered(
             found, transport=transport, health=health, server=server, began=began, tried=tried
         )

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
-from resolver import parts, protocol
+from resolver import notes, parts, protocol
 from resolver.counters import rcode_label
 from resolver.message import reasons, wire
 from resolver.names import answer, chase
@@ -30,11 +30,13 @@ class Inquiry:
         scopes: Scopes,
         forget: Callable[[], None],
         clock: Callable[[], float],
+        told: notes.Notes,
     ) -> None:
         self._forwarding = forwarding
         self._scopes = scopes
         self._forget = forget
         self._clock = clock
+        self._notes = told
 
     def tell(self, asked: protocol.Question) -> protocol.Message:
         """The answer to one question."""
@@ -50,7 +52,7 @@ class Inquiry:
             case protocol.ListUpstreams(after):
                 return protocol.UpstreamsListed(*_page(self._upstreams(), after))
             case protocol.Ping():
-                return protocol.Pong()
+                return protocol.Pong(self._notes.take())
             case protocol.Count():
                 raise ValueError("the counters are the worker's own")
 

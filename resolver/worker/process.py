@@ -22,7 +22,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Final
 
-from resolver import counters, parts, protocol
+from resolver import counters, notes, parts, protocol
 from resolver.listen import ready, respond, selector, server
 from resolver.upstream import doh, dot, forwarder, sockets, transports
 from resolver.worker import inquiry, linger, privileges, serving, session
@@ -116,12 +116,14 @@ class Worker:
         self._session: session.Session | None = None
         self._started = time.time()
         self._counts = counters.Counters()
+        told = notes.Notes(time.monotonic)
         forwarding = forwarder.Forwarder(
             self._counts,
             self._inside,
             clock=time.monotonic,
             bits=secrets.randbits,
             spawn=self._spawn,
+            note=told.note,
         )
         self._serving = serving.Serving(
             server.Tools(
@@ -134,10 +136,11 @@ class Worker:
                 spawn=self._spawn,
                 pool=ready.Pool(self._counts),
                 hot=hot,
+                note=told.note,
             )
         )
         self._told = inquiry.Inquiry(
-            forwarding, self._serving.scope, self._serving.forget_ready, time.monotonic
+            forwarding, self._serving.scope, self._serving.forget_ready, time.monotonic, told
         )
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(control.fileno(), self._accept)

@@ -46,6 +46,11 @@ def teller(history: journal.Journal, page: registry.Registry) -> Callable[[launc
     return told
 
 
+def noted(pid: int, text: str) -> None:
+    """Log a line that a worker has for people."""
+    say.warning("dns.worker.note", pid=pid, text=text)
+
+
 def progress(made: Progress, trouble: Callable[[], str]) -> Progress:
     """`made`, in which names fail as a whole while the worker has a `trouble`."""
 

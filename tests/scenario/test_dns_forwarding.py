@@ -162,6 +162,9 @@ def test_A8_53_a_server_that_forgets_case_is_asked_over_tcp_and_then_plainly(
     transports = [transport for transport, _ in forgets.heard]
     assert transports.count("tcp") == 3
     assert transports.count("udp") == 8
+    (line,) = session.notes()  # once, however often it is asked
+    assert line.startswith("upstream 127.0.0.1 does not keep the case of letters")
+    assert session.notes() == []
 
 
 def test_A8_116_a_server_without_edns_is_asked_without(session: Session, scripted: Make) -> None:

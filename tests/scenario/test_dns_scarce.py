@@ -53,6 +53,11 @@ def test_A8_88_without_descriptors_it_is_servfail_and_then_as_before(
             assert texts(ask(ports, "web")) == {"10.0.0.9"}
             # Connections wait for which there is no descriptor: that must not keep it busy.
             assert cpu_s(worker.process.pid, 1.0) < 0.5
+            lines = sorted(session.notes())
+            assert [each.split(":")[0] for each in lines] == [
+                "no TCP client is accepted now",
+                "no socket to ask an upstream with",
+            ]
             session.say(protocol.Count())
             counted = session.hear()
             assert isinstance(counted, protocol.Counted)

@@ -45,6 +45,13 @@ class Session:
     def say(self, message: protocol.Message, *links: socket.socket) -> None:
         socket.send_fds(self.link, [protocol.encode(message)], [each.fileno() for each in links])
 
+    def notes(self) -> list[str]:
+        """What the worker has told people since this was asked before."""
+        self.say(protocol.Ping())
+        pong = self.hear()
+        assert isinstance(pong, protocol.Pong)
+        return pong.notes
+
     def apply(self, revision: int = 1) -> Mapping[str, str]:
         self.say(protocol.Apply(revision))
         applied = self.hear()

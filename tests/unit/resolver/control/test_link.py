@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 import msgspec
 import pytest
 
-from resolver import parts, protocol
+from resolver import notes, parts, protocol
 from resolver.control import link
 from sdd import errors
 
@@ -77,6 +77,17 @@ async def test_a_greeting_and_an_answer_in_parts_are_whole(worker: Worker) -> No
         worker.say(protocol.Counted(7, 0.0, [([str(number)], 1.0)], more=number < 4))
     (counted,) = await asking
     assert [key for key, _ in counted.sums] == [["0"], ["1"], ["2"], ["3"], ["4"]]
+    opened.close()
+
+
+async def test_what_a_worker_tells_people_is_bounded_and_printable(worker: Worker) -> None:
+    opened = await worker.link()
+    asking = asyncio.gather(opened.ping())
+    await worker.heard()
+    worker.say(protocol.Pong(["\x1b[31m" + "x" * 400, *["y"] * 300]))
+    (lines,) = await asking
+    assert lines[0] == "?[31m" + "x" * 195
+    assert len(lines) == notes.MOST
     opened.close()
 
 
