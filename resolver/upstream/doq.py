@@ -20,6 +20,7 @@ from resolver.upstream.sessions import IDLE_S, OPEN_S, Said
 
 ALPN: Final = "doq"
 MOST_BYTES: Final = 2 + 0xFFFF  # length and message
+STREAMS: Final = 100  # of a connection at once, which is what servers mostly allow
 NO_ERROR, PROTOCOL_ERROR, CANCELLED = 0x0, 0x2, 0x3  # RFC 9250 §4.3
 logging.getLogger("quic").setLevel(logging.CRITICAL)  # servers must not fill our log
 _TLS_ALERTS: Final = range(0x100, 0x200)  # RFC 9001 §4.8
@@ -33,6 +34,7 @@ class Doq(QuicConnectionProtocol):
         self.heard = self.answered = 0
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.ended = asyncio.Event()
+        self._slots = asyncio.Semaphore(STREAMS)
         self._waiting: dict[int, asyncio.Future[bytes]] = {}
         self._came: dict[int, bytearray] = {}
 
@@ -49,8 +51,13 @@ class Doq(QuicConnectionProtocol):
     async def ask(self, message: bytes) -> Said:
         """The reply under the id of `message`.
 
-        Raises OSError when the connection ends first, and Declined.
+        Raises OSError when the connection ends first, and Declined. Whoever has no stream waits
+        for one here, where giving up costs nothing.
         """
+        async with self._slots:
+            return await self._asked(message)
+
+    async def _asked(self, message: bytes) -> Said:
         if not self.is_open:
             raise ConnectionResetError
         stream = self._quic.get_next_available_stream_id()
@@ -64,11 +71,22 @@ class Doq(QuicConnectionProtocol):
             self.answered += 1
             return Said(message[:2] + said[2:])
         except asyncio.CancelledError:
-            self._quic.stop_stream(stream, CANCELLED)
-            self.transmit()
+            self._give_up(stream)
             raise
         finally:
             del self._waiting[stream], self._came[stream]
+
+    def _give_up(self, stream: int) -> None:
+        """Want no reply any more.
+
+        A stream that is over is forgotten already. One that the server does not allow yet it does
+        not know: to hear of its end would be an error that ends the connection (RFC 9000 §4.6).
+        Once allowed, it is asked in vain.
+        """
+        known = self._quic._streams.get(stream)  # noqa: SLF001 - aioquic tells it nowhere else
+        if known is not None and not known.is_blocked:
+            self._quic.stop_stream(stream, CANCELLED)
+            self.transmit()
 
     def close(self, error_code: int = NO_ERROR, reason_phrase: str = "") -> None:
         """End it; whoever waits gets OSError."""

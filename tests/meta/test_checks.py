@@ -50,7 +50,7 @@ def test_numbers_are_read_from_names() -> None:
     assert borne("test_A8_34_35_the_limit_is_between_512_and_1232") == {"A8-34", "A8-35"}
     assert borne("test_A8_41_to_43_every_seed") == {"A8-41", "A8-42", "A8-43"}
     assert borne("test_B9_01_B9_23_round_robin") == {"B9-1", "B9-23"}
-    assert borne("test_A8_70_200_questions_at_once") >= {"A8-70"}
+    assert borne("test_A8_70_500_questions_at_once") >= {"A8-70"}
     assert borne("test_C2_C4_another_type") == {"C2", "C4"}
     assert borne("test_a_name_of_100_X") == set()
     assert borne("C155_peers_58_overlap") == {"C155", "peers-58"}

@@ -105,6 +105,8 @@ class Doq:
         self.heard: list[tuple[bytes, bool]] = []
         self.connections = 0
         self.delay_s = 0.0
+        self.streams = 128  # at once, of connections made from now on
+        self.open = self.most_open = 0
         self.port = 853 if netns else free_port(socket.SOCK_DGRAM)
         self._netns = netns
         self._certificates = certificates
@@ -145,6 +147,8 @@ class _Spoken(QuicConnectionProtocol):
     def __init__(self, server: Doq, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # handed through
         self._server = server
+        limit = self._quic._local_max_streams_bidi
+        limit.value = limit.sent = server.streams
         self._came: dict[int, bytes] = {}
 
     def quic_event_received(self, event: events.QuicEvent) -> None:
@@ -156,13 +160,19 @@ class _Spoken(QuicConnectionProtocol):
         came = self._came[event.stream_id] = self._came.get(event.stream_id, b"") + event.data
         if event.end_stream:
             self._server.heard.append((came[2:], True))
+            self._server.open += 1
+            self._server.most_open = max(self._server.most_open, self._server.open)
             self._loop.call_later(self._server.delay_s, self._reply, event.stream_id, came[2:])
 
     def _reply(self, stream: int, data: bytes) -> None:
+        self._server.open -= 1
         query = dns.message.from_wire(data)
         answer = dns.message.make_response(query, recursion_available=True)
         name = query.question[0].name
         answer.answer.append(dns.rrset.from_text(name, 300, "IN", "A", ADDRESS))
         wire = answer.to_wire()
+        known = self._quic._streams.get(stream)
+        if known is None or known.sender._reset_error_code is not None:
+            return  # whoever asked has given up
         self._quic.send_stream_data(stream, len(wire).to_bytes(2, "big") + wire, end_stream=True)
         self.transmit()

@@ -163,7 +163,7 @@ def running(folder: Path) -> Iterator[Worker]:
         worker.process.wait()
         raise
     said = worker.stop()
-    assert said == ""
+    assert said == "", said
 
 
 def address(kind: int, *texts: str) -> list[bytes]:
