@@ -106,7 +106,7 @@ class Udp:
         self._is_new = False
         serve, known, ask = self._tools.batch.serve, self._ready, self._ask
         room, count = DRAIN, datagrams.MOST
-        while room > 0 and count > FEW:
+        while room > 0 and count > FEW and not self._is_new:
             count = serve(descriptor, known, ask)
             room -= count
         self._tools.pool.sweep(time.monotonic())

@@ -1,0 +1,109 @@
+"""A8-73: a sandbox that floods must not make another one wait.
+
+One sandbox asks five times what it may have under way (names that nobody answers, each new), and
+beside them what is known, without a pause; another asks for a name at a calm pace. Ours is the
+latter's p99 meanwhile, the peer its p99 while all is quiet, in the same run on the same sockets.
+"""
+
+import contextlib
+import os
+import socket
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from resolver import protocol
+from resolver.listen import server
+from resolver.message import wire
+from tests.bench import report
+from tests.bench.dns import lab
+from tests.scenario.worker import Worker, address
+
+GOAL = 2.0
+ASKED = 1000 if lab.SHORT else 5000
+PAUSE_S = 0.001
+FLOOD = 5 * server.IN_FLIGHT
+
+
+def main() -> None:
+    """One row: the quiet sandbox's p99 with and without the flood."""
+    names = {wire.to_wire("web"): {wire.A: address(wire.A, "10.1.0.2")}}
+    with tempfile.TemporaryDirectory() as name, socket.socket(type=socket.SOCK_DGRAM) as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        silent = protocol.Upstream("127.0.0.1", nobody.getsockname()[1], inside=False)
+        worker = Worker(Path(name))
+        session = worker.session()
+        quiet = session.serve("quiet", names=names)
+        loud = session.serve("loud", upstreams=[silent])
+        session.apply()
+        idle = p99_us(quiet[0])
+        with flooding(loud[0]):
+            flooded = p99_us(quiet[0])
+        worker.stop()
+    report.row(
+        report.Row(
+            what="p99 of a sandbox beside one that floods",
+            ours=flooded,
+            peer=idle,
+            peer_name="alone",
+            unit="µs",
+            goal=GOAL,
+        )
+    )
+
+
+def p99_us(port: int) -> float:
+    """Of so many questions, one after the other with a pause between."""
+    took = []
+    query = b"\0\1\1\0\0\1" + bytes(6) + b"\3web\0\0\1\0\1"
+    with socket.socket(type=socket.SOCK_DGRAM) as link:
+        link.connect(("127.0.0.1", port))
+        link.settimeout(5)
+        for _ in range(ASKED):
+            begun = time.perf_counter()
+            link.send(query)
+            link.recv(512)
+            took.append((time.perf_counter() - begun) * 1e6)
+            time.sleep(PAUSE_S)
+    return statistics.quantiles(took, n=100)[98]
+
+
+@contextlib.contextmanager
+def flooding(port: int) -> Iterator[None]:
+    """A process of its own, as the flood of a container is."""
+    process = subprocess.Popen([sys.executable, __file__, str(port), str(os.getpid())])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def flood(port: int) -> None:
+    """Ask in bursts of five times what a sandbox may have under way, ten bursts a second."""
+    with socket.socket(type=socket.SOCK_DGRAM) as link:
+        link.connect(("127.0.0.1", port))
+        number = 0
+        while True:
+            for _ in range(FLOOD):
+                number += 1
+                label = b"n%07d" % number
+                name = bytes((len(label),)) + label + b"\7example\0"
+                query = (
+                    struct.pack(">HHHHHH", number & 0xFFFF, 0x100, 1, 0, 0, 0) + name + b"\0\1\0\1"
+                )
+                with contextlib.suppress(OSError):  # its own queue is full
+                    link.send(query)
+            time.sleep(0.1)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        flood(int(sys.argv[1]))
+    else:
+        main()
