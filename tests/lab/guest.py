@@ -1,4 +1,4 @@
-"""One boot of the lab kernel: the tests of tests/vm run in the guest, the report comes back.
+"""One boot of the lab kernel: tests of tests/vm or benchmarks run in the guest, reports come back.
 
 The guest's root is the host's files, read-only under a memory overlay (so a test there may write
 anywhere and changes nothing here), with /tmp and /run of its own. Its console is shown from the
@@ -19,20 +19,36 @@ DEADLINE_S = 1800
 TAIL = 40
 BEGIN, END = "--- guest: tests begin ---", "--- guest: tests end ---"
 SCRATCH = "/var/sdd-lab-tests"  # in the guest alone
+PYTHON = f"{sys.prefix}/bin/python"
 NO_RESULT = 70  # the guest said no exit status
 
 
 def run(root: Path, out: Path, words: Sequence[str], deadline_s: float = DEADLINE_S) -> int:
     """Exit status of the guest's pytest, which wrote `out`/vm.xml; NO_RESULT if it did not end."""
+    pytest = [PYTHON, "-m", "pytest", "tests/vm", "-m", "vm", "-q"]
+    pytest += ["-p", "no:cacheprovider", "-o", "timeout=600", "--color=no"]
+    # A systemd that boots in the guest clears /tmp, in whatever order the tests come.
+    pytest += [f"--basetemp={SCRATCH}", "--junit-xml=/run/out/vm.xml", *words]
+    (out / "vm.xml").unlink(missing_ok=True)
+    return boot(root, out, shlex.join(pytest), deadline_s)
+
+
+def bench(root: Path, out: Path, module: str) -> int:
+    """Exit status of one benchmark in the guest; its rows are added to `out`/bench.jsonl there."""
+    command = f"BENCH_JSON=/run/out/bench.jsonl {PYTHON} -m {shlex.quote(module)}"
+    return boot(root, out, command, DEADLINE_S)
+
+
+def boot(root: Path, out: Path, command: str, deadline_s: float) -> int:
+    """Exit status of a shell command in the guest, in `root`; `out` is its /run/out."""
     out.mkdir(parents=True, exist_ok=True)
-    for name in ("vm.xml", "status"):
-        (out / name).unlink(missing_ok=True)
+    (out / "status").unlink(missing_ok=True)
     kernel = _kernel(root)
     if kernel is None:
         return NO_RESULT
     archive = out / "initramfs"
     initramfs.build(archive, kernel, out / "files")
-    (out / "run").write_text(_script(root, kernel, words))
+    (out / "run").write_text(_script(root, kernel, command))
     _boot(_qemu(kernel, archive, out), out / "console.log", deadline_s)
     status = out / "status"
     if not status.exists():
@@ -50,12 +66,8 @@ def _kernel(root: Path) -> Path | None:
     return Path(done.stdout.strip()) if done.returncode == 0 else None
 
 
-def _script(root: Path, kernel: Path, words: Sequence[str]) -> str:
+def _script(root: Path, kernel: Path, command: str) -> str:
     """What the guest's first process does after it switched to the shared root."""
-    pytest = [f"{sys.prefix}/bin/python", "-m", "pytest", "tests/vm", "-m", "vm", "-q"]
-    pytest += ["-p", "no:cacheprovider", "-o", "timeout=600", "--color=no"]
-    # A systemd that boots in the guest clears /tmp, in whatever order the tests come.
-    pytest += [f"--basetemp={SCRATCH}", "--junit-xml=/run/out/vm.xml", *words]
     return f"""
     export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
     export SDD_LAB_KERNEL=1 PYTHONDONTWRITEBYTECODE=1
@@ -65,7 +77,7 @@ def _script(root: Path, kernel: Path, words: Sequence[str]) -> str:
     hostname lab
     cd {shlex.quote(str(root))}
     echo; echo "{BEGIN}"
-    {shlex.join(pytest)} </dev/null
+    {command} </dev/null
     echo $? >/run/out/status
     echo "{END}"
     """
