@@ -1,6 +1,7 @@
 """Indexes that follow each change are those that would be made anew."""
 
 import functools
+from collections.abc import Mapping
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,14 +40,15 @@ CHANGES: st.SearchStrategy[Change] = st.one_of(
 def test_indexes_that_follow_equal_those_made_anew(batches: list[list[Change]]) -> None:
     now = EMPTY.apply(ids.Revision(1), [Put(each) for each in NETS])
     for revision, batch in enumerate(batches, 2):
-        assert all(getattr(now, name) is not None for name in INDEXES)  # they are followed then
+        for name in INDEXES:
+            getattr(now, name)  # it is followed then
         now = now.apply(ids.Revision(revision), batch)
         anew = EMPTY.apply(now.revision, [Put(each) for table in tables(now) for each in table])
         for name in INDEXES:
             found, made = getattr(now, name), getattr(anew, name)
             if name == "publishers":
                 continue
-            assert dict(found) == dict(made)
+            assert (dict(found) if isinstance(found, Mapping) else found) == made
 
 
 def tables(state: ClusterState) -> list[list[Object]]:
