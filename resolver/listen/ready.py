@@ -6,6 +6,7 @@ bounded over all sandboxes, so that a hostile one fills no memory; what is dropp
 Replies whose TTLs run are fleeting: they are given for a second and then made anew.
 """
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +15,7 @@ from resolver.listen import datagrams, respond
 
 MOST: Final = 16_384  # replies of all sandboxes together: 6 MiB, 29 if all of them are long
 FLEETING_S: Final = 1.0  # TTLs count in seconds, so for a second a reply may stay as it is
+MOST_GONE: Final = 4096  # that are not counted yet: 1 MiB, and some 10 ms to count
 MOST_QUERY: Final = 300  # bytes; a longer one carries options that will hardly come again
 
 
@@ -42,8 +44,8 @@ class Pool:
         self._most = most
         self._held = 0
         self._tables: dict[int, Table] = {}
-        self._fleeting: list[tuple[Table, bytes]] = []
-        self._until = 0.0
+        self._fleeting: deque[tuple[float, Table, bytes, Memo]] = deque()  # by their ends
+        self._gone: list[Memo] = []  # which are still to be counted
         counts.fold(self._settled)
 
     def table(self) -> Table:
@@ -66,24 +68,28 @@ class Pool:
     def put_fleeting(self, table: Table, message: bytes, memo: Memo, now: float) -> None:
         """The same until `sweep` finds that a second is over; `now` in seconds, monotonic."""
         if len(self._fleeting) >= self._most:
-            self._expire()
-        if not self._fleeting:
-            self._until = now + FLEETING_S
+            self._end()
         self.put(table, message, memo)
-        self._fleeting.append((table, message[datagrams.ID :]))
+        self._fleeting.append((now + FLEETING_S, table, message[datagrams.ID :], memo))
 
     def sweep(self, now: float) -> None:
-        """Forget what is fleeting and a second old; cheap when there is nothing to do."""
-        if self._fleeting and now >= self._until:
-            self._expire()
+        """Forget what is fleeting and a second old; cheap when there is nothing to do.
 
-    def _expire(self) -> None:
-        for table, key in self._fleeting:
-            memo = table.pop(key, None)
-            if memo is not None:
-                self._held -= 1
-                self._count(memo)
-        self._fleeting.clear()
+        Each has its own second, so that what ends at once is about what came at once; whoever
+        waits for an answer meanwhile does not wait for the counting.
+        """
+        while self._fleeting and now >= self._fleeting[0][0]:
+            self._end()
+
+    def _end(self) -> None:
+        """The oldest fleeting one goes, if it is still there."""
+        _, table, key, memo = self._fleeting.popleft()
+        if table.get(key) is memo:
+            del table[key]
+            self._held -= 1
+            self._gone.append(memo)
+            if len(self._gone) > MOST_GONE:
+                self._count_gone()
 
     def forget(self, table: Table) -> None:
         """Empty `table`: what its sandbox sees has changed."""
@@ -98,9 +104,15 @@ class Pool:
 
     def _settled(self) -> tuple[()]:
         """Brings the counters up to date before they are read; has none of its own."""
+        self._count_gone()
         for table in self._tables.values():
             self._settle(table)
         return ()
+
+    def _count_gone(self) -> None:
+        for memo in self._gone:
+            self._count(memo)
+        self._gone.clear()
 
     def _settle(self, table: Table) -> None:
         for memo in table.values():

@@ -104,12 +104,13 @@ class Udp:
     def _drain(self, descriptor: int) -> bool:
         """Whether anything was new, which may be asked elsewhere: that is the loop's work."""
         self._is_new = False
+        # Before anything is answered: what was right a second ago has a TTL that is too long now.
+        self._tools.pool.sweep(time.monotonic())
         serve, known, ask = self._tools.batch.serve, self._ready, self._ask
         room, count = DRAIN, datagrams.MOST
         while room > 0 and count > FEW and not self._is_new:
             count = serve(descriptor, known, ask)
             room -= count
-        self._tools.pool.sweep(time.monotonic())
         return self._is_new
 
     def _ask(self, slot: int, data: bytes) -> bytes | None:

@@ -285,6 +285,18 @@ def test_A8_58_a_ttl_only_counts_down(session: Session, scripted: Make) -> None:
     assert len(server.heard) == 1
 
 
+def test_A8_58_a_ttl_counts_down_while_nobody_asks(session: Session, scripted: Make) -> None:
+    server = scripted(lambda query, _: address(query, ttl=100))
+    ports = served(session, server)
+    for _ in range(2):  # the second is kept as it was given
+        ask(ports, "www.example.org")
+    idle_until = time.monotonic() + 2.1
+    while (left := idle_until - time.monotonic()) > 0:
+        time.sleep(left)
+    assert ask(ports, "www.example.org").answer[0].ttl <= 98
+    assert len(server.heard) == 1
+
+
 def test_A8_56_what_an_upstream_says_beside_the_answer_is_not_kept(
     session: Session, scripted: Make
 ) -> None:

@@ -64,6 +64,23 @@ def test_fleeting_replies_last_a_second() -> None:
     assert b"goes" in table
 
 
+def test_each_fleeting_reply_has_its_own_second_and_is_counted() -> None:
+    counts = counters.Counters()
+    pool = ready.Pool(counts)
+    table = pool.table()
+    pool.put_fleeting(table, b"idone", memo(), now=100.0)
+    pool.put_fleeting(table, b"idtwo", memo(), now=100.5)
+    table[b"one"].given += 3
+    pool.sweep(101.2)
+    assert set(table) == {b"two"}
+    assert sums(counts)[counters.REQUESTS, "lan", "udp", "ipv4", "A"] == 3
+    pool.put_fleeting(table, b"idtwo", newer := memo(), now=101.4)
+    pool.sweep(101.6)
+    assert table[b"two"] is newer
+    pool.sweep(102.4)
+    assert not table
+
+
 def test_forgetting_one_sandbox_leaves_the_others() -> None:
     pool = ready.Pool(counters.Counters(), most=2)
     one, two = pool.table(), pool.table()
