@@ -34,7 +34,14 @@ class Shape:
 SOURCES = ("owned", "local_special", "cache", "stale", "upstream", "policy", "error")
 REASONS: Mapping[str, tuple[str, ...]] = {
     "sdd_dns_malformed_total": ("short", "response", "opcode", "question", "edns", "framing"),
-    "sdd_dns_dropped_total": ("overload", "queue_timeout", "late", "tcp_limit", "send"),
+    "sdd_dns_dropped_total": (
+        "overload",
+        "rate_limit",
+        "queue_timeout",
+        "late",
+        "tcp_limit",
+        "send",
+    ),
     "sdd_dns_tcp_rejected_total": ("sandbox", "source"),
     "sdd_upstream_spoof_suspect_total": ("id", "question", "case"),
     "sdd_upstream_failures_total": (

@@ -111,8 +111,15 @@ def _need(
     named = tuple(net for net in nets if net.has_names)
     found = upstreams.servers(state, box, daemon) if named else ()
     told = upstreams.for_worker(found)
-    single = upstreams.keeps_single(box, daemon)
-    view = snapshot.view(box, named, told, daemon.ttl, ground.wild, keeps_single=single)
+    view = snapshot.view(
+        box,
+        named,
+        told,
+        ground.wild,
+        ttl=daemon.ttl,
+        rate=daemon.rate,
+        keeps_single=upstreams.keeps_single(box, daemon),
+    )
     return Need(
         ground=ground,
         spot=_spot(box, found, daemon.bind, served=bool(named)),

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 SOCKET: Final = "dns.sock"  # in the exec-root
-RELEASE: Final = 10  # grows with every change of a message or of what a table means
+RELEASE: Final = 11  # grows with every change of a message or of what a table means
 MOST_BYTES: Final = 1 << 16  # well below the default wmem_max, so a send never needs privileges
 NAMES_A_PART: Final = 200  # a name with its records takes at most ~300 bytes
 MOST_DESCRIPTORS: Final = 32
@@ -114,7 +114,8 @@ class View(Message, frozen=True):
     no table does not exist, and may be remembered as such for `ttl` seconds. `own` are the
     sandbox's added hosts. `keeps_single` means: what has one label only is never forwarded. No
     upstream means: a foreign name is refused with SERVFAIL, nothing leaves. `wild` are those of
-    `tables` that have wildcards. Questions are counted under `network`, the first one's name.
+    `tables` that have wildcards. Questions are counted under `network`, the first one's name;
+    `rate` of them a second may be sent on (0: no limit).
     """
 
     sandbox: str
@@ -127,6 +128,7 @@ class View(Message, frozen=True):
     keeps_single: bool = False
     wild: list[str] = []
     network: str = ""
+    rate: int = 0
     more: bool = False
 
 

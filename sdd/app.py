@@ -364,6 +364,7 @@ def _daemon_dns(config: configuration.Config) -> upstreams.DaemonDns:
         search=config.dns_search,
         options=config.dns_opts,
         ttl=config.dns_ttl,
+        rate=config.dns_rate_limit,
         ca=str(config.dns_ca or ""),
         bind=upstreams.Bind(config.dns_bind),
     )

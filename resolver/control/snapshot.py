@@ -31,15 +31,16 @@ def view(
     box: sandbox.Sandbox,
     nets: Sequence[network.Network],
     upstreams: tuple[protocol.Upstream, ...],
-    ttl: int,
     wild: Sequence[ids.NetworkId],
     *,
+    ttl: int,
+    rate: int,
     keeps_single: bool,
 ) -> View:
     """What `box` sees: `nets` are those that have names, the first to ask first; `ttl` in seconds.
 
     The order is the one of its endpoints (docker.md N7, G1). `wild` are those of `nets` that have
-    wildcard records; `keeps_single` as in `protocol.View`.
+    wildcard records; `rate` and `keeps_single` as in `protocol.View`.
     """
     zones = sorted({zone for net in nets for zone in records.zones(net, is_alone=not upstreams)})
     bare = protocol.View(
@@ -50,6 +51,7 @@ def view(
         own=records.of_hosts(box.extra_hosts, ttl),
         upstreams=list(upstreams),
         ttl=ttl,
+        rate=rate,
         keeps_single=keeps_single,
         wild=[str(each) for each in wild],
         network=nets[0].name if nets else "",

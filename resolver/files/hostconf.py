@@ -22,6 +22,7 @@ def daemon_dns(
     search: tuple[str, ...] = (),
     options: tuple[str, ...] = (),
     ttl: int = 5,
+    rate: int = 2000,
     ca: str = "",
     bind: upstreams.Bind = upstreams.Bind.NAT,
     host: Path = HOST,
@@ -41,6 +42,7 @@ def daemon_dns(
         host=found,
         direct=read(resolved) if only_stub else found,
         ttl=ttl,
+        rate=rate,
         ca=ca,
         bind=bind,
     )

@@ -34,7 +34,8 @@ class DaemonDns:
 
     `direct` is the host file whose servers can be reached from sandboxes without a server of ours
     (the resolved stub's own upstreams where the host's file names the stub only). `ttl` is the
-    lifetime in seconds of the answers for our names, `ca` the file of authorities for encrypted
+    lifetime in seconds of the answers for our names, `rate` how many foreign questions a second a
+    sandbox may ask (0: no limit), `ca` the file of authorities for encrypted
     servers (empty: the system's).
     """
 
@@ -44,6 +45,7 @@ class DaemonDns:
     host: resolvconf.Host = field(default_factory=resolvconf.Host)
     direct: resolvconf.Host = field(default_factory=resolvconf.Host)
     ttl: int = 5
+    rate: int = 2000
     ca: str = ""
     bind: Bind = Bind.NAT
 

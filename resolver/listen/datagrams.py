@@ -65,13 +65,15 @@ class Batch:
         self._headers_at = self._headers.buffer_info()[0]
         self._first = ctypes.c_void_p(self._headers_at)
 
-    def serve(self, descriptor: int, known: Mapping[bytes, Known], otherwise: Otherwise) -> int:
-        """Answer what waits at `descriptor`, at most `MOST`; how many datagrams there were.
+    def serve(
+        self, descriptor: int, known: Mapping[bytes, Known], otherwise: Otherwise, most: int = MOST
+    ) -> int:
+        """Answer what waits at `descriptor`, at most `most`; how many datagrams there were.
 
         Replies come from `known` by all that follows the id, else from `otherwise`. A reply that
         cannot be sent is lost: its asker is gone, or does not read.
         """
-        count = self._receive(descriptor, self._first, MOST, _DONTWAIT, None)
+        count = self._receive(descriptor, self._first, most, _DONTWAIT, None)
         if count <= 0:
             return 0
         if count == 1:

@@ -18,10 +18,12 @@ from resolver.listen import datagrams, ready, respond, selector
 from resolver.message import reasons, wire
 from resolver.names import answer, chase
 from resolver.upstream import cache
+from resolver.upstream.bucket import Bucket
 from resolver.upstream.gate import Gate
 
 DRAIN: Final = 4 * datagrams.MOST  # datagrams a wake-up; then the other sandboxes have their turn
 FEW: Final = 8  # so small a batch was all there was: to hear so from the kernel costs another call
+A_FEW_NEW: Final = 4  # datagrams at once while most are new, and each takes 20 times as long
 IN_FLIGHT: Final = 256  # forwarded queries a sandbox
 IN_QUEUE: Final = 1024  # and those that wait to be; what is more is dropped
 
@@ -55,6 +57,7 @@ class Tools:
     note: notes.Note = notes.unheard
     batch: datagrams.Batch = field(default_factory=datagrams.Batch)
     gates: dict[str, Gate] = field(default_factory=dict)
+    buckets: dict[str, Bucket] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.counts.fold(self._under_way)
@@ -68,6 +71,16 @@ class Tools:
         if found is None:
             found = self.gates[sandbox] = Gate(IN_FLIGHT, IN_QUEUE)
         return found
+
+    def is_too_fast(self, scope: answer.Scope) -> bool:
+        """Whether the sandbox asks more foreign questions than it may; counts one that it asks."""
+        bucket = self.buckets.get(scope.sandbox)
+        if bucket is None:
+            bucket = self.buckets[scope.sandbox] = Bucket()
+        if bucket.take(scope.rate, time.monotonic()):
+            return False
+        self.counts.add(counters.DROPPED, "rate_limit")
+        return True
 
     def left(self, sandbox: str, admitting: Gate) -> None:
         """Somebody left `admitting`, or its queue: one that is not used is not kept."""
@@ -83,7 +96,8 @@ class Udp:
         self._scope = scope
         self._tools = tools
         self._ready = tools.pool.table()
-        self._is_new = False
+        self._new = 0
+        self._most = datagrams.MOST
         tools.hot.add_hot(link.fileno(), functools.partial(self._drain, link.fileno()))
 
     def see(self, scope: answer.Scope) -> None:
@@ -98,24 +112,26 @@ class Udp:
     def close(self) -> None:
         """Stop and release the socket."""
         self._tools.pool.drop(self._ready)
+        self._tools.buckets.pop(self._scope.sandbox, None)
         self._tools.hot.remove_hot(self._link.fileno())
         self._link.close()
 
     def _drain(self, descriptor: int) -> bool:
         """Whether anything was new, which may be asked elsewhere: that is the loop's work."""
-        self._is_new = False
+        self._new = 0
         # Before anything is answered: what was right a second ago has a TTL that is too long now.
         self._tools.pool.sweep(time.monotonic())
         serve, known, ask = self._tools.batch.serve, self._ready, self._ask
         room, count = DRAIN, datagrams.MOST
-        while room > 0 and count > FEW and not self._is_new:
-            count = serve(descriptor, known, ask)
+        while room > 0 and count > FEW and not self._new:
+            count = serve(descriptor, known, ask, self._most)
             room -= count
-        return self._is_new
+        self._most = A_FEW_NEW if 2 * self._new > count else datagrams.MOST
+        return bool(self._new)
 
     def _ask(self, slot: int, data: bytes) -> bytes | None:
         """What is new: the reply, or None for what is dropped or forwarded."""
-        self._is_new = True
+        self._new += 1
         tools, begun = self._tools, time.monotonic()
         said = tools.responder.respond(data, self._scope, stream=False)
         if said is None or isinstance(said, respond.Said):
@@ -134,14 +150,16 @@ class Udp:
     def _begin(self, asked: Foreign, data: bytes, peer: Peer) -> None:
         """Answer later, or drop it when too many are under way already."""
         tools, scope = self._tools, self._scope
-        if isinstance(asked, wire.Query):
-            if tools.joins(asked, data, scope):
-                return tools.begin(asked, data, scope, False, functools.partial(self._told, peer))
-            admitting = tools.gate(scope.sandbox)
-            if admitting.try_enter():
-                done = functools.partial(self._left, peer, scope.sandbox, admitting)
-                return tools.begin(asked, data, scope, False, done)
-        if tools.gate(scope.sandbox).is_full:
+        query = asked if isinstance(asked, wire.Query) else None
+        if query and tools.joins(query, data, scope):
+            return tools.begin(query, data, scope, False, functools.partial(self._told, peer))
+        if tools.is_too_fast(scope):
+            return None
+        admitting = tools.gate(scope.sandbox)
+        if query and admitting.try_enter():
+            done = functools.partial(self._left, peer, scope.sandbox, admitting)
+            return tools.begin(query, data, scope, False, done)
+        if admitting.is_full:
             return tools.counts.add(counters.DROPPED, "overload")
         return tools.spawn(self._forwarded(asked, data, peer))
 
@@ -216,6 +234,9 @@ async def admitted(
         reply = await forwarded(tools, scope, asked, data, stream=stream)
         tools.counts.observe(counters.SIZES, proto, len(reply))
         return reply
+    if stream and tools.is_too_fast(scope):  # of what came as a datagram it was asked before
+        query = asked if isinstance(asked, wire.Query) else asked.query
+        return _overloaded(tools, scope, query, data, stream=stream)
     name = scope.sandbox
     admitting = tools.gate(name)
     try:

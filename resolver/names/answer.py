@@ -86,7 +86,8 @@ class Scope:
     `networks` names the tables, in the same order; the added hosts have the empty name. `wild`
     are the networks with wildcards. `partition` says who answers its foreign questions: its
     upstreams, and itself where they are asked from inside of it. `label` is what its questions
-    are counted under: the name of its first network.
+    are counted under: the name of its first network. `rate` questions a second may be sent on (0:
+    no limit).
     """
 
     sandbox: str
@@ -98,6 +99,7 @@ class Scope:
     networks: tuple[str, ...] = ()
     wild: tuple[tuple[str, protocol.Names], ...] = ()
     label: str = ""
+    rate: int = 0
     partition: tuple[tuple[protocol.Upstream, ...], str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -119,6 +121,7 @@ class Scope:
             networks=("", *view.tables) if view.own else tuple(view.tables),
             wild=tuple(each for each in named if each[0] in view.wild),
             label=view.network,
+            rate=view.rate,
         )
 
 

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
-AT_ONCE: Final = 256  # sockets a turn of the loop; then others have theirs
+AT_ONCE: Final = 16  # sockets a turn of the loop; then others have theirs
 
 
 class Arrivals:

@@ -9,6 +9,7 @@ from collections import deque
 from typing import Final
 
 WAIT_S: Final = 0.2
+AT_ONCE: Final = 8  # that give up in one turn of the loop; then others have theirs
 
 
 class Gate:
@@ -18,6 +19,8 @@ class Gate:
         self._most = most
         self._most_waiting = queue
         self._queue: deque[asyncio.Future[bool]] = deque()
+        self._ends: deque[tuple[float, asyncio.Future[bool]]] = deque()  # of who waits or did
+        self._looks = False
         self.inside = 0
 
     @property
@@ -46,7 +49,10 @@ class Gate:
         loop = asyncio.get_running_loop()
         place: asyncio.Future[bool] = loop.create_future()
         self._queue.append(place)
-        patience = loop.call_later(WAIT_S, self._give_up, place)
+        if not self._looks:
+            self._looks = True
+            loop.call_later(WAIT_S, self._look)
+        self._ends.append((loop.time() + WAIT_S, place))
         try:
             return await place
         except asyncio.CancelledError:
@@ -55,8 +61,6 @@ class Gate:
             elif place in self._queue:
                 self._queue.remove(place)
             raise
-        finally:
-            patience.cancel()
 
     def leave(self) -> None:
         """Let the next one in."""
@@ -67,7 +71,19 @@ class Gate:
                 return
         self.inside -= 1
 
-    def _give_up(self, place: "asyncio.Future[bool]") -> None:
-        if not place.done():  # it may have been let in at the very end
+    def _look(self) -> None:
+        """Whoever has waited long enough gives up; one timer for all of them."""
+        loop = asyncio.get_running_loop()
+        for _ in range(AT_ONCE):
+            while self._ends and self._ends[0][1].done():
+                self._ends.popleft()
+            if not self._ends:
+                self._looks = False
+                return
+            if self._ends[0][0] > loop.time():
+                loop.call_at(self._ends[0][0], self._look)
+                return
+            _, place = self._ends.popleft()
             self._queue.remove(place)
             place.set_result(False)
+        loop.call_soon(self._look)

@@ -2,14 +2,17 @@
 
 A timer of the loop costs a handle and a place in a heap for each question, although nearly all are
 answered long before. Here a deadline is a place in a set, and a set's end one timer. Deadlines
-come up to `TICK_S` early, never late: the stub behind us has a deadline of its own.
+come up to `TICK_S` early, for the stub behind us has one of its own; late only as far as so many
+are due that whoever asks would wait for them.
 """
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from typing import Final
 
 TICK_S: Final = 0.05
+AT_ONCE: Final = 8  # ends a turn of the loop; then others have theirs
 
 Over = Callable[[], None]
 
@@ -40,7 +43,11 @@ class Wheel:
 
     def _over(self, slot: int) -> None:
         found = self._slots[slot]
-        while found:  # one that is called may drop others, or add some that are late already
-            _, over = found.popitem()
-            over()
-        del self._slots[slot]
+        due = tuple(itertools.islice(found, AT_ONCE))
+        if not due:
+            del self._slots[slot]
+            return
+        self._loop.call_soon(self._over, slot)  # now: a defect of one is none of the others'
+        for number in due:  # one may be dropped by the call for another
+            if over := found.pop(number, None):
+                over()

@@ -62,6 +62,28 @@ def test_A8_109_beyond_the_limit_a_short_wait_then_servfail_and_never_refused(
     assert counted(session, "sdd_dns_dropped_total")["queue_timeout"] == many
 
 
+def test_A8_73_whoever_asks_too_fast_is_bounded_and_nobody_else(
+    session: Session, scripted: Make
+) -> None:
+    upstream = scripted(good).server()
+    loud = session.serve("loud", names={}, upstreams=[upstream], rate=5)
+    calm = session.serve("calm", names={}, upstreams=[upstream], rate=5)
+    assert session.apply() == {}
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+        for number in range(30):
+            query = dns.message.make_query(f"n{number}.example.org", "A")
+            link.sendto(query.to_wire(), ("127.0.0.1", loud[0]))
+        eventually(functools.partial(_has_heard, session, 30), 10, "the worker read them")
+    dropped = counted(session, "sdd_dns_dropped_total")["rate_limit"]
+    assert 15 <= dropped <= 20  # a burst of ten, and five in each second that it took
+    query = dns.message.make_query("late.example.org", "A", use_edns=0)
+    said = dns.query.tcp(query, "127.0.0.1", 5, port=loud[1])
+    assert said.rcode() == dns.rcode.SERVFAIL
+    assert int(said.extended_errors()[0].code) == 0
+    assert texts(ask(calm, "www.example.org"))
+    assert texts(ask(loud, "n0.example.org"))  # known by now, so nobody is asked
+
+
 def test_X6_five_thousand_equal_questions_are_one_for_the_server(
     session: Session, scripted: Make
 ) -> None:

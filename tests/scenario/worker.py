@@ -66,6 +66,8 @@ class Session:
         upstreams: list[protocol.Upstream] | None = None,
         inside: int = 0,
         family: socket.AddressFamily = socket.AF_INET,
+        *,
+        rate: int = 0,
     ) -> tuple[int, int]:
         """Serves `names` to a sandbox on fresh loopback ports, which it returns (UDP, TCP)."""
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -77,7 +79,7 @@ class Session:
         ports = udp.getsockname()[1], tcp.getsockname()[1]
         if names is not None:
             self.table("net", names)
-        self.view(sandbox, ["net"] if names is not None else [], upstreams)
+        self.view(sandbox, ["net"] if names is not None else [], upstreams, rate)
         listening = protocol.Listening(7, *ports, upstream=(inside, inside))
         self.say(protocol.Listen(sandbox, listening), udp, tcp, *extra)
         for each in (udp, tcp, *extra):
@@ -89,7 +91,11 @@ class Session:
         self.say(protocol.TableEnd(name, digest))
 
     def view(
-        self, sandbox: str, tables: list[str], upstreams: list[protocol.Upstream] | None = None
+        self,
+        sandbox: str,
+        tables: list[str],
+        upstreams: list[protocol.Upstream] | None = None,
+        rate: int = 0,
     ) -> None:
         self.say(
             protocol.View(
@@ -100,6 +106,7 @@ class Session:
                 own={},
                 upstreams=upstreams or [],
                 network=tables[0] if tables else "",
+                rate=rate,
             )
         )
 
