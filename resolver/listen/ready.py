@@ -3,25 +3,46 @@
 Stubs repeat themselves byte for byte, so most queries are answered by one look-up of all that
 follows the id. In: messages and replies. Out: dictionaries for the drain loop. The number is
 bounded over all sandboxes, so that a hostile one fills no memory; what is dropped is made anew.
-Replies whose TTLs run are fleeting: they are given for a second and then made anew.
+Replies whose TTLs run are fleeting: they are given for a second, and then, where it is known how
+they age, with lower TTLs for another one, as long as they are asked for and good.
 """
 
+import struct
 from collections import deque
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from resolver import counters
 from resolver.listen import datagrams, respond
 
 MOST: Final = 16_384  # replies of all sandboxes together: 6 MiB, 29 if all of them are long
 FLEETING_S: Final = 1.0  # TTLs count in seconds, so for a second a reply may stay as it is
+MOST_ENDS: Final = 32  # a look: whoever waits for an answer does not wait for a thousand of them
+LATE_S: Final = 0.1  # and what ended so long ago is dropped however many there are
 MOST_GONE: Final = 4096  # that are not counted yet: 1 MiB, and some 10 ms to count
 MOST_QUERY: Final = 300  # bytes; a longer one carries options that will hardly come again
+
+_TTL: Final = struct.Struct(">I")
+
+
+class Aging(NamedTuple):
+    """How a reply gets older: it came at `stored`, is good until `expires` (monotonic seconds).
+
+    `ttls` says where in the tail its TTLs lie.
+    """
+
+    ttls: tuple[int, ...]
+    stored: float
+    expires: float
 
 
 @dataclass(slots=True, eq=False)
 class Memo:
-    """A reply without its id, what to count for it, and how often it was given since then."""
+    """A reply without its id, what to count for it, and how often it was given since then.
+
+    Its TTLs are those of `age_s` after it came; `last` is how often it was given when it was
+    looked at last.
+    """
 
     tail: bytes
     network: str
@@ -31,6 +52,24 @@ class Memo:
     seconds: float = 0.0  # that it took to make it: to give it again takes less
     cached: str = ""  # the kind of a cached answer
     given: int = 0
+    aging: Aging | None = None
+    age_s: int = 0
+    last: int = 0
+
+    def lives_on(self, now: float) -> bool:
+        """Whether it was wanted lately and is still good; then its TTLs are those of `now`."""
+        if self.aging is None or self.given == self.last or now >= self.aging.expires:
+            return False
+        self.last = self.given
+        age_s = int(now - self.aging.stored)
+        if (more := age_s - self.age_s) > 0:
+            self.age_s = age_s
+            tail = bytearray(self.tail)
+            for at in self.aging.ttls:
+                left = max(0, _TTL.unpack_from(tail, at)[0] - more)
+                _TTL.pack_into(tail, at, left)
+            self.tail = bytes(tail)
+        return True
 
 
 Table = dict[bytes, Memo]
@@ -68,23 +107,29 @@ class Pool:
     def put_fleeting(self, table: Table, message: bytes, memo: Memo, now: float) -> None:
         """The same until `sweep` finds that a second is over; `now` in seconds, monotonic."""
         if len(self._fleeting) >= self._most:
-            self._end()
+            self._end(float("inf"))
         self.put(table, message, memo)
         self._fleeting.append((now + FLEETING_S, table, message[datagrams.ID :], memo))
 
     def sweep(self, now: float) -> None:
         """Forget what is fleeting and a second old; cheap when there is nothing to do.
 
-        Each has its own second, so that what ends at once is about what came at once; whoever
-        waits for an answer meanwhile does not wait for the counting.
+        Each has its own second, so that what ends at once is about what came at once.
         """
+        room = MOST_ENDS
         while self._fleeting and now >= self._fleeting[0][0]:
-            self._end()
+            if room <= 0 and now < self._fleeting[0][0] + LATE_S:
+                return
+            room -= 1
+            self._end(now)
 
-    def _end(self) -> None:
-        """The oldest fleeting one goes, if it is still there."""
-        _, table, key, memo = self._fleeting.popleft()
+    def _end(self, now: float) -> None:
+        """The oldest fleeting one goes, if it is still there and does not live on."""
+        end, table, key, memo = self._fleeting.popleft()
         if table.get(key) is memo:
+            if now < end + LATE_S and memo.lives_on(now):
+                self._fleeting.append((now + FLEETING_S, table, key, memo))
+                return
             del table[key]
             self._held -= 1
             self._gone.append(memo)
@@ -120,6 +165,7 @@ class Pool:
 
     def _count(self, memo: Memo) -> None:
         given, memo.given = memo.given, 0
+        memo.last = 0 if memo.last == given else -1
         if given:
             self._counts.request(memo.network, respond.UDP, memo.kind, given)
             self._counts.response(memo.network, memo.rcode, memo.source, given)

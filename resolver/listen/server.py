@@ -32,6 +32,7 @@ Done = Callable[[bytes], None]
 Begin = Callable[[wire.Query, bytes, answer.Scope, bool, Done], None]
 Joins = Callable[[wire.Query, bytes, answer.Scope], bool]
 Recall = Callable[[wire.Query, bytes, answer.Scope, bool], bytes | None]
+Lasting = Callable[[wire.Query, bytes, answer.Scope], cache.Entry | None]
 Spawn = Callable[[Coroutine[None, None, None]], None]
 Peer = tuple[str, int]
 Foreign = wire.Query | chase.Onward  # what is not, or not all, known here
@@ -41,13 +42,15 @@ Foreign = wire.Query | chase.Onward  # what is not, or not all, known here
 class Tools:
     """What all listeners of a worker share.
 
-    `recall` gives what an upstream said not long ago, `forward` asks one, `begin` does so without
-    a task for the asker; `joins` says that somebody asks just the same already.
+    `recall` gives what an upstream said not long ago, `lasting` what is kept of it, `forward` asks
+    one, `begin` does so without a task for the asker; `joins` says that somebody asks just the same
+    already.
     """
 
     responder: respond.Responder
     counts: counters.Counters
     recall: Recall
+    lasting: Lasting
     forward: Forward
     begin: Begin
     joins: Joins
@@ -142,6 +145,9 @@ class Udp:
             tools.counts.observe(counters.SIZES, respond.UDP, len(reply))
             now = time.monotonic()
             memo = _recalled_memo(said, reply, self._scope, now - begun)
+            if isinstance(said, wire.Query) and (entry := tools.lasting(said, data, self._scope)):
+                memo.aging = _aging(entry, reply)
+                memo.age_s = entry.age_s(now)
             tools.pool.put_fleeting(self._ready, data, memo, now)
             return reply
         self._begin(said, data, tools.batch.peer(slot))
@@ -200,6 +206,14 @@ def _recalled_memo(asked: Foreign, reply: bytes, scope: answer.Scope, seconds: f
         seconds=seconds,
         cached=cache.kind(rcode, int.from_bytes(reply[6:8], "big")) if scope.upstreams else "",
     )
+
+
+def _aging(entry: cache.Entry, reply: bytes) -> ready.Aging:
+    """How `reply`, made of `entry`, gets older: with the TTLs of the records that had room."""
+    kept = int.from_bytes(reply[6:8], "big") + int.from_bytes(reply[8:10], "big")
+    end = entry.reply.ends[kept - 1] if kept else 0
+    at = tuple(each - datagrams.ID for each in entry.reply.ttls if each < end)
+    return ready.Aging(at, entry.stored, entry.expires)
 
 
 def recalled(

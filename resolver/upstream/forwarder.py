@@ -111,6 +111,10 @@ class Forwarder:
         self._counts.observe(counters.SECONDS, Source.CACHE, self._clock() - now)
         return said
 
+    def lasting(self, query: wire.Query, data: bytes, scope: answer.Scope) -> cache.Entry | None:
+        """The cached entry of which `recall` made its reply, None where it made it of none."""
+        return self.cache.get(self._question(query, data, scope).key, self._clock())
+
     def _question(self, query: wire.Query, data: bytes, scope: answer.Scope) -> Question:
         """The same one as long as the same is asked: a message is looked at three times."""
         last = self._last

@@ -130,6 +130,7 @@ class Worker:
                 responder=respond.Responder(self._counts, random.Random().randrange),  # noqa: S311 - spreads load, guards nothing
                 counts=self._counts,
                 recall=forwarding.recall,
+                lasting=forwarding.lasting,
                 forward=forwarding.resolve,
                 begin=forwarding.begin,
                 joins=forwarding.joins,

@@ -111,3 +111,52 @@ def test_fleeting_replies_are_bounded_within_their_second() -> None:
         assert len(pool._fleeting) <= 10
     pool.sweep(2.5)
     assert not table
+
+
+def test_A8_58_what_is_asked_for_lives_on_with_lower_ttls_until_it_is_over() -> None:
+    counts = counters.Counters()
+    pool = ready.Pool(counts)
+    table = pool.table()
+    one = memo(b"xx" + (5).to_bytes(4, "big") + b"yy")
+    one.aging = ready.Aging((2,), stored=100.0, expires=105.0)
+    pool.put_fleeting(table, b"idone", one, now=100.0)
+    lived = []
+    for second in range(1, 8):
+        one.given += 1
+        pool.sweep(100.02 + second * 1.01)
+        lived.append(int.from_bytes(one.tail[2:6], "big") if table else None)
+    assert lived == [4, 3, 2, 1, None, None, None]
+    assert one.tail[:2] + one.tail[6:] == b"xxyy"
+
+
+def test_what_nobody_asks_for_does_not_live_on_nor_what_was_left_too_long() -> None:
+    counts = counters.Counters()
+    pool = ready.Pool(counts)
+    table = pool.table()
+    for name, given in ((b"ididle", 0), (b"idbusy", 1)):
+        each = memo()
+        each.aging = ready.Aging((), stored=100.0, expires=200.0)
+        pool.put_fleeting(table, name, each, now=100.0)
+        each.given = given
+    pool.sweep(101.01)
+    assert set(table) == {b"busy"}
+    assert sums(counts)[counters.REQUESTS, "lan", "udp", "ipv4", "A"] == 1
+    pool.sweep(102.02)
+    assert not table
+    pool.put_fleeting(table, b"idlate", late := memo(), now=103.0)
+    late.aging, late.given = ready.Aging((), stored=103.0, expires=200.0), 1
+    pool.sweep(110.0)
+    assert not table
+
+
+def test_a_look_ends_few_and_the_next_ones_the_rest() -> None:
+    pool = ready.Pool(counters.Counters())
+    table = pool.table()
+    for number in range(3 * ready.MOST_ENDS):
+        pool.put_fleeting(table, b"id%d" % number, memo(), now=100.0)
+    pool.sweep(101.01)
+    assert len(table) == 2 * ready.MOST_ENDS
+    pool.sweep(101.02)
+    assert len(table) == ready.MOST_ENDS
+    pool.sweep(101.01 + ready.LATE_S)
+    assert not table

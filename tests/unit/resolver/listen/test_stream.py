@@ -23,6 +23,7 @@ def tools(counts: counters.Counters, tasks: set[asyncio.Task[None]]) -> server.T
         responder=respond.Responder(counts, lambda _: 0),
         counts=counts,
         recall=lambda *_: None,
+        lasting=lambda *_: None,
         forward=forward,
         begin=lambda *_: None,
         joins=lambda *_: False,
