@@ -157,7 +157,7 @@ def _grounds(
             found[net.id] = before
         elif (translator := drivers.TRANSLATORS.get(net.driver)) is not None:
             ground = translator.ground(net)
-            routes = frozenset(world.prefix_routes(ground.addresses))
+            routes = frozenset(world.kernel_routes(ground.addresses))
             found[net.id] = _Laid(net, ground, reach.routed(net), routes)
     return found
 
@@ -292,7 +292,11 @@ _Attached = tuple[network.Network, endpoint.Endpoint, contract.Attachment]
 
 def _space(box: sandbox.Sandbox, parts: Collection[_Attached]) -> world.Wanted:
     attachments = [part for _, _, part in parts]
-    addresses = frozenset(chain.from_iterable(part.addresses for part in attachments))
+    given = tuple(chain.from_iterable(part.addresses for part in attachments))
+    # IPv6 may be off in a sandbox that has no address of it.
+    versions = {4, *(each.interface.version for each in given)}
+    own = (each for each in world.LOOPBACK_ADDRESSES if each.interface.version in versions)
+    addresses = frozenset((*given, *own))
     return world.Wanted(
         path=box.netns,
         owner=_OWNER[box.origin],
@@ -301,7 +305,7 @@ def _space(box: sandbox.Sandbox, parts: Collection[_Attached]) -> world.Wanted:
         inode=box.netns_inode if box.origin is sandbox.Origin.ADOPTED else 0,
         links=(_LOOPBACK, *(part.inner for part in attachments)),
         addresses=addresses,
-        routes=frozenset(chain(world.prefix_routes(addresses), _default_routes(parts))),
+        routes=frozenset(chain(world.kernel_routes(addresses), _default_routes(parts))),
     )
 
 

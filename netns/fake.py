@@ -123,7 +123,7 @@ class FakeKernel:
         """The link goes down and loses what the kernel takes then."""
         space = self._space(path)
         space.links[name] = replace(space.links[name], up=False)
-        space.routes = {each for each in space.routes if each.link != name}
+        space.routes = {each for each in space.routes if each.link != name or _stays(each)}
         space.addresses = {
             each
             for each in space.addresses
@@ -176,7 +176,7 @@ class FakeKernel:
     def _make_space(self, step: steps.MakeSpace) -> None:
         if step.space not in self.spaces:
             self.adopt(step.space)
-            self.spaces[step.space].links[_LO.name] = replace(_LO, up=True)
+            _bring_up_loopback(self.spaces[step.space])
         self.named.add(step.space)
 
     def _drop_space(self, step: steps.DropSpace) -> None:
@@ -224,6 +224,8 @@ class FakeKernel:
             raise Refused(f"there is no link {wanted.master!r}")
         if not wanted.up:
             self.set_down(step.space, wanted.name)
+        elif not found.up and found.kind is Kind.LOOPBACK:
+            _bring_up_loopback(space)
         elif not found.up:
             _bring_prefixes(space, wanted.name)
         space.links[wanted.name] = replace(
@@ -247,7 +249,7 @@ class FakeKernel:
             raise Refused("File exists")
         space.addresses.add(address)
         if space.links[address.link].up:
-            space.routes |= set(world.prefix_routes([address]))
+            space.routes |= set(world.kernel_routes([address]))
 
     def _drop_address(self, step: steps.DropAddress) -> None:
         space = self._space(step.space)
@@ -279,8 +281,21 @@ class FakeKernel:
             (versions.add if step.on else versions.discard)(step.version)
 
 
+def _stays(route: world.Route) -> bool:
+    """The local way to an address goes with the address, not with its link's coming down."""
+    return route.table == world.LOCAL_TABLE
+
+
+def _bring_up_loopback(space: _Space) -> None:
+    """It has its addresses as soon as it is up."""
+    space.links[_LO.name] = replace(_LO, up=True)
+    there = {each.interface for each in space.addresses if each.link == _LO.name}
+    space.addresses |= {each for each in world.LOOPBACK_ADDRESSES if each.interface not in there}
+    _bring_prefixes(space, _LO.name)
+
+
 def _bring_prefixes(space: _Space, name: str) -> None:
-    space.routes |= set(world.prefix_routes(each for each in space.addresses if each.link == name))
+    space.routes |= set(world.kernel_routes(each for each in space.addresses if each.link == name))
 
 
 def _reaches(space: _Space, name: str, address: IPAddress) -> bool:

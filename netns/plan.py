@@ -12,7 +12,9 @@ from netns import contract, desired, firewall, routes, steps, world
 from sdd.model import progress
 
 _FRESH = world.Space(
-    links={world.LOOPBACK: world.Link(name=world.LOOPBACK, kind=world.Kind.LOOPBACK)}
+    links={world.LOOPBACK: world.Link(name=world.LOOPBACK, kind=world.Kind.LOOPBACK)},
+    addresses=world.LOOPBACK_ADDRESSES,
+    routes=frozenset(world.kernel_routes(world.LOOPBACK_ADDRESSES)),
 )  # what MakeSpace makes: loopback is up from the first moment
 
 
@@ -325,7 +327,7 @@ def differs(found: world.Link, wanted: world.Link) -> bool:
 
 
 def _subjects(each: _Work) -> Mapping[str, str]:
-    return {link.name: link.mark for link in each.wanted.links}
+    return {link.name: link.mark or each.wanted.subject for link in each.wanted.links}
 
 
 def _lost_addresses(each: _Work) -> frozenset[world.Address]:
@@ -344,7 +346,10 @@ def _addresses(each: _Work) -> Iterator[steps.Step]:
         subject = subjects.get(address.link, "")
         yield steps.DropAddress(space=path, address=address, subject=subject)
     there = {(one.link, one.interface) for one in each.found.addresses}
+    own = each.found.links.get(world.LOOPBACK)
     for address in sorted(each.wanted.addresses, key=_place_of):
+        if address.link == world.LOOPBACK and (own is None or not own.up):
+            continue  # it gets them from the kernel when it comes up
         if address.link in each.doomed or (address.link, address.interface) not in there:
             subject = subjects[address.link]
             yield steps.AddAddress(space=path, address=address, subject=subject)

@@ -23,7 +23,7 @@ def diff(
     Of the links the `gone` ones are removed or made again before, the `shaken` ones lose routes by
     steps before, and the others of those that are `up` keep what they have.
     """
-    subjects = {link.name: link.mark for link in wanted.links}
+    subjects = {link.name: link.mark or wanted.subject for link in wanted.links}
     yield from _prefixes(wanted, found, subjects, up)
     yield from _own(wanted, found, subjects, gone, shaken)
 
@@ -34,16 +34,17 @@ _Subjects = dict[str, str]
 def _prefixes(
     wanted: world.Wanted, found: world.Space, subjects: _Subjects, up: Collection[str]
 ) -> Iterator[steps.Step]:
-    """The ways to subnets that somebody took away or bent; any on-link route will do.
+    """The ways to addresses and subnets that somebody took away or bent.
+
+    To a subnet any on-link route will do.
 
     The kernel makes them itself when an address comes, or its link comes up.
     """
-    old = {(one.link, one.interface.network) for one in found.addresses}
-    main = [route for route in found.routes if route.table == world.MAIN_TABLE]
-    there = {(route.link, route.destination) for route in main if route.gateway is None}
-    bent = {(route.link, _slot(route)) for route in main if route.gateway is not None}
+    old = {_way(route) for route in world.kernel_routes(found.addresses)}
+    there = {_way(route) for route in found.routes if route.gateway is None}
+    bent = {(route.link, _slot(route)) for route in found.routes if route.gateway is not None}
     for route in sorted((each for each in wanted.routes if not each.ours), key=_way_of):
-        way, is_bent = (route.link, route.destination), (route.link, _slot(route)) in bent
+        way, is_bent = _way(route), (route.link, _slot(route)) in bent
         if way in there or way not in old or route.link not in up:
             continue
         if wanted.owner is world.Owner.GUEST and is_bent:
@@ -77,6 +78,10 @@ def _own(
             subject=subjects[route.link],
             replace=wanted.owner is world.Owner.SDD,
         )
+
+
+def _way(route: world.Route) -> tuple[str, int, object]:
+    return (route.link, route.table, route.destination)
 
 
 def _bare(route: world.Route) -> world.Route:

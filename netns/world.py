@@ -7,7 +7,7 @@ The same values say what should be (`netns.desired`) and what is (a `Kernel`'s r
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Interface, IPv4Network, IPv6Interface
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, ip_network
 
 from sdd.model import network
 from sdd.model.network import IPAddress, IPNetwork
@@ -16,6 +16,7 @@ GATEWAY = network.GATEWAY_DEVICE  # the host's routes to virtual addresses of po
 HOST = ""  # the path that means the host's namespace
 LOOPBACK = "lo"
 MAIN_TABLE = 254  # RT_TABLE_MAIN
+LOCAL_TABLE = 255  # RT_TABLE_LOCAL: what is for this machine
 UNFINISHED = "unfinished"  # the mark of a link of ours that has not got its id yet
 METRIC6 = 1024  # IP6_RT_PRIO_USER: what the kernel makes of "no metric"
 MTU = 1500  # ETH_DATA_LEN: what the kernel gives pairs and bridges that ask for nothing else
@@ -82,19 +83,30 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An address on a link; `ours` tells those that sdd gave from all others."""
+    """An address on a link; `ours` tells those that sdd gave from all others.
+
+    A wish that is not `ours` is for one that the kernel gives itself.
+    """
 
     link: str
     interface: IPv4Interface | IPv6Interface
     ours: bool = True
 
 
+# What the kernel gives loopback when it comes up, and 127.0.0.11 is nowhere without.
+LOOPBACK_ADDRESSES = frozenset(
+    Address(LOOPBACK, each, ours=False)
+    for each in (IPv4Interface("127.0.0.1/8"), IPv6Interface("::1/128"))
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """A route; `gateway` None means that the destination is on the link.
 
-    A wish that is not `ours` is for a route that the kernel makes of an address. `source`, by which
-    address we speak over the route, is only wished for and not read back.
+    A wish that is not `ours` is for a route that the kernel makes of an address; in the table
+    `local` there are no others. `source`, by which address we speak over the route, is only wished
+    for and not read back.
     """
 
     destination: IPNetwork
@@ -106,18 +118,25 @@ class Route:
     source: IPAddress | None = field(default=None, compare=False)
 
 
-def prefix_routes(addresses: Iterable[Address]) -> Iterator[Route]:
-    """What the kernel makes of `addresses` on links that are up: the ways to their subnets.
+def kernel_routes(addresses: Iterable[Address]) -> Iterator[Route]:
+    """What the kernel makes of `addresses` on links that are up: ways to them and their subnets.
 
     As fib_add_ifaddr (net/ipv4/fib_frontend.c) and addrconf_prefix_route (net/ipv6/addrconf.c) do:
-    an IPv4 address that is alone in its subnet has none.
+    an IPv4 address that is alone in its subnet has no way to it, and of loopback the whole subnet
+    is local. The local way to an IPv6 address is left out: the kernel makes it in its own time, so
+    that nobody can tell whether it is missing.
     """
     for link, interface in ((each.link, each.interface) for each in addresses):
-        subnet = interface.network
+        subnet, source, is_own = interface.network, interface.ip, link == LOOPBACK
         if not isinstance(subnet, IPv4Network):
-            yield Route(destination=subnet, link=link, metric=_PREFIX_METRIC6, ours=False)
-        elif subnet.prefixlen < subnet.max_prefixlen:
-            yield Route(destination=subnet, link=link, ours=False, source=interface.ip)
+            if not is_own:
+                yield Route(destination=subnet, link=link, metric=_PREFIX_METRIC6, ours=False)
+            continue
+        self_ = ip_network(source)
+        yield Route(destination=self_, link=link, table=LOCAL_TABLE, ours=False, source=source)
+        table = LOCAL_TABLE if is_own else MAIN_TABLE
+        if subnet != self_:
+            yield Route(destination=subnet, link=link, table=table, ours=False, source=source)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

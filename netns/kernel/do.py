@@ -158,7 +158,8 @@ def _add_address(wire: Wire, step: steps.AddAddress) -> None:
     index = wire.index(step.address.link)
     if step.address.interface.version == 6:  # noqa: PLR2004 - the IP version
         _allow_ipv6(step.address.link)
-    wire.add(step, address.add(index, step.address.interface, protocol=marks.PROTOCOL))
+    protocol = marks.PROTOCOL if step.address.ours else 0
+    wire.add(step, address.add(index, step.address.interface, protocol=protocol))
 
 
 def _allow_ipv6(link: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from netns import world
 from netns.kernel import names, read, strangers, sysctl
 from sdd import errors
 from sdd.linux import namespaces
@@ -101,7 +102,9 @@ def _host_prefixes() -> tuple[network.IPNetwork, ...]:
     found = {
         route.destination
         for route in host.routes
-        if route.gateway is None and not host.links[route.link].mark
+        if route.gateway is None
+        and route.table != world.LOCAL_TABLE
+        and not host.links[route.link].mark
     }
     usable = {each for each in found if each.prefixlen and not _is_everywhere(each)}
     return tuple(sorted(usable, key=lambda each: (each.version, each)))

@@ -17,11 +17,12 @@ _KINDS = {kind.value: kind for kind in Kind if kind not in (Kind.LOOPBACK, Kind.
 CONF4 = {Setting.ARP_IGNORE: 19, Setting.ARP_NOTIFY: 22, Setting.SRC_VALID_MARK: 24}
 # DEVCONF_… in linux/ipv6.h
 CONF6 = {Setting.ACCEPT_RA: 3, Setting.ACCEPT_DAD: 27, Setting.NDISC_NOTIFY: 29}
-_LOCAL_TABLE = 255  # the kernel's own, and lb's routes to virtual addresses
+_OURS = ((4, route.UNICAST), (6, route.UNICAST))
+_WHAT_OF = {marks.PROTOCOL: _OURS, route.KERNEL: (*_OURS, (4, route.LOCAL))}
 
 
 def space(inode: int, files: Collection[tuple[str, str]] = ()) -> world.Space:
-    """Links, addresses and unicast routes of the calling thread's namespace.
+    """Links, addresses, and unicast and local routes of the calling thread's namespace.
 
     `files` says which numbers below /proc/sys are read of which link.
     """
@@ -86,8 +87,8 @@ def _routes_of(
         replies = [
             reply
             for maker in makers
-            for version in (4, 6)
-            for reply in connection.dump(*route.listing_of(version, maker))
+            for version, kind in _WHAT_OF[maker]
+            for reply in connection.dump(*route.listing_of(version, maker, kind))
         ]
     reports = (each for each in map(route.of, replies) if each and _is_usual(each))
     return frozenset(_route(each, names) for each in reports if names.get(each.index) in over)
@@ -155,7 +156,11 @@ def _address(report: address.Report, names: Mapping[int, str]) -> world.Address:
 
 
 def _is_usual(report: route.Report) -> bool:
-    return report.kind == route.UNICAST and report.table != _LOCAL_TABLE and report.index != 0
+    """In the table `local` are also lb's routes to virtual addresses; those are not ours."""
+    if report.table == world.LOCAL_TABLE:
+        is_kernels = report.protocol == route.KERNEL and report.destination.version == 4  # noqa: PLR2004 - IPv4
+        return report.kind == route.LOCAL and is_kernels
+    return report.kind == route.UNICAST and report.index != 0
 
 
 def _route(report: route.Report, names: Mapping[int, str]) -> world.Route:

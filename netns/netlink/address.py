@@ -13,6 +13,8 @@ from sdd.linux import netlink
 NEW, DELETE, GET = 20, 21, 22
 _HEADER = struct.Struct("=BBBBI")  # struct ifaddrmsg
 _ADDRESS, _LOCAL, _BROADCAST, _FLAGS, _PROTO = 1, 2, 4, 8, 11
+_HOST_SCOPE = 254
+_NO_WAY = 0x200  # IFA_F_NOPREFIXROUTE: loopback needs no way to its subnet
 _NODAD = 0x02  # the allocator already knows that nobody else has it
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 _SHORTEST_BROADCAST = 30  # a /31 and a /32 have no broadcast address (RFC 3021)
@@ -61,11 +63,13 @@ def delete(index: int, interface: Interface) -> netlink.Message:
 
 def _body(index: int, interface: Interface) -> bytes:
     prefix = interface.network.prefixlen
-    header = _HEADER.pack(_FAMILY[interface.version], prefix, 0, 0, index)
+    scope = _HOST_SCOPE if interface.is_loopback else 0
+    header = _HEADER.pack(_FAMILY[interface.version], prefix, 0, scope, index)
     packed = interface.ip.packed
     parts = [header, netlink.attribute(_LOCAL, packed), netlink.attribute(_ADDRESS, packed)]
-    if isinstance(interface, ipaddress.IPv4Interface) and prefix <= _SHORTEST_BROADCAST:
+    has_broadcast = prefix <= _SHORTEST_BROADCAST and not interface.is_loopback
+    if isinstance(interface, ipaddress.IPv4Interface) and has_broadcast:
         parts.append(netlink.attribute(_BROADCAST, interface.network.broadcast_address.packed))
     if isinstance(interface, ipaddress.IPv6Interface):
-        parts.append(netlink.u32(_FLAGS, _NODAD))
+        parts.append(netlink.u32(_FLAGS, _NODAD | (_NO_WAY if interface.is_loopback else 0)))
     return b"".join(parts)

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from sdd.linux import netlink
 
 NEW, DELETE, GET = 24, 25, 26
-UNICAST = 1
+UNICAST, LOCAL = 1, 2
 KERNEL = 2  # RTPROT_KERNEL: made by the kernel itself, of an address
 LINK_SCOPE = 253
+_HOST_SCOPE = 254
+_LOCAL_TABLE = 255
 _HEADER = struct.Struct("=BBBBBBBBI")  # struct rtmsg
 _DESTINATION, _OIF, _GATEWAY, _PRIORITY, _SOURCE, _TABLE = 1, 4, 5, 6, 7, 15
 _PROTOCOL = 5  # where rtm_protocol stands in the header
@@ -47,13 +49,13 @@ def listing() -> tuple[int, bytes]:
     return GET, _HEADER.pack(socket.AF_UNSPEC, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
-def listing_of(version: int, protocol: int) -> tuple[int, bytes]:
-    """The same for the unicast routes of one IP version that `protocol` made.
+def listing_of(version: int, protocol: int, kind: int) -> tuple[int, bytes]:
+    """The same for the routes of one IP version and `kind` that `protocol` made.
 
     On a strict connection, where the kernel leaves out the rest: each address and each link has
-    routes of its own in the table `local`, a hundred links some hundreds.
+    routes for broadcast and multicast as well, a hundred links some hundreds.
     """
-    return GET, _HEADER.pack(_FAMILY[version], 0, 0, 0, 0, protocol, 0, UNICAST, 0)
+    return GET, _HEADER.pack(_FAMILY[version], 0, 0, 0, 0, protocol, 0, kind, 0)
 
 
 def of(reply: netlink.Reply) -> Report | None:
@@ -85,7 +87,7 @@ def kernel_link(body: bytes) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A unicast route over one link, as it is asked for."""
+    """A route over one link, as it is asked for: unicast, in the table `local` one to ourselves."""
 
     destination: Network
     index: int
@@ -102,9 +104,12 @@ def add(entry: Entry, rival: int = netlink.EXCL) -> netlink.Message:
     EXCL: it is an error (EEXIST). REPLACE: it goes. APPEND: it stays and comes first, and only the
     very same route is an error.
     """
-    has_scope = isinstance(entry.destination, ipaddress.IPv4Network)
-    scope = LINK_SCOPE if has_scope and entry.gateway is None else _UNIVERSE
-    return netlink.Message(NEW, netlink.CREATE | rival, _body(entry, scope, UNICAST))
+    is_local = entry.table == _LOCAL_TABLE
+    scope = _UNIVERSE
+    if isinstance(entry.destination, ipaddress.IPv4Network) and entry.gateway is None:
+        scope = _HOST_SCOPE if is_local else LINK_SCOPE
+    kind = LOCAL if is_local else UNICAST
+    return netlink.Message(NEW, netlink.CREATE | rival, _body(entry, scope, kind))
 
 
 def delete(entry: Entry) -> netlink.Message:

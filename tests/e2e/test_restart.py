@@ -214,6 +214,7 @@ def ready(one: Appliance) -> str:
         ("dual", "ip -6 route del fd71::/64"),
         ("dual", "ip route del 10.72.0.0/24"),
         ("client", "ip addr flush dev eth0"),
+        ("client", "ip addr del 127.0.0.1/8 dev lo"),
         ("client", "ip link set eth0 down"),
         ("client", "ip link set eth0 mtu 1300"),
         ("client", "ip link del eth0"),

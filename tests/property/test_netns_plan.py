@@ -64,7 +64,7 @@ def foreign(of: fake.FakeKernel) -> object:
         (
             path,
             {name: link for name, link in space.links.items() if not link.mark and name != "lo"},
-            {each for each in space.addresses if not each.ours},
+            {each for each in space.addresses if not each.ours and each.link != "lo"},
             {each for each in space.routes if each.link == "br-foreign"},
         )
         for path, space in of.spaces.items()
@@ -102,7 +102,9 @@ def lacks(of: fake.FakeKernel, want: Want) -> list[str]:
             have = space.links.get(link.name)
             if have is None or plan.differs(have, link) or have.mark != link.mark:
                 found.append(f"link {path} {link}: {have}")
-        found += [f"address {path} {each}" for each in wanted.addresses ^ mine(space.addresses)]
+        given = {each for each in wanted.addresses if each.ours}
+        found += [f"address {path} {each}" for each in given ^ mine(space.addresses)]
+        found += [f"address {path} {each}" for each in wanted.addresses - given - space.addresses]
         own = {each for each in wanted.routes if each.ours}
         found += [f"route {path} {each}" for each in own ^ mine(space.routes)]
         found += [f"prefix {path} {each}" for each in wanted.routes - own - space.routes]

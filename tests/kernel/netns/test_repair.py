@@ -35,6 +35,7 @@ def works(host: Host) -> None:
     assert "default via 10.70.0.1 dev eth0" in host.inside("client", "ip", "route")
     assert "default via fd70::1 dev eth0" in host.inside("client", "ip", "-6", "route")
     assert "10.70.0.0/24" in host.run("nft", "list", "set", "inet", "sdd", "nat4")
+    host.inside("client", "ping", "-c1", "-W2", "127.0.0.11")
     for links in (host.run("ip", "link"), host.inside("client", "ip", "link")):
         assert "mtu 1300" not in links
 
@@ -67,6 +68,12 @@ VETH = f"veth{identity('front client')[:7]}"
         ("client", "ip route flush dev eth0"),
         ("client", "ip -6 route flush dev eth0"),
         ("client", "ip route replace 10.70.0.0/24 via 10.70.0.9"),
+        ("client", "ip route del local 10.70.0.3 table local dev eth0"),
+        ("client", "ip route del local 127.0.0.0/8 table local dev lo"),
+        ("client", "ip addr del 127.0.0.1/8 dev lo"),
+        ("client", "ip addr del ::1/128 dev lo"),
+        ("client", "ip addr flush dev lo"),
+        ("host", "ip route del local 10.70.0.1 table local dev BRIDGE"),
         ("host", "ip route del 10.70.0.0/24"),
         ("host", "ip -6 route del fd70::/64"),
         ("client", "ip addr flush dev eth0"),
@@ -94,7 +101,7 @@ async def test_what_is_changed_by_hand_comes_back(host: Host, where: str, damage
     foreign = "br9" in damage or "alias x" in damage
     assert foreign or outcome.repaired == outcome.changed > 0
     works(host)
-    if "route" in damage:
+    if "route" in damage or "dev lo" in damage:
         assert routes(host) == before
 
 
@@ -104,9 +111,11 @@ def routes(host: Host) -> list[str]:
         text
         for version in ("-4", "-6")
         for run in (host.run, functools.partial(host.inside, "client"))
-        for text in run("ip", version, "route").splitlines()
+        for which in ((), ("show", "table", "local", "type", "local"))
+        if not which or version == "-4"
+        for text in run("ip", version, "route", *which).splitlines()
     ]
-    return [each for each in found if not each.startswith("fe80::")]
+    return sorted(each for each in found if "fe80::" not in each)
 
 
 async def test_a_foreign_link_in_the_way_is_said_and_left_alone(host: Host) -> None:

@@ -88,20 +88,26 @@ async def test_routes_of_a_sandbox_are_what_another_reads(host: Host) -> None:
     await host.settle(two_boxes(host))
     path = host.sandbox_path("web1")
     have = await host.kernel.read(contract.Scope(paths=frozenset({path})))
-    known = {(each.destination, each.link, each.gateway) for each in have.spaces[path].routes}
+    known = {
+        (each.destination, each.link, each.gateway)
+        for each in have.spaces[path].routes
+        if each.table != _LOCAL_TABLE
+    }
     assert known == await host.doors.run(path, lambda: _read(_seen_routes))
 
 
 @pytest.mark.parametrize("version", [4, 6])
-async def test_the_kernels_routes_are_told_without_those_of_the_table_local(
+async def test_the_kernels_routes_are_told_without_those_of_broadcast(
     host: Host, version: int
 ) -> None:
-    """Each address and each link has some there: hundreds would be read for every connect."""
+    """Each address and each link has some of them: hundreds would be read for every connect."""
     await host.settle(two_boxes(host))
+
+    ask = route.listing_of(version, route.KERNEL, route.UNICAST)
 
     def told() -> list[route.Report | None]:
         with netlink.Connection(netlink.ROUTE, strict=True) as connection:
-            return list(map(route.of, connection.dump(*route.listing_of(version, route.KERNEL))))
+            return list(map(route.of, connection.dump(*ask)))
 
     found = await host.doors.run(world.HOST, told)
     kinds = {(each.kind, each.table, each.protocol) for each in found if each is not None}

@@ -77,15 +77,22 @@ def test_each_address_wants_the_kernels_own_route_to_its_subnet() -> None:
         found = {
             (str(each.destination), each.link, each.metric, str(each.source))
             for each in want.spaces[path].routes
-            if not each.ours
+            if not each.ours and each.link == link
         }
-        v4 = ("10.3.0.0/24", link, 0, f"10.3.0.{host}")
-        assert found == {v4, ("fd03::/64", link, 256, "None")}
+        assert found == {
+            ("10.3.0.0/24", link, 0, f"10.3.0.{host}"),
+            (f"10.3.0.{host}/32", link, 0, f"10.3.0.{host}"),
+            ("fd03::/64", link, 256, "None"),
+        }
+        local = {str(each.destination) for each in want.spaces[path].routes if each.link == "lo"}
+        in_sandbox = {"127.0.0.0/8", "127.0.0.1/32"}
+        assert local == (in_sandbox if path else set())
 
 
 def test_an_address_alone_in_its_subnet_has_a_route_to_it_in_ipv6_only() -> None:
     alone = [world.Address("ha", ip_interface(each)) for each in ("10.3.0.9/32", "fd03::9/128")]
-    assert [str(each.destination) for each in world.prefix_routes(alone)] == ["fd03::9/128"]
+    ways = [each for each in world.kernel_routes(alone) if each.table == world.MAIN_TABLE]
+    assert [str(each.destination) for each in ways] == ["fd03::9/128"]
 
 
 def test_an_internal_network_asks_for_no_forwarding() -> None:

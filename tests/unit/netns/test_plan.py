@@ -74,7 +74,10 @@ def test_a_lost_bridge_is_made_again_and_its_ports_get_it_as_master() -> None:
 def test_a_missing_inner_end_takes_the_outer_one_out_first() -> None:
     have = met()
     inside = replace(
-        have.spaces[BOX.netns], links={"lo": LO}, addresses=frozenset(), routes=frozenset()
+        have.spaces[BOX.netns],
+        links={"lo": LO},
+        addresses=world.LOOPBACK_ADDRESSES,
+        routes=frozenset(world.kernel_routes(world.LOOPBACK_ADDRESSES)),
     )
     done = plan.diff(replace(have, spaces={**have.spaces, BOX.netns: inside}), WANT)
     assert names(done) == ["DropLink", "AddPair", "AddAddress", "SetLink", "AddRoute"]
@@ -110,7 +113,11 @@ def test_a_foreign_default_route_gives_way_in_our_namespaces_only(
     assert names(planned) == expected
 
 
-PREFIX = next(each for each in WANT.spaces[BOX.netns].routes if not each.ours)
+PREFIX = next(
+    each
+    for each in WANT.spaces[BOX.netns].routes
+    if not each.ours and each.table == world.MAIN_TABLE
+)
 
 
 def without_prefix(*instead: world.Route, inode: int = 0, **changes: object) -> contract.Have:
@@ -128,7 +135,9 @@ def test_a_lost_route_to_a_subnet_comes_back_before_the_gateway_in_it() -> None:
     assert (step.route, step.replace, step.subject) == (PREFIX, False, END.id)
     assert str(step.route.source) == "10.1.0.2"
     have = without_prefix()
-    empty = replace(have.spaces[BOX.netns], routes=frozenset())
+    inside = have.spaces[BOX.netns]
+    local = frozenset(each for each in inside.routes if each.table == world.LOCAL_TABLE)
+    empty = replace(inside, routes=local)
     both = plan.diff(replace(have, spaces={**have.spaces, BOX.netns: empty}), WANT)
     gateways = [step.route.gateway for step in both if isinstance(step, steps.AddRoute)]
     assert gateways == [None, PREFIX.destination[1]]
@@ -154,7 +163,31 @@ def test_a_subnet_bent_to_a_gateway_is_straightened_in_our_namespaces_only(
 def test_what_the_kernel_makes_itself_is_not_asked_for() -> None:
     down = {"lo": LO, "eth0": replace(met().spaces[BOX.netns].links["eth0"], up=False)}
     assert names(plan.diff(without_prefix(links=down), WANT)) == ["SetLink"]
-    assert names(plan.diff(without_prefix(addresses=frozenset()), WANT)) == ["AddAddress"]
+    bare = without_prefix(addresses=world.LOOPBACK_ADDRESSES)
+    assert names(plan.diff(bare, WANT)) == ["AddAddress"]
+
+
+@pytest.mark.parametrize("link", ["lo", "eth0"])
+def test_a_lost_way_to_an_own_address_comes_back(link: str) -> None:
+    have = met()
+    inside = have.spaces[BOX.netns]
+    lost = {each for each in inside.routes if (each.link, each.table) == (link, world.LOCAL_TABLE)}
+    damaged = replace(inside, routes=inside.routes - lost)
+    planned = plan.diff(replace(have, spaces={**have.spaces, BOX.netns: damaged}), WANT)
+    assert {step.route for step in planned if isinstance(step, steps.AddRoute)} == lost
+    assert len(planned) == len(lost) > 0
+
+
+def test_loopback_gets_its_address_back_and_from_the_kernel_when_it_comes_up() -> None:
+    have = met()
+    inside = have.spaces[BOX.netns]
+    eth0 = frozenset(each for each in inside.addresses if each.link == "eth0")
+    damaged = replace(inside, addresses=eth0)
+    planned = plan.diff(replace(have, spaces={**have.spaces, BOX.netns: damaged}), WANT)
+    assert [(type(each), each.subject) for each in planned] == [(steps.AddAddress, BOX.id)]
+    down = replace(damaged, links={**inside.links, "lo": replace(LO, up=False)})
+    planned = plan.diff(replace(have, spaces={**have.spaces, BOX.netns: down}), WANT)
+    assert [type(each) for each in planned] == [steps.SetLink]
 
 
 def test_a_setting_the_kernel_does_not_report_is_not_asked_for_again() -> None:
