@@ -1,5 +1,6 @@
 """The verbs of `sdctl sandbox`: sandboxes."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -109,7 +110,7 @@ def create(name: str, **asked: Any) -> None:
 @sandbox.command()
 @click.argument("name")
 @click.option("--pid", type=click.IntRange(min=1), help="A process in the namespace.")
-@click.option("--netns", default="", help="The namespace's file.")
+@click.option("--netns", default="", help="The namespace's file, or its name in `ip netns`.")
 @click.option(
     "--write-resolv-conf",
     default="auto",
@@ -121,9 +122,17 @@ def attach(name: str, pid: int | None, netns: str, write_resolv_conf: str, **ask
     """Adopt a network namespace that exists; prints its id."""
     if (pid is None) == (not netns):
         raise click.UsageError("give either --pid or --netns")
-    where: dict[str, Any] = {"netns": netns} if netns else {"pid": pid}
+    where: dict[str, Any] = {"netns": _file(netns)} if netns else {"pid": pid}
     where["write_resolv_conf"] = write_resolv_conf
     output.created(current().client().post(PATH, body(name, **asked) | where))
+
+
+def _file(netns: str) -> str:
+    """The absolute path: the daemon is elsewhere. A bare name is one of `ip netns`, if there."""
+    named = os.path.join("/var/run/netns", netns)  # noqa: PTH118 - pathlib takes 10 ms to load
+    if "/" not in netns and os.path.exists(named):  # noqa: PTH110 - as above
+        return named
+    return os.path.abspath(netns)  # noqa: PTH100 - as above
 
 
 def body(name: str, **asked: Any) -> dict[str, Any]:

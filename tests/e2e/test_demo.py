@@ -1,5 +1,7 @@
 """./demo as a newcomer runs it: ends 0 having shown every step, and leaves nothing."""
 
+import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -73,6 +75,33 @@ def test_demo_keep_runs_on_and_down_removes_it() -> None:
     down = demo("down")
     assert down.returncode == 0, down.stdout + down.stderr
     assert traces() == before
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("is_dead", [False, True], ids=["running", "killed"])
+def test_down_leaves_nothing_in_a_namespace_that_was_taken_in(*, is_dead: bool) -> None:
+    before = traces()
+    assert demo("--keep").returncode == 0
+    root, guest = Path("/run/sdd-demo"), "demo-guest"
+    subprocess.run(["ip", "netns", "add", guest], check=True)
+    try:
+        taken = ("sandbox", "attach", "played", "--netns", guest, "--network", "front")
+        sdctl = str(ROOT / ".venv/bin/sdctl")
+        subprocess.run([sdctl, "-H", f"unix://{root}/exec/sdd.sock", *taken], check=True)
+        assert inside(guest, "nft", "list", "tables")
+        if is_dead:
+            os.kill(int((root / "sdd.pid").read_text()), signal.SIGKILL)
+        assert demo("down").returncode == 0
+        assert inside(guest, "nft", "list", "tables") == ""
+        assert "eth0" not in inside(guest, "ip", "-br", "link")
+    finally:
+        subprocess.run(["ip", "netns", "del", guest], check=True)
+    assert traces() == before
+
+
+def inside(name: str, *command: str) -> str:
+    done = ("ip", "netns", "exec", name, *command)
+    return subprocess.run(done, check=True, capture_output=True, text=True).stdout
 
 
 # /etc as a copy of its own, in which somebody else made the folder that `ip netns` also uses.

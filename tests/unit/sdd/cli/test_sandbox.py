@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from tests.unit.sdd.cli.typed import Shell
@@ -36,6 +38,16 @@ def test_attach_needs_exactly_one_way_in(shell: Shell) -> None:
     shell.ok("sandbox", "attach", "c", "--netns", "/run/netns/x")
     (box,) = shell.ok("sandbox", "inspect", "c").json()
     assert (box["Netns"], box["Origin"]) == ("/run/netns/x", "adopted")
+
+
+def test_attach_finds_a_file_from_where_the_user_is(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shell.ok("sandbox", "attach", "c", "--netns", "./x")
+    shell.ok("sandbox", "attach", "d", "--netns", "y")
+    places = [box["Netns"] for box in shell.ok("sandbox", "inspect", "c", "d").json()]
+    assert places == [str(tmp_path / "x"), str(tmp_path / "y")]
 
 
 @pytest.mark.parametrize("write", ["auto", "never", "/etc/resolv.conf"])
