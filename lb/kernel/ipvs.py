@@ -40,7 +40,7 @@ class IpvsKernel:
 
     async def inode(self, netns: str) -> int:
         """The namespace's number, 0 while there is none."""
-        return namespaces.inode(netns)
+        return await self._spaces.run("", lambda: namespaces.inode(netns))
 
     async def read(
         self, place: table.Place, only: Collection[IPAddress] | None = None

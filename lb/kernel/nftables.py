@@ -39,7 +39,7 @@ class NftablesKernel:
 
     async def inode(self, netns: str) -> int:
         """The namespace's number, 0 while there is none."""
-        return namespaces.inode(netns)
+        return await self._spaces.run("", lambda: namespaces.inode(netns))
 
     async def read(
         self, place: table.Place, only: Collection[IPAddress] | None = None

@@ -118,7 +118,7 @@ class Places:
         settled = self._settled.pop(box)
         spot = settled.spot
         taken_over = any(each.inode == settled.inode for each in self._settled.values())
-        if not spot.outlives or taken_over or namespaces.inode(spot.path) != settled.inode:
+        if not spot.outlives or taken_over or await self._there(spot) != settled.inode:
             self._redirects.forget(settled.inode)
             return Visit(box=box)
         try:
@@ -136,7 +136,7 @@ class Places:
         which may say so, would wait as well.
         """
         for pause_s in reconcile.pauses_s(self._ready_s):
-            if found := there(spot):
+            if found := await self._there(spot):
                 self._absent.discard(spot.box)
                 return found
             if spot.box in self._absent or has_been or spot.inode or self._is_vain(spot.box):
@@ -218,13 +218,17 @@ class Places:
         self._settled[spot.box] = _Settled(spot, inode, None)
         return Visit(box=spot.box, result=removed)
 
+    async def _there(self, spot: Spot) -> int:
+        """Not on the event loop: the path is the user's, and its file system may hang."""
+        return await self._doors.run("", lambda: there(spot))
+
     async def _removed(self, spot: Spot, inode: int) -> Result:
         work = functools.partial(self._redirects.remove, inode)
         return Result(changed=int(await self._doors.run(spot.path, work)))
 
 
 def there(spot: Spot) -> int:
-    """The inode of the namespace that is meant; 0 when it is not there."""
+    """The inode of the namespace that is meant; 0 when it is not there. Blocking."""
     found = namespaces.inode(spot.path)
     return found if not spot.inode or found == spot.inode else 0
 
