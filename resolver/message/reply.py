@@ -20,6 +20,8 @@ _RECORD = struct.Struct(">HHIH")
 _TTL = 4  # where in a record's fixed part its TTL lies
 _EXTENDED = 6  # and so many bytes before an OPT's data the rest of the response code
 _FLAGS = struct.Struct(">H")
+# Of a known length whatever they say: stubs copy so much without looking (CVE-2023-4527).
+_LENGTHS: Final = {wire.A: 4, wire.AAAA: 16}
 _SOA_TAIL = 22  # two root names and five numbers: the shortest SOA data
 # Where the names lie in the data of the types that may compress them (RFC 1035 §3.3, 3597 §4):
 # bytes before the first name, number of names.
@@ -68,6 +70,8 @@ def read(data: bytes, end: int, *, dnssec: bool) -> Reply | None:
     lowest: int | None = None
     negative: int | None = None
     extended = 0
+    shortest: dict[int, int] = {}
+    kinds: list[int] = []
     for number in range(sum(counts)):
         found = _record(data, at, ttls)
         if found is None:
@@ -75,6 +79,8 @@ def read(data: bytes, end: int, *, dnssec: bool) -> Reply | None:
         body, at, kind, ttl = found
         if number < counts[0]:
             lowest = ttl if lowest is None else min(lowest, ttl)
+            shortest[kind] = min(ttl, shortest.get(kind, ttl))
+            kinds.append(kind)
         elif number < counts[0] + counts[1] and kind == wire.SOA and at - body >= _SOA_TAIL:
             negative = min(ttl, sane(int.from_bytes(data[at - 4 : at], "big")))
         elif number >= counts[0] + counts[1] and kind == wire.OPT:
@@ -84,13 +90,15 @@ def read(data: bytes, end: int, *, dnssec: bool) -> Reply | None:
     ends, ttls = ends[:kept], ttls[:kept]
     image = bytearray(data[: (end, *ends)[-1]])
     image[6:12] = _COUNTS.pack(counts[0], kept - counts[0], 0)
-    for at in ttls:
-        seconds = min(sane(int.from_bytes(image[at : at + 4], "big")), MOST_TTL_S)
-        image[at : at + 4] = seconds.to_bytes(4, "big")
+    for number, at in enumerate(ttls):
+        own = sane(int.from_bytes(image[at : at + 4], "big"))
+        # The records of a set have one TTL, the lowest that was seen (RFC 2181 §5.2).
+        seconds = shortest[kinds[number]] if number < counts[0] else own
+        image[at : at + 4] = min(seconds, MOST_TTL_S).to_bytes(4, "big")
     return Reply(bytes(image), end, tuple(ends), tuple(ttls), counts[0], lowest, negative, extended)
 
 
-def failure(data: bytes, query: wire.Query, rcode: Rcode) -> Reply:
+def failure(data: bytes, query: wire.Query, rcode: int) -> Reply:
     """A reply of our own without records, to be remembered like one of an upstream."""
     image = data[:2] + bytes((0x80, 0x80 | rcode)) + b"\0\1" + bytes(6)
     return Reply(image + data[wire.HEADER : query.end], query.end, (), (), 0, None, None)
@@ -159,11 +167,14 @@ def _record(data: bytes, at: int, ttls: list[int]) -> tuple[int, int, int, int] 
     at = _name(data, at, ttls)
     if not at or at + _RECORD.size > len(data):
         return None
-    kind, _, ttl, length = _RECORD.unpack_from(data, at)
+    kind, klass, ttl, length = _RECORD.unpack_from(data, at)
     ttls.append(at + _TTL)
     body = at + _RECORD.size
     end = body + length
-    if end > len(data):
+    # Nothing but class IN is ever asked; of an OPT the field is a size.
+    if end > len(data) or (klass != wire.IN and kind != wire.OPT):
+        return None
+    if length != _LENGTHS.get(kind, length):
         return None
     if kind in NAMES:
         before, count = NAMES[kind]

@@ -53,13 +53,13 @@ class Trust(Enum):
     GOOD = auto()
     TRUNCATED = auto()  # ours, but the rest must be fetched over TCP
     OTHER_CASE = auto()  # ours but for the case of letters: to be asked again over TCP
+    BARE = auto()  # an error without a question: whoever guesses the id can only send us elsewhere
     FOREIGN = auto()  # another id or question: spoofed or late; the right one may still come
 
 
-# Answers that another server may know better (docker.md F7; dns_and_users.md A3).
-ELSEWHERE: Final = frozenset(
-    {wire.Rcode.SERVFAIL, wire.Rcode.REFUSED, wire.Rcode.NOTIMP, wire.Rcode.FORMERR}
-)
+# All others are answers that another server may know better (docker.md F7; dns_and_users.md A3),
+# and those that stubs do not know they wait out (musl).
+FINAL: Final = frozenset({wire.Rcode.NOERROR, wire.Rcode.NXDOMAIN})
 
 
 def question(
@@ -110,6 +110,8 @@ def mixed(name: bytes, case: int) -> bytes:
 
 def judge(data: bytes, sent: Sent) -> Trust:
     """Whether `data` answers `sent`: id, opcode and the question byte for byte (RFC 5452 §9.1)."""
+    if is_bare_error(data):
+        return Trust.BARE if data[:2] == sent.message[:2] else Trust.FOREIGN
     if len(data) < sent.end or data[:2] != sent.message[:2] or data[4:6] != b"\0\1":
         return Trust.FOREIGN
     flags = _FLAGS.unpack_from(data, 2)[0]
@@ -119,6 +121,22 @@ def judge(data: bytes, sent: Sent) -> Trust:
     if got != asked:
         return Trust.OTHER_CASE if got.lower() == asked.lower() else Trust.FOREIGN
     return Trust.TRUNCATED if flags & _TC else Trust.GOOD
+
+
+def is_bare_error(data: bytes) -> bool:
+    """Whether it is a header alone, of a server that could not read the question or will not.
+
+    Old servers that stumble over EDNS say FORMERR like that, some SERVFAIL, REFUSED or NOTIMP.
+    """
+    if len(data) != wire.HEADER or data[4:] != bytes(8):
+        return False
+    flags = _FLAGS.unpack_from(data, 2)[0]
+    return bool(flags & _QR) and not flags & _OPCODE and flags & 0xF not in FINAL
+
+
+def asked_again(data: bytes, sent: Sent) -> bytes:
+    """The bare error `data` with the question that it is taken for an answer to."""
+    return data[:4] + b"\0\1" + data[6:] + sent.message[wire.HEADER : sent.end]
 
 
 class State(Enum):
@@ -257,7 +275,7 @@ def wants_better(found: reply.Reply) -> bool:
     rcode = found.rcode
     if rcode == wire.Rcode.NOERROR and not found.is_cut:
         return not found.answers and found.is_lame
-    return found.is_cut or rcode in ELSEWHERE or rcode > wire.MOST_PLAIN_RCODE
+    return found.is_cut or rcode not in FINAL
 
 
 def blames_edns(found: reply.Reply) -> bool:
@@ -267,7 +285,7 @@ def blames_edns(found: reply.Reply) -> bool:
 
 def helps(found: reply.Reply) -> bool:
     """Whether it is an answer, so that what was changed in the question was the right thing."""
-    return found.rcode in (wire.Rcode.NOERROR, wire.Rcode.NXDOMAIN)
+    return found.rcode in FINAL
 
 
 def best(replies: Iterable[reply.Reply]) -> reply.Reply | None:

@@ -254,6 +254,8 @@ async def _over_tcp(link: socket.socket, server: protocol.Upstream, sent: forwar
     # Over TCP nothing more could be fetched: a TC bit there is the server's own mistake. The case
     # proves nothing where nobody can send in the server's name.
     trust = forward.judge(data, sent)
+    if trust is forward.Trust.BARE:
+        return forward.asked_again(data, sent)
     if trust not in (forward.Trust.GOOD, forward.Trust.OTHER_CASE):
         raise NoReply(Why.TRUNCATED if trust is forward.Trust.TRUNCATED else Why.MISMATCH)
     return data

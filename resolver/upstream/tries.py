@@ -272,6 +272,8 @@ class Tries:
             data, trust = heard
             if trust is forward.Trust.GOOD:
                 return data, sent.end, UDP, False
+            if trust is forward.Trust.BARE:
+                return forward.asked_again(data, sent), sent.end, UDP, False
             now = self._clock()
             health.heard(now)
             if trust is forward.Trust.OTHER_CASE:
@@ -317,6 +319,8 @@ class Tries:
         )
         # Nothing of a stream could be fetched over another transport: TC is the server's mistake.
         match forward.judge(said.message, sent):
+            case forward.Trust.BARE:
+                return said._replace(message=forward.asked_again(said.message, sent))
             case forward.Trust.FOREIGN:
                 raise NoReply(Why.MISMATCH)
             case forward.Trust.TRUNCATED:

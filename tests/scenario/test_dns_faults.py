@@ -201,3 +201,27 @@ def test_A8_107_nxdomain_beside_silence_is_not_held_back_for_long(
         reply = dns.message.from_wire(link.recv(4096))
     assert reply.rcode() == dns.rcode.NXDOMAIN
     assert time.monotonic() - began < 1.2  # 0.3 on an idle machine
+
+
+def test_A8_116_an_error_without_its_question_has_the_same_asked_without_edns(
+    session: Session, scripted: Make
+) -> None:
+    def old(query: dns.message.Message, stream: bool) -> bytes:
+        if query.edns < 0:
+            return good(query, stream)
+        return query.id.to_bytes(2, "big") + b"\x80\1" + bytes(8)
+
+    ports = served(session, scripted(old))
+    began = time.monotonic()
+    assert texts(ask(ports, "www.example.org")) == {"192.0.2.9"}
+    assert time.monotonic() - began < 1.0
+
+
+@pytest.mark.parametrize("rcode", [dns.rcode.YXDOMAIN, dns.rcode.NOTAUTH, 11])
+def test_an_error_that_stubs_do_not_know_is_no_answer(
+    session: Session, scripted: Make, rcode: dns.rcode.Rcode
+) -> None:
+    odd = scripted(lambda query, _: failing(query, dns.rcode.Rcode(rcode)))
+    ports = served(session, odd, scripted(good))
+    assert texts(ask(ports, "www.example.org")) == {"192.0.2.9"}
+    assert ask(served(session, odd), "www.example.net").rcode() == dns.rcode.SERVFAIL

@@ -77,6 +77,33 @@ def test_age_lowers_every_ttl_and_stale_sets_it() -> None:
     assert [each.ttl for each in said(found, ttl_s=30).answer] == [30, 30]
 
 
+def test_the_records_of_a_set_have_its_lowest_ttl() -> None:
+    wired = bytearray(
+        upstream("www.example.org. 60 A 192.0.2.1", "www.example.org. 60 A 192.0.2.2")
+    )
+    at = wired.rindex(b"\0\0\0\x3c")
+    wired[at + 3] = 5
+    shown = said(read(bytes(wired)))
+    assert [each.ttl for each in shown.answer] == [5]
+    other = at - 16
+    assert wired[other : other + 4] == b"\0\0\0\x3c"
+
+
+@pytest.mark.parametrize(
+    ("kind", "length"), [("A", 5), ("A", 3), ("A", 0), ("AAAA", 4), ("AAAA", 17)]
+)
+def test_A8_46_an_address_of_another_length_spoils_the_reply(kind: str, length: int) -> None:
+    made = wire.respond(ASKED, FOUND, 0, [wire.record(getattr(wire, kind), 60, bytes(length))])
+    assert reply.read(made, FOUND.end, dnssec=False) is None
+
+
+def test_A8_46_a_record_of_another_class_spoils_the_reply() -> None:
+    record = bytearray(wire.record(wire.A, 60, bytes(4)))
+    record[3] = 3  # CH
+    made = wire.respond(ASKED, FOUND, 0, [bytes(record)])
+    assert reply.read(made, FOUND.end, dnssec=False) is None
+
+
 def test_a_long_reply_is_cut_to_whole_records_for_udp_only() -> None:
     found = read(upstream(*(f"www.example.org. 60 A 192.0.2.{n}" for n in range(200))))
     short = reply.for_client(found, ASKED, FOUND, stream=False)

@@ -63,6 +63,24 @@ def test_A8_51_anything_else_is_foreign(change: object) -> None:
     assert forward.judge(change(good), SENT) is Trust.FOREIGN
 
 
+@pytest.mark.parametrize("rcode", [1, 2, 4, 5])
+def test_a_bare_error_is_a_reason_to_ask_elsewhere(rcode: int) -> None:
+    bare = SENT.message[:2] + bytes((0x80, rcode)) + bytes(8)
+    assert forward.judge(bare, SENT) is Trust.BARE
+    assert forward.judge(b"\0\0" + bare[2:], SENT) is Trust.FOREIGN
+    whole = forward.asked_again(bare, SENT)
+    found = reply.read(whole, SENT.end, dnssec=False)
+    assert found is not None
+    assert found.rcode == rcode
+    assert forward.wants_better(found)
+
+
+def test_a_bare_answer_is_foreign() -> None:
+    for rcode in (0, 3):
+        bare = SENT.message[:2] + bytes((0x80, rcode)) + bytes(8)
+        assert forward.judge(bare, SENT) is Trust.FOREIGN
+
+
 def test_three_silences_in_a_row_pause_a_server_and_longer_each_time() -> None:
     health = Health()
     pauses = []
@@ -150,7 +168,7 @@ def test_a_server_that_forgets_case_is_found_out() -> None:
     assert not health.mixes()
 
 
-def said(rcode: Rcode, *, ra: bool = True) -> reply.Reply:
+def said(rcode: int, *, ra: bool = True) -> reply.Reply:
     made = reply.failure(ASKED, FOUND, rcode)
     if ra:
         return made
@@ -159,7 +177,7 @@ def said(rcode: Rcode, *, ra: bool = True) -> reply.Reply:
 
 
 def test_F7_errors_and_lame_answers_want_a_better_one() -> None:
-    for rcode in (Rcode.SERVFAIL, Rcode.REFUSED, Rcode.NOTIMP, Rcode.FORMERR):
+    for rcode in set(range(16)) - {0, 3}:  # musl waits out those that it does not know
         assert forward.wants_better(said(rcode))
     assert forward.wants_better(said(Rcode.NOERROR, ra=False))
     assert not forward.wants_better(said(Rcode.NOERROR))
