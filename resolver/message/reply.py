@@ -34,7 +34,8 @@ class Reply(NamedTuple):
     `end` is where the question ends, `ends` where each record does, `ttls` where their TTLs lie.
     `lowest` is the lowest TTL of the answers, `negative` how long "no" may be kept, in seconds.
     `extended` are the upper eight bits of the response code, which were in the OPT. `is_cut` says
-    that the server had more, which could not be fetched.
+    that the server had more, which could not be fetched. `was_said` tells a server's failure from
+    silence.
     """
 
     image: bytes
@@ -46,6 +47,7 @@ class Reply(NamedTuple):
     negative: int | None
     extended: int = 0
     is_cut: bool = False
+    was_said: bool = True
 
     @property
     def rcode(self) -> int:
@@ -101,7 +103,8 @@ def read(data: bytes, end: int, *, dnssec: bool) -> Reply | None:
 def failure(data: bytes, query: wire.Query, rcode: int) -> Reply:
     """A reply of our own without records, to be remembered like one of an upstream."""
     image = data[:2] + bytes((0x80, 0x80 | rcode)) + b"\0\1" + bytes(6)
-    return Reply(image + data[wire.HEADER : query.end], query.end, (), (), 0, None, None)
+    asked = data[wire.HEADER : query.end]
+    return Reply(image + asked, query.end, (), (), 0, None, None, was_said=False)
 
 
 def aged(found: Reply, seconds: int) -> Reply:

@@ -16,10 +16,15 @@ from resolver.message import reply, wire
 
 TRY_S: Final = 1.5
 TOTAL_S: Final = 4.5  # stubs give up after 5
-TRIES: Final = 3
+TRIES: Final = 3  # at once one after the other; and so many servers at most
+RESEND_S: Final = (0.4, 1.6, 3.1, 4.0)  # after the first: whoever is silent is asked again
+STREAM_S: Final = 1.2  # for the rest over TCP, of what came over UDP within a try
+QUIET_S: Final = 1.0  # of a try that ended early: so long was time enough to answer
 SILENCES: Final = 3  # in a row before a server is left alone (dns_and_users.md A3)
-STRANGER_S: Final = 0.01  # the head start of a doubtful server that was never heard
-HEAD_START_S: Final = (0.05, 0.2)  # and of one that was: at least, at most
+BESIDE_S: Final = 0.005  # after a doubtful server the next one is asked
+STRANGER_S: Final = 0.01  # the head start of a server that was never heard, or is silent for long
+HEAD_START_S: Final = (0.01, 0.03)  # and of one that was heard: at least, at most
+DENIAL_S: Final = (0.05, 0.2)  # the same against a "no", which often only the first can tell
 HEAD_START_RTTS: Final = 2
 DOWN_FIRST_S: Final = 2.0
 DOWN_LIMIT_S: Final = 30.0
@@ -218,11 +223,13 @@ class Health:
         """Whether it was silent just now, so that nobody should wait for it alone."""
         return self.silent > 0
 
-    @property
-    def head_start_s(self) -> float:
-        """How long it may answer alone while it is doubtful: as it used to, and a little more."""
-        least, most = HEAD_START_S
-        if not self.rtt_s:
+    def head_start_s(self, *, denies: bool) -> float:
+        """How long it may answer first while it is doubtful: as it used to, and a little more.
+
+        `denies`: what another says meanwhile is a "no".
+        """
+        least, most = DENIAL_S if denies else HEAD_START_S
+        if not self.rtt_s or self.silent > 1:
             return STRANGER_S
         return min(most, max(least, HEAD_START_RTTS * self.rtt_s))
 
@@ -248,14 +255,12 @@ class Health:
 
 
 def order(healths: Sequence[Health], now: float) -> Sequence[int]:
-    """Which upstreams to try, by index: those that are up as listed, then the others; three tries.
+    """Which upstreams to try, by index: those that are up as listed, then the others; three.
 
     One that is down is still asked when nobody else answers: better late than wrong.
     """
     rank = {State.UP: 0, State.DUE: 1, State.DOWN: 2}
     chosen = sorted(range(len(healths)), key=lambda at: rank[healths[at].state(now)])
-    while chosen and len(chosen) < TRIES:
-        chosen = chosen + chosen  # a lone server gets a second and a third chance
     return chosen[:TRIES]
 
 

@@ -20,7 +20,6 @@ from resolver.upstream import (
     forward,
     gate,
     healths,
-    lines,
     race,
     sessions,
     siblings,
@@ -84,7 +83,15 @@ class Forwarder:
     def known(self, asked: Question) -> tuple[cache.Entry | None, cache.Entry | None]:
         """The cached answer that is good, and the one that may be given as stale."""
         now = self._clock()
-        return self.cache.get(asked.key, now), self.cache.stale(asked.key, now)
+        return self._fresh(asked, now), self.cache.stale(asked.key, now)
+
+    def _fresh(self, asked: Question, now: float) -> cache.Entry | None:
+        """The cached answer that is good; a failure is over as soon as a server is heard again."""
+        entry = self.cache.get(asked.key, now)
+        if entry is None or entry.reply.rcode != wire.Rcode.SERVFAIL or entry.reply.was_said:
+            return entry
+        known = (self.healths.of(each, asked.scope) for each in asked.scope.upstreams)
+        return None if any(each.heard_at > entry.stored for each in known) else entry
 
     def tried(self, asked: Question) -> tuple[tries.Tried, ...]:
         """The exchanges of the last flight for this question, if it was not long ago."""
@@ -100,7 +107,7 @@ class Forwarder:
             said = self._failed(asked, Source.POLICY, reasons.NO_UPSTREAM, stream=stream)
             self._counts.observe(counters.SECONDS, Source.POLICY, self._clock() - now)
             return said
-        entry = self.cache.get(asked.key, now)
+        entry = self._fresh(asked, now)
         if entry is None:
             return None
         self._count(scope, entry.reply.rcode, Source.CACHE)
@@ -113,7 +120,9 @@ class Forwarder:
 
     def lasting(self, query: wire.Query, data: bytes, scope: answer.Scope) -> cache.Entry | None:
         """The cached entry of which `recall` made its reply, None where it made it of none."""
-        return self.cache.get(self._question(query, data, scope).key, self._clock())
+        found = self.cache.get(self._question(query, data, scope).key, self._clock())
+        # A "no" is looked at anew each second: what it depends on may change.
+        return found if found and found.reply.rcode == wire.Rcode.NOERROR else None
 
     def _question(self, query: wire.Query, data: bytes, scope: answer.Scope) -> Question:
         """The same one as long as the same is asked: a message is looked at three times."""
@@ -268,16 +277,15 @@ class Forwarder:
         asked: Question,
         new: flight.Flight,
         tried: list[tries.Tried],
-        opening: tries.Opening,
-        heard: lines.Heard,
+        first: tries.First,
     ) -> None:
         """What came of the first step: mostly a reply that is as good as any."""
         found: reply.Reply | None = None
         try:
-            found = self._tries.plain(asked, opening, heard, tried)
+            found = self._tries.plain(asked, first, tried)
         finally:  # also of a defect, which then ends with this question
             if found is None:
-                self._spawn(self._fly(asked, new, (opening, heard), tried))
+                self._spawn(self._fly(asked, new, first, tried))
         if found is None:
             return None
         self._gate.leave()
@@ -290,7 +298,7 @@ class Forwarder:
         self,
         asked: Question,
         new: flight.Flight,
-        first: race.First | None = None,
+        first: tries.First | None = None,
         tried: list[tries.Tried] | None = None,
     ) -> None:
         """The whole way, or all of it behind `first`, which has entered the gate already."""
@@ -357,7 +365,7 @@ class Forwarder:
     async def _ask(
         self,
         asked: Question,
-        first: race.First | None = None,
+        first: tries.First | None = None,
         tried: list[tries.Tried] | None = None,
     ) -> reply.Reply | None:
         """What the servers say; the least bad reply otherwise, None without any."""
@@ -370,9 +378,11 @@ class Forwarder:
         for at in forward.to_probe(known, now):
             known[at].probed(now)
             self._spawn(self._probe(asked, at, known[at], tried))
-        one = race.Race(asked, known, tried, through=self._tries, spawn=self._spawn)
-        found = await one.run(now, first)
-        if found is None and self._clock() - now >= forward.TOTAL_S:
+        left_s = forward.TOTAL_S - (now - first[0].began if first else 0.0)
+        one = race.Race(asked, known, tried, self._tries, self._spawn, lambda: True)
+        end = asyncio.get_running_loop().time() + left_s
+        found = await one.run(now, end, first)
+        if found is None and self._clock() - now >= left_s:
             self._counts.add(counters.DROPPED, "late")
         is_short = found is None and all(each.result == Why.SHORT for each in tried)
         return BUSY if is_short else found
@@ -381,7 +391,8 @@ class Forwarder:
         self, asked: Question, at: int, health: forward.Health, tried: list[tries.Tried]
     ) -> None:
         """Only what it does to `health` matters."""
-        await self._tries.one(asked, asked.scope.upstreams[at], health, tried)
+        until = asyncio.get_running_loop().time() + forward.TRY_S
+        await self._tries.one(asked, asked.scope.upstreams[at], health, tried, until=until)
 
     def _sizes(self) -> list[tuple[tuple[str, ...], float]]:
         now = self._clock()

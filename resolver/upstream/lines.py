@@ -23,7 +23,7 @@ USES: Final = 8
 MOST: Final = 128  # questions at once on one socket where no other one can be had
 RECEIVE: Final = 65535
 Heard = tuple[bytes, forward.Trust] | Why
-Told = Callable[[Heard], None]
+Told = Callable[[Heard | None], None]
 Key = tuple[Dial, protocol.Upstream]
 Suspect = Callable[[counters.Suspect], None]
 
@@ -42,12 +42,13 @@ class _Line:
 
 
 class Asked:
-    """One question under way."""
+    """One question under way; `rest_s` is for how long it is awaited after its deadline."""
 
-    __slots__ = ("line", "sent", "timer", "told")
+    __slots__ = ("line", "rest_s", "sent", "timer", "told")
 
-    def __init__(self, line: _Line, sent: forward.Sent, told: Told) -> None:
+    def __init__(self, line: _Line, sent: forward.Sent, told: Told, rest_s: float) -> None:
         self.line = line
+        self.rest_s = rest_s
         self.sent = sent
         self.told = told
         self.timer = (0, 0)
@@ -65,15 +66,16 @@ class Lines:
         self._view = memoryview(self._buffer)
 
     def ask(
-        self, dial: Dial, server: protocol.Upstream, sent: forward.Sent, deadline: float, told: Told
+        self, whom: Key, sent: forward.Sent, deadline: float, told: Told, rest_s: float = 0.0
     ) -> Asked:
         """Send; `told` is called once, later, with what came until `deadline` (loop's time).
 
-        Raises NoReply when nothing could be sent.
+        With `rest_s` it is called with None at `deadline`, and again with what came in so many
+        seconds more. Raises NoReply when nothing could be sent.
         """
         number = int.from_bytes(sent.message[:2], "big")
-        line = self._line((dial, server), number)
-        asked = line.waiting[number] = Asked(line, sent, told)
+        line = self._line(whom, number)
+        asked = line.waiting[number] = Asked(line, sent, told, rest_s)
         line.uses += 1
         try:
             line.link.send(sent.message)
@@ -93,11 +95,11 @@ class Lines:
     ) -> Heard:
         """As `ask`, waited for."""
         heard: asyncio.Future[Heard] = asyncio.get_running_loop().create_future()
-        asked = self.ask(dial, server, sent, deadline, functools.partial(_settle, heard))
+        asked = self.ask((dial, server), sent, deadline, functools.partial(_settle, heard))
         try:
             return await heard
         finally:
-            if not heard.done() or heard.cancelled():
+            if heard.cancelled() and self._waits(asked):
                 self._leave(asked)
 
     def close(self) -> None:
@@ -145,6 +147,10 @@ class Lines:
         self._arrivals.forget(line.link)
         line.key[0].give(line.link)
 
+    def _waits(self, asked: Asked) -> bool:
+        """Whether it does still: between being cancelled and hearing so its time may be over."""
+        return asked.line.waiting.get(int.from_bytes(asked.sent.message[:2], "big")) is asked
+
     def _leave(self, asked: Asked) -> None:
         """`asked` waits no longer."""
         line = asked.line
@@ -154,6 +160,12 @@ class Lines:
             self._end(line)
 
     def _over(self, asked: Asked) -> None:
+        if asked.rest_s:
+            deadline = asyncio.get_running_loop().time() + asked.rest_s
+            asked.rest_s = 0.0
+            asked.timer = self._wheel.add(deadline, functools.partial(self._over, asked))
+            asked.told(None)
+            return
         asked.line.late.add(int.from_bytes(asked.sent.message[:2], "big"))
         self._leave(asked)
         asked.told(Why.TIMEOUT)
@@ -191,6 +203,6 @@ class Lines:
         asked.told((data, trust))
 
 
-def _settle(heard: "asyncio.Future[Heard]", what: Heard) -> None:
-    if not heard.done():
+def _settle(heard: "asyncio.Future[Heard]", what: Heard | None) -> None:
+    if what is not None and not heard.done():
         heard.set_result(what)

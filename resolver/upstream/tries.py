@@ -6,7 +6,6 @@ server goes to its `Health`, the counters and the list of what was tried.
 
 import asyncio
 import contextlib
-import functools
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -64,6 +63,30 @@ class Opening(NamedTuple):
     loops: int
 
 
+First = tuple[Opening, "lines.Heard | asyncio.Future[lines.Heard]"]
+
+
+class _Opened:
+    """Tells once what came of the first step, as a future when it takes longer than a try."""
+
+    __slots__ = ("_later", "_opening", "_told")
+
+    def __init__(self, opening: Opening, told: Callable[[First], None]) -> None:
+        self._opening = opening
+        self._told = told
+        self._later: asyncio.Future[lines.Heard] | None = None
+
+    def hear(self, heard: lines.Heard | None) -> None:
+        """What came, or None: nothing yet."""
+        if heard is None:
+            self._later = asyncio.get_running_loop().create_future()
+            self._told((self._opening, self._later))
+        elif self._later is None:
+            self._told((self._opening, heard))
+        elif not self._later.done():
+            self._later.set_result(heard)
+
+
 class Tries:
     """Shared by all flights of a worker; `inside` finds a sandbox's own sockets."""
 
@@ -91,11 +114,12 @@ class Tries:
         asked: Question,
         server: protocol.Upstream,
         health: forward.Health,
-        told: Callable[[Opening, lines.Heard], None],
+        told: Callable[[First], None],
     ) -> bool:
         """Whether the first step of `one` is done; `told` is called once with what came of it.
 
-        No task waits meanwhile. Not done is what takes more than a datagram.
+        What has not come within a try may still come. No task waits meanwhile. Not done is what
+        takes more than a datagram.
         """
         dial = self._dial(server, asked.scope)
         if server.transport != UDP or dial is None:
@@ -104,7 +128,8 @@ class Tries:
         sent = self._message(asked, health, server, edns=health.takes_edns(self._clock()))
         opening = Opening(sent, self._clock(), way, health, health.loops)
         try:
-            self._lines.ask(dial, server, sent, way.deadline, functools.partial(told, opening))
+            rest_s = forward.TOTAL_S - forward.TRY_S
+            self._lines.ask((dial, server), sent, way.deadline, _Opened(opening, told).hear, rest_s)
         except NoReply:
             return False  # `one` will hear the same, and count it
         return True
@@ -112,12 +137,12 @@ class Tries:
     def plain(
         self,
         asked: Question,
-        opening: Opening,
-        heard: lines.Heard,
+        first: First,
         tried: list[Tried],
     ) -> reply.Reply | None:
-        """The reply, if it is as good as any; None when `one` has to go on from `heard`."""
-        if isinstance(heard, Why) or heard[1] is not forward.Trust.GOOD:
+        """The reply, if it is as good as any; None when `one` has to go on from `first`."""
+        opening, heard = first
+        if not isinstance(heard, tuple) or heard[1] is not forward.Trust.GOOD:
             return None
         found = reply.read(heard[0], opening.sent.end, dnssec=asked.query.dnssec)
         if found is None or forward.wants_better(found) or opening.health.loops != opening.loops:
@@ -138,34 +163,61 @@ class Tries:
         server: protocol.Upstream,
         health: forward.Health,
         tried: list[Tried],
-        first: tuple[Opening, lines.Heard] | None = None,
+        first: First | None = None,
+        *,
+        until: float,
+        quiet: Callable[[], None] = lambda: None,
     ) -> reply.Reply | None:
-        """What the server says, within `forward.TRY_S`; None when that is nothing to believe.
+        """What the server says until `until` (loop's time); None when that is nothing to believe.
 
-        `first` is what came of the first step when that was done already.
+        `first` is what came of the first step when that was done already. `quiet` is called when
+        nothing came within `forward.TRY_S`, which counts as a silence; what comes later is taken.
         """
         label = self._counts.upstream(server.label)
         began, is_mixed = first[0].began if first else self._clock(), health.mixes()
+        is_quiet = False
+
+        def silent() -> None:
+            nonlocal is_quiet
+            is_quiet = True
+            self._fell_short(server, health, Why.TIMEOUT, began, tried)
+            quiet()
+
+        limit_s = max(0.0, forward.TRY_S - (self._clock() - began))
+        timer = self._loop.call_later(limit_s, silent)
         try:
-            found, transport = await self._exchange(asked, server, health, first)
+            found, transport = await self._exchange(asked, server, health, first, until)
         except NoReply as exc:
-            now = self._clock()
-            health.erred(exc.why, now)
-            if exc.why in AGAINST:
-                health.failed(began, now)
-            elif exc.why is Why.SHORT and self._dial(server, asked.scope):
+            if not is_quiet or exc.why not in AGAINST:
+                self._fell_short(server, health, exc.why, began, tried)
+            if exc.why is Why.SHORT and self._dial(server, asked.scope):
                 self._note("socket", "no socket to ask an upstream with")
-            if exc.why is not Why.LOOP:  # counted when it was seen
-                self._counts.add(counters.UPSTREAM_FAILURES, label, exc.why)
-            tried.append(Tried(server.label, "", now - began, exc.why))
             return None
         finally:
+            timer.cancel()
             if is_mixed and not health.mixes():
                 self._note(f"case {label}", f"upstream {label} {FORGETS_CASE}")
         self._answered(
             found, transport=transport, health=health, server=server, began=began, tried=tried
         )
         return found
+
+    def _fell_short(
+        self,
+        server: protocol.Upstream,
+        health: forward.Health,
+        why: Why,
+        began: float,
+        tried: list[Tried],
+    ) -> None:
+        """Nothing to believe came; whether that speaks against the server."""
+        now = self._clock()
+        health.erred(why, now)
+        if why in AGAINST and (why is not Why.TIMEOUT or now - began >= forward.QUIET_S):
+            health.failed(began, now)
+        if why is not Why.LOOP:  # counted when it was seen
+            self._counts.add(counters.UPSTREAM_FAILURES, self._counts.upstream(server.label), why)
+        tried.append(Tried(server.label, "", now - began, why))
 
     def _answered(
         self,
@@ -194,7 +246,8 @@ class Tries:
         asked: Question,
         server: protocol.Upstream,
         health: forward.Health,
-        first: tuple[Opening, lines.Heard] | None,
+        first: First | None,
+        until: float,
     ) -> tuple[reply.Reply, str]:
         """A checked reply and its transport; a server without EDNS is asked again without it.
 
@@ -203,9 +256,9 @@ class Tries:
         dial = self._dial(server, asked.scope)
         if dial is None:
             raise NoReply(Why.SHORT)  # the sandbox went, or is just getting other sockets
-        way = sockets.Way(server, dial, self._loop.time() + forward.TRY_S)
-        if first:
-            way = first[0].way
+        if server.transport != UDP:  # a kept connection is replaced, not waited for
+            until = min(until, self._loop.time() + forward.TRY_S)
+        way = sockets.Way(server, first[0].way.dial if first else dial, until)
         now = self._clock()
         edns = health.takes_edns(now)
         said = await self._said(asked, way, health, edns=edns, first=first)
@@ -225,7 +278,7 @@ class Tries:
         health: forward.Health,
         *,
         edns: bool,
-        first: tuple[Opening, lines.Heard] | None = None,
+        first: First | None = None,
     ) -> tuple[reply.Reply, str]:
         loops = first[0].loops if first else health.loops
         transport, age_s, is_cut = way.server.transport, 0, False
@@ -253,7 +306,7 @@ class Tries:
         health: forward.Health,
         *,
         edns: bool,
-        first: tuple[Opening, lines.Heard] | None,
+        first: First | None,
     ) -> tuple[bytes, int, str, bool]:
         """A reply, where its question ends, its transport, and whether more of it was lost.
 
@@ -262,7 +315,8 @@ class Tries:
         """
         while True:
             if first:
-                sent, heard = first[0].sent, first[1]
+                sent, come = first[0].sent, first[1]
+                heard = await come if isinstance(come, asyncio.Future) else come
             else:
                 sent = self._message(asked, health, way.server, edns=edns)
                 heard = await self._lines.hear(way.dial, way.server, sent, way.deadline)
@@ -280,8 +334,10 @@ class Tries:
                 health.case_losses += 1
                 self._suspect(counters.Suspect.CASE)
             if health.has_stream(now):
+                soon = min(way.deadline, self._loop.time() + forward.STREAM_S)
+                short = way._replace(deadline=soon)
                 try:
-                    return await sockets.over_tcp(way, sent), sent.end, "tcp", False
+                    return await sockets.over_tcp(short, sent), sent.end, "tcp", False
                 except NoReply as exc:
                     if exc.why in AGAINST:
                         health.lacks_stream(self._clock())

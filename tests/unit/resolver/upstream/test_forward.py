@@ -121,13 +121,19 @@ def test_what_is_lost_at_one_moment_is_one_silence() -> None:
 def test_a_doubtful_server_has_a_head_start_of_its_own_time() -> None:
     health = Health()
     health.failed(0, 1)
-    assert health.head_start_s == 0.01
+    assert _starts(health) == (0.01, 0.01)
     health.rtt_s = 0.001
-    assert health.head_start_s == 0.05
+    assert _starts(health) == (0.01, 0.05)
     health.rtt_s = 0.04
-    assert health.head_start_s == 0.08
+    assert _starts(health) == (0.03, 0.08)
     health.rtt_s = 9
-    assert health.head_start_s == 0.2
+    assert _starts(health) == (0.03, 0.2)
+    health.failed(2, 3)
+    assert _starts(health) == (0.01, 0.01)
+
+
+def _starts(health: Health) -> tuple[float, float]:
+    return health.head_start_s(denies=False), health.head_start_s(denies=True)
 
 
 def silent(at: float) -> Health:
@@ -141,7 +147,7 @@ def silent(at: float) -> Health:
 def test_servers_that_are_up_come_first_in_their_order() -> None:
     assert list(forward.order([Health(), Health(), Health()], 0)) == [0, 1, 2]
     assert list(forward.order([silent(0), Health(), silent(-9)], 1)) == [1, 2, 0]
-    assert list(forward.order([silent(0)], 1)) == [0, 0, 0]
+    assert list(forward.order([silent(0)], 1)) == [0]
     assert list(forward.order([], 1)) == []
 
 

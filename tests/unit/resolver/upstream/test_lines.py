@@ -162,3 +162,17 @@ async def test_lent_sockets_are_shared_when_there_are_no_more(
     assert not any(isinstance(each.result(), Why) for each in heard)
     inside.close()
     assert all(each.fileno() == -1 for each in lent)
+
+
+async def test_one_that_is_given_up_and_over_at_once_is_left_once(
+    lines: Lines, server: socket.socket
+) -> None:
+    loop = asyncio.get_running_loop()
+    async with asyncio.TaskGroup() as tasks:
+        waits = tasks.create_task(hear(lines, server, sent(1), 0.2), name="waits")
+        await read(server)
+        now = loop.time()
+        loop.call_at(now + 0.01, waits.cancel)
+        while loop.time() < now + 0.3:
+            pass  # so that both are due in one turn
+    assert waits.cancelled()

@@ -1,0 +1,85 @@
+"""Upstream servers that were well and fall silent, are slow, or come back while somebody waits."""
+
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import dns.message
+import pytest
+
+from tests.scenario.test_dns_forwarding import (
+    Make,
+    Scripted,
+    asked,
+    good,
+    mute,
+    scripted,
+    served,
+    texts,
+)
+from tests.scenario.worker import Session, ask, running
+
+__all__ = ["scripted"]  # a fixture of the neighbour's
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Iterator[Session]:
+    with running(tmp_path) as worker:
+        yield worker.session()
+
+
+def later(seconds: float, *servers: Scripted) -> threading.Timer:
+    """After so long the servers answer."""
+
+    def heal() -> None:
+        for each in servers:
+            each.script = good
+
+    timer = threading.Timer(seconds, heal)
+    timer.start()
+    return timer
+
+
+def test_X5_servers_that_were_heard_and_fall_silent_cost_only_the_first_question(
+    session: Session, scripted: Make
+) -> None:
+    servers = [scripted(good) for _ in range(3)]
+    for each in servers:  # so that each was heard
+        assert texts(ask(served(session, each), "first.example.org"))
+    ports = served(session, *servers)
+    for each in servers[:2]:
+        each.script = mute
+    times = []
+    for number in range(20):
+        began = time.monotonic()
+        assert texts(ask(ports, f"n{number}.example.org")) == {"192.0.2.9"}
+        times.append(time.monotonic() - began)
+    assert statistics.median(times[1:]) < 0.1  # what is asked for is 0.05, of a benchmark
+
+
+def test_an_outage_shorter_than_a_question_is_waited_for(session: Session, scripted: Make) -> None:
+    servers = [scripted(mute), scripted(mute)]
+    ports = served(session, *servers)
+    assert not asked(ports, "first.example.org").answer  # now both are doubtful
+    timer = later(1.0, *servers)
+    began = time.monotonic()
+    assert texts(asked(ports, "second.example.org")) == {"192.0.2.9"}
+    assert 0.9 < time.monotonic() - began < 3.0
+    # And what failed meanwhile is no longer taken for unanswerable.
+    assert texts(asked(ports, "first.example.org")) == {"192.0.2.9"}
+    timer.join()
+
+
+def test_a_server_that_takes_longer_than_a_try_is_heard(session: Session, scripted: Make) -> None:
+    def slow(query: dns.message.Message, stream: bool) -> bytes:
+        time.sleep(max(0.0, begun + 2.0 - time.monotonic()))
+        return good(query, stream)
+
+    server = scripted(slow)
+    ports = served(session, server)
+    begun = time.monotonic()
+    assert texts(asked(ports, "www.example.org")) == {"192.0.2.9"}
+    assert time.monotonic() - begun > 1.9
+    assert texts(asked(ports, "www.example.org")) == {"192.0.2.9"}  # and remembered
