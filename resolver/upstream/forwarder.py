@@ -108,15 +108,33 @@ class Forwarder:
             self._counts.observe(counters.SECONDS, Source.POLICY, self._clock() - now)
             return said
         entry = self._fresh(asked, now)
-        if entry is None:
+        if entry is None or self._siblings.is_open(asked.key, entry.reply):
             return None
-        self._count(scope, entry.reply.rcode, Source.CACHE)
-        self._counts.hit(cache.kind_of(entry.reply))
-        why = reasons.FAILED_BEFORE if entry.reply.rcode == wire.Rcode.SERVFAIL else None
-        age_s = entry.age_s(now)
-        said = reply.for_client(entry.reply, data, query, stream=stream, aged_s=age_s, explain=why)
-        self._counts.observe(counters.SECONDS, Source.CACHE, self._clock() - now)
+        found = self._siblings.recalled(asked.key, entry.reply)
+        return self._remembered(asked, found, entry, now, stream=stream)
+
+    def _remembered(
+        self, asked: Question, found: reply.Reply, entry: cache.Entry, began: float, *, stream: bool
+    ) -> bytes:
+        """The client's reply from what is cached as `entry`."""
+        self._count(asked.scope, found.rcode, Source.CACHE)
+        self._counts.hit(cache.kind_of(found))
+        why = reasons.FAILED_BEFORE if found.rcode == wire.Rcode.SERVFAIL else None
+        age_s = entry.age_s(self._clock())
+        words = (found, asked.data, asked.query)
+        said = reply.for_client(*words, stream=stream, aged_s=age_s, explain=why)
+        self._counts.observe(counters.SECONDS, Source.CACHE, self._clock() - began)
         return said
+
+    async def _look_again(
+        self, asked: Question, entry: cache.Entry, began: float, done: Done, *, stream: bool
+    ) -> None:
+        """A remembered NXDOMAIN for one of A and AAAA, while nothing is known of the other."""
+        other = Question.of(*siblings.other_of(asked.query, asked.data), asked.scope)
+        if other.key not in self._flights:
+            self._depart(other)
+        found = await self._siblings.mended(asked.key, began, entry.reply)
+        done(self._remembered(asked, found, entry, began, stream=stream))
 
     def lasting(self, query: wire.Query, data: bytes, scope: answer.Scope) -> cache.Entry | None:
         """The cached entry of which `recall` made its reply, None where it made it of none."""
@@ -162,6 +180,8 @@ class Forwarder:
         asked, began = self._question(query, data, scope), self._clock()
         if self._came_back(asked):
             return done(self._failed(asked, Source.ERROR, reasons.LOOP, stream=stream))
+        if entry := self._fresh(asked, began):
+            return self._spawn(self._look_again(asked, entry, began, done, stream=stream))
         stale = self.cache.stale(asked.key, began)
         if stale and self._is_hopeless(asked, stale, began):
             return done(self._stale(asked, stale, began, stream=stream))
@@ -313,13 +333,13 @@ class Forwarder:
             else:
                 found = await self._admitted(asked)
             new.hear(found)
-            found = await self._siblings.mended(asked.key, new, found or nothing)
+            found = await self._siblings.mended(asked.key, new.began, found or nothing)
         finally:
             self._land(asked.key, new, found or nothing)
 
     async def _land_mended(self, key: cache.Key, new: flight.Flight, found: reply.Reply) -> None:
         try:
-            found = await self._siblings.mended(key, new, found)
+            found = await self._siblings.mended(key, new.began, found)
         finally:
             self._land(key, new, found)
 

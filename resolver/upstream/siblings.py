@@ -1,6 +1,6 @@
 """A and AAAA of one name: what is said of the one depends on the other.
 
-In: an NXDOMAIN, the flights under way and the cache. Out: the same, or NODATA.
+In: an NXDOMAIN, new or remembered, the flights under way and the cache. Out: the same, or NODATA.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,7 +32,20 @@ class Siblings:
         is_known = other in self._flights or self._known.get(other, self._clock())
         return other if is_known else None
 
-    async def mended(self, key: cache.Key, of: flight.Flight, found: reply.Reply) -> reply.Reply:
+    def is_open(self, key: cache.Key, found: reply.Reply) -> bool:
+        """Whether `found` cannot be passed on before something is known of the other family."""
+        if found.rcode != wire.Rcode.NXDOMAIN or key.kind not in FAMILIES:
+            return False
+        other = key._replace(kind=FAMILIES[key.kind])
+        return self._known.get(other, self._clock()) is None
+
+    def recalled(self, key: cache.Key, found: reply.Reply) -> reply.Reply:
+        """As `mended`, of what is remembered of both."""
+        other = self.of(key) if found.rcode == wire.Rcode.NXDOMAIN else None
+        entry = self._known.get(other, self._clock()) if other else None
+        return _of_two(found, entry.reply if entry else None)
+
+    async def mended(self, key: cache.Key, began: float, found: reply.Reply) -> reply.Reply:
         """NXDOMAIN for one family while the other has addresses means: not of this type.
 
         musl fails the whole look-up for it, although it has the addresses (dns_and_users.md A1).
@@ -41,11 +54,22 @@ class Siblings:
         if other is None:
             return found
         if running := self._flights.get(other):
-            left_s = of.began + forward.TOTAL_S - self._clock()
+            left_s = began + forward.TOTAL_S - self._clock()
             known = await running.heard(max(0.0, min(MEND_S, left_s)))
         else:
             entry = self._known.get(other, self._clock())
             known = entry.reply if entry else None
-        if known and known.rcode == wire.Rcode.NOERROR and known.answers:
-            return reply.of_no_such_type(found)
-        return found
+        return _of_two(found, known)
+
+
+def other_of(query: wire.Query, data: bytes) -> tuple[wire.Query, bytes]:
+    """The same question for the other family."""
+    kind = FAMILIES[query.kind]
+    tail = query.end - 4
+    return query._replace(kind=kind), data[:tail] + kind.to_bytes(2, "big") + data[tail + 2 :]
+
+
+def _of_two(found: reply.Reply, known: reply.Reply | None) -> reply.Reply:
+    if known and known.rcode == wire.Rcode.NOERROR and known.answers:
+        return reply.of_no_such_type(found)
+    return found

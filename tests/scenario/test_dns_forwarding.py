@@ -345,3 +345,31 @@ def test_A8_107_nxdomain_for_both_families_stays_and_comes_at_once(
         replies = [dns.message.from_wire(link.recv(4096)) for _ in range(2)]
     assert {each.rcode() for each in replies} == {dns.rcode.NXDOMAIN}
     assert time.monotonic() - began < 1.0
+
+
+@pytest.mark.parametrize(("lacks", "has"), [("AAAA", "A"), ("A", "AAAA")])
+def test_A8_107_a_remembered_nxdomain_beside_an_address_is_no_such_type(
+    session: Session, scripted: Make, lacks: str, has: str
+) -> None:
+    def script(query: dns.message.Message, stream: bool) -> bytes:
+        del stream
+        if dns.rdatatype.to_text(query.question[0].rdtype) == lacks:
+            answer = dns.message.from_wire(failing(query, dns.rcode.NXDOMAIN))
+            answer.authority.append(dns.rrset.from_text("example.org.", 60, "IN", "SOA", SOA))
+            return answer.to_wire()
+        answer = dns.message.make_response(query, recursion_available=True)
+        text = "192.0.2.9" if has == "A" else "2001:db8::9"
+        answer.answer.append(dns.rrset.from_text(query.question[0].name, 60, "IN", has, text))
+        return answer.to_wire()
+
+    server = scripted(script)
+    ports = served(session, server)
+    assert ask(ports, "half.example.org", lacks).rcode() == dns.rcode.NXDOMAIN  # by itself
+    for _ in range(2):  # a stub asks for A first
+        replies = [ask(ports, "half.example.org", kind) for kind in ("A", "AAAA")]
+        assert {each.rcode() for each in replies} == {dns.rcode.NOERROR}
+        assert sorted(len(each.answer) for each in replies) == [0, 1]
+    assert len(server.heard) == 2
+
+
+SOA = "ns.example.org. who.example.org. 1 2 3 4 60"
