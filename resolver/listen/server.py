@@ -10,6 +10,7 @@ import functools
 import socket
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -33,6 +34,7 @@ Begin = Callable[[wire.Query, bytes, answer.Scope, bool, Done], None]
 Joins = Callable[[wire.Query, bytes, answer.Scope], bool]
 Recall = Callable[[wire.Query, bytes, answer.Scope, bool], bytes | None]
 Lasting = Callable[[wire.Query, bytes, answer.Scope], cache.Entry | None]
+Bar = Callable[[AbstractSet[str]], None]
 Spawn = Callable[[Coroutine[None, None, None]], None]
 Peer = tuple[str, int]
 Foreign = wire.Query | chase.Onward  # what is not, or not all, known here
@@ -44,7 +46,7 @@ class Tools:
 
     `recall` gives what an upstream said not long ago, `lasting` what is kept of it, `forward` asks
     one, `begin` does so without a task for the asker; `joins` says that somebody asks just the same
-    already.
+    already, `bar` ends what is under way for sandboxes that may ask nobody any more.
     """
 
     responder: respond.Responder
@@ -54,6 +56,7 @@ class Tools:
     forward: Forward
     begin: Begin
     joins: Joins
+    bar: Bar
     spawn: Spawn
     pool: ready.Pool
     hot: selector.Selector
@@ -103,10 +106,11 @@ class Udp:
         self._most = datagrams.MOST
         tools.hot.add_hot(link.fileno(), functools.partial(self._drain, link.fileno()))
 
-    def see(self, scope: answer.Scope) -> None:
-        """Answer from `scope` from now on."""
-        self._scope = scope
+    def see(self, scope: answer.Scope) -> bool:
+        """Answer from `scope` from now on; whether what is under way must end."""
+        before, self._scope = self._scope, scope
         self.forget()
+        return before.leaves_host and not scope.leaves_host
 
     def forget(self) -> None:
         """Look again for what was answered before."""
@@ -278,5 +282,5 @@ def _overloaded(
         wire.Rcode.SERVFAIL,
         stream=stream,
         authoritative=False,
-        explain=reasons.OVERLOADED,
+        explain=(reasons.OVERLOADED,),
     )

@@ -1,12 +1,73 @@
-"""Why a question has no good answer: the extended errors of our replies (RFC 8914)."""
+"""Why a question has no good answer: the extended errors of our replies (RFC 8914).
 
+In: what upstream servers did and said. Out: codes of the registry with a short text.
+"""
+
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from resolver.message import wire
 
-OVERLOADED: Final = wire.Explain(0, "too many questions are under way")
-LOOP: Final = wire.Explain(0, "this question came back: an upstream server asks us")
-NO_UPSTREAM: Final = wire.Explain(0, "no upstream server may be asked from this sandbox")
-UNREACHABLE: Final = wire.Explain(22, "no upstream server answered")  # RFC 8914 §4.23
-FAILED_BEFORE: Final = wire.Explain(13, "no upstream server answered a moment ago")
+OTHER: Final = 0
+CACHED: Final = 13  # RFC 8914 §4.14
+UNREACHABLE: Final = 22  # §4.23
+OVERLOADED: Final = wire.Explain(OTHER, "too many questions are under way")
+LOOP: Final = wire.Explain(OTHER, "this question came back: an upstream server asks us")
+NO_UPSTREAM: Final = wire.Explain(OTHER, "no upstream server may be asked from this sandbox")
 STALE: Final = wire.Explain(3, "the upstream servers do not answer")
+SPECIAL: Final = wire.Explain(
+    OTHER, "names like this have a special use and are asked nobody but for dns-forward-zones"
+)
+MOST_TEXT: Final = 160
+# The registry's words, for people who read codes of servers.
+NAMES: Final = {
+    1: "Unsupported DNSKEY Algorithm",
+    2: "Unsupported DS Digest Type",
+    3: "Stale Answer",
+    4: "Forged Answer",
+    5: "DNSSEC Indeterminate",
+    6: "DNSSEC Bogus",
+    7: "Signature Expired",
+    8: "Signature Not Yet Valid",
+    9: "DNSKEY Missing",
+    10: "RRSIGs Missing",
+    11: "No Zone Key Bit Set",
+    12: "NSEC Missing",
+    13: "Cached Error",
+    14: "Not Ready",
+    15: "Blocked",
+    16: "Censored",
+    17: "Filtered",
+    18: "Prohibited",
+    19: "Stale NXDOMAIN Answer",
+    20: "Not Authoritative",
+    21: "Not Supported",
+    22: "No Reachable Authority",
+    23: "Network Error",
+    24: "Invalid Data",
+}
+
+
+def failed(results: Iterable[tuple[str, str, bool]]) -> wire.Explain:
+    """Which server did what: (server, what it did, whether it spoke), the last of each counting."""
+    last = {server: (what, spoke) for server, what, spoke in results}
+    told = ", ".join(f"{server} {what}" for server, (what, _) in last.items())
+    if any(spoke for _, spoke in last.values()):
+        return wire.Explain(OTHER, f"no good answer: {told}"[:MOST_TEXT])
+    return wire.Explain(UNREACHABLE, f"no upstream server answered: {told}"[:MOST_TEXT])
+
+
+def again(explain: Sequence[wire.Explain]) -> tuple[wire.Explain, ...]:
+    """The same, of a failure that is remembered: what servers said, then our own word of it."""
+    *said, ours = explain or (wire.Explain(OTHER),)
+    return (*said, wire.Explain(CACHED, f"a moment ago: {ours.text}"[:MOST_TEXT]))
+
+
+def told(explain: Iterable[wire.Explain]) -> str:
+    """For people: `6 DNSSEC Bogus: no signature`; several after each other."""
+    return ", ".join(map(_told, explain))
+
+
+def _told(one: wire.Explain) -> str:
+    name = " ".join(filter(None, (str(one.code), NAMES.get(one.code, ""))))
+    return f"{name}: {one.text}" if one.text else name

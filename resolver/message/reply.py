@@ -7,13 +7,16 @@ RFC 1035 §4.1, 2308 §5, 6891.
 """
 
 import bisect
+import itertools
 import struct
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from resolver.message import wire
 from resolver.message.wire import Rcode
 
 MOST_TTL_S: Final = 3600  # nobody behind us should believe anything for longer
+MOST_EXPLAINED: Final = 2  # extended errors of one message
 MOST_RECORDS: Final = 1024  # one message of 64 KiB could claim 6000; nobody means that
 _COUNTS = struct.Struct(">HHH")
 _RECORD = struct.Struct(">HHIH")
@@ -35,7 +38,7 @@ class Reply(NamedTuple):
     `lowest` is the lowest TTL of the answers, `negative` how long "no" may be kept, in seconds.
     `extended` are the upper eight bits of the response code, which were in the OPT. `is_cut` says
     that the server had more, which could not be fetched. `was_said` tells a server's failure from
-    silence.
+    silence. `explain` are the extended errors that came along (RFC 8914).
     """
 
     image: bytes
@@ -48,6 +51,7 @@ class Reply(NamedTuple):
     extended: int = 0
     is_cut: bool = False
     was_said: bool = True
+    explain: tuple[wire.Explain, ...] = ()
 
     @property
     def rcode(self) -> int:
@@ -72,6 +76,7 @@ def read(data: bytes, end: int, *, dnssec: bool) -> Reply | None:
     lowest: int | None = None
     negative: int | None = None
     extended = 0
+    explain: tuple[wire.Explain, ...] = ()
     shortest: dict[int, int] = {}
     kinds: list[int] = []
     for number in range(sum(counts)):
@@ -87,6 +92,7 @@ def read(data: bytes, end: int, *, dnssec: bool) -> Reply | None:
             negative = min(ttl, sane(int.from_bytes(data[at - 4 : at], "big")))
         elif number >= counts[0] + counts[1] and kind == wire.OPT:
             extended = data[body - _EXTENDED]
+            explain = tuple(itertools.islice(wire.explanations(data, body, at), MOST_EXPLAINED))
         ends.append(at)
     kept = counts[0] + (0 if counts[0] and not dnssec else counts[1])
     ends, ttls = ends[:kept], ttls[:kept]
@@ -97,7 +103,17 @@ def read(data: bytes, end: int, *, dnssec: bool) -> Reply | None:
         # The records of a set have one TTL, the lowest that was seen (RFC 2181 §5.2).
         seconds = shortest[kinds[number]] if number < counts[0] else own
         image[at : at + 4] = min(seconds, MOST_TTL_S).to_bytes(4, "big")
-    return Reply(bytes(image), end, tuple(ends), tuple(ttls), counts[0], lowest, negative, extended)
+    return Reply(
+        image=bytes(image),
+        end=end,
+        ends=tuple(ends),
+        ttls=tuple(ttls),
+        answers=counts[0],
+        lowest=lowest,
+        negative=negative,
+        extended=extended,
+        explain=explain,
+    )
 
 
 def failure(data: bytes, query: wire.Query, rcode: int) -> Reply:
@@ -135,15 +151,16 @@ def for_client(
     stream: bool,
     aged_s: int = 0,
     ttl_s: int | None = None,
-    explain: wire.Explain | None = None,
+    explain: Sequence[wire.Explain] = (),
 ) -> bytes:
     """The bytes for the asker of `data`: its id, its question's case, its limit, OPT if it had one.
 
     TTLs are `aged_s` seconds lower, or all `ttl_s`. Of too many records as many whole ones as fit
     are kept, and TC is set: for musl before 1.2.4, which has no TCP, none would mean "no name".
     """
-    opt = wire.opt(query, reply.rcode, explain) if query.edns else b""
-    room = (wire.STREAM_LIMIT if stream else query.limit) - len(opt)
+    limit = wire.STREAM_LIMIT if stream else query.limit
+    opt = wire.opt(query, reply.rcode, explain, limit - reply.end) if query.edns else b""
+    room = limit - len(opt)
     kept = bisect.bisect_right(reply.ends, room)
     whole = bytearray(reply.image[: (reply.end, *reply.ends)[kept]])
     for at in reply.ttls[:kept] if aged_s or ttl_s is not None else ():

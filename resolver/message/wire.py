@@ -35,6 +35,8 @@ RECORD_HEAD: Final = 10  # type, class, TTL and length before the data
 MOST_PLAIN_RCODE: Final = 15  # what is above needs an OPT record (RFC 6891 §6.1.3)
 MOST_ADDITIONAL: Final = 2  # an OPT and a TSIG (docker.md D9)
 
+_MOST_TEXT: Final = 100  # of a server's explanation
+
 _QR, _RD, _RA, _AA, _TC, _CD = 0x8000, 0x0100, 0x0080, 0x0400, 0x0200, 0x0010
 _OPCODE = 0x7800
 _COUNTS = struct.Struct(">HHHHH")  # flags and the four counts, after the id
@@ -186,7 +188,7 @@ def respond(
     stream: bool = False,
     authoritative: bool = True,
     authority: bytes = b"",
-    explain: Explain | None = None,
+    explain: Sequence[Explain] = (),
 ) -> bytes:
     """The reply to the query in `data`: its id, its RD and CD bits, its question byte for byte.
 
@@ -196,7 +198,7 @@ def respond(
     left out, and nobody misses them (RFC 2181 §9).
     """
     limit = STREAM_LIMIT if stream else query.limit
-    tail = opt(query, rcode, explain) if query.edns else b""
+    tail = opt(query, rcode, explain, limit - query.end) if query.edns else b""
     room = limit - query.end - len(tail)
     whole = [*path, *[owner + each for each in records]]
     body = b"".join(whole)
@@ -225,16 +227,36 @@ def reply_flags(data: bytes, rcode: int, *, authoritative: bool, truncated: bool
     return flags.to_bytes(2, "big")
 
 
-def opt(query: Query, rcode: int, explain: Explain | None = None) -> bytes:
-    """The OPT record of a reply to a query that had one (RFC 6891 §6.1.1)."""
-    if explain is None and not query.dnssec and rcode <= MOST_PLAIN_RCODE:
+def opt(query: Query, rcode: int, explain: Sequence[Explain], room: int) -> bytes:
+    """The OPT record of a reply to a query that had one (RFC 6891 §6.1.1), in at most `room` bytes.
+
+    Of the explanations those that fit.
+    """
+    if not explain and not query.dnssec and rcode <= MOST_PLAIN_RCODE:
         return _OPT_ECHO
     data = b""
-    if explain is not None:
-        text = explain.text.encode()
-        data = _EDE.pack(EDE, len(text) + 2, explain.code) + text
+    for each in explain:
+        text = each.text.encode()
+        option = _EDE.pack(EDE, len(text) + 2, each.code) + text
+        if len(_OPT_ECHO) + len(data) + len(option) <= room:
+            data += option
     extended = (rcode >> 4) << 24 | (_OPT_DO if query.dnssec else 0)
     return b"\0" + _RECORD.pack(OPT, EDNS_LIMIT, extended, len(data)) + data
+
+
+def explanations(data: bytes, at: int, end: int) -> Iterator[Explain]:
+    """The extended errors among the options of an OPT record, whose data is `data[at:end]`.
+
+    Their text is a stranger's: what cannot be printed becomes `?`, more than 100 bytes are cut.
+    """
+    while at + 4 <= end:
+        code, size = _QUESTION.unpack_from(data, at)
+        at += 4
+        if code == EDE and 2 <= size <= end - at:  # noqa: PLR2004 - the code
+            text = data[at + 2 : min(at + size, at + 2 + _MOST_TEXT)].rstrip(b"\0")
+            shown = "".join(chr(each) if 32 <= each < 127 else "?" for each in text)  # noqa: PLR2004
+            yield Explain(int.from_bytes(data[at : at + 2], "big"), shown)
+        at += size
 
 
 def _fitting(whole: Sequence[bytes], room: int) -> tuple[int, bytes]:

@@ -106,6 +106,11 @@ class Scope:
         inside = any(each.inside for each in self.upstreams)
         object.__setattr__(self, "partition", (self.upstreams, self.sandbox if inside else ""))
 
+    @property
+    def leaves_host(self) -> bool:
+        """Whether any question may leave by the host's own sockets."""
+        return any(not each.inside for each in self.upstreams)
+
     @classmethod
     def of(cls, view: protocol.View, tables: Iterable[protocol.Names]) -> "Scope":
         """`view` over `tables`, which are in its order."""

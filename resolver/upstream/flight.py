@@ -13,28 +13,44 @@ Landed = Callable[[reply.Reply], None]
 
 
 class Flight:
-    """`found` is what askers were told, None while it is under way."""
+    """`found` is what askers were told, None while it is under way.
 
-    __slots__ = ("_askers", "_heard", "_hears", "began", "found")
+    `sandboxes` are those for which somebody may be asked: without any it goes nowhere.
+    """
 
-    def __init__(self, began: float) -> None:
+    __slots__ = ("_askers", "_heard", "_hears", "began", "found", "sandboxes")
+
+    def __init__(self, began: float, sandbox: str) -> None:
         self.began = began
         self.found: reply.Reply | None = None
-        self._askers: list[Landed] = []
+        self.sandboxes = {sandbox}
+        self._askers: list[tuple[str, Landed]] = []
         self._hears: asyncio.Future[None] | None = None
         self._heard: reply.Reply | None = None
 
-    def join(self, landed: Landed) -> None:
+    def goes_on(self) -> bool:
+        """Whether anybody may still be asked for it."""
+        return bool(self.sandboxes)
+
+    def join(self, landed: Landed, sandbox: str) -> None:
         """`landed` will be called with the reply; at once when that is there."""
         if self.found is None:
-            self._askers.append(landed)
+            self.sandboxes.add(sandbox)
+            self._askers.append((sandbox, landed))
         else:
             landed(self.found)
 
     def leave(self, landed: Landed) -> None:
         """`landed` will not be called."""
-        if landed in self._askers:
-            self._askers.remove(landed)
+        self._askers = [each for each in self._askers if each[1] != landed]
+
+    def bar(self, sandbox: str, said: reply.Reply) -> None:
+        """Nobody is asked for `sandbox` any more, whose askers are told `said` now."""
+        self.sandboxes.discard(sandbox)
+        barred = [landed for box, landed in self._askers if box == sandbox]
+        self._askers = [each for each in self._askers if each[0] != sandbox]
+        for each in barred:
+            each(said)
 
     def hear(self, found: reply.Reply | None) -> None:
         """What the servers said, before anything is made of it."""
@@ -54,6 +70,6 @@ class Flight:
         self.found = found
         if self._hears and not self._hears.done():
             self._hears.set_result(None)
-        for each in self._askers:
+        for _, each in self._askers:
             each(found)
         self._askers.clear()

@@ -8,6 +8,7 @@ import asyncio
 import functools
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from resolver import counters, notes
@@ -23,9 +24,11 @@ from resolver.upstream import (
     race,
     sessions,
     siblings,
+    telling,
     tries,
 )
 from resolver.upstream.sockets import Why
+from resolver.upstream.telling import BARRED, BUSY
 from resolver.upstream.tries import Question
 
 GLOBAL: Final = 1024  # flights at once, all sandboxes together
@@ -33,14 +36,10 @@ QUEUE: Final = 4096  # and those that wait to be
 WAITING: Final = 16_384  # askers that wait for flights of others, about 1 KiB each
 MOST_TRIED: Final = 256  # flights whose exchanges can be told afterwards
 PATIENCE_S: Final = 1.8  # then an old answer is better than a late one (RFC 8767 §5)
-STALE_TTL_S: Final = 30
 RECHECK_S: Final = 30.0  # RFC 8767 §5: what failed is not asked again sooner
 
 Spawn = Callable[[Coroutine[None, None, None]], None]
 Done = Callable[[bytes], None]
-
-# Stands for "not asked": told apart by identity, never sent.
-BUSY: Final = reply.Reply(b"\0\0\x80\x82" + bytes(8), 12, (), (), 0, None, None)
 
 NOBODYS: Final = Question.of(
     wire.Query(b"", 0, 0, 0, 0, False, False),
@@ -68,6 +67,7 @@ class Forwarder:
         self.cache = cache.Cache()
         self.healths = healths.Healths(bits)
         self._counts = counts
+        self._telling = telling.Telling(counts, clock)
         self._clock = clock
         self._spawn = spawn
         streams = sessions.Sessions(spawn)
@@ -104,27 +104,14 @@ class Forwarder:
         asked = self._question(query, data, scope)
         now = self._clock()
         if not scope.upstreams:
-            said = self._failed(asked, Source.POLICY, reasons.NO_UPSTREAM, stream=stream)
+            said = self._telling.failed(asked, Source.POLICY, (reasons.NO_UPSTREAM,), stream=stream)
             self._counts.observe(counters.SECONDS, Source.POLICY, self._clock() - now)
             return said
         entry = self._fresh(asked, now)
         if entry is None or self._siblings.is_open(asked.key, entry.reply):
             return None
         found = self._siblings.recalled(asked.key, entry.reply)
-        return self._remembered(asked, found, entry, now, stream=stream)
-
-    def _remembered(
-        self, asked: Question, found: reply.Reply, entry: cache.Entry, began: float, *, stream: bool
-    ) -> bytes:
-        """The client's reply from what is cached as `entry`."""
-        self._count(asked.scope, found.rcode, Source.CACHE)
-        self._counts.hit(cache.kind_of(found))
-        why = reasons.FAILED_BEFORE if found.rcode == wire.Rcode.SERVFAIL else None
-        age_s = entry.age_s(self._clock())
-        words = (found, asked.data, asked.query)
-        said = reply.for_client(*words, stream=stream, aged_s=age_s, explain=why)
-        self._counts.observe(counters.SECONDS, Source.CACHE, self._clock() - began)
-        return said
+        return self._telling.remembered(asked, found, entry, now, stream=stream)
 
     async def _look_again(
         self, asked: Question, entry: cache.Entry, began: float, done: Done, *, stream: bool
@@ -134,7 +121,7 @@ class Forwarder:
         if other.key not in self._flights:
             self._depart(other)
         found = await self._siblings.mended(asked.key, began, entry.reply)
-        done(self._remembered(asked, found, entry, began, stream=stream))
+        done(self._telling.remembered(asked, found, entry, began, stream=stream))
 
     def lasting(self, query: wire.Query, data: bytes, scope: answer.Scope) -> cache.Entry | None:
         """The cached entry of which `recall` made its reply, None where it made it of none."""
@@ -179,19 +166,19 @@ class Forwarder:
         self._counts.add(counters.CACHE_REQUESTS)
         asked, began = self._question(query, data, scope), self._clock()
         if self._came_back(asked):
-            return done(self._failed(asked, Source.ERROR, reasons.LOOP, stream=stream))
+            return done(self._telling.failed(asked, Source.ERROR, (reasons.LOOP,), stream=stream))
         if entry := self._fresh(asked, began):
             return self._spawn(self._look_again(asked, entry, began, done, stream=stream))
         stale = self.cache.stale(asked.key, began)
         if stale and self._is_hopeless(asked, stale, began):
-            return done(self._stale(asked, stale, began, stream=stream))
+            return done(self._telling.stale(asked, stale, began, stream=stream))
         if stale:
             return self._patient(asked, stale, began, done, stream=stream)
         self._waiting += 1
 
         def landed(found: reply.Reply) -> None:
             self._waiting -= 1
-            done(self._told(asked, found, began, stream=stream))
+            done(self._telling.found(asked, found, began, stream=stream))
 
         return self._join(asked, landed)
 
@@ -220,66 +207,41 @@ class Forwarder:
         def landed(found: reply.Reply) -> None:
             self._waiting -= 1
             late.cancel()
-            if found.rcode == wire.Rcode.SERVFAIL:
-                done(self._stale(asked, stale, began, stream=stream))
+            if found.rcode == wire.Rcode.SERVFAIL and found is not BARRED:
+                done(self._telling.stale(asked, stale, began, stream=stream))
             else:
-                done(self._told(asked, found, began, stream=stream))
+                done(self._telling.found(asked, found, began, stream=stream))
 
         def is_late() -> None:
             self._waiting -= 1
             self.cache.postpone(asked.key, self._clock() + RECHECK_S)
             if running := self._flights.get(asked.key):
                 running.leave(landed)
-            done(self._stale(asked, stale, began, stream=stream))
+            done(self._telling.stale(asked, stale, began, stream=stream))
 
         late = asyncio.get_running_loop().call_later(PATIENCE_S, is_late)
         self._join(asked, landed)
-
-    def _stale(self, asked: Question, stale: cache.Entry, began: float, *, stream: bool) -> bytes:
-        self._counts.observe(counters.SECONDS, Source.STALE, self._clock() - began)
-        self._count(asked.scope, stale.reply.rcode, Source.STALE)
-        self._counts.add(counters.CACHE_STALE, cache.kind_of(stale.reply))
-        words = (stale.reply, asked.data, asked.query)
-        return reply.for_client(*words, stream=stream, ttl_s=STALE_TTL_S, explain=reasons.STALE)
-
-    def _told(self, asked: Question, found: reply.Reply, began: float, *, stream: bool) -> bytes:
-        """The client's reply from what a flight brought."""
-        failed = found.rcode == wire.Rcode.SERVFAIL
-        source = Source.ERROR if failed else Source.UPSTREAM
-        self._counts.observe(counters.SECONDS, source, self._clock() - began)
-        if failed:
-            why = reasons.OVERLOADED if found is BUSY else reasons.UNREACHABLE
-            return self._failed(asked, Source.ERROR, why, stream=stream)
-        self._count(asked.scope, found.rcode, Source.UPSTREAM)
-        return reply.for_client(found, asked.data, asked.query, stream=stream)
-
-    def _count(self, scope: answer.Scope, rcode: int, source: Source) -> None:
-        self._counts.response(scope.label, counters.rcode_label(rcode), source)
-
-    def _failed(
-        self, asked: Question, source: Source, explain: wire.Explain, *, stream: bool
-    ) -> bytes:
-        self._count(asked.scope, wire.Rcode.SERVFAIL, source)
-        return wire.respond(
-            asked.data,
-            asked.query,
-            wire.Rcode.SERVFAIL,
-            stream=stream,
-            authoritative=False,
-            explain=explain,
-        )
 
     def _join(self, asked: Question, landed: flight.Landed) -> None:
         """`landed` is told by the flight under way for this question, or by a new one."""
         running = self._flights.get(asked.key)
         if running:
             self._counts.add(counters.COALESCED)
-        (running or self._depart(asked)).join(landed)
+        (running or self._depart(asked)).join(landed, asked.scope.sandbox)
+
+    def bar(self, sandboxes: AbstractSet[str]) -> None:
+        """What is under way for these ends: without a reply from outside, and without more tries.
+
+        They are gone, or may ask nobody from the host any more (CVE-2024-29018).
+        """
+        for each in tuple(self._flights.values()):
+            for sandbox in sandboxes & each.sandboxes:
+                each.bar(sandbox, BARRED)
 
     def _depart(self, asked: Question) -> flight.Flight:
         """A new flight. Its first step takes no task, nor does its end when that was enough."""
         now = self._clock()
-        new = self._flights[asked.key] = flight.Flight(now)
+        new = self._flights[asked.key] = flight.Flight(now, asked.scope.sandbox)
         known = [self.healths.of(each, asked.scope) for each in asked.scope.upstreams]
         is_simple = not known[0].silent and not forward.to_probe(known, now)
         if is_simple and self._gate.try_enter():
@@ -327,11 +289,11 @@ class Forwarder:
         try:
             if first:
                 try:
-                    found = await self._ask(asked, first, tried)
+                    found = await self._ask(asked, new, first, tried)
                 finally:
                     self._gate.leave()
             else:
-                found = await self._admitted(asked)
+                found = await self._admitted(asked, new)
             new.hear(found)
             found = await self._siblings.mended(asked.key, new.began, found or nothing)
         finally:
@@ -347,21 +309,22 @@ class Forwarder:
         """Remember what was found and tell it."""
         del self._flights[key]
         now = self._clock()
-        if found is BUSY:
+        failed = found.rcode == wire.Rcode.SERVFAIL
+        if found is BUSY or (failed and not new.goes_on()):
             pass  # of the world nothing was learned
-        elif found.rcode != wire.Rcode.SERVFAIL or self.cache.stale(key, now) is None:
+        elif not failed or self.cache.stale(key, now) is None:
             self.cache.put(key, found, now)
         else:
             self.cache.postpone(key, now + RECHECK_S)
         new.land(found)
 
-    async def _admitted(self, asked: Question) -> reply.Reply | None:
+    async def _admitted(self, asked: Question, new: flight.Flight) -> reply.Reply | None:
         """As `_ask`; BUSY when too many others are under way for too long."""
         if not self._gate.try_enter() and not await self._gate.enter():
             self._counts.add(counters.DROPPED, "queue_timeout")
             return BUSY
         try:
-            return await self._ask(asked)
+            return await self._ask(asked, new)
         finally:
             self._gate.leave()
 
@@ -385,10 +348,11 @@ class Forwarder:
     async def _ask(
         self,
         asked: Question,
+        new: flight.Flight,
         first: tries.First | None = None,
         tried: list[tries.Tried] | None = None,
     ) -> reply.Reply | None:
-        """What the servers say; the least bad reply otherwise, None without any."""
+        """What the servers say; otherwise a failure that tells what each did."""
         servers = asked.scope.upstreams
         known = [self.healths.of(each, asked.scope) for each in servers]
         now = self._clock()
@@ -399,13 +363,20 @@ class Forwarder:
             known[at].probed(now)
             self._spawn(self._probe(asked, at, known[at], tried))
         left_s = forward.TOTAL_S - (now - first[0].began if first else 0.0)
-        one = race.Race(asked, known, tried, self._tries, self._spawn, lambda: True)
+        one = race.Race(asked, known, tried, self._tries, self._spawn, new.goes_on)
         end = asyncio.get_running_loop().time() + left_s
         found = await one.run(now, end, first)
         if found is None and self._clock() - now >= left_s:
             self._counts.add(counters.DROPPED, "late")
-        is_short = found is None and all(each.result == Why.SHORT for each in tried)
-        return BUSY if is_short else found
+        if found is None and all(each.result == Why.SHORT for each in tried):
+            return BUSY
+        if found is not None and found.rcode != wire.Rcode.SERVFAIL:
+            return found
+        poor = found or next(iter(one.poor.values()), None)
+        failure = found or reply.failure(asked.data, asked.query, wire.Rcode.SERVFAIL)
+        why = reasons.failed((each.server, each.result, bool(each.transport)) for each in tried)
+        said = poor.explain if poor else ()
+        return failure._replace(explain=(*said, why), was_said=poor is not None)
 
     async def _probe(
         self, asked: Question, at: int, health: forward.Health, tried: list[tries.Tried]

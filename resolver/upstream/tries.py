@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from resolver import counters, notes, protocol
-from resolver.message import reply, wire
+from resolver.message import reasons, reply, wire
 from resolver.names import answer
 from resolver.upstream import cache, forward, lines, sessions, sockets
 from resolver.upstream.sockets import NoReply, Why
@@ -237,9 +237,9 @@ class Tries:
             health.erred("truncated, no TCP" if found.is_cut else rcode, now)
         self._counts.took(label, transport, seconds)
         self._counts.add(counters.UPSTREAM_RESPONSES, label, rcode)
-        tried.append(
-            Tried(server.label, transport, seconds, f"{rcode}, cut" if found.is_cut else rcode)
-        )
+        why = f" ({reasons.told(found.explain)})" if found.explain else ""
+        cut = ", cut" if found.is_cut else ""
+        tried.append(Tried(server.label, transport, seconds, f"{rcode}{cut}{why}"))
 
     async def _exchange(
         self,

@@ -79,7 +79,8 @@ class Inquiry:
         fresh, stale = self._forwarding.known(asked)
         if fresh is not None:
             left = fresh.expires - now
-            yield "cache", f"{rcode_label(fresh.reply.rcode)}, {left:.0f} s left"
+            why = f" ({reasons.told(fresh.reply.explain)})" if fresh.reply.explain else ""
+            yield "cache", f"{rcode_label(fresh.reply.rcode)}, {left:.0f} s left{why}"
         elif stale is not None:
             yield "stale", f"over since {now - stale.expires:.0f} s, given when nobody answers"
         for each in asked.scope.upstreams:

@@ -134,6 +134,7 @@ class Worker:
                 forward=forwarding.resolve,
                 begin=forwarding.begin,
                 joins=forwarding.joins,
+                bar=forwarding.bar,
                 spawn=self._spawn,
                 pool=ready.Pool(self._counts),
                 hot=hot,

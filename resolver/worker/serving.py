@@ -28,10 +28,10 @@ class Held:
     tcp: stream.Tcp
     inside: sockets.Inside
 
-    def see(self, scope: answer.Scope) -> None:
-        """Answer from `scope` from now on."""
-        self.udp.see(scope)
+    def see(self, scope: answer.Scope) -> bool:
+        """Answer from `scope` from now on; whether what is under way must end."""
         self.tcp.see(scope)
+        return self.udp.see(scope)
 
     def close(self) -> None:
         """Release every socket."""
@@ -127,10 +127,15 @@ class Serving:
         self._views |= staged.views
         for sandbox, (listening, links) in staged.listen.items():
             self._listen(sandbox, listening, links, problems)
+        barred = staged.gone
         for sandbox, held in self._held.items():
             view = self._views.get(sandbox, _NOTHING)
-            if sandbox in staged.views or sandbox in staged.listen or changed & {*view.tables}:
-                held.see(self._scope(sandbox, view, problems))
+            is_new = sandbox in staged.views or sandbox in staged.listen
+            sees = is_new or changed & {*view.tables}
+            if sees and held.see(self._scope(sandbox, view, problems)):
+                barred.add(sandbox)
+        if barred:
+            self._tools.bar(barred)
         return problems
 
     def inside(self, sandbox: str) -> sockets.Inside | None:

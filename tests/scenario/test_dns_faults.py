@@ -1,13 +1,16 @@
 """Upstream servers that are well but for one thing: nobody else loses by it."""
 
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import dns.edns
 import dns.flags
 import dns.message
+import dns.name
 import dns.rcode
 import dns.rdatatype
 import pytest
@@ -225,3 +228,78 @@ def test_an_error_that_stubs_do_not_know_is_no_answer(
     ports = served(session, odd, scripted(good))
     assert texts(ask(ports, "www.example.org")) == {"192.0.2.9"}
     assert ask(served(session, odd), "www.example.net").rcode() == dns.rcode.SERVFAIL
+
+
+def test_a_servers_own_explanation_is_passed_on_and_remembered(
+    session: Session, scripted: Make
+) -> None:
+    def bogus(query: dns.message.Message, stream: bool) -> bytes:
+        del stream
+        answer = dns.message.from_wire(failing(query, dns.rcode.SERVFAIL))
+        answer.use_edns(
+            0, options=[dns.edns.EDEOption(dns.edns.EDECode.DNSSEC_BOGUS, "no\nsignature")]
+        )
+        return answer.to_wire()
+
+    ports = served(session, scripted(bogus))
+    for ours in (0, 13):
+        reply = asked(ports, "bogus.example.org")
+        assert explanations(reply) == [6, ours]
+        assert str(reply.extended_errors()[0].text) == "no?signature"
+        assert "127.0.0.1 SERVFAIL" in str(reply.extended_errors()[1].text)
+    session.say(protocol.Explain("s", dns.name.from_text("bogus.example.org").to_wire() or b"", 1))
+    told = session.hear()
+    assert isinstance(told, protocol.Explained)
+    steps = dict(told.steps)
+    assert "6 DNSSEC Bogus: no?signature" in steps["cache"]
+    assert "SERVFAIL (6 DNSSEC Bogus: no?signature)" in steps["tried"]
+
+
+def test_an_explanation_that_comes_with_an_answer_is_passed_on(
+    session: Session, scripted: Make
+) -> None:
+    def old(query: dns.message.Message, stream: bool) -> bytes:
+        answer = dns.message.from_wire(good(query, stream))
+        answer.use_edns(0, options=[dns.edns.EDEOption(dns.edns.EDECode.STALE_ANSWER, "")])
+        return answer.to_wire()
+
+    ports = served(session, scripted(old))
+    for _ in range(2):
+        reply = asked(ports, "www.example.org")
+        assert (texts(reply), explanations(reply)) == ({"192.0.2.9"}, [3])
+
+
+def test_silence_and_an_error_are_told_apart(session: Session, scripted: Make) -> None:
+    reply = asked(served(session, scripted(mute)), "www.example.org")
+    (why,) = reply.extended_errors()
+    assert (why.code, why.text) == (22, "no upstream server answered: 127.0.0.1 timeout")
+
+
+def test_nothing_from_outside_reaches_a_sandbox_that_became_internal(
+    session: Session, scripted: Make
+) -> None:
+    gate = threading.Event()
+
+    def waits(query: dns.message.Message, stream: bool) -> bytes:
+        gate.wait(5)
+        return good(query, stream)
+
+    first, second = scripted(waits), scripted(good)
+    ports = served(session, first, second)
+    query = dns.message.make_query("www.example.org", "A", use_edns=0)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+        link.settimeout(5)
+        link.sendto(query.to_wire(), ("127.0.0.1", ports[0]))
+        eventually(lambda: first.heard, 5, "the question is under way")
+        began = time.monotonic()
+        session.view("s", ["net"])  # which asks nobody
+        assert session.apply(2) == {}
+        reply = dns.message.from_wire(link.recv(4096))
+        assert time.monotonic() - began < 1.0
+        assert (reply.rcode(), explanations(reply)) == (dns.rcode.SERVFAIL, [0])
+        assert "no upstream server may be asked" in str(reply.extended_errors()[0].text)
+        link.settimeout(2.0)  # past the first try's time
+        with pytest.raises(TimeoutError):
+            link.recv(4096)
+        gate.set()
+        assert not second.heard

@@ -127,7 +127,8 @@ def test_refused_by_all_is_servfail_for_the_stub(session: Session, scripted: Mak
     ports = served(session, scripted(lambda query, _: failing(query, dns.rcode.REFUSED)))
     reply = asked(ports, "www.example.org")
     assert reply.rcode() == dns.rcode.SERVFAIL
-    assert explanations(reply) == [22]
+    assert explanations(reply) == [0]
+    assert "127.0.0.1 REFUSED" in str(reply.extended_errors()[0].text)
 
 
 def test_C7_an_oversized_reply_without_edns_arrives_cut(session: Session, scripted: Make) -> None:
@@ -258,7 +259,7 @@ def test_A8_83_a_server_that_comes_back_is_found_out_without_waiting(
 def test_A8_82_a_failure_is_remembered_for_a_moment(session: Session, scripted: Make) -> None:
     server = scripted(lambda query, _: failing(query, dns.rcode.SERVFAIL))
     ports = served(session, server)
-    for expected in ([22], [13], [13]):
+    for expected in ([0], [13], [13]):
         reply = asked(ports, "www.example.org")
         assert reply.rcode() == dns.rcode.SERVFAIL
         assert explanations(reply) == expected

@@ -195,7 +195,7 @@ def test_A8_40_unknown_types_pass_as_they_are() -> None:
 
 
 def test_our_own_failure_is_a_reply_too() -> None:
-    shown = said(reply.failure(ASKED, FOUND, Rcode.SERVFAIL), explain=wire.Explain(13, "before"))
+    shown = said(reply.failure(ASKED, FOUND, Rcode.SERVFAIL), explain=[wire.Explain(13, "before")])
     assert shown.rcode() == dns.rcode.SERVFAIL
     assert shown.extended_errors()[0].code == 13
 

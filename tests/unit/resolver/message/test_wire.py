@@ -146,12 +146,12 @@ def test_A8_26_id_question_and_rd_are_the_askers() -> None:
 
 def test_A8_38_no_opt_without_one_even_with_an_explanation() -> None:
     why = wire.Explain(22, "nobody answers")
-    plain = wire.respond(data("web"), query("web"), Rcode.SERVFAIL, explain=why)
+    plain = wire.respond(data("web"), query("web"), Rcode.SERVFAIL, explain=[why])
     assert dns.message.from_wire(plain).edns == -1
     sent = data("web", use_edns=0, want_dnssec=True)
     found = wire.parse(sent)
     assert isinstance(found, wire.Query)
-    said = dns.message.from_wire(wire.respond(sent, found, Rcode.SERVFAIL, explain=why))
+    said = dns.message.from_wire(wire.respond(sent, found, Rcode.SERVFAIL, explain=[why]))
     assert [each.to_text() for each in said.extended_errors()] == [
         "EDE 22 (No Reachable Authority): nobody answers"
     ]

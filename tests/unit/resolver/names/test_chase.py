@@ -104,7 +104,7 @@ def test_a_failure_brings_no_alias_and_keeps_its_explanation() -> None:
         wire.Rcode.SERVFAIL,
         stream=True,
         authoritative=False,
-        explain=wire.Explain(22, "nobody"),
+        explain=[wire.Explain(22, "nobody")],
     )
     whole = dns.message.from_wire(chase.joined(asked, failed, stream=False))
     assert (whole.rcode(), whole.answer) == (dns.rcode.SERVFAIL, [])

@@ -1,0 +1,90 @@
+"""What the client is told of what is known or was found, and what is counted for it.
+
+In: replies of upstreams and of the cache, and whoever asked. Out: the bytes for him.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from resolver import counters
+from resolver.counters import Source
+from resolver.message import reasons, reply, wire
+from resolver.names import answer
+from resolver.upstream import cache
+from resolver.upstream.tries import Question
+
+STALE_TTL_S: Final = 30
+# Stand for "not asked": told apart by identity, never sent.
+BUSY: Final = reply.Reply(b"\0\0\x80\x82" + bytes(8), 12, (), (), 0, None, None)
+BARRED: Final = reply.Reply(b"\0\0\x80\x82" + bytes(8), 12, (), (), 0, None, None)
+
+
+class Telling:
+    """`clock` is monotonic, in seconds."""
+
+    def __init__(self, counts: counters.Counters, clock: Callable[[], float]) -> None:
+        self._counts = counts
+        self._clock = clock
+
+    def remembered(
+        self, asked: Question, found: reply.Reply, entry: cache.Entry, began: float, *, stream: bool
+    ) -> bytes:
+        """The reply from what is cached as `entry`, or was made of it."""
+        self._count(asked.scope, found.rcode, Source.CACHE)
+        self._counts.hit(cache.kind_of(found))
+        failed = found.rcode == wire.Rcode.SERVFAIL
+        said = reply.for_client(
+            found,
+            asked.data,
+            asked.query,
+            stream=stream,
+            aged_s=entry.age_s(self._clock()),
+            explain=reasons.again(found.explain) if failed else found.explain,
+        )
+        self._counts.observe(counters.SECONDS, Source.CACHE, self._clock() - began)
+        return said
+
+    def stale(self, asked: Question, entry: cache.Entry, began: float, *, stream: bool) -> bytes:
+        """The reply from what is over, for want of a better one (RFC 8767)."""
+        self._counts.observe(counters.SECONDS, Source.STALE, self._clock() - began)
+        self._count(asked.scope, entry.reply.rcode, Source.STALE)
+        self._counts.add(counters.CACHE_STALE, cache.kind_of(entry.reply))
+        return reply.for_client(
+            entry.reply,
+            asked.data,
+            asked.query,
+            stream=stream,
+            ttl_s=STALE_TTL_S,
+            explain=(*entry.reply.explain, reasons.STALE),
+        )
+
+    def found(self, asked: Question, found: reply.Reply, began: float, *, stream: bool) -> bytes:
+        """The reply from what a flight brought."""
+        if found is BARRED:
+            return self.failed(asked, Source.POLICY, (reasons.NO_UPSTREAM,), stream=stream)
+        failed = found.rcode == wire.Rcode.SERVFAIL
+        source = Source.ERROR if failed else Source.UPSTREAM
+        self._counts.observe(counters.SECONDS, source, self._clock() - began)
+        if failed:
+            why = (reasons.OVERLOADED,) if found is BUSY else found.explain
+            return self.failed(asked, Source.ERROR, why, stream=stream)
+        self._count(asked.scope, found.rcode, Source.UPSTREAM)
+        words = (found, asked.data, asked.query)
+        return reply.for_client(*words, stream=stream, explain=found.explain)
+
+    def failed(
+        self, asked: Question, source: Source, explain: Sequence[wire.Explain], *, stream: bool
+    ) -> bytes:
+        """SERVFAIL, and why."""
+        self._count(asked.scope, wire.Rcode.SERVFAIL, source)
+        return wire.respond(
+            asked.data,
+            asked.query,
+            wire.Rcode.SERVFAIL,
+            stream=stream,
+            authoritative=False,
+            explain=explain,
+        )
+
+    def _count(self, scope: answer.Scope, rcode: int, source: Source) -> None:
+        self._counts.response(scope.label, counters.rcode_label(rcode), source)
