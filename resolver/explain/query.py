@@ -33,9 +33,13 @@ Record = tuple[str, int, str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What came. Records are (name, TTL in seconds, type, data)."""
+    """What came. Records are (name, TTL in seconds, type, data).
+
+    `explained` are the extended errors (RFC 8914), as (code, text).
+    """
 
     rcode: str
+    explained: tuple[tuple[int, str], ...] = ()
     answers: tuple[Record, ...] = ()
     authority: tuple[Record, ...] = ()
     milliseconds: float = 0.0
@@ -114,6 +118,7 @@ def _told(reply: dns.message.Message | None, milliseconds: float) -> Reply:
         rcode=dns.rcode.to_text(reply.rcode()),
         answers=tuple(_records(reply.answer)),
         authority=tuple(_records(reply.authority)),
+        explained=tuple((int(each.code), each.text or "") for each in reply.extended_errors()),
         milliseconds=milliseconds,
     )
 

@@ -13,6 +13,7 @@ from typing import Final
 from resolver.explain import inquirer, query
 from resolver.explain.inspection import Step
 from resolver.files import own, resolvconf
+from resolver.message import reasons
 from sdd import errors
 from sdd.model import sandbox
 
@@ -43,8 +44,10 @@ class Attempt:
     @property
     def _elsewhere(self) -> str:
         """Whoever said what is not a network's."""
+        is_stale = reasons.STALE in self.reply.explained
         for stage, text in self.steps:
-            if stage in {"cache", "stale"}:
+            # What could be given when nobody answers is given only then, and says so.
+            if stage == "cache" or (stage == "stale" and is_stale):
                 return f"{stage}: {text}"
             if stage in OURS:
                 return f"sdd itself: {text}"

@@ -2,8 +2,9 @@
 
 In: the files that were read. Out: calls. Every name on the way to a file, and to what its symlinks
 lead to, is watched in its folder (inotify(7)): an edit is most often a rename, and a folder that
-is not there yet appears in one that is. What inotify cannot see, or a host that has no instance of
-it left, is covered by looking every now and then.
+is not there yet appears in one that is. A file is watched itself too: one that is mounted over
+another, as in containers, is written in a folder that is not here. What inotify cannot see, or a
+host that has no instance of it left, is covered by looking every now and then.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ import ctypes
 import os
 import struct
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Never
 
@@ -25,6 +26,7 @@ _ROOM: Final = 1 << 16
 _EVENT: Final = struct.Struct("iIII")  # struct inotify_event: watch, mask, cookie, size of the name
 _EVENTS: Final = 0x2 | 0x8 | 0x40 | 0x80 | 0x100 | 0x200 | 0x400  # include/uapi/linux/inotify.h:
 # modify, close after write, moved from, moved to, create, delete, the folder itself deleted
+_WRITES: Final = 0x2 | 0x8  # modify, close after write
 _FLAGS: Final = os.O_NONBLOCK | os.O_CLOEXEC  # IN_NONBLOCK and IN_CLOEXEC are the same numbers
 
 
@@ -79,7 +81,7 @@ def names(file: Path) -> Iterator[tuple[Path, str]]:
 class _Watch:
     """One inotify instance over all folders; made anew after each event, as links may differ."""
 
-    def __init__(self, files: Iterable[Path]) -> None:
+    def __init__(self, files: Sequence[Path]) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
         self._descriptor = libc.inotify_init1(_FLAGS)
         self._names: dict[int, set[bytes]] = {}
@@ -89,6 +91,8 @@ class _Watch:
             watch = libc.inotify_add_watch(self._descriptor, os.fsencode(folder), _EVENTS)
             if watch >= 0:  # the same number for the same folder
                 self._names.setdefault(watch, set()).add(os.fsencode(name))
+        for file in files:  # its events have no name, which always concerns us
+            libc.inotify_add_watch(self._descriptor, os.fsencode(file), _WRITES)
 
     def close(self) -> None:
         """Watch no longer."""

@@ -69,7 +69,11 @@ class Cache:
     def get(self, key: Key, now: float) -> Entry | None:
         """The entry that is still good at `now`."""
         entry = self._entries.get(key)
-        if entry is None or now >= entry.expires:
+        if entry is None:
+            return None
+        if now >= entry.expires:
+            if not _may_be_stale(entry, now):
+                self._drop(key)
             return None
         self._entries.move_to_end(key)
         return entry
@@ -77,12 +81,11 @@ class Cache:
     def stale(self, key: Key, now: float) -> Entry | None:
         """An answer that is over, but not for longer than an hour: better than none."""
         entry = self._entries.get(key)
-        if entry is None or entry.reply.rcode == wire.Rcode.SERVFAIL:
-            return None
-        if now >= entry.expires + STALE_S:
+        if entry is None or _may_be_stale(entry, now):
+            return entry
+        if now >= entry.expires:
             self._drop(key)
-            return None
-        return entry
+        return None
 
     def postpone(self, key: Key, recheck: float) -> None:
         """What is stale is not tried to be renewed before `recheck`."""
@@ -115,15 +118,24 @@ class Cache:
             self._drop(key)
         return len(gone)
 
-    def entries(self) -> Iterator[tuple[Key, Entry]]:
-        """All entries, the least recently used first."""
-        return iter(self._entries.items())
+    def entries(self, now: float) -> Iterator[tuple[Key, Entry]]:
+        """All entries that may be given still, the least recently used first."""
+        return (
+            (key, entry)
+            for key, entry in self._entries.items()
+            if now < entry.expires or _may_be_stale(entry, now)
+        )
 
     def _drop(self, key: Key) -> None:
         entry = self._entries.pop(key, None)
         if entry is not None:
             self.bytes -= _cost(key, entry.reply)
             self.kinds[kind_of(entry.reply)] -= 1
+
+
+def _may_be_stale(entry: Entry, now: float) -> bool:
+    """Whether it may be given when it is over; a failure never (RFC 8767 §5)."""
+    return entry.reply.rcode != wire.Rcode.SERVFAIL and now < entry.expires + STALE_S
 
 
 def _below(name: bytes, top: bytes) -> bool:

@@ -96,7 +96,7 @@ class Inquiry:
 
     def _cached(self) -> Iterator[Callable[[], protocol.CacheRow]]:
         now = self._clock()
-        for key, entry in self._forwarding.cache.entries():
+        for key, entry in self._forwarding.cache.entries(now):
             yield functools.partial(_cache_row, key, entry, now)
 
     def _upstreams(self) -> Iterator[Callable[[], protocol.UpstreamRow]]:

@@ -47,3 +47,16 @@ def test_the_source_is_what_decided(steps: list[tuple[str, str]], source: str) -
         name="web", steps=tuple(Step(*each) for each in steps), reply=query.Reply(rcode="NOERROR")
     )
     assert made.source == source
+
+
+def test_an_old_answer_is_the_source_only_when_it_was_given() -> None:
+    steps = (Step("stale", "over since 48 s"), Step("tried", "y over udp: NOERROR in 2 ms"))
+    renewed = query.Reply(rcode="NOERROR")
+    given = query.Reply(rcode="NOERROR", explained=((3, "the upstream servers do not answer"),))
+    theirs = query.Reply(rcode="NOERROR", explained=((3, ""),))
+    sources = [
+        trace.Attempt(name="web", steps=steps, reply=each).source
+        for each in (renewed, given, theirs)
+    ]
+    fresh = "upstream y over udp: NOERROR in 2 ms"
+    assert sources == [fresh, "stale: over since 48 s", fresh]

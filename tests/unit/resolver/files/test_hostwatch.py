@@ -31,6 +31,18 @@ def behind(file: Path) -> None:
     rename(file.parent / "run" / "stub")
 
 
+def elsewhere(file: Path) -> None:
+    """The same inode is written in another folder, as below a bind mount."""
+    rewrite(file.parent / "mounted" / "resolv.conf")
+
+
+def also_elsewhere(folder: Path) -> Path:
+    file = plain(folder)
+    (folder / "mounted").mkdir()
+    (folder / "mounted" / "resolv.conf").hardlink_to(file)
+    return file
+
+
 def linked(folder: Path) -> Path:
     (folder / "run").mkdir()
     (folder / "run" / "stub").write_text("nameserver 10.0.0.1\n")
@@ -76,6 +88,7 @@ def comes_or_comes_again(file: Path) -> None:
     ("make", "change"),
     [
         (plain, rewrite),
+        (also_elsewhere, elsewhere),
         (plain, rename),
         (plain, swap),
         (linked, behind),

@@ -114,3 +114,14 @@ def test_a_failure_is_never_stale() -> None:
     store.put(key(), kept(None, rcode=Rcode.SERVFAIL), 0.0)
     assert store.get(key(), 4.9)
     assert store.stale(key(), 6.0) is None
+
+
+def test_a_failure_that_is_over_is_not_listed_and_not_kept() -> None:
+    store = cache.Cache()
+    store.put(key("bad.example"), kept(rcode=Rcode.SERVFAIL), 0.0)
+    store.put(key("good.example"), kept(3), 0.0)
+    assert len(list(store.entries(4.0))) == 2  # one of them may be given as stale
+    assert [each.name for each, _ in store.entries(6.0)] == [key("good.example").name]
+    assert not list(store.entries(3.0 + cache.STALE_S))
+    assert store.get(key("bad.example"), 6.0) is None
+    assert len(store) == 1
