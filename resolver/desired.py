@@ -119,6 +119,7 @@ def _need(
         ttl=daemon.ttl,
         rate=daemon.rate,
         keeps_single=upstreams.keeps_single(box, daemon),
+        forwarded=daemon.forwarded,
     )
     return Need(
         ground=ground,

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 SOCKET: Final = "dns.sock"  # in the exec-root
-RELEASE: Final = 11  # grows with every change of a message or of what a table means
+RELEASE: Final = 12  # grows with every change of a message or of what a table means
 MOST_BYTES: Final = 1 << 16  # well below the default wmem_max, so a send never needs privileges
 NAMES_A_PART: Final = 200  # a name with its records takes at most ~300 bytes
 MOST_DESCRIPTORS: Final = 32
@@ -115,7 +115,8 @@ class View(Message, frozen=True):
     sandbox's added hosts. `keeps_single` means: what has one label only is never forwarded. No
     upstream means: a foreign name is refused with SERVFAIL, nothing leaves. `wild` are those of
     `tables` that have wildcards. Questions are counted under `network`, the first one's name;
-    `rate` of them a second may be sent on (0: no limit).
+    `rate` of them a second may be sent on (0: no limit). `forwarded` are wire names of zones that
+    are forwarded although they have a special use, or are private.
     """
 
     sandbox: str
@@ -129,6 +130,7 @@ class View(Message, frozen=True):
     wild: list[str] = []
     network: str = ""
     rate: int = 0
+    forwarded: list[bytes] = []
     more: bool = False
 
 

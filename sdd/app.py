@@ -367,6 +367,7 @@ def _daemon_dns(config: configuration.Config) -> upstreams.DaemonDns:
         rate=config.dns_rate_limit,
         ca=str(config.dns_ca or ""),
         bind=upstreams.Bind(config.dns_bind),
+        forwarded=config.dns_forward_zones,
     )
 
 

@@ -37,6 +37,7 @@ class Config:
     dns_opts: tuple[str, ...] = ()
     dns_ttl: int = 5
     dns_rate_limit: int = 2000
+    dns_forward_zones: tuple[str, ...] = ()
     dns_bind: str = "nat"
     pools: tuple[PoolTemplate, ...] = ()
     bip: IPv4Interface | None = None

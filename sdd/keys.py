@@ -252,6 +252,10 @@ KEYS: Mapping[str, tuple[str, Callable[[object], object]]] = {
     "dns-opts": ("a list of resolv.conf options", _list_of(_checked(names.checked_option))),
     "dns-ttl": ("a number of seconds from 0 to 86400", _number(0, 86400)),
     "dns-rate-limit": ("0 (no limit) or questions a second up to 1000000", _number(0, 1_000_000)),
+    "dns-forward-zones": (
+        "a list of domains, such as corp.local or 10.in-addr.arpa",
+        _list_of(_checked(names.checked_forward_zone)),
+    ),
     "dns-bind": ("nat or direct", _one_of("nat", "direct")),
     "default-address-pools": ('a list of {"base": CIDR, "size": PREFIX LENGTH}', _pools),
     "bip": ("an IPv4 address with its prefix length, such as 172.17.0.1/16", _bridge_address),

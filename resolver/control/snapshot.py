@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from resolver import protocol
+from resolver.message import wire
 from resolver.names import records
 from resolver.names.table import Table
 from sdd.model import ids, network, sandbox
@@ -36,11 +37,12 @@ def view(
     ttl: int,
     rate: int,
     keeps_single: bool,
+    forwarded: Sequence[str] = (),
 ) -> View:
     """What `box` sees: `nets` are those that have names, the first to ask first; `ttl` in seconds.
 
     The order is the one of its endpoints (docker.md N7, G1). `wild` are those of `nets` that have
-    wildcard records; `rate` and `keeps_single` as in `protocol.View`.
+    wildcard records; `rate`, `keeps_single` and `forwarded` as in `protocol.View`.
     """
     zones = sorted({zone for net in nets for zone in records.zones(net, is_alone=not upstreams)})
     bare = protocol.View(
@@ -55,6 +57,7 @@ def view(
         keeps_single=keeps_single,
         wild=[str(each) for each in wild],
         network=nets[0].name if nets else "",
+        forwarded=[wire.to_wire(each) for each in forwarded],
     )
     return msgspec.structs.replace(bare, digest=_digest(protocol.encode(bare)))
 

@@ -25,6 +25,7 @@ def daemon_dns(
     rate: int = 2000,
     ca: str = "",
     bind: upstreams.Bind = upstreams.Bind.NAT,
+    forwarded: tuple[str, ...] = (),
     host: Path = HOST,
     resolved: Path = RESOLVED,
 ) -> upstreams.DaemonDns:
@@ -45,6 +46,7 @@ def daemon_dns(
         rate=rate,
         ca=ca,
         bind=bind,
+        forwarded=forwarded,
     )
 
 

@@ -36,7 +36,7 @@ class DaemonDns:
     (the resolved stub's own upstreams where the host's file names the stub only). `ttl` is the
     lifetime in seconds of the answers for our names, `rate` how many foreign questions a second a
     sandbox may ask (0: no limit), `ca` the file of authorities for encrypted
-    servers (empty: the system's).
+    servers (empty: the system's). `forwarded` are zones that are forwarded whatever their use.
     """
 
     servers: tuple[Nameserver, ...] = ()
@@ -48,6 +48,7 @@ class DaemonDns:
     rate: int = 2000
     ca: str = ""
     bind: Bind = Bind.NAT
+    forwarded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

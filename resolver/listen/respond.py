@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from resolver import counters
 from resolver.counters import Source
-from resolver.message import wire
+from resolver.message import reasons, wire
 from resolver.names import answer, chase
 
 Shuffle = Callable[[int], int]  # n → 0 … n-1
@@ -37,6 +37,11 @@ class Said(NamedTuple):
     source: Source
     steady: bool
     seconds: float = 0.0
+
+
+def is_special(found: answer.Answer) -> bool:
+    """Whether a name was denied for its special use only, which settings can change."""
+    return found.source is Source.SPECIAL and found.rcode == wire.Rcode.NXDOMAIN
 
 
 class Responder:
@@ -75,6 +80,7 @@ class Responder:
             stream=stream,
             authority=found.zone,
             authoritative=found.source is not Source.POLICY,
+            explain=(reasons.SPECIAL,) if is_special(found) else (),
         )
         self._counts.observe(counters.SIZES, TCP if stream else UDP, len(reply))
         seconds = time.perf_counter() - begun

@@ -16,7 +16,7 @@ LOOP: Final = wire.Explain(OTHER, "this question came back: an upstream server a
 NO_UPSTREAM: Final = wire.Explain(OTHER, "no upstream server may be asked from this sandbox")
 STALE: Final = wire.Explain(3, "the upstream servers do not answer")
 SPECIAL: Final = wire.Explain(
-    OTHER, "names like this have a special use and are asked nobody but for dns-forward-zones"
+    OTHER, "names with this ending are asked nobody, unless dns-forward-zones has it"
 )
 MOST_TEXT: Final = 160
 # The registry's words, for people who read codes of servers.

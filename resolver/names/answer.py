@@ -87,7 +87,7 @@ class Scope:
     are the networks with wildcards. `partition` says who answers its foreign questions: its
     upstreams, and itself where they are asked from inside of it. `label` is what its questions
     are counted under: the name of its first network. `rate` questions a second may be sent on (0:
-    no limit).
+    no limit). `forwarded` are zones of a special use that somebody can be asked for all the same.
     """
 
     sandbox: str
@@ -100,6 +100,7 @@ class Scope:
     wild: tuple[tuple[str, protocol.Names], ...] = ()
     label: str = ""
     rate: int = 0
+    forwarded: frozenset[bytes] = frozenset()
     partition: tuple[tuple[protocol.Upstream, ...], str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -127,6 +128,7 @@ class Scope:
             wild=tuple(each for each in named if each[0] in view.wild),
             label=view.network,
             rate=view.rate,
+            forwarded=frozenset(view.forwarded if view.upstreams else ()),
         )
 
 
@@ -230,14 +232,27 @@ def _unowned(query: wire.Query, scope: Scope) -> Answer | None:
     if host := _served_by(name, scope):
         return Answer(Rcode.NXDOMAIN, [], soa(host, scope.ttl))
     at = 0
+    is_given = is_forwarded(name, scope)
     while name[at]:
-        if found := _below(query, name[at:], scope):
+        if found := _below(query, name[at:], scope, is_given=is_given):
             return found
         at += name[at] + 1
-    if scope.keeps_single and at == len(name) - 1 == name[0] + 1 and query.kind in _LOOPBACK:
+    if (
+        scope.keeps_single
+        and not is_given
+        and at == len(name) - 1 == name[0] + 1
+        and query.kind in _LOOPBACK
+    ):
         # The bare name of nobody: NXDOMAIN lets the asker's search list go on (docker.md N15).
         return Answer(Rcode.NXDOMAIN, [], soa(ROOT, scope.ttl), Source.POLICY)
     return None
+
+
+def is_forwarded(name: bytes, scope: Scope) -> bool:
+    """Whether `name` is in a zone that is forwarded whatever its use, unless it is ours."""
+    if not scope.forwarded:
+        return False
+    return name in scope.forwarded or any(each in scope.forwarded for each in wire.parents(name))
 
 
 def _served_by(name: bytes, scope: Scope) -> bytes:
@@ -252,10 +267,14 @@ def _served_by(name: bytes, scope: Scope) -> bytes:
     return host if host and _entry(host, scope) is not None else b""
 
 
-def _below(query: wire.Query, zone: bytes, scope: Scope) -> Answer | None:
-    """The answer for a name in `zone`, if that is a zone in which we know everything."""
+def _below(query: wire.Query, zone: bytes, scope: Scope, *, is_given: bool) -> Answer | None:
+    """The answer for a name in `zone`, if that is a zone in which we know everything.
+
+    `is_given`: somebody else knows the zones with a special use.
+    """
     source = Source.OWNED if zone in scope.zones else Source.SPECIAL
-    if source is Source.OWNED or zone in PRIVATE_REVERSE or zone in NOWHERE:
+    is_special = not is_given and (zone in PRIVATE_REVERSE or zone in NOWHERE)
+    if source is Source.OWNED or is_special:
         # The zone itself is there, only without records: NXDOMAIN would deny all below it too.
         is_top = zone == query.name and zone not in NOWHERE
         rcode = Rcode.NOERROR if is_top else Rcode.NXDOMAIN

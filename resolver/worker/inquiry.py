@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 from resolver import notes, parts, protocol
 from resolver.counters import rcode_label
+from resolver.listen import respond
 from resolver.message import reasons, wire
 from resolver.names import answer, chase
 from resolver.upstream import cache, forward, forwarder, tries
@@ -132,7 +133,11 @@ def _decisions(query: wire.Query, scope: answer.Scope) -> Iterator[Step]:
         return
     found = answer.answer(query, scope)
     if found is None:
-        yield "zones", "none of ours, nor one with a special use"
+        is_given = answer.is_forwarded(query.name, scope)
+        use = "one of dns-forward-zones" if is_given else "nor one with a special use"
+        yield "zones", f"none of ours, {use}"
+    elif respond.is_special(found):
+        yield found.source, f"{rcode_label(found.rcode)}: {reasons.SPECIAL.text}"
     else:
         yield found.source, rcode_label(found.rcode)
 

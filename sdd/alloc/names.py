@@ -59,6 +59,10 @@ def checked_owned(what: str, name: str) -> str:
     return checked_host(what, name)
 
 
+# RFC 6761 §6.3, §6.4, RFC 7686, RFC 9476: a question for them would tell strangers.
+NEVER_FORWARDED = frozenset({LOCALHOST, "invalid", "onion", "alt"})
+
+
 def is_loopback(name: str) -> bool:
     """Whether `name` is `localhost` or below it."""
     return f".{name.lower()}".endswith(f".{LOCALHOST}")
@@ -76,6 +80,18 @@ def _check_loopback(what: str, name: str) -> None:
 def checked_search(domain: str) -> str:
     """`domain` as a search domain; a single dot means "none" and may end in one otherwise."""
     return domain if domain == "." else checked_host("search domain", domain.removesuffix("."))
+
+
+def checked_forward_zone(domain: str) -> str:
+    """`domain` as a zone that is forwarded although its names have a special use."""
+    zone = checked_host("domain", domain.removesuffix(".")).lower()
+    if zone.rpartition(".")[2] in NEVER_FORWARDED:
+        raise errors.Invalid(
+            f"domain {errors.quoted(domain)} cannot be forwarded: nobody may know its names",
+            hint="zones that can be are local, home.arpa and reverse zones such as 10.in-addr.arpa",
+            code="SDD-NAME-FORWARD",
+        )
+    return zone
 
 
 def checked_option(option: str) -> str:

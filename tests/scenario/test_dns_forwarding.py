@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dns.flags
 import dns.message
+import dns.name
 import dns.query
 import dns.rcode
 import dns.rdatatype
@@ -272,6 +273,22 @@ def test_A8_25_without_an_upstream_the_reply_says_so(session: Session) -> None:
     reply = asked(ports, "www.example.org")
     assert reply.rcode() == dns.rcode.SERVFAIL
     assert "no upstream" in str(reply.extended_errors()[0].text)
+
+
+def test_a_name_that_is_not_forwarded_for_its_use_says_what_changes_that(
+    session: Session, scripted: Make
+) -> None:
+    server = scripted(good)
+    ports = served(session, server)
+    reply = asked(ports, "srv.corp.local")
+    assert reply.rcode() == dns.rcode.NXDOMAIN
+    assert "dns-forward-zones" in str(reply.extended_errors()[0].text)
+    name = dns.name.from_text("srv.corp.local").to_wire() or b""
+    session.say(protocol.Explain("s", name, 1))
+    told = session.hear()
+    assert isinstance(told, protocol.Explained)
+    assert "dns-forward-zones" in told.steps[-1][1]
+    assert not server.heard
 
 
 def test_A8_58_a_ttl_only_counts_down(session: Session, scripted: Make) -> None:

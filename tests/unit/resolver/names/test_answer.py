@@ -118,3 +118,41 @@ def test_added_hosts_come_first() -> None:
     view = protocol.View("s", "", ["t"], [], {wire.to_wire("web"): a("192.0.2.1")}, [])
     found = answer.answer(query("web"), answer.Scope.of(view, [WEB]))
     assert found == answer.Answer(Rcode.NOERROR, a("192.0.2.1")[wire.A])
+
+
+FORWARDED = [wire.to_wire(each) for each in ("corp.local", "10.in-addr.arpa", "dc")]
+SOMEBODY = [protocol.Upstream("192.0.2.53", 53, inside=False)]
+
+
+def test_zones_of_a_special_use_are_forwarded_where_somebody_is_said_to_know_them() -> None:
+    on = _forwarding()
+    for name in ("srv.corp.local", "CORP.local", "9.9.9.10.in-addr.arpa", "dc"):
+        assert answer.answer(query(name), on) is None
+    for name in ("other.local", "localcorp.local", "9.9.168.192.in-addr.arpa", "x"):
+        found = answer.answer(query(name), on)
+        assert found is not None
+        assert found.rcode == Rcode.NXDOMAIN
+    ours = answer.answer(query("7.7.1.10.in-addr.arpa", "PTR"), on)  # a zone of our own
+    assert ours is not None
+    assert (ours.rcode, ours.source) == (Rcode.NXDOMAIN, Source.OWNED)
+
+
+def test_where_nobody_can_be_asked_they_do_not_exist() -> None:
+    alone = scope(WEB, forwarded=FORWARDED)
+    found = answer.answer(query("srv.corp.local"), alone)
+    assert found is not None
+    assert found.rcode == Rcode.NXDOMAIN
+
+
+def _forwarding() -> answer.Scope:
+    view = protocol.View(
+        sandbox="s",
+        digest="",
+        tables=[],
+        suffixes=[wire.to_wire("1.10.in-addr.arpa")],
+        own={},
+        upstreams=SOMEBODY,
+        keeps_single=True,
+        forwarded=FORWARDED,
+    )
+    return answer.Scope.of(view, (WEB,))
