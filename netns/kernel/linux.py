@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from netns import contract, steps, world
-from netns.kernel import do, forwarding, guests, names, read, table
+from netns.kernel import do, forwarding, guests, names, numbers, read, table
 from netns.kernel.wire import EMPTY, Missing, Wire
 from sdd import errors
 from sdd.linux import namespaces
@@ -62,6 +62,7 @@ class LinuxKernel:
                 each.mark for each in found[path].links.values()
             ):
                 self._guests.leave(path, inode)
+        numbers.give(found.keys() - {world.HOST})
         is_narrow = scope.links is not None
         return contract.Have(
             spaces=found,

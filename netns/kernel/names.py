@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from netns import contract, steps
+from netns.kernel import numbers
 from sdd import errors
 from sdd.linux import namespaces
 from sdd.model import sandbox
@@ -83,6 +84,7 @@ class Names:
         if found not in (None, str(path)):
             raise sandbox.homonym(path.name, str(entry))
         self._doors.create_sync(str(path))
+        numbers.give((str(path),))
         if found is None:
             self._linked.mkdir(parents=True, exist_ok=True)
             entry.symlink_to(path)

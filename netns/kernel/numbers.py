@@ -1,12 +1,12 @@
 """Which namespace files the kernel's numbers mean.
 
 In: numbers out of notifications. Out: paths. The kernel is asked once per namespace; a number is
-forgotten when it is taken back, a path when it leads to another namespace.
+forgotten when it is taken back, a path when it leads to another namespace. Of a namespace without
+a number nothing is heard: a veth pair brings one, macvlan and ipvlan links do not, so it is given.
 """
 
-import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from netns.netlink import number
@@ -52,6 +52,15 @@ class Numbers:
         self._known = kept | new
 
 
+def give(paths: Collection[str]) -> None:
+    """Each namespace has a number in the calling thread's, and so its changes are news there."""
+    if not paths:
+        return
+    with netlink.Connection(netlink.ROUTE) as connection:
+        for path in paths:
+            _asked(connection, path, number.give)
+
+
 def _numbers(paths: Iterable[str]) -> Iterator[tuple[str, int]]:
     """Each path that has a number, with it."""
     with netlink.Connection(netlink.ROUTE) as connection:
@@ -61,12 +70,20 @@ def _numbers(paths: Iterable[str]) -> Iterator[tuple[str, int]]:
 
 
 def _number(connection: netlink.Connection, path: str) -> int:
-    with contextlib.suppress(OSError):  # it ended since
+    result = _asked(connection, path, number.of_namespace)
+    return number.of(result.replies[0].body) if result.replies else number.NONE
+
+
+def _asked(
+    connection: netlink.Connection, path: str, question: Callable[[int], netlink.Message]
+) -> netlink.Result:
+    """What the kernel says of the namespace at `path`; nothing when it ended since."""
+    try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            (result,) = connection.request((number.of_namespace(descriptor),))
-        finally:
-            os.close(descriptor)
-        if result.replies:
-            return number.of(result.replies[0].body)
-    return number.NONE
+    except OSError:
+        return netlink.Result()
+    try:
+        (result,) = connection.request((question(descriptor),))
+    finally:
+        os.close(descriptor)
+    return result

@@ -19,6 +19,12 @@ def of_namespace(descriptor: int) -> netlink.Message:
     return netlink.Message(GET, 0, _HEADER.pack(0) + netlink.u32(_DESCRIPTOR, descriptor))
 
 
+def give(descriptor: int) -> netlink.Message:
+    """Gives the namespace that is open as `descriptor` a number, unless it has one (EEXIST)."""
+    chosen = netlink.attribute(_NUMBER, _SIGNED.pack(NONE))  # by the kernel
+    return netlink.Message(NEW, 0, _HEADER.pack(0) + chosen + netlink.u32(_DESCRIPTOR, descriptor))
+
+
 def of(body: bytes) -> int:
     """The number in a message of type NEW or DELETE; `NONE` when it has none."""
     payload = netlink.attributes(body[_HEADER.size :]).get(_NUMBER, b"")

@@ -13,6 +13,7 @@ import structlog
 from netns.kernel import events, names, observe
 from netns.netlink import route
 from sdd.linux import namespaces, netlink
+from sdd.model import network
 from sdd.model.look import EVERYWHERE, HOST, NOWHERE, Look
 from tests.kernel.netns.conftest import Host, run_in
 from tests.netns_states import at, box, end, net
@@ -20,6 +21,7 @@ from tests.netns_states import at, box, end, net
 pytestmark = pytest.mark.kernel
 
 FRONT = net("front", "10.70.0.0/24", "fd70::/64")
+NOWHERE_LAN = net("alone", "10.71.0.0/24", driver=network.Driver.MACVLAN, internal=True)
 
 
 async def test_only_foreign_on_link_prefixes_count(host: Host) -> None:
@@ -185,6 +187,34 @@ async def test_changes_in_a_sandbox_and_its_end_are_news_of_that_one(host: Host,
     assert two.netns not in ear.look.spaces
     assert ends[0].host_link in ear.look.links
     assert ends[1].host_link not in ear.look.links
+
+
+async def test_a_sandbox_that_no_pair_leads_into_is_heard(host: Host, ear: Ear) -> None:
+    one = box("one", host.sandbox_path("one"))
+    ear.paths += [one.netns]
+    await host.settle(at(1, NOWHERE_LAN, one, end(NOWHERE_LAN, one, "10.71.0.2")))
+    await ear.silence()
+    run_in(one.netns, "ip", "addr", "flush", "dev", "eth0")
+    await ear.hear_of(one.netns)
+
+
+async def test_a_sandbox_without_networks_is_heard(host: Host, ear: Ear) -> None:
+    one = box("one", host.sandbox_path("one"))
+    ear.paths += [one.netns]
+    await host.realise(at(1, one))
+    await ear.silence()
+    run_in(one.netns, "nft", "add", "table", "inet", "x")
+    await ear.hear_of(one.netns)
+
+
+async def test_an_adopted_namespace_is_heard_from_its_first_look_on(host: Host, ear: Ear) -> None:
+    path = str(host.root / "t-netns-guest")
+    guest = box("guest", path, inode=await host.doors.create(path))
+    ear.paths += [path]
+    await host.realise(at(1, guest))
+    await ear.silence()
+    run_in(path, "ip", "link", "set", "lo", "down")
+    await ear.hear_of(path)
 
 
 async def test_a_namespace_made_anew_at_a_path_is_told_by_its_new_number(
