@@ -132,7 +132,7 @@ class Pass:
         names |= {each.link for each in self.want.host.addresses ^ now.host.addresses}
         names |= {each.link for each in self.want.host.routes ^ now.host.routes}
         names |= {link.twin for path in paths for link in now.spaces[path].links}
-        names |= look.links & links.after.keys()
+        names |= look.links  # of what nobody wants too: one of ours may have been renamed
         for name, link in links.after.items() if self.failed or look.parts else ():
             # The outer end of a pair is read with its namespace: it cannot be mended alone.
             is_looked_at = link.kind is not world.Kind.VETH and look.covers_link(name)
@@ -141,10 +141,29 @@ class Pass:
                 names.add(name)
         return frozenset(names)
 
+    def remade(self, done: Iterable[steps.Step]) -> frozenset[str]:
+        """The links of the host that were wanted before and had to be made once more."""
+        before = _by_name(self.want)
+        made = (step.link.name for step in done if isinstance(step, steps.AddLink))
+        return frozenset(name for name in made if name in before)
+
+    def above(self, names: AbstractSet[str]) -> Look:
+        """Where what stands on the host's links `names` is: their ports and children."""
+        ports = {link.name for link in self.want.host.links if link.master in names}
+        links = {link.name for link in self.want.host.links if link.parent in names}
+        spaces = (
+            path
+            for path, wanted in self.want.spaces.items()
+            if path and any(link.twin in ports or link.parent in names for link in wanted.links)
+        )
+        return Look(spaces=frozenset(spaces), links=frozenset(ports | links | names))
+
     def had_met(self, now: Want, step: steps.Step) -> bool:
         """Whether the step's object was as wanted, and still wanted the same, before the step."""
         if self.revision == ids.NEVER or step.subject in self.failed:
             return False
+        if step.subject == world.UNFINISHED:
+            return False  # cut short in the making: a refusal's remains, or a kill's
         if step.space or isinstance(step, steps.AddPair):
             path = step.inside if isinstance(step, steps.AddPair) else step.space
             return self.want.spaces.get(path) == now.spaces.get(path)

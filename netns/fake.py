@@ -323,7 +323,8 @@ def _infant(link: world.Link) -> world.Link:
 
 def _plain(link: world.Link) -> world.Link:
     """What can be read back of a wanted link."""
-    return replace(link, twin="", parent="", mode=0, flags=0, adopts=False)
+    mode = link.mode if link.kind in world.CHILDREN else 0
+    return replace(link, twin="", parent="", mode=mode, adopts=False)
 
 
 def _slot(route: world.Route) -> tuple[int, object, int]:

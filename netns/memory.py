@@ -100,4 +100,5 @@ def _space(wanted: world.Wanted, links: Iterable[world.Link]) -> world.Space:
 
 def _plain(link: world.Link) -> world.Link:
     """As it would be read."""
-    return replace(link, twin="", parent="", mode=0, flags=0, adopts=False)
+    mode = link.mode if link.kind in world.CHILDREN else 0
+    return replace(link, twin="", parent="", mode=mode, adopts=False)

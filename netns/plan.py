@@ -318,12 +318,17 @@ def differs(found: world.Link, wanted: world.Link) -> bool:
         found.mark != wanted.mark
         or found.up != wanted.up
         or found.master != wanted.master
+        or (found.kind in world.CHILDREN and _modes(found) != _modes(wanted))
         or (wanted.mac not in ("", found.mac))
         or (wanted.mtu not in (0, found.mtu))
         # A setting that the kernel does not report cannot be had: IPv6 may be switched off.
         or any(known.get(setting, value) != value for setting, value in wanted.settings)
         or not wanted.sysctls <= found.sysctls
     )
+
+
+def _modes(link: world.Link) -> tuple[int, int]:
+    return link.mode, link.flags
 
 
 def _subjects(each: _Work) -> Mapping[str, str]:

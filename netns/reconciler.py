@@ -6,6 +6,7 @@ what the last pass failed at; what it changes besides, it knows from the last pa
 
 import errno
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from netns import contract, errand, memory, plan, steps
 from netns.desired import Want, desired
@@ -24,8 +25,25 @@ class Reconciler:
 
     async def realise(self, state: ClusterState, look: Look = EVERYWHERE) -> progress.Outcome:
         """Failures per object; `repaired` counts what had been as wanted before."""
+        before = self._last
+        want = desired(state, self._node, before.want)
+        outcome, done = await self._pass(state.revision, want, look)
+        remade = before.remade(done)
+        if not remade:
+            return outcome
+        # What stood on a link that went fell with it, or still stands on the renamed one.
+        again, _ = await self._pass(state.revision, want, self._last.above(remade))
+        return replace(
+            again,
+            changed=outcome.changed + again.changed,
+            repaired=outcome.repaired + again.repaired,
+        )
+
+    async def _pass(
+        self, revision: ids.Revision, want: Want, look: Look
+    ) -> tuple[progress.Outcome, Sequence[steps.Step]]:
+        """One look and what it led to, remembered for the next one."""
         last = self._last
-        want = desired(state, self._node, last.want)
         if last.revision == ids.NEVER or look.everywhere:
             task = errand.everything(want)
         else:
@@ -34,17 +52,18 @@ class Reconciler:
         refused = _failures(want, refusals)
         failures = (*want.failures, *plan.obstacles(have, task.part), *refused)
         self._last = errand.Pass(
-            revision=state.revision,
+            revision=revision,
             want=want,
             failed=frozenset(failure.subject for failure in failures),
             wide=None if refusals else memory.wide(have, done),
         )
-        return progress.Outcome(
-            revision=state.revision,
+        outcome = progress.Outcome(
+            revision=revision,
             failures=failures,
             changed=len(done),
             repaired=sum(last.had_met(want, step) for step in done),
         )
+        return outcome, done
 
     async def _run(
         self, task: errand.Errand

@@ -49,6 +49,7 @@ class Setting(StrEnum):
     ACCEPT_DAD = "accept_dad"  # 0: IPv6 addresses are unique and usable at once
     NDISC_NOTIFY = "ndisc_notify"  # 1: as ARP_NOTIFY, for IPv6
     ACCEPT_RA = "accept_ra"  # 0: a neighbour may not give us IPv6 routes
+    STP = "stp_state"  # 0: a bridge's ports forward at once, and it sends nothing of its own
     SRC_VALID_MARK = "src_valid_mark"  # 1: a mark counts when it is asked where a source belongs
 
 
@@ -57,12 +58,12 @@ class Link:
     """One link of one namespace.
 
     `mark` is the id in its alias `sdd:<id>`; empty means that it is not ours. In a wish, an empty
-    `mac` or zero `mtu` leaves the choice to the kernel, and only the named settings count.
+    `mac` or zero `mtu` leaves the choice to the kernel, and only the named settings count. `mode`
+    and `flags` are as the kernel numbers them; of a VLAN, `mode` is the tag and not read back.
     Wanted only: `twin`, the name of the host's end of a veth pair; `parent`, the host's link under
-    this one, with `mode` and `flags` as the kernel numbers them (for a VLAN, `mode` is the tag);
-    `adopts`, that a foreign link of that name will do: it is set up, and neither changed otherwise
-    nor removed. `sysctls` are files below /proc/sys with their numbers; what is read back holds
-    those that were asked for.
+    this one, which no link ever changes; `adopts`, that a foreign link of that name will do: it is
+    set up, and neither changed otherwise nor removed. `sysctls` are files below /proc/sys with
+    their numbers; what is read back holds those that were asked for.
     """
 
     name: str

@@ -15,8 +15,9 @@ _IPV6 = 6
 _NO_LINK_LOCAL = (Setting.ADDR_GEN_MODE, 1)
 # A strict filter asks for the way back by the mark that lb gives: it is not the main table's.
 _MARKED = frozenset({(Setting.SRC_VALID_MARK, 1)})
+_NO_STP = (Setting.STP, 0)  # a port that has to listen first forwards after half a minute
 _IPV6_BRIDGE = frozenset(
-    {(Setting.ADDR_GEN_MODE, 0), (Setting.ACCEPT_RA, 0), (Setting.ACCEPT_DAD, 0)}
+    {_NO_STP, (Setting.ADDR_GEN_MODE, 0), (Setting.ACCEPT_RA, 0), (Setting.ACCEPT_DAD, 0)}
 )
 
 
@@ -70,7 +71,7 @@ def _link(net: network.Network, options: bridge.Bridge, *, has_ipv6: bool) -> wo
         mac=contract.mac(net.id),
         mtu=options.mtu or world.MTU,
         adopts=bool(options.name),
-        settings=_IPV6_BRIDGE if has_address else frozenset({_NO_LINK_LOCAL}),
+        settings=_IPV6_BRIDGE if has_address else frozenset({_NO_STP, _NO_LINK_LOCAL}),
     )
 
 

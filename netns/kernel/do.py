@@ -111,14 +111,24 @@ def _changes(wire: Wire, wanted: world.Link, *, index: int = 0) -> Iterator[netl
     """
     modes = dict(wanted.settings)
     hairpin, isolated = modes.get(Setting.HAIRPIN, 0), modes.get(Setting.ISOLATED)
-    which = index or wanted.name
-    if not modes:
+    which, own = index or wanted.name, _own(wanted)
+    if not modes and not own:
         yield _change(wire, which, wanted, up=wanted.up)
         return
     yield _change(wire, which, wanted, up=None)
     if isolated is not None and (hairpin or isolated or not index):
         yield link.change_port(which, hairpin=hairpin, isolated=isolated)
+    if own:
+        yield link.change_kind(which, wanted.kind.value, own)
     yield link.change(which, up=wanted.up)
+
+
+def _own(wanted: world.Link) -> bytes:
+    """What only links of its kind have, and can be changed of one that is there."""
+    if wanted.kind in world.CHILDREN:
+        return _DATA[wanted.kind](wanted)
+    stp = dict(wanted.settings).get(Setting.STP)
+    return b"" if stp is None else link.bridge(stp)
 
 
 def _change(

@@ -124,6 +124,8 @@ def _link(report: link.Report, names: Mapping[int, str]) -> world.Link:
         mtu=report.mtu,
         up=report.up,
         master=names.get(report.master, ""),
+        mode=report.mode,
+        flags=report.flags,
         settings=frozenset(_settings(report)),
     )
 
@@ -144,6 +146,8 @@ def _settings(report: link.Report) -> list[tuple[Setting, int]]:
     if report.isolated >= 0:
         found.append((Setting.HAIRPIN, report.hairpin))
         found.append((Setting.ISOLATED, report.isolated))
+    if report.stp >= 0:
+        found.append((Setting.STP, report.stp))
     return found
 
 

@@ -20,6 +20,10 @@ _INFO_KIND, _INFO_DATA, _PEER = 1, 2, 1
 _SLAVE_KIND, _SLAVE_DATA = 4, 5
 _PORT_HAIRPIN, _PORT_ISOLATED = 4, 33  # IFLA_BRPORT_MODE, IFLA_BRPORT_ISOLATED
 _VLAN_ID, _MACVLAN_MODE, _IPVLAN_MODE, _IPVLAN_FLAGS = 1, 1, 1, 2
+_BRIDGE = "bridge"
+_STP_STATE = 5  # IFLA_BR_STP_STATE
+_MODES = {"macvlan": (_MACVLAN_MODE, 0), "ipvlan": (_IPVLAN_MODE, _IPVLAN_FLAGS)}  # 0: no flags
+_TELLING = _MODES.keys() | {_BRIDGE}  # the kinds whose own attributes are read
 _SKIP_STATS = 1 << 3  # RTEXT_FILTER_SKIP_STATS: half of a dump's bytes
 _INET_CONF, _INET6_CONF, _INET6_GEN_MODE = 1, 2, 8
 
@@ -29,7 +33,8 @@ class Report:
     """What the kernel tells of one link. `conf4` counts from 1, `conf6` from 0, as in the kernel.
 
     `gen_mode` is -1 and `conf6` empty where the link has no IPv6; `hairpin` and `isolated` are -1
-    for links that are no bridge ports.
+    for links that are no bridge ports, `stp` for what is no bridge. `mode` and `flags` are those of
+    macvlan and ipvlan links.
     """
 
     index: int
@@ -47,6 +52,9 @@ class Report:
     gen_mode: int
     hairpin: int
     isolated: int
+    mode: int = 0
+    flags: int = 0
+    stp: int = -1
 
 
 def listing() -> tuple[int, bytes]:
@@ -69,11 +77,14 @@ def of(reply: netlink.Reply) -> Report:
     inet6 = netlink.attributes(families.get(socket.AF_INET6, b""))
     mode = inet6.get(_INET6_GEN_MODE)
     port = netlink.attributes(info.get(_SLAVE_DATA, b""))
-    is_port = netlink.to_text(info.get(_SLAVE_KIND, b"")) == "bridge"
+    kind = netlink.to_text(info.get(_INFO_KIND, b""))
+    own = netlink.attributes(info.get(_INFO_DATA, b"")) if kind in _TELLING else {}
+    mode_at, flags_at = _MODES.get(kind, (0, 0))
+    is_port = netlink.to_text(info.get(_SLAVE_KIND, b"")) == _BRIDGE
     return Report(
         index=index,
         name=netlink.to_text(found.get(_NAME, b"")),
-        kind=netlink.to_text(info.get(_INFO_KIND, b"")),
+        kind=kind,
         loopback=bool(flags & _LOOPBACK),
         alias=netlink.to_text(found.get(_ALIAS, b"")),
         group=netlink.to_int(found.get(_GROUP, b"")),
@@ -86,6 +97,9 @@ def of(reply: netlink.Reply) -> Report:
         gen_mode=-1 if mode is None else netlink.to_int(mode),
         hairpin=netlink.to_int(port.get(_PORT_HAIRPIN, b"")) if is_port else -1,
         isolated=netlink.to_int(port.get(_PORT_ISOLATED, b"")) if is_port else -1,
+        mode=netlink.to_int(own.get(mode_at, b"")),
+        flags=netlink.to_int(own.get(flags_at, b"")),
+        stp=netlink.to_int(own.get(_STP_STATE, b"")) if kind == _BRIDGE else -1,
     )
 
 
@@ -132,6 +146,11 @@ def macvlan(mode: int) -> bytes:
 def ipvlan(mode: int, flags: int) -> bytes:
     """The data of an ipvlan link."""
     return netlink.u16(_IPVLAN_MODE, mode) + netlink.u16(_IPVLAN_FLAGS, flags)
+
+
+def bridge(stp: int) -> bytes:
+    """The data of a bridge."""
+    return netlink.u32(_STP_STATE, stp)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +208,13 @@ def change_port(which: Which, *, hairpin: int, isolated: int) -> netlink.Message
     """Changes a port of a bridge; one that is none is refused."""
     modes = (netlink.u8(_PORT_HAIRPIN, hairpin), netlink.u8(_PORT_ISOLATED, isolated))
     data = netlink.nested(_SLAVE_DATA, *modes)
-    info = netlink.nested(_INFO, netlink.text(_SLAVE_KIND, "bridge"), data)
+    info = netlink.nested(_INFO, netlink.text(_SLAVE_KIND, _BRIDGE), data)
+    return netlink.Message(NEW, 0, _this(which) + info)
+
+
+def change_kind(which: Which, kind: str, data: bytes) -> netlink.Message:
+    """Changes what only links of that kind have; a link of another kind is refused."""
+    info = netlink.nested(_INFO, netlink.text(_INFO_KIND, kind), netlink.nested(_INFO_DATA, data))
     return netlink.Message(NEW, 0, _this(which) + info)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from sdd import state
 from sdd.model import child, network
+from sdd.model.look import Look
 from tests.kernel.netns import outside
 from tests.kernel.netns.conftest import Host, host, run_in
 from tests.kernel.netns.outside import pings
@@ -106,6 +107,38 @@ async def test_a_deleted_vlan_and_its_children_come_back(host: Host, neighbour: 
     outcome = await host.settle(now)
     assert outcome.repaired == outcome.changed > 0
     assert pings(neighbour, "10.0.0.50")
+
+
+async def test_one_look_at_a_renamed_vlan_brings_it_back_with_its_children(
+    host: Host, neighbour: str
+) -> None:
+    tagged(neighbour, 100, "10.0.0.1/24")
+    red = net("red", "10.0.0.0/24", driver=MACVLAN, options={"parent": "up0.100"})
+    now = at(1, red, *boxes(host, (red, "10.0.0.50")))
+    await host.settle(now)
+    host.run("ip", "link", "set", "up0.100", "name", "moved0")
+    heard = Look(links=frozenset({"up0.100", "moved0"}))
+    outcome = await host.reconciler.realise(now, heard)
+    assert (outcome.failures, outcome.repaired) == ((), outcome.changed)
+    assert pings(neighbour, "10.0.0.50")
+    assert "moved0" not in host.run("ip", "link")
+    assert (await host.realise(now)).changed == 0
+
+
+@pytest.mark.parametrize("damage", ["mode l2 private", "mode l3"])
+async def test_a_mode_of_ipvlan_changed_by_hand_comes_back(
+    host: Host, neighbour: str, damage: str
+) -> None:
+    lan = net("lan", "192.0.2.0/24", driver=IPVLAN, options={"parent": "up0"})
+    now = at(1, lan, *boxes(host, (lan, A), (lan, B)))
+    await host.settle(now)
+    host.inside("s0", "ip", "link", "set", "eth0", "type", "ipvlan", *damage.split())
+    assert "ipvlan mode l2 bridge" not in details(host)
+    outcome = await host.settle(now)
+    assert outcome.repaired == outcome.changed > 0
+    assert "ipvlan mode l2 bridge" in details(host)
+    assert pings(host.sandbox_path("s0"), B)
+    assert pings(neighbour, A)
 
 
 @pytest.mark.parametrize(("flag", "talk"), [("bridge", True), ("private", False), ("vepa", False)])

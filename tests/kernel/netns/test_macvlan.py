@@ -190,7 +190,13 @@ async def test_a_deleted_parent_and_its_children_come_back_with_it(
 
 
 @pytest.mark.parametrize(
-    "damage", ["ip link del eth0", "ip addr flush dev eth0", "ip link set eth0 down"]
+    "damage",
+    [
+        "ip link del eth0",
+        "ip addr flush dev eth0",
+        "ip link set eth0 down",
+        "ip link set eth0 type macvlan mode private",
+    ],
 )
 async def test_what_is_changed_by_hand_comes_back(host: Host, neighbour: str, damage: str) -> None:
     now = two_on(host, LAN)
@@ -199,3 +205,4 @@ async def test_what_is_changed_by_hand_comes_back(host: Host, neighbour: str, da
     outcome = await host.settle(now)
     assert outcome.repaired == outcome.changed > 0
     assert pings(neighbour, ONE[0])
+    assert pings(host.sandbox_path("two"), ONE[0])

@@ -9,6 +9,7 @@ from netns import contract, desired, plan, reconciler
 from netns.kernel import linux
 from sdd import state
 from sdd.model.interface import SYSCTLS
+from sdd.model.look import NOWHERE, Look
 from sdd.model.progress import EVERYTHING
 from tests.kernel.netns.conftest import Host
 from tests.netns_states import NODE, at, box, end, identity, net
@@ -38,6 +39,8 @@ def works(host: Host) -> None:
     host.inside("client", "ping", "-c1", "-W2", "127.0.0.11")
     for links in (host.run("ip", "link"), host.inside("client", "ip", "link")):
         assert "mtu 1300" not in links
+        assert "moved0" not in links
+    assert "stp_state 0" in host.run("ip", "-d", "link", "show", BRIDGE)
 
 
 VETH = f"veth{identity('front client')[:7]}"
@@ -53,7 +56,10 @@ VETH = f"veth{identity('front client')[:7]}"
         ("host", "ip addr flush dev BRIDGE"),
         ("host", "ip link set BRIDGE down"),
         ("host", "ip link set BRIDGE address 02:99:99:99:99:99"),
+        ("host", "ip link set BRIDGE type bridge stp_state 1"),
         ("host", "ip link del BRIDGE"),
+        ("host", "ip link set BRIDGE name moved0"),
+        ("host", "ip link set VETH name moved0"),
         ("host", "ip link del VETH"),
         ("host", "ip link set VETH down"),
         ("host", "ip link set VETH nomaster"),
@@ -103,6 +109,27 @@ async def test_what_is_changed_by_hand_comes_back(host: Host, where: str, damage
     works(host)
     if "route" in damage or "dev lo" in damage:
         assert routes(host) == before
+
+
+@pytest.mark.parametrize(
+    ("damage", "heard"),
+    [
+        ("ip link set BRIDGE name moved0", {BRIDGE, "moved0"}),
+        ("ip link set VETH name moved0", {VETH, "moved0"}),
+        ("ip link del BRIDGE", {BRIDGE}),
+    ],
+)
+async def test_one_look_at_what_was_heard_brings_all_back(
+    host: Host, damage: str, heard: set[str]
+) -> None:
+    now = one_client(host)
+    await host.settle(now)
+    host.run(*damage.replace("BRIDGE", BRIDGE).replace("VETH", VETH).split())
+    outcome = await host.reconciler.realise(now, Look(links=frozenset(heard)))
+    assert outcome.failures == ()
+    assert outcome.repaired == outcome.changed > 0
+    works(host)
+    assert (await host.realise(now)).changed == 0
 
 
 def routes(host: Host) -> list[str]:
@@ -214,6 +241,17 @@ async def test_C79_a_sysctl_that_the_kernel_has_not_is_refused(host: Host) -> No
     (failure,) = outcome.failures
     assert (failure.subject, failure.code) == (one.id, "SDD-NETNS-REFUSED")
     assert "net.ipv4.conf.eth0.nonsense=1: No such file or directory" in failure.sentence
+
+
+async def test_what_a_refused_endpoint_leaves_is_no_repair(host: Host) -> None:
+    client = box("client", host.sandbox_path("client"))
+    await host.settle(at(1, FRONT, client))
+    options = {SYSCTLS: "net.ipv4.conf.IFNAME.nonsense=1"}
+    refused = at(2, FRONT, client, end(FRONT, client, "10.70.0.2", options=options))
+    passes = [await host.reconciler.realise(refused, NOWHERE) for _ in range(3)]
+    passes += [await host.realise(at(3, FRONT, client)), await host.realise(at(3, FRONT, client))]
+    assert [each.repaired for each in passes] == [0, 0, 0, 0, 0]
+    assert "eth0" not in host.inside("client", "ip", "link")
 
 
 async def test_peers_74_without_its_table_no_command_is_told_that_all_is_well(host: Host) -> None:
