@@ -126,7 +126,9 @@ _PARENT_HINTS = {
     errno.EOPNOTSUPP: "the kernel has no such links (modules macvlan, ipvlan, 8021q), "
     "or {parent} cannot carry them",
     errno.ENETDOWN: "set the parent up first: ip link set {parent} up",
-    errno.EINVAL: "{parent} cannot carry such links; a mode may not fit the ones that are there",
+    errno.EINVAL: "{parent} cannot carry such links: its MTU may be smaller, or it is no "
+    "Ethernet, or a mode does not fit the links that are there "
+    "(passthru takes a parent for one sandbox)",
 }
 
 

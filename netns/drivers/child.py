@@ -103,10 +103,16 @@ def _parent(net: network.Network, options: child.Child) -> str:
 
 
 def _pair_to_nowhere(net: network.Network) -> Iterator[world.Link]:
-    name = _parent(net, child.of(net))
-    here = world.Link(name=name, kind=Kind.VETH, mark=net.id, settings=_NO_LINK_LOCAL)
+    options = child.of(net)
+    here = world.Link(
+        name=_parent(net, options),
+        kind=Kind.VETH,
+        mark=net.id,
+        mtu=options.mtu or world.MTU,  # what stands on it can have no larger one
+        settings=_NO_LINK_LOCAL,
+    )
     yield here
-    yield replace(here, name=f"dx-{ids.short(net.id)}", twin=name)
+    yield replace(here, name=f"dx-{ids.short(net.id)}", twin=here.name)
 
 
 def _attach(net: network.Network, end: endpoint.Endpoint) -> contract.Attachment:

@@ -14,6 +14,7 @@ from netns.kernel import names, read, strangers, sysctl
 from sdd import errors
 from sdd.linux import namespaces
 from sdd.model import network
+from sdd.model.host_link import HostLink
 from sdd.model.port import Protocol
 
 
@@ -46,6 +47,10 @@ class Observer:
     ) -> Mapping[network.IPAddress, str]:
         """Of each address who on the wire of the host's link has it; empty: nobody answered."""
         return await strangers.ask(self._doors, link, asked)
+
+    async def links(self, asked: Collection[str]) -> Mapping[str, HostLink | None]:
+        """What the host's links of these names are; None for one that is not there."""
+        return await self._doors.run("", lambda: read.host_links(asked))
 
     async def namespace(self, path: str) -> Facts:
         """The inode, the link names and the switch of IPv6 at `path`."""

@@ -11,6 +11,7 @@ from netns.kernel import marks, sysctl
 from netns.netlink import address, link, route
 from netns.world import Kind, Setting
 from sdd.linux import netlink
+from sdd.model.host_link import HostLink
 
 _KINDS = {kind.value: kind for kind in Kind if kind not in (Kind.LOOPBACK, Kind.OTHER)}
 # IPV4_DEVCONF_… in linux/ip.h
@@ -106,6 +107,24 @@ def _all_links(connection: netlink.Connection) -> list[link.Report]:
 def _some_links(connection: netlink.Connection, names: Collection[str]) -> list[link.Report]:
     results = connection.request(map(link.ask, names))
     return [link.of(reply) for result in results for reply in result.replies]
+
+
+def host_links(asked: Collection[str]) -> dict[str, HostLink | None]:
+    """What the links of the calling thread's namespace are; None for a name that none has."""
+    with netlink.Connection(netlink.ROUTE) as connection:
+        results = connection.request(map(link.ask, asked))
+    return {
+        name: _host_link(link.of(result.replies[0])) if result.replies else None
+        for name, result in zip(asked, results, strict=True)
+    }
+
+
+def _host_link(report: link.Report) -> HostLink:
+    holder = report.master_kind if report.master_kind in _HOLDERS else ""
+    return HostLink(mtu=report.mtu, is_ethernet=report.is_ethernet, holder=holder)
+
+
+_HOLDERS = frozenset({"bridge", "bond", "team"})  # they take all frames: children get none
 
 
 def _addresses(

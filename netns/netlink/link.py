@@ -13,6 +13,7 @@ from sdd.linux import netlink
 NEW, DELETE, GET = 16, 17, 18
 UP = 0x1  # IFF_UP
 _LOOPBACK = 0x8  # IFF_LOOPBACK
+_ETHERNET = 1  # ARPHRD_ETHER
 _HEADER = struct.Struct("=BxHiII")  # struct ifinfomsg
 _ADDRESS, _NAME, _MTU, _LINK, _MASTER, _INFO, _ALIAS = 1, 3, 4, 5, 10, 18, 20
 _AF_SPEC, _GROUP, _NETNS_FD, _EXT_MASK = 26, 27, 28, 29
@@ -55,6 +56,8 @@ class Report:
     mode: int = 0
     flags: int = 0
     stp: int = -1
+    is_ethernet: bool = True
+    master_kind: str = ""
 
 
 def listing() -> tuple[int, bytes]:
@@ -69,7 +72,7 @@ def ask(which: "Which") -> netlink.Message:
 
 def of(reply: netlink.Reply) -> Report:
     """The report in an answer of type NEW."""
-    _, _, index, flags, _ = _HEADER.unpack_from(reply.body)
+    _, hardware, index, flags, _ = _HEADER.unpack_from(reply.body)
     found = netlink.attributes(reply.body[_HEADER.size :])
     info = netlink.attributes(found.get(_INFO, b""))
     families = netlink.attributes(found.get(_AF_SPEC, b""))
@@ -80,7 +83,8 @@ def of(reply: netlink.Reply) -> Report:
     kind = netlink.to_text(info.get(_INFO_KIND, b""))
     own = netlink.attributes(info.get(_INFO_DATA, b"")) if kind in _TELLING else {}
     mode_at, flags_at = _MODES.get(kind, (0, 0))
-    is_port = netlink.to_text(info.get(_SLAVE_KIND, b"")) == _BRIDGE
+    master_kind = netlink.to_text(info.get(_SLAVE_KIND, b""))
+    is_port = master_kind == _BRIDGE
     return Report(
         index=index,
         name=netlink.to_text(found.get(_NAME, b"")),
@@ -100,6 +104,8 @@ def of(reply: netlink.Reply) -> Report:
         mode=netlink.to_int(own.get(mode_at, b"")),
         flags=netlink.to_int(own.get(flags_at, b"")),
         stp=netlink.to_int(own.get(_STP_STATE, b"")) if kind == _BRIDGE else -1,
+        is_ethernet=hardware == _ETHERNET,
+        master_kind=master_kind,
     )
 
 

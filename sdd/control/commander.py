@@ -21,6 +21,7 @@ from sdd.control import (
     lookup,
     members,
     networks,
+    parents,
     ports,
     records,
     sandboxes,
@@ -36,6 +37,7 @@ from sdd.control.observe import Facts, Observe
 from sdd.control.progress import Progress
 from sdd.control.runner import Make, Prefixes, Runner
 from sdd.model import endpoint, health, ids, network, record, request, sandbox, service, template
+from sdd.model.host_link import HostLink
 from sdd.model.nameserver import Transport
 from sdd.store import contract
 
@@ -90,7 +92,7 @@ class Commander:
     async def create_network(self, asked: request.NetworkCreate) -> network.Network:
         """The new network, with its pools and gateways chosen."""
         prefixes = await self._observe.host_prefixes()
-        return await self._run.created(
+        return await self._created(
             lambda ground: networks.create(ground, asked),
             lambda made: lambda ground: networks.remove(ground, made.id),
             prefixes,
@@ -282,14 +284,17 @@ class Commander:
     async def _created(
         self, make: Make[T], undo: Callable[[T], Make[T]], prefixes: Prefixes = ()
     ) -> T:
-        """As Runner.created, once the wire was asked for the addresses that others may have."""
+        """As Runner.created, once the host was looked at and its wires were asked, where needed."""
         heard: dict[network.IPAddress, str] = {}
+        seen: dict[str, HostLink | None] = {}
         while True:
-            informed = functools.partial(_informed, make, heard)
+            informed = functools.partial(_informed, make, heard, seen)
             try:
                 return await self._run.created(informed, undo, prefixes)
             except taken.Unprobed as unsure:
                 heard |= await self._observe.strangers(unsure.link, unsure.addresses)
+            except parents.Unseen as unsure:
+                seen |= await self._observe.links(unsure.links)
 
     def _ground(self, prefixes: Prefixes) -> Ground:
         return Ground(
@@ -310,5 +315,10 @@ def _inside(facts: Facts) -> endpoints.Inside:
     return endpoints.Inside(links=frozenset(facts.ifnames), has_ipv6=facts.has_ipv6)
 
 
-def _informed(make: Make[T], heard: Mapping[network.IPAddress, str], ground: Ground) -> Plan[T]:
-    return make(replace(ground, strangers=heard))
+def _informed(
+    make: Make[T],
+    heard: Mapping[network.IPAddress, str],
+    seen: Mapping[str, HostLink | None],
+    ground: Ground,
+) -> Plan[T]:
+    return make(replace(ground, strangers=heard, links=seen))

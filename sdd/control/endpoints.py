@@ -10,7 +10,7 @@ from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 
 from sdd import errors
 from sdd.alloc import addresses, macs, names
-from sdd.control import interfaces, keys, lookup, taken
+from sdd.control import interfaces, keys, lookup, parents, taken
 from sdd.control.ground import Draft, Ground
 from sdd.model import endpoint, ids, interface, network, request, sandbox
 from sdd.store import codec
@@ -39,12 +39,13 @@ def attach(
 ) -> endpoint.Endpoint:
     """Adds what a person asks for to `draft`; the sandbox itself is the caller's to write.
 
-    Refused: SDD-NET-PREDEFINED, -MAC, -ALIAS, SDD-IPAM-….
+    Refused: SDD-NET-PREDEFINED, -MAC, -ALIAS, -PARENT, SDD-IPAM-….
     """
     net = lookup.network(ground.now, asked.network)
     check_open(net)
     _check_default(net, asked)
     _check_words(asked)
+    parents.check_room(ground.now, net, box)
     return plug(ground, draft, box, net, asked, inside=inside)
 
 

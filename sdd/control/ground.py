@@ -16,6 +16,7 @@ from sdd.alloc.pools import PoolTemplate
 from sdd.control import keys
 from sdd.control.claims import Claims
 from sdd.model import health, ids, network, service
+from sdd.model.host_link import HostLink
 from sdd.model.nameserver import Transport
 from sdd.model.network import IPAddress, IPNetwork
 from sdd.state import ClusterState
@@ -33,7 +34,8 @@ class Ground:
     `claims` are as of `now`; `at` is seconds since the epoch; `entropy` gives that many random
     bytes; `transports` are those over which this node can ask name servers; `ipv6`: its kernel
     knows it; `host_prefixes` are its own on-link routes; `strangers` says of the addresses that
-    were asked for on the wire who has them, in words (nobody: empty).
+    were asked for on the wire who has them, in words (nobody: empty); `links` are those of the
+    host that were looked at, None for one that is not there.
     """
 
     now: ClusterState
@@ -47,6 +49,7 @@ class Ground:
     ipv6: bool = True
     host_prefixes: tuple[IPNetwork, ...] = ()
     strangers: Mapping[IPAddress, str] = field(default_factory=dict)
+    links: Mapping[str, HostLink | None] = field(default_factory=dict)
 
     def new_id(self) -> str:
         """64 hex characters that nobody has."""

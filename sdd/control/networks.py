@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from sdd import errors
 from sdd.alloc import bounds, names
-from sdd.control import keys, lookup, nameservers, options, subnets, templates
+from sdd.control import keys, lookup, nameservers, options, parents, subnets, templates
 from sdd.control.ground import Draft, Ground, Plan
 from sdd.model import ids, nameserver, network, request
 from sdd.model.template import Template
@@ -29,12 +29,14 @@ T = TypeVar("T")
 def create(ground: Ground, asked: request.NetworkCreate) -> Plan[network.Network]:
     """A new user-made network.
 
-    Refused: SDD-NET-NAME, -EXISTS, -DRIVER, -OPTION, and what subnets.py and templates.py refuse.
+    Refused: SDD-NET-NAME, -EXISTS, -DRIVER, -OPTION, -PARENT, and what subnets.py and templates.py
+    refuse. Raises `parents.Unseen` for links of the host that must be looked at first.
     """
     _check_name(ground, asked.name)
     asked, template = templates.applied(ground.now, asked)
     _check_driver(asked)
     options.check(ground.now, asked)
+    parents.check(ground, asked)
     _check_dns(ground, asked.dns, asked.dns_search)
     made = network.Network(
         id=ids.NetworkId(ground.new_id()),
@@ -51,6 +53,7 @@ def create(ground: Ground, asked: request.NetworkCreate) -> Plan[network.Network
         template=template.id if template else "",
         created=ground.at,
     )
+    parents.check_ipv6(made, parents.mtu_of(ground, made))
     draft = Draft(ground)
     write(draft, made)
     if template:

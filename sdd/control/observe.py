@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from sdd.model import network, port
+from sdd.model.host_link import HostLink
 
 
 class Facts(Protocol):
@@ -44,6 +45,10 @@ class Observe(Protocol):
         self, link: str, asked: Collection[network.IPAddress]
     ) -> Mapping[network.IPAddress, str]:
         """Of each address who on the wire of this node's link has it, in words; empty: nobody."""
+        ...
+
+    async def links(self, names: Collection[str]) -> Mapping[str, HostLink | None]:
+        """What this node's links of these names are; None for one that is not there."""
         ...
 
     async def namespace(self, path: str) -> Facts:

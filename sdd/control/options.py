@@ -30,8 +30,6 @@ def check(now: ClusterState, asked: request.NetworkCreate) -> None:
             raise _wrong(asked, name, why, hint) from exc
     if asked.driver is network.Driver.BRIDGE:
         _check_bridge(now, asked, bridge.Bridge(**fields(known, asked.options)))
-    else:
-        _check_parent(now, asked, child.Child(**fields(known, asked.options)))
 
 
 def is_alone(asked: request.NetworkCreate) -> bool:
@@ -39,10 +37,10 @@ def is_alone(asked: request.NetworkCreate) -> bool:
     return asked.driver in child.OPTIONS and child.PARENT not in asked.options
 
 
-def has_host_access(asked: request.NetworkCreate) -> bool:
-    """Whether the host is to have an address of its own on the network."""
+def child_of(asked: request.NetworkCreate) -> child.Child | None:
+    """The value of all options of a network on a parent; None for other drivers."""
     known = child.OPTIONS.get(asked.driver)
-    return known is not None and child.Child(**fields(known, asked.options)).host_access
+    return None if known is None else child.Child(**fields(known, asked.options))
 
 
 def has_gateway(asked: request.NetworkCreate, version: int) -> bool:
@@ -67,40 +65,6 @@ def _check_bridge(now: ClusterState, asked: request.NetworkCreate, wanted: bridg
             hint="add --internal",
             code="SDD-NET-OPTION",
         )
-
-
-def _check_parent(now: ClusterState, asked: request.NetworkCreate, wanted: child.Child) -> None:
-    """Who may share a parent: the kernel has one driver and one ipvlan mode on each (M8)."""
-    if wanted.host_access and not wanted.is_social:
-        raise errors.Invalid(
-            f"network {asked.name!r}: with this mode no link of the parent reaches another one on"
-            " the same host, so host-access cannot work",
-            hint="use the mode bridge, or leave host-access out",
-            code="SDD-NET-OPTION",
-        )
-    for net in now.networks.values():
-        if not wanted.parent or net.driver not in child.OPTIONS:
-            continue
-        other = child.of(net)
-        if other.parent == wanted.parent and (why := _quarrel(asked.driver, wanted, net, other)):
-            raise errors.Conflict(
-                f"network {asked.name!r}: the parent {wanted.parent} is already used by network"
-                f" {net.name!r}, {why}",
-                hint="choose another parent, for example a VLAN of it: "
-                f"{wanted.parent.split('.')[0]}.100",
-                code="SDD-NET-PARENT",
-            )
-
-
-def _quarrel(
-    driver: network.Driver, wanted: child.Child, net: network.Network, other: child.Child
-) -> str:
-    if net.driver is not driver:
-        return f"whose driver is {net.driver.value}"
-    if child.MacvlanMode.PASSTHRU in (wanted.mode, other.mode):
-        return "and passthru takes a parent for one network alone"
-    ours, theirs = ((each.ipvlan_mode, each.ipvlan_flag) for each in (wanted, other))
-    return "" if ours == theirs else f"in mode {other.ipvlan_mode} with flag {other.ipvlan_flag}"
 
 
 def _wrong(asked: request.NetworkCreate, name: str, why: str, hint: str) -> errors.Invalid:

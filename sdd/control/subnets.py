@@ -11,7 +11,7 @@ from ipaddress import IPv6Network
 
 from sdd import errors
 from sdd.alloc import addresses, pools
-from sdd.control import options
+from sdd.control import host_access, options
 from sdd.control.ground import Ground
 from sdd.model import child, network, request
 from sdd.model.network import IPAddress, IPNetwork
@@ -45,7 +45,7 @@ def choose(
         else:
             _check_usable(asked, subnet)
             _check_overlap(ground, asked, subnet, used, chosen)
-        chosen.append(_pool(asked, spec, subnet))
+        chosen.append(_pool(ground, asked, spec, subnet))
     return tuple(chosen)
 
 
@@ -160,7 +160,9 @@ def _overlaps(asked: request.NetworkCreate, subnet: IPNetwork, other: str) -> er
     )
 
 
-def _pool(asked: request.NetworkCreate, spec: request.PoolSpec, subnet: IPNetwork) -> network.Pool:
+def _pool(
+    ground: Ground, asked: request.NetworkCreate, spec: request.PoolSpec, subnet: IPNetwork
+) -> network.Pool:
     """The pool with its gateway; everything named must lie inside the subnet."""
     ip_range = spec.ip_range
     if ip_range is not None and not _inside(ip_range, subnet):
@@ -178,14 +180,11 @@ def _pool(asked: request.NetworkCreate, spec: request.PoolSpec, subnet: IPNetwor
         )
     gateway = spec.gateway
     if gateway is None and options.has_gateway(asked, subnet.version):
-        gateway = _first_free(asked, pool, "GATEWAY", "the gateway")
+        gateway = _first_free(asked, pool)
     if gateway is not None:
         _check_gateway(asked, gateway, subnet)
         pool = replace(pool, gateway=gateway)
-    if options.has_host_access(asked) and child.HOST_ACCESS not in pool.aux:
-        host = _first_free(asked, pool, "AUX", "the host")
-        pool = replace(pool, aux={**pool.aux, child.HOST_ACCESS: host})
-    return pool
+    return host_access.with_host(ground, asked, pool)
 
 
 def _check_gateway(asked: request.NetworkCreate, gateway: IPAddress, subnet: IPNetwork) -> None:
@@ -200,17 +199,14 @@ def _check_gateway(asked: request.NetworkCreate, gateway: IPAddress, subnet: IPN
         )
 
 
-def _first_free(
-    asked: request.NetworkCreate, pool: network.Pool, area: str, whose: str
-) -> IPAddress:
+def _first_free(asked: request.NetworkCreate, pool: network.Pool) -> IPAddress:
     """The first free address (I8), which leaves the others to the sandboxes."""
-    taken = {*pool.aux.values(), *((pool.gateway,) if pool.gateway else ())}
-    found = addresses.next_free(pool, frozenset(taken), None)
+    found = addresses.next_free(pool, frozenset(pool.aux.values()), None)
     if found is None:
         raise errors.Invalid(
-            f"network {asked.name!r}: {pool.subnet} has no address left for {whose}",
+            f"network {asked.name!r}: {pool.subnet} has no address left for the gateway",
             hint="choose a larger subnet or fewer auxiliary addresses",
-            code=f"SDD-NET-{area}",
+            code="SDD-NET-GATEWAY",
         )
     return found
 

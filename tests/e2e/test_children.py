@@ -71,7 +71,17 @@ def test_a_service_is_checked_from_inside_and_balanced(daemon: Appliance) -> Non
         ("network create x -d macvlan -o parent=lo", "SDD-NET-OPTION", "loopback"),
         ("network create x -d macvlan -o macvlan_mode=hub", "SDD-NET-OPTION", "passthru"),
         ("network create x -d ipvlan -o parent=up0", "SDD-NET-PARENT", "macvlan"),
-        ("network create x -d macvlan -o parent=nope.7", "SDD-NETNS-REFUSED", "nope"),
+        ("network create x -d macvlan -o parent=nope.7", "SDD-NET-PARENT", "nope"),
+        ("network create x -d macvlan -o parent=nope", "SDD-NET-PARENT", "ip -br link"),
+        ("network create x -d macvlan -o parent=up0.0", "SDD-NET-PARENT", "1 to 4094"),
+        ("network create x -d macvlan -o parent=up0.4095", "SDD-NET-PARENT", "1 to 4094"),
+        ("network create x -d macvlan -o parent=up0.10.20", "SDD-NET-PARENT", "VLAN on a VLAN"),
+        (
+            "network create x -d macvlan -o parent=up0 -o com.docker.network.driver.mtu=9000",
+            "SDD-NET-OPTION",
+            "at most 1500",
+        ),
+        ("network create x --ipv6 -o com.docker.network.driver.mtu=1000", "SDD-NET-OPTION", "1280"),
     ],
 )
 def test_what_cannot_be_is_refused_and_changes_nothing(
@@ -105,6 +115,19 @@ def test_U38_the_address_of_another_machine_is_not_given(daemon: Appliance) -> N
     assert "[SDD-IPAM-DUPLICATE]" in refused.stderr
     assert "another machine, " in refused.stderr
     assert daemon.sdctl("sandbox", "ls", "-q").stdout == before
+
+
+def test_U38_the_host_does_not_take_the_address_of_another_machine(
+    daemon: Appliance, neighbour: str
+) -> None:
+    run("ip", "-n", neighbour, "addr", "add", "203.0.113.1/24", "dev", "eth0")
+    lan = ("--subnet", "203.0.113.0/24", "-o", "parent=up0", "-o", "host-access=true")
+    daemon.sdctl("network", "create", "careful", "-d", "macvlan", *lan)
+    (network,) = daemon.json("network", "inspect", "careful")
+    daemon.sdctl("network", "rm", "careful")
+    run("ip", "-n", neighbour, "addr", "del", "203.0.113.1/24", "dev", "eth0")
+    kept = network["IPAM"]["Config"][0]["AuxiliaryAddresses"]
+    assert kept == {"host-access": "203.0.113.2"}
 
 
 def test_inspect_shows_the_driver_and_its_options(daemon: Appliance) -> None:

@@ -17,6 +17,7 @@ from sdd.control.commander import Commander
 from sdd.control.feed import Feed
 from sdd.control.progress import Progress
 from sdd.model import ids, network, port
+from sdd.model.host_link import HostLink
 from sdd.model.look import EVERYWHERE, Look
 from sdd.model.nameserver import Transport
 from sdd.model.progress import Backend, Failure, Outcome
@@ -63,6 +64,9 @@ class World:
     )
 
     homonyms: dict[str, str] = field(default_factory=dict)
+    parents: dict[str, HostLink] = field(
+        default_factory=lambda: {name: HostLink(mtu=1500) for name in ("eth0", "eth1")}
+    )
 
     async def busy_ports(self) -> frozenset[tuple[port.Protocol, int]]:
         return self.busy
@@ -77,6 +81,9 @@ class World:
         self.asked += asked
         self.rounds += 1
         return {ip: self.neighbours.get(ip, "") for ip in asked}
+
+    async def links(self, names: Collection[str]) -> dict[str, HostLink | None]:
+        return {name: self.parents.get(name) for name in names}
 
     async def namespace(self, path: str) -> Facts:
         return self.namespaces.get(path, Facts())

@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from sdd import errors
-from sdd.model import endpoint, network, request
+from sdd.model import child, endpoint, network, request
 from tests.scenario.node import Node, node
 
 MACVLAN, IPVLAN = network.Driver.MACVLAN, network.Driver.IPVLAN
@@ -23,10 +23,11 @@ async def lan(
     ip_range: str = "",
     driver: network.Driver = MACVLAN,
     options: Mapping[str, str] = network.EMPTY,
+    aux: Mapping[str, network.IPAddress] | None = None,
 ) -> None:
     within = ip_network(ip_range) if ip_range else None
     pools = tuple(
-        request.PoolSpec(subnet=ip_network(each), ip_range=within)
+        request.PoolSpec(subnet=ip_network(each), ip_range=within, aux=aux or {})
         for each in subnets or ("192.0.2.0/24",)
     )
     said = {"parent": "eth0", **options}
@@ -99,3 +100,39 @@ async def test_nobody_is_asked_where_there_is_nobody_or_it_was_said(
         await lan(one, driver=driver, options=options)
         await join(one, "a")
         assert one.world.asked == []
+
+
+HOST_ACCESS = {"host-access": "true"}
+
+
+def kept(one: Node) -> list[str]:
+    (made,) = one.feed.state.networks.values()
+    return list(map(str, child.host_addresses(made)))
+
+
+async def test_U38_the_hosts_own_address_is_asked_for_too() -> None:
+    async with node() as one:
+        one.world.neighbours = strangers("192.0.2.1", "192.0.2.2", "2001:db8::1")
+        await lan(one, "192.0.2.0/24", "2001:db8::/64", options=HOST_ACCESS)
+        assert kept(one) == ["192.0.2.3", "2001:db8::2"]
+
+
+async def test_U38_a_given_address_of_the_host_that_somebody_has_is_refused() -> None:
+    async with node() as one:
+        one.world.neighbours = strangers("192.0.2.250")
+        before = await one.keys()
+        aux = {child.HOST_ACCESS: ip_address("192.0.2.250")}
+        with pytest.raises(errors.Conflict, match="02:aa:bb:cc:dd:ee") as caught:
+            await lan(one, aux=aux, options=HOST_ACCESS)
+        assert caught.value.code == "SDD-IPAM-DUPLICATE"
+        assert await one.keys() == before
+        await lan(one, aux=aux, options=HOST_ACCESS | {"duplicate-probe": "false"})
+        assert kept(one) == ["192.0.2.250"]
+
+
+async def test_a_wire_without_an_address_for_the_host_is_said() -> None:
+    async with node() as one:
+        one.world.neighbours = strangers(*(f"192.0.2.{number}" for number in range(1, 7)))
+        with pytest.raises(errors.Invalid, match="for the host: 6 are in use by others") as caught:
+            await lan(one, "192.0.2.0/29", options=HOST_ACCESS)
+        assert caught.value.code == "SDD-NET-AUX"

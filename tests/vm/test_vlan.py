@@ -116,6 +116,7 @@ async def test_one_look_at_a_renamed_vlan_brings_it_back_with_its_children(
     red = net("red", "10.0.0.0/24", driver=MACVLAN, options={"parent": "up0.100"})
     now = at(1, red, *boxes(host, (red, "10.0.0.50")))
     await host.settle(now)
+    host.run("ip", "link", "set", "up0.100", "down")  # an older kernel renames no link that is up
     host.run("ip", "link", "set", "up0.100", "name", "moved0")
     heard = Look(links=frozenset({"up0.100", "moved0"}))
     outcome = await host.reconciler.realise(now, heard)

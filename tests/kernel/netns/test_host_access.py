@@ -63,6 +63,15 @@ async def test_host_access_without_a_parent(host: Host) -> None:
     assert "ha-" not in host.run("ip", "link")
 
 
+async def test_without_a_parent_a_large_mtu_fits_what_stands_on_nothing(host: Host) -> None:
+    options = {"host-access": "true", network.OPTION_MTU: "9000"}
+    alone = net("alone", "10.60.0.0/24", driver=MACVLAN, options=options)
+    one = box("one", host.sandbox_path("one"))
+    await host.settle(at(1, alone, one, end(alone, one, "10.60.0.5")))
+    assert "mtu 9000" in host.inside("one", "ip", "link", "show", "eth0")
+    assert "8972(" in host.run("ping", "-c1", "-W1", "-Mdo", "-s8972", "10.60.0.5")
+
+
 async def test_a_route_goes_with_its_sandbox_and_the_link_with_the_network(
     host: Host, neighbour: str
 ) -> None:

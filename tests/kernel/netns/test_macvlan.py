@@ -64,7 +64,17 @@ async def test_passthru_takes_the_parent_for_one_sandbox(host: Host, neighbour: 
     (failure,) = outcome.failures
     assert "the kernel refuses the link 'eth0'" in failure.sentence
     assert "up0" in failure.hint
+    assert "passthru takes a parent for one sandbox" in failure.hint
     assert neighbour
+
+
+async def test_an_mtu_that_the_parent_has_not_is_named(host: Host, neighbour: str) -> None:
+    assert neighbour
+    options = {"parent": "up0", network.OPTION_MTU: "9000"}
+    lan = net("lan", "192.0.2.0/24", driver=MACVLAN, options=options)
+    outcome = await host.realise(two_on(host, lan, ONE[:1], TWO[:1]))
+    assert len(outcome.failures) == 2
+    assert all("up0" in each.hint and "its MTU" in each.hint for each in outcome.failures)
 
 
 @pytest.mark.parametrize("internal", [True])

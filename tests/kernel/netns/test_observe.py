@@ -14,6 +14,7 @@ from netns.kernel import events, names, observe
 from netns.netlink import route
 from sdd.linux import namespaces, netlink
 from sdd.model import network
+from sdd.model.host_link import HostLink
 from sdd.model.look import EVERYWHERE, HOST, NOWHERE, Look
 from tests.kernel.netns.conftest import Host, run_in
 from tests.netns_states import at, box, end, net
@@ -67,6 +68,24 @@ async def test_a_name_is_taken_by_whatever_is_there_but_our_own_link(host: Host)
     (linked / "dangling").symlink_to("/absent")
     homonyms = [await observer(host).homonym(each) for each in ("one", "free", "file", "dangling")]
     assert homonyms == ["", "", str(linked / "file"), str(linked / "dangling")]
+
+
+async def test_C118_links_of_the_host_are_told_as_parents(host: Host) -> None:
+    for command in (
+        "ip link add br9 type bridge",
+        "ip link add up0 mtu 1400 type veth peer up1",
+        "ip link set up1 master br9",
+    ):
+        host.run(*command.split())
+    found = await observer(host).links(["up0", "up1", "br9", "lo", "nope", "x" * 40])
+    assert found == {
+        "up0": HostLink(mtu=1400),
+        "up1": HostLink(mtu=1500, holder="bridge"),
+        "br9": HostLink(mtu=1500),
+        "lo": HostLink(mtu=65536, is_ethernet=False),
+        "nope": None,
+        "x" * 40: None,
+    }
 
 
 def observer(host: Host) -> observe.Observer:

@@ -58,8 +58,8 @@ VETH = f"veth{identity('front client')[:7]}"
         ("host", "ip link set BRIDGE address 02:99:99:99:99:99"),
         ("host", "ip link set BRIDGE type bridge stp_state 1"),
         ("host", "ip link del BRIDGE"),
-        ("host", "ip link set BRIDGE name moved0"),
-        ("host", "ip link set VETH name moved0"),
+        ("host", "ip link set BRIDGE down && ip link set BRIDGE name moved0"),
+        ("host", "ip link set VETH down && ip link set VETH name moved0"),
         ("host", "ip link del VETH"),
         ("host", "ip link set VETH down"),
         ("host", "ip link set VETH nomaster"),
@@ -98,7 +98,7 @@ async def test_what_is_changed_by_hand_comes_back(host: Host, where: str, damage
     now = one_client(host)
     await host.settle(now)
     before = routes(host)
-    command = damage.replace("BRIDGE", BRIDGE).replace("VETH", VETH).split()
+    command = ("sh", "-c", damage.replace("BRIDGE", BRIDGE).replace("VETH", VETH))
     if where == "host":
         host.run(*command)
     else:
@@ -114,8 +114,8 @@ async def test_what_is_changed_by_hand_comes_back(host: Host, where: str, damage
 @pytest.mark.parametrize(
     ("damage", "heard"),
     [
-        ("ip link set BRIDGE name moved0", {BRIDGE, "moved0"}),
-        ("ip link set VETH name moved0", {VETH, "moved0"}),
+        ("ip link set BRIDGE down && ip link set BRIDGE name moved0", {BRIDGE, "moved0"}),
+        ("ip link set VETH down && ip link set VETH name moved0", {VETH, "moved0"}),
         ("ip link del BRIDGE", {BRIDGE}),
     ],
 )
@@ -124,7 +124,7 @@ async def test_one_look_at_what_was_heard_brings_all_back(
 ) -> None:
     now = one_client(host)
     await host.settle(now)
-    host.run(*damage.replace("BRIDGE", BRIDGE).replace("VETH", VETH).split())
+    host.run("sh", "-c", damage.replace("BRIDGE", BRIDGE).replace("VETH", VETH))
     outcome = await host.reconciler.realise(now, Look(links=frozenset(heard)))
     assert outcome.failures == ()
     assert outcome.repaired == outcome.changed > 0

@@ -1,0 +1,15 @@
+"""A link of a node's host, as far as it matters to networks that are to stand on it.
+
+In: nothing. Out: frozen values; netns.kernel reads them, the commands decide by them.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostLink:
+    """`holder` is the kind of link that has it as a port (bridge, bond, team); empty: none."""
+
+    mtu: int
+    is_ethernet: bool = True
+    holder: str = ""
