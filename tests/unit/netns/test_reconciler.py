@@ -79,6 +79,30 @@ async def test_a_look_at_a_link_of_the_host_reaches_its_other_end() -> None:
     assert "eth0" in kernel.spaces[TWO.netns].links
 
 
+async def test_what_stood_on_a_renamed_bridge_moves_to_the_new_one_in_the_same_call() -> None:
+    kernel, one = pair()
+    now = at(1, FRONT, ONE, ON_ONE, TWO, ON_TWO)
+    await one.realise(now)
+    links = kernel.spaces[world.HOST].links
+    links["moved0"] = replace(links.pop(FRONT.device), name="moved0")
+    for port in (ON_ONE.host_link, ON_TWO.host_link):
+        links[port] = replace(links[port], master="moved0")
+    outcome = await one.realise(now, Look(links=frozenset({FRONT.device, "moved0"})))
+    assert outcome.repaired == outcome.changed > 0
+    assert "moved0" not in links
+    assert {links[each.host_link].master for each in (ON_ONE, ON_TWO)} == {FRONT.device}
+    assert (await one.realise(now)).changed == 0
+
+
+async def test_a_link_of_others_that_was_heard_of_is_left_alone() -> None:
+    kernel, one = pair()
+    now = at(1, FRONT, ONE, ON_ONE)
+    await one.realise(now)
+    kernel.spaces[world.HOST].links["br9"] = world.Link(name="br9", kind=world.Kind.BRIDGE)
+    assert (await one.realise(now, Look(links=frozenset({"br9", "gone0"})))).changed == 0
+    assert "br9" in kernel.spaces[world.HOST].links
+
+
 async def test_a_route_of_a_bridge_comes_back_when_the_bridge_is_looked_at() -> None:
     kernel, one = pair()
     now = at(1, FRONT, ONE, ON_ONE)
