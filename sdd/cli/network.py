@@ -111,9 +111,9 @@ def pools(
     """
     made: list[dict[str, Any]] = [{"subnet": each} for each in subnets]
     for gateway in gateways:
-        _home(made, gateway, "gateway")["gateway"] = gateway
+        _put(made, gateway, gateway, "gateway", "--gateway")
     for each in ranges:
-        _home(made, each.partition("/")[0], "ip_range")["ip_range"] = each
+        _put(made, each.partition("/")[0], each, "ip_range", "--ip-range")
     for name, address in aux:
         try:
             ipaddress.ip_address(address)
@@ -121,21 +121,43 @@ def pools(
             raise click.BadParameter(
                 f'"{name}={address}": "{address}" is not an IP address', param_hint="--aux-address"
             ) from None
-        _home(made, address, "").setdefault("aux", {})[name] = address
+        held = _home(made, address).setdefault("aux", {})
+        if held.setdefault(name, address) != address:
+            raise click.BadParameter(
+                f'"{name}" is {held[name]} already and cannot be {address} too',
+                param_hint="--aux-address",
+            )
     return made
 
 
-def _home(made: list[dict[str, Any]], address: str, once: str) -> dict[str, Any]:
-    """The pool for `address`; `once` names a key that a pool holds only once."""
+def _put(made: list[dict[str, Any]], address: str, value: str, key: str, option: str) -> None:
+    pool = _home(made, address)
+    if key not in pool:
+        pool[key] = value
+    elif ipaddress.ip_address(address) in _subnet(pool):
+        raise click.BadParameter(
+            f"the subnet {pool['subnet']} has {pool[key]} already and cannot have {value} too",
+            param_hint=option,
+        )
+    else:
+        made.append({key: value})
+
+
+def _home(made: list[dict[str, Any]], address: str) -> dict[str, Any]:
+    """The pool for `address`: the subnet that holds it, else the first of its IP version."""
     place = ipaddress.ip_address(address)
-    nets = [(p, ipaddress.ip_network(p["subnet"], strict=False)) for p in made if "subnet" in p]
-    inside = [pool for pool, net in nets if place in net and once not in pool]
-    family = [pool for pool, net in nets if net.version == place.version and once not in pool]
-    free = [pool for pool in made if "subnet" not in pool and once not in pool]
+    nets = [(pool, _subnet(pool)) for pool in made if "subnet" in pool]
+    inside = [pool for pool, net in nets if place in net]
+    family = [pool for pool, net in nets if net.version == place.version]
+    free = [pool for pool in made if "subnet" not in pool]
     if found := (inside or family or free):
         return found[0]
     made.append({})
     return made[-1]
+
+
+def _subnet(pool: dict[str, Any]) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    return ipaddress.ip_network(pool.get("subnet", "::/128"), strict=False)
 
 
 @network.command("ls")

@@ -29,8 +29,10 @@ def choose(
 ) -> tuple[network.Pool, ...]:
     """One pool per subnet. In the same transaction `without` goes and `beside` comes.
 
-    Refused: SDD-NET-OVERLAP, -SUBNET, -GATEWAY, -RANGE, -AUX, SDD-IPAM-POOLS (exhausted).
+    Refused: SDD-NET-OVERLAP, -SUBNET, -GATEWAY, -RANGE, -AUX, SDD-IPAM-INUSE (one address for two
+    purposes), SDD-IPAM-POOLS (exhausted).
     """
+    check_specs(asked)
     used = [
         (net, pool.subnet)
         for net in (*ground.now.networks.values(), *((beside,) if beside else ()))
@@ -49,6 +51,39 @@ def choose(
     return tuple(chosen)
 
 
+def check_specs(asked: request.NetworkCreate) -> None:
+    """What is wrong before any subnet is chosen. Refused: SDD-NET-SUBNET, -GATEWAY, -RANGE, -AUX.
+
+    An address can only be meant for a subnet that is given: nobody knows yet which one is free.
+    """
+    for spec in asked.pools:
+        if spec.subnet is not None and spec.subnet.prefixlen == 0:
+            raise errors.Invalid(
+                f"network {asked.name!r}: {spec.subnet} is every address there is, not a subnet",
+                hint="leave it out to get a free one, or ask for one of a size:"
+                f" {spec.subnet.network_address}/{24 if spec.subnet.version == V4 else 64}",
+                code="SDD-NET-SUBNET",
+            )
+        if spec.subnet is None or _is_size(spec.subnet):
+            for area, what in _named(spec):
+                raise errors.Invalid(
+                    f"network {asked.name!r}: no matching subnet for {what}",
+                    hint="each gateway, ip-range and auxiliary address needs a --subnet that holds"
+                    " it",
+                    code=f"SDD-NET-{area}",
+                )
+
+
+def _named(spec: request.PoolSpec) -> Iterator[tuple[str, str]]:
+    """What a spec says beside its subnet: the area of its code, and the words for it."""
+    if spec.gateway is not None:
+        yield "GATEWAY", f"gateway {spec.gateway}"
+    if spec.ip_range is not None:
+        yield "RANGE", f"ip-range {spec.ip_range}"
+    for name, address in spec.aux.items():
+        yield "AUX", f"auxiliary address {name}={address}"
+
+
 def _completed(asked: request.NetworkCreate) -> Sequence[request.PoolSpec]:
     """The specs, with one more for each family that is wanted and not named."""
     given = {_version(spec) for spec in asked.pools}
@@ -58,8 +93,7 @@ def _completed(asked: request.NetworkCreate) -> Sequence[request.PoolSpec]:
 
 
 def _version(spec: request.PoolSpec) -> int:
-    named = (spec.subnet, spec.gateway, spec.ip_range)
-    return next((each.version for each in named if each is not None), V4)
+    return spec.subnet.version if spec.subnet is not None else V4
 
 
 def _any_of(version: int) -> request.PoolSpec:
@@ -168,8 +202,7 @@ def _pool(
     if ip_range is not None and not _inside(ip_range, subnet):
         raise _outside(asked, "RANGE", f"ip-range {ip_range}", subnet)
     for name, address in spec.aux.items():
-        if address not in subnet:
-            raise _outside(asked, "AUX", f"auxiliary address {name}={address}", subnet)
+        _check_given(asked, "AUX", f"auxiliary address {name}={address}", address, subnet)
     pool = network.Pool(subnet=subnet, ip_range=ip_range, aux=dict(spec.aux))
     if subnet.prefixlen == subnet.max_prefixlen:
         raise errors.Invalid(
@@ -179,24 +212,43 @@ def _pool(
             code="SDD-NET-SUBNET",
         )
     gateway = spec.gateway
-    if gateway is None and options.has_gateway(asked, subnet.version):
-        gateway = _first_free(asked, pool)
     if gateway is not None:
-        _check_gateway(asked, gateway, subnet)
-        pool = replace(pool, gateway=gateway)
+        _check_given(asked, "GATEWAY", f"gateway {gateway}", gateway, subnet)
+    elif options.has_gateway(asked, subnet.version):
+        gateway = _first_free(asked, pool)
+    pool = replace(pool, gateway=gateway)
+    _check_distinct(asked, pool)
     return host_access.with_host(ground, asked, pool)
 
 
-def _check_gateway(asked: request.NetworkCreate, gateway: IPAddress, subnet: IPNetwork) -> None:
-    if gateway not in subnet:
-        raise _outside(asked, "GATEWAY", f"gateway {gateway}", subnet)
-    if int(gateway) in addresses.reserved_of(subnet):
+def _check_given(
+    asked: request.NetworkCreate, area: str, what: str, address: IPAddress, subnet: IPNetwork
+) -> None:
+    if address not in subnet:
+        raise _outside(asked, area, what, subnet)
+    if int(address) in addresses.reserved_of(subnet):
         raise errors.Invalid(
-            f"network {asked.name!r}: {gateway} cannot be the gateway of {subnet}:"
-            " it is reserved for the subnet itself",
-            hint="choose another address, or leave --gateway out",
-            code="SDD-NET-GATEWAY",
+            f"network {asked.name!r}: the {what} cannot be in {subnet}: this address is reserved"
+            " for the subnet itself",
+            hint="choose another address, or leave it out",
+            code=f"SDD-NET-{area}",
         )
+
+
+def _check_distinct(asked: request.NetworkCreate, pool: network.Pool) -> None:
+    """One address has one purpose: who is told two would send one's packets to the other."""
+    given = [("the gateway", pool.gateway)] if pool.gateway is not None else []
+    given += [(f"the auxiliary address {name}", address) for name, address in pool.aux.items()]
+    seen: dict[IPAddress, str] = {}
+    for what, address in given:
+        if address in seen:
+            raise errors.Conflict(
+                f"network {asked.name!r}: Address already in use: {address} is {seen[address]} and"
+                f" {what}",
+                hint="give each its own address",
+                code="SDD-IPAM-INUSE",
+            )
+        seen[address] = what
 
 
 def _first_free(asked: request.NetworkCreate, pool: network.Pool) -> IPAddress:

@@ -7,7 +7,7 @@ a template says makes sense depends on the driver, so it is checked when a netwo
 from dataclasses import replace
 
 from sdd import errors
-from sdd.control import keys, lookup
+from sdd.control import keys, lookup, subnets
 from sdd.control.ground import Draft, Ground, Plan
 from sdd.model import ids, network, request
 from sdd.model.template import Template
@@ -18,7 +18,10 @@ GIVEN_TWICE = ("pools", "ipv6", "options", "labels")
 
 
 def create(ground: Ground, asked: request.NetworkCreate) -> Plan[Template]:
-    """A new template; its name is checked by the caller. Refused: SDD-NET-CONFIG."""
+    """A new template; its name is checked by the caller.
+
+    Refused: SDD-NET-CONFIG, and what `subnets.check_specs` refuses.
+    """
     if asked.config_from:
         raise _refused(asked, "a configuration cannot be made from another configuration")
     for field in ("internal", "attachable"):
@@ -28,6 +31,7 @@ def create(ground: Ground, asked: request.NetworkCreate) -> Plan[Template]:
             )
     if asked.driver is not network.Driver.BRIDGE:  # the default: a driver cannot be left out
         raise _refused(asked, "a configuration has no driver: each network made from it has one")
+    subnets.check_specs(asked)
     made = Template(
         id=ids.NetworkId(ground.new_id()),
         name=asked.name,

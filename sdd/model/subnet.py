@@ -15,6 +15,7 @@ _UNUSABLE = (
     (ip_network("240.0.0.0/4"), "reserved addresses (class E), which many systems refuse"),
     (ip_network("169.254.0.0/16"), "link-local addresses, which hosts give themselves"),
     (ip_network("::/127"), "the unspecified and the loopback address"),
+    (ip_network("::ffff:0:0/96"), "IPv4 addresses written as IPv6, which no wire carries"),
     (ip_network("fe80::/10"), "link-local addresses, which every link has"),
     (ip_network("ff00::/8"), "multicast addresses"),
 )

@@ -1,12 +1,13 @@
 """What of networks is refused, in one sentence with its code, changes nothing (docker.md 1.6 and 3.9)."""
 
-from ipaddress import ip_network
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
 
 import pytest
 
 from sdd import errors
 from sdd.alloc.pools import PoolTemplate
-from sdd.model import network
+from sdd.model import network, request
 from tests.scenario.node import Node, node
 from tests.scenario.refusals.asking import (
     Case,
@@ -52,6 +53,7 @@ NETWORKS = [
             ("all_that_holds_multicast", "128.0.0.0/1", "multicast"),
             ("broadcast", "255.255.255.0/24", "broadcast"),
             ("this_network", "0.1.0.0/16", "this network"),
+            ("mapped_v4", "::ffff:10.1.0.0/112", "IPv4 addresses written as IPv6"),
             ("link_local_v6", "fe80::/64", "link-local"),
             ("multicast_v6", "ff00::/64", "multicast"),
         )
@@ -132,6 +134,85 @@ NETWORKS = [
         errors.Invalid,
         "SDD-NET-AUX",
         "printer=10.82.0.7",
+    ),
+    case(
+        "aux_is_network_address",
+        make_net("n1", *pool("10.81.0.0/24", aux="10.81.0.0")),
+        errors.Invalid,
+        "SDD-NET-AUX",
+        "printer=10.81.0.0",
+        "reserved",
+    ),
+    case(
+        "aux_is_broadcast",
+        make_net("n1", *pool("10.81.0.0/24", aux="10.81.0.255")),
+        errors.Invalid,
+        "SDD-NET-AUX",
+        "printer=10.81.0.255",
+    ),
+    case(
+        "aux_is_gateway",
+        make_net("n1", *pool("10.81.0.0/24", gateway="10.81.0.3", aux="10.81.0.3")),
+        errors.Conflict,
+        "SDD-IPAM-INUSE",
+        "Address already in use: 10.81.0.3 is the gateway and the auxiliary address printer",
+    ),
+    case(
+        "aux_twice",
+        make_net(
+            "n1",
+            replace(
+                pool("10.81.0.0/24")[0],
+                aux={name: ip_address("10.81.0.3") for name in ("printer", "scanner")},
+            ),
+        ),
+        errors.Conflict,
+        "SDD-IPAM-INUSE",
+        "Address already in use: 10.81.0.3",
+        "printer",
+        "scanner",
+    ),
+    *(
+        case(
+            f"{kind}_without_a_subnet",
+            make_net("n1", *pool("10.81.0.0/24"), spec),
+            errors.Invalid,
+            f"SDD-NET-{area}",
+            f"no matching subnet for {words}",
+            "--subnet",
+        )
+        for kind, area, words, spec in (
+            (
+                "gateway",
+                "GATEWAY",
+                "gateway 10.40.1.2",
+                request.PoolSpec(gateway=ip_address("10.40.1.2")),
+            ),
+            (
+                "range",
+                "RANGE",
+                "ip-range 10.40.1.0/25",
+                request.PoolSpec(ip_range=ip_network("10.40.1.0/25")),
+            ),
+            (
+                "aux",
+                "AUX",
+                "auxiliary address p=fd00::9",
+                request.PoolSpec(aux={"p": ip_address("fd00::9")}),
+            ),
+            ("gateway_of_a_size", "GATEWAY", "gateway 10.1.1.1", pool("0.0.0.0/24", "10.1.1.1")[0]),
+        )
+    ),
+    *(
+        case(
+            f"every_address_{version}",
+            make_net("n1", *pool(subnet)),
+            errors.Invalid,
+            "SDD-NET-SUBNET",
+            f"{subnet} is every address",
+            size,
+        )
+        for version, subnet, size in ((4, "0.0.0.0/0", "0.0.0.0/24"), (6, "::/0", "::/64"))
     ),
     case(
         "no_room_for_gateway",

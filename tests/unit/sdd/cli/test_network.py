@@ -114,6 +114,14 @@ def test_connect_and_disconnect(shell: Shell) -> None:
         (("create", "n", "--aux-address", "10.0.0.1"), "KEY=VALUE"),
         (("create", "n", "--aux-address", "a=b"), '"b" is not an IP address'),
         (("create", "n", "-o", "mtu"), "KEY=VALUE"),
+        (
+            ("create", "n", "--aux-address", "a=10.1.0.3", "--aux-address", "a=10.1.0.4"),
+            '"a" is 10.1.0.3 already',
+        ),
+        (
+            ("create", "n", "--subnet", "10.1.0.0/24", "--gateway=10.1.0.2", "--gateway=10.1.0.3"),
+            "the subnet 10.1.0.0/24 has 10.1.0.2 already",
+        ),
         (("create", "n", "-d", "vxlan9"), "vxlan9"),
         (("create",), "NAME"),
         (("creat", "n"), "create"),
@@ -149,6 +157,10 @@ def test_what_lies_in_no_subnet_goes_to_its_family_or_alone() -> None:
         {"subnet": "10.1.0.0/24", "gateway": "10.9.0.1"}
     ]
     assert network.pools((), ("10.9.0.1",), (), ()) == [{"gateway": "10.9.0.1"}]
+    assert network.pools(("10.1.0.0/24",), ("10.1.0.1", "10.9.0.1"), (), ()) == [
+        {"subnet": "10.1.0.0/24", "gateway": "10.1.0.1"},
+        {"gateway": "10.9.0.1"},
+    ]
     assert network.pools(("10.1.0.0/24",), (), (), (("p", "fd00::9"),)) == [
         {"subnet": "10.1.0.0/24"},
         {"aux": {"p": "fd00::9"}},
