@@ -3,16 +3,20 @@
 from collections.abc import Collection, Mapping
 
 from lb.ports.image import NONE, Element, Image
-from lb.ports.table import Bind, Entry
+from lb.ports.table import Bind, Entry, Hindrance
 from sdd.model.network import IPAddress
 
 
 class FakeKernel:
-    """`taken` are the ports that other programs have; `links` those that the host has."""
+    """`taken` are the ports that other programs have; `links` those that the host has.
+
+    `absent` are addresses that it has not.
+    """
 
     def __init__(self) -> None:
         self.taken: set[tuple[str, int]] = set()
         self.links: set[str] = set()
+        self.absent: set[IPAddress] = set()
         self.held: set[Bind] = set()
         self.image: Image | None = NONE
         self.writes: list[int] = []  # how many elements each touched
@@ -23,10 +27,11 @@ class FakeKernel:
     async def hold(self, binds: Collection[Bind]) -> Mapping[Bind, str]:
         """Keeps every other program from these ports."""
         refused = {
-            each: "another program on this host has it"
+            each: Hindrance.TAKEN
             for each in binds
             if (each.protocol, each.number) in self.taken and each not in self.held
         }
+        refused |= {each: Hindrance.ABSENT for each in binds if each.address in self.absent}
         self.held |= set(binds) - refused.keys()
         return refused
 

@@ -15,7 +15,7 @@ from lb.ports import world
 from lb.ports.desired import Want, desired, nothing
 from lb.ports.image import Image
 from lb.ports.ledger import Ledger
-from lb.ports.table import Bind, Entry
+from lb.ports.table import Bind, Entry, Hindrance
 from sdd import errors, reconcile
 from sdd.model import ids, progress
 from sdd.model.look import EVERYWHERE, HOST, Look
@@ -168,11 +168,20 @@ class Reconciler:
         for bind, (entry, why) in self._refused.items():
             yield progress.Failure(
                 subject=entry.subject,
-                sentence=f"port {bind} cannot be published: {why}",
-                hint=f"find who has it: ss -lnptu 'sport = :{bind.number}';"
-                " or publish another number",
+                sentence=f"failed to bind host port {bind}: {why}",
+                hint=_hint(bind, why),
                 code="SDD-PUBLISH-TAKEN",
             )
+
+
+def _hint(bind: Bind, why: str) -> str:
+    match why:
+        case Hindrance.ABSENT:
+            return "give an address of this host (ip -br address), or none for all of them"
+        case Hindrance.LIMIT:
+            return "raise LimitNOFILE of the unit sdd.service, and start it again"
+        case _:
+            return f"find who has it: ss -lnptu 'sport = :{bind.number}'; or publish another number"
 
 
 def difference(before: Want, now: Want) -> Step:

@@ -1,11 +1,20 @@
 """The nouns of published ports: what is bound, and where it leads."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 
 from lb.table import Backend
 from sdd.model.port import Protocol
 from sdd.model.service import Scheduler
+
+
+class Hindrance(StrEnum):
+    """Why a port cannot be held, where something can be done; else it is the kernel's own words."""
+
+    TAKEN = "another program on this host has it"
+    ABSENT = "this host has no such address"
+    LIMIT = "sdd may not open more files (LimitNOFILE, ulimit -n)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,6 +63,7 @@ async def inspect(context: Context, call: Call) -> Reply:
 async def remove(context: Context, call: Call) -> Reply:
     """Id and name of the network or configuration that is gone."""
     ref = call.path["ref"]
+    lookup.check_ours(ref)
     if isinstance(lookup.any_network(context.state(), ref), Template):
         template = await context.commands.remove_template(ref)
         return Reply(value={"Id": template.id, "Name": template.name})

@@ -18,9 +18,10 @@ CHOICES = {
     "policy": ("preserve", "snat", "local"),
 }
 KEYS = ("published", "target", *CHOICES, "host-ip")
+FORM = "[IP:][PUBLISHED:]TARGET[/tcp|udp|sctp]"
 SHORT = re.compile(
-    r"(?:(?P<host>\[[^\]]*\]|[0-9]+(?:\.[0-9]+){3}):)?(?:(?P<published>[0-9-]*):)?(?P<target>[0-9-]+)"
-    r"(?:/(?P<protocol>[a-z]+))?"
+    r"(?:(?:(?P<host>\[[^\]]*\]|[^:\[\]]*):)?(?P<published>[^:\[\]]*):)?"
+    r"(?P<target>[^:\[\]/]*)(?:/(?P<protocol>[^:/]*))?"
 )
 RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 
@@ -41,6 +42,12 @@ class Publish(click.ParamType[dict[str, Any]]):
                 f'"{value}" holds a blank; write it without: "{"".join(value.split())}"', param, ctx
             )
         words = _long(value) if "=" in value else _short(value)
+        if words is None:
+            self.fail(
+                f'"{value}" is not of the form {FORM}; an IPv6 address stands in brackets: [::]',
+                param,
+                ctx,
+            )
         if not words.get("target"):
             self.fail(
                 f'"{value}" names no target port; examples: published=8080,target=80, 8080:80/tcp',
@@ -81,8 +88,16 @@ class Publish(click.ParamType[dict[str, Any]]):
     ) -> dict[str, int]:
         matched = RANGE.fullmatch(text)
         numbers = [int(each) for each in matched.groups() if each] if matched else []
-        if not numbers or any(not 0 < each <= MAX_PORT for each in numbers):
+        least = 0 if key == "published" and len(numbers) == 1 else 1  # 0: any that is free
+        if not numbers or any(not least <= each <= MAX_PORT for each in numbers):
             self.fail(f'{key} "{text}" in "{value}" is no port from 1 to {MAX_PORT}', param, ctx)
+        if numbers[-1] < numbers[0]:
+            self.fail(
+                f'{key} "{text}" in "{value}" runs backwards; the smaller number comes first:'
+                f" {numbers[1]}-{numbers[0]}",
+                param,
+                ctx,
+            )
         return {key: numbers[0]} | ({f"{key}_last": numbers[1]} if len(numbers) > 1 else {})
 
 
@@ -109,9 +124,12 @@ def _long(value: str) -> dict[str, str]:
     return {key: text for key, _, text in pairs}
 
 
-def _short(value: str) -> dict[str, str]:
+def _short(value: str) -> dict[str, str] | None:
+    """The words of the short form; None for what has not its form."""
     matched = SHORT.fullmatch(value)
-    found = matched.groupdict() if matched else {}
+    if matched is None:
+        return None
+    found = matched.groupdict()
     return {("host-ip" if key == "host" else key): text for key, text in found.items() if text}
 
 

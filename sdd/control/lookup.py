@@ -37,8 +37,10 @@ T = TypeVar("T", bound=Named)
 def network(now: state.ClusterState, ref: str) -> networks.Network:
     """The network that `ref` means.
 
-    Raises NotFound `SDD-NET-NOTFOUND`, Conflict, or Invalid `SDD-NET-CONFIG` for a configuration.
+    Raises NotFound `SDD-NET-NOTFOUND`, Conflict, Invalid `SDD-NET-CONFIG` for a configuration, or
+    Forbidden `SDD-NET-PREDEFINED` as `check_ours` does.
     """
+    check_ours(ref)
     found = any_network(now, ref)
     if isinstance(found, templates.Template):
         raise errors.Invalid(
@@ -47,6 +49,16 @@ def network(now: state.ClusterState, ref: str) -> networks.Network:
             code="SDD-NET-CONFIG",
         )
     return found
+
+
+def check_ours(ref: str) -> None:
+    """Raises Forbidden `SDD-NET-PREDEFINED` for a network of Docker's that we do not have."""
+    if ref in networks.NOT_OURS:
+        raise errors.Forbidden(
+            f"operation is not permitted on predefined {ref} network: sdd has none of that name",
+            hint="what there is: sdctl network ls; what has no sandbox is on the host's network",
+            code="SDD-NET-PREDEFINED",
+        )
 
 
 def template(now: state.ClusterState, ref: str) -> templates.Template:

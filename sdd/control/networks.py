@@ -20,7 +20,7 @@ from sdd.store import codec
 KIND = "network"
 BUILT = frozenset(options.KNOWN)
 # Docker's other pre-defined names, and those of ours that come and go by themselves.
-RESERVED = frozenset({"host", "none", "default", network.INGRESS_NAME, network.GATEWAY_NAME})
+RESERVED = network.NOT_OURS | {network.INGRESS_NAME, network.GATEWAY_NAME}
 
 
 T = TypeVar("T")

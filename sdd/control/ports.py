@@ -6,7 +6,7 @@ of the host has a number is not known here for sure: whoever binds it will see.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from ipaddress import IPv4Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from types import MappingProxyType
 
 from sdd import errors
@@ -206,6 +206,8 @@ def _address(
             raise _no_way(nets)
         return None
     if asked.address is not None:
+        if isinstance(asked.address, IPv6Address) and asked.address.is_loopback:
+            raise _loopback(asked)
         if asked.address.version not in versions:
             raise _other_version(asked.address, nets)
         return asked.address
@@ -241,11 +243,16 @@ def _check(asked: request.Publish, kind: str) -> None:
                 hint="example: --publish published=8080,target=80",
                 code="SDD-PUBLISH-PORT",
             )
-    backwards = (asked.target_last and asked.target_last < asked.target) or (
-        asked.published_last and asked.published_last < asked.published
-    )
+    pairs = ((asked.published, asked.published_last), (asked.target, asked.target_last))
     numbers = len(_span(asked.published, asked.published_last))
-    if backwards or (asked.published and not _is_choice(asked) and numbers != _count(asked)):
+    if any(0 < other < one for one, other in pairs):
+        wrong = " and ".join(f"{one}-{other}" for one, other in pairs if 0 < other < one)
+        raise errors.Invalid(
+            f"a range of ports runs backwards: {wrong}",
+            hint="the smaller number first, for example: --publish 8000-8009:80-89/tcp",
+            code="SDD-PUBLISH-PORT",
+        )
+    if asked.published and not _is_choice(asked) and numbers != _count(asked):
         raise errors.Invalid(
             "a range of published ports and its range of target ports must be equally long",
             hint="example: --publish 8000-8009:80-89/tcp",
@@ -279,6 +286,15 @@ def _no_way(nets: Sequence[network.Network]) -> errors.Invalid:
     )
 
 
+def _loopback(asked: request.Publish) -> errors.Invalid:
+    return errors.Invalid(
+        f"port {asked.target}/{asked.protocol} cannot be published on ::1: the kernel lets no"
+        " packet from there out, so nobody would ever reach it",
+        hint="publish it on 127.0.0.1, which this host alone reaches, or on an address of the host",
+        code="SDD-PUBLISH-NETWORK",
+    )
+
+
 def _other_version(address: IPAddress, nets: Sequence[network.Network]) -> errors.Invalid:
     names = ", ".join(net.name for net in nets)
     return errors.Invalid(
@@ -292,10 +308,21 @@ def _other_version(address: IPAddress, nets: Sequence[network.Network]) -> error
 
 def _in_use(ground: Ground, wanted: Port, holder: str) -> errors.Conflict:
     return errors.Conflict(
-        f"port {wanted} is already published by {_words(ground, holder)}",
+        f"Bind for {_where(wanted)} failed: port is already allocated: {wanted} is published by"
+        f" {_words(ground, holder)}",
         hint="choose another number, or leave `published` out to get a free one",
         code="SDD-PUBLISH-INUSE",
     )
+
+
+def _where(of: Port) -> str:
+    match of.address:
+        case None:
+            return f"0.0.0.0:{of.published}"
+        case IPv6Address():
+            return f"[{of.address}]:{of.published}"
+        case _:
+            return f"{of.address}:{of.published}"
 
 
 def _words(ground: Ground, holder: str) -> str:
@@ -308,7 +335,7 @@ def _words(ground: Ground, holder: str) -> str:
 
 def _none_free(protocol: Protocol, numbers: Sequence[int]) -> errors.Exhausted:
     return errors.Exhausted(
-        f"every port of {min(numbers)}-{max(numbers)}/{protocol} is taken",
+        f"all ports are allocated: {min(numbers)}-{max(numbers)}/{protocol} are taken, every one",
         hint="remove what publishes some of them, or give another number",
         code="SDD-PUBLISH-EXHAUSTED",
     )

@@ -15,6 +15,7 @@ IPNetwork = IPv4Network | IPv6Network
 EMPTY: Mapping[str, str] = MappingProxyType({})
 DEFAULT_NAME = "bridge"  # the predefined network that has no name service, as in Docker
 DEFAULT_DEVICE = "sdd0"
+NOT_OURS = frozenset({"host", "none", "default"})  # Docker's other pre-defined names
 # What mode=ingress brings along (docs/ports.md): the network on which members are reached, the one
 # by which each node's ingress sandbox meets its host, and the name of its bridge.
 INGRESS_NAME = "ingress"

@@ -191,7 +191,7 @@ def test_C89_C124_a_port_of_another_program_is_refused_and_nothing_is_left(
     with listening(daemon, 8090, protocol):
         done = daemon.sdctl(*asked, check=False)
         assert done.returncode == 1
-        assert f"port 8090/{protocol} cannot be published: another program on this host has it" in (
+        assert f"failed to bind host port 8090/{protocol}: another program on this host has it" in (
             done.stderr
         )
         assert "[SDD-PUBLISH-TAKEN]" in done.stderr
@@ -222,7 +222,10 @@ def listening(daemon: Appliance, port: int, protocol: str = "tcp") -> Iterator[N
 def test_a_port_of_another_sandbox_is_refused_with_its_name(daemon: Appliance) -> None:
     done = daemon.sdctl("sandbox", "create", daemon.name("twin"), "-p", "8080:81", check=False)
     assert done.returncode == 1
-    assert f"port 8080/tcp is already published by sandbox {daemon.name('web')}" in done.stderr
+    assert (
+        f"port is already allocated: 8080/tcp is published by sandbox {daemon.name('web')}"
+        in done.stderr
+    )
     assert "[SDD-PUBLISH-INUSE]" in done.stderr
 
 

@@ -44,7 +44,10 @@ async def test_P3_the_holder_of_a_port_is_named_and_nothing_changes() -> None:
         before = await one.keys()
         with pytest.raises(errors.Conflict) as caught:
             await box(one, "twin", publish(target=81))
-        assert caught.value.sentence == "port 8080/tcp is already published by sandbox web"
+        assert caught.value.sentence == (
+            "Bind for 0.0.0.0:8080 failed: port is already allocated: 8080/tcp is published by"
+            " sandbox web"
+        )
         assert caught.value.code == "SDD-PUBLISH-INUSE"
         assert await one.keys() == before
         assert numbers(await box(one, "udp", publish(protocol=Protocol.UDP))) == [8080]
@@ -132,8 +135,9 @@ async def test_P2_L15_a_free_number_is_chosen_that_nobody_has() -> None:
         one.world.busy = frozenset((Protocol.TCP, each) for each in every if each not in free)
         found = {numbers(await box(one, name, publish(0)))[0] for name in ("a", "b")}
         assert found == free
-        with pytest.raises(errors.Exhausted):
+        with pytest.raises(errors.Exhausted) as caught:
             await box(one, "c", publish(0))
+        assert caught.value.sentence.startswith("all ports are allocated: ")
 
 
 @pytest.mark.parametrize(
@@ -146,6 +150,7 @@ async def test_P2_L15_a_free_number_is_chosen_that_nobody_has() -> None:
         (publish(mode=Mode.INGRESS), "SDD-PUBLISH-MODE"),
         (publish(1, 1, published_last=60000, target_last=60000), "SDD-PUBLISH-MANY"),
         (publish(host="2001:db8::1"), "SDD-PUBLISH-NETWORK"),
+        (publish(host="::1"), "SDD-PUBLISH-NETWORK"),
     ],
 )
 async def test_bad_requests_change_nothing(asked: request.Publish, code: str) -> None:
@@ -156,6 +161,24 @@ async def test_bad_requests_change_nothing(asked: request.Publish, code: str) ->
             await box(one, "web", asked)
         assert caught.value.code == code
         assert await one.keys() == before
+
+
+async def test_a_range_that_runs_backwards_is_told_so() -> None:
+    async with node() as one:
+        await front(one)
+        with pytest.raises(errors.Invalid) as caught:
+            await box(one, "web", publish(90, 80, published_last=80))
+        assert caught.value.sentence == "a range of ports runs backwards: 90-80"
+
+
+async def test_the_hosts_own_loopback_of_ipv6_is_refused_with_what_works() -> None:
+    async with node() as one:
+        await front(one, ipv6=True)
+        for mode in (None, Mode.HOST):
+            with pytest.raises(errors.Invalid) as caught:
+                await box(one, "web", publish(host="::1", mode=mode))
+            assert "cannot be published on ::1" in caught.value.sentence
+            assert "127.0.0.1" in caught.value.hint
 
 
 async def test_71_nothing_is_published_behind_an_internal_network() -> None:

@@ -13,7 +13,7 @@ import socket
 import struct
 from types import MappingProxyType
 
-from lb.ports.table import Bind
+from lb.ports.table import Bind, Hindrance
 from sdd.model.port import Protocol
 
 _SO_ATTACH_FILTER = 26
@@ -48,7 +48,7 @@ class Sockets:
             if exc.errno in _NOBODY_CAN or _has_no_version(bind, exc):
                 self._held[bind] = None
                 return ""
-            return _reason(bind, exc)
+            return _reason(exc)
         return ""
 
     def release(self, bind: Bind) -> None:
@@ -98,11 +98,11 @@ def _has_no_version(bind: Bind, exc: OSError) -> bool:
     return bind.address is None and exc.errno == errno.EADDRNOTAVAIL
 
 
-def _reason(bind: Bind, exc: OSError) -> str:
+def _reason(exc: OSError) -> str:
     if exc.errno == errno.EADDRINUSE:
-        return "another program on this host has it"
+        return Hindrance.TAKEN
     if exc.errno == errno.EADDRNOTAVAIL:
-        return f"this host has no address {bind.address}"
+        return Hindrance.ABSENT
     if exc.errno in (errno.EMFILE, errno.EINVAL):  # the latter when not even _HIGH is allowed
-        return "sdd may not open more files (LimitNOFILE, ulimit -n)"
+        return Hindrance.LIMIT
     return os.strerror(exc.errno or 0)

@@ -10,6 +10,7 @@ from sdd.alloc.pools import PoolTemplate
 from sdd.model import network, request
 from tests.scenario.node import Node, node
 from tests.scenario.refusals.asking import (
+    Ask,
     Case,
     assert_refused,
     case,
@@ -17,6 +18,11 @@ from tests.scenario.refusals.asking import (
     make_net,
     pool,
 )
+
+
+def remove(name: str) -> Ask:
+    return lambda one: one.commands.remove_network(name)
+
 
 NETWORKS = [
     case(
@@ -244,6 +250,16 @@ NETWORKS = [
         "SDD-NET-OPTION",
         "67",
     ),
+    *(
+        case(
+            f"small_mtu_for_ipv6_{kind}",
+            make_net("n1", *pools, options={network.OPTION_MTU: "1279"}, ipv6=not pools),
+            errors.Invalid,
+            "SDD-NET-OPTION",
+            "1280",
+        )
+        for kind, pools in (("asked", ()), ("subnet", pool("fd00:7::/64")))
+    ),
     case(
         "bad_bridge_name",
         make_net("n1", options={network.OPTION_BRIDGE_NAME: "a/b"}),
@@ -272,6 +288,17 @@ NETWORKS = [
         errors.Forbidden,
         "SDD-NET-PREDEFINED",
         "bridge is a pre-defined network and cannot be removed",
+    ),
+    *(
+        case(
+            f"{what}_{name}",
+            ask,
+            errors.Forbidden,
+            "SDD-NET-PREDEFINED",
+            f"not permitted on predefined {name} network",
+        )
+        for name in ("host", "none")
+        for what, ask in (("rm", remove(name)), ("connect", connect("db", name)))
     ),
     case(
         "C146_rm_in_use",

@@ -1,6 +1,7 @@
 """When ports are held, led, mended and given back."""
 
 from dataclasses import replace
+from ipaddress import ip_address
 
 from lb.ports import desired, image
 from lb.ports.fake import FakeKernel
@@ -52,6 +53,17 @@ async def test_ports_are_held_and_lead() -> None:
     assert {str(each) for each in host.kernel.held} == {"8080/tcp"}
     assert host.kernel.image == host.wanted() != image.NONE
     assert host.kernel.loose == {BRIDGE}
+
+
+async def test_an_address_that_the_host_has_not_is_no_other_program() -> None:
+    host = Host()
+    host.kernel.absent.add(ip_address("10.49.0.77"))
+    (failure,) = (await host.to(box("web", port(host="10.49.0.77")), PLUG)).failures
+    assert failure.sentence == (
+        "failed to bind host port 10.49.0.77:8080/tcp: this host has no such address"
+    )
+    assert "ip -br address" in failure.hint
+    assert "sport" not in failure.hint
 
 
 async def test_what_nobody_publishes_any_more_is_free_and_leads_nowhere() -> None:
