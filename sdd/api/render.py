@@ -108,7 +108,7 @@ def template_of(one: template.Template) -> Json:
         "Created": when(one.created),
         "Scope": "local",
         "Driver": "null",
-        "EnableIPv4": not one.pools or any(_version(spec) == 4 for spec in one.pools),  # noqa: PLR2004 - IP version
+        "EnableIPv4": _has_ipv4(one),
         "EnableIPv6": one.ipv6 or any(_version(spec) == 6 for spec in one.pools),  # noqa: PLR2004 - IP version
         "IPAM": {"Driver": "default", "Options": {}, "Config": [_pool(p) for p in one.pools]},
         "Status": {"IPAM": {"Subnets": {}}},
@@ -125,6 +125,12 @@ def template_of(one: template.Template) -> Json:
         "ConfigOnly": True,
         "ConfigFrom": {"Network": ""},
     }
+
+
+def _has_ipv4(one: template.Template) -> bool:
+    if one.ipv4 is not None:
+        return one.ipv4
+    return one.ipv6 or not one.pools or any(_version(spec) == 4 for spec in one.pools)  # noqa: PLR2004 - IP version
 
 
 def _version(spec: request.PoolSpec) -> int:

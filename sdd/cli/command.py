@@ -1,6 +1,7 @@
 """The shapes of commands: a verb takes the global options too, a noun suggests the nearest name."""
 
 import difflib
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -28,6 +29,34 @@ class Verb(click.Command):
         taken = {flag for each in self.params for flag in (*each.opts, *each.secondary_opts)}
         self.params += global_options(taken)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Go's way to write flags is understood too: `--internal=true`, `--ipv4=false`."""
+        return super().parse_args(ctx, list(self._spelt(ctx, args)))
+
+    def _spelt(self, ctx: click.Context, args: list[str]) -> Iterator[str]:
+        flags = {
+            flag: each
+            for each in self.params
+            if isinstance(each, click.Option) and each.is_flag
+            for flag in each.opts
+        }
+        rest = iter(args)
+        for arg in rest:
+            if arg == "--":
+                yield arg
+                yield from rest
+                return
+            name, equals, text = arg.partition("=")
+            if not equals or name not in flags or not name.startswith("--"):
+                yield arg
+                continue
+            option = flags[name]
+            match _said(option, ctx, text), option.secondary_opts:
+                case True, _:
+                    yield name
+                case False, [opposite, *_]:
+                    yield opposite
+
 
 class Noun(click.Group):
     """A group of verbs."""
@@ -53,6 +82,15 @@ class Noun(click.Group):
             hint = f'did you mean "{near[0]}"?' if near else f"one of: {', '.join(names)}"
             raise Unknown(f'unknown command "{name}"', hint, ctx)
         return super().resolve_command(ctx, args)
+
+
+def _said(option: click.Option, ctx: click.Context, text: str) -> bool:
+    from sdd.model import options
+
+    try:
+        return options.to_bool(text)
+    except ValueError as exc:
+        raise click.BadParameter(str(exc), ctx=ctx, param=option) from None
 
 
 class Unknown(click.UsageError):

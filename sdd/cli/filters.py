@@ -1,9 +1,10 @@
 """`-f KEY=VALUE` → a test of rows, with Docker's meaning.
 
 Values of one key are alternatives, keys must all hold; labels must all hold. A name fits where the
-value is part of it, an id where the value is its beginning.
+value is found in it (a pattern, as in Docker: ^web), an id where the value is its beginning.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -36,10 +37,29 @@ def parse(
                 f'the filter "{each}" cannot be read',
                 hint=f"write KEY=VALUE with one of: {', '.join(keys)}",
             )
-        wanted.setdefault(key, []).append(value)
+        wanted.setdefault(key, []).append(_checked(each, key, value))
     return lambda row: all(
         rules.get(key, _rule(key))(values, keys[key](row)) for key, values in wanted.items()
     )
+
+
+def _checked(given: str, key: str, value: str) -> str:
+    """The value; a pattern that is none, and a truth value that is none, are refused."""
+    if key == "name":
+        try:
+            re.compile(value)
+        except re.error as exc:
+            raise errors.Usage(
+                f'the filter "{given}" cannot be read: {exc}', hint="write a name or a pattern"
+            ) from None
+    if key == "dangling":
+        if value not in _TRUTH:
+            raise errors.Usage(f'the filter "{given}" is true or false', hint="dangling=true")
+        return _TRUTH[value]
+    return value
+
+
+_TRUTH = {"true": "true", "1": "true", "false": "false", "0": "false"}
 
 
 def labels(row: Row) -> Sequence[str]:
@@ -60,8 +80,10 @@ def _rule(key: str) -> Rule:
     match key:
         case "label":
             return lambda values, found: all(value in found for value in values)
+        case "label!":
+            return lambda values, found: not any(value in found for value in values)
         case "name":
-            return lambda values, found: any(v in each for v in values for each in found)
+            return lambda values, found: any(re.search(v, each) for v in values for each in found)
         case "id":
             return lambda values, found: any(e.startswith(v) for v in values for e in found)
         case _:

@@ -6,10 +6,10 @@ from typing import Any
 import click
 
 from sdd import errors
-from sdd.cli import complete, filters, output, several
+from sdd.cli import complete, filters, fixed, output, several
 from sdd.cli.command import Noun
 from sdd.cli.output import Column
-from sdd.cli.params import ADDRESS, CIDR, LABEL, NAMESERVER, OPTION, WORD
+from sdd.cli.params import ADDRESS, CIDR, IP4, IP6, LABEL, NAMESERVER, OPTION, WORD
 from sdd.cli.settings import current
 from sdd.client import part
 
@@ -28,8 +28,13 @@ KEYS = {
     "name": lambda row: [row["Name"]],
     "scope": lambda row: [row["Scope"]],
     "type": lambda row: ["builtin" if row["Predefined"] else "custom"],
+    "dangling": lambda row: ["true" if unused(row) else "false"],
 }
-PRUNE_KEYS = {"label": filters.labels, "until": lambda row: [row["Created"]]}
+PRUNE_KEYS = {
+    "label": filters.labels,
+    "label!": filters.labels,
+    "until": lambda row: [row["Created"]],
+}
 
 
 @click.group(cls=Noun)
@@ -56,6 +61,11 @@ def network() -> None:
 @click.option("--aux-address", "aux", type=OPTION, multiple=True, help="NAME=IP, never given out.")
 @click.option("--internal", is_flag=True, help="No default route, no way out.")
 @click.option("--attachable", is_flag=True, help="Kept for Docker's sake.")
+@click.option(
+    "--ipv4/--no-ipv4",
+    default=None,
+    help="--ipv4=false: IPv6 alone; --ipv4: IPv4 beside an IPv6 subnet. Else as the subnets say.",
+)
 @click.option("--ipv6", is_flag=True, help="An IPv6 subnet too.")
 @click.option("-o", "--opt", "options", type=OPTION, multiple=True, help="Such as parent=eth0.")
 @click.option("--label", "labels", type=LABEL, multiple=True, help="For you and for --filter.")
@@ -64,6 +74,7 @@ def network() -> None:
 @click.option("--config-only", is_flag=True, help="No network, only what others are made from.")
 @click.option("--config-from", default="", metavar="NETWORK", help="Make it as that one says.")
 @click.option("--ignore", is_flag=True, help="Done if it is already there.")
+@fixed.of_networks
 def create(name: str, ignore: bool, **asked: Any) -> None:
     """Make a network; prints its id."""
     body = {
@@ -72,6 +83,7 @@ def create(name: str, ignore: bool, **asked: Any) -> None:
         "pools": pools(asked["subnets"], asked["gateways"], asked["ranges"], asked["aux"]),
         "internal": asked["internal"],
         "attachable": asked["attachable"],
+        "ipv4": asked["ipv4"],
         "ipv6": asked["ipv6"],
         "options": dict(asked["options"]),
         "labels": dict(asked["labels"]),
@@ -87,6 +99,8 @@ def create(name: str, ignore: bool, **asked: Any) -> None:
         made = _existing(name) if ignore else None
         if made is None:
             raise
+        if other := _others(made, body):
+            click.echo(f"network {name} is kept as it is: other {', '.join(other)}", err=True)
     output.created(made)
 
 
@@ -96,6 +110,19 @@ def _existing(name: str) -> Any:
     except errors.NotFound:
         return None
     return found if found["Name"] == name else None
+
+
+def _others(made: output.Row, asked: dict[str, Any]) -> list[str]:
+    """What was asked for and is not so in the network that is there, in words."""
+    subnets = {each.get("Subnet") for each in made["IPAM"]["Config"]}
+    is_else = {
+        "driver": made["Driver"] != asked["driver"] and not asked["config_only"],
+        "subnet": any(each.get("subnet", "") not in subnets for each in asked["pools"]),
+        "kind (internal)": asked["internal"] and not made["Internal"],
+        "options": not asked["options"].items() <= made["Options"].items(),
+        "labels": not asked["labels"].items() <= made["Labels"].items(),
+    }
+    return [what for what, differs in is_else.items() if differs]
 
 
 def pools(
@@ -199,12 +226,17 @@ def rm(refs: tuple[str, ...], force: bool) -> None:
 @click.option("--dns-search-rm", "search_remove", multiple=True, help="One less.")
 def update(ref: str, **asked: Any) -> None:
     """Change a network's DNS settings; its sandboxes follow at once."""
+    if not any(asked.values()):
+        raise errors.Usage(
+            f"nothing is said that should change about network {ref}",
+            hint="say it with --dns-add, --dns-rm, --dns-search-add, --dns-search-rm",
+        )
     output.named(current().client().patch(f"{PATH}/{part(ref)}", asked))
 
 
 @network.command()
 @click.option("-f", "--force", is_flag=True, help="Do not ask.")
-@click.option("--filter", "wanted", multiple=True, metavar="K=V", help="label=…, until=…")
+@click.option("--filter", "wanted", multiple=True, metavar="K=V", help="label=…, label!=…, until=…")
 def prune(force: bool, wanted: tuple[str, ...]) -> None:
     """Remove all networks that nobody is on; prints their names."""
     keep = filters.parse(wanted, PRUNE_KEYS, {"until": filters.older})
@@ -242,8 +274,8 @@ def exists(ctx: click.Context, ref: str) -> None:
 @network.command()
 @click.argument("ref", metavar="NETWORK", shell_complete=complete.networks)
 @click.argument("sandbox", shell_complete=complete.sandboxes)
-@click.option("--ip", type=ADDRESS, help="A fixed IPv4 address.")
-@click.option("--ip6", type=ADDRESS, help="A fixed IPv6 address.")
+@click.option("--ip", type=IP4, help="A fixed IPv4 address.")
+@click.option("--ip6", type=IP6, help="A fixed IPv6 address.")
 @click.option("--alias", "aliases", multiple=True, help="One more name on this network.")
 @click.option("--mac-address", "mac", default="", help="A fixed MAC address.")
 @click.option("--gw-priority", type=int, default=0, help="The highest gives the default route.")
@@ -254,6 +286,7 @@ def exists(ctx: click.Context, ref: str) -> None:
     multiple=True,
     help="com.docker.network.endpoint.ifname=… or .sysctls=…",
 )
+@fixed.of_connections
 def connect(ref: str, sandbox: str, **asked: Any) -> None:
     """Give a sandbox an interface on a network."""
     asked["driver_opts"] = dict(asked["driver_opts"])

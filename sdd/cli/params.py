@@ -47,6 +47,27 @@ class Address(click.ParamType[str]):
             self.fail(f'"{value}" is not an IP address', param, ctx)
 
 
+class AddressOf(Address):
+    """An address of one IP version; one of the other is told the option for it."""
+
+    def __init__(self, version: int, other: str) -> None:
+        self._version = version
+        self._other = other
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The address in its usual form."""
+        import ipaddress
+
+        text = super().convert(value, param, ctx)
+        if ipaddress.ip_address(text).version != self._version:
+            self.fail(
+                f'"{text}" is no IPv{self._version} address; for this one there is {self._other}',
+                param,
+                ctx,
+            )
+        return text
+
+
 class Nameserver(click.ParamType[str]):
     """An address, or TRANSPORT://ADDRESS[:PORT][/PATH][#NAME] → text."""
 
@@ -157,7 +178,7 @@ class Attachment(click.ParamType[dict[str, Any]]):
             key, _, text = each.partition("=")
             match key:
                 case "ip" | "ip6":
-                    found[key] = ADDRESS.convert(text, param, ctx)
+                    found[key] = PLUG_ADDRESSES[key].convert(text, param, ctx)
                 case "alias":
                     found["aliases"].append(text)
                 case "mac" | "mac-address":
@@ -214,6 +235,9 @@ class Moment(click.ParamType[float]):
 DURATION = Duration()
 MOMENT = Moment()
 ADDRESS = Address()
+IP4 = AddressOf(4, "--ip6")
+IP6 = AddressOf(6, "--ip")
+PLUG_ADDRESSES = {"ip": AddressOf(4, "ip6="), "ip6": AddressOf(6, "ip=")}
 NAMESERVER = Nameserver()
 CIDR = Cidr()
 LABEL = Pair(bare=True)

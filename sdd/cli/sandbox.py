@@ -9,7 +9,7 @@ import click
 from sdd.cli import complete, filters, output, several
 from sdd.cli.command import Noun
 from sdd.cli.output import Column
-from sdd.cli.params import ADDRESS, ATTACHMENT, EXTRA_HOST, GATEWAY, LABEL, NAMESERVER, WORD
+from sdd.cli.params import ATTACHMENT, EXTRA_HOST, GATEWAY, IP4, IP6, LABEL, NAMESERVER, WORD
 from sdd.cli.publish import PUBLISH
 from sdd.cli.settings import current
 from sdd.client import part
@@ -53,8 +53,8 @@ OPTIONS = (
         multiple=True,
         help="NET[,ip=,alias=]; else bridge.",
     ),
-    click.option("--ip", type=ADDRESS, help="IPv4 address on the first network."),
-    click.option("--ip6", type=ADDRESS, help="IPv6 address on the first network."),
+    click.option("--ip", type=IP4, help="IPv4 address on the first network."),
+    click.option("--ip6", type=IP6, help="IPv6 address on the first network."),
     click.option("--mac-address", "mac", default="", help="MAC on the first network."),
     click.option(
         "--network-alias", "aliases", type=WORD, multiple=True, help="One more name on each."

@@ -10,7 +10,16 @@ from typing import TypeVar
 
 from sdd import errors
 from sdd.alloc import bounds, names
-from sdd.control import keys, lookup, nameservers, options, parents, subnets, templates
+from sdd.control import (
+    keys,
+    lookup,
+    nameservers,
+    options,
+    parents,
+    subnets,
+    templates,
+    versions,
+)
 from sdd.control.ground import Draft, Ground, Plan
 from sdd.model import ids, nameserver, network, request
 from sdd.model.template import Template
@@ -33,6 +42,7 @@ def create(ground: Ground, asked: request.NetworkCreate) -> Plan[network.Network
     refuse. Raises `parents.Unseen` for links of the host that must be looked at first.
     """
     _check_name(ground, asked.name)
+    asked = versions.said(asked)
     asked, template = templates.applied(ground.now, asked)
     _check_driver(asked)
     options.check(ground.now, asked)
@@ -65,7 +75,7 @@ def create_template(ground: Ground, asked: request.NetworkCreate) -> Plan[Templa
     """A configuration, which has its name among the networks. Refused: as templates.py does."""
     _check_name(ground, asked.name)
     _check_dns(ground, asked.dns, asked.dns_search)
-    return templates.create(ground, asked)
+    return templates.create(ground, versions.said(asked))
 
 
 def create_default(

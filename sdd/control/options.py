@@ -3,6 +3,7 @@
 An unknown option is refused, for a typing error in one would silently change nothing.
 """
 
+import difflib
 from collections.abc import Mapping
 from ipaddress import IPv6Network
 from types import MappingProxyType
@@ -18,6 +19,7 @@ KNOWN: Mapping[network.Driver, Mapping[str, Option]] = MappingProxyType(
 )
 
 
+PREFIX = "com.docker.network."
 IPV6_MTU_MIN = 1280  # RFC 8200 §5: the kernel takes IPv6 away from a link with less
 
 
@@ -26,7 +28,7 @@ def check(now: ClusterState, asked: request.NetworkCreate) -> None:
     known = KNOWN[asked.driver]
     for name, value in asked.options.items():
         if name not in known:
-            raise _wrong(asked, name, "is not known", f"known are: {', '.join(sorted(known))}")
+            raise _wrong(asked, name, "is not known", _advice(asked.driver, name))
         try:
             known[name].parse(value)
         except ValueError as exc:
@@ -35,6 +37,22 @@ def check(now: ClusterState, asked: request.NetworkCreate) -> None:
     _check_mtu(asked)
     if asked.driver is network.Driver.BRIDGE:
         _check_bridge(now, asked, bridge.Bridge(**fields(known, asked.options)))
+
+
+def _advice(driver: network.Driver, name: str) -> str:
+    """What may have been meant; else all there is, without the prefix that nearly all have."""
+    known = KNOWN[driver]
+    short = {key.removeprefix(PREFIX): key for key in known}
+    short |= {key.rpartition(".")[2]: key for key in known}
+    near = difflib.get_close_matches(name.removeprefix(PREFIX), short, n=1)
+    meant = f"did you mean {short[near[0]]}?" if near else ""
+    if others := [f"-d {each.value}" for each in KNOWN if name in KNOWN[each]]:
+        return f"it goes with {' or '.join(others)}{meant and '; '}{meant}"
+    if meant:
+        return meant
+    ours = ", ".join(sorted(key for key in known if not key.startswith(PREFIX)))
+    dockers = sorted(key.removeprefix(PREFIX) for key in known if key.startswith(PREFIX))
+    return f"known are {ours}; and behind {PREFIX}: {', '.join(dockers)}"
 
 
 def is_alone(asked: request.NetworkCreate) -> bool:

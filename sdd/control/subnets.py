@@ -87,7 +87,9 @@ def _named(spec: request.PoolSpec) -> Iterator[tuple[str, str]]:
 def _completed(asked: request.NetworkCreate) -> Sequence[request.PoolSpec]:
     """The specs, with one more for each family that is wanted and not named."""
     given = {_version(spec) for spec in asked.pools}
-    wanted = {V4, V6} if asked.ipv6 else (given or {V4})
+    wanted = given | ({V6} if asked.ipv6 else set())
+    if asked.ipv4 or (asked.ipv4 is None and (asked.ipv6 or not wanted)):
+        wanted |= {V4}
     missing = [_any_of(version) for version in sorted(wanted - given)]
     return (*asked.pools, *missing)
 

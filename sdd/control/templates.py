@@ -14,7 +14,7 @@ from sdd.model.template import Template
 from sdd.state import ClusterState
 
 KIND = "network"  # one space of names for both
-GIVEN_TWICE = ("pools", "ipv6", "options", "labels")
+GIVEN_TWICE = ("pools", "ipv4", "ipv6", "options", "labels")
 
 
 def create(ground: Ground, asked: request.NetworkCreate) -> Plan[Template]:
@@ -36,6 +36,7 @@ def create(ground: Ground, asked: request.NetworkCreate) -> Plan[Template]:
         id=ids.NetworkId(ground.new_id()),
         name=asked.name,
         pools=asked.pools,
+        ipv4=asked.ipv4,
         ipv6=asked.ipv6,
         options=asked.options,
         labels=asked.labels,
@@ -57,13 +58,14 @@ def applied(
         return asked, None
     of = lookup.template(now, asked.config_from)
     for field in GIVEN_TWICE:
-        if getattr(asked, field):
+        if getattr(asked, field) or (field == "ipv4" and asked.ipv4 is not None):
             raise _refused(
                 asked, f"{field} come from the configuration {of.name} and cannot be given as well"
             )
     whole = replace(
         asked,
         pools=of.pools,
+        ipv4=of.ipv4,
         ipv6=of.ipv6,
         options=of.options,
         labels=of.labels,

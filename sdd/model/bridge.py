@@ -53,6 +53,7 @@ class Bridge:
     source6: IPv6Address | None = None
     prefix: str = "eth"
     forward_unknown: bool = False
+    is_default: bool = False  # of one that somebody made
 
     def mode(self, version: int) -> GatewayMode:
         """The gateway mode of an IP version."""
@@ -73,6 +74,14 @@ def of(net: network.Network) -> Bridge:
     return Bridge(**options.fields(OPTIONS, net.options))
 
 
+def _no_default(text: str) -> bool:
+    if options.to_bool(text):
+        raise ValueError(
+            f"cannot be {text!r}: the default network is there already and called bridge"
+        )
+    return False
+
+
 OPTIONS: Mapping[str, Option] = MappingProxyType(
     {
         network.OPTION_BRIDGE_NAME: Option("name", options.to_ifname),
@@ -85,6 +94,7 @@ OPTIONS: Mapping[str, Option] = MappingProxyType(
         f"{_BRIDGE}inhibit_ipv4": Option("inhibit4", options.to_bool),
         f"{_BRIDGE}host_binding_ipv4": Option("binding4", options.to_address(IPv4Address)),
         f"{_BRIDGE}trusted_host_interfaces": Option("trusted", options.to_ifnames),
+        f"{_BRIDGE}default_bridge": Option("is_default", _no_default),
         f"{_ANY}host_ipv4": Option("source4", options.to_address(IPv4Address)),
         f"{_ANY}host_ipv6": Option("source6", options.to_address(IPv6Address)),
         f"{_ANY}container_iface_prefix": Option("prefix", options.to_prefix),

@@ -27,7 +27,8 @@ class PoolSpec:
 class NetworkCreate:
     """`sdctl network create`.
 
-    `config_only`: a template is made, no network; `config_from` is a template's ref.
+    `config_only`: a template is made, no network; `config_from` is a template's ref. `ipv4` None:
+    the network has it unless all its subnets are of IPv6.
     """
 
     name: str
@@ -35,6 +36,7 @@ class NetworkCreate:
     pools: tuple[PoolSpec, ...] = ()
     internal: bool = False
     attachable: bool = False
+    ipv4: bool | None = None
     ipv6: bool = False
     options: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     labels: Mapping[str, str] = field(default_factory=lambda: EMPTY)

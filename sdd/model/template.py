@@ -20,6 +20,7 @@ class Template:
     id: ids.NetworkId
     name: str
     pools: tuple[PoolSpec, ...] = ()
+    ipv4: bool | None = None
     ipv6: bool = False
     options: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     labels: Mapping[str, str] = field(default_factory=lambda: EMPTY)

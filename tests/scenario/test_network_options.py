@@ -21,7 +21,12 @@ def asked(name: str, **said: object) -> request.NetworkCreate:
     [
         ({f"{BRIDGE}gateway_mode_ipv4": "natty"}, "routed"),
         ({f"{BRIDGE}enable_icc": "maybe"}, "true or false"),
-        ({f"{BRIDGE}enable_iccc": "true"}, "enable_icc"),
+        ({f"{BRIDGE}enable_iccc": "true"}, f"did you mean {BRIDGE}enable_icc?"),
+        ({f"{BRIDGE}enable-icc": "true"}, f"did you mean {BRIDGE}enable_icc?"),
+        ({"enable_icc": "true"}, f"did you mean {BRIDGE}enable_icc?"),
+        ({"mtu": "1400"}, "did you mean com.docker.network.driver.mtu?"),
+        ({"parent": "eth0"}, "-d macvlan"),
+        ({f"{BRIDGE}default_bridge": "true"}, "called bridge"),
         ({f"{BRIDGE}gateway_mode_ipv4": "isolated"}, "--internal"),
         ({"macvlan_mode": "bridge"}, "known"),
     ],

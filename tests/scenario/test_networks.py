@@ -99,6 +99,36 @@ async def test_ipv6_alone_brings_a_ula_subnet_besides_ipv4() -> None:
         assert hosts(await join(one, "w", "a")) == ["172.17.0.2", str(six.subnet[2])]
 
 
+ENABLE = "com.docker.network.enable_ipv"
+
+
+@pytest.mark.parametrize(
+    ("given", "families"),
+    [
+        ({"ipv4": False, "ipv6": True}, {6}),
+        ({"ipv4": True}, {4}),
+        ({"ipv4": True, "pools": (spec("fd03::/64"),)}, {4, 6}),
+        ({"ipv4": False, "pools": (spec("fd03::/64"),)}, {6}),
+        ({"options": {f"{ENABLE}6": "true"}}, {4, 6}),
+        ({"options": {f"{ENABLE}4": "false", f"{ENABLE}6": "true"}}, {6}),
+        ({"options": {f"{ENABLE}4": "1", f"{ENABLE}6": "0"}}, {4}),
+    ],
+)
+async def test_flags_and_dockers_options_say_the_ip_versions(
+    given: dict[str, object], families: set[int]
+) -> None:
+    async with node() as one:
+        net = await one.commands.create_network(request.NetworkCreate(name="n", **given))  # type: ignore[arg-type]  # fields of one case each
+        assert {pool.subnet.version for pool in net.pools} == families
+        assert net.options == {}
+        await one.commands.create_template(request.NetworkCreate(name="t", **given))  # type: ignore[arg-type]  # same
+        await one.commands.remove_network("n")
+        made = await one.commands.create_network(
+            request.NetworkCreate(name="m", config_from="t", driver=network.Driver.MACVLAN)
+        )
+        assert {pool.subnet.version for pool in made.pools} == families
+
+
 async def test_ipv6_adds_the_family_that_was_not_named() -> None:
     async with node() as one:
         net = await make(one, "a", spec("fd01::/64"), ipv6=True)

@@ -19,6 +19,8 @@ from tests.scenario.refusals.asking import (
     pool,
 )
 
+V4, V6 = (f"com.docker.network.enable_ipv{version}" for version in (4, 6))
+
 
 def remove(name: str) -> Ask:
     return lambda one: one.commands.remove_network(name)
@@ -234,6 +236,17 @@ NETWORKS = [
         "SDD-NET-OPTION",
         "colour",
         "known",
+    ),
+    *(
+        case(f"versions_{kind}", make_net("n1", *pools, **said), errors.Invalid, code, words)
+        for kind, pools, said, code, words in (
+            ("none", (), {"ipv4": False}, "SDD-NET-SUBNET", "--ipv6"),
+            ("v4", pool("10.9.0.0/24"), {"ipv4": False}, "SDD-NET-SUBNET", "no IPv4"),
+            ("v6", pool("fd9::/64"), {"options": {V6: "false"}}, "SDD-NET-SUBNET", "no IPv6"),
+            ("twice_v6", (), {"options": {V6: "false"}, "ipv6": True}, "SDD-NET-OPTION", V6),
+            ("twice_v4", (), {"options": {V4: "true"}, "ipv4": False}, "SDD-NET-OPTION", V4),
+            ("odd", (), {"options": {V4: "maybe"}}, "SDD-NET-OPTION", "true or false"),
+        )
     ),
     case(
         "bad_mtu",

@@ -38,6 +38,7 @@ class Desk:
         self.journal = Journal(lambda: float(next(times)))
         self.journal.put(self.state)
         self.patience: list[float | None] = []
+        self.asked: request.NetworkCreate | None = None  # the last network
         self._count = 0
 
     def _id(self) -> str:
@@ -51,6 +52,7 @@ class Desk:
         self.journal.put(self.state)
 
     async def create_network(self, asked: request.NetworkCreate) -> network.Network:
+        self.asked = asked
         if any(each.name == asked.name for each in self.state.networks.values()):
             raise errors.Conflict(f'network "{asked.name}" already exists', code="SDD-NET-EXISTS")
         subnet = ip_network(f"10.{200 + len(self.state.networks)}.0.0/24")

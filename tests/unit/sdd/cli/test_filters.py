@@ -28,6 +28,11 @@ def test_dockers_meaning(three: Shell) -> None:
     assert names(three, "-f", "label=a=1", "-f", "label=b") == {"red"}
     assert names(three, "-f", "label=a=2") == set()
     assert names(three, "-f", "type=builtin") == set()
+    assert names(three, "-f", "name=^red$") == {"red"}
+    assert names(three, "-f", "name=^(red|blue)$") == {"red", "blue"}
+    three.ok("sandbox", "create", "c", "--network", "red")
+    assert names(three, "-f", "dangling=true") == {"blue", "red-two"}
+    assert names(three, "-f", "dangling=0") == {"red"}
     full = three.ok("network", "inspect", "blue").json()[0]["Id"]
     assert names(three, "-f", f"id={full[:6]}") == {"blue"}
 
@@ -46,6 +51,20 @@ def test_what_is_no_filter_is_exit_2(shell: Shell, bad: str) -> None:
     done = shell("network", "ls", "-f", bad)
     assert done.code == 2
     assert "driver, id, label, name" in done.err
+
+
+@pytest.mark.parametrize(
+    ("bad", "word"), [("name=(", "pattern"), ("dangling=perhaps", "true or false")]
+)
+def test_a_value_that_cannot_be_is_exit_2(three: Shell, bad: str, word: str) -> None:
+    done = three("network", "ls", "-f", bad)
+    assert done.code == 2
+    assert word in done.err
+
+
+def test_prune_keeps_what_has_a_label(three: Shell) -> None:
+    assert three.ok("network", "prune", "-f", "--filter", "label!=b").out == "blue\nred-two\n"
+    assert names(three) == {"red"}
 
 
 def test_prune_removes_what_nobody_uses(three: Shell) -> None:

@@ -125,6 +125,11 @@ def test_connect_and_disconnect(shell: Shell) -> None:
         (("create", "n", "-d", "vxlan9"), "vxlan9"),
         (("create",), "NAME"),
         (("creat", "n"), "create"),
+        (("create", "n", "--ipv6=maybe"), "true or false"),
+        (("create", "n", "--ipam-opt", "com.docker.network.ipam.serial=x"), "true or false"),
+        (("connect", "n", "s", "--ip", "fd00:41::9"), "--ip6"),
+        (("connect", "n", "s", "--ip6", "10.0.0.9"), "--ip"),
+        (("update", "n"), "--dns-add"),
         (("ls", "--timeout", "5"), '"5" is not a duration'),
     ],
 )
@@ -140,6 +145,71 @@ def test_a_subnet_with_host_bits_is_told_the_right_form(shell: Shell) -> None:
     done = shell("network", "create", "n", "--subnet", "10.81.0.1/24")
     assert done.code == 1
     assert "10.81.0.0/24" in done.err
+
+
+@pytest.mark.parametrize(
+    ("argv", "word"),
+    [
+        (("create", "n", "--scope", "swarm"), "one host"),
+        (("create", "n", "--ipam-driver", "dhcp"), "no IPAM driver 'dhcp'"),
+        (("create", "n", "--ipam-opt", "a=b"), "no IPAM option 'a'"),
+        (("create", "n", "--ipam-opt", "com.docker.network.ipam.serial=false"), "--ip"),
+        (("create", "n", "--ingress"), "mode=ingress"),
+        (("connect", "n", "s", "--link", "db:database"), "--alias"),
+        (("connect", "n", "s", "--link-local-ip", "169.254.7.1"), "ip address add 169.254.7.1"),
+    ],
+)
+def test_options_of_dockers_that_cannot_be_say_what_to_do(
+    shell: Shell, argv: tuple[str, ...], word: str
+) -> None:
+    done = shell("network", *argv)
+    assert (done.code, done.out) == (1, "")
+    assert word in done.err
+    assert "[SDD-NET-OPTION]" in done.err
+    assert shell("network", "exists", "n").code == 1
+
+
+def test_options_of_dockers_that_say_what_is_so_anyway_are_taken(shell: Shell) -> None:
+    shell.ok(
+        *("network", "create", "n", "--scope", "local", "--ipam-driver", "default"),
+        *("--ipam-opt", "com.docker.network.ipam.serial=true", "--ingress=false"),
+        *("--internal=true", "--attachable=false", "--ipv4"),
+    )
+    (seen,) = shell.ok("network", "inspect", "n").json()
+    assert (seen["Internal"], seen["Attachable"]) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("written", "asked"),
+    [
+        ((), (None, False)),
+        (("--ipv4",), (True, False)),
+        (("--ipv4=false", "--ipv6"), (False, True)),
+        (("--ipv4=0", "--ipv6=1"), (False, True)),
+        (("--no-ipv4", "--ipv6=true"), (False, True)),
+        (("--ipv4=true", "--ipv6=false"), (True, False)),
+    ],
+)
+def test_flags_of_ip_versions_reach_the_daemon(
+    shell: Shell, written: tuple[str, ...], asked: tuple[bool | None, bool]
+) -> None:
+    shell.ok("network", "create", *written, "n")
+    seen = shell.appliance.desk.asked
+    assert seen is not None
+    assert (seen.ipv4, seen.ipv6) == asked
+
+
+def test_ignore_tells_what_is_other_than_asked(shell: Shell) -> None:
+    first = shell.ok("network", "create", "lab", "--subnet", "10.1.0.0/24").out
+    assert shell.ok("network", "create", "lab", "--ignore", "--subnet", "10.1.0.0/24").err == ""
+    done = shell.ok(
+        *("network", "create", "lab", "--ignore", "-d", "macvlan", "--subnet", "10.2.0.0/24"),
+        *("--internal", "-o", "parent=eth0"),
+    )
+    assert done.out == first
+    assert done.err == (
+        "network lab is kept as it is: other driver, subnet, kind (internal), options\n"
+    )
 
 
 def test_what_belongs_to_a_subnet_finds_it() -> None:

@@ -28,6 +28,7 @@ def test_every_option_reaches_its_field() -> None:
         "bridge.gateway_mode_ipv4": "routed",
         "bridge.gateway_mode_ipv6": "nat-unprotected",
         "bridge.inhibit_ipv4": "true",
+        "bridge.default_bridge": "false",
         "bridge.host_binding_ipv4": "192.0.2.1",
         "bridge.trusted_host_interfaces": "eth0:eth1",
         "host_ipv4": "192.0.2.2",
@@ -52,6 +53,7 @@ def test_every_option_reaches_its_field() -> None:
     ("key", "text", "word"),
     [
         (f"{B}enable_icc", "maybe", "true or false"),
+        (f"{B}default_bridge", "true", "called bridge"),
         (f"{B}gateway_mode_ipv4", "natty", "nat-unprotected"),
         (f"{B}trusted_host_interfaces", "eth0::eth1", "1 to 15"),
         (f"{B}host_binding_ipv4", "::1", "IPv4"),
