@@ -15,6 +15,7 @@ from sdd import errors
 from sdd.linux import namespaces
 from sdd.model import network
 from sdd.model.host_link import HostLink
+from sdd.model.host_route import HostRoute
 from sdd.model.port import Protocol
 
 
@@ -34,7 +35,7 @@ class Observer:
         self._doors = doors
         self._names = made
 
-    async def host_prefixes(self) -> tuple[network.IPNetwork, ...]:
+    async def host_prefixes(self) -> tuple[HostRoute, ...]:
         """The on-link routes of the host that do not belong to our links, sorted."""
         return await self._doors.run("", _host_prefixes)
 
@@ -102,19 +103,23 @@ _TABLES = {
 }
 
 
-def _host_prefixes() -> tuple[network.IPNetwork, ...]:
+def _host_prefixes() -> tuple[HostRoute, ...]:
     host = read.space(0)
-    found = {
-        route.destination
+    foreign = [
+        route
         for route in host.routes
-        if route.gateway is None
-        and route.table != world.LOCAL_TABLE
-        and not host.links[route.link].mark
-    }
-    usable = {each for each in found if each.prefixlen and not _is_everywhere(each)}
-    return tuple(sorted(usable, key=lambda each: (each.version, each)))
+        if route.table != world.LOCAL_TABLE and not host.links[route.link].mark
+    ]
+    direct = {route.destination for route in foreign if route.gateway is None}
+    ways = {route.destination for route in foreign} - direct
+    usable = [each for each in direct | ways if not _is_everywhere(each)]
+    usable.sort(key=lambda each: (each.version, each))
+    return tuple(HostRoute(prefix=each, is_direct=each in direct) for each in usable)
 
 
 def _is_everywhere(prefix: network.IPNetwork) -> bool:
-    """Link-local and multicast prefixes are on every link and belong to nobody."""
-    return prefix.is_link_local or prefix.is_multicast
+    """Link-local and multicast prefixes are on every link and belong to nobody.
+
+    A half of all addresses is how VPN programs write a default route.
+    """
+    return prefix.prefixlen <= 1 or prefix.is_link_local or prefix.is_multicast

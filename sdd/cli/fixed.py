@@ -141,11 +141,15 @@ def _link(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) 
         )
 
 
+def _with_length(address: str) -> str:
+    return f"{address}/{64 if ':' in address else 16}"  # fe80::/64 and 169.254.0.0/16
+
+
 def _link_local(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> None:
     if value:
         raise _refused(
             f"--link-local-ip {value[0]} is not taken: sdd gives addresses of the network's"
             " subnets, and IPv6 links have a link-local one by themselves",
             "leave it out and add it when it is connected, it is left alone:"
-            f" sdctl sandbox exec SANDBOX -- ip address add {value[0]} dev eth0",
+            f" sdctl sandbox exec SANDBOX -- ip address add {_with_length(value[0])} dev eth0",
         )

@@ -17,6 +17,7 @@ from sdd.control import keys
 from sdd.control.claims import Claims
 from sdd.model import health, ids, network, service
 from sdd.model.host_link import HostLink
+from sdd.model.host_route import HostRoute
 from sdd.model.nameserver import Transport
 from sdd.model.network import IPAddress, IPNetwork
 from sdd.state import ClusterState
@@ -33,9 +34,9 @@ class Ground:
 
     `claims` are as of `now`; `at` is seconds since the epoch; `entropy` gives that many random
     bytes; `transports` are those over which this node can ask name servers; `ipv6`: its kernel
-    knows it; `host_prefixes` are its own on-link routes; `strangers` says of the addresses that
-    were asked for on the wire who has them, in words (nobody: empty); `links` are those of the
-    host that were looked at, None for one that is not there.
+    knows it; `host_prefixes` are its own routes; `strangers` says of the addresses that were asked
+    for on the wire who has them, in words (nobody: empty); `links` are those of the host that were
+    looked at, None for one that is not there.
     """
 
     now: ClusterState
@@ -47,7 +48,7 @@ class Ground:
     pools: tuple[PoolTemplate, ...]
     transports: frozenset[Transport]
     ipv6: bool = True
-    host_prefixes: tuple[IPNetwork, ...] = ()
+    host_prefixes: tuple[HostRoute, ...] = ()
     strangers: Mapping[IPAddress, str] = field(default_factory=dict)
     links: Mapping[str, HostLink | None] = field(default_factory=dict)
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from sdd.model import network, port
 from sdd.model.host_link import HostLink
+from sdd.model.host_route import HostRoute
 
 
 class Facts(Protocol):
@@ -33,8 +34,8 @@ class Facts(Protocol):
 class Observe(Protocol):
     """Read only, asked once per command; blocking work belongs into a thread."""
 
-    async def host_prefixes(self) -> tuple[network.IPNetwork, ...]:
-        """The on-link routes of this node that are not ours."""
+    async def host_prefixes(self) -> tuple[HostRoute, ...]:
+        """The routes of this node that are not ours, but those to everywhere."""
         ...
 
     async def busy_ports(self) -> frozenset[tuple[port.Protocol, int]]:

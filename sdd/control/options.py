@@ -9,6 +9,7 @@ from ipaddress import IPv6Network
 from types import MappingProxyType
 
 from sdd import errors
+from sdd.control import versions
 from sdd.model import bridge, child, network, request
 from sdd.model.bridge import GatewayMode
 from sdd.model.options import Option, fields
@@ -42,16 +43,17 @@ def check(now: ClusterState, asked: request.NetworkCreate) -> None:
 def _advice(driver: network.Driver, name: str) -> str:
     """What may have been meant; else all there is, without the prefix that nearly all have."""
     known = KNOWN[driver]
-    short = {key.removeprefix(PREFIX): key for key in known}
-    short |= {key.rpartition(".")[2]: key for key in known}
+    every = (*known, versions.IPV4, versions.IPV6)
+    short = {key.removeprefix(PREFIX): key for key in every}
+    short |= {key.rpartition(".")[2]: key for key in every}
     near = difflib.get_close_matches(name.removeprefix(PREFIX), short, n=1)
     meant = f"did you mean {short[near[0]]}?" if near else ""
     if others := [f"-d {each.value}" for each in KNOWN if name in KNOWN[each]]:
         return f"it goes with {' or '.join(others)}{meant and '; '}{meant}"
     if meant:
         return meant
-    ours = ", ".join(sorted(key for key in known if not key.startswith(PREFIX)))
-    dockers = sorted(key.removeprefix(PREFIX) for key in known if key.startswith(PREFIX))
+    ours = ", ".join(sorted(key for key in every if not key.startswith(PREFIX)))
+    dockers = sorted(key.removeprefix(PREFIX) for key in every if key.startswith(PREFIX))
     return f"known are {ours}; and behind {PREFIX}: {', '.join(dockers)}"
 
 

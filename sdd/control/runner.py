@@ -16,7 +16,7 @@ from sdd.control.feed import Feed
 from sdd.control.ground import Ground, Plan
 from sdd.control.progress import Progress
 from sdd.model import ids, network, sandbox, service, template
-from sdd.model.network import IPNetwork
+from sdd.model.host_route import HostRoute
 from sdd.model.progress import Failure
 from sdd.store import contract
 
@@ -24,7 +24,7 @@ TRIES = 32  # lost compares in a row before giving up: other nodes would have to
 CATCH_UP_S = 0.2  # for the feed to see what made a compare fail
 
 T = TypeVar("T")
-Prefixes = tuple[IPNetwork, ...]
+Prefixes = tuple[HostRoute, ...]
 Make = Callable[[Ground], Plan[T]]
 MaybeMake = Callable[[Ground], Plan[T] | None]
 Grounded = Callable[[Prefixes], Ground]

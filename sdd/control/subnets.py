@@ -14,8 +14,9 @@ from sdd.alloc import addresses, pools
 from sdd.control import host_access, options
 from sdd.control.ground import Ground
 from sdd.model import child, network, request
+from sdd.model.host_route import HostRoute
 from sdd.model.network import IPAddress, IPNetwork
-from sdd.model.subnet import unusable
+from sdd.model.subnet import overlaps, unusable
 
 V4, V6 = 4, 6
 
@@ -124,7 +125,7 @@ def _from_templates(
     templates = (*ground.pools, pools.ula(ground.node))
     found = pools.first_free(
         templates,
-        [*(subnet for _, subnet in used), *ground.host_prefixes],
+        [*(subnet for _, subnet in used), *(route.prefix for route in ground.host_prefixes)],
         version=version,
         size=size.prefixlen if size else 0,
     )
@@ -142,7 +143,8 @@ def _exhausted(
         for pool in net.pools
         if pool.subnet.version == version
     ]
-    held += [f"{each} (host)" for each in ground.host_prefixes if each.version == version]
+    routes = [each.prefix for each in ground.host_prefixes]
+    held += [f"{each} (host)" for each in routes if each.version == version]
     what = f" of size /{size.prefixlen}" if size and size.prefixlen else ""
     shown = ", ".join(sorted(held)[:LISTED]) + (", …" if len(held) > LISTED else "")
     return errors.Exhausted(
@@ -182,9 +184,22 @@ def _check_overlap(
     if other_own := pools.overlap(subnet, [pool.subnet for pool in chosen]):
         raise _overlaps(asked, subnet, f"{other_own} of the same network")
     # A macvlan or ipvlan network is meant to be one that the host is on already.
-    routes = () if asked.driver in child.OPTIONS else ground.host_prefixes
-    if route := pools.overlap(subnet, routes):
-        raise _overlaps(asked, subnet, f"the host's own route {route}")
+    if asked.driver in child.OPTIONS:
+        return
+    for route in ground.host_prefixes:
+        if _is_hidden(route, by=subnet):
+            raise _overlaps(asked, subnet, f"the host's own route {route.prefix}")
+
+
+def _is_hidden(route: HostRoute, *, by: IPNetwork) -> bool:
+    """Whether the host would lose neighbours, or all of a way, to a network with that subnet.
+
+    A subnet that is said may be a part of what lies behind a gateway: routes to 10.0.0.0/8 are
+    usual, and who writes 10.200.0.0/24 means it. An automatic one keeps out of these as well.
+    """
+    if route.is_direct:
+        return overlaps(route.prefix, by)
+    return _inside(route.prefix, by)
 
 
 def _overlaps(asked: request.NetworkCreate, subnet: IPNetwork, other: str) -> errors.Conflict:

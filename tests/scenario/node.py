@@ -18,6 +18,7 @@ from sdd.control.feed import Feed
 from sdd.control.progress import Progress
 from sdd.model import ids, network, port
 from sdd.model.host_link import HostLink
+from sdd.model.host_route import HostRoute
 from sdd.model.look import EVERYWHERE, Look
 from sdd.model.nameserver import Transport
 from sdd.model.progress import Backend, Failure, Outcome
@@ -55,6 +56,7 @@ class World:
     """What the node can observe."""
 
     prefixes: tuple[network.IPNetwork, ...] = ()
+    ways: tuple[network.IPNetwork, ...] = ()  # behind gateways
     busy: frozenset[tuple[port.Protocol, int]] = frozenset()
     neighbours: dict[network.IPAddress, str] = field(default_factory=dict)
     asked: list[network.IPAddress] = field(default_factory=list)  # on the wire, in order
@@ -71,8 +73,9 @@ class World:
     async def busy_ports(self) -> frozenset[tuple[port.Protocol, int]]:
         return self.busy
 
-    async def host_prefixes(self) -> tuple[network.IPNetwork, ...]:
-        return self.prefixes
+    async def host_prefixes(self) -> tuple[HostRoute, ...]:
+        ways = (HostRoute(prefix=each, is_direct=False) for each in self.ways)
+        return (*(HostRoute(prefix=each) for each in self.prefixes), *ways)
 
     async def strangers(
         self, link: str, asked: Collection[network.IPAddress]

@@ -24,6 +24,7 @@ def asked(name: str, **said: object) -> request.NetworkCreate:
         ({f"{BRIDGE}enable_iccc": "true"}, f"did you mean {BRIDGE}enable_icc?"),
         ({f"{BRIDGE}enable-icc": "true"}, f"did you mean {BRIDGE}enable_icc?"),
         ({"enable_icc": "true"}, f"did you mean {BRIDGE}enable_icc?"),
+        ({"enable-ipv6": "true"}, "did you mean com.docker.network.enable_ipv6?"),
         ({"mtu": "1400"}, "did you mean com.docker.network.driver.mtu?"),
         ({"parent": "eth0"}, "-d macvlan"),
         ({f"{BRIDGE}default_bridge": "true"}, "called bridge"),

@@ -67,6 +67,24 @@ async def test_C74_free_pools_avoid_host_routes_and_each_other() -> None:
         assert subnets(await make(one, "b")) == ["172.21.0.0/16"]
 
 
+async def test_a_free_pool_is_none_that_the_host_reaches_by_a_gateway() -> None:
+    async with node() as one:
+        one.world.ways = (ip_network("172.18.0.0/16"), ip_network("172.17.0.0/20"))
+        assert subnets(await make(one, "a")) == ["172.19.0.0/16"]
+
+
+async def test_a_subnet_that_is_said_may_be_part_of_a_way_but_not_hide_it() -> None:
+    async with node() as one:
+        one.world.ways = (ip_network("10.40.64.0/20"),)
+        assert subnets(await make(one, "a", spec("10.40.65.0/24"))) == ["10.40.65.0/24"]
+        await one.commands.remove_network("a")
+        for name, subnet in (("same", "10.40.64.0/20"), ("wider", "10.40.0.0/17")):
+            with pytest.raises(errors.Conflict) as caught:
+                await make(one, name, spec(subnet))
+            assert caught.value.code == "SDD-NET-OVERLAP"
+            assert "the host's own route 10.40.64.0/20" in caught.value.sentence
+
+
 async def test_peers_107_pools_are_distinct_run_out_and_come_back() -> None:
     async with node() as one:
         given = [subnets(await make(one, f"n{number}"))[0] for number in range(31)]  # docker.md I1

@@ -15,6 +15,7 @@ from netns.netlink import route
 from sdd.linux import namespaces, netlink
 from sdd.model import network
 from sdd.model.host_link import HostLink
+from sdd.model.host_route import HostRoute
 from sdd.model.look import EVERYWHERE, HOST, NOWHERE, Look
 from tests.kernel.netns.conftest import Host, run_in
 from tests.netns_states import at, box, end, net
@@ -25,7 +26,7 @@ FRONT = net("front", "10.70.0.0/24", "fd70::/64")
 NOWHERE_LAN = net("alone", "10.71.0.0/24", driver=network.Driver.MACVLAN, internal=True)
 
 
-async def test_only_foreign_on_link_prefixes_count(host: Host) -> None:
+async def test_foreign_routes_count_but_those_to_everywhere(host: Host) -> None:
     await host.settle(at(1, FRONT))
     for command in (
         "ip link add up0 type bridge",
@@ -33,15 +34,17 @@ async def test_only_foreign_on_link_prefixes_count(host: Host) -> None:
         "ip addr add 2001:db8::1/64 dev up0",
         "ip link set up0 up",
         "ip route add default via 192.0.2.254",
+        "ip route add 0.0.0.0/1 via 192.0.2.254",
         "ip route add 198.51.100.0/24 via 192.0.2.254",
         "ip route add 203.0.113.0/24 dev up0",
     ):
         host.run(*command.split())
     seen = await observer(host).host_prefixes()
     assert seen == (
-        ip_network("192.0.2.0/24"),
-        ip_network("203.0.113.0/24"),
-        ip_network("2001:db8::/64"),
+        HostRoute(prefix=ip_network("192.0.2.0/24")),
+        HostRoute(prefix=ip_network("198.51.100.0/24"), is_direct=False),
+        HostRoute(prefix=ip_network("203.0.113.0/24")),
+        HostRoute(prefix=ip_network("2001:db8::/64")),
     )
 
 
