@@ -109,7 +109,8 @@ def _need(
     if before is not None and before.ground.stands(ground):
         return before
     named = tuple(net for net in nets if net.has_names)
-    found = upstreams.servers(state, box, daemon) if named else ()
+    served = upstreams.served(state, box)
+    found = upstreams.servers(state, box, daemon) if served else ()
     told = upstreams.for_worker(found)
     view = snapshot.view(
         box,
@@ -119,18 +120,19 @@ def _need(
         ttl=daemon.ttl,
         rate=daemon.rate,
         keeps_single=upstreams.keeps_single(box, daemon),
+        label=next((net.name for net in named or nets), ""),
         forwarded=daemon.forwarded,
     )
     return Need(
         ground=ground,
-        spot=_spot(box, found, daemon.bind, served=bool(named)),
+        spot=_spot(box, found, daemon.bind, served=served),
         texts=own.Texts(
             resolv=resolvconf.render(upstreams.wanted(state, box, daemon)),
             hosts=hosts.render(box, ends),
             link=own.link_name(box),
             elsewhere=_elsewhere(box),
         ),
-        view=view if named else None,
+        view=view if served else None,
     )
 
 

@@ -37,12 +37,14 @@ def view(
     ttl: int,
     rate: int,
     keeps_single: bool,
+    label: str,
     forwarded: Sequence[str] = (),
 ) -> View:
     """What `box` sees: `nets` are those that have names, the first to ask first; `ttl` in seconds.
 
     The order is the one of its endpoints (docker.md N7, G1). `wild` are those of `nets` that have
-    wildcard records; `rate`, `keeps_single` and `forwarded` as in `protocol.View`.
+    wildcard records; `rate`, `keeps_single`, `label` (its `network`) and `forwarded` as in
+    `protocol.View`.
     """
     zones = sorted({zone for net in nets for zone in records.zones(net, is_alone=not upstreams)})
     bare = protocol.View(
@@ -56,7 +58,7 @@ def view(
         rate=rate,
         keeps_single=keeps_single,
         wild=[str(each) for each in wild],
-        network=nets[0].name if nets else "",
+        network=label,
         forwarded=[wire.to_wire(each) for each in forwarded],
     )
     return msgspec.structs.replace(bare, digest=_digest(protocol.encode(bare)))

@@ -102,7 +102,8 @@ def _exchange(
     except OSError as exc:
         raise errors.Unavailable(
             f"{SERVER} does not answer there: {exc.strerror}",
-            hint="a sandbox on the network 'bridge' only has no server of its own",
+            hint="a sandbox has a server from its first network other than 'bridge' on:"
+            " sdctl network connect NETWORK SANDBOX",
             code="SDD-DNS-NOSERVER",
         ) from exc
     except (dns.exception.DNSException, EOFError) as exc:

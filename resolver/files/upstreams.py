@@ -62,8 +62,8 @@ class Server:
 
 
 def served(state: ClusterState, box: sandbox.Sandbox) -> bool:
-    """Whether the sandbox has a server of ours: it is on a network that has names."""
-    return any(net.has_names for net in networks(state, box))
+    """Whether the sandbox has a server of ours: it is, or was, on a network that has names."""
+    return box.keeps_server or any(net.has_names for net in networks(state, box))
 
 
 def networks(state: ClusterState, box: sandbox.Sandbox) -> tuple[network.Network, ...]:

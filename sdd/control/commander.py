@@ -134,7 +134,7 @@ class Commander:
         facts = await self._observe.namespace(box.netns)
         return await self._created(
             lambda ground: connections.connect(ground, box.id, asked, _inside(facts)),
-            lambda made: lambda ground: connections.disconnect(ground, made.network, made.sandbox),
+            lambda made: lambda ground: connections.undone(ground, made),
         )
 
     async def disconnect(self, network_ref: str, sandbox_ref: str) -> endpoint.Endpoint:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from sdd import errors
 from sdd.control import endpoints, ingress, lookup, sandbox_checks
 from sdd.control.ground import Draft, Ground, Plan
-from sdd.model import endpoint, request
+from sdd.model import endpoint, network, request, sandbox
 
 
 def connect(
@@ -36,13 +36,27 @@ def connect(
 
 
 def disconnect(ground: Ground, network_ref: str, sandbox_ref: str) -> Plan[endpoint.Endpoint]:
-    """The endpoint is gone, with its memberships.
+    """The endpoint is gone, with its memberships; the sandbox's DNS server stays (docker.md D7).
 
     Refused: SDD-NET-NOTCONNECTED, -PREDEFINED.
     """
     net = lookup.network(ground.now, network_ref)
-    endpoints.check_open(net)
     box = lookup.sandbox(ground.now, sandbox_ref)
+    kept = replace(box, keeps_server=box.keeps_server or net.has_names)
+    return _left(ground, net, box, kept)
+
+
+def undone(ground: Ground, made: endpoint.Endpoint) -> Plan[endpoint.Endpoint]:
+    """As if the endpoint had never been there."""
+    box = lookup.sandbox(ground.now, made.sandbox)
+    return _left(ground, lookup.network(ground.now, made.network), box, box)
+
+
+def _left(
+    ground: Ground, net: network.Network, box: sandbox.Sandbox, after: sandbox.Sandbox
+) -> Plan[endpoint.Endpoint]:
+    """`box` is not on `net` any more and becomes `after`."""
+    endpoints.check_open(net)
     sandbox_checks.check_open(box)
     end = lookup.endpoint_on(ground.now, box.id, net.id)
     if end is None:
@@ -55,5 +69,5 @@ def disconnect(ground: Ground, network_ref: str, sandbox_ref: str) -> Plan[endpo
     gone = {(svc.id, end.id) for svc in ground.now.services_by_network.get(net.id, ())}
     ingress.left(ground, draft, box.id, gone)
     endpoints.detach(ground, draft, end)
-    draft.touch(box)
+    draft.replace(box, after)
     return draft.plan(end, {end.id, box.id})

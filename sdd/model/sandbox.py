@@ -66,7 +66,8 @@ class Sandbox:
 
     `netns` is the absolute path of its namespace file: below exec-root for named ones, the
     caller's path for adopted ones. `netns_inode` tells whether the path still means the same
-    namespace (0 = not known).
+    namespace (0 = not known). `keeps_server`: it left a network with names, so it has a DNS server
+    as long as it is there (docker.md D7): its programs read their resolv.conf before.
     """
 
     id: ids.SandboxId
@@ -81,6 +82,7 @@ class Sandbox:
     resolv_conf: ResolvConf = ResolvConf()
     ports: tuple[Port, ...] = ()
     labels: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    keeps_server: bool = False
     created: float = 0.0
 
     @property

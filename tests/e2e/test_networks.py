@@ -66,6 +66,25 @@ def test_C28_connect_and_disconnect_change_addresses_and_names_at_once(daemon: A
     assert "eth1" not in daemon.inside("mover", "ip", "-br", "link").stdout
 
 
+def test_D7_leaving_the_last_network_leaves_the_server_as_it_is(daemon: Appliance) -> None:
+    daemon.sdctl("network", "create", "last-net")
+    name = daemon.sandbox("last", "--network", "last-net", "--add-host", "printer:192.0.2.5")
+    before = daemon.inside("last", "cat", "/etc/resolv.conf").stdout
+    daemon.sdctl("network", "disconnect", "last-net", name)
+    assert "nameserver 127.0.0.11\n" in daemon.inside("last", "cat", "/etc/resolv.conf").stdout
+    asked = daemon.sdctl("dns", "query", "printer", "--from", name)
+    assert "192.0.2.5" in asked.stdout
+    assert "added hosts" in asked.stderr
+    assert daemon.inside("last", "getent", "hosts", "printer").returncode == 0
+    daemon.kill()
+    daemon.start()
+    assert daemon.inside("last", "getent", "hosts", "printer").returncode == 0
+    assert "192.0.2.5" in daemon.sdctl("dns", "query", "printer", "--from", name).stdout
+    daemon.sdctl("network", "connect", "last-net", name)
+    assert daemon.inside("last", "cat", "/etc/resolv.conf").stdout == before
+    assert daemon.inside("last", "getent", "ahostsv4", name).returncode == 0
+
+
 def test_a_removed_sandbox_leaves_no_link_namespace_or_file(daemon: Appliance) -> None:
     daemon.sdctl("network", "create", "gone-net")
     name = daemon.sandbox("gone", "--network", "gone-net")

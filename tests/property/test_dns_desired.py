@@ -1,5 +1,6 @@
 """Wanting from what was wanted before gives the same as wanting from nothing."""
 
+from dataclasses import replace
 from ipaddress import ip_address
 
 from hypothesis import given, settings
@@ -39,8 +40,11 @@ def _changes() -> st.SearchStrategy[Change]:
             some,
         ),
         st.builds(
-            lambda name, own: Put(states.box(name, servers=("192.0.2.8",) if own else ())),
+            lambda name, own, left: Put(
+                replace(states.box(name, servers=("192.0.2.8",) if own else ()), keeps_server=left)
+            ),
             names,
+            some,
             some,
         ),
         st.builds(

@@ -5,6 +5,7 @@ from ipaddress import IPv4Address, ip_address, ip_network
 
 import pytest
 
+from resolver.files import upstreams
 from sdd import errors
 from sdd.model import health, ids, request, service
 from sdd.model.look import Look
@@ -118,6 +119,31 @@ async def test_a_refused_create_is_undone_and_says_why() -> None:
         assert {k for k in after if not k.startswith("cursors/")} == set(before)
         one.refuse(Backend.NETNS, lambda _: ())
         await one.commands.create_sandbox(box("w1", "lab"))
+
+
+async def test_D7_leaving_a_network_with_names_keeps_the_server() -> None:
+    async with node() as one:
+        await one.commands.ensure_default_network()
+        await one.commands.create_network(net("lab", "10.80.0.0/24"))
+        made = await one.commands.create_sandbox(box("w1"))
+        assert not upstreams.served(one.state, made)
+        one.refuse(
+            Backend.NETNS,
+            lambda state: tuple(
+                Failure(subject=each.id, sentence="no such device", code="SDD-X")
+                for each in state.endpoints.values()
+                if state.networks[each.network].name == "lab"
+            ),
+        )
+        with pytest.raises(errors.KernelRefused):
+            await one.commands.connect("w1", request.Attachment(network="lab"))
+        assert not upstreams.served(one.state, one.state.sandboxes[made.id])  # it was never there
+        one.refuse(Backend.NETNS, lambda _: ())
+        await one.commands.connect("w1", request.Attachment(network="lab"))
+        await one.commands.disconnect("lab", "w1")
+        assert upstreams.served(one.state, one.state.sandboxes[made.id])
+        await one.commands.disconnect("bridge", "w1")
+        assert upstreams.served(one.state, one.state.sandboxes[made.id])
 
 
 async def test_a_refused_change_stays_and_says_so() -> None:

@@ -1,6 +1,7 @@
 """From a state to answers on 127.0.0.11 inside real namespaces, through a real worker."""
 
 import asyncio
+import dataclasses
 import os
 import signal
 from pathlib import Path
@@ -39,6 +40,25 @@ async def test_A8_86_a_restarted_sdd_sends_nothing_that_the_worker_has(town: Tow
     assert (outcome.failures, outcome.changed) == ((), 0)
     assert await town.worker() == before
     assert town.inside("ann", "nft", "-a", "list", "ruleset") == rules
+
+
+async def test_D7_a_sandbox_that_left_its_last_network_keeps_its_server(town: Town) -> None:
+    await town.make("ann")
+    box, plug = pair(town, "ann", 2)
+    box = dataclasses.replace(
+        box, extra_hosts=states.box("ann", extra=(("printer", "192.0.2.5"),)).extra_hosts
+    )
+    await town.settle(town.daemon(), RED, box, plug)
+    left = dataclasses.replace(box, keeps_server=True)
+    await town.settle(town.daemon(), RED, left)
+    for _ in range(2):
+        assert town.dig("ann", "printer") == "192.0.2.5"
+        assert town.dig("ann", "localhost") == "127.0.0.1"
+        assert (await town.ask("ann", "ann")).rcode == "SERVFAIL"  # and nobody may be asked
+        file = town.root / "data" / "sandboxes" / box.id / "resolv.conf"
+        assert "nameserver 127.0.0.11\n" in file.read_text()
+        town.restart()
+        await town.settle(town.daemon(), RED, left)
 
 
 async def test_a_dead_worker_is_replaced_and_gets_everything(town: Town) -> None:

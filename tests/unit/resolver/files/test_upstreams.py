@@ -77,6 +77,16 @@ def test_R6_our_server_is_the_only_one_named() -> None:
     assert "# upstream: 10.61.0.9 (--dns)" in lines
 
 
+def test_D7_our_server_stays_in_the_file_when_the_last_network_with_names_is_left() -> None:
+    left = replace(states.box("left"), keeps_server=True)
+    for nets in ((), (states.net("bridge", predefined=True),)):
+        text = resolvconf.render(upstreams.wanted(*world(left, *nets), DAEMON))
+        (line,) = (each for each in text.splitlines() if each.startswith("nameserver"))
+        assert line == "nameserver 127.0.0.11"
+    assert asked(DAEMON, left) == []
+    assert asked(DAEMON, left, states.net("bridge", predefined=True))
+
+
 def test_A8_25_no_upstream_is_said_in_the_file() -> None:
     lines = text(DAEMON, states.box("mute"), states.net("sealed", internal=True))
     assert "# no upstream: names that are not ours get SERVFAIL" in lines
