@@ -19,7 +19,8 @@ NAMES_A_PART: Final = 200  # a name with its records takes at most ~300 bytes
 MOST_DESCRIPTORS: Final = 32
 
 # One name of a table: record type → the resource records of that type as wire bytes, each after
-# the owner name (type, class, TTL, length, data). A name without the asked type is NODATA.
+# the owner name (type, class, TTL, length, data). A name without the asked type is NODATA; one
+# without any type (`{}`) has only names below it and gives way to another table's.
 Entry = dict[int, list[bytes]]
 Names = dict[bytes, Entry]  # lower-cased wire name → records
 

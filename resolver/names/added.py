@@ -5,13 +5,15 @@ sandbox or a service keeps its name: of records beside it only TXT and SRV are t
 """
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from ipaddress import IPv4Address, IPv6Address
+from itertools import chain
 from types import MappingProxyType
 from typing import Final
 
 from resolver import protocol
 from resolver.message import wire
+from resolver.names import between
 from sdd.model.record import ADDRESSING, Record, RecordType
 
 CACHED: Final = 32768  # names whose wire form is kept: names come and go, and come back
@@ -19,9 +21,14 @@ WILDCARD: Final = b"\1*"  # the first label of RFC 4592 §2.1.1
 _STRING: Final = 255  # RFC 1035 §3.3.14: longer texts are several strings
 
 
-def put(names: protocol.Names, added: Iterable[Record], suffix: str, ttl: int) -> None:
-    """Adds `added` to `names`, each bare and below `suffix`, with TTL `ttl` seconds."""
-    owned = frozenset(names)
+def put(
+    names: protocol.Names, added: Collection[Record], suffix: str, ttl: int, zone: bytes = b""
+) -> None:
+    """Adds `added` to `names`, each bare and below `suffix`, with TTL `ttl` seconds.
+
+    `zone` is the network's name if all below it is ours.
+    """
+    owned = frozenset(name for name, entry in names.items() if entry)
     wildcards = set()
     for each in added:
         kind, data = rendered(each)
@@ -31,6 +38,8 @@ def put(names: protocol.Names, added: Iterable[Record], suffix: str, ttl: int) -
             names.setdefault(owner, {}).setdefault(kind, []).append(wire.record(kind, ttl, data))
             if each.is_wildcard:
                 wildcards.add(owner[len(WILDCARD) :])
+    put_owners = chain.from_iterable(owners(each, suffix) for each in added)
+    between.fill(names, filter(names.__contains__, put_owners), zone)
     if wildcards:
         _between(names, wildcards)
 

@@ -14,12 +14,13 @@ from resolver import protocol
 from resolver.counters import Source
 from resolver.message import wire
 from resolver.message.wire import Rcode
-from resolver.names import added
+from resolver.names import added, between
 
 ROOT: Final = b"\0"
 SPECIAL_TTL: Final = 86400
 MOST_ALIASES: Final = 8  # in a row; resolvers give up at 8 to 16, and nobody means more
 _SERVICE: Final = b"_"  # begins the labels of a port and of a protocol
+_PROTOCOLS: Final = frozenset((b"\4_tcp", b"\4_udp", b"\5_sctp", b"\5_dccp"))
 _LOCALHOST: Final = wire.to_wire("localhost")
 _LOOPBACK: Final[Mapping[int, list[bytes]]] = MappingProxyType(
     {
@@ -138,8 +139,7 @@ def answer(query: wire.Query, scope: Scope) -> Answer | None:
     if query.klass != wire.IN or kind in _META:
         return REFUSED
     for names in scope.tables:
-        entry = names.get(query.name)
-        if entry is not None:
+        if entry := names.get(query.name):
             return _owned(query, entry, scope)
     if scope.wild and (found := wildcard(query.name, scope)):
         return _owned(query, found.entry, scope)
@@ -160,6 +160,8 @@ def wildcard(name: bytes, scope: Scope) -> Match | None:
     It is the one below the nearest name that exists (RFC 4592 §3.3.1).
     """
     for network, names in scope.wild:
+        if name in names:
+            continue  # there is something below it
         for zone in wire.parents(name):
             entry = names.get(added.WILDCARD + zone)
             if entry is not None:
@@ -174,11 +176,29 @@ def _owned(query: wire.Query, entry: protocol.Entry, scope: Scope) -> Answer:
     if records:
         beside = _targets(records, scope) if query.kind == wire.SRV else ()
         return Answer(Rcode.NOERROR, records, beside=beside)
-    if query.kind == wire.ANY and entry:
-        return Answer(Rcode.NOERROR, next(iter(entry.values())))  # one RRset (RFC 8482 §4.1)
+    if query.kind == wire.ANY and (sets := [found for found in entry.values() if found]):
+        return Answer(Rcode.NOERROR, sets[0])  # one RRset (RFC 8482 §4.1)
     if alias := entry.get(wire.CNAME):
         return _followed(query, alias[0], scope)
-    return Answer(Rcode.NOERROR, [], soa(query.name, scope.ttl))
+    return _nothing(query, query.name, scope)
+
+
+def _nothing(query: wire.Query, name: bytes, scope: Scope) -> Answer:
+    """The name is there, without records of the type; at the top of a zone stands its SOA."""
+    zone = _zone(name, scope)
+    if query.kind == wire.SOA and zone == name and name in scope.zones:
+        return Answer(Rcode.NOERROR, [_start(scope.ttl)])
+    return Answer(Rcode.NOERROR, [], soa(zone, scope.ttl))
+
+
+def _zone(name: bytes, scope: Scope) -> bytes:
+    """The nearest zone of ours that the name is in; a name outside of all is its own."""
+    at = 0
+    while name[at]:
+        if name[at:] in scope.zones:
+            return name[at:]
+        at += name[at] + 1
+    return name
 
 
 def _followed(query: wire.Query, alias: bytes, scope: Scope) -> Answer:
@@ -200,8 +220,8 @@ def _followed(query: wire.Query, alias: bytes, scope: Scope) -> Answer:
             beside = _targets(records, scope) if query.kind == wire.SRV else ()
             return Answer(Rcode.NOERROR, records, owner=owner, path=tuple(path), beside=beside)
         if not (more := entry.get(wire.CNAME)):
-            zone = soa(owner, scope.ttl)
-            return Answer(Rcode.NOERROR, [], zone, owner=owner, path=tuple(path))
+            end = _nothing(query, owner, scope)
+            return end._replace(owner=owner, path=tuple(path))
         alias = more[0]
     return Answer(Rcode.SERVFAIL, [])
 
@@ -220,7 +240,7 @@ def _targets(records: list[bytes], scope: Scope) -> tuple[bytes, ...]:
 
 def _entry(name: bytes, scope: Scope) -> protocol.Entry | None:
     for names in scope.tables:
-        if (entry := names.get(name)) is not None:
+        if entry := names.get(name):
             return entry
     found = wildcard(name, scope)
     return found.entry if found else None
@@ -229,8 +249,11 @@ def _entry(name: bytes, scope: Scope) -> protocol.Entry | None:
 def _unowned(query: wire.Query, scope: Scope) -> Answer | None:
     """Zones that are ours, and names with a special use; None for all others."""
     name = query.name
+    for names in scope.tables:
+        if name in names and name not in scope.zones:
+            return _nothing(query, name, scope)  # there is something below it
     if host := _served_by(name, scope):
-        return Answer(Rcode.NXDOMAIN, [], soa(host, scope.ttl))
+        return Answer(Rcode.NXDOMAIN, [], soa(_zone(host, scope), scope.ttl))
     at = 0
     is_given = is_forwarded(name, scope)
     while name[at]:
@@ -258,12 +281,15 @@ def is_forwarded(name: bytes, scope: Scope) -> bool:
 def _served_by(name: bytes, scope: Scope) -> bytes:
     """The host of ours whose service is asked for (`_port._proto.host`); empty for others' hosts.
 
-    Whom we own, nobody else knows the services of (RFC 2782, docker.md C13).
+    Whom we own, nobody else knows the services of (RFC 2782, docker.md C13), nor of `_proto.host`.
     """
     if name[1:2] != _SERVICE:
         return b""
     port = name[name[0] + 1 :]
-    host = port[port[0] + 1 :] if port[1:2] == _SERVICE else b""
+    if port[1:2] == _SERVICE:
+        host = port[port[0] + 1 :]
+    else:
+        host = port if name[: name[0] + 1] in _PROTOCOLS else b""
     return host if host and _entry(host, scope) is not None else b""
 
 
@@ -275,9 +301,12 @@ def _below(query: wire.Query, zone: bytes, scope: Scope, *, is_given: bool) -> A
     source = Source.OWNED if zone in scope.zones else Source.SPECIAL
     is_special = not is_given and (zone in PRIVATE_REVERSE or zone in NOWHERE)
     if source is Source.OWNED or is_special:
-        # The zone itself is there, only without records: NXDOMAIN would deny all below it too.
+        # The zone itself is there: NXDOMAIN would deny all below it too.
         is_top = zone == query.name and zone not in NOWHERE
-        rcode = Rcode.NOERROR if is_top else Rcode.NXDOMAIN
+        if is_top and query.kind in {wire.SOA, wire.ANY}:
+            return Answer(Rcode.NOERROR, [_start(scope.ttl)], source=source)
+        is_there = is_top or between.is_block(query.name)
+        rcode = Rcode.NOERROR if is_there else Rcode.NXDOMAIN
         return Answer(rcode, [], soa(zone, scope.ttl), source)
     if zone == _LOCALHOST:
         records = _LOOPBACK.get(query.kind, [])
@@ -288,6 +317,11 @@ def _below(query: wire.Query, zone: bytes, scope: Scope, *, is_given: bool) -> A
 
 
 def soa(zone: bytes, ttl: int) -> bytes:
-    """The SOA record of `zone`, with owner; "no" may be remembered `ttl` seconds (RFC 2308 §3)."""
+    """The SOA record of `zone`, with owner."""
+    return zone + _start(ttl)
+
+
+def _start(ttl: int) -> bytes:
+    """The SOA record of any zone, after its owner; "no" lasts `ttl` seconds (RFC 2308 §3)."""
     times = b"".join(seconds.to_bytes(4, "big") for seconds in (3600, 600, 86400, ttl))
-    return zone + wire.record(wire.SOA, ttl, _SOA_TAIL + times)
+    return wire.record(wire.SOA, ttl, _SOA_TAIL + times)

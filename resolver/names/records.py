@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from resolver import protocol
 from resolver.message import wire
-from resolver.names import added, portnames
+from resolver.names import added, between, portnames
 from sdd.model import endpoint, ids, network, port, sandbox, service
 from sdd.model.network import IPAddress
 from sdd.state import ClusterState
@@ -25,13 +25,17 @@ CACHED = 32768  # addresses whose wire form is kept: names come and go, and come
 
 
 def of_endpoint(
-    box: sandbox.Sandbox, of: endpoint.Endpoint, suffix: str, ttl: int
+    box: sandbox.Sandbox, of: endpoint.Endpoint, suffix: str, ttl: int, zone: bytes = b""
 ) -> protocol.Names:
-    """What a sandbox's endpoint says on the network called `suffix`, with TTL `ttl` seconds."""
+    """What a sandbox's endpoint says on the network called `suffix`, with TTL `ttl` seconds.
+
+    `zone` is the network's name if all below it is ours.
+    """
     names: protocol.Names = {}
     known, hosts = names_of(box, of), of.hosts
     for name in known:
         _put(names, name, suffix, hosts, ttl)
+    between.fill(names, names, zone)
     _point(names, hosts, known[0], suffix, ttl)
     return names
 
@@ -56,11 +60,12 @@ def of_hosts(extra: Iterable[sandbox.ExtraHost], ttl: int) -> protocol.Names:
 
 
 def of_service(
-    svc: service.Service, members: Iterable[Serving], suffix: str, ttl: int
+    svc: service.Service, members: Iterable[Serving], suffix: str, ttl: int, zone: bytes = b""
 ) -> protocol.Names:
     """The service's names: its virtual addresses or `members`; `tasks.` always its members.
 
-    Each of its ports has SRV records `_port._proto.name` that name the members (RFC 2782).
+    Each of its ports has SRV records `_port._proto.name` that name the members (RFC 2782). `zone`
+    as in `of_endpoint`.
     """
     names: protocol.Names = {}
     members = tuple(members)
@@ -72,6 +77,7 @@ def of_service(
     for each in svc.ports:
         found = _srv(each, members, suffix, ttl)
         names |= {owner: {wire.SRV: found} for owner in _srv_names(each, svc, suffix)}
+    between.fill(names, names, zone)
     _point(names, svc.vips, svc.name, suffix, ttl)
     return names
 
@@ -103,6 +109,8 @@ def _put(
             record = wire.record(kind, ttl, address.packed)
             if record not in records:
                 records.append(record)
+        if not entry:
+            entry[wire.A] = []  # it is a name all the same, and not one that is between others
 
 
 def _srv(of: port.Port, members: Iterable[Serving], suffix: str, ttl: int) -> list[bytes]:

@@ -44,10 +44,11 @@ class Said:
 class Memory:
     """What the next table can be made from: who says what, who says something about a name.
 
-    `ground` is what all depends on; `plain` are the names without the records people `added`.
+    `ground` is what all depends on: the network's name, the TTL, the network's name as a zone if
+    all below it is ours. `plain` are the names without the records people `added`.
     """
 
-    ground: tuple[str, int]
+    ground: tuple[str, int, bytes]
     said: Mapping[str, Said] = field(default_factory=dict)
     holders: Mapping[bytes, tuple[str, ...]] = field(default_factory=dict)
     plain: protocol.Names = field(default_factory=dict)
@@ -81,10 +82,10 @@ def table(
     `news` is what may differ from the state of `before`; without it everybody is asked.
     """
     before = before or _EMPTY
-    ground = (net.name, ttl)
+    ground = (net.name, ttl, b"" if net.forwards_unknown else added.wire_name(net.name))
     known = before.memory if before.memory and before.memory.ground == ground else None
     then = known or Memory(ground=ground)
-    said = _said(state, net, ttl, then, news if known else None)
+    said = _said(state, net, then, news if known else None)
     more = state.records_by_network.get(net.id, ())
     restless = affected.changed(then.said, said)
     if known and not restless and _are_same(then.added, more):
@@ -135,7 +136,7 @@ _EMPTY: Final = Table(digest=_digest(0), names={})
 
 
 def _said(
-    state: ClusterState, net: network.Network, ttl: int, then: Memory, news: Affected | None
+    state: ClusterState, net: network.Network, then: Memory, news: Affected | None
 ) -> Mapping[str, Said]:
     if news is None:
         services: Sequence[service.Service] = state.services_by_network.get(net.id, ())
@@ -151,9 +152,9 @@ def _said(
         for key in heard:
             del said[key]
     for svc in services:
-        said[svc.id] = _of_service(state, svc, net, ttl, then)
+        said[svc.id] = _of_service(state, svc, then)
     for end in ends:
-        said[end.id] = _of_endpoint(state, end, net, ttl, then)
+        said[end.id] = _of_endpoint(state, end, then)
     return said
 
 
@@ -163,22 +164,18 @@ def _there(things: Mapping[Key, On], those: Collection[Key], net: network.Networ
     return [each for each in found if each is not None and each.network == net.id]
 
 
-def _of_service(
-    state: ClusterState, svc: service.Service, net: network.Network, ttl: int, then: Memory
-) -> Said:
+def _of_service(state: ClusterState, svc: service.Service, then: Memory) -> Said:
     members = tuple(records.members(state, svc))
     made_of = (svc, *chain.from_iterable(members))
     return _known(then, svc.id, made_of) or Said(
-        made_of, (_SERVICE, svc.id), records.of_service(svc, members, net.name, ttl)
+        made_of, (_SERVICE, svc.id), records.of_service(svc, members, *then.ground)
     )
 
 
-def _of_endpoint(
-    state: ClusterState, end: endpoint.Endpoint, net: network.Network, ttl: int, then: Memory
-) -> Said:
+def _of_endpoint(state: ClusterState, end: endpoint.Endpoint, then: Memory) -> Said:
     box = state.sandboxes[end.sandbox]
     return _known(then, end.id, (end, box)) or Said(
-        (end, box), (_ENDPOINT, end.id), records.of_endpoint(box, end, net.name, ttl)
+        (end, box), (_ENDPOINT, end.id), records.of_endpoint(box, end, *then.ground)
     )
 
 
@@ -226,8 +223,9 @@ def _heard(those: Sequence[Said], name: bytes) -> protocol.Entry:
     """What several say about one name: all the addresses, the first pointer.
 
     A name of a service means only the service: nobody takes its place by calling himself so
-    (CVE-2022-2837).
+    (CVE-2022-2837). Who has only names below it says nothing of it.
     """
+    those = [each for each in those if each.names[name]] or those[:1]
     first = those[0].rank[0]
     entries = [each.names[name] for each in those if each.rank[0] == first]
     if len(entries) == 1:
@@ -240,7 +238,7 @@ def _heard(those: Sequence[Said], name: bytes) -> protocol.Entry:
 
 
 def _with_added(
-    plain: protocol.Names, more: Sequence[Record], ground: tuple[str, int]
+    plain: protocol.Names, more: Sequence[Record], ground: tuple[str, int, bytes]
 ) -> protocol.Names:
     """A copy with the records that people added; what they touch is copied as well."""
     names = dict(plain)

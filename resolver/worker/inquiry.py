@@ -122,11 +122,10 @@ def _decisions(query: wire.Query, scope: answer.Scope) -> Iterator[Step]:
     """Each place where the name is looked for, up to the one that has it."""
     for network, names in zip(scope.networks, scope.tables, strict=True):
         stage = f"network {network}" if network else "added hosts"
-        entry = names.get(query.name)
-        if entry is not None:
+        if entry := names.get(query.name):
             yield stage, f"has it, {_content(entry, query.kind)}"
             return
-        yield stage, "does not have it"
+        yield stage, "has names below it" if query.name in names else "does not have it"
     if wild := answer.wildcard(query.name, scope):
         text = f"has it, as *.{wire.to_text(wild.zone)} {_content(wild.entry, query.kind)}"
         yield f"network {wild.network}", text

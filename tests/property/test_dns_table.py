@@ -8,13 +8,16 @@ from hypothesis import strategies as st
 from resolver import protocol
 from resolver.control import difference
 from resolver.control.snapshot import Snapshot
-from resolver.names import table
+from resolver.message import wire
+from resolver.names import answer, records, table
 from sdd.model import endpoint, health, ids, record, service
+from sdd.model.port import Port
 from sdd.state import Change, ClusterState, Gone, Object, Put
 from tests import resolver_states as states
+from tests.unit.resolver.questions import query
 
 NET = states.net("front")
-BOXES, SERVICES, WORDS = ("a", "b", "c"), ("a", "s"), ("a", "x", "s")
+BOXES, SERVICES, WORDS = ("a", "b", "c"), ("a", "s"), ("a", "x", "s", "x.a", "b.s.x")
 CHECK = service.HealthCheck(kind=service.CheckKind.TCP, port=1)
 
 
@@ -31,6 +34,7 @@ def _service(name: str, alias: str, *, vip: bool) -> service.Service:
         vips=(ip_address("10.44.1.200"),) if vip else (),
         mode=service.EndpointMode.VIP if vip else service.EndpointMode.DNSRR,
         aliases=(alias,),
+        ports=(Port(published=8080, target=80),),
         health=CHECK,
     )
 
@@ -125,6 +129,20 @@ def test_step_by_step_is_the_same_as_at_once(steps: list[tuple[list[Change], int
             held = _obeyed(held, told)
         digest = last.digest
         assert held == last.names
+
+
+@given(st.lists(CHANGES, min_size=1, max_size=10))
+def test_all_names_above_one_that_is_there_are_there(changes: list[Change]) -> None:
+    now = _whole(ClusterState().apply(ids.Revision(2), [*START, *changes]))
+    names = table.table(now, NET, 5).names
+    view = protocol.View("s", "", [], list(records.zones(NET)), {}, [])
+    scope = answer.Scope.of(view, [names])
+    for owner in names:
+        for name in (owner, *wire.parents(owner)):
+            if name == owner or any(each in scope.zones for each in (name, *wire.parents(name))):
+                found = answer.answer(query("x")._replace(name=name), scope)
+                assert found, name
+                assert found.rcode == wire.Rcode.NOERROR, name
 
 
 def test_what_nobody_speaks_of_again_is_kept() -> None:

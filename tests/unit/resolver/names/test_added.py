@@ -17,6 +17,7 @@ from resolver.names import answer, table
 from resolver.worker import inquiry
 from sdd.model import ids, record
 from sdd.model.nameserver import Nameserver
+from sdd.model.port import Port, Protocol
 from sdd.state import ClusterState, Object, Put
 from tests.unit.resolver.questions import NODE, at, box, data, end, net, query, svc
 
@@ -230,10 +231,52 @@ def test_srv_records_themselves_that_do_not_fit_are_cut_whole_and_told() -> None
 
 
 def test_C13_an_unknown_service_of_a_host_of_ours_does_not_exist() -> None:
-    for name in ("_nope._tcp.c", "_http._udp.c"):
+    for name in ("_nope._tcp.c", "_http._udp.c", "_tcp.c"):
         assert ask(town(), name, "SRV").rcode() == dns.rcode.NXDOMAIN, name
-    for name in ("_http._tcp.example", "_tcp.c", "x._tcp.c", "_dmarc.c.example"):
+    for name in ("_http._tcp.example", "_tcp.example", "x._tcp.c", "_dmarc.c"):
         assert answer.answer(query(name, "SRV"), scope(town())) is None, name
+
+
+def test_names_above_others_exist_without_records() -> None:
+    state = town("x.y.z A 10.1.0.9", "_http._tcp.c TXT x")
+    port = Port(protocol=Protocol.TCP, target=80, published=80)
+    state = more(state, svc("api", LAB, ports=(port,)))
+    for name in ("y.z.lab", "z.lab", "lab", "_tcp.c", "_tcp.c.lab", "_tcp.api", "_tcp.api.lab"):
+        for kind in ("A", "SRV", "ANY"):
+            said = ask(state, name, kind)
+            assert said.rcode() == dns.rcode.NOERROR, name
+            assert (not said.answer) is (name != "lab" or kind != "ANY"), name
+            assert said.authority or said.answer
+    for name in ("x.lab", "a.z.lab", "_udp.api", "_udp.api.lab", "_tcp.nobody.lab"):
+        assert ask(state, name).rcode() == dns.rcode.NXDOMAIN, name
+    assert answer.answer(query("y.z"), scope(state)) is None  # bare, it may be somebody's domain
+
+
+def test_who_only_has_names_below_a_name_does_not_take_it() -> None:
+    holder = box("holder")
+    its = end(holder, LAB, "10.1.0.7/24", aliases=("shop.lab", "a.b"))
+    state = more(town(), holder)
+    for value in (its, svc("x.shop", LAB, vips=(ip_address("10.1.0.99"),)), svc("q.a.b", LAB)):
+        state = more(state, value)
+    assert answers(state, "shop.lab") == ["shop.lab. 5 IN A 10.1.0.7"]
+    assert answers(state, "a.b.lab") == ["a.b.lab. 5 IN A 10.1.0.7"]
+    state = more(state, added("b A 10.1.0.8"))
+    assert answers(state, "b.lab") == ["b.lab. 5 IN A 10.1.0.8"]
+
+
+def test_a_network_that_forwards_what_it_does_not_know_has_nothing_between() -> None:
+    on = replace(net("lab"), options={"forward-unknown": "true"})
+    its = end(C, on, "10.1.0.2/24", aliases=("x.y.z",))
+    built = desired(at(on, C, its), NODE, DaemonDns(servers=(ROOT,))).snapshot
+    seen = answer.Scope.of(built.views[C.id], [each.names for each in built.tables.values()])
+    assert answer.answer(query("y.z.lab"), seen) is None
+
+
+def test_no_data_of_a_name_below_a_network_names_the_networks_zone() -> None:
+    (start,) = ask(town(), "c.lab", "MX").authority
+    assert start.name.to_text() == "lab."
+    (start,) = ask(town(), "c", "MX").authority
+    assert start.name.to_text() == "c."
 
 
 ROOT = Nameserver(address=ip_address("192.0.2.53"))

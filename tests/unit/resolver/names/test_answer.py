@@ -47,6 +47,47 @@ def test_the_zone_itself_is_there_so_that_nothing_below_it_is_denied() -> None:
     assert (found.rcode, found.records) == (Rcode.NOERROR, [])
 
 
+@pytest.mark.parametrize("name", ["net", "1.10.in-addr.arpa", "10.in-addr.arpa", "d.f.ip6.arpa"])
+def test_a_zone_of_ours_begins_with_the_soa_that_its_answers_name(name: str) -> None:
+    found, below = ask(name, "SOA"), ask(f"9.9.9.{name}", "SOA")
+    assert found
+    assert below
+    (start,) = found.records
+    assert below.zone == wire.to_wire(name) + start
+    assert (found.rcode, found.zone, below.records) == (Rcode.NOERROR, b"", [])
+
+
+@pytest.mark.parametrize(
+    "name", ["30.10.in-addr.arpa", "2.1.10.in-addr.arpa", "0.3.d.f.ip6.arpa", "16.172.in-addr.arpa"]
+)
+def test_blocks_of_addresses_are_there_without_records(name: str) -> None:
+    for kind in ("A", "PTR", "NS"):
+        found = ask(name, kind)  # RFC 8020: what is below them would not exist either
+        assert found
+        assert (found.rcode, found.records) == (Rcode.NOERROR, []), kind
+        assert found.zone
+    for odd in (
+        "256.1.10.in-addr.arpa",
+        "x.10.in-addr.arpa",
+        "01.10.in-addr.arpa",
+        "12.d.f.ip6.arpa",
+    ):
+        found = ask(odd)
+        assert found
+        assert found.rcode == Rcode.NXDOMAIN, odd
+
+
+def test_a_name_that_is_only_between_others_gives_way_to_one_that_is_there() -> None:
+    between: protocol.Names = {wire.to_wire("web"): {}}
+    other = {wire.to_wire("web"): a("10.2.0.2")}
+    for tables in ((between, other), (other, between)):
+        found = answer.answer(query("web"), scope(*tables))
+        assert found == answer.Answer(Rcode.NOERROR, a("10.2.0.2")[wire.A])
+    alone = answer.answer(query("web"), scope(between))
+    assert alone
+    assert (alone.rcode, alone.records) == (Rcode.NOERROR, [])
+
+
 @pytest.mark.parametrize("name", ["localhost", "a.localhost", "LOCALHOST."])
 def test_A8_17_localhost_is_the_loopback(name: str) -> None:
     four, six = ask(name), ask(name, "AAAA")
@@ -66,8 +107,8 @@ def test_A8_17_localhost_is_the_loopback(name: str) -> None:
         "1.1.31.172.in-addr.arpa",
         "1.0.168.192.in-addr.arpa",
         "1.1.64.100.in-addr.arpa",
-        "1.0.0.0.d.f.ip6.arpa",
-        "1.b.e.f.ip6.arpa",
+        f"{'1.' * 30}d.f.ip6.arpa",
+        f"{'1.' * 29}b.e.f.ip6.arpa",
         "host.local",
         "x.onion",
         "x.alt",
