@@ -5,8 +5,8 @@ sandbox or a service keeps its name: of records beside it only TXT and SRV are t
 """
 
 import functools
-from collections.abc import Callable, Collection, Iterator, Mapping
-from ipaddress import IPv4Address, IPv6Address
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from itertools import chain
 from types import MappingProxyType
 from typing import Final
@@ -14,9 +14,10 @@ from typing import Final
 from resolver import protocol
 from resolver.message import wire
 from resolver.names import between
-from sdd.model.record import ADDRESSING, Record, RecordType
+from sdd.model.network import IPAddress
+from sdd.model.record import ADDRESSES, ADDRESSING, Record, RecordType
 
-CACHED: Final = 32768  # names whose wire form is kept: names come and go, and come back
+CACHED: Final = 32768  # names and addresses whose wire form is kept: they go, and come back
 WILDCARD: Final = b"\1*"  # the first label of RFC 4592 §2.1.1
 _STRING: Final = 255  # RFC 1035 §3.3.14: longer texts are several strings
 
@@ -42,6 +43,17 @@ def put(
     between.fill(names, filter(names.__contains__, put_owners), zone)
     if wildcards:
         _between(names, wildcards)
+    shown = (each for each in added if wire_name(each.name) not in owned)
+    _point(names, shown, suffix, ttl)
+
+
+def _point(names: protocol.Names, added: Iterable[Record], suffix: str, ttl: int) -> None:
+    """PTR records `address → name.suffix`; sandboxes and services come first, then the first."""
+    for each in added:
+        target = wire_name(f"{each.name}.{suffix}")
+        if target and each.kind in ADDRESSES and not each.is_wildcard:
+            back = wire.record(wire.PTR, ttl, target)
+            names.setdefault(pointer(ip_address(each.data)), {wire.PTR: [back]})
 
 
 def owners(of: Record, suffix: str) -> Iterator[bytes]:
@@ -59,6 +71,12 @@ def wire_name(text: str) -> bytes:
         return wire.to_wire(text)
     except ValueError:
         return b""
+
+
+@functools.lru_cache(maxsize=CACHED)
+def pointer(address: IPAddress) -> bytes:
+    """The wire name of the address's PTR record."""
+    return wire.to_wire(address.reverse_pointer)
 
 
 def rendered(of: Record) -> tuple[int, bytes]:

@@ -4,7 +4,6 @@ In: an endpoint or a service. Out: `protocol.Names`. Each name is there bare and
 name behind it; what several say of one name is put together by resolver.table.
 """
 
-import functools
 import struct
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address
@@ -21,7 +20,6 @@ Serving = tuple[service.Member, endpoint.Endpoint, sandbox.Sandbox]
 _SRV = struct.Struct(">HHH")  # priority, weight, port
 _MOST_WEIGHT = 0xFFFF
 LOCALHOST = "localhost"
-CACHED = 32768  # addresses whose wire form is kept: names come and go, and come back
 
 
 def of_endpoint(
@@ -139,13 +137,8 @@ def _point(
     if not (target := added.wire_name(f"{name}.{suffix}" if suffix else name)):
         return
     for address in addresses:
-        owner = _pointer(address)
+        owner = added.pointer(address)
         names.setdefault(owner, {}).setdefault(wire.PTR, [wire.record(wire.PTR, ttl, target)])
-
-
-@functools.lru_cache(maxsize=CACHED)
-def _pointer(address: IPAddress) -> bytes:
-    return wire.to_wire(address.reverse_pointer)
 
 
 def zones(net: network.Network, *, is_alone: bool = False) -> Iterator[bytes]:

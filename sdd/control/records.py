@@ -5,7 +5,7 @@ itself: a CNAME is alone at its name, and that cannot be seen key by key.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
 
@@ -97,6 +97,42 @@ def is_shadowed(of: Record, held: Mapping[str, str]) -> bool:
     return of.kind in ADDRESSING and of.name in held
 
 
+def circle(
+    now: ClusterState, net: network.Network, made: Record, held: Collection[str]
+) -> tuple[Record, ...]:
+    """The aliases that lead from `made` back to it, itself first; empty when it does not.
+
+    As the server follows them: through the records of the network, wildcards included, up to names
+    that are `held`.
+    """
+    there = (*now.records_by_network.get(net.id, ()), made)
+    known = {each.name for each in there} | set(held)
+    aliases = {
+        each.name: each for each in there if each.kind is RecordType.CNAME and each.name not in held
+    }
+    way: list[Record] = []
+    at: Record | None = made
+    while at is not None and at not in way:
+        way.append(at)
+        at = _stands_for(at.data, aliases, known, f".{net.name.lower()}")
+    return tuple(way) if at is made else ()
+
+
+def _stands_for(
+    target: str, aliases: Mapping[str, Record], known: Collection[str], end: str
+) -> Record | None:
+    """The alias that answers for `target`: its own, or the nearest wildcard (RFC 4592 §3.3.1)."""
+    name = target.removesuffix(end)
+    if name in aliases or name in known:
+        return aliases.get(name)
+    while "." in target:
+        target = target.partition(".")[2]
+        above = target.removesuffix(end)
+        if f"{WILDCARD}{above}" in known or above in known:
+            return aliases.get(f"{WILDCARD}{above}")
+    return None
+
+
 # --- checks ----------------------------------------------------------------------------------
 
 
@@ -124,7 +160,8 @@ def checked_type(text: str) -> RecordType:
     except ValueError:
         raise errors.Invalid(
             f"records of type {errors.quoted(text)} cannot be added",
-            hint=f"the types are {', '.join(RecordType)}; PTR comes with every address by itself",
+            hint=f"the types are {', '.join(RecordType)}; addresses of sandboxes, services,"
+            " A and AAAA records have a PTR record by themselves",
             code="SDD-RECORD-TYPE",
         ) from None
 
@@ -204,11 +241,19 @@ def _check_room(now: ClusterState, net: network.Network, made: Record) -> None:
         )
     if made.kind is RecordType.CNAME and made.data in (made.name, f"{made.name}.{net.name}"):
         raise errors.Invalid(f"{made.name} cannot be an alias of itself", code="SDD-RECORD-CNAME")
-    if made.kind in ADDRESSING and (taken := holders(now, net.id).get(made.name)):
+    held = holders(now, net.id) if made.kind in ADDRESSING else {}
+    if taken := held.get(made.name):
         raise errors.Conflict(
             f"the name {made.name} belongs to {taken} on network {net.name}",
             hint="choose another name; TXT and SRV records may be added beside it",
             code="SDD-RECORD-TAKEN",
+        )
+    if made.kind is RecordType.CNAME and (way := circle(now, net, made, held)):
+        words = " → ".join((made.name, *(each.data for each in way)))
+        raise errors.Conflict(
+            f"{made.name} would be an alias of itself on network {net.name}: {words}",
+            hint=f"let one of them lead elsewhere; what there is: sdctl dns record ls {net.name}",
+            code="SDD-RECORD-CNAME",
         )
     if len(there) >= MOST_AT_A_NAME:
         raise errors.Conflict(

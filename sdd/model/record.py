@@ -18,8 +18,9 @@ class RecordType(StrEnum):
     SRV = "SRV"
 
 
+ADDRESSES = frozenset({RecordType.A, RecordType.AAAA})
 # What a sandbox or a service of the same name has already, or what would stand for it.
-ADDRESSING = frozenset({RecordType.A, RecordType.AAAA, RecordType.CNAME})
+ADDRESSING = ADDRESSES | {RecordType.CNAME}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -115,6 +115,45 @@ async def test_a_cname_is_alone_at_its_name() -> None:
         assert await refused(one, "alias", "TXT", "x") == "SDD-RECORD-CNAME"
 
 
+@pytest.mark.parametrize(
+    ("there", "made", "says"),
+    [
+        (["a1 CNAME a2"], "a2 CNAME a1", "a2 → a1 → a2"),
+        (["a1 CNAME a2.lab", "a2 CNAME a3"], "a3 CNAME a1.lab", "a3 → a1.lab → a2.lab → a3"),
+        ([], "*.x CNAME y.x", "*.x → y.x"),
+        (["*.x CNAME b"], "b CNAME deep.y.x.lab", "b → deep.y.x.lab → b"),
+        ([], "*.lab CNAME b.lab", "*.lab → b.lab"),
+    ],
+)
+async def test_aliases_in_a_circle_are_refused_by_name(
+    there: list[str], made: str, says: str
+) -> None:
+    async with node() as one:
+        await lab(one)
+        for each in there:
+            await add(one, *each.split())
+        with pytest.raises(errors.Conflict) as why:
+            await add(one, *made.split())
+        assert why.value.sentence.endswith(f"alias of itself on network lab: {says}")
+        assert why.value.code == "SDD-RECORD-CNAME"
+        await add(one, made.split(maxsplit=1)[0], "CNAME", "elsewhere.example")
+
+
+async def test_aliases_that_end_are_no_circle() -> None:
+    async with node() as one:
+        await lab(one, "web")
+        for each in (
+            "a1 CNAME a2",
+            "a2 CNAME web",
+            "*.x CNAME own.x",  # which has records of its own, when they have come
+            "*.y CNAME x.y.example",
+            "up CNAME a1",
+        ):
+            if each.startswith("*.x"):
+                await add(one, "own.x", "TXT", "here")
+            await add(one, *each.split())
+
+
 async def test_of_two_at_the_same_time_a_cname_is_alone_as_well() -> None:
     async with node() as one:
         await lab(one)

@@ -6,6 +6,7 @@ from ipaddress import ip_address
 import dns.flags
 import dns.message
 import dns.rcode
+import dns.reversename
 import pytest
 
 from resolver import counters
@@ -235,6 +236,21 @@ def test_C13_an_unknown_service_of_a_host_of_ours_does_not_exist() -> None:
         assert ask(town(), name, "SRV").rcode() == dns.rcode.NXDOMAIN, name
     for name in ("_http._tcp.example", "_tcp.example", "x._tcp.c", "_dmarc.c"):
         assert answer.answer(query(name, "SRV"), scope(town())) is None, name
+
+
+def test_U20_added_addresses_have_pointers_behind_those_of_objects() -> None:
+    state = town(
+        "db A 10.9.0.9", "zz A 10.9.0.9", "db AAAA fd00::9", "c2 A 10.1.0.2", "*.w A 10.9.0.8"
+    )
+    reverse = dns.reversename.from_address
+    assert answers(state, str(reverse("10.9.0.9")), "PTR") == [
+        "9.0.9.10.in-addr.arpa. 5 IN PTR db.lab."
+    ]
+    assert answers(state, str(reverse("fd00::9")), "PTR")[0].endswith(" PTR db.lab.")
+    assert answers(state, str(reverse("10.1.0.2")), "PTR")[0].endswith(" PTR c.lab.")
+    assert ask(state, str(reverse("10.9.0.8")), "PTR").rcode() == dns.rcode.NXDOMAIN
+    shadowed = town("c A 10.9.0.7")
+    assert ask(shadowed, str(reverse("10.9.0.7")), "PTR").rcode() == dns.rcode.NXDOMAIN
 
 
 def test_names_above_others_exist_without_records() -> None:
