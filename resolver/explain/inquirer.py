@@ -52,8 +52,8 @@ class Inquirer:
 
         Raises `errors.Invalid` for a bad name.
         """
-        asked = query.question(name, "A").question[0]
-        message = protocol.Flush(name=asked.name.canonicalize().to_wire() or b"\0")
+        whole = query.owner(name).canonicalize()
+        message = protocol.Flush(name=whole.to_wire() or b"\0")
         return (await self._inquire(message, protocol.Flushed)).count
 
     async def upstreams(self) -> tuple[Upstream, ...]:

@@ -74,15 +74,27 @@ class Asker:
 def question(name: str, rdtype: str) -> dns.message.QueryMessage:
     """The message; a number is a type too (RFC 3597). `errors.Invalid` for a bad name or type."""
     kind = f"TYPE{rdtype}" if rdtype.isdecimal() else rdtype
+    whole = owner(name)
+    try:
+        return dns.message.make_query(whole, kind, use_edns=0, payload=1232)
+    except (dns.exception.DNSException, ValueError) as exc:
+        raise errors.Invalid(
+            f"{errors.quoted(rdtype)} is no type of DNS records",
+            hint="types are A, AAAA, PTR, SRV, TXT …, or a number such as 65",
+            code="SDD-DNS-QUESTION",
+        ) from exc
+
+
+def owner(name: str) -> dns.name.Name:
+    """The name, absolute; raises `errors.Invalid` for what is none."""
     try:
         if not name:
             raise dns.name.EmptyLabel
-        return dns.message.make_query(dns.name.from_text(name), kind, use_edns=0, payload=1232)
+        return dns.name.from_text(name)
     except (dns.exception.DNSException, ValueError) as exc:
         raise errors.Invalid(
-            f"no question can be made of the name {errors.quoted(name)}"
-            f" and the type {errors.quoted(rdtype)}: {exc}",
-            hint="labels have 1 to 63 characters, the root is '.'; types are A, AAAA, PTR, 65 …",
+            f"{errors.quoted(name)} is no DNS name: {exc}",
+            hint="labels have 1 to 63 characters, a name 253; the root is '.'",
             code="SDD-DNS-QUESTION",
         ) from exc
 

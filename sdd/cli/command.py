@@ -109,7 +109,7 @@ def global_options(taken: set[str]) -> list[click.Parameter]:
             ("-o", "--output", "--format"),
             {"metavar": "FORM", "help": "table, json, jsonl, name or '{{.Key}}'."},
         ),
-        (("-q", "--quiet"), {"is_flag": True, "help": "Only ids."}),
+        (("-q", "--quiet"), {"is_flag": True, "help": "Only ids, or data."}),
         (("--timeout",), {"type": DURATION, "metavar": "TIME", "help": "Wait so long; else 30s."}),
     )
     options: list[click.Parameter] = []

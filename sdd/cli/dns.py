@@ -1,5 +1,8 @@
 """The verbs of `sdctl dns`: look-ups, and what the server knows."""
 
+import contextlib
+import ipaddress
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -56,13 +59,13 @@ def dns() -> None:
 
 @dns.command()
 @click.argument("name")
-@click.argument("rdtype", metavar="[TYPE]", default="A")
+@click.argument("rdtype", metavar="[TYPE]", default="")
 @click.option(
     "--from", "sandbox", shell_complete=complete.sandboxes, help="Ask from inside this sandbox."
 )
 @click.option("--tcp", is_flag=True, help="Over TCP.")
 @click.option("--search", is_flag=True, help="With its search list, as its programs do.")
-@click.option("--short", is_flag=True, help="Only the data.")
+@click.option("--short", is_flag=True, help="Only the data, as with -q.")
 @click.pass_context
 def query(
     ctx: click.Context,
@@ -74,18 +77,22 @@ def query(
     search: bool,
     short: bool,
 ) -> None:
-    """Look a name up; exit 3 for NXDOMAIN, 4 for NODATA, 5 for SERVFAIL or no answer."""
+    """Look a name up; exit 3 for NXDOMAIN, 4 for NODATA, 5 for SERVFAIL or no answer.
+
+    TYPE is A unless it is given. Of an address the name is asked: PTR of its reverse name.
+    """
     if sandbox is None:
         raise errors.Usage(
             f'from where shall "{name}" be asked? each sandbox sees its own names',
             hint="add --from SANDBOX   (list them with: sdctl sandbox ls)",
         )
-    asked = {"name": name, "type": rdtype, "from": sandbox}
+    asked = {**_question(name, rdtype), "from": sandbox}
     asked |= {key: "true" for key, given in (("tcp", tcp), ("search", search)) if given}
-    found = _asked("/v1/dns/query", asked)
+    with _typed():
+        found = current().client().get("/v1/dns/query", asked)
     if current().output != "table":
         output.data([found])
-    elif short:
+    elif short or current().quiet:
         for each in found["Answers"]:
             click.echo(each["Data"])
     else:
@@ -93,10 +100,27 @@ def query(
     ctx.exit(exit_code(found))
 
 
-def _asked(path: str, words: dict[str, str]) -> Any:
-    """What the daemon says; what is no question was typed wrongly."""
+def _question(name: str, rdtype: str) -> dict[str, str]:
+    """Name and type as the API takes them; an address alone, or with PTR, means who has it."""
+    if rdtype.upper() in {"", "PTR"} and (reverse := _reverse(name)):
+        return {"name": reverse, "type": "PTR"}
+    return {"name": name, "type": rdtype or "A"}
+
+
+def _reverse(text: str) -> str:
+    """The reverse name of an address; empty when it is none."""
     try:
-        return current().client().get(path, words)
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return ""
+    return f"{address.reverse_pointer}."
+
+
+@contextlib.contextmanager
+def _typed() -> Iterator[None]:
+    """What is no question to the daemon was typed wrongly."""
+    try:
+        yield
     except errors.Invalid as exc:
         if exc.code != "SDD-DNS-QUESTION":
             raise
@@ -127,13 +151,17 @@ def _show(found: dict[str, Any]) -> None:
 
 @dns.command()
 @click.argument("name")
-@click.argument("rdtype", metavar="[TYPE]", default="A")
+@click.argument("rdtype", metavar="[TYPE]", default="")
 @click.option("--from", "sandbox", required=True, help="As a program in this sandbox would.")
 @click.pass_context
 def trace(ctx: click.Context, *, name: str, rdtype: str, sandbox: str) -> None:
-    """Show every question that a look-up asks, and how each was decided."""
-    asked = {"name": name, "type": rdtype, "from": sandbox}
-    found = _asked("/v1/dns/trace", asked)
+    """Show every question that a look-up asks, and how each was decided.
+
+    TYPE is A unless it is given; of an address, PTR of its reverse name.
+    """
+    asked = {**_question(name, rdtype), "from": sandbox}
+    with _typed():
+        found = current().client().get("/v1/dns/trace", asked)
     if current().output != "table":
         output.data(found)
     else:
@@ -159,8 +187,12 @@ def cache_ls() -> None:
 @cache.command()
 @click.argument("name", default=".")
 def flush(name: str) -> None:
-    """Forget the answers for NAME and all below it; without NAME, all."""
-    found = current().client().delete(f"/v1/dns/cache?name={part(name)}")
+    """Forget the answers for NAME and all below it; without NAME, all.
+
+    An address stands for its reverse name.
+    """
+    with _typed():
+        found = current().client().delete(f"/v1/dns/cache?name={part(_reverse(name) or name)}")
     if current().output != "table":
         output.data([found])
     else:

@@ -14,6 +14,7 @@ from sdd.cli import settings
 Row = Mapping[str, Any]
 GAP = "   "
 SHORT = 12
+ID = re.compile(r"[0-9a-f]{64}")
 FIELD = re.compile(r"\{\{\s*(json\s+)?\.([A-Za-z0-9_.]*)\s*\}\}")
 
 
@@ -36,7 +37,8 @@ def show(rows: Sequence[Row], columns: Sequence[Column], *, id_key: str = "Id") 
     now = settings.current()
     if now.quiet and now.output == "table":
         for row in rows:
-            click.echo(str(row.get(id_key, row.get("Name", "")))[:SHORT])
+            shown = str(row.get(id_key, row.get("Name", "")))
+            click.echo(shown[:SHORT] if ID.fullmatch(shown) else shown)
     elif now.output == "table":
         table(rows, columns)
     else:

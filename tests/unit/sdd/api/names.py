@@ -68,6 +68,7 @@ class Resolver:
         return self.entries
 
     async def flush(self, name: str) -> int:
+        query.owner(name)
         self.flushed.append(name)
         return len(self.entries)
 

@@ -57,6 +57,31 @@ def test_answers_are_a_table_and_short_is_data_only(asking: Shell) -> None:
     assert found["Rcode"] == "NOERROR"
 
 
+def test_quiet_prints_nothing_but_data(asking: Shell) -> None:
+    done = asking.ok("dns", "query", "web", "--from", "c", "-q")
+    assert (done.out, done.err) == ("10.0.0.2\n10.0.0.3\n", "")
+    none = asking("-q", "dns", "query", "nothing", "--from", "c")
+    assert (none.code, none.out) == (3, "")
+
+
+@pytest.mark.parametrize(
+    ("argv", "asked"),
+    [
+        (("10.0.0.2",), ("2.0.0.10.in-addr.arpa.", "PTR")),
+        (("10.0.0.2", "ptr"), ("2.0.0.10.in-addr.arpa.", "PTR")),
+        (("fe80::1%eth0",), (f"1.{'0.' * 28}8.e.f.ip6.arpa.", "PTR")),
+        (("10.0.0.2", "A"), ("10.0.0.2", "A")),
+        (("10.0.0", ""), ("10.0.0", "A")),
+    ],
+)
+def test_of_an_address_the_name_is_asked(
+    asking: Shell, argv: tuple[str, ...], asked: tuple[str, str]
+) -> None:
+    for verb in ("query", "trace"):
+        asking("dns", verb, *argv, "--from", "c")
+        assert asking.appliance.resolver.asked[-1][1:3] == asked
+
+
 def test_search_goes_the_way_of_programs(asking: Shell) -> None:
     names = asking.appliance.resolver.names
     asking.appliance.resolver.search = ("example", "net")
@@ -128,7 +153,18 @@ def test_the_cache_is_listed_and_flushed(asking: Shell) -> None:
     assert second.split()[4:6] == ["stale", "gone"]
     assert "2 forgotten" in asking.ok("dns", "cache", "flush").err
     asking.ok("dns", "cache", "flush", "example.org")
-    assert asking.appliance.resolver.flushed == [".", "example.org"]
+    asking.ok("dns", "cache", "flush", "10.0.0.2")
+    assert asking.appliance.resolver.flushed == [".", "example.org", "2.0.0.10.in-addr.arpa."]
+    names = asking.ok("dns", "cache", "ls", "-q").out
+    assert names == "www.example.org.\n" * 2
+
+
+def test_what_is_no_name_to_flush_is_said_without_a_type(asking: Shell) -> None:
+    done = asking("dns", "cache", "flush", "a..b")
+    assert (done.code, done.out) == (2, "")
+    assert "'a..b' is no DNS name" in done.err
+    assert "type" not in done.err
+    assert not asking.appliance.resolver.flushed
 
 
 def test_upstreams_are_listed(asking: Shell) -> None:
