@@ -28,8 +28,8 @@ _NDOTS = re.compile(r"ndots:[0-9]{1,5}")
 class Host:
     """What a host's file says.
 
-    `invalid` holds the nameservers that are no addresses, `others` the lines whose keyword means
-    nothing to us.
+    `invalid` holds the nameservers that are no addresses, `skipped` what else was left out, as it
+    may be shown; `others` the lines whose keyword means nothing to us.
     """
 
     path: str = "/etc/resolv.conf"
@@ -37,6 +37,7 @@ class Host:
     search: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     invalid: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
 
 
@@ -67,7 +68,12 @@ def parse(text: str, path: str = "/etc/resolv.conf") -> Host:
     search: tuple[str, ...] = ()
     options: list[str] = []
     others: list[str] = []
-    for keyword, values in _lines(text):
+    skipped: list[str] = []
+    for line in _lines(text):
+        keyword, *values = line.split()
+        if len(line) > MOST_LINE:
+            skipped.append(f"{_printable(line)}… ({len(line)} characters)")
+            continue
         match keyword:
             case "nameserver":
                 address = _address(values[0])
@@ -77,16 +83,21 @@ def parse(text: str, path: str = "/etc/resolv.conf") -> Host:
                     servers.append(address)
             case "search" | "domain":
                 search = tuple(name for name in values if _DOMAIN.fullmatch(name))
+                skipped += _left_out(keyword, values, _DOMAIN)
             case "options":
                 options += (each for each in values if _OPTION.fullmatch(each))
+                skipped += _left_out(keyword, values, _OPTION)
             case _ if _KEYWORD.fullmatch(keyword) and all(map(_WORD.fullmatch, values)):
                 others.append(" ".join((keyword, *values)))
+            case _:
+                skipped.append(_printable(line))
     return Host(
         path=path,
         servers=tuple(servers[:MOST_VALUES]),
         search=tuple(dict.fromkeys(search))[:MOST_VALUES],
         options=tuple(dict.fromkeys(options))[:MOST_VALUES],
         invalid=tuple(invalid[:MOST_VALUES]),
+        skipped=tuple(dict.fromkeys(skipped))[:MOST_VALUES],
         others=tuple(dict.fromkeys(others))[:MOST_VALUES],
     )
 
@@ -127,12 +138,17 @@ def render(wanted: Wanted) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _lines(text: str) -> Iterator[tuple[str, list[str]]]:
+def _lines(text: str) -> Iterator[str]:
+    """The lines that say something."""
     # No splitlines(): a form feed or U+2028 ends no line for a resolver.
     for line in text.replace("\r", "\n").split("\n"):
         words = line.split()
-        if len(line) <= MOST_LINE and len(words) > 1 and not words[0].startswith(("#", ";")):
-            yield words[0], words[1:]
+        if len(words) > 1 and not words[0].startswith(("#", ";")):
+            yield line
+
+
+def _left_out(keyword: str, values: Iterable[str], form: re.Pattern[str]) -> Iterator[str]:
+    return (f"{keyword} {_printable(each)}" for each in values if not form.fullmatch(each))
 
 
 def _address(text: str) -> IPAddress | None:
@@ -145,4 +161,5 @@ def _address(text: str) -> IPAddress | None:
 
 
 def _printable(text: str) -> str:
+    """The beginning of hostile text, fit for a comment."""
     return "".join(char if char.isascii() and char.isprintable() else "?" for char in text[:64])

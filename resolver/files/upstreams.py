@@ -176,7 +176,10 @@ def _of_options(given: tuple[str, ...], origin: str) -> list[tuple[str, str]]:
 
 
 def _skipped(host: resolvconf.Host) -> tuple[str, ...]:
-    return tuple(f"left out of {host.path}, no address: nameserver {bad}" for bad in host.invalid)
+    return (
+        *(f"left out of {host.path}, no address: nameserver {bad}" for bad in host.invalid),
+        *(f"left out of {host.path}: {line}" for line in host.skipped),
+    )
 
 
 def keeps_single(box: sandbox.Sandbox, daemon: DaemonDns) -> bool:

@@ -14,6 +14,22 @@ def test_A8_98_crlf_tabs_long_lines_and_no_final_newline_are_parsed() -> None:
     assert found.options == ("ndots:2", "rotate")
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("search " + "corp.example " * 200, f"search {'corp.example ' * 4}corp. (2607 characters)"),
+        ("\ufeffnameserver 127.0.0.53", "?nameserver 127.0.0.53"),
+        ("search good.example a/b", "search a/b"),
+        ("options rotate no:x", "options no:x"),
+        ("family \x07", "family ?"),
+    ],
+)
+def test_A8_98_what_is_left_out_is_told_printable(line: str, told: str) -> None:
+    found = resolvconf.parse(f"{line}\nnameserver 192.0.2.1\n")
+    assert [each.replace("…", "") for each in found.skipped] == [told]
+    assert found.servers == (ip_address("192.0.2.1"),)
+
+
 def test_A8_97_more_than_three_servers_and_scopes_are_kept() -> None:
     lines = [f"nameserver 192.0.2.{number}" for number in range(1, 6)]
     found = resolvconf.parse("\n".join([*lines, "nameserver fe80::1%eth0"]))

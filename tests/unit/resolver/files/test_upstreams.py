@@ -209,6 +209,8 @@ def test_C47_what_is_wrong_in_the_hosts_file_is_told_and_what_is_unknown_copied(
     lines = text(upstreams.DaemonDns(host=host), states.box("b"), states.net("red"))
     assert "sortlist 10.0.0.0/8" in lines
     assert "# left out of /etc/resolv.conf, no address: nameserver 1.2.3" in lines
+    assert "# left out of /etc/resolv.conf: family ?" in lines
+    assert any(each.startswith("# left out of /etc/resolv.conf: search long") for each in lines)
     assert not [each for each in lines if each.startswith(("search", "family", "blank"))]
 
 
