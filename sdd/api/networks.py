@@ -48,7 +48,7 @@ async def create(context: Context, call: Call) -> Reply:
         template = await context.commands.create_template(asked)
         return Reply(value=render.template_of(template), status=201)
     made = await context.commands.create_network(asked)
-    return Reply(value=render.network_of(context.state(), made), status=201)
+    return Reply(value=render.network_made(context.state(), made), status=201)
 
 
 async def inspect(context: Context, call: Call) -> Reply:

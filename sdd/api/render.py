@@ -84,6 +84,24 @@ def network_of(state: ClusterState, net: network.Network) -> Json:
     }
 
 
+def network_made(state: ClusterState, net: network.Network) -> Json:
+    """The same for whoever made it, with what concerns its maker alone."""
+    told = network_of(state, net)
+    return {**told, "Warning": " ".join(filter(None, (_warning(net), _homonym(state, net))))}
+
+
+def _homonym(state: ClusterState, net: network.Network) -> str:
+    """That DNS takes another network's name for the same (RFC 4343); empty when it does not."""
+    same = (each.name for each in state.networks.values() if each.id != net.id)
+    other = next((each for each in sorted(same) if each.lower() == net.name.lower()), "")
+    if not other:
+        return ""
+    return (
+        f"DNS cannot tell the networks {net.name} and {other} apart: on a sandbox that is on both,"
+        f" names below .{net.name} are those of the first that has them"
+    )
+
+
 def _warning(net: network.Network) -> str:
     """What whoever made it should know; empty when there is nothing."""
     if net.forwards_unknown or net.name.lower() not in tlds.PUBLIC:

@@ -49,3 +49,15 @@ def test_who_calls_a_network_like_a_public_domain_is_told() -> None:
     assert "forward-unknown=true" in warning("Dev")
     assert warning("lab") == warning("example.com") == warning("internal") == ""
     assert warning("dev", **{"forward-unknown": "true"}) == ""
+
+
+def test_whoever_makes_a_network_hears_that_dns_knows_another_by_that_name() -> None:
+    def named(name: str) -> network.Network:
+        return replace(NET, id=ids.NetworkId(name), name=name)
+
+    one, two, other = named("Aa"), named("aa"), named("ab")
+    state = EMPTY.apply(ids.Revision(1), [Put(one), Put(two), Put(other)])
+    assert "Aa and aa apart" in str(render.network_made(state, one)["Warning"])
+    assert "aa and Aa apart" in str(render.network_made(state, two)["Warning"])
+    assert render.network_made(state, other)["Warning"] == ""
+    assert render.network_of(state, one)["Warning"] == ""  # it is nothing to repair
