@@ -252,9 +252,10 @@ def explanations(data: bytes, at: int, end: int) -> Iterator[Explain]:
     while at + 4 <= end:
         code, size = _QUESTION.unpack_from(data, at)
         at += 4
-        if code == EDE and 2 <= size <= end - at:  # noqa: PLR2004 - the code
+        if code == EDE and _QUESTION.size // 2 <= size <= end - at:
             text = data[at + 2 : min(at + size, at + 2 + _MOST_TEXT)].rstrip(b"\0")
-            shown = "".join(chr(each) if 32 <= each < 127 else "?" for each in text)  # noqa: PLR2004
+            shown = "".join(char if char.isprintable() else "?" for char in text.decode("latin-1"))
+            shown = shown.encode("ascii", "replace").decode()
             yield Explain(int.from_bytes(data[at : at + 2], "big"), shown)
         at += size
 

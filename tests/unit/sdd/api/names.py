@@ -17,6 +17,7 @@ class Answer:
     authority: Sequence[tuple[str, int, str, str]] = ()
     milliseconds: float = 0.25
     server: str = "127.0.0.11"
+    explained: Sequence[tuple[int, str]] = ()
 
 
 class Resolver:
