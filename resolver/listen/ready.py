@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from resolver import counters
 from resolver.listen import datagrams, respond
+from resolver.message import reply
 
 MOST: Final = 16_384  # replies of all sandboxes together: 6 MiB, 29 if all of them are long
 FLEETING_S: Final = 1.0  # TTLs count in seconds, so for a second a reply may stay as it is
@@ -28,12 +29,13 @@ _TTL: Final = struct.Struct(">I")
 class Aging(NamedTuple):
     """How a reply gets older: it came at `stored`, is good until `expires` (monotonic seconds).
 
-    `ttls` says where in the tail its TTLs lie.
+    `ttls` says where in the tail its TTLs lie, `spin` where its addresses do, if several.
     """
 
     ttls: tuple[int, ...]
     stored: float
     expires: float
+    spin: reply.Spin | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -57,7 +59,10 @@ class Memo:
     last: int = 0
 
     def lives_on(self, now: float) -> bool:
-        """Whether it was wanted lately and is still good; then its TTLs are those of `now`."""
+        """Whether it was wanted lately and is still good.
+
+        Then its TTLs are those of `now`, and another address comes first.
+        """
         if self.aging is None or self.given == self.last or now >= self.aging.expires:
             return False
         self.last = self.given
@@ -69,6 +74,8 @@ class Memo:
                 left = max(0, _TTL.unpack_from(tail, at)[0] - more)
                 _TTL.pack_into(tail, at, left)
             self.tail = bytes(tail)
+        if self.aging.spin:
+            self.tail = self.aging.spin.turned(self.tail, 1)
         return True
 
 

@@ -217,7 +217,12 @@ def _aging(entry: cache.Entry, reply: bytes) -> ready.Aging:
     kept = int.from_bytes(reply[6:8], "big") + int.from_bytes(reply[8:10], "big")
     end = entry.reply.ends[kept - 1] if kept else 0
     at = tuple(each - datagrams.ID for each in entry.reply.ttls if each < end)
-    return ready.Aging(at, entry.stored, entry.expires)
+    spin = entry.reply.spin
+    if spin:
+        there = (end - spin.begin) // spin.size  # of them, the others had no room
+        begin = spin.begin - datagrams.ID
+        spin = spin._replace(begin=begin, number=there) if there > 1 else None
+    return ready.Aging(at, entry.stored, entry.expires, spin)
 
 
 def recalled(

@@ -25,10 +25,26 @@ _EXTENDED = 6  # and so many bytes before an OPT's data the rest of the response
 _FLAGS = struct.Struct(">H")
 # Of a known length whatever they say: stubs copy so much without looking (CVE-2023-4527).
 _LENGTHS: Final = {wire.A: 4, wire.AAAA: 16}
+_POINTER: Final = 0xC0
 _SOA_TAIL = 22  # two root names and five numbers: the shortest SOA data
 # Where the names lie in the data of the types that may compress them (RFC 1035 §3.3, 3597 §4):
 # bytes before the first name, number of names.
 NAMES: Final = {2: (0, 1), 5: (0, 1), 6: (0, 2), 12: (0, 1), 15: (2, 1), 33: (6, 1), 39: (0, 1)}
+
+
+class Spin(NamedTuple):
+    """Records of one set and one length after each other: where the first begins, how many."""
+
+    begin: int
+    size: int
+    number: int
+
+    def turned(self, image: bytes | bytearray, by: int) -> bytes:
+        """`image` with the records `by` places further on."""
+        end = self.begin + self.size * self.number
+        middle = self.begin + self.size * (by % self.number)
+        head, tail = image[: self.begin], image[end:]
+        return bytes(head + image[middle:end] + image[self.begin : middle] + tail)
 
 
 class Reply(NamedTuple):
@@ -38,7 +54,8 @@ class Reply(NamedTuple):
     `lowest` is the lowest TTL of the answers, `negative` how long "no" may be kept, in seconds.
     `extended` are the upper eight bits of the response code, which were in the OPT. `is_cut` says
     that the server had more, which could not be fetched. `was_said` tells a server's failure from
-    silence. `explain` are the extended errors that came along (RFC 8914).
+    silence. `explain` are the extended errors that came along (RFC 8914), `spin` the addresses
+    whose order means nothing.
     """
 
     image: bytes
@@ -52,6 +69,7 @@ class Reply(NamedTuple):
     is_cut: bool = False
     was_said: bool = True
     explain: tuple[wire.Explain, ...] = ()
+    spin: Spin | None = None
 
     @property
     def rcode(self) -> int:
@@ -113,7 +131,26 @@ def read(data: bytes, end: int, *, dnssec: bool) -> Reply | None:
         negative=negative,
         extended=extended,
         explain=explain,
+        spin=_spin(data, (end, *ends[: counts[0]])),
     )
+
+
+def _spin(data: bytes, bounds: tuple[int, ...]) -> Spin | None:
+    """The addresses at the end of the answers, whose bounds these are.
+
+    Only such whose owner is a pointer, the same of all: then each means the same in any place.
+    """
+    count, shape = 0, b""
+    for begin, end in zip(bounds[-2::-1], bounds[:0:-1], strict=True):
+        head = data[begin : begin + 6]  # owner, type and class
+        kind = int.from_bytes(head[2:4], "big")
+        length = 2 + _RECORD.size + _LENGTHS.get(kind, 0)
+        if head[0] < _POINTER or kind not in _LENGTHS or end - begin != length:
+            break
+        if count and head != shape:
+            break
+        count, shape, first, size = count + 1, head, begin, end - begin
+    return Spin(first, size, count) if count > 1 else None
 
 
 def failure(data: bytes, query: wire.Query, rcode: int) -> Reply:
@@ -152,17 +189,20 @@ def for_client(
     aged_s: int = 0,
     ttl_s: int | None = None,
     explain: Sequence[wire.Explain] = (),
+    turn: int = 0,
 ) -> bytes:
     """The bytes for the asker of `data`: its id, its question's case, its limit, OPT if it had one.
 
-    TTLs are `aged_s` seconds lower, or all `ttl_s`. Of too many records as many whole ones as fit
-    are kept, and TC is set: for musl before 1.2.4, which has no TCP, none would mean "no name".
+    TTLs are `aged_s` seconds lower, or all `ttl_s`; addresses are turned by `turn` places. Of too
+    many records as many whole ones as fit are kept, and TC is set: for musl before 1.2.4, which has
+    no TCP, none would mean "no name".
     """
     limit = wire.STREAM_LIMIT if stream else query.limit
     opt = wire.opt(query, reply.rcode, explain, limit - reply.end) if query.edns else b""
     room = limit - len(opt)
     kept = bisect.bisect_right(reply.ends, room)
-    whole = bytearray(reply.image[: (reply.end, *reply.ends)[kept]])
+    image = reply.spin.turned(reply.image, turn) if reply.spin and turn else reply.image
+    whole = bytearray(image[: (reply.end, *reply.ends)[kept]])
     for at in reply.ttls[:kept] if aged_s or ttl_s is not None else ():
         left = max(0, int.from_bytes(whole[at : at + 4], "big") - aged_s)
         whole[at : at + 4] = (left if ttl_s is None else ttl_s).to_bytes(4, "big")
@@ -220,7 +260,7 @@ def _name(data: bytes, at: int, ttls: list[int]) -> int:
     total = 1
     while at < limit:
         length = data[at]
-        if length >= 0xC0 and at + 2 <= limit:  # noqa: PLR2004 - a pointer
+        if length >= _POINTER and at + 2 <= limit:
             if end and _is_fixed(ttls, begin, at + 2):
                 return 0
             end = end or at + 2

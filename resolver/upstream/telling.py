@@ -25,6 +25,7 @@ class Telling:
     def __init__(self, counts: counters.Counters, clock: Callable[[], float]) -> None:
         self._counts = counts
         self._clock = clock
+        self._turn = 0  # of addresses: each reply begins with the next one (docker.md N10)
 
     def remembered(
         self, asked: Question, found: reply.Reply, entry: cache.Entry, began: float, *, stream: bool
@@ -40,6 +41,7 @@ class Telling:
             stream=stream,
             aged_s=entry.age_s(self._clock()),
             explain=reasons.again(found.explain) if failed else found.explain,
+            turn=self._next(),
         )
         self._counts.observe(counters.SECONDS, Source.CACHE, self._clock() - began)
         return said
@@ -56,6 +58,7 @@ class Telling:
             stream=stream,
             ttl_s=STALE_TTL_S,
             explain=(*entry.reply.explain, reasons.STALE),
+            turn=self._next(),
         )
 
     def found(self, asked: Question, found: reply.Reply, began: float, *, stream: bool) -> bytes:
@@ -70,7 +73,7 @@ class Telling:
             return self.failed(asked, Source.ERROR, why, stream=stream)
         self._count(asked.scope, found.rcode, Source.UPSTREAM)
         words = (found, asked.data, asked.query)
-        return reply.for_client(*words, stream=stream, explain=found.explain)
+        return reply.for_client(*words, stream=stream, explain=found.explain, turn=self._next())
 
     def failed(
         self, asked: Question, source: Source, explain: Sequence[wire.Explain], *, stream: bool
@@ -85,6 +88,10 @@ class Telling:
             authoritative=False,
             explain=explain,
         )
+
+    def _next(self) -> int:
+        self._turn += 1
+        return self._turn
 
     def _count(self, scope: answer.Scope, rcode: int, source: Source) -> None:
         self._counts.response(scope.label, counters.rcode_label(rcode), source)

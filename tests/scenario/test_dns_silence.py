@@ -1,4 +1,4 @@
-"""Upstream servers that were well and fall silent, are slow, or come back while somebody waits."""
+"""Upstream servers that fall silent, are slow, or come back; and what was kept of their answers."""
 
 import statistics
 import threading
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import dns.message
+import dns.rrset
 import pytest
 
 from tests.scenario.test_dns_forwarding import (
@@ -83,3 +84,22 @@ def test_a_server_that_takes_longer_than_a_try_is_heard(session: Session, script
     assert texts(asked(ports, "www.example.org")) == {"192.0.2.9"}
     assert time.monotonic() - begun > 1.9
     assert texts(asked(ports, "www.example.org")) == {"192.0.2.9"}  # and remembered
+
+
+def test_N10_a_remembered_set_begins_with_another_address(session: Session, scripted: Make) -> None:
+    def many(query: dns.message.Message, stream: bool) -> bytes:
+        del stream
+        answer = dns.message.make_response(query, recursion_available=True)
+        items = [f"192.0.2.{n}" for n in range(1, 5)]
+        name = query.question[0].name
+        answer.answer.append(dns.rrset.from_text_list(name, 300, "IN", "A", items))
+        return answer.to_wire()
+
+    server = scripted(many)
+    ports = served(session, server)
+    firsts: set[str] = set()
+    deadline = time.monotonic() + 10
+    while len(firsts) < 4:  # what is kept ready turns once a second
+        firsts.add(ask(ports, "www.example.org").answer[0][0].to_text())
+        assert time.monotonic() < deadline
+    assert len(server.heard) == 1

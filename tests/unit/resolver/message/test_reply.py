@@ -208,3 +208,20 @@ def test_the_rest_of_the_code_is_in_the_opt(rcode: int) -> None:
     found = reply.read(answer.to_wire(), FOUND.end, dnssec=False)
     assert found is not None
     assert found.rcode == rcode
+
+
+def test_N10_addresses_are_turned_and_nothing_else() -> None:
+    alias = "www.example.org. 60 CNAME a.example.org."
+    found = read(upstream(alias, *(f"a.example.org. 60 A 192.0.2.{n}" for n in (1, 2, 3))))
+    seen = []
+    for turn in range(4):
+        shown = said(found, turn=turn)
+        assert str(shown.answer[0]).endswith("CNAME a.example.org.")
+        seen.append([each.to_text().rpartition(".")[2] for each in shown.answer[1]])
+    assert seen == [["1", "2", "3"], ["2", "3", "1"], ["3", "1", "2"], ["1", "2", "3"]]
+
+
+def test_records_whose_order_matters_are_not_turned() -> None:
+    assert read(upstream("www.example.org. 60 A 192.0.2.1")).spin is None
+    mail = [f"www.example.org. 60 MX {n} m{n}.example.org." for n in (1, 2)]
+    assert read(upstream(*mail)).spin is None
