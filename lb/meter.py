@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Never
 
 from lb import growth, suspicion, table, world
-from lb.desired import Desired, Wanted, desired, nothing
+from lb.desired import Desired, Wanted, desired, member_on, nothing
 from lb.growth import Growth
 from sdd import errors
 from sdd.model import ids
@@ -113,7 +113,7 @@ class Meter:
         totals = {
             (svc, protocol): self._totals.get((svc, protocol), growth.NONE)
             for svc, one in state.services.items()
-            if one.vips
+            if one.vips or one.ingress_vips
             for protocol in PROTOCOLS
         }
         for key, by_protocol in grown.items():
@@ -143,10 +143,13 @@ def _members(state: ClusterState) -> Members:
 def _addressed(
     state: ClusterState,
 ) -> Iterator[tuple[tuple[ids.ServiceId, IPAddress], MemberKey]]:
+    """Each member by its own addresses, and by those on ingress if its service is reached there."""
     for key, member in state.members.items():
-        end = state.endpoints.get(member.endpoint)
-        for address in end.hosts if end is not None else ():
-            yield (member.service, address), key
+        one = state.services.get(member.service)
+        for is_ingress in (False, True) if one is not None and one.ingress_vips else (False,):
+            end = member_on(state, member, is_ingress=is_ingress)
+            for address in end.hosts if end is not None else ():
+                yield (member.service, address), key
 
 
 def _member(

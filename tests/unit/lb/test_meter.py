@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from ipaddress import ip_address
 
 from lb.fake import FakeKernel
@@ -11,9 +12,11 @@ from lb.growth import Growth
 from lb.meter import Meter
 from lb.reconciler import Reconciler
 from sdd.model import ids
+from sdd.model.network import IPAddress
+from sdd.model.service import EndpointMode
 from sdd.reconcile import Slot
-from sdd.state import MemberKey, Object
-from tests.unit.lb import states
+from sdd.state import ClusterState, MemberKey, Object
+from tests.unit.lb import ingress_states, states
 
 VIP, ONE, TWO = (ip_address(f"10.0.1.{last}") for last in (100, 1, 2))
 WEB = ids.ServiceId("web")
@@ -44,9 +47,9 @@ class Bench:
         )
         self.rounds = 0
 
-    async def count(self, address: object, **grown: int) -> None:
+    async def count(self, address: object, vip: IPAddress = VIP, **grown: int) -> None:
         """The kernel counts, and the meter has read it."""
-        self.kernel.counts[VIP, "tcp", ip_address(str(address))] = Growth(**grown)
+        self.kernel.counts[vip, "tcp", ip_address(str(address))] = Growth(**grown)
         await self.read()
 
     async def read(self) -> None:
@@ -64,13 +67,15 @@ class Bench:
 
 
 @asynccontextmanager
-async def running(before: int = 0) -> AsyncIterator[Bench]:
+async def running(
+    before: int = 0, state: ClusterState = STATE, client: str = "client"
+) -> AsyncIterator[Bench]:
     """With a kernel that counted connections `before` the daemon began."""
     bench, slot = Bench(), Slot()
     bench.kernel.counts[VIP, "tcp", ONE] = Growth(connections=before)
-    bench.kernel.make("/ns/client")
-    await Reconciler(bench.kernel, states.NODE, ready_s=0.001).realise(STATE)
-    slot.put(STATE)
+    bench.kernel.make(f"/ns/{client}")
+    await Reconciler(bench.kernel, states.NODE, ready_s=0.001).realise(state)
+    slot.put(state)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(bench.meter.run(slot), name="meter")
         await bench.read()
@@ -119,3 +124,23 @@ async def test_who_does_not_answer_new_connections_is_suspect_and_who_does_is_no
             (WEB, ids.EndpointId("web2-front")),
         ]
         assert bench.meter.suspicions()[WEB] == 2
+
+
+async def test_what_the_ingress_sandbox_counts_is_its_services_and_members() -> None:
+    shop, member = ids.ServiceId("shop"), ids.EndpointId("web-front")
+    vip, on_ingress = ip_address("10.0.0.200"), "10.0.0.10"
+    async with running(state=ingress_states.town(), client="sbox") as bench:
+        await bench.count(on_ingress, vip, connections=4, in_packets=20, out_packets=20)
+        assert bench.meter.totals()[shop, "tcp"].connections == 4
+        assert bench.suspects == []
+        await bench.count(on_ingress, vip, connections=6, in_packets=22, out_packets=22)
+        assert bench.suspects == [(shop, member)]
+
+
+async def test_a_service_without_virtual_addresses_is_counted_by_its_published_ports() -> None:
+    shop = ingress_states.shop()
+    plain = ingress_states.town(replace(shop, vips=(), mode=EndpointMode.DNSRR))
+    async with running(state=plain, client="sbox") as bench:
+        assert bench.meter.totals()[shop.id, "tcp"] == Growth()
+        await bench.count("10.0.0.10", shop.ingress_vips[0], connections=3, out_packets=9)
+        assert bench.meter.totals()[shop.id, "tcp"].connections == 3

@@ -1,0 +1,57 @@
+"""Ports through the ingress sandbox: what flows is on the page, and who is silent is checked."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e import mesh
+from tests.e2e.appliance import Appliance, until
+from tests.e2e.mesh import CLIENT, HOST, get, serve
+from tests.e2e.test_signs import SELDOM, page, states
+
+
+@pytest.fixture(scope="module", autouse=True)
+def world(daemon: Appliance) -> Iterator[None]:
+    with mesh.outside(daemon):
+        daemon.sdctl("network", "create", "front", "--subnet", "10.77.0.0/24")
+        yield
+
+
+@pytest.mark.parametrize("mode", ["vip", "dnsrr"])
+def test_the_page_counts_what_comes_to_published_ports(daemon: Appliance, mode: str) -> None:
+    port, box = {"vip": "8500", "dnsrr": "8501"}[mode], f"counted-{mode}"
+    options = ("--publish", f"{port}:80", "--endpoint-mode", mode)
+    daemon.sdctl("service", "create", box, "--network", "front", *options)
+    daemon.sandbox(box, "--network", "front", "--service", box)
+    serve(daemon, box)
+    for _ in range(10):
+        assert get(f"http://{HOST}:{port}/").startswith("hello from")
+    labels = f'{{proto="tcp",service="{box}"}}'
+    until(lambda: page(daemon)[f"sdd_lb_connections_total{labels}"] >= 10, 30, "ten connections")
+    found = page(daemon)
+    assert found[f"sdd_lb_connections_total{labels}"] == 10
+    for way in ("incoming", "outgoing"):
+        assert found[f"sdd_lb_{way}_packets_total{labels}"] >= 10 * 4
+    backend = f'{{backend="{daemon.name(box)}",service="{box}"}}'
+    assert f"sdd_lb_backend_connections_active{backend}" in found
+
+
+def test_refusals_from_outside_bring_the_next_check_forward(daemon: Appliance) -> None:
+    options = ("--scheduler", "rr", "--health", "tcp:80", *SELDOM)
+    servers = {}
+    for name in ("one", "two"):
+        daemon.sandbox(name, "--network", "front")
+        servers[name] = serve(daemon, name)
+    daemon.sdctl("service", "create", "web", "--network", "front", "--publish", "8510:80", *options)
+    for name in servers:
+        daemon.sdctl("service", "join", "web", daemon.name(name))
+    until(lambda: states(daemon, "web") == ["up", "up"], 20, "both are up")
+    servers["one"].kill()
+    servers["one"].wait(10)
+
+    def is_found() -> bool:
+        get(f"http://{HOST}:8510/", CLIENT)
+        return states(daemon, "web") == ["down", "up"]
+
+    until(is_found, 25, "long before the next regular check")
+    assert page(daemon)['sdd_lb_suspicions_total{service="web"}'] >= 1
