@@ -17,7 +17,8 @@ class Check:
 
     `inside` is the namespace to check from: the member's own where the host cannot reach it and
     for commands, or "" for the host's. `link` is the host's end of the member's cable, "" when it
-    has none; `joined` makes a member that left and came back a new one.
+    has none; `joined` makes a member that left and came back a new one. `known_by` are all
+    addresses at which clients meet the member: signs are about one of them.
     """
 
     service: ids.ServiceId
@@ -27,6 +28,7 @@ class Check:
     link: str = ""
     joined: float
     inside: str = ""
+    known_by: frozenset[IPv4Address | IPv6Address] = frozenset()
 
 
 def checks(state: ClusterState, node: ids.NodeId) -> Mapping[MemberKey, Check]:
@@ -40,6 +42,7 @@ def checks(state: ClusterState, node: ids.NodeId) -> Mapping[MemberKey, Check]:
             link=_link(state, endpoint),
             joined=member.created,
             inside=_inside(state, endpoint, how),
+            known_by=_known_by(state, endpoint),
         )
         for box in state.sandboxes_by_node.get(node, ())
         for endpoint in state.endpoints_by_sandbox.get(box.id, ())
@@ -48,6 +51,11 @@ def checks(state: ClusterState, node: ids.NodeId) -> Mapping[MemberKey, Check]:
         and (how := state.services[member.service].health).kind is not CheckKind.NONE
         and endpoint.hosts
     }
+
+
+def _known_by(state: ClusterState, of: endpoints.Endpoint) -> frozenset[IPv4Address | IPv6Address]:
+    on_ingress = state.on_ingress(of.sandbox)
+    return frozenset((*of.hosts, *(on_ingress.hosts if on_ingress else ())))
 
 
 def _inside(state: ClusterState, of: endpoints.Endpoint, how: HealthCheck) -> str:

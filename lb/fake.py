@@ -13,6 +13,8 @@ from sdd.model.service import Scheduler
 class FakeKernel:
     """Namespaces are made by `make`; `offers` are the schedulers this kernel has."""
 
+    counts_s = 0.001
+
     def __init__(self, offers: Collection[Scheduler] = tuple(Scheduler)) -> None:
         self.tables: dict[str, table.Table] = {}
         self.applied: list[tuple[str, tuple[plan.Step, ...]]] = []

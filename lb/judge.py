@@ -9,12 +9,18 @@ from sdd.model.health import Status
 class Standing:
     """`against` counts the results in a row that speak against `status`.
 
-    `doubts` is how many passes in a row it takes until a suspicion is forgotten.
+    `doubts` is how many passes in a row it takes until a suspicion is forgotten; the sign that
+    raised it counts as a result.
     """
 
     status: Status = Status.STARTING
     against: int = 0
     doubts: int = 0
+
+    @property
+    def is_denied(self) -> bool:
+        """Whether a sign and the last result both speak against a member that is up."""
+        return self.doubts > 0 and self.against > 1
 
     @property
     def is_suspect(self) -> bool:
@@ -35,15 +41,18 @@ def judged(before: Standing, *, passed: bool, rise: int, fall: int) -> Standing:
         return Standing(status=before.status, doubts=max(0, before.doubts - 1))
     against = before.against + 1
     if against < (rise if passed else fall):
-        return Standing(status=before.status, against=against)
+        return replace(before, against=against)
     return Standing(status=Status.UP if passed else Status.DOWN)
 
 
-def doubted(before: Standing, *, rise: int) -> Standing:
-    """The standing after a sign that a member that is up may not be: it alone turns nothing."""
+def doubted(before: Standing, *, rise: int, fall: int) -> Standing:
+    """The standing after a sign that a member that is up may not be: it alone turns nothing.
+
+    With the checks that fail after it, it counts as one of the `fall` that it takes.
+    """
     if before.status is not Status.UP:
         return before
-    return replace(before, doubts=rise)
+    return replace(before, doubts=rise, against=max(before.against, min(1, fall - 1)))
 
 
 def _started(before: Standing, *, passed: bool, rise: int, fall: int) -> Standing:

@@ -2,7 +2,7 @@
 
 In: the newest state and readings. Out: totals per service and connections per backend, for the page
 of metrics, and `suspect` calls for members whose counters look as if they did not answer. Reading
-takes at most a fiftieth of a processor, unless that would make it too seldom.
+takes at most a hundredth of a processor, unless that would make it too seldom.
 """
 
 import time
@@ -19,9 +19,8 @@ from sdd.model.network import IPAddress
 from sdd.reconcile import Slot
 from sdd.state import ClusterState, MemberKey
 
-PAUSE_S = 2.0  # IPVS sums its counters up every 2 s
 LONGEST_S = 60.0  # older than that, nobody would believe the page
-PART = 50  # of a processor, one part is spent on reading
+PART = 100  # of a processor, one part is spent on reading
 IDLE_S = 3600.0
 PROTOCOLS = ("tcp", "udp")
 
@@ -30,7 +29,10 @@ Grown = dict[MemberKey, dict[str, Growth]]
 
 
 class Meter:
-    """`clock` is monotonic, `spent` what this process spent of processors; both in seconds."""
+    """`clock` is monotonic, `spent` what this process spent of processors; both in seconds.
+
+    Reads as often as the kernel counts anew, unless every `pause_s`.
+    """
 
     def __init__(
         self,
@@ -39,19 +41,19 @@ class Meter:
         suspect: Suspect,
         clock: Callable[[], float],
         *,
-        pause_s: float = PAUSE_S,
+        pause_s: float | None = None,
         spent: Callable[[], float] = time.process_time,
     ) -> None:
         self._spent = spent
         self._kernel = kernel
         self._suspect = suspect
         self._clock = clock
-        self._pause_s = pause_s
+        self._pause_s = kernel.counts_s if pause_s is None else pause_s
         self._desired: Desired = nothing(node)
         self._read: dict[ids.SandboxId, Sequence[world.Load]] | None = None
         self._totals: dict[tuple[ids.ServiceId, str], Growth] = {}
         self._open: Counter[tuple[MemberKey, str]] = Counter()
-        self._suspicions: Counter[ids.ServiceId] = Counter()
+        self._unanswered: dict[MemberKey, Growth] = {}  # datagrams, since the last answer
 
     async def run(self, slot: Slot) -> Never:
         """For ever; ends by cancellation only."""
@@ -75,10 +77,6 @@ class Meter:
     def connections(self) -> Mapping[tuple[MemberKey, str], int]:
         """Connections now, by member and `active` or `inactive`."""
         return self._open
-
-    def suspicions(self) -> Mapping[ids.ServiceId, int]:
-        """How often a member of a service looked as if it did not answer."""
-        return self._suspicions
 
     # --- one round --------------------------------------------------------------------------
 
@@ -119,12 +117,18 @@ class Meter:
         for key, by_protocol in grown.items():
             for protocol, more in by_protocol.items():
                 totals[key[0], protocol] = totals.get((key[0], protocol), growth.NONE) + more
-            if suspicion.is_suspect(by_protocol):
-                self._suspicions[key[0]] += 1
-                self._suspect(key)
+            self._doubt(key, by_protocol)
         self._totals = totals
-        for gone in self._suspicions.keys() - state.services.keys():
-            del self._suspicions[gone]
+        for left in self._unanswered.keys() - state.members.keys():
+            del self._unanswered[left]
+
+    def _doubt(self, key: MemberKey, grown: Mapping[str, Growth]) -> None:
+        """A slow flow sends less between two readings than it takes to be a sign."""
+        datagrams = self._unanswered.pop(key, growth.NONE) + grown.get("udp", growth.NONE)
+        if suspicion.is_suspect({**grown, "udp": datagrams}):
+            self._suspect(key)
+        elif datagrams.in_packets and not datagrams.out_packets:
+            self._unanswered[key] = datagrams
 
     async def _loads(self, want: Wanted) -> Sequence[world.Load] | None:
         try:

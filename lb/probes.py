@@ -6,7 +6,8 @@ who is checked is `checks`', what makes a member suspect is `suspicion`'s and `n
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Never
 
 from lb import dial as dials
@@ -25,15 +26,19 @@ Carriers = Callable[[], Awaitable[frozenset[str]]]  # the host's links that have
 Told = Callable[[ids.ServiceId, Result, float], None]  # a check of a service took so many seconds
 
 IDLE_S = 3600.0  # without a new state nothing is to be decided here
+DENIED_S = 0.1  # between checks of a member against whom both a sign and a check speak
 CUT = Result(passed=False, reason="its link is down or gone")
 
 
 class _Post:
     """Where one member's task hears what was said about it meanwhile."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_watched: bool) -> None:
         self.is_cut = False  # read by `cut`: it changes while others wait
         self.is_doubted = False
+        self.is_watched = (
+            is_watched  # it is checked quickly already, or is down: signs say nothing new
+        )
         self.report: Result | None = None
         self._wake = asyncio.Event()
 
@@ -76,6 +81,7 @@ class Probes:
         self._carriers = carriers
         self._running: dict[MemberKey, tuple[Check, _Post, asyncio.Task[None]]] = {}
         self._news = asyncio.Event()
+        self._suspicions: Counter[ids.ServiceId] = Counter()
 
     async def run(self, slot: Slot) -> Never:
         """Check whoever the newest state says, for ever; ends by cancellation only."""
@@ -109,18 +115,27 @@ class Probes:
         """Something speaks against a member: it is checked at once, and quickly until it passed."""
         if (found := self._running.get(key)) is not None:
             check, post, _ = found
-            if check.how.kind is not CheckKind.TTL:  # nobody can be asked
+            # Of a member that reports itself, nobody can be asked. A check that is refused is seen
+            # as a sign itself: it must not call for the next one.
+            if check.how.kind is not CheckKind.TTL and not post.is_watched:
+                self._suspicions[key[0]] += 1
                 post.is_doubted = True
                 post.wake()
 
+    def suspicions(self) -> Mapping[ids.ServiceId, int]:
+        """How often a member of a service was checked at once because of a sign."""
+        return self._suspicions
+
     def unreached(self, address: IPAddress) -> None:
-        """Nobody on the wire answered for this address: whoever has it is suspect."""
+        """Who has this address is suspect: it refused, or nobody on the wire answered for it."""
         for key, (check, _, _) in tuple(self._running.items()):
-            if check.address == address:
+            if address in check.known_by:
                 self.suspect(key)
 
     def _follow(self, state: ClusterState, group: asyncio.TaskGroup) -> None:
         wanted = checks(state, self._node)
+        for gone in self._suspicions.keys() - state.services.keys():
+            del self._suspicions[gone]
         for key, (check, _, task) in tuple(self._running.items()):
             if wanted.get(key) != check:
                 task.cancel()
@@ -128,7 +143,7 @@ class Probes:
         for key, check in wanted.items():
             if key not in self._running:
                 standing = judge.Standing(status=status(state, key))
-                post = _Post()
+                post = _Post(is_watched=standing.status is not health.Status.UP)
                 task = group.create_task(
                     self._watch(check, post, standing), name=f"probe {ids.short(check.endpoint)}"
                 )
@@ -142,9 +157,10 @@ class Probes:
             begun = self._clock()
             if post.is_doubted:
                 post.is_doubted = False
-                standing = judge.doubted(standing, rise=check.how.rise)
+                standing = judge.doubted(standing, rise=check.how.rise, fall=check.how.fall)
             result = await self._result(check, post)
             standing = _judged(standing, check, result)
+            post.is_watched = standing.is_suspect or standing.status is not health.Status.UP
             if standing.status is not recorded and await self._recorded(check, standing, result):
                 recorded = standing.status
             if check.how.kind is not CheckKind.TTL:
@@ -180,7 +196,7 @@ class Probes:
     def _rest(self, check: Check, standing: judge.Standing, spent_s: float) -> float:
         pace = check.how.interval_s
         if standing.is_suspect:
-            pace = min(pace, check.how.fast_s)
+            pace = min(pace, check.how.fast_s, DENIED_S if standing.is_denied else IDLE_S)
         rest: float = max(0.0, pace * (0.9 + 0.2 * self._jitter()) - spent_s)
         return rest
 

@@ -58,7 +58,15 @@ class Load:
 
 
 class Kernel(Protocol):
-    """Reads and changes the tables of namespaces; knows no state, no service id, no time."""
+    """Reads and changes the tables of namespaces; knows no state, no service id, no time.
+
+    `counts_s` is how often reading its counts tells something new.
+    """
+
+    @property
+    def counts_s(self) -> float:
+        """Seconds."""
+        ...
 
     async def inode(self, netns: str) -> int:
         """The number that identifies the namespace at this path now; 0 while there is none."""

@@ -117,7 +117,7 @@ def families(rows: Rows) -> Iterator[Metric]:
     )
     yield _counter(
         "sdd_lb_suspicions",
-        "Times a backend's counters looked as if it did not answer, and it was checked at once.",
+        "Times a backend looked as if it did not answer, and was checked at once.",
         ("service",),
         (((svc,), count) for svc, count in sorted(rows.suspicions.items())[:MOST_SERIES]),
     )

@@ -25,7 +25,7 @@ from lb import reconciler as lb_reconciler
 from lb import trace as lb_trace
 from lb import view as lb_view
 from lb import watching as lb_watching
-from lb.kernel import carriers, choose, neighbours
+from lb.kernel import carriers, choose, neighbours, refusals
 from lb.kernel.ports import linux as ports_linux
 from lb.ports import reconciler as ports_reconciler
 from netns import deaths as netns_deaths
@@ -209,6 +209,9 @@ def _lb_watches(
     return {
         "kernel news": lambda kick: events.follow(doors, paths, _both(checks.news, kick)),
         "neighbours": lambda _: neighbours.follow(doors, checks.unreached),
+        "refusals": lambda _: refusals.follow(
+            doors, checks.unreached, lambda why: say.warning("lb.no_refusals", why=why)
+        ),
     }
 
 

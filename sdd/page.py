@@ -43,7 +43,7 @@ def _balanced(now: ClusterState, by: watching.Watching) -> balancing.Rows:
     """What balancing counted, under the names that people gave."""
     by.tally.forget(but=frozenset(now.services))
     totals = by.meter.totals()
-    suspicions = by.meter.suspicions()
+    suspicions = by.probes.suspicions()
     checked = {
         each.name: by.tally.of(each.id)
         for each in now.services.values()

@@ -27,6 +27,11 @@ class IngressKernel:
         self._inner = inner
         self._bare: dict[str, int] = {}  # namespaces that were seen without ways back
 
+    @property
+    def counts_s(self) -> float:
+        """As the inner kernel."""
+        return self._inner.counts_s
+
     async def inode(self, netns: str) -> int:
         """The namespace's number, 0 while there is none."""
         return await self._inner.inode(netns)

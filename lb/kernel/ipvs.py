@@ -34,6 +34,8 @@ NOT_YET = "SDD-LB-NOTYET"
 class IpvsKernel:
     """Passes tests/contract/lb_kernel.py on a kernel with ip_vs. `family` is from `available`."""
 
+    counts_s = 2.0  # IPVS sums its counters up every 2 s
+
     def __init__(self, spaces: namespaces.Namespaces, family: int) -> None:
         self._spaces = spaces
         self._family = family

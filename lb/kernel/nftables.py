@@ -32,6 +32,8 @@ class NftablesKernel:
     `former` is IPVS's family where it may have balanced before us: what it left is cleared away.
     """
 
+    counts_s = 0.5  # each packet is counted at once: this is how soon silence is seen
+
     def __init__(self, spaces: namespaces.Namespaces, former: int | None = None) -> None:
         self._spaces = spaces
         self._former = former

@@ -56,7 +56,7 @@ def test_suspect_means_a_verdict_is_pending() -> None:
 
 
 def test_a_suspicion_quickens_checks_until_enough_pass_and_turns_nothing() -> None:
-    suspect = doubted(UP, rise=2)
+    suspect = doubted(UP, rise=2, fall=3)
     assert suspect.is_suspect
     assert after(suspect, "+").is_suspect
     assert after(suspect, "++") == UP
@@ -64,12 +64,23 @@ def test_a_suspicion_quickens_checks_until_enough_pass_and_turns_nothing() -> No
 
 
 def test_a_suspicion_that_checks_confirm_is_a_failure_like_any_other() -> None:
-    suspect = doubted(UP, rise=2)
-    assert after(suspect, "--").status is Status.UP
-    assert after(suspect, "---") == DOWN
+    suspect = doubted(UP, rise=2, fall=3)
+    assert not suspect.is_denied
+    assert after(suspect, "-").status is Status.UP
+    assert after(suspect, "-").is_denied
+    assert after(suspect, "--") == DOWN
     assert after(suspect, "-+++") == UP
+    assert not after(UP, "-").is_denied
+
+
+@pytest.mark.parametrize("fall", [1, 2])
+def test_a_suspicion_alone_turns_nothing(fall: int) -> None:
+    suspect = doubted(UP, rise=2, fall=fall)
+    assert suspect.status is Status.UP
+    assert after(suspect, "++", fall=fall) == UP
+    assert after(suspect, "-", fall=fall) == DOWN
 
 
 def test_only_a_member_that_is_up_can_be_suspect() -> None:
-    assert doubted(DOWN, rise=2) == DOWN
-    assert doubted(STARTING, rise=2) == STARTING
+    assert doubted(DOWN, rise=2, fall=3) == DOWN
+    assert doubted(STARTING, rise=2, fall=3) == STARTING

@@ -240,7 +240,23 @@ async def test_a_sign_makes_a_member_be_checked_at_once_and_the_checks_decide(
         sign(probes)
         await world.until(lambda: bool(world.records))
     assert world.records == [("web1-front", health.Status.DOWN, "10.0.1.1")]
-    assert world.dialled == 6
+    assert world.dialled == 5  # the sign is one of `fall`
+    assert probes.suspicions() == {ids.ServiceId("web"): 2}
+
+
+async def test_a_check_that_is_refused_is_no_sign_that_calls_for_the_next() -> None:
+    world = World()
+    world.healthy = False
+    how = replace(SELDOM, interval_s=3600.0, fast_s=3600.0, fall=1)
+    down = states.verdict("web", "web1", "front", health.Status.DOWN)
+    town = (*TOWN[:3], states.svc("web", "front", "10.0.1.100", check=how), TOWN[4], down)
+    probes = Probes(world.record, states.NODE, time.monotonic, lambda: 0.5, dial=world.dial)
+    async with run(probes, states.state(*town)):
+        await world.until(lambda: world.dialled == 1)
+        for _ in range(100):
+            probes.unreached(ip_address("10.0.1.1"))
+            await asyncio.sleep(0)
+    assert world.dialled == 1
 
 
 async def test_a_sign_about_nobody_we_check_is_nothing() -> None:
