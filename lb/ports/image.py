@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 from lb import choice
 from lb.ports.table import Bind, Entry
-from sdd.model.network import IPAddress
 
 CHAIN = ""  # the `set` of an element that is a chain of its own
 FORMAT = 1  # counts up when the rule of a chain changes
@@ -50,7 +49,7 @@ def of(entry: Entry) -> Iterator[Element]:
         for client in entry.strange:
             yield Element(f"self{entry.bind.version}", f"{client} . {each.address}")
     for address in entry.masked:
-        yield Element(f"masked{entry.bind.version}", _behind(address, entry))
+        yield Element(f"masked_{kind}", f"{key} . {address}")
     for device in entry.devices:
         yield Element("bridges", f'"{device}" . "{device}"')
 
@@ -62,10 +61,6 @@ def _kind(bind: Bind) -> str:
 def _key(bind: Bind) -> str:
     where = "" if bind.address is None else f"{bind.address} . "
     return f"{where}{bind.protocol} . {bind.number}"
-
-
-def _behind(address: IPAddress, entry: Entry) -> str:
-    return f"{address} . {entry.bind.protocol} . {entry.port}"
 
 
 def _digest(rule: str) -> str:

@@ -38,7 +38,7 @@ EVERYTHING = made_of(
     entry(bind(5300, protocol=Protocol.UDP), WEB, API, scheduler=Scheduler.RR),
     entry(bind(5300, 6, protocol=Protocol.UDP), WEB6, masked=frozenset({WEB6})),
     entry(bind(132, protocol=Protocol.SCTP), WEB, API, scheduler=Scheduler.MH),
-    entry(bind(9, 6, address=ip_address("fd00::1"))),
+    entry(bind(9, 6, address=ip_address("fd00::1")), WEB6, masked=frozenset({WEB6})),
 )
 
 

@@ -17,6 +17,9 @@ _RAW, _DNAT, _FILTER = -300, -100, 0
 _BEFORE_SNAT = 99  # before `inet sdd` lets packets between a network and its own gateway be
 _PORTS = "meta l4proto { tcp, udp, sctp }"
 _PORT = "meta l4proto . th dport"
+# The number that the client asked for; nft knows its type only behind a match of a port.
+_HAS_PORT = f"{_PORTS} th dport != 0"
+_ASKED = "meta l4proto . ct original proto-dst"
 VERDICT = "verdict"
 
 
@@ -27,8 +30,8 @@ def _types() -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...]]]:
             yield f"to_{kind}{version}", key, (address, "inet_service")
             yield f"pool_{kind}{version}", key, (VERDICT,)
             yield f"own_{kind}{version}", key, ()
+            yield f"masked_{kind}{version}", (*key, address), ()
         yield f"self{version}", (address, address), ()
-        yield f"masked{version}", (address, "inet_proto", "inet_service"), ()
     yield "bridges", ("ifname", "ifname"), ()
 
 
@@ -68,7 +71,10 @@ def _masking() -> Iterator[str]:
     for version, ip in _IP.items():
         # With br_netfilter such a packet has no link that it came by.
         yield f"ct status dnat {ip} saddr . {ip} daddr @self{version} masquerade"
-        yield f"ct status dnat {ip} daddr . {_PORT} @masked{version} masquerade"
+        at = f"ct original {ip} daddr . {_ASKED} . {ip} daddr"
+        yield f"ct status dnat {_HAS_PORT} {at} @masked_at{version} masquerade"
+        any_ = f"{_ASKED} . {ip} daddr"
+        yield f"ct status dnat {_HAS_PORT} {any_} @masked_any{version} masquerade"
 
 
 CHAINS = (
@@ -93,7 +99,7 @@ CHAINS = (
     nft_frame.Chain("refused", None, nft_frame.REJECT),
     # The sockets that hold the ports drop what they get: say no instead.
     nft_frame.Chain("refuse", ("filter", "input", _FILTER), tuple(_refusing())),
-    nft_frame.Chain("mask", ("nat", "postrouting", _BEFORE_SNAT), tuple(_masking())),
+    nft_frame.Chain("mask", ("nat", "postrouting", _BEFORE_SNAT), tuple(_masking()), version=2),
 )
 REMOVE = f"add table inet {TABLE}\ndelete table inet {TABLE}"  # adding first: it may be absent
 FRAME = nft_frame.frame(tuple(map(_declared, SETS)), CHAINS, TABLE)

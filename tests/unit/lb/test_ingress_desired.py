@@ -97,8 +97,17 @@ def test_who_is_a_member_is_not_seen_as_itself_by_members() -> None:
     assert "self6 fd00::a . fd00::200" in found
 
 
+def test_snat_of_one_port_is_none_of_another_ports_with_the_same_target() -> None:
+    snat = towns.port(8081, policy=Policy.SNAT)
+    state = towns.town(towns.shop(towns.port(), snat))
+    parts = ports.desired(state, ports.nothing(states.NODE)).parts["shop"]
+    found = {each for entry in parts for each in image.of(entry)}
+    masked = {each.key for each in found if each.set.startswith("masked")}
+    assert masked == {"tcp . 8081 . 10.0.0.200", "tcp . 8081 . fd00::200"}
+
+
 def test_snat_masks_every_client_and_local_leads_straight_to_members_here() -> None:
-    assert "masked4 10.0.0.200 . tcp . 80" in elements(Policy.SNAT)
+    assert "masked_any4 tcp . 8080 . 10.0.0.200" in elements(Policy.SNAT)
     assert "to_any4 tcp . 8080 10.1.0.2 . 80" in elements(Policy.LOCAL)
 
 
