@@ -19,6 +19,7 @@ CHOICES = {
 }
 KEYS = ("published", "target", *CHOICES, "host-ip")
 FORM = "[IP:][PUBLISHED:]TARGET[/tcp|udp|sctp]"
+NAMING = {"target", "published", "protocol", "host-ip"}  # what tells one port from another
 SHORT = re.compile(
     r"(?:(?:(?P<host>\[[^\]]*\]|[^:\[\]]*):)?(?P<published>[^:\[\]]*):)?"
     r"(?P<target>[^:\[\]/]*)(?:/(?P<protocol>[^:/]*))?"
@@ -26,43 +27,44 @@ SHORT = re.compile(
 RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 
 
-class Publish(click.ParamType[dict[str, Any]]):
-    """One published port, or a range of them."""
+class _Form(click.ParamType[dict[str, Any]]):
+    """What both options have in common: the two ways to write a port."""
 
-    name = "port"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> dict[str, Any]:
-        """The form of the body."""
-        if isinstance(value, dict):
-            return value
+    def words(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, str]:
+        """Key → what was written; a usage error when it has neither form."""
         if any(each.isspace() for each in value):
             self.fail(
                 f'"{value}" holds a blank; write it without: "{"".join(value.split())}"', param, ctx
             )
-        words = _long(value) if "=" in value else _short(value)
-        if words is None:
-            self.fail(
-                f'"{value}" is not of the form {FORM}; an IPv6 address stands in brackets: [::]',
-                param,
-                ctx,
-            )
-        if not words.get("target"):
-            self.fail(
-                f'"{value}" names no target port; examples: published=8080,target=80, 8080:80/tcp',
-                param,
-                ctx,
-            )
-        return self._body(value, words, param, ctx)
+        if "=" not in value:
+            found = _short(value)
+            if found is None:
+                self.fail(
+                    f'"{value}" is not of the form {FORM};'
+                    " an IPv6 address stands in brackets: [::]",
+                    param,
+                    ctx,
+                )
+            return found
+        words: dict[str, str] = {}
+        for each in value.split(","):
+            key, _, text = each.partition("=")
+            key = "host-ip" if key == "host_ip" else key
+            if key in words:
+                self.fail(f'"{value}" says {key} twice; give the option twice instead', param, ctx)
+            words[key] = text
+        return words
 
-    def _body(
+    def body(
         self,
         value: str,
         words: dict[str, str],
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> dict[str, Any]:
+        """The form of the request."""
         found: dict[str, Any] = {}
         for key, text in words.items():
             if key in CHOICES:
@@ -72,7 +74,7 @@ class Publish(click.ParamType[dict[str, Any]]):
                 found[key] = text
             elif key in ("published", "target"):
                 found |= self._numbers(value, key, text, param, ctx)
-            elif key in ("host-ip", "host_ip"):
+            elif key == "host-ip":
                 found["address"] = ADDRESS.convert(text.strip("[]"), param, ctx)
             else:
                 self.fail(f'"{key}" in "{value}" is not one of: {", ".join(KEYS)}', param, ctx)
@@ -101,10 +103,10 @@ class Publish(click.ParamType[dict[str, Any]]):
         return {key: numbers[0]} | ({f"{key}_last": numbers[1]} if len(numbers) > 1 else {})
 
 
-class Unpublish(click.ParamType[dict[str, Any]]):
-    """TARGET[/PROTOCOL], as Docker's --publish-rm."""
+class Publish(_Form):
+    """One published port, or a range of them."""
 
-    name = "target"
+    name = "port"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -112,16 +114,39 @@ class Unpublish(click.ParamType[dict[str, Any]]):
         """The form of the body."""
         if isinstance(value, dict):
             return value
-        target, _, protocol = value.partition("/")
-        fits = target.isascii() and target.isdigit() and 0 < int(target) <= MAX_PORT
-        if not fits or protocol not in ("", *PROTOCOLS):
-            self.fail(f'"{value}" is not of the form TARGET[/PROTOCOL], such as 80/tcp', param, ctx)
-        return {"target": int(target)} | ({"protocol": protocol} if protocol else {})
+        words = self.words(value, param, ctx)
+        if not words.get("target"):
+            self.fail(
+                f'"{value}" names no target port; examples: published=8080,target=80, 8080:80/tcp',
+                param,
+                ctx,
+            )
+        return self.body(value, words, param, ctx)
 
 
-def _long(value: str) -> dict[str, str]:
-    pairs = (each.partition("=") for each in value.split(","))
-    return {key: text for key, _, text in pairs}
+class Unpublish(_Form):
+    """TARGET[/PROTOCOL], as Docker's --publish-rm, or one number as --publish has it."""
+
+    name = "port"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, Any]:
+        """The form of the body."""
+        if isinstance(value, dict):
+            return value
+        words = self.words(value, param, ctx)
+        if not words or words.keys() - NAMING:
+            self.fail(
+                f'"{value}" is not of the form [PUBLISHED:]TARGET[/PROTOCOL], such as 80/tcp,'
+                " 8080:80 or published=8080",
+                param,
+                ctx,
+            )
+        found = self.body(value, words, param, ctx)
+        if any(f"{each}_last" in found for each in NAMING):
+            self.fail(f'"{value}" is a range; name one port, and repeat the option', param, ctx)
+        return found
 
 
 def _short(value: str) -> dict[str, str] | None:

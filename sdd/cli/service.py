@@ -142,7 +142,11 @@ def create(name: str, **asked: Any) -> None:
 @click.option("--label-rm", "label_remove", multiple=True, help="K.")
 @click.option("--publish-add", type=PUBLISH, multiple=True, help="One more published port.")
 @click.option(
-    "--publish-rm", "publish_remove", type=UNPUBLISH, multiple=True, help="TARGET[/PROTOCOL]."
+    "--publish-rm",
+    "publish_remove",
+    type=UNPUBLISH,
+    multiple=True,
+    help="TARGET[/PROTOCOL]: all to it; PUBLISHED:TARGET: that one.",
 )
 def update(ref: str, **asked: Any) -> None:
     """Change a service; members and live connections stay."""

@@ -230,6 +230,7 @@ class Commander:
         self, service_ref: str, sandbox_ref: str, drain_s: float | None = 0.0
     ) -> service.Member:
         """The membership that is gone, after its connections ended or `drain_s` passed."""
+        known = self._run.known()
         leaving = await self._run.committed(
             lambda ground: members.drain(ground, service_ref, sandbox_ref, drain_s)
         )
@@ -239,7 +240,7 @@ class Commander:
             )
         plan, _ = leaving
         await self._left(plan.result)
-        await self._run.realised(self._feed.state.revision, plan.subjects)
+        await self._run.realised(self._feed.state.revision, plan.subjects, known)
         return plan.result
 
     async def drained(self, of: ids.ServiceId, endpoint_id: ids.EndpointId) -> None:

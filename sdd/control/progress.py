@@ -45,14 +45,22 @@ class Progress:
         failures = outcome.failures if outcome is not None else ()
         return any(each.subject in (subject, EVERYTHING) for each in failures)
 
+    def known(self) -> frozenset[Failure]:
+        """What fails by now of single objects, whatever command comes next."""
+        every = (each for outcome in self._newest.values() for each in outcome.failures)
+        return frozenset(each for each in every if each.subject != EVERYTHING)
+
     async def realised(
         self,
         revision: ids.Revision,
         subjects: Collection[str],
         timeout_s: float,
         what: str = "the change",
+        known: Collection[Failure] = (),
     ) -> tuple[Failure, ...]:
         """The failures that concern `subjects`, once every backend is at `revision` or later.
+
+        Those that were `known` before the command are not its own and left out.
 
         Raises TimedOut, which names `what` and the backends that are not there after `timeout_s`.
         """
@@ -66,7 +74,8 @@ class Progress:
             failure
             for backend in self._backends
             for failure in self._newest[backend].failures
-            if failure.subject == EVERYTHING or failure.subject in subjects
+            if failure not in known
+            and (failure.subject == EVERYTHING or failure.subject in subjects)
         )
 
     def _behind(self, revision: ids.Revision) -> tuple[Backend, ...]:

@@ -53,9 +53,10 @@ class Runner:
         self, make: Make[T], undo: Callable[[T], Make[T]], prefixes: Prefixes = ()
     ) -> T:
         """The result of the plan, realised; undone when this node could not realise it."""
+        known = self.known()
         plan, revision = await self._written(make, prefixes)
         failures = await self._progress.realised(
-            revision, plan.subjects, self._timeout_s, _named(plan.result)
+            revision, plan.subjects, self._timeout_s, _named(plan.result), known
         )
         if failures:
             raise _refusal(failures, await self._undone(undo(plan.result)))
@@ -63,13 +64,20 @@ class Runner:
 
     async def done(self, make: Make[T]) -> T:
         """The result of the plan, realised; it stays stored even when a backend failed."""
+        known = self.known()
         plan, revision = await self._written(make)
-        await self.realised(revision, plan.subjects)
+        await self.realised(revision, plan.subjects, known)
         return plan.result
 
-    async def realised(self, revision: ids.Revision, subjects: Collection[str]) -> None:
-        """Returns once this node is at `revision`; raises what failed about `subjects`."""
-        failures = await self._progress.realised(revision, subjects, self._timeout_s)
+    def known(self) -> frozenset[Failure]:
+        """What fails before a command begins, for which it does not answer."""
+        return self._progress.known()
+
+    async def realised(
+        self, revision: ids.Revision, subjects: Collection[str], known: Collection[Failure]
+    ) -> None:
+        """Returns once this node is at `revision`; raises what else failed about `subjects`."""
+        failures = await self._progress.realised(revision, subjects, self._timeout_s, known=known)
         if failures:
             raise _refusal(failures, _STAYS)
 

@@ -115,7 +115,7 @@ def _ports(
     for one in asked.publish_remove:
         if not any(_is_named(each, (one,)) for each in svc.ports):
             raise errors.NotFound(
-                f"service {svc.name} publishes no target port {one.target}/{one.protocol}",
+                f"service {svc.name} publishes no {_words(one)}",
                 hint=f"see what it has: sdctl service inspect {svc.name}",
                 code="SDD-SERVICE-PORT",
             )
@@ -129,7 +129,23 @@ def _ports(
 
 
 def _is_named(each: Port, those: Collection[request.Unpublish]) -> bool:
-    return any((each.target, each.protocol) == (one.target, one.protocol) for one in those)
+    return any(
+        each.protocol is one.protocol
+        and (one.target or one.published)
+        and one.target in (0, each.target)
+        and one.published in (0, each.published)
+        and one.address in (None, each.address)
+        for one in those
+    )
+
+
+def _words(one: request.Unpublish) -> str:
+    """What was to be removed, as `--publish-rm` has it."""
+    if not one.published:
+        return f"target port {one.target}/{one.protocol}"
+    where = "" if one.address is None else f" at {one.address}"
+    to = f" to target port {one.target}" if one.target else ""
+    return f"port {one.published}/{one.protocol}{where}{to}"
 
 
 def _check(before: HealthCheck, asked: request.HealthChange) -> HealthCheck:

@@ -90,10 +90,15 @@ class Publish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unpublish:
-    """One `--publish-rm`, which names the target port as in Docker."""
+    """One `--publish-rm`: every port to `target`, as in Docker, or only the number `published`.
 
-    target: int
+    0 and None fit anything; one of both numbers is given.
+    """
+
+    target: int = 0
+    published: int = 0
     protocol: port.Protocol = port.Protocol.TCP
+    address: IPv4Address | IPv6Address | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -243,6 +243,58 @@ async def test_C122_an_update_keeps_what_is_not_named_and_a_removal_frees_all() 
         assert numbers(await box(one, "next", publish(5005), publish(5006))) == [5005, 5006]
 
 
+async def test_C122_one_of_several_numbers_of_a_target_goes_alone() -> None:
+    async with node() as one:
+        await served(
+            one,
+            publish(5005),
+            publish(5006),
+            publish(5007),
+            publish(5006, 80, protocol=Protocol.UDP),
+        )
+        only, other = (
+            request.Unpublish(published=5006),
+            request.Unpublish(published=5007, target=80),
+        )
+        change = request.ServiceUpdate(publish_remove=(only, other))
+        await one.commands.update_service("web", change)
+        assert shown(one) == ["5005:80/tcp", "5006:80/udp"]
+        await laws.check(one)
+        before = await one.keys()
+        for wrong in (other, request.Unpublish(published=5005, target=81), request.Unpublish()):
+            with pytest.raises(errors.NotFound) as caught:
+                await one.commands.update_service(
+                    "web", request.ServiceUpdate(publish_remove=(wrong,))
+                )
+            assert caught.value.code == "SDD-SERVICE-PORT"
+        assert await one.keys() == before
+
+
+async def test_while_a_port_is_stolen_other_changes_of_its_service_are_done() -> None:
+    def stolen(state: ClusterState) -> tuple[Failure, ...]:
+        return tuple(
+            Failure(subject=svc.id, sentence=f"port {each} is taken", code="SDD-PUBLISH-TAKEN")
+            for svc in state.services.values()
+            for each in svc.ports
+            if each.published in (5005, 5006)
+        )
+
+    async with node() as one:
+        await served(one, publish(5005))
+        one.refuse(Backend.PORTS, stolen)
+        await box(one, "a")  # the next pass shows what fails by now
+        await one.commands.join("web", request.Join(sandbox="a"))
+        changed = await one.commands.update_service("web", request.ServiceUpdate(drain_s=3.0))
+        assert changed.drain_s == 3.0
+        await one.commands.set_weight("web", "a", 7)
+        await one.commands.leave("web", "a")
+        with pytest.raises(errors.KernelRefused, match="5006"):
+            await one.commands.update_service(
+                "web", request.ServiceUpdate(publish_add=(publish(5006),))
+            )
+        assert shown(one) == ["5005:80/tcp"]
+
+
 async def test_a_number_can_move_to_another_target_in_one_update() -> None:
     async with node() as one:
         await served(one, publish(5005, 80))

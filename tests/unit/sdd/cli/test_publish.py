@@ -51,6 +51,8 @@ def test_every_form_is_understood(written: str, body: dict[str, Any]) -> None:
         ("70000:80", "70000"),
         ("5000:80/icmp", "tcp, udp, sctp"),
         ("target=80,mode=both", "host, ingress"),
+        ("published=5000,published=5001,target=80", "published twice"),
+        ("target=80,host-ip=::,host_ip=::1", "host-ip twice"),
         ("target=80,colour=red", '"colour"'),
         ("target=80,host-ip=here", '"here"'),
         ("999.1.1.1:80:80", "999.1.1.1"),
@@ -65,9 +67,17 @@ def test_what_is_wrong_is_named(written: str, word: str) -> None:
 def test_what_is_withdrawn_is_a_target() -> None:
     assert UNPUBLISH.convert("80", None, None) == {"target": 80}
     assert UNPUBLISH.convert("53/udp", None, None) == {"target": 53, "protocol": "udp"}
-    for wrong in ("", "x", "80/icmp", "0", "70000", "80-81"):
+    for wrong in ("", "x", "80/icmp", "0", "70000", "80-81", "80,mode=host", "target=80,mode=host"):
         with pytest.raises(click.UsageError):
             UNPUBLISH.convert(wrong, None, None)
+
+
+def test_one_of_several_numbers_of_a_target_is_withdrawn_alone() -> None:
+    one = {"published": 8081, "target": 80}
+    assert UNPUBLISH.convert("8081:80", None, None) == one
+    assert UNPUBLISH.convert("8081:80/udp", None, None) == one | {"protocol": "udp"}
+    assert UNPUBLISH.convert("published=8081", None, None) == {"published": 8081}
+    assert UNPUBLISH.convert("127.0.0.1:8081:80", None, None) == one | {"address": "127.0.0.1"}
 
 
 def test_a_wrong_one_is_exit_2(shell: Shell) -> None:
