@@ -108,7 +108,9 @@ class Probes:
                 hint="reports are for services with --health ttl:TIME, on the member's own node",
                 code="SDD-HEALTH-REPORT",
             )
-        found[1].report = Result(passed=passed, reason=reason or ("reported" if passed else "said"))
+        found[1].report = Result(
+            passed=passed, reason=reason or ("reported" if passed else "reported as failed")
+        )
         found[1].wake()
 
     def suspect(self, key: MemberKey) -> None:

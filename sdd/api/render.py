@@ -319,7 +319,8 @@ def health_of(check: service.HealthCheck) -> Json:
 
 def members_of(state: ClusterState, one: service.Service, now: float) -> list[Json]:
     """`service ps`: each backend with its judged state."""
-    return [member_of(state, each, now) for each in state.members_by_service.get(one.id, ())]
+    found = [member_of(state, each, now) for each in state.members_by_service.get(one.id, ())]
+    return sorted(found, key=lambda row: (row["Sandbox"], row["EndpointID"]))
 
 
 def member_of(state: ClusterState, one: service.Member, now: float) -> Json:
@@ -338,9 +339,17 @@ def member_of(state: ClusterState, one: service.Member, now: float) -> Json:
         "Backup": one.backup,
         "State": _state(state, one),
         "Since": when(verdict.since if verdict else one.created),
-        "Reason": verdict.reason if verdict else "",
+        "Reason": _reason(one, verdict, now),
         "Ports": ports.listed(svc, Mode.HOST) if svc else "",
     }
+
+
+def _reason(one: service.Member, verdict: health.Verdict | None, now: float) -> str:
+    """Why its state is what it is: of one that leaves, not what its check last said."""
+    if one.drains_until:
+        left = max(0.0, one.drains_until - now)
+        return f"leaves when its connections have ended, at latest in {left:.0f} s"
+    return verdict.reason if verdict else ""
 
 
 def _state(state: ClusterState, one: service.Member) -> str:

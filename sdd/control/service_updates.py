@@ -10,7 +10,7 @@ from typing import Any
 
 from sdd import errors
 from sdd.alloc import bounds
-from sdd.control import ingress, lookup, ports, services
+from sdd.control import effects, ingress, lookup, ports, services
 from sdd.control.ground import Draft, Ground, Plan
 from sdd.model import health, request, service
 from sdd.model.port import Port
@@ -39,12 +39,13 @@ def update(
 ) -> Plan[Update]:
     """The service with what is asked for. `busy` are the host's ports that other programs have.
 
-    Refused: SDD-SERVICE-HEALTH, -TIME, -QUORUM, -PANIC, -SLOWSTART, -ALIAS, -LABEL, -PORT,
-    SDD-MEMBER-WEIGHT, and what ports.py refuses.
+    Refused: SDD-SERVICE-HEALTH, -TIME, -QUORUM, -PANIC, -SLOWSTART, -ALIAS, -LABEL, -IDLE,
+    -PORT, SDD-MEMBER-WEIGHT, and what ports.py refuses.
     """
     svc = lookup.service(ground.now, ref)
     draft = Draft(ground)
     after = replace(changed(svc, asked), ports=_ports(ground, draft, svc, asked, busy))
+    effects.check_changed(after, asked)
     after = ingress.served(ground, draft, after)
     draft.replace(svc, after)
     _judge(ground, draft, svc, after)

@@ -6,7 +6,7 @@ one network, as in Docker: the resolver decides which answers.
 
 from sdd import errors
 from sdd.alloc import addresses, names, numbers
-from sdd.control import checks, ingress, keys, lookup, members, ports, taken
+from sdd.control import checks, effects, ingress, keys, lookup, members, ports, taken
 from sdd.control.ground import Draft, Ground, Plan
 from sdd.model import ids, network, request, service
 from sdd.model.network import IPAddress
@@ -23,7 +23,7 @@ def create(
 ) -> Plan[service.Service]:
     """A new service. `busy` are the host's ports that other programs have.
 
-    Refused: SDD-SERVICE-NAME, -EXISTS, -NETWORK, -VIP, -HEALTH, -TIME, and what taken.py and
+    Refused: SDD-SERVICE-NAME, -EXISTS, -NETWORK, -VIP, -HEALTH, -TIME, -IDLE, and what taken.py and
     ports.py refuse.
     """
     _check_name(ground, asked.name)
@@ -54,6 +54,7 @@ def create(
         created=ground.at,
     )
     check(made)
+    effects.check_made(made)
     made = ingress.served(ground, draft, made)
     draft.hold(net)
     draft.create(made)

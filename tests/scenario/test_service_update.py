@@ -7,7 +7,7 @@ import pytest
 from sdd import errors
 from sdd.model import health, request
 from sdd.model.progress import Backend, Failure
-from sdd.model.service import CheckKind, HealthCheck, Scheduler, Service
+from sdd.model.service import CheckKind, EndpointMode, HealthCheck, Scheduler, Service
 from sdd.state import ClusterState
 from tests.scenario.node import Node, node
 from tests.scenario.test_drain import served
@@ -102,6 +102,8 @@ async def test_another_check_keeps_what_the_one_before_found() -> None:
         (Change(slow_start_s=1e6), "SDD-SERVICE-SLOWSTART"),
         (Change(health=Check(kind=CheckKind.TCP)), "SDD-SERVICE-HEALTH"),
         (Change(health=Check(interval_s=0.0)), "SDD-SERVICE-HEALTH"),
+        (Change(health=Check(interval_s=3.0)), "SDD-SERVICE-HEALTH"),
+        (Change(health=Check(kind=CheckKind.TCP, port=80, send="x")), "SDD-SERVICE-HEALTH"),
         (Change(alias_add=("a b",)), "SDD-NAME-HOST"),
         (Change(alias_remove=("none",)), "SDD-SERVICE-ALIAS"),
         (Change(label_remove=("none",)), "SDD-SERVICE-LABEL"),
@@ -115,6 +117,26 @@ async def test_what_cannot_be_is_refused_and_nothing_changes(asked: Change, code
             await one.commands.update_service("web", asked)
         assert caught.value.code == code
         assert await one.keys() == before
+
+
+async def test_names_alone_have_no_scheduler_but_their_published_ports_have() -> None:
+    async with node() as one:
+        await served(one, mode=EndpointMode.DNSRR)
+        with pytest.raises(errors.Invalid) as caught:
+            await one.commands.update_service("web", Change(scheduler=Scheduler.RR))
+        assert caught.value.code == "SDD-SERVICE-IDLE"
+        port = (request.Publish(published=8080, target=80),)
+        asked = Change(scheduler=Scheduler.RR, persistence_s=60, publish_add=port)
+        assert (await one.commands.update_service("web", asked)).scheduler is Scheduler.RR
+
+
+async def test_what_a_check_of_another_kind_had_is_no_fault_of_the_next() -> None:
+    async with node() as one:
+        http = HealthCheck(kind=CheckKind.HTTP, port=80, path="/", status_high=200, interval_s=5.0)
+        await served(one, health=http)
+        for kind in (CheckKind.TCP, CheckKind.NONE):
+            await one.commands.update_service("web", Change(health=Check(kind=kind, port=80)))
+        assert only(one).health.kind is CheckKind.NONE
 
 
 async def test_a_scheduler_the_kernel_lacks_is_refused_and_taken_back() -> None:

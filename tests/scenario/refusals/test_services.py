@@ -135,6 +135,38 @@ SERVICES = [
         "dnsrr",
     ),
     case(
+        "interval_of_no_check",
+        make_svc("s", "lab", health=service.HealthCheck(interval_s=5.0)),
+        errors.Invalid,
+        "SDD-SERVICE-HEALTH",
+        "--health-interval has no effect without a health check",
+    ),
+    case(
+        "status_of_a_datagram",
+        make_svc(
+            "s",
+            "lab",
+            health=service.HealthCheck(kind=service.CheckKind.UDP, port=53, status_high=200),
+        ),
+        errors.Invalid,
+        "SDD-SERVICE-HEALTH",
+        "--health-status has no effect for a udp check",
+    ),
+    case(
+        "scheduler_of_names",
+        make_svc("s", "lab", scheduler=service.Scheduler.RR, mode=service.EndpointMode.DNSRR),
+        errors.Invalid,
+        "SDD-SERVICE-IDLE",
+        "--scheduler has no effect in endpoint mode dnsrr",
+    ),
+    case(
+        "persistence_of_names",
+        make_svc("s", "lab", persistence_s=60, mode=service.EndpointMode.DNSRR),
+        errors.Invalid,
+        "SDD-SERVICE-IDLE",
+        "--persistence has no effect",
+    ),
+    case(
         "health_port",
         make_svc("s", "lab", health=service.HealthCheck(kind=TCP, port=0)),
         errors.Invalid,

@@ -189,11 +189,17 @@ async def test_a_member_that_reports_is_up_until_it_says_otherwise_or_falls_sile
         probes.report(key, passed=False, reason="queue full")
         await world.until(lambda: len(world.records) == 2)
         probes.report(key, passed=True, reason="")
+        await world.until(lambda: len(world.records) == 3)
+        probes.report(key, passed=False, reason="")
         await world.until(lambda: len(world.records) == 4)
+        probes.report(key, passed=True, reason="")
+        await world.until(lambda: len(world.records) == 6)
         task.cancel()
     assert [(status, reason) for _, status, reason in world.records] == [
         (health.Status.UP, "reported"),
         (health.Status.DOWN, "queue full"),
+        (health.Status.UP, "reported"),
+        (health.Status.DOWN, "reported as failed"),
         (health.Status.UP, "reported"),
         (health.Status.DOWN, "no report for 0.2 s"),
     ]

@@ -4,8 +4,9 @@ from dataclasses import replace
 from ipaddress import ip_interface
 
 from sdd.api import records, render
-from sdd.model import endpoint, ids, network, record, service
+from sdd.model import endpoint, health, ids, network, record, service
 from sdd.state import EMPTY, ClusterState, Put
+from tests.unit.lb import states
 
 NET = network.Network(id=ids.NetworkId("n1"), name="lab", pools=())
 WITH = EMPTY.apply(ids.Revision(1), [Put(NET)])
@@ -61,3 +62,31 @@ def test_whoever_makes_a_network_hears_that_dns_knows_another_by_that_name() -> 
     assert "aa and Aa apart" in str(render.network_made(state, two)["Warning"])
     assert render.network_made(state, other)["Warning"] == ""
     assert render.network_of(state, one)["Warning"] == ""  # it is nothing to repair
+
+
+def test_members_are_listed_by_name_whatever_their_ids() -> None:
+    svc = states.svc("web", "front", "10.0.1.100")
+    ends = [
+        replace(states.plug(f"w{at}", "front"), id=ids.EndpointId(f"{9 - at}")) for at in (1, 2, 3)
+    ]
+    members = [
+        replace(states.member("web", f"w{at}", "front"), endpoint=end.id)
+        for at, end in enumerate(ends, 1)
+    ]
+    boxes = [states.box(f"w{at}") for at in (1, 2, 3)]
+    state = states.state(states.net("front", 1), svc, *boxes, *ends, *members)
+    assert [each["Sandbox"] for each in render.members_of(state, svc, 0.0)] == ["w1", "w2", "w3"]
+
+
+def test_who_leaves_is_told_as_such_and_not_by_what_its_check_last_said() -> None:
+    svc = states.svc("web", "front", "10.0.1.100", check=states.CHECKED)
+    leaving = replace(states.member("web", "w1", "front"), drains_until=100.0)
+    said = replace(
+        states.verdict("web", "w1", "front", health.Status.UP), reason="port 80 accepts connections"
+    )
+    state = states.state(
+        states.net("front", 1), svc, states.box("w1"), states.plug("w1", "front"), leaving, said
+    )
+    (row,) = render.members_of(state, svc, 91.0)
+    assert row["State"] == "draining"
+    assert row["Reason"] == "leaves when its connections have ended, at latest in 9 s"
