@@ -114,6 +114,8 @@ def _of_service(state: ClusterState, svc: service.Service, node: ids.NodeId) -> 
     versions = reach.published(state.networks[svc.network])
     members = state.serving(svc).members
     for each in svc.ports:
+        if not each.is_wide and any(map(each.is_beside, svc.ports)):
+            continue  # what it asks for, the wide one does
         if each.is_ingress and svc.ingress_vips:
             yield from _through(state, svc, each)
             continue
@@ -131,6 +133,7 @@ def _of_service(state: ClusterState, svc: service.Service, node: ids.NodeId) -> 
                 port=each.target,
                 scheduler=svc.scheduler,
                 persistence_s=svc.persistence_s,
+                is_outward=_is_outward(svc, each),
             )
             yield _filled(state, entry, each.policy, ends)
 
@@ -147,7 +150,9 @@ def _through(state: ClusterState, svc: service.Service, each: port.Port) -> Iter
     vips: dict[int, IPAddress] = {vip.version: vip for vip in svc.ingress_vips}
     for bind in _binds(each, vips):
         vip = vips.get(bind.version)
-        entry = Entry(bind=bind, subject=svc.id, port=each.target)
+        entry = Entry(
+            bind=bind, subject=svc.id, port=each.target, is_outward=_is_outward(svc, each)
+        )
         yield (
             entry
             if vip is None
@@ -159,6 +164,11 @@ def _through(state: ClusterState, svc: service.Service, each: port.Port) -> Iter
                 devices=gateways,
             )
         )
+
+
+def _is_outward(svc: service.Service, each: port.Port) -> bool:
+    """Whether nobody asked for it at 127.0.0.1; at ::1 no port answers anyway."""
+    return each.is_wide and not each.is_on_loopback and not any(map(each.is_beside, svc.ports))
 
 
 def _members_addresses(state: ClusterState, svc: service.Service) -> frozenset[IPAddress]:

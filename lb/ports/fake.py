@@ -29,7 +29,8 @@ class FakeKernel:
         refused = {
             each: Hindrance.TAKEN
             for each in binds
-            if (each.protocol, each.number) in self.taken and each not in self.held
+            if each not in self.held
+            and ((each.protocol, each.number) in self.taken or any(map(each.clashes, self.held)))
         }
         refused |= {each: Hindrance.ABSENT for each in binds if each.address in self.absent}
         self.held |= set(binds) - refused.keys()

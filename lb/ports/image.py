@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from lb import choice
 from lb.ports.table import Bind, Entry
 
+_IPV4 = 4
 CHAIN = ""  # the `set` of an element that is a chain of its own
 FORMAT = 1  # counts up when the rule of a chain changes
 
@@ -34,6 +35,8 @@ def of(entry: Entry) -> Iterator[Element]:
     """Everything that `entry` needs; some of it other entries need as well."""
     key, kind = _key(entry.bind), _kind(entry.bind)
     yield Element(f"own_{kind}", key)
+    if entry.is_outward and entry.bind.version == _IPV4:
+        yield Element("outward", key)
     ready = choice.taking(tuple(each for each in entry.backends if each.weight), entry.scheduler)
     if len(ready) == 1:
         yield Element(f"to_{kind}", key, f"{ready[0].address} . {entry.port}")

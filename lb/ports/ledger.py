@@ -43,7 +43,7 @@ class Ledger:
         return frozenset(self._uses)
 
     def devices(self) -> frozenset[str]:
-        """The bridges behind IPv4 ports."""
+        """The bridges behind ports that 127.0.0.1 answers."""
         return frozenset(+self._devices)
 
     def subjects(self, device: str) -> frozenset[str]:
@@ -71,4 +71,5 @@ class Ledger:
 
 
 def _loopback_devices(entry: Entry) -> frozenset[str]:
-    return entry.devices if entry.bind.version == _IPV4 else frozenset()
+    is_asked = entry.bind.version == _IPV4 and not entry.is_outward
+    return entry.devices if is_asked else frozenset()

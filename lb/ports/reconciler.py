@@ -94,6 +94,7 @@ class Reconciler:
         for bind, (entry, _) in self._refused.items() if look else ():
             if bind not in step.gone:
                 tried.setdefault(bind, entry)
+        await self._kernel.release(_clashing(step.gone, tried))
         reasons = await self._kernel.hold(tried.keys())
         self._refused = {
             bind: known
@@ -198,6 +199,12 @@ def difference(before: Want, now: Want) -> Step:
         come={bind: each for bind, each in new.items() if old.get(bind) != each},
         left=_backends(old.values()) - _backends(new.values()),
     )
+
+
+def _clashing(gone: Iterable[Bind], come: Iterable[Bind]) -> frozenset[Bind]:
+    """Those in whose way we would be ourselves: the same number, at more or fewer addresses."""
+    numbers = {(each.version, each.protocol, each.number) for each in come}
+    return frozenset(each for each in gone if (each.version, each.protocol, each.number) in numbers)
 
 
 def _backends(entries: Iterable[Entry]) -> frozenset[IPAddress]:

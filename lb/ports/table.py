@@ -26,6 +26,12 @@ class Bind:
     number: int
     address: IPv4Address | IPv6Address | None = None
 
+    def clashes(self, other: "Bind") -> bool:
+        """Whether two sockets cannot hold both."""
+        same = (self.version, self.protocol, self.number)
+        is_near = None in (self.address, other.address) or self.address == other.address
+        return is_near and same == (other.version, other.protocol, other.number)
+
     def __str__(self) -> str:
         if self.address is None:
             return f"{self.number}/{self.protocol}"
@@ -39,7 +45,8 @@ class Entry:
 
     `subject` is the id of the sandbox or service that publishes it. `masked` are the backends that
     must see an address of the host instead of the client's; `strange` are the clients that all must
-    not see as such. `devices` are the bridges behind which the backends are.
+    not see as such. `devices` are the bridges behind which the backends are. With `is_outward`
+    it is not answered at 127.0.0.0/8, though every address of the host is bound.
     """
 
     bind: Bind
@@ -51,3 +58,4 @@ class Entry:
     devices: frozenset[str] = frozenset()
     scheduler: Scheduler = Scheduler.MH
     persistence_s: int = 0
+    is_outward: bool = False

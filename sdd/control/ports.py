@@ -31,10 +31,11 @@ class Book:
         self._draft = draft
         self._pages: dict[str, dict[IPAddress | None, str]] = {}
 
-    def in_the_way(self, wanted: Port) -> str:
-        """The holder of an overlapping port; empty when there is none."""
+    def in_the_way(self, wanted: Port, *, but: str = "") -> str:
+        """The holder of an overlapping port, other than `but`; empty when there is none."""
         page = self._page(wanted)
-        return next((page[each] for each in page if port.overlap(each, wanted.address)), "")
+        found = (page[each] for each in page if port.overlap(each, wanted.address))
+        return next((each for each in found if each != but), "")
 
     def put(self, made: Port, holder: str) -> None:
         """`holder` publishes the port."""
@@ -62,7 +63,7 @@ class Book:
         self.withdraw(holder, (each for each in now if each not in then))
         for each in then:
             if each not in now:
-                if taken := self.in_the_way(each):
+                if taken := self.in_the_way(each, but=holder):
                     raise _in_use(self.ground, each, taken)
                 self.put(each, holder)
 
@@ -129,7 +130,8 @@ def publish(
                 like = replace(like, published=numbers)
                 if any(_is_same(one, like) for one in found):
                     continue
-                made = _exactly(book, like)
+                is_more = any(map(like.is_beside, found))
+                made = _exactly(book, like, but=holder if is_more else "")
             else:
                 made = _first_free(book, like, numbers, busy)
             book.put(made, holder)
@@ -160,8 +162,8 @@ def _automatic(ground: Ground) -> Sequence[int]:
     return (*every[start:], *every[:start])
 
 
-def _exactly(book: Book, wanted: Port) -> Port:
-    if holder := book.in_the_way(wanted):
+def _exactly(book: Book, wanted: Port, *, but: str) -> Port:
+    if holder := book.in_the_way(wanted, but=but):
         raise _in_use(book.ground, wanted, holder)
     return wanted
 
@@ -176,6 +178,8 @@ def _first_free(book: Book, like: Port, numbers: Sequence[int], busy: Busy) -> P
 
 def _is_same(have: Port, wanted: Port) -> bool:
     """Whether `have` does already what `wanted` asks for."""
+    if have.is_wide and have.is_beside(wanted):
+        return False  # it asks for 127.0.0.1 as well
     where = (have.published, have.protocol, have.target)
     return where == (wanted.published, wanted.protocol, wanted.target) and port.covers(
         have.address, wanted.address

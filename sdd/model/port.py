@@ -64,6 +64,29 @@ class Port:
         """Whether it leads through the ingress sandbox, to members wherever they are."""
         return self.mode is Mode.INGRESS and self.policy is not Policy.LOCAL
 
+    @property
+    def is_wide(self) -> bool:
+        """Whether it is for every address of the node, of one IP version or both."""
+        return self.address is None or self.address.is_unspecified
+
+    @property
+    def is_on_loopback(self) -> bool:
+        """Whether programs of the node itself get it at 127.0.0.1.
+
+        Docker's users expect it of mode host; what every node opens is there only if asked for.
+        """
+        if self.is_wide:
+            return self.mode is Mode.HOST
+        return self.address is not None and self.address.is_loopback
+
+    def is_beside(self, other: "Port") -> bool:
+        """Whether one of them asks for 127.0.0.1 and the other for the rest of the same port."""
+        if Mode.HOST in (self.mode, other.mode) or self.is_wide is other.is_wide:
+            return False
+        narrow = other if self.is_wide else self
+        way = (self.published, self.protocol, self.target)
+        return narrow.is_on_loopback and way == (other.published, other.protocol, other.target)
+
 
 def overlap(one: IPv4Address | IPv6Address | None, other: IPv4Address | IPv6Address | None) -> bool:
     """Whether some packet goes to both."""

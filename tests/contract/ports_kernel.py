@@ -33,6 +33,7 @@ def made_of(*entries: Entry) -> Image:
 
 EVERYTHING = made_of(
     entry(bind(), WEB, devices=frozenset({"br-web"})),
+    entry(bind(8081), WEB, is_outward=True),
     entry(bind(version=6), WEB6),
     entry(bind(address=LOOPBACK), WEB, masked=frozenset({WEB})),
     entry(bind(5300, protocol=Protocol.UDP), WEB, API, scheduler=Scheduler.RR),
@@ -92,6 +93,16 @@ class PortsKernelContract:
         await kernel.release(wanted)
         assert await kernel.hold([bind(8082, address=LOOPBACK)]) == {}
         await kernel.release([bind(8082, address=LOOPBACK)])
+
+    async def test_a_port_of_every_address_is_in_the_way_of_one_address(
+        self, kernel: world.Kernel
+    ) -> None:
+        every, one = bind(8084), bind(8084, address=LOOPBACK)
+        assert await kernel.hold([every]) == {}
+        assert await kernel.hold([one]) == {one: "another program on this host has it"}
+        await kernel.release([every])
+        assert await kernel.hold([one]) == {}
+        await kernel.release([one])
 
     async def test_releasing_what_is_not_held_is_fine(self, kernel: world.Kernel) -> None:
         await kernel.release([bind(8083)])

@@ -52,8 +52,6 @@ def test_38_the_member_sees_the_client_by_udp(service: str) -> None:
 def test_50_the_host_itself_is_balanced_as_well(daemon: Appliance) -> None:
     for url, seen in (
         (f"http://{HOST}:8440/", HOST),
-        ("http://127.0.0.1:8440/", MASKED),
-        ("http://localhost:8440/", MASKED),
         (f"http://[{HOST6}]:8440/", HOST6),
     ):
         found = {on_host(daemon, url) for _ in range(2)}

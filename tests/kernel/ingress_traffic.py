@@ -60,9 +60,19 @@ class IngressTraffic:
     def test_B9_50_the_host_is_balanced_as_well(self, town: IngressTown) -> None:
         assert {each.who for each in town.visits(6, "host")} == ALL
         assert town.visits(3, "host") == {Answer(name, str(HOST)) for name in ALL}
+        with pytest.raises(ConnectionRefusedError):
+            town.connect("host", LOCALHOST, WEB)
+        near = request.Publish(published=WEB, target=80, address=LOCALHOST)
+        ask = request.ServiceUpdate(publish_add=(near,))
+        town.do(lambda one: one.commands.update_service("web", ask))
         masked = town.visits(6, "host", LOCALHOST)
         assert {each.who for each in masked} == ALL
         assert len({each.peer for each in masked} - {"127.0.0.1"}) == 1
+        gone = request.Unpublish(published=WEB, address=LOCALHOST)
+        leave_it = request.ServiceUpdate(publish_remove=(gone,))
+        town.do(lambda one: one.commands.update_service("web", leave_it))
+        with pytest.raises(ConnectionRefusedError):
+            town.connect("host", LOCALHOST, WEB)
         assert {each.who for each in town.visits(6, "host", HOST6)} == ALL
 
     @pytest.mark.parametrize("name", ["near", "b1"])

@@ -73,7 +73,7 @@ def test_an_end_that_is_not_there_is_nxdomain_and_one_that_fails_servfail(
     assert (none.rcode(), len(none.answer)) == (dns.rcode.NXDOMAIN, 1)
     upstream.script = lambda query, _: failing(query, dns.rcode.SERVFAIL)
     failed = asked(ports, kind="TXT")
-    assert (failed.rcode(), failed.answer, explanations(failed)) == (dns.rcode.SERVFAIL, [], [22])
+    assert (failed.rcode(), failed.answer, explanations(failed)) == (dns.rcode.SERVFAIL, [], [0])
 
 
 def test_A8_25_without_an_upstream_the_alias_is_servfail_at_once(worker: Worker) -> None:

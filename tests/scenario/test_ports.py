@@ -270,6 +270,30 @@ async def test_C122_one_of_several_numbers_of_a_target_goes_alone() -> None:
         assert await one.keys() == before
 
 
+async def test_a_port_that_every_node_opens_is_asked_for_at_127_0_0_1_beside_it() -> None:
+    async with node() as one:
+        await served(one, publish(5005), publish(5005, host="127.0.0.1"))
+        await laws.check(one)
+        (found,) = one.state.services.values()
+        assert [str(each.address) for each in found.ports] == ["None", "127.0.0.1"]
+        other = (publish(5005, 81, host="127.0.0.1"),)
+        with pytest.raises(errors.Conflict):
+            await one.commands.update_service("web", request.ServiceUpdate(publish_add=other))
+        with pytest.raises(errors.Conflict):
+            await box(one, "other", publish(5005, host="127.0.0.1"))
+        less = request.Unpublish(published=5005, address=ip_address("127.0.0.1"))
+        await one.commands.update_service("web", request.ServiceUpdate(publish_remove=(less,)))
+        assert shown(one) == ["5005:80/tcp"]
+        await laws.check(one)
+        again = request.ServiceUpdate(publish_add=(publish(5005, host="127.0.0.1"),))
+        await one.commands.update_service("web", again)
+        await one.commands.update_service("web", again)
+        assert shown(one) == ["5005:80/tcp"] * 2
+        await laws.check(one)
+        await one.commands.remove_service("web")
+        await laws.check(one)
+
+
 async def test_while_a_port_is_stolen_other_changes_of_its_service_are_done() -> None:
     def stolen(state: ClusterState) -> tuple[Failure, ...]:
         return tuple(

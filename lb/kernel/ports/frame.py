@@ -33,6 +33,7 @@ def _types() -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...]]]:
             yield f"masked_{kind}{version}", (*key, address), ()
         yield f"self{version}", (address, address), ()
     yield "bridges", ("ifname", "ifname"), ()
+    yield "outward", ("inet_proto", "inet_service"), ()
 
 
 # name → the types of the key and of the data; without data it is a set
@@ -94,7 +95,12 @@ CHAINS = (
         "leaving",
         ("nat", "output", _DNAT),
         # No packet from ::1 gets out of the host: it is refused, and clients try 127.0.0.1.
-        ("ip6 daddr ::1 return", "fib daddr type local jump lead"),
+        (
+            "ip6 daddr ::1 return",
+            f"ip daddr 127.0.0.0/8 {_PORT} @outward return",
+            "fib daddr type local jump lead",
+        ),
+        version=2,
     ),
     nft_frame.Chain("refused", None, nft_frame.REJECT),
     # The sockets that hold the ports drop what they get: say no instead.

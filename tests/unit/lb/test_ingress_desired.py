@@ -8,7 +8,7 @@ from lb.ports import desired as ports
 from lb.ports import image
 from sdd.model import ids
 from sdd.model.health import Status
-from sdd.model.port import Policy
+from sdd.model.port import Mode, Policy, Port
 from sdd.model.service import EndpointMode
 from sdd.state import ClusterState
 from tests.unit.lb import ingress_states as towns
@@ -95,6 +95,23 @@ def test_who_is_a_member_is_not_seen_as_itself_by_members() -> None:
     found = elements()
     assert "self4 10.1.0.2 . 10.0.0.200" in found
     assert "self6 fd00::a . fd00::200" in found
+
+
+def test_127_0_0_1_answers_only_what_was_asked_for_there() -> None:
+    def found(*ports_of: Port) -> list[tuple[str, bool]]:
+        state = towns.town(towns.shop(*ports_of))
+        parts = ports.desired(state, ports.nothing(states.NODE)).parts["shop"]
+        return [(str(each.bind), each.is_outward) for each in parts if each.bind.version == 4]
+
+    wide = towns.port()
+    near = replace(wide, address=ip_address("127.0.0.1"))
+    local = replace(wide, policy=Policy.LOCAL)
+    host = replace(wide, mode=Mode.HOST)
+    assert found(wide) == found(local) == [("8080/tcp", True)]
+    assert found(wide, near) == found(near, wide) == [("8080/tcp", False)]
+    assert found(near) == [("127.0.0.1:8080/tcp", False)]
+    assert found(host) == [("8080/tcp", False)]
+    assert "outward tcp . 8080" in elements()
 
 
 def test_snat_of_one_port_is_none_of_another_ports_with_the_same_target() -> None:

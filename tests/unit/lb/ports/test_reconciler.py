@@ -15,6 +15,7 @@ from tests.unit.lb.ports import towns
 from tests.unit.lb.ports.towns import box, port
 
 PLUG = states.plug("web", "front", "10.1.0.2/24", "fd01::2/64")
+LOCALHOST = "127.0.0.1"
 BRIDGE = towns.FRONT.device
 
 
@@ -64,6 +65,15 @@ async def test_an_address_that_the_host_has_not_is_no_other_program() -> None:
     )
     assert "ip -br address" in failure.hint
     assert "sport" not in failure.hint
+
+
+async def test_a_port_of_every_address_becomes_one_of_one_address_and_back() -> None:
+    host = Host()
+    for at, held in (("", "8080/tcp"), (LOCALHOST, f"{LOCALHOST}:8080/tcp"), ("", "8080/tcp")):
+        outcome = await host.to(box("web", port(host=at)), PLUG)
+        assert outcome.failures == ()
+        assert {str(each) for each in host.kernel.held} == {held}
+        assert host.kernel.image == host.wanted()
 
 
 async def test_what_nobody_publishes_any_more_is_free_and_leads_nowhere() -> None:
