@@ -5,7 +5,6 @@ An unknown option is refused, for a typing error in one would silently change no
 
 import difflib
 from collections.abc import Mapping
-from ipaddress import IPv6Network
 from types import MappingProxyType
 
 from sdd import errors
@@ -21,7 +20,6 @@ KNOWN: Mapping[network.Driver, Mapping[str, Option]] = MappingProxyType(
 
 
 PREFIX = "com.docker.network."
-IPV6_MTU_MIN = 1280  # RFC 8200 §5: the kernel takes IPv6 away from a link with less
 
 
 def check(now: ClusterState, asked: request.NetworkCreate) -> None:
@@ -35,7 +33,6 @@ def check(now: ClusterState, asked: request.NetworkCreate) -> None:
         except ValueError as exc:
             why, _, hint = str(exc).partition(": ")
             raise _wrong(asked, name, why, hint) from exc
-    _check_mtu(asked)
     if asked.driver is network.Driver.BRIDGE:
         _check_bridge(now, asked, bridge.Bridge(**fields(known, asked.options)))
 
@@ -73,18 +70,6 @@ def has_gateway(asked: request.NetworkCreate, version: int) -> bool:
     if asked.driver is not network.Driver.BRIDGE:
         return False
     return bridge.Bridge(**fields(bridge.OPTIONS, asked.options)).has_gateway(version)
-
-
-def _check_mtu(asked: request.NetworkCreate) -> None:
-    has_ipv6 = asked.ipv6 or any(isinstance(each.subnet, IPv6Network) for each in asked.pools)
-    mtu = int(asked.options.get(network.OPTION_MTU, IPV6_MTU_MIN))
-    if has_ipv6 and mtu < IPV6_MTU_MIN:
-        raise errors.Invalid(
-            f"network {asked.name!r}: the MTU {mtu} is too small for IPv6, which needs"
-            f" {IPV6_MTU_MIN}",
-            hint=f"choose {network.OPTION_MTU}={IPV6_MTU_MIN} or more, or a network without IPv6",
-            code="SDD-NET-OPTION",
-        )
 
 
 def _check_bridge(now: ClusterState, asked: request.NetworkCreate, wanted: bridge.Bridge) -> None:
