@@ -1,9 +1,9 @@
 """What an upstream said, checked record by record and cut to what a stub needs.
 
 In: bytes from outside. Out: a `Reply` whose every name and length lies inside it, or None; and from
-a `Reply`, the bytes for one client. Kept are the answers, and for "no such thing" (or DNSSEC) the
-authority: what else a server adds is only good for poisoning (dns_and_users.md A3, A4). Formats:
-RFC 1035 §4.1, 2308 §5, 6891.
+a `Reply`, the bytes for one client. Kept are the answers, as far as they are about what was asked
+(`chain`), and for "no such thing" (or DNSSEC) the authority: what else a server adds is only good
+for poisoning (dns_and_users.md A3, A4). Formats: RFC 1035 §4.1, 2308 §5, 6891.
 """
 
 import bisect
@@ -12,7 +12,7 @@ import struct
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from resolver.message import wire
+from resolver.message import chain, spelled, wire
 from resolver.message.wire import Rcode
 
 MOST_TTL_S: Final = 3600  # nobody behind us should believe anything for longer
@@ -26,10 +26,8 @@ _FLAGS = struct.Struct(">H")
 # Of a known length whatever they say: stubs copy so much without looking (CVE-2023-4527).
 _LENGTHS: Final = {wire.A: 4, wire.AAAA: 16}
 _POINTER: Final = 0xC0
+_SOA_NUMBERS = 20
 _SOA_TAIL = 22  # two root names and five numbers: the shortest SOA data
-# Where the names lie in the data of the types that may compress them (RFC 1035 §3.3, 3597 §4):
-# bytes before the first name, number of names.
-NAMES: Final = {2: (0, 1), 5: (0, 1), 6: (0, 2), 12: (0, 1), 15: (2, 1), 33: (6, 1), 39: (0, 1)}
 
 
 class Spin(NamedTuple):
@@ -55,7 +53,8 @@ class Reply(NamedTuple):
     `extended` are the upper eight bits of the response code, which were in the OPT. `is_cut` says
     that the server had more, which could not be fetched. `was_said` tells a server's failure from
     silence. `explain` are the extended errors that came along (RFC 8914), `spin` the addresses
-    whose order means nothing.
+    whose order means nothing, `aliases` the CNAMEs of the answers as they lead on. `has_opt` tells
+    whether the server speaks EDNS.
     """
 
     image: bytes
@@ -70,6 +69,8 @@ class Reply(NamedTuple):
     was_said: bool = True
     explain: tuple[wire.Explain, ...] = ()
     spin: Spin | None = None
+    aliases: tuple[chain.Alias, ...] = ()
+    has_opt: bool = False
 
     @property
     def rcode(self) -> int:
@@ -83,35 +84,42 @@ class Reply(NamedTuple):
         return self.rcode == Rcode.NOERROR and not self.answers and not can_tell
 
 
-def read(data: bytes, end: int, *, dnssec: bool) -> Reply | None:
-    """The reply in `data`, whose question ends at `end`; None when any part is not whole."""
+def read(data: bytes, end: int, *, dnssec: bool, is_checked: bool = False) -> Reply | None:
+    """The reply in `data`, whose question ends at `end`.
+
+    None when any part is not whole, when no answer is about what was asked, or when it lies behind
+    too many aliases; `is_checked` says that the latter was looked at before.
+    """
     counts = _COUNTS.unpack_from(data, 6)
     if sum(counts) > MOST_RECORDS:
         return None
     at = end
     ends: list[int] = []
     ttls: list[int] = []
-    lowest: int | None = None
     negative: int | None = None
     extended = 0
     explain: tuple[wire.Explain, ...] = ()
     shortest: dict[int, int] = {}
-    kinds: list[int] = []
+    heads: list[chain.Head] = []
+    opt = b""
     for number in range(sum(counts)):
-        found = _record(data, at, ttls)
+        found, begin = _record(data, at, ttls), at
         if found is None:
             return None
         body, at, kind, ttl = found
         if number < counts[0]:
-            lowest = ttl if lowest is None else min(lowest, ttl)
             shortest[kind] = min(ttl, shortest.get(kind, ttl))
-            kinds.append(kind)
+            heads.append(chain.Head(begin, kind, body))
         elif number < counts[0] + counts[1] and kind == wire.SOA and at - body >= _SOA_TAIL:
             negative = min(ttl, sane(int.from_bytes(data[at - 4 : at], "big")))
         elif number >= counts[0] + counts[1] and kind == wire.OPT:
-            extended = data[body - _EXTENDED]
+            extended, opt = data[body - _EXTENDED], data[begin:at]
             explain = tuple(itertools.islice(wire.explanations(data, body, at), MOST_EXPLAINED))
         ends.append(at)
+    linked = chain.whole(heads) if is_checked else chain.of(data, heads)
+    if linked is None or len(linked.kept) < len(heads):
+        rest = linked and _without(data, (end, *ends), counts, linked.kept, opt)
+        return read(rest, end, dnssec=dnssec) if rest else None
     kept = counts[0] + (0 if counts[0] and not dnssec else counts[1])
     ends, ttls = ends[:kept], ttls[:kept]
     image = bytearray(data[: (end, *ends)[-1]])
@@ -119,7 +127,7 @@ def read(data: bytes, end: int, *, dnssec: bool) -> Reply | None:
     for number, at in enumerate(ttls):
         own = sane(int.from_bytes(image[at : at + 4], "big"))
         # The records of a set have one TTL, the lowest that was seen (RFC 2181 §5.2).
-        seconds = shortest[kinds[number]] if number < counts[0] else own
+        seconds = shortest[heads[number].kind] if number < counts[0] else own
         image[at : at + 4] = min(seconds, MOST_TTL_S).to_bytes(4, "big")
     return Reply(
         image=bytes(image),
@@ -127,11 +135,13 @@ def read(data: bytes, end: int, *, dnssec: bool) -> Reply | None:
         ends=tuple(ends),
         ttls=tuple(ttls),
         answers=counts[0],
-        lowest=lowest,
+        lowest=min(shortest.values(), default=None),
         negative=negative,
         extended=extended,
         explain=explain,
         spin=_spin(data, (end, *ends[: counts[0]])),
+        aliases=linked.aliases,
+        has_opt=bool(opt),
     )
 
 
@@ -151,6 +161,26 @@ def _spin(data: bytes, bounds: tuple[int, ...]) -> Spin | None:
             break
         count, shape, first, size = count + 1, head, begin, end - begin
     return Spin(first, size, count) if count > 1 else None
+
+
+def _without(
+    data: bytes, ends: Sequence[int], counts: tuple[int, ...], kept: Sequence[int], opt: bytes
+) -> bytes | None:
+    """The message with no other answers than `kept`; None when they are none, or it is too long.
+
+    Names are written out, for what they point to may be gone; in small letters, for those of the
+    question were mixed by us.
+    """
+    asked = data[wire.HEADER : ends[0] - 4].lower()
+    plain = data[: wire.HEADER] + asked + data[ends[0] - 4 :]
+    written = tuple(
+        wire.POINTER + each[len(asked) :] if each.startswith(asked) else each
+        for each in spelled.records(plain, ends[0], ends[1 : 1 + counts[0] + counts[1]], {})
+    )
+    records = (*(written[number] for number in kept), *written[counts[0] :])
+    whole = (_COUNTS.pack(len(kept), counts[1], bool(opt)), data[wire.HEADER : ends[0]], *records)
+    made = data[:6] + b"".join(whole) + opt
+    return made if kept and len(made) <= wire.STREAM_LIMIT else None
 
 
 def failure(data: bytes, query: wire.Query, rcode: int) -> Reply:
@@ -236,13 +266,15 @@ def _record(data: bytes, at: int, ttls: list[int]) -> tuple[int, int, int, int] 
         return None
     if length != _LENGTHS.get(kind, length):
         return None
-    if kind in NAMES:
-        before, count = NAMES[kind]
+    if kind in spelled.NAMES:
+        before, count = spelled.NAMES[kind]
         inside = body + before
         for _ in range(count):
             inside = _name(data, inside, ttls)
             if not inside or inside > end:
                 return None
+        if inside + (_SOA_NUMBERS if kind == wire.SOA else 0) != end:
+            return None
     return body, end, kind, sane(ttl)
 
 

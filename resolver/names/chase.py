@@ -8,7 +8,7 @@ on (dns_and_users.md A1), so whoever knows the end must say it (RFC 1034 §4.3.2
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from resolver.message import reply, wire
+from resolver.message import reply, spelled, wire
 from resolver.message.wire import Rcode
 
 _KIND = 4  # the type and the class behind a question's name
@@ -40,7 +40,7 @@ def joined(asked: Onward, said: bytes, *, stream: bool) -> bytes:
     `said` is a whole message of ours to `asked.message`. A failure has no aliases: they would be
     taken for an answer.
     """
-    found = reply.read(said, asked.end.end, dnssec=asked.end.dnssec)
+    found = reply.read(said, asked.end.end, dnssec=asked.end.dnssec, is_checked=True)
     if found is None or found.rcode == Rcode.SERVFAIL:
         return _failed(asked, said)
     records = tuple(_whole(found, asked.end.name, _nearby(asked)))
@@ -57,7 +57,7 @@ def joined(asked: Onward, said: bytes, *, stream: bool) -> bytes:
 
 def _failed(asked: Onward, said: bytes) -> bytes:
     """The failure as it was said, with its explanation (OPT) and without any record."""
-    whole = reply.read(said, asked.end.end, dnssec=True)
+    whole = reply.read(said, asked.end.end, dnssec=True, is_checked=True)
     end = asked.end.end if whole is None else (whole.end, *whole.ends)[-1]
     head = said[:6] + bytes(4) + said[10 : wire.HEADER]
     return head + asked.data[wire.HEADER : asked.query.end] + said[end:]
@@ -74,49 +74,8 @@ def _whole(found: reply.Reply, end_name: bytes, nearby: bytes) -> Iterator[bytes
 
     Owners that are `end_name` become `nearby`.
     """
-    known: dict[int, bytes] = {}
-    begin = found.end
-    for end in found.ends:
-        body = wire.skip_name(found.image, begin) + wire.RECORD_HEAD
-        head = found.image[body - wire.RECORD_HEAD : body - 2]
-        data = _data(found.image, body, end, known)
-        owner = _name(found.image, begin, known)
-        yield (nearby if owner == end_name else owner) + head + len(data).to_bytes(2, "big") + data
-        begin = end
-
-
-def _data(image: bytes, body: int, end: int, known: dict[int, bytes]) -> bytes:
-    kind = int.from_bytes(image[body - wire.RECORD_HEAD :][:2], "big")
-    before, count = reply.NAMES.get(kind, (0, 0))
-    at = body + before
-    parts = [image[body:at]]
-    for _ in range(count):
-        parts.append(_name(image, at, known))
-        at = wire.skip_name(image, at)
-    return b"".join((*parts, image[at:end]))
-
-
-def _name(image: bytes, at: int, known: dict[int, bytes]) -> bytes:
-    """The name at `at` without pointers; `reply.read` has seen that it is one.
-
-    What stands behind a pointer is written out once for all names that share it.
-    """
-    passed: list[tuple[int, bytes]] = []
-    while at not in known:
-        begin = at
-        while image[at] and image[at] < _POINTER:
-            at += image[at] + 1
-        passed.append((begin, image[begin:at]))
-        if not image[at]:
-            known[begin] = image[begin : at + 1]
-            passed.pop()
-            at = begin
-        else:
-            at = int.from_bytes(image[at : at + 2], "big") & 0x3FFF
-    whole = known[at]
-    for begin, labels in reversed(passed):
-        whole = known[begin] = labels + whole
-    return whole
+    for each in spelled.records(found.image, found.end, found.ends, {}):
+        yield nearby + each[len(end_name) :] if each.startswith(end_name) else each
 
 
 def _kind(record: bytes) -> int:

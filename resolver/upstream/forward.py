@@ -284,8 +284,13 @@ def wants_better(found: reply.Reply) -> bool:
 
 
 def blames_edns(found: reply.Reply) -> bool:
-    """Whether it says that the same question without EDNS may fare better (RFC 6891 §7)."""
-    return found.rcode in (wire.Rcode.FORMERR, wire.Rcode.BADVERS)
+    """Whether it says that the same question without EDNS may fare better (RFC 6891 §7).
+
+    Servers from before EDNS say so by other errors too (RFC 2671 §5.3), some by a header alone.
+    """
+    if found.rcode in (wire.Rcode.FORMERR, wire.Rcode.BADVERS):
+        return True
+    return found.rcode not in FINAL and not found.has_opt
 
 
 def helps(found: reply.Reply) -> bool:

@@ -14,7 +14,7 @@ from typing import Final
 from resolver import counters, notes
 from resolver.counters import Source
 from resolver.message import reasons, reply, wire
-from resolver.names import answer
+from resolver.names import answer, cut
 from resolver.upstream import (
     cache,
     flight,
@@ -127,7 +127,8 @@ class Forwarder:
         """The cached entry of which `recall` made its reply, None where it made it of none."""
         found = self.cache.get(self._question(query, data, scope).key, self._clock())
         # A "no" is looked at anew each second: what it depends on may change.
-        return found if found and found.reply.rcode == wire.Rcode.NOERROR else None
+        is_no = found is None or found.reply.rcode != wire.Rcode.NOERROR
+        return found if found and not is_no and not cut.is_ours(found.reply, query, scope) else None
 
     def _question(self, query: wire.Query, data: bytes, scope: answer.Scope) -> Question:
         """The same one as long as the same is asked: a message is looked at three times."""

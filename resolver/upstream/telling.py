@@ -9,7 +9,7 @@ from typing import Final
 from resolver import counters
 from resolver.counters import Source
 from resolver.message import reasons, reply, wire
-from resolver.names import answer
+from resolver.names import answer, cut
 from resolver.upstream import cache
 from resolver.upstream.tries import Question
 
@@ -31,35 +31,38 @@ class Telling:
         self, asked: Question, found: reply.Reply, entry: cache.Entry, began: float, *, stream: bool
     ) -> bytes:
         """The reply from what is cached as `entry`, or was made of it."""
-        self._count(asked.scope, found.rcode, Source.CACHE)
         self._counts.hit(cache.kind_of(found))
         failed = found.rcode == wire.Rcode.SERVFAIL
-        said = reply.for_client(
+        said = cut.for_client(
             found,
             asked.data,
             asked.query,
+            asked.scope,
             stream=stream,
             aged_s=entry.age_s(self._clock()),
             explain=reasons.again(found.explain) if failed else found.explain,
             turn=self._next(),
         )
+        self._count(asked.scope, said[3] & 0xF, Source.CACHE)
         self._counts.observe(counters.SECONDS, Source.CACHE, self._clock() - began)
         return said
 
     def stale(self, asked: Question, entry: cache.Entry, began: float, *, stream: bool) -> bytes:
         """The reply from what is over, for want of a better one (RFC 8767)."""
         self._counts.observe(counters.SECONDS, Source.STALE, self._clock() - began)
-        self._count(asked.scope, entry.reply.rcode, Source.STALE)
         self._counts.add(counters.CACHE_STALE, cache.kind_of(entry.reply))
-        return reply.for_client(
+        said = cut.for_client(
             entry.reply,
             asked.data,
             asked.query,
+            asked.scope,
             stream=stream,
             ttl_s=STALE_TTL_S,
             explain=(*entry.reply.explain, reasons.STALE),
             turn=self._next(),
         )
+        self._count(asked.scope, said[3] & 0xF, Source.STALE)
+        return said
 
     def found(self, asked: Question, found: reply.Reply, began: float, *, stream: bool) -> bytes:
         """The reply from what a flight brought."""
@@ -71,9 +74,10 @@ class Telling:
         if failed:
             why = (reasons.OVERLOADED,) if found is BUSY else found.explain
             return self.failed(asked, Source.ERROR, why, stream=stream)
-        self._count(asked.scope, found.rcode, Source.UPSTREAM)
-        words = (found, asked.data, asked.query)
-        return reply.for_client(*words, stream=stream, explain=found.explain, turn=self._next())
+        words = (found, asked.data, asked.query, asked.scope)
+        said = cut.for_client(*words, stream=stream, explain=found.explain, turn=self._next())
+        self._count(asked.scope, said[3] & 0xF, Source.UPSTREAM)
+        return said
 
     def failed(
         self, asked: Question, source: Source, explain: Sequence[wire.Explain], *, stream: bool

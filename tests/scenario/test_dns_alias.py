@@ -1,6 +1,6 @@
 """An alias of ours that leads to somebody else's name, through a real worker."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dns.message
@@ -81,16 +81,31 @@ def test_A8_25_without_an_upstream_the_alias_is_servfail_at_once(worker: Worker)
     assert (failed.rcode(), failed.answer, explanations(failed)) == (dns.rcode.SERVFAIL, [], [0])
 
 
-def test_A8_56_what_the_upstream_says_of_our_names_there_is_not_followed(
-    worker: Worker, upstream: Scripted
-) -> None:
-    """An alias of theirs to a name of ours stays theirs: their word never opens our names."""
+def leading(target: str) -> Callable[[dns.message.Message, bool], bytes]:
+    """An upstream's alias to `target`, and what it says of that one."""
 
-    def back(query: dns.message.Message, _: bool) -> bytes:
+    def script(query: dns.message.Message, _: bool) -> bytes:
         reply = dns.message.from_wire(address(query))
-        reply.answer = [dns.rrset.from_text(f"{END}.", 60, "IN", "CNAME", "web.")]
+        reply.answer = [
+            dns.rrset.from_text(f"{END}.", 60, "IN", "CNAME", target),
+            dns.rrset.from_text(target, 60, "IN", "A", "6.6.6.6"),
+        ]
         return reply.to_wire()
 
-    upstream.script = back
+    return script
+
+
+def test_A8_56_what_the_upstream_says_of_our_names_there_is_told_by_us(
+    worker: Worker, upstream: Scripted
+) -> None:
+    upstream.script = leading("web.")
     ports = served(worker.session(), upstream)
-    assert lines(asked(ports)) == [f"Go. 5 IN CNAME {END}.", f"{END}. 60 IN CNAME web."]
+    theirs = [f"Go. 5 IN CNAME {END}.", f"{END}. 60 IN CNAME web."]
+    for _ in range(2):
+        assert lines(asked(ports)) == [*theirs, "web. 5 IN A 10.0.0.9"]
+
+
+def test_A8_56_a_circle_through_an_upstream_is_servfail(worker: Worker, upstream: Scripted) -> None:
+    upstream.script = leading("go.")
+    failed = asked(served(worker.session(), upstream))
+    assert (failed.rcode(), failed.answer, explanations(failed)) == (dns.rcode.SERVFAIL, [], [0])

@@ -178,7 +178,8 @@ def test_A8_46_a_name_that_would_change_with_a_ttl_is_none(answers: int, records
 
 def test_a_name_may_point_to_any_name_before_it() -> None:
     alias = b"\xc0\x0c\0\5\0\1\0\0\0\x3c\0\4\1a\xc0\x10"  # a.example.org, at 0x2d
-    wired = broken(3, alias + b"\xc0\x2d" + A[2:] + b"\1b\xc0\x2f" + A[2:])
+    more = b"\xc0\x2d" + alias[2:-3] + b"b\xc0\x10"  # b.example.org, behind the same end
+    wired = broken(3, alias + more + b"\1b\xc0\x2f" + A[2:])
     owners = [each.name.to_text() for each in said(read(wired)).answer]
     assert owners == ["www.example.org.", "a.example.org.", "b.example.org."]
 

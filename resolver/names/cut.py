@@ -1,0 +1,107 @@
+"""A foreign answer whose aliases lead into our names: cut there, and told by us from there on.
+
+In: a reply of an upstream, checked, and who asked. Out: the bytes for him. Of our names nobody else
+may speak: a stub with a cache in the sandbox would keep under our name what a stranger says of it
+(dns_and_users.md A3, A8-56). Replies are shared by sandboxes that own different names, so this is
+done for each asker.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from resolver.message import reasons, reply, spelled, wire
+from resolver.message.wire import Rcode
+from resolver.names import answer
+
+_TTL: Final = 4  # where a record's TTL lies, behind its owner
+_AS_IT_IS: Final = frozenset({wire.CNAME, wire.ANY})  # who asks for these follows nothing
+
+
+def is_ours(found: reply.Reply, query: wire.Query, scope: answer.Scope) -> bool:
+    """Whether part of the answer is for us to tell."""
+    return bool(found.aliases) and _entrance(found, query, scope) is not None
+
+
+def for_client(
+    found: reply.Reply,
+    data: bytes,
+    query: wire.Query,
+    scope: answer.Scope,
+    *,
+    stream: bool,
+    aged_s: int = 0,
+    ttl_s: int | None = None,
+    explain: Sequence[wire.Explain] = (),
+    turn: int = 0,
+) -> bytes:
+    """As `reply.for_client`; from the first alias on that leads to a name of ours, as we know it.
+
+    SERVFAIL where ours leads out again: what is there nobody was asked.
+    """
+    entrance = _entrance(found, query, scope) if found.aliases else None
+    if entrance is None:
+        return reply.for_client(
+            found,
+            data,
+            query,
+            stream=stream,
+            aged_s=aged_s,
+            ttl_s=ttl_s,
+            explain=explain,
+            turn=turn,
+        )
+    count, known = entrance
+    if known.onward or known.rcode == Rcode.SERVFAIL:
+        known = answer.Answer(Rcode.SERVFAIL, [])
+        explain = (*explain, reasons.IN_AND_OUT)
+    path: tuple[bytes, ...] = ()
+    if known.rcode != Rcode.SERVFAIL:
+        # In the asker's case, not in that in which we asked.
+        image = reply.aged(found, aged_s).image
+        image = image[: wire.HEADER] + data[wire.HEADER : query.end] + image[query.end :]
+        path = _path(found._replace(image=image), count, ttl_s)
+    target = found.aliases[count - 1].target
+    first = turn % len(known.records) if known.records else 0
+    return wire.respond(
+        data,
+        query,
+        known.rcode,
+        (*known.records[first:], *known.records[:first]),
+        owner=_named(known.owner, target),
+        path=(*path, *(_named(each, target) for each in known.path)),
+        beside=known.beside,
+        stream=stream,
+        authoritative=False,
+        authority=known.zone,
+        explain=explain,
+    )
+
+
+def _entrance(
+    found: reply.Reply, query: wire.Query, scope: answer.Scope
+) -> tuple[int, answer.Answer] | None:
+    """How many aliases lead to the first name of ours, and what we know of it; None without one."""
+    for count, alias in enumerate(found.aliases, 1):
+        known = answer.answer(query._replace(name=alias.target), scope)
+        if known is not None:
+            return count, answer.Answer(Rcode.NOERROR, []) if query.kind in _AS_IT_IS else known
+    return None
+
+
+def _path(found: reply.Reply, count: int, ttl_s: int | None) -> tuple[bytes, ...]:
+    """The first `count` aliases, written out, with TTLs of `ttl_s` if that is given."""
+    answers = tuple(spelled.records(found.image, found.end, found.ends[: found.answers], {}))
+    path = (answers[each.number] for each in found.aliases[:count])
+    if ttl_s is None:
+        return tuple(path)
+    return tuple(_lasting(each, ttl_s) for each in path)
+
+
+def _lasting(record: bytes, ttl_s: int) -> bytes:
+    at = wire.skip_name(record, 0) + _TTL
+    return record[:at] + ttl_s.to_bytes(4, "big") + record[at + 4 :]
+
+
+def _named(record: bytes, target: bytes) -> bytes:
+    """`record`, or an owner alone, at `target` where it points to the question."""
+    return target + record[2:] if record.startswith(wire.POINTER) else record

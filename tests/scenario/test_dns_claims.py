@@ -1,0 +1,77 @@
+"""Upstream servers that speak of names which are not theirs, through a real worker."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dns.message
+import dns.rcode
+import dns.rrset
+import pytest
+
+from resolver import protocol
+from resolver.message import wire
+from tests.scenario.test_dns_forwarding import Make, good, scripted, served, texts
+from tests.scenario.worker import Session, address, ask, running
+
+__all__ = ["scripted"]  # a fixture of the neighbour's
+
+OURS: protocol.Names = {wire.to_wire("web1.front"): {wire.A: address(wire.A, "10.1.0.2")}}
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Iterator[Session]:
+    with running(tmp_path) as worker:
+        yield worker.session()
+
+
+def claiming(query: dns.message.Message, stream: bool) -> bytes:
+    """An alias to the name of ours, an address for it, and one of nobody who was asked for."""
+    del stream
+    answer = dns.message.make_response(query, recursion_available=True)
+    name = query.question[0].name
+    answer.answer += [
+        dns.rrset.from_text("evil.example.", 300, "IN", "A", "6.6.6.7"),
+        dns.rrset.from_text(name, 300, "IN", "CNAME", "web1.front."),
+        dns.rrset.from_text("web1.front.", 300, "IN", "A", "6.6.6.6"),
+    ]
+    return answer.to_wire()
+
+
+@pytest.mark.parametrize("tcp", [False, True])
+def test_A8_56_an_alias_to_a_name_of_ours_is_answered_by_us(
+    session: Session, scripted: Make, tcp: bool
+) -> None:
+    server = scripted(claiming)
+    ours = session.serve("owns", OURS, [server.server()])
+    theirs = session.serve("lacks", None, [server.server()])
+    assert session.apply() == {}
+    for _ in range(3):  # asked, from the cache, and from what is kept as it was given
+        reply = ask(ours, "www.example.org", tcp=tcp)
+        assert texts(reply) == {"web1.front.", "10.1.0.2"}
+        assert reply.answer[-1].ttl == 5
+        assert texts(ask(theirs, "www.example.org", tcp=tcp)) == {"web1.front.", "6.6.6.6"}
+    assert len(server.heard) == 1  # what one sandbox owns is nothing of the other's
+
+
+def test_A8_56_what_is_ours_is_told_as_it_is_now(session: Session, scripted: Make) -> None:
+    server = scripted(claiming)
+    ports = session.serve("owns", OURS, [server.server()])
+    session.apply()
+    for _ in range(2):
+        assert texts(ask(ports, "www.example.org")) == {"web1.front.", "10.1.0.2"}
+    session.table("net", {wire.to_wire("web1.front"): {wire.A: address(wire.A, "10.1.0.3")}}, "e")
+    session.apply(2)
+    assert texts(ask(ports, "www.example.org")) == {"web1.front.", "10.1.0.3"}
+    assert len(server.heard) == 1
+
+
+def test_A8_56_an_address_of_a_stranger_is_no_answer(session: Session, scripted: Make) -> None:
+    def stranger(query: dns.message.Message, stream: bool) -> bytes:
+        del stream
+        answer = dns.message.make_response(query, recursion_available=True)
+        answer.answer.append(dns.rrset.from_text("evil.example.", 300, "IN", "A", "6.6.6.6"))
+        return answer.to_wire()
+
+    first = scripted(stranger)
+    assert ask(served(session, first), "www.example.org").rcode() == dns.rcode.SERVFAIL
+    assert texts(ask(served(session, first, scripted(good)), "www.example.net")) == {"192.0.2.9"}

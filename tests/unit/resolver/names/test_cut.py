@@ -1,0 +1,114 @@
+"""Aliases of others that lead to names of ours."""
+
+import dns.message
+import dns.rcode
+import dns.rrset
+import pytest
+
+from resolver import protocol
+from resolver.message import reply, wire
+from resolver.names import answer, cut
+from tests.unit.resolver.questions import a, data, scope
+
+NAMES: protocol.Names = {
+    wire.to_wire("web.net"): a("10.1.0.2", "10.1.0.3"),
+    wire.to_wire("www.net"): {wire.CNAME: [wire.record(wire.CNAME, 5, wire.to_wire("web.net"))]},
+    wire.to_wire("out.net"): {wire.CNAME: [wire.record(wire.CNAME, 5, wire.to_wire("x.org"))]},
+}
+SCOPE = scope(NAMES)
+
+
+def said(
+    *answers: str,
+    kind: str = "A",
+    by: answer.Scope = SCOPE,
+    rcode: int = 0,
+    ttl_s: int | None = None,
+) -> dns.message.Message:
+    asked = data("www.example.org", kind, use_edns=0)
+    made = dns.message.make_response(dns.message.from_wire(asked), recursion_available=True)
+    made.set_rcode(dns.rcode.Rcode(rcode))
+    for text in answers:
+        owner, kind, rest = text.split(" ", 2)
+        made.answer.append(dns.rrset.from_text(owner, 60, "IN", kind, rest))
+    parsed = wire.parse(asked)
+    assert isinstance(parsed, wire.Query)
+    found = reply.read(made.to_wire(), parsed.end, dnssec=False)
+    assert found is not None
+    assert cut.is_ours(found, parsed, by) == (by is SCOPE)
+    return dns.message.from_wire(
+        cut.for_client(found, asked, parsed, by, stream=False, aged_s=10, ttl_s=ttl_s)
+    )
+
+
+def shown(message: dns.message.Message) -> list[str]:
+    return [
+        f"{each.name} {each.ttl} {item.rdtype.name} {item}"
+        for each in message.answer
+        for item in each
+    ]
+
+
+VIA = "www.example.org. CNAME cdn.example.org."
+
+
+def test_A8_56_a_name_of_ours_is_told_by_us() -> None:
+    told = said(VIA, "cdn.example.org. CNAME Web.net.", "web.net. A 6.6.6.6")
+    assert shown(told)[:2] == [
+        "www.example.org. 50 CNAME cdn.example.org.",
+        "cdn.example.org. 50 CNAME Web.net.",
+    ]
+    assert set(shown(told)[2:]) == {"web.net. 5 A 10.1.0.2", "web.net. 5 A 10.1.0.3"}
+
+
+def test_an_old_answer_is_cut_too() -> None:
+    told = said("www.example.org. CNAME web.net.", "web.net. A 6.6.6.6", ttl_s=30)
+    assert shown(told)[0] == "www.example.org. 30 CNAME web.net."
+    assert "6.6.6.6" not in str(told)
+
+
+def test_whoever_does_not_own_the_name_hears_what_the_server_said() -> None:
+    other = answer.Scope.of(protocol.View("s", "", [], [], {}, []), [])
+    told = said("www.example.org. CNAME web.net.", "web.net. A 192.0.2.6", by=other)
+    assert "web.net. 50 A 192.0.2.6" in shown(told)
+
+
+def test_aliases_of_ours_go_on_from_theirs() -> None:
+    told = said("www.example.org. CNAME www.net.", "www.net. A 6.6.6.6")
+    assert shown(told)[:2] == [
+        "www.example.org. 50 CNAME www.net.",
+        "www.net. 5 CNAME web.net.",
+    ]
+    assert len(shown(told)) == 4
+
+
+def test_a_type_that_ours_does_not_have_is_nodata_by_our_zone() -> None:
+    told = said("www.example.org. CNAME web.net.", "web.net. AAAA 2001:db8::6", kind="AAAA")
+    assert told.rcode() == dns.rcode.NOERROR
+    assert shown(told) == ["www.example.org. 50 CNAME web.net."]
+    assert told.authority[0].name.to_text() == "web.net."
+
+
+@pytest.mark.parametrize("rcode", [0, 3])
+def test_what_is_missing_in_our_zone_is_nxdomain(rcode: int) -> None:
+    told = said("www.example.org. CNAME gone.net.", rcode=rcode)
+    assert told.rcode() == dns.rcode.NXDOMAIN
+    assert shown(told) == ["www.example.org. 50 CNAME gone.net."]
+
+
+def test_what_others_denied_is_there_when_it_is_ours() -> None:
+    told = said("www.example.org. CNAME web.net.", rcode=3)
+    assert told.rcode() == dns.rcode.NOERROR
+    assert len(shown(told)) == 3
+
+
+def test_who_asks_for_the_alias_itself_gets_it_alone() -> None:
+    told = said("www.example.org. CNAME web.net.", "web.net. A 6.6.6.6", kind="CNAME")
+    assert shown(told) == ["www.example.org. 50 CNAME web.net."]
+
+
+def test_out_of_ours_again_is_a_failure_that_says_so() -> None:
+    told = said("www.example.org. CNAME out.net.", "out.net. A 6.6.6.6")
+    assert told.rcode() == dns.rcode.SERVFAIL
+    assert not told.answer
+    assert "name of ours" in str(told.extended_errors()[0].text)
