@@ -152,6 +152,23 @@ def test_A1_stub_matrix(
     assert found["seconds"] < row.within.get(client, AT_ONCE), found
 
 
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize(("lacks", "has"), [("six", FOUR), ("four", BOTH - FOUR)])
+def test_A8_107_an_nxdomain_of_one_family_that_was_asked_alone_before(
+    town: tuple[Appliance, dict[str, list[str]]], client: str, lacks: str, has: set[str]
+) -> None:
+    """A health check or `curl -6` leaves the denial in the cache, where musl then finds it."""
+    daemon, commands = town
+    name = f"{lacks}-nx-kept-{client}.x.test"
+    alone = ("AAAA" if lacks == "six" else "A", "--from", daemon.name("plain"))
+    for _ in range(2):  # from the cache as well
+        daemon.sdctl("dns", "query", name, *alone, check=False)  # NXDOMAIN is exit 3
+    for _ in range(2):
+        found = asked(daemon, "plain", commands[client], name)
+        assert (found["said"], set(found["addresses"])) == ("ok", has), found
+        assert found["seconds"] < AT_ONCE
+
+
 def test_A8_106_owned_ipv4_only_names_are_found_at_once_by_all(
     town: tuple[Appliance, dict[str, list[str]]],
 ) -> None:

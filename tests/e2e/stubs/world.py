@@ -33,8 +33,8 @@ def behaviour(name: str, kind: str) -> str:
         return "ok"
     if first[0] == "found":
         return "nx"
-    if first[0] == "six":
-        return first[1] if kind == "AAAA" else "ok"
+    if first[0] in ("six", "four"):
+        return first[1] if (kind == "AAAA") == (first[0] == "six") else "ok"
     return first[0]
 
 
@@ -42,7 +42,9 @@ def reply(data: bytes, *, stream: bool) -> bytes | None:
     query = dns.message.from_wire(data)
     asked = query.question[0]
     kind = dns.rdatatype.to_text(asked.rdtype)
-    what = behaviour(asked.name.to_text(), kind)
+    name = asked.name.to_text().lower()
+    what = behaviour(name, kind)
+    ttl = 300 if "-kept-" in name else 1
     answer = dns.message.make_response(query, recursion_available=what != "lame")
     if what == "drop":
         return None
@@ -52,10 +54,10 @@ def reply(data: bytes, *, stream: bool) -> bytes | None:
     if what in RCODES:
         answer.set_rcode(RCODES[what])
     if what in ("nx", "nodata"):
-        soa = "ns.test. root.test. 1 3600 600 86400 1"
-        answer.authority.append(dns.rrset.from_text("test.", 1, "IN", "SOA", soa))
+        soa = f"ns.test. root.test. 1 3600 600 86400 {ttl}"
+        answer.authority.append(dns.rrset.from_text("test.", ttl, "IN", "SOA", soa))
     if what in ("ok", "tc") and kind in TEXTS:
-        answer.answer.append(dns.rrset.from_text(asked.name, 1, "IN", kind, TEXTS[kind]))
+        answer.answer.append(dns.rrset.from_text(asked.name, ttl, "IN", kind, TEXTS[kind]))
     return answer.to_wire()
 
 
