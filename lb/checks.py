@@ -1,7 +1,7 @@
 """ClusterState, node → which members this node checks, and how. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 
 from sdd.model import endpoint as endpoints
@@ -17,8 +17,9 @@ class Check:
 
     `inside` is the namespace to check from: the member's own where the host cannot reach it and
     for commands, or "" for the host's. `link` is the host's end of the member's cable, "" when it
-    has none; `joined` makes a member that left and came back a new one. `known_by` are all
-    addresses at which clients meet the member: signs are about one of them.
+    has none; `joined` makes a member that left and came back a new one. `also` is its address of
+    the other IP version, which is checked as well. `known_by` are all addresses at which clients
+    meet the member: signs are about one of them.
     """
 
     service: ids.ServiceId
@@ -29,6 +30,12 @@ class Check:
     joined: float
     inside: str = ""
     known_by: frozenset[IPv4Address | IPv6Address] = frozenset()
+    also: tuple[IPv4Address | IPv6Address, ...] = ()
+
+    @property
+    def each(self) -> tuple["Check", ...]:
+        """One check per IP version."""
+        return (replace(self, also=()), *(replace(self, address=one, also=()) for one in self.also))
 
 
 def checks(state: ClusterState, node: ids.NodeId) -> Mapping[MemberKey, Check]:
@@ -43,6 +50,7 @@ def checks(state: ClusterState, node: ids.NodeId) -> Mapping[MemberKey, Check]:
             joined=member.created,
             inside=_inside(state, endpoint, how),
             known_by=_known_by(state, endpoint),
+            also=_also(endpoint, how),
         )
         for box in state.sandboxes_by_node.get(node, ())
         for endpoint in state.endpoints_by_sandbox.get(box.id, ())
@@ -51,6 +59,14 @@ def checks(state: ClusterState, node: ids.NodeId) -> Mapping[MemberKey, Check]:
         and (how := state.services[member.service].health).kind is not CheckKind.NONE
         and endpoint.hosts
     }
+
+
+def _also(of: endpoints.Endpoint, how: HealthCheck) -> tuple[IPv4Address | IPv6Address, ...]:
+    """A command and a report are about the member as it is."""
+    if how.kind in (CheckKind.EXEC, CheckKind.TTL):
+        return ()
+    others = {each.version: each for each in of.hosts if each.version != of.hosts[0].version}
+    return tuple(others.values())
 
 
 def _known_by(state: ClusterState, of: endpoints.Endpoint) -> frozenset[IPv4Address | IPv6Address]:
@@ -68,7 +84,9 @@ def _link(state: ClusterState, of: endpoints.Endpoint) -> str:
     return of.host_link if state.networks[of.network].driver is Driver.BRIDGE else ""
 
 
-def status(state: ClusterState, key: MemberKey) -> health.Status:
+def said(state: ClusterState, key: MemberKey) -> health.Said:
     """What the store says of the member now."""
     verdict = state.verdicts.get(key)
-    return verdict.status if verdict is not None else health.Status.STARTING
+    if verdict is None:
+        return health.Said(health.Status.STARTING, "")
+    return health.Said(verdict.status, verdict.reason, verdict.failing)

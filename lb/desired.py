@@ -183,7 +183,7 @@ def virtual_of(
         table.Backend(address=address, weight=member.share)
         for member in state.serving(service).members
         if (plug := member_on(state, member, is_ingress=is_ingress)) is not None
-        for address in plug.hosts
+        for address in state.answering(member, plug).hosts
         if address.version == vip.version
     ]
     return table.VirtualService(

@@ -1,8 +1,9 @@
 """Results of checks → the status of a member: the rise and fall rule, without time or sockets."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sdd.model.health import Status
+from sdd.model.health import Said, Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,21 @@ def doubted(before: Standing, *, rise: int, fall: int) -> Standing:
     if before.status is not Status.UP:
         return before
     return replace(before, doubts=rise, against=max(before.against, min(1, fall - 1)))
+
+
+def taken_up(said: Said, versions: Sequence[int]) -> list[Standing]:
+    """The standing in each IP version of a member of which the store says `said`."""
+    return [
+        Standing(status=Status.DOWN if each in said.failing else said.status) for each in versions
+    ]
+
+
+def summed(standings: Sequence[Standing]) -> Status:
+    """The status of a member: it is up where it answers in one IP version, down in none."""
+    found = {each.status for each in standings}
+    if Status.UP in found:
+        return Status.UP
+    return Status.STARTING if Status.STARTING in found else Status.DOWN
 
 
 def _started(before: Standing, *, passed: bool, rise: int, fall: int) -> Standing:

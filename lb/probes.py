@@ -7,12 +7,12 @@ who is checked is `checks`', what makes a member suspect is `suspicion`'s and `n
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Never
 
 from lb import dial as dials
 from lb import judge
-from lb.checks import Check, checks, status
+from lb.checks import Check, checks, said
 from lb.dial import Result
 from sdd import errors
 from sdd.model import health, ids
@@ -21,7 +21,7 @@ from sdd.model.service import CheckKind
 from sdd.reconcile import Slot
 from sdd.state import ClusterState, MemberKey
 
-Record = Callable[[ids.ServiceId, ids.EndpointId, health.Status, str], Awaitable[None]]
+Record = Callable[[ids.ServiceId, ids.EndpointId, health.Said], Awaitable[None]]
 Carriers = Callable[[], Awaitable[frozenset[str]]]  # the host's links that have a carrier
 Told = Callable[[ids.ServiceId, Result, float], None]  # a check of a service took so many seconds
 
@@ -144,29 +144,38 @@ class Probes:
                 del self._running[key]
         for key, check in wanted.items():
             if key not in self._running:
-                standing = judge.Standing(status=status(state, key))
-                post = _Post(is_watched=standing.status is not health.Status.UP)
+                known = said(state, key)
+                post = _Post(is_watched=known.status is not health.Status.UP)
                 task = group.create_task(
-                    self._watch(check, post, standing), name=f"probe {ids.short(check.endpoint)}"
+                    self._watch(check, post, known), name=f"probe {ids.short(check.endpoint)}"
                 )
                 self._running[key] = (check, post, task)
 
     # --- one member -------------------------------------------------------------------------
 
-    async def _watch(self, check: Check, post: _Post, standing: judge.Standing) -> None:
-        recorded = standing.status
+    async def _watch(self, check: Check, post: _Post, recorded: health.Said) -> None:
+        standings = judge.taken_up(recorded, [each.address.version for each in check.each])
         while True:
             begun = self._clock()
             if post.is_doubted:
                 post.is_doubted = False
-                standing = judge.doubted(standing, rise=check.how.rise, fall=check.how.fall)
-            result = await self._result(check, post)
-            standing = _judged(standing, check, result)
-            post.is_watched = standing.is_suspect or standing.status is not health.Status.UP
-            if standing.status is not recorded and await self._recorded(check, standing, result):
-                recorded = standing.status
+                how = check.how
+                standings = [judge.doubted(one, rise=how.rise, fall=how.fall) for one in standings]
+            results = await self._results(check, post)
+            standings = [
+                _judged(one, check, result) for one, result in zip(standings, results, strict=True)
+            ]
+            now = _said(check, standings, results)
+            is_pending = any(each.is_suspect for each in standings)
+            post.is_watched = is_pending or now.status is not health.Status.UP
+            if (now.status, now.failing) != (recorded.status, recorded.failing):
+                recorded = now if await self._recorded(check, now) else recorded
             if check.how.kind is not CheckKind.TTL:
-                await post.wait(self._rest(check, standing, self._clock() - begun))
+                await post.wait(self._rest(check, standings, self._clock() - begun))
+
+    async def _results(self, check: Check, post: _Post) -> Sequence[Result]:
+        """One per IP version, made at the same time."""
+        return await asyncio.gather(*(self._result(each, post) for each in check.each))
 
     async def _result(self, check: Check, post: _Post) -> Result:
         if post.cut():
@@ -187,18 +196,20 @@ class Probes:
         self._told(check.service, result, self._clock() - begun)
         return result
 
-    async def _recorded(self, check: Check, standing: judge.Standing, result: Result) -> bool:
+    async def _recorded(self, check: Check, said: health.Said) -> bool:
         """Whether the store took it; if not, the next check tries again."""
         try:
-            await self._record(check.service, check.endpoint, standing.status, result.reason)
+            await self._record(check.service, check.endpoint, said)
         except errors.SddError:
             return False
         return True
 
-    def _rest(self, check: Check, standing: judge.Standing, spent_s: float) -> float:
+    def _rest(self, check: Check, standings: Sequence[judge.Standing], spent_s: float) -> float:
         pace = check.how.interval_s
-        if standing.is_suspect:
-            pace = min(pace, check.how.fast_s, DENIED_S if standing.is_denied else IDLE_S)
+        if any(each.is_suspect for each in standings):
+            pace = min(pace, check.how.fast_s)
+        if any(each.is_denied for each in standings):
+            pace = min(pace, DENIED_S)
         rest: float = max(0.0, pace * (0.9 + 0.2 * self._jitter()) - spent_s)
         return rest
 
@@ -225,3 +236,19 @@ def _judged(standing: judge.Standing, check: Check, result: Result) -> judge.Sta
         return judge.judged(standing, passed=result.passed, rise=1, fall=1)
     how = check.how
     return judge.judged(standing, passed=result.passed, rise=how.rise, fall=how.fall)
+
+
+def _said(
+    check: Check, standings: Sequence[judge.Standing], results: Sequence[Result]
+) -> health.Said:
+    """What the standings come to; the reason is that of whoever decides it."""
+    status = judge.summed(standings)
+    failing = [
+        (each.address.version, result.reason)
+        for each, one, result in zip(check.each, standings, results, strict=True)
+        if one.status is not health.Status.UP
+    ]
+    if status is not health.Status.UP or not failing:
+        return health.Said(status, results[0].reason)
+    reason = ", ".join(f"IPv{version}: {words}" for version, words in failing)
+    return health.Said(status, reason, tuple(version for version, _ in failing))

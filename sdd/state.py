@@ -7,7 +7,7 @@ Nothing here writes, waits or reads a clock; a new state is a new value.
 import contextlib
 import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import attrgetter
 from types import MappingProxyType
@@ -184,6 +184,14 @@ class ClusterState:
             return health.Status.UP
         verdict = self.verdicts.get((member.service, member.endpoint))
         return verdict.status if verdict else health.Status.STARTING
+
+    def answering(self, member: service.Member, end: endpoint.Endpoint) -> endpoint.Endpoint:
+        """`end`, by which the member is reached, with those addresses at which it answers."""
+        verdict = self.verdicts.get((member.service, member.endpoint))
+        if verdict is None or not verdict.failing:
+            return end
+        kept = (each for each in end.addresses if each.version not in verdict.failing)
+        return replace(end, addresses=tuple(kept))
 
     def healthy(self, of: ids.ServiceId) -> tuple[service.Member, ...]:
         """The members that are up at this revision."""

@@ -121,7 +121,7 @@ def _of_service(state: ClusterState, svc: service.Service, node: ids.NodeId) -> 
             continue
         is_local = each.mode is port.Mode.HOST or each.policy is port.Policy.LOCAL
         ends = [
-            (end, member.share)
+            (state.answering(member, end), member.share)
             for member in members
             if (not is_local or member.node == node)
             and (end := state.endpoints.get(member.endpoint)) is not None

@@ -68,7 +68,7 @@ def of_service(
     names: protocol.Names = {}
     members = tuple(members)
     serving = tuple(address for _, end, _ in members for address in end.hosts)
-    addresses = svc.vips if svc.mode is service.EndpointMode.VIP else serving
+    addresses = tuple(_vips(svc, serving)) if svc.mode is service.EndpointMode.VIP else serving
     for name in dict.fromkeys((svc.name, *svc.aliases)):
         _put(names, name, suffix, addresses, ttl)
         _put(names, f"{TASKS}{name}", suffix, serving, ttl)
@@ -80,11 +80,17 @@ def of_service(
     return names
 
 
+def _vips(svc: service.Service, serving: Iterable[IPAddress]) -> Iterator[IPAddress]:
+    """Those behind which somebody answers; all while nobody does: they refuse at once."""
+    versions = {each.version for each in serving}
+    return (each for each in svc.vips if not versions or each.version in versions)
+
+
 def members(state: ClusterState, svc: service.Service) -> Iterator[Serving]:
     """The members whose addresses are handed out."""
     for member in state.serving(svc).members:
         if member.share and (found := state.endpoints.get(member.endpoint)):
-            yield member, found, state.sandboxes[found.sandbox]
+            yield member, state.answering(member, found), state.sandboxes[found.sandbox]
 
 
 def names_of_service(svc: service.Service) -> Iterator[str]:

@@ -340,6 +340,7 @@ def member_of(state: ClusterState, one: service.Member, now: float) -> Json:
         "State": _state(state, one),
         "Since": when(verdict.since if verdict else one.created),
         "Reason": _reason(one, verdict, now),
+        "Failing": list(verdict.failing) if verdict else [],
         "Ports": ports.listed(svc, Mode.HOST) if svc else "",
     }
 

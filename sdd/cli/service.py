@@ -48,7 +48,7 @@ MEMBER_COLUMNS = (
     Column("STATE", lambda row: row["State"]),
     Column("SINCE", lambda row: output.ago(row["Since"])),
     Column("PORTS", lambda row: row["Ports"]),
-    Column("ERROR", lambda row: row["Reason"] if row["State"] != "up" else ""),
+    Column("ERROR", lambda row: row["Reason"] if row["State"] != "up" or row["Failing"] else ""),
 )
 KEYS = {
     "id": lambda row: [row["Id"]],

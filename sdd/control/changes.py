@@ -55,7 +55,8 @@ def _changed(old: ClusterState, new: ClusterState) -> Iterator[Event]:
     for member in _other(old.members, new.members):
         yield _member(new, member, Action.UPDATE)
     for verdict in _other(old.verdicts, new.verdicts):
-        if verdict.status is not old.verdicts[verdict.service, verdict.endpoint].status:
+        before = old.verdicts[verdict.service, verdict.endpoint]
+        if (verdict.status, verdict.failing) != (before.status, before.failing):
             yield _verdict(new, verdict)
 
 

@@ -275,12 +275,10 @@ class Commander:
         )
 
     async def record_verdict(
-        self, of: ids.ServiceId, endpoint_id: ids.EndpointId, status: health.Status, reason: str
+        self, of: ids.ServiceId, endpoint_id: ids.EndpointId, said: health.Said
     ) -> None:
         """Writes a transition; does not wait for the backends, who will see it."""
-        await self._run.committed(
-            lambda ground: verdicts.record(ground, of, endpoint_id, status, reason)
-        )
+        await self._run.committed(lambda ground: verdicts.record(ground, of, endpoint_id, said))
 
     async def _created(
         self, make: Make[T], undo: Callable[[T], Make[T]], prefixes: Prefixes = ()

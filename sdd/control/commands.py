@@ -94,7 +94,7 @@ class Commands(Protocol):
         ...
 
     async def record_verdict(
-        self, of: ids.ServiceId, endpoint_id: ids.EndpointId, status: health.Status, reason: str
+        self, of: ids.ServiceId, endpoint_id: ids.EndpointId, said: health.Said
     ) -> None:
         """Writes a transition; nothing when the status is the same or the member is gone."""
         ...

@@ -8,15 +8,21 @@ from sdd.model import health, ids
 
 
 def record(
-    ground: Ground, of: ids.ServiceId, end: ids.EndpointId, status: health.Status, reason: str
+    ground: Ground, of: ids.ServiceId, end: ids.EndpointId, said: health.Said
 ) -> Plan[health.Verdict] | None:
     """The transition; None when the status is the same or the member is gone."""
     member = ground.now.members.get((of, end))
     old = ground.now.verdicts.get((of, end))
-    if member is None or (old and old.status is status):
+    is_same = old is not None and old.status is said.status
+    if member is None or (old and is_same and old.failing == said.failing):
         return None
     verdict = health.Verdict(
-        service=of, endpoint=end, status=status, since=ground.at, reason=reason
+        service=of,
+        endpoint=end,
+        status=said.status,
+        since=old.since if old and is_same else ground.at,
+        reason=said.reason,
+        failing=said.failing,
     )
     draft = Draft(ground)
     draft.hold(member)

@@ -14,12 +14,25 @@ class Status(StrEnum):
     DOWN = "down"
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What checks found of a member; fields as in `Verdict`."""
+
+    status: Status
+    reason: str
+    failing: tuple[int, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """`since` is seconds since the epoch, `reason` a short text such as "connect refused"."""
+    """`since` is seconds since the epoch, `reason` a short text such as "connect refused".
+
+    `failing` are the IP versions in which a member that is up does not answer.
+    """
 
     service: ids.ServiceId
     endpoint: ids.EndpointId
     status: Status
     since: float = 0.0
     reason: str = ""
+    failing: tuple[int, ...] = ()

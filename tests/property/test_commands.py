@@ -129,7 +129,7 @@ def _join(svc: str, box: str) -> Step:
 def _judge(status: health.Status) -> Step:
     async def step(one: Node) -> None:
         for of, end in one.state.members:
-            await one.commands.record_verdict(of, end, status, "because")
+            await one.commands.record_verdict(of, end, health.Said(status, "because"))
 
     return step
 

@@ -89,7 +89,9 @@ async def test_everything_removed_leaves_nothing_but_the_pools_guard() -> None:
         made = await one.commands.create_sandbox(box("w1", "lab", services=("web",)))
         (end,) = one.state.endpoints_by_sandbox[made.id]
         (web,) = one.state.services.values()
-        await one.commands.record_verdict(web.id, end.id, health.Status.UP, "connected")
+        await one.commands.record_verdict(
+            web.id, end.id, health.Said(health.Status.UP, "connected")
+        )
         await one.commands.remove_sandbox("w1")
         assert not one.state.members
         assert not one.state.verdicts
@@ -188,12 +190,18 @@ async def test_verdicts_are_written_on_transitions_only() -> None:
         web = await one.commands.create_service(svc("web", "lab", health=check))
         made = await one.commands.create_sandbox(box("w1", "lab", services=("web",)))
         (end,) = one.state.endpoints_by_sandbox[made.id]
-        await one.commands.record_verdict(web.id, end.id, health.Status.UP, "connected")
+        await one.commands.record_verdict(
+            web.id, end.id, health.Said(health.Status.UP, "connected")
+        )
         revision = one.state.revision
         one.clock.now += 5
-        await one.commands.record_verdict(web.id, end.id, health.Status.UP, "connected")
+        await one.commands.record_verdict(
+            web.id, end.id, health.Said(health.Status.UP, "connected")
+        )
         assert one.state.revision == revision
-        await one.commands.record_verdict(web.id, end.id, health.Status.DOWN, "connect refused")
+        await one.commands.record_verdict(
+            web.id, end.id, health.Said(health.Status.DOWN, "connect refused")
+        )
         assert one.state.revision == revision + 1
         assert one.state.verdicts[web.id, end.id].since == one.clock.now
         assert not one.state.healthy(web.id)

@@ -6,7 +6,7 @@ import pytest
 
 from sdd import errors
 from sdd.model import ids, request
-from sdd.model.health import Status
+from sdd.model.health import Said, Status
 from sdd.model.service import CheckKind, EndpointMode, HealthCheck, Member
 from tests.scenario.node import Node, node
 
@@ -83,7 +83,7 @@ async def test_a_member_that_died_leaves_at_once_and_takes_its_verdict_along() -
     async with node() as one:
         joined = await served(one, health=HealthCheck(kind=CheckKind.TCP, port=80))
         for status in (Status.UP, Status.DOWN):
-            await one.commands.record_verdict(joined.service, joined.endpoint, status, "")
+            await one.commands.record_verdict(joined.service, joined.endpoint, Said(status, ""))
         await one.commands.leave("web", "w1", 600.0)
         assert not one.state.members
         assert not one.state.verdicts

@@ -56,7 +56,7 @@ SPOT = IPv4Address("10.0.0.9")
 
 async def judge(one: Node) -> None:
     (of, end), *_ = one.state.members
-    await one.commands.record_verdict(of, end, health.Status.DOWN, "because")
+    await one.commands.record_verdict(of, end, health.Said(health.Status.DOWN, "because"))
 
 
 RIVALS: Mapping[str, Step] = {

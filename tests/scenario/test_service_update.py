@@ -66,7 +66,9 @@ async def test_a_first_check_takes_nobody_away_until_it_fails() -> None:
         (member,) = one.state.healthy(joined.service)
         assert member == joined
         down = health.Status.DOWN
-        await one.commands.record_verdict(joined.service, joined.endpoint, down, "refused")
+        await one.commands.record_verdict(
+            joined.service, joined.endpoint, health.Said(down, "refused")
+        )
         assert not one.state.healthy(joined.service)
 
 
@@ -83,7 +85,9 @@ async def test_another_check_keeps_what_the_one_before_found() -> None:
     async with node() as one:
         joined = await served(one, health=HealthCheck(kind=CheckKind.TCP, port=80, rise=1))
         down = health.Status.DOWN
-        await one.commands.record_verdict(joined.service, joined.endpoint, down, "refused")
+        await one.commands.record_verdict(
+            joined.service, joined.endpoint, health.Said(down, "refused")
+        )
         http = Change(health=Check(kind=CheckKind.HTTP, port=81, path="/ok"))
         after = await one.commands.update_service("web", http)
         assert after.health == HealthCheck(kind=CheckKind.HTTP, port=81, path="/ok", rise=1)

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from lb.checks import checks, status
+from lb.checks import checks, said
 from sdd.model.health import Status
 from sdd.model.network import Driver
 from sdd.model.service import CheckKind, HealthCheck
-from tests.unit.lb import states
+from tests.unit.lb import ingress_states, states
 
 WEB = states.svc("web", "front", "10.0.1.100", check=states.CHECKED)
 TOWN = (
@@ -61,6 +61,22 @@ def test_an_endpoint_that_is_gone_or_has_no_address_is_not_checked() -> None:
 
 def test_the_status_is_the_stored_verdict_or_starting() -> None:
     town = states.state(*TOWN, states.member("web", "web1", "front"))
-    assert status(town, KEY) is Status.STARTING
+    assert said(town, KEY).status is Status.STARTING
     down = states.state(*TOWN, states.verdict("web", "web1", "front", Status.DOWN))
-    assert status(down, KEY) is Status.DOWN
+    assert said(down, KEY).status is Status.DOWN
+
+
+def test_an_address_of_each_ip_version_is_checked_commands_and_reports_are_of_the_member() -> None:
+    here = states.member("web", "web1", "front")
+    (check,) = checks(states.state(*TOWN, here), states.NODE).values()
+    assert [str(each.address) for each in check.each] == ["10.0.1.1", "fd00::1"]
+    for kind in (CheckKind.EXEC, CheckKind.TTL):
+        other = replace(WEB, health=HealthCheck(kind=kind, command="true", ttl_s=1))
+        (check,) = checks(states.state(*TOWN, other, here), states.NODE).values()
+        assert len(check.each) == 1
+
+
+def test_signs_about_a_members_address_on_ingress_are_about_it() -> None:
+    shop = ingress_states.shop(health=states.CHECKED)
+    (check,) = checks(ingress_states.town(shop), states.NODE).values()
+    assert {str(each) for each in check.known_by} == {"10.1.0.2", "10.0.0.10", "fd00::a"}

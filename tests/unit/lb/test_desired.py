@@ -89,6 +89,16 @@ def test_each_family_balances_over_its_own_addresses() -> None:
     } == {"10.0.1.100": ["10.0.1.1"], "fd00::100": ["fd00::1"]}
 
 
+def test_a_member_that_fails_in_one_ip_version_serves_the_other_alone() -> None:
+    web = states.svc("web", "front", str(VIP), "fd00::100", check=states.CHECKED)
+    both = states.plug("web1", "front", "10.0.1.1/24", "fd00::1/64")
+    verdict = states.verdict("web", "web1", "front", Status.UP)
+    town = (*TOWN, both, web, states.member("web", "web1", "front"))
+    for failing, left in (((6,), ["10.0.1.1"]), ((4,), ["fd00::1"]), ((), ["10.0.1.1", "fd00::1"])):
+        now = sandboxes(*town, replace(verdict, failing=failing))[CLIENT].table.services
+        assert [str(one.address) for each in now.values() for one in each.backends] == left
+
+
 def test_each_virtual_address_has_its_owner() -> None:
     want = sandboxes(*TOWN, WEB)[CLIENT]
     assert want.owners == {VIP: "web"}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from lb.judge import Standing, doubted, judged
-from sdd.model.health import Status
+from lb.judge import Standing, doubted, judged, summed, taken_up
+from sdd.model.health import Said, Status
 
 UP, DOWN, STARTING = Standing(status=Status.UP), Standing(status=Status.DOWN), Standing()
 
@@ -84,3 +84,15 @@ def test_a_suspicion_alone_turns_nothing(fall: int) -> None:
 def test_only_a_member_that_is_up_can_be_suspect() -> None:
     assert doubted(DOWN, rise=2, fall=3) == DOWN
     assert doubted(STARTING, rise=2, fall=3) == STARTING
+
+
+def test_a_member_is_up_where_it_answers_in_one_ip_version() -> None:
+    assert summed([UP, DOWN]) is Status.UP
+    assert summed([UP, STARTING]) is Status.UP
+    assert summed([STARTING, DOWN]) is Status.STARTING
+    assert summed([DOWN, DOWN]) is Status.DOWN
+
+
+def test_what_the_store_says_is_taken_up_for_each_version() -> None:
+    assert taken_up(Said(Status.UP, "", (6,)), [4, 6]) == [UP, DOWN]
+    assert taken_up(Said(Status.STARTING, ""), [4, 6]) == [STARTING, STARTING]

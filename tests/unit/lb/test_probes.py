@@ -38,6 +38,7 @@ class World:
         self.refusing = False
         self.dialled = 0
         self.records: list[tuple[str, health.Status, str]] = []
+        self.failing: tuple[int, ...] = ()
 
     async def dial(self, check: Check) -> Result:
         self.dialled += 1
@@ -45,11 +46,12 @@ class World:
         return Result(passed=self.healthy, reason="told" if self.healthy else str(check.address))
 
     async def record(
-        self, service: ids.ServiceId, endpoint: ids.EndpointId, status: health.Status, reason: str
+        self, service: ids.ServiceId, endpoint: ids.EndpointId, said: health.Said
     ) -> None:
         if self.refusing:
             raise errors.Unavailable(f"the store of {service} is away")
-        self.records.append((endpoint, status, reason))
+        self.records.append((endpoint, said.status, said.reason))
+        self.failing = said.failing
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(10):
@@ -248,6 +250,34 @@ async def test_a_sign_makes_a_member_be_checked_at_once_and_the_checks_decide(
     assert world.records == [("web1-front", health.Status.DOWN, "10.0.1.1")]
     assert world.dialled == 5  # the sign is one of `fall`
     assert probes.suspicions() == {ids.ServiceId("web"): 2}
+
+
+async def test_each_ip_version_is_checked_and_the_one_that_fails_is_told() -> None:
+    world = World()
+    deaf = {6}
+
+    async def dial(check: Check) -> Result:
+        world.dialled += 1
+        await asyncio.sleep(0)
+        failed = check.address.version in deaf
+        return Result(passed=not failed, reason="connection refused" if failed else "connected")
+
+    dual = states.plug("web1", "front", "10.0.1.1/24", "fd00::1/64")
+    town = states.state(*TOWN[:2], dual, *TOWN[3:])
+    probes = Probes(world.record, states.NODE, time.monotonic, lambda: 0.5, dial=dial)
+    up = health.Status.UP
+    async with run(probes, town):
+        await world.until(lambda: len(world.records) == 1)
+        assert (world.records[-1], world.failing) == (
+            ("web1-front", up, "IPv6: connection refused"),
+            (6,),
+        )
+        deaf.clear()
+        await world.until(lambda: len(world.records) == 2)
+        assert (world.records[-1], world.failing) == (("web1-front", up, "connected"), ())
+        deaf.update({4, 6})
+        await world.until(lambda: len(world.records) == 3)
+    assert world.records[-1] == ("web1-front", health.Status.DOWN, "connection refused")
 
 
 async def test_a_check_that_is_refused_is_no_sign_that_calls_for_the_next() -> None:

@@ -96,6 +96,22 @@ def test_V4_without_a_vip_the_name_is_the_healthy_members() -> None:
     assert addresses(found, "api") == {"10.1.0.10", "10.1.0.11"}
 
 
+@pytest.mark.parametrize("mode", list(service.EndpointMode))
+def test_a_name_has_no_address_of_an_ip_version_in_which_nobody_answers(
+    mode: service.EndpointMode,
+) -> None:
+    vips = ("10.1.0.100", "fd00:1::100") if mode is service.EndpointMode.VIP else ()
+    api = replace(svc("api", LAB, mode=mode), vips=tuple(map(ip_address, vips)))
+    checked = replace(api, health=service.HealthCheck(kind=service.CheckKind.TCP, port=80))
+    up = replace(verdict(api, WEB_END, UP), failing=(6,))
+    found = names(at(LAB, WEB, WEB_END, checked, member(api, WEB_END), up))
+    for name in ("api", "tasks.api"):
+        assert len(addresses(found, name)) == 1
+        assert addresses(found, name, wire.AAAA) == set()
+    well = names(at(LAB, WEB, WEB_END, checked, member(api, WEB_END), replace(up, failing=())))
+    assert len(addresses(well, "api", wire.AAAA)) == 1
+
+
 def test_a_service_without_a_healthy_member_is_known_without_an_address() -> None:
     found = names(members(DOWN, mode=service.EndpointMode.DNSRR))
     assert found[wire.to_wire("api")] == {wire.A: []}  # there, and not only what is below it

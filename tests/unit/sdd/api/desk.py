@@ -295,11 +295,12 @@ class Desk:
         return gone
 
     async def record_verdict(
-        self, of: ids.ServiceId, endpoint_id: ids.EndpointId, status: health.Status, reason: str
+        self, of: ids.ServiceId, endpoint_id: ids.EndpointId, said: health.Said
     ) -> None:
-        self._write(
-            Put(health.Verdict(service=of, endpoint=endpoint_id, status=status, reason=reason))
+        verdict = health.Verdict(
+            service=of, endpoint=endpoint_id, status=said.status, reason=said.reason
         )
+        self._write(Put(replace(verdict, failing=said.failing)))
 
     async def ensure_default_network(self) -> network.Network:
         return await self.create_network(request.NetworkCreate(name="bridge"))

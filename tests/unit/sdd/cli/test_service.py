@@ -36,7 +36,7 @@ async def test_a_service_and_its_backends(web: Shell) -> None:
     desk = web.appliance.desk
     (svc,) = desk.state.services.values()
     first = desk.state.members_by_service[svc.id][0]
-    await desk.record_verdict(svc.id, first.endpoint, health.Status.UP, "")
+    await desk.record_verdict(svc.id, first.endpoint, health.Said(health.Status.UP, ""))
     head, row = web.ok("service", "ls").out.splitlines()
     assert head.split() == ["ID", "NAME", "MODE", "REPLICAS", "VIP", "PORTS"]
     assert row.split() == [made[:12], "web", "vip", "1/2", "10.200.0.99"]

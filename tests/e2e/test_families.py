@@ -1,0 +1,59 @@
+"""A member is checked by IPv4 and by IPv6, and serves where it answers."""
+
+import os
+import subprocess
+
+from tests.e2e.appliance import Appliance, until
+
+
+def server(daemon: Appliance, box: str, *command: str) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen(
+        ["ip", "netns", "exec", daemon.name(box), *command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"SDD_E2E": str(daemon.root)},
+    )
+    daemon.served.append(process)
+    return process
+
+
+def addresses(daemon: Appliance, kind: str, name: str = "four") -> list[str]:
+    return daemon.inside("asks", "dig", "+short", name, kind).stdout.split()
+
+
+def test_who_listens_on_one_ip_version_gets_no_traffic_and_no_name_of_the_other(
+    daemon: Appliance,
+) -> None:
+    daemon.sdctl("network", "create", "dual", "--ipv6")
+    for name in ("only4", "asks"):
+        daemon.sandbox(name, "--network", "dual")
+    box = daemon.name("only4")
+    server(daemon, "only4", "busybox", "httpd", "-f", "-p", "0.0.0.0:80", "-h", "/etc")
+    until(lambda: "0.0.0.0:80 " in daemon.inside("only4", "ss", "-Hltn").stdout, 10, "it listens")
+    health = ("--health", "tcp:80", "--health-interval", "300ms")
+    daemon.sdctl("service", "create", "four", "--network", "dual", *health)
+    daemon.sdctl("service", "join", "four", box)
+
+    def member() -> tuple[str, list[int]]:
+        (row,) = daemon.json("service", "ps", "four")
+        return row["State"], row["Failing"]
+
+    until(lambda: member() == ("up", [6]), 20, "it is up by IPv4")
+    assert "IPv6: connection refused" in daemon.sdctl("service", "ps", "four").stdout
+    assert len(addresses(daemon, "A")) == len(addresses(daemon, "A", "tasks.four")) == 1
+    assert addresses(daemon, "AAAA") == addresses(daemon, "AAAA", "tasks.four") == []
+    daemon.inside("asks", "curl", "-sf", "--max-time", "3", "http://four/hostname")
+    (made,) = daemon.json("service", "inspect", "four")
+    (vip6,) = [each for each in made["VIPs"] if ":" in each]
+    rows = daemon.json("lb", "ls", "--from", daemon.name("asks"))
+    assert {row["Address"] for row in rows if row["Vip"] == vip6} == {None}
+    told = daemon.sdctl("lb", "trace", f"[{vip6}]:80", "--from", daemon.name("asks")).stdout
+    assert "IPv6: connection refused" in told
+    six = server(daemon, "only4", "socat", "TCP6-LISTEN:80,ipv6only=1,fork", "EXEC:true")
+    until(lambda: member() == ("up", []), 20, "it answers by IPv6 as well")
+    assert addresses(daemon, "AAAA") == [vip6]
+    assert len(addresses(daemon, "AAAA", "tasks.four")) == 1
+    six.kill()
+    until(lambda: member() == ("up", [6]), 20, "IPv6 fails again")
+    daemon.sdctl("verify")
