@@ -27,6 +27,7 @@ from lb.kernel.ipvs_session import Session
 from sdd import errors
 from sdd.linux import namespaces, netlink, nft
 from sdd.model.network import IPAddress
+from sdd.model.service import Scheduler
 
 NOT_YET = "SDD-LB-NOTYET"
 
@@ -209,22 +210,21 @@ def _balance(
     refused = session.change(session.entries(there), want)
     for vip in {owners[key].vip: None for key in refused if key in owners}:
         service = after.services.get(vip)
-        yield _refusal(
-            vip, service, next(refused[key] for key in refused if owners[key].vip == vip)
-        )
+        result = next(refused[key] for key in refused if owners[key].vip == vip)
+        if service is not None and result.error == errno.ENOENT:  # no such scheduler
+            yield _unknown(service, session.schedulers())
+        else:
+            yield world.Refusal(vip=vip, sentence=f"IPVS refuses: {result}", code="SDD-LB-IPVS")
 
 
-def _refusal(
-    vip: IPAddress, service: table.VirtualService | None, result: netlink.Result
-) -> world.Refusal:
-    if service is not None and result.error == errno.ENOENT:  # the kernel finds no such scheduler
-        return world.Refusal(
-            vip=vip,
-            sentence=f"the kernel has no scheduler {service.scheduler.value!r}",
-            hint=f"load the module ip_vs_{service.scheduler.value} or choose another scheduler",
-            code="SDD-LB-SCHEDULER",
-        )
-    return world.Refusal(vip=vip, sentence=f"IPVS refuses: {result}", code="SDD-LB-IPVS")
+def _unknown(service: table.VirtualService, known: Collection[Scheduler]) -> world.Refusal:
+    return world.Refusal(
+        vip=service.vip,
+        sentence=f"the kernel has no scheduler {service.scheduler.value!r},"
+        f" it offers: {', '.join(known) or 'none'}",
+        hint=f"choose one of them, or load the module ip_vs_{service.scheduler.value}",
+        code="SDD-LB-SCHEDULER",
+    )
 
 
 def _face(

@@ -8,6 +8,7 @@ from lb.kernel import ipvs_codec, ipvs_entries, ipvs_front
 from lb.kernel.ipvs_codec import Key
 from lb.kernel.ipvs_entries import Entries, Entry
 from sdd.linux import netlink
+from sdd.model.service import Scheduler
 
 # Deleting what is gone is what was wanted: ESRCH for a service, ENOENT for a backend.
 _GONE = frozenset({errno.ENOENT, errno.ESRCH})
@@ -74,6 +75,23 @@ class Session:
             if result.error and not (each.is_removal and result.error in _GONE):
                 refused.setdefault(each.key, result)
         return refused
+
+    def schedulers(self) -> tuple[Scheduler, ...]:
+        """Those that this kernel has, loaded now if they are modules: no request lists them.
+
+        Each is tried with the one mark of our range that no service gets, and taken back.
+        """
+        key = Key(version=4, mark=ipvs_front.BASE)
+        gone = ipvs_codec.keyed_request(self._family, ipvs_codec.DELETE_SERVICE, key)
+        found = []
+        for each in Scheduler:
+            asked = ipvs_codec.service_request(
+                self._family, ipvs_codec.NEW_SERVICE, key, ipvs_codec.Settings(scheduler=each.value)
+            )
+            made, _ = self._connection.request((asked, gone))
+            if not made.error:
+                found.append(each)
+        return tuple(found)
 
     def timeouts(self) -> ipvs_codec.Timeouts:
         """Of this namespace."""

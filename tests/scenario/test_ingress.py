@@ -1,6 +1,7 @@
 """What comes and goes with ports that every node opens, and who may touch it."""
 
 import asyncio
+from collections.abc import Awaitable
 from ipaddress import ip_network
 
 import pytest
@@ -196,3 +197,25 @@ async def test_a_name_that_is_taken_already_is_told() -> None:
             await svc(one, "web", "front", *WEB)
         assert caught.value.code == "SDD-PUBLISH-INGRESS"
         assert "the network gwbridge" in caught.value.sentence
+
+
+async def test_C125_the_networks_of_ports_are_ours_and_stay_while_a_service_needs_them() -> None:
+    async def refused(command: Awaitable[object]) -> None:
+        with pytest.raises(errors.SddError) as caught:
+            await command
+        assert caught.value.code == "SDD-NET-PREDEFINED"
+
+    async with node() as one:
+        await net(one, "front")
+        await svc(one, "names", "front", mode=service.EndpointMode.DNSRR)  # needs none of it
+        assert one.state.ingress is None
+        await svc(one, "web", "front", *WEB)
+        before = await one.keys()
+        for name in ("ingress", "gwbridge"):
+            await refused(net(one, name))
+            await refused(one.commands.remove_network(name))
+        assert await one.keys() == before
+        await one.commands.remove_service("web")
+        assert one.state.ingress is None
+        await svc(one, "again", "front", *WEB)
+        assert one.state.ingress is not None

@@ -329,6 +329,25 @@ async def test_a_number_can_move_to_another_target_in_one_update() -> None:
         assert shown(one) == ["5005:81/tcp"]
 
 
+async def test_B9_46_the_second_service_on_a_port_is_refused_before_any_backend_hears_of_it() -> (
+    None
+):
+    async with node() as one:
+        await served(one, publish(5005), publish(5005, host="127.0.0.1"))
+        stored, revision = await one.keys(), one.state.revision
+        seen = {name: each.passes for name, each in one.backends.items()}
+        for clash in (publish(5005), publish(5005, 81), publish(5005, host="192.0.2.1")):
+            asked = request.ServiceCreate(name="api", network="front", publish=(clash,))
+            with pytest.raises(errors.Conflict, match="by service web") as caught:
+                await one.commands.create_service(asked)
+            assert caught.value.code == "SDD-PUBLISH-INUSE"
+        assert (await one.keys(), one.state.revision) == (stored, revision)
+        assert {name: each.passes for name, each in one.backends.items()} == seen
+        other = publish(5005, protocol=Protocol.UDP)
+        asked = request.ServiceCreate(name="api", network="front", publish=(other,))
+        await one.commands.create_service(asked)
+
+
 async def test_46_a_service_and_a_sandbox_never_share_a_port() -> None:
     async with node() as one:
         await served(one, publish(5005))

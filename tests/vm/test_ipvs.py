@@ -173,6 +173,8 @@ async def test_B9_32_an_error_in_the_middle_names_its_service_and_spoils_no_othe
     (refusal,) = (await kernel.apply(place, table.EMPTY, steps)).refusals
     monkeypatch.undo()
     assert (refusal.vip, refusal.code) == (lb_kernel.API, "SDD-LB-SCHEDULER")
+    assert refusal.sentence.endswith(f"it offers: {', '.join(Scheduler)}")
+    assert "5d000000" not in town.inside("client", "cat", "/proc/net/ip_vs").lower()
     assert lb_traffic.shares(town, 9) == {"b1": 3, "b2": 3, "b3": 3}
 
 
