@@ -1,0 +1,48 @@
+"""Which networks a port of the node can lead into."""
+
+import pytest
+
+from sdd import errors
+from sdd.model import request
+from tests.scenario import laws
+from tests.scenario.node import node
+from tests.scenario.test_ports import box, front, numbers, publish
+
+
+async def test_C92_an_ipv6_address_of_the_host_leads_to_no_ipv4_network() -> None:
+    async with node() as one:
+        await front(one)
+        before = await one.keys()
+        with pytest.raises(errors.Invalid, match="IPv6") as caught:
+            await box(one, "web", publish(host="2001:db8::1"))
+        assert caught.value.code == "SDD-PUBLISH-NETWORK"
+        assert await one.keys() == before
+
+
+ROUTED = {f"com.docker.network.bridge.gateway_mode_ipv{version}": "routed" for version in (4, 6)}
+
+
+async def test_B9_behind_a_routed_gateway_no_number_of_the_node_is_taken() -> None:
+    async with node() as one:
+        await front(one, options=ROUTED)
+        before = await one.keys()
+        for name in ("web", "twin"):
+            made = await box(one, name, publish(), publish(0, 443), publish(8080))
+            assert [str(each) for each in made.ports] == ["80/tcp", "443/tcp"]
+            assert numbers(made) == [0, 0]
+        await laws.check(one)
+        for name in ("web", "twin"):
+            await one.commands.remove_sandbox(name)
+        after = await one.keys()
+        assert {key for key in after if "port" in key} == {key for key in before if "port" in key}
+
+
+async def test_C97_with_a_nat_network_beside_it_the_number_leads_there() -> None:
+    async with node() as one:
+        await front(one, options=ROUTED)
+        await one.commands.create_network(request.NetworkCreate(name="nat"))
+        plugs = tuple(request.Attachment(network=name) for name in ("front", "nat"))
+        made = await one.commands.create_sandbox(
+            request.SandboxCreate(name="web", attachments=plugs, publish=(publish(),))
+        )
+        assert numbers(made) == [8080]
