@@ -172,9 +172,16 @@ def seen(host: Host) -> tuple[str, ...]:
     )
 
 
+def has_link_local(host: Host) -> bool:
+    """It gives them in its own time, and they are usable some time after that."""
+    given = ("ip", "-6", "addr", "show", "dev", "eth0", "scope", "link", "-tentative")
+    return all("fe80::" in host.inside(name, *given) for name in ("web", "client"))
+
+
 async def test_a_restart_adopts_everything_and_changes_nothing(host: Host) -> None:
     now = one_client(host)
     await host.settle(now)
+    eventually(lambda: has_link_local(host), 10, "the kernel has given link-local addresses")
     before = seen(host)
     restarted = linux.LinuxKernel(host.doors, host.root / "exec", host.root / "var-run-netns")
     outcome = await reconciler.Reconciler(restarted, NODE).realise(now)
