@@ -47,13 +47,17 @@ def works(one: Appliance) -> bool:
     )
 
 
+OWNED = re.compile(r"^table \w+ sdd-(?:signs|counts) \{.*?^\}$", re.MULTILINE | re.DOTALL)
+
+
 def kernel(one: Appliance) -> str:
     """Everything ours in the kernel, as the tools print it."""
     views = [
         one.on_host("ip", "-br", "link").stdout,
         one.on_host("ip", "-br", "address").stdout,
         mtus(one.on_host("ip", "-o", "link").stdout),
-        one.on_host("nft", "list", "ruleset").stdout,
+        # Tables that the process owns go with it.
+        OWNED.sub("", one.on_host("nft", "list", "ruleset").stdout),
         one.on_host("ip", "route").stdout,
         one.on_host("ip", "-6", "route").stdout,
     ]
