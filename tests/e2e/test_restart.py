@@ -47,7 +47,7 @@ def works(one: Appliance) -> bool:
     )
 
 
-OWNED = re.compile(r"^table \w+ sdd-(?:signs|counts) \{.*?^\}$", re.MULTILINE | re.DOTALL)
+OWNED = re.compile(r"^table \w+ sdd-(?:signs|counts) \{.*?^\}\n\n?", re.MULTILINE | re.DOTALL)
 
 
 def kernel(one: Appliance) -> str:
@@ -57,7 +57,7 @@ def kernel(one: Appliance) -> str:
         one.on_host("ip", "-br", "address").stdout,
         mtus(one.on_host("ip", "-o", "link").stdout),
         # Tables that the process owns go with it.
-        OWNED.sub("", one.on_host("nft", "list", "ruleset").stdout),
+        OWNED.sub("", one.on_host("nft", "list", "ruleset").stdout).strip(),
         one.on_host("ip", "route").stdout,
         one.on_host("ip", "-6", "route").stdout,
     ]
