@@ -293,8 +293,9 @@ _Attached = tuple[network.Network, endpoint.Endpoint, contract.Attachment]
 def _space(box: sandbox.Sandbox, parts: Collection[_Attached]) -> world.Wanted:
     attachments = [part for _, _, part in parts]
     given = tuple(chain.from_iterable(part.addresses for part in attachments))
-    # IPv6 may be off in a sandbox that has no address of it.
-    versions = {4, *(each.interface.version for each in given)}
+    # IPv6 may be off in a sandbox that has no address of it, and on loopback in a guest.
+    is_ours = box.origin is not sandbox.Origin.ADOPTED
+    versions = {4, *(each.interface.version for each in given if is_ours)}
     own = (each for each in world.LOOPBACK_ADDRESSES if each.interface.version in versions)
     addresses = frozenset((*given, *own))
     return world.Wanted(

@@ -168,8 +168,11 @@ def _add_address(wire: Wire, step: steps.AddAddress) -> None:
     index = wire.index(step.address.link)
     if step.address.interface.version == 6:  # noqa: PLR2004 - the IP version
         _allow_ipv6(step.address.link)
-    protocol = marks.PROTOCOL if step.address.ours else 0
-    wire.add(step, address.add(index, step.address.interface, protocol=protocol))
+    if step.address.ours:
+        wire.add(step, address.add(index, step.address.interface, protocol=marks.PROTOCOL))
+    else:  # the kernel may have given it in the meantime
+        given = address.add(index, step.address.interface, protocol=0)
+        wire.add(step, given, tolerated=_THERE)
 
 
 def _allow_ipv6(link: str) -> None:

@@ -89,6 +89,13 @@ def test_each_address_wants_the_kernels_own_route_to_its_subnet() -> None:
         assert local == (in_sandbox if path else set())
 
 
+def test_a_guest_with_an_ipv6_address_is_not_asked_for_that_of_loopback() -> None:
+    guest = box("guest", "/proc/7/ns/net", inode=5)
+    want = desired(at(1, DUAL, guest, end(DUAL, guest, "10.3.0.2", "fd03::2")), NODE)
+    own = {each for each in want.spaces[guest.netns].addresses if each.link == "lo"}
+    assert [str(each.interface) for each in own] == ["127.0.0.1/8"]
+
+
 def test_an_address_alone_in_its_subnet_has_a_route_to_it_in_ipv6_only() -> None:
     alone = [world.Address("ha", ip_interface(each)) for each in ("10.3.0.9/32", "fd03::9/128")]
     ways = [each for each in world.kernel_routes(alone) if each.table == world.MAIN_TABLE]
