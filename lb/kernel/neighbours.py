@@ -14,6 +14,7 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Never
 
+from lb.kernel import ears
 from sdd.linux import namespaces, netlink
 from sdd.model.network import IPAddress
 
@@ -21,14 +22,12 @@ _GROUP = 3  # RTNLGRP_NEIGH
 _NEW_NEIGHBOUR = 28
 _FAILED = 0x20  # NUD_FAILED
 _KIND_AT, _STATE_AT = 4, 24  # in a datagram: nlmsghdr.nlmsg_type, ndmsg.ndm_state
-_HEADERS = 28  # struct nlmsghdr, struct ndmsg
+_HEADER = struct.Struct("=BBHiHBB")  # struct ndmsg
 _DESTINATION = 1  # NDA_DST
 _SOL_NETLINK = 270
 _ADD_MEMBERSHIP = 1
 _LISTEN_ALL_NSID = 8
 _ATTACH_FILTER = 26  # SO_ATTACH_FILTER
-_RECEIVE = 1 << 16
-_AT_ONCE = 64
 _WIDTHS = frozenset({4, 16})
 
 
@@ -38,7 +37,7 @@ async def follow(
     """Tells of every failed neighbour; ends by cancellation. `host` is a namespace's file."""
     ear = await doors.run(host, _open)
     loop = asyncio.get_running_loop()
-    loop.add_reader(ear, _drain, ear, told)
+    loop.add_reader(ear, ears.drain, ear, failed, told)
     try:
         await asyncio.Event().wait()
     finally:
@@ -49,18 +48,13 @@ async def follow(
 
 def failed(datagram: bytes) -> Iterator[IPAddress]:
     """The addresses of the failed neighbours in a datagram; what is no such thing has none."""
-    at = 0
-    while at + _HEADERS <= len(datagram):
-        length, kind = struct.unpack_from("=IH", datagram, at)
-        if length < _HEADERS:
-            return
-        (state,) = struct.unpack_from("=H", datagram, at + _STATE_AT)
-        if kind == _NEW_NEIGHBOUR and state & _FAILED:
-            attributes = netlink.attributes(datagram[at + _HEADERS : at + length])
-            address = attributes.get(_DESTINATION, b"")
-            if len(address) in _WIDTHS:
-                yield ipaddress.ip_address(address)
-        at += (length + 3) & ~3
+    for kind, _, _, body in netlink.frames(datagram):
+        if kind != _NEW_NEIGHBOUR or len(body) < _HEADER.size:
+            continue
+        _, _, _, _, state, _, _ = _HEADER.unpack_from(body)
+        address = netlink.attributes(body[_HEADER.size :]).get(_DESTINATION, b"")
+        if state & _FAILED and len(address) in _WIDTHS:
+            yield ipaddress.ip_address(address)
 
 
 def _open() -> socket.socket:
@@ -72,18 +66,6 @@ def _open() -> socket.socket:
     with contextlib.suppress(PermissionError):  # then the host's own neighbours only
         ear.setsockopt(_SOL_NETLINK, _LISTEN_ALL_NSID, 1)
     return ear
-
-
-def _drain(ear: socket.socket, told: Callable[[IPAddress], None]) -> None:
-    for _ in range(_AT_ONCE):
-        try:
-            datagram = ear.recv(_RECEIVE)
-        except BlockingIOError:
-            return
-        except OSError:
-            continue  # an overrun: a sign was lost, the next check tells all the same
-        for address in failed(datagram):
-            told(address)
 
 
 def _filter(ear: socket.socket) -> None:

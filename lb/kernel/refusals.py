@@ -15,6 +15,7 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Never
 
+from lb.kernel import ears
 from sdd import errors
 from sdd.linux import namespaces, netlink, nft
 from sdd.model.network import IPAddress
@@ -27,9 +28,8 @@ _COMMAND, _MODE, _THRESHOLD = 1, 2, 5  # NFULA_CFG_*
 _BIND, _COPY_PACKET = 1, 2
 _PAYLOAD = 9  # NFULA_PAYLOAD
 _COPIED = 64  # bytes of a packet: its addresses are among them
-_HEADERS = 20  # struct nlmsghdr, struct nfgenmsg
+_HEADER = 4  # struct nfgenmsg
 _RECEIVE = 1 << 16
-_AT_ONCE = 64
 _ADDRESSES = {4: slice(12, 16), 6: slice(8, 24)}  # IP version → where the sender stands
 
 # A port that nobody listens on answers a handshake with this number; a connection that ends does
@@ -58,7 +58,7 @@ async def follow(
         except (errors.SddError, OSError) as exc:
             lost(str(exc))
         else:
-            loop.add_reader(ear, _drain, ear, told)
+            loop.add_reader(ear, ears.drain, ear, refusing, told)
             held.callback(loop.remove_reader, ear)
         await asyncio.Event().wait()
     raise AssertionError("nobody sets the event")
@@ -66,16 +66,11 @@ async def follow(
 
 def refusing(datagram: bytes) -> Iterator[IPAddress]:
     """The senders of the packets in a datagram of the log; what is no such thing has none."""
-    at = 0
-    while at + _HEADERS <= len(datagram):
-        length, kind = struct.unpack_from("=IH", datagram, at)
-        if length < _HEADERS:
-            return
+    for kind, _, _, body in netlink.frames(datagram):
         if kind == _PACKET:
-            found = netlink.attributes(datagram[at + _HEADERS : at + length])
+            found = netlink.attributes(body[_HEADER:])
             if (sender := _sender(found.get(_PAYLOAD, b""))) is not None:
                 yield sender
-        at += (length + 3) & ~3
 
 
 def _sender(packet: bytes) -> IPAddress | None:
@@ -138,15 +133,3 @@ def _table(family: str, chains: dict[str, str]) -> str:
     )
     told = "chain told {\n" + "\n".join(limited) + "\n}"
     return "\n".join((f"table {family} {TABLE} {{", "flags owner;", *sets, told, *hooked, "}"))
-
-
-def _drain(ear: socket.socket, told: Callable[[IPAddress], None]) -> None:
-    for _ in range(_AT_ONCE):
-        try:
-            datagram = ear.recv(_RECEIVE)
-        except BlockingIOError:
-            return
-        except OSError:
-            continue  # an overrun: signs were lost, counters and checks tell all the same
-        for address in refusing(datagram):
-            told(address)

@@ -4,6 +4,7 @@ Long: `published=5000,target=80,protocol=tcp,mode=host`; short: `[IP:][PUBLISHED
 where either number may be a range. Only the form is checked here.
 """
 
+import abc
 import re
 from typing import Any
 
@@ -27,8 +28,22 @@ SHORT = re.compile(
 RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 
 
-class _Form(click.ParamType[dict[str, Any]]):
+class _Form(click.ParamType[dict[str, Any]], abc.ABC):
     """What both options have in common: the two ways to write a port."""
+
+    name = "port"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, Any]:
+        """The form of the request's body; a value that has it already is left as it is."""
+        return value if isinstance(value, dict) else self.of(value, param, ctx)
+
+    @abc.abstractmethod
+    def of(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, Any]:
+        """The body that was written as `value`; a usage error when it names no port."""
 
     def words(
         self, value: str, param: click.Parameter | None, ctx: click.Context | None
@@ -106,14 +121,10 @@ class _Form(click.ParamType[dict[str, Any]]):
 class Publish(_Form):
     """One published port, or a range of them."""
 
-    name = "port"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    def of(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
     ) -> dict[str, Any]:
-        """The form of the body."""
-        if isinstance(value, dict):
-            return value
+        """A port has a target."""
         words = self.words(value, param, ctx)
         if not words.get("target"):
             self.fail(
@@ -127,14 +138,10 @@ class Publish(_Form):
 class Unpublish(_Form):
     """TARGET[/PROTOCOL], as Docker's --publish-rm, or one number as --publish has it."""
 
-    name = "port"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    def of(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
     ) -> dict[str, Any]:
-        """The form of the body."""
-        if isinstance(value, dict):
-            return value
+        """A port is named by what tells it from others."""
         words = self.words(value, param, ctx)
         if not words or words.keys() - NAMING:
             self.fail(

@@ -115,17 +115,23 @@ class Appliance:
         self.sdctl("sandbox", "create", self.name(name))
         return self.name(name)
 
-    def serve(self, sandbox: str, port: int = 80) -> subprocess.Popen[bytes]:
-        """An HTTP server that says who it is and which client address it sees."""
-        server = Path(__file__).parents[2] / "tools" / "demo_server.py"
+    def program(self, sandbox: str, *command: str) -> subprocess.Popen[bytes]:
+        """A program in a sandbox, in a process group of its own; ended with the appliance at last."""
         process = subprocess.Popen(
-            ["ip", "netns", "exec", self.name(sandbox), sys.executable, str(server), sandbox],
+            ["ip", "netns", "exec", self.name(sandbox), *command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,
             env=os.environ | {"SDD_E2E": str(self.root)},
         )
         self.served.append(process)
+        return process
+
+    def serve(self, sandbox: str, port: int = 80) -> subprocess.Popen[bytes]:
+        """An HTTP server that says who it is and which client address it sees."""
+        server = Path(__file__).parents[2] / "tools" / "demo_server.py"
+        process = self.program(sandbox, sys.executable, str(server), sandbox)
         until(
             lambda: f":{port} " in self.inside(sandbox, "ss", "-Hltn").stdout,
             10,

@@ -4,7 +4,6 @@ The router drops what comes from where it should not (strict reverse path filter
 members' own namespaces.
 """
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -103,12 +102,7 @@ def serve(daemon: Appliance, name: str) -> subprocess.Popen[bytes]:
         [sys.executable, "-c", ECHO, "53", name],
         ["socat", "UDP6-LISTEN:54,fork,ipv6only=0", connected],
     ):
-        daemon.served.append(
-            subprocess.Popen(
-                ["ip", "netns", "exec", daemon.name(name), *command],
-                env=os.environ | {"SDD_E2E": str(daemon.root)},
-            )
-        )
+        daemon.program(name, *command)
     until(lambda: ":53 " in daemon.inside(name, "ss", "-Hlun").stdout, 10, "it listens")
     until(lambda: ":54 " in daemon.inside(name, "ss", "-Hlun").stdout, 10, "it listens")
     return daemon.serve(name)

@@ -28,24 +28,10 @@ def town(daemon: Appliance) -> None:
         pages = Path(daemon.root, "pages", name)
         pages.mkdir(parents=True)
         (pages / "who").write_text(f"{name}\n")
-        start(daemon, name, "busybox", "httpd", "-f", "-p", "80", "-h", str(pages))
-        start(daemon, name, "socat", "TCP-LISTEN:7000,fork,reuseaddr,backlog=300", "PIPE")
+        daemon.program(name, "busybox", "httpd", "-f", "-p", "80", "-h", str(pages))
+        daemon.program(name, "socat", "TCP-LISTEN:7000,fork,reuseaddr,backlog=300", "PIPE")
         for port in (80, 7000):
             listens(daemon, name, "-Hltn", port)
-
-
-def start(daemon: Appliance, sandbox: str, *command: str) -> subprocess.Popen[bytes]:
-    """A program in a sandbox, in a process group of its own; ended with the appliance at last."""
-    process = subprocess.Popen(
-        ["ip", "netns", "exec", daemon.name(sandbox), *command],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        env=os.environ | {"SDD_E2E": str(daemon.root)},
-    )
-    daemon.served.append(process)
-    return process
 
 
 def listens(daemon: Appliance, sandbox: str, what: str, port: int) -> None:
@@ -142,7 +128,7 @@ def test_U4_X12_a_udp_client_that_never_pauses_reaches_a_living_backend_within_a
     for name in MEMBERS:
         options = ("--no-resolv", "--no-hosts", "--user=root", "--host-record=who,192.0.2.1")
         command = ("dnsmasq", "--keep-in-foreground", "--port=7001", "--conf-file=/dev/null")
-        servers[name] = start(daemon, name, *command, *options, f"--txt-record=who,here-{name}")
+        servers[name] = daemon.program(name, *command, *options, f"--txt-record=who,here-{name}")
         listens(daemon, name, "-Hlun", 7001)
     with service(daemon, "chat", "--health", "dns:7001/who", *HASTY, "--health-fall", "2") as vip:
         enter = ("ip", "netns", "exec", daemon.name("client"), "sh", "-c")
@@ -187,7 +173,7 @@ def test_B9_17_a_backend_killed_under_load_loses_only_what_was_in_flight(
 ) -> None:
     daemon.sandbox("four", "--network", "front")
     pages = Path(daemon.root, "pages", "two")
-    server = start(daemon, "four", "busybox", "httpd", "-f", "-p", "80", "-h", str(pages))
+    server = daemon.program("four", "busybox", "httpd", "-f", "-p", "80", "-h", str(pages))
     listens(daemon, "four", "-Hltn", 80)
     options = ("--scheduler", "rr", "--health", "tcp:80", *HASTY, "--health-fall", "1")
     with service(daemon, "load", *options) as vip, ExitStack() as stack:
@@ -256,7 +242,7 @@ def test_B9_11_with_affinity_a_client_moves_at_once_when_its_backend_is_down(
     options = ("--persistence", "600s", "--health", "tcp:7002", *HASTY, "--health-fall", "1")
     servers = {}
     for name in MEMBERS:
-        servers[name] = start(daemon, name, "socat", "TCP-LISTEN:7002,fork,reuseaddr", "PIPE")
+        servers[name] = daemon.program(name, "socat", "TCP-LISTEN:7002,fork,reuseaddr", "PIPE")
         listens(daemon, name, "-Hltn", 7002)
     with service(daemon, "sticky", *options) as vip:
         (held,) = asked(daemon, vip, 10)

@@ -1,21 +1,6 @@
 """A member is checked by IPv4 and by IPv6, and serves where it answers."""
 
-import os
-import subprocess
-
 from tests.e2e.appliance import Appliance, until
-
-
-def server(daemon: Appliance, box: str, *command: str) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(
-        ["ip", "netns", "exec", daemon.name(box), *command],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | {"SDD_E2E": str(daemon.root)},
-    )
-    daemon.served.append(process)
-    return process
 
 
 def addresses(daemon: Appliance, kind: str, name: str = "four") -> list[str]:
@@ -29,7 +14,7 @@ def test_who_listens_on_one_ip_version_gets_no_traffic_and_no_name_of_the_other(
     for name in ("only4", "asks"):
         daemon.sandbox(name, "--network", "dual")
     box = daemon.name("only4")
-    server(daemon, "only4", "busybox", "httpd", "-f", "-p", "0.0.0.0:80", "-h", "/etc")
+    daemon.program("only4", "busybox", "httpd", "-f", "-p", "0.0.0.0:80", "-h", "/etc")
     until(lambda: "0.0.0.0:80 " in daemon.inside("only4", "ss", "-Hltn").stdout, 10, "it listens")
     health = ("--health", "tcp:80", "--health-interval", "300ms")
     daemon.sdctl("service", "create", "four", "--network", "dual", *health)
@@ -50,7 +35,7 @@ def test_who_listens_on_one_ip_version_gets_no_traffic_and_no_name_of_the_other(
     assert {row["Address"] for row in rows if row["Vip"] == vip6} == {None}
     told = daemon.sdctl("lb", "trace", f"[{vip6}]:80", "--from", daemon.name("asks")).stdout
     assert "IPv6: connection refused" in told
-    six = server(daemon, "only4", "socat", "TCP6-LISTEN:80,ipv6only=1,fork", "EXEC:true")
+    six = daemon.program("only4", "socat", "TCP6-LISTEN:80,ipv6only=1,fork", "EXEC:true")
     until(lambda: member() == ("up", []), 20, "it answers by IPv6 as well")
     assert addresses(daemon, "AAAA") == [vip6]
     assert len(addresses(daemon, "AAAA", "tasks.four")) == 1

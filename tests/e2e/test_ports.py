@@ -1,6 +1,5 @@
 """Published ports on real traffic: from outside, the host, 127.0.0.1, neighbours and the sandbox."""
 
-import os
 import re
 import subprocess
 import sys
@@ -284,12 +283,7 @@ def test_U4_a_client_that_never_pauses_follows_the_port_to_its_new_owner(
 
 
 def echo(daemon: Appliance, name: str) -> None:
-    daemon.served.append(
-        subprocess.Popen(
-            ["ip", "netns", "exec", daemon.name(name), sys.executable, "-c", ECHO, "53", name],
-            env=os.environ | {"SDD_E2E": str(daemon.root)},
-        )
-    )
+    daemon.program(name, sys.executable, "-c", ECHO, "53", name)
     until(lambda: ":53 " in daemon.inside(name, "ss", "-Hlun").stdout, 10, "it listens")
 
 

@@ -1,7 +1,6 @@
 """An alias of ours that leads to somebody else's name, through a real worker."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import dns.message
 import dns.query
@@ -11,19 +10,13 @@ import pytest
 from resolver import protocol
 from resolver.message import wire
 from tests.scenario.test_dns_forwarding import Scripted, address, explanations, failing, good
-from tests.scenario.worker import Session, Worker, running
+from tests.scenario.worker import Session, Worker
 
 END = "www.elsewhere.example"
 NAMES: protocol.Names = {
     wire.to_wire("go"): {wire.CNAME: [wire.record(wire.CNAME, 5, wire.to_wire(END))]},
     wire.to_wire("web"): {wire.A: [wire.record(wire.A, 5, bytes((10, 0, 0, 9)))]},
 }
-
-
-@pytest.fixture
-def worker(tmp_path: Path) -> Iterator[Worker]:
-    with running(tmp_path) as one:
-        yield one
 
 
 @pytest.fixture

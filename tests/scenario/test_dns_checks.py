@@ -23,15 +23,9 @@ from tests.scenario.test_dns_forwarding import (
     good,
     texts,
 )
-from tests.scenario.worker import Session, Worker, ask, running
+from tests.scenario.worker import Session, Worker, ask
 
 NAMES: protocol.Names = {wire.to_wire("web"): {wire.A: workers.address(wire.A, "10.0.0.9")}}
-
-
-@pytest.fixture
-def worker(tmp_path: Path) -> Iterator[Worker]:
-    with running(tmp_path) as one:
-        yield one
 
 
 @pytest.fixture

@@ -1,8 +1,5 @@
 """Upstream servers that speak of names which are not theirs, through a real worker."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import dns.message
 import dns.rcode
 import dns.rrset
@@ -11,17 +8,11 @@ import pytest
 from resolver import protocol
 from resolver.message import wire
 from tests.scenario.test_dns_forwarding import Make, good, scripted, served, texts
-from tests.scenario.worker import Session, address, ask, running
+from tests.scenario.worker import Session, address, ask
 
 __all__ = ["scripted"]  # a fixture of the neighbour's
 
 OURS: protocol.Names = {wire.to_wire("web1.front"): {wire.A: address(wire.A, "10.1.0.2")}}
-
-
-@pytest.fixture
-def session(tmp_path: Path) -> Iterator[Session]:
-    with running(tmp_path) as worker:
-        yield worker.session()
 
 
 def claiming(query: dns.message.Message, stream: bool) -> bytes:

@@ -1,29 +1,21 @@
 """Thousands of questions that wait at once, through a real worker."""
 
 import socket
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import dns.message
 import dns.rcode
-import pytest
 
 from resolver import counters, protocol
 from resolver.listen import server
 from tests.scenario.test_dns_forwarding import Make, good, mute, scripted
-from tests.scenario.worker import Session, Worker, running
+from tests.scenario.worker import Session, Worker
 from tests.support import eventually
 
 __all__ = ["scripted"]  # a fixture of the neighbour's
 CHUNK = 100  # datagrams that a socket's queue surely holds
 EQUAL = 5000
-
-
-@pytest.fixture
-def worker(tmp_path: Path) -> Iterator[Worker]:
-    with running(tmp_path) as one:
-        yield one
 
 
 def total(session: Session, name: str) -> float:

@@ -3,9 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import dns.edns
 import dns.flags
@@ -28,16 +26,10 @@ from tests.scenario.test_dns_forwarding import (
     served,
     texts,
 )
-from tests.scenario.worker import Session, ask, running
+from tests.scenario.worker import Session, ask
 from tests.support import eventually
 
 __all__ = ["scripted"]  # a fixture of the neighbour's
-
-
-@pytest.fixture
-def session(tmp_path: Path) -> Iterator[Session]:
-    with running(tmp_path) as worker:
-        yield worker.session()
 
 
 def test_a_server_that_forgets_case_and_has_no_tcp_answers_the_first_question(

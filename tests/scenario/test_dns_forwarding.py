@@ -4,7 +4,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import dns.flags
 import dns.message
@@ -16,7 +15,8 @@ import dns.rrset
 import pytest
 
 from resolver import protocol
-from tests.scenario.worker import Session, Upstream, Worker, ask, running
+from tests.scenario.worker import Session, Upstream, ask
+from tests.support import eventually
 
 Reply = Callable[[dns.message.Message, bool], bytes | None]
 
@@ -55,17 +55,6 @@ def good(query: dns.message.Message, stream: bool) -> bytes:
 
 def mute(query: dns.message.Message, stream: bool) -> None:
     del query, stream
-
-
-@pytest.fixture
-def worker(tmp_path: Path) -> Iterator[Worker]:
-    with running(tmp_path) as one:
-        yield one
-
-
-@pytest.fixture
-def session(worker: Worker) -> Session:
-    return worker.session()
 
 
 @pytest.fixture
@@ -309,8 +298,7 @@ def test_A8_58_a_ttl_counts_down_while_nobody_asks(session: Session, scripted: M
     for _ in range(2):  # the second is kept as it was given
         ask(ports, "www.example.org")
     idle_until = time.monotonic() + 2.1
-    while (left := idle_until - time.monotonic()) > 0:
-        time.sleep(left)
+    eventually(lambda: time.monotonic() > idle_until, 5, "nobody asked for two seconds")
     assert ask(ports, "www.example.org").answer[0].ttl <= 98
     assert len(server.heard) == 1
 

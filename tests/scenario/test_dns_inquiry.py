@@ -2,7 +2,6 @@
 
 import socket
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import dns.message
 import pytest
@@ -11,16 +10,10 @@ from resolver import protocol
 from resolver.control import link
 from resolver.message import wire
 from tests.scenario.test_dns_forwarding import Scripted, good, mute
-from tests.scenario.worker import Worker, address, ask, running
+from tests.scenario.worker import Worker, address, ask
 
 NAMES: protocol.Names = {wire.to_wire("web"): {wire.A: address(wire.A, "10.1.0.2")}}
 WWW = wire.to_wire("www.example.org")
-
-
-@pytest.fixture
-def worker(tmp_path: Path) -> Iterator[Worker]:
-    with running(tmp_path) as one:
-        yield one
 
 
 @pytest.fixture

@@ -4,35 +4,21 @@ import functools
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import dns.message
 import dns.query
 import dns.rcode
-import pytest
 
 from resolver import protocol
 from resolver.listen import server
 from resolver.upstream import forward
 from tests.scenario.encrypted import free_port
 from tests.scenario.test_dns_forwarding import Make, Scripted, failing, good, mute, scripted, texts
-from tests.scenario.worker import Session, Worker, ask, running
+from tests.scenario.worker import Session, ask
 from tests.support import eventually
 
 __all__ = ["scripted"]  # a fixture of the neighbour's
 SO_RCVBUFFORCE = 33  # include/uapi/asm-generic/socket.h
-
-
-@pytest.fixture
-def worker(tmp_path: Path) -> Iterator[Worker]:
-    with running(tmp_path) as one:
-        yield one
-
-
-@pytest.fixture
-def session(worker: Worker) -> Session:
-    return worker.session()
 
 
 def counted(session: Session, name: str) -> dict[str, float]:

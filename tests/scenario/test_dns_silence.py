@@ -3,12 +3,9 @@
 import statistics
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import dns.message
 import dns.rrset
-import pytest
 
 from tests.scenario.test_dns_forwarding import (
     Make,
@@ -20,15 +17,10 @@ from tests.scenario.test_dns_forwarding import (
     served,
     texts,
 )
-from tests.scenario.worker import Session, ask, running
+from tests.scenario.worker import Session, ask
+from tests.support import eventually
 
 __all__ = ["scripted"]  # a fixture of the neighbour's
-
-
-@pytest.fixture
-def session(tmp_path: Path) -> Iterator[Session]:
-    with running(tmp_path) as worker:
-        yield worker.session()
 
 
 def later(seconds: float, *servers: Scripted) -> threading.Timer:
@@ -75,7 +67,7 @@ def test_an_outage_shorter_than_a_question_is_waited_for(session: Session, scrip
 
 def test_a_server_that_takes_longer_than_a_try_is_heard(session: Session, scripted: Make) -> None:
     def slow(query: dns.message.Message, stream: bool) -> bytes:
-        time.sleep(max(0.0, begun + 2.0 - time.monotonic()))
+        eventually(lambda: time.monotonic() > begun + 2.0, 5, "the server has taken its time")
         return good(query, stream)
 
     server = scripted(slow)

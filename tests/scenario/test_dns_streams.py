@@ -4,7 +4,6 @@ import contextlib
 import socket
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import dns.message
 import pytest
@@ -13,16 +12,10 @@ from resolver import counters, protocol
 from resolver.listen import stream
 from resolver.message import wire
 from tests.scenario.test_dns_forwarding import Scripted, good
-from tests.scenario.worker import Session, Worker, address, ask, running
+from tests.scenario.worker import Session, Worker, address, ask
 from tests.support import eventually
 
 NAMES: protocol.Names = {wire.to_wire("web"): {wire.A: address(wire.A, "10.1.0.2")}}
-
-
-@pytest.fixture
-def worker(tmp_path: Path) -> Iterator[Worker]:
-    with running(tmp_path) as one:
-        yield one
 
 
 @pytest.fixture

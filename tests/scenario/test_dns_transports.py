@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import dns.message
 import dns.query
@@ -20,7 +19,7 @@ from tests.scenario.certificates import NAME, Certificates
 from tests.scenario.encrypted import ADDRESS, Doq
 from tests.scenario.goaway import Goaway
 from tests.scenario.relays import Counting, Forgetting
-from tests.scenario.worker import Session, Worker, ask, running
+from tests.scenario.worker import Session, ask
 from tests.support import eventually
 
 KINDS = ["tls", "https", "quic"]
@@ -48,17 +47,6 @@ def quic(trusted: Certificates) -> Iterator[Doq]:
     server = Doq(trusted)
     yield server
     server.close()
-
-
-@pytest.fixture
-def worker(tmp_path: Path) -> Iterator[Worker]:
-    with running(tmp_path) as one:
-        yield one
-
-
-@pytest.fixture
-def session(worker: Worker) -> Session:
-    return worker.session()
 
 
 def server(

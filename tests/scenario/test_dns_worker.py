@@ -2,7 +2,6 @@
 
 import random
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import dns.flags
@@ -13,18 +12,12 @@ import pytest
 
 from resolver import protocol
 from resolver.message import wire
-from tests.scenario.worker import Upstream, Worker, address, ask, running
+from tests.scenario.worker import Upstream, Worker, address, ask
 
 NAMES: protocol.Names = {
     wire.to_wire("web"): {wire.A: address(wire.A, "10.1.0.2")},
     wire.to_wire("many"): {wire.A: address(wire.A, *(f"10.1.1.{n}" for n in range(200)))},
 }
-
-
-@pytest.fixture
-def worker(tmp_path: Path) -> Iterator[Worker]:
-    with running(tmp_path) as one:
-        yield one
 
 
 class Answers(Upstream):

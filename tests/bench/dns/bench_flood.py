@@ -101,7 +101,7 @@ def flood(port: int) -> None:
                 )
                 with contextlib.suppress(OSError):  # its own queue is full
                     link.send(query)
-            time.sleep(1 / BURSTS)
+            time.sleep(1 / BURSTS)  # the pace of the load: nothing is awaited
 
 
 if __name__ == "__main__":
