@@ -180,7 +180,14 @@ def _gone(
 
 
 def _may_stay(flow: conntrack.Flow, service: table.VirtualService | None) -> bool:
-    """TCP stays with a backend of weight 0 (it drains), datagrams do not: they never end."""
+    """TCP stays with a backend of weight 0 (it drains), datagrams do not: they never end.
+
+    What is over stays with any: for a minute the backend still holds those ports, and only this
+    memory keeps a connection to another virtual address from arriving there with the same ones,
+    where its SYN would be dropped as too old (PAWS).
+    """
+    if flow.is_over:
+        return True
     weight = None if service is None else service.weights.get(flow.backend)
     if weight is None:
         return False

@@ -1,8 +1,11 @@
 """nftables balances: the contract, the traffic, and what hands can do to our table."""
 
 import asyncio
+import contextlib
 import json
 import re
+import socket
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import ip_address
@@ -12,10 +15,12 @@ import pytest
 
 from lb import plan, table
 from lb.kernel.nftables import NftablesKernel
+from sdd.model.network import IPAddress
 from sdd.model.service import Scheduler
 from tests.contract import lb_kernel
-from tests.kernel import lb_as_text, lb_soak, lb_traffic
+from tests.kernel import lb_as_text, lb_soak, lb_town, lb_traffic
 from tests.kernel.lb_town import VIP, Town
+from tests.support import eventually
 
 pytestmark = pytest.mark.kernel
 
@@ -192,3 +197,36 @@ def led(listed: list[dict[str, Any]], chain: str) -> set[str]:
 
 
 BACKEND = re.compile(r'"(10\.77\.0\.[0-9]+)"')
+
+
+async def test_ports_of_a_closed_connection_lead_to_another_virtual_address_at_once(
+    kernel: NftablesKernel, town: Town
+) -> None:
+    """The backend holds them for a minute and would drop the SYN as too old, were it told nothing."""
+    ports = range(20000, 20020)  # none that the kernel gives to others
+    await lb_traffic.put(kernel, town, lb_traffic.service(town, b1=1))
+    with contextlib.ExitStack() as stack:
+        first = [stack.enter_context(_connected(town, VIP, port)) for port in ports]
+        assert {lb_town.say(each).who for each in first} == {"b1"}
+        town.stop("b1")
+        town.start("b1")
+        assert [each.recv(1) for each in first] == [b""] * len(ports)
+    held = ("ss", "-Htn", "state", "time-wait", "sport", "=", ":80")
+    eventually(lambda: len(town.inside("b1", *held).splitlines()) >= len(ports), 5, "they are over")
+    other = replace(lb_traffic.service(town, b1=1), vip=VIP + 1)
+    await lb_traffic.put(kernel, town, other)
+    with contextlib.ExitStack() as stack:
+        again = [stack.enter_context(_connected(town, other.vip, port)) for port in ports]
+        assert [_sent_again(each) for each in again] == [0] * len(ports)
+
+
+def _connected(town: Town, to: IPAddress, port: int) -> socket.socket:
+    opened = town.opened("client", socket.SOCK_STREAM, port=port)
+    opened.connect((str(to), 80))
+    return opened
+
+
+def _sent_again(one: socket.socket) -> int:
+    """tcpi_total_retrans of struct tcp_info (include/uapi/linux/tcp.h)."""
+    info = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    return int.from_bytes(info[100:104], sys.byteorder)
