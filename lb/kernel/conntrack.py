@@ -5,14 +5,19 @@ backend that left keeps its connections until they are forgotten here: the next 
 then finds a living backend, that of a TCP connection a reset. Attributes:
 include/uapi/linux/netfilter/nfnetlink_conntrack.h. The kernel lists only what is asked for where it
 can (CTA_FILTER, Linux 5.8); an older one lists all, and what is not wanted is dropped here.
+A busy client leaves tens of thousands of connections in TIME_WAIT, so each costs one `unpack` of
+what the kernel always writes in the same order (ctnetlink_fill_info); what looks different, such
+as pings, is read attribute by attribute.
 """
 
+import collections
 import ipaddress
 import socket
 import struct
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
+from typing import NamedTuple
 
 from sdd.linux import netlink
 from sdd.model.network import IPAddress
@@ -26,34 +31,80 @@ _NUMBER, _FROM, _TO = 1, 2, 3  # CTA_PROTO_NUM, CTA_PROTO_SRC_PORT, CTA_PROTO_DS
 _BY_SOURCE, _BY_DESTINATION, _BY_PROTOCOL = 1, 2, 8  # net/netfilter/nf_internals.h
 _ESTABLISHED, _TIME_WAIT = 3, 7  # TCP_CONNTRACK_*
 _HEADER = struct.Struct(">BBH")  # struct nfgenmsg
+_ATTRIBUTE = struct.Struct("=HH")
 _ONE_BY_ONE = 8  # more addresses than these are looked for in one list of all
+
+
+_TUPLE = "HH8x{0}s4x{0}s8xB7xH6xH2x"  # one direction of what has ports: addresses, number, ports
+_BOTH = tuple(struct.Struct(f">4x{_TUPLE}{_TUPLE}".format(width)) for width in (4, 16))
+_LENGTHS = tuple(struct.pack("=H", each.size // 2 - 2) for each in _BOTH)  # of a direction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flow:
-    """One connection to `vip`, answered by `backend` (by `vip` itself when it is not translated).
+    """One live connection to `vip`, answered by `backend` (`vip` itself if it is not translated).
 
     `port` and `backend_port` belong to them, `source_port` to the client; 0 for what has no ports.
-    `key` is what the kernel needs to find it again. `is_over`: both ends closed it, and what is
-    left only keeps its ports from being taken again too early.
+    `key` is what the kernel needs to find it again.
     """
 
     protocol: int
     vip: IPv4Address | IPv6Address
     backend: IPv4Address | IPv6Address
-    is_established: bool
-    is_over: bool
     key: bytes
     port: int = 0
     backend_port: int = 0
     source_port: int = 0
 
 
+class Counted(NamedTuple):
+    """Connections that are counted together."""
+
+    protocol: int
+    vip: IPAddress
+    backend: IPAddress
+    is_established: bool
+
+
+class _Seen(NamedTuple):
+    """A connection as bytes; `state` is TCP_CONNTRACK_*, 0 of another protocol."""
+
+    protocol: int
+    vip: bytes
+    backend: bytes
+    source_port: int
+    port: int
+    backend_port: int
+    state: int
+
+
 def flows(connection: netlink.Connection, vips: Collection[IPAddress]) -> tuple[Flow, ...]:
-    """The connections to any of `vips`; `connection` is a `netlink.NETFILTER` one."""
+    """The live connections to any of `vips`; `connection` is a `netlink.NETFILTER` one.
+
+    Not those in TIME_WAIT: both ends closed them, and what is left only keeps their ports from
+    being used again too early.
+    """
     wanted = {each.packed for each in vips}
     replies = _listed(connection, vips, _ORIGINAL, _DESTINATION[0], _BY_DESTINATION)
-    return tuple(_flows(replies, lambda to: _address(to, _DESTINATION) in wanted))
+    return tuple(_flow(reply, seen) for reply, seen in _live(replies) if seen.vip in wanted)
+
+
+def counted(
+    connection: netlink.Connection, vips: Collection[IPAddress]
+) -> collections.Counter[Counted]:
+    """How many connections there are to each of `vips` and its backends, in TIME_WAIT or not."""
+    wanted = {each.packed for each in vips}
+    replies = _listed(connection, vips, _ORIGINAL, _DESTINATION[0], _BY_DESTINATION)
+    found = collections.Counter(
+        (seen.protocol, seen.vip, seen.backend, seen.state == _ESTABLISHED)
+        for seen in map(_seen, replies)
+        if seen.vip in wanted
+    )
+    result: collections.Counter[Counted] = collections.Counter()
+    for (protocol, vip, backend, is_established), count in found.items():
+        to, of = ipaddress.ip_address(vip), ipaddress.ip_address(backend)
+        result[Counted(protocol, to, of, is_established)] = count
+    return result
 
 
 def datagrams(connection: netlink.Connection, ports: Collection[int]) -> tuple[Flow, ...]:
@@ -68,17 +119,21 @@ def datagrams(connection: netlink.Connection, ports: Collection[int]) -> tuple[F
         for family in (socket.AF_INET, socket.AF_INET6)
         for reply in connection.dump(_GET, _HEADER.pack(family, 0, 0) + wanted)
     ]
-    return tuple(_flows(replies, lambda to: _protocol(to) == UDP and _port(to, _TO) in ports))
+    return tuple(
+        _flow(reply, seen)
+        for reply, seen in _live(replies)
+        if seen.protocol == UDP and seen.port in ports
+    )
 
 
 def behind(connection: netlink.Connection, backends: Collection[IPAddress]) -> tuple[Flow, ...]:
-    """The connections of any protocol that any of `backends` answers under another address."""
+    """The live connections that any of `backends` answers under another address."""
     wanted = {each.packed for each in backends}
     replies = _listed(connection, backends, _REPLY, _SOURCE[0], _BY_SOURCE)
     return tuple(
-        each
-        for each in _flows(replies, lambda _: True)
-        if each.backend != each.vip and each.backend.packed in wanted
+        _flow(reply, seen)
+        for reply, seen in _live(replies)
+        if seen.backend in wanted and seen.backend != seen.vip
     )
 
 
@@ -114,27 +169,63 @@ def _filter(direction: int, flag: int) -> bytes:
     return netlink.nested(_FILTER, netlink.attribute(direction, struct.pack("=I", flag)))
 
 
-def _flows(
-    replies: Iterable[netlink.Reply], is_wanted: Callable[[dict[int, bytes]], bool]
-) -> Iterator[Flow]:
+def _live(replies: Iterable[netlink.Reply]) -> Iterator[tuple[netlink.Reply, _Seen]]:
     for reply in replies:
-        found = netlink.attributes(reply.body[_HEADER.size :])
-        original = netlink.attributes(found.get(_ORIGINAL, b""))
-        if not is_wanted(original):
-            continue
-        answering = netlink.attributes(found.get(_REPLY, b""))
-        protocol = _protocol(original)
-        yield Flow(
-            protocol=protocol,
-            vip=ipaddress.ip_address(_address(original, _DESTINATION)),
-            backend=ipaddress.ip_address(_address(answering, _SOURCE)),
-            is_established=_state(found, protocol) == _ESTABLISHED,
-            is_over=_state(found, protocol) == _TIME_WAIT,
-            key=_key(reply.body[: _HEADER.size], found),
-            port=_port(original, _TO),
-            backend_port=_port(answering, _FROM),
-            source_port=_port(original, _FROM),
-        )
+        if (seen := _seen(reply)).state != _TIME_WAIT:
+            yield reply, seen
+
+
+def _seen(reply: netlink.Reply) -> _Seen:
+    body = reply.body
+    is_six = body[0] == socket.AF_INET6
+    both = _BOTH[is_six]
+    length = _LENGTHS[is_six]
+    half = both.size // 2
+    if len(body) < both.size or body[4:6] != length or body[2 + half : 4 + half] != length:
+        return _parsed(body)
+    (_, _, _, vip, protocol, source_port, port, _, _, backend, _, _, backend_port, _) = (
+        both.unpack_from(body)
+    )
+    state = _state(body, both.size) if protocol == TCP else 0
+    return _Seen(protocol, vip, backend, source_port, port, backend_port, state)
+
+
+def _state(body: bytes, offset: int) -> int:
+    """That of CTA_PROTOINFO_TCP_STATE, which is the first in the first of CTA_PROTOINFO."""
+    while offset + 12 < len(body):
+        length, kind = _ATTRIBUTE.unpack_from(body, offset)
+        if kind & 0x3FFF == _PROTOINFO:
+            return body[offset + 12]
+        offset += max(4, (length + 3) & ~3)
+    return 0
+
+
+def _parsed(body: bytes) -> _Seen:
+    found = netlink.attributes(body[_HEADER.size :])
+    original = netlink.attributes(found.get(_ORIGINAL, b""))
+    answering = netlink.attributes(found.get(_REPLY, b""))
+    return _Seen(
+        protocol=_protocol(original),
+        vip=_address(original, _DESTINATION),
+        backend=_address(answering, _SOURCE),
+        source_port=_port(original, _FROM),
+        port=_port(original, _TO),
+        backend_port=_port(answering, _FROM),
+        state=0,
+    )
+
+
+def _flow(reply: netlink.Reply, seen: _Seen) -> Flow:
+    found = netlink.attributes(reply.body[_HEADER.size :])
+    return Flow(
+        protocol=seen.protocol,
+        vip=ipaddress.ip_address(seen.vip),
+        backend=ipaddress.ip_address(seen.backend),
+        key=_key(reply.body[: _HEADER.size], found),
+        port=seen.port,
+        backend_port=seen.backend_port,
+        source_port=seen.source_port,
+    )
 
 
 def _protocol(direction: dict[int, bytes]) -> int:
@@ -142,20 +233,13 @@ def _protocol(direction: dict[int, bytes]) -> int:
 
 
 def _port(direction: dict[int, bytes], which: int) -> int:
-    return int.from_bytes(netlink.attributes(direction.get(_PROTOCOL, b"")).get(which, b""), "big")
+    number = netlink.attributes(direction.get(_PROTOCOL, b"")).get(which, b"")
+    return int.from_bytes(number, "big")
 
 
 def _address(direction: dict[int, bytes], which: tuple[int, int]) -> bytes:
     inner = netlink.attributes(direction.get(_IP, b""))
     return inner.get(which[0]) or inner.get(which[1], b"")
-
-
-def _state(found: dict[int, bytes], protocol: int) -> int:
-    """TCP_CONNTRACK_*; 0 of another protocol."""
-    if protocol != TCP:
-        return 0
-    tcp = netlink.attributes(netlink.attributes(found.get(_PROTOINFO, b"")).get(1, b""))
-    return tcp.get(1, b"\0")[0]
 
 
 def _key(header: bytes, found: dict[int, bytes]) -> bytes:

@@ -110,6 +110,9 @@ def _apply(
             for flow in conntrack.flows(connection, _departed(steps) | _opened(have, after, vips))
             if not _may_stay(flow, after.services.get(flow.vip))
         ]
+        # What is over is not among them: for a minute the backend still holds those ports, and only
+        # conntrack's memory keeps a connection to another virtual address from arriving there with
+        # the same ones, where its SYN would be dropped as too old (PAWS).
         conntrack.forget(connection, stuck)
         return world.Change(refusals=refused, shown=nft_read.read(connection, vips, after.services))
 
@@ -180,14 +183,7 @@ def _gone(
 
 
 def _may_stay(flow: conntrack.Flow, service: table.VirtualService | None) -> bool:
-    """TCP stays with a backend of weight 0 (it drains), datagrams do not: they never end.
-
-    What is over stays with any: for a minute the backend still holds those ports, and only this
-    memory keeps a connection to another virtual address from arriving there with the same ones,
-    where its SYN would be dropped as too old (PAWS).
-    """
-    if flow.is_over:
-        return True
+    """TCP stays with a backend of weight 0 (it drains), datagrams do not: they never end."""
     weight = None if service is None else service.weights.get(flow.backend)
     if weight is None:
         return False
@@ -206,13 +202,13 @@ class _Seen:
 def _loads() -> tuple[world.Load, ...]:
     with netlink.Connection(netlink.NETFILTER) as connection:
         found = nft_read.read(connection)
-        flows = conntrack.flows(connection, found.services.keys())
+        counted = conntrack.counted(connection, found.services.keys())
         counts = nft_counts.read(connection) if found.services else {}
-    seen = _Seen(
-        active=collections.Counter(_where(each) for each in flows if each.is_established),
-        every=collections.Counter(_where(each) for each in flows),
-        counts=counts,
-    )
+    active, every = Open(), Open()
+    for each, count in counted.items():
+        every[_where(each)] += count
+        active[_where(each)] += count if each.is_established else 0
+    seen = _Seen(active=active, every=every, counts=counts)
     return tuple(
         _load(service, protocol, backend, seen)
         for service in found.services.values()
@@ -222,7 +218,7 @@ def _loads() -> tuple[world.Load, ...]:
     )
 
 
-def _where(flow: conntrack.Flow) -> tuple[str, IPAddress, IPAddress]:
+def _where(flow: conntrack.Counted) -> tuple[str, IPAddress, IPAddress]:
     streams = (conntrack.TCP, conntrack.SCTP)
     return "tcp" if flow.protocol in streams else "udp", flow.vip, flow.backend
 
