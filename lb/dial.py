@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from lb import datagram_checks, exec_check, http_check
+from lb import datagram_checks, exec_check, http_check, patience
 from lb.checks import Check
 from sdd import errors
 from sdd.linux import namespaces
@@ -39,9 +39,12 @@ Ask = Callable[[Check, socket.socket], Coroutine[Any, Any, str]]
 
 
 async def dial(check: Check, opened: Open | None = None) -> Result:
-    """The result of one try, at the latest after the check's timeout; never raises OSError."""
+    """The result of one try, at the latest after the check's timeout; never raises OSError.
+
+    What this process itself was late is no part of that time (`patience`).
+    """
     try:
-        async with asyncio.timeout(check.how.timeout_s):
+        async with patience.limit(check.how.timeout_s):
             return Result(passed=True, reason=await _answer(check, opened or _here))
     except TimeoutError:
         return _silence(check)

@@ -200,6 +200,7 @@ def test_B9_17_a_backend_killed_under_load_loses_only_what_was_in_flight(
         assert requests(during) > 500, during
         with load(daemon, vip, 2) as running:
             after = running.communicate(timeout=60)[0]
+        assert requests(after) > 100, (after, daemon.log())
         assert "Socket errors" not in after, after
         assert "Non-2xx" not in during, during
         assert asked(daemon, vip, 60).total() == 60
