@@ -30,8 +30,14 @@ def run(wanted: Sequence[parts.Part], words: Sequence[str]) -> count.Count:
 def main(words: Sequence[str]) -> int:
     """Exit status: 0 only if all is well."""
     parts.prepare()
-    wanted = [parts.PARTS[words[0]]] if words else list(parts.ALL)
-    total = run(wanted, words[1:])
+    if words:
+        total = run([parts.PARTS[words[0]]], words[1:])
+    else:
+        parts.GUEST.start()
+        try:
+            total = run(parts.ALL, ())
+        finally:
+            parts.GUEST.end()
     print(f"\n{total}", flush=True)
     return 0 if total.good else 1
 

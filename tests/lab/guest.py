@@ -47,7 +47,7 @@ def boot(root: Path, out: Path, command: str, deadline_s: float) -> int:
     if kernel is None:
         return NO_RESULT
     archive = out / "initramfs"
-    initramfs.build(archive, kernel, out / "files")
+    initramfs.build(archive, kernel, out / "files", root)
     (out / "run").write_text(_script(root, kernel, command))
     _boot(_qemu(kernel, archive, out), out / "console.log", deadline_s)
     status = out / "status"

@@ -16,8 +16,12 @@ mount -t 9p -o ro,trans=virtio,version=9p2000.L,cache=loose,msize=1048576 host /
 mount -t tmpfs -o mode=755 memory /upper
 mkdir /upper/files /upper/work
 mount -t overlay -o lowerdir=/lower,upperdir=/upper/files,workdir=/upper/work root /new
+mkdir /checkout
+mount --bind "/new@checkout@" /checkout
 mount -t tmpfs memory /new/tmp
 mount -t tmpfs -o mode=755 memory /new/run
+mkdir -p "/new@checkout@"
+mount --move /checkout "/new@checkout@"
 mount -t proc proc /new/proc
 mount -t sysfs sysfs /new/sys
 mount -t cgroup2 cgroup2 /new/sys/fs/cgroup
@@ -32,8 +36,11 @@ exec switch_root /new /bin/sh -c '/bin/bash /run/out/run; sync; echo o >/proc/sy
 """
 
 
-def build(archive: Path, kernel: Path, work: Path) -> None:
-    """Writes `archive` (cpio "newc", which the kernel unpacks) from `kernel`'s modules."""
+def build(archive: Path, kernel: Path, work: Path, checkout: Path) -> None:
+    """Writes `archive` (cpio "newc", which the kernel unpacks) from `kernel`'s modules.
+
+    `checkout` is where it was, also when that is below a folder of which the guest has its own.
+    """
     shutil.rmtree(work, ignore_errors=True)
     for name in ("bin", "modules", "proc", "sys", "dev", "lower", "upper", "new"):
         (work / name).mkdir(parents=True)
@@ -42,7 +49,7 @@ def build(archive: Path, kernel: Path, work: Path) -> None:
     for module in order:
         shutil.copy(module, work / "modules" / module.name)
     (work / "modules" / "order").write_text("".join(f"{module.name}\n" for module in order))
-    (work / "init").write_text(INIT)
+    (work / "init").write_text(INIT.replace("@checkout@", str(checkout)))
     (work / "init").chmod(0o755)
     names = "".join(f"{path.relative_to(work)}\0" for path in sorted(work.rglob("*")))
     with archive.open("wb") as file:

@@ -1,7 +1,6 @@
 """The parts of ./run-tests: which commands each one runs and what they counted."""
 
 import os
-import secrets
 import shutil
 import subprocess
 import sys
@@ -9,10 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab import benches, count, guest, skips
+from tests.lab import benches, beside, count, guest_part, order, skips
 
-ROOT = Path(__file__).parents[2]
-OUT = ROOT / ".lab"
+ROOT, OUT = guest_part.ROOT, guest_part.OUT
 BIN = Path(sys.prefix) / "bin"
 ROOM = str(ROOT / "tests" / "lab" / "room")
 PURE = tuple(
@@ -48,19 +46,10 @@ def pytest(name: str, *words: str, room: bool = False, **env: str) -> count.Coun
     """One run of pytest, counted; one that ends without a report is a failure."""
     junit = OUT / f"{name}.xml"
     junit.unlink(missing_ok=True)
-    words = (*words, *order(words))
+    words = (*words, *order.chosen(words))
     python = (*([ROOM] if room else []), str(BIN / "python"), "-m", "pytest", "-q")
     status = command(*python, f"--junit-xml={junit}", *words, **env)
     return counted(name, junit, status)
-
-
-def order(words: Sequence[str]) -> tuple[str, ...]:
-    """The option for a random order of tests, printed so that it can be repeated."""
-    if any(each.startswith("--randomly-seed") for each in words):
-        return ()
-    option = f"--randomly-seed={secrets.randbelow(2**32)}"
-    print(f"in random order; repeat it with {option}", flush=True)
-    return (option,)
 
 
 def counted(name: str, junit: Path, status: int) -> count.Count:
@@ -93,8 +82,15 @@ def e2e(words: Sequence[str]) -> count.Count:
 
 
 def vm(words: Sequence[str]) -> count.Count:
-    ended = guest.run(ROOT, OUT / "vm", (*words, *order(words)))
-    return counted("vm", OUT / "vm" / "vm.xml", ended)
+    return counted("vm", guest_part.REPORT, guest_part.status(words))
+
+
+GUEST = beside.Beside((str(BIN / "python"), "-m", "tests.lab.guest_part"), OUT / "vm.log")
+
+
+def vm_beside(_: Sequence[str]) -> count.Count:
+    """The end of what `GUEST.start` began."""
+    return counted("vm", guest_part.REPORT, GUEST.wait())
 
 
 def bench(_: Sequence[str]) -> count.Count:
@@ -121,8 +117,13 @@ PARTS = {
         Part("fuzz", "fuzz targets and property tests, for long", fuzz),
     )
 }
+# The guest begins first, on the processor that unit and kernel leave free, and ends before what is
+# more about time: traffic and benchmarks.
 ALL = (
-    *(PARTS[name] for name in ("unit", "kernel", "e2e", "vm")),
+    PARTS["unit"],
+    PARTS["kernel"],
+    Part("vm", "the lab kernel under QEMU, begun beside the others", vm_beside),
+    PARTS["e2e"],
     Part("bench", "ours beside its peers, shortened", short_bench),
 )
 
