@@ -15,7 +15,9 @@ import pytest
 from tests.e2e.appliance import BIN, Appliance, until
 
 MEMBERS = ("one", "two", "three")
-HASTY = ("--health-interval", "200ms", "--health-fast", "50ms", "--health-timeout", "200ms")
+OFTEN = ("--health-interval", "200ms", "--health-fast", "50ms")
+HASTY = (*OFTEN, "--health-timeout", "200ms")
+REFUSED = (*OFTEN, "--health-timeout", "3s", "--health-fall", "1")  # a busy one is not a dead one
 LIVE = 200
 
 
@@ -175,7 +177,7 @@ def test_B9_17_a_backend_killed_under_load_loses_only_what_was_in_flight(
     pages = Path(daemon.root, "pages", "two")
     server = daemon.program("four", "busybox", "httpd", "-f", "-p", "80", "-h", str(pages))
     listens(daemon, "four", "-Hltn", 80)
-    options = ("--scheduler", "rr", "--health", "tcp:80", *HASTY, "--health-fall", "1")
+    options = ("--scheduler", "rr", "--health", "tcp:80", *REFUSED)
     with service(daemon, "load", *options) as vip, ExitStack() as stack:
         daemon.sdctl("service", "join", "load", daemon.name("four"))
         until(lambda: states(daemon, "load")["four"] == "up", 20, "the fourth is up")
@@ -240,7 +242,7 @@ def test_what_hands_delete_in_the_kernel_comes_back_and_is_reported(daemon: Appl
 def test_B9_11_with_affinity_a_client_moves_at_once_when_its_backend_is_down(
     daemon: Appliance,
 ) -> None:
-    options = ("--persistence", "600s", "--health", "tcp:7002", *HASTY, "--health-fall", "1")
+    options = ("--persistence", "600s", "--health", "tcp:7002", *REFUSED)
     servers = {}
     for name in MEMBERS:
         servers[name] = daemon.program(name, "socat", "TCP-LISTEN:7002,fork,reuseaddr", "PIPE")
