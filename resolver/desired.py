@@ -112,6 +112,7 @@ def _need(
     served = upstreams.served(state, box)
     found = upstreams.servers(state, box, daemon) if served else ()
     told = upstreams.for_worker(found)
+    search, ndots = upstreams.searches(state, box, daemon)
     view = snapshot.view(
         box,
         named,
@@ -122,6 +123,8 @@ def _need(
         keeps_single=upstreams.keeps_single(box, daemon),
         label=next((net.name for net in named or nets), ""),
         forwarded=daemon.forwarded,
+        search=search,
+        ndots=ndots,
     )
     return Need(
         ground=ground,

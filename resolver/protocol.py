@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 SOCKET: Final = "dns.sock"  # in the exec-root
-RELEASE: Final = 12  # grows with every change of a message or of what a table means
+RELEASE: Final = 13  # grows with every change of a message or of what a table means
 MOST_BYTES: Final = 1 << 16  # well below the default wmem_max, so a send never needs privileges
 NAMES_A_PART: Final = 200  # a name with its records takes at most ~300 bytes
 MOST_DESCRIPTORS: Final = 32
@@ -117,7 +117,8 @@ class View(Message, frozen=True):
     upstream means: a foreign name is refused with SERVFAIL, nothing leaves. `wild` are those of
     `tables` that have wildcards. Questions are counted under `network`, the first one's name;
     `rate` of them a second may be sent on (0: no limit). `forwarded` are wire names of zones that
-    are forwarded although they have a special use, or are private.
+    are forwarded although they have a special use, or are private. `search` are the domains that
+    the sandbox's programs try behind names of fewer dots than `ndots`, before these themselves.
     """
 
     sandbox: str
@@ -132,6 +133,8 @@ class View(Message, frozen=True):
     network: str = ""
     rate: int = 0
     forwarded: list[bytes] = []
+    search: list[bytes] = []
+    ndots: int = 0
     more: bool = False
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from resolver import protocol
 from resolver.message import wire
-from resolver.names import records
+from resolver.names import added, records
 from resolver.names.table import Table
 from sdd.model import ids, network, sandbox
 
@@ -39,12 +39,14 @@ def view(
     keeps_single: bool,
     label: str,
     forwarded: Sequence[str] = (),
+    search: Sequence[str] = (),
+    ndots: int = 0,
 ) -> View:
     """What `box` sees: `nets` are those that have names, the first to ask first; `ttl` in seconds.
 
     The order is the one of its endpoints (docker.md N7, G1). `wild` are those of `nets` that have
-    wildcard records; `rate`, `keeps_single`, `label` (its `network`) and `forwarded` as in
-    `protocol.View`.
+    wildcard records; `rate`, `keeps_single`, `label` (its `network`), `forwarded`, `search` and
+    `ndots` as in `protocol.View`.
     """
     zones = sorted({zone for net in nets for zone in records.zones(net, is_alone=not upstreams)})
     bare = protocol.View(
@@ -60,6 +62,8 @@ def view(
         wild=[str(each) for each in wild],
         network=label,
         forwarded=[wire.to_wire(each) for each in forwarded],
+        search=[each for each in map(added.wire_name, search) if each],
+        ndots=ndots,
     )
     return msgspec.structs.replace(bare, digest=_digest(protocol.encode(bare)))
 

@@ -23,8 +23,6 @@ OWN: Final = ("network ", "added hosts")
 OURS: Final = frozenset({"owned", "local_special", "policy", "none"})
 HAS: Final = "has it"
 _MOST_BYTES: Final = 1 << 16
-_DEFAULT_NDOTS: Final = 1  # resolv.conf(5)
-_MOST_NDOTS: Final = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +85,7 @@ class Tracer:
         """Every question that the look-up of `name` leads to, up to the first with an answer."""
         config = _read(self._files.path(box.id))
         made: list[Attempt] = []
-        for each in candidates(name, config.search, ndots(config.options)):
+        for each in candidates(name, config.search, resolvconf.ndots(config.options)):
             made.append(await self.ask(box, each, rdtype, tcp=tcp, timeout_s=timeout_s))
             if made[-1].reply.answers:
                 break
@@ -120,12 +118,6 @@ def candidates(name: str, search: Iterable[str], dots: int) -> tuple[str, ...]:
     longer = tuple(f"{name}.{each.removesuffix('.')}." for each in search if each != ".")
     whole = f"{name}."
     return (whole, *longer) if name.count(".") >= dots else (*longer, whole)
-
-
-def ndots(options: Iterable[str]) -> int:
-    """The last ndots of the options, 1 without any, at most 15 (as glibc)."""
-    given = [each.removeprefix("ndots:") for each in options if each.startswith("ndots:")]
-    return min(int(given[-1]), _MOST_NDOTS) if given else _DEFAULT_NDOTS
 
 
 def _cached(steps: Iterable[Step]) -> bool:

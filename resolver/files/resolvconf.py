@@ -22,6 +22,8 @@ _KEYWORD = re.compile(r"[a-z]{1,32}")
 _WORD = re.compile(r"[!-~]+")
 _SCOPE = re.compile(r"[A-Za-z0-9_.-]{1,15}")  # an interface name
 _NDOTS = re.compile(r"ndots:[0-9]{1,5}")
+_DEFAULT_NDOTS: Final = 1  # resolv.conf(5)
+_MOST_NDOTS: Final = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +117,12 @@ def with_ndots(options: Sequence[str]) -> tuple[str, ...]:
 def is_ndots(option: str) -> bool:
     """Whether `option` is a valid ndots."""
     return bool(_NDOTS.fullmatch(option))
+
+
+def ndots(options: Iterable[str]) -> int:
+    """The last ndots of the options, 1 without any, at most 15 (as glibc)."""
+    given = [each.removeprefix("ndots:") for each in options if each.startswith("ndots:")]
+    return min(int(given[-1]), _MOST_NDOTS) if given else _DEFAULT_NDOTS
 
 
 def searched(domains: Iterable[str]) -> tuple[str, ...]:

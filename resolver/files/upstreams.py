@@ -190,6 +190,17 @@ def keeps_single(box: sandbox.Sandbox, daemon: DaemonDns) -> bool:
     return any(map(resolvconf.is_ndots, _options(box, daemon)[0]))
 
 
+def searches(
+    state: ClusterState, box: sandbox.Sandbox, daemon: DaemonDns
+) -> tuple[tuple[str, ...], int]:
+    """The search list, and `ndots`: names of fewer dots are asked with its domains first.
+
+    Both as resolv.conf has them; no list where none comes first.
+    """
+    ndots = resolvconf.ndots(resolvconf.with_ndots(_options(box, daemon)[0]))
+    return (_search(state, box, daemon)[0], ndots) if ndots else ((), 0)
+
+
 def _where(server: Server) -> str:
     return server.origin if server.inside else f"{server.origin}, asked from the host"
 

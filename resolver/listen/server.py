@@ -231,7 +231,7 @@ def recalled(
     """The reply when what is foreign of it is known without asking anybody, else None."""
     if isinstance(asked, wire.Query):
         return tools.recall(asked, data, scope, stream)
-    said = tools.recall(asked.end, asked.message, scope, True)
+    said = tools.recall(asked.end, asked.message, scope.straight, True)
     return chase.joined(asked, said, stream=stream) if said else None
 
 
@@ -241,7 +241,7 @@ async def forwarded(
     """The reply with what an upstream says."""
     if isinstance(asked, wire.Query):
         return await tools.forward(asked, data, scope, stream)
-    said = await tools.forward(asked.end, asked.message, scope, True)
+    said = await tools.forward(asked.end, asked.message, scope.straight, True)
     return chase.joined(asked, said, stream=stream)
 
 

@@ -19,6 +19,9 @@ STALE: Final = wire.Explain(3, "the upstream servers do not answer")
 SPECIAL: Final = wire.Explain(
     OTHER, "names with this ending are asked nobody, unless dns-forward-zones has it"
 )
+TOO_LATE: Final = wire.Explain(UNREACHABLE, "no upstream server answered in time")
+# Nothing is known of what was asked for, nor soon will be: to ask again is right.
+PASSING: Final = frozenset({OVERLOADED, LOOP})
 MOST_TEXT: Final = 160
 # The registry's words, for people who read codes of servers.
 NAMES: Final = {
@@ -62,6 +65,12 @@ def again(explain: Sequence[wire.Explain]) -> tuple[wire.Explain, ...]:
     """The same, of a failure that is remembered: what servers said, then our own word of it."""
     *said, ours = explain or (wire.Explain(OTHER),)
     return (*said, wire.Explain(CACHED, f"a moment ago: {ours.text}"[:MOST_TEXT]))
+
+
+def passed_over(name: str) -> wire.Explain:
+    """Why there is "no such name" for a failure: the search list has `name` of ours after it."""
+    text = f"passed over: {name.removesuffix('.')} is ours and comes after it in the search list"
+    return wire.Explain(OTHER, text[:MOST_TEXT])
 
 
 def told(explain: Iterable[wire.Explain]) -> str:

@@ -6,7 +6,7 @@ docker.md N7), their wildcards, names with a special use, zones that are ours; t
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -89,6 +89,8 @@ class Scope:
     upstreams, and itself where they are asked from inside of it. `label` is what its questions
     are counted under: the name of its first network. `rate` questions a second may be sent on (0:
     no limit). `forwarded` are zones of a special use that somebody can be asked for all the same.
+    `search` are the domains of its search list, and names with fewer dots than `ndots` are tried
+    with them first. `straight` is the same for names that no search list made.
     """
 
     sandbox: str
@@ -102,11 +104,15 @@ class Scope:
     label: str = ""
     rate: int = 0
     forwarded: frozenset[bytes] = frozenset()
+    search: tuple[bytes, ...] = ()
+    ndots: int = 0
     partition: tuple[tuple[protocol.Upstream, ...], str] = field(init=False)
+    straight: "Scope" = field(init=False)
 
     def __post_init__(self) -> None:
         inside = any(each.inside for each in self.upstreams)
         object.__setattr__(self, "partition", (self.upstreams, self.sandbox if inside else ""))
+        object.__setattr__(self, "straight", replace(self, search=()) if self.search else self)
 
     @property
     def leaves_host(self) -> bool:
@@ -130,6 +136,8 @@ class Scope:
             label=view.network,
             rate=view.rate,
             forwarded=frozenset(view.forwarded if view.upstreams else ()),
+            search=tuple(view.search),
+            ndots=view.ndots,
         )
 
 
@@ -236,6 +244,11 @@ def _targets(records: list[bytes], scope: Scope) -> tuple[bytes, ...]:
         for kind in (wire.A, wire.AAAA)
         for each in entry.get(kind, ())
     )
+
+
+def owns(name: bytes, scope: Scope) -> bool:
+    """Whether the name has records of ours, be it by a wildcard."""
+    return _entry(name, scope) is not None
 
 
 def _entry(name: bytes, scope: Scope) -> protocol.Entry | None:

@@ -26,6 +26,8 @@ STRANGER_S: Final = 0.01  # the head start of a server that was never heard, or 
 HEAD_START_S: Final = (0.01, 0.03)  # and of one that was heard: at least, at most
 DENIAL_S: Final = (0.05, 0.2)  # the same against a "no", which often only the first can tell
 HEAD_START_RTTS: Final = 2
+DOUBT_S: Final = 0.25  # of a search list: who knows the next name of it waits no longer for those
+GONE_S: Final = 0.03  # that were silent lately, or for long
 DOWN_FIRST_S: Final = 2.0
 DOWN_LIMIT_S: Final = 30.0
 PLAIN_S: Final = 900.0  # for how long a server is asked without EDNS once that helped
@@ -273,6 +275,19 @@ def to_probe(healths: Sequence[Health], now: float) -> Sequence[int]:
     if State.UP not in states:
         return ()
     return [at for at, state in enumerate(states) if state is State.DUE]
+
+
+def patience_s(healths: Sequence[Health], now: float) -> float:
+    """How long one waits who fares better without an answer than with a late one.
+
+    As long as it may come (`TOTAL_S`) from a server that has not shown to be silent.
+    """
+    asked = [healths[at] for at in order(healths, now)]
+    if not asked:
+        return 0.0
+    if not all(each.is_doubtful for each in asked):
+        return TOTAL_S
+    return DOUBT_S if any(each.state(now) is State.UP for each in asked) else GONE_S
 
 
 def wants_better(found: reply.Reply) -> bool:

@@ -40,6 +40,14 @@ class Healths:
         """The server whose questions carry `mark`."""
         return self._marks.get(mark)
 
+    def up(self, label: Callable[[str], str], now: float) -> dict[str, bool]:
+        """Which servers are up from anywhere, by what `label` makes of their names."""
+        found: dict[str, bool] = {}
+        for (server, _), health in self._all.items():
+            name = label(server.label)
+            found[name] = found.get(name, False) or health.state(now) is forward.State.UP
+        return found
+
     def items(self) -> Iterator[tuple[Key, forward.Health]]:
         """All, with the sandbox from inside which each is asked (empty: the host's namespace)."""
         return iter(self._all.items())

@@ -32,6 +32,12 @@ class Siblings:
         is_known = other in self._flights or self._known.get(other, self._clock())
         return other if is_known else None
 
+    def is_there(self, key: cache.Key) -> bool:
+        """Whether the name is known to exist, by what was said to the other family's question."""
+        other = key._replace(kind=FAMILIES.get(key.kind, key.kind))
+        entry = self._known.get(other, self._clock())
+        return entry is not None and entry.reply.rcode == wire.Rcode.NOERROR
+
     def is_open(self, key: cache.Key, found: reply.Reply) -> bool:
         """Whether `found` cannot be passed on before something is known of the other family."""
         if found.rcode != wire.Rcode.NXDOMAIN or key.kind not in FAMILIES:

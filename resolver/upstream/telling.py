@@ -20,11 +20,17 @@ BARRED: Final = reply.Reply(b"\0\0\x80\x82" + bytes(8), 12, (), (), 0, None, Non
 
 
 class Telling:
-    """`clock` is monotonic, in seconds."""
+    """`clock` is monotonic, in seconds; `passes` finds the name of ours that comes after one."""
 
-    def __init__(self, counts: counters.Counters, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        counts: counters.Counters,
+        clock: Callable[[], float],
+        passes: Callable[[Question], bytes],
+    ) -> None:
         self._counts = counts
         self._clock = clock
+        self._passes = passes
         self._turn = 0  # of addresses: each reply begins with the next one (docker.md N10)
 
     def remembered(
@@ -32,18 +38,21 @@ class Telling:
     ) -> bytes:
         """The reply from what is cached as `entry`, or was made of it."""
         self._counts.hit(cache.kind_of(found))
-        failed = found.rcode == wire.Rcode.SERVFAIL
-        said = cut.for_client(
-            found,
-            asked.data,
-            asked.query,
-            asked.scope,
-            stream=stream,
-            aged_s=entry.age_s(self._clock()),
-            explain=reasons.again(found.explain) if failed else found.explain,
-            turn=self._next(),
-        )
-        self._count(asked.scope, said[3] & 0xF, Source.CACHE)
+        if found.rcode == wire.Rcode.SERVFAIL:
+            why = reasons.again(found.explain)
+            said = self.failed(asked, Source.CACHE, why, stream=stream)
+        else:
+            said = cut.for_client(
+                found,
+                asked.data,
+                asked.query,
+                asked.scope,
+                stream=stream,
+                aged_s=entry.age_s(self._clock()),
+                explain=found.explain,
+                turn=self._next(),
+            )
+            self._count(asked.scope, said[3] & 0xF, Source.CACHE)
         self._counts.observe(counters.SECONDS, Source.CACHE, self._clock() - began)
         return said
 
@@ -82,12 +91,20 @@ class Telling:
     def failed(
         self, asked: Question, source: Source, explain: Sequence[wire.Explain], *, stream: bool
     ) -> bytes:
-        """SERVFAIL, and why."""
-        self._count(asked.scope, wire.Rcode.SERVFAIL, source)
+        """SERVFAIL, and why.
+
+        Of a search list that leads to a name of ours it is NXDOMAIN: all stubs go on after that,
+        musl after nothing else. Without an SOA nobody remembers it (RFC 2308 §5).
+        """
+        rcode = wire.Rcode.SERVFAIL
+        if reasons.PASSING.isdisjoint(explain) and (ours := self._passes(asked)):
+            rcode = wire.Rcode.NXDOMAIN
+            explain = (*explain, reasons.passed_over(wire.to_text(ours)))
+        self._count(asked.scope, rcode, source)
         return wire.respond(
             asked.data,
             asked.query,
-            wire.Rcode.SERVFAIL,
+            rcode,
             stream=stream,
             authoritative=False,
             explain=explain,

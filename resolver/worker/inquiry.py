@@ -13,7 +13,7 @@ from resolver import notes, parts, protocol
 from resolver.counters import rcode_label
 from resolver.listen import respond
 from resolver.message import reasons, wire
-from resolver.names import answer, chase
+from resolver.names import answer, chase, detour
 from resolver.upstream import cache, forward, forwarder, tries
 
 ROWS: Final = 64  # a page: to make them takes no longer than to answer some questions
@@ -73,7 +73,7 @@ class Inquiry:
         elif found.onward:
             rest = chase.onward(query, data, found.path, found.onward)
             yield "alias", f"leads to {wire.to_text(found.onward)}, which is not ours"
-            yield from self._forwarded(tries.Question.of(rest.end, rest.message, scope))
+            yield from self._forwarded(tries.Question.of(rest.end, rest.message, scope.straight))
 
     def _forwarded(self, asked: tries.Question) -> Iterator[Step]:
         now = self._clock()
@@ -90,6 +90,8 @@ class Inquiry:
             yield "upstream", f"{each.label} from {where}, {health.state(now).value}"
         if not asked.scope.upstreams:
             yield "none", reasons.NO_UPSTREAM.text
+        if ours := detour.passes(asked.query.name, asked.scope):
+            yield "search", _passing(ours, self._forwarding.patience_s(asked))
         for tried in self._forwarding.tried(asked):
             over = f" over {tried.transport}" if tried.transport else ""
             took = f"{tried.seconds * 1000:.1f} ms"
@@ -139,6 +141,12 @@ def _decisions(query: wire.Query, scope: answer.Scope) -> Iterator[Step]:
         yield found.source, f"{rcode_label(found.rcode)}: {reasons.SPECIAL.text}"
     else:
         yield found.source, rcode_label(found.rcode)
+
+
+def _passing(ours: bytes, patience_s: float) -> str:
+    wait = f" for {patience_s:g} s" if patience_s else ""
+    name = wire.to_text(ours).removesuffix(".")
+    return f"{name} is ours and comes after it: without an answer{wait}, NXDOMAIN"
 
 
 def _content(entry: protocol.Entry, kind: int) -> str:

@@ -215,3 +215,42 @@ def test_A8_112_a_bare_name_of_ours_needs_no_upstream_of_the_search_list(
         found = asked(daemon, "dead", commands[stub], "plain")
         assert (found["said"], bool(found["addresses"])) == ("ok", True), (stub, found)
         assert found["seconds"] < AT_ONCE
+
+
+HOLD = (
+    "import signal, socket; holder = socket.socket(type=socket.SOCK_DGRAM); "
+    "holder.bind(('127.0.0.9', 53)); print('up', flush=True); signal.pause()"
+)
+SILENT, REFUSED, SAYS_SERVFAIL, INTERNAL = "silent", "refused", "servfail", "internal"
+
+
+@pytest.mark.parametrize("ndots", [1, 2])
+@pytest.mark.parametrize("upstream", [SILENT, REFUSED, SAYS_SERVFAIL, INTERNAL])
+def test_A8_112_the_search_list_leads_to_a_bare_name_of_ours_whatever_the_upstream_does(
+    town: tuple[Appliance, dict[str, list[str]]], upstream: str, ndots: int
+) -> None:
+    """With `ndots` ≥ 1 `plain.dead.test` is asked before `plain`, with 2 `plain.n.dead.test` too."""
+    daemon, commands = town
+    box, network = f"{upstream}{ndots}", "n"
+    options = ["--dns-search", "dead.test", "--dns-opt", f"ndots:{ndots}"]
+    if upstream == INTERNAL:
+        network = f"inner{ndots}"
+        daemon.sdctl("network", "create", network, "--internal")
+    elif upstream != SAYS_SERVFAIL:
+        options += ["--dns", "127.0.0.9"]
+    daemon.sandbox(box, "--network", network, *options)
+    name = "plain" if upstream != INTERNAL else box
+    with ExitStack() as stack:
+        if upstream == SILENT:
+            inside = ("nsenter", f"--net=/run/netns/{daemon.name(box)}")
+            silent = stack.enter_context(started(*inside, sys.executable, "-c", HOLD))
+            assert silent.stdout is not None
+            assert silent.stdout.readline() == "up\n"
+        for asks in (name, f"{name}.{network}")[:ndots]:
+            for stub in CLIENTS:
+                found = asked(daemon, box, commands[stub], asks)
+                assert (found["said"], bool(found["addresses"])) == ("ok", True), (stub, found)
+                # Once nobody knows yet that the server is silent, a try long.
+                assert found["seconds"] < (2.5 if stub == "glibc" else 1.0), (stub, found)
+        traced = daemon.sdctl("dns", "trace", name, "--from", daemon.name(box)).stdout
+        assert f"{name} is ours" in traced

@@ -25,6 +25,8 @@ def behaviour(name: str, kind: str) -> str:
     """What to do: `ok`, `nodata`, `lame`, `tc`, `drop` or an rcode."""
     labels = name.lower().rstrip(".").split(".")
     first = labels[0].split("-")
+    if labels[-2:] == ["dead", "test"]:
+        return "servfail"
     if labels[-2:] == ["corp", "test"]:
         # Bare names of the search rows: what is under the domain stands second.
         first += [""]

@@ -18,12 +18,6 @@ def test_a_look_up_asks_what_resolv_conf_says(name: str, dots: int, asked: list[
     assert list(trace.candidates(name, ("a.test", ".", "b.test."), dots)) == asked
 
 
-def test_ndots_is_the_last_one_and_bounded() -> None:
-    assert trace.ndots(()) == 1
-    assert trace.ndots(("ndots:2", "rotate", "ndots:0")) == 0
-    assert trace.ndots(("ndots:99",)) == 15
-
-
 @pytest.mark.parametrize(
     ("steps", "source"),
     [

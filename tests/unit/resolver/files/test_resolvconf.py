@@ -86,3 +86,9 @@ def test_the_file_says_where_everything_comes_from() -> None:
         "options ndots:0",
     ]
     assert {"# upstream: 10.61.0.9 (--dns)", "# search: daemon"} <= set(lines)
+
+
+def test_ndots_is_the_last_one_and_bounded() -> None:
+    assert resolvconf.ndots(()) == 1
+    assert resolvconf.ndots(("ndots:2", "rotate", "ndots:0")) == 0
+    assert resolvconf.ndots(("ndots:99",)) == 15

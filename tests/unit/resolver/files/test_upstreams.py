@@ -275,3 +275,11 @@ def test_an_encrypted_server_alone_gives_way_to_nobody_where_we_serve_nobody() -
     dot = nameserver.parse("tls://9.9.9.9")
     own = replace(states.box("own"), dns=sandbox.DnsSettings(servers=(dot,)))
     assert named(text(DAEMON, own, BRIDGE)) == []
+
+
+def test_A8_112_the_search_list_counts_where_it_comes_first() -> None:
+    daemon = upstreams.DaemonDns(host=resolvconf.Host(search=("corp.test",)))
+    state = states.state(states.box("b"))
+    first = replace(daemon, options=("ndots:2",))
+    assert upstreams.searches(state, states.box("b"), first) == (("corp.test",), 2)
+    assert upstreams.searches(state, states.box("b"), daemon) == ((), 0)  # ndots:0 is ours

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import dns.edns
 import dns.flags
 import dns.message
@@ -220,3 +222,14 @@ def test_A8_59_who_loops_is_asked_last() -> None:
     looping.looped(100.0)
     assert forward.order([looping, other], 101.0)[0] == 1
     assert looping.state(101.0) is State.DOWN
+
+
+def test_A8_112_only_servers_that_showed_to_be_silent_are_waited_for_less() -> None:
+    unknown, doubtful, gone = Health(), Health(silent=1), Health(silent=3, down_until=9.0)
+    assert forward.patience_s([unknown, gone], 5.0) == forward.TOTAL_S
+    assert forward.patience_s([doubtful, gone], 5.0) == forward.DOUBT_S
+    assert forward.patience_s([gone, gone], 5.0) == forward.GONE_S
+    assert forward.patience_s([gone], 10.0) == forward.GONE_S  # it is due: somebody finds out
+    assert forward.patience_s([], 5.0) == 0.0
+    # Who is never asked for this question says nothing of it.
+    assert forward.patience_s([gone, gone, gone, replace(gone, silent=4)], 5.0) == forward.GONE_S

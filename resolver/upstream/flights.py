@@ -1,0 +1,220 @@
+"""Questions under way: one flight for many askers, its tries in order, what is remembered of it.
+
+In: foreign questions. Out: what the servers said, told to all who asked, and kept in the cache.
+Decisions are `forward`'s, the sockets' work is that of `tries`; here is only the order of events.
+"""
+
+import asyncio
+import functools
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine
+from collections.abc import Set as AbstractSet
+from typing import Final
+
+from resolver import counters
+from resolver.message import reasons, reply, wire
+from resolver.upstream import cache, flight, forward, gate, healths, race, siblings, tries
+from resolver.upstream.sockets import Why
+from resolver.upstream.telling import BARRED, BUSY
+from resolver.upstream.tries import Question
+
+GLOBAL: Final = 1024  # flights at once, all sandboxes together
+QUEUE: Final = 4096  # and those that wait to be
+MOST_TRIED: Final = 256  # flights whose exchanges can be told afterwards
+RECHECK_S: Final = 30.0  # RFC 8767 §5: what failed is not asked again sooner
+
+Spawn = Callable[[Coroutine[None, None, None]], None]
+
+
+class Flights:
+    """All of a worker, by what they ask; `known` is where their answers are kept."""
+
+    def __init__(
+        self,
+        counts: counters.Counters,
+        known: cache.Cache,
+        servers: healths.Healths,
+        through: tries.Tries,
+        *,
+        clock: Callable[[], float],
+        spawn: Spawn,
+    ) -> None:
+        self._counts = counts
+        self._known = known
+        self._healths = servers
+        self._tries = through
+        self._clock = clock
+        self._spawn = spawn
+        self._flights: dict[cache.Key, flight.Flight] = {}
+        self.siblings = siblings.Siblings(self._flights, known, clock)
+        self._tried: OrderedDict[cache.Key, list[tries.Tried]] = OrderedDict()
+        self._gate = gate.Gate(GLOBAL, QUEUE)
+
+    def __contains__(self, key: cache.Key) -> bool:
+        return key in self._flights
+
+    def tried(self, key: cache.Key) -> tuple[tries.Tried, ...]:
+        """The exchanges of the last flight for this question, if it was not long ago."""
+        return tuple(self._tried.get(key, ()))
+
+    def join(self, asked: Question, landed: flight.Landed) -> None:
+        """`landed` is told by the flight under way for this question, or by a new one."""
+        running = self._flights.get(asked.key)
+        if running:
+            self._counts.add(counters.COALESCED)
+        (running or self._depart(asked)).join(landed, asked.scope.sandbox)
+
+    def leave(self, key: cache.Key, landed: flight.Landed) -> None:
+        """`landed` will not be told."""
+        if running := self._flights.get(key):
+            running.leave(landed)
+
+    def send(self, asked: Question) -> None:
+        """Find out, for the cache, unless somebody does."""
+        if asked.key not in self._flights:
+            self._depart(asked)
+
+    def bar(self, sandboxes: AbstractSet[str]) -> None:
+        """What is under way for these ends: without a reply from outside, and without more tries.
+
+        They are gone, or may ask nobody from the host any more (CVE-2024-29018).
+        """
+        for each in tuple(self._flights.values()):
+            for sandbox in sandboxes & each.sandboxes:
+                each.bar(sandbox, BARRED)
+
+    def _depart(self, asked: Question) -> flight.Flight:
+        """A new flight. Its first step takes no task, nor does its end when that was enough."""
+        now = self._clock()
+        new = self._flights[asked.key] = flight.Flight(now, asked.scope.sandbox)
+        known = [self._healths.of(each, asked.scope) for each in asked.scope.upstreams]
+        is_simple = not known[0].silent and not forward.to_probe(known, now)
+        if is_simple and self._gate.try_enter():
+            tried: list[tries.Tried] = []
+            told = functools.partial(self._opened, asked, new, tried)
+            if self._tries.open(asked, asked.scope.upstreams[0], known[0], told):
+                self._remember(asked, tried)
+                return new
+            self._gate.leave()
+        self._spawn(self._fly(asked, new))
+        return new
+
+    def _opened(
+        self,
+        asked: Question,
+        new: flight.Flight,
+        tried: list[tries.Tried],
+        first: tries.First,
+    ) -> None:
+        """What came of the first step: mostly a reply that is as good as any."""
+        found: reply.Reply | None = None
+        try:
+            found = self._tries.plain(asked, first, tried)
+        finally:  # also of a defect, which then ends with this question
+            if found is None:
+                self._spawn(self._fly(asked, new, first, tried))
+        if found is None:
+            return None
+        self._gate.leave()
+        new.hear(found)
+        if found.rcode == wire.Rcode.NXDOMAIN and self.siblings.of(asked.key):
+            return self._spawn(self._land_mended(asked.key, new, found))
+        return self._land(asked.key, new, found)
+
+    async def _fly(
+        self,
+        asked: Question,
+        new: flight.Flight,
+        first: tries.First | None = None,
+        tried: list[tries.Tried] | None = None,
+    ) -> None:
+        """The whole way, or all of it behind `first`, which has entered the gate already."""
+        nothing = reply.failure(asked.data, asked.query, wire.Rcode.SERVFAIL)
+        found: reply.Reply | None = None
+        try:
+            if first:
+                try:
+                    found = await self._ask(asked, new, first, tried)
+                finally:
+                    self._gate.leave()
+            else:
+                found = await self._admitted(asked, new)
+            new.hear(found)
+            found = await self.siblings.mended(asked.key, new.began, found or nothing)
+        finally:
+            self._land(asked.key, new, found or nothing)
+
+    async def _land_mended(self, key: cache.Key, new: flight.Flight, found: reply.Reply) -> None:
+        try:
+            found = await self.siblings.mended(key, new.began, found)
+        finally:
+            self._land(key, new, found)
+
+    def _land(self, key: cache.Key, new: flight.Flight, found: reply.Reply) -> None:
+        """Remember what was found and tell it."""
+        del self._flights[key]
+        now = self._clock()
+        failed = found.rcode == wire.Rcode.SERVFAIL
+        if found is BUSY or (failed and not new.goes_on()):
+            pass  # of the world nothing was learned
+        elif not failed or self._known.stale(key, now) is None:
+            self._known.put(key, found, now)
+        else:
+            self._known.postpone(key, now + RECHECK_S)
+        new.land(found)
+
+    async def _admitted(self, asked: Question, new: flight.Flight) -> reply.Reply | None:
+        """As `_ask`; BUSY when too many others are under way for too long."""
+        if not self._gate.try_enter() and not await self._gate.enter():
+            self._counts.add(counters.DROPPED, "queue_timeout")
+            return BUSY
+        try:
+            return await self._ask(asked, new)
+        finally:
+            self._gate.leave()
+
+    def _remember(self, asked: Question, tried: list[tries.Tried]) -> None:
+        """The exchanges can be told for a while."""
+        self._tried[asked.key] = tried
+        while len(self._tried) > MOST_TRIED:
+            self._tried.popitem(last=False)
+
+    async def _ask(
+        self,
+        asked: Question,
+        new: flight.Flight,
+        first: tries.First | None = None,
+        tried: list[tries.Tried] | None = None,
+    ) -> reply.Reply | None:
+        """What the servers say; otherwise a failure that tells what each did."""
+        servers = asked.scope.upstreams
+        known = [self._healths.of(each, asked.scope) for each in servers]
+        now = self._clock()
+        if tried is None:
+            tried = []
+            self._remember(asked, tried)
+        for at in forward.to_probe(known, now):
+            known[at].probed(now)
+            self._spawn(self._probe(asked, at, known[at], tried))
+        left_s = forward.TOTAL_S - (now - first[0].began if first else 0.0)
+        one = race.Race(asked, known, tried, self._tries, self._spawn, new.goes_on)
+        end = asyncio.get_running_loop().time() + left_s
+        found = await one.run(now, end, first)
+        if found is None and self._clock() - now >= left_s:
+            self._counts.add(counters.DROPPED, "late")
+        if found is None and all(each.result == Why.SHORT for each in tried):
+            return BUSY
+        if found is not None and found.rcode != wire.Rcode.SERVFAIL:
+            return found
+        poor = found or next(iter(one.poor.values()), None)
+        failure = found or reply.failure(asked.data, asked.query, wire.Rcode.SERVFAIL)
+        why = reasons.failed((each.server, each.result, bool(each.transport)) for each in tried)
+        said = poor.explain if poor else ()
+        return failure._replace(explain=(*said, why), was_said=poor is not None)
+
+    async def _probe(
+        self, asked: Question, at: int, health: forward.Health, tried: list[tries.Tried]
+    ) -> None:
+        """Only what it does to `health` matters."""
+        until = asyncio.get_running_loop().time() + forward.TRY_S
+        await self._tries.one(asked, asked.scope.upstreams[at], health, tried, until=until)

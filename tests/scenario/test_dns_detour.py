@@ -1,0 +1,153 @@
+"""Names of ours with a search domain behind them, while the upstream servers fail.
+
+A8-112: whoever asks `web.corp.test` first gets to `web`, whatever becomes of the former.
+"""
+
+import threading
+import time
+
+import dns.message
+import dns.query
+import dns.rcode
+import dns.rdatatype
+import pytest
+
+from resolver import protocol
+from resolver.message import wire
+from tests.scenario.test_dns_forwarding import (
+    Make,
+    Scripted,
+    address,
+    asked,
+    explanations,
+    failing,
+    good,
+    mute,
+    scripted,
+    texts,
+)
+from tests.scenario.worker import Session
+from tests.scenario.worker import address as records
+
+__all__ = ["scripted"]  # a fixture of the neighbour's
+
+NAMES: protocol.Names = {
+    wire.to_wire("web"): {wire.A: records(wire.A, "10.1.0.2")},
+    wire.to_wire("web.lab"): {wire.A: records(wire.A, "10.1.0.2")},
+    wire.to_wire("go"): {
+        wire.CNAME: [wire.record(wire.CNAME, 5, wire.to_wire("web.corp.test"))],
+    },
+}
+PASSED, FAILED = dns.rcode.NXDOMAIN, dns.rcode.SERVFAIL
+
+
+def searching(session: Session, ndots: int, *upstreams: Scripted) -> tuple[int, int]:
+    """A sandbox with `search corp.test` and `ndots`."""
+    ports = session.serve(names=NAMES)
+    view = protocol.View(
+        sandbox="s",
+        digest="v",
+        tables=["net"],
+        suffixes=[],
+        own={},
+        upstreams=[each.server() for each in upstreams],
+        network="net",
+        search=[wire.to_wire("corp.test")],
+        ndots=ndots,
+    )
+    session.say(view)
+    assert session.apply() == {}
+    return ports
+
+
+def timed(ports: tuple[int, int], name: str, kind: str = "A") -> tuple[dns.message.Message, float]:
+    query = dns.message.make_query(name, kind, use_edns=0)
+    began = time.monotonic()
+    reply = dns.query.udp(query, "127.0.0.1", 8, ports[0])
+    return reply, time.monotonic() - began
+
+
+def test_A8_112_a_silent_server_is_waited_for_once(session: Session, scripted: Make) -> None:
+    ports = searching(session, 1, scripted(mute))
+    first, seconds = timed(ports, "web.corp.test")
+    assert (first.rcode(), first.answer, first.authority) == (PASSED, [], [])
+    assert explanations(first) == [22, 0]
+    assert "web is ours" in str(first.extended_errors()[1].text)
+    assert 1.0 < seconds < 3.0  # nobody knew that it is silent
+    for kind in ("AAAA", "TXT", "MX"):
+        reply, seconds = timed(ports, "web.corp.test", kind)
+        assert reply.rcode() == PASSED
+        assert seconds < 1.0, kind
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 0.7])
+def test_A8_112_whoever_answers_in_time_is_heard(
+    session: Session, scripted: Make, pause_s: float
+) -> None:
+    """Also a server that takes longer than a doubtful one is waited for."""
+
+    def slow(query: dns.message.Message, stream: bool) -> bytes:
+        threading.Event().wait(pause_s)
+        return good(query, stream)
+
+    ports = searching(session, 1, scripted(slow))
+    assert texts(asked(ports, "web.corp.test")) == {"192.0.2.9"}
+
+
+def test_A8_112_a_server_that_comes_back_is_heard_at_the_first_question(
+    session: Session, scripted: Make
+) -> None:
+    server = scripted(mute)
+    ports = searching(session, 1, server)
+    assert asked(ports, "web.corp.test").rcode() == PASSED
+    server.script = good
+    reply, _ = timed(ports, "web.corp.test", "MX")
+    assert (reply.rcode(), len(reply.answer)) == (dns.rcode.NOERROR, 1)
+
+
+def test_A8_112_what_is_not_ours_or_asked_as_it_is_first_fails_as_ever(
+    session: Session, scripted: Make
+) -> None:
+    ports = searching(session, 1, scripted(lambda query, _: failing(query, FAILED)))
+    rcodes = {
+        name: asked(ports, name).rcode()
+        for name in ("web.corp.test", "else.corp.test", "web.lab.corp.test", "web.other.test")
+    }
+    wanted = dict.fromkeys(rcodes, FAILED) | {"web.corp.test": PASSED}
+    assert rcodes == wanted
+    again = asked(ports, "web.corp.test")  # from the cache
+    assert (again.rcode(), explanations(again)) == (PASSED, [13, 0])
+
+
+def test_A8_112_with_ndots_2_names_with_their_network_count(
+    session: Session, scripted: Make
+) -> None:
+    ports = searching(session, 2, scripted(lambda query, _: failing(query, FAILED)))
+    for name in ("web.corp.test", "WEB.lab.Corp.test"):
+        assert asked(ports, name).rcode() == PASSED
+
+
+def test_A8_112_where_nobody_may_be_asked(session: Session) -> None:
+    ports = searching(session, 1)
+    assert asked(ports, "web.corp.test").rcode() == PASSED
+    assert asked(ports, "else.corp.test").rcode() == FAILED
+
+
+def test_A8_112_a_name_that_is_there_for_one_family_is_not_denied_for_the_other(
+    session: Session, scripted: Make
+) -> None:
+    def half(query: dns.message.Message, _: bool) -> bytes:
+        is_four = query.question[0].rdtype == dns.rdatatype.A
+        return address(query) if is_four else failing(query, FAILED)
+
+    ports = searching(session, 1, scripted(half))
+    assert texts(asked(ports, "web.corp.test")) == {"192.0.2.9"}
+    reply, _ = timed(ports, "web.corp.test", "AAAA")
+    assert reply.rcode() == FAILED
+
+
+def test_an_alias_of_ours_to_such_a_name_fails_with_it(session: Session, scripted: Make) -> None:
+    """Nothing comes after `go` in a search list."""
+    ports = searching(session, 1, scripted(lambda query, _: failing(query, FAILED)))
+    for _ in range(2):
+        assert asked(ports, "go").rcode() == FAILED
