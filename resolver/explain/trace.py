@@ -18,6 +18,7 @@ from sdd import errors
 from sdd.model import sandbox
 
 TRIED: Final = "tried"
+CUT: Final = "cut"
 OWN: Final = ("network ", "added hosts")
 # counters.Source of our own words; nobody to ask is one too.
 OURS: Final = frozenset({"owned", "local_special", "policy", "none"})
@@ -70,7 +71,7 @@ class Tracer:
         steps = tuple(each for each in before if each.stage != TRIED)
         if any(each.stage == "upstream" for each in steps) and not _cached(steps):
             after = await self._steps(box, name, rdtype)
-            steps += tuple(each for each in after if each.stage == TRIED)
+            steps += tuple(each for each in after if each.stage in (TRIED, CUT))
         return Attempt(name=name, steps=steps, reply=reply)
 
     async def trace(

@@ -14,7 +14,7 @@ UNREACHABLE: Final = 22  # §4.23
 OVERLOADED: Final = wire.Explain(OTHER, "too many questions are under way")
 LOOP: Final = wire.Explain(OTHER, "this question came back: an upstream server asks us")
 NO_UPSTREAM: Final = wire.Explain(OTHER, "no upstream server may be asked from this sandbox")
-IN_AND_OUT: Final = wire.Explain(0, "an alias leads to a name of ours that is an alias to others'")
+CIRCLE: Final = wire.Explain(OTHER, "aliases of others' and of ours lead to each other")
 STALE: Final = wire.Explain(3, "the upstream servers do not answer")
 SPECIAL: Final = wire.Explain(
     OTHER, "names with this ending are asked nobody, unless dns-forward-zones has it"

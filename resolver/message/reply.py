@@ -54,7 +54,7 @@ class Reply(NamedTuple):
     that the server had more, which could not be fetched. `was_said` tells a server's failure from
     silence. `explain` are the extended errors that came along (RFC 8914), `spin` the addresses
     whose order means nothing, `aliases` the CNAMEs of the answers as they lead on. `has_opt` tells
-    whether the server speaks EDNS.
+    whether the server speaks EDNS, `dropped` how many answers were about something else.
     """
 
     image: bytes
@@ -71,6 +71,7 @@ class Reply(NamedTuple):
     spin: Spin | None = None
     aliases: tuple[chain.Alias, ...] = ()
     has_opt: bool = False
+    dropped: int = 0
 
     @property
     def rcode(self) -> int:
@@ -119,7 +120,8 @@ def read(data: bytes, end: int, *, dnssec: bool, is_checked: bool = False) -> Re
     linked = chain.whole(heads) if is_checked else chain.of(data, heads)
     if linked is None or len(linked.kept) < len(heads):
         rest = linked and _without(data, (end, *ends), counts, linked.kept, opt)
-        return read(rest, end, dnssec=dnssec) if rest else None
+        made = read(rest, end, dnssec=dnssec) if rest else None
+        return made._replace(dropped=len(heads) - made.answers) if made else None
     kept = counts[0] + (0 if counts[0] and not dnssec else counts[1])
     ends, ttls = ends[:kept], ttls[:kept]
     image = bytearray(data[: (end, *ends)[-1]])

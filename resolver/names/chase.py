@@ -1,8 +1,9 @@
 """An alias of ours that leads out of our names: the question for its end, and the two parts joined.
 
-In: what was asked and the aliases so far; then the reply about the end, as an upstream or the cache
-gave it. Out: one reply to what was asked. libc takes aliases alone for "no address" and never asks
-on (dns_and_users.md A1), so whoever knows the end must say it (RFC 1034 §4.3.2).
+In: what was asked and the aliases so far, which may begin at others' names; then the reply about
+the end, as an upstream or the cache gave it. Out: one reply to what was asked. libc takes aliases
+alone for "no address" and never asks on (dns_and_users.md A1), so whoever knows the end must say it
+(RFC 1034 §4.3.2).
 """
 
 from collections.abc import Iterator
@@ -24,14 +25,25 @@ class Onward(NamedTuple):
     path: tuple[bytes, ...]
     end: wire.Query
     message: bytes
+    authoritative: bool = True
 
 
-def onward(query: wire.Query, data: bytes, path: tuple[bytes, ...], name: bytes) -> Onward:
-    """The question for `name`, to which `path` leads; all else is as in `data`."""
+def onward(
+    query: wire.Query,
+    data: bytes,
+    path: tuple[bytes, ...],
+    name: bytes,
+    *,
+    authoritative: bool = True,
+) -> Onward:
+    """The question for `name`, to which `path` leads; all else is as in `data`.
+
+    `authoritative` says that the path begins with an alias of ours.
+    """
     tail = query.end - _KIND
     message = data[: wire.HEADER] + name + data[tail:]
     end = query._replace(name=name, end=wire.HEADER + len(name) + _KIND)
-    return Onward(query, data, path, end, message)
+    return Onward(query, data, path, end, message, authoritative)
 
 
 def joined(asked: Onward, said: bytes, *, stream: bool) -> bytes:
@@ -51,6 +63,7 @@ def joined(asked: Onward, said: bytes, *, stream: bool) -> bytes:
         found.rcode,
         path=(*asked.path, *records[: found.answers]),
         stream=stream,
+        authoritative=asked.authoritative,
         authority=next(zones, b""),
     )
 

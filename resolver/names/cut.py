@@ -7,11 +7,11 @@ done for each asker.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from resolver.message import reasons, reply, spelled, wire
 from resolver.message.wire import Rcode
-from resolver.names import answer
+from resolver.names import answer, chase
 
 _TTL: Final = 4  # where a record's TTL lies, behind its owner
 _AS_IT_IS: Final = frozenset({wire.CNAME, wire.ANY})  # who asks for these follows nothing
@@ -20,6 +20,26 @@ _AS_IT_IS: Final = frozenset({wire.CNAME, wire.ANY})  # who asks for these follo
 def is_ours(found: reply.Reply, query: wire.Query, scope: answer.Scope) -> bool:
     """Whether part of the answer is for us to tell."""
     return bool(found.aliases) and _entrance(found, query, scope) is not None
+
+
+class Told(NamedTuple):
+    """Where we begin to speak: at which name of ours, how many records are not taken for it.
+
+    `onward` is what is asked next, where ours leads out again.
+    """
+
+    name: bytes
+    dropped: int
+    onward: bytes
+
+
+def told(found: reply.Reply, query: wire.Query, scope: answer.Scope) -> Told | None:
+    """What becomes of a foreign answer, for people; None when it is passed on as it is."""
+    entrance = _entrance(found, query, scope) if found.aliases else None
+    if entrance is None:
+        return None
+    count, known = entrance
+    return Told(found.aliases[count - 1].target, found.answers - count, known.onward)
 
 
 def for_client(
@@ -33,10 +53,10 @@ def for_client(
     ttl_s: int | None = None,
     explain: Sequence[wire.Explain] = (),
     turn: int = 0,
-) -> bytes:
+) -> bytes | chase.Onward:
     """As `reply.for_client`; from the first alias on that leads to a name of ours, as we know it.
 
-    SERVFAIL where ours leads out again: what is there nobody was asked.
+    Where ours leads out again it is what must be asked next, with all aliases up to there.
     """
     entrance = _entrance(found, query, scope) if found.aliases else None
     if entrance is None:
@@ -51,9 +71,8 @@ def for_client(
             turn=turn,
         )
     count, known = entrance
-    if known.onward or known.rcode == Rcode.SERVFAIL:
-        known = answer.Answer(Rcode.SERVFAIL, [])
-        explain = (*explain, reasons.IN_AND_OUT)
+    if known.rcode == Rcode.SERVFAIL:
+        explain = (*explain, reasons.CIRCLE)
     path: tuple[bytes, ...] = ()
     if known.rcode != Rcode.SERVFAIL:
         # In the asker's case, not in that in which we asked.
@@ -61,6 +80,9 @@ def for_client(
         image = image[: wire.HEADER] + data[wire.HEADER : query.end] + image[query.end :]
         path = _path(found._replace(image=image), count, ttl_s)
     target = found.aliases[count - 1].target
+    path = (*path, *(_named(each, target) for each in known.path))
+    if known.onward:
+        return chase.onward(query, data, path, known.onward, authoritative=False)
     first = turn % len(known.records) if known.records else 0
     return wire.respond(
         data,
@@ -68,7 +90,7 @@ def for_client(
         known.rcode,
         (*known.records[first:], *known.records[:first]),
         owner=_named(known.owner, target),
-        path=(*path, *(_named(each, target) for each in known.path)),
+        path=path,
         beside=known.beside,
         stream=stream,
         authoritative=False,

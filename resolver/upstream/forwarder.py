@@ -13,7 +13,7 @@ from typing import Final
 from resolver import counters, notes
 from resolver.counters import Source
 from resolver.message import reasons, reply, wire
-from resolver.names import answer, cut, detour
+from resolver.names import answer, chase, cut, detour
 from resolver.upstream import (
     cache,
     flights,
@@ -30,10 +30,13 @@ from resolver.upstream.telling import BARRED
 from resolver.upstream.tries import Question
 
 WAITING: Final = 16_384  # askers that wait for flights of others, about 1 KiB each
+MOST_LEGS: Final = 4  # names of others for one question, each behind aliases of ours
 PATIENCE_S: Final = 1.8  # then an old answer is better than a late one (RFC 8767 §5)
 
 Spawn = Callable[[Coroutine[None, None, None]], None]
 Done = Callable[[bytes], None]
+Tell = Callable[[telling.Told], None]
+Before = tuple[bytes, ...]
 
 NOBODYS: Final = Question.of(
     wire.Query(b"", 0, 0, 0, 0, False, False),
@@ -96,9 +99,18 @@ class Forwarder:
         self._flights.bar(sandboxes)
 
     def recall(
-        self, query: wire.Query, data: bytes, scope: answer.Scope, stream: bool
+        self,
+        query: wire.Query,
+        data: bytes,
+        scope: answer.Scope,
+        stream: bool,
+        *,
+        before: Before = (),
     ) -> bytes | None:
-        """The reply for the client when it is known without asking anybody, else None."""
+        """The reply for the client when it is known without asking anybody, else None.
+
+        `before` are the names of others that the aliases led through.
+        """
         asked = self._question(query, data, scope)
         now = self._clock()
         if not scope.upstreams:
@@ -109,10 +121,33 @@ class Forwarder:
         if entry is None or self._siblings.is_open(asked.key, entry.reply):
             return None
         found = self._siblings.recalled(asked.key, entry.reply)
-        return self._telling.remembered(asked, found, entry, now, stream=stream)
+        told = self._telling.remembered(asked, found, entry, now, stream=stream)
+        if isinstance(told, bytes):
+            return told
+        if _goes_round(told, asked, before):
+            return self._telling.failed(asked, Source.ERROR, (reasons.CIRCLE,), stream=stream)
+        passed = (*before, query.name)
+        rest = self.recall(told.end, told.message, scope.straight, True, before=passed)
+        return chase.joined(told, rest, stream=stream) if rest else None
+
+    def _go_on(
+        self, asked: Question, stream: bool, before: Before, done: Done, told: telling.Told
+    ) -> None:
+        """`done` with the reply; where aliases lead out of our names again, with the rest of it."""
+        if isinstance(told, bytes):
+            return done(told)
+        if _goes_round(told, asked, before):
+            why = (reasons.CIRCLE,)
+            return done(self._telling.failed(asked, Source.ERROR, why, stream=stream))
+
+        def joined(rest: bytes) -> None:
+            done(chase.joined(told, rest, stream=stream))
+
+        passed = (*before, asked.query.name)
+        return self.begin(told.end, told.message, asked.scope.straight, True, joined, before=passed)
 
     async def _look_again(
-        self, asked: Question, entry: cache.Entry, began: float, done: Done, *, stream: bool
+        self, asked: Question, entry: cache.Entry, began: float, done: Tell, *, stream: bool
     ) -> None:
         """A remembered NXDOMAIN for one of A and AAAA, while nothing is known of the other."""
         other = Question.of(*siblings.other_of(asked.query, asked.data), asked.scope)
@@ -156,16 +191,34 @@ class Forwarder:
         return await told
 
     def begin(
-        self, query: wire.Query, data: bytes, scope: answer.Scope, stream: bool, done: Done
+        self,
+        query: wire.Query,
+        data: bytes,
+        scope: answer.Scope,
+        stream: bool,
+        done: Done,
+        *,
+        before: Before = (),
     ) -> None:
         """`done` is called with the reply, once: now, or when somebody gave one."""
-        if known := self.recall(query, data, scope, stream):
+        if known := self.recall(query, data, scope, stream, before=before):
             return done(known)
         self._counts.add(counters.CACHE_REQUESTS)
         asked, began = self._question(query, data, scope), self._clock()
+        return self._find(
+            asked, began, functools.partial(self._go_on, asked, stream, before, done), stream=stream
+        )
+
+    def _find(self, asked: Question, began: float, done: Tell, *, stream: bool) -> None:
+        """`done` is called with what is told of the cache, or of a flight."""
         if self._came_back(asked):
             return done(self._telling.failed(asked, Source.ERROR, (reasons.LOOP,), stream=stream))
-        if entry := self._fresh(asked, began):
+        if (entry := self._fresh(asked, began)) and not self._siblings.is_open(
+            asked.key, entry.reply
+        ):
+            found = self._siblings.recalled(asked.key, entry.reply)
+            return done(self._telling.remembered(asked, found, entry, began, stream=stream))
+        if entry:
             return self._spawn(self._look_again(asked, entry, began, done, stream=stream))
         stale = self.cache.stale(asked.key, began)
         if stale and self._is_hopeless(asked, stale, began):
@@ -196,7 +249,7 @@ class Forwarder:
         return True
 
     def _patient(
-        self, asked: Question, stale: cache.Entry | None, began: float, done: Done, *, stream: bool
+        self, asked: Question, stale: cache.Entry | None, began: float, done: Tell, *, stream: bool
     ) -> None:
         """The reply; when it is late or none, the old answer (RFC 8767), or that there is none."""
         self._waiting += 1
@@ -252,3 +305,9 @@ class Forwarder:
             *(((counters.CACHE_EVICTED, kind), n) for kind, n in self.cache.evicted.items()),
             *(((counters.UPSTREAM_UP, label), is_up) for label, is_up in up.items()),
         ]
+
+
+def _goes_round(told: chase.Onward, asked: Question, before: Before) -> bool:
+    """Whether aliases lead to where they came from, or through too many names of others."""
+    passed = (*before, asked.query.name)
+    return told.end.name in passed or len(passed) >= MOST_LEGS

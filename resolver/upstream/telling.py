@@ -1,6 +1,7 @@
 """What the client is told of what is known or was found, and what is counted for it.
 
-In: replies of upstreams and of the cache, and whoever asked. Out: the bytes for him.
+In: replies of upstreams and of the cache, and whoever asked. Out: the bytes for him,
+or what must be asked next for them.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,11 +10,12 @@ from typing import Final
 from resolver import counters
 from resolver.counters import Source
 from resolver.message import reasons, reply, wire
-from resolver.names import answer, cut
+from resolver.names import answer, chase, cut
 from resolver.upstream import cache
 from resolver.upstream.tries import Question
 
 STALE_TTL_S: Final = 30
+Told = bytes | chase.Onward
 # Stand for "not asked": told apart by identity, never sent.
 BUSY: Final = reply.Reply(b"\0\0\x80\x82" + bytes(8), 12, (), (), 0, None, None)
 BARRED: Final = reply.Reply(b"\0\0\x80\x82" + bytes(8), 12, (), (), 0, None, None)
@@ -35,9 +37,9 @@ class Telling:
 
     def remembered(
         self, asked: Question, found: reply.Reply, entry: cache.Entry, began: float, *, stream: bool
-    ) -> bytes:
+    ) -> Told:
         """The reply from what is cached as `entry`, or was made of it."""
-        self._counts.hit(cache.kind_of(found))
+        said: Told
         if found.rcode == wire.Rcode.SERVFAIL:
             why = reasons.again(found.explain)
             said = self.failed(asked, Source.CACHE, why, stream=stream)
@@ -52,11 +54,13 @@ class Telling:
                 explain=found.explain,
                 turn=self._next(),
             )
-            self._count(asked.scope, said[3] & 0xF, Source.CACHE)
+            self._count(asked.scope, said, Source.CACHE)
+        if isinstance(said, bytes):
+            self._counts.hit(cache.kind_of(found))
         self._counts.observe(counters.SECONDS, Source.CACHE, self._clock() - began)
         return said
 
-    def stale(self, asked: Question, entry: cache.Entry, began: float, *, stream: bool) -> bytes:
+    def stale(self, asked: Question, entry: cache.Entry, began: float, *, stream: bool) -> Told:
         """The reply from what is over, for want of a better one (RFC 8767)."""
         self._counts.observe(counters.SECONDS, Source.STALE, self._clock() - began)
         self._counts.add(counters.CACHE_STALE, cache.kind_of(entry.reply))
@@ -70,10 +74,10 @@ class Telling:
             explain=(*entry.reply.explain, reasons.STALE),
             turn=self._next(),
         )
-        self._count(asked.scope, said[3] & 0xF, Source.STALE)
+        self._count(asked.scope, said, Source.STALE)
         return said
 
-    def found(self, asked: Question, found: reply.Reply, began: float, *, stream: bool) -> bytes:
+    def found(self, asked: Question, found: reply.Reply, began: float, *, stream: bool) -> Told:
         """The reply from what a flight brought."""
         if found is BARRED:
             return self.failed(asked, Source.POLICY, (reasons.NO_UPSTREAM,), stream=stream)
@@ -85,7 +89,7 @@ class Telling:
             return self.failed(asked, Source.ERROR, why, stream=stream)
         words = (found, asked.data, asked.query, asked.scope)
         said = cut.for_client(*words, stream=stream, explain=found.explain, turn=self._next())
-        self._count(asked.scope, said[3] & 0xF, Source.UPSTREAM)
+        self._count(asked.scope, said, Source.UPSTREAM)
         return said
 
     def failed(
@@ -100,8 +104,7 @@ class Telling:
         if reasons.PASSING.isdisjoint(explain) and (ours := self._passes(asked)):
             rcode = wire.Rcode.NXDOMAIN
             explain = (*explain, reasons.passed_over(wire.to_text(ours)))
-        self._count(asked.scope, rcode, source)
-        return wire.respond(
+        said = wire.respond(
             asked.data,
             asked.query,
             rcode,
@@ -109,10 +112,14 @@ class Telling:
             authoritative=False,
             explain=explain,
         )
+        self._count(asked.scope, said, source)
+        return said
 
     def _next(self) -> int:
         self._turn += 1
         return self._turn
 
-    def _count(self, scope: answer.Scope, rcode: int, source: Source) -> None:
-        self._counts.response(scope.label, counters.rcode_label(rcode), source)
+    def _count(self, scope: answer.Scope, said: Told, source: Source) -> None:
+        """A reply; what must be asked next is counted when that is told."""
+        if isinstance(said, bytes):
+            self._counts.response(scope.label, counters.rcode_label(said[3] & 0xF), source)

@@ -239,6 +239,8 @@ class Tries:
         self._counts.add(counters.UPSTREAM_RESPONSES, label, rcode)
         why = f" ({reasons.told(found.explain)})" if found.explain else ""
         cut = ", cut" if found.is_cut else ""
+        if found.dropped:
+            cut += f", {found.dropped} records about other names left out"
         tried.append(Tried(server.label, transport, seconds, f"{rcode}{cut}{why}"))
 
     async def _exchange(

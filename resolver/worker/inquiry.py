@@ -12,8 +12,8 @@ from typing import Final, TypeVar
 from resolver import notes, parts, protocol
 from resolver.counters import rcode_label
 from resolver.listen import respond
-from resolver.message import reasons, wire
-from resolver.names import answer, chase, detour
+from resolver.message import reasons, reply, wire
+from resolver.names import answer, chase, cut, detour
 from resolver.upstream import cache, forward, forwarder, tries
 
 ROWS: Final = 64  # a page: to make them takes no longer than to answer some questions
@@ -75,7 +75,25 @@ class Inquiry:
             yield "alias", f"leads to {wire.to_text(found.onward)}, which is not ours"
             yield from self._forwarded(tries.Question.of(rest.end, rest.message, scope.straight))
 
-    def _forwarded(self, asked: tries.Question) -> Iterator[Step]:
+    def _cut(self, asked: tries.Question, found: reply.Reply, legs: int) -> Iterator[Step]:
+        """Which records of others are not passed on, and what is said and asked instead."""
+        if found.dropped:
+            yield "cut", f"{found.dropped} records about other names than the one asked for"
+        if told := cut.told(found, asked.query, asked.scope):
+            name, out = (wire.to_text(each) for each in (told.name, told.onward or told.name))
+            leads = f", which leads on to {out}" if told.onward else ""
+            yield (
+                "cut",
+                f"{name} is ours{leads}: {told.dropped} records of others about it left out",
+            )
+            said = cut.for_client(found, asked.data, asked.query, asked.scope, stream=True)
+            if isinstance(said, chase.Onward) and legs:
+                rest = tries.Question.of(said.end, said.message, asked.scope.straight)
+                yield from self._forwarded(rest, legs - 1)
+
+    def _forwarded(
+        self, asked: tries.Question, legs: int = forwarder.MOST_LEGS - 1
+    ) -> Iterator[Step]:
         now = self._clock()
         fresh, stale = self._forwarding.known(asked)
         if fresh is not None:
@@ -96,6 +114,8 @@ class Inquiry:
             over = f" over {tried.transport}" if tried.transport else ""
             took = f"{tried.seconds * 1000:.1f} ms"
             yield "tried", f"{tried.server}{over}: {tried.result} in {took}"
+        if fresh is not None:
+            yield from self._cut(asked, fresh.reply, legs)
 
     def _cached(self) -> Iterator[Callable[[], protocol.CacheRow]]:
         now = self._clock()

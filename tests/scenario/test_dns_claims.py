@@ -1,5 +1,8 @@
 """Upstream servers that speak of names which are not theirs, through a real worker."""
 
+from collections.abc import Callable
+
+import dns.flags
 import dns.message
 import dns.rcode
 import dns.rrset
@@ -7,7 +10,7 @@ import pytest
 
 from resolver import protocol
 from resolver.message import wire
-from tests.scenario.test_dns_forwarding import Make, good, scripted, served, texts
+from tests.scenario.test_dns_forwarding import Make, asked, good, scripted, served, texts
 from tests.scenario.worker import Session, address, ask
 
 __all__ = ["scripted"]  # a fixture of the neighbour's
@@ -66,3 +69,74 @@ def test_A8_56_an_address_of_a_stranger_is_no_answer(session: Session, scripted:
     first = scripted(stranger)
     assert ask(served(session, first), "www.example.org").rcode() == dns.rcode.SERVFAIL
     assert texts(ask(served(session, first, scripted(good)), "www.example.net")) == {"192.0.2.9"}
+
+
+OUT = {
+    wire.to_wire(ours): {wire.CNAME: [wire.record(wire.CNAME, 5, wire.to_wire(theirs))]}
+    for ours, theirs in {"go": "b.example", "start": "a.example"}.items()
+}
+
+
+def leading(**leads: str) -> Callable[[dns.message.Message, bool], bytes]:
+    """`a.example` is an alias of what `a` says; a name without one has an address."""
+
+    def script(query: dns.message.Message, stream: bool) -> bytes:
+        name = query.question[0].name
+        target = leads.get(name.to_text().lower().split(".")[0])
+        if target is None:
+            return good(query, stream)
+        answer = dns.message.make_response(query, recursion_available=True)
+        answer.answer += [
+            dns.rrset.from_text(name, 60, "IN", "CNAME", target),
+            dns.rrset.from_text(target, 60, "IN", "A", "6.6.6.6"),
+        ]
+        return answer.to_wire()
+
+    return script
+
+
+@pytest.mark.parametrize("tcp", [False, True])
+@pytest.mark.parametrize("name", ["a.example", "start"])
+def test_A8_56_out_and_in_and_out_again_is_one_whole_answer(
+    session: Session, scripted: Make, name: str, tcp: bool
+) -> None:
+    server = scripted(leading(a="go."))
+    ports = session.serve(names=OUT, upstreams=[server.server()])
+    session.apply()
+    chain = ["a.example. CNAME go.", "go. CNAME b.example.", "b.example. A 192.0.2.9"]
+    wanted = ["start. CNAME a.example."] * (name == "start") + chain
+    for _ in range(3):  # asked, from the cache, and from what is kept as it was given
+        reply = ask(ports, name, tcp=tcp)
+        shown = [f"{each.name} {item.rdtype.name} {item}" for each in reply.answer for item in each]
+        assert (reply.rcode(), shown) == (dns.rcode.NOERROR, wanted)
+        assert bool(reply.flags & dns.flags.AA) == (name == "start")
+    assert len(server.heard) == 2
+
+
+@pytest.mark.parametrize("name", ["a.example", "b.example", "go", "start"])
+def test_A8_56_a_circle_of_theirs_and_ours_is_servfail_at_once(
+    session: Session, scripted: Make, name: str
+) -> None:
+    server = scripted(leading(a="go.", b="start."))
+    ports = session.serve(names=OUT, upstreams=[server.server()])
+    session.apply()
+    for _ in range(2):
+        reply = asked(ports, name)
+        assert (reply.rcode(), reply.answer) == (dns.rcode.SERVFAIL, [])
+        assert "lead to each other" in str(reply.extended_errors()[0].text)
+    assert len(server.heard) == 2
+
+
+def test_what_is_cut_is_explained(session: Session, scripted: Make) -> None:
+    server = scripted(leading(a="go."))
+    ports = session.serve(names=OUT, upstreams=[server.server()])
+    session.apply()
+    ask(ports, "a.example")
+    session.say(protocol.Explain("s", wire.to_wire("a.example"), wire.A))
+    told = session.hear()
+    assert isinstance(told, protocol.Explained)
+    assert (
+        "cut",
+        "go. is ours, which leads on to b.example.: 1 records of others about it left out",
+    ) in [tuple(each) for each in told.steps]
+    assert [stage for stage, _ in told.steps].count("tried") == 2

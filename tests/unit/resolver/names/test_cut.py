@@ -1,5 +1,6 @@
 """Aliases of others that lead to names of ours."""
 
+import dns.flags
 import dns.message
 import dns.rcode
 import dns.rrset
@@ -7,7 +8,7 @@ import pytest
 
 from resolver import protocol
 from resolver.message import reply, wire
-from resolver.names import answer, cut
+from resolver.names import answer, chase, cut
 from tests.unit.resolver.questions import a, data, scope
 
 NAMES: protocol.Names = {
@@ -36,9 +37,11 @@ def said(
     found = reply.read(made.to_wire(), parsed.end, dnssec=False)
     assert found is not None
     assert cut.is_ours(found, parsed, by) == (by is SCOPE)
-    return dns.message.from_wire(
-        cut.for_client(found, asked, parsed, by, stream=False, aged_s=10, ttl_s=ttl_s)
-    )
+    made_of = cut.for_client(found, asked, parsed, by, stream=False, aged_s=10, ttl_s=ttl_s)
+    if isinstance(made_of, chase.Onward):  # nobody knows the rest
+        unknown = reply.failure(made_of.message, made_of.end, dns.rcode.NXDOMAIN).image
+        made_of = chase.joined(made_of, unknown, stream=False)
+    return dns.message.from_wire(made_of)
 
 
 def shown(message: dns.message.Message) -> list[str]:
@@ -107,8 +110,26 @@ def test_who_asks_for_the_alias_itself_gets_it_alone() -> None:
     assert shown(told) == ["www.example.org. 50 CNAME web.net."]
 
 
-def test_out_of_ours_again_is_a_failure_that_says_so() -> None:
+def test_out_of_ours_again_is_asked_for_behind_all_aliases() -> None:
     told = said("www.example.org. CNAME out.net.", "out.net. A 6.6.6.6")
-    assert told.rcode() == dns.rcode.SERVFAIL
-    assert not told.answer
-    assert "name of ours" in str(told.extended_errors()[0].text)
+    assert told.rcode() == dns.rcode.NXDOMAIN
+    assert shown(told) == ["www.example.org. 50 CNAME out.net.", "out.net. 5 CNAME x.org."]
+    assert not told.flags & dns.flags.AA
+
+
+def test_what_is_cut_can_be_told() -> None:
+    asked = data("www.example.org", "A")
+    made = dns.message.make_response(dns.message.from_wire(asked), recursion_available=True)
+    made.answer += [
+        dns.rrset.from_text("www.example.org.", 60, "IN", "CNAME", "out.net."),
+        dns.rrset.from_text("out.net.", 60, "IN", "A", "6.6.6.6"),
+        dns.rrset.from_text("evil.net.", 60, "IN", "A", "6.6.6.6"),
+    ]
+    parsed = wire.parse(asked)
+    assert isinstance(parsed, wire.Query)
+    found = reply.read(made.to_wire(), parsed.end, dnssec=False)
+    assert found is not None
+    assert found.dropped == 1
+    told = cut.told(found, parsed, SCOPE)
+    assert told == cut.Told(wire.to_wire("out.net"), 1, wire.to_wire("x.org"))
+    assert cut.told(found, parsed, answer.Scope("s", (), frozenset(), ())) is None
