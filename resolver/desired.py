@@ -112,6 +112,8 @@ def _need(
     served = upstreams.served(state, box)
     found = upstreams.servers(state, box, daemon) if served else ()
     told = upstreams.for_worker(found)
+    zones = upstreams.zones(state, box, daemon) if served else {}
+    every_server = (*found, *(each for own in zones.values() for each in own))
     search, ndots = upstreams.searches(state, box, daemon)
     view = snapshot.view(
         box,
@@ -125,10 +127,11 @@ def _need(
         forwarded=daemon.forwarded,
         search=search,
         ndots=ndots,
+        routes={zone: upstreams.for_worker(own) for zone, own in zones.items()},
     )
     return Need(
         ground=ground,
-        spot=_spot(box, found, daemon.bind, served=served),
+        spot=_spot(box, every_server, daemon.bind, served=served),
         texts=own.Texts(
             resolv=resolvconf.render(upstreams.wanted(state, box, daemon)),
             hosts=hosts.render(box, ends),

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 SOCKET: Final = "dns.sock"  # in the exec-root
-RELEASE: Final = 13  # grows with every change of a message or of what a table means
+RELEASE: Final = 14  # grows with every change of a message or of what a table means
 MOST_BYTES: Final = 1 << 16  # well below the default wmem_max, so a send never needs privileges
 NAMES_A_PART: Final = 200  # a name with its records takes at most ~300 bytes
 MOST_DESCRIPTORS: Final = 32
@@ -119,6 +119,7 @@ class View(Message, frozen=True):
     `rate` of them a second may be sent on (0: no limit). `forwarded` are wire names of zones that
     are forwarded although they have a special use, or are private. `search` are the domains that
     the sandbox's programs try behind names of fewer dots than `ndots`, before these themselves.
+    `routes` are zones that have servers of their own, by wire name.
     """
 
     sandbox: str
@@ -135,6 +136,7 @@ class View(Message, frozen=True):
     forwarded: list[bytes] = []
     search: list[bytes] = []
     ndots: int = 0
+    routes: dict[bytes, list[Upstream]] = {}
     more: bool = False
 
 

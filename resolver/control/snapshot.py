@@ -7,6 +7,7 @@ share the table of a network, so memory grows with names and not with sandboxes 
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import msgspec
 
@@ -41,12 +42,13 @@ def view(
     forwarded: Sequence[str] = (),
     search: Sequence[str] = (),
     ndots: int = 0,
+    routes: Mapping[str, Sequence[protocol.Upstream]] = MappingProxyType({}),
 ) -> View:
     """What `box` sees: `nets` are those that have names, the first to ask first; `ttl` in seconds.
 
     The order is the one of its endpoints (docker.md N7, G1). `wild` are those of `nets` that have
-    wildcard records; `rate`, `keeps_single`, `label` (its `network`), `forwarded`, `search` and
-    `ndots` as in `protocol.View`.
+    wildcard records; `rate`, `keeps_single`, `label` (its `network`), `forwarded`, `search`,
+    `ndots` and `routes` as in `protocol.View`.
     """
     zones = sorted({zone for net in nets for zone in records.zones(net, is_alone=not upstreams)})
     bare = protocol.View(
@@ -64,6 +66,7 @@ def view(
         forwarded=[wire.to_wire(each) for each in forwarded],
         search=[each for each in map(added.wire_name, search) if each],
         ndots=ndots,
+        routes={wire.to_wire(zone): list(servers) for zone, servers in routes.items()},
     )
     return msgspec.structs.replace(bare, digest=_digest(protocol.encode(bare)))
 

@@ -6,7 +6,7 @@ dialled from inside the sandbox, the daemon's and the host's from the host's nam
 that is on internal networks only gets none of the latter (CVE-2024-29018).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -18,6 +18,7 @@ from sdd.model.network import IPAddress
 from sdd.state import ClusterState
 
 ASKED, NETWORK, DAEMON = "--dns", "network --dns", "daemon"
+ZONE = "network --dns-forward-zone"
 OURS = "the server of sdd"
 
 
@@ -87,6 +88,24 @@ def servers(state: ClusterState, box: sandbox.Sandbox, daemon: DaemonDns) -> tup
     return _servers(daemon.host.servers, daemon.host.path, inside=False)
 
 
+def zones(
+    state: ClusterState, box: sandbox.Sandbox, daemon: DaemonDns
+) -> Mapping[str, tuple[Server, ...]]:
+    """Whom to ask for the names of which zone instead, from inside the sandbox.
+
+    Of several networks with the same zone the first one's servers are asked.
+    """
+    found: dict[str, tuple[Server, ...]] = {}
+    for net in networks(state, box):
+        given: dict[str, list[nameserver.Server]] = {}
+        for each in net.dns_zones:
+            given.setdefault(each.zone, []).append(each.server)
+        for zone, own in given.items():
+            if zone not in found and (able := _servers(own, ZONE, inside=True, ca=daemon.ca)):
+                found[zone] = able
+    return found
+
+
 def for_worker(found: Iterable[Server]) -> tuple[protocol.Upstream, ...]:
     """The same as the worker gets it."""
     return tuple(
@@ -122,7 +141,14 @@ def wanted(state: ClusterState, box: sandbox.Sandbox, daemon: DaemonDns) -> reso
         servers=(resolvconf.EMBEDDED,),
         search=search,
         options=resolvconf.with_ndots(options),
-        upstreams=tuple((str(each.server), _where(each)) for each in found),
+        upstreams=(
+            *(
+                (str(each.server), f"{ZONE} {zone}")
+                for zone, own in zones(state, box, daemon).items()
+                for each in own
+            ),
+            *((str(each.server), _where(each)) for each in found),
+        ),
         others=daemon.host.others,
         origins=tuple(origins),
         notes=(*notes, *_skipped(daemon.host)),

@@ -201,14 +201,16 @@ def _recalled_memo(asked: Foreign, reply: bytes, scope: answer.Scope, seconds: f
     """To give the same again counts as another answer from the cache, or as another refusal."""
     query = asked if isinstance(asked, wire.Query) else asked.query
     rcode = reply[3] & 0xF
+    name = query.name if isinstance(asked, wire.Query) else asked.end.name
+    has_servers = bool(scope.route(name).upstreams)
     return ready.Memo(
         tail=reply[datagrams.ID :],
         network=scope.label,
         kind=counters.type_label(query.kind),
         rcode=counters.rcode_label(rcode),
-        source=counters.Source.CACHE if scope.upstreams else counters.Source.POLICY,
+        source=counters.Source.CACHE if has_servers else counters.Source.POLICY,
         seconds=seconds,
-        cached=cache.kind(rcode, int.from_bytes(reply[6:8], "big")) if scope.upstreams else "",
+        cached=cache.kind(rcode, int.from_bytes(reply[6:8], "big")) if has_servers else "",
     )
 
 

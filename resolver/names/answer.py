@@ -77,6 +77,7 @@ class Answer(NamedTuple):
     onward: bytes = b""
 
 
+_NO_ROUTES: Final[Mapping[bytes, "Scope"]] = MappingProxyType({})
 REFUSED: Final = Answer(Rcode.REFUSED, [], source=Source.POLICY)
 
 
@@ -90,7 +91,8 @@ class Scope:
     are counted under: the name of its first network. `rate` questions a second may be sent on (0:
     no limit). `forwarded` are zones of a special use that somebody can be asked for all the same.
     `search` are the domains of its search list, and names with fewer dots than `ndots` are tried
-    with them first. `straight` is the same for names that no search list made.
+    with them first. `straight` is the same for names that no search list made. `routes` are the
+    scopes of zones that have servers of their own.
     """
 
     sandbox: str
@@ -106,13 +108,30 @@ class Scope:
     forwarded: frozenset[bytes] = frozenset()
     search: tuple[bytes, ...] = ()
     ndots: int = 0
+    routes: Mapping[bytes, "Scope"] = field(default_factory=lambda: _NO_ROUTES)
     partition: tuple[tuple[protocol.Upstream, ...], str] = field(init=False)
     straight: "Scope" = field(init=False)
 
     def __post_init__(self) -> None:
         inside = any(each.inside for each in self.upstreams)
         object.__setattr__(self, "partition", (self.upstreams, self.sandbox if inside else ""))
-        object.__setattr__(self, "straight", replace(self, search=()) if self.search else self)
+        object.__setattr__(self, "straight", self._straight() if self.search else self)
+
+    def _straight(self) -> "Scope":
+        routes = {zone: each.straight for zone, each in self.routes.items()}
+        return replace(self, search=(), routes=routes)
+
+    def route(self, name: bytes) -> "Scope":
+        """The scope that says whom a foreign `name` is asked of: of the longest zone it is in.
+
+        Among these are the zones in `forwarded`, whose names go to the usual servers.
+        """
+        for zone in (name, *wire.parents(name)) if self.routes else ():
+            if found := self.routes.get(zone):
+                return found
+            if zone in self.forwarded:
+                return self
+        return self
 
     @property
     def leaves_host(self) -> bool:
@@ -124,7 +143,7 @@ class Scope:
         """`view` over `tables`, which are in its order."""
         tables = tuple(tables)
         named = zip(view.tables, tables, strict=False)  # tests of one table give it no name
-        return cls(
+        usual = cls(
             sandbox=view.sandbox,
             tables=(view.own, *tables) if view.own else tables,
             zones=frozenset(view.suffixes),
@@ -135,10 +154,12 @@ class Scope:
             wild=tuple(each for each in named if each[0] in view.wild),
             label=view.network,
             rate=view.rate,
-            forwarded=frozenset(view.forwarded if view.upstreams else ()),
+            forwarded=frozenset(view.routes).union(view.forwarded if view.upstreams else ()),
             search=tuple(view.search),
             ndots=view.ndots,
         )
+        routes = {zone: replace(usual, upstreams=tuple(own)) for zone, own in view.routes.items()}
+        return replace(usual, routes=routes) if routes else usual
 
 
 def answer(query: wire.Query, scope: Scope) -> Answer | None:

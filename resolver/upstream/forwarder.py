@@ -37,6 +37,7 @@ Spawn = Callable[[Coroutine[None, None, None]], None]
 Done = Callable[[bytes], None]
 Tell = Callable[[telling.Told], None]
 Before = tuple[bytes, ...]
+Way = tuple[bool, Before]  # whether as a stream, behind which names of others
 
 NOBODYS: Final = Question.of(
     wire.Query(b"", 0, 0, 0, 0, False, False),
@@ -74,7 +75,7 @@ class Forwarder:
         )
         self._siblings = self._flights.siblings
         self._waiting = 0
-        self._last = NOBODYS
+        self._last, self._last_scope = NOBODYS, NOBODYS.scope
         counts.fold(self._sizes)
 
     def known(self, asked: Question) -> tuple[cache.Entry | None, cache.Entry | None]:
@@ -113,7 +114,7 @@ class Forwarder:
         """
         asked = self._question(query, data, scope)
         now = self._clock()
-        if not scope.upstreams:
+        if not asked.scope.upstreams:
             said = self._telling.failed(asked, Source.POLICY, (reasons.NO_UPSTREAM,), stream=stream)
             self._counts.observe(counters.SECONDS, Source.POLICY, self._clock() - now)
             return said
@@ -131,9 +132,10 @@ class Forwarder:
         return chase.joined(told, rest, stream=stream) if rest else None
 
     def _go_on(
-        self, asked: Question, stream: bool, before: Before, done: Done, told: telling.Told
+        self, asked: Question, scope: answer.Scope, way: Way, done: Done, told: telling.Told
     ) -> None:
         """`done` with the reply; where aliases lead out of our names again, with the rest of it."""
+        stream, before = way
         if isinstance(told, bytes):
             return done(told)
         if _goes_round(told, asked, before):
@@ -144,7 +146,7 @@ class Forwarder:
             done(chase.joined(told, rest, stream=stream))
 
         passed = (*before, asked.query.name)
-        return self.begin(told.end, told.message, asked.scope.straight, True, joined, before=passed)
+        return self.begin(told.end, told.message, scope.straight, True, joined, before=passed)
 
     async def _look_again(
         self, asked: Question, entry: cache.Entry, began: float, done: Tell, *, stream: bool
@@ -165,9 +167,9 @@ class Forwarder:
     def _question(self, query: wire.Query, data: bytes, scope: answer.Scope) -> Question:
         """The same one as long as the same is asked: a message is looked at three times."""
         last = self._last
-        if last.query is query and last.data is data and last.scope is scope:
+        if last.query is query and last.data is data and self._last_scope is scope:
             return last
-        self._last = Question.of(query, data, scope)
+        self._last, self._last_scope = Question.of(query, data, scope), scope
         return self._last
 
     def joins(self, query: wire.Query, data: bytes, scope: answer.Scope) -> bool:
@@ -206,7 +208,10 @@ class Forwarder:
         self._counts.add(counters.CACHE_REQUESTS)
         asked, began = self._question(query, data, scope), self._clock()
         return self._find(
-            asked, began, functools.partial(self._go_on, asked, stream, before, done), stream=stream
+            asked,
+            began,
+            functools.partial(self._go_on, asked, scope, (stream, before), done),
+            stream=stream,
         )
 
     def _find(self, asked: Question, began: float, done: Tell, *, stream: bool) -> None:

@@ -38,7 +38,11 @@ class Question(NamedTuple):
 
     @classmethod
     def of(cls, query: wire.Query, data: bytes, scope: answer.Scope) -> "Question":
-        """Sandboxes share what the same servers said, but not what was asked from inside one."""
+        """Sandboxes share what the same servers said, but not what was asked from inside one.
+
+        `scope` is what the asker sees; the question's has the servers of the name's zone.
+        """
+        scope = scope.route(query.name)
         flags = data[2] & 0x01 | data[3] & 0x10 | query.dnssec << 1
         key = cache.Key(scope.partition, query.name, query.kind, query.klass, flags)
         return cls(query, data, scope, key)

@@ -69,13 +69,15 @@ class Inquiry:
         yield from _decisions(query, scope)
         found = answer.answer(query, scope)
         if found is None:
-            yield from self._forwarded(tries.Question.of(query, data, scope))
+            yield from self._forwarded(query, data, scope)
         elif found.onward:
             rest = chase.onward(query, data, found.path, found.onward)
             yield "alias", f"leads to {wire.to_text(found.onward)}, which is not ours"
-            yield from self._forwarded(tries.Question.of(rest.end, rest.message, scope.straight))
+            yield from self._forwarded(rest.end, rest.message, scope.straight)
 
-    def _cut(self, asked: tries.Question, found: reply.Reply, legs: int) -> Iterator[Step]:
+    def _cut(
+        self, asked: tries.Question, scope: answer.Scope, found: reply.Reply, legs: int
+    ) -> Iterator[Step]:
         """Which records of others are not passed on, and what is said and asked instead."""
         if found.dropped:
             yield "cut", f"{found.dropped} records about other names than the one asked for"
@@ -88,12 +90,16 @@ class Inquiry:
             )
             said = cut.for_client(found, asked.data, asked.query, asked.scope, stream=True)
             if isinstance(said, chase.Onward) and legs:
-                rest = tries.Question.of(said.end, said.message, asked.scope.straight)
-                yield from self._forwarded(rest, legs - 1)
+                yield from self._forwarded(said.end, said.message, scope.straight, legs - 1)
 
     def _forwarded(
-        self, asked: tries.Question, legs: int = forwarder.MOST_LEGS - 1
+        self,
+        query: wire.Query,
+        data: bytes,
+        scope: answer.Scope,
+        legs: int = forwarder.MOST_LEGS - 1,
     ) -> Iterator[Step]:
+        asked = tries.Question.of(query, data, scope)
         now = self._clock()
         fresh, stale = self._forwarding.known(asked)
         if fresh is not None:
@@ -115,7 +121,7 @@ class Inquiry:
             took = f"{tried.seconds * 1000:.1f} ms"
             yield "tried", f"{tried.server}{over}: {tried.result} in {took}"
         if fresh is not None:
-            yield from self._cut(asked, fresh.reply, legs)
+            yield from self._cut(asked, scope, fresh.reply, legs)
 
     def _cached(self) -> Iterator[Callable[[], protocol.CacheRow]]:
         now = self._clock()
@@ -156,6 +162,8 @@ def _decisions(query: wire.Query, scope: answer.Scope) -> Iterator[Step]:
     if found is None:
         is_given = answer.is_forwarded(query.name, scope)
         use = "one of dns-forward-zones" if is_given else "nor one with a special use"
+        if scope.route(query.name) is not scope:
+            use = "in a forward zone of a network"
         yield "zones", f"none of ours, {use}"
     elif respond.is_special(found):
         yield found.source, f"{rcode_label(found.rcode)}: {reasons.SPECIAL.text}"

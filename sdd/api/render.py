@@ -11,7 +11,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
 from typing import Any
 
-from sdd.api import ports
+from sdd.api import ports, settings
 from sdd.control import taken
 from sdd.model import (
     endpoint,
@@ -68,7 +68,7 @@ def network_of(state: ClusterState, net: network.Network) -> Json:
         },
         "Options": dict(net.options),
         "Labels": dict(net.labels),
-        "Dns": {"Servers": [str(each) for each in net.dns], "Search": list(net.dns_search)},
+        "Dns": settings.network_dns(net),
         "Device": net.device,
         "Services": sorted(
             each.name
@@ -137,7 +137,7 @@ def template_of(one: template.Template) -> Json:
         "Containers": {},
         "Options": dict(one.options),
         "Labels": dict(one.labels),
-        "Dns": {"Servers": [str(each) for each in one.dns], "Search": list(one.dns_search)},
+        "Dns": settings.network_dns(one),
         "Device": "",
         "Services": [],
         "ConfigOnly": True,
@@ -212,11 +212,7 @@ def sandbox_of(state: ClusterState, box: sandbox.Sandbox, data_root: Path) -> Js
             for key, member in state.members.items()
             if member.sandbox == box.id
         ),
-        "Dns": {
-            "Servers": [str(each) for each in box.dns.servers],
-            "Search": list(box.dns.search),
-            "Options": list(box.dns.options),
-        },
+        "Dns": settings.sandbox_dns(box),
         "ExtraHosts": [f"{each.name}:{each.address}" for each in box.extra_hosts],
         "Ports": ports.bindings(state, box),
         "ResolvConfPath": str(files / "resolv.conf"),

@@ -9,7 +9,7 @@ from sdd import errors
 from sdd.cli import complete, filters, fixed, output, several
 from sdd.cli.command import Noun
 from sdd.cli.output import Column
-from sdd.cli.params import ADDRESS, CIDR, IP4, IP6, LABEL, NAMESERVER, OPTION, WORD
+from sdd.cli.params import ADDRESS, CIDR, FORWARD_ZONE, IP4, IP6, LABEL, NAMESERVER, OPTION, WORD
 from sdd.cli.settings import current
 from sdd.client import part
 
@@ -71,6 +71,13 @@ def network() -> None:
 @click.option("--label", "labels", type=LABEL, multiple=True, help="For you and for --filter.")
 @click.option("--dns", type=NAMESERVER, multiple=True, help="Server for names that are not ours.")
 @click.option("--dns-search", type=WORD, multiple=True, help="Search domain.")
+@click.option(
+    "--dns-forward-zone",
+    "dns_zones",
+    type=FORWARD_ZONE,
+    multiple=True,
+    help="Ask that server for the names of the zone, such as corp.local=10.1.0.53.",
+)
 @click.option("--config-only", is_flag=True, help="No network, only what others are made from.")
 @click.option("--config-from", default="", metavar="NETWORK", help="Make it as that one says.")
 @click.option("--ignore", is_flag=True, help="Done if it is already there.")
@@ -89,6 +96,7 @@ def create(name: str, ignore: bool, **asked: Any) -> None:
         "labels": dict(asked["labels"]),
         "dns": asked["dns"],
         "dns_search": asked["dns_search"],
+        "dns_zones": asked["dns_zones"],
         "config_only": asked["config_only"],
         "config_from": asked["config_from"],
     }
@@ -224,12 +232,19 @@ def rm(refs: tuple[str, ...], force: bool) -> None:
     "--dns-search-add", "search_add", type=WORD, multiple=True, help="One more search domain."
 )
 @click.option("--dns-search-rm", "search_remove", multiple=True, help="One less.")
+@click.option(
+    "--dns-forward-zone-add", "zone_add", type=FORWARD_ZONE, multiple=True, help="One more zone."
+)
+@click.option(
+    "--dns-forward-zone-rm", "zone_remove", type=FORWARD_ZONE, multiple=True, help="One less."
+)
 def update(ref: str, **asked: Any) -> None:
     """Change a network's DNS settings; its sandboxes follow at once."""
     if not any(asked.values()):
         raise errors.Usage(
             f"nothing is said that should change about network {ref}",
-            hint="say it with --dns-add, --dns-rm, --dns-search-add, --dns-search-rm",
+            hint="say it with --dns-add, --dns-rm, --dns-search-add, --dns-search-rm,"
+            " --dns-forward-zone-add, --dns-forward-zone-rm",
         )
     output.named(current().client().patch(f"{PATH}/{part(ref)}", asked))
 

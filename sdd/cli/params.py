@@ -83,6 +83,21 @@ class Nameserver(click.ParamType[str]):
             self.fail(f'"{value}" is no name server: {exc}', param, ctx)
 
 
+class ForwardZone(click.ParamType[dict[str, str]]):
+    """ZONE=SERVER → the body's object."""
+
+    name = "zone=server"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, str]:
+        """The zone as it is, for the daemon to look at; the server in its usual form."""
+        zone, equals, server = value.partition("=")
+        if not (zone and equals):
+            self.fail(f'"{value}" is not ZONE=SERVER, such as corp.local=10.1.0.53', param, ctx)
+        return {"zone": zone, "server": NAMESERVER.convert(server, param, ctx)}
+
+
 class Cidr(click.ParamType[str]):
     """A subnet → text. Host bits pass: the daemon's answer names the right form."""
 
@@ -239,6 +254,7 @@ IP4 = AddressOf(4, "--ip6")
 IP6 = AddressOf(6, "--ip")
 PLUG_ADDRESSES = {"ip": AddressOf(4, "ip6="), "ip6": AddressOf(6, "ip=")}
 NAMESERVER = Nameserver()
+FORWARD_ZONE = ForwardZone()
 CIDR = Cidr()
 LABEL = Pair(bare=True)
 OPTION = Pair(bare=False)

@@ -21,7 +21,8 @@ from sdd.control import (
     versions,
 )
 from sdd.control.ground import Draft, Ground, Plan
-from sdd.model import ids, nameserver, network, request
+from sdd.model import ids, network, request
+from sdd.model.forwardzone import ForwardZone
 from sdd.model.template import Template
 from sdd.state import ClusterState
 from sdd.store import codec
@@ -47,7 +48,8 @@ def create(ground: Ground, asked: request.NetworkCreate) -> Plan[network.Network
     _check_driver(asked)
     options.check(ground.now, asked)
     parents.check(ground, asked)
-    _check_dns(ground, asked.dns, asked.dns_search)
+    asked = replace(asked, dns_zones=_zones(asked.dns_zones))
+    _check_dns(ground, asked)
     made = network.Network(
         id=ids.NetworkId(ground.new_id()),
         name=asked.name,
@@ -60,6 +62,7 @@ def create(ground: Ground, asked: request.NetworkCreate) -> Plan[network.Network
         labels=asked.labels,
         dns=asked.dns,
         dns_search=asked.dns_search,
+        dns_zones=asked.dns_zones,
         template=template.id if template else "",
         created=ground.at,
     )
@@ -74,7 +77,8 @@ def create(ground: Ground, asked: request.NetworkCreate) -> Plan[network.Network
 def create_template(ground: Ground, asked: request.NetworkCreate) -> Plan[Template]:
     """A configuration, which has its name among the networks. Refused: as templates.py does."""
     _check_name(ground, asked.name)
-    _check_dns(ground, asked.dns, asked.dns_search)
+    asked = replace(asked, dns_zones=_zones(asked.dns_zones))
+    _check_dns(ground, asked)
     return templates.create(ground, versions.said(asked))
 
 
@@ -127,9 +131,12 @@ def update(ground: Ground, ref: str, asked: request.NetworkUpdate) -> Plan[netwo
         dns_search=_edited(
             net, "search domain", net.dns_search, asked.search_add, asked.search_remove
         ),
+        dns_zones=_edited(
+            net, "forward zone", net.dns_zones, _zones(asked.zone_add), _zones(asked.zone_remove)
+        ),
     )
-    _check_dns(ground, changed.dns, changed.dns_search)
-    for field in ("dns", "dns_search"):
+    _check_dns(ground, changed)
+    for field in ("dns", "dns_search", "dns_zones"):
         bounds.check_count(field, len(getattr(changed, field)), f"network {net.name}")
     draft = Draft(ground)
     draft.replace(net, changed)
@@ -206,9 +213,16 @@ def _check_unused(now: ClusterState, net: network.Network) -> None:
         )
 
 
-def _check_dns(ground: Ground, servers: Iterable[nameserver.Server], search: Iterable[str]) -> None:
+def _zones(given: Iterable[ForwardZone]) -> tuple[ForwardZone, ...]:
+    """Each once, in the usual form. Refused: SDD-NAME-HOST, SDD-NAME-FORWARD."""
+    whole = (replace(each, zone=names.checked_forward_zone(each.zone)) for each in given)
+    return tuple(dict.fromkeys(whole))
+
+
+def _check_dns(ground: Ground, of: request.NetworkCreate | network.Network) -> None:
+    servers = (*of.dns, *(each.server for each in of.dns_zones))
     nameservers.check(servers, ground.transports)
-    for domain in search:
+    for domain in of.dns_search:
         names.checked_search(domain)
 
 

@@ -42,6 +42,7 @@ def create(ground: Ground, asked: request.NetworkCreate) -> Plan[Template]:
         labels=asked.labels,
         dns=asked.dns,
         dns_search=asked.dns_search,
+        dns_zones=asked.dns_zones,
         created=ground.at,
     )
     draft = Draft(ground)
@@ -71,6 +72,7 @@ def applied(
         labels=of.labels,
         dns=asked.dns or of.dns,
         dns_search=asked.dns_search or of.dns_search,
+        dns_zones=asked.dns_zones or of.dns_zones,
     )
     return whole, of
 

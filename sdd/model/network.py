@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from types import MappingProxyType
 
 from sdd.model import ids, options
+from sdd.model.forwardzone import ForwardZone
 from sdd.model.nameserver import Nameserver
 
 IPAddress = IPv4Address | IPv6Address
@@ -63,6 +64,7 @@ class Network:
     labels: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     dns: tuple[IPv4Address | IPv6Address | Nameserver, ...] = ()
     dns_search: tuple[str, ...] = ()
+    dns_zones: tuple[ForwardZone, ...] = ()
     template: str = ""  # the id of the configuration it was made from
     created: float = 0.0  # seconds since the epoch
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from sdd.model import port, sandbox, service
+from sdd.model.forwardzone import ForwardZone
 from sdd.model.nameserver import Nameserver
 from sdd.model.network import EMPTY, Driver
 
@@ -42,6 +43,7 @@ class NetworkCreate:
     labels: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     dns: tuple[IPv4Address | IPv6Address | Nameserver, ...] = ()
     dns_search: tuple[str, ...] = ()
+    dns_zones: tuple[ForwardZone, ...] = ()
     config_only: bool = False
     config_from: str = ""
 
@@ -54,6 +56,8 @@ class NetworkUpdate:
     dns_remove: tuple[IPv4Address | IPv6Address | Nameserver, ...] = ()
     search_add: tuple[str, ...] = ()
     search_remove: tuple[str, ...] = ()
+    zone_add: tuple[ForwardZone, ...] = ()
+    zone_remove: tuple[ForwardZone, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 
 from sdd.model import ids
+from sdd.model.forwardzone import ForwardZone
 from sdd.model.nameserver import Nameserver
 from sdd.model.network import EMPTY
 from sdd.model.request import PoolSpec
@@ -26,4 +27,5 @@ class Template:
     labels: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     dns: tuple[IPv4Address | IPv6Address | Nameserver, ...] = ()
     dns_search: tuple[str, ...] = ()
+    dns_zones: tuple[ForwardZone, ...] = ()
     created: float = 0.0  # seconds since the epoch

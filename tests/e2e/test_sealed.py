@@ -95,3 +95,36 @@ def asked_on_the_wire(daemon: Appliance, capture: Path) -> bool:
     """Whether a question asked on the host is captured: from then on silence means something."""
     daemon.on_host("dig", f"@{HOST_SERVER}", "+tries=1", "+time=1", "ready.example.org")
     return "ready.example.org" in on_the_wire(capture)
+
+
+ZONE_SERVER = SERVER.replace("127.0.0.53", "127.0.0.8").replace("192.0.2.88", "192.0.2.8")
+
+
+def test_A8_23_a_forward_zone_of_an_internal_network_is_asked_from_inside_only(
+    daemon: Appliance,
+) -> None:
+    daemon.sdctl(
+        *("network", "create", "sealed", "--internal", "--dns-forward-zone", "Corp.local=127.0.0.8")
+    )
+    box = daemon.sandbox("box", "--network", "sealed")
+    enter = ("nsenter", f"--net=/run/netns/{box}")
+
+    def heard(name: str) -> str:
+        return daemon.inside("box", "dig", "+tries=1", "+time=5", name, check=False).stdout
+
+    with started(*enter, sys.executable, "-c", ZONE_SERVER) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == "up\n"
+        assert "192.0.2.8\n" in heard("www.corp.local")
+        assert "SERVFAIL" in heard("www.example.org")  # the host is asked nothing
+        traced = daemon.sdctl("dns", "trace", "www.corp.local", "--from", box).stdout
+        assert "in a forward zone of a network" in traced
+        assert "127.0.0.8 from inside the sandbox" in traced
+        daemon.sdctl(
+            *("network", "update", "sealed", "--dns-forward-zone-add", "lab.test=127.0.0.8"),
+            *("--dns-forward-zone-rm", "corp.local=127.0.0.8"),
+        )
+        assert "192.0.2.8\n" in heard("www.lab.test")
+        assert "NXDOMAIN" in heard("www.corp.local")  # a special use again
+    shown = json.loads(daemon.sdctl("network", "inspect", "sealed").stdout)
+    assert shown[0]["Dns"]["ForwardZones"] == ["lab.test=127.0.0.8"]

@@ -21,6 +21,7 @@ from sdd.model import (
     service,
     template,
 )
+from sdd.model.forwardzone import ForwardZone
 from sdd.store import codec
 
 ID = st.text("0123456789abcdef", min_size=64, max_size=64)
@@ -54,6 +55,7 @@ POOL = st.builds(
     ip_range=st.none() | NETWORKS,
     aux=st.dictionaries(TEXT, ADDRESS, max_size=2).map(MappingProxyType),
 )
+ZONE = st.builds(ForwardZone, zone=TEXT, server=SERVER)
 SPEC = st.builds(
     request.PoolSpec,
     subnet=st.none() | NETWORKS,
@@ -73,6 +75,7 @@ OBJECTS: st.SearchStrategy[codec.Object] = st.one_of(
         labels=LABELS,
         dns=st.lists(SERVER, max_size=2).map(tuple),
         dns_search=TEXTS,
+        dns_zones=st.lists(ZONE, max_size=2).map(tuple),
         created=TIME,
     ),
     st.builds(
@@ -85,6 +88,7 @@ OBJECTS: st.SearchStrategy[codec.Object] = st.one_of(
         labels=LABELS,
         dns=st.lists(SERVER, max_size=2).map(tuple),
         dns_search=TEXTS,
+        dns_zones=st.lists(ZONE, max_size=2).map(tuple),
         created=TIME,
     ),
     st.builds(

@@ -8,6 +8,7 @@ from sdd import errors
 from sdd.alloc.pools import PoolTemplate, ula
 from sdd.control import taken
 from sdd.model import endpoint, network, request
+from sdd.model.forwardzone import ForwardZone
 from tests.scenario import laws
 from tests.scenario.node import NODE, Node, node
 
@@ -282,3 +283,32 @@ async def test_C65_a_name_is_given_once() -> None:
             await make(one, "testnet")
         await one.commands.remove_network("testnet")
         await make(one, "testnet")
+
+
+async def test_a_network_takes_forward_zones_while_it_lives() -> None:
+    def zone(name: str, last: int) -> ForwardZone:
+        return ForwardZone(zone=name, server=IPv4Address(f"10.0.0.{last}"))
+
+    async with node() as one:
+        asked = request.NetworkCreate(name="lab", dns_zones=(zone("Corp.Local.", 53),))
+        made = await one.commands.create_network(asked)
+        assert [str(each) for each in made.dns_zones] == ["corp.local=10.0.0.53"]
+        more = request.NetworkUpdate(
+            zone_add=(zone("corp.local", 54), zone("lab.test", 53)),
+            zone_remove=(zone("CORP.local", 53),),
+        )
+        changed = await one.commands.update_network("lab", more)
+        assert [str(each) for each in changed.dns_zones] == [
+            "corp.local=10.0.0.54",
+            "lab.test=10.0.0.53",
+        ]
+        before = one.state.revision
+        for wrong, code in (
+            (request.NetworkUpdate(zone_remove=(zone("corp.local", 53),)), "SDD-NET-DNS"),
+            (request.NetworkUpdate(zone_add=(zone("x.onion", 53),)), "SDD-NAME-FORWARD"),
+            (request.NetworkUpdate(zone_add=(zone("a b", 53),)), "SDD-NAME-HOST"),
+        ):
+            with pytest.raises(errors.SddError) as caught:
+                await one.commands.update_network("lab", wrong)
+            assert caught.value.code == code
+        assert one.state.revision == before

@@ -7,6 +7,7 @@ import pytest
 
 from resolver.files import resolvconf, upstreams
 from sdd.model import nameserver, network, sandbox
+from sdd.model.forwardzone import ForwardZone
 from sdd.state import ClusterState
 from tests import resolver_states as states
 
@@ -283,3 +284,24 @@ def test_A8_112_the_search_list_counts_where_it_comes_first() -> None:
     first = replace(daemon, options=("ndots:2",))
     assert upstreams.searches(state, states.box("b"), first) == (("corp.test",), 2)
     assert upstreams.searches(state, states.box("b"), daemon) == ((), 0)  # ndots:0 is ours
+
+
+def test_forward_zones_are_those_of_the_first_network_that_has_them_and_asked_inside() -> None:
+    def zoned(name: str, number: int, *zones: str, internal: bool = False) -> network.Network:
+        pairs = (each.split("=") for each in zones)
+        given = tuple(ForwardZone(zone=zone, server=ip_address(text)) for zone, text in pairs)
+        return replace(states.net(name, number, internal=internal), dns_zones=given)
+
+    red = zoned("red", 1, "corp.local=10.0.0.1", "corp.local=10.0.0.2", internal=True)
+    blue = zoned("blue", 2, "corp.local=10.0.0.3", "lab=10.0.0.4", "loop=127.0.0.11", internal=True)
+    box = states.box("b")
+    plugs = (states.plug("b", "red", "10.44.1.2"), states.plug("b", "blue", "10.44.2.2"))
+    state = states.state(red, blue, box, *plugs)
+    found = upstreams.zones(state, box, GIVEN)
+    told = {zone: [(str(s.server), s.inside) for s in own] for zone, own in found.items()}
+    first = {end.network for end in state.endpoints_by_sandbox[box.id][:1]}
+    corp = ["10.0.0.1", "10.0.0.2"] if first == {red.id} else ["10.0.0.3"]
+    assert told == {"corp.local": [(each, True) for each in corp], "lab": [("10.0.0.4", True)]}
+    assert upstreams.servers(state, box, GIVEN) == ()  # internal networks only
+    text = resolvconf.render(upstreams.wanted(state, box, GIVEN))
+    assert "# upstream: 10.0.0.4 (network --dns-forward-zone lab)" in text

@@ -197,3 +197,51 @@ def _forwarding() -> answer.Scope:
         forwarded=FORWARDED,
     )
     return answer.Scope.of(view, (WEB,))
+
+
+def routed() -> answer.Scope:
+    def at(text: str, *, inside: bool = True) -> protocol.Upstream:
+        return protocol.Upstream(text, 53, inside)
+
+    view = protocol.View(
+        sandbox="s",
+        digest="",
+        tables=[],
+        suffixes=[],
+        own={},
+        upstreams=[at("9.9.9.9", inside=False)],
+        forwarded=[wire.to_wire("lan.corp.local")],
+        search=[wire.to_wire("org")],
+        ndots=1,
+        routes={
+            wire.to_wire(zone): [at(text)]
+            for zone, text in {"corp.local": "10.0.0.1", "eu.corp.local": "10.0.0.2"}.items()
+        },
+    )
+    return answer.Scope.of(view, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "server"),
+    [
+        ("corp.local", "10.0.0.1"),
+        ("a.b.corp.local", "10.0.0.1"),
+        ("a.eu.corp.local", "10.0.0.2"),
+        ("a.lan.corp.local", "9.9.9.9"),  # the daemon's zone is longer
+        ("xcorp.local", "9.9.9.9"),
+        ("example.org", "9.9.9.9"),
+    ],
+)
+def test_the_longest_zone_says_whom_to_ask(name: str, server: str) -> None:
+    scope = routed()
+    for seen in (scope, scope.straight):
+        (found,) = seen.route(wire.to_wire(name)).upstreams
+        assert found.address == server
+    assert answer.is_forwarded(wire.to_wire("a.corp.local"), scope)
+    assert not scope.straight.route(wire.to_wire(name)).search
+
+
+def test_what_is_asked_inside_for_a_zone_is_kept_apart_and_leaves_no_host() -> None:
+    route = routed().route(wire.to_wire("corp.local"))
+    assert route.partition == (route.upstreams, "s")
+    assert not route.leaves_host

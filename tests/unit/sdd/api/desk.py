@@ -77,6 +77,7 @@ class Desk:
             labels=asked.labels,
             dns=asked.dns,
             dns_search=asked.dns_search,
+            dns_zones=asked.dns_zones,
             created=1000.0,
         )
         self._write(Put(made))
@@ -111,6 +112,10 @@ class Desk:
             dns_search=(
                 *(each for each in old.dns_search if each not in asked.search_remove),
                 *asked.search_add,
+            ),
+            dns_zones=(
+                *(each for each in old.dns_zones if each not in asked.zone_remove),
+                *asked.zone_add,
             ),
         )
         self._write(Put(made))

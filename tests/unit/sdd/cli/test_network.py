@@ -58,6 +58,7 @@ def test_every_option_of_create_reaches_the_daemon(shell: Shell) -> None:
         *("--subnet", "10.1.0.0/24", "--gateway", "10.1.0.254", "--ip-range", "10.1.0.128/25"),
         *("--aux-address", "printer=10.1.0.9", "-o", "com.docker.network.driver.mtu=1400"),
         *("--dns", "10.1.0.53", "--dns-search", "corp.example"),
+        *("--dns-forward-zone", "corp.local=tls://10.1.0.54", "--dns-forward-zone", "lab=fd00::1"),
     )
     (seen,) = shell.ok("network", "inspect", "lab").json()
     assert seen["IPAM"]["Config"] == [
@@ -71,7 +72,11 @@ def test_every_option_of_create_reaches_the_daemon(shell: Shell) -> None:
     assert seen["Internal"] is True
     assert seen["Labels"] == {"a": "b"}
     assert seen["Options"] == {"com.docker.network.driver.mtu": "1400"}
-    assert seen["Dns"] == {"Servers": ["10.1.0.53"], "Search": ["corp.example"]}
+    assert seen["Dns"] == {
+        "Servers": ["10.1.0.53"],
+        "Search": ["corp.example"],
+        "ForwardZones": ["corp.local=tls://10.1.0.54", "lab=fd00::1"],
+    }
 
 
 def test_ignore_makes_create_repeatable(shell: Shell) -> None:
@@ -244,8 +249,19 @@ def test_update_changes_the_dns_settings(shell: Shell) -> None:
     shell.ok("network", "create", "lab", "--dns", "10.0.0.53")
     changed = shell.ok(
         *("network", "update", "lab", "--dns-add", "10.0.0.54", "--dns-rm", "10.0.0.53"),
-        *("--dns-search-add", "corp.example"),
+        *("--dns-search-add", "corp.example", "--dns-forward-zone-add", "corp.local=10.0.0.54"),
     )
     assert changed.out == "lab\n"
     (seen,) = shell.ok("network", "inspect", "lab").json()
-    assert seen["Dns"] == {"Servers": ["10.0.0.54"], "Search": ["corp.example"]}
+    assert seen["Dns"] == {
+        "Servers": ["10.0.0.54"],
+        "Search": ["corp.example"],
+        "ForwardZones": ["corp.local=10.0.0.54"],
+    }
+
+
+@pytest.mark.parametrize("given", ["corp.local", "=10.0.0.1", "corp.local=", "corp.local=x"])
+def test_a_forward_zone_that_is_none_says_how_one_is_written(shell: Shell, given: str) -> None:
+    failed = shell("network", "create", "lab", "--dns-forward-zone", given)
+    assert failed.code == 2
+    assert "corp.local=10.1.0.53" in failed.err or "is no name server" in failed.err
