@@ -34,6 +34,7 @@ Begin = Callable[[wire.Query, bytes, answer.Scope, bool, Done], None]
 Joins = Callable[[wire.Query, bytes, answer.Scope], bool]
 Recall = Callable[[wire.Query, bytes, answer.Scope, bool], bytes | None]
 Lasting = Callable[[wire.Query, bytes, answer.Scope], cache.Entry | None]
+Stays = Callable[[wire.Query, bytes, answer.Scope, float], bool]
 Bar = Callable[[AbstractSet[str]], None]
 Spawn = Callable[[Coroutine[None, None, None]], None]
 Peer = tuple[str, int]
@@ -44,7 +45,8 @@ Foreign = wire.Query | chase.Onward  # what is not, or not all, known here
 class Tools:
     """What all listeners of a worker share.
 
-    `recall` gives what an upstream said not long ago, `lasting` what is kept of it, `forward` asks
+    `recall` gives what an upstream said not long ago, `lasting` what is kept of it, `stays`
+    whether it gives the same for a while, `forward` asks
     one, `begin` does so without a task for the asker; `joins` says that somebody asks just the same
     already, `bar` ends what is under way for sandboxes that may ask nobody any more.
     """
@@ -53,6 +55,7 @@ class Tools:
     counts: counters.Counters
     recall: Recall
     lasting: Lasting
+    stays: Stays
     forward: Forward
     begin: Begin
     joins: Joins
@@ -147,15 +150,25 @@ class Udp:
             return said.reply if said else None
         if reply := recalled(tools, self._scope, said, data, stream=False):
             tools.counts.observe(counters.SIZES, respond.UDP, len(reply))
-            now = time.monotonic()
-            memo = _recalled_memo(said, reply, self._scope, now - begun)
-            if isinstance(said, wire.Query) and (entry := tools.lasting(said, data, self._scope)):
-                memo.aging = _aging(entry, reply)
-                memo.age_s = entry.age_s(now)
-            tools.pool.put_fleeting(self._ready, data, memo, now)
+            self._keep(said, data, reply, begun)
             return reply
         self._begin(said, data, tools.batch.peer(slot))
         return None
+
+    def _keep(self, asked: Foreign, data: bytes, reply: bytes, begun: float) -> None:
+        """Give `reply` again for a while, unless what it was made of may change meanwhile."""
+        tools, scope, now = self._tools, self._scope, time.monotonic()
+        is_whole = isinstance(asked, wire.Query)
+        end, message = (
+            (asked, data) if isinstance(asked, wire.Query) else (asked.end, asked.message)
+        )
+        if not tools.stays(end, message, scope, ready.FLEETING_S):
+            return
+        memo = _recalled_memo(asked, reply, scope, now - begun)
+        if is_whole and (entry := tools.lasting(end, data, scope)):
+            memo.aging = _aging(entry, reply)
+            memo.age_s = entry.age_s(now)
+        tools.pool.put_fleeting(self._ready, data, memo, now)
 
     def _begin(self, asked: Foreign, data: bytes, peer: Peer) -> None:
         """Answer later, or drop it when too many are under way already."""

@@ -164,6 +164,12 @@ class Forwarder:
         is_no = found is None or found.reply.rcode != wire.Rcode.NOERROR
         return found if found and not is_no and not cut.is_ours(found.reply, query, scope) else None
 
+    def stays(self, query: wire.Query, data: bytes, scope: answer.Scope, seconds: float) -> bool:
+        """Whether `recall` says the same for so long, unless servers or names of ours change."""
+        key = self._question(query, data, scope).key
+        entry = self.cache.get(key, self._clock())
+        return entry is None or self._siblings.holds(key, entry, seconds)
+
     def _question(self, query: wire.Query, data: bytes, scope: answer.Scope) -> Question:
         """The same one as long as the same is asked: a message is looked at three times."""
         last = self._last

@@ -38,6 +38,19 @@ class Siblings:
         entry = self._known.get(other, self._clock())
         return entry is not None and entry.reply.rcode == wire.Rcode.NOERROR
 
+    def holds(self, key: cache.Key, entry: cache.Entry, seconds: float) -> bool:
+        """Whether what is made of `entry` and of the other family stays the same for so long.
+
+        A failure is over whenever a server is heard.
+        """
+        if entry.reply.rcode != wire.Rcode.NXDOMAIN or key.kind not in FAMILIES:
+            return True
+        now = self._clock()
+        other = self._known.get(key._replace(kind=FAMILIES[key.kind]), now)
+        if other is None or other.reply.rcode == wire.Rcode.SERVFAIL:
+            return False
+        return min(entry.expires, other.expires) >= now + seconds
+
     def is_open(self, key: cache.Key, found: reply.Reply) -> bool:
         """Whether `found` cannot be passed on before something is known of the other family."""
         if found.rcode != wire.Rcode.NXDOMAIN or key.kind not in FAMILIES:

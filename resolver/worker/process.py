@@ -131,6 +131,7 @@ class Worker:
                 counts=self._counts,
                 recall=forwarding.recall,
                 lasting=forwarding.lasting,
+                stays=forwarding.stays,
                 forward=forwarding.resolve,
                 begin=forwarding.begin,
                 joins=forwarding.joins,

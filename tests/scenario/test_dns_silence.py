@@ -5,11 +5,14 @@ import threading
 import time
 
 import dns.message
+import dns.rcode
+import dns.rdatatype
 import dns.rrset
 
 from tests.scenario.test_dns_forwarding import (
     Make,
     Scripted,
+    address,
     asked,
     good,
     mute,
@@ -95,3 +98,32 @@ def test_N10_a_remembered_set_begins_with_another_address(session: Session, scri
         firsts.add(ask(ports, "www.example.org").answer[0][0].to_text())
         assert time.monotonic() < deadline
     assert len(server.heard) == 1
+
+
+def test_A8_107_a_denial_is_kept_ready_no_longer_than_that_of_the_other_family(
+    session: Session, scripted: Make
+) -> None:
+    """A is denied for a second, AAAA for long and given from memory; then A is there."""
+    is_there = False
+
+    def script(query: dns.message.Message, stream: bool) -> bytes:
+        del stream
+        is_four = query.question[0].rdtype == dns.rdatatype.A
+        if is_four and is_there:
+            return address(query)
+        answer = dns.message.make_response(query, recursion_available=True)
+        answer.set_rcode(dns.rcode.NXDOMAIN)
+        ttl = 1 if is_four else 300
+        soa = f"ns.test. root.test. 1 3600 600 86400 {ttl}"
+        answer.authority.append(dns.rrset.from_text("org.", ttl, "IN", "SOA", soa))
+        return answer.to_wire()
+
+    ports = served(session, scripted(script))
+    for kind in ("A", "AAAA"):
+        assert ask(ports, "www.example.org", kind).rcode() == dns.rcode.NXDOMAIN
+    denied, is_there = time.monotonic(), True
+    eventually(lambda: time.monotonic() > denied + 0.7, 5, "the denial of A is nearly over")
+    assert ask(ports, "www.example.org", "AAAA").rcode() == dns.rcode.NXDOMAIN
+    eventually(lambda: time.monotonic() > denied + 1.1, 5, "the denial of A is over")
+    assert ask(ports, "www.example.org").answer
+    assert ask(ports, "www.example.org", "AAAA").rcode() == dns.rcode.NOERROR
