@@ -38,7 +38,9 @@ class Attempt:
     def source(self) -> str:
         """In a few words, where the answer came from; empty when that is not known."""
         owner = next((stage for stage, text in self.steps if _owns(stage, text)), "")
-        return ", then ".join(filter(None, (owner, self._elsewhere)))
+        last = self.reply.explained[-1][1] if self.reply.explained else ""
+        passed = last if last.startswith(reasons.PASSED_OVER) else ""
+        return ", then ".join(filter(None, (owner, self._elsewhere, passed)))
 
     @property
     def _elsewhere(self) -> str:

@@ -19,6 +19,7 @@ STALE: Final = wire.Explain(3, "the upstream servers do not answer")
 SPECIAL: Final = wire.Explain(
     OTHER, "names with this ending are asked nobody, unless dns-forward-zones has it"
 )
+PASSED_OVER: Final = "passed over"
 TOO_LATE: Final = wire.Explain(UNREACHABLE, "no upstream server answered in time")
 # Nothing is known of what was asked for, nor soon will be: to ask again is right.
 PASSING: Final = frozenset({OVERLOADED, LOOP})
@@ -69,7 +70,7 @@ def again(explain: Sequence[wire.Explain]) -> tuple[wire.Explain, ...]:
 
 def passed_over(name: str) -> wire.Explain:
     """Why there is "no such name" for a failure: the search list has `name` of ours after it."""
-    text = f"passed over: {name.removesuffix('.')} is ours and comes after it in the search list"
+    text = f"{PASSED_OVER}: {name.removesuffix('.')} is ours and comes after it in the search list"
     return wire.Explain(OTHER, text[:MOST_TEXT])
 
 

@@ -25,6 +25,7 @@ FOUR, SIX = {"192.0.2.1"}, {"2001:db8::1"}
 BOTH = FOUR | SIX
 NONE: set[str] = set()
 CLIENTS = ("glibc", "musl", "cares", "golike")
+SEARCHING = "cares with its search list"
 AT_ONCE, PATIENT = 2.0, 7.0
 
 
@@ -109,6 +110,7 @@ def town(
         "musl": [str(folder / "musl")],
         "cares": ["node", str(STUBS / "cares.js")],
         "golike": [sys.executable, str(STUBS / "golike.py")],
+        SEARCHING: [sys.executable, str(STUBS / "caressearch.py")],
     }
     run("gcc", "-o", str(folder / "glibc"), str(STUBS / "stub.c"))
     run("musl-gcc", "-static", "-o", str(folder / "musl"), str(STUBS / "stub.c"))
@@ -247,7 +249,7 @@ def test_A8_112_the_search_list_leads_to_a_bare_name_of_ours_whatever_the_upstre
             assert silent.stdout is not None
             assert silent.stdout.readline() == "up\n"
         for asks in (name, f"{name}.{network}")[:ndots]:
-            for stub in CLIENTS:
+            for stub in (*CLIENTS, SEARCHING):
                 found = asked(daemon, box, commands[stub], asks)
                 assert (found["said"], bool(found["addresses"])) == ("ok", True), (stub, found)
                 # Once nobody knows yet that the server is silent, a try long.

@@ -54,3 +54,13 @@ def test_an_old_answer_is_the_source_only_when_it_was_given() -> None:
     ]
     fresh = "upstream y over udp: NOERROR in 2 ms"
     assert sources == [fresh, "stale: over since 48 s", fresh]
+
+
+def test_A8_112_who_passed_a_name_over_says_so_behind_the_failure() -> None:
+    explained = ((13, "a moment ago"), (0, "passed over: web is ours"))
+    made = trace.Attempt(
+        name="web.corp.test.",
+        steps=(Step("cache", "SERVFAIL, 4 s left"),),
+        reply=query.Reply(rcode="NXDOMAIN", explained=explained),
+    )
+    assert made.source == "cache: SERVFAIL, 4 s left, then passed over: web is ours"
