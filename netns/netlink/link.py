@@ -17,6 +17,7 @@ _ETHERNET = 1  # ARPHRD_ETHER
 _HEADER = struct.Struct("=BxHiII")  # struct ifinfomsg
 _ADDRESS, _NAME, _MTU, _LINK, _MASTER, _INFO, _ALIAS = 1, 3, 4, 5, 10, 18, 20
 _AF_SPEC, _GROUP, _NETNS_FD, _EXT_MASK = 26, 27, 28, 29
+_TX_QUEUES, _RX_QUEUES = 31, 32
 _INFO_KIND, _INFO_DATA, _PEER = 1, 2, 1
 _SLAVE_KIND, _SLAVE_DATA = 4, 5
 _PORT_HAIRPIN, _PORT_ISOLATED = 4, 33  # IFLA_BRPORT_MODE, IFLA_BRPORT_ISOLATED
@@ -169,6 +170,11 @@ class End:
     mtu: int = 0
 
 
+# A pair uses one queue each way, whatever it has room for. Unasked, the kernel makes room for one
+# per processor and waits twice for an RCU grace period to put the rest out of use
+# (drivers/net/veth.c, veth_init_queues).
+_ONE_QUEUE = netlink.u32(_TX_QUEUES, 1) + netlink.u32(_RX_QUEUES, 1)
+
 Which = str | int  # a link by its name or its index
 
 
@@ -178,10 +184,12 @@ def add_pair(outer: End, inner: End, *, group: int, inside: int) -> netlink.Mess
         _PEER,
         _named(inner.name, index=inner.index)
         + _born(group, inner.mac, inner.mtu)
+        + _ONE_QUEUE
         + netlink.u32(_NETNS_FD, inside),
     )
     info = netlink.nested(_INFO, netlink.text(_INFO_KIND, "veth"), netlink.nested(_INFO_DATA, peer))
-    body = _named(outer.name, index=outer.index) + _born(group, outer.mac, outer.mtu) + info
+    born = _born(group, outer.mac, outer.mtu) + _ONE_QUEUE
+    body = _named(outer.name, index=outer.index) + born + info
     return netlink.Message(NEW, netlink.CREATE | netlink.EXCL, body)
 
 
