@@ -4,7 +4,7 @@ A pass that left everything as wanted need not be checked by the next one: it re
 names and what had failed, and remembers the rest. Pure.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
@@ -74,21 +74,23 @@ class Pass:
 
     def _unsure_paths(self, now: Want, look: Look, outers: AbstractSet[str]) -> Iterator[str]:
         """The namespaces to be looked at, and those of which anything is new or had failed."""
-        then = self.want.spaces
+        then, unwell = self.want.spaces, self._unwell(now.spaces.values(), outers)
         for path, wanted in now.spaces.items():
             if path == world.HOST:
                 continue
-            is_same = then.get(path) is wanted or then.get(path) == wanted
-            if not is_same or look.covers(path) or not self._is_well(wanted, outers):
+            before = then.get(path)
+            is_same = before is wanted or before == wanted
+            if not is_same or path in unwell or look.covers(path):
                 yield path
 
-    def _is_well(self, wanted: world.Wanted, outers: AbstractSet[str]) -> bool:
-        """Whether a namespace had no failure, and none of `outers` leads into it."""
-        if self.failed and not self.failed.isdisjoint(
-            (wanted.subject, *(link.mark for link in wanted.links))
-        ):
-            return False
-        return not outers or not any(link.twin in outers for link in wanted.links)
+    def _unwell(self, spaces: Collection[world.Wanted], outers: AbstractSet[str]) -> frozenset[str]:
+        """The namespaces that had a failure, and those into which one of `outers` leads."""
+        found: set[str] = set()
+        if outers:
+            found |= {each.path for each in spaces for link in each.links if link.twin in outers}
+        if self.failed:
+            found |= {each.path for each in spaces if not self.failed.isdisjoint(_subjects(each))}
+        return frozenset(found)
 
     def _known(self, now: Want, look: Look, paths: Iterable[str], links: "_Links") -> memory.Memory:
         """Of what is to be changed that which is still as this pass left it.
@@ -96,14 +98,13 @@ class Pass:
         What others may have a hand in is looked at: adopted namespaces and links.
         """
         then = self.want.spaces
-        spaces = [
+        left_by_us = [
             then[path]
             for path in paths
-            if path in then
-            and then[path].owner is world.Owner.SDD
-            and not look.covers(path)
-            and self._is_well(then[path], look.links)
+            if path in then and then[path].owner is world.Owner.SDD and not look.covers(path)
         ]
+        unwell = self._unwell(left_by_us, look.links)
+        spaces = [each for each in left_by_us if each.path not in unwell]
         left = {each.path for each in spaces}
         # The ends of a pair are mended together, and a port is read with its bridge.
         looked = (path for path in paths if path in then and path not in left)
@@ -205,6 +206,11 @@ class _Links:
     def only(self, names: frozenset[str]) -> "_Links":
         """The same, about `names`."""
         return replace(self, names=names)
+
+
+def _subjects(wanted: world.Wanted) -> Iterator[str]:
+    yield wanted.subject
+    yield from (link.mark for link in wanted.links)
 
 
 def _by_name(want: Want) -> Mapping[str, world.Link]:

@@ -5,7 +5,6 @@ somebody took them away; gateways are reached by them, so they come first.
 """
 
 from collections.abc import Collection, Iterator
-from dataclasses import replace
 
 from netns import steps, world
 
@@ -40,12 +39,16 @@ def _prefixes(
 
     The kernel makes them itself when an address comes, or its link comes up.
     """
-    old = {_way(route) for route in world.kernel_routes(found.addresses)}
     there = {_way(route) for route in found.routes if route.gateway is None}
+    standing = (route for route in wanted.routes if not route.ours and route.link in up)
+    missing = [route for route in standing if _way(route) not in there]
+    if not missing:
+        return
+    old = {_way(route) for route in world.kernel_routes(found.addresses)}
     bent = {(route.link, _slot(route)) for route in found.routes if route.gateway is not None}
-    for route in sorted((each for each in wanted.routes if not each.ours), key=_way_of):
-        way, is_bent = _way(route), (route.link, _slot(route)) in bent
-        if way in there or way not in old or route.link not in up:
+    for route in sorted(missing, key=_way_of):
+        is_bent = (route.link, _slot(route)) in bent
+        if _way(route) not in old:
             continue
         if wanted.owner is world.Owner.GUEST and is_bent:
             continue  # the container's own route wins
@@ -60,15 +63,19 @@ def _own(
     gone: Collection[str],
     shaken: Collection[str],
 ) -> Iterator[steps.Step]:
-    there = {_bare(route) for route in found.routes if route.link not in gone}
-    wishes = {_bare(route) for route in wanted.routes}
-    for route in sorted(found.routes, key=_way_of):
-        if route.ours and _bare(route) not in wishes and route.link not in gone:
-            subject = subjects.get(route.link, "")
-            yield steps.DropRoute(space=wanted.path, route=route, subject=subject)
+    wishes = {_key(route) for route in wanted.routes}
+    lost = (
+        route
+        for route in found.routes
+        if route.ours and route.link not in gone and _key(route) not in wishes
+    )
+    for route in sorted(lost, key=_way_of):
+        subject = subjects.get(route.link, "")
+        yield steps.DropRoute(space=wanted.path, route=route, subject=subject)
+    there = {_key(route) for route in found.routes if route.link not in gone}
     foreign = {_slot(route) for route in found.routes if not route.ours}
     for route in sorted((each for each in wanted.routes if each.ours), key=_way_of):
-        if _bare(route) in there and route.link not in shaken:
+        if _key(route) in there and route.link not in shaken:
             continue
         if wanted.owner is world.Owner.GUEST and _slot(route) in foreign:
             continue  # the container's own route wins
@@ -84,8 +91,9 @@ def _way(route: world.Route) -> tuple[str, int, object]:
     return (route.link, route.table, route.destination)
 
 
-def _bare(route: world.Route) -> world.Route:
-    return route if route.ours else replace(route, ours=True)
+def _key(route: world.Route) -> tuple[object, ...]:
+    """The route, whoever made it."""
+    return (route.link, route.table, route.destination, route.gateway, route.metric)
 
 
 def _way_of(route: world.Route) -> tuple[int, int, int, int, int, str]:

@@ -40,7 +40,7 @@ def inode(path: str) -> int:
     A plain file (left by a crash between creating and mounting it) is no namespace.
     """
     try:
-        found = Path(path).stat()
+        found = os.stat(path)  # noqa: PTH116 - asked a few times for every change
     except OSError:
         return 0
     return found.st_ino if found.st_dev == _nsfs() else 0
@@ -96,7 +96,7 @@ class Namespaces:
     def run_sync(self, path: str, work: Callable[[], T]) -> T:
         """The same for callers in a thread that may block; nests inside `work` of another run."""
         if getattr(self._mark, "ours", False):
-            return self._inside(path, work)
+            return work() if self._mark.where == path else self._inside(path, work)
         return self._pool.submit(self._inside, path, work).result()
 
     async def create(self, path: str) -> int:
@@ -130,6 +130,7 @@ class Namespaces:
 
     def _enlist(self) -> None:
         self._mark.ours = True
+        self._mark.where = None
 
     def _inside(self, path: str, work: Callable[[], T]) -> T:
         with self._entered(path):
@@ -137,16 +138,18 @@ class Namespaces:
 
     @contextlib.contextmanager
     def _entered(self, path: str) -> Iterator[None]:
-        back = _open(OWN)
+        back, before = _open(OWN), self._mark.where
         try:
             # What fails to enter has not moved, so there is no way back to go.
             if path:
                 _enter(path)
             else:
                 _enter_home(self._home)
+            self._mark.where = path
             try:
                 yield
             finally:
+                self._mark.where = before
                 libc.setns(back, "the namespace we came from")
         finally:
             os.close(back)
@@ -155,7 +158,7 @@ class Namespaces:
         if found := inode(path):
             return found
         _touch(path)
-        libc.unshare_network()  # `_entered` brings the thread home
+        libc.unshare_network()
         try:
             # Before it has a name: whoever finds it finds 127.0.0.0/8 as well.
             _set_loopback_up()
@@ -167,6 +170,8 @@ class Namespaces:
                 hint="sdd needs CAP_SYS_ADMIN and a file system that allows mounts there",
                 code="SDD-NETNS-MOUNT",
             ) from exc
+        finally:
+            _enter_home(self._home)
         return inode(path)
 
 

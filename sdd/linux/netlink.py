@@ -189,16 +189,16 @@ class Connection:
 
     def _batch(self, messages: Sequence[Message]) -> tuple[Result, ...]:
         sequences = [next(self._sequence) & 0xFFFFFFFF for _ in messages]
-        self._socket.send(
-            b"".join(map(_framed, messages, sequences)),
-        )
+        # The kernel works in order and tells of each refusal: the last ack is one for all.
+        acks = itertools.chain(itertools.repeat(0, len(messages) - 1), (ACK,))
+        self._socket.send(b"".join(map(_framed, messages, sequences, acks)))
         return self._results(sequences)
 
     def _results(self, sequences: Sequence[int]) -> tuple[Result, ...]:
         replies: dict[int, list[Reply]] = {sequence: [] for sequence in sequences}
         ended: dict[int, Result] = {}
         interrupted = False
-        while len(ended) < len(replies):
+        while sequences[-1] not in ended:
             for kind, flags, sequence, body in frames(self._receive()):
                 if sequence not in replies:
                     continue  # an answer to a request whose reader gave up
@@ -209,7 +209,10 @@ class Connection:
                     replies[sequence].append(Reply(kind, body))
         if interrupted:
             raise Interrupted
-        return tuple(ended[sequence] for sequence in sequences)
+        return tuple(
+            ended.get(sequence) or Result(replies=tuple(replies[sequence]))
+            for sequence in sequences
+        )
 
     def _receive(self) -> bytes:
         try:
