@@ -1,17 +1,19 @@
 """kill -9 before every single effect of attaching and detaching: whoever comes next ends clean."""
 
+import asyncio
 import functools
-import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from netns import reconciler
+from netns.kernel import linux
 from sdd import state
+from sdd.linux import namespaces
 from sdd.model import network
-from tests.kernel.netns import mortal
+from tests.kernel import mortal
 from tests.kernel.netns.conftest import Host
 from tests.kernel.netns.outside import pings
 from tests.netns_states import NODE, at, box, end, net
@@ -26,6 +28,7 @@ CHILD = net(
     driver=network.Driver.MACVLAN,
     options={"host-access": "true"},
 )
+Scene = Callable[[str], state.ClusterState]
 BOX = "one"
 CHOSEN = re.compile(r"@\S+|counter packets.*|UNKNOWN|UP\b|fe80\S+|([0-9a-f]{2}:){5}[0-9a-f]{2}")
 FEWEST = 20  # effects; fewer would mean that the counting misses some
@@ -55,14 +58,18 @@ def folder(host: Host) -> str:
     return str(Path(host.sandbox_path(BOX)).parent)
 
 
-def dies(host: Host, scene: mortal.Scene) -> Iterator[int]:
+def dies(host: Host, scene: Scene) -> Iterator[int]:
     """Numbers of strokes at which a process dies that realises `scene`, one after the other."""
-    for strokes in itertools.count(1):
-        survived = mortal.live(host.path, host.root, scene, strokes=strokes)
-        yield strokes
-        if survived:
-            assert strokes > FEWEST
-            return
+    return mortal.deaths(live, host.path, host.root, scene, fewest=FEWEST)
+
+
+def live(arm: mortal.Arm, host: str, root: Path, scene: Scene) -> bool:
+    """`host` is the file of the namespace that plays the host."""
+    doors = namespaces.Namespaces(host)
+    kernel = linux.LinuxKernel(doors, root / "exec", root / "var-run-netns")
+    one = reconciler.Reconciler(kernel, NODE)
+    arm()
+    return not asyncio.run(one.realise(scene(str(root / "exec" / "netns")))).failures
 
 
 async def bare(host: Host) -> None:
@@ -111,7 +118,7 @@ async def test_killed_while_attaching_the_next_daemon_completes(host: Host) -> N
 
 @pytest.mark.parametrize("scene", [attached, detached])
 async def test_killed_at_any_step_the_next_daemon_that_wants_nothing_leaves_nothing(
-    host: Host, scene: mortal.Scene
+    host: Host, scene: Scene
 ) -> None:
     before = functools.partial(host.settle, attached(folder(host)))
     if scene is detached:
