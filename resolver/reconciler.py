@@ -17,7 +17,7 @@ from resolver.desired import NOTHING, Wanted, desired
 from resolver.files import hosts, own, upstreams
 from resolver.space import addressing, place
 from sdd import errors, reconcile
-from sdd.linux import namespaces
+from sdd.linux import guests, namespaces
 from sdd.model import ids, progress
 from sdd.model.look import EVERYWHERE, NOWHERE, Look
 from sdd.state import ClusterState
@@ -41,6 +41,7 @@ class Reconciler:
         written: own.Files,
         daemon: upstreams.DaemonDns,
         *,
+        been: guests.Guests,
         on_lost: Callable[[], None] = lambda: None,
         is_vain: reconcile.IsVain = reconcile.hopeful,
     ) -> None:
@@ -50,7 +51,7 @@ class Reconciler:
         self._daemon = daemon
         self._on_lost = on_lost
         self._doors = doors
-        self._places = place.Places(doors, is_vain=is_vain)
+        self._places = place.Places(doors, been, is_vain=is_vain)
         self._want = NOTHING
         self._texts: Mapping[ids.SandboxId, own.Texts] = {}
 
@@ -132,7 +133,8 @@ class Reconciler:
         worker.lost = self._on_lost
         staged = await self._stage(worker, want)
         visits = await self._visit(worker, want, look)
-        done = result.total((staged, *(each.result for each in visits)))
+        cleared = await self._clear(want) if look.everywhere else result.NOTHING
+        done = result.total((staged, cleared, *(each.result for each in visits)))
         # A look also asks the worker: one that died a moment ago must not pass for well.
         is_new = worker.inventory.revision != want.snapshot.revision
         if is_new or done.changed or look != NOWHERE:
@@ -164,6 +166,10 @@ class Reconciler:
             return_exceptions=True,
         )
         return tuple(_raised(visits))
+
+    async def _clear(self, want: Wanted) -> result.Result:
+        """What a daemon that was killed left in namespaces of sandboxes that nobody knows now."""
+        return await self._places.clear({spot.inode for spot in want.spots.values()})
 
     async def _apply(
         self,

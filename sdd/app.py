@@ -42,7 +42,7 @@ from sdd import daemon, errors, interpreter, lock, log, logbook, notify, options
 from sdd.alloc import pools
 from sdd.api import context
 from sdd.control import commander, feed, journal, progress, standing, verify
-from sdd.linux import capabilities, descriptors, libc, namespaces
+from sdd.linux import capabilities, descriptors, guests, libc, namespaces
 from sdd.model import ids, sandbox
 from sdd.model.event import Action, Kind
 from sdd.model.look import Look
@@ -344,6 +344,7 @@ def _resolver(
         node,
         own.Files(config.data_root),
         _daemon_dns(config),
+        been=guests.Guests(config.exec_root / "dns-guests"),
         on_lost=on_lost,
         is_vain=is_vain,
     )

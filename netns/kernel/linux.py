@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from netns import contract, steps, world
-from netns.kernel import do, forwarding, guests, names, numbers, read, table
+from netns.kernel import do, forwarding, names, numbers, read, table
 from netns.kernel.wire import EMPTY, Missing, Wire
 from sdd import errors
-from sdd.linux import namespaces
+from sdd.linux import guests, namespaces
 
 
 class LinuxKernel:
@@ -24,7 +24,8 @@ class LinuxKernel:
     ) -> None:
         self._doors = doors
         self._names = names.Names(doors, exec_root / "netns", linked)
-        self._guests = guests.Guests(exec_root / "guests", exec_root / "netns")
+        # Nothing on the host leads to macvlan links in a container; to a pair its other end does.
+        self._guests = guests.Guests(exec_root / "guests")
         self._table = table.HostTable()
         self._forwarding = forwarding.Forwarding(exec_root / "forwarding")
 
@@ -76,7 +77,7 @@ class LinuxKernel:
         """What was asked for, and in a full look also where we have been before."""
         if scope.links is not None:
             return scope.paths
-        return scope.paths | self._names.read(None).keys() | self._guests.read()
+        return scope.paths | self._names.read(None).keys() | self._guests.read().keys()
 
     def _apply(self, plan: Sequence[steps.Step]) -> list[contract.Refusal]:
         refusals: list[contract.Refusal] = []
@@ -89,9 +90,15 @@ class LinuxKernel:
                 case steps.WriteTable() | steps.Forward():
                     refusals += self._host_wide(step)
                 case _ if rest:
-                    self._guests.enter(rest)
+                    self._go_in(rest)
                     refusals += self._enter(step.space, rest, born)
         return refusals
+
+    def _go_in(self, plan: Sequence[steps.Step]) -> None:
+        """Remembers where the plan puts children; our own namespaces need no memory."""
+        for step in plan:
+            if isinstance(step, steps.AddChild) and not self._names.is_ours(step.inside):
+                self._guests.enter(step.inside)
 
     def _host_wide(self, step: steps.WriteTable | steps.Forward) -> list[contract.Refusal]:
         try:

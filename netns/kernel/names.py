@@ -32,9 +32,10 @@ class Names:
         if paths is None:
             made = Path(self._made)
             return map(str, made.iterdir()) if made.is_dir() else ()
-        return (path for path in paths if self._is_ours(path) and os.path.exists(path))
+        return (path for path in paths if self.is_ours(path) and os.path.exists(path))
 
-    def _is_ours(self, path: str) -> bool:
+    def is_ours(self, path: str) -> bool:
+        """Whether a namespace there is one that we make and remove."""
         return os.path.dirname(path) == self._made
 
     def _complete(self, path: str) -> int:
@@ -77,7 +78,7 @@ class Names:
         return None
 
     def _ours(self, space: str) -> str:
-        if not self._is_ours(space):
+        if not self.is_ours(space):
             raise errors.Defect(
                 f"{space!r} is no namespace file of ours: it is not in {self._made}"
             )

@@ -50,7 +50,7 @@ def overwrite(folder: int, name: str, content: bytes, length: int) -> None:
 
 def replace(folder: int, name: str, content: bytes, mode: int = 0o644) -> None:
     """A new file under the name, complete from its first moment."""
-    draft = f".{name}.new"
+    draft = _draft(name)
     unlink(folder, draft)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(draft, flags, mode, dir_fd=folder)
@@ -58,6 +58,16 @@ def replace(folder: int, name: str, content: bytes, mode: int = 0o644) -> None:
         os.fchmod(descriptor, mode)
         file.write(content)
     os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
+
+
+def remove(folder: int, name: str) -> bool:
+    """The same as `unlink`, with what a `replace` cut short may have left."""
+    unlink(folder, _draft(name))
+    return unlink(folder, name)
+
+
+def _draft(name: str) -> str:
+    return f".{name}.new"
 
 
 def unlink(folder: int, name: str) -> bool:

@@ -23,6 +23,7 @@ from sdd.model import ids, sandbox
 RESOLV: Final = "resolv.conf"
 HOSTS: Final = "hosts"
 NAMES: Final = (RESOLV, HOSTS)
+LINKED: Final = "netns-name"  # says which directory below /etc/netns we made
 HASH: Final = ".hash"  # beside each file: the digest of what we wrote
 _WRITING: Final = "writing "  # in the digest's place while a write is on its way
 _NAMED: Final = (Path("/run/netns"), Path("/var/run/netns"))  # where `ip netns` finds names
@@ -117,14 +118,30 @@ class Files:
             changed = sum(_put(folder, name, content) for name, content in texts.items())
             if texts.elsewhere is not None:
                 changed += foreign.put(folder, texts.elsewhere, texts.resolv.encode())
+            if texts.link:
+                self._note_link(folder, texts.link)
         return changed + (self._link(box, texts.link) if texts.link else 0)
+
+    def _note_link(self, folder: int, link: str) -> None:
+        """Before the directory is made: an empty one that a kill left is known as ours."""
+        if not os.path.lexists(self._links / link):
+            self._unlink_folder(folder)
+            folders.replace(folder, LINKED, link.encode())
+
+    def _unlink_folder(self, folder: int) -> None:
+        """The directory that we made below /etc/netns goes, unless it is in use."""
+        link = (folders.read(folder, LINKED) or b"").decode(errors="replace")
+        if link and "/" not in link:
+            with contextlib.suppress(OSError, ValueError):
+                (self._links / link).rmdir()
 
     def _remove(self, box: ids.SandboxId) -> int:
         try:
             with folders.opened(self._root / box) as folder:
                 foreign.restore(folder)
-                names = (*NAMES, foreign.NOTE, *(name + HASH for name in NAMES))
-                removed = sum(folders.unlink(folder, name) for name in names)
+                self._unlink_folder(folder)
+                names = (*NAMES, foreign.NOTE, LINKED, *(name + HASH for name in NAMES))
+                removed = sum(folders.remove(folder, name) for name in names)
         except OSError:
             return 0  # a link or a file in the place of our directory: not ours
         with contextlib.suppress(OSError):  # somebody put a file of their own there
@@ -200,10 +217,12 @@ def _refused(sentence: str, exc: OSError) -> errors.KernelRefused:
 def _put(folder: int, name: str, content: bytes) -> bool:
     """Whether the file had to be written."""
     there = folders.read(folder, name)
-    if there == content or not _is_ours(folder, name):
-        return False
     digest = hashlib.sha256(content).hexdigest()
-    if there is None:
+    if not _is_ours(folder, name) or (there == content and _noted(folder, name) == digest):
+        return False
+    if there == content:
+        pass  # we died before we noted it
+    elif there is None:
         folders.unlink(folder, name + HASH)  # of a file that somebody removed: one without is ours
         folders.replace(folder, name, content)
     else:
@@ -218,12 +237,17 @@ def _is_ours(folder: int, name: str) -> bool:
     there = folders.read(folder, name)
     if there is None:
         return not _is_other(folder, name)
-    noted = (folders.read(folder, name + HASH) or b"").decode(errors="replace")
+    noted = _noted(folder, name)
     return (
         not noted
         or noted.startswith(_WRITING)  # we died while writing: whatever is there is ours
         or noted == hashlib.sha256(there).hexdigest()
     )
+
+
+def _noted(folder: int, name: str) -> str:
+    """The digest of what we wrote, `_WRITING` before it while we do; empty: none."""
+    return (folders.read(folder, name + HASH) or b"").decode(errors="replace")
 
 
 def _is_other(folder: int, name: str) -> bool:

@@ -8,15 +8,15 @@ import asyncio
 import contextlib
 import functools
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from resolver import protocol
-from resolver.result import NOTHING, Result, of_sandbox
+from resolver.result import NOTHING, Result, of_sandbox, total
 from resolver.space import opener, redirect
 from sdd import errors, reconcile
-from sdd.linux import namespaces
+from sdd.linux import guests, namespaces
 from sdd.model import ids
 
 READY_S: Final = 5.0  # how long a namespace may take to appear: netns works on the same revision
@@ -69,12 +69,17 @@ class Places:
     def __init__(
         self,
         doors: namespaces.Namespaces,
+        been: guests.Guests,
         *,
         ready_s: float = READY_S,
         is_vain: reconcile.IsVain = reconcile.hopeful,
     ) -> None:
-        """Waits `ready_s` for what netns is making, unless `is_vain`."""
+        """Waits `ready_s` for what netns is making, unless `is_vain`.
+
+        `been` are the namespaces that outlive their sandboxes and have a table of ours.
+        """
         self._doors = doors
+        self._been = been
         self._ready_s = ready_s
         self._is_vain = is_vain
         self._redirects = redirect.Redirects()
@@ -122,12 +127,29 @@ class Places:
             self._redirects.forget(settled.inode)
             return Visit(box=box)
         try:
-            return Visit(box=box, result=await self._removed(spot, settled.inode))
+            return Visit(box=box, result=await self._removed(spot.path, settled.inode))
         except errors.NotFound:
             return Visit(box=box)  # the namespace went, and all in it
         except errors.SddError as exc:
             self._settled[box] = settled  # tried again at the next pass
             return Visit(box=box, result=of_sandbox(box, spot.name, exc))
+
+    async def clear(self, staying: Collection[int]) -> Result:
+        """Take our tables out of the namespaces where a former daemon was.
+
+        But for those with the inodes `staying`.
+        """
+        stays = {*staying, *(each.inode for each in self._settled.values())}
+        been = await self._doors.run("", self._been.read)
+        return total(
+            [await self._cleared(path, inode) for path, inode in been.items() if inode not in stays]
+        )
+
+    async def _cleared(self, path: str, inode: int) -> Result:
+        try:
+            return await self._removed(path, inode)
+        except errors.SddError:
+            return NOTHING  # it went, or the next look tries again
 
     async def _arrived(self, spot: Spot, *, has_been: bool) -> int:
         """The inode of the sandbox's namespace, waited for when netns has yet to make it.
@@ -159,7 +181,7 @@ class Places:
     ) -> Visit:
         fits = have is not None and have.inode == inode and _fits(spot, have, before)
         if have is not None and fits:
-            wrote = await self._doors.run(spot.path, functools.partial(self._lead, have))
+            wrote = await self._doors.run(spot.path, functools.partial(self._lead, spot, have))
             listening = have
         else:
             opened, wrote = await self._opened(spot, inode)
@@ -184,7 +206,7 @@ class Places:
         `lo` is waited for, which another backend brings up. What comes before the worker has the
         sockets waits in their queues.
         """
-        work = functools.partial(self._open, inode, spot.upstream, spot.port)
+        work = functools.partial(self._open, inode, spot)
         for pause_s in reconcile.pauses_s(self._ready_s):
             with contextlib.suppress(opener.NotYet):
                 return await self._doors.run(spot.path, work)
@@ -195,26 +217,26 @@ class Places:
             code="SDD-DNS-LOOPBACK",
         )
 
-    def _open(
-        self, inode: int, upstream: socket.AddressFamily | None, port: int
-    ) -> tuple[opener.Opened, bool]:
-        opened = opener.open_sockets(inode, upstream, port)
+    def _open(self, inode: int, spot: Spot) -> tuple[opener.Opened, bool]:
+        opened = opener.open_sockets(inode, spot.upstream, spot.port)
         try:
-            return opened, self._lead(opened.listening)
+            return opened, self._lead(spot, opened.listening)
         except BaseException:
             opened.close()
             raise
 
-    def _lead(self, listening: protocol.Listening) -> bool:
+    def _lead(self, spot: Spot, listening: protocol.Listening) -> bool:
         """Whether the table had to be written."""
         if self._redirects.is_right(listening):
             return False
+        if spot.outlives:
+            self._been.enter(spot.path)
         self._redirects.write(listening)
         return True
 
     async def _bare(self, spot: Spot, inode: int) -> Visit:
         """No server here: what an earlier life or a lost network left must not catch port 53."""
-        removed = await self._removed(spot, inode)
+        removed = await self._removed(spot.path, inode)
         self._settled[spot.box] = _Settled(spot, inode, None)
         return Visit(box=spot.box, result=removed)
 
@@ -222,9 +244,14 @@ class Places:
         """Not on the event loop: the path is the user's, and its file system may hang."""
         return await self._doors.run("", lambda: there(spot))
 
-    async def _removed(self, spot: Spot, inode: int) -> Result:
-        work = functools.partial(self._redirects.remove, inode)
-        return Result(changed=int(await self._doors.run(spot.path, work)))
+    async def _removed(self, path: str, inode: int) -> Result:
+        return Result(changed=int(await self._doors.run(path, lambda: self._left(path, inode))))
+
+    def _left(self, path: str, inode: int) -> bool:
+        """Whether there was a table to be removed."""
+        removed = self._redirects.remove(inode)
+        self._been.leave(path, inode)
+        return removed
 
 
 def there(spot: Spot) -> int:

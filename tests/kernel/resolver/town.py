@@ -1,5 +1,6 @@
 """Scratch sandboxes with names from a real worker; everything is gone after `close`."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -8,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from resolver import reconciler
-from resolver.control import launch
+from resolver.control import launch, processes
 from resolver.explain import query
 from resolver.files import own, upstreams
 from sdd import errors
-from sdd.linux import namespaces
+from sdd.linux import guests, namespaces
 from sdd.model import endpoint, progress, sandbox
 from sdd.model.look import EVERYWHERE, NOWHERE
 from sdd.state import Object
@@ -37,6 +38,7 @@ class Town:
             states.NODE,
             own.Files(self.root / "data", self.root / "etc-netns"),
             settings or upstreams.DaemonDns(),
+            been=guests.Guests(self.root / "exec" / "dns-guests"),
         )
 
     def path(self, name: str) -> str:
@@ -97,12 +99,19 @@ class Town:
             except errors.Unavailable:
                 continue
             launcher.close()
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)  # noqa: ASYNC222 - it was killed, this ends at once
+            await end_worker(pid)
             break
         for each in self.root.glob("ns/t-redge-*"):
             await self.doors.delete(str(each))
         self.doors.close()
+
+
+async def end_worker(pid: int) -> None:
+    """`kill -9`, and wait until it is over; whoever started it may be dead."""
+    os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)  # noqa: ASYNC222 - it was killed, this ends at once
+    assert await processes.is_over(pid)
 
 
 def pair(town: Town, name: str, number: int) -> tuple[sandbox.Sandbox, endpoint.Endpoint]:

@@ -124,7 +124,7 @@ def test_removal_leaves_nothing_of_ours(ours: own.Files, tmp_path: Path) -> None
     other = ids.SandboxId(states.identity("other"))
     ours.write(BOX, TEXTS)
     ours.write(other, own.Texts(resolv="", hosts="", link="other"))
-    assert ours.keep({other: "other"}) == 6
+    assert ours.keep({other: "other"}) == 7
     assert everything(tmp_path / "netns") == {"other", "other/hosts", "other/resolv.conf"}
     assert ours.keep({}) > 0
     assert everything(tmp_path) == {"data", "data/sandboxes", "netns"}
