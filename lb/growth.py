@@ -49,6 +49,12 @@ def growth(before: Sequence[world.Load], after: Sequence[world.Load]) -> Mapping
     return {key: _between(old.get(key), each) for each in after if (key := _key(each)) is not None}
 
 
+def between(old: Growth, new: Growth) -> Growth:
+    """The same of two sums."""
+    pairs = ((each, getattr(old, each), getattr(new, each)) for each in COUNTERS)
+    return Growth(**{each: now - was if now >= was else now for each, was, now in pairs})
+
+
 def rated(
     before: Sequence[world.Load], after: Sequence[world.Load], seconds: float
 ) -> tuple[world.Load, ...]:

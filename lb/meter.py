@@ -7,15 +7,17 @@ takes at most a hundredth of a processor, unless that would make it too seldom.
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Never
 
 from lb import growth, suspicion, table, world
 from lb.desired import Desired, Wanted, desired, member_on, nothing
 from lb.growth import Growth
+from lb.world import PortKey
 from sdd import errors
 from sdd.model import ids
 from sdd.model.network import IPAddress
+from sdd.model.port import Protocol
 from sdd.reconcile import Slot
 from sdd.state import ClusterState, MemberKey
 
@@ -25,13 +27,19 @@ IDLE_S = 3600.0
 PROTOCOLS = ("tcp", "udp")
 
 Suspect = Callable[[MemberKey], None]
+HostCounts = Callable[[], Awaitable[Mapping[PortKey, Growth]]]
 Grown = dict[MemberKey, dict[str, Growth]]
+
+
+async def _nothing_counted() -> Mapping[PortKey, Growth]:
+    return {}
 
 
 class Meter:
     """`clock` is monotonic, `spent` what this process spent of processors; both in seconds.
 
-    Reads as often as the kernel counts anew, unless every `pause_s`.
+    `host` tells what ports carry that lead from the host straight to members, since the daemon
+    began. Reads as often as the kernel counts anew, unless every `pause_s`.
     """
 
     def __init__(
@@ -41,6 +49,7 @@ class Meter:
         suspect: Suspect,
         clock: Callable[[], float],
         *,
+        host: HostCounts = _nothing_counted,
         pause_s: float | None = None,
         spent: Callable[[], float] = time.process_time,
     ) -> None:
@@ -48,6 +57,8 @@ class Meter:
         self._kernel = kernel
         self._suspect = suspect
         self._clock = clock
+        self._host = host
+        self._on_host: Mapping[PortKey, Growth] = {}
         self._pause_s = kernel.counts_s if pause_s is None else pause_s
         self._desired: Desired = nothing(node)
         self._read: dict[ids.SandboxId, Sequence[world.Load]] | None = None
@@ -105,13 +116,30 @@ class Meter:
                     mine = grown[key]
                     mine[protocol] = mine.get(protocol, growth.NONE) + more
         self._open = open_
+        await self._straight(state, grown)
         self._add(state, grown)
+
+    async def _straight(
+        self, state: ClusterState, grown: defaultdict[MemberKey, dict[str, Growth]]
+    ) -> None:
+        """Adds what no sandbox balances."""
+        members = dict(_ported(state))
+        if not members:
+            return
+        try:
+            before, self._on_host = self._on_host, await self._host()
+        except errors.SddError:
+            return
+        for key, now in self._on_host.items():
+            if (member := members.get(key)) is not None:
+                mine, more = grown[member], growth.between(before.get(key, growth.NONE), now)
+                mine[key[0]] = mine.get(key[0], growth.NONE) + more
 
     def _add(self, state: ClusterState, grown: Grown) -> None:
         totals = {
             (svc, protocol): self._totals.get((svc, protocol), growth.NONE)
             for svc, one in state.services.items()
-            if one.vips or one.ingress_vips
+            if one.vips or one.ports
             for protocol in PROTOCOLS
         }
         for key, by_protocol in grown.items():
@@ -154,6 +182,25 @@ def _addressed(
             end = member_on(state, member, is_ingress=is_ingress)
             for address in end.hosts if end is not None else ():
                 yield (member.service, address), key
+
+
+def _ported(state: ClusterState) -> Iterator[tuple[PortKey, MemberKey]]:
+    """The members of services whose ports the host leads to them, without an ingress sandbox.
+
+    Of two services that lead to the same port of a member, the first by name has what it counts.
+    """
+    for one in sorted(state.services.values(), key=lambda each: each.name, reverse=True):
+        straight = [
+            each
+            for each in one.ports
+            if each.published and not (each.is_ingress and one.ingress_vips)
+        ]
+        for member in state.members_by_service.get(one.id, ()) if straight else ():
+            end = state.endpoints.get(member.endpoint)
+            for port in straight:
+                protocol = "udp" if port.protocol is Protocol.UDP else "tcp"
+                for address in end.hosts if end is not None else ():
+                    yield (protocol, port.target, address), (one.id, member.endpoint)
 
 
 def _member(

@@ -29,6 +29,7 @@ class Watching:
         *,
         dial: dials.Dial,
         carriers: probes.Carriers,
+        host: meter.HostCounts,
     ) -> None:
         self.tally = tally.Tally()
         self.probes = probes.Probes(
@@ -37,7 +38,7 @@ class Watching:
             carriers=carriers,
             told=self.tally.told,
         )
-        self.meter = meter.Meter(kernel, node, self.probes.suspect, time.monotonic)
+        self.meter = meter.Meter(*(kernel, node, self.probes.suspect, time.monotonic), host=host)
         self._drains = drains.Drains(finish, kernel, node, time.time)
 
     def followers(self) -> dict[str, Follow]:

@@ -57,6 +57,9 @@ class Load:
     out_byte_rate: int | None = None
 
 
+PortKey = tuple[str, int, IPAddress]  # tcp or udp, the target, backend
+
+
 class Kernel(Protocol):
     """Reads and changes the tables of namespaces; knows no state, no service id, no time.
 

@@ -53,7 +53,7 @@ def _balanced(now: ClusterState, by: watching.Watching) -> balancing.Rows:
         traffic={
             (each.name, protocol): totals.get((each.id, protocol), growth.NONE)
             for each in now.services.values()
-            if each.vips or each.ingress_vips
+            if each.vips or each.ports
             for protocol in lb_meter.PROTOCOLS
         },
         connections=dict(_connections(now, by.meter)),
@@ -75,7 +75,7 @@ def _connections(
     found = meter.connections()
     for key, member in now.members.items():
         box, svc = now.sandboxes.get(member.sandbox), now.services.get(member.service)
-        if box is not None and svc is not None and (svc.vips or svc.ingress_vips):
+        if box is not None and svc is not None and (svc.vips or svc.ports):
             for which in ("active", "inactive"):
                 yield (svc.name, box.name, which), found.get((key, which), 0)
 

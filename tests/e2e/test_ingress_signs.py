@@ -17,10 +17,22 @@ def world(daemon: Appliance) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("mode", ["vip", "dnsrr"])
-def test_the_page_counts_what_comes_to_published_ports(daemon: Appliance, mode: str) -> None:
-    port, box = {"vip": "8500", "dnsrr": "8501"}[mode], f"counted-{mode}"
-    options = ("--publish", f"{port}:80", "--endpoint-mode", mode)
+@pytest.mark.parametrize(
+    ("mode", "port", "how"),
+    [
+        ("vip", 8500, ""),
+        ("dnsrr", 8501, ""),
+        ("vip", 8502, ",policy=snat"),
+        ("vip", 8503, ",policy=local"),
+        ("vip", 8504, ",mode=host"),
+        ("dnsrr", 8505, ",mode=host"),
+    ],
+)
+def test_the_page_counts_what_comes_to_published_ports(
+    daemon: Appliance, mode: str, port: int, how: str
+) -> None:
+    box = f"counted-{port}"
+    options = ("--publish", f"published={port},target=80{how}", "--endpoint-mode", mode)
     daemon.sdctl("service", "create", box, "--network", "front", *options)
     daemon.sandbox(box, "--network", "front", "--service", box)
     serve(daemon, box)

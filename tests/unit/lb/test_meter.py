@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from ipaddress import ip_address
@@ -11,8 +11,10 @@ from lb.fake import FakeKernel
 from lb.growth import Growth
 from lb.meter import Meter
 from lb.reconciler import Reconciler
+from lb.world import PortKey
 from sdd.model import ids
 from sdd.model.network import IPAddress
+from sdd.model.port import Mode, Port
 from sdd.model.service import EndpointMode
 from sdd.reconcile import Slot
 from sdd.state import ClusterState, MemberKey, Object
@@ -162,3 +164,32 @@ async def test_datagrams_that_are_answered_in_the_end_are_no_sign() -> None:
         for sent in range(1, 9):
             await bench.count(ONE, protocol="udp", in_packets=sent, out_packets=sent // 2)
         assert bench.suspects == []
+
+
+async def test_what_the_host_leads_straight_to_members_is_counted_and_gives_signs() -> None:
+    shop = replace(
+        ingress_states.shop(Port(published=8080, target=80, mode=Mode.HOST)), ingress_vips=()
+    )
+    bench, slot = Bench(), Slot()
+    counted: dict[PortKey, Growth] = {}
+
+    async def host() -> Mapping[PortKey, Growth]:
+        return counted
+
+    meter = Meter(
+        *(bench.kernel, states.NODE, bench.suspects.append, time.monotonic),
+        host=host,
+        pause_s=0.001,
+    )
+    slot.put(ingress_states.town(shop))
+    task = asyncio.create_task(meter.run(slot))  # noqa: TID251 - ended below
+    await bench.until(lambda: (shop.id, "tcp") in meter.totals())
+    counted = {("tcp", 80, ip_address("10.1.0.2")): Growth(connections=3, out_packets=9)}
+    await bench.until(lambda: meter.totals()[shop.id, "tcp"].connections == 3)
+    assert bench.suspects == []
+    counted = {("tcp", 80, ip_address("10.1.0.2")): Growth(connections=5, out_packets=11)}
+    await bench.until(lambda: bool(bench.suspects))
+    assert meter.totals()[shop.id, "tcp"] == Growth(connections=5, out_packets=11)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
