@@ -149,6 +149,32 @@ def test_U4_X12_a_udp_client_that_never_pauses_reaches_a_living_backend_within_a
                 os.killpg(servers[first].pid, signal.SIGKILL)
 
 
+def test_U4_X12_and_with_default_checks_when_the_program_of_its_backend_is_killed(
+    daemon: Appliance,
+) -> None:
+    servers = {}
+    for name in MEMBERS:
+        options = ("--no-resolv", "--no-hosts", "--user=root", "--host-record=who,192.0.2.1")
+        command = ("dnsmasq", "--keep-in-foreground", "--port=7003", "--conf-file=/dev/null")
+        servers[name] = daemon.program(name, *command, *options, f"--txt-record=who,here-{name}")
+        listens(daemon, name, "-Hlun", 7003)
+    with service(daemon, "usual", "--health", "dns:7003/who") as vip:
+        # One flow: always from the same port. nc and socat would end at the first refusal.
+        ask = f"dig -b 0.0.0.0#7777 @{vip} -p 7003 who TXT +short +tries=1 +time=1"
+        enter = ("ip", "netns", "exec", daemon.name("client"), "sh", "-c")
+        with subprocess.Popen(
+            [*enter, f"while :; do {ask}; sleep 0.01; done"],
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        ) as client:
+            try:
+                first = heard(client)
+                os.killpg(servers[first].pid, signal.SIGKILL)
+                assert next_one(client, first) != first
+            finally:
+                os.killpg(client.pid, signal.SIGKILL)
+
+
 # id 1, one question: who, TXT, IN; in the octal of printf
 QUESTION = r"\0\1\1\0\0\1\0\0\0\0\0\0\3who\0\0\20\0\1"
 HERE = re.compile(rb"here-([a-z]+)")
@@ -157,7 +183,10 @@ HERE = re.compile(rb"here-([a-z]+)")
 def heard(client: subprocess.Popen[bytes]) -> str:
     """Who answers next; nc prints all answers one after the other."""
     assert client.stdout is not None
-    told = os.read(client.stdout.fileno(), 65536)
+    told = b""
+    while not HERE.search(told):  # dig tells of refusals as well
+        told = os.read(client.stdout.fileno(), 65536)
+        assert told, "the client ended"
     return str(HERE.findall(told)[-1], "ascii")
 
 
@@ -235,7 +264,10 @@ def test_what_hands_delete_in_the_kernel_comes_back_and_is_reported(daemon: Appl
         refused = ("curl", "-sS", "--max-time", "1", f"http://{vip}/who")
         until(lambda: daemon.inside("client", *refused, check=False).stdout, 30, "it is mended")
         assert set(asked(daemon, vip, 9)) == set(MEMBERS)
-        assert "repair" in daemon.sdctl("events", "--since", "60s").stdout
+        told = daemon.sdctl("events", "--since", "60s").stdout.splitlines()
+        (line,) = [each for each in told if "repair" in each and "service=mended" in each]
+        assert f"sandbox={daemon.name('client')}" in line
+        assert f"{vip} was gone" in line
         assert "reconcile.repaired" in daemon.log()
 
 
