@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from lb import moment, plan, table, world
-from lb.desired import Wanted, desired, nothing
+from lb import moment, plan, repairs, table, world
+from lb.desired import Desired, Wanted, desired, nothing
 from sdd import errors, reconcile
 from sdd.model import ids, progress
 from sdd.model.look import EVERYWHERE, Look
+from sdd.model.network import IPAddress
 from sdd.state import ClusterState
 
 READY_S = 5.0  # how long a namespace may take to appear: netns works on the same revision
@@ -38,6 +39,7 @@ class _Result:
     failures: tuple[progress.Failure, ...] = ()
     changed: int = 0
     repaired: int = 0
+    repairs: tuple[progress.Repair, ...] = ()
 
 
 class Reconciler:
@@ -84,6 +86,7 @@ class Reconciler:
             failures=tuple(failure for each in results for failure in each.failures),
             changed=sum(each.changed for each in results),
             repaired=sum(each.repaired for each in results),
+            repairs=tuple(one for each in results for one in each.repairs),
             again_s=now.again_s,
         )
 
@@ -135,7 +138,12 @@ class Reconciler:
         if not failures:
             self._known[box] = _Known(inode=inode, place=want.place, table=want.table)
         undone = known is not None and _same(known, want)
-        return _Result(failures=failures, changed=len(steps), repaired=len(steps) if undone else 0)
+        return _Result(
+            failures=failures,
+            changed=len(steps),
+            repaired=len(steps) if undone else 0,
+            repairs=_repairs(self._desired, want, have, steps) if undone and not failures else (),
+        )
 
     async def _there(self, place: table.Place) -> int:
         """The namespace's inode; raises NotFound where there is none, or a stranger's."""
@@ -192,6 +200,28 @@ _UNSEEN = "the kernel took the change but does not show it"
 
 def _same(known: _Known, want: Wanted) -> bool:
     return known.place == want.place and known.table == want.table
+
+
+def _repairs(
+    now: Desired, want: Wanted, have: table.Table, steps: Sequence[plan.Step]
+) -> tuple[progress.Repair, ...]:
+    """One per virtual address, and one for what all of the sandbox share."""
+    whose: dict[IPAddress | None, list[plan.Step]] = {}
+    for each in steps:
+        whose.setdefault(plan.subject(each), []).append(each)
+    return tuple(
+        progress.Repair(
+            sandbox=want.name,
+            service=_owner(now, want, vip),
+            what=repairs.told(have, those),
+        )
+        for vip, those in whose.items()
+    )
+
+
+def _owner(now: Desired, want: Wanted, vip: IPAddress | None) -> str:
+    owner = None if vip is None else now.state.services.get(want.owners.get(vip, ids.ServiceId("")))
+    return owner.name if owner is not None else ""
 
 
 def _failure(box: ids.SandboxId, want: Wanted, exc: errors.SddError) -> progress.Failure:

@@ -23,6 +23,7 @@ from sdd.model.event import Action, Kind
 from sdd.model.look import Look
 from sdd.model.progress import Backend, Outcome
 
+MOST_REPAIRS = 16  # told one by one: a kernel that lost everything would flood the log
 FIRST_PASS_S = 15.0  # after this the API opens though a backend still fails: people must look in
 
 Follow = Callable[[reconcile.Slot], Coroutine[Any, Any, None]]
@@ -140,9 +141,19 @@ class Daemon:
             told = {"backend": backend, "subject": each.subject, "why": each.sentence}
             say.warning("reconcile.failure", **told)
         if outcome.repaired:
-            say.warning("reconcile.repaired", backend=backend, steps=outcome.repaired)
-            steps = {"backend": backend.value, "steps": str(outcome.repaired)}
-            self.journal.tell(Kind.DAEMON, Action.REPAIR, attributes=steps)
+            self._repaired(backend, outcome)
+
+    def _repaired(self, backend: Backend, outcome: Outcome) -> None:
+        """One line for each thing that has a name, or one for them all."""
+        named = [
+            {"sandbox": each.sandbox, "service": each.service, "what": each.what}
+            for each in outcome.repairs[:MOST_REPAIRS]
+        ]
+        for each in named or [{}]:
+            told = {key: words for key, words in each.items() if words}
+            say.warning("reconcile.repaired", backend=backend, steps=outcome.repaired, **told)
+            attributes = {"backend": backend.value, "steps": str(outcome.repaired), **told}
+            self.journal.tell(Kind.DAEMON, Action.REPAIR, attributes=attributes)
 
     def _kick(self, look: Look) -> None:
         for part in self.parts:

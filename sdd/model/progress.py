@@ -34,11 +34,24 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Repair:
+    """What somebody else had changed and is as it was again.
+
+    Names say where and whose (`service` "" for what all of the sandbox share), words what.
+    """
+
+    sandbox: str
+    service: str = ""
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """Result of one pass of a reconciler over the state at `revision`.
 
     `changed` counts the steps that were needed, `repaired` those among them that undid a change
-    made by somebody else (the same state had been realised before). `seconds` is the pass's time,
+    made by somebody else (the same state had been realised before); `repairs` tells of them what
+    the backend can name. `seconds` is the pass's time,
     `again_s` how soon the same state wants something else, since time passes.
     """
 
@@ -46,5 +59,6 @@ class Outcome:
     failures: tuple[Failure, ...] = ()
     changed: int = 0
     repaired: int = 0
+    repairs: tuple[Repair, ...] = ()
     seconds: float = 0.0
     again_s: float = math.inf

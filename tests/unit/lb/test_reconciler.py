@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from lb import plan, table, world
 from lb.fake import FakeKernel
 from lb.reconciler import Reconciler
-from sdd.model import ids
+from sdd.model import ids, progress
 from sdd.model.look import NOWHERE, Look
 from sdd.model.service import Scheduler
 from sdd.state import ClusterState, Object
@@ -67,6 +67,32 @@ async def test_what_hands_removed_comes_back_and_is_counted() -> None:
     outcome = await bench.reconciler.realise(at(1, *WEB))
     assert (outcome.changed, outcome.repaired) == (2, 2)
     assert bench.vips("client") == {VIP}
+    assert outcome.repairs == (
+        progress.Repair(sandbox="client", service="web", what="10.0.1.100 was gone"),
+    )
+
+
+async def test_a_repair_says_what_it_undid_and_a_new_wish_is_none() -> None:
+    bench = Bench()
+    await bench.reconciler.realise(at(1, *WEB))
+    found = bench.kernel.tables["/ns/client"].services[VIP]
+    meddled = replace(
+        found,
+        backends=(
+            replace(found.backends[0], weight=7),
+            table.Backend(address=ip_address("10.0.1.66")),
+        ),
+    )
+    bench.kernel.tables["/ns/client"] = table.Table(
+        services={VIP: meddled}, flaws=(table.Flaw(what="the table is dormant"),)
+    )
+    outcome = await bench.reconciler.realise(at(1, *WEB))
+    assert {(each.service, each.what) for each in outcome.repairs} == {
+        ("web", "backend 10.0.1.1 had weight 7 instead of 1, backend 10.0.1.66 is none"),
+        ("", "the table is dormant"),
+    }
+    heavier = states.member("web", "web1", "front", weight=4)
+    assert (await bench.reconciler.realise(at(2, WEB[0], heavier))).repairs == ()
 
 
 async def test_slow_start_tells_one_weight_per_step_and_when_the_next_is_due() -> None:
