@@ -4,7 +4,7 @@ In: the state, a sandbox, a virtual address, what the sandbox's kernel holds. Ou
 order in which they are taken, each with the words for a person.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from lb import choice, maglev, moment, table, turns, world
@@ -12,6 +12,7 @@ from lb.desired import member_on, virtual_of
 from sdd.model import endpoint, ramp, sandbox, service
 from sdd.model.health import Status
 from sdd.model.network import IPAddress
+from sdd.model.port import Protocol
 from sdd.model.serving import Mode
 from sdd.state import ClusterState
 
@@ -44,7 +45,13 @@ def targets(state: ClusterState, box: sandbox.Sandbox) -> Iterator[Target]:
 
 
 def decided(
-    state: ClusterState, target: Target, loads: Sequence[world.Load], backend: str, now: float
+    state: ClusterState,
+    target: Target,
+    loads: Sequence[world.Load],
+    backend: str,
+    now: float,
+    *,
+    protocol: Protocol = Protocol.TCP,
 ) -> Iterator[Step]:
     """The steps up to the choice; `loads` is the kernel's own view, `backend` its name."""
     net = state.networks[target.plug.network]
@@ -56,10 +63,14 @@ def decided(
     )
     yield from _members(state, target, now)
     yield Step("serving", _serving(state, target.service))
-    here = [each for each in loads if each.vip == target.vip and each.protocol in ("tcp", "any")]
+    counted = "udp" if protocol is Protocol.UDP else "tcp"  # SCTP is with TCP
+    here = [each for each in loads if each.vip == target.vip and each.protocol == counted]
     wanted = virtual_of(moment.at(state, now).state, target.service, target.vip)
-    yield Step("kernel", _held(here, wanted, backend))
-    yield Step("choice", _choice(target.service, wanted.open, backend))
+    held = wanted.weights
+    if protocol is Protocol.UDP:  # no datagrams go to what drains
+        held = {each.address: each.weight for each in wanted.open}
+    yield Step("kernel", _held(here, held, backend))
+    yield Step("choice", choice_of(wanted, backend))
 
 
 def led(state: ClusterState, target: Target, to: IPAddress | None) -> str:
@@ -92,7 +103,7 @@ def _members(state: ClusterState, target: Target, now: float) -> Iterator[Step]:
     members = state.members_by_service.get(target.service.id, ())
     if not members:
         yield Step("member", "there is none: sdctl service join SVC SANDBOX makes one")
-    for each in members:
+    for each in sorted(members, key=lambda one: state.sandboxes[one.sandbox].name):
         end = _end(state, target, each)
         address = _address(end, target.vip.version) if end else None
         words = _member(state, each, address, now)
@@ -129,17 +140,19 @@ def _end(state: ClusterState, target: Target, member: service.Member) -> endpoin
     return member_on(state, member, is_ingress=target.vip in target.service.ingress_vips)
 
 
-def _held(here: Sequence[world.Load], wanted: table.VirtualService, backend: str) -> str:
+def _held(here: Sequence[world.Load], wanted: Mapping[IPAddress, int], backend: str) -> str:
     have = {each.address: each.weight for each in here if each.address is not None}
     if not here:
         return f"{backend} in this sandbox does not know the address; see: sdctl verify"
     said = ", ".join(f"{address} weight {weight}" for address, weight in have.items())
-    if have != wanted.weights:
+    if have != wanted:
         return f"{backend} in this sandbox has {said or 'no backend'}, not as it should be yet"
     return f"{backend} in this sandbox has {said or 'no backend'}, as it should be"
 
 
-def _choice(svc: service.Service, ready: Sequence[table.Backend], backend: str) -> str:
+def choice_of(svc: table.VirtualService, backend: str) -> str:
+    """How `backend` (ipvs or nftables) chooses among the backends that take connections."""
+    ready = svc.open
     if not ready:
         return 'no backend takes connections: the client hears "refused" at once'
     if len(ready) == 1:
@@ -147,7 +160,7 @@ def _choice(svc: service.Service, ready: Sequence[table.Backend], backend: str) 
     return f"{svc.scheduler} {_how(svc, ready, backend)}"
 
 
-def _how(svc: service.Service, ready: Sequence[table.Backend], backend: str) -> str:
+def _how(svc: table.VirtualService, ready: Sequence[table.Backend], backend: str) -> str:
     if backend != "nftables":
         return "of the kernel's IPVS, by these weights" + (
             f"; a client stays for {svc.persistence_s} s" if svc.persistence_s else ""

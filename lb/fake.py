@@ -7,6 +7,7 @@ from dataclasses import replace
 from lb import growth, plan, table, world
 from sdd import errors
 from sdd.model.network import IPAddress
+from sdd.model.port import Protocol
 from sdd.model.service import Scheduler
 
 
@@ -94,8 +95,11 @@ class FakeKernel:
             load, address=backend.address, weight=backend.weight, **dataclasses.asdict(counts)
         )
 
-    async def led_to(self, place: table.Place, vip: IPAddress, port: int) -> IPAddress | None:
-        """What a test put into `led`."""
+    async def led_to(
+        self, place: table.Place, vip: IPAddress, port: int, protocol: Protocol = Protocol.TCP
+    ) -> IPAddress | None:
+        """What a test put into `led`, whatever the protocol."""
+        del protocol
         self._table(place)
         return self.led.get((vip, port))
 

@@ -1,7 +1,8 @@
 """How a connection from a sandbox to a virtual address goes: explained, then tried.
 
 In: a sandbox and what a person wants to reach. Out: the decisions in order and, with a port, what
-became of one real TCP connection, which is closed with a reset before a byte is sent.
+became of one real connection, which is closed with a reset before a byte is sent, or of one empty
+datagram.
 """
 
 import asyncio
@@ -9,18 +10,21 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
+from typing import NamedTuple
 
-from lb import desired, explain, table, world
+from lb import desired, explain, explain_port, table, world
 from lb.explain import Step, Target
 from sdd import errors
 from sdd.linux import namespaces
 from sdd.model import sandbox
 from sdd.model.network import IPAddress
+from sdd.model.port import Protocol
 from sdd.state import ClusterState
 
 TRY_S = 2.0
+DATAGRAM_S = 0.3
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset
 
 
@@ -41,37 +45,111 @@ class Tracer:
         self._state = state
         self._backend = backend
 
-    async def __call__(self, box: sandbox.Sandbox, to: str, port: int, /) -> tuple[Step, ...]:
-        """The steps; `to` is a virtual address or a service, port 0 tries nothing.
+    async def __call__(
+        self, box: sandbox.Sandbox, to: str, port: int, protocol: Protocol, /
+    ) -> tuple[Step, ...]:
+        """The steps; `to` is a virtual address, a service or, with a published port, the host's.
 
-        Raises NotFound `SDD-LB-VIP` for what is no virtual address to this sandbox.
+        Port 0 tries nothing. Raises NotFound `SDD-LB-VIP` for what is nothing of this.
         """
         state = self._state()
-        target = _target(state, box, to)
+        asked = _Asked(to, port, protocol)
+        if (found := await self._published(state, box, asked)) is not None:
+            return tuple(await self._through(state, box, found, asked))
+        return tuple(await self._inside(state, box, _target(state, box, to), asked))
+
+    async def _inside(
+        self, state: ClusterState, box: sandbox.Sandbox, target: Target, asked: "_Asked"
+    ) -> list[Step]:
+        """What the sandbox itself balances."""
         place = desired.place_of(state, box)
         loads = await self._kernel.loads(place)
-        steps = [*explain.decided(state, target, loads, self._backend, self._clock())]
-        if port:
-            steps += await self._tried(state, target, place, port)
-        return tuple(steps)
+        now = self._clock()
+        steps = [
+            *explain.decided(state, target, loads, self._backend, now, protocol=asked.protocol)
+        ]
+        if asked.port:
+            steps += await self._tried(state, target, place, asked)
+        return steps
+
+    async def _published(
+        self, state: ClusterState, box: sandbox.Sandbox, asked: "_Asked"
+    ) -> explain_port.Published | None:
+        address = _parsed(asked.to)
+        if address is None or not asked.port:
+            return None
+        if any(each.vip == address for each in explain.targets(state, box)):
+            return None
+        found = explain_port.published(state, box.node, address, asked.port, asked.protocol)
+        is_here = found is not None and await self._spaces.run("", lambda: _is_local(address))
+        return found if is_here else None
+
+    async def _through(
+        self,
+        state: ClusterState,
+        box: sandbox.Sandbox,
+        one: explain_port.Published,
+        asked: "_Asked",
+    ) -> list[Step]:
+        """The host's steps, those of the ingress sandbox behind it, and the client's own try."""
+        address = ip_address(asked.to)
+        steps = [*explain_port.on_host(state, one, address)]
+        here = (each for each in state.ingress_sandboxes if each.node == box.node)
+        sbox = next(here, None) if one.is_ingress else None
+        if sbox is not None and (target := explain_port.onward(state, one, sbox)) is not None:
+            further = _Asked(str(target.vip), one.entry.port, asked.protocol)
+            steps += [
+                Step(f"{sbox.name}: {each.stage}", each.text)
+                for each in await self._inside(state, sbox, target, further)
+            ]
+        said, spent_ms, own = await self._try(box.netns, address, asked)
+        whence = f"{asked.port}/{asked.protocol} from {box.name}, port {own}"
+        return [*steps, Step("tried", f"{whence}: {said} in {spent_ms:.1f} ms")]
 
     async def _tried(
-        self, state: ClusterState, target: Target, place: table.Place, port: int
+        self, state: ClusterState, target: Target, place: table.Place, asked: "_Asked"
     ) -> list[Step]:
-        link = await self._spaces.run(place.netns, lambda: _opened(target.vip))
+        led: list[IPAddress | None] = []
+
+        async def look(own: int) -> None:
+            led.append(await self._kernel.led_to(place, target.vip, own, asked.protocol))
+
+        said, spent_ms, own = await self._try(place.netns, target.vip, asked, look)
+        whom = explain.led(state, target, led[0])
+        whence = f"port {asked.port}/{asked.protocol} from port {own}"
+        step = Step("tried", f"{whence}: {said} in {spent_ms:.1f} ms, {whom}")
+        if led[0] is None or led[0] == target.vip:
+            return [step]
+        return [step, explain.way(state, target, led[0])]
+
+    async def _try(
+        self,
+        netns: str,
+        address: IPAddress,
+        asked: "_Asked",
+        look: Callable[[int], Awaitable[None]] | None = None,
+    ) -> tuple[str, float, int]:
+        """What one real try from there came to, its milliseconds and its own port.
+
+        `look` is called with that port while the connection lives.
+        """
+        link = await self._spaces.run(netns, lambda: _opened(address, asked.protocol))
         with link:
             begun = time.monotonic()
-            said = await _connected(link, target.vip, port)
+            said = await _attempt(link, address, asked)
             spent_ms = (time.monotonic() - begun) * 1000
             own = int(link.getsockname()[1])
-            led = await self._kernel.led_to(place, target.vip, own)
-        whom = explain.led(state, target, led)
-        step = Step(
-            "tried", f"port {port}/tcp from port {own}: {said} in {spent_ms:.1f} ms, {whom}"
-        )
-        if led is None or led == target.vip:
-            return [step]
-        return [step, explain.way(state, target, led)]
+            if look is not None:
+                await look(own)
+        return said, spent_ms, own
+
+
+class _Asked(NamedTuple):
+    """What a person wants to reach."""
+
+    to: str
+    port: int
+    protocol: Protocol
 
 
 def _target(state: ClusterState, box: sandbox.Sandbox, to: str) -> Target:
@@ -100,20 +178,57 @@ def _parsed(text: str) -> IPAddress | None:
         return None
 
 
-def _opened(vip: IPAddress) -> socket.socket:
-    family = socket.AF_INET if vip.version == 4 else socket.AF_INET6  # noqa: PLR2004 - IP
-    link = socket.socket(family, socket.SOCK_STREAM)
+_KINDS = {
+    Protocol.TCP: (socket.SOCK_STREAM, socket.IPPROTO_TCP),
+    Protocol.UDP: (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
+    Protocol.SCTP: (socket.SOCK_STREAM, socket.IPPROTO_SCTP),
+}
+
+
+def _opened(address: IPAddress, protocol: Protocol) -> socket.socket:
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6  # noqa: PLR2004 - IP
+    try:
+        link = socket.socket(family, *_KINDS[protocol])
+    except OSError as exc:
+        raise errors.Unavailable(
+            f"this kernel opens no {protocol} socket: {os.strerror(exc.errno or 0).lower()}",
+            hint="leave the port away to see the decisions alone",
+            code="SDD-LB-SOCKET",
+        ) from exc
     link.setblocking(False)
-    link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    if protocol is not Protocol.UDP:
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
     return link
 
 
-async def _connected(link: socket.socket, vip: IPAddress, port: int) -> str:
+async def _attempt(link: socket.socket, address: IPAddress, asked: _Asked) -> str:
+    """A connection, or an empty datagram and what comes back."""
+    loop = asyncio.get_running_loop()
+    is_datagram = asked.protocol is Protocol.UDP
     try:
-        async with asyncio.timeout(TRY_S):
-            await asyncio.get_running_loop().sock_connect(link, (str(vip), port))
+        async with asyncio.timeout(DATAGRAM_S if is_datagram else TRY_S):
+            await loop.sock_connect(link, (str(address), asked.port))
+            if not is_datagram:
+                return "connected"
+            link.send(b"")
+            await loop.sock_recv(link, 1)
     except TimeoutError:
-        return "no answer"
+        return (
+            "sent, no answer (many programs give none to an empty datagram)"
+            if is_datagram
+            else "no answer"
+        )
     except OSError as exc:
         return os.strerror(exc.errno).lower() if exc.errno else str(exc)
-    return "connected"
+    return "answered"
+
+
+def _is_local(address: IPAddress) -> bool:
+    """Whether the host, in whose namespace this runs, has the address."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6  # noqa: PLR2004 - IP
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((str(address), 0))
+        except OSError:
+            return False
+    return True

@@ -6,6 +6,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
 
 from lb import plan, table
+from sdd.model import port as port_model
 from sdd.model.network import IPAddress
 
 
@@ -101,8 +102,14 @@ class Kernel(Protocol):
         """
         ...
 
-    async def led_to(self, place: table.Place, vip: IPAddress, port: int) -> IPAddress | None:
-        """The backend of the TCP connection from the sandbox's own `port` to `vip`, if known.
+    async def led_to(
+        self,
+        place: table.Place,
+        vip: IPAddress,
+        port: int,
+        protocol: port_model.Protocol = port_model.Protocol.TCP,
+    ) -> IPAddress | None:
+        """The backend of the connection or flow from the sandbox's own `port` to `vip`, if known.
 
         `vip` itself when it was led nowhere. Raises `errors.NotFound` as `read` does.
         """

@@ -165,8 +165,7 @@ async def assembled(
         ports = stack.enter_context(contextlib.closing(ports_linux.PortsKernel(doors)))
         looker = _verifier(news, node, kernel, balancer, asker=asker, ports=ports)
         history = journal.Journal(time.time)
-        host = stack.enter_context(contextlib.closing(host_counts.HostCounts(doors)))
-        members = _members(doors, commands, balancer, node, host=host)
+        members = _members(stack, doors, commands, balancer, node)
         metrics_page = page.build(_version(), news, watcher, members)
         launcher.subscribe(standing.teller(history, metrics_page))
         in_force = configuration.InForce(config)
@@ -299,13 +298,13 @@ def _deaths(
 
 
 def _members(
+    held: contextlib.AsyncExitStack,
     doors: namespaces.Namespaces,
     commands: commander.Commander,
     balancer: choose.Choice,
     node: ids.NodeId,
-    *,
-    host: host_counts.HostCounts,
 ) -> lb_watching.Watching:
+    host = held.enter_context(contextlib.closing(host_counts.HostCounts(doors)))
     return lb_watching.Watching(
         *(balancer.kernel, node, commands.record_verdict, commands.drained),
         dial=lb_dial.through(doors),

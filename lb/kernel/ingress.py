@@ -13,6 +13,7 @@ from lb.back import Back
 from lb.kernel import ways_back
 from sdd.linux import namespaces
 from sdd.model.network import IPAddress
+from sdd.model.port import Protocol
 
 _SWITCHES = tuple(
     Path("/proc/sys/net") / each for each in ("ipv4/ip_forward", "ipv6/conf/all/forwarding")
@@ -68,9 +69,11 @@ class IngressKernel:
         """The inner kernel's counts."""
         return await self._inner.loads(place)
 
-    async def led_to(self, place: table.Place, vip: IPAddress, port: int) -> IPAddress | None:
+    async def led_to(
+        self, place: table.Place, vip: IPAddress, port: int, protocol: Protocol = Protocol.TCP
+    ) -> IPAddress | None:
         """As the inner kernel knows it."""
-        return await self._inner.led_to(place, vip, port)
+        return await self._inner.led_to(place, vip, port, protocol)
 
     async def _back(self, place: table.Place) -> Back | None:
         """Most sandboxes never have one: those are looked at once."""

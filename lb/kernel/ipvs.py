@@ -27,6 +27,7 @@ from lb.kernel.ipvs_session import Session
 from sdd import errors
 from sdd.linux import namespaces, netlink, nft
 from sdd.model.network import IPAddress
+from sdd.model.port import Protocol
 from sdd.model.service import Scheduler
 
 NOT_YET = "SDD-LB-NOTYET"
@@ -63,14 +64,16 @@ class IpvsKernel:
         """IPVS's own connection, packet and byte counters."""
         return await self._spaces.run(place.netns, lambda: tuple(_loads(self._family)))
 
-    async def led_to(self, place: table.Place, vip: IPAddress, port: int) -> IPAddress | None:
+    async def led_to(
+        self, place: table.Place, vip: IPAddress, port: int, protocol: Protocol = Protocol.TCP
+    ) -> IPAddress | None:
         """As IPVS's table of connections has it."""
-        return await self._spaces.run(place.netns, lambda: _led_to(vip, port))
+        return await self._spaces.run(place.netns, lambda: _led_to(vip, port, protocol))
 
 
-def _led_to(vip: IPAddress, port: int) -> IPAddress | None:
+def _led_to(vip: IPAddress, port: int, protocol: Protocol) -> IPAddress | None:
     lines = ipvs_connections.FILE.read_text().splitlines()
-    return ipvs_connections.backend_of(lines, vip, port)
+    return ipvs_connections.backend_of(lines, vip, port, protocol)
 
 
 # Reading

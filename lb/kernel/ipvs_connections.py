@@ -8,16 +8,19 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from sdd.model.network import IPAddress
+from sdd.model.port import Protocol
 
 FILE = Path("/proc/thread-self/net/ip_vs_conn")
 _COLUMNS = 7  # protocol, client, port, virtual address, port, backend, port
 
 
-def backend_of(lines: Iterable[str], vip: IPAddress, source_port: int) -> IPAddress | None:
-    """The backend of the TCP connection from `source_port` to `vip`, if there is one."""
+def backend_of(
+    lines: Iterable[str], vip: IPAddress, source_port: int, protocol: Protocol = Protocol.TCP
+) -> IPAddress | None:
+    """The backend of the connection from `source_port` to `vip`, if there is one."""
     for line in lines:
         words = line.split()
-        if len(words) < _COLUMNS or words[0] != "TCP":
+        if len(words) < _COLUMNS or words[0] != protocol.upper():
             continue
         if _address(words[3]) == vip and int(words[2], 16) == source_port:
             return _address(words[5])

@@ -22,6 +22,7 @@ from lb.kernel import (
 )
 from sdd.linux import namespaces, netlink, nft_compile
 from sdd.model.network import IPAddress
+from sdd.model.port import Protocol
 
 Open = collections.Counter[tuple[str, IPAddress, IPAddress]]  # protocol, address, backend
 
@@ -72,16 +73,26 @@ class NftablesKernel:
         """Weights, open connections as conntrack has them, and what the counting chains saw."""
         return await self._spaces.run(place.netns, _loads)
 
-    async def led_to(self, place: table.Place, vip: IPAddress, port: int) -> IPAddress | None:
+    async def led_to(
+        self, place: table.Place, vip: IPAddress, port: int, protocol: Protocol = Protocol.TCP
+    ) -> IPAddress | None:
         """As conntrack remembers it."""
-        return await self._spaces.run(place.netns, lambda: _led_to(vip, port))
+        return await self._spaces.run(place.netns, lambda: _led_to(vip, port, _NUMBERS[protocol]))
 
 
-def _led_to(vip: IPAddress, port: int) -> IPAddress | None:
+_NUMBERS = {
+    Protocol.TCP: conntrack.TCP,
+    Protocol.UDP: conntrack.UDP,
+    Protocol.SCTP: conntrack.SCTP,
+}
+
+
+def _led_to(vip: IPAddress, port: int, protocol: int) -> IPAddress | None:
+    nowhere = nft_text.NOWHERE.values()
     with netlink.Connection(netlink.NETFILTER) as connection:
         for flow in conntrack.flows(connection, (vip,)):
-            if (flow.protocol, flow.source_port) == (conntrack.TCP, port):
-                return flow.backend
+            if (flow.protocol, flow.source_port) == (protocol, port):
+                return vip if flow.backend in nowhere else flow.backend
     return None
 
 

@@ -4,11 +4,12 @@ import asyncio
 import dataclasses
 from typing import Any
 
+from sdd import errors
 from sdd.api.call import Call, Reply
 from sdd.api.context import Context
 from sdd.control import lookup
 from sdd.model import sandbox
-from sdd.model.port import LAST
+from sdd.model.port import LAST, Protocol
 
 
 async def listing(context: Context, call: Call) -> Reply:
@@ -28,7 +29,14 @@ async def trace(context: Context, call: Call) -> Reply:
     """The decisions about a connection from a sandbox (`from`) to a virtual address (`to`)."""
     box = lookup.sandbox(context.state(), call.text("from"))
     port = int(call.number("port", 0, 0, LAST))
-    found = await context.lb_trace(box, call.text("to"), port)
+    asked = call.text("protocol", Protocol.TCP)
+    if asked not in tuple(Protocol):
+        raise errors.Invalid(
+            f"{errors.quoted(asked)} is no protocol of a port",
+            hint=f"one of {', '.join(Protocol)}",
+            code="SDD-API-PROTOCOL",
+        )
+    found = await context.lb_trace(box, call.text("to"), port, Protocol(asked))
     return Reply(value=[{"Stage": stage, "Text": text} for stage, text in found])
 
 

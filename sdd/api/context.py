@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from sdd.control.commands import Commands
 from sdd.control.journal import Journal
 from sdd.logbook import Logbook
+from sdd.model import port as ports
 from sdd.model import progress, sandbox
 from sdd.model.difference import Difference
 from sdd.state import ClusterState, MemberKey
@@ -142,7 +143,7 @@ class LbTrace(Protocol):
     """How a connection to a virtual address goes; lb.trace implements it."""
 
     async def __call__(
-        self, box: sandbox.Sandbox, to: str, port: int, /
+        self, box: sandbox.Sandbox, to: str, port: int, protocol: ports.Protocol, /
     ) -> Sequence[tuple[str, str]]:
         """(stage, words) of each decision; with a port, also what became of a connection."""
         ...

@@ -33,7 +33,7 @@ def listing(sandbox: str | None, stats: bool, rate: bool) -> None:
 
 
 @lb.command()
-@click.argument("target", metavar="VIP[:PORT]")
+@click.argument("target", metavar="VIP[:PORT[/tcp|udp|sctp]]")
 @click.option(
     "--from",
     "sandbox",
@@ -42,12 +42,13 @@ def listing(sandbox: str | None, stats: bool, rate: bool) -> None:
     help="As a program in this sandbox would.",
 )
 def trace(target: str, sandbox: str) -> None:
-    """Show how a connection to a virtual address or service is decided.
+    """Show how a connection to a virtual address, service or published port is decided.
 
-    With a port one TCP connection is really made, to see where the kernel leads it.
+    With a port one connection is really made (with udp, one empty datagram sent), to see where
+    the kernel leads it. An address of the host with a published port is followed to its members.
     """
-    to, port = _split(target)
-    query = {"from": sandbox, "to": to} | ({"port": port} if port else {})
+    to, port, protocol = _split(target)
+    query = {"from": sandbox, "to": to} | ({"port": port, "protocol": protocol} if port else {})
     found = current().client().get("/v1/lb/trace", query)
     if current().output != "table":
         output.data(found)
@@ -56,8 +57,10 @@ def trace(target: str, sandbox: str) -> None:
         click.echo(f"{step['Stage']}: {step['Text']}")
 
 
-def _split(target: str) -> tuple[str, str]:
-    """10.0.1.9:80, [fd00::9]:80, web:80, or any of them without a port."""
+def _split(target: str) -> tuple[str, str, str]:
+    """10.0.1.9:80, [fd00::9]:80, web:80, web:53/udp, or any of them without a port."""
+    target, slash, protocol = target.partition("/")
+    protocol = protocol.lower() if slash else "tcp"
     host, colon, port = target.rpartition(":")
     is_bare = not colon or (":" in host and not host.endswith("]"))
     host, port = (target, "") if is_bare else (host, port)
@@ -66,7 +69,15 @@ def _split(target: str) -> tuple[str, str]:
             f'"{port}" is no port; write VIP:PORT, [IPV6]:PORT or SERVICE:PORT',
             param_hint="VIP[:PORT]",
         )
-    return host.strip("[]"), port
+    if protocol not in PROTOCOLS or (slash and not port):
+        raise click.BadParameter(
+            f'"/{protocol}" is no protocol of a port; write VIP:PORT/udp, /tcp or /sctp',
+            param_hint="VIP[:PORT]",
+        )
+    return host.strip("[]"), port, protocol
+
+
+PROTOCOLS = ("tcp", "udp", "sctp")
 
 
 def _counted(key: str) -> Callable[[Row], object]:

@@ -78,6 +78,35 @@ def test_lb_tells_what_the_ingress_sandbox_does(daemon: Appliance) -> None:
     assert "answers by way of this sandbox" in told
 
 
+def test_lb_trace_follows_a_published_port_through_every_hop(daemon: Appliance) -> None:
+    near = daemon.name("near")
+    told = daemon.sdctl("lb", "trace", f"{HOST}:8440", "--from", near).stdout
+    (service,) = daemon.json("service", "inspect", "shop")
+    four = next(each for each in service["IngressVIPs"] if "." in each)
+    assert "port 8440/tcp: published by service shop: mode=ingress, policy=preserve" in told
+    assert f"{HOST}:8440 is rewritten to {four}:80" in told
+    assert "ingress-sbox: kernel: " in told
+    assert "as it should be" in told
+    assert f"tried: 8440/tcp from {near}" in told
+    members = [line for line in told.splitlines() if "ingress-sbox: member" in line]
+    assert members == sorted(members)
+    udp = daemon.sdctl("lb", "trace", f"{HOST}:8441/udp", "--from", near).stdout
+    assert "port 8441/udp" in udp
+    assert ": answered in" in udp
+    assert f"led to {daemon.name('shop')}" in udp
+    straight = ("published=8449,target=80,mode=host",)
+    daemon.sdctl("service", "create", "straight", "--network", "front", "--publish", *straight)
+    daemon.sdctl("service", "join", "straight", daemon.name("shop1"))
+    host = daemon.sdctl("lb", "trace", f"{HOST}:8449", "--from", near).stdout
+    assert f"leads to port 80 of {daemon.name('shop1')}" in host
+    assert "connected in" in host
+    daemon.sdctl("service", "rm", "straight")
+    wrong = daemon.sdctl("lb", "trace", f"{HOST}:9", "--from", near, check=False)
+    assert "[SDD-LB-VIP]" in wrong.stderr
+    wrong = daemon.sdctl("lb", "trace", "shop:80/icmp", "--from", near, check=False)
+    assert wrong.returncode == 2
+
+
 def test_foreign_rules_and_tables_stay(daemon: Appliance) -> None:
     box = daemon.sandbox("guest", "--network", "front")
     run("ip", "-n", box, "rule", "add", "pref", "77", "fwmark", "7", "lookup", "77")

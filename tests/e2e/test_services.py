@@ -235,6 +235,13 @@ def test_lb_trace_tells_the_decisions_and_where_a_connection_goes(daemon: Applia
         led.add(said.partition("led to ")[2].split()[0])
     assert led == {daemon.name("web1"), daemon.name("web2")}
     assert "tried" not in daemon.sdctl("lb", "trace", vip, "--from", daemon.name("client")).stdout
+    for name in ("web1", "web2"):
+        daemon.sdctl("service", "leave", "traced", daemon.name(name), "--drain", "0s")
+    for target in (f"{vip}:80", f"{vip}:53/udp"):
+        said = daemon.sdctl("lb", "trace", target, "--from", daemon.name("client")).stdout
+        assert "connection refused" in said
+        assert "led to nobody" in said
+        assert "way:" not in said
     wrong = daemon.sdctl("lb", "trace", "10.9.9.9", "--from", daemon.name("client"), check=False)
     assert "[SDD-LB-VIP]" in wrong.stderr
     assert "traced" in wrong.stderr

@@ -16,6 +16,7 @@ from sdd.api.server import PATIENCE, Server, serve
 from sdd.logbook import Logbook
 from sdd.model import sandbox
 from sdd.model.difference import Difference
+from sdd.model.port import Protocol
 from sdd.state import MemberKey
 from tests.unit.sdd.api.desk import Desk
 from tests.unit.sdd.api.names import Resolver
@@ -106,9 +107,9 @@ class Appliance:
         self.reports.append((key, passed, reason))
 
     async def lb_trace(
-        self, box: sandbox.Sandbox, to: str, port: int, /
+        self, box: sandbox.Sandbox, to: str, port: int, protocol: Protocol, /
     ) -> Sequence[tuple[str, str]]:
-        return [("network lab", f"{to} seen from {box.name}"), ("tried", f"port {port}")]
+        return [("network lab", f"{to} seen from {box.name}"), ("tried", f"port {port}/{protocol}")]
 
     async def view(self, box: sandbox.Sandbox, /, rates: bool = False) -> Sequence[view.Row]:
         return [lb_row(name, rates=rates) for name in self.rows.get(box.name, ())]

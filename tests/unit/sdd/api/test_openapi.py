@@ -27,6 +27,7 @@ def test_queries_are_described() -> None:
         ("from", "query"),
         ("to", "query"),
         ("port", "query"),
+        ("protocol", "query"),
     ]
     assert DOCUMENT["paths"]["/metrics"]["get"]["parameters"] == []
 
