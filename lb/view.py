@@ -74,7 +74,8 @@ class View:
             loads = await self._loads(desired.place_of(state, box), rates=rates)
         except errors.NotFound:
             return ()
-        return tuple(_row(each, names.get(each.vip, ""), rates=rates) for each in loads)
+        ordered = sorted(loads, key=_order)
+        return tuple(_row(each, names.get(each.vip, ""), rates=rates) for each in ordered)
 
     async def _loads(self, place: table.Place, *, rates: bool) -> tuple[world.Load, ...]:
         begun = self._clock()
@@ -84,6 +85,12 @@ class View:
         await asyncio.sleep(self._rate_s)
         second = await self._kernel.loads(place)
         return growth.rated(first, second, self._clock() - begun)
+
+
+def _order(load: world.Load) -> tuple[int, int, str, int]:
+    """By virtual address, protocol and backend: kernels list as it suits them."""
+    backend = -1 if load.address is None else int(load.address)
+    return load.vip.version, int(load.vip), load.protocol, backend
 
 
 def _row(load: world.Load, name: str, *, rates: bool) -> Row:

@@ -13,16 +13,21 @@ from sdd.model.port import LAST, Protocol
 
 
 async def listing(context: Context, call: Call) -> Reply:
-    """The rows of one sandbox (`from`), or of every sandbox of this node."""
+    """The rows of one sandbox (`from`) or of all of this node, of one `service` or of all."""
     state = context.state()
     if "from" in call.query:
         boxes = [lookup.sandbox(state, call.text("from"))]
     else:
         here = (box for box in state.sandboxes.values() if box.node == context.about.node)
         boxes = sorted(here, key=lambda each: each.name)
+    asked = lookup.service(state, call.text("service")) if "service" in call.query else None
     rates = call.flag("rates")
     found = await asyncio.gather(*(_rows(context, box, rates) for box in boxes))
-    return Reply(value=[row for rows in found for row in rows])
+    return Reply(
+        value=[
+            row for rows in found for row in rows if asked is None or row["Service"] == asked.name
+        ]
+    )
 
 
 async def trace(context: Context, call: Call) -> Reply:

@@ -128,7 +128,7 @@ ROUTES: tuple[Route, ...] = (
         "dns_record_rm",
         query=("network", "name", "type", "data"),
     ),
-    Route("GET", "/v1/lb", READ, balancing.listing, "lb_ls", query=("from", "rates")),
+    Route("GET", "/v1/lb", READ, balancing.listing, "lb_ls", query=("from", "rates", "service")),
     Route(
         "GET",
         "/v1/lb/trace",

@@ -17,16 +17,21 @@ def lb() -> None:
 
 
 @lb.command("ls")
+@click.argument("service", required=False, shell_complete=complete.services)
 @click.option(
     "--from", "sandbox", shell_complete=complete.sandboxes, help="Only what this sandbox sees."
 )
 @click.option("--stats", is_flag=True, help="Connections, packets and bytes so far.")
 @click.option("--rate", is_flag=True, help="The same per second.")
-def listing(sandbox: str | None, stats: bool, rate: bool) -> None:
-    """List virtual servers and their real servers, as the kernel has them."""
+def listing(service: str | None, sandbox: str | None, stats: bool, rate: bool) -> None:
+    """List virtual servers and their real servers, as the kernel has them.
+
+    With SERVICE, its own alone.
+    """
     if stats and rate:
         raise click.UsageError("give either --stats or --rate")
     query = ({"from": sandbox} if sandbox else {}) | ({"rates": "true"} if rate else {})
+    query |= {"service": service} if service else {}
     columns = STATS if stats else RATES if rate else CONNECTIONS
     found = current().client().get("/v1/lb", query)
     output.show(found, (*PLACE, *columns), id_key="Vip")

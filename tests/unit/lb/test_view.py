@@ -3,7 +3,7 @@
 import asyncio
 from ipaddress import ip_address
 
-from lb import plan, table
+from lb import plan, table, world
 from lb.fake import FakeKernel
 from lb.growth import Growth
 from lb.view import RateRow, Row, View
@@ -39,6 +39,21 @@ async def test_each_backend_is_a_row_under_its_services_name() -> None:
         ("web", "udp", "10.77.0.1", 3),
     ]
     assert {(row.vip, row.scheduler, row.port) for row in rows} == {(WEB, "rr", 0)}
+
+
+async def test_rows_stand_by_address_however_the_kernel_lists_them() -> None:
+    class Backwards(FakeKernel):
+        async def loads(self, place: table.Place) -> tuple[world.Load, ...]:
+            return (*reversed(await super().loads(place)),)
+
+    kernel = Backwards()
+    kernel.tables = (await made(virtual(WEB, 1, 1), virtual(API, 1))).tables
+    rows = await View(kernel, lambda: STATE)(CLIENT)
+    assert [(row.vip, row.protocol, row.address) for row in rows] == [
+        (row.vip, row.protocol, row.address)
+        for row in await view(virtual(WEB, 1, 1), virtual(API, 1))
+    ]
+    assert len(rows) == 6
 
 
 async def test_what_is_nobodys_has_no_name_and_a_service_without_backends_one_row() -> None:

@@ -26,6 +26,15 @@ def test_one_sandbox(balanced: Shell) -> None:
     assert balanced("lb", "ls", "--from", "nobody").code == 1
 
 
+def test_one_service(balanced: Shell) -> None:
+    balanced.ok("network", "create", "front")
+    for name in ("web", "db"):
+        balanced.ok("service", "create", name, "--network", "front")
+    (row,) = balanced.ok("lb", "ls", "db").out.splitlines()[1:]
+    assert row.split()[:2] == ["b", "db"]
+    assert balanced("lb", "ls", "nobody").code == 1
+
+
 def test_counts_and_rates_and_a_dash_where_nobody_counts(balanced: Shell) -> None:
     stats = balanced.ok("lb", "ls", "--from", "a", "--stats").out.splitlines()
     assert stats[0].split()[-5:] == ["CONNS", "INPKTS", "OUTPKTS", "INBYTES", "OUTBYTES"]
