@@ -26,10 +26,14 @@ _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """`reason` is a short text for people, such as "connection refused"."""
+    """`reason` is a short text for people, such as "connection refused".
+
+    One that `is_final` leaves nothing to doubt: it counts at once, however many it takes else.
+    """
 
     passed: bool
     reason: str
+    is_final: bool = False
 
 
 Dial = Callable[[Check], Coroutine[Any, Any, Result]]

@@ -27,7 +27,7 @@ Told = Callable[[ids.ServiceId, Result, float], None]  # a check of a service to
 
 IDLE_S = 3600.0  # without a new state nothing is to be decided here
 DENIED_S = 0.1  # between checks of a member against whom both a sign and a check speak
-CUT = Result(passed=False, reason="its link is down or gone")
+CUT = Result(passed=False, reason="its link is down or gone", is_final=True)
 
 
 class _Post:
@@ -188,7 +188,8 @@ class Probes:
         if post.cut():
             return CUT
         report, post.report = post.report, None
-        return report or Result(passed=False, reason=f"no report for {check.how.ttl_s:g} s")
+        silence = f"no report for {check.how.ttl_s:g} s"
+        return report or Result(passed=False, reason=silence, is_final=True)
 
     async def _dialled(self, check: Check) -> Result:
         begun = self._clock()
@@ -231,8 +232,7 @@ class Probes:
 
 
 def _judged(standing: judge.Standing, check: Check, result: Result) -> judge.Standing:
-    # A cut cable and a member's own word leave nothing to doubt: they count at once.
-    if result is CUT or check.how.kind is CheckKind.TTL:
+    if result.is_final:
         return judge.judged(standing, passed=result.passed, rise=1, fall=1)
     how = check.how
     return judge.judged(standing, passed=result.passed, rise=how.rise, fall=how.fall)

@@ -44,7 +44,8 @@ class Health(click.ParamType[dict[str, Any]]):
         if kind == "exec" and rest:
             return {"kind": kind, "command": rest}
         if kind == "ttl":
-            return {"kind": kind, "ttl_s": DURATION.convert(rest, param, ctx)}
+            # A member's own word counts at once, unless people say how many it takes.
+            return {"kind": kind, "ttl_s": DURATION.convert(rest, param, ctx), "rise": 1, "fall": 1}
         named = kind == "dns" if name else kind in ("tcp", "udp")
         if not (port.isascii() and port.isdigit() and (named or kind == "tls")):
             self.fail(f'"{value}" is not {FORMS}', param, ctx)

@@ -177,7 +177,7 @@ async def test_a_cut_cable_is_down_at_once_and_a_mended_one_checked_at_once() ->
 
 async def test_a_member_that_reports_is_up_until_it_says_otherwise_or_falls_silent() -> None:
     world = World()
-    how = HealthCheck(kind=CheckKind.TTL, ttl_s=0.2)
+    how = HealthCheck(kind=CheckKind.TTL, ttl_s=0.2, rise=1, fall=1)
     town = (*TOWN[:-2], states.svc("web", "front", "10.0.1.100", check=how), TOWN[-1])
     key = (ids.ServiceId("web"), ids.EndpointId("web1-front"))
     slot = Slot()
@@ -206,6 +206,30 @@ async def test_a_member_that_reports_is_up_until_it_says_otherwise_or_falls_sile
         (health.Status.DOWN, "no report for 0.2 s"),
     ]
     assert world.dialled == 0
+
+
+async def test_B9_19_reports_that_flap_turn_nothing() -> None:
+    world = World()
+    how = HealthCheck(kind=CheckKind.TTL, ttl_s=600.0, rise=2, fall=3)
+    town = (*TOWN[:-2], states.svc("web", "front", "10.0.1.100", check=how), TOWN[-1])
+    key = (ids.ServiceId("web"), ids.EndpointId("web1-front"))
+    probes = Probes(world.record, states.NODE, time.monotonic, lambda: 0.5, dial=world.dial)
+
+    async def reports(words: str) -> None:
+        for each in words:
+            probes.report(key, passed=each == "+", reason="told")
+            for _ in range(20):
+                await asyncio.sleep(0)
+
+    async with run(probes, states.state(*town)):
+        await world.until(lambda: bool(_probing()))
+        await reports("++")
+        await world.until(lambda: len(world.records) == 1)
+        await reports("-+-+-+--+")
+        assert len(world.records) == 1
+        await reports("---")
+        await world.until(lambda: len(world.records) == 2)
+    assert [status for _, status, _ in world.records] == [health.Status.UP, health.Status.DOWN]
 
 
 async def test_a_report_of_a_member_that_is_dialled_is_refused() -> None:
