@@ -101,16 +101,10 @@ OPEN: Final[Mapping[str, str]] = MappingProxyType(
     {
         "B9-37": "published ports do not lead to other nodes yet",
         "B9-40": "published ports do not lead to other nodes yet",
-        "B9-41": "published ports do not lead to other nodes yet",
-        "B9-43": "published ports do not lead to other nodes yet",
         "B9-44": "published ports do not lead to other nodes yet",
-        "B9-46": "published ports are refused by the node, there is no cluster yet",
-        "B9-47": "published ports do not lead to other nodes yet",
-        "C125": "there is no ingress network yet",
         "C130": "there are no overlay networks yet",
         "C131": "there are no overlay networks yet",
         "C134": "there are no overlay networks yet",
-        "X15": "the policy local has no test that bears this number",
     }
 )
 
