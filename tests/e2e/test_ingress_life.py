@@ -187,7 +187,9 @@ def test_live_updates_health_weights_and_drain(daemon: Appliance) -> None:
     assert many.count("live1,") == 10
     servers["live1"].kill()
     until(lambda: replicas(daemon, "live") == "1/2", 20, "one is down")
-    assert visits(8600) == {f"hello from live2, you are {HERE}"}
+    alive = {f"hello from live2, you are {HERE}"}
+    until(lambda: visits(8600) == alive, 5, "the kernel has heard of it")
+    assert visits(8600) == alive
     servers["live2"].kill()
     until(lambda: replicas(daemon, "live") == "0/2", 20, "both are down")
     assert visits(8600, 2) == {"curl ends 7"}
