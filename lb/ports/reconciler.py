@@ -170,19 +170,23 @@ class Reconciler:
             yield progress.Failure(
                 subject=entry.subject,
                 sentence=f"failed to bind host port {bind}: {why}",
-                hint=_hint(bind, why),
+                hint=_hint(entry, why),
                 code="SDD-PUBLISH-TAKEN",
             )
 
 
-def _hint(bind: Bind, why: str) -> str:
+def _hint(entry: Entry, why: str) -> str:
+    """What to do. It names the target: a number that leads elsewhere now is another failure."""
     match why:
         case Hindrance.ABSENT:
             return "give an address of this host (ip -br address), or none for all of them"
         case Hindrance.LIMIT:
             return "raise LimitNOFILE of the unit sdd.service, and start it again"
         case _:
-            return f"find who has it: ss -lnptu 'sport = :{bind.number}'; or publish another number"
+            return (
+                f"find who has it: ss -lnptu 'sport = :{entry.bind.number}';"
+                f" or publish target port {entry.port} under another number"
+            )
 
 
 def difference(before: Want, now: Want) -> Step:

@@ -110,6 +110,8 @@ async def test_C89_a_port_of_another_program_is_a_failure_and_the_others_work() 
     assert host.kernel.image is not None
     assert not any("8080" in each.key for each in host.kernel.image)
     assert any(each.key == "tcp . 81" for each in host.kernel.image)
+    moved = await host.to(box("web", port(8080, 82), port(81)), PLUG)
+    assert outcome.failures != moved.failures, "who leads it elsewhere hears that it fails"
     host.kernel.taken.clear()
     assert (await host.again()).failures == ()
     assert host.kernel.image == host.wanted()
