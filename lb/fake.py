@@ -60,7 +60,10 @@ class FakeKernel:
                     service.scheduler not in self._offers
                 ):
                     refused[vip] = world.Refusal(
-                        vip=vip, sentence=f"the kernel has no scheduler {service.scheduler}"
+                        vip=vip,
+                        sentence=f"the kernel has no scheduler {service.scheduler.value!r},"
+                        f" it offers: {', '.join(self._offers)}",
+                        code=world.NO_SCHEDULER,
                     )
                 case _ if vip not in refused or vip in self.tables[place.netns].services:
                     self.tables[place.netns] = plan.result(self.tables[place.netns], (step,))

@@ -83,7 +83,8 @@ class Reconciler:
         self._absent &= wanted.keys()
         return progress.Outcome(
             revision=state.revision,
-            failures=tuple(failure for each in results for failure in each.failures),
+            # What concerns a service is the same in every sandbox and IP version: said once.
+            failures=tuple(dict.fromkeys(each for one in results for each in one.failures)),
             changed=sum(each.changed for each in results),
             repaired=sum(each.repaired for each in results),
             repairs=tuple(one for each in results for one in each.repairs),
@@ -160,12 +161,27 @@ class Reconciler:
     ) -> tuple[progress.Failure, ...]:
         done = await self._kernel.apply(want.place, have, steps)
         if done.refusals:
-            return tuple(_refused(box, want, each) for each in done.refusals)
+            return tuple(self._refused(box, want, each) for each in done.refusals)
         vips = [vip for vip in plan.touched(steps) if vip is not None]
         undone = plan.touched(plan.diff(done.shown, table.narrowed(want.table, vips)))
         return tuple(
-            _refused(box, want, world.Refusal(vip=vip, sentence=_UNSEEN, code="SDD-LB-UNSEEN"))
+            self._refused(box, want, world.Refusal(vip=vip, sentence=_UNSEEN, code="SDD-LB-UNSEEN"))
             for vip in undone
+        )
+
+    def _refused(
+        self, box: ids.SandboxId, want: Wanted, refusal: world.Refusal
+    ) -> progress.Failure:
+        owner = None if refusal.vip is None else want.owners.get(refusal.vip)
+        what = "" if refusal.vip is None else f" {refusal.vip}"
+        who = f"sandbox {want.name!r} does not balance{what}"
+        if owner is not None and refusal.code == world.NO_SCHEDULER:
+            who = f"service {self._desired.state.services[owner].name!r} cannot be balanced"
+        return progress.Failure(
+            subject=owner or box,
+            sentence=f"{who}: {refusal.sentence}",
+            hint=refusal.hint,
+            code=refusal.code,
         )
 
     async def _farewell(self, box: ids.SandboxId, others: Collection[Wanted]) -> _Result:
@@ -230,15 +246,4 @@ def _failure(box: ids.SandboxId, want: Wanted, exc: errors.SddError) -> progress
         sentence=f"sandbox {want.name!r} does not balance: {exc.sentence}",
         hint=exc.hint,
         code=exc.code,
-    )
-
-
-def _refused(box: ids.SandboxId, want: Wanted, refusal: world.Refusal) -> progress.Failure:
-    owner = None if refusal.vip is None else want.owners.get(refusal.vip)
-    what = "" if refusal.vip is None else f" {refusal.vip}"
-    return progress.Failure(
-        subject=owner or box,
-        sentence=f"sandbox {want.name!r} does not balance{what}: {refusal.sentence}",
-        hint=refusal.hint,
-        code=refusal.code,
     )

@@ -9,6 +9,8 @@ from lb import plan, table
 from sdd.model import port as port_model
 from sdd.model.network import IPAddress
 
+NO_SCHEDULER = "SDD-LB-SCHEDULER"  # the kernel lacks what the service asks for, in every sandbox
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:

@@ -226,7 +226,7 @@ def _unknown(service: table.VirtualService, known: Collection[Scheduler]) -> wor
         sentence=f"the kernel has no scheduler {service.scheduler.value!r},"
         f" it offers: {', '.join(known) or 'none'}",
         hint=f"choose one of them, or load the module ip_vs_{service.scheduler.value}",
-        code="SDD-LB-SCHEDULER",
+        code=world.NO_SCHEDULER,
     )
 
 
