@@ -25,7 +25,7 @@ from lb import reconciler as lb_reconciler
 from lb import trace as lb_trace
 from lb import view as lb_view
 from lb import watching as lb_watching
-from lb.kernel import carriers, choose, host_counts, neighbours, refusals
+from lb.kernel import carriers, choose, neighbours, refusals
 from lb.kernel.ports import linux as ports_linux
 from lb.ports import reconciler as ports_reconciler
 from netns import deaths as netns_deaths
@@ -165,7 +165,7 @@ async def assembled(
         ports = stack.enter_context(contextlib.closing(ports_linux.PortsKernel(doors)))
         looker = _verifier(news, node, kernel, balancer, asker=asker, ports=ports)
         history = journal.Journal(time.time)
-        members = _members(stack, doors, commands, balancer, node)
+        members = _members(ports, doors, commands, balancer, node)
         metrics_page = page.build(_version(), news, watcher, members)
         launcher.subscribe(standing.teller(history, metrics_page))
         in_force = configuration.InForce(config)
@@ -298,18 +298,17 @@ def _deaths(
 
 
 def _members(
-    held: contextlib.AsyncExitStack,
+    ports: ports_linux.PortsKernel,
     doors: namespaces.Namespaces,
     commands: commander.Commander,
     balancer: choose.Choice,
     node: ids.NodeId,
 ) -> lb_watching.Watching:
-    host = held.enter_context(contextlib.closing(host_counts.HostCounts(doors)))
     return lb_watching.Watching(
         *(balancer.kernel, node, commands.record_verdict, commands.drained),
         dial=lb_dial.through(doors),
         carriers=lambda: carriers.carriers(doors),
-        host=host.counts,
+        host=ports.counts,
     )
 
 

@@ -6,6 +6,7 @@ sandboxes. This process owns it: nobody else can change it, and it goes with it.
 """
 
 import contextlib
+import threading
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 
@@ -30,19 +31,25 @@ class HostCounts:
         self._host = host
         self._held = contextlib.ExitStack()
         self._is_made: bool | None = None  # None: not tried
+        self._trying = threading.Lock()
 
     def close(self) -> None:
         """The table goes."""
         self._held.close()
 
     async def counts(self) -> Mapping[PortKey, Growth]:
-        """Since the first call; empty where the kernel does not take the table."""
+        """Since it began; empty where the kernel does not take the table."""
         return await self._doors.run(self._host, self._counts)
 
+    def begin(self) -> bool:
+        """From now on at the latest it counts, if it can; called inside the namespace."""
+        with self._trying:
+            if self._is_made is None:
+                self._is_made = self._make()
+            return self._is_made
+
     def _counts(self) -> Mapping[PortKey, Growth]:
-        if self._is_made is None:
-            self._is_made = self._make()
-        if not self._is_made:
+        if not self.begin():
             return {}
         found: dict[PortKey, Growth] = {}
         with netlink.Connection(netlink.NETFILTER) as connection:

@@ -3,10 +3,12 @@
 import socket
 from collections.abc import Collection, Mapping
 
-from lb.kernel import conntrack
+from lb.growth import Growth
+from lb.kernel import conntrack, host_counts
 from lb.kernel.ports import loopback, read, sockets, text
 from lb.ports.image import NONE, Element, Image
 from lb.ports.table import Bind, Entry
+from lb.world import PortKey
 from sdd.linux import namespaces, netlink, nft
 from sdd.model.network import IPAddress
 
@@ -18,6 +20,7 @@ class PortsKernel:
 
     def __init__(self, doors: namespaces.Namespaces) -> None:
         self._doors = doors
+        self._straight = host_counts.HostCounts(doors)
         self._sockets = sockets.Sockets()
         self._image: Image | None = NONE
         self._generation = _UNKNOWN
@@ -25,6 +28,11 @@ class PortsKernel:
     def close(self) -> None:
         """Frees every port that is held; the rules stay, so that connections live on."""
         self._sockets.close()
+        self._straight.close()
+
+    async def counts(self) -> Mapping[PortKey, Growth]:
+        """What was led straight to members, counted from the first port on that is led anywhere."""
+        return await self._straight.counts()
 
     async def hold(self, binds: Collection[Bind]) -> Mapping[Bind, str]:
         """Keeps every other program from these ports."""
@@ -62,6 +70,8 @@ class PortsKernel:
         come: Collection[Element],
         after: Collection[Element] | None,
     ) -> None:
+        if come:
+            self._straight.begin()
         words = text.changes(gone, come) if after is None else text.rebuild(after)
         with netlink.Connection(netlink.NETFILTER) as connection, nft.Nft() as rules:
             before = nft.generation(connection)
