@@ -83,7 +83,10 @@ def _read(family: int, place: table.Place, only: Collection[IPAddress] | None) -
     with netlink.Connection(netlink.NETFILTER) as connection:
         found = ipvs_front.read(connection, only, place.uplink)
     with netlink.Connection(netlink.ROUTE) as connection:
-        routes = local_routes.read(connection)
+        if only is not None and len(only) <= nft_netlink.FEW:
+            routes = local_routes.asked(connection, only)
+        else:
+            routes = local_routes.read(connection)
     with Session(family) as session:
         if only is None:
             entries = session.entries(session.listed())

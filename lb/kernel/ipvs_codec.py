@@ -8,7 +8,7 @@ direct routing. Attributes: include/uapi/linux/ip_vs.h.
 
 import ipaddress
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
@@ -102,6 +102,17 @@ class Timeouts:
     udp_s: int = 0
 
 
+# Requests about backends and what is listed of them are many: one look each, not one an attribute.
+_NESTED = 0x8000
+_ABOUT_BACKEND = struct.Struct(
+    "=BBH"  # struct genlmsghdr
+    "HH HHH2x HHI"  # the service: family, mark
+    "HH HH16s HHH2x HHI HHI HHI HHI HHH2x"  # address, port, method, weight, thresholds, family
+)
+_LISTED = struct.Struct("=8x HH16s HHH2x HHI HHI")  # address, port, method, weight
+_LISTED_HEADS = (20, 1, 6, 2, 8, 3, 8, 4)  # length and type of each
+
+
 # Requests
 
 
@@ -132,17 +143,13 @@ def backend_request(
     family: int, command: int, key: Key, address: IPAddress, weight: int = 0
 ) -> netlink.Message:
     """NEW_BACKEND, SET_BACKEND or DELETE_BACKEND; port 0 keeps the port of the packet."""
-    body = netlink.nested(_SERVICE, _key(key)) + netlink.nested(
-        _BACKEND,
-        netlink.attribute(1, _padded(address)),
-        netlink.be16(2, 0),
-        netlink.u32(3, MASQUERADE),
-        netlink.u32(4, weight),
-        netlink.u32(5, 0),
-        netlink.u32(6, 0),
-        netlink.u16(11, _AF[address.version]),
+    body = _ABOUT_BACKEND.pack(
+        *(command, _VERSION, 0),
+        *(20, _NESTED | _SERVICE, 6, 1, _AF[key.version], 8, 5, key.mark),
+        *(72, _NESTED | _BACKEND, 20, 1, address.packed, 6, 2, 0, 8, 3, MASQUERADE),
+        *(8, 4, weight, 8, 5, 0, 8, 6, 0, 6, 11, _AF[address.version]),
     )
-    return _generic(family, command, body)
+    return netlink.Message(family, 0, body)
 
 
 def services_request() -> bytes:
@@ -228,6 +235,22 @@ def to_backends(replies: Iterable[netlink.Reply], version: int) -> Iterator[Back
         )
 
 
+def to_weights(replies: Iterable[netlink.Reply], version: int) -> Mapping[IPAddress, int]:
+    """Address → weight of the destinations of one service, -1 for one not by masquerading."""
+    family = IPv4Address if version == 4 else IPv6Address  # noqa: PLR2004 - IP versions
+    width = family(0).max_prefixlen // 8
+    found: dict[IPAddress, int] = {}
+    for reply in replies:
+        if len(reply.body) >= _LISTED.size:
+            a, b, address, c, d, _, e, f, method, g, h, weight = _LISTED.unpack_from(reply.body)
+            if (a, b, c, d, e, f, g, h) == _LISTED_HEADS and method & 7 == MASQUERADE:
+                found[family(address[:width])] = weight
+                continue
+        for each in to_backends((reply,), version):
+            found[each.address] = each.weight if each.forward == MASQUERADE else -1
+    return found
+
+
 def _stats(found: dict[int, bytes]) -> Stats:
     wide = netlink.attributes(found.get(12, b"") or found.get(10, b""))
     names = Stats.__dataclass_fields__  # in the order of IPVS_STATS_ATTR_CONNS … _OUTBPS
@@ -246,7 +269,3 @@ def _attributes(reply: netlink.Reply) -> dict[int, bytes]:
 
 def _key(key: Key) -> bytes:
     return netlink.u16(1, _AF[key.version]) + netlink.u32(5, key.mark)
-
-
-def _padded(address: IPAddress) -> bytes:
-    return address.packed.ljust(16, b"\0")  # union nf_inet_addr

@@ -8,7 +8,8 @@ none. What still goes to a virtual address behind IPVS is refused, but for pings
 is; `own` are the same addresses as a set, since older kernels refuse a map where a set is meant.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 
@@ -136,31 +137,29 @@ def stream_mark(number: int) -> int:
 
 def rebuild(fronts: Fronts, uplink: str = "") -> str:
     """The whole table anew."""
-    lines = [nft_frame.REMOVE, frame_of(uplink)]
-    for each in fronts.values():
-        lines.extend(_added(each))
-    return "\n".join(lines)
+    return "\n".join((nft_frame.REMOVE, frame_of(uplink), *_added(fronts.values())))
 
 
 def changes(have: Fronts, want: Fronts, vips: Collection[IPAddress]) -> str:
     """What turns `have` into `want` for `vips`; empty when they agree."""
-    lines: list[str] = []
-    for vip in vips:
-        before, after = have.get(vip), want.get(vip)
-        if before != after:
-            lines.extend(_removed(before) if before is not None else ())
-            lines.extend(_added(after) if after is not None else ())
-    return "\n".join(lines)
+    moved = [vip for vip in vips if have.get(vip) != want.get(vip)]
+    gone = [line for vip in moved if vip in have for line in _removed(have[vip])]
+    return "\n".join((*gone, *_added(want[vip] for vip in moved if vip in want)))
 
 
-def _added(front: Front) -> Iterator[str]:
-    vip, family = front.vip, front.vip.version
-    yield f"add element inet {TABLE} number{family} {{ {vip} : {front.number:#x} }}"
-    yield f"add element inet {TABLE} own{family} {{ {vip} }}"
-    if front.is_up:
-        marks = [f"{vip} . {protocol} : {mark:#x}" for protocol, mark in front.marks.items()]
-        yield f"add element inet {TABLE} mark{family} {{ {', '.join(marks)} }}"
-        yield f"add element inet {TABLE} up{family} {{ {vip} }}"
+def _added(fronts: Iterable[Front]) -> Iterator[str]:
+    """A line a set: one for each element costs nft several times as much."""
+    elements: defaultdict[str, list[str]] = defaultdict(list)
+    for front in fronts:
+        vip, family = front.vip, front.vip.version
+        elements[f"number{family}"].append(f"{vip} : {front.number:#x}")
+        elements[f"own{family}"].append(str(vip))
+        if front.is_up:
+            marks = (f"{vip} . {protocol} : {mark:#x}" for protocol, mark in front.marks.items())
+            elements[f"mark{family}"].extend(marks)
+            elements[f"up{family}"].append(str(vip))
+    for name, each in elements.items():
+        yield f"add element inet {TABLE} {name} {{ {', '.join(each)} }}"
 
 
 def _removed(front: Front) -> Iterator[str]:
@@ -188,7 +187,8 @@ def read(
     if not nft_netlink.present(connection):
         return Found(fronts={}, flaws=())
     marks: dict[IPAddress, dict[int, int]] = {}
-    for vip, protocol, data in nft_netlink.by_address_prefix(connection, "mark", only):
+    protocols = (*_STREAMS, *_DATAGRAMS)
+    for vip, protocol, data in nft_netlink.by_address_prefix(connection, "mark", only, protocols):
         mark = netlink.to_int(nft_netlink.value(data))
         marks.setdefault(vip, {})[protocol[0]] = mark
     numbers = {

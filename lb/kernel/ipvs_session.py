@@ -11,6 +11,7 @@ from sdd.linux import netlink
 from sdd.model.service import Scheduler
 
 # Deleting what is gone is what was wanted: ESRCH for a service, ENOENT for a backend.
+FEW = 32  # services that are asked for one by one; more are found faster among all
 _GONE = frozenset({errno.ENOENT, errno.ESRCH})
 
 
@@ -38,6 +39,9 @@ class Session:
 
     def asked(self, keys: Iterable[Key]) -> dict[Key, ipvs_codec.Settings]:
         """Those of `keys` that are there."""
+        keys = frozenset(keys)
+        if len(keys) > FEW:
+            return {key: found for key, found in self.listed().items() if key in keys}
         results = self._connection.request(
             ipvs_codec.keyed_request(self._family, ipvs_codec.GET_SERVICE, key) for key in keys
         )
@@ -46,19 +50,18 @@ class Session:
 
     def backends(self, key: Key) -> tuple[ipvs_codec.Backend, ...]:
         """The backends of a service with the kernel's counters."""
+        return tuple(ipvs_codec.to_backends(self._replies(key), key.version))
+
+    def _replies(self, key: Key) -> tuple[netlink.Reply, ...]:
         message = ipvs_codec.keyed_request(self._family, ipvs_codec.GET_BACKEND, key)
-        replies = self._connection.dump(self._family, message.body)
-        return tuple(ipvs_codec.to_backends(replies, key.version))
+        return self._connection.dump(self._family, message.body)
 
     def entries(self, services: Mapping[Key, ipvs_codec.Settings]) -> dict[Key, Entry]:
         """The services with their backends' weights; one not by masquerading counts as wrong."""
         return {
             key: Entry(
                 settings=settings,
-                weights={
-                    each.address: each.weight if each.forward == ipvs_codec.MASQUERADE else -1
-                    for each in self.backends(key)
-                },
+                weights=ipvs_codec.to_weights(self._replies(key), key.version),
             )
             for key, settings in services.items()
         }

@@ -8,7 +8,7 @@ answers ARP or neighbour solicitations for it (arp_ignore=1). Ours carry their o
 import ipaddress
 import socket
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from sdd.linux import netlink
@@ -16,10 +16,11 @@ from sdd.model.network import IPAddress
 
 PROTOCOL = 93  # rtm_protocol: not in use by any daemon iproute2 lists in rt_protos
 _NEW, _DELETE, _GET = 24, 25, 26
-_TABLE_LOCAL = 255
+_TABLE_LOCAL, _TABLE_MAIN = 255, 254
 _SCOPE_HOST = 254
 _TYPE_LOCAL = 2
 _DESTINATION, _DEVICE, _SOURCE = 1, 4, 7
+_FIB_MATCH = 0x3000  # RTM_F_FIB_MATCH, RTM_F_LOOKUP_TABLE: the route itself and its table
 _HEADER = struct.Struct("=BBBBBBBBI")  # struct rtmsg
 _AF = MappingProxyType({4: 2, 6: 10})
 
@@ -28,20 +29,40 @@ Routes = Mapping[IPAddress, IPAddress | None]  # virtual address → source, Non
 
 def read(connection: netlink.Connection) -> dict[IPAddress, IPAddress | None]:
     """Our routes in the namespace of `connection`, a `netlink.ROUTE` one."""
-    found: dict[IPAddress, IPAddress | None] = {}
-    for version, family in _AF.items():
-        body = _HEADER.pack(family, 0, 0, 0, _TABLE_LOCAL, 0, 0, 0, 0)
-        for reply in connection.dump(_GET, body):
-            header = _HEADER.unpack_from(reply.body)
-            if header[0] != family or header[4:6] != (_TABLE_LOCAL, PROTOCOL):
-                continue
-            attributes = netlink.attributes(reply.body[_HEADER.size :])
-            source = attributes.get(_SOURCE)
-            width = 4 if version == 4 else 16  # noqa: PLR2004 - bytes of an address
-            found[ipaddress.ip_address(attributes[_DESTINATION][:width])] = (
-                None if source is None else ipaddress.ip_address(source)
-            )
-    return found
+    bodies = (_HEADER.pack(family, 0, 0, 0, _TABLE_LOCAL, 0, 0, 0, 0) for family in _AF.values())
+    return dict(_found(reply for body in bodies for reply in connection.dump(_GET, body)))
+
+
+def _found(
+    replies: Iterable[netlink.Reply], tables: Collection[int] = (_TABLE_LOCAL,)
+) -> Iterator[tuple[IPAddress, IPAddress | None]]:
+    """Our routes among those listed."""
+    for reply in replies:
+        header = _HEADER.unpack_from(reply.body)
+        if (header[5], header[7]) != (PROTOCOL, _TYPE_LOCAL) or header[4] not in tables:
+            continue
+        attributes = netlink.attributes(reply.body[_HEADER.size :])
+        source = attributes.get(_SOURCE)
+        yield (
+            ipaddress.ip_address(attributes[_DESTINATION]),
+            None if source is None else ipaddress.ip_address(source),
+        )
+
+
+def asked(connection: netlink.Connection, vips: Iterable[IPAddress]) -> Routes:
+    """Those of `read` that lead to `vips`, each looked up as a packet would."""
+    results = connection.request(
+        netlink.Message(
+            _GET,
+            0,
+            _HEADER.pack(_AF[vip.version], vip.max_prefixlen, 0, 0, 0, 0, 0, 0, _FIB_MATCH)
+            + netlink.attribute(_DESTINATION, vip.packed),
+        )
+        for vip in vips
+    )
+    replies = (reply for result in results for reply in result.replies)
+    # Where no rules were added, the kernel keeps both tables as one and names it by the other.
+    return dict(_found(replies, (_TABLE_LOCAL, _TABLE_MAIN)))
 
 
 def add(connection: netlink.Connection, routes: Routes) -> dict[IPAddress, netlink.Result]:

@@ -120,14 +120,26 @@ def by_address(
 
 
 def by_address_prefix(
-    connection: netlink.Connection, name: str, only: Collection[IPAddress] | None
+    connection: netlink.Connection,
+    name: str,
+    only: Collection[IPAddress] | None,
+    rest: Collection[int] = (),
 ) -> Iterator[tuple[IPAddress, bytes, bytes]]:
-    """(address, rest of the key, data) of sets whose concatenated key starts with an address."""
+    """(address, rest of the key, data) of sets whose concatenated key starts with an address.
+
+    Of few addresses the keys that go on with one of `rest` (of one byte) are asked for, if it is
+    given: all there are need not be listed then.
+    """
     for family, width in WIDTH.items():
         wanted = None if only is None else {each.packed for each in only if each.version == family}
         if wanted is not None and not wanted:
             continue
-        for key, value in elements(connection, f"{name}{family}"):
+        if wanted is not None and rest and len(wanted) <= FEW:
+            keys = (each + bytes((one, 0, 0, 0)) for each in wanted for one in rest)
+            found = looked_up(connection, f"{name}{family}", keys)
+        else:
+            found = elements(connection, f"{name}{family}")
+        for key, value in found:
             if wanted is None or key[:width] in wanted:
                 yield ipaddress.ip_address(key[:width]), key[width:], value
 

@@ -93,6 +93,9 @@ class Result:
         return f"{words} ({self.text})" if self.text else words
 
 
+_WELL = Result()
+
+
 class Interrupted(Exception):
     """The kernel's list changed while it was being dumped."""
 
@@ -210,8 +213,8 @@ class Connection:
         if interrupted:
             raise Interrupted
         return tuple(
-            ended.get(sequence) or Result(replies=tuple(replies[sequence]))
-            for sequence in sequences
+            ended.get(each) or (Result(replies=tuple(replies[each])) if replies[each] else _WELL)
+            for each in sequences
         )
 
     def _receive(self) -> bytes:
