@@ -72,6 +72,10 @@ class FakeKernel:
         shown = table.narrowed(self.tables[place.netns], vips)
         return world.Change(refusals=tuple(refused.values()), shown=shown)
 
+    async def schedulers(self) -> tuple[Scheduler, ...]:
+        """As it was made with."""
+        return tuple(self._offers)
+
     async def loads(self, place: table.Place) -> tuple[world.Load, ...]:
         """Weights, and what a test put into `counts`."""
         self.read_loads += 1

@@ -8,6 +8,7 @@ from typing import Protocol
 from lb import plan, table
 from sdd.model import port as port_model
 from sdd.model.network import IPAddress
+from sdd.model.service import Scheduler
 
 NO_SCHEDULER = "SDD-LB-SCHEDULER"  # the kernel lacks what the service asks for, in every sandbox
 
@@ -95,6 +96,10 @@ class Kernel(Protocol):
         Reads back in the same visit: each visit waits for its turn. Raises `errors.NotFound` when
         there is no such namespace.
         """
+        ...
+
+    async def schedulers(self) -> tuple[Scheduler, ...]:
+        """Those that services can have on this host."""
         ...
 
     async def loads(self, place: table.Place) -> tuple[Load, ...]:

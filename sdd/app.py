@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from importlib import metadata
-from typing import Literal, NoReturn, cast
+from typing import NoReturn, cast
 
 import structlog
 
@@ -158,8 +158,7 @@ async def assembled(
         workers = inquirer.Inquirer(launcher)
         watcher = watch.Watch(launcher, standing.noted)
         is_vain = functools.partial(reached.has_failed, Backend.NETNS)
-        on_lost = slots[Backend.RESOLVER].kick
-        names = _resolver(config, doors, node, launcher, on_lost, is_vain=is_vain)
+        names = _resolver(config, doors, node, launcher, slots[Backend.RESOLVER], is_vain=is_vain)
         commands = _commander(config, store, news, reached, doors)
         asker = query.Asker(doors)
         ports = stack.enter_context(contextlib.closing(ports_linux.PortsKernel(doors)))
@@ -194,6 +193,7 @@ async def assembled(
                 labels=in_force.labels,
                 registry=metrics_page,
                 report=members.probes.report,
+                schedulers=balancer.kernel.schedulers,
                 journal=history,
                 logbook=book,
                 verify=looker.differences,
@@ -281,8 +281,7 @@ def _spaces(news: feed.Feed, node: ids.NodeId) -> Iterable[str]:
 
 
 async def _balancer(config: configuration.Config, doors: namespaces.Namespaces) -> choose.Choice:
-    wanted = cast("Literal['auto', 'ipvs', 'nftables']", config.lb_backend)
-    chosen = await choose.choose(doors, wanted)
+    chosen = await choose.choose(doors, cast("choose.Wanted", config.lb_backend))
     say.info("lb.chosen", backend=chosen.name, why=chosen.why)
     return chosen
 
@@ -336,7 +335,7 @@ def _resolver(
     doors: namespaces.Namespaces,
     node: ids.NodeId,
     launcher: launch.Launcher,
-    on_lost: Callable[[], None],
+    slot: reconcile.Slot,
     *,
     is_vain: reconcile.IsVain,
 ) -> dns_reconciler.Reconciler:
@@ -347,7 +346,7 @@ def _resolver(
         own.Files(config.data_root),
         _daemon_dns(config),
         been=guests.Guests(config.exec_root / "dns-guests"),
-        on_lost=on_lost,
+        on_lost=slot.kick,
         is_vain=is_vain,
     )
 

@@ -14,6 +14,7 @@ from lb.kernel import ways_back
 from sdd.linux import namespaces
 from sdd.model.network import IPAddress
 from sdd.model.port import Protocol
+from sdd.model.service import Scheduler
 
 _SWITCHES = tuple(
     Path("/proc/sys/net") / each for each in ("ipv4/ip_forward", "ipv6/conf/all/forwarding")
@@ -64,6 +65,10 @@ class IngressKernel:
             if isinstance(each, plan.SetBack):
                 refusals += await self._set(place, each.back)
         return replace(done, refusals=tuple(refusals))
+
+    async def schedulers(self) -> tuple[Scheduler, ...]:
+        """Those of the inner kernel."""
+        return await self._inner.schedulers()
 
     async def loads(self, place: table.Place) -> tuple[world.Load, ...]:
         """The inner kernel's counts."""

@@ -60,6 +60,10 @@ class IpvsKernel:
             place.netns, lambda: _change(self._family, place, have, steps)
         )
 
+    async def schedulers(self) -> tuple[Scheduler, ...]:
+        """Those that the kernel has, loaded now if they are modules."""
+        return await self._spaces.run("", lambda: _schedulers(self._family))
+
     async def loads(self, place: table.Place) -> tuple[world.Load, ...]:
         """IPVS's own connection, packet and byte counters."""
         return await self._spaces.run(place.netns, lambda: tuple(_loads(self._family)))
@@ -275,6 +279,11 @@ def _route(
                     hint="the sandbox's own address may not be there yet; it is tried again",
                     code=NOT_YET,
                 )
+
+
+def _schedulers(family: int) -> tuple[Scheduler, ...]:
+    with Session(family) as session:
+        return session.schedulers()
 
 
 # Counting

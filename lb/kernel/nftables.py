@@ -23,6 +23,7 @@ from lb.kernel import (
 from sdd.linux import namespaces, netlink, nft_compile
 from sdd.model.network import IPAddress
 from sdd.model.port import Protocol
+from sdd.model.service import Scheduler
 
 Open = collections.Counter[tuple[str, IPAddress, IPAddress]]  # protocol, address, backend
 
@@ -68,6 +69,10 @@ class NftablesKernel:
         if self._former is not None and plan.Mend(None) in steps:
             leftovers.clear(self._former)
         return _apply(frame, have, steps)
+
+    async def schedulers(self) -> tuple[Scheduler, ...]:
+        """All: each is mapped to its nearest (lb/choice.py)."""
+        return tuple(Scheduler)
 
     async def loads(self, place: table.Place) -> tuple[world.Load, ...]:
         """Weights, open connections as conntrack has them, and what the counting chains saw."""

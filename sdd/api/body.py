@@ -27,6 +27,15 @@ SUBNETS = frozenset({IPv4Network, IPv6Network})
 DESCRIPTION = "GET /v1/openapi.json"
 
 
+class NoChoice(errors.Invalid):
+    """`value` is none of the enum `kind`: for who knows better which of them can be had."""
+
+    def __init__(self, kind: type[Enum], value: object, said: errors.Invalid) -> None:
+        super().__init__(said.sentence, hint=said.hint, code=said.code)
+        self.kind = kind
+        self.value = value
+
+
 def decode(kind: type[T], data: bytes) -> T:
     """The request in `data`; raises Invalid for anything that is not exactly one.
 
@@ -126,7 +135,8 @@ def _choice(kind: type[Enum], value: object, at: str) -> Enum:
     try:
         return kind(value)
     except ValueError:
-        raise _wrong(at, f"one of {', '.join(str(each.value) for each in kind)}", value) from None
+        wrong = _wrong(at, f"one of {', '.join(str(each.value) for each in kind)}", value)
+        raise NoChoice(kind, value, wrong) from None
 
 
 # --- what holds others ------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from sdd.logbook import Logbook
 from sdd.model import port as ports
 from sdd.model import progress, sandbox
 from sdd.model.difference import Difference
+from sdd.model.service import Scheduler
 from sdd.state import ClusterState, MemberKey
 
 
@@ -189,8 +190,8 @@ class Context:
     """`state` is the newest state, `progress` each backend's last outcome.
 
     `repaired` counts for each what it undid of the doings of others since the start. `labels` are
-    those of this node that hold now: a reload may change them. `clock` gives seconds since the
-    epoch.
+    those of this node that hold now: a reload may change them. `schedulers` asks the balancer what
+    it offers. `clock` gives seconds since the epoch.
     """
 
     commands: Commands
@@ -204,6 +205,7 @@ class Context:
     about: About
     registry: Registry
     report: Report
+    schedulers: Callable[[], Awaitable[Sequence[Scheduler]]]
     labels: Callable[[], Sequence[str]] = tuple
     clock: Callable[[], float] = time.time
     journal: Journal | None = None

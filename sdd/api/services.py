@@ -1,6 +1,7 @@
 """/v1/services and their members."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 from sdd import errors
 from sdd.api import body, render
@@ -8,6 +9,9 @@ from sdd.api.call import Call, Reply
 from sdd.api.context import Context
 from sdd.control import lookup
 from sdd.model import request
+from sdd.model.service import Scheduler
+
+T = TypeVar("T")
 
 DRAIN_MAX_S = 24 * 3600.0
 REASON_MAX = 200  # characters of a report that are kept
@@ -37,7 +41,8 @@ async def listing(context: Context, _call: Call) -> Reply:
 
 async def create(context: Context, call: Call) -> Reply:
     """The service that was made."""
-    made = await context.commands.create_service(body.decode(request.ServiceCreate, call.body))
+    asked = await _asked(context, request.ServiceCreate, call.body)
+    made = await context.commands.create_service(asked)
     return Reply(value=render.service_of(context.state(), made, context.clock()), status=201)
 
 
@@ -57,9 +62,24 @@ async def remove(context: Context, call: Call) -> Reply:
 
 async def update(context: Context, call: Call) -> Reply:
     """The service as it is now."""
-    asked = body.decode(request.ServiceUpdate, call.body)
+    asked = await _asked(context, request.ServiceUpdate, call.body)
     changed = await context.commands.update_service(call.path["ref"], asked)
     return Reply(value=render.service_of(context.state(), changed, context.clock()))
+
+
+async def _asked(context: Context, kind: type[T], data: bytes) -> T:
+    """The request; an unknown scheduler is refused with those that the balancer here offers."""
+    try:
+        return body.decode(kind, data)
+    except body.NoChoice as exc:
+        if exc.kind is not Scheduler or not isinstance(exc.value, str):
+            raise
+        raise errors.Invalid(
+            f"the kernel has no scheduler {errors.quoted(exc.value)},"
+            f" it offers: {', '.join(await context.schedulers()) or 'none'}",
+            hint="choose one of them",
+            code="SDD-LB-SCHEDULER",
+        ) from None
 
 
 async def members(context: Context, call: Call) -> Reply:

@@ -37,3 +37,16 @@ def _names(path: str) -> Complete:
 networks = _names("/v1/networks")
 sandboxes = _names("/v1/sandboxes")
 services = _names("/v1/services")
+
+
+def schedulers(
+    ctx: click.Context,  # noqa: ARG001 - click's signature
+    param: click.Parameter,  # noqa: ARG001 - the same
+    incomplete: str,
+) -> "list[CompletionItem]":
+    """All there are; the daemon knows which of them its kernel has."""
+    from click.shell_completion import CompletionItem
+
+    from sdd.model.service import Scheduler
+
+    return [CompletionItem(each) for each in Scheduler if each.startswith(incomplete)]

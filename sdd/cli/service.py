@@ -14,10 +14,6 @@ from sdd.cli.settings import current
 from sdd.client import part
 
 PATH = "/v1/services"
-SCHEDULERS = (
-    *("mh", "rr", "wrr", "lc", "wlc", "sh", "dh", "sed", "nq"),
-    *("fo", "ovf", "lblc", "lblcr"),
-)
 LISTS = ("alias_add", "alias_remove", "label_remove", "publish_add", "publish_remove")
 WEIGHT = click.IntRange(0, 65535)
 QUORUM = click.IntRange(1, 65535)
@@ -76,7 +72,13 @@ def service() -> None:
 @click.option(
     "--endpoint-mode", type=click.Choice(["vip", "dnsrr"]), default="vip", help="dnsrr has no VIP."
 )
-@click.option("--scheduler", type=click.Choice(SCHEDULERS), default="mh", help="As in IPVS.")
+@click.option(
+    "--scheduler",
+    metavar="NAME",
+    default="mh",
+    shell_complete=complete.schedulers,
+    help="As in IPVS: mh, rr, wrr …",
+)
 @click.option("--health", type=HEALTH, default="none", help="tcp:80, http://:80/PATH, ttl:30s …")
 @click.option("--health-interval", type=DURATION, default="2s", help="Between two checks.")
 @click.option("--health-fast", type=DURATION, default="250ms", help="While it may turn.")
@@ -120,7 +122,12 @@ def create(name: str, **asked: Any) -> None:
 
 @service.command()
 @click.argument("ref", metavar="SERVICE", shell_complete=complete.services)
-@click.option("--scheduler", type=click.Choice(SCHEDULERS), help="As in IPVS.")
+@click.option(
+    "--scheduler",
+    metavar="NAME",
+    shell_complete=complete.schedulers,
+    help="As in IPVS: mh, rr, wrr …",
+)
 @click.option("--health", type=HEALTH, help="Another check; members keep their state meanwhile.")
 @click.option("--health-interval", type=DURATION, help="Between two checks.")
 @click.option("--health-fast", type=DURATION, help="While it may turn.")

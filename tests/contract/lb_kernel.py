@@ -117,6 +117,12 @@ class LbKernelContract:
         assert await kernel.read(place, (WEB,)) == table_of(web)
         assert await kernel.read(place, (WEB6,)) == table.EMPTY
 
+    async def test_what_it_offers_it_takes(self, kernel: world.Kernel, place: table.Place) -> None:
+        offered = await kernel.schedulers()
+        assert {Scheduler.RR, Scheduler.MH} <= set(offered)
+        for each in offered:
+            await self.bring(kernel, place, table_of(virtual(WEB, 1, scheduler=each)))
+
     async def test_removing_what_is_gone_is_no_refusal(
         self, kernel: world.Kernel, place: table.Place
     ) -> None:

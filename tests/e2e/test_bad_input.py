@@ -91,8 +91,13 @@ CASES: Sequence[tuple[tuple[str, ...], int, tuple[str, ...]]] = (
     ),
     (
         ("service", "create", "s", "--network", "lab", "--scheduler", "best"),
-        2,
-        ("best", "mh", "wrr", "lblcr"),
+        1,
+        ("no scheduler 'best', it offers: ", "mh", "wrr", "[SDD-LB-SCHEDULER]"),
+    ),
+    (
+        ("service", "update", "held", "--scheduler", "best"),
+        1,
+        ("no scheduler 'best', it offers: ", "mh", "wrr", "[SDD-LB-SCHEDULER]"),
     ),
     (("service", "create", "s", "--network", "lab", "--health", "tcp:0"), 2, ("tcp:0",)),
     (("service", "create", "s", "--network", "lab", "--health", "ftp://:80/"), 2, ("ftp",)),

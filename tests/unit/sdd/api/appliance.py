@@ -17,6 +17,7 @@ from sdd.logbook import Logbook
 from sdd.model import sandbox
 from sdd.model.difference import Difference
 from sdd.model.port import Protocol
+from sdd.model.service import Scheduler
 from sdd.state import MemberKey
 from tests.unit.sdd.api.desk import Desk
 from tests.unit.sdd.api.names import Resolver
@@ -83,6 +84,7 @@ class Appliance:
             ),
             registry=self.registry,
             report=self.report,
+            schedulers=self.schedulers,
             labels=lambda: self.labels,
             journal=self.desk.journal,
             logbook=self.logbook,
@@ -105,6 +107,9 @@ class Appliance:
 
     def report(self, key: MemberKey, /, *, passed: bool, reason: str) -> None:
         self.reports.append((key, passed, reason))
+
+    async def schedulers(self) -> Sequence[Scheduler]:
+        return (Scheduler.RR, Scheduler.MH)
 
     async def lb_trace(
         self, box: sandbox.Sandbox, to: str, port: int, protocol: Protocol, /

@@ -36,6 +36,8 @@ def test_names_of_objects_are_offered(town: Shell) -> None:
 def test_verbs_and_choices_are_offered() -> None:
     assert offered("unix:///run/nobody/s", ["network"], "in") == ["inspect"]
     assert offered("unix:///run/nobody/s", ["network", "create", "-d"], "m") == ["macvlan"]
+    words = ["service", "create", "s", "--scheduler"]
+    assert offered("unix:///run/nobody/s", words, "w") == ["wrr", "wlc"]
 
 
 def test_without_a_daemon_nothing_is_offered() -> None:

@@ -86,7 +86,6 @@ def test_an_update_of_nothing_is_exit_2(web: Shell) -> None:
     ("argv", "word"),
     [
         ((), "--network"),
-        (("--network", "lab", "--scheduler", "best"), "best"),
         (("--network", "lab", "--health", "tcp:0"), "tcp:0"),
         (("--network", "lab", "--health", "tcp:65536"), "65536"),
         (("--network", "lab", "--health", "http://:0/"), "http://:0/"),
