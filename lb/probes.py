@@ -27,6 +27,7 @@ Told = Callable[[ids.ServiceId, Result, float], None]  # a check of a service to
 
 IDLE_S = 3600.0  # without a new state nothing is to be decided here
 DENIED_S = 0.1  # between checks of a member against whom both a sign and a check speak
+CABLES_S = 0.05  # between two looks at the carriers of links
 CUT = Result(passed=False, reason="its link is down or gone", is_final=True)
 
 
@@ -220,6 +221,7 @@ class Probes:
         while self._carriers is not None:
             await self._news.wait()
             self._news.clear()
+            begun = self._clock()
             try:
                 alive = await self._carriers()
             except errors.SddError:
@@ -229,6 +231,8 @@ class Probes:
                 if cut != post.is_cut:
                     post.is_cut = cut
                     post.wake()
+            # Where changes never end, looking at them takes a tenth of a processor at most.
+            await asyncio.sleep(max(CABLES_S, 9 * (self._clock() - begun)))
 
 
 def _judged(standing: judge.Standing, check: Check, result: Result) -> judge.Standing:

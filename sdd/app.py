@@ -45,7 +45,6 @@ from sdd.control import commander, feed, journal, progress, standing, verify
 from sdd.linux import capabilities, descriptors, guests, libc, namespaces
 from sdd.model import ids, sandbox
 from sdd.model.event import Action, Kind
-from sdd.model.look import Look
 from sdd.model.progress import Backend
 from sdd.store import sqlite
 
@@ -207,7 +206,7 @@ def _lb_watches(
     """What tells reconcilers and checks that something changed in the kernel."""
     paths = functools.partial(_spaces, news, node)
     return {
-        "kernel news": lambda kick: events.follow(doors, paths, _both(checks.news, kick)),
+        "kernel news": lambda kick: events.follow(doors, paths, kick, checks.news),
         "neighbours": lambda _: neighbours.follow(doors, checks.unreached),
         "refusals": lambda _: refusals.follow(
             doors, checks.unreached, lambda why: say.warning("lb.no_refusals", why=why)
@@ -266,14 +265,6 @@ def _commander(
         bip=config.bip,
         mtu=config.mtu,
     )
-
-
-def _both(told: Callable[[], None], kick: Callable[[Look], None]) -> Callable[[Look], None]:
-    def called(look: Look) -> None:
-        told()
-        kick(look)
-
-    return called
 
 
 def _spaces(news: feed.Feed, node: ids.NodeId) -> Iterable[str]:

@@ -44,19 +44,27 @@ async def follow(
     doors: namespaces.Namespaces,
     paths: Callable[[], Iterable[str]],
     kick: Callable[[Look], None],
+    heard: Callable[[], None] = lambda: None,
 ) -> Never:
     """Kicks at the first news, then at most every 0.05 s, at most every 2 s while it goes on.
 
     `paths` are the namespaces that matter. Changes made by this process itself, and those in
-    namespaces of strangers, are no news. Ends by cancellation.
+    namespaces of strangers, are no news. `heard` is told of each at once, for what cannot wait: it
+    must cost next to nothing. Ends by cancellation.
     """
     ears = await doors.run("", _open)
     gathering = news.Gathering(await doors.run("", _names))
     loop = asyncio.get_running_loop()
     wake = asyncio.Event()
+
+    def woken() -> None:
+        wake.set()
+        if gathering.has_news:
+            heard()
+
     try:
         for ear, hear in zip(ears, (gathering.route, gathering.netfilter), strict=True):
-            loop.add_reader(ear, _drain, ear, hear, gathering.lose, wake)
+            loop.add_reader(ear, _drain, ear, hear, gathering.lose, woken)
         await _kick_when_woken(wake, gathering, _Places(doors, paths), kick)
     finally:
         for ear in ears:
@@ -127,7 +135,9 @@ def _ear(protocol: int, groups: tuple[int, ...]) -> socket.socket:
     return opened
 
 
-def _drain(ear: socket.socket, hear: Hear, lose: Callable[[], None], wake: asyncio.Event) -> None:
+def _drain(
+    ear: socket.socket, hear: Hear, lose: Callable[[], None], woken: Callable[[], None]
+) -> None:
     for _ in range(_AT_ONCE):
         try:
             datagram, ancillary, _, _ = ear.recvmsg(_RECEIVE, _ANCILLARY)
@@ -139,7 +149,7 @@ def _drain(ear: socket.socket, hear: Hear, lose: Callable[[], None], wake: async
             lose()
         else:
             hear(datagram, _origin(ancillary))
-        wake.set()
+        woken()
 
 
 def _origin(ancillary: list[tuple[int, int, bytes]]) -> int:

@@ -49,6 +49,11 @@ class Gathering:
         self._numbers: set[int] = set()
         self._ended: set[int] = set()
 
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to take."""
+        return self._host or self._lost or bool(self._numbers) or bool(self._ended)
+
     def take(self) -> News:
         """What was heard since the last call."""
         news = News(
