@@ -6,13 +6,15 @@ the kernel's business, in which order the plan's.
 """
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from lb import moment, plan, repairs, table, world
 from lb.desired import Desired, Wanted, desired, nothing
 from sdd import errors, reconcile
+from sdd.linux import guests
 from sdd.model import ids, progress
 from sdd.model.look import EVERYWHERE, Look
 from sdd.model.network import IPAddress
@@ -53,11 +55,16 @@ class Reconciler:
         kernel: world.Kernel,
         node: ids.NodeId,
         *,
+        been: guests.Guests | None = None,
         ready_s: float = READY_S,
         is_vain: reconcile.IsVain = reconcile.hopeful,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Waits `ready_s` for a namespace that is being made, unless `is_vain`."""
+        """Waits `ready_s` for a namespace that is being made, unless `is_vain`.
+
+        `been` remembers the adopted namespaces that have a table of ours, over restarts.
+        """
+        self._been = been
         self._kernel = kernel
         self._is_vain = is_vain
         self._clock = clock
@@ -80,6 +87,8 @@ class Reconciler:
             ),
             *(self._farewell(box, wanted.values()) for box in self._places.keys() - wanted.keys()),
         )
+        if look.everywhere:
+            await self._clear(want.place.netns for want in wanted.values())
         self._absent &= wanted.keys()
         return progress.Outcome(
             revision=state.revision,
@@ -159,6 +168,8 @@ class Reconciler:
     async def _apply(
         self, box: ids.SandboxId, want: Wanted, have: table.Table, steps: Sequence[plan.Step]
     ) -> tuple[progress.Failure, ...]:
+        if self._been is not None and want.place.inode and want.table != table.EMPTY:
+            await asyncio.to_thread(self._been.enter, want.place.netns)
         done = await self._kernel.apply(want.place, have, steps)
         if done.refusals:
             return tuple(self._refused(box, want, each) for each in done.refusals)
@@ -191,11 +202,7 @@ class Reconciler:
         if any(each.place.netns == place.netns for each in others):
             return _Result()  # another sandbox took the name over: the table is its own now
         try:
-            await self._there(place)
-            have = await self._kernel.read(place)
-            steps = plan.diff(have, table.EMPTY)
-            done = await self._kernel.apply(place, have, steps) if steps else None
-            refusals = done.refusals if done else ()
+            steps, refusals = await self._emptied(place)
         except errors.NotFound:
             return _Result()  # the namespace went, and all in it
         except errors.SddError as exc:
@@ -209,6 +216,28 @@ class Reconciler:
             ),
             changed=len(steps) if not refusals else 0,
         )
+
+    async def _clear(self, staying: Iterable[str]) -> None:
+        """Take our tables out of what an earlier life forgot before it could clean up there."""
+        if self._been is None:
+            return
+        been = await asyncio.to_thread(self._been.read)
+        for path in been.keys() - {*staying, *(place.netns for place in self._places.values())}:
+            with contextlib.suppress(errors.SddError):  # it went, or the next look tries again
+                await self._emptied(table.Place(netns=path, inode=been[path]))
+
+    async def _emptied(
+        self, place: table.Place
+    ) -> tuple[Sequence[plan.Step], Sequence[world.Refusal]]:
+        """What was taken to leave nothing of ours there, and what of it the kernel refused."""
+        inode = await self._there(place)
+        have = await self._kernel.read(place)
+        steps = plan.diff(have, table.EMPTY)
+        done = await self._kernel.apply(place, have, steps) if steps else None
+        refusals = done.refusals if done else ()
+        if self._been is not None and not refusals:
+            await asyncio.to_thread(self._been.leave, place.netns, inode)
+        return steps, refusals
 
 
 _UNSEEN = "the kernel took the change but does not show it"
