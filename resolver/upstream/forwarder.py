@@ -6,9 +6,10 @@ flight brought, or what its asker goes on with when that is late or nothing.
 
 import asyncio
 import functools
+import math
 from collections.abc import Callable, Coroutine
 from collections.abc import Set as AbstractSet
-from typing import Final
+from typing import Final, NamedTuple
 
 from resolver import counters, notes
 from resolver.counters import Source
@@ -37,7 +38,15 @@ Spawn = Callable[[Coroutine[None, None, None]], None]
 Done = Callable[[bytes], None]
 Tell = Callable[[telling.Told], None]
 Before = tuple[bytes, ...]
-Way = tuple[bool, Before]  # whether as a stream, behind which names of others
+
+
+class Way(NamedTuple):
+    """How a question came: as a stream or not, behind which names of others, to end until when."""
+
+    stream: bool
+    before: Before
+    until: float
+
 
 NOBODYS: Final = Question.of(
     wire.Query(b"", 0, 0, 0, 0, False, False),
@@ -135,18 +144,17 @@ class Forwarder:
         self, asked: Question, scope: answer.Scope, way: Way, done: Done, told: telling.Told
     ) -> None:
         """`done` with the reply; where aliases lead out of our names again, with the rest of it."""
-        stream, before = way
         if isinstance(told, bytes):
             return done(told)
-        if _goes_round(told, asked, before):
+        if _goes_round(told, asked, way.before):
             why = (reasons.CIRCLE,)
-            return done(self._telling.failed(asked, Source.ERROR, why, stream=stream))
+            return done(self._telling.failed(asked, Source.ERROR, why, stream=way.stream))
 
         def joined(rest: bytes) -> None:
-            done(chase.joined(told, rest, stream=stream))
+            done(chase.joined(told, rest, stream=way.stream))
 
-        passed = (*before, asked.query.name)
-        return self.begin(told.end, told.message, scope.straight, True, joined, before=passed)
+        onward = Way(True, (*way.before, asked.query.name), way.until)
+        return self._begin(told.end, told.message, scope.straight, joined, onward)
 
     async def _look_again(
         self, asked: Question, entry: cache.Entry, began: float, done: Tell, *, stream: bool
@@ -205,23 +213,25 @@ class Forwarder:
         scope: answer.Scope,
         stream: bool,
         done: Done,
-        *,
-        before: Before = (),
     ) -> None:
         """`done` is called with the reply, once: now, or when somebody gave one."""
-        if known := self.recall(query, data, scope, stream, before=before):
+        self._begin(query, data, scope, done, Way(stream, (), math.inf))
+
+    def _begin(
+        self, query: wire.Query, data: bytes, scope: answer.Scope, done: Done, way: Way
+    ) -> None:
+        if known := self.recall(query, data, scope, way.stream, before=way.before):
             return done(known)
         self._counts.add(counters.CACHE_REQUESTS)
         asked, began = self._question(query, data, scope), self._clock()
-        return self._find(
-            asked,
-            began,
-            functools.partial(self._go_on, asked, scope, (stream, before), done),
-            stream=stream,
-        )
+        # All names that one question leads to share its time.
+        ends = way._replace(until=min(way.until, began + forward.TOTAL_S))
+        told = functools.partial(self._go_on, asked, scope, ends, done)
+        return self._find(asked, began, told, way)
 
-    def _find(self, asked: Question, began: float, done: Tell, *, stream: bool) -> None:
+    def _find(self, asked: Question, began: float, done: Tell, way: Way) -> None:
         """`done` is called with what is told of the cache, or of a flight."""
+        stream = way.stream
         if self._came_back(asked):
             return done(self._telling.failed(asked, Source.ERROR, (reasons.LOOP,), stream=stream))
         if (entry := self._fresh(asked, began)) and not self._siblings.is_open(
@@ -234,8 +244,8 @@ class Forwarder:
         stale = self.cache.stale(asked.key, began)
         if stale and self._is_hopeless(asked, stale, began):
             return done(self._telling.stale(asked, stale, began, stream=stream))
-        if stale or self._passes(asked):
-            return self._patient(asked, stale, began, done, stream=stream)
+        if stale or way.before or self._passes(asked):
+            return self._patient(asked, stale, began, done, way)
         self._waiting += 1
 
         def landed(found: reply.Reply) -> None:
@@ -260,10 +270,11 @@ class Forwarder:
         return True
 
     def _patient(
-        self, asked: Question, stale: cache.Entry | None, began: float, done: Tell, *, stream: bool
+        self, asked: Question, stale: cache.Entry | None, began: float, done: Tell, way: Way
     ) -> None:
         """The reply; when it is late or none, the old answer (RFC 8767), or that there is none."""
         self._waiting += 1
+        stream, most_s = way.stream, way.until - began
 
         def landed(found: reply.Reply) -> None:
             self._waiting -= 1
@@ -279,7 +290,7 @@ class Forwarder:
             nothing = reply.failure(asked.data, asked.query, wire.Rcode.SERVFAIL)
             landed(nothing._replace(explain=(reasons.TOO_LATE,)))
 
-        late = waiting.Waiting(functools.partial(self._patience_s, asked, stale), is_late)
+        late = waiting.Waiting(lambda: min(most_s, self._patience_s(asked, stale)), is_late)
         self._flights.join(asked, landed)
 
     def patience_s(self, asked: Question) -> float:

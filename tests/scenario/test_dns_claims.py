@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import dns.flags
 import dns.message
+import dns.query
 import dns.rcode
 import dns.rrset
 import pytest
@@ -125,6 +126,26 @@ def test_A8_56_a_circle_of_theirs_and_ours_is_servfail_at_once(
         assert (reply.rcode(), reply.answer) == (dns.rcode.SERVFAIL, [])
         assert "lead to each other" in str(reply.extended_errors()[0].text)
     assert len(server.heard) == 2
+
+
+def test_A8_56_all_names_of_a_chain_share_the_time_of_one_question(
+    session: Session, scripted: Make
+) -> None:
+    leads = leading(a="go.")
+    asked_for: list[str] = []
+
+    def script(query: dns.message.Message, stream: bool) -> bytes | None:
+        asked_for.append(query.question[0].name.to_text().lower())
+        is_heard = asked_for.count("a.example.") > 1 and asked_for[-1] == "a.example."
+        return leads(query, stream) if is_heard else None
+
+    server = scripted(script)
+    ports = session.serve(names=OUT, upstreams=[server.server()])
+    session.apply()
+    # The first name costs a try, 1.5 s; the second is never answered. A stub waits for 5 s.
+    reply = dns.query.udp(dns.message.make_query("a.example", "A"), "127.0.0.1", 5, ports[0])
+    assert reply.rcode() == dns.rcode.SERVFAIL
+    assert "b.example." in asked_for
 
 
 def test_what_is_cut_is_explained(session: Session, scripted: Make) -> None:
