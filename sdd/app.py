@@ -172,12 +172,7 @@ async def assembled(
             feed=news,
             progress=reached,
             registry=metrics_page,
-            parts=_parts(
-                *(node, kernel, balancer, ports, names),
-                been=guests.Guests(config.exec_root / "lb-guests"),
-                slots=slots,
-                is_vain=is_vain,
-            ),
+            parts=_parts(config, kernel, balancer, ports, names, slots=slots, is_vain=is_vain),
             followers=members.followers() | {"deaths": _deaths(commands, node, history).run},
             watches={
                 **_lb_watches(doors, news, node, members.probes),
@@ -308,16 +303,17 @@ def _members(
 
 
 def _parts(
-    node: ids.NodeId,
+    config: configuration.Config,
     kernel: linux.LinuxKernel,
     balancer: choose.Choice,
     ports: ports_linux.PortsKernel,
     names: dns_reconciler.Reconciler,
     *,
-    been: guests.Guests,
     slots: Mapping[Backend, reconcile.Slot],
     is_vain: reconcile.IsVain,
 ) -> tuple[daemon.Part, ...]:
+    node = ids.NodeId(config.node_name)
+    been = guests.Guests(config.exec_root / "lb-guests")
     realisers: Mapping[Backend, reconcile.Realise] = {
         Backend.NETNS: netns_reconciler.Reconciler(kernel, node),
         Backend.LB: lb_reconciler.Reconciler(balancer.kernel, node, been=been, is_vain=is_vain),

@@ -99,7 +99,7 @@ def _attach(net: network.Network, end: endpoint.Endpoint) -> contract.Attachment
             settings=inside.settings(end) | (_MARKED if net.is_ingress else frozenset()),
             sysctls=inside.sysctls(end),
         ),
-        addresses=frozenset(world.Address(end.ifname, each) for each in end.addresses),
+        addresses=frozenset(world.Address(end.ifname, each) for each in end.carried),
         ways=tuple(contract.gateways(net, end)),
     )
 

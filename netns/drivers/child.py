@@ -126,7 +126,7 @@ def _attach(net: network.Network, end: endpoint.Endpoint) -> contract.Attachment
             settings=inside.settings(end),
             sysctls=inside.sysctls(end),
         ),
-        addresses=frozenset(world.Address(end.ifname, each) for each in end.addresses),
+        addresses=frozenset(world.Address(end.ifname, each) for each in end.carried),
         ways=tuple(_ways(net, end, options)),
         host_routes=frozenset(_host_routes(net, end, options)),
     )

@@ -13,6 +13,9 @@ ARP, IPV6 = 0x0806, 0x86DD  # EtherTypes
 ALL_NODES = bytes.fromhex("333300000001")
 _EVERYBODY = b"\xff" * 6
 _ETHERNET = struct.Struct("!6s6sH")
+_ADDRESSES = 12  # bytes, before the EtherType
+_TAG = struct.Struct("!HH")
+_8021Q = 0x8100
 _ARP = struct.Struct("!HHBBH6s4s6s4s")
 _ARP_ETHERNET_IPV4 = (1, 0x0800, 6, 4)
 _REQUEST = 1
@@ -37,6 +40,11 @@ def probe(target: IPAddress, mac: bytes) -> bytes:
         + _IPV6_HEADER.pack(_VERSION_6, _NEIGHBOUR.size, _ICMPV6, _UNFORWARDED, bytes(16), group)
         + _solicitation(target, group)
     )
+
+
+def tagged(frame: bytes, tag: int) -> bytes:
+    """`frame` as it goes over a trunk: with a tag of IEEE 802.1Q behind the addresses."""
+    return frame[:_ADDRESSES] + _TAG.pack(_8021Q, tag) + frame[_ADDRESSES:]
 
 
 def _solicitation(target: IPv6Address, group: bytes) -> bytes:

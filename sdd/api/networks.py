@@ -24,6 +24,7 @@ class Connect:
     mac: str = ""
     gw_priority: int = 0
     driver_opts: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    link_local: tuple[IPv4Address | IPv6Address, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +90,7 @@ async def connect(context: Context, call: Call) -> Reply:
         mac=asked.mac,
         gw_priority=asked.gw_priority,
         driver_opts=asked.driver_opts,
+        link_local=asked.link_local,
     )
     made = await context.commands.connect(asked.sandbox, attachment)
     return Reply(value=render.endpoint_of(context.state(), made), status=201)

@@ -238,6 +238,7 @@ def endpoint_of(state: ClusterState, one: endpoint.Endpoint) -> Json:
         "GlobalIPv6Address": str(v6.ip) if v6 else "",
         "GlobalIPv6PrefixLen": v6.network.prefixlen if v6 else 0,
         "IPv6Gateway": gateways.get(6, "") if v6 else "",
+        "LinkLocalIPs": [str(each.ip) for each in one.link_local],
         "MacAddress": one.mac,
         "Aliases": list(one.aliases),
         "InterfaceName": one.ifname,

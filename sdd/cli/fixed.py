@@ -55,26 +55,15 @@ def of_networks(command: F) -> F:
 
 def of_connections(command: F) -> F:
     """Adds those of `network connect`."""
-    for each in (
-        click.option(
-            "--link",
-            multiple=True,
-            expose_value=False,
-            callback=_link,
-            metavar="SANDBOX",
-            help="Refused: names are found without it.",
-        ),
-        click.option(
-            "--link-local-ip",
-            multiple=True,
-            expose_value=False,
-            callback=_link_local,
-            metavar="IP",
-            help="Refused, with the way to add one.",
-        ),
-    )[::-1]:
-        command = each(command)
-    return command
+    link = click.option(
+        "--link",
+        multiple=True,
+        expose_value=False,
+        callback=_link,
+        metavar="SANDBOX",
+        help="Refused: names are found without it.",
+    )
+    return link(command)
 
 
 def _refused(sentence: str, hint: str) -> errors.Invalid:
@@ -138,18 +127,4 @@ def _link(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) 
             f"--link {value[0]} is not needed and not taken: sandboxes on one network find each"
             " other by name without links",
             "use the other's name; one more name for it is given where it is connected: --alias",
-        )
-
-
-def _with_length(address: str) -> str:
-    return f"{address}/{64 if ':' in address else 16}"  # fe80::/64 and 169.254.0.0/16
-
-
-def _link_local(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> None:
-    if value:
-        raise _refused(
-            f"--link-local-ip {value[0]} is not taken: sdd gives addresses of the network's"
-            " subnets, and IPv6 links have a link-local one by themselves",
-            "leave it out and add it when it is connected, it is left alone:"
-            f" sdctl sandbox exec SANDBOX -- ip address add {_with_length(value[0])} dev eth0",
         )

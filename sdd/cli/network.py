@@ -293,6 +293,13 @@ def exists(ctx: click.Context, ref: str) -> None:
 @click.option("--ip6", type=IP6, help="A fixed IPv6 address.")
 @click.option("--alias", "aliases", multiple=True, help="One more name on this network.")
 @click.option("--mac-address", "mac", default="", help="A fixed MAC address.")
+@click.option(
+    "--link-local-ip",
+    "link_local",
+    type=ADDRESS,
+    multiple=True,
+    help="One more address, of 169.254.0.0/16 or fe80::/10.",
+)
 @click.option("--gw-priority", type=int, default=0, help="The highest gives the default route.")
 @click.option(
     "--driver-opt",

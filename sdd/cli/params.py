@@ -173,13 +173,13 @@ class ExtraHost(click.ParamType[dict[str, str]]):
 
 
 class Attachment(click.ParamType[dict[str, Any]]):
-    """NET[,ip=…,ip6=…,alias=…,mac=…,gw-priority=…,driver-opt=K=V] → the body's form.
+    """NET[,ip=…,ip6=…,alias=…,mac=…,link-local-ip=…,gw-priority=…,driver-opt=K=V] → the form.
 
     As in Docker, an entry with commas of its own stands in quotation marks.
     """
 
     name = "network"
-    KEYS = "ip, ip6, alias, mac, gw-priority, driver-opt"
+    KEYS = "ip, ip6, alias, mac, link-local-ip, gw-priority, driver-opt"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -198,6 +198,9 @@ class Attachment(click.ParamType[dict[str, Any]]):
                     found["aliases"].append(text)
                 case "mac" | "mac-address":
                     found["mac"] = text
+                case "link-local-ip":
+                    address = ADDRESS.convert(text, param, ctx)
+                    found.setdefault("link_local", []).append(address)
                 case "gw-priority":
                     found["gw_priority"] = click.INT(text, param, ctx)
                 case "driver-opt":

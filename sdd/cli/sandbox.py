@@ -9,7 +9,17 @@ import click
 from sdd.cli import complete, filters, output, several
 from sdd.cli.command import Noun
 from sdd.cli.output import Column
-from sdd.cli.params import ATTACHMENT, EXTRA_HOST, GATEWAY, IP4, IP6, LABEL, NAMESERVER, WORD
+from sdd.cli.params import (
+    ADDRESS,
+    ATTACHMENT,
+    EXTRA_HOST,
+    GATEWAY,
+    IP4,
+    IP6,
+    LABEL,
+    NAMESERVER,
+    WORD,
+)
 from sdd.cli.publish import PUBLISH
 from sdd.cli.settings import current
 from sdd.client import part
@@ -56,6 +66,13 @@ OPTIONS = (
     click.option("--ip", type=IP4, help="IPv4 address on the first network."),
     click.option("--ip6", type=IP6, help="IPv6 address on the first network."),
     click.option("--mac-address", "mac", default="", help="MAC on the first network."),
+    click.option(
+        "--link-local-ip",
+        "link_local",
+        type=ADDRESS,
+        multiple=True,
+        help="One more address on the first network, of 169.254.0.0/16 or fe80::/10.",
+    ),
     click.option(
         "--network-alias", "aliases", type=WORD, multiple=True, help="One more name on each."
     ),
@@ -156,7 +173,7 @@ def body(name: str, **asked: Any) -> dict[str, Any]:
 
 def attachments(asked: dict[str, Any]) -> list[dict[str, Any]]:
     """Fixed addresses go to the first network, aliases to all; none given means the default."""
-    first = {key: asked[key] for key in ("ip", "ip6", "mac") if asked[key]}
+    first = {key: asked[key] for key in ("ip", "ip6", "mac", "link_local") if asked[key]}
     given = [dict(each) for each in asked["networks"]]
     if not given and (first or asked["aliases"]):
         given = [{"network": DEFAULT_NETWORK, "aliases": []}]

@@ -17,6 +17,7 @@ from sdd.store import codec
 
 PRIORITY_MAX = 2**31 - 1
 _IPV6 = 6
+_LINK_LOCAL = {4: 16, 6: 64}  # prefix lengths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,7 @@ def plug(
         aliases=tuple(dict.fromkeys(asked.aliases)),
         gw_priority=asked.gw_priority,
         options=asked.driver_opts,
+        link_local=_link_local(ground, net, asked),
         created=ground.at,
     )
     draft.hold(net)
@@ -157,6 +159,30 @@ def _mac(
                 code="SDD-NET-MAC",
             )
     return mac
+
+
+def _link_local(
+    ground: Ground, net: network.Network, asked: request.Attachment
+) -> tuple[IPv4Interface | IPv6Interface, ...]:
+    """With the prefix lengths of RFC 3927 and RFC 4291 §2.5.6; one that another has is refused."""
+    for ip in asked.link_local:
+        if not ip.is_link_local:
+            raise errors.Invalid(
+                f"{ip} is no link-local address",
+                hint="choose one of 169.254.0.0/16 or fe80::/10; one of the network's is asked for"
+                " with --ip or --ip6",
+                code="SDD-NET-ADDRESS",
+            )
+        for other in ground.now.endpoints_by_network.get(net.id, ()):
+            if ip in (each.ip for each in other.link_local):
+                raise errors.Conflict(
+                    f"link-local address {ip} is already used on network {net.name}"
+                    f" by sandbox {ground.now.sandboxes[other.sandbox].name}",
+                    hint="choose another one",
+                    code="SDD-NET-ADDRESS",
+                )
+    each_once = dict.fromkeys(asked.link_local)
+    return tuple(ip_interface((ip, _LINK_LOCAL[ip.version])) for ip in each_once)
 
 
 # --- checks ----------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ from sdd.model.options import Option
 PARENT = "parent"
 HOST_ACCESS = "host-access"  # the option, and the name of the address that is kept for the host
 _VLAN = re.compile(r"(?P<link>[^.]+)\.(?P<tag>[0-9]{1,4})")
-_TAG_MAX = 4094  # 802.1Q: 0 and 4095 are reserved
+TAG_MASK = 0xFFF  # 802.1Q: the tag is the lower 12 bits of the TCI
+_TAG_MAX = 4094  # 0 and 4095 are reserved
 
 
 class MacvlanMode(StrEnum):

@@ -10,7 +10,10 @@ from sdd.model.network import EMPTY, IPAddress
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Complete at the revision it appears: addresses, MAC and link name are already chosen."""
+    """Complete at the revision it appears: addresses, MAC and link name are already chosen.
+
+    `link_local` are addresses beside these that people asked for; no name leads to them.
+    """
 
     id: ids.EndpointId
     network: ids.NetworkId
@@ -22,12 +25,18 @@ class Endpoint:
     aliases: tuple[str, ...] = ()
     gw_priority: int = 0
     options: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    link_local: tuple[IPv4Interface | IPv6Interface, ...] = ()
     created: float = 0.0
 
     @property
     def host_link(self) -> str:
         """The host side's link name: `veth<7 hex>`."""
         return f"veth{self.id[:7]}"
+
+    @property
+    def carried(self) -> tuple[IPv4Interface | IPv6Interface, ...]:
+        """All that its link has."""
+        return (*self.addresses, *self.link_local)
 
     @property
     def hosts(self) -> tuple[IPAddress, ...]:

@@ -71,6 +71,7 @@ class Attachment:
     mac: str = ""
     gw_priority: int = 0
     driver_opts: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    link_local: tuple[IPv4Address | IPv6Address, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

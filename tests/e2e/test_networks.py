@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tests.e2e.appliance import Appliance
+from tests.e2e.appliance import Appliance, until
 
 
 def test_create_prints_the_full_id_and_inspect_has_dockers_keys(daemon: Appliance) -> None:
@@ -50,6 +50,35 @@ def test_C86_an_internal_network_has_no_default_route(daemon: Appliance) -> None
     assert "default" not in daemon.inside("in1", "ip", "route").stdout
     assert "10.91.0.9/24" in daemon.inside("in1", "ip", "-br", "address").stdout
     assert daemon.inside("in1", "ping", "-c1", "-W1", "10.91.0.1").returncode == 0
+
+
+def test_link_local_addresses_are_added_shown_and_kept(daemon: Appliance) -> None:
+    for network in ("local", "other"):
+        daemon.sdctl("network", "create", network)
+    daemon.sandbox("near", "--network", "local,link-local-ip=169.254.7.1")
+    daemon.sandbox("far", "--network", "other")
+    given = ("--link-local-ip", "169.254.7.2", "--link-local-ip", "fe80::7:2")
+    taken = daemon.sdctl(
+        *("network", "connect", "local", daemon.name("far"), "--link-local-ip", "169.254.7.1"),
+        check=False,
+    )
+    assert "already used on network local" in taken.stderr
+    daemon.sdctl("network", "connect", "local", daemon.name("far"), *given)
+    (far,) = daemon.json("sandbox", "inspect", daemon.name("far"))
+    link = far["Networks"]["local"]
+    assert link["LinkLocalIPs"] == ["169.254.7.2", "fe80::7:2"]
+    ifname = link["InterfaceName"]
+    shown = daemon.inside("far", "ip", "-br", "address", "show", ifname).stdout
+    assert {"169.254.7.2/16", "fe80::7:2/64"} <= set(shown.split())
+    assert daemon.inside("near", "ping", "-c1", "-W2", "169.254.7.2").returncode == 0
+    daemon.inside("far", "ip", "address", "del", "fe80::7:2/64", "dev", ifname)
+    until(
+        lambda: "fe80::7:2" in daemon.inside("far", "ip", "address", "show", ifname).stdout,
+        30,
+        "it is mended",
+    )
+    wrong = ("network", "connect", "other", daemon.name("near"), "--link-local-ip", "10.0.0.1")
+    assert "no link-local address" in daemon.sdctl(*wrong, check=False).stderr
 
 
 def test_C28_connect_and_disconnect_change_addresses_and_names_at_once(daemon: Appliance) -> None:

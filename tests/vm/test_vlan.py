@@ -1,9 +1,11 @@
 """VLAN parents and ipvlan: what the machine's kernel may lack works on Debian's."""
 
 from collections.abc import Iterator
+from ipaddress import ip_address
 
 import pytest
 
+from netns.kernel import strangers
 from sdd import state
 from sdd.model import child, network
 from sdd.model.look import Look
@@ -62,6 +64,20 @@ async def test_two_vlans_on_one_trunk_reach_the_machines_there(
     assert "up0.200" in host.run("ip", "link")
     await host.settle(at(3))
     assert "up0.200" not in host.run("ip", "link")
+
+
+async def test_U38_neighbours_on_a_vlan_are_asked_before_its_link_is_made(
+    host: Host, neighbour: str
+) -> None:
+    for tag, address in ((100, "10.0.0.7/24"), (200, "10.0.0.8/24")):
+        tagged(neighbour, tag, address)
+    run_in(neighbour, "ip", "addr", "add", "2001:db8:1::7/64", "dev", "eth0.100", "nodad")
+    run_in(neighbour, "ip", "addr", "add", "10.0.0.9/24", "dev", "eth0")
+    there, elsewhere = ("10.0.0.7", "2001:db8:1::7"), ("10.0.0.8", "10.0.0.9", "10.0.0.10")
+    asked = [ip_address(each) for each in (*there, *elsewhere)]
+    found = await strangers.ask(host.doors, "up0.100", asked)
+    assert {str(ip) for ip, who in found.items() if who} == set(there)
+    assert "up0.100" not in host.run("ip", "link")
 
 
 async def test_C107_a_vlan_link_of_the_admin_is_used_and_kept(host: Host, neighbour: str) -> None:

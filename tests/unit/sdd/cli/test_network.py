@@ -161,10 +161,6 @@ def test_a_subnet_with_host_bits_is_told_the_right_form(shell: Shell) -> None:
         (("create", "n", "--ipam-opt", "com.docker.network.ipam.serial=false"), "--ip"),
         (("create", "n", "--ingress"), "mode=ingress"),
         (("connect", "n", "s", "--link", "db:database"), "--alias"),
-        (
-            ("connect", "n", "s", "--link-local-ip", "169.254.7.1"),
-            "ip address add 169.254.7.1/16 dev",
-        ),
     ],
 )
 def test_options_of_dockers_that_cannot_be_say_what_to_do(
