@@ -69,6 +69,8 @@ async def test_two_vlans_on_one_trunk_reach_the_machines_there(
 async def test_U38_neighbours_on_a_vlan_are_asked_before_its_link_is_made(
     host: Host, neighbour: str
 ) -> None:
+    # Else Linux answers on each of its links for the addresses of all.
+    run_in(neighbour, "sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1")
     for tag, address in ((100, "10.0.0.7/24"), (200, "10.0.0.8/24")):
         tagged(neighbour, tag, address)
     run_in(neighbour, "ip", "addr", "add", "2001:db8:1::7/64", "dev", "eth0.100", "nodad")
