@@ -34,8 +34,10 @@ class HostCounts:
         self._trying = threading.Lock()
 
     def close(self) -> None:
-        """The table goes."""
-        self._held.close()
+        """The table goes; what it counted is forgotten, and `begin` makes a new one."""
+        with self._trying:
+            self._held.close()
+            self._is_made = None
 
     async def counts(self) -> Mapping[PortKey, Growth]:
         """Since it began; empty where the kernel does not take the table."""

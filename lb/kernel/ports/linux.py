@@ -32,7 +32,7 @@ class PortsKernel:
 
     async def counts(self) -> Mapping[PortKey, Growth]:
         """What was led straight to members, counted from the first port on that is led anywhere."""
-        return await self._straight.counts()
+        return await self._straight.counts() if self._image != NONE else {}
 
     async def hold(self, binds: Collection[Bind]) -> Mapping[Bind, str]:
         """Keeps every other program from these ports."""
@@ -84,6 +84,8 @@ class PortsKernel:
             self._image = frozenset(after)
         elif self._image is not None:
             self._image = (self._image - set(gone)) | set(come)
+        if self._image == NONE:
+            self._straight.close()
 
     def _hold(self, binds: Collection[Bind]) -> Mapping[Bind, str]:
         reasons = ((each, self._sockets.hold(each)) for each in binds)
