@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 SOCKET: Final = "dns.sock"  # in the exec-root
-RELEASE: Final = 14  # grows with every change of a message or of what a table means
+RELEASE: Final = 15  # grows with every change of a message or of what a table means
 MOST_BYTES: Final = 1 << 16  # well below the default wmem_max, so a send never needs privileges
 NAMES_A_PART: Final = 200  # a name with its records takes at most ~300 bytes
 MOST_DESCRIPTORS: Final = 32
@@ -32,13 +32,15 @@ class Message(msgspec.Struct, frozen=True, tag=True, array_like=True):
 class Listening(msgspec.Struct, frozen=True, array_like=True):
     """The sockets of one sandbox: ports of 127.0.0.11 in the namespace `inode`.
 
-    `upstream` tells how many sockets for its own upstreams came with them (UDP, TCP).
+    `upstream` tells how many sockets for its own upstreams came with them (UDP, TCP), `is_ipv6`
+    whether these reach servers of both families.
     """
 
     inode: int
     udp_port: int
     tcp_port: int
     upstream: tuple[int, int] = (0, 0)
+    is_ipv6: bool = False
 
 
 class Inventory(Message, frozen=True):

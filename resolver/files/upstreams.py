@@ -20,6 +20,8 @@ from sdd.state import ClusterState
 ASKED, NETWORK, DAEMON = "--dns", "network --dns", "daemon"
 ZONE = "network --dns-forward-zone"
 OURS = "the server of sdd"
+_NONE = "no upstream: names that are not ours get SERVFAIL"
+_NO_OTHER = "no other upstream: names that are not ours, nor in a zone above, get SERVFAIL"
 
 
 class Bind(StrEnum):
@@ -136,7 +138,8 @@ def wanted(state: ClusterState, box: sandbox.Sandbox, daemon: DaemonDns) -> reso
         return _direct(state, box, daemon, bare)
     found = servers(state, box, daemon)
     origins = [("nameserver", OURS), *origins, *_of_options(options, options_from)]
-    notes = () if found else ("no upstream: names that are not ours get SERVFAIL",)
+    special = zones(state, box, daemon)
+    notes = () if found else (_NO_OTHER if special else _NONE,)
     return resolvconf.Wanted(
         servers=(resolvconf.EMBEDDED,),
         search=search,
@@ -144,7 +147,7 @@ def wanted(state: ClusterState, box: sandbox.Sandbox, daemon: DaemonDns) -> reso
         upstreams=(
             *(
                 (str(each.server), f"{ZONE} {zone}")
-                for zone, own in zones(state, box, daemon).items()
+                for zone, own in special.items()
                 for each in own
             ),
             *((str(each.server), _where(each)) for each in found),

@@ -35,7 +35,7 @@ Joins = Callable[[wire.Query, bytes, answer.Scope], bool]
 Recall = Callable[[wire.Query, bytes, answer.Scope, bool], bytes | None]
 Lasting = Callable[[wire.Query, bytes, answer.Scope], cache.Entry | None]
 Stays = Callable[[wire.Query, bytes, answer.Scope, float], bool]
-Bar = Callable[[AbstractSet[str]], None]
+Bar = Callable[[AbstractSet[str], AbstractSet[str]], None]
 Spawn = Callable[[Coroutine[None, None, None]], None]
 Peer = tuple[str, int]
 Foreign = wire.Query | chase.Onward  # what is not, or not all, known here
@@ -48,7 +48,8 @@ class Tools:
     `recall` gives what an upstream said not long ago, `lasting` what is kept of it, `stays`
     whether it gives the same for a while, `forward` asks
     one, `begin` does so without a task for the asker; `joins` says that somebody asks just the same
-    already, `bar` ends what is under way for sandboxes that may ask nobody any more.
+    already, `bar` ends what is under way for sandboxes that are gone, or may ask nobody from the
+    host any more.
     """
 
     responder: respond.Responder
@@ -110,7 +111,7 @@ class Udp:
         tools.hot.add_hot(link.fileno(), functools.partial(self._drain, link.fileno()))
 
     def see(self, scope: answer.Scope) -> bool:
-        """Answer from `scope` from now on; whether what is under way must end."""
+        """Answer from `scope` from now on; whether what is asked from the host must end."""
         before, self._scope = self._scope, scope
         self.forget()
         return before.leaves_host and not scope.leaves_host

@@ -312,6 +312,11 @@ def is_forwarded(name: bytes, scope: Scope) -> bool:
     return name in scope.forwarded or any(each in scope.forwarded for each in wire.parents(name))
 
 
+def is_localhost(name: bytes) -> bool:
+    """Whether `name` is this very host, whoever is asked (RFC 6761 §6.3)."""
+    return _LOCALHOST in (name, *wire.parents(name))
+
+
 def _served_by(name: bytes, scope: Scope) -> bytes:
     """The host of ours whose service is asked for (`_port._proto.host`); empty for others' hosts.
 

@@ -9,6 +9,7 @@ done for each asker.
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from resolver.counters import Source
 from resolver.message import reasons, reply, spelled, wire
 from resolver.message.wire import Rcode
 from resolver.names import answer, chase
@@ -102,10 +103,13 @@ def for_client(
 def _entrance(
     found: reply.Reply, query: wire.Query, scope: answer.Scope
 ) -> tuple[int, answer.Answer] | None:
-    """How many aliases lead to the first name of ours, and what we know of it; None without one."""
+    """How many aliases lead to the first name of ours, and what we know of it; None without one.
+
+    Others may know names that are only never asked for (`corp.local`, bare ones and such).
+    """
     for count, alias in enumerate(found.aliases, 1):
         known = answer.answer(query._replace(name=alias.target), scope)
-        if known is not None:
+        if known and (known.source is Source.OWNED or answer.is_localhost(alias.target)):
             return count, answer.Answer(Rcode.NOERROR, []) if query.kind in _AS_IT_IS else known
     return None
 

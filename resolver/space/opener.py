@@ -71,6 +71,7 @@ def open_sockets(inode: int, upstream: socket.AddressFamily | None, port: int = 
             udp_port=links[0].getsockname()[1],
             tcp_port=links[1].getsockname()[1],
             upstream=NONE if upstream is None else UPSTREAM,
+            is_ipv6=upstream == socket.AF_INET6,
         ),
         tuple(links),
     )

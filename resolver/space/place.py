@@ -179,7 +179,7 @@ class Places:
         before: _Settled | None,
         hand_over: HandOver,
     ) -> Visit:
-        fits = have is not None and have.inode == inode and _fits(spot, have, before)
+        fits = have is not None and have.inode == inode and _fits(spot, have)
         if have is not None and fits:
             wrote = await self._doors.run(spot.path, functools.partial(self._lead, spot, have))
             listening = have
@@ -260,10 +260,10 @@ def there(spot: Spot) -> int:
     return found if not spot.inode or found == spot.inode else 0
 
 
-def _fits(spot: Spot, have: protocol.Listening, before: _Settled | None) -> bool:
+def _fits(spot: Spot, have: protocol.Listening) -> bool:
     """Whether the worker's sockets are those that are wanted."""
     if redirect.is_direct(have) != (spot.port != opener.ANY):
         return False
-    if before is not None and before.listening == have and before.spot.upstream != spot.upstream:
+    if have.is_ipv6 != (spot.upstream == socket.AF_INET6):
         return False
     return have.upstream == (opener.NONE if spot.upstream is None else opener.UPSTREAM)

@@ -74,13 +74,16 @@ class Flights:
         if asked.key not in self._flights:
             self._depart(asked)
 
-    def bar(self, sandboxes: AbstractSet[str]) -> None:
+    def bar(self, gone: AbstractSet[str], sealed: AbstractSet[str]) -> None:
         """What is under way for these ends: without a reply from outside, and without more tries.
 
-        They are gone, or may ask nobody from the host any more (CVE-2024-29018).
+        The `sealed` may ask nobody from the host any more (CVE-2024-29018): what is asked from
+        inside of them goes on.
         """
-        for each in tuple(self._flights.values()):
-            for sandbox in sandboxes & each.sandboxes:
+        for key, each in tuple(self._flights.items()):
+            servers, _ = key.partition
+            is_from_host = any(not server.inside for server in servers)
+            for sandbox in (gone | sealed if is_from_host else gone) & each.sandboxes:
                 each.bar(sandbox, BARRED)
 
     def _depart(self, asked: Question) -> flight.Flight:

@@ -104,9 +104,9 @@ class Forwarder:
         """The exchanges of the last flight for this question, if it was not long ago."""
         return self._flights.tried(asked.key)
 
-    def bar(self, sandboxes: AbstractSet[str]) -> None:
+    def bar(self, gone: AbstractSet[str], sealed: AbstractSet[str]) -> None:
         """As `flights.Flights.bar`."""
-        self._flights.bar(sandboxes)
+        self._flights.bar(gone, sealed)
 
     def recall(
         self,

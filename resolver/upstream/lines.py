@@ -5,10 +5,13 @@ fresh random port, takes `USES` questions while it has some under way, and is go
 answer. So a question alone has a port of its own, and many at once cost a fraction of a socket
 each. Each still has a random id and letters in random case, and only a reply to exactly that
 question counts: who guesses gains nothing from the neighbours (RFC 5452 §4.3, §9).
+Where a sandbox's sockets are all in use, maybe by servers that keep silent, the others share one
+that is not connected; then the address that a reply comes from is looked at here.
 """
 
 import asyncio
 import functools
+import ipaddress
 import socket
 from collections.abc import Callable
 from typing import Final
@@ -21,33 +24,45 @@ from resolver.upstream.wheel import Wheel
 
 USES: Final = 8
 MOST: Final = 128  # questions at once on one socket where no other one can be had
+SHARE: Final = MOST // 4  # of one server, on the socket that servers share
 RECEIVE: Final = 65535
 Heard = tuple[bytes, forward.Trust] | Why
 Told = Callable[[Heard | None], None]
 Key = tuple[Dial, protocol.Upstream]
+Peer = tuple[str, int]
 Suspect = Callable[[counters.Suspect], None]
 
 
 class _Line:
-    """One socket; `waiting` maps ids to who asked under them, `late` are those given up."""
+    """One socket; `waiting` maps ids to who asked under them, `late` are those given up.
+
+    Its server is that of `key`; with None there it is shared by many.
+    """
 
     __slots__ = ("key", "late", "link", "uses", "waiting")
 
-    def __init__(self, key: Key, link: socket.socket) -> None:
+    def __init__(self, key: tuple[Dial, protocol.Upstream | None], link: socket.socket) -> None:
         self.key = key
         self.link = link
         self.uses = 0
         self.waiting: dict[int, Asked] = {}
         self.late: set[int] = set()
 
+    @property
+    def is_shared(self) -> bool:
+        return self.key[1] is None
+
 
 class Asked:
     """One question under way; `rest_s` is for how long it is awaited after its deadline."""
 
-    __slots__ = ("line", "rest_s", "sent", "timer", "told")
+    __slots__ = ("line", "peer", "rest_s", "sent", "timer", "told")
 
-    def __init__(self, line: _Line, sent: forward.Sent, told: Told, rest_s: float) -> None:
+    def __init__(
+        self, line: _Line, peer: Peer, sent: forward.Sent, told: Told, rest_s: float
+    ) -> None:
         self.line = line
+        self.peer = peer
         self.rest_s = rest_s
         self.sent = sent
         self.told = told
@@ -61,7 +76,7 @@ class Lines:
         self._suspect = suspect
         self._arrivals = Arrivals()
         self._wheel = Wheel()
-        self._lines: dict[Key, list[_Line]] = {}
+        self._lines: dict[tuple[Dial, protocol.Upstream | None], list[_Line]] = {}
         self._buffer = bytearray(RECEIVE)
         self._view = memoryview(self._buffer)
 
@@ -75,14 +90,20 @@ class Lines:
         """
         number = int.from_bytes(sent.message[:2], "big")
         line = self._line(whom, number)
-        asked = line.waiting[number] = Asked(line, sent, told, rest_s)
+        peer = address(line.link, whom[1])
+        asked = line.waiting[number] = Asked(line, peer, sent, told, rest_s)
         line.uses += 1
         try:
-            line.link.send(sent.message)
+            if line.is_shared:
+                line.link.sendto(sent.message, peer)
+            else:
+                line.link.send(sent.message)
         except OSError as exc:
             del line.waiting[number]
             why = why_of(exc)
-            if why is Why.REFUSED:  # an earlier question's, which is how others hear of it
+            if (
+                why is Why.REFUSED and not line.is_shared
+            ):  # an earlier question's, which is how others hear of it
                 self._fail(line, why)
             elif not line.waiting:
                 self._end(line)
@@ -120,16 +141,34 @@ class Lines:
         except OSError as exc:
             if why_of(exc) is not Why.SHORT or not lines:
                 raise NoReply(why_of(exc)) from exc
-        free = [each for each in lines or () if number not in each.waiting]
+        if not lines:
+            return self._shared(key, number)
+        free = [each for each in lines if number not in each.waiting]
         least = min(free, key=lambda each: len(each.waiting), default=None)
         if least is None or len(least.waiting) >= MOST:
             raise NoReply(Why.SHORT)
         return least
 
-    def _opened(self, key: Key, link: socket.socket) -> _Line:
+    def _shared(self, key: Key, number: int) -> _Line:
+        """The socket of all servers that find none of their own, if it has room for this one."""
+        dial, server = key
+        line = next(iter(self._lines.get((dial, None), ())), None)
+        if line is None:
+            link = dial.spare()
+            if link is None:
+                raise NoReply(Why.SHORT)
+            return self._opened((dial, None), link)
+        peer = address(line.link, server)
+        count = sum(each.peer == peer for each in line.waiting.values())
+        if number in line.waiting or len(line.waiting) >= MOST or count >= SHARE:
+            raise NoReply(Why.SHORT)
+        return line
+
+    def _opened(self, key: tuple[Dial, protocol.Upstream | None], link: socket.socket) -> _Line:
         dial, server = key
         try:
-            link.connect(address(link, server))  # of UDP: only sets addresses, never blocks
+            if server is not None:
+                link.connect(address(link, server))  # of UDP: only sets addresses, never blocks
             line = _Line(key, link)
             self._arrivals.expect(link, functools.partial(self._arrived, line))
         except BaseException:
@@ -181,8 +220,12 @@ class Lines:
             each.told(why)
 
     def _arrived(self, line: _Line) -> None:
+        peer = None
         try:
-            size = line.link.recv_into(self._buffer)
+            if line.is_shared:
+                size, peer = line.link.recvfrom_into(self._buffer)
+            else:
+                size = line.link.recv_into(self._buffer)
         except BlockingIOError:
             return
         except OSError:
@@ -191,8 +234,8 @@ class Lines:
         data = bytes(self._view[:size])
         number = int.from_bytes(data[:2], "big")
         asked = line.waiting.get(number)
-        if asked is None:
-            if number not in line.late:
+        if asked is None or (peer is not None and not _is_same(peer, asked.peer)):
+            if asked or number not in line.late:
                 self._suspect(counters.Suspect.ID)
             return
         trust = forward.judge(data, asked.sent)
@@ -201,6 +244,12 @@ class Lines:
             return
         self._leave(asked)
         asked.told((data, trust))
+
+
+def _is_same(one: tuple[str, int], other: Peer) -> bool:
+    """Whether these are one end, however its address is written."""
+    hosts = (ipaddress.ip_address(each[0]) for each in (one, other))
+    return one[1] == other[1] and next(hosts) == next(hosts)
 
 
 def _settle(heard: "asyncio.Future[Heard]", what: Heard | None) -> None:

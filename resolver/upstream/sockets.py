@@ -72,6 +72,10 @@ class Dial(Protocol):
         """
         ...
 
+    def spare(self) -> socket.socket | None:
+        """The UDP socket that `take` never gives: for all servers that find none of their own."""
+        ...
+
     def give(self, link: socket.socket) -> None:
         """Back from whoever took it."""
         ...
@@ -111,6 +115,10 @@ class Host:
         del have
         return socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
 
+    def spare(self) -> socket.socket:
+        """A new socket."""
+        return self.take(0)
+
     def give(self, link: socket.socket) -> None:
         """Close it."""
         link.close()
@@ -131,26 +139,34 @@ HOST6: Final = Host(socket.AF_INET6)
 class Inside:
     """Lends the sockets that sdd opened inside one sandbox.
 
-    One server is given a quarter of those for UDP at most, so that others find some.
+    One server is given a quarter of those for UDP at most, so that others find some, and one is
+    left for all that find none.
     """
 
     def __init__(self, udp: list[socket.socket], tcp: list[socket.socket]) -> None:
-        self._udp = _Shelf(udp)
+        spare = udp[1:][-1:]
+        self._left = frozenset(spare)
+        self._spare = _Shelf(spare)
+        self._udp = _Shelf(udp[: len(udp) - len(spare)])
         self._tcp = _Shelf(tcp)
         self._share = max(1, len(udp) // 4)
 
     def close(self) -> None:
         """Release them all, those that are lent as soon as they come back."""
-        self._udp.close()
-        self._tcp.close()
+        for each in (self._udp, self._spare, self._tcp):
+            each.close()
 
     def take(self, have: int) -> socket.socket | None:
         """One that is free, without an address and a port."""
         return None if have >= self._share else self._udp.take()
 
+    def spare(self) -> socket.socket | None:
+        """The one that is left, unless it is in use or there is only one at all."""
+        return self._spare.take()
+
     def give(self, link: socket.socket) -> None:
         """Free again."""
-        self._udp.give(link)
+        (self._spare if link in self._left else self._udp).give(link)
 
     def udp(self) -> "contextlib.AbstractAsyncContextManager[socket.socket]":
         """The next free one, without an address and a port; raises NoReply."""

@@ -29,7 +29,7 @@ class Held:
     inside: sockets.Inside
 
     def see(self, scope: answer.Scope) -> bool:
-        """Answer from `scope` from now on; whether what is under way must end."""
+        """Answer from `scope` from now on; whether what is asked from the host must end."""
         self.tcp.see(scope)
         return self.udp.see(scope)
 
@@ -127,15 +127,15 @@ class Serving:
         self._views |= staged.views
         for sandbox, (listening, links) in staged.listen.items():
             self._listen(sandbox, listening, links, problems)
-        barred = staged.gone
+        sealed: set[str] = set()
         for sandbox, held in self._held.items():
             view = self._views.get(sandbox, _NOTHING)
             is_new = sandbox in staged.views or sandbox in staged.listen
             sees = is_new or changed & {*view.tables}
             if sees and held.see(self._scope(sandbox, view, problems)):
-                barred.add(sandbox)
-        if barred:
-            self._tools.bar(barred)
+                sealed.add(sandbox)
+        if staged.gone or sealed:
+            self._tools.bar(staged.gone, sealed)
         return problems
 
     def inside(self, sandbox: str) -> sockets.Inside | None:

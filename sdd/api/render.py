@@ -11,7 +11,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
 from typing import Any
 
-from sdd.api import ports, settings
+from sdd.api import cautions, ports, settings
 from sdd.control import taken
 from sdd.model import (
     endpoint,
@@ -24,7 +24,6 @@ from sdd.model import (
     sandbox,
     service,
     template,
-    tlds,
 )
 from sdd.model.port import Mode
 from sdd.state import ClusterState
@@ -78,7 +77,7 @@ def network_of(state: ClusterState, net: network.Network) -> Json:
                 else state.services_by_network.get(net.id, ())
             )
         ),
-        "Warning": _warning(net),
+        "Warning": cautions.of(net),
         "ConfigOnly": False,
         "ConfigFrom": {"Network": _template_name(state, net.template)},
     }
@@ -87,30 +86,10 @@ def network_of(state: ClusterState, net: network.Network) -> Json:
 def network_made(state: ClusterState, net: network.Network) -> Json:
     """The same for whoever made it, with what concerns its maker alone."""
     told = network_of(state, net)
-    return {**told, "Warning": " ".join(filter(None, (_warning(net), _homonym(state, net))))}
-
-
-def _homonym(state: ClusterState, net: network.Network) -> str:
-    """That DNS takes another network's name for the same (RFC 4343); empty when it does not."""
-    same = (each.name for each in state.networks.values() if each.id != net.id)
-    other = next((each for each in sorted(same) if each.lower() == net.name.lower()), "")
-    if not other:
-        return ""
-    return (
-        f"DNS cannot tell the networks {net.name} and {other} apart: on a sandbox that is on both,"
-        f" names below .{net.name} are those of the first that has them"
-    )
-
-
-def _warning(net: network.Network) -> str:
-    """What whoever made it should know; empty when there is nothing."""
-    if net.forwards_unknown or net.name.lower() not in tlds.PUBLIC:
-        return ""
-    return (
-        f"{net.name} is also a public top-level domain: sandboxes on this network find only each"
-        f" other below .{net.name}, and nothing of the Internet's. Choose another name, or"
-        f" -o {network.OPTION_FORWARD_UNKNOWN}=true"
-    )
+    return {
+        **told,
+        "Warning": " ".join(filter(None, (told["Warning"], cautions.homonym(state, net)))),
+    }
 
 
 def _template_name(state: ClusterState, of: str) -> str:

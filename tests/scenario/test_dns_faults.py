@@ -11,9 +11,11 @@ import dns.message
 import dns.name
 import dns.rcode
 import dns.rdatatype
+import msgspec
 import pytest
 
 from resolver import protocol
+from resolver.message import wire
 from tests.scenario.test_dns_forwarding import (
     Make,
     address,
@@ -296,3 +298,30 @@ def test_nothing_from_outside_reaches_a_sandbox_that_became_internal(
             link.recv(4096)
         gate.set()
         assert not second.heard
+
+
+def test_what_is_asked_from_inside_goes_on_when_a_sandbox_becomes_internal(
+    session: Session, scripted: Make
+) -> None:
+    gate = threading.Event()
+
+    def waits(query: dns.message.Message, stream: bool) -> bytes:
+        gate.wait(5)
+        return good(query, stream)
+
+    usual, corp = scripted(good), scripted(waits)
+    ports = session.serve(inside=2)
+    zone = {wire.to_wire("corp.local"): [msgspec.structs.replace(corp.server(), inside=True)]}
+    view = protocol.View("s", "v", [], [], {}, [usual.server()], routes=zone)
+    session.say(view)
+    assert session.apply() == {}
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+        link.settimeout(5)
+        link.sendto(
+            dns.message.make_query("srv.corp.local", "A").to_wire(), ("127.0.0.1", ports[0])
+        )
+        eventually(lambda: corp.heard, 5, "the question is under way")
+        session.say(msgspec.structs.replace(view, upstreams=[]))
+        assert session.apply(2) == {}
+        gate.set()
+        assert texts(dns.message.from_wire(link.recv(4096))) == {"192.0.2.9"}

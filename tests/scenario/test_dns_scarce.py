@@ -110,6 +110,27 @@ def test_U17_two_hundred_questions_at_once_from_inside_a_sandbox(tmp_path: Path)
         assert len({port for _, port in upstream.heard}) == 2  # a quarter of its sockets
 
 
+def test_silent_zones_leave_the_live_ones_a_socket(tmp_path: Path, upstream: Scripted) -> None:
+    with running(tmp_path) as worker, contextlib.ExitStack() as open_ones:
+        session = worker.session()
+        zones: dict[bytes, list[protocol.Upstream]] = {}
+        for number in range(12):
+            link = open_ones.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            link.bind(("127.0.0.1", 0))
+            server = protocol.Upstream("127.0.0.1", link.getsockname()[1], inside=True)
+            zones[wire.to_wire(f"z{number}.example")] = [server]
+        ports = session.serve(inside=8)
+        live = [protocol.Upstream("127.0.0.1", upstream.port, inside=True)]
+        session.say(protocol.View("s", "v", [], [], {}, live, routes=zones))
+        assert session.apply() == {}
+        stub = open_ones.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        for number in range(12):
+            query = dns.message.make_query(f"www.z{number}.example", "A")
+            stub.sendto(query.to_wire(), ("127.0.0.1", ports[0]))
+        for number in range(20):
+            assert texts(ask(ports, f"n{number}.example.org")) == {"192.0.2.9"}
+
+
 def test_A8_77_ten_times_what_fits_leaves_the_bounds_and_the_hot_names() -> None:
     """A hundred names that are asked again and again stay, whatever comes by once."""
     kept = cache.Cache()

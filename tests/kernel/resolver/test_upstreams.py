@@ -83,3 +83,14 @@ async def test_C22_A8_22_upstreams_come_with_a_network_and_go_with_it(town: Town
         await town.settle(daemon, plain, asking, box, red)
         assert town.dig("ann", "three.example.org") == ""
     assert town.dig("ann", "ann") == "10.44.1.2"
+
+
+async def test_A8_23_a_first_ipv6_server_is_asked_also_by_the_next_daemon(town: Town) -> None:
+    """Killed before it could change the sockets: only the worker knows what they are."""
+    path = await town.make("ann")
+    sealed, plug = states.net("sealed", internal=True), states.plug("ann", "sealed", "10.44.1.2/24")
+    await town.settle(town.daemon(), sealed, states.box("ann", path, servers=("10.44.9.9",)), plug)
+    town.restart()
+    await town.settle(town.daemon(), sealed, states.box("ann", path, servers=("fd44::9",)), plug)
+    with upstream(town, "ann", "fd44::9", "192.0.2.79"):
+        assert town.dig("ann", "+time=6", "ok.example.org") == "192.0.2.79"

@@ -305,3 +305,5 @@ def test_forward_zones_are_those_of_the_first_network_that_has_them_and_asked_in
     assert upstreams.servers(state, box, GIVEN) == ()  # internal networks only
     text = resolvconf.render(upstreams.wanted(state, box, GIVEN))
     assert "# upstream: 10.0.0.4 (network --dns-forward-zone lab)" in text
+    assert "# no upstream" not in text
+    assert "# no other upstream: names that are not ours, nor in a zone above" in text

@@ -25,7 +25,7 @@ def tools(counts: counters.Counters, tasks: set[asyncio.Task[None]]) -> server.T
         recall=lambda *_: None,
         lasting=lambda *_: None,
         stays=lambda *_: True,
-        bar=lambda _: None,
+        bar=lambda *_: None,
         forward=forward,
         begin=lambda *_: None,
         joins=lambda *_: False,

@@ -133,3 +133,19 @@ def test_what_is_cut_can_be_told() -> None:
     told = cut.told(found, parsed, SCOPE)
     assert told == cut.Told(wire.to_wire("out.net"), 1, wire.to_wire("x.org"))
     assert cut.told(found, parsed, answer.Scope("s", (), frozenset(), ())) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["srv1.corp.local.", "nas.home.arpa.", "srv1.", "5.32-63.0.0.10.in-addr.arpa."]
+)
+def test_names_that_are_only_not_asked_for_others_may_tell(name: str) -> None:
+    by = scope(NAMES, keeps_single=True)
+    told = said(f"www.example.org. CNAME {name}", f"{name} A 10.0.0.5", by=by)
+    assert told.rcode() == dns.rcode.NOERROR
+    assert shown(told)[1:] == [f"{name} 50 A 10.0.0.5"]
+
+
+@pytest.mark.parametrize("name", ["localhost.", "db.localhost."])
+def test_localhost_nobody_else_tells(name: str) -> None:
+    told = said(f"www.example.org. CNAME {name}", f"{name} A 6.6.6.6")
+    assert shown(told)[1:] == [f"{name} 86400 A 127.0.0.1"]

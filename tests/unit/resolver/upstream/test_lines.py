@@ -1,6 +1,8 @@
 """UDP towards upstreams, over real sockets of loopback."""
 
 import asyncio
+import contextlib
+import select
 import socket
 from collections.abc import Iterator
 
@@ -12,6 +14,7 @@ from resolver.upstream import forward, sockets
 from resolver.upstream.forward import Sent, Trust
 from resolver.upstream.lines import USES, Heard, Lines
 from resolver.upstream.sockets import NoReply, Why
+from tests.support import eventually
 from tests.unit.resolver.questions import data, query
 
 PATIENCE_S = 5.0
@@ -160,6 +163,54 @@ async def test_lent_sockets_are_shared_when_there_are_no_more(
             asked, peer = await read(server)
             server.sendto(reply(asked), peer)
     assert not any(isinstance(each.result(), Why) for each in heard)
+    inside.close()
+    assert all(each.fileno() == -1 for each in lent)
+
+
+@pytest.mark.parametrize(
+    ("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
+)
+async def test_silent_servers_leave_a_socket_to_the_others(
+    lines: Lines, server: socket.socket, suspects: list[Suspect], family: int, host: str
+) -> None:
+    lent = [socket.socket(family, socket.SOCK_DGRAM) for _ in range(4)]
+    for each in lent:
+        each.setblocking(False)
+        if family == socket.AF_INET6:
+            each.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    inside = sockets.Inside(lent, [])
+    deadline = asyncio.get_running_loop().time() + PATIENCE_S
+    with contextlib.ExitStack() as others:
+        silent = [others.enter_context(socket.socket(family, socket.SOCK_DGRAM)) for _ in range(9)]
+        for each in silent:
+            each.bind((host, 0))
+        async with asyncio.TaskGroup() as tasks:
+            in_vain = [
+                tasks.create_task(
+                    lines.hear(
+                        inside,
+                        protocol.Upstream(host, each.getsockname()[1], inside=True),
+                        sent(number),
+                        deadline,
+                    )
+                )
+                for number, each in enumerate(silent)
+            ]
+            await asyncio.sleep(0)
+            heard = tasks.create_task(
+                lines.hear(inside, upstream(server), sent(77, "live.org"), deadline)
+            )
+            asked, peer = await read(server)
+            silent[0].sendto(reply(asked), (host, peer[1]))  # right, but not from whom was asked
+            eventually(lambda: select.select([lent[-1]], [], [], 0)[0], PATIENCE_S, "it is there")
+            server.sendto(reply(asked), peer)
+            found = await heard
+            assert not isinstance(found, Why)
+            assert found[1] is Trust.GOOD
+            assert suspects == [Suspect.ID]
+            for waits in in_vain:
+                waits.cancel()
+    lines.close()
     inside.close()
     assert all(each.fileno() == -1 for each in lent)
 

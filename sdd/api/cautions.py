@@ -1,0 +1,80 @@
+"""What whoever made a network should know of its names.
+
+In: a network, and the state for what concerns others. Out: sentences; empty when there is nothing.
+"""
+
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
+
+from sdd.model import network, tlds
+from sdd.state import ClusterState
+
+
+def of(net: network.Network) -> str:
+    """What is so as long as its settings are."""
+    return " ".join(filter(None, (_hiding(net), _idle_zones(net))))
+
+
+def homonym(state: ClusterState, net: network.Network) -> str:
+    """That DNS takes another network's name for the same (RFC 4343); empty when it does not."""
+    same = (each.name for each in state.networks.values() if each.id != net.id)
+    other = next((each for each in sorted(same) if each.lower() == net.name.lower()), "")
+    if not other:
+        return ""
+    return (
+        f"DNS cannot tell the networks {net.name} and {other} apart: on a sandbox that is on both,"
+        f" names below .{net.name} are those of the first that has them"
+    )
+
+
+def _hiding(net: network.Network) -> str:
+    if net.forwards_unknown or net.name.lower() not in tlds.PUBLIC:
+        return ""
+    return (
+        f"{net.name} is also a public top-level domain: sandboxes on this network find only each"
+        f" other below .{net.name}, and nothing of the Internet's. Choose another name, or"
+        f" -o {network.OPTION_FORWARD_UNKNOWN}=true"
+    )
+
+
+def _idle_zones(net: network.Network) -> str:
+    """That nobody is asked for a forward zone: what is ours comes first."""
+    zones = dict.fromkeys(each.zone for each in net.dns_zones)
+    idle = [zone for zone in zones if _is_ours(zone, net)]
+    if not idle:
+        return ""
+    return (
+        f"names of this network itself are never asked of others, so --dns-forward-zone"
+        f" {', '.join(idle)} has no effect on it"
+    )
+
+
+def _is_ours(zone: str, net: network.Network) -> bool:
+    own = net.name.lower()
+    if not net.forwards_unknown and f".{zone}".endswith(f".{own}"):
+        return True
+    block = _block(zone)
+    return block is not None and any(_holds(pool.subnet, block) for pool in net.pools)
+
+
+def _holds(subnet: IPv4Network | IPv6Network, block: IPv4Network | IPv6Network) -> bool:
+    return (
+        subnet.version == block.version
+        and subnet.prefixlen <= block.prefixlen
+        and block.network_address in subnet
+    )
+
+
+def _block(zone: str) -> IPv4Network | IPv6Network | None:
+    """The addresses whose names are in a reverse zone; None for other zones."""
+    labels = zone.split(".")
+    digits, top = labels[-3::-1], labels[-2:]
+    try:
+        if top == ["in-addr", "arpa"]:
+            address = ".".join((*digits, *["0"] * (4 - len(digits))))
+            return ip_network(f"{address}/{8 * len(digits)}")
+        if top == ["ip6", "arpa"]:
+            number = int("".join(digits).ljust(32, "0"), 16)
+            return ip_network((IPv6Address(number), 4 * len(digits)))
+    except ValueError:
+        pass
+    return None

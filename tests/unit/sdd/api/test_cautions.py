@@ -1,0 +1,55 @@
+"""What whoever makes a network hears of its names; the rest is in test_render.py."""
+
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
+
+import pytest
+
+from sdd.api import cautions
+from sdd.model import ids, network
+from sdd.model.forwardzone import ForwardZone
+
+POOLS = tuple(network.Pool(subnet=ip_network(each)) for each in ("10.1.0.0/23", "fd00:1::/64"))
+NET = network.Network(id=ids.NetworkId("n1"), name="Lab", pools=POOLS)
+
+
+def said(*zones: str, **options: str) -> str:
+    server = ip_address("10.0.0.53")
+    given = tuple(ForwardZone(zone=each, server=server) for each in zones)
+    return cautions.of(replace(NET, dns_zones=given, options=options))
+
+
+@pytest.mark.parametrize(
+    "zone",
+    [
+        "lab",
+        "a.b.lab",
+        "1.1.10.in-addr.arpa",
+        "7.0.1.10.in-addr.arpa",
+        f"{'0.' * 8}1.0.0.0.0.0.d.f.ip6.arpa",
+    ],
+)
+def test_a_forward_zone_that_is_the_networks_own_has_no_effect(zone: str) -> None:
+    told = said("corp.local", zone, zone)
+    assert told.endswith(f"so --dns-forward-zone {zone} has no effect on it")
+
+
+@pytest.mark.parametrize(
+    "zone",
+    [
+        "corp.local",
+        "mylab",
+        "lab.corp",
+        "2.1.10.in-addr.arpa",
+        "1.10.in-addr.arpa",
+        "x.in-addr.arpa",
+        "arpa",
+        "d.f.ip6.arpa",
+    ],
+)
+def test_other_forward_zones_have_one(zone: str) -> None:
+    assert said(zone) == ""
+
+
+def test_a_network_that_forwards_what_it_does_not_know_forwards_its_zone_too() -> None:
+    assert said("lab", **{"forward-unknown": "true"}) == ""
