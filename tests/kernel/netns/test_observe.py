@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import sys
 from collections.abc import AsyncIterator
 from ipaddress import ip_network
 from pathlib import Path
@@ -19,6 +20,7 @@ from sdd.model.host_route import HostRoute
 from sdd.model.look import EVERYWHERE, HOST, NOWHERE, Look
 from tests.kernel.netns.conftest import Host, run_in
 from tests.netns_states import at, box, end, net
+from tests.support import run
 
 pytestmark = pytest.mark.kernel
 
@@ -253,6 +255,16 @@ async def test_a_namespace_made_anew_at_a_path_is_told_by_its_new_number(
         await host.doors.delete(one.netns)
         await host.settle(now)
         await ear.silence()
+
+
+def test_without_the_capability_it_says_once_that_sandboxes_are_not_heard() -> None:
+    script = "from netns.kernel import events; events._open()"
+    without = ("setpriv", "--bounding-set=-net_broadcast", "--inh-caps=-all")
+    said = [
+        run(*before, sys.executable, "-c", script, timeout_s=60).stdout.count("kernel.deaf")
+        for before in (without, ())
+    ]
+    assert said == [1, 0]
 
 
 async def test_namespaces_of_strangers_are_no_news(host: Host, ear: Ear) -> None:
