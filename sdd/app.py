@@ -389,4 +389,5 @@ def _about(config: configuration.Config, balancer: choose.Choice) -> context.Abo
         store=config.store,
         started=time.time(),
         advertise=config.advertise_addr,
+        lacks=capabilities.lacking(capabilities.STATUS.read_text()),
     )

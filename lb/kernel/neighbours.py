@@ -63,7 +63,7 @@ def _open() -> socket.socket:
     _filter(ear)
     netlink.bind(ear)
     ear.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, _GROUP)
-    with contextlib.suppress(PermissionError):  # then the host's own neighbours only
+    with contextlib.suppress(PermissionError):  # the host's own only; netns says so
         ear.setsockopt(_SOL_NETLINK, _LISTEN_ALL_NSID, 1)
     return ear
 

@@ -6,7 +6,6 @@ compare anyway.
 """
 
 import asyncio
-import contextlib
 import errno
 import functools
 import socket
@@ -117,10 +116,20 @@ def _names() -> dict[int, str]:
 
 
 def _open() -> tuple[socket.socket, ...]:
-    return (
+    ears = (
         _ear(netlink.ROUTE, _ROUTE_GROUPS),
         _ear(netlink.NETFILTER, _NFT_GROUPS),
     )
+    try:
+        for ear in ears:
+            ear.setsockopt(_SOL_NETLINK, _LISTEN_ALL_NSID, 1)
+    except PermissionError:
+        say.warning(
+            "kernel.deaf",
+            why="what changes inside sandboxes is not heard without CAP_NET_BROADCAST",
+            instead="it is looked for every 20 s",
+        )
+    return ears
 
 
 def _ear(protocol: int, groups: tuple[int, ...]) -> socket.socket:
@@ -129,9 +138,6 @@ def _ear(protocol: int, groups: tuple[int, ...]) -> socket.socket:
     netlink.bind(opened)
     for group in groups:
         opened.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
-    # Without CAP_NET_BROADCAST the sandboxes are looked at every 20 s only.
-    with contextlib.suppress(PermissionError):
-        opened.setsockopt(_SOL_NETLINK, _LISTEN_ALL_NSID, 1)
     return opened
 
 

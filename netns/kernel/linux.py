@@ -90,15 +90,21 @@ class LinuxKernel:
                 case steps.WriteTable() | steps.Forward():
                     refusals += self._host_wide(step)
                 case _ if rest:
-                    self._go_in(rest)
+                    refusals += self._go_in(rest)
+                    rest = [each for each in rest if not contract.is_hopeless(each, refusals)]
                     refusals += self._enter(step.space, rest, born)
         return refusals
 
-    def _go_in(self, plan: Sequence[steps.Step]) -> None:
+    def _go_in(self, plan: Sequence[steps.Step]) -> list[contract.Refusal]:
         """Remembers where the plan puts children; our own namespaces need no memory."""
+        refusals = []
         for step in plan:
             if isinstance(step, steps.AddChild) and not self._names.is_ours(step.inside):
-                self._guests.enter(step.inside)
+                try:
+                    self._guests.enter(step.inside)
+                except OSError as exc:  # a full disk; others do not wait for it
+                    refusals.append(contract.Refusal(step=step, reason=str(exc)))
+        return refusals
 
     def _host_wide(self, step: steps.WriteTable | steps.Forward) -> list[contract.Refusal]:
         try:

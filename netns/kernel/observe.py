@@ -9,8 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from netns import world
-from netns.kernel import names, read, strangers, sysctl
+from netns.kernel import host_routes, names, read, strangers, sysctl
 from sdd import errors
 from sdd.linux import namespaces
 from sdd.model import network
@@ -36,8 +35,8 @@ class Observer:
         self._names = made
 
     async def host_prefixes(self) -> tuple[HostRoute, ...]:
-        """The on-link routes of the host that do not belong to our links, sorted."""
-        return await self._doors.run("", _host_prefixes)
+        """The routes of the host that do not lead over our links, sorted."""
+        return await self._doors.run("", host_routes.read)
 
     async def busy_ports(self) -> frozenset[tuple[Protocol, int]]:
         """The ports of the host that some TCP or UDP socket is bound to."""
@@ -101,25 +100,3 @@ _TABLES = {
     "udp": Protocol.UDP,
     "udp6": Protocol.UDP,
 }
-
-
-def _host_prefixes() -> tuple[HostRoute, ...]:
-    host = read.space(0)
-    foreign = [
-        route
-        for route in host.routes
-        if route.table != world.LOCAL_TABLE and not host.links[route.link].mark
-    ]
-    direct = {route.destination for route in foreign if route.gateway is None}
-    ways = {route.destination for route in foreign} - direct
-    usable = [each for each in direct | ways if not _is_everywhere(each)]
-    usable.sort(key=lambda each: (each.version, each))
-    return tuple(HostRoute(prefix=each, is_direct=each in direct) for each in usable)
-
-
-def _is_everywhere(prefix: network.IPNetwork) -> bool:
-    """Link-local and multicast prefixes are on every link and belong to nobody.
-
-    A half of all addresses is how VPN programs write a default route.
-    """
-    return prefix.prefixlen <= 1 or prefix.is_link_local or prefix.is_multicast

@@ -6,18 +6,22 @@ Format: include/uapi/linux/rtnetlink.h. Who made a route is told by its protocol
 import ipaddress
 import socket
 import struct
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sdd.linux import netlink
 
 NEW, DELETE, GET = 24, 25, 26
 UNICAST, LOCAL = 1, 2
+BLACKHOLE, UNREACHABLE, PROHIBIT = 6, 7, 8
 KERNEL = 2  # RTPROT_KERNEL: made by the kernel itself, of an address
 LINK_SCOPE = 253
 _HOST_SCOPE = 254
 _LOCAL_TABLE = 255
 _HEADER = struct.Struct("=BBBBBBBBI")  # struct rtmsg
 _DESTINATION, _OIF, _GATEWAY, _PRIORITY, _SOURCE, _TABLE = 1, 4, 5, 6, 7, 15
+_SEVERAL, _VIA = 9, 18  # RTA_MULTIPATH; RTA_VIA: a gateway of the other IP version
+_HOP = struct.Struct("=HBBi")  # struct rtnexthop, followed by attributes
 _PROTOCOL = 5  # where rtm_protocol stands in the header
 _UNIVERSE, _NOWHERE = 0, 255
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
@@ -76,6 +80,37 @@ def of(reply: netlink.Reply) -> Report | None:
         kind=kind,
         scope=scope,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hop:
+    """One of the links that a route leads over. `is_direct`: not to a gateway there."""
+
+    index: int
+    is_direct: bool
+
+
+def hops(reply: netlink.Reply) -> tuple[Hop, ...]:
+    """Those of a reported route: one, or several; none where it refuses."""
+    found = netlink.attributes(reply.body[_HEADER.size :])
+    if several := found.get(_SEVERAL):
+        return tuple(_several(several))
+    if _OIF in found:
+        return (_hop(netlink.to_int(found[_OIF]), found),)
+    return ()
+
+
+def _several(packed: bytes) -> Iterator[Hop]:
+    while len(packed) >= _HOP.size:
+        length, _, _, index = _HOP.unpack_from(packed)
+        if length < _HOP.size:
+            return
+        yield _hop(index, netlink.attributes(packed[_HOP.size : length]))
+        packed = packed[length + -length % 4 :]
+
+
+def _hop(index: int, found: Mapping[int, bytes]) -> Hop:
+    return Hop(index=index, is_direct=_GATEWAY not in found and _VIA not in found)
 
 
 def kernel_link(body: bytes) -> int:

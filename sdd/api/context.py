@@ -172,7 +172,10 @@ class Registry(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """What this daemon is. `started` is seconds since the epoch, `advertise` may be empty."""
+    """What this daemon is. `started` is seconds since the epoch, `advertise` may be empty.
+
+    `lacks` are the capabilities that it would use and has not got.
+    """
 
     version: str
     node: str
@@ -183,6 +186,7 @@ class About:
     store: str
     started: float
     advertise: str = ""
+    lacks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

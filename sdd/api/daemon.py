@@ -49,6 +49,7 @@ async def status(context: Context, _call: Call) -> Reply:
         "Store": about.store,
         "Balancer": about.lb_backend,
         "BalancerWhy": about.lb_why,
+        "MissingCapabilities": list(about.lacks),
         "Networks": len(state.networks),
         "Sandboxes": len(state.sandboxes),
         "Services": len(state.services),

@@ -13,11 +13,13 @@ from sdd import errors
 STATUS: Final = Path("/proc/self/status")
 NEEDED: Final[Mapping[str, int]] = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}
 """Name → bit (include/uapi/linux/capability.h): links and rules; setns and mount."""
+HELPFUL: Final[Mapping[str, int]] = {"CAP_NET_BROADCAST": 11}
+"""To hear at once what changes in other namespaces (NETLINK_LISTEN_ALL_NSID)."""
 
 
 def demand(status: str) -> None:
     """Returns when all of `NEEDED` is effective; raises Denied `SDD-PRIVILEGE` otherwise."""
-    if missing := tuple(_missing(status)):
+    if missing := tuple(_missing(status, NEEDED)):
         raise errors.Denied(
             f"sdd may not manage network namespaces: it lacks {' and '.join(missing)}",
             hint="run it as root or as a systemd service: systemctl start sdd",
@@ -25,7 +27,12 @@ def demand(status: str) -> None:
         )
 
 
-def _missing(status: str) -> Iterator[str]:
+def lacking(status: str) -> tuple[str, ...]:
+    """Which of `HELPFUL` are not effective."""
+    return tuple(_missing(status, HELPFUL))
+
+
+def _missing(status: str, wanted: Mapping[str, int]) -> Iterator[str]:
     found = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
     effective = int(found[1], 16) if found else 0
-    return (name for name, bit in NEEDED.items() if not effective >> bit & 1)
+    return (name for name, bit in wanted.items() if not effective >> bit & 1)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from sdd.linux import namespaces
 
+_DRAFT = "new"  # no inode: what a kill leaves of it is forgotten with the next look
+
 
 class Guests:
     """Blocking."""
@@ -22,18 +24,28 @@ class Guests:
         for entry in self._folder.iterdir() if self._folder.is_dir() else ():
             path = str(entry.readlink())
             inode = namespaces.inode(path)
-            if str(inode) == entry.name:
+            if inode and str(inode) == entry.name:
                 found[path] = inode
             else:
                 entry.unlink(missing_ok=True)
         return found
 
     def enter(self, path: str) -> None:
-        """To be called before anything is put into the namespace at `path`."""
-        entry = self._folder / str(namespaces.inode(path))
-        if not entry.is_symlink():
+        """To be called before anything is put into the namespace at `path`.
+
+        The kernel gives the number of a namespace that ended to the next one: a link that leads
+        elsewhere is of the dead.
+        """
+        inode = namespaces.inode(path)
+        if not inode:  # it ended meanwhile, and nothing can be put there
+            return
+        entry = self._folder / str(inode)
+        if not entry.is_symlink() or str(entry.readlink()) != path:
             self._folder.mkdir(parents=True, exist_ok=True)
-            entry.symlink_to(path)
+            draft = self._folder / _DRAFT
+            draft.unlink(missing_ok=True)
+            draft.symlink_to(path)
+            draft.replace(entry)
 
     def leave(self, path: str, inode: int) -> None:
         """Nothing of ours is left at `path`."""

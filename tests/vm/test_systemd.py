@@ -166,6 +166,19 @@ def test_the_worker_is_a_unit_without_privileges(machine: Machine, client: str) 
     assert not re.search(r"^Uid:\s+0\b", text, re.MULTILINE), text
 
 
+def test_what_is_changed_in_a_sandbox_is_heard_and_put_back(machine: Machine, client: str) -> None:
+    """Not by the look every 20 s: it must be heard, for which the unit gives a capability."""
+    assert "kernel.deaf" not in machine.journal("sdd.service")
+    route = ("ip", "-n", client, "route")
+    for _ in range(2):
+        machine.run(*route, "del", "default")
+        support.eventually(
+            lambda: "default" in machine.run(*route, "show", "default"),
+            5,
+            "the default route comes back",
+        )
+
+
 def test_reload_is_told_to_systemd_and_changes_no_process(machine: Machine) -> None:
     before = machine.main_pid("sdd.service")
     machine.run("systemctl", "reload", "sdd.service")

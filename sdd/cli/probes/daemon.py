@@ -27,6 +27,7 @@ def findings(client: Client, release: str) -> Iterator[Finding]:
         return
     yield passed("daemon.socket", f"sdd {status['Version']} answers, state {status['State']}")
     yield state(status)
+    yield hearing(status)
     nets, boxes = client.get("/v1/networks"), client.get("/v1/sandboxes")
     yield searching(boxes, nets)
     yield overruling(boxes)
@@ -42,6 +43,22 @@ def findings(client: Client, release: str) -> Iterator[Finding]:
             fix="systemctl restart sdd",
             commands=("systemctl restart sdd",),
         )
+
+
+def hearing(status: dict[str, Any]) -> Finding:
+    """Whether the daemon hears what is changed inside sandboxes."""
+    lacks = status["MissingCapabilities"]
+    if not lacks:
+        return passed("daemon.hearing", "sdd hears what is changed inside sandboxes")
+    return Finding(
+        "daemon.hearing",
+        Verdict.WARN,
+        f"sdd runs without {', '.join(lacks)}",
+        why="it does not hear what is changed by hand inside sandboxes",
+        now="it looks there every 20 s and puts right what it finds",
+        fix=f"add {' '.join(lacks)} to CapabilityBoundingSet of sdd.service: install the newest"
+        " unit, then systemctl daemon-reload and systemctl restart sdd",
+    )
 
 
 def searching(boxes: list[dict[str, Any]], nets: list[dict[str, Any]]) -> Finding:

@@ -174,6 +174,21 @@ async def test_a_kill_between_forgetting_a_guest_and_cleaning_it_heals(
     assert list((host.root / "exec" / "guests").iterdir()) == []
 
 
+async def test_a_guest_that_cannot_be_remembered_is_refused_alone(
+    host: Host, neighbour: str
+) -> None:
+    path = str(host.root / "t-netns-guest")
+    guest = box("guest", path, inode=await host.doors.create(path))
+    named = box("named", host.sandbox_path("named"))
+    (host.root / "exec").mkdir(exist_ok=True)
+    (host.root / "exec" / "guests").touch()  # as a full disk: no folder can be made
+    now = at(1, LAN, guest, named, end(LAN, guest, *ONE), end(LAN, named, *TWO))
+    outcome = await host.realise(now)
+    assert len(outcome.failures) == 1
+    assert "eth0" not in run_in(path, "ip", "-br", "link")
+    assert pings(neighbour, TWO[0])
+
+
 async def test_a_named_sandbox_in_use_loses_its_link_at_once(host: Host, neighbour: str) -> None:
     now = two_on(host, LAN)
     await host.settle(now)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import sys
 from collections.abc import AsyncIterator
 from ipaddress import ip_network
 from pathlib import Path
@@ -12,6 +13,7 @@ import structlog
 
 from netns.kernel import events, names, observe
 from netns.netlink import route
+from sdd import errors
 from sdd.linux import namespaces, netlink
 from sdd.model import network
 from sdd.model.host_link import HostLink
@@ -19,6 +21,7 @@ from sdd.model.host_route import HostRoute
 from sdd.model.look import EVERYWHERE, HOST, NOWHERE, Look
 from tests.kernel.netns.conftest import Host, run_in
 from tests.netns_states import at, box, end, net
+from tests.support import run
 
 pytestmark = pytest.mark.kernel
 
@@ -41,11 +44,59 @@ async def test_foreign_routes_count_but_those_to_everywhere(host: Host) -> None:
         host.run(*command.split())
     seen = await observer(host).host_prefixes()
     assert seen == (
-        HostRoute(prefix=ip_network("192.0.2.0/24")),
+        HostRoute(prefix=ip_network("192.0.2.0/24"), link="up0"),
         HostRoute(prefix=ip_network("198.51.100.0/24"), is_direct=False),
-        HostRoute(prefix=ip_network("203.0.113.0/24")),
-        HostRoute(prefix=ip_network("2001:db8::/64")),
+        HostRoute(prefix=ip_network("203.0.113.0/24"), link="up0"),
+        HostRoute(prefix=ip_network("2001:db8::/64"), link="up0"),
     )
+
+
+async def test_routes_over_several_links_and_those_that_refuse_count_as_ways(host: Host) -> None:
+    for command in (
+        "ip link add up0 type bridge",
+        "ip link add up1 type bridge",
+        "ip addr add 192.0.2.1/25 dev up0",
+        "ip addr add 192.0.2.129/25 dev up1",
+        "ip addr add 2001:db8::1/64 dev up0",
+        "ip link set up0 up",
+        "ip link set up1 up",
+        "ip route add 172.18.0.0/16 nexthop via 192.0.2.2 nexthop via 192.0.2.130",
+        "ip route add 172.19.0.0/16 nexthop dev up0 nexthop dev up1",
+        "ip route add 172.20.0.0/16 via inet6 fe80::1 dev up0",
+        "ip -6 route add fd18::/48 nexthop via 2001:db8::2 nexthop via 2001:db8::3",
+        "ip route add unreachable 172.21.0.0/16",
+        "ip route add blackhole 172.22.0.0/16",
+        "ip route add prohibit 172.23.0.0/16",
+        "ip -6 route add unreachable fd19::/48",
+        "ip route add throw 172.24.0.0/16",
+    ):
+        host.run(*command.split())
+    seen = await observer(host).host_prefixes()
+    assert {each.prefix: each.link for each in seen if each.is_direct} == {
+        ip_network("172.19.0.0/16"): "up1",
+        ip_network("192.0.2.0/25"): "up0",
+        ip_network("192.0.2.128/25"): "up1",
+        ip_network("2001:db8::/64"): "up0",
+    }
+    ways = [f"172.{number}.0.0/16" for number in (18, 20, 21, 22, 23)] + ["fd18::/48", "fd19::/48"]
+    assert [str(each.prefix) for each in seen if not each.is_direct] == ways
+
+
+async def test_links_that_come_and_go_meanwhile_are_no_obstacle(host: Host) -> None:
+    lines = []
+    for number in range(300):
+        lines += [f"link add up{number} type bridge", f"link set up{number} up"]
+        lines += [f"addr add 10.{number // 250}.{number % 250}.1/24 dev up{number}"]
+    batch = host.root / "many"
+    batch.write_text("\n".join([*lines, *(f"link del up{number}" for number in range(300))]))
+    command = ("nsenter", f"--net={host.path}", "ip", "-batch", str(batch))
+    coming = await asyncio.create_subprocess_exec(*command)
+    while coming.returncode is None:
+        with contextlib.suppress(errors.Unavailable):  # it says that it never stands still
+            await observer(host).host_prefixes()
+        await asyncio.sleep(0)
+    assert coming.returncode == 0
+    assert await observer(host).host_prefixes() == ()
 
 
 async def test_facts_of_a_namespace_and_of_what_is_none(host: Host, tmp_path: Path) -> None:
@@ -253,6 +304,16 @@ async def test_a_namespace_made_anew_at_a_path_is_told_by_its_new_number(
         await host.doors.delete(one.netns)
         await host.settle(now)
         await ear.silence()
+
+
+def test_without_the_capability_it_says_once_that_sandboxes_are_not_heard() -> None:
+    script = "from netns.kernel import events; events._open()"
+    without = ("setpriv", "--bounding-set=-net_broadcast", "--inh-caps=-all")
+    said = [
+        run(*before, sys.executable, "-c", script, timeout_s=60).stdout.count("kernel.deaf")
+        for before in (without, ())
+    ]
+    assert said == [1, 0]
 
 
 async def test_namespaces_of_strangers_are_no_news(host: Host, ear: Ear) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from sdd.linux import capabilities
+
 UNITS = Path(__file__).parents[3] / "systemd"
 SYSTEM = Path("/usr/lib/systemd/system")
 NAMES = ("sdd.service", "sdd.socket", "sdd-dns.service", "sdd-dns.socket")
@@ -95,6 +97,11 @@ def test_systemd_would_notice_a_mistake(root: Path) -> None:
 
 def test_what_sdd_mounts_stays_visible_to_the_host() -> None:
     assert not directives("sdd.service").keys() & MOUNT_NAMESPACE
+
+
+def test_sdd_holds_each_capability_that_it_asks_for() -> None:
+    given = directives("sdd.service")["CapabilityBoundingSet"].split()
+    assert {*capabilities.NEEDED, *capabilities.HELPFUL} <= set(given)
 
 
 def test_the_worker_holds_no_capability_and_is_not_root() -> None:

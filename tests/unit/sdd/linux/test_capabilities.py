@@ -30,3 +30,10 @@ def test_what_lacks_one_is_told_which(status: str, words: str) -> None:
     with pytest.raises(errors.Denied, match=words) as caught:
         capabilities.demand(status)
     assert (caught.value.code, caught.value.exit_code) == ("SDD-PRIVILEGE", 77)
+
+
+def test_what_would_help_is_told_and_not_demanded() -> None:
+    status = with_effective(1 << 12 | 1 << 21)
+    capabilities.demand(status)
+    assert capabilities.lacking(status) == ("CAP_NET_BROADCAST",)
+    assert capabilities.lacking(ALL) == ()

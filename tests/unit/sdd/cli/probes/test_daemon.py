@@ -26,3 +26,9 @@ def test_files_of_others_are_warned_of_where_ip_netns_looks(tmp_path: Path) -> N
     found = daemon.overruling([box], tmp_path / "etc")
     assert (found.verdict, str(link) in found.says) == (Verdict.WARN, True)
     assert daemon.overruling([of_process, never], tmp_path / "etc").verdict is Verdict.PASS
+
+
+def test_a_daemon_that_hears_nothing_inside_sandboxes_is_warned_of() -> None:
+    assert daemon.hearing({"MissingCapabilities": []}).verdict is Verdict.PASS
+    found = daemon.hearing({"MissingCapabilities": ["CAP_NET_BROADCAST"]})
+    assert (found.verdict, "CAP_NET_BROADCAST" in found.fix) == (Verdict.WARN, True)
