@@ -18,7 +18,10 @@ _FAR: Final = 0x3FFF  # the last place that a pointer reaches
 
 
 class Onward(NamedTuple):
-    """What was asked, the alias records of ours, and the message to be asked elsewhere."""
+    """What was asked, the alias records of ours, and the message to be asked elsewhere.
+
+    `explain` is what is to be said of the aliases themselves (RFC 8914).
+    """
 
     query: wire.Query
     data: bytes
@@ -26,6 +29,7 @@ class Onward(NamedTuple):
     end: wire.Query
     message: bytes
     authoritative: bool = True
+    explain: tuple[wire.Explain, ...] = ()
 
 
 def onward(
@@ -35,6 +39,7 @@ def onward(
     name: bytes,
     *,
     authoritative: bool = True,
+    explain: tuple[wire.Explain, ...] = (),
 ) -> Onward:
     """The question for `name`, to which `path` leads; all else is as in `data`.
 
@@ -43,7 +48,7 @@ def onward(
     tail = query.end - _KIND
     message = data[: wire.HEADER] + name + data[tail:]
     end = query._replace(name=name, end=wire.HEADER + len(name) + _KIND)
-    return Onward(query, data, path, end, message, authoritative)
+    return Onward(query, data, path, end, message, authoritative, explain)
 
 
 def joined(asked: Onward, said: bytes, *, stream: bool) -> bytes:
@@ -65,6 +70,7 @@ def joined(asked: Onward, said: bytes, *, stream: bool) -> bytes:
         stream=stream,
         authoritative=asked.authoritative,
         authority=next(zones, b""),
+        explain=(*asked.explain, *found.explain),
     )
 
 

@@ -83,7 +83,8 @@ def for_client(
     target = found.aliases[count - 1].target
     path = (*path, *(_named(each, target) for each in known.path))
     if known.onward:
-        return chase.onward(query, data, path, known.onward, authoritative=False)
+        why = tuple(explain)
+        return chase.onward(query, data, path, known.onward, authoritative=False, explain=why)
     first = turn % len(known.records) if known.records else 0
     return wire.respond(
         data,

@@ -1,5 +1,6 @@
 """An alias of ours and what others say of its end are one reply."""
 
+import dns.edns
 import dns.flags
 import dns.message
 import dns.name
@@ -94,6 +95,16 @@ def test_a_code_that_we_do_not_know_is_passed_on() -> None:
     reply = said(asked)
     reply.set_rcode(dns.rcode.YXDOMAIN)
     assert told(asked, reply).rcode() == dns.rcode.YXDOMAIN
+
+
+def test_what_is_to_be_said_of_either_part_is_said() -> None:
+    asked = onward(use_edns=0)._replace(explain=(wire.Explain(3, "old aliases"),))
+    reply = said(asked, (f"{END}.", "A", "192.0.2.9"))
+    reply.use_edns(
+        0, options=[dns.edns.EDEOption(dns.edns.EDECode.STALE_NXDOMAIN_ANSWER, "an old end")]
+    )
+    told_both = [(int(each.code), each.text) for each in told(asked, reply).extended_errors()]
+    assert told_both == [(3, "old aliases"), (19, "an old end")]
 
 
 def test_a_failure_brings_no_alias_and_keeps_its_explanation() -> None:
