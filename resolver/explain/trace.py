@@ -5,7 +5,7 @@ resolv.conf is read, as its programs do, also when a user changed it.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -46,13 +46,16 @@ class Attempt:
     def _elsewhere(self) -> str:
         """Whoever said what is not a network's."""
         is_stale = reasons.STALE in self.reply.explained
+        tried = [text for stage, text in self.steps if stage == TRIED]
         for stage, text in self.steps:
+            # Of several names that aliases lead through, the last one's answer counts.
+            if stage == "cache" and tried:
+                continue
             # What could be given when nobody answers is given only then, and says so.
             if stage == "cache" or (stage == "stale" and is_stale):
                 return f"{stage}: {text}"
             if stage in OURS:
                 return f"sdd itself: {text}"
-        tried = [text for stage, text in self.steps if stage == TRIED]
         return f"upstream {tried[-1]}" if tried else ""
 
 
@@ -71,9 +74,9 @@ class Tracer:
         before = await self._steps(box, name, rdtype)
         reply = await self._asker.ask(box.netns, name, rdtype, tcp=tcp, timeout_s=timeout_s)
         steps = tuple(each for each in before if each.stage != TRIED)
-        if any(each.stage == "upstream" for each in steps) and not _cached(steps):
+        if any(each.stage == "upstream" for each in steps) and not is_known(steps):
             after = await self._steps(box, name, rdtype)
-            steps += tuple(each for each in after if each.stage in (TRIED, CUT))
+            steps += news(before, after)
         return Attempt(name=name, steps=steps, reply=reply)
 
     async def trace(
@@ -123,8 +126,19 @@ def candidates(name: str, search: Iterable[str], dots: int) -> tuple[str, ...]:
     return (whole, *longer) if name.count(".") >= dots else (*longer, whole)
 
 
-def _cached(steps: Iterable[Step]) -> bool:
-    return any(each.stage == "cache" for each in steps)
+def news(before: Collection[Step], after: Iterable[Step]) -> tuple[Step, ...]:
+    """What was tried and cut off between two looks at the same name."""
+    return tuple(each for each in after if each.stage in (TRIED, CUT) and each not in before)
+
+
+def is_known(steps: Iterable[Step]) -> bool:
+    """Whether the last name that is asked of others is known: aliases may lead through several."""
+    told = [each.stage for each in steps if each.stage in ("cache", "upstream", "stale", CUT)]
+    while told and told[-1] == CUT:
+        told.pop()
+    while told and told[-1] == "upstream":
+        told.pop()
+    return told[-1:] == ["cache"]
 
 
 def _read(path: Path) -> resolvconf.Host:

@@ -138,7 +138,7 @@ class Forwarder:
             return self._telling.failed(asked, Source.ERROR, (reasons.CIRCLE,), stream=stream)
         passed = (*before, query.name)
         rest = self.recall(told.end, told.message, scope.straight, True, before=passed)
-        return chase.joined(told, rest, stream=stream) if rest else None
+        return self._telling.joined(asked, told, rest, stream=stream) if rest else None
 
     def _go_on(
         self, asked: Question, scope: answer.Scope, way: Way, done: Done, told: telling.Told
@@ -151,7 +151,7 @@ class Forwarder:
             return done(self._telling.failed(asked, Source.ERROR, why, stream=way.stream))
 
         def joined(rest: bytes) -> None:
-            done(chase.joined(told, rest, stream=way.stream))
+            done(self._telling.joined(asked, told, rest, stream=way.stream))
 
         onward = Way(True, (*way.before, asked.query.name), way.until)
         return self._begin(told.end, told.message, scope.straight, joined, onward)

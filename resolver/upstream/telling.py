@@ -54,7 +54,7 @@ class Telling:
                 explain=found.explain,
                 turn=self._next(),
             )
-            self._count(asked.scope, said, Source.CACHE)
+            said = self._cut(asked, said, Source.CACHE, stream=stream)
         if isinstance(said, bytes):
             self._counts.hit(cache.kind_of(found))
         self._counts.observe(counters.SECONDS, Source.CACHE, self._clock() - began)
@@ -74,8 +74,7 @@ class Telling:
             explain=(*entry.reply.explain, reasons.STALE),
             turn=self._next(),
         )
-        self._count(asked.scope, said, Source.STALE)
-        return said
+        return self._cut(asked, said, Source.STALE, stream=stream)
 
     def found(self, asked: Question, found: reply.Reply, began: float, *, stream: bool) -> Told:
         """The reply from what a flight brought."""
@@ -89,8 +88,7 @@ class Telling:
             return self.failed(asked, Source.ERROR, why, stream=stream)
         words = (found, asked.data, asked.query, asked.scope)
         said = cut.for_client(*words, stream=stream, explain=found.explain, turn=self._next())
-        self._count(asked.scope, said, Source.UPSTREAM)
-        return said
+        return self._cut(asked, said, Source.UPSTREAM, stream=stream)
 
     def failed(
         self, asked: Question, source: Source, explain: Sequence[wire.Explain], *, stream: bool
@@ -100,11 +98,26 @@ class Telling:
         Of a search list that leads to a name of ours it is NXDOMAIN: all stubs go on after that,
         musl after nothing else. Without an SOA nobody remembers it (RFC 2308 §5).
         """
+        said = self._failure(asked, explain, stream=stream)
+        self._count(asked.scope, said, source)
+        return said
+
+    def joined(self, asked: Question, path: chase.Onward, rest: bytes, *, stream: bool) -> bytes:
+        """The reply to what was asked, with what was said (and counted) of the end of `path`.
+
+        A failure there is one of what was asked.
+        """
+        if rest[3] & 0xF != wire.Rcode.SERVFAIL:
+            return chase.joined(path, rest, stream=stream)
+        read = reply.read(rest, path.end.end, dnssec=True, is_checked=True)
+        return self._failure(asked, read.explain if read else (), stream=stream)
+
+    def _failure(self, asked: Question, explain: Sequence[wire.Explain], *, stream: bool) -> bytes:
         rcode = wire.Rcode.SERVFAIL
         if reasons.PASSING.isdisjoint(explain) and (ours := self._passes(asked)):
             rcode = wire.Rcode.NXDOMAIN
             explain = (*explain, reasons.passed_over(wire.to_text(ours)))
-        said = wire.respond(
+        return wire.respond(
             asked.data,
             asked.query,
             rcode,
@@ -112,6 +125,11 @@ class Telling:
             authoritative=False,
             explain=explain,
         )
+
+    def _cut(self, asked: Question, said: Told, source: Source, *, stream: bool) -> Told:
+        """What became of an answer, counted; one that leads into a circle of ours is a failure."""
+        if isinstance(said, bytes) and said[3] & 0xF == wire.Rcode.SERVFAIL:
+            return self.failed(asked, source, (reasons.CIRCLE,), stream=stream)
         self._count(asked.scope, said, source)
         return said
 

@@ -7,9 +7,11 @@ import threading
 import time
 
 import dns.message
+import dns.name
 import dns.query
 import dns.rcode
 import dns.rdatatype
+import dns.rrset
 import pytest
 
 from resolver import protocol
@@ -36,6 +38,10 @@ NAMES: protocol.Names = {
     wire.to_wire("web.lab"): {wire.A: records(wire.A, "10.1.0.2")},
     wire.to_wire("go"): {
         wire.CNAME: [wire.record(wire.CNAME, 5, wire.to_wire("web.corp.test"))],
+    },
+    **{
+        wire.to_wire(name): {wire.CNAME: [wire.record(wire.CNAME, 5, wire.to_wire(target))]}
+        for name, target in (("away", "far.other.test"), ("ring", "gnir"), ("gnir", "ring"))
     },
 }
 PASSED, FAILED = dns.rcode.NXDOMAIN, dns.rcode.SERVFAIL
@@ -144,6 +150,26 @@ def test_A8_112_a_name_that_is_there_for_one_family_is_not_denied_for_the_other(
     assert texts(asked(ports, "web.corp.test")) == {"192.0.2.9"}
     reply, _ = timed(ports, "web.corp.test", "AAAA")
     assert reply.rcode() == FAILED
+
+
+@pytest.mark.parametrize("name", ["away", "ring"])
+def test_A8_112_what_fails_behind_an_alias_of_theirs_is_passed_over_too(
+    session: Session, scripted: Make, name: str
+) -> None:
+    """It leads to a name of ours that leads out to nobody's, or to itself."""
+
+    def script(query: dns.message.Message, _: bool) -> bytes:
+        if query.question[0].name != dns.name.from_text("web.corp.test"):
+            return failing(query, FAILED)
+        answer = dns.message.make_response(query, recursion_available=True)
+        answer.answer.append(dns.rrset.from_text("web.corp.test.", 60, "IN", "CNAME", f"{name}."))
+        return answer.to_wire()
+
+    ports = searching(session, 1, scripted(script))
+    for _ in range(2):
+        reply = asked(ports, "web.corp.test")
+        assert (reply.rcode(), reply.answer) == (PASSED, [])
+        assert "web is ours" in str(reply.extended_errors()[-1].text)
 
 
 def test_an_alias_of_ours_to_such_a_name_fails_with_it(session: Session, scripted: Make) -> None:

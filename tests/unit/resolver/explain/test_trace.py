@@ -64,3 +64,32 @@ def test_A8_112_who_passed_a_name_over_says_so_behind_the_failure() -> None:
         reply=query.Reply(rcode="NXDOMAIN", explained=explained),
     )
     assert made.source == "cache: SERVFAIL, 4 s left, then passed over: web is ours"
+
+
+CACHED = (Step("cache", "NOERROR, 60 s left"), Step("upstream", "x"))
+LEADS = Step("cut", "go is ours, which leads on to b.example")
+
+
+@pytest.mark.parametrize(
+    ("steps", "is_known"),
+    [
+        (CACHED, True),
+        ((*CACHED, LEADS, *CACHED), True),
+        ((*CACHED, Step("cut", "1 records about other names")), True),
+        ((*CACHED, LEADS, Step("upstream", "x"), Step("upstream", "y")), False),
+        ((Step("stale", "over since 4 s"), Step("upstream", "x")), False),
+    ],
+)
+def test_of_several_names_the_last_one_decides(steps: tuple[Step, ...], is_known: bool) -> None:
+    assert trace.is_known(steps) == is_known
+
+
+def test_what_was_tried_for_the_last_name_is_the_source() -> None:
+    older = Step("tried", "x over udp: NOERROR in 9 ms")
+    before = (*CACHED, older, LEADS, Step("upstream", "x"))
+    asked = Step("tried", "x over udp: NOERROR in 2 ms")
+    found = trace.news(before, (*before, asked))
+    assert found == (asked,)
+    steps = (*(each for each in before if each != older), *found)
+    made = trace.Attempt(name="a.example.", steps=steps, reply=query.Reply(rcode="NOERROR"))
+    assert made.source == "upstream x over udp: NOERROR in 2 ms"
