@@ -296,7 +296,8 @@ class Forwarder:
                 done(self._telling.found(asked, found, began, stream=stream))
 
         def is_late() -> None:
-            self.cache.postpone(asked.key, self._clock() + flights.RECHECK_S)
+            if most_s >= self._patience_s(asked, stale):  # else too little was left to find out
+                self.cache.postpone(asked.key, self._clock() + flights.RECHECK_S)
             self._flights.leave(asked.key, landed)
             nothing = reply.failure(asked.data, asked.query, wire.Rcode.SERVFAIL)
             landed(nothing._replace(explain=(reasons.TOO_LATE,)))

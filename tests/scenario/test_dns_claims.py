@@ -1,6 +1,10 @@
 """Upstream servers that speak of names which are not theirs, through a real worker."""
 
-from collections.abc import Callable
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import dns.flags
 import dns.message
@@ -11,8 +15,17 @@ import pytest
 
 from resolver import protocol
 from resolver.message import wire
-from tests.scenario.test_dns_forwarding import Make, asked, good, scripted, served, texts
-from tests.scenario.worker import Session, address, ask
+from tests.scenario.test_dns_forwarding import (
+    Make,
+    asked,
+    explanations,
+    good,
+    scripted,
+    served,
+    texts,
+)
+from tests.scenario.worker import Session, Upstream, address, ask
+from tests.support import eventually
 
 __all__ = ["scripted"]  # a fixture of the neighbour's
 
@@ -146,6 +159,50 @@ def test_A8_56_all_names_of_a_chain_share_the_time_of_one_question(
     reply = dns.query.udp(dns.message.make_query("a.example", "A"), "127.0.0.1", 5, ports[0])
     assert reply.rcode() == dns.rcode.SERVFAIL
     assert "b.example." in asked_for
+
+
+class Slow(Upstream):
+    """Answers after as many seconds as `takes` says of the name's first label."""
+
+    takes: Mapping[str, float] = MappingProxyType({})
+
+    def __init__(self) -> None:
+        self.timers: list[threading.Timer] = []
+        super().__init__()
+
+    def close(self) -> None:
+        for each in self.timers:
+            each.cancel()
+            each.join()
+        super().close()
+
+    def reply(self, query: dns.message.Message, *, stream: bool) -> bytes | None:
+        label = query.question[0].name.to_text().lower()[0]
+        peer = ("127.0.0.1", self.heard[-1][1])
+        answer = dns.message.from_wire(leading(a="go.")(query, stream))
+        answer.answer[0].ttl = 1
+        said = (answer.to_wire(), peer)
+        self.timers.append(threading.Timer(self.takes.get(label, 0.0), self.udp.sendto, said))
+        self.timers[-1].start()
+        return None
+
+
+def test_an_old_end_that_had_little_time_is_asked_for_again(session: Session) -> None:
+    """Of the 4.5 s the alias takes 4; only who had time to find out is not asked for 30 s."""
+    with contextlib.closing(Slow()) as server:
+        ports = session.serve(
+            names=OUT, upstreams=[protocol.Upstream("127.0.0.1", server.port, inside=False)]
+        )
+        session.apply()
+        known = time.monotonic()
+        assert texts(ask(ports, "b.example")) == {"192.0.2.9"}
+        eventually(lambda: time.monotonic() > known + 1.2, 5, "it is over")
+        server.takes = {"a": 4.0, "b": 1.0}
+        query = dns.message.make_query("a.example", "A", use_edns=0)
+        old = dns.query.udp(query, "127.0.0.1", 8, ports[0])
+        assert (texts(old), explanations(old)) == ({"go.", "b.example.", "192.0.2.9"}, [3])
+        new = asked(ports, "b.example")
+        assert (texts(new), explanations(new)) == ({"192.0.2.9"}, [])
 
 
 def test_what_is_cut_is_explained(session: Session, scripted: Make) -> None:
