@@ -57,7 +57,7 @@ class Telling:
             said = self._cut(asked, said, Source.CACHE, stream=stream)
         if isinstance(said, bytes):
             self._counts.hit(cache.kind_of(found))
-        self._counts.observe(counters.SECONDS, Source.CACHE, self._clock() - began)
+            self._counts.observe(counters.SECONDS, Source.CACHE, self._clock() - began)
         return said
 
     def stale(self, asked: Question, entry: cache.Entry, began: float, *, stream: bool) -> Told:

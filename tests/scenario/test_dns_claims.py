@@ -13,7 +13,7 @@ import dns.rcode
 import dns.rrset
 import pytest
 
-from resolver import protocol
+from resolver import counters, protocol
 from resolver.message import wire
 from tests.scenario.test_dns_forwarding import (
     Make,
@@ -159,6 +159,22 @@ def test_A8_56_all_names_of_a_chain_share_the_time_of_one_question(
     reply = dns.query.udp(dns.message.make_query("a.example", "A"), "127.0.0.1", 5, ports[0])
     assert reply.rcode() == dns.rcode.SERVFAIL
     assert "b.example." in asked_for
+
+
+def test_a_chain_that_is_known_in_part_is_no_answer_of_the_cache(
+    session: Session, scripted: Make
+) -> None:
+    ports = session.serve(names=OUT, upstreams=[scripted(leading(a="go.")).server()])
+    session.apply()
+    ask(ports, "a.example")
+    session.say(protocol.Flush(wire.to_wire("b.example")))
+    assert session.hear() == protocol.Flushed(1)
+    ask(ports, "a.example")
+    session.say(protocol.Count())
+    counted = session.hear()
+    assert isinstance(counted, protocol.Counted)
+    took = [key for key, _ in counted.sums if key[0].startswith(counters.SECONDS)]
+    assert {"upstream"} == {key[1] for key in took}
 
 
 class Slow(Upstream):
