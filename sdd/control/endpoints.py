@@ -13,6 +13,7 @@ from sdd.alloc import addresses, macs, names
 from sdd.control import interfaces, keys, lookup, parents, taken
 from sdd.control.ground import Draft, Ground
 from sdd.model import endpoint, ids, interface, network, request, sandbox
+from sdd.state import ClusterState
 from sdd.store import codec
 
 PRIORITY_MAX = 2**31 - 1
@@ -148,17 +149,24 @@ def _mac(
         _check_no_mac(net, asked)
         return ""
     if not asked.mac:
-        return macs.of(chosen, ground.entropy(macs.RANDOM_BYTES))
+        mac = macs.of(chosen, ground.entropy(macs.RANDOM_BYTES))
+        # Somebody was given by hand what belongs to this IPv4 address.
+        is_taken = _with_mac(ground.now, net, mac) is not None
+        return macs.of((), ground.entropy(macs.RANDOM_BYTES)) if is_taken else mac
     mac = macs.checked(asked.mac)
-    for other in ground.now.endpoints_by_network.get(net.id, ()):
-        if other.mac == mac:
-            raise errors.Conflict(
-                f"MAC address {mac} is already used on network {net.name}"
-                f" by sandbox {ground.now.sandboxes[other.sandbox].name}",
-                hint="leave the MAC address out to get a free one",
-                code="SDD-NET-MAC",
-            )
+    if other := _with_mac(ground.now, net, mac):
+        raise errors.Conflict(
+            f"MAC address {mac} is already used on network {net.name}"
+            f" by sandbox {ground.now.sandboxes[other.sandbox].name}",
+            hint="leave the MAC address out to get a free one",
+            code="SDD-NET-MAC",
+        )
     return mac
+
+
+def _with_mac(now: ClusterState, net: network.Network, mac: str) -> endpoint.Endpoint | None:
+    ends = now.endpoints_by_network.get(net.id, ())
+    return next((each for each in ends if each.mac == mac), None)
 
 
 def _link_local(

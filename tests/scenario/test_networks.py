@@ -337,3 +337,14 @@ async def test_what_an_adopted_bridge_has_is_its_gateway_or_kept_for_it(
         (made,) = (await one.commands.create_network(asked)).pools
         assert str(made.gateway) == gateway
         assert {name: str(each) for name, each in made.aux.items()} == aux
+
+
+async def test_an_automatic_mac_is_none_that_was_given_on_the_network() -> None:
+    async with node() as one:
+        await make(one, "lan", spec("10.40.0.0/24"))
+        given = await join(one, "a", "lan", ip=ip_address("10.40.0.9"), mac="02:42:0a:28:00:05")
+        made = await join(one, "b", "lan", ip=ip_address("10.40.0.5"))
+        assert given.mac == "02:42:0a:28:00:05"
+        assert (made.mac != given.mac, made.mac[:3], len(made.mac)) == (True, "02:", 17)
+        usual = await join(one, "c", "lan", ip=ip_address("10.40.0.6"))
+        assert usual.mac == "02:42:0a:28:00:06"
