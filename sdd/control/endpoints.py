@@ -6,7 +6,7 @@ it guards the set of its endpoints, so link names and "at most one per network" 
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from ipaddress import IPv4Interface, IPv6Address, IPv6Interface, ip_address, ip_interface
 
 from sdd import errors
 from sdd.alloc import addresses, macs, names
@@ -19,6 +19,8 @@ from sdd.store import codec
 PRIORITY_MAX = 2**31 - 1
 _IPV6 = 6
 _LINK_LOCAL = {4: 16, 6: 64}  # prefix lengths
+# The ends of the subnet, and the address of all its routers (RFC 4291 §2.6.1)
+_NOBODYS = frozenset(map(ip_address, ("169.254.0.0", "169.254.255.255", "fe80::")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +176,19 @@ def _link_local(
 ) -> tuple[IPv4Interface | IPv6Interface, ...]:
     """With the prefix lengths of RFC 3927 and RFC 4291 §2.5.6; one that another has is refused."""
     for ip in asked.link_local:
+        if isinstance(ip, IPv6Address) and ip.scope_id is not None:
+            raise errors.Invalid(
+                f"{errors.quoted(str(ip))} names a link, and the address is for the one on network"
+                f" {net.name}",
+                hint=f"leave out what follows it: {str(ip).partition('%')[0]}",
+                code="SDD-NET-ADDRESS",
+            )
+        if ip in _NOBODYS:
+            raise errors.Invalid(
+                f"{ip} is reserved: no interface can have it",
+                hint="choose another one of 169.254.0.0/16 or fe80::/10",
+                code="SDD-NET-ADDRESS",
+            )
         if not ip.is_link_local:
             raise errors.Invalid(
                 f"{ip} is no link-local address",

@@ -348,3 +348,23 @@ async def test_an_automatic_mac_is_none_that_was_given_on_the_network() -> None:
         assert (made.mac != given.mac, made.mac[:3], len(made.mac)) == (True, "02:", 17)
         usual = await join(one, "c", "lan", ip=ip_address("10.40.0.6"))
         assert usual.mac == "02:42:0a:28:00:06"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("169.254.0.0", "reserved"),
+        ("169.254.255.255", "reserved"),
+        ("fe80::", "reserved"),
+        ("fe80::9%eth0", "names a link"),
+        ("10.40.0.9", "no link-local address"),
+    ],
+)
+async def test_a_link_local_address_that_no_link_can_have_is_refused(text: str, why: str) -> None:
+    async with node() as one:
+        await make(one, "lan", spec("10.40.0.0/24"))
+        before = await one.keys()
+        with pytest.raises(errors.Invalid, match=why) as caught:
+            await join(one, "a", "lan", link_local=(ip_address(text),))
+        assert caught.value.code == "SDD-NET-ADDRESS"
+        assert await one.keys() == before
