@@ -44,7 +44,10 @@ def _prefixes(
     missing = [route for route in standing if _way(route) not in there]
     if not missing:
         return
-    old = {_way(route) for route in world.kernel_routes(found.addresses)}
+    # The ways to addresses that others gave on the host are theirs; nobody read them.
+    is_host = wanted.owner is world.Owner.HOST
+    given = (each for each in found.addresses if each.ours or not is_host)
+    old = {_way(route) for route in world.kernel_routes(given)}
     bent = {(route.link, _slot(route)) for route in found.routes if route.gateway is not None}
     for route in sorted(missing, key=_way_of):
         is_bent = (route.link, _slot(route)) in bent

@@ -29,7 +29,7 @@ def _ground(net: network.Network) -> contract.Ground:
         addresses=frozenset(
             world.Address(net.device, _interface(pool.gateway, pool.subnet.prefixlen))
             for pool in net.pools
-            if pool.gateway is not None and options.has_gateway(pool.gateway.version)
+            if pool.gateway is not None and options.is_gateway(pool)
         ),
         fence=firewall.Fence(
             device=net.device,

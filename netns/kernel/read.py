@@ -3,7 +3,7 @@
 What is ours is told by marks: the alias of a link, the protocol number of addresses and routes.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from netns import world
@@ -113,15 +113,25 @@ def host_links(asked: Collection[str]) -> dict[str, HostLink | None]:
     """What the links of the calling thread's namespace are; None for a name that none has."""
     with netlink.Connection(netlink.ROUTE) as connection:
         results = connection.request(map(link.ask, asked))
+        addresses = [address.of(each) for each in connection.dump(*address.listing())]
     return {
-        name: _host_link(link.of(result.replies[0])) if result.replies else None
+        name: _host_link(link.of(result.replies[0]), addresses) if result.replies else None
         for name, result in zip(asked, results, strict=True)
     }
 
 
-def _host_link(report: link.Report) -> HostLink:
-    holder = report.master_kind if report.master_kind in _HOLDERS else ""
-    return HostLink(mtu=report.mtu, is_ethernet=report.is_ethernet, holder=holder)
+def _host_link(report: link.Report, addresses: Iterable[address.Report]) -> HostLink:
+    own = (
+        each.interface.ip
+        for each in addresses
+        if each.index == report.index and each.protocol != marks.PROTOCOL
+    )
+    return HostLink(
+        mtu=report.mtu,
+        is_ethernet=report.is_ethernet,
+        holder=report.master_kind if report.master_kind in _HOLDERS else "",
+        addresses=tuple(own),
+    )
 
 
 _HOLDERS = frozenset({"bridge", "bond", "team"})  # they take all frames: children get none

@@ -173,17 +173,13 @@ class Commander:
             return sandboxes.Seen(homonym=await self._observe.homonym(name))
         facts = await self._observe.namespace(path)
         host = await self._observe.namespace(OWN_NAMESPACE)
-        named = [
-            box.netns
-            for box in self._feed.state.sandboxes.values()
-            if box.node == self._node and box.origin is sandbox.Origin.NAMED
-        ]
+        held = [box.netns for box in self._feed.state.sandboxes.values() if box.node == self._node]
         return sandboxes.Seen(
             path=path,
             inode=facts.inode,
             inside=_inside(facts),
             host_inode=host.inode,
-            named=await self._observe.inodes(named) if facts.inode else {},
+            held=await self._observe.inodes(held) if facts.inode else {},
         )
 
     async def _busy(self, asked: tuple[request.Publish, ...]) -> ports.Busy:

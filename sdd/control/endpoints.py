@@ -6,18 +6,21 @@ it guards the set of its endpoints, so link names and "at most one per network" 
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from ipaddress import IPv4Interface, IPv6Address, IPv6Interface, ip_address, ip_interface
 
 from sdd import errors
 from sdd.alloc import addresses, macs, names
 from sdd.control import interfaces, keys, lookup, parents, taken
 from sdd.control.ground import Draft, Ground
 from sdd.model import endpoint, ids, interface, network, request, sandbox
+from sdd.state import ClusterState
 from sdd.store import codec
 
 PRIORITY_MAX = 2**31 - 1
 _IPV6 = 6
 _LINK_LOCAL = {4: 16, 6: 64}  # prefix lengths
+# The ends of the subnet, and the address of all its routers (RFC 4291 §2.6.1)
+_NOBODYS = frozenset(map(ip_address, ("169.254.0.0", "169.254.255.255", "fe80::")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,17 +151,24 @@ def _mac(
         _check_no_mac(net, asked)
         return ""
     if not asked.mac:
-        return macs.of(chosen, ground.entropy(macs.RANDOM_BYTES))
+        mac = macs.of(chosen, ground.entropy(macs.RANDOM_BYTES))
+        # Somebody was given by hand what belongs to this IPv4 address.
+        is_taken = _with_mac(ground.now, net, mac) is not None
+        return macs.of((), ground.entropy(macs.RANDOM_BYTES)) if is_taken else mac
     mac = macs.checked(asked.mac)
-    for other in ground.now.endpoints_by_network.get(net.id, ()):
-        if other.mac == mac:
-            raise errors.Conflict(
-                f"MAC address {mac} is already used on network {net.name}"
-                f" by sandbox {ground.now.sandboxes[other.sandbox].name}",
-                hint="leave the MAC address out to get a free one",
-                code="SDD-NET-MAC",
-            )
+    if other := _with_mac(ground.now, net, mac):
+        raise errors.Conflict(
+            f"MAC address {mac} is already used on network {net.name}"
+            f" by sandbox {ground.now.sandboxes[other.sandbox].name}",
+            hint="leave the MAC address out to get a free one",
+            code="SDD-NET-MAC",
+        )
     return mac
+
+
+def _with_mac(now: ClusterState, net: network.Network, mac: str) -> endpoint.Endpoint | None:
+    ends = now.endpoints_by_network.get(net.id, ())
+    return next((each for each in ends if each.mac == mac), None)
 
 
 def _link_local(
@@ -166,6 +176,19 @@ def _link_local(
 ) -> tuple[IPv4Interface | IPv6Interface, ...]:
     """With the prefix lengths of RFC 3927 and RFC 4291 §2.5.6; one that another has is refused."""
     for ip in asked.link_local:
+        if isinstance(ip, IPv6Address) and ip.scope_id is not None:
+            raise errors.Invalid(
+                f"{errors.quoted(str(ip))} names a link, and the address is for the one on network"
+                f" {net.name}",
+                hint=f"leave out what follows it: {str(ip).partition('%')[0]}",
+                code="SDD-NET-ADDRESS",
+            )
+        if ip in _NOBODYS:
+            raise errors.Invalid(
+                f"{ip} is reserved: no interface can have it",
+                hint="choose another one of 169.254.0.0/16 or fe80::/10",
+                code="SDD-NET-ADDRESS",
+            )
         if not ip.is_link_local:
             raise errors.Invalid(
                 f"{ip} is no link-local address",

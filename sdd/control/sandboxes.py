@@ -31,16 +31,17 @@ KIND = "sandbox"
 class Seen:
     """What was observed of a namespace file; `inode` 0: there is no namespace.
 
-    `host_inode` is the node's own namespace, which is nobody's sandbox, `named` are the inodes of
-    the named sandboxes by their paths: they change with every boot, so nobody stores them. For one
-    that we make, `homonym` is the path of somebody else's namespace of that name.
+    `host_inode` is the node's own namespace, which is nobody's sandbox, `held` are the inodes that
+    the sandboxes' paths have now: those of named ones change with every boot, and the number of an
+    adopted one that ended is soon another's. For one that we make, `homonym` is the path of
+    somebody else's namespace of that name.
     """
 
     path: str = ""
     inode: int = 0
     inside: endpoints.Inside = field(default_factory=endpoints.Inside)
     host_inode: int = 0
-    named: Mapping[str, int] = field(default_factory=dict)
+    held: Mapping[str, int] = field(default_factory=dict)
     homonym: str = ""
 
 
@@ -215,8 +216,8 @@ def _check_namespace(ground: Ground, asked: request.SandboxCreate, seen: Seen) -
             code="SDD-SANDBOX-HOST",
         )
     for box in ground.now.sandboxes.values():
-        inodes = (box.netns_inode, seen.named.get(box.netns, 0))
-        if box.node == ground.node and seen.inode in inodes:
+        is_there = seen.held.get(box.netns) == seen.inode
+        if box.node == ground.node and is_there and box.netns_inode in (0, seen.inode):
             raise errors.Conflict(
                 f"the namespace {seen.path} is already sandbox {box.name}",
                 hint=f"connect that one to more networks: sdctl network connect NET {box.name}",

@@ -11,7 +11,7 @@ from ipaddress import IPv6Network
 
 from sdd import errors
 from sdd.alloc import addresses, pools
-from sdd.control import host_access, options
+from sdd.control import adopted, host_access, options
 from sdd.control.ground import Ground
 from sdd.model import child, network, request
 from sdd.model.host_route import HostRoute
@@ -187,7 +187,7 @@ def _check_overlap(
     if asked.driver in child.OPTIONS:
         return
     for route in ground.host_prefixes:
-        if _is_hidden(route, by=subnet):
+        if _is_hidden(route, by=subnet) and not adopted.is_on(asked, route):
             raise _overlaps(asked, subnet, f"the host's own route {route.prefix}")
 
 
@@ -232,9 +232,10 @@ def _pool(
     if gateway is not None:
         _check_given(asked, "GATEWAY", f"gateway {gateway}", gateway, subnet)
     elif options.has_gateway(asked, subnet.version):
-        gateway = _first_free(asked, pool)
+        gateway = adopted.gateway(ground, asked, subnet) or _first_free(asked, pool)
     pool = replace(pool, gateway=gateway)
     _check_distinct(asked, pool)
+    pool = adopted.kept(ground, asked, pool)
     return host_access.with_host(ground, asked, pool)
 
 

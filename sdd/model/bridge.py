@@ -14,6 +14,7 @@ from sdd.model import network, options
 from sdd.model.options import Option
 
 V4, V6 = 4, 6
+OWN = "bridge-own"  # the name of what an adopted bridge has in the subnet and is not the gateway
 _BRIDGE = "com.docker.network.bridge."
 _ANY = "com.docker.network."
 
@@ -67,6 +68,12 @@ class Bridge:
         """Whether the bridge itself has an address of that version."""
         inhibited = version == V4 and self.inhibit4
         return self.mode(version) is not GatewayMode.ISOLATED and not inhibited
+
+    def is_gateway(self, pool: network.Pool) -> bool:
+        """Whether the bridge itself has the address of the gateway, not another one on its wire."""
+        if pool.gateway is None or (self.name and OWN in pool.aux):
+            return False
+        return self.has_gateway(pool.gateway.version)
 
 
 def of(net: network.Network) -> Bridge:

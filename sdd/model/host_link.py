@@ -5,11 +5,17 @@ In: nothing. Out: frozen values; netns.kernel reads them, the commands decide by
 
 from dataclasses import dataclass
 
+from sdd.model.network import IPAddress
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostLink:
-    """`holder` is the kind of link that has it as a port (bridge, bond, team); empty: none."""
+    """`holder` is the kind of link that has it as a port (bridge, bond, team); empty: none.
+
+    `addresses` are those that we did not give.
+    """
 
     mtu: int
     is_ethernet: bool = True
     holder: str = ""
+    addresses: tuple[IPAddress, ...] = ()

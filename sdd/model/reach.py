@@ -41,9 +41,7 @@ def _with_modes(net: network.Network, modes: frozenset[bridge.GatewayMode]) -> f
     return frozenset(
         pool.subnet.version
         for pool in net.pools
-        if pool.gateway is not None
-        and options.has_gateway(pool.subnet.version)
-        and options.mode(pool.subnet.version) in modes
+        if options.is_gateway(pool) and options.mode(pool.subnet.version) in modes
     )
 
 

@@ -2,7 +2,7 @@
 
 import re
 
-from tests.e2e.appliance import Appliance, until
+from tests.e2e.appliance import BIN, Appliance, until
 
 
 def test_verify_finds_nothing_when_all_is_well_and_names_what_is_not(daemon: Appliance) -> None:
@@ -60,3 +60,18 @@ def test_the_page_counts_objects_commands_and_questions(daemon: Appliance) -> No
     assert float(told['sdd_networks{driver="bridge"}']) >= 2
     assert float(told['sdd_reconcile_passes_total{kind="netns"}']) >= 1
     assert float(told[action]) >= 1
+
+
+def test_the_doctor_tells_what_of_others_is_dropped(daemon: Appliance) -> None:
+    """The host of a test forwards nothing by itself, so sdd guards it."""
+    doctor = (str(BIN / "sdctl"), "-H", daemon.url, "doctor", "--only", "net")
+    said = daemon.on_host(*doctor).stdout
+    assert "PASS  net.guard         sdd drops forwarded IPv4 packets" in said
+    daemon.on_host("nft", "add table ip theirs")
+    daemon.on_host("nft", "add chain ip theirs through { type filter hook forward priority 0; }")
+    try:
+        warned = daemon.on_host(*doctor).stdout
+    finally:
+        daemon.on_host("nft", "delete table ip theirs")
+    assert "WARN  net.guard" in warned
+    assert "rules for some in ip theirs through" in warned

@@ -131,6 +131,62 @@ def test_peers_50_an_existing_bridge_is_as_before_in_the_end(daemon: Appliance) 
     assert "ifalias" not in own
 
 
+@pytest.fixture
+def lan(daemon: Appliance) -> Iterator[str]:
+    """A machine on the bridge p51 of the host, which is on 10.251.0.0/24 and fd00:251::/64."""
+    other = f"{daemon.host}-lan"
+    run("ip", "netns", "add", other)
+    daemon.on_host("ip", "link", "add", "p51", "type", "bridge")
+    daemon.on_host("ip", "link", "add", "p51up", "type", "veth", "peer", "eth0", "netns", other)
+    daemon.on_host("ip", "link", "set", "p51up", "master", "p51", "up")
+    daemon.on_host("ip", "link", "set", "p51", "up")
+    run("ip", "-n", other, "link", "set", "eth0", "up")
+    for last, where in (("1", ("-n", daemon.host)), ("9", ("-n", other))):
+        link = "p51" if last == "1" else "eth0"
+        run("ip", *where, "addr", "add", f"10.251.0.{last}/24", "dev", link)
+        run("ip", *where, "addr", "add", f"fd00:251::{last}/64", "dev", link, "nodad")
+    yield other
+    daemon.on_host("ip", "link", "del", "p51")
+    run("ip", "netns", "del", other)
+
+
+ON_P51 = ("-o", "com.docker.network.bridge.name=p51")
+SUBNETS_P51 = ("--subnet", "10.251.0.0/24", "--subnet", "fd00:251::/64")
+
+
+@pytest.mark.parametrize("router", ["", "9"])
+def test_peers_50_sandboxes_join_the_subnet_that_an_existing_bridge_is_on(
+    daemon: Appliance, lan: str, router: str
+) -> None:
+    show = ("ip", "-br", "addr", "show", "p51")
+    before = daemon.on_host(*show).stdout
+    given = [f"--gateway={each}{router}" for each in ("10.251.0.", "fd00:251::")] if router else []
+    daemon.sdctl("network", "create", "p51", *ON_P51, *SUBNETS_P51, *given)
+    name = daemon.sandbox("p51", "--network", "p51,ip=10.251.0.20,ip6=fd00:251::20")
+    for address in ("10.251.0.1", "10.251.0.9", "fd00:251::1", "fd00:251::9"):
+        assert daemon.inside("p51", "ping", "-c1", "-W2", address).returncode == 0
+    for address in ("10.251.0.20", "fd00:251::20"):
+        run("ip", "netns", "exec", lan, "ping", "-c1", "-W2", address)
+        daemon.on_host("ping", "-c1", "-W2", address)
+    routes = daemon.inside("p51", "ip", "route", "show", "default").stdout
+    assert f"via 10.251.0.{router or 1} " in routes
+    taken = daemon.sdctl("network", "connect", "p51", name, "--ip", "10.251.0.1", check=False)
+    assert taken.returncode == 1
+    assert daemon.on_host(*show).stdout == before
+    assert daemon.sdctl("verify").returncode == 0
+    daemon.sdctl("sandbox", "rm", name)
+    daemon.sdctl("network", "rm", "p51")
+    assert daemon.on_host(*show).stdout == before
+    run("ip", "netns", "exec", lan, "ping", "-c1", "-W2", "10.251.0.1")
+
+
+def test_peers_50_the_subnet_of_another_link_is_still_refused(daemon: Appliance, lan: str) -> None:
+    assert lan
+    for options in ((), ("-o", "com.docker.network.bridge.name=p51other")):
+        done = daemon.sdctl("network", "create", "p51", *options, *SUBNETS_P51, check=False)
+        assert "the host's own route 10.251.0.0/24 [SDD-NET-OVERLAP]" in done.stderr
+
+
 def test_peers_55_a_name_that_another_link_has_is_refused_and_nothing_is_left(
     daemon: Appliance,
 ) -> None:

@@ -9,6 +9,7 @@ from sdd.alloc.pools import PoolTemplate, ula
 from sdd.control import taken
 from sdd.model import endpoint, network, request
 from sdd.model.forwardzone import ForwardZone
+from sdd.model.host_link import HostLink
 from tests.scenario import laws
 from tests.scenario.node import NODE, Node, node
 
@@ -312,3 +313,58 @@ async def test_a_network_takes_forward_zones_while_it_lives() -> None:
                 await one.commands.update_network("lab", wrong)
             assert caught.value.code == code
         assert one.state.revision == before
+
+
+@pytest.mark.parametrize(
+    ("given", "gateway", "aux"),
+    [
+        (None, "10.8.0.3", {"bridge-own": "10.8.0.200"}),
+        ("10.8.0.200", "10.8.0.200", {"bridge-own": "10.8.0.3"}),
+        ("10.8.0.9", "10.8.0.9", {"bridge-own": "10.8.0.3", "bridge-own-2": "10.8.0.200"}),
+    ],
+)
+async def test_what_an_adopted_bridge_has_is_its_gateway_or_kept_for_it(
+    given: str | None, gateway: str, aux: dict[str, str]
+) -> None:
+    async with node() as one:
+        own = tuple(map(ip_address, ("192.0.2.1", "10.8.0.3", "10.8.0.200")))
+        one.world.parents = {"br0": HostLink(mtu=1500, addresses=own)}
+        pool = request.PoolSpec(
+            subnet=ip_network("10.8.0.0/24"), gateway=ip_address(given) if given else None
+        )
+        options = {network.OPTION_BRIDGE_NAME: "br0"}
+        asked = request.NetworkCreate(name="lan", pools=(pool,), options=options)
+        (made,) = (await one.commands.create_network(asked)).pools
+        assert str(made.gateway) == gateway
+        assert {name: str(each) for name, each in made.aux.items()} == aux
+
+
+async def test_an_automatic_mac_is_none_that_was_given_on_the_network() -> None:
+    async with node() as one:
+        await make(one, "lan", spec("10.40.0.0/24"))
+        given = await join(one, "a", "lan", ip=ip_address("10.40.0.9"), mac="02:42:0a:28:00:05")
+        made = await join(one, "b", "lan", ip=ip_address("10.40.0.5"))
+        assert given.mac == "02:42:0a:28:00:05"
+        assert (made.mac != given.mac, made.mac[:3], len(made.mac)) == (True, "02:", 17)
+        usual = await join(one, "c", "lan", ip=ip_address("10.40.0.6"))
+        assert usual.mac == "02:42:0a:28:00:06"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("169.254.0.0", "reserved"),
+        ("169.254.255.255", "reserved"),
+        ("fe80::", "reserved"),
+        ("fe80::9%eth0", "names a link"),
+        ("10.40.0.9", "no link-local address"),
+    ],
+)
+async def test_a_link_local_address_that_no_link_can_have_is_refused(text: str, why: str) -> None:
+    async with node() as one:
+        await make(one, "lan", spec("10.40.0.0/24"))
+        before = await one.keys()
+        with pytest.raises(errors.Invalid, match=why) as caught:
+            await join(one, "a", "lan", link_local=(ip_address(text),))
+        assert caught.value.code == "SDD-NET-ADDRESS"
+        assert await one.keys() == before

@@ -23,7 +23,7 @@ def findings() -> Iterator[Finding]:
     yield user(WORKER, exists=_has_user(WORKER))
     yield settings()
     if os.geteuid() == 0:
-        yield firewall()
+        yield from firewall()
 
 
 def mounts(mountinfo: str, path: str) -> Finding:
@@ -115,34 +115,82 @@ def settings() -> Finding:
     return passed(name, f"{DEFAULT_FILE} is valid")
 
 
-def firewall() -> Finding:
-    """Whether somebody else's rules drop what this host forwards."""
+def firewall() -> Iterator[Finding]:
+    """Whether somebody else's rules drop what this host forwards, and whether ours do."""
     from sdd.linux.nft import Nft
 
-    name = "net.firewall"
     try:
         with Nft() as nft:
-            found = dropping(nft.json("list chains")["nftables"])
+            chains = nft.json("list chains")["nftables"]
+            try:
+                sets = nft.json(f"list set {GUARDED}")["nftables"]
+            except errors.KernelRefused:
+                sets = []  # no network of sdd is there
     except errors.SddError as error:
-        return Finding(name, Verdict.SKIP, f"the rules cannot be read: {error.sentence}")
+        yield Finding("net.firewall", Verdict.SKIP, f"the rules cannot be read: {error.sentence}")
+        return
+    yield dropping(chains)
+    yield guarding(sets, chains)
+
+
+GUARDED = "inet sdd guarded"
+
+
+def dropping(objects: Sequence[dict[str, Any]]) -> Finding:
+    """Whether foreign chains (nft's JSON) drop forwarded packets by policy."""
+    name = "net.firewall"
+    found = [each for each in _forwarding(objects) if each.get("policy") == "drop"]
     if not found:
-        return passed(name, "nobody drops all forwarded packets")
+        return passed(name, "no rules of others drop all forwarded packets")
     return Finding(
         name,
         Verdict.WARN,
-        f"forwarded packets are dropped by default in {', '.join(found)}",
+        f"forwarded packets are dropped by default in {_listed(found)}",
         why="sandboxes do not reach the outside unless those rules let them",
         fix='let traffic of the bridges through there, such as: iifname "br-*" accept',
     )
 
 
-def dropping(objects: Sequence[dict[str, Any]]) -> list[str]:
-    """The foreign chains (nft's JSON) that drop forwarded packets by policy."""
+def guarding(sets: Sequence[dict[str, Any]], chains: Sequence[dict[str, Any]]) -> Finding:
+    """Whether sdd itself drops forwarded packets that have nothing to do with it (nft's JSON)."""
+    name = "net.guard"
+    versions = [
+        each.replace("ipv", "IPv")
+        for one in sets
+        for each in one.get("set", {}).get("elem", ())
+        if isinstance(each, str)
+    ]
+    if not versions:
+        return passed(name, "sdd drops no forwarded packets of others")
+    says = f"sdd drops forwarded {' and '.join(versions)} packets that are not of its networks"
+    why = "this host forwarded nothing before sdd switched it on, and is to be nobody's router"
+    others = _forwarding(chains)
+    if not others:
+        return Finding(name, Verdict.PASS, says, why=why, fix=NO_GUARD)
+    return Finding(
+        name,
+        Verdict.WARN,
+        f"{says}, and somebody has rules for some in {_listed(others)}",
+        why=f"{why}; what forwards besides (Docker, libvirt, a VPN) has no way through",
+        fix=NO_GUARD,
+    )
+
+
+NO_GUARD = (
+    "if it is to forward for others: write net.ipv4.ip_forward=1 (net.ipv6.conf.all.forwarding=1)"
+    " to a file in /etc/sysctl.d, so that it is on before sdd starts, and reboot"
+)
+
+
+def _forwarding(objects: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The foreign chains for forwarded packets."""
     chains = [each["chain"] for each in objects if "chain" in each]
     return [
-        f"{each['family']} {each['table']} {each['name']}"
+        each
         for each in chains
-        if each.get("hook") == "forward"
-        and each.get("policy") == "drop"
-        and not each["table"].startswith("sdd")
+        if each.get("hook") == "forward" and not each["table"].startswith("sdd")
     ]
+
+
+def _listed(chains: Sequence[dict[str, Any]]) -> str:
+    return ", ".join(f"{each['family']} {each['table']} {each['name']}" for each in chains)

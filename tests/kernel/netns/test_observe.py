@@ -5,7 +5,7 @@ import contextlib
 import os
 import sys
 from collections.abc import AsyncIterator
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -129,14 +129,19 @@ async def test_C118_links_of_the_host_are_told_as_parents(host: Host) -> None:
         "ip link add br9 type bridge",
         "ip link add up0 mtu 1400 type veth peer up1",
         "ip link set up1 master br9",
+        "ip addr add 192.0.2.1/24 dev br9",
     ):
         host.run(*command.split())
     found = await observer(host).links(["up0", "up1", "br9", "lo", "nope", "x" * 40])
     assert found == {
         "up0": HostLink(mtu=1400),
         "up1": HostLink(mtu=1500, holder="bridge"),
-        "br9": HostLink(mtu=1500),
-        "lo": HostLink(mtu=65536, is_ethernet=False),
+        "br9": HostLink(mtu=1500, addresses=(ip_address("192.0.2.1"),)),
+        "lo": HostLink(
+            mtu=65536,
+            is_ethernet=False,
+            addresses=(ip_address("127.0.0.1"), ip_address("::1")),
+        ),
         "nope": None,
         "x" * 40: None,
     }

@@ -7,7 +7,7 @@ import pytest
 from sdd import errors
 from sdd.model import nameserver, request, sandbox
 from sdd.model.interface import IFNAME
-from tests.scenario.node import Node, node
+from tests.scenario.node import Facts, Node, node
 from tests.scenario.refusals.asking import (
     V4,
     Case,
@@ -340,3 +340,18 @@ async def test_A8_71_quic_without_its_library_is_refused_by_name() -> None:
                 await ask(lab)
             assert caught.value.code == "SDD-DNS-QUIC"
             assert "sdd[quic]" in caught.value.hint
+
+
+@pytest.mark.parametrize("left", [None, Facts(inode=0), Facts(inode=9)])
+async def test_a_namespace_with_the_number_of_one_that_ended_is_adopted(
+    lab: Node, left: Facts | None
+) -> None:
+    """The old path leads nowhere, to a plain file, or to another namespace by now."""
+    del lab.world.namespaces["/run/netns/own"]
+    if left:
+        lab.world.namespaces["/run/netns/own"] = left
+    lab.world.namespaces["/run/netns/next"] = Facts(inode=7)
+    made = await lab.commands.create_sandbox(
+        request.SandboxCreate(name="next", netns="/run/netns/next")
+    )
+    assert (made.netns, made.netns_inode) == ("/run/netns/next", 7)

@@ -1,5 +1,6 @@
 import resource
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,13 +32,34 @@ def test_forwarding_and_files() -> None:
     assert host.files(1024).verdict is Verdict.WARN
 
 
-def test_only_foreign_chains_that_drop_forwarded_packets_count() -> None:
-    def chain(**values: str) -> dict[str, dict[str, str]]:
-        base = {"family": "ip", "table": "filter", "name": "FORWARD", "hook": "forward"}
-        return {"chain": base | {"policy": "drop"} | values}
+def chain(**values: str) -> dict[str, dict[str, str]]:
+    base = {"family": "ip", "table": "filter", "name": "FORWARD", "hook": "forward"}
+    return {"chain": base | {"policy": "drop"} | values}
 
-    assert host.dropping([{"metainfo": {}}, chain()]) == ["ip filter FORWARD"]
-    assert host.dropping([chain(policy="accept"), chain(hook="input"), chain(table="sdd")]) == []
+
+def test_only_foreign_chains_that_drop_forwarded_packets_count() -> None:
+    found = host.dropping([{"metainfo": {}}, chain()])
+    assert found.verdict is Verdict.WARN
+    assert found.says.endswith(" in ip filter FORWARD")
+    harmless = [chain(policy="accept"), chain(hook="input"), chain(table="sdd")]
+    assert host.dropping(harmless).verdict is Verdict.PASS
+
+
+def test_our_own_guard_is_told_and_warned_of_where_others_forward() -> None:
+    guard: list[dict[str, Any]] = [
+        {"metainfo": {}},
+        {"set": {"name": "guarded", "elem": ["ipv4", "ipv6"]}},
+    ]
+    ours = chain(table="sdd", family="inet")
+    empty = host.guarding([{"set": {"name": "guarded"}}], [chain(), ours])
+    assert (empty.verdict, empty.says) == (Verdict.PASS, "sdd drops no forwarded packets of others")
+    assert host.guarding([], [ours]).says == empty.says
+    alone = host.guarding(guard, [ours])
+    assert alone.verdict is Verdict.PASS
+    assert alone.says == "sdd drops forwarded IPv4 and IPv6 packets that are not of its networks"
+    beside = host.guarding(guard, [ours, chain(policy="accept")])
+    assert (beside.verdict, "ip filter FORWARD" in beside.says) == (Verdict.WARN, True)
+    assert "net.ipv4.ip_forward=1" in beside.fix
 
 
 def test_a_wrong_daemon_json_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
