@@ -25,6 +25,7 @@ MODULE: Final = "resolver.worker"
 CONTROL: Final = 3  # the descriptor on which a worker finds its listening socket
 BACKLOG: Final = 4
 SILENT_S: Final = 2.0  # a worker that does not answer for so long is told of
+MANAGER: Final = 1  # systemd, as whose unit a worker is started when we connect
 TRIES: Final = 3  # workers that are found unfit and ended before one is started
 
 
@@ -58,7 +59,8 @@ class Launcher:
 
     `module` is what is started as `python -m module --exec-root ROOT --user USER` (tests have
     their own), so that a list of processes shows whose worker it is. With `quic` a worker that was
-    started before that library was there is replaced.
+    started before that library was there is replaced. `manager` is the process that listens for
+    units: behind its socket a worker may only be starting.
     """
 
     def __init__(
@@ -68,11 +70,13 @@ class Launcher:
         *,
         module: str = MODULE,
         quic: bool = False,
+        manager: int = MANAGER,
     ) -> None:
         self._root = exec_root
         self.user = user
         self._module = module
         self._quic = quic
+        self._manager = manager
         self._link: link.Link | None = None
         self._turn = asyncio.Lock()
         self._children: set[int] = set()
@@ -137,21 +141,25 @@ class Launcher:
 
     async def _found(self) -> link.Link | None:
         """The link to a worker that is there; None once there is none that can be used."""
+        patience_s = link.START_S
         for _ in range(TRIES):
             with self._address() as path:
                 try:
                     connected = link.connect(path)
                 except OSError:
                     return None
-            if found := await self._greeted(connected):
+            if found := await self._greeted(connected, patience_s):
                 return found
+            patience_s = link.HELLO_S
         return None
 
-    async def _greeted(self, connected: socket.socket) -> link.Link | None:
+    async def _greeted(self, connected: socket.socket, patience_s: float) -> link.Link | None:
         """The link if the worker is fit; if not, the worker is ended. It may be dying already."""
         listener = _peer(connected)
         try:
-            found = await link.Link.open(connected)
+            found = await link.Link.open(
+                connected, patience_s if listener == self._manager else link.HELLO_S
+            )
         except errors.Unavailable as exc:
             await self._dismiss(listener, exc.sentence)  # it holds the address and does not speak
             return None

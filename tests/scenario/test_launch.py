@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import pwd
+import select
 import signal
 import socket
 import time
@@ -39,9 +40,14 @@ class Bench:
         return [(each.step, each.pid) for each in self.told]
 
     def launcher(
-        self, module: str = launch.MODULE, *, quic: bool = False, user: str = "nobody"
+        self,
+        module: str = launch.MODULE,
+        *,
+        quic: bool = False,
+        user: str = "nobody",
+        manager: int = launch.MANAGER,
     ) -> launch.Launcher:
-        one = launch.Launcher(self.root, user, module=module, quic=quic)
+        one = launch.Launcher(self.root, user, module=module, quic=quic, manager=manager)
         one.subscribe(self.told.append)
         self.made.append(one)
         return one
@@ -137,6 +143,25 @@ async def test_a_worker_that_does_not_answer_is_ended_and_replaced(
         replaced = await bench.launcher().ensure()
     assert {replaced.pid} == bench.workers()
     assert replaced.pid != pid
+
+
+async def test_a_unit_whose_worker_is_only_starting_is_waited_for(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "HELLO_S", 0.01)  # an interpreter needs more
+    launcher = bench.launcher(manager=os.getpid())
+    bench.root.mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as unit, launcher._address() as path:
+        unit.bind(path)
+        unit.listen()
+        unit.setblocking(False)
+        async with asyncio.TaskGroup() as group:
+            ensuring = group.create_task(launcher.ensure(), name="ensuring")
+            # As systemd does: the worker is started by whoever connects.
+            await eventually_async(lambda: select.select([unit], [], [], 0)[0], 5, "it connects")
+            pid = launcher._spawn(unit.fileno())
+        assert ensuring.result().pid == pid
+        assert bench.workers() == {pid}
 
 
 async def test_a_worker_of_another_release_is_replaced(bench: Bench) -> None:
