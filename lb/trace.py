@@ -17,7 +17,7 @@ from typing import NamedTuple
 from lb import desired, explain, explain_port, table, world
 from lb.explain import Step, Target
 from sdd import errors
-from sdd.linux import namespaces
+from sdd.linux import namespaces, own_addresses
 from sdd.model import sandbox
 from sdd.model.network import IPAddress
 from sdd.model.port import Protocol
@@ -81,7 +81,9 @@ class Tracer:
         if any(each.vip == address for each in explain.targets(state, box)):
             return None
         found = explain_port.published(state, box.node, address, asked.port, asked.protocol)
-        is_here = found is not None and await self._spaces.run("", lambda: _is_local(address))
+        is_here = found is not None and await self._spaces.run(
+            "", lambda: own_addresses.has(address)
+        )
         return found if is_here else None
 
     async def _through(
@@ -221,14 +223,3 @@ async def _attempt(link: socket.socket, address: IPAddress, asked: _Asked) -> st
     except OSError as exc:
         return os.strerror(exc.errno).lower() if exc.errno else str(exc)
     return "answered"
-
-
-def _is_local(address: IPAddress) -> bool:
-    """Whether the host, in whose namespace this runs, has the address."""
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6  # noqa: PLR2004 - IP
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((str(address), 0))
-        except OSError:
-            return False
-    return True

@@ -139,15 +139,19 @@ def assert_echoed(clients: list[subprocess.Popen[bytes]], when: str) -> None:
         assert each.stdout.readline() == f"{at} {when}\n".encode()
 
 
+def name_server(daemon: Appliance, name: str, port: int) -> subprocess.Popen[bytes]:
+    """It says its own name to whoever asks who it is."""
+    options = ("--no-resolv", "--no-hosts", "--user=root", "--host-record=who,192.0.2.1")
+    command = ("dnsmasq", "--keep-in-foreground", f"--port={port}", "--conf-file=/dev/null")
+    server = daemon.program(name, *command, *options, f"--txt-record=who,here-{name}")
+    listens(daemon, name, "-Hlun", port)
+    return server
+
+
 def test_U4_X12_a_udp_client_that_never_pauses_reaches_a_living_backend_within_a_second(
     daemon: Appliance,
 ) -> None:
-    servers = {}
-    for name in MEMBERS:
-        options = ("--no-resolv", "--no-hosts", "--user=root", "--host-record=who,192.0.2.1")
-        command = ("dnsmasq", "--keep-in-foreground", "--port=7001", "--conf-file=/dev/null")
-        servers[name] = daemon.program(name, *command, *options, f"--txt-record=who,here-{name}")
-        listens(daemon, name, "-Hlun", 7001)
+    servers = {name: name_server(daemon, name, 7001) for name in MEMBERS}
     with service(daemon, "chat", "--health", "dns:7001/who", *HASTY, "--health-fall", "2") as vip:
         enter = ("ip", "netns", "exec", daemon.name("client"), "sh", "-c")
         talk = f"while printf '{QUESTION}'; do sleep 0.01; done | nc -u {vip} 7001"
@@ -168,12 +172,7 @@ def test_U4_X12_a_udp_client_that_never_pauses_reaches_a_living_backend_within_a
 def test_U4_X12_and_with_default_checks_when_the_program_of_its_backend_is_killed(
     daemon: Appliance,
 ) -> None:
-    servers = {}
-    for name in MEMBERS:
-        options = ("--no-resolv", "--no-hosts", "--user=root", "--host-record=who,192.0.2.1")
-        command = ("dnsmasq", "--keep-in-foreground", "--port=7003", "--conf-file=/dev/null")
-        servers[name] = daemon.program(name, *command, *options, f"--txt-record=who,here-{name}")
-        listens(daemon, name, "-Hlun", 7003)
+    servers = {name: name_server(daemon, name, 7003) for name in MEMBERS}
     with service(daemon, "usual", "--health", "dns:7003/who") as vip:
         # One flow: always from the same port. nc and socat would end at the first refusal.
         ask = f"dig -b 0.0.0.0#7777 @{vip} -p 7003 who TXT +short +tries=1 +time=1"

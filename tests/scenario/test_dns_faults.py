@@ -18,6 +18,7 @@ from resolver import protocol
 from resolver.message import wire
 from tests.scenario.test_dns_forwarding import (
     Make,
+    Reply,
     address,
     asked,
     explanations,
@@ -270,16 +271,21 @@ def test_silence_and_an_error_are_told_apart(session: Session, scripted: Make) -
     assert (why.code, why.text) == (22, "no upstream server answered: 127.0.0.1 timeout")
 
 
-def test_nothing_from_outside_reaches_a_sandbox_that_became_internal(
-    session: Session, scripted: Make
-) -> None:
-    gate = threading.Event()
+def held(gate: threading.Event) -> Reply:
+    """A good answer once the gate is open, or after 5 s."""
 
     def waits(query: dns.message.Message, stream: bool) -> bytes:
         gate.wait(5)
         return good(query, stream)
 
-    first, second = scripted(waits), scripted(good)
+    return waits
+
+
+def test_nothing_from_outside_reaches_a_sandbox_that_became_internal(
+    session: Session, scripted: Make
+) -> None:
+    gate = threading.Event()
+    first, second = scripted(held(gate)), scripted(good)
     ports = served(session, first, second)
     query = dns.message.make_query("www.example.org", "A", use_edns=0)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
@@ -304,12 +310,7 @@ def test_what_is_asked_from_inside_goes_on_when_a_sandbox_becomes_internal(
     session: Session, scripted: Make
 ) -> None:
     gate = threading.Event()
-
-    def waits(query: dns.message.Message, stream: bool) -> bytes:
-        gate.wait(5)
-        return good(query, stream)
-
-    usual, corp = scripted(good), scripted(waits)
+    usual, corp = scripted(good), scripted(held(gate))
     ports = session.serve(inside=2)
     zone = {wire.to_wire("corp.local"): [msgspec.structs.replace(corp.server(), inside=True)]}
     view = protocol.View("s", "v", [], [], {}, [usual.server()], routes=zone)

@@ -1,6 +1,5 @@
 """Published ports on the running kernel, in the host's namespace. Never forks, never decides."""
 
-import socket
 from collections.abc import Collection, Mapping
 
 from lb.growth import Growth
@@ -9,7 +8,7 @@ from lb.kernel.ports import loopback, read, sockets, text
 from lb.ports.image import NONE, Element, Image
 from lb.ports.table import Bind, Entry
 from lb.world import PortKey
-from sdd.linux import namespaces, netlink, nft
+from sdd.linux import namespaces, netlink, nft, own_addresses
 from sdd.model.network import IPAddress
 
 _UNKNOWN = -1
@@ -119,19 +118,11 @@ def _forget(now: Collection[Entry], lost: Collection[IPAddress]) -> None:
 
 
 def _is_stuck(flow: conntrack.Flow, entry: Entry) -> bool:
-    """Whether it came for this port and its backend is none of the port's."""
-    if entry.bind.address not in (None, flow.vip) or not _is_local(flow.vip):
+    """Whether it came for this port and its backend is none of the port's.
+
+    Flows that only pass through the host are not ours to end.
+    """
+    if entry.bind.address not in (None, flow.vip) or not own_addresses.has(flow.vip):
         return False
     ready = {each.address for each in entry.backends if each.weight}
     return flow.backend not in ready or flow.backend_port != entry.port
-
-
-def _is_local(address: IPAddress) -> bool:
-    """Whether the host has the address: flows that only pass through it are not ours to end."""
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6  # noqa: PLR2004 - IP
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((str(address), 0))
-        except OSError:
-            return False
-    return True

@@ -51,7 +51,7 @@ def main() -> None:
         while True:
             _, flags = _REQUEST.unpack(fcntl.ioctl(door, _GET_FLAGS, _REQUEST.pack(LINK, 0)))
             fcntl.ioctl(door, _SET_FLAGS, _REQUEST.pack(LINK, flags & ~_UP))
-            time.sleep(PAUSE_S)
+            time.sleep(PAUSE_S)  # the pace of the load: nothing is awaited
 
 
 if __name__ == "__main__":

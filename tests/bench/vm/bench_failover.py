@@ -8,6 +8,7 @@ what is looked at, for both. With and without a client that connects all the tim
 that goes down instead of a program. The guest is emulated: only the ratio means something.
 """
 
+import abc
 import os
 import random
 import signal
@@ -49,7 +50,7 @@ BACKEND = """
 """
 
 
-class Town:
+class Town(abc.ABC):
     """Two backends and a client; `virtual` is the address of both."""
 
     virtual: str
@@ -60,9 +61,9 @@ class Town:
         self._servers: dict[str, subprocess.Popen[bytes]] = {}
         self._table: Path | None = None
 
+    @abc.abstractmethod
     def space(self, name: str) -> str:
         """The file of a namespace."""
-        raise NotImplementedError
 
     @contextmanager
     def program(self, name: str, *words: str) -> Iterator[subprocess.Popen[bytes]]:
@@ -191,7 +192,7 @@ def _wait(condition: Callable[[], object], why: str) -> float:
     begun = time.monotonic()
     while not condition():
         assert time.monotonic() - begun < DEADLINE_S, f"not within {DEADLINE_S} s: {why}"
-        time.sleep(0.002)
+        time.sleep(0.002)  # how finely time is measured
     return time.monotonic() - begun
 
 
@@ -218,7 +219,7 @@ def measured(
     for number in range(ROUNDS):
         for town, times in zip((ours, theirs), found, strict=True):
             town.whole()
-            time.sleep(1.5 + random.random())
+            time.sleep(1.5 + random.random())  # so that the checks are at any phase
             times.append(how(town, MEMBERS[number % 2]))
     for town in (ours, theirs):
         town.whole()
