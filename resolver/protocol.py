@@ -8,12 +8,12 @@ revisions. Both ends of a pair may be of different releases: an unknown message 
 connection, and a worker whose `release` differs is replaced.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 SOCKET: Final = "dns.sock"  # in the exec-root
-RELEASE: Final = 15  # grows with every change of a message or of what a table means
+RELEASE: Final = 16  # grows with every change of a message or of what a table means
 MOST_BYTES: Final = 1 << 16  # well below the default wmem_max, so a send never needs privileges
 NAMES_A_PART: Final = 200  # a name with its records takes at most ~300 bytes
 MOST_DESCRIPTORS: Final = 32
@@ -193,10 +193,21 @@ class Explain(Message, frozen=True):
     kind: int
 
 
-class Explained(Message, frozen=True):
-    """The decisions in order, as (what decides, its words); the last one decided."""
+class Step(NamedTuple):
+    """One decision: what decides ("network ID", "cache", "upstream", "tried" …), and its words.
 
-    steps: list[tuple[str, str]]
+    `number` tells one "tried" from another that went alike; 0 for everything else.
+    """
+
+    stage: str
+    text: str
+    number: int = 0
+
+
+class Explained(Message, frozen=True):
+    """The decisions in order; the last one decided."""
+
+    steps: list[Step]
     more: bool = False
 
 

@@ -12,8 +12,9 @@ from resolver import protocol
 from resolver.control import launch, link
 from resolver.counters import rcode_label
 from resolver.explain import query
-from resolver.explain.inspection import CacheEntry, Step, Upstream
+from resolver.explain.inspection import CacheEntry, Upstream
 from resolver.message import wire
+from resolver.protocol import Step
 from sdd.model import ids
 
 MOST_ROWS: Final = 32_000  # more than any worker keeps: one that never ends is not believed
@@ -35,7 +36,7 @@ class Inquirer:
             sandbox=box, name=asked.name.canonicalize().to_wire() or b"\0", kind=int(asked.rdtype)
         )
         told = await self._inquire(message, protocol.Explained)
-        return tuple(Step(stage, text) for stage, text in told.steps)
+        return tuple(told.steps)
 
     async def cached(self) -> tuple[CacheEntry, ...]:
         """The cache's entries, the least recently used first."""

@@ -1,14 +1,6 @@
 """What `sdctl dns` shows of the DNS server, as frozen values."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
-
-
-class Step(NamedTuple):
-    """One decision: what decides ("network ID", "cache", "upstream", "tried" …), and its words."""
-
-    stage: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from resolver.explain import inquirer, query
-from resolver.explain.inspection import Step
 from resolver.files import own, resolvconf
 from resolver.message import reasons
+from resolver.protocol import Step
 from sdd import errors
 from sdd.model import sandbox
 
@@ -37,7 +37,7 @@ class Attempt:
     @property
     def source(self) -> str:
         """In a few words, where the answer came from; empty when that is not known."""
-        owner = next((stage for stage, text in self.steps if _owns(stage, text)), "")
+        owner = next((stage for stage, text, _ in self.steps if _owns(stage, text)), "")
         last = self.reply.explained[-1][1] if self.reply.explained else ""
         passed = last if last.startswith(reasons.PASSED_OVER) else ""
         return ", then ".join(filter(None, (owner, self._elsewhere, passed)))
@@ -46,8 +46,8 @@ class Attempt:
     def _elsewhere(self) -> str:
         """Whoever said what is not a network's."""
         is_stale = reasons.STALE in self.reply.explained
-        tried = [text for stage, text in self.steps if stage == TRIED]
-        for stage, text in self.steps:
+        tried = [text for stage, text, _ in self.steps if stage == TRIED]
+        for stage, text, _ in self.steps:
             # Of several names that aliases lead through, the last one's answer counts.
             if stage == "cache" and tried:
                 continue

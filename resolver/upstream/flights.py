@@ -14,9 +14,9 @@ from typing import Final
 from resolver import counters
 from resolver.message import reasons, reply, wire
 from resolver.upstream import cache, flight, forward, gate, healths, race, siblings, tries
+from resolver.upstream.question import Question
 from resolver.upstream.sockets import Why
 from resolver.upstream.telling import BARRED, BUSY
-from resolver.upstream.tries import Question
 
 GLOBAL: Final = 1024  # flights at once, all sandboxes together
 QUEUE: Final = 4096  # and those that wait to be

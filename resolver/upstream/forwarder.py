@@ -26,9 +26,9 @@ from resolver.upstream import (
     tries,
     waiting,
 )
+from resolver.upstream.question import Question
 from resolver.upstream.sockets import Why
 from resolver.upstream.telling import BARRED
-from resolver.upstream.tries import Question
 
 WAITING: Final = 16_384  # askers that wait for flights of others, about 1 KiB each
 MOST_LEGS: Final = 4  # names of others for one question, each behind aliases of ours

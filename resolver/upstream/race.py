@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from resolver.message import reply
 from resolver.upstream import forward, tries
-from resolver.upstream.tries import Question
+from resolver.upstream.question import Question
 
 Spawn = Callable[[Coroutine[None, None, None]], None]
 

@@ -12,7 +12,7 @@ from resolver.counters import Source
 from resolver.message import reasons, reply, wire
 from resolver.names import answer, chase, cut
 from resolver.upstream import cache
-from resolver.upstream.tries import Question
+from resolver.upstream.question import Question
 
 STALE_TTL_S: Final = 30
 Told = bytes | chase.Onward

@@ -6,13 +6,15 @@ server goes to its `Health`, the counters and the list of what was tried.
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from resolver import counters, notes, protocol
-from resolver.message import reasons, reply, wire
+from resolver.message import reasons, reply
 from resolver.names import answer
-from resolver.upstream import cache, forward, lines, sessions, sockets
+from resolver.upstream import forward, lines, sessions, sockets
+from resolver.upstream.question import Question
 from resolver.upstream.sockets import NoReply, Why
 
 # What speaks against the server itself: the next question would fare no better.
@@ -28,29 +30,13 @@ Bits = Callable[[int], int]  # how many random bits → a number
 Dialled = Callable[[str], sockets.Dial | None]
 
 
-class Question(NamedTuple):
-    """What somebody asked, and whom it may be asked on; `key` makes equal questions one."""
-
-    query: wire.Query
-    data: bytes
-    scope: answer.Scope
-    key: cache.Key
-
-    @classmethod
-    def of(cls, query: wire.Query, data: bytes, scope: answer.Scope) -> "Question":
-        """Sandboxes share what the same servers said, but not what was asked from inside one.
-
-        `scope` is what the asker sees; the question's has the servers of the name's zone.
-        """
-        scope = scope.route(query.name)
-        flags = data[2] & 0x01 | data[3] & 0x10 | query.dnssec << 1
-        key = cache.Key(scope.partition, query.name, query.kind, query.klass, flags)
-        return cls(query, data, scope, key)
-
-
 class Tried(NamedTuple):
-    """One exchange with a server, for people who ask what happened."""
+    """One exchange with a server, for people who ask what happened.
 
+    `number` counts from 1 over all exchanges of the worker: two may have gone alike.
+    """
+
+    number: int
     server: str
     transport: str
     seconds: float
@@ -111,6 +97,7 @@ class Tries:
         self._bits = bits
         self._note = note
         self._loop = asyncio.get_running_loop()
+        self._numbers = itertools.count(1)
         self._lines = lines.Lines(self._suspect)
 
     def open(
@@ -221,7 +208,7 @@ class Tries:
             health.failed(began, now)
         if why is not Why.LOOP:  # counted when it was seen
             self._counts.add(counters.UPSTREAM_FAILURES, self._counts.upstream(server.label), why)
-        tried.append(Tried(server.label, "", now - began, why))
+        tried.append(Tried(next(self._numbers), server.label, "", now - began, why))
 
     def _answered(
         self,
@@ -245,7 +232,9 @@ class Tries:
         cut = ", cut" if found.is_cut else ""
         if found.dropped:
             cut += f", {found.dropped} records about other names left out"
-        tried.append(Tried(server.label, transport, seconds, f"{rcode}{cut}{why}"))
+        tried.append(
+            Tried(next(self._numbers), server.label, transport, seconds, f"{rcode}{cut}{why}")
+        )
 
     async def _exchange(
         self,

@@ -14,10 +14,11 @@ from resolver.counters import rcode_label
 from resolver.listen import respond
 from resolver.message import reasons, reply, wire
 from resolver.names import answer, chase, cut, detour
-from resolver.upstream import cache, forward, forwarder, tries
+from resolver.protocol import Step
+from resolver.upstream import cache, forward, forwarder
+from resolver.upstream.question import Question
 
 ROWS: Final = 64  # a page: to make them takes no longer than to answer some questions
-Step = tuple[str, str]
 Row = TypeVar("Row")
 Scopes = Callable[[str], answer.Scope | None]
 
@@ -60,7 +61,7 @@ class Inquiry:
     def _steps(self, sandbox: str, name: bytes, kind: int) -> Iterator[Step]:
         scope = self._scopes(sandbox)
         if scope is None:
-            yield "sandbox", "is not served here"
+            yield Step("sandbox", "is not served here")
             return
         data = _question(name, kind)
         query = wire.parse(data)
@@ -72,19 +73,19 @@ class Inquiry:
             yield from self._forwarded(query, data, scope)
         elif found.onward:
             rest = chase.onward(query, data, found.path, found.onward)
-            yield "alias", f"leads to {wire.to_text(found.onward)}, which is not ours"
+            yield Step("alias", f"leads to {wire.to_text(found.onward)}, which is not ours")
             yield from self._forwarded(rest.end, rest.message, scope.straight)
 
     def _cut(
-        self, asked: tries.Question, scope: answer.Scope, found: reply.Reply, legs: int
+        self, asked: Question, scope: answer.Scope, found: reply.Reply, legs: int
     ) -> Iterator[Step]:
         """Which records of others are not passed on, and what is said and asked instead."""
         if found.dropped:
-            yield "cut", f"{found.dropped} records about other names than the one asked for"
+            yield Step("cut", f"{found.dropped} records about other names than the one asked for")
         if told := cut.told(found, asked.query, asked.scope):
             name, out = (wire.to_text(each) for each in (told.name, told.onward or told.name))
             leads = f", which leads on to {out}" if told.onward else ""
-            yield (
+            yield Step(
                 "cut",
                 f"{name} is ours{leads}: {told.dropped} records of others about it left out",
             )
@@ -99,27 +100,29 @@ class Inquiry:
         scope: answer.Scope,
         legs: int = forwarder.MOST_LEGS - 1,
     ) -> Iterator[Step]:
-        asked = tries.Question.of(query, data, scope)
+        asked = Question.of(query, data, scope)
         now = self._clock()
         fresh, stale = self._forwarding.known(asked)
         if fresh is not None:
             left = fresh.expires - now
             why = f" ({reasons.told(fresh.reply.explain)})" if fresh.reply.explain else ""
-            yield "cache", f"{rcode_label(fresh.reply.rcode)}, {left:.0f} s left{why}"
+            yield Step("cache", f"{rcode_label(fresh.reply.rcode)}, {left:.0f} s left{why}")
         elif stale is not None:
-            yield "stale", f"over since {now - stale.expires:.0f} s, given when nobody answers"
+            yield Step(
+                "stale", f"over since {now - stale.expires:.0f} s, given when nobody answers"
+            )
         for each in asked.scope.upstreams:
             health = self._forwarding.healths.of(each, asked.scope)
             where = "inside the sandbox" if each.inside else "the host"
-            yield "upstream", f"{each.label} from {where}, {health.state(now).value}"
+            yield Step("upstream", f"{each.label} from {where}, {health.state(now).value}")
         if not asked.scope.upstreams:
-            yield "none", reasons.NO_UPSTREAM.text
+            yield Step("none", reasons.NO_UPSTREAM.text)
         if ours := detour.passes(asked.query.name, asked.scope):
-            yield "search", _passing(ours, self._forwarding.patience_s(asked))
+            yield Step("search", _passing(ours, self._forwarding.patience_s(asked)))
         for tried in self._forwarding.tried(asked):
             over = f" over {tried.transport}" if tried.transport else ""
             took = f"{tried.seconds * 1000:.1f} ms"
-            yield "tried", f"{tried.server}{over}: {tried.result} in {took}"
+            yield Step("tried", f"{tried.server}{over}: {tried.result} in {took}", tried.number)
         if fresh is not None:
             yield from self._cut(asked, scope, fresh.reply, legs)
 
@@ -151,12 +154,12 @@ def _decisions(query: wire.Query, scope: answer.Scope) -> Iterator[Step]:
     for network, names in zip(scope.networks, scope.tables, strict=True):
         stage = f"network {network}" if network else "added hosts"
         if entry := names.get(query.name):
-            yield stage, f"has it, {_content(entry, query.kind)}"
+            yield Step(stage, f"has it, {_content(entry, query.kind)}")
             return
-        yield stage, "has names below it" if query.name in names else "does not have it"
+        yield Step(stage, "has names below it" if query.name in names else "does not have it")
     if wild := answer.wildcard(query.name, scope):
         text = f"has it, as *.{wire.to_text(wild.zone)} {_content(wild.entry, query.kind)}"
-        yield f"network {wild.network}", text
+        yield Step(f"network {wild.network}", text)
         return
     found = answer.answer(query, scope)
     if found is None:
@@ -164,11 +167,11 @@ def _decisions(query: wire.Query, scope: answer.Scope) -> Iterator[Step]:
         use = "one of dns-forward-zones" if is_given else "nor one with a special use"
         if scope.route(query.name) is not scope:
             use = "in a forward zone of a network"
-        yield "zones", f"none of ours, {use}"
+        yield Step("zones", f"none of ours, {use}")
     elif respond.is_special(found):
-        yield found.source, f"{rcode_label(found.rcode)}: {reasons.SPECIAL.text}"
+        yield Step(found.source, f"{rcode_label(found.rcode)}: {reasons.SPECIAL.text}")
     else:
-        yield found.source, rcode_label(found.rcode)
+        yield Step(found.source, rcode_label(found.rcode))
 
 
 def _passing(ours: bytes, patience_s: float) -> str:

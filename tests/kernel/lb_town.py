@@ -96,9 +96,14 @@ class Town:
         where = socket.AF_INET if family == 4 else socket.AF_INET6
         opened = self.doors.run_sync(self.path(name), lambda: socket.socket(where, kind))
         opened.settimeout(PATIENCE_S)
-        if port:
+        if not port:
+            return opened
+        try:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             opened.bind(("", port))
+        except OSError:
+            opened.close()
+            raise
         return opened
 
     def connect(self, name: str = "client", to: IPAddress = VIP, port: int = 80) -> socket.socket:

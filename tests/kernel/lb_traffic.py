@@ -351,7 +351,8 @@ class LbTraffic:
             for count in range(1, len(order) + 1):
                 shares = dict.fromkeys(order[:count], 1)
                 await put(kernel, town, service(town, VIP, Scheduler.MH, 0, **shares))
-            found = [_from_port(town, port) for port in range(45000, 45040)]
+            # Below the ports that the kernel hands out (`ip_local_port_range`).
+            found = [_from_port(town, port) for port in range(20_000, 20_040)]
             await put(kernel, town)
             return found
 

@@ -53,7 +53,7 @@ def test_what_a_worker_has_is_told_in_parts_that_fit(tables: int, views: int, bo
 @given(COUNTS, st.integers(1, 400))
 def test_problems_and_decisions_fit(boxes: int, words: int) -> None:
     fitting(protocol.Applied(2**62, {identity(n): "w" * words for n in range(boxes)}))
-    fitting(protocol.Explained([("network " + ID, "w" * words)] * boxes))
+    fitting(protocol.Explained([protocol.Step("network " + ID, "w" * words, 2**53)] * boxes))
 
 
 def _full() -> list[tuple[list[str], float]]:

@@ -246,7 +246,7 @@ def test_a_servers_own_explanation_is_passed_on_and_remembered(
     session.say(protocol.Explain("s", dns.name.from_text("bogus.example.org").to_wire() or b"", 1))
     told = session.hear()
     assert isinstance(told, protocol.Explained)
-    steps = dict(told.steps)
+    steps = {each.stage: each.text for each in told.steps}
     assert "6 DNSSEC Bogus: no?signature" in steps["cache"]
     assert "SERVFAIL (6 DNSSEC Bogus: no?signature)" in steps["tried"]
 

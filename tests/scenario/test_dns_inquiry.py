@@ -41,7 +41,8 @@ async def sdd(worker: Worker, ports: tuple[int, int]) -> AsyncIterator[link.Link
 
 async def steps(sdd: link.Link, name: bytes, kind: int = wire.A) -> list[tuple[str, str]]:
     message = protocol.Explain(sandbox="s", name=name, kind=kind)
-    return (await sdd.inquire(message, protocol.Explained)).steps
+    told = await sdd.inquire(message, protocol.Explained)
+    return [(each.stage, each.text) for each in told.steps]
 
 
 async def test_an_owned_name_is_explained_by_its_network(sdd: link.Link) -> None:
@@ -56,7 +57,7 @@ async def test_an_owned_name_is_explained_by_its_network(sdd: link.Link) -> None
 async def test_special_names_and_foreign_sandboxes_are_explained(sdd: link.Link) -> None:
     assert (await steps(sdd, wire.to_wire("a.localhost")))[-1] == ("local_special", "NOERROR")
     found = await sdd.inquire(protocol.Explain("nobody", b"\0", 1), protocol.Explained)
-    assert found.steps == [("sandbox", "is not served here")]
+    assert found.steps == [protocol.Step("sandbox", "is not served here")]
 
 
 async def test_a_foreign_name_is_explained_before_and_after_it_was_asked(

@@ -1,7 +1,7 @@
 import pytest
 
 from resolver.explain import query, trace
-from resolver.explain.inspection import Step
+from resolver.protocol import Step
 
 
 @pytest.mark.parametrize(
@@ -85,9 +85,9 @@ def test_of_several_names_the_last_one_decides(steps: tuple[Step, ...], is_known
 
 
 def test_what_was_tried_for_the_last_name_is_the_source() -> None:
-    older = Step("tried", "x over udp: NOERROR in 9 ms")
+    older = Step("tried", "x over udp: NOERROR in 2 ms", 1)
     before = (*CACHED, older, LEADS, Step("upstream", "x"))
-    asked = Step("tried", "x over udp: NOERROR in 2 ms")
+    asked = older._replace(number=2)  # it took as long as the one before
     found = trace.news(before, (*before, asked))
     assert found == (asked,)
     steps = (*(each for each in before if each != older), *found)

@@ -9,7 +9,7 @@ import dns.rcode
 import dns.reversename
 import pytest
 
-from resolver import counters
+from resolver import counters, protocol
 from resolver.desired import desired
 from resolver.files.upstreams import DaemonDns
 from resolver.listen import respond
@@ -175,9 +175,9 @@ def test_equal_states_have_equal_tables_in_whatever_order_records_came() -> None
 def test_the_trace_says_alias_and_wildcard() -> None:
     seen = scope(town("one CNAME c", "*.apps A 10.1.0.9"))
     assert list(inquiry._decisions(query("one"), seen)) == [
-        (f"network {LAB.id}", "has it, as an alias of c.")
+        protocol.Step(f"network {LAB.id}", "has it, as an alias of c.")
     ]
-    assert list(inquiry._decisions(query("a.apps"), seen))[-1] == (
+    assert list(inquiry._decisions(query("a.apps"), seen))[-1] == protocol.Step(
         f"network {LAB.id}",
         "has it, as *.apps. with 1 records of this type",
     )

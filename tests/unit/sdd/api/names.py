@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from resolver import protocol
 from resolver.explain import inspection, query
 from resolver.explain import trace as way
 from sdd.model import sandbox
@@ -40,7 +41,7 @@ class Resolver:
         query.question(name, rdtype)
         self.asked.append((box.netns, name, rdtype, tcp))
         found = self.names.get((name, rdtype), Answer(rcode="NXDOMAIN"))
-        step = inspection.Step("owned", found.rcode)
+        step = protocol.Step("owned", found.rcode)
         return way.Attempt(name=name, steps=(step,), reply=found)  # type: ignore[arg-type]  # the shape is what counts
 
     async def trace(

@@ -1,0 +1,30 @@
+"""A question for others: its bytes, who asks it, and the key under which equal ones are one.
+
+In: a client's question and what the client sees. Out: a frozen value.
+"""
+
+from typing import NamedTuple
+
+from resolver.message import wire
+from resolver.names import answer
+from resolver.upstream import cache
+
+
+class Question(NamedTuple):
+    """What somebody asked, and whom it may be asked on; `key` makes equal questions one."""
+
+    query: wire.Query
+    data: bytes
+    scope: answer.Scope
+    key: cache.Key
+
+    @classmethod
+    def of(cls, query: wire.Query, data: bytes, scope: answer.Scope) -> "Question":
+        """Sandboxes share what the same servers said, but not what was asked from inside one.
+
+        `scope` is what the asker sees; the question's has the servers of the name's zone.
+        """
+        scope = scope.route(query.name)
+        flags = data[2] & 0x01 | data[3] & 0x10 | query.dnssec << 1
+        key = cache.Key(scope.partition, query.name, query.kind, query.klass, flags)
+        return cls(query, data, scope, key)
