@@ -23,6 +23,8 @@ def run(wanted: Sequence[parts.Part], words: Sequence[str]) -> count.Count:
         )
         total += found
     print("", *lines, sep="\n")
+    for each in total.failures:
+        print(f"\nfailed: {each}")
     for reason in total.unknown:
         print(f"skipped without a known reason (tests/lab/skips.py): {reason}")
     return total

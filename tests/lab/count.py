@@ -1,18 +1,25 @@
 """What a run of pytest counted, read from its JUnit file."""
 
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+SHOWN = 12  # lines of one failure
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """`unknown` are the reasons of skips that tests.lab.skips does not allow."""
+    """`unknown` are the reasons of skips that tests.lab.skips does not allow.
+
+    `failures` say of each test that failed what was wrong, in a few lines.
+    """
 
     passed: int = 0
     failed: int = 0
     skipped: int = 0
     unknown: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
 
     def __add__(self, other: "Count") -> "Count":
         return Count(
@@ -20,6 +27,7 @@ class Count:
             self.failed + other.failed,
             self.skipped + other.skipped,
             self.unknown + other.unknown,
+            self.failures + other.failures,
         )
 
     @property
@@ -44,5 +52,21 @@ def read(junit: Path, allowed: tuple[str, ...]) -> Count:
         )
         reasons = (each.get("message") or "no reason" for each in suite.iter("skipped"))
         unknown = tuple(reason for reason in reasons if not reason.startswith(allowed))
-        total += Count(max(tests - bad - skipped, 0), bad, skipped, unknown)
+        failures = tuple(_failures(suite))
+        total += Count(max(tests - bad - skipped, 0), bad, skipped, unknown, failures)
     return total
+
+
+def _failures(suite: ET.Element) -> Iterator[str]:
+    """Each failed test's name, with the lines of the test that led there and what they met."""
+    for case in suite.iter("testcase"):
+        for found in (*case.iter("failure"), *case.iter("error")):
+            lines = [line.rstrip() for line in (found.text or "").splitlines()]
+            met = [line for line in lines if line.startswith(("E ", ">")) or _is_place(line)]
+            name = f"{case.get('classname')}::{case.get('name')}"
+            yield "\n    ".join((name, *met[-SHOWN:]))
+
+
+def _is_place(line: str) -> bool:
+    """As in `tests/e2e/test_ports.py:21: AssertionError`."""
+    return line.startswith("tests/") and ".py:" in line

@@ -9,7 +9,14 @@ from tests.lab import benches, count, parts
 REPORT = """<?xml version="1.0"?><testsuites name="pytest tests"><testsuite name="pytest" errors="1"
  failures="1" skipped="2" tests="6">
  <testcase name="a"/><testcase name="b"/>
- <testcase name="c"><failure message="no"/></testcase><testcase name="d"><error message="no"/></testcase>
+ <testcase classname="tests.m" name="c"><failure message="no">
+def test_c():
+>  assert one == two
+E  1 != 2
+
+tests/m.py:21: AssertionError
+/elsewhere/n.py:9: in call</failure></testcase>
+ <testcase classname="tests.m" name="d"><error message="no"/></testcase>
  <testcase name="e"><skipped type="pytest.skip" message="no moon tonight"/></testcase>
  <testcase name="f"><skipped type="pytest.xfail" message="not built"/></testcase>
 </testsuite></testsuites>"""
@@ -24,9 +31,17 @@ def report(tmp_path: Path) -> Path:
 
 def test_each_kind_is_counted_and_unknown_skips_are_named(report: Path) -> None:
     found = count.read(report, ("no moon",))
-    assert found == count.Count(passed=2, failed=2, skipped=2, unknown=("not built",))
+    assert (found.passed, found.failed, found.skipped) == (2, 2, 2)
+    assert found.unknown == ("not built",)
     assert str(found + found) == "4 passed, 4 failed, 4 skipped"
     assert not found.good
+
+
+def test_a_failure_is_told_by_its_own_lines(report: Path) -> None:
+    assert count.read(report, ()).failures == (
+        "tests.m::c\n    >  assert one == two\n    E  1 != 2\n    tests/m.py:21: AssertionError",
+        "tests.m::d",
+    )
 
 
 def test_with_no_reason_allowed_every_skip_is_unknown(report: Path) -> None:
