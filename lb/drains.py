@@ -4,12 +4,12 @@ In: the newest state, the kernel's counts and the clock. Out: `finish` calls. Wh
 in the state, so a daemon that was restarted in between goes on where it was.
 """
 
-from collections import Counter
-from collections.abc import Awaitable, Callable, Collection
-from typing import Never
+from collections.abc import Awaitable, Callable
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple, Never
 
-from lb import table, world
-from lb.desired import Wanted, desired, member_on, nothing
+from lb import world
+from lb.desired import desired, member_on, nothing
 from sdd import errors
 from sdd.model import ids, service
 from sdd.model.network import IPAddress
@@ -18,12 +18,19 @@ from sdd.state import ClusterState, MemberKey
 
 Finish = Callable[[ids.ServiceId, ids.EndpointId], Awaitable[None]]
 
-# How soon after its last connection a member is gone, and the head start of the balancer, which
-# must have taken the member out before its connections are counted for the first time.
+# How soon after its last connection a member is gone, and the head start of the balancer.
 POLL_S = 0.1
 IDLE_S = 3600.0
 
-_Counts = Counter[tuple[IPAddress, IPAddress]]  # (virtual address, backend) → live connections
+
+class _Counted(NamedTuple):
+    """Who is `busy`: (virtual address, backend) that has connections, or may still get some.
+
+    Not all of those at addresses that are `unsure`.
+    """
+
+    busy: set[tuple[IPAddress, IPAddress]]
+    unsure: set[IPAddress]
 
 
 class Drains:
@@ -37,6 +44,7 @@ class Drains:
         self._node = node
         self._clock = clock
         self._since: dict[MemberKey, float] = {}  # when this object first saw it leaving
+        self._derived = nothing(node)
 
     async def run(self, slot: Slot) -> Never:
         """Watch over whoever the newest state says, for ever; ends by cancellation only."""
@@ -52,32 +60,34 @@ class Drains:
         members = {key: each for key, each in every.items() if now - self._since[key] >= POLL_S}
         if not members:
             return
-        derived = desired(state, nothing(self._node)).sandboxes.values()
-        counts = await self._counted(derived, {each.service for each in members.values()})
+        self._derived = desired(state, self._derived)
+        services = [state.services[each] for each in {one.service for one in members.values()}]
+        counted = await self._counted({vip for each in services for vip in _vips(each)})
         for (of, end), member in members.items():
-            if now >= member.drains_until or not _connections(state, member, counts):
+            if now >= member.drains_until or _is_idle(state, member, counted):
                 try:
                     await self._finish(of, end)
                 except errors.SddError:
                     continue  # tried again at the next poll
 
-    async def _counted(
-        self, sandboxes: Collection[Wanted], services: set[ids.ServiceId]
-    ) -> _Counts:
-        counts: _Counts = Counter()
-        for want in sandboxes:
-            if services.isdisjoint(want.owners.values()):
+    async def _counted(self, wanted: AbstractSet[IPAddress]) -> _Counted:
+        found = _Counted(set(), set())
+        for want in self._derived.sandboxes.values():
+            vips = wanted & want.owners.keys()
+            if not vips:
                 continue
-            for load in await self._loads(want.place):
-                if load.address is not None:
-                    counts[load.vip, load.address] += load.active
-        return counts
-
-    async def _loads(self, place: table.Place) -> tuple[world.Load, ...]:
-        try:
-            return await self._kernel.loads(place)
-        except errors.SddError:
-            return ()  # the namespace is gone, and its connections with it
+            try:
+                loads = await self._kernel.loads(want.place)
+            except errors.NotFound:
+                continue  # the namespace is gone, and its connections with it
+            except errors.SddError:
+                found.unsure.update(vips)  # who cannot be counted may have connections
+                continue
+            found.unsure.update(vips.difference(load.vip for load in loads))
+            for load in loads:
+                if load.address is not None and (load.active or load.weight):
+                    found.busy.add((load.vip, load.address))
+        return found
 
 
 def leaving(state: ClusterState, node: ids.NodeId) -> dict[MemberKey, service.Member]:
@@ -89,8 +99,16 @@ def leaving(state: ClusterState, node: ids.NodeId) -> dict[MemberKey, service.Me
     }
 
 
-def _connections(state: ClusterState, member: service.Member, counts: _Counts) -> int:
+def _is_idle(state: ClusterState, member: service.Member, counted: _Counted) -> bool:
+    """Whether it is certain that nothing is connected, and nothing can be any more."""
     svc = state.services[member.service]
     ends = [member_on(state, member, is_ingress=each) for each in (False, True)]
     hosts = [host for end in ends if end is not None for host in end.hosts]
-    return sum(counts[vip, host] for vip in (*svc.vips, *svc.ingress_vips) for host in hosts)
+    vips = _vips(svc)
+    return counted.unsure.isdisjoint(vips) and counted.busy.isdisjoint(
+        (vip, host) for vip in vips for host in hosts
+    )
+
+
+def _vips(svc: service.Service) -> tuple[IPAddress, ...]:
+    return (*svc.vips, *svc.ingress_vips)

@@ -27,15 +27,23 @@ class Counting(FakeKernel):
     def __init__(self) -> None:
         super().__init__()
         self.active = 1
+        self.hidden = False
+        self.failure: errors.SddError | None = None
         self.make("/ns/client")
-        backends = (table.Backend(address=BACKEND, weight=0),)
+        self.give(weight=0)
+
+    def give(self, weight: int) -> None:
+        backends = (table.Backend(address=BACKEND, weight=weight),)
         service = table.VirtualService(number=1, vip=VIP, backends=backends)
         self.tables["/ns/client"] = plan.result(
             table.EMPTY, plan.diff(table.EMPTY, table.Table(services={VIP: service}))
         )
 
     async def loads(self, place: table.Place) -> tuple[world.Load, ...]:
-        return tuple(replace(each, active=self.active) for each in await super().loads(place))
+        if self.failure:
+            raise self.failure
+        found = await super().loads(place)
+        return tuple(replace(each, active=self.active) for each in found if not self.hidden)
 
 
 class Bench:
@@ -120,6 +128,29 @@ async def test_a_store_that_refuses_is_asked_again() -> None:
 async def test_a_sandbox_that_is_gone_holds_no_connection() -> None:
     async with Bench(leaving()) as bench:
         bench.kernel.delete("/ns/client")
+        await bench.until(1)
+
+
+async def test_a_member_that_the_kernel_still_gives_connections_is_not_idle() -> None:
+    async with Bench(leaving()) as bench:
+        bench.kernel.active = 0
+        bench.kernel.give(weight=3)
+        await eventually_async(lambda: bench.now > 5 * POLL_S, 10, "it was looked at")
+        assert bench.finished == []
+        bench.kernel.give(weight=0)
+        await bench.until(1)
+
+
+async def test_what_cannot_be_counted_is_not_taken_for_idle() -> None:
+    async with Bench(leaving()) as bench:
+        bench.kernel.active = 0
+        bench.kernel.failure = errors.Unavailable("the list changes faster than it is read")
+        await eventually_async(lambda: bench.now > 5 * POLL_S, 10, "it was looked at")
+        bench.kernel.failure, bench.kernel.hidden = None, True  # the service is being written anew
+        before = bench.now
+        await eventually_async(lambda: bench.now > before + 5 * POLL_S, 10, "it was looked at")
+        assert bench.finished == []
+        bench.kernel.hidden = False
         await bench.until(1)
 
 
