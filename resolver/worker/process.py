@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import concurrent.futures.thread  # noqa: F401 - loaded now: the interpreter's files may be
 import encodings.idna  # noqa: F401 - unreadable later
+import gc
 import os
 import random
 import secrets
@@ -26,6 +27,7 @@ from resolver import counters, notes, parts, protocol
 from resolver.listen import ready, respond, selector, server
 from resolver.upstream import doh, dot, forwarder, sockets, transports
 from resolver.worker import inquiry, linger, privileges, serving, session
+from sdd import interpreter
 
 TRANSPORTS: Final = (dot, doh)  # loaded now, for the same reason
 if transports.has_quic():
@@ -63,6 +65,8 @@ def main() -> None:
     # Listening once more makes the kernel name us (SO_PEERCRED) as the one who listens: that is
     # how sdd finds a worker that does not answer, whoever had started it.
     control.listen()
+    interpreter.tune()
+    gc.freeze()  # of what was imported nothing ever goes: no search for garbage looks at it
     hot = selector.Selector()
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(hot)) as runner:
         runner.run(serve(control, door, asked.linger, hot))

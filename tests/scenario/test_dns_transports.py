@@ -112,7 +112,8 @@ def test_an_authority_that_nobody_named_is_not_believed(
     system = protocol.Upstream(bare.address, bare.port, False, kind, NAME, bare.path)
     listening = served(session, system)
     assert ask(listening, "www.example.org").rcode() == dns.rcode.SERVFAIL
-    assert failures(session) == {"tls"}
+    # A handshake that takes longer than a try, on a busy machine, is told of twice.
+    assert {"tls"} <= failures(session) <= {"tls", "timeout"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
