@@ -4,7 +4,8 @@ Stubs repeat themselves byte for byte, so most queries are answered by one look-
 follows the id. In: messages and replies. Out: dictionaries for the drain loop. The number is
 bounded over all sandboxes, so that a hostile one fills no memory; what is dropped is made anew.
 Replies whose TTLs run are fleeting: they are given for a second, and then, where it is known how
-they age, with lower TTLs for another one, as long as they are asked for and good.
+they age, with lower TTLs for another one, as long as they are asked for and good. Of what was not
+asked for in its second the next question brings it back, a tenth of the work of making it anew.
 """
 
 import struct
@@ -59,13 +60,21 @@ class Memo:
     last: int = 0
 
     def lives_on(self, now: float) -> bool:
-        """Whether it was wanted lately and is still good.
-
-        Then its TTLs are those of `now`, and another address comes first.
-        """
-        if self.aging is None or self.given == self.last or now >= self.aging.expires:
+        """Whether it was wanted lately and is still good; then it is as of `now`."""
+        if self.given == self.last or not self.is_good(now):
             return False
         self.last = self.given
+        self.renew(now)
+        return True
+
+    def is_good(self, now: float) -> bool:
+        """Whether `renew` knows how it is now."""
+        return self.aging is not None and now < self.aging.expires
+
+    def renew(self, now: float) -> None:
+        """Its TTLs are those of `now`, and another address comes first, if it is good still."""
+        if self.aging is None:
+            return
         age_s = int(now - self.aging.stored)
         if (more := age_s - self.age_s) > 0:
             self.age_s = age_s
@@ -76,7 +85,6 @@ class Memo:
             self.tail = bytes(tail)
         if self.aging.spin:
             self.tail = self.aging.spin.turned(self.tail, 1)
-        return True
 
 
 Table = dict[bytes, Memo]
@@ -90,6 +98,7 @@ class Pool:
         self._most = most
         self._held = 0
         self._tables: dict[int, Table] = {}
+        self._asleep: dict[int, Table] = {}  # by table: what nobody asked for in its second
         self._fleeting: deque[tuple[float, Table, bytes, Memo]] = deque()  # by their ends
         self._gone: list[Memo] = []  # which are still to be counted
         counts.fold(self._settled)
@@ -98,6 +107,7 @@ class Pool:
         """A new empty table; it is read by others, and changed only here."""
         made: Table = {}
         self._tables[id(made)] = made
+        self._asleep[id(made)] = {}
         return made
 
     def put(self, table: Table, message: bytes, memo: Memo) -> None:
@@ -106,7 +116,7 @@ class Pool:
             return
         if self._held >= self._most:
             # Whoever has most makes room: a hostile sandbox empties its own table, nobody else's.
-            self.forget(max(self._tables.values(), key=len))
+            self._make_room(max(self._tables.values(), key=self._size))
         key = message[datagrams.ID :]
         self._held += key not in table
         table[key] = memo
@@ -117,6 +127,25 @@ class Pool:
             self._end(float("inf"))
         self.put(table, message, memo)
         self._fleeting.append((now + FLEETING_S, table, message[datagrams.ID :], memo))
+
+    def wake(self, table: Table, message: bytes, now: float) -> bytes | None:
+        """The reply to `message` as of `now` when its memo sleeps, which then is awake again."""
+        asleep = self._asleep[id(table)]
+        if not asleep:
+            return None
+        key = message[datagrams.ID :]
+        memo = asleep.pop(key, None)
+        if memo is None:
+            return None
+        if not memo.is_good(now):
+            self._held -= 1
+            self._gone.append(memo)
+            return None
+        memo.renew(now)
+        memo.given += 1
+        table[key] = memo
+        self._fleeting.append((now + FLEETING_S, table, key, memo))
+        return message[: datagrams.ID] + memo.tail
 
     def sweep(self, now: float) -> None:
         """Forget what is fleeting and a second old; cheap when there is nothing to do.
@@ -131,13 +160,16 @@ class Pool:
             self._end(now)
 
     def _end(self, now: float) -> None:
-        """The oldest fleeting one goes, if it is still there and does not live on."""
+        """The oldest fleeting one goes or sleeps, if it is still there and does not live on."""
         end, table, key, memo = self._fleeting.popleft()
         if table.get(key) is memo:
             if now < end + LATE_S and memo.lives_on(now):
                 self._fleeting.append((now + FLEETING_S, table, key, memo))
                 return
             del table[key]
+            if memo.is_good(now):
+                self._asleep[id(table)][key] = memo
+                return
             self._held -= 1
             self._gone.append(memo)
             if len(self._gone) > MOST_GONE:
@@ -145,19 +177,30 @@ class Pool:
 
     def forget(self, table: Table) -> None:
         """Empty `table`: what its sandbox sees has changed."""
-        self._settle(table)
-        self._held -= len(table)
-        table.clear()
+        self._empty(table)
+        self._empty(self._asleep[id(table)])
 
     def drop(self, table: Table) -> None:
         """The sandbox is gone."""
         self.forget(table)
         self._tables.pop(id(table), None)
+        self._asleep.pop(id(table), None)
+
+    def _make_room(self, table: Table) -> None:
+        self._empty(self._asleep[id(table)] or table)
+
+    def _empty(self, one: Table) -> None:
+        self._settle(one)
+        self._held -= len(one)
+        one.clear()
+
+    def _size(self, table: Table) -> int:
+        return len(table) + len(self._asleep[id(table)])
 
     def _settled(self) -> tuple[()]:
         """Brings the counters up to date before they are read; has none of its own."""
         self._count_gone()
-        for table in self._tables.values():
+        for table in (*self._tables.values(), *self._asleep.values()):
             self._settle(table)
         return ()
 

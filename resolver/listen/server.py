@@ -142,8 +142,10 @@ class Udp:
 
     def _ask(self, slot: int, data: bytes) -> bytes | None:
         """What is new: the reply, or None for what is dropped or forwarded."""
-        self._new += 1
         tools, begun = self._tools, time.monotonic()
+        if slept := tools.pool.wake(self._ready, data, begun):
+            return slept
+        self._new += 1
         said = tools.responder.respond(data, self._scope, stream=False)
         if said is None or isinstance(said, respond.Said):
             if said is not None and said.steady:

@@ -149,6 +149,53 @@ def test_what_nobody_asks_for_does_not_live_on_nor_what_was_left_too_long() -> N
     assert not table
 
 
+def sleeping(pool: ready.Pool, table: ready.Table, name: bytes) -> ready.Memo:
+    one = memo(b"xx" + (100).to_bytes(4, "big") + b"yy")
+    one.aging = ready.Aging((2,), stored=100.0, expires=200.0)
+    pool.put_fleeting(table, name, one, now=100.0)
+    pool.sweep(101.01)
+    assert name[2:] not in table
+    return one
+
+
+def test_A8_58_what_slept_comes_back_with_the_ttls_of_now_and_is_counted() -> None:
+    counts = counters.Counters()
+    pool = ready.Pool(counts)
+    table = pool.table()
+    one = sleeping(pool, table, b"idone")
+    assert pool.wake(table, b"idtwo", 130.5) is None
+    assert pool.wake(table, b"IDone", 130.5) == b"IDxx" + (70).to_bytes(4, "big") + b"yy"
+    assert table == {b"one": one}
+    assert sums(counts)[counters.REQUESTS, "lan", "udp", "ipv4", "A"] == 1
+    assert pool.wake(table, b"IDone", 130.6) is None  # it does not sleep
+    pool.sweep(131.51)
+    assert set(table) == {b"one"}, "it was asked for"
+
+
+def test_what_is_over_does_not_wake_nor_what_was_forgotten() -> None:
+    pool = ready.Pool(counters.Counters())
+    table = pool.table()
+    for name in (b"idold", b"idgone"):
+        sleeping(pool, table, name)
+    assert pool.wake(table, b"idold", 200.0) is None
+    pool.forget(table)
+    assert pool.wake(table, b"idgone", 130.0) is None
+    assert pool._held == 0
+
+
+def test_sleepers_count_in_the_bound_and_go_first() -> None:
+    pool = ready.Pool(counters.Counters(), most=10)
+    table = pool.table()
+    for number in range(5):
+        sleeping(pool, table, b"id%d" % number)
+    for number in range(100, 105):
+        pool.put(table, b"id%d" % number, memo())
+    assert len(table) == 5
+    pool.put(table, b"idmore", memo())
+    assert len(table) == 6
+    assert pool.wake(table, b"id1", 101.5) is None
+
+
 def test_a_look_ends_few_and_the_next_ones_the_rest() -> None:
     pool = ready.Pool(counters.Counters())
     table = pool.table()
