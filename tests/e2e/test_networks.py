@@ -49,7 +49,7 @@ def test_C86_an_internal_network_has_no_default_route(daemon: Appliance) -> None
     daemon.sandbox("in1", "--network", "inner,ip=10.91.0.9")
     assert "default" not in daemon.inside("in1", "ip", "route").stdout
     assert "10.91.0.9/24" in daemon.inside("in1", "ip", "-br", "address").stdout
-    assert daemon.inside("in1", "ping", "-c1", "-W1", "10.91.0.1").returncode == 0
+    assert daemon.inside("in1", "ping", "-c1", "-w3", "10.91.0.1").returncode == 0
 
 
 def test_link_local_addresses_are_added_shown_and_kept(daemon: Appliance) -> None:

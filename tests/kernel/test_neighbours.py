@@ -31,7 +31,7 @@ async def test_who_does_not_answer_is_told_and_who_does_is_not(spaces: Spaces) -
         ear = asyncio.ensure_future(neighbours.follow(doors, told.append, host))  # noqa: TID251 - ended below
         await asyncio.sleep(0)
         try:
-            left.run("ping", "-c1", "-W1", "10.99.0.2")
+            left.run("ping", "-c1", "-w3", "10.99.0.2")
             left.run("ping", "-c1", "-W1", "10.99.0.77", check=False)
             left.run("ping", "-c1", "-W1", "fd99::77", check=False)
             right.run("ping", "-c1", "-W1", "10.99.0.78", check=False)

@@ -102,7 +102,7 @@ async def test_an_outsider_who_knows_the_way_gets_no_further_than_the_host(
 async def test_the_host_reaches_every_sandbox(host: Host) -> None:
     await host.settle(three_networks(host))
     for target in ("10.70.0.2", "10.71.0.2", "10.72.0.2", "fd72::2"):
-        host.run("ping", "-c1", "-W1", target)
+        host.run("ping", "-c1", "-w3", target)
 
 
 async def test_the_number_of_rules_does_not_grow_with_networks(host: Host) -> None:

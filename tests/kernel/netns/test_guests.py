@@ -39,7 +39,7 @@ async def test_a_guest_gets_our_link_and_keeps_its_own_default_route(host: Host)
     await host.settle(at(1, FRONT, adopted, end(FRONT, adopted, "10.70.0.2")))
     assert theirs(adopted) == before
     assert "UP" in run_in(adopted.netns, "ip", "-br", "link", "show", "lo")
-    host.run("ping", "-c1", "-W1", "10.70.0.2")
+    host.run("ping", "-c1", "-w3", "10.70.0.2")
     assert "own0" in run_in(adopted.netns, "ip", "route", "show", "default")
 
 
@@ -61,7 +61,7 @@ async def test_a_guest_that_ended_is_said_once_and_the_others_work(host: Host) -
     await host.doors.delete(adopted.netns)
     (failure,) = (await host.realise(now)).failures
     assert (failure.subject, failure.code) == (adopted.id, "SDD-NETNS-GONE")
-    host.run("ping", "-c1", "-W1", "10.70.0.3")
+    host.run("ping", "-c1", "-w3", "10.70.0.3")
 
 
 async def test_another_namespace_at_the_same_path_is_not_ours_to_fill(host: Host) -> None:

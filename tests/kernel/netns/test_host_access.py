@@ -70,7 +70,7 @@ async def test_without_a_parent_a_large_mtu_fits_what_stands_on_nothing(host: Ho
     one = box("one", host.sandbox_path("one"))
     await host.settle(at(1, alone, one, end(alone, one, "10.60.0.5")))
     assert "mtu 9000" in host.inside("one", "ip", "link", "show", "eth0")
-    assert "8972(" in host.run("ping", "-c1", "-W1", "-Mdo", "-s8972", "10.60.0.5")
+    assert "8972(" in host.run("ping", "-c1", "-w3", "-Mdo", "-s8972", "10.60.0.5")
 
 
 async def test_a_route_goes_with_its_sandbox_and_the_link_with_the_network(
