@@ -5,6 +5,7 @@ It never decides *what* to do (that is `Realise`) and never touches the world it
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Never, Protocol
@@ -17,6 +18,7 @@ from sdd.sweep import Sweep
 RESYNC_S = 20.0  # a change made by hand must be repaired within 30 s, the pass itself included
 BACKOFF_FIRST_S = 0.2
 BACKOFF_LIMIT_S = 10.0
+BACKOFF_DOUBLINGS = 6  # lead above the limit
 PAUSE_FIRST_S = 0.001
 PAUSE_LIMIT_S = 0.02
 PAUSE_GROWTH = 1.25  # whoever waits n ms looks at most n/4 ms too late
@@ -76,7 +78,8 @@ OnDefect = Callable[[progress.Backend, Exception], None]
 
 def backoff_s(failures_in_a_row: int, jitter: float) -> float:
     """Seconds to wait before the next try: doubles from 0.2 to 10, ±10 % by `jitter` in 0..1."""
-    base: float = min(BACKOFF_LIMIT_S, BACKOFF_FIRST_S * 2 ** max(0, failures_in_a_row - 1))
+    doublings = min(max(0, failures_in_a_row - 1), BACKOFF_DOUBLINGS)
+    base: float = min(BACKOFF_LIMIT_S, BACKOFF_FIRST_S * 2**doublings)
     return base * (0.9 + 0.2 * jitter)
 
 
@@ -125,19 +128,21 @@ async def run(
         if state is None:
             continue
         begun = clock()
+        is_defect = False
         look = sweep.look(begun, len(state.sandboxes), slot.look(), again=failed > 0)
         try:
             outcome = await realiser.realise(state, look)
         except Exception as exc:  # noqa: BLE001 - the one place where a backend's defect ends
             on_defect(backend, exc)
+            is_defect = True
             outcome = _defect(backend, state.revision, exc)
             sweep.forget()
         ended = clock()
         failed = failed + 1 if outcome.failures else 0
         report(backend, replace(outcome, seconds=ended - begun))
-        wait_s = min(sweep.wait_s(ended, len(state.sandboxes)), outcome.again_s)
-        if failed:
-            wait_s = min(wait_s, backoff_s(failed, jitter()))
+        # After a defect everything is looked at again, but not at once: it will mostly be the same.
+        due_s = math.inf if is_defect else sweep.wait_s(ended, len(state.sandboxes))
+        wait_s = min(due_s, outcome.again_s, backoff_s(failed, jitter()) if failed else math.inf)
 
 
 def _defect(backend: progress.Backend, revision: ids.Revision, exc: Exception) -> progress.Outcome:

@@ -9,7 +9,7 @@ asked for in its second the next question brings it back, a tenth of the work of
 """
 
 import struct
-from collections import deque
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -18,6 +18,7 @@ from resolver.listen import datagrams, respond
 from resolver.message import reply
 
 MOST: Final = 16_384  # replies of all sandboxes together: 6 MiB, 29 if all of them are long
+MOST_ASLEEP: Final = 4096  # beside them: 2 MiB, 7 if all of them are long
 FLEETING_S: Final = 1.0  # TTLs count in seconds, so for a second a reply may stay as it is
 MOST_ENDS: Final = 32  # a look: whoever waits for an answer does not wait for a thousand of them
 LATE_S: Final = 0.1  # and what ended so long ago is dropped however many there are
@@ -93,12 +94,18 @@ Table = dict[bytes, Memo]
 class Pool:
     """One table a sandbox, bounded together."""
 
-    def __init__(self, counts: counters.Counters, most: int = MOST) -> None:
+    def __init__(
+        self, counts: counters.Counters, most: int = MOST, most_asleep: int = MOST_ASLEEP
+    ) -> None:
         self._counts = counts
         self._most = most
+        self._most_asleep = most_asleep
         self._held = 0
         self._tables: dict[int, Table] = {}
         self._asleep: dict[int, Table] = {}  # by table: what nobody asked for in its second
+        self._sleepers: OrderedDict[int, tuple[int, bytes]] = (
+            OrderedDict()
+        )  # the same, the oldest first
         self._fleeting: deque[tuple[float, Table, bytes, Memo]] = deque()  # by their ends
         self._gone: list[Memo] = []  # which are still to be counted
         counts.fold(self._settled)
@@ -116,7 +123,7 @@ class Pool:
             return
         if self._held >= self._most:
             # Whoever has most makes room: a hostile sandbox empties its own table, nobody else's.
-            self._make_room(max(self._tables.values(), key=self._size))
+            self.forget(max(self._tables.values(), key=len))
         key = message[datagrams.ID :]
         self._held += key not in table
         table[key] = memo
@@ -137,14 +144,13 @@ class Pool:
         memo = asleep.pop(key, None)
         if memo is None:
             return None
+        del self._sleepers[id(memo)]
         if not memo.is_good(now):
-            self._held -= 1
-            self._gone.append(memo)
+            self._count_later(memo)
             return None
         memo.renew(now)
         memo.given += 1
-        table[key] = memo
-        self._fleeting.append((now + FLEETING_S, table, key, memo))
+        self.put_fleeting(table, message, memo, now)
         return message[: datagrams.ID] + memo.tail
 
     def sweep(self, now: float) -> None:
@@ -167,35 +173,40 @@ class Pool:
                 self._fleeting.append((now + FLEETING_S, table, key, memo))
                 return
             del table[key]
-            if memo.is_good(now):
-                self._asleep[id(table)][key] = memo
-                return
             self._held -= 1
-            self._gone.append(memo)
-            if len(self._gone) > MOST_GONE:
-                self._count_gone()
+            if memo.is_good(now):
+                self._sleep(table, key, memo)
+            else:
+                self._count_later(memo)
+
+    def _sleep(self, table: Table, key: bytes, memo: Memo) -> None:
+        self._asleep[id(table)][key] = memo
+        self._sleepers[id(memo)] = id(table), key
+        if len(self._sleepers) > self._most_asleep:
+            _, (where, oldest) = self._sleepers.popitem(last=False)
+            self._count_later(self._asleep[where].pop(oldest))
+
+    def _count_later(self, memo: Memo) -> None:
+        """It is in no table any more; counted when there are many, or when somebody asks."""
+        self._gone.append(memo)
+        if len(self._gone) > MOST_GONE:
+            self._count_gone()
 
     def forget(self, table: Table) -> None:
         """Empty `table`: what its sandbox sees has changed."""
-        self._empty(table)
-        self._empty(self._asleep[id(table)])
+        asleep = self._asleep[id(table)]
+        for memo in asleep.values():
+            del self._sleepers[id(memo)]
+        self._held -= len(table)
+        for each in (table, asleep):
+            self._settle(each)
+            each.clear()
 
     def drop(self, table: Table) -> None:
         """The sandbox is gone."""
         self.forget(table)
         self._tables.pop(id(table), None)
         self._asleep.pop(id(table), None)
-
-    def _make_room(self, table: Table) -> None:
-        self._empty(self._asleep[id(table)] or table)
-
-    def _empty(self, one: Table) -> None:
-        self._settle(one)
-        self._held -= len(one)
-        one.clear()
-
-    def _size(self, table: Table) -> int:
-        return len(table) + len(self._asleep[id(table)])
 
     def _settled(self) -> tuple[()]:
         """Brings the counters up to date before they are read; has none of its own."""

@@ -33,6 +33,7 @@ TRANSPORTS: Final = (dot, doh)  # loaded now, for the same reason
 if transports.has_quic():
     from resolver.upstream import doq  # noqa: F401 - the same, for whoever installed the extra
 CONTROL: Final = 3  # the first descriptor of socket activation (sd_listen_fds(3)), and of ours
+_MOST_DESCRIPTORS: Final = 1 << 20  # fs.nr_open, where nobody made it more
 _CREDENTIALS = struct.Struct("=iII")  # struct ucred: pid, uid, gid
 
 
@@ -51,6 +52,8 @@ def main() -> None:
         help="end when nobody was connected and nothing served for so long (default: %(default)s)",
     )
     asked = parser.parse_args()
+    # Libraries of sdd open sockets that every child would keep, and whose tables live with them.
+    os.closerange(CONTROL + 1, _MOST_DESCRIPTORS)
     try:
         control = socket.socket(fileno=CONTROL)
     except OSError as exc:

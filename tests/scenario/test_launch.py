@@ -89,11 +89,13 @@ async def test_one_worker_is_started_and_kept(bench: Bench) -> None:
     assert (bench.root / protocol.SOCKET).stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("inheritable", [False, True])
 async def test_the_worker_is_no_child_of_our_session_and_holds_none_of_our_descriptors(
-    bench: Bench,
+    bench: Bench, inheritable: bool
 ) -> None:
+    """Inheritable are the netlink sockets of libnftables, for one."""
     read, write = os.pipe()
-    os.set_inheritable(write, False)
+    os.set_inheritable(write, inheritable)
     pid = (await bench.launcher().ensure()).pid
     assert os.getsid(pid) == pid
     targets = {each.name: str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()}

@@ -118,6 +118,31 @@ async def test_a_defect_is_told_fails_everything_and_is_tried_again() -> None:
     assert not script.reports[1].failures
 
 
+class Hurried(reconcile.Slot):
+    """Nobody waits here; `waits` are the seconds for which somebody wanted to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float] = []
+
+    async def next(self, timeout_s: float) -> ClusterState | None:
+        self.waits.append(timeout_s)
+        return await super().next(0)
+
+
+@pytest.mark.parametrize(
+    "verdict", [RuntimeError("boom"), progress.Failure(subject="x", sentence="no")]
+)
+async def test_what_fails_for_days_is_tried_every_ten_seconds(
+    verdict: progress.Failure | Exception,
+) -> None:
+    script, slot = Script(*[verdict] * 1500), Hurried()
+    slot.put(at(1))
+    await play(script, slot, 1400)
+    assert slot.waits[1:6] == pytest.approx([0.2, 0.4, 0.8, 1.6, 3.2])
+    assert set(slot.waits[7:1400]) == {10.0}
+
+
 async def test_it_looks_again_by_itself() -> None:
     script, slot = Script(), reconcile.Slot()
     slot.put(at(1))
@@ -184,7 +209,9 @@ def test_looks_add_up_and_everywhere_swallows_the_rest() -> None:
     assert EVERYWHERE.covers("/b")
 
 
-@pytest.mark.parametrize(("failures", "seconds"), [(1, 0.2), (2, 0.4), (6, 6.4), (7, 10), (99, 10)])
+@pytest.mark.parametrize(
+    ("failures", "seconds"), [(1, 0.2), (2, 0.4), (6, 6.4), (7, 10), (5000, 10)]
+)
 def test_the_back_off_doubles_up_to_its_limit(failures: int, seconds: float) -> None:
     assert reconcile.backoff_s(failures, 0.5) == pytest.approx(seconds)
     assert reconcile.backoff_s(failures, 0) == pytest.approx(seconds * 0.9)

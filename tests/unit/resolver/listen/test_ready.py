@@ -183,17 +183,29 @@ def test_what_is_over_does_not_wake_nor_what_was_forgotten() -> None:
     assert pool._held == 0
 
 
-def test_sleepers_count_in_the_bound_and_go_first() -> None:
-    pool = ready.Pool(counters.Counters(), most=10)
-    table = pool.table()
-    for number in range(5):
+def test_the_oldest_sleepers_go_when_there_are_many_and_nothing_is_left_of_them() -> None:
+    pool = ready.Pool(counters.Counters(), most_asleep=10)
+    table, other = pool.table(), pool.table()
+    sleeping(pool, other, b"idother")
+    for number in range(30):
         sleeping(pool, table, b"id%d" % number)
-    for number in range(100, 105):
-        pool.put(table, b"id%d" % number, memo())
-    assert len(table) == 5
-    pool.put(table, b"idmore", memo())
-    assert len(table) == 6
-    assert pool.wake(table, b"id1", 101.5) is None
+    assert pool.wake(other, b"idother", 101.5) is None
+    assert pool.wake(table, b"id19", 101.5) is None
+    assert pool.wake(table, b"id20", 101.5)
+    assert len(pool._sleepers) == 9
+    pool.forget(table)
+    assert not pool._sleepers
+    assert pool._held == 0
+
+
+def test_sleepers_that_nobody_counts_take_no_memory() -> None:
+    counts = counters.Counters()
+    pool = ready.Pool(counts)
+    table = pool.table()
+    for number in range(3 * ready.MOST_GONE):
+        sleeping(pool, table, b"id%d" % number)
+        assert pool.wake(table, b"id%d" % number, 200.0) is None
+    assert len(pool._gone) <= ready.MOST_GONE
 
 
 def test_a_look_ends_few_and_the_next_ones_the_rest() -> None:
