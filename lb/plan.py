@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from lb import table
 from lb.back import Back
+from sdd import lineage
 from sdd.model.network import IPAddress
 
 
@@ -102,7 +103,7 @@ def diff(have: table.Table, want: table.Table) -> tuple[Step, ...]:
 
 def result(have: table.Table, steps: Iterable[Step]) -> table.Table:
     """What `have` becomes by `steps`: the meaning every kernel must give them."""
-    services = dict(have.services)
+    services = lineage.thawed(have.services)
     weights: dict[IPAddress, dict[IPAddress, int]] = {}  # of services whose backends change
     flaws, back = set(have.flaws), have.back
     last: IPAddress | None = None  # steps about one service follow each other: it is looked up once
@@ -172,9 +173,14 @@ def ordered(backends: Collection[table.Backend]) -> tuple[table.Backend, ...]:
 
 
 def _changed(have: table.Table, want: table.Table) -> Sequence[IPAddress]:
+    """The virtual addresses of `want` whose service is new or another."""
+    known = lineage.between(have.services, want.services)
+    if known is not None:
+        pairs = ((vip, want.services.get(vip), have.services.get(vip)) for vip in known)
+        return [vip for vip, new, old in pairs if new is not None and old is not new and old != new]
     found = have.services.values() if _alike(have, want) else map(have.services.get, want.services)
-    pairs = zip(want.services.items(), found, strict=True)
-    return [vip for (vip, new), old in pairs if old is not new and old != new]
+    both = zip(want.services.items(), found, strict=True)
+    return [vip for (vip, new), old in both if old is not new and old != new]
 
 
 def _alike(have: table.Table, want: table.Table) -> bool:
@@ -189,8 +195,13 @@ def _alike(have: table.Table, want: table.Table) -> bool:
 def _departed(
     have: table.Table, want: table.Table, changed: Collection[IPAddress]
 ) -> Iterator[Step]:
+    known = lineage.between(have.services, want.services)
+    if known is not None:
+        suspects: Iterable[IPAddress] = (vip for vip in known if vip in have.services)
+    else:
+        suspects = changed if _alike(have, want) else have.services
     # A virtual address that another service took over is one that went and one that came.
-    for vip in changed if _alike(have, want) else have.services:
+    for vip in suspects:
         kept = want.services.get(vip)
         if kept is None or kept.number != have.services[vip].number:
             yield RemoveService(vip)
