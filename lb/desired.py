@@ -62,7 +62,7 @@ def nothing(node: ids.NodeId) -> Desired:
 
 def desired(state: ClusterState, before: Desired) -> Desired:
     """What `state` asks of `before`'s node."""
-    stale = _stale(before.state, state)
+    stale = _stale(before.state, state) if before.networks else frozenset()
     here = state.sandboxes_by_node.get(before.node, ())
     used = {each.network for box in here for each in _seen(state, box)}
     networks = {net: _network(state, net, stale, before) for net in used}

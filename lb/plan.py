@@ -1,8 +1,9 @@
 """(have, want) → the steps between, in an order that never leaves a service without its backends.
 
 Services that are not wanted go first, so that their addresses and marks are free; then services
-come and change, backends come, weights move, what is flawed is mended, and only then backends go.
-A live service is edited, never deleted and made again: that would reset its connections.
+come, whole, and change, backends come, weights move, what is flawed is mended, and only then
+backends go. A live service is edited, never deleted and made again: that would reset its
+connections.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -19,14 +20,14 @@ from sdd.model.network import IPAddress
 
 @dataclass(frozen=True, slots=True)
 class AddService:
-    """A new virtual service, without its backends."""
+    """A new virtual service, with its backends."""
 
     service: table.VirtualService
 
 
 @dataclass(frozen=True, slots=True)
 class EditService:
-    """New settings (scheduler, persistence) for a live one; its backends stay."""
+    """New settings (scheduler, persistence) for a live one, told without backends: these stay."""
 
     service: table.VirtualService
 
@@ -109,10 +110,11 @@ def result(have: table.Table, steps: Iterable[Step]) -> table.Table:
     last: IPAddress | None = None  # steps about one service follow each other: it is looked up once
     for step in steps:
         match step:
-            case AddService(service) | EditService(service):
+            case AddService(service):
+                services[service.vip] = service
+            case EditService(service):
                 before = services.get(service.vip)
-                kept = before.backends if before and isinstance(step, EditService) else ()
-                services[service.vip] = replace(service, backends=kept)
+                services[service.vip] = replace(service, backends=before.backends if before else ())
             case AddBackend(vip, backend) | SetWeight(vip, backend):
                 if vip is not last:
                     last, those = vip, _of(weights, services, vip)
@@ -213,19 +215,19 @@ def _before(have: table.Table, service: table.VirtualService) -> table.VirtualSe
 
 
 def _settings(have: table.Table, service: table.VirtualService) -> Iterator[Step]:
-    bare = replace(service, backends=())
     before = _before(have, service)
     if before is None:
-        yield AddService(bare)
-    elif replace(before, backends=()) != bare:
+        yield AddService(service)
+        return
+    bare = replace(service, backends=())
+    if replace(before, backends=()) != bare:
         yield EditService(bare)
 
 
 def _arrivals(have: table.Table, service: table.VirtualService) -> Iterator[Step]:
     before = _before(have, service)
     if before is None:
-        yield from (AddBackend(service.vip, backend) for backend in service.backends)
-        return
+        return  # it comes with all of them
     weights = before.weights
     for backend in service.backends:
         if backend.address not in weights:
