@@ -205,9 +205,12 @@ class ClusterState:
     def answering(self, member: service.Member, end: endpoint.Endpoint) -> endpoint.Endpoint:
         """`end`, by which the member is reached, with those addresses at which it answers."""
         verdict = self.verdicts.get((member.service, member.endpoint))
-        if verdict is None or not verdict.failing:
+        failing = verdict.failing if verdict is not None else ()
+        if verdict is not None and self.ingress is not None and end.network == self.ingress.id:
+            failing = (*failing, *verdict.ingress_failing)
+        if not failing:
             return end
-        kept = (each for each in end.addresses if each.version not in verdict.failing)
+        kept = (each for each in end.addresses if each.version not in failing)
         return replace(end, addresses=tuple(kept))
 
     def healthy(self, of: ids.ServiceId) -> tuple[service.Member, ...]:
