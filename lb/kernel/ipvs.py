@@ -303,8 +303,13 @@ def _loads(family: int) -> Iterator[world.Load]:
             for protocol, mark in (("tcp", front.stream), ("udp", front.datagram)):
                 key = Key(front.vip.version, mark)
                 if (settings := listed.get(key)) is not None:
-                    for backend in session.backends(key) or (None,):
+                    for backend in _ordered(session.backends(key)) or (None,):
                         yield _load(front.vip, protocol, settings, backend)
+
+
+def _ordered(backends: Iterable[ipvs_codec.Backend]) -> list[ipvs_codec.Backend]:
+    """By address, as nftables has them; the kernel lists the newest first."""
+    return sorted(backends, key=lambda each: int(each.address))
 
 
 def _load(
