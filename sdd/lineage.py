@@ -35,14 +35,19 @@ class Version(dict[K, V]):
 
 def successor(before: Mapping[K, V], changes: Mapping[K, V | None]) -> Version[K, V]:
     """`before` with other values for some keys; None takes the key away."""
-    content = thawed(before)
+    # A dict made of another one is a copy in one piece, unless keys were taken away from it.
+    made = Version(before if isinstance(before, dict) else thawed(before), _steps(before, changes))
     for key, value in changes.items():
         if value is None:
-            content.pop(key, None)
+            made.pop(key, None)
         else:
-            content[key] = value
+            made[key] = value
+    return made
+
+
+def _steps(before: Mapping[K, V], changes: Mapping[K, V | None]) -> tuple[Step[K], ...]:
     if not isinstance(before, Version):
-        return Version(content)
+        return ()
     steps: list[Step[K]] = [(before.mark, tuple(changes))]
     room = _MOST_KEYS - len(changes)
     for step in reversed(before.steps):
@@ -50,7 +55,7 @@ def successor(before: Mapping[K, V], changes: Mapping[K, V | None]) -> Version[K
         if room < 0 or len(steps) == REMEMBERED:
             break
         steps.append(step)
-    return Version(content, tuple(reversed(steps)))
+    return tuple(reversed(steps))
 
 
 def between(one: Mapping[K, V], other: Mapping[K, V]) -> Collection[K] | None:

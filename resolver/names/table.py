@@ -96,7 +96,7 @@ def table(
     if known and not restless and _are_same(then.added, more):
         # Who says the same for another reason is remembered with that one.
         return replace(before, memory=replace(known, said=said)) if moved else before
-    holders, plain = dict(then.holders), dict(then.plain)
+    holders, plain = lineage.thawed(then.holders), lineage.thawed(then.plain)
     touched = _retell(holders, plain, restless, then.said, said)
     names = _with_added(plain, more, ground) if more else plain
     now = Memory(ground=ground, said=said, holders=holders, plain=plain, added=more)
