@@ -31,12 +31,11 @@ class Backend(_Remembered):
     @property
     def packed(self) -> bytes:
         """The address in network order."""
-        try:
-            return self._packed
-        except AttributeError:
+        found: bytes | None = getattr(self, "_packed", None)
+        if found is None:
             found = self.address.packed
             object.__setattr__(self, "_packed", found)
-            return found
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

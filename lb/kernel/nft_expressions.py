@@ -89,7 +89,8 @@ def is_in(name: str) -> bytes:
 
 def mapped(name: str, number: int) -> bytes:
     """The value that a map has for the register's; `number` is the map's in its transaction."""
-    return _before_number(name) + number.to_bytes(4, "big")
+    before, after = _around_name(len(name))
+    return b"".join((before, name.encode(), after, number.to_bytes(4, "big")))
 
 
 def turn(of: int) -> bytes:
@@ -160,9 +161,12 @@ def _verdict(code: int, *chain: bytes) -> bytes:
 
 
 @functools.cache
-def _before_number(name: str) -> bytes:
-    attributes = (text(1, name), be32(2, VALUE), be32(3, VALUE), be32(4, 0))
-    return expression("lookup", *attributes)[:-4]
+def _around_name(length: int) -> tuple[bytes, bytes]:
+    """What looks into a map, without the name, of this length, and the number, which ends it."""
+    name = _MARK[1:] * length
+    attributes = (text(1, name.decode()), be32(2, VALUE), be32(3, VALUE), be32(4, 0))
+    before, after = expression("lookup", *attributes)[:-4].split(name)
+    return before, after
 
 
 @functools.cache

@@ -131,8 +131,9 @@ class Writer:
             yield self._gone(_Kind.DELETE_ELEMENT, _of(one), nested(3, chunk))
 
     def _set(self, one: Set, *, flags: int, size: int | None) -> Message:
-        before, after = _around(one.name, flags, one.key, one.data, size)
-        return self._made(_Kind.NEW_SET, before, one.number.to_bytes(4, "big"), after)
+        before, after = _around(flags, one.key, one.data, size)
+        number = one.number.to_bytes(4, "big")
+        return self._made(_Kind.NEW_SET, text(2, one.name), before, number, after)
 
     def _made(self, kind: _Kind, *attributes: bytes) -> Message:
         return Message(SUBSYSTEM << 8 | kind, netlink.CREATE, self._table + b"".join(attributes))
@@ -146,12 +147,10 @@ def _of(one: Set) -> bytes:
 
 
 @functools.cache
-def _around(
-    name: str, flags: int, key: Type, data: Type | None, size: int | None
-) -> tuple[bytes, bytes]:
-    """A set without its number: a thousand of one transaction differ in that alone."""
+def _around(flags: int, key: Type, data: Type | None, size: int | None) -> tuple[bytes, bytes]:
+    """A set without name and number: a thousand of one transaction differ in these alone."""
     flags |= _MAP if data is not None else 0
-    body = [text(2, name), be32(3, flags), be32(4, key.number), be32(5, key.length)]
+    body = [be32(3, flags), be32(4, key.number), be32(5, key.length)]
     userdata = _userdata(0, key.order)
     if data is not None:
         body += [be32(6, data.number), be32(7, data.length)]

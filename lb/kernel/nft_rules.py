@@ -18,7 +18,9 @@ from sdd.linux.netlink import Message
 from sdd.model.network import IPAddress
 
 _FIRST = 1 << 16  # numbers of sets in a transaction: those below are the frame's
-_SLOTS = "__map%d"  # the kernel puts a number in
+# The kernel puts a number in, for which it looks through all names of sets in the table: a tenth
+# of what a thousand at once take it. In a new table we know which are free.
+_SLOTS = "__map%d"
 _ACCEPT = nft.accept()
 # What came in from elsewhere cannot be sent to nowhere, which is on loopback: `forward` refuses it.
 _ARRIVED = nft.meta(nft.Meta.IIF) + nft.differs(bytes(4)) + _ACCEPT
@@ -54,7 +56,7 @@ class Rules:
         for number, service in enumerate(self.after.services.values(), start=_FIRST):
             name = nft_text.chain(service.vip)
             yield _WRITER.add_chain(name)
-            yield from self._of(name, service, number)
+            yield from self._of(name, service, number, f"__map{number}")
         yield from _led(self.after.services)
 
     def changes(self, vips: Collection[IPAddress]) -> Iterator[Message]:
@@ -70,17 +72,21 @@ class Rules:
                 yield from _removal(vip)
         yield from _led([vip for vip in vips if vip in after and vip not in have])
 
-    def _of(self, name: str, service: table.VirtualService, number: int) -> Iterator[Message]:
-        return _rules(name, service, self.records.of(service), number)
+    def _of(
+        self, name: str, service: table.VirtualService, number: int, slots: str = _SLOTS
+    ) -> Iterator[Message]:
+        kind = ADDRESS[service.vip.version]
+        those = Set(name=slots, key=INTEGER, data=kind, number=number)
+        return _rules(name, service, self.records.of(service), those)
 
 
 # Services
 
 
 def _rules(
-    name: str, service: table.VirtualService, comments: Sequence[str], number: int
+    name: str, service: table.VirtualService, comments: Sequence[str], slots: Set
 ) -> Iterator[Message]:
-    """The rules of its chain `name`; `number` is that of its map in the transaction."""
+    """The rules of its chain `name`; `slots` is the map that it may need."""
     version = service.vip.version
     ready = choice.taking(service.open, service.scheduler)
     # What has no ports, a ping, goes to the first.
@@ -90,11 +96,10 @@ def _rules(
         rules.insert(0, _ARRIVED)
     if len(ready) > 1:
         chosen = choice.of(ready, service.scheduler, service.persistence_s)
-        slots = Set(name=_SLOTS, key=INTEGER, data=ADDRESS[version], number=number)
         yield _WRITER.add_constant_map(slots, len(chosen.slots))
         yield from _WRITER.add_elements(slots, _slots(chosen.slots, version))
         slot = _slot(version, chosen.key, len(chosen.slots))
-        rules.insert(0, slot + nft.mapped(_SLOTS, number) + _REWRITTEN[version])
+        rules.insert(0, slot + nft.mapped(slots.name, slots.number) + _REWRITTEN[version])
     rules += [_ACCEPT] * (len(comments) - len(rules))
     yield from _WRITER.add_rules(name, zip(rules, comments, strict=True))
 

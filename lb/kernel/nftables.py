@@ -194,6 +194,8 @@ def _gone(
     """The backends that left, each with its virtual address; of a service that left, all."""
     for vip in vips:
         before, now = have.services.get(vip), after.services.get(vip)
+        if before is None and now is not None:
+            continue
         was = before.weights.keys() if before else set()
         left = was - now.weights.keys() if now else was | {nft_text.NOWHERE[vip.version]}
         yield from ((vip, each) for each in left)

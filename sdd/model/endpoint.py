@@ -48,9 +48,8 @@ class Endpoint(_Remembered):
     @property
     def hosts(self) -> tuple[IPAddress, ...]:
         """The addresses without their prefix lengths; the same objects each time."""
-        try:
-            return self._hosts
-        except AttributeError:
+        found: tuple[IPAddress, ...] | None = getattr(self, "_hosts", None)
+        if found is None:
             found = tuple(each.ip for each in self.addresses)
             object.__setattr__(self, "_hosts", found)
-            return found
+        return found
