@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address
 from sdd.model import endpoint as endpoints
 from sdd.model import health, ids, reach
 from sdd.model.network import Driver
-from sdd.model.service import CheckKind, HealthCheck
+from sdd.model.service import CheckKind, HealthCheck, Member
 from sdd.state import ClusterState, MemberKey
 
 
@@ -17,9 +17,12 @@ class Check:
 
     `inside` is the namespace to check from: the member's own where the host cannot reach it and
     for commands, or "" for the host's. `link` is the host's end of the member's cable, "" when it
-    has none; `joined` makes a member that left and came back a new one. `also` is its address of
-    the other IP version, which is checked as well. `known_by` are all addresses at which clients
-    meet the member: signs are about one of them.
+    has none; `joined` makes a member that left and came back a new one. `known_by` are all
+    addresses at which clients meet the member: signs are about one of them.
+
+    Checked as well: `also`, its address of the other IP version, and those `on_ingress`, from the
+    node's ingress sandbox (`gate`), the way that packets to published ports come. `is_ingress`
+    tells that this is a check of one of the latter.
     """
 
     service: ids.ServiceId
@@ -31,15 +34,27 @@ class Check:
     inside: str = ""
     known_by: frozenset[IPv4Address | IPv6Address] = frozenset()
     also: tuple[IPv4Address | IPv6Address, ...] = ()
+    on_ingress: tuple[IPv4Address | IPv6Address, ...] = ()
+    gate: str = ""
+    is_ingress: bool = False
 
     @property
     def each(self) -> tuple["Check", ...]:
-        """One check per IP version."""
-        return (replace(self, also=()), *(replace(self, address=one, also=()) for one in self.also))
+        """One check per address."""
+        alone = replace(self, also=(), on_ingress=())
+        return (
+            alone,
+            *(replace(alone, address=one) for one in self.also),
+            *(
+                replace(alone, address=one, inside=self.gate, is_ingress=True)
+                for one in self.on_ingress
+            ),
+        )
 
 
 def checks(state: ClusterState, node: ids.NodeId) -> Mapping[MemberKey, Check]:
-    """The checks of all members that run on `node`; its own address is what is dialled."""
+    """The checks of all members that run on `node`."""
+    gate = next((box.netns for box in state.ingress_sandboxes if box.node == node), "")
     return {
         (member.service, member.endpoint): Check(
             service=member.service,
@@ -51,6 +66,8 @@ def checks(state: ClusterState, node: ids.NodeId) -> Mapping[MemberKey, Check]:
             inside=_inside(state, endpoint, how),
             known_by=_known_by(state, endpoint),
             also=_also(endpoint, how),
+            on_ingress=_on_ingress(state, member, how) if gate else (),
+            gate=gate,
         )
         for box in state.sandboxes_by_node.get(node, ())
         for endpoint in state.endpoints_by_sandbox.get(box.id, ())
@@ -61,9 +78,20 @@ def checks(state: ClusterState, node: ids.NodeId) -> Mapping[MemberKey, Check]:
     }
 
 
+_UNDIALLED = (CheckKind.EXEC, CheckKind.TTL)  # a command and a report are about the member itself
+
+
+def _on_ingress(
+    state: ClusterState, member: Member, how: HealthCheck
+) -> tuple[IPv4Address | IPv6Address, ...]:
+    """Where published ports of its service lead."""
+    end = state.on_ingress(member.sandbox)
+    is_used = bool(state.services[member.service].ingress_vips) and how.kind not in _UNDIALLED
+    return end.hosts if end is not None and is_used else ()
+
+
 def _also(of: endpoints.Endpoint, how: HealthCheck) -> tuple[IPv4Address | IPv6Address, ...]:
-    """A command and a report are about the member as it is."""
-    if how.kind in (CheckKind.EXEC, CheckKind.TTL):
+    if how.kind in _UNDIALLED:
         return ()
     others = {each.version: each for each in of.hosts if each.version != of.hosts[0].version}
     return tuple(others.values())
@@ -89,4 +117,4 @@ def said(state: ClusterState, key: MemberKey) -> health.Said:
     verdict = state.verdicts.get(key)
     if verdict is None:
         return health.Said(health.Status.STARTING, "")
-    return health.Said(verdict.status, verdict.reason, verdict.failing)
+    return health.Said(verdict.status, verdict.reason, verdict.failing, verdict.ingress_failing)

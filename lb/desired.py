@@ -5,19 +5,23 @@ The ingress sandbox balances for those who come from outside, and members know t
 Backends are the healthy members, wherever they run. Services without virtual addresses (dnsrr) are
 the resolver's business alone. Given what it derived before, only what changed is derived anew, and
 what did not change is the same object: one verdict among thousands of services costs little.
+The mappings know their changes (`sdd.lineage`), so the plan does not look for them.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
+from ipaddress import IPv4Address, IPv6Address
+from typing import TypeVar
 
 from lb import plan, table, ways_back
 from lb.back import Node
-from sdd import affected
+from sdd import affected, lineage
 from sdd.model import endpoint, ids, sandbox
 from sdd.model import service as services
 from sdd.model.network import IPAddress
 from sdd.state import EMPTY, ClusterState
+
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +32,7 @@ class Wanted:
     place: table.Place
     table: table.Table
     owners: Mapping[IPAddress, ids.ServiceId]
+    networks: tuple[ids.NetworkId, ...] = ()  # whose services these are, in this order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +41,7 @@ class Network:
 
     services: Mapping[IPAddress, table.VirtualService]
     owners: Mapping[IPAddress, ids.ServiceId]
+    is_disputed: bool = False  # an address is that of two services
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +62,7 @@ def nothing(node: ids.NodeId) -> Desired:
 
 def desired(state: ClusterState, before: Desired) -> Desired:
     """What `state` asks of `before`'s node."""
-    stale = _stale(before.state, state)
+    stale = _stale(before.state, state) if before.networks else frozenset()
     here = state.sandboxes_by_node.get(before.node, ())
     used = {each.network for box in here for each in _seen(state, box)}
     networks = {net: _network(state, net, stale, before) for net in used}
@@ -91,23 +97,66 @@ def _sandbox(now: Desired, box: sandbox.Sandbox, before: Desired) -> Wanted:
         and all(now.networks[one.network] is before.networks.get(one.network) for one in seen)
     ):
         return known
-    return _joined(now, box, [now.networks[one.network] for one in seen])
+    nets = tuple(each.network for each in seen)
+    is_like = known is not None and known.networks == nets
+    return _joined(now, box, nets, before, known if is_like else None)
 
 
-def _joined(now: Desired, box: sandbox.Sandbox, networks: Collection[Network]) -> Wanted:
-    virtual: dict[IPAddress, table.VirtualService] = {}
-    owners: dict[IPAddress, ids.ServiceId] = {}
-    for each in networks:  # a dict is merged without hashing its keys again
-        virtual.update(each.services)
-        owners.update(each.owners)
+def _joined(
+    now: Desired,
+    box: sandbox.Sandbox,
+    nets: tuple[ids.NetworkId, ...],
+    before: Desired,
+    known: Wanted | None,
+) -> Wanted:
+    """`known` is what it was before on the same networks, if it was on them."""
+    new = [now.networks[each] for each in nets]
+    old = [before.networks[each] for each in nets] if known is not None else []
     return Wanted(
         name=box.name,
         place=place_of(now.state, box),
         table=table.Table(
-            services=MappingProxyType(virtual), back=ways_back.of(now.state, box, now.nodes)
+            services=_merged(
+                known.table.services if known is not None else None,
+                [each.services for each in old],
+                [each.services for each in new],
+            ),
+            back=ways_back.of(now.state, box, now.nodes),
         ),
-        owners=MappingProxyType(owners),
+        owners=_merged(
+            known.owners if known is not None else None,
+            [each.owners for each in old],
+            [each.owners for each in new],
+        ),
+        networks=nets,
     )
+
+
+def _merged(
+    known: Mapping[IPAddress, V] | None,
+    old: Sequence[Mapping[IPAddress, V]],
+    new: Sequence[Mapping[IPAddress, V]],
+) -> Mapping[IPAddress, V]:
+    """All of `new`, of which the last one wins; `known` is the same of `old`, if there was one."""
+    if len(new) == 1:
+        return new[0]
+    keys: dict[IPAddress, None] = {}
+    for one, other in zip(old, new, strict=True) if known is not None else ():
+        changed = lineage.between(one, other)
+        if changed is None:
+            known = None
+            break
+        keys |= dict.fromkeys(changed)
+    if known is not None:
+        return lineage.successor(known, {key: _last(new, key) for key in keys})
+    whole: dict[IPAddress, V] = {}
+    for each in new:  # a dict is merged without hashing its keys again
+        whole.update(each)
+    return lineage.Version(whole)
+
+
+def _last(maps: Sequence[Mapping[IPAddress, V]], key: IPAddress) -> V | None:
+    return next((each[key] for each in reversed(maps) if key in each), None)
 
 
 def place_of(state: ClusterState, box: sandbox.Sandbox) -> table.Place:
@@ -129,49 +178,60 @@ def place_of(state: ClusterState, box: sandbox.Sandbox) -> table.Place:
 def _network(
     state: ClusterState, net: ids.NetworkId, stale: frozenset[ids.ServiceId], before: Desired
 ) -> Network:
-    known, those = before.networks.get(net), state.services_by_network.get(net, ())
-    if state.networks[net].is_ingress:
-        on_ingress = {vip: each.id for each in state.ingress_services for vip in each.ingress_vips}
-        return _network_anew(state, on_ingress, stale, known)
-    if known is None or before.state.services_by_network.get(net, ()) is not those:
-        return _network_anew(state, _owners(those), stale, known)
-    # The same services: an address is hashed only if something of its service is another.
-    mine = [each for each in stale if (one := state.services.get(each)) and one.network == net]
+    """An address is hashed only if something of its service is another."""
+    known = before.networks.get(net)
+    if known is None or known.is_disputed:
+        return _anew(state, net)
+    gone = dict.fromkeys(vip for each in stale for vip in _vips(before.state, each, net))
+    come = [(vip, each) for each in stale for vip in _vips(state, each, net)]
+    owners = gone | dict(come)
+    if len(dict(come)) < len(come) or any(
+        (owner := known.owners.get(vip)) is not None and owner not in stale for vip in owners
+    ):
+        return _anew(state, net)
     virtual = {
-        vip: virtual_of(state, state.services[each], vip)
-        for each in mine
-        for vip in state.services[each].vips
-        if vip in known.owners
+        vip: None if of is None else virtual_of(state, state.services[of], vip)
+        for vip, of in owners.items()
     }
-    if not virtual:
+    served, owned = _changed(known.services, virtual), _changed(known.owners, owners)
+    if served is known.services and owned is known.owners:
         return known
-    return Network(services={**known.services, **virtual}, owners=known.owners)
+    return Network(services=served, owners=owned)
 
 
-def _network_anew(
-    state: ClusterState,
-    owners: Mapping[IPAddress, ids.ServiceId],
-    stale: frozenset[ids.ServiceId],
-    known: Network | None,
-) -> Network:
-    if known is not None and known.owners == owners and stale.isdisjoint(owners.values()):
-        return known
-    virtual = {
-        vip: known.services[vip]
-        if known is not None and owner not in stale and known.owners.get(vip) == owner
-        else virtual_of(state, state.services[owner], vip)
-        for vip, owner in owners.items()
-    }
-    return Network(services=virtual, owners=owners)
+def _changed(
+    known: Mapping[IPAddress, V], now: Mapping[IPAddress, V | None]
+) -> Mapping[IPAddress, V]:
+    """`known` with what differs of `now`: itself, if nothing does."""
+    other = {key: value for key, value in now.items() if known.get(key) != value}
+    return lineage.successor(known, other) if other else known
 
 
-def _owners(those: Collection[services.Service]) -> dict[IPAddress, ids.ServiceId]:
-    return {
-        vip: service.id
-        for service in those
-        if service.mode is services.EndpointMode.VIP
-        for vip in service.vips
-    }
+def _anew(state: ClusterState, net: ids.NetworkId) -> Network:
+    """Of two services that have the same address the second one is served; commands make none."""
+    is_ingress = state.ingress is not None and state.ingress.id == net
+    those = state.ingress_services if is_ingress else state.services_by_network.get(net, ())
+    owned = [(vip, each.id) for each in those for vip in _vips(state, each.id, net)]
+    owners = dict(owned)
+    virtual = {vip: virtual_of(state, state.services[of], vip) for vip, of in owners.items()}
+    return Network(
+        services=lineage.Version(virtual),
+        owners=lineage.Version(owners),
+        is_disputed=len(owners) < len(owned),
+    )
+
+
+def _vips(
+    state: ClusterState, of: ids.ServiceId, net: ids.NetworkId
+) -> tuple[IPv4Address | IPv6Address, ...]:
+    """The service's virtual addresses on the network."""
+    one = state.services.get(of)
+    if one is None:
+        return ()
+    if state.ingress is not None and state.ingress.id == net:
+        return one.ingress_vips
+    is_here = one.network == net and one.mode is services.EndpointMode.VIP
+    return one.vips if is_here else ()
 
 
 def virtual_of(

@@ -93,9 +93,9 @@ class Drains:
 def leaving(state: ClusterState, node: ids.NodeId) -> dict[MemberKey, service.Member]:
     """The members of this node that drain."""
     return {
-        key: member
-        for key, member in state.members.items()
-        if member.drains_until and member.node == node
+        (member.service, member.endpoint): member
+        for member in state.draining
+        if member.node == node
     }
 
 

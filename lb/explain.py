@@ -114,7 +114,9 @@ def _member(state: ClusterState, member: service.Member, address: object, now: f
     status = state.status_of(member)
     verdict = state.verdicts.get((member.service, member.endpoint))
     words = [f"{address or 'no address of this IP version'}", status.value]
-    if verdict is not None and (status is not Status.UP or verdict.failing):
+    if verdict is not None and (
+        status is not Status.UP or verdict.failing or verdict.ingress_failing
+    ):
         words.append(verdict.reason)
     words.append("draining" if member.drains_until else f"weight {member.weight}")
     if (step := state.step_of(member, now)) < ramp.STEPS:

@@ -49,6 +49,13 @@ def growth(before: Sequence[world.Load], after: Sequence[world.Load]) -> Mapping
     return {key: _between(old.get(key), each) for each in after if (key := _key(each)) is not None}
 
 
+def beyond(before: Sequence[world.Load], after: Sequence[world.Load]) -> Mapping[Key, Growth]:
+    """The same where `before` may be the later reading: what went back grew by nothing."""
+    old = {key: each for each in before if (key := _key(each)) is not None}
+    those = [each for each in after if (key := _key(each)) and not _is_back(old.get(key), each)]
+    return growth(before, those)
+
+
 def between(old: Growth, new: Growth) -> Growth:
     """The same of two sums."""
     pairs = ((each, getattr(old, each), getattr(new, each)) for each in COUNTERS)
@@ -75,6 +82,12 @@ def _key(load: world.Load) -> Key | None:
     if load.address is None or load.connections is None:
         return None
     return load.vip, load.protocol, load.address
+
+
+def _is_back(old: world.Load | None, new: world.Load) -> bool:
+    return old is not None and any(
+        (getattr(new, each) or 0) < (getattr(old, each) or 0) for each in COUNTERS
+    )
 
 
 def _between(old: world.Load | None, new: world.Load) -> Growth:

@@ -56,11 +56,12 @@ def doubted(before: Standing, *, rise: int, fall: int) -> Standing:
     return replace(before, doubts=rise, against=max(before.against, min(1, fall - 1)))
 
 
-def taken_up(said: Said, versions: Sequence[int]) -> list[Standing]:
-    """The standing in each IP version of a member of which the store says `said`."""
-    return [
-        Standing(status=Status.DOWN if each in said.failing else said.status) for each in versions
-    ]
+def taken_up(said: Said, failing: Sequence[bool]) -> list[Standing]:
+    """The standing at each of its addresses of a member of which the store says `said`.
+
+    `failing` tells of each address whether it is among those that the store knows to fail.
+    """
+    return [Standing(status=Status.DOWN if each else said.status) for each in failing]
 
 
 def summed(standings: Sequence[Standing]) -> Status:

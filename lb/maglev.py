@@ -43,7 +43,7 @@ class _Order:
     """One backend's permutation of the slots: `offset + n * skip`."""
 
     def __init__(self, backend: table.Backend, size: int) -> None:
-        digest = hashlib.blake2s(backend.address.packed, person=b"sdd-lb").digest()
+        digest = hashlib.blake2s(backend.packed, person=b"sdd-lb").digest()
         self._at = int.from_bytes(digest[:8], "big") % size
         self._skip = int.from_bytes(digest[8:16], "big") % (size - 1) + 1
         self._size = size

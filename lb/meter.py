@@ -29,6 +29,9 @@ PROTOCOLS = ("tcp", "udp")
 Suspect = Callable[[MemberKey], None]
 HostCounts = Callable[[], Awaitable[Mapping[PortKey, Growth]]]
 Grown = dict[MemberKey, dict[str, Growth]]
+Members = Mapping[tuple[ids.ServiceId, IPAddress], MemberKey]
+Readings = dict[ids.SandboxId, Sequence[world.Load]]
+_Growing = defaultdict[MemberKey, dict[str, Growth]]
 
 
 async def _nothing_counted() -> Mapping[PortKey, Growth]:
@@ -62,6 +65,7 @@ class Meter:
         self._pause_s = kernel.counts_s if pause_s is None else pause_s
         self._desired: Desired = nothing(node)
         self._read: dict[ids.SandboxId, Sequence[world.Load]] | None = None
+        self._ended: dict[ids.SandboxId, tuple[Wanted | None, Sequence[world.Load]]] = {}
         self._totals: dict[tuple[ids.ServiceId, str], Growth] = {}
         self._open: Counter[tuple[MemberKey, str]] = Counter()
         self._unanswered: dict[MemberKey, Growth] = {}  # datagrams, since the last answer
@@ -89,35 +93,55 @@ class Meter:
         """Connections now, by member and `active` or `inactive`."""
         return self._open
 
+    def ended(self, box: ids.SandboxId, was: Wanted | None, loads: Sequence[world.Load]) -> None:
+        """A sandbox is gone for good, and these are its last counts; told once of each."""
+        self._ended[box] = (was, loads)
+
     # --- one round --------------------------------------------------------------------------
 
     async def _look(self, state: ClusterState) -> None:
         self._desired = desired(state, self._desired)
         members = _members(state)
-        before, self._read = self._read, {}
+        before, read = self._read, Readings()
         grown: defaultdict[MemberKey, dict[str, Growth]] = defaultdict(dict)
         open_: Counter[tuple[MemberKey, str]] = Counter()
         for box, want in self._desired.sandboxes.items():
             if want.table == table.EMPTY:
                 continue
             loads = await self._loads(want)
-            if loads is None:  # its namespace is gone or not there yet
-                self._read[box] = before.get(box, ()) if before else ()
+            if loads is None or box in self._ended:  # its namespace is gone or not there yet
+                read[box] = before.get(box, ()) if before else ()
                 continue
-            self._read[box] = loads
+            read[box] = loads
             for each in loads:
                 if (key := _member(members, want, each.vip, each.address)) is not None:
                     open_[key, "active"] += each.active
                     open_[key, "inactive"] += each.inactive
             # What the kernel had before this daemon began is no growth; a new sandbox's is.
             was = loads if before is None else before.get(box, ())
-            for (vip, protocol, address), more in growth.growth(was, loads).items():
-                if (key := _member(members, want, vip, address)) is not None:
-                    mine = grown[key]
-                    mine[protocol] = mine.get(protocol, growth.NONE) + more
+            _grow(grown, members, want, growth.growth(was, loads))
+        self._read = self._parted(before, read, members, grown)
         self._open = open_
         await self._straight(state, grown)
         self._add(state, grown)
+
+    def _parted(
+        self, before: Readings | None, read: Readings, members: Members, grown: _Growing
+    ) -> Readings:
+        """`read` and those of sandboxes of which is not known how they ended; adds what is."""
+        gone = {
+            box: known
+            for box, known in (before or {}).items()
+            if known and box not in self._desired.sandboxes
+        }
+        left = gone | read
+        for box, (was, loads) in self._ended.items():
+            known = left.pop(box, () if before is not None else loads)
+            if was is not None:
+                # A round and the last reading may have overtaken each other.
+                _grow(grown, members, was, growth.beyond(known, loads))
+        self._ended = {}
+        return left
 
     async def _straight(
         self, state: ClusterState, grown: defaultdict[MemberKey, dict[str, Growth]]
@@ -165,7 +189,13 @@ class Meter:
             return None
 
 
-Members = Mapping[tuple[ids.ServiceId, IPAddress], MemberKey]
+def _grow(
+    grown: _Growing, members: Members, want: Wanted, more: Mapping[growth.Key, Growth]
+) -> None:
+    for (vip, protocol, address), each in more.items():
+        if (key := _member(members, want, vip, address)) is not None:
+            mine = grown[key]
+            mine[protocol] = mine.get(protocol, growth.NONE) + each
 
 
 def _members(state: ClusterState) -> Members:

@@ -1,8 +1,9 @@
 """(have, want) → the steps between, in an order that never leaves a service without its backends.
 
 Services that are not wanted go first, so that their addresses and marks are free; then services
-come and change, backends come, weights move, what is flawed is mended, and only then backends go.
-A live service is edited, never deleted and made again: that would reset its connections.
+come, whole, and change, backends come, weights move, what is flawed is mended, and only then
+backends go. A live service is edited, never deleted and made again: that would reset its
+connections.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -13,19 +14,20 @@ from types import MappingProxyType
 
 from lb import table
 from lb.back import Back
+from sdd import lineage
 from sdd.model.network import IPAddress
 
 
 @dataclass(frozen=True, slots=True)
 class AddService:
-    """A new virtual service, without its backends."""
+    """A new virtual service, with its backends."""
 
     service: table.VirtualService
 
 
 @dataclass(frozen=True, slots=True)
 class EditService:
-    """New settings (scheduler, persistence) for a live one; its backends stay."""
+    """New settings (scheduler, persistence) for a live one, told without backends: these stay."""
 
     service: table.VirtualService
 
@@ -102,16 +104,17 @@ def diff(have: table.Table, want: table.Table) -> tuple[Step, ...]:
 
 def result(have: table.Table, steps: Iterable[Step]) -> table.Table:
     """What `have` becomes by `steps`: the meaning every kernel must give them."""
-    services = dict(have.services)
+    services = lineage.thawed(have.services)
     weights: dict[IPAddress, dict[IPAddress, int]] = {}  # of services whose backends change
     flaws, back = set(have.flaws), have.back
     last: IPAddress | None = None  # steps about one service follow each other: it is looked up once
     for step in steps:
         match step:
-            case AddService(service) | EditService(service):
+            case AddService(service):
+                services[service.vip] = service
+            case EditService(service):
                 before = services.get(service.vip)
-                kept = before.backends if before and isinstance(step, EditService) else ()
-                services[service.vip] = replace(service, backends=kept)
+                services[service.vip] = replace(service, backends=before.backends if before else ())
             case AddBackend(vip, backend) | SetWeight(vip, backend):
                 if vip is not last:
                     last, those = vip, _of(weights, services, vip)
@@ -172,9 +175,14 @@ def ordered(backends: Collection[table.Backend]) -> tuple[table.Backend, ...]:
 
 
 def _changed(have: table.Table, want: table.Table) -> Sequence[IPAddress]:
+    """The virtual addresses of `want` whose service is new or another."""
+    known = lineage.between(have.services, want.services)
+    if known is not None:
+        pairs = ((vip, want.services.get(vip), have.services.get(vip)) for vip in known)
+        return [vip for vip, new, old in pairs if new is not None and old is not new and old != new]
     found = have.services.values() if _alike(have, want) else map(have.services.get, want.services)
-    pairs = zip(want.services.items(), found, strict=True)
-    return [vip for (vip, new), old in pairs if old is not new and old != new]
+    both = zip(want.services.items(), found, strict=True)
+    return [vip for (vip, new), old in both if old is not new and old != new]
 
 
 def _alike(have: table.Table, want: table.Table) -> bool:
@@ -189,8 +197,13 @@ def _alike(have: table.Table, want: table.Table) -> bool:
 def _departed(
     have: table.Table, want: table.Table, changed: Collection[IPAddress]
 ) -> Iterator[Step]:
+    known = lineage.between(have.services, want.services)
+    if known is not None:
+        suspects: Iterable[IPAddress] = (vip for vip in known if vip in have.services)
+    else:
+        suspects = changed if _alike(have, want) else have.services
     # A virtual address that another service took over is one that went and one that came.
-    for vip in changed if _alike(have, want) else have.services:
+    for vip in suspects:
         kept = want.services.get(vip)
         if kept is None or kept.number != have.services[vip].number:
             yield RemoveService(vip)
@@ -202,19 +215,19 @@ def _before(have: table.Table, service: table.VirtualService) -> table.VirtualSe
 
 
 def _settings(have: table.Table, service: table.VirtualService) -> Iterator[Step]:
-    bare = replace(service, backends=())
     before = _before(have, service)
     if before is None:
-        yield AddService(bare)
-    elif replace(before, backends=()) != bare:
+        yield AddService(service)
+        return
+    bare = replace(service, backends=())
+    if replace(before, backends=()) != bare:
         yield EditService(bare)
 
 
 def _arrivals(have: table.Table, service: table.VirtualService) -> Iterator[Step]:
     before = _before(have, service)
     if before is None:
-        yield from (AddBackend(service.vip, backend) for backend in service.backends)
-        return
+        return  # it comes with all of them
     weights = before.weights
     for backend in service.backends:
         if backend.address not in weights:

@@ -155,7 +155,7 @@ class Probes:
     # --- one member -------------------------------------------------------------------------
 
     async def _watch(self, check: Check, post: _Post, recorded: health.Said) -> None:
-        standings = judge.taken_up(recorded, [each.address.version for each in check.each])
+        standings = judge.taken_up(recorded, [_is_failing(recorded, each) for each in check.each])
         while True:
             begun = self._clock()
             if post.is_doubted:
@@ -169,13 +169,13 @@ class Probes:
             now = _said(check, standings, results)
             is_pending = any(each.is_suspect for each in standings)
             post.is_watched = is_pending or now.status is not health.Status.UP
-            if (now.status, now.failing) != (recorded.status, recorded.failing):
+            if _ways(now) != _ways(recorded):
                 recorded = now if await self._recorded(check, now) else recorded
             if check.how.kind is not CheckKind.TTL:
                 await post.wait(self._rest(check, standings, self._clock() - begun))
 
     async def _results(self, check: Check, post: _Post) -> Sequence[Result]:
-        """One per IP version, made at the same time."""
+        """One per address, made at the same time."""
         return await asyncio.gather(*(self._result(each, post) for each in check.each))
 
     async def _result(self, check: Check, post: _Post) -> Result:
@@ -242,17 +242,35 @@ def _judged(standing: judge.Standing, check: Check, result: Result) -> judge.Sta
     return judge.judged(standing, passed=result.passed, rise=how.rise, fall=how.fall)
 
 
+def _ways(said: health.Said) -> tuple[object, ...]:
+    """What makes it another word: not the reason."""
+    return said.status, said.failing, said.ingress_failing
+
+
+def _is_failing(said: health.Said, way: Check) -> bool:
+    return way.address.version in (said.ingress_failing if way.is_ingress else said.failing)
+
+
 def _said(
     check: Check, standings: Sequence[judge.Standing], results: Sequence[Result]
 ) -> health.Said:
-    """What the standings come to; the reason is that of whoever decides it."""
-    status = judge.summed(standings)
+    """What the standings come to; the reason is that of whoever decides it.
+
+    Ingress decides nothing about the member: who is down there serves those who come directly.
+    """
+    own = [one for each, one in zip(check.each, standings, strict=True) if not each.is_ingress]
+    status = judge.summed(own)
     failing = [
-        (each.address.version, result.reason)
+        (each, result.reason)
         for each, one, result in zip(check.each, standings, results, strict=True)
         if one.status is not health.Status.UP
     ]
     if status is not health.Status.UP or not failing:
         return health.Said(status, results[0].reason)
-    reason = ", ".join(f"IPv{version}: {words}" for version, words in failing)
-    return health.Said(status, reason, tuple(version for version, _ in failing))
+    reason = ", ".join(
+        f"{'published ports, ' if each.is_ingress else ''}IPv{each.address.version}: {words}"
+        for each, words in failing
+    )
+    by_ingress = tuple(each.address.version for each, _ in failing if each.is_ingress)
+    direct = tuple(each.address.version for each, _ in failing if not each.is_ingress)
+    return health.Said(status, reason, direct, by_ingress)

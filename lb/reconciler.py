@@ -9,10 +9,11 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lb import moment, plan, repairs, table, world
 from lb.desired import Desired, Wanted, desired, nothing
+from lb.leaving import Leaving
 from sdd import errors, reconcile
 from sdd.linux import guests
 from sdd.model import ids, progress
@@ -56,15 +57,18 @@ class Reconciler:
         node: ids.NodeId,
         *,
         been: guests.Guests | None = None,
+        leaving: Leaving | None = None,
         ready_s: float = READY_S,
         is_vain: reconcile.IsVain = reconcile.hopeful,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Waits `ready_s` for a namespace that is being made, unless `is_vain`.
 
-        `been` remembers the adopted namespaces that have a table of ours, over restarts.
+        `been` remembers the adopted namespaces that have a table of ours, over restarts; `leaving`
+        holds those of sandboxes that left, so that their last counts can be read.
         """
         self._been = been
+        self._leaving = leaving
         self._kernel = kernel
         self._is_vain = is_vain
         self._clock = clock
@@ -77,7 +81,7 @@ class Reconciler:
     async def realise(self, state: ClusterState, look: Look = EVERYWHERE) -> progress.Outcome:
         """Bring every sandbox of this node to its table at `state`'s revision."""
         now = moment.at(state, self._clock())
-        self._desired = desired(now.state, self._desired)
+        before, self._desired = self._desired, desired(now.state, self._desired)
         wanted = self._desired.sandboxes
         results = await asyncio.gather(
             *(
@@ -85,8 +89,12 @@ class Reconciler:
                 for box, want in wanted.items()
                 if look.covers(want.place.netns) or not self._is_known(box, want)
             ),
-            *(self._farewell(box, wanted.values()) for box in self._places.keys() - wanted.keys()),
+            *(
+                self._farewell(box, before.sandboxes.get(box), wanted.values())
+                for box in self._places.keys() - wanted.keys()
+            ),
         )
+        self._let_go(state)
         if look.everywhere:
             await self._clear(want.place.netns for want in wanted.values())
         self._absent &= wanted.keys()
@@ -195,10 +203,14 @@ class Reconciler:
             code=refusal.code,
         )
 
-    async def _farewell(self, box: ids.SandboxId, others: Collection[Wanted]) -> _Result:
+    async def _farewell(
+        self, box: ids.SandboxId, was: Wanted | None, others: Collection[Wanted]
+    ) -> _Result:
         """Take our table out of a namespace that outlives its sandbox (an adopted one)."""
         place = self._places.pop(box)
         self._known.pop(box, None)
+        if self._leaving is not None and was is not None:
+            await self._read_last(self._leaving, box, was)
         if any(each.place.netns == place.netns for each in others):
             return _Result()  # another sandbox took the name over: the table is its own now
         try:
@@ -216,6 +228,29 @@ class Reconciler:
             ),
             changed=len(steps) if not refusals else 0,
         )
+
+    async def _read_last(self, leaving: Leaving, box: ids.SandboxId, was: Wanted) -> None:
+        """What was counted there; nothing when the namespace went before."""
+        held = leaving.take(box)
+        loads: Sequence[world.Load] = ()
+        try:
+            if held is not None and was.table.services:
+                loads = await self._kernel.loads(replace(was.place, netns=held.path))
+        except errors.SddError:
+            pass  # it can no longer be read
+        finally:
+            if held is not None:
+                held.close()
+            leaving.ended(box, was, loads)
+
+    def _let_go(self, state: ClusterState) -> None:
+        """Of what left without our having been there, nothing was counted."""
+        if self._leaving is None:
+            return
+        for box in self._leaving.left(state):
+            if (held := self._leaving.take(box)) is not None:
+                held.close()
+            self._leaving.ended(box, None, ())
 
     async def _clear(self, staying: Iterable[str]) -> None:
         """Take our tables out of what an earlier life forgot before it could clean up there."""

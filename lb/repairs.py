@@ -21,10 +21,8 @@ def _words(have: table.Table, step: plan.Step) -> Iterator[str]:
             yield f"{service.vip} was gone"
         case plan.EditService(service):
             yield f"{service.vip} had other settings"
-        case plan.AddBackend(vip, backend) if vip in have.services:
+        case plan.AddBackend(_, backend):
             yield f"backend {backend.address} was gone"
-        case plan.AddBackend():
-            pass  # of a service that was gone itself: that says nothing new
         case plan.SetWeight(vip, backend):
             was = have.services[vip].weights.get(backend.address)
             yield f"backend {backend.address} had weight {was} instead of {backend.weight}"

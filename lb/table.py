@@ -14,12 +14,28 @@ from sdd.model.network import IPAddress
 from sdd.model.service import Scheduler
 
 
+class _Remembered:
+    """Room for the bytes of a backend's address: they are asked for again and again."""
+
+    __slots__ = ("_packed",)
+    _packed: bytes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Backend:
+class Backend(_Remembered):
     """One address that serves. Weight 0 takes no new connection and keeps the live ones."""
 
     address: IPv4Address | IPv6Address
     weight: int = 1
+
+    @property
+    def packed(self) -> bytes:
+        """The address in network order."""
+        found: bytes | None = getattr(self, "_packed", None)
+        if found is None:
+            found = self.address.packed
+            object.__setattr__(self, "_packed", found)
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

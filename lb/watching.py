@@ -1,4 +1,4 @@
-"""All that looks at members beside the reconciler: checks, signs, drains, counts. Wires them.
+"""All that looks at members: checks, signs, drains, counts, and the reconciler. Wires them.
 
 In: a kernel, and what to call with what was found. Out: loops that follow the state. How to reach a
 member and who has a carrier are the caller's to say: they touch the world.
@@ -10,7 +10,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from lb import dial as dials
-from lb import drains, meter, probes, tally, world
+from lb import drains, leaving, meter, probes, reconciler, tally, world
+from sdd import reconcile
+from sdd.linux import guests
 from sdd.model import ids
 from sdd.reconcile import Slot
 
@@ -27,10 +29,13 @@ class Watching:
         record: probes.Record,
         finish: drains.Finish,
         *,
+        been: guests.Guests,
         dial: dials.Dial,
         carriers: probes.Carriers,
         host: meter.HostCounts,
+        hold: leaving.Hold,
     ) -> None:
+        self._kernel, self._node, self._been = kernel, node, been
         self.tally = tally.Tally()
         self.probes = probes.Probes(
             *(record, node, time.monotonic, random.random),
@@ -39,7 +44,14 @@ class Watching:
             told=self.tally.told,
         )
         self.meter = meter.Meter(*(kernel, node, self.probes.suspect, time.monotonic), host=host)
+        self.leaving = leaving.Leaving(node, hold, self.meter.ended)
         self._drains = drains.Drains(finish, kernel, node, time.time)
+
+    def reconciler(self, is_vain: reconcile.IsVain) -> reconciler.Reconciler:
+        """What realises the balancing; sandboxes that leave it passes on to the counts."""
+        return reconciler.Reconciler(
+            *(self._kernel, self._node), been=self._been, leaving=self.leaving, is_vain=is_vain
+        )
 
     def followers(self) -> dict[str, Follow]:
         """The loops by their names."""

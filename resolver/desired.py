@@ -70,7 +70,7 @@ def desired(
     state: ClusterState, node: ids.NodeId, daemon: upstreams.DaemonDns, before: Wanted = NOTHING
 ) -> Wanted:
     """What `state` wants of `node`."""
-    wild = frozenset(each.network for each in state.records.values() if each.is_wildcard)
+    wild = frozenset(each.network for each in state.wildcards)
     needs = {
         box.id: _need(state, box, daemon, wild, before.needs.get(box.id))
         for box in state.sandboxes_by_node.get(node, ())

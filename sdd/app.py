@@ -159,11 +159,11 @@ async def assembled(
         is_vain = functools.partial(reached.has_failed, Backend.NETNS)
         names = _resolver(config, doors, node, launcher, slots[Backend.RESOLVER], is_vain=is_vain)
         commands = _commander(config, store, news, reached, doors)
-        asker = query.Asker(doors)
         ports = stack.enter_context(contextlib.closing(ports_linux.PortsKernel(doors)))
+        asker = query.Asker(doors)
         looker = _verifier(news, node, kernel, balancer, asker=asker, ports=ports)
         history = journal.Journal(time.time)
-        members = _members(ports, doors, commands, balancer, node)
+        members = _members(config, ports, doors, commands, balancer, news=news)
         metrics_page = page.build(_version(), news, watcher, members)
         launcher.subscribe(standing.teller(history, metrics_page))
         in_force = configuration.InForce(config)
@@ -172,7 +172,7 @@ async def assembled(
             feed=news,
             progress=reached,
             registry=metrics_page,
-            parts=_parts(config, kernel, balancer, ports, names, slots=slots, is_vain=is_vain),
+            parts=_parts(node, kernel, members.reconciler(is_vain), ports, names, slots=slots),
             followers=members.followers() | {"deaths": _deaths(commands, node, history).run},
             watches={
                 **_lb_watches(doors, news, node, members.probes),
@@ -288,35 +288,38 @@ def _deaths(
 
 
 def _members(
+    config: configuration.Config,
     ports: ports_linux.PortsKernel,
     doors: namespaces.Namespaces,
     commands: commander.Commander,
     balancer: choose.Choice,
-    node: ids.NodeId,
+    *,
+    news: feed.Feed,
 ) -> lb_watching.Watching:
-    return lb_watching.Watching(
-        *(balancer.kernel, node, commands.record_verdict, commands.drained),
+    made = lb_watching.Watching(
+        *(balancer.kernel, ids.NodeId(config.node_name), commands.record_verdict, commands.drained),
+        been=guests.Guests(config.exec_root / "lb-guests"),
         dial=lb_dial.through(doors),
         carriers=lambda: carriers.carriers(doors),
         host=ports.counts,
+        hold=namespaces.hold,
     )
+    news.subscribe(made.leaving.put)
+    return made
 
 
 def _parts(
-    config: configuration.Config,
+    node: ids.NodeId,
     kernel: linux.LinuxKernel,
-    balancer: choose.Choice,
+    balancing: lb_reconciler.Reconciler,
     ports: ports_linux.PortsKernel,
     names: dns_reconciler.Reconciler,
     *,
     slots: Mapping[Backend, reconcile.Slot],
-    is_vain: reconcile.IsVain,
 ) -> tuple[daemon.Part, ...]:
-    node = ids.NodeId(config.node_name)
-    been = guests.Guests(config.exec_root / "lb-guests")
     realisers: Mapping[Backend, reconcile.Realise] = {
         Backend.NETNS: netns_reconciler.Reconciler(kernel, node),
-        Backend.LB: lb_reconciler.Reconciler(balancer.kernel, node, been=been, is_vain=is_vain),
+        Backend.LB: balancing,
         Backend.PORTS: ports_reconciler.Reconciler(ports, node),
         Backend.RESOLVER: names,
     }

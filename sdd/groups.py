@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from sdd import lineage
+
 Owner = TypeVar("Owner")
 Item = TypeVar("Item")
 Groups = Mapping[Owner, tuple[Item, ...]]
@@ -33,7 +35,7 @@ def regrouped(
     order: Callable[[Item], Any],
 ) -> Groups[Owner, Item]:
     """`before` without `gone`, which are in it, and with `come`; the rest is the same objects."""
-    after = dict(before)
+    after = lineage.thawed(before)
     for each in gone:
         of = owner(each)
         rest = _without(after[of], each, order)

@@ -13,7 +13,7 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Self
 
-from sdd import groups
+from sdd import groups, lineage
 from sdd.model import (
     endpoint,
     health,
@@ -83,29 +83,26 @@ class ClusterState:
 
     def apply(self, revision: ids.Revision, changes: Iterable[Change]) -> Self:
         """The state at `revision`: this with `changes` in order. Removing the absent is fine."""
-        tables: dict[str, dict[object, Object]] = {}
-        touched: dict[str, set[object]] = {}
+        news: dict[str, dict[Any, Any]] = {}
         for change in changes:
             match change:
                 case Put(value):
-                    key = key_of(value)
-                    self._table(tables, type(value))[key] = value
-                    touched.setdefault(TABLES[type(value)], set()).add(key)
+                    news.setdefault(TABLES[type(value)], {})[key_of(value)] = value
                 case Gone(kind, key):
-                    self._table(tables, kind).pop(key, None)
-                    touched.setdefault(TABLES[kind], set()).add(key)
-        merged = {name: getattr(self, name) for name in TABLES.values()} | tables
-        after = type(self)(revision=revision, **merged)
+                    news.setdefault(TABLES[kind], {})[key] = None
+        tables = {name: getattr(self, name) for name in TABLES.values()}
+        # What is written again as it was, to guard it, stays the object that it was.
+        touched = {
+            name: found
+            for name, those in news.items()
+            if (found := {key: new for key, new in those.items() if tables[name].get(key) != new})
+        }
+        after = type(self)(
+            revision=revision,
+            **tables | {name: lineage.successor(tables[name], touched[name]) for name in touched},
+        )
         after.__dict__.update(_inherited(self, after, touched))
         return after
-
-    def _table(
-        self, tables: dict[str, dict[object, Object]], kind: type[Object]
-    ) -> dict[object, Object]:
-        name = TABLES[kind]
-        if name not in tables:
-            tables[name] = dict(getattr(self, name))
-        return tables[name]
 
     def _grouped(self, index: str) -> Mapping[Any, tuple[Any, ...]]:
         grouping = GROUPINGS[index]
@@ -150,6 +147,26 @@ class ClusterState:
         return self._grouped("sandboxes_by_node")
 
     @cached_property
+    def sandboxes_by_name(self) -> Mapping[str, tuple[sandbox.Sandbox, ...]]:
+        """The sandboxes of a name; several only if another program wrote into the store."""
+        return self._grouped("sandboxes_by_name")
+
+    @cached_property
+    def services_by_name(self) -> Mapping[str, tuple[service.Service, ...]]:
+        """The same of services."""
+        return self._grouped("services_by_name")
+
+    @cached_property
+    def draining(self) -> tuple[service.Member, ...]:
+        """The members that are leaving."""
+        return tuple(each for each in self.members.values() if each.drains_until)
+
+    @cached_property
+    def wildcards(self) -> tuple[record.Record, ...]:
+        """The records that stand for many names."""
+        return tuple(each for each in self.records.values() if each.is_wildcard)
+
+    @cached_property
     def publishers(self) -> tuple[sandbox.Sandbox | service.Service, ...]:
         """Everything that publishes ports."""
         boxes = (each for each in self.sandboxes.values() if each.ports)
@@ -188,9 +205,12 @@ class ClusterState:
     def answering(self, member: service.Member, end: endpoint.Endpoint) -> endpoint.Endpoint:
         """`end`, by which the member is reached, with those addresses at which it answers."""
         verdict = self.verdicts.get((member.service, member.endpoint))
-        if verdict is None or not verdict.failing:
+        failing = verdict.failing if verdict is not None else ()
+        if verdict is not None and self.ingress is not None and end.network == self.ingress.id:
+            failing = (*failing, *verdict.ingress_failing)
+        if not failing:
             return end
-        kept = (each for each in end.addresses if each.version not in verdict.failing)
+        kept = (each for each in end.addresses if each.version not in failing)
         return replace(end, addresses=tuple(kept))
 
     def healthy(self, of: ids.ServiceId) -> tuple[service.Member, ...]:
@@ -252,6 +272,22 @@ INDEXES: Mapping[str, frozenset[str]] = MappingProxyType(
         "ingress": frozenset({"networks"}),
         "ingress_services": frozenset({"services"}),
         "ingress_sandboxes": frozenset({"sandboxes"}),
+        "sandboxes_by_name": frozenset({"sandboxes"}),
+        "services_by_name": frozenset({"services"}),
+        "draining": frozenset({"members"}),
+        "wildcards": frozenset({"records"}),
+    }
+)
+# index of few objects → what these have and no others: the rest may change, and it stays
+FEW: Mapping[str, Callable[[Any], object]] = MappingProxyType(
+    {
+        "slow_starters": attrgetter("slow_start_s"),
+        "publishers": attrgetter("ports"),
+        "ingress": attrgetter("is_ingress"),
+        "ingress_services": attrgetter("ingress_vips"),
+        "ingress_sandboxes": attrgetter("is_ingress"),
+        "draining": attrgetter("drains_until"),
+        "wildcards": attrgetter("is_wildcard"),
     }
 )
 
@@ -263,12 +299,29 @@ def _inherited(
     for index, sources in INDEXES.items():
         if index not in before.__dict__:
             continue
-        if sources.isdisjoint(touched):
+        moved = {name: touched[name] for name in sources & touched.keys()}
+        if not moved or (index in FEW and _are_beside(before, after, moved, FEW[index])):
             yield index, before.__dict__[index]
         elif index in GROUPINGS and sources & touched.keys() == {GROUPINGS[index].table}:
             # An order may lean on what is not there (yet): then it fails whoever wants the index.
             with contextlib.suppress(KeyError):
                 yield index, _amended(before, after, index, touched[GROUPINGS[index].table])
+
+
+def _are_beside(
+    before: ClusterState,
+    after: ClusterState,
+    moved: Mapping[str, Collection[object]],
+    is_in: Callable[[Any], object],
+) -> bool:
+    """Whether none of those that changed is, or was, in an index of few objects."""
+    return not any(
+        is_in(found)
+        for name, keys in moved.items()
+        for key in keys
+        for state in (before, after)
+        if (found := getattr(state, name).get(key)) is not None
+    )
 
 
 def _amended(
@@ -319,6 +372,8 @@ GROUPINGS: Mapping[str, Grouping] = MappingProxyType(
             attrgetter("network"),
             lambda _, each: (each.name, each.kind, each.data),
         ),
+        "sandboxes_by_name": Grouping("sandboxes", attrgetter("name"), lambda _, each: each.id),
+        "services_by_name": Grouping("services", attrgetter("name"), lambda _, each: each.id),
     }
 )
 EMPTY = ClusterState()

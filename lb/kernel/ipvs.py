@@ -7,7 +7,7 @@ the routes; whatever is missing in between, the front refuses rather than lets a
 
 import dataclasses
 import errno
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from lb import plan, table, world
@@ -105,7 +105,8 @@ def _read(family: int, place: table.Place, only: Collection[IPAddress] | None) -
             flaws.extend(table.Flaw(vip=front.vip, what=what) for what in wrong)
         if only is None:
             strays = entries.keys() - set(_marks(found.fronts.values()))
-            flaws.extend(_frame_flaws(session, services, strays, routes.keys() - services.keys()))
+            flaws.extend(_strays(strays, routes.keys() - services.keys()))
+            flaws.extend(_set_otherwise(session, services, place) if services else ())
     return table.Table(services=MappingProxyType(services), flaws=tuple(flaws))
 
 
@@ -140,22 +141,24 @@ def _judged(
     return service, wrong
 
 
-def _frame_flaws(
-    session: Session,
-    services: dict[IPAddress, table.VirtualService],
-    strays: Collection[Key],
-    routes: Collection[IPAddress],
-) -> Iterator[table.Flaw]:
-    for key in strays:
+def _strays(marks: Collection[Key], routes: Collection[IPAddress]) -> Iterator[table.Flaw]:
+    for key in marks:
         yield table.Flaw(what=f"the IPVS service {key.mark:#x} belongs to no virtual address")
     for vip in routes:
         yield table.Flaw(what=f"the local route to {vip} belongs to no virtual address")
-    if not services:
-        return
-    for name, value in ipvs_settings.differing(ipvs_settings.wanted(services.values())):
-        yield table.Flaw(what=f"net.ipv4.vs.{name} is {value}")
+
+
+def _set_otherwise(
+    session: Session, services: dict[IPAddress, table.VirtualService], place: table.Place
+) -> Iterator[table.Flaw]:
+    for name, value in ipvs_settings.differing(_settings(services.values(), place)):
+        yield table.Flaw(what=f"net.ipv4.{name.replace('/', '.')} is {value}")
     if session.timeouts() != ipvs_settings.TIMEOUTS:
         yield table.Flaw(what="the timeouts of IPVS are not as sdd sets them")
+
+
+def _settings(services: Iterable[table.VirtualService], place: table.Place) -> Mapping[str, str]:
+    return ipvs_settings.wanted(services, is_ours=not place.inode)
 
 
 # Changing
@@ -179,17 +182,17 @@ def _apply(
     vips = {vip for vip in plan.touched(steps) if vip is not None}
     vips = vips | after.services.keys() if whole else vips
     with Session(family) as session:
-        yield from _set_up(session, after)
+        yield from _set_up(session, after, place)
         yield from _balance(session, have, after, vips, whole=whole)
     yield from _face(after, vips, uplink=place.uplink, whole=whole)
     yield from _route(place, after, vips, whole=whole)
 
 
-def _set_up(session: Session, after: table.Table) -> Iterator[world.Refusal]:
+def _set_up(session: Session, after: table.Table, place: table.Place) -> Iterator[world.Refusal]:
     if not after.services:
         return
     try:
-        ipvs_settings.write(ipvs_settings.wanted(after.services.values()))
+        ipvs_settings.write(_settings(after.services.values(), place))
     except OSError as exc:
         yield world.Refusal(vip=None, sentence=f"a setting of IPVS cannot be changed: {exc}")
     if session.timeouts() != ipvs_settings.TIMEOUTS:
@@ -218,11 +221,13 @@ def _balance(
             want |= ipvs_entries.entries(after.services[vip])
     there = session.listed() if whole else session.asked(owners)
     refused = session.change(session.entries(there), want)
+    lacks = any(each.error == errno.ENOENT for each in refused.values())
+    known = session.schedulers() if lacks else ()  # one look: each may ask for a module
     for vip in {owners[key].vip: None for key in refused if key in owners}:
         service = after.services.get(vip)
         result = next(refused[key] for key in refused if owners[key].vip == vip)
         if service is not None and result.error == errno.ENOENT:  # no such scheduler
-            yield _unknown(service, session.schedulers())
+            yield _unknown(service, known)
         else:
             yield world.Refusal(vip=vip, sentence=f"IPVS refuses: {result}", code="SDD-LB-IPVS")
 
@@ -298,8 +303,13 @@ def _loads(family: int) -> Iterator[world.Load]:
             for protocol, mark in (("tcp", front.stream), ("udp", front.datagram)):
                 key = Key(front.vip.version, mark)
                 if (settings := listed.get(key)) is not None:
-                    for backend in session.backends(key) or (None,):
+                    for backend in _ordered(session.backends(key)) or (None,):
                         yield _load(front.vip, protocol, settings, backend)
+
+
+def _ordered(backends: Iterable[ipvs_codec.Backend]) -> list[ipvs_codec.Backend]:
+    """By address, as nftables has them; the kernel lists the newest first."""
+    return sorted(backends, key=lambda each: int(each.address))
 
 
 def _load(

@@ -49,10 +49,16 @@ def settings(service: table.VirtualService) -> Settings:
 def entries(service: table.VirtualService) -> dict[Key, Entry]:
     """Both mark services as they should be."""
     stream, datagram = keys(service)
-    how = settings(service)
+    how, weights = settings(service), service.weights
+    are_open = all(weights.values())
     return {
-        stream: Entry(settings=how, weights=service.weights),
-        datagram: Entry(settings=how, weights={each.address: each.weight for each in service.open}),
+        stream: Entry(settings=how, weights=weights),
+        datagram: Entry(
+            settings=how,
+            weights=weights
+            if are_open
+            else {each: found for each, found in weights.items() if found},
+        ),
     }
 
 
@@ -101,8 +107,10 @@ def changes(family: int, have: Entries, want: Entries) -> Iterator[Change]:
 def _weighed(family: int, key: Key, before: Entry | None, after: Entry) -> Iterator[Change]:
     old = before.weights if before is not None else {}
     for address, weight in after.weights.items():
-        if old.get(address) != weight:
-            command = ipvs_codec.SET_BACKEND if address in old else ipvs_codec.NEW_BACKEND
+        # Hashing an address takes as long as making its request: nothing is looked up in nothing.
+        was = old.get(address) if old else None
+        if was != weight:
+            command = ipvs_codec.NEW_BACKEND if was is None else ipvs_codec.SET_BACKEND
             message = ipvs_codec.backend_request(family, command, key, address, weight)
             yield Change(key, command, message)
 

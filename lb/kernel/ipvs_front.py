@@ -11,7 +11,7 @@ is; `own` are the same addresses as a set, since older kernels refuse a map wher
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from lb.kernel import nft_frame, nft_netlink
 from lb.kernel.nft_frame import TABLE
@@ -192,11 +192,12 @@ def read(
         mark = netlink.to_int(nft_netlink.value(data))
         marks.setdefault(vip, {})[protocol[0]] = mark
     numbers = {
-        vip: netlink.to_int(nft_netlink.value(data))
-        for vip, data in nft_netlink.by_address(connection, "number", only)
+        ip_address(key): netlink.to_int(nft_netlink.value(data))
+        for key, data in nft_netlink.by_address(connection, "number", only)
     }
     own, up = (
-        {vip for vip, _ in nft_netlink.by_address(connection, name, only)} for name in ("own", "up")
+        {ip_address(key) for key, _ in nft_netlink.by_address(connection, name, only)}
+        for name in ("own", "up")
     )
     fronts: dict[IPAddress, Front] = {}
     flaws: list[str] = []

@@ -2,7 +2,8 @@
 
 Each value answers a failure seen with the kernel's default (balancing.md §4): clients hanging on a
 removed backend, UDP stuck to a dead one for five minutes, reused ports reaching drained backends,
-connections reset after a long silence. Call from a thread inside the namespace.
+connections reset after a long silence, SYNs lost at a backend behind two virtual addresses. Call
+from a thread inside the namespace.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,28 +14,35 @@ from lb import table
 from lb.kernel import ipvs_codec
 from sdd.model.service import Scheduler
 
-DIRECTORY = Path("/proc/sys/net/ipv4/vs")
+DIRECTORY = Path("/proc/sys/net/ipv4")
 TIMEOUTS = ipvs_codec.Timeouts(tcp_s=900, tcp_fin_s=120, udp_s=30)
 HASHING = frozenset({Scheduler.MH, Scheduler.SH})
 _ALWAYS = MappingProxyType(
     {
-        "conntrack": "0",  # the client's source stays; nothing else translates these packets
-        "conn_reuse_mode": "1",  # a reused client port is scheduled anew
-        "expire_nodest_conn": "1",  # a removed backend's connections end with a reset
-        "expire_quiescent_template": "1",  # affinity does not hold on to a drained backend
-        "nat_icmp_send": "1",  # errors reach the other side
+        "vs/conntrack": "0",  # the client's source stays; nothing else translates these packets
+        "vs/conn_reuse_mode": "1",  # a reused client port is scheduled anew
+        "vs/expire_nodest_conn": "1",  # a removed backend's connections end with a reset
+        "vs/expire_quiescent_template": "1",  # affinity does not hold on to a drained backend
+        "vs/nat_icmp_send": "1",  # errors reach the other side
     }
 )
 
 
-def wanted(services: Iterable[table.VirtualService]) -> Mapping[str, str]:
-    """Name → value.
+# The same source port towards two virtual addresses is the same connection to a backend that serves
+# both, and IPVS gives it no other one. A backend takes a SYN for what it holds in TIME_WAIT only if
+# its timestamp is later; 1 gives each destination an offset of its own, 2 none, 0 no timestamps.
+_STAMPS, _BY_DESTINATION, _PLAIN = "tcp_timestamps", "1", "2"
+
+
+def wanted(services: Iterable[table.VirtualService], *, is_ours: bool = False) -> Mapping[str, str]:
+    """Name → value; `is_ours`: the namespace is one that sdd made, how it does TCP is its to say.
 
     With a hashing scheduler a connection that was silent for longer than the timeout finds its
     backend again (sloppy_tcp); with the others it would go to any and be reset anyway.
     """
     sloppy = any(service.scheduler in HASHING for service in services)
-    return {**_ALWAYS, "sloppy_tcp": "1" if sloppy else "0"}
+    own = {_STAMPS: _PLAIN} if is_ours else {}
+    return {**_ALWAYS, "vs/sloppy_tcp": "1" if sloppy else "0", **own}
 
 
 def differing(want: Mapping[str, str], directory: Path = DIRECTORY) -> Iterator[tuple[str, str]]:
@@ -44,7 +52,7 @@ def differing(want: Mapping[str, str], directory: Path = DIRECTORY) -> Iterator[
             found = (directory / name).read_text().strip()
         except FileNotFoundError:
             continue
-        if found != value:
+        if found != value and (name != _STAMPS or found == _BY_DESTINATION):
             yield name, found
 
 

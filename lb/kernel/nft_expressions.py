@@ -5,6 +5,7 @@ Register 1 is where things are put unless said otherwise. Attributes:
 include/uapi/linux/netfilter/nf_tables.h; `nft --debug=netlink` shows the same ones for a text.
 """
 
+import functools
 from enum import IntEnum
 
 from sdd.linux import netlink
@@ -88,7 +89,8 @@ def is_in(name: str) -> bytes:
 
 def mapped(name: str, number: int) -> bytes:
     """The value that a map has for the register's; `number` is the map's in its transaction."""
-    return expression("lookup", text(1, name), be32(2, VALUE), be32(3, VALUE), be32(4, number))
+    before, after = _around_name(len(name))
+    return b"".join((before, name.encode(), after, number.to_bytes(4, "big")))
 
 
 def turn(of: int) -> bytes:
@@ -106,8 +108,8 @@ def hashed(length: int, of: int, seed: int) -> bytes:
 
 
 def value(data: bytes) -> bytes:
-    """A constant, loaded."""
-    return expression("immediate", be32(1, VALUE), nested(2, netlink.attribute(1, data)))
+    """A constant, loaded; of a multiple of four bytes."""
+    return _before_value(len(data)) + data
 
 
 def rewritten(version: int) -> bytes:
@@ -131,6 +133,12 @@ def element(key: bytes, data: bytes = b"") -> bytes:
     return nested(1, head, nested(2, data)) if data else nested(1, head)
 
 
+def leading(key: bytes, chain: str) -> bytes:
+    """One element of a map that goes on in `chain`."""
+    before, between, after = _around(len(key), len(chain))
+    return b"".join((before, key, between, chain.encode(), after))
+
+
 def plain(data: bytes) -> bytes:
     """The data of an element that is just bytes."""
     return netlink.attribute(1, data)
@@ -147,3 +155,33 @@ def _payload(base: int, offset: int, length: int, register: int) -> bytes:
 
 def _verdict(code: int, *chain: bytes) -> bytes:
     return nested(2, be32(1, code), *chain)
+
+
+# What is written a thousand times in one transaction differs in a few bytes: the rest is kept.
+
+
+@functools.cache
+def _around_name(length: int) -> tuple[bytes, bytes]:
+    """What looks into a map, without the name, of this length, and the number, which ends it."""
+    name = _MARK[1:] * length
+    attributes = (text(1, name.decode()), be32(2, VALUE), be32(3, VALUE), be32(4, 0))
+    before, after = expression("lookup", *attributes)[:-4].split(name)
+    return before, after
+
+
+@functools.cache
+def _before_value(length: int) -> bytes:
+    data = netlink.attribute(1, bytes(length))
+    return expression("immediate", be32(1, VALUE), nested(2, data))[:-length]
+
+
+@functools.cache
+def _around(key: int, chain: int) -> tuple[bytes, bytes, bytes]:
+    """An element without its key and the name of its chain, of these lengths."""
+    whole = element(_MARK[:1] * key, to_chain(_MARK[1:].decode() * chain))
+    before, rest = whole.split(_MARK[:1] * key)
+    between, after = rest.split(_MARK[1:] * chain)
+    return before, between, after
+
+
+_MARK = b"\x7fx"  # occur nowhere else in such an element

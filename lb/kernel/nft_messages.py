@@ -6,8 +6,9 @@ include/uapi/linux/netfilter/nf_tables.h; key and data types are nft's own numbe
 `nft list` knows how to print them (src/include/datatype.h of nftables).
 """
 
+import functools
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -119,28 +120,20 @@ class Writer:
         """A map of one rule: the next rule that looks into it owns it, and it goes with that."""
         return self._set(one, flags=_ANONYMOUS | _CONSTANT, size=size)
 
-    def add_elements(self, one: Set, elements: Iterable[bytes]) -> Iterator[Message]:
+    def add_elements(self, one: Set, elements: Collection[bytes]) -> Iterator[Message]:
         """Fine when one is there with the same data."""
         for chunk in _chunks(elements):
             yield self._made(_Kind.NEW_ELEMENT, _of(one), nested(3, chunk))
 
-    def delete_elements(self, one: Set, elements: Iterable[bytes]) -> Iterator[Message]:
+    def delete_elements(self, one: Set, elements: Collection[bytes]) -> Iterator[Message]:
         """Refused when one is not there."""
         for chunk in _chunks(elements):
             yield self._gone(_Kind.DELETE_ELEMENT, _of(one), nested(3, chunk))
 
     def _set(self, one: Set, *, flags: int, size: int | None) -> Message:
-        flags |= _MAP if one.data is not None else 0
-        body = [text(2, one.name), be32(3, flags), be32(4, one.key.number), be32(5, one.key.length)]
-        userdata = _userdata(0, one.key.order)
-        if one.data is not None:
-            body += [be32(6, one.data.number), be32(7, one.data.length)]
-            userdata += _userdata(1, one.data.order)
-        body.append(be32(10, one.number))
-        if size is not None:
-            body.append(nested(9, be32(1, size)))
-        body.append(netlink.attribute(13, userdata))
-        return self._made(_Kind.NEW_SET, *body)
+        before, after = _around(flags, one.key, one.data, size)
+        number = one.number.to_bytes(4, "big")
+        return self._made(_Kind.NEW_SET, text(2, one.name), before, number, after)
 
     def _made(self, kind: _Kind, *attributes: bytes) -> Message:
         return Message(SUBSYSTEM << 8 | kind, netlink.CREATE, self._table + b"".join(attributes))
@@ -153,12 +146,31 @@ def _of(one: Set) -> bytes:
     return text(2, one.name) + (be32(4, one.number) if one.number else b"")
 
 
+@functools.cache
+def _around(flags: int, key: Type, data: Type | None, size: int | None) -> tuple[bytes, bytes]:
+    """A set without name and number: a thousand of one transaction differ in these alone."""
+    flags |= _MAP if data is not None else 0
+    body = [be32(3, flags), be32(4, key.number), be32(5, key.length)]
+    userdata = _userdata(0, key.order)
+    if data is not None:
+        body += [be32(6, data.number), be32(7, data.length)]
+        userdata += _userdata(1, data.order)
+    body.append(be32(10, 0)[:-4])
+    room = nested(9, be32(1, size)) if size is not None else b""
+    return b"".join(body), room + netlink.attribute(13, userdata)
+
+
 def _userdata(kind: int, order: Order) -> bytes:
     """NFTNL_UDATA_SET_KEYBYTEORDER or …_DATABYTEORDER: type and length of a byte, then a number."""
     return struct.pack("=BBI", kind, 4, order)
 
 
-def _chunks(elements: Iterable[bytes]) -> Iterator[bytes]:
+def _chunks(elements: Collection[bytes]) -> Iterator[bytes]:
+    whole = b"".join(elements)
+    if len(whole) <= _MOST_ELEMENTS:
+        if whole:
+            yield whole
+        return
     chunk: list[bytes] = []
     length = 0
     for each in elements:

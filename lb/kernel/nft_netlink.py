@@ -46,8 +46,8 @@ def comments(
     body = _INET + netlink.text(1, of) + (netlink.text(2, chain) if chain else b"")
     found: defaultdict[str, list[str]] = defaultdict(list)
     for reply in connection.dump(_GET_RULE, body):
-        rule = _body(reply)
-        found[netlink.to_text(rule.get(2, b""))].append(_comment(rule.get(7, b"")))
+        name, userdata = netlink.picked(reply.body, len(_INET), (2, 7))
+        found[netlink.to_text(name)].append(_comment(userdata))
     return dict(found)
 
 
@@ -106,8 +106,8 @@ def counters(
 
 def by_address(
     connection: netlink.Connection, name: str, only: Collection[IPAddress] | None
-) -> Iterator[tuple[IPAddress, bytes]]:
-    """(address, data) of the pair of sets `name`4 and `name`6, whose key is an address."""
+) -> Iterator[tuple[bytes, bytes]]:
+    """(address in bytes, data) of the pair of sets `name`4 and `name`6, whose key is an address."""
     for family in WIDTH:
         keys = None if only is None else {each.packed for each in only if each.version == family}
         if keys is None or len(keys) > FEW:
@@ -116,7 +116,7 @@ def by_address(
             found = looked_up(connection, f"{name}{family}", keys)
         for key, value in found:
             if keys is None or key in keys:
-                yield ipaddress.ip_address(key), value
+                yield key, value
 
 
 def by_address_prefix(

@@ -1,6 +1,7 @@
 """The rules of `nft_rules` as a table again, without reading what the comments already say."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from ipaddress import ip_address
 from types import MappingProxyType
 
 from lb import table
@@ -15,11 +16,12 @@ def read(
     connection: netlink.Connection,
     only: Collection[IPAddress] | None = None,
     likely: Services = MappingProxyType({}),
+    records: nft_text.Records | None = None,
     uplink: str = "",
 ) -> table.Table:
     """What is there; with `only`, nothing but those virtual addresses is looked at.
 
-    What is as in `likely` need not be taken to pieces to be known.
+    What is as in `likely`, by its `records`, need not be taken to pieces to be known.
 
     Every flaw concerns the frame: damage by hand is rare and the table is then written anew.
     """
@@ -27,7 +29,7 @@ def read(
         return table.EMPTY
     if only is None:
         comments = nft_netlink.comments(connection)
-        services, flaws = _services(connection, comments, None, likely)
+        services, flaws = _services(connection, comments, None, {})
         chains = {nft_text.chain(vip) for vip in services}
         shared = nft_text.chains_of(uplink)
         flaws.extend(nft_netlink.frame_flaws(connection, shared, comments, chains))
@@ -38,34 +40,49 @@ def read(
             comments = {}
             for vip in only:
                 comments |= nft_netlink.comments(connection, nft_text.chain(vip))
-        services, flaws = _services(connection, comments, only, likely)
+        services, flaws = _services(
+            connection, comments, only, _recorded(likely, only, records or nft_text.Records())
+        )
     return table.Table(
         services=MappingProxyType(services),
         flaws=tuple(table.Flaw(what=what) for what in flaws),
     )
 
 
+Recorded = Mapping[bytes, tuple[table.VirtualService, Sequence[str]]]
+
+
+def _recorded(likely: Services, only: Collection[IPAddress], records: nft_text.Records) -> Recorded:
+    """By the bytes of their addresses: those are compared faster than addresses."""
+    those = (likely.get(vip) for vip in only)
+    return {each.vip.packed: (each, records.of(each)) for each in those if each is not None}
+
+
 def _services(
     connection: netlink.Connection,
     comments: nft_netlink.Comments,
     only: Collection[IPAddress] | None,
-    likely: Services,
+    likely: Recorded,
 ) -> tuple[dict[IPAddress, table.VirtualService], list[str]]:
     targets = {
-        vip: nft_netlink.target(data)
-        for vip, data in nft_netlink.by_address(connection, "vip", only)
+        key: nft_netlink.target(data)
+        for key, data in nft_netlink.by_address(connection, "vip", only)
     }
-    own = {vip for vip, _ in nft_netlink.by_address(connection, "own", only)}
+    own = {key for key, _ in nft_netlink.by_address(connection, "own", only)}
     services, flaws = {}, []
-    for vip in sorted(targets.keys() | own, key=_order):
+    for key in sorted(targets.keys() | own, key=_order):
+        known = likely.get(key)
+        vip = known[0].vip if known is not None else ip_address(key)
         chain = nft_text.chain(vip)
-        found = nft_text.service_of(vip, comments.get(chain, ()), likely.get(vip))
-        if found is None or targets.get(vip) != chain or vip not in own:
+        there = comments.get(chain, ())
+        is_known = known is not None and known[1] == there
+        found = known[0] if known is not None and is_known else nft_text.service_of(vip, there)
+        if found is None or targets.get(key) != chain or key not in own:
             flaws.append(f"the rules of {vip} are not as sdd writes them")
         else:
             services[vip] = found
     return services, flaws
 
 
-def _order(address: IPAddress) -> tuple[int, int]:
-    return address.version, int(address)
+def _order(key: bytes) -> tuple[int, bytes]:
+    return len(key), key

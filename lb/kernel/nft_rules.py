@@ -7,6 +7,7 @@ and ask the kernel for all that is there first, 10 ms for one service among a th
 import functools
 import struct
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from lb import choice, table
@@ -17,7 +18,9 @@ from sdd.linux.netlink import Message
 from sdd.model.network import IPAddress
 
 _FIRST = 1 << 16  # numbers of sets in a transaction: those below are the frame's
-_SLOTS = "__map%d"  # the kernel puts a number in
+# The kernel puts a number in, for which it looks through all names of sets in the table: a tenth
+# of what a thousand at once take it. In a new table we know which are free.
+_SLOTS = "__map%d"
 _ACCEPT = nft.accept()
 # What came in from elsewhere cannot be sent to nowhere, which is on loopback: `forward` refuses it.
 _ARRIVED = nft.meta(nft.Meta.IIF) + nft.differs(bytes(4)) + _ACCEPT
@@ -34,59 +37,71 @@ def remove() -> Iterator[Message]:
     yield _WRITER.delete_table()
 
 
-def rebuild(frame: Sequence[Message], after: table.Table, *, is_there: bool) -> Iterator[Message]:
-    """Everything, from nothing: whatever the table was, it is `after` when this succeeds.
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The step from `have` to `after`, whose comments are put together once."""
 
-    `frame` are the requests that make `nft_text.frame_of` the place.
-    """
-    if is_there:
-        yield from remove()
-    yield from frame
-    for number, service in enumerate(after.services.values(), start=_FIRST):
-        yield _WRITER.add_chain(nft_text.chain(service.vip))
-        yield from _rules(service, number)
-    yield from _led(after.services)
+    have: table.Table
+    after: table.Table
+    records: nft_text.Records = field(default_factory=nft_text.Records)
 
+    def rebuild(self, frame: Sequence[Message], *, is_there: bool) -> Iterator[Message]:
+        """Everything, from nothing: whatever the table was, it is `after` when this succeeds.
 
-def changes(
-    have: table.Table, after: table.Table, vips: Collection[IPAddress]
-) -> Iterator[Message]:
-    """What turns `have` into `after` for `vips`, leaving all other services alone."""
-    fresh = [vip for vip in vips if vip in after.services and vip not in have.services]
-    for number, vip in enumerate(vips, start=_FIRST):
-        if vip in after.services:
-            name = nft_text.chain(vip)
+        `frame` are the requests that make `nft_text.frame_of` the place.
+        """
+        if is_there:
+            yield from remove()
+        yield from frame
+        for number, service in enumerate(self.after.services.values(), start=_FIRST):
+            name = nft_text.chain(service.vip)
             yield _WRITER.add_chain(name)
-            yield _WRITER.flush_chain(name)
-            yield from _rules(after.services[vip], number)
-        elif vip in have.services:
-            yield from _removal(vip)
-    yield from _led(fresh)
+            yield from self._of(name, service, number, f"__map{number}")
+        yield from _led(self.after.services)
+
+    def changes(self, vips: Collection[IPAddress]) -> Iterator[Message]:
+        """What turns `have` into `after` for `vips`, leaving all other services alone."""
+        have, after = self.have.services, self.after.services
+        for number, vip in enumerate(vips, start=_FIRST):
+            if vip in after:
+                name = nft_text.chain(vip)
+                yield _WRITER.add_chain(name)
+                yield _WRITER.flush_chain(name)
+                yield from self._of(name, after[vip], number)
+            elif vip in have:
+                yield from _removal(vip)
+        yield from _led([vip for vip in vips if vip in after and vip not in have])
+
+    def _of(
+        self, name: str, service: table.VirtualService, number: int, slots: str = _SLOTS
+    ) -> Iterator[Message]:
+        kind = ADDRESS[service.vip.version]
+        those = Set(name=slots, key=INTEGER, data=kind, number=number)
+        return _rules(name, service, self.records.of(service), those)
 
 
 # Services
 
 
-def _rules(service: table.VirtualService, number: int) -> Iterator[Message]:
-    """The rules of its chain; `number` is that of its map in the transaction."""
+def _rules(
+    name: str, service: table.VirtualService, comments: Sequence[str], slots: Set
+) -> Iterator[Message]:
+    """The rules of its chain `name`; `slots` is the map that it may need."""
     version = service.vip.version
     ready = choice.taking(service.open, service.scheduler)
     # What has no ports, a ping, goes to the first.
-    rules = [_to(ready[0].address)] if ready else [_ARRIVED, _to(nft_text.NOWHERE[version])]
+    first = ready[0].packed if ready else nft_text.NOWHERE[version].packed
+    rules = [nft.value(first) + _REWRITTEN[version]]
+    if not ready:
+        rules.insert(0, _ARRIVED)
     if len(ready) > 1:
         chosen = choice.of(ready, service.scheduler, service.persistence_s)
-        slots = Set(name=_SLOTS, key=INTEGER, data=ADDRESS[version], number=number)
         yield _WRITER.add_constant_map(slots, len(chosen.slots))
         yield from _WRITER.add_elements(slots, _slots(chosen.slots, version))
         slot = _slot(version, chosen.key, len(chosen.slots))
-        rules.insert(0, slot + nft.mapped(_SLOTS, number) + _REWRITTEN[version])
-    comments = nft_text.comments(service, len(rules))
+        rules.insert(0, slot + nft.mapped(slots.name, slots.number) + _REWRITTEN[version])
     rules += [_ACCEPT] * (len(comments) - len(rules))
-    yield from _WRITER.add_rules(nft_text.chain(service.vip), zip(rules, comments, strict=True))
-
-
-def _to(address: IPAddress) -> bytes:
-    return nft.value(address.packed) + _REWRITTEN[address.version]
+    yield from _WRITER.add_rules(name, zip(rules, comments, strict=True))
 
 
 @functools.cache
@@ -106,9 +121,9 @@ def _slot(version: int, key: choice.Key | None, of: int) -> bytes:
     return ported + nft.is_version(version) + fields + nft.hashed(length, of, choice.SEED)
 
 
-def _slots(slots: Sequence[table.Backend], version: int) -> Iterator[bytes]:
+def _slots(slots: Sequence[table.Backend], version: int) -> list[bytes]:
     heads = _heads(version, len(slots))
-    return map(bytes.__add__, heads, (each.address.packed for each in slots))
+    return list(map(bytes.__add__, heads, [each.packed for each in slots]))
 
 
 @functools.cache
@@ -123,9 +138,9 @@ def _led(vips: Iterable[IPAddress]) -> Iterator[Message]:
     """The elements that lead to the chains of `vips`, and refuse what comes through."""
     for version in ADDRESS:
         mine = [vip for vip in vips if vip.version == version]
-        leads = (nft.element(vip.packed, nft.to_chain(nft_text.chain(vip))) for vip in mine)
+        leads = [nft.leading(vip.packed, nft_text.chain(vip)) for vip in mine]
         yield from _WRITER.add_elements(_VIP[version], leads)
-        yield from _WRITER.add_elements(_OWN[version], (nft.element(vip.packed) for vip in mine))
+        yield from _WRITER.add_elements(_OWN[version], [nft.element(vip.packed) for vip in mine])
 
 
 def _removal(vip: IPAddress) -> Iterator[Message]:

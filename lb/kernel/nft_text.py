@@ -9,11 +9,12 @@ are `nft_rules`'s.
 """
 
 import hashlib
+import socket
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 from types import MappingProxyType
 
-from lb import table
+from lb import choice, table
 from lb.kernel import nft_counts, nft_frame
 from sdd.model.network import IPAddress
 from sdd.model.service import Scheduler
@@ -37,15 +38,33 @@ def comments(service: table.VirtualService, choices: int) -> list[str]:
     ]
 
 
-def service_of(
-    vip: IPAddress, found: Sequence[str], likely: table.VirtualService | None = None
-) -> table.VirtualService | None:
+def choices(service: table.VirtualService) -> int:
+    """How many of its rules choose: one of several backends and for pings the first, or it alone.
+
+    Without any there are two that refuse.
+    """
+    return 1 if len(choice.taking(service.open, service.scheduler)) == 1 else 2
+
+
+class Records:
+    """What the comments of services must be, put together once each: for the time of one change."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, tuple[table.VirtualService, list[str]]] = {}
+
+    def of(self, service: table.VirtualService) -> list[str]:
+        """Its comments."""
+        # By identity, which is cheap; it is held, so that nobody else gets its number.
+        if id(service) not in self._made:
+            self._made[id(service)] = (service, comments(service, choices(service)))
+        return self._made[id(service)][1]
+
+
+def service_of(vip: IPAddress, found: Sequence[str]) -> table.VirtualService | None:
     """The service whose rules carry exactly these comments; None when they are not ours or whole.
 
-    Untrusted: anybody may have written them. Whether it is the `likely` one is cheap to see.
+    Untrusted: anybody may have written them.
     """
-    if likely is not None and _are_of(likely, found):
-        return likely
     words = [each.split(" ") for each in found]
     if not words or any(len(each) < _LABEL_WORDS or each[0] != "sdd" for each in words):
         return None
@@ -87,8 +106,9 @@ def _are_of(service: table.VirtualService, found: Sequence[str]) -> bool:
 
 def _payloads(service: table.VirtualService) -> Iterator[str]:
     line = f"{service.number} {service.scheduler} {service.persistence_s}"
+    version = service.vip.version
     for each in service.backends:
-        record = f"{each.address}={each.weight}"
+        record = f"{_text(version, each.packed)}={each.weight}"
         if len(line) + 1 + len(record) > _PAYLOAD:
             yield line
             line = record
@@ -98,8 +118,17 @@ def _payloads(service: table.VirtualService) -> Iterator[str]:
 
 
 def _digest(service: table.VirtualService, payloads: Sequence[str]) -> str:
-    text = f"{FORMAT} {service.vip} {' '.join(payloads)}".rstrip()
+    text = f"{FORMAT} {_written(service.vip)} {' '.join(payloads)}".rstrip()
     return hashlib.blake2s(text.encode(), digest_size=8).hexdigest()
+
+
+def _written(address: IPAddress) -> str:
+    return _text(address.version, address.packed)
+
+
+def _text(version: int, packed: bytes) -> str:
+    """As `str` does, in C for IPv4: of a thousand services that is what takes the time."""
+    return socket.inet_ntoa(packed) if version == 4 else str(ip_address(packed))  # noqa: PLR2004 - a family
 
 
 # `returned` refuses what was sent to nowhere. Behind the rewriting, `refuse` meets what still goes
@@ -158,4 +187,4 @@ def frame_of(uplink: str) -> str:
 
 def chain(vip: IPAddress) -> str:
     """The name of a virtual address's chain; IPv6 as 32 digits, since names take no colons."""
-    return f"vip-{vip}" if vip.version == 4 else f"vip-{vip.packed.hex()}"  # noqa: PLR2004 - a family
+    return f"vip-{_written(vip)}" if vip.version == 4 else f"vip-{vip.packed.hex()}"  # noqa: PLR2004 - a family

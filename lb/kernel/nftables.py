@@ -118,8 +118,9 @@ def _apply(
     after = plan.result(have, steps)
     touched = plan.touched(steps)
     vips = [vip for vip in touched if vip is not None]
+    rules = nft_rules.Rules(have, after)
     with netlink.Connection(netlink.NETFILTER) as connection:
-        refused = _write(connection, frame, have, after, touched) if steps else ()
+        refused = _write(connection, frame, rules, touched) if steps else ()
         _run(connection, nft_counts.cleared(connection, tuple(_gone(have, after, vips))), None)
         stuck = [
             flow
@@ -130,26 +131,26 @@ def _apply(
         # conntrack's memory keeps a connection to another virtual address from arriving there with
         # the same ones, where its SYN would be dropped as too old (PAWS).
         conntrack.forget(connection, stuck)
-        return world.Change(refusals=refused, shown=nft_read.read(connection, vips, after.services))
+        shown = nft_read.read(connection, vips, after.services, rules.records)
+        return world.Change(refusals=refused, shown=shown)
 
 
 def _write(
     connection: netlink.Connection,
     frame: Sequence[netlink.Message],
-    have: table.Table,
-    after: table.Table,
+    rules: nft_rules.Rules,
     touched: Collection[IPAddress | None],
 ) -> tuple[world.Refusal, ...]:
     is_there = nft_netlink.present(connection)
-    if not after.services:
+    if not rules.after.services:
         return _run(connection, nft_rules.remove() if is_there else (), None)
     if not is_there or None in touched:
-        return _run(connection, nft_rules.rebuild(frame, after, is_there=is_there), None)
+        return _run(connection, rules.rebuild(frame, is_there=is_there), None)
     vips = [vip for vip in touched if vip is not None]
-    if not _run(connection, nft_rules.changes(have, after, vips), None):
+    if not _run(connection, rules.changes(vips), None):
         return ()
     # Nothing was taken: find out what the kernel refuses, and take all the others.
-    each = [_run(connection, nft_rules.changes(have, after, (vip,)), vip) for vip in vips]
+    each = [_run(connection, rules.changes((vip,)), vip) for vip in vips]
     return tuple(refusal for one in each for refusal in one)
 
 
@@ -193,6 +194,8 @@ def _gone(
     """The backends that left, each with its virtual address; of a service that left, all."""
     for vip in vips:
         before, now = have.services.get(vip), after.services.get(vip)
+        if before is None and now is not None:
+            continue
         was = before.weights.keys() if before else set()
         left = was - now.weights.keys() if now else was | {nft_text.NOWHERE[vip.version]}
         yield from ((vip, each) for each in left)

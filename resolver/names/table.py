@@ -9,7 +9,7 @@ import hashlib
 import operator
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Final, TypeVar
 
@@ -18,7 +18,7 @@ import msgspec
 from resolver import protocol
 from resolver.message import wire
 from resolver.names import added, records
-from sdd import affected
+from sdd import affected, lineage
 from sdd.affected import Affected
 from sdd.model import endpoint, ids, network, service
 from sdd.model.record import Record
@@ -87,10 +87,16 @@ def table(
     then = known or Memory(ground=ground)
     said = _said(state, net, then, news if known else None)
     more = state.records_by_network.get(net.id, ())
-    restless = affected.changed(then.said, said)
+    moved = affected.changed(then.said, said)
+    restless = {
+        key
+        for key in moved
+        if key not in then.said or key not in said or said[key].names != then.said[key].names
+    }
     if known and not restless and _are_same(then.added, more):
-        return before
-    holders, plain = dict(then.holders), dict(then.plain)
+        # Who says the same for another reason is remembered with that one.
+        return replace(before, memory=replace(known, said=said)) if moved else before
+    holders, plain = lineage.thawed(then.holders), lineage.thawed(then.plain)
     touched = _retell(holders, plain, restless, then.said, said)
     names = _with_added(plain, more, ground) if more else plain
     now = Memory(ground=ground, said=said, holders=holders, plain=plain, added=more)
@@ -141,21 +147,25 @@ def _said(
     if news is None:
         services: Sequence[service.Service] = state.services_by_network.get(net.id, ())
         ends: Sequence[endpoint.Endpoint] = state.endpoints_by_network.get(net.id, ())
-        said: dict[str, Said] = {}
-    else:
-        services = _there(state.services, news.services, net)
-        ends = _there(state.endpoints, news.endpoints, net)
-        heard = {*news.services, *news.endpoints} & then.said.keys()
-        if not (heard or services or ends):
-            return then.said
-        said = dict(then.said)
-        for key in heard:
-            del said[key]
-    for svc in services:
-        said[svc.id] = _of_service(state, svc, then)
-    for end in ends:
-        said[end.id] = _of_endpoint(state, end, then)
-    return said
+        return lineage.Version(_words(state, services, ends, then))
+    services = _there(state.services, news.services, net)
+    ends = _there(state.endpoints, news.endpoints, net)
+    heard = {*news.services, *news.endpoints} & then.said.keys()
+    silent: dict[str, Said | None] = dict.fromkeys(heard)
+    now = silent | _words(state, services, ends, then)
+    other = {key: said for key, said in now.items() if then.said.get(key) is not said}
+    return lineage.successor(then.said, other) if other else then.said
+
+
+def _words(
+    state: ClusterState,
+    services: Collection[service.Service],
+    ends: Collection[endpoint.Endpoint],
+    then: Memory,
+) -> dict[str, Said]:
+    return {each.id: _of_service(state, each, then) for each in services} | {
+        each.id: _of_endpoint(state, each, then) for each in ends
+    }
 
 
 def _there(things: Mapping[Key, On], those: Collection[Key], net: network.Network) -> Sequence[On]:

@@ -179,7 +179,8 @@ class Serving:
         held = self._staged.tables.get(message.id, self._tables.get(message.id))
         if held is None or held[0] != message.base:
             raise ValueError(f"a change for another table than the one that {message.id} is")
-        names = {**held[1], **message.put}
+        names = held[1].copy()  # in one piece; `{**names}` puts in name after name
+        names |= message.put
         for each in message.gone:
             names.pop(each, None)
         return message.digest, names

@@ -317,6 +317,7 @@ def member_of(state: ClusterState, one: service.Member, now: float) -> Json:
         "Since": when(verdict.since if verdict else one.created),
         "Reason": _reason(one, verdict, now),
         "Failing": list(verdict.failing) if verdict else [],
+        "IngressFailing": list(verdict.ingress_failing) if verdict else [],
         "Ports": ports.listed(svc, Mode.HOST) if svc else "",
     }
 

@@ -34,6 +34,14 @@ COLUMNS = (
     Column("VIP", lambda row: row["VIP"]),
     Column("PORTS", lambda row: row["Ports"]),
 )
+
+
+def _error(row: output.Row) -> str:
+    """Why a member is not up, or is not everywhere where it should be."""
+    fails = row["State"] != "up" or row["Failing"] or row["IngressFailing"]
+    return str(row["Reason"]) if fails else ""
+
+
 MEMBER_COLUMNS = (
     Column("ID", output.short("EndpointID")),
     Column("NAME", lambda row: row["Sandbox"]),
@@ -44,7 +52,7 @@ MEMBER_COLUMNS = (
     Column("STATE", lambda row: row["State"]),
     Column("SINCE", lambda row: output.ago(row["Since"])),
     Column("PORTS", lambda row: row["Ports"]),
-    Column("ERROR", lambda row: row["Reason"] if row["State"] != "up" or row["Failing"] else ""),
+    Column("ERROR", _error),
 )
 KEYS = {
     "id": lambda row: [row["Id"]],

@@ -56,8 +56,13 @@ def _changed(old: ClusterState, new: ClusterState) -> Iterator[Event]:
         yield _member(new, member, Action.UPDATE)
     for verdict in _other(old.verdicts, new.verdicts):
         before = old.verdicts[verdict.service, verdict.endpoint]
-        if (verdict.status, verdict.failing) != (before.status, before.failing):
+        if _told(verdict) != _told(before):
             yield _verdict(new, verdict)
+
+
+def _told(verdict: health.Verdict) -> tuple[object, ...]:
+    """What of it is news to people: not the reason alone."""
+    return verdict.status, verdict.failing, verdict.ingress_failing
 
 
 def _more(few: Mapping[Any, Any], many: Mapping[Any, Any]) -> Iterator[Any]:

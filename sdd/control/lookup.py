@@ -3,7 +3,7 @@
 In: the state and a ref. Out: the object, or NotFound, or the Conflict that lists the candidates.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Protocol, TypeVar
 
 from sdd import errors, state
@@ -82,12 +82,16 @@ def any_network(now: state.ClusterState, ref: str) -> networks.Network | templat
 
 def sandbox(now: state.ClusterState, ref: str) -> sandboxes.Sandbox:
     """The sandbox that `ref` means; raises NotFound `SDD-SANDBOX-NOTFOUND` or Conflict."""
-    return _one("sandbox", "SANDBOX", now.sandboxes.values(), ref)
+    return _named(now.sandboxes_by_name, ref) or _one(
+        "sandbox", "SANDBOX", now.sandboxes.values(), ref
+    )
 
 
 def service(now: state.ClusterState, ref: str) -> services.Service:
     """The service that `ref` means; raises NotFound `SDD-SERVICE-NOTFOUND` or Conflict."""
-    return _one("service", "SERVICE", now.services.values(), ref)
+    return _named(now.services_by_name, ref) or _one(
+        "service", "SERVICE", now.services.values(), ref
+    )
 
 
 def member(now: state.ClusterState, service_ref: str, sandbox_ref: str) -> services.Member:
@@ -109,6 +113,11 @@ def endpoint_on(
     """The sandbox's endpoint on the network, if it has one (it has at most one)."""
     there = now.endpoints_by_sandbox.get(box, ())
     return next((each for each in there if each.network == net), None)
+
+
+def _named(names: Mapping[str, tuple[T, ...]], ref: str) -> T | None:
+    """The one with that name; without a walk, for most commands name what they mean."""
+    return next(iter(names.get(ref, ())), None)
 
 
 def _one(kind: str, area: str, table: Collection[T], ref: str) -> T:

@@ -14,7 +14,8 @@ def record(
     member = ground.now.members.get((of, end))
     old = ground.now.verdicts.get((of, end))
     is_same = old is not None and old.status is said.status
-    if member is None or (old and is_same and old.failing == said.failing):
+    ways = (said.failing, said.ingress_failing)
+    if member is None or (old and is_same and (old.failing, old.ingress_failing) == ways):
         return None
     verdict = health.Verdict(
         service=of,
@@ -23,6 +24,7 @@ def record(
         since=old.since if old and is_same else ground.at,
         reason=said.reason,
         failing=said.failing,
+        ingress_failing=said.ingress_failing,
     )
     draft = Draft(ground)
     draft.hold(member)

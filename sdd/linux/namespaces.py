@@ -60,6 +60,35 @@ def is_lost(path: str, wanted: int) -> bool:
     return found.st_dev == _nsfs() and found.st_ino != wanted
 
 
+class Held:
+    """A namespace that stays as long as this is open, whatever becomes of its file."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    @property
+    def path(self) -> str:
+        """By which this process can enter it."""
+        return f"/proc/self/fd/{self._descriptor}"
+
+    def close(self) -> None:
+        """Let it go."""
+        os.close(self._descriptor)
+
+
+def hold(path: str, wanted: int) -> Held | None:
+    """The namespace at `path`, if it is that of the inode `wanted` (0: any); None otherwise."""
+    try:
+        opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return None
+    found = os.fstat(opened)
+    if found.st_dev != _nsfs() or wanted not in (0, found.st_ino):
+        os.close(opened)
+        return None
+    return Held(opened)
+
+
 @functools.cache
 def _nsfs() -> int:
     """The device number of the kernel's file system of namespaces."""

@@ -8,8 +8,15 @@ from sdd.model import ids
 from sdd.model.network import EMPTY, IPAddress
 
 
+class _Remembered:
+    """Room for what an endpoint's addresses come to; no field of it, so neither stored nor told."""
+
+    __slots__ = ("_hosts",)
+    _hosts: tuple[IPAddress, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
+class Endpoint(_Remembered):
     """Complete at the revision it appears: addresses, MAC and link name are already chosen.
 
     `link_local` are addresses beside these that people asked for; no name leads to them.
@@ -40,5 +47,9 @@ class Endpoint:
 
     @property
     def hosts(self) -> tuple[IPAddress, ...]:
-        """The addresses without their prefix lengths."""
-        return tuple(each.ip for each in self.addresses)
+        """The addresses without their prefix lengths; the same objects each time."""
+        found: tuple[IPAddress, ...] | None = getattr(self, "_hosts", None)
+        if found is None:
+            found = tuple(each.ip for each in self.addresses)
+            object.__setattr__(self, "_hosts", found)
+        return found

@@ -21,13 +21,15 @@ class Said:
     status: Status
     reason: str
     failing: tuple[int, ...] = ()
+    ingress_failing: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """`since` is seconds since the epoch, `reason` a short text such as "connect refused".
 
-    `failing` are the IP versions in which a member that is up does not answer.
+    `failing` are the IP versions in which a member that is up does not answer, `ingress_failing`
+    those in which it does not at its address on the network `ingress`.
     """
 
     service: ids.ServiceId
@@ -36,3 +38,4 @@ class Verdict:
     since: float = 0.0
     reason: str = ""
     failing: tuple[int, ...] = ()
+    ingress_failing: tuple[int, ...] = ()

@@ -42,3 +42,35 @@ def test_who_listens_on_one_ip_version_gets_no_traffic_and_no_name_of_the_other(
     six.kill()
     until(lambda: member() == ("up", [6]), 20, "IPv6 fails again")
     daemon.sdctl("verify")
+
+
+def test_published_ports_lead_to_whoever_answers_on_ingress(daemon: Appliance) -> None:
+    """Its own network knows IPv4 alone; ports are published by both versions."""
+    daemon.sdctl("network", "create", "single")
+    daemon.sdctl("network", "create", "beside", "--ipv6")
+    health = ("--health", "tcp:80", "--health-interval", "300ms")
+    port = "published=8095,target=80"
+    daemon.sdctl("service", "create", "shop", "--network", "single", "--publish", port, *health)
+    for name, address in (("narrow", "0.0.0.0"), ("wide", "[::]")):
+        daemon.sandbox(name, "--network", "single", "--service", "shop")
+        daemon.program(name, "busybox", "httpd", "-f", "-p", f"{address}:80", "-h", "/etc")
+
+    def members() -> dict[str, tuple[str, list[int], list[int]]]:
+        rows = daemon.json("service", "ps", "shop")
+        return {
+            row["Sandbox"].rsplit("-", 1)[1]: (row["State"], row["Failing"], row["IngressFailing"])
+            for row in rows
+        }
+
+    wanted: dict[str, tuple[str, list[int], list[int]]]
+    wanted = {"narrow": ("up", [], [6]), "wide": ("up", [], [])}
+    until(lambda: members() == wanted, 30, "narrow is no member for IPv6 from outside")
+    told = daemon.sdctl("service", "ps", "shop").stdout
+    assert "published ports, IPv6: connection refused" in told
+    (beside,) = daemon.json("network", "inspect", "beside")
+    gateways = [str(each["Gateway"]) for each in beside["IPAM"]["Config"]]
+    (six,) = [each for each in gateways if ":" in each]
+    for _ in range(8):
+        daemon.on_host("curl", "-sf", "--max-time", "3", f"http://[{six}]:8095/hostname")
+    daemon.sdctl("verify")
+    daemon.sdctl("service", "rm", "shop")

@@ -68,6 +68,20 @@ def test_the_page_counts_connections_packets_bytes_and_checks(daemon: Appliance)
     assert_listed(daemon)
 
 
+def test_what_sandboxes_count_just_before_they_end_is_on_the_page(daemon: Appliance) -> None:
+    daemon.sdctl("service", "create", "brief", "--network", "front")
+    daemon.sdctl("service", "join", "brief", daemon.name("three"))
+    for number in range(3):
+        name = f"guest{number}"
+        daemon.sandbox(name, "--network", "front")
+        for _ in range(5):
+            daemon.inside(name, "curl", "-s", "--max-time", "3", "http://brief/")
+        daemon.sdctl("sandbox", "rm", daemon.name(name))
+    labels = '{proto="tcp",service="brief"}'
+    until(lambda: page(daemon)[f"sdd_lb_connections_total{labels}"] >= 15, 30, "all fifteen")
+    assert page(daemon)[f"sdd_lb_connections_total{labels}"] == 15
+
+
 def assert_listed(daemon: Appliance) -> None:
     """`lb ls` shows the same numbers, and rates in the words of ipvsadm."""
     rows = daemon.json("lb", "ls", "--stats", "--from", daemon.name("client"))

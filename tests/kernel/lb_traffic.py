@@ -73,6 +73,25 @@ def shares(town: Town, count: int, to: IPAddress = VIP) -> dict[str, int]:
     return dict(collections.Counter(town.ask(to=to).who for _ in range(count)))
 
 
+def _listening(town: Town, name: str) -> socket.socket:
+    """A listener of `name` whose connections the test accepts and closes itself."""
+    opened = town.doors.run_sync(town.path(name), lambda: socket.create_server(("", 2800)))
+    opened.settimeout(lb_town.PATIENCE_S)
+    return opened
+
+
+def _ended_by_the_server(town: Town, listener: socket.socket, to: IPAddress, port: int) -> int:
+    """How often the client's SYN had to be sent again."""
+    with contextlib.closing(town.opened("client", socket.SOCK_STREAM, port=port)) as one:
+        one.connect((str(to), 2800))
+        accepted, _ = listener.accept()
+        accepted.close()
+        assert one.recv(1) == b""
+        told = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    (again,) = struct.unpack_from("=I", told, 100)  # tcpi_total_retrans, include/uapi/linux/tcp.h
+    return int(again)
+
+
 def _from_port(town: Town, port: int) -> str:
     """Who answers the client's source port; closed by a reset, so that it can be used again."""
     with contextlib.closing(town.opened("client", socket.SOCK_STREAM, port=port)) as one:
@@ -169,6 +188,17 @@ class LbTraffic:
         with pytest.raises(ConnectionRefusedError):
             town.ask_udp(to=vip)
         assert time.monotonic() - begun < 1
+
+    @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+    async def test_a_source_port_used_for_two_addresses_of_a_backend_loses_no_syn(
+        self, kernel: world.Kernel, town: Town, order: tuple[int, int]
+    ) -> None:
+        """The backend still holds the first connection in TIME_WAIT: it closed first."""
+        vips = (VIP, VIP + 1)
+        await put(kernel, town, *(service(town, each, b1=1) for each in vips))
+        with contextlib.closing(_listening(town, "b1")) as listener:
+            lost = [_ended_by_the_server(town, listener, vips[each], port=2801) for each in order]
+        assert lost == [0, 0]
 
     async def test_B9_04_weight_zero_gets_no_new_connection(
         self, kernel: world.Kernel, town: Town

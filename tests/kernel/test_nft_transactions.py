@@ -74,7 +74,7 @@ async def test_an_empty_transaction_is_none(doors: namespaces.Namespaces) -> Non
 
 async def test_a_transaction_may_be_larger_than_a_send_buffer(doors: namespaces.Namespaces) -> None:
     def work() -> tuple[netlink.Result, int]:
-        keys = (nft_expressions.element(number.to_bytes(4, "big")) for number in range(1, 100_001))
+        keys = [nft_expressions.element(number.to_bytes(4, "big")) for number in range(1, 100_001)]
         elements = WRITER.add_elements(ADDRESSES, keys)
         result = taken(WRITER.add_table(), WRITER.add_set(ADDRESSES), *elements)
         return result, listed().count(",") + 1

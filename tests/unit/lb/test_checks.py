@@ -76,6 +76,22 @@ def test_an_address_of_each_ip_version_is_checked_commands_and_reports_are_of_th
         assert len(check.each) == 1
 
 
+def test_a_member_is_asked_on_ingress_from_the_ingress_sandbox_where_ports_lead_there() -> None:
+    shop = ingress_states.shop(health=states.CHECKED)
+    (check,) = checks(ingress_states.town(shop), states.NODE).values()
+    ways = [(str(each.address), each.inside, each.is_ingress) for each in check.each]
+    assert ways == [
+        ("10.1.0.2", "", False),
+        ("10.0.0.10", "/ns/sbox", True),
+        ("fd00::a", "/ns/sbox", True),
+    ]
+    closed = replace(shop, ingress_vips=(), ports=())
+    command = replace(shop, health=HealthCheck(kind=CheckKind.EXEC, command="true"))
+    for other in (closed, command):
+        (check,) = checks(ingress_states.town(other), states.NODE).values()
+        assert [str(each.address) for each in check.each] == ["10.1.0.2"]
+
+
 def test_signs_about_a_members_address_on_ingress_are_about_it() -> None:
     shop = ingress_states.shop(health=states.CHECKED)
     (check,) = checks(ingress_states.town(shop), states.NODE).values()

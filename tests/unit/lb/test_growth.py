@@ -4,7 +4,7 @@ import dataclasses
 from ipaddress import ip_address
 
 from lb import world
-from lb.growth import Growth, growth, rated
+from lb.growth import Growth, beyond, growth, rated
 
 VIP, ONE = ip_address("10.77.0.200"), ip_address("10.77.0.1")
 
@@ -26,6 +26,13 @@ def test_what_is_new_or_began_anew_grew_from_nothing() -> None:
     assert growth((), (after,))[VIP, "tcp", ONE] == Growth(connections=2, out_bytes=7)
     before = load(connections=9, out_bytes=5)
     assert growth((before,), (after,))[VIP, "tcp", ONE] == Growth(connections=2, out_bytes=2)
+
+
+def test_of_two_readings_that_overtook_each_other_nothing_is_counted_twice() -> None:
+    early, late = load(connections=3, in_packets=10), load(connections=5, in_packets=25)
+    assert beyond((early,), (late,)) == growth((early,), (late,))
+    assert beyond((late,), (early,)) == {}
+    assert beyond((), (late,))[VIP, "tcp", ONE].connections == 5
 
 
 def test_what_has_no_backend_does_not_grow() -> None:

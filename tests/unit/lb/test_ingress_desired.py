@@ -51,6 +51,19 @@ def test_U5_a_member_that_is_down_is_no_backend() -> None:
     assert of(towns.town(checked, down)).table.services[VIP].backends == ()
 
 
+def test_a_member_that_fails_on_ingress_alone_serves_there_what_it_answers() -> None:
+    checked = towns.shop(health=states.CHECKED)
+    up = states.verdict("shop", "web", "front", Status.UP)
+    for on_ingress, left in (((6,), {VIP}), ((4,), {VIP6}), ((4, 6), set()), ((), {VIP, VIP6})):
+        town = towns.town(checked, replace(up, ingress_failing=on_ingress))
+        served = {vip for vip, one in of(town).table.services.items() if one.backends}
+        assert served == left
+        own = of(town, WEB).table.services[ip_address("10.1.0.100")]
+        assert len(own.backends) == 1
+    direct = towns.town(checked, replace(up, failing=(4,)))
+    assert of(direct).table.services[VIP].backends == ()
+
+
 def test_an_endpoint_that_moves_on_ingress_changes_the_backends_and_nobody_else() -> None:
     first = desired.desired(towns.town(), desired.nothing(states.NODE))
     moved = states.state(

@@ -93,6 +93,6 @@ def test_a_member_is_up_where_it_answers_in_one_ip_version() -> None:
     assert summed([DOWN, DOWN]) is Status.DOWN
 
 
-def test_what_the_store_says_is_taken_up_for_each_version() -> None:
-    assert taken_up(Said(Status.UP, "", (6,)), [4, 6]) == [UP, DOWN]
-    assert taken_up(Said(Status.STARTING, ""), [4, 6]) == [STARTING, STARTING]
+def test_what_the_store_says_is_taken_up_for_each_address() -> None:
+    assert taken_up(Said(Status.UP, "", (6,)), [False, True]) == [UP, DOWN]
+    assert taken_up(Said(Status.STARTING, ""), [False, False]) == [STARTING, STARTING]

@@ -12,13 +12,9 @@ def test_nothing_to_do_is_no_step() -> None:
     assert plan.diff(want, want) == ()
 
 
-def test_a_new_service_comes_before_its_backends() -> None:
+def test_a_new_service_comes_with_its_backends() -> None:
     service = virtual(WEB, 1, 2)
-    assert plan.diff(table.EMPTY, table_of(service)) == (
-        plan.AddService(virtual(WEB)),
-        plan.AddBackend(WEB, service.backends[0]),
-        plan.AddBackend(WEB, service.backends[1]),
-    )
+    assert plan.diff(table.EMPTY, table_of(service)) == (plan.AddService(service),)
 
 
 def test_a_backend_comes_before_another_goes() -> None:
@@ -49,8 +45,7 @@ def test_an_address_taken_over_by_another_service_is_freed_first() -> None:
     have, want = table_of(virtual(WEB, 1, number=7)), table_of(virtual(WEB, 1, number=8))
     assert plan.diff(have, want) == (
         plan.RemoveService(WEB),
-        plan.AddService(virtual(WEB, number=8)),
-        plan.AddBackend(WEB, virtual(WEB, 1).backends[0]),
+        plan.AddService(virtual(WEB, 1, number=8)),
     )
 
 

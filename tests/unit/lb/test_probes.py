@@ -18,7 +18,7 @@ from sdd.model import health, ids
 from sdd.model.service import CheckKind, HealthCheck
 from sdd.reconcile import Slot
 from sdd.state import ClusterState
-from tests.unit.lb import states
+from tests.unit.lb import ingress_states, states
 
 HASTY = HealthCheck(kind=CheckKind.TCP, port=80, interval_s=0.001, timeout_s=1, rise=2, fall=3)
 TOWN = (
@@ -39,6 +39,7 @@ class World:
         self.dialled = 0
         self.records: list[tuple[str, health.Status, str]] = []
         self.failing: tuple[int, ...] = ()
+        self.ingress_failing: tuple[int, ...] = ()
 
     async def dial(self, check: Check) -> Result:
         self.dialled += 1
@@ -51,7 +52,7 @@ class World:
         if self.refusing:
             raise errors.Unavailable(f"the store of {service} is away")
         self.records.append((endpoint, said.status, said.reason))
-        self.failing = said.failing
+        self.failing, self.ingress_failing = said.failing, said.ingress_failing
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(10):
@@ -343,3 +344,31 @@ async def test_each_check_is_told_with_its_result() -> None:
     assert found.seconds > 0
     tally.forget(but=frozenset())
     assert tally.of(ids.ServiceId("web")).checks == 0
+
+
+async def test_who_does_not_answer_on_ingress_is_up_for_all_others() -> None:
+    world = World()
+    deaf = {"fd00::a"}
+
+    async def dial(check: Check) -> Result:
+        world.dialled += 1
+        await asyncio.sleep(0)
+        failed = str(check.address) in deaf
+        return Result(passed=not failed, reason="connection refused" if failed else "connected")
+
+    shop = ingress_states.shop(health=HASTY)
+    probes = Probes(world.record, states.NODE, time.monotonic, lambda: 0.5, dial=dial)
+    up = health.Status.UP
+    async with run(probes, ingress_states.town(shop)):
+        await world.until(lambda: len(world.records) == 1)
+        assert (world.records[-1], world.failing, world.ingress_failing) == (
+            ("web-front", up, "published ports, IPv6: connection refused"),
+            (),
+            (6,),
+        )
+        deaf.clear()
+        await world.until(lambda: len(world.records) == 2)
+        assert (world.records[-1][2], world.ingress_failing) == ("connected", ())
+        deaf.add("10.1.0.2")
+        await world.until(lambda: len(world.records) == 3)
+    assert world.records[-1] == ("web-front", health.Status.DOWN, "connection refused")

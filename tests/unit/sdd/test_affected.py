@@ -1,5 +1,7 @@
 """What a step between two states reaches."""
 
+from dataclasses import replace
+
 import pytest
 
 from sdd import affected
@@ -31,7 +33,8 @@ VERDICT = health.Verdict(service=ids.ServiceId("web"), endpoint=WEB.id, status=h
         (Gone(service.Member, (MEMBER.service, MEMBER.endpoint)), {"web"}, set()),
         (Put(VERDICT), {"web"}, set()),
         (Put(states.svc("api", "front", "10.0.1.109")), {"api"}, set()),
-        (Put(states.box("web1")), {"web"}, {WEB.id}),
+        (Put(replace(states.box("web1"), hostname="www")), {"web"}, {WEB.id}),
+        (Put(states.box("web1")), set(), set()),  # written again, as a guard
         (Put(states.plug("api1", "front", "10.0.1.3/24")), {"api"}, {API.id}),
         (Gone(endpoint.Endpoint, WEB.id), {"web"}, {WEB.id}),
         (Gone(sandbox.Sandbox, ids.SandboxId("none")), set(), set()),

@@ -3,7 +3,8 @@
 import pytest
 
 from lb import choice, table
-from lb.kernel import nft_messages, nft_rules, nft_text
+from lb.kernel import nft_messages, nft_text
+from lb.kernel.nft_rules import Rules
 from sdd.linux import netlink
 from sdd.model.service import Scheduler
 from tests.contract.lb_kernel import API, WEB, WEB6, table_of, virtual
@@ -19,7 +20,7 @@ def kinds(messages: list[netlink.Message]) -> list[int]:
 def test_changes_are_about_what_changed_alone() -> None:
     have = table_of(virtual(WEB, 1, 2), virtual(API, 1, number=9))
     after = table_of(virtual(WEB, 1, 3), virtual(API, 1, number=9))
-    messages = list(nft_rules.changes(have, after, (WEB,)))
+    messages = list(Rules(have, after).changes((WEB,)))
     bodies = b"".join(each.body for each in messages)
     assert b"vip-10.77.0.200" in bodies
     assert b"10.77.0.2=3" in bodies
@@ -28,13 +29,13 @@ def test_changes_are_about_what_changed_alone() -> None:
 
 
 def test_removing_what_was_never_there_takes_no_request() -> None:
-    assert list(nft_rules.changes(table_of(), table_of(), (WEB,))) == []
+    assert list(Rules(table_of(), table_of()).changes((WEB,))) == []
 
 
 @pytest.mark.parametrize("is_there", [True, False])
 def test_a_table_is_deleted_only_where_it_is(is_there: bool) -> None:
     """Whatever a transaction deletes is waited for."""
-    messages = list(nft_rules.rebuild(FRAME, table_of(virtual(WEB, 1)), is_there=is_there))
+    messages = list(Rules(table_of(), table_of(virtual(WEB, 1))).rebuild(FRAME, is_there=is_there))
     assert messages[int(is_there)] is FRAME[0]
     assert (2 in kinds(messages)) is is_there
 
@@ -43,7 +44,7 @@ def test_the_maps_of_one_transaction_have_numbers_of_their_own() -> None:
     after = table_of(virtual(WEB, 1, 2), virtual(API, 1, 1, number=9), virtual(WEB6, 1, 1))
     made = [
         netlink.attributes(each.body[4:])[10]
-        for each in nft_rules.rebuild((), after, is_there=False)
+        for each in Rules(table_of(), after).rebuild((), is_there=False)
         if each.kind & 0xFF == 9
     ]
     assert len(made) == len(set(made)) == 3
@@ -58,15 +59,15 @@ def test_more_elements_than_a_request_takes_come_in_several() -> None:
 
 
 def test_without_a_backend_a_flow_comes_back_to_be_refused() -> None:
-    messages = nft_rules.changes(table_of(), table_of(virtual(WEB, 0)), (WEB,))
+    messages = Rules(table_of(), table_of(virtual(WEB, 0))).changes((WEB,))
     assert bytes((127, 93, 93, 93)) in b"".join(each.body for each in messages)
     assert "ip daddr 127.93.93.93 ct original ip daddr @own4 goto refused" in nft_text.frame_of("")
 
 
 def test_turns_and_hashes_are_different_expressions() -> None:
     for scheduler, name in ((Scheduler.RR, b"numgen"), (Scheduler.MH, b"hash")):
-        messages = nft_rules.changes(
-            table.EMPTY, table_of(virtual(WEB, 1, 1, scheduler=scheduler)), (WEB,)
+        messages = Rules(table.EMPTY, table_of(virtual(WEB, 1, 1, scheduler=scheduler))).changes(
+            (WEB,)
         )
         assert name in b"".join(each.body for each in messages)
     assert choice.key(Scheduler.RR, 0) is None

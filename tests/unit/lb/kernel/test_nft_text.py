@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from lb import table
 from lb.kernel import nft_text
+from lb.kernel.nft_text import Records
 from sdd.model.service import Scheduler
 from tests.contract.lb_kernel import API, WEB, WEB6, virtual
 from tests.property.test_lb_plan import VIPS, virtual_services
@@ -34,8 +35,7 @@ def test_comments_are_read_back_as_their_service(
 ) -> None:
     written = nft_text.comments(service, choices)
     assert nft_text.service_of(service.vip, written) == service
-    assert nft_text.service_of(service.vip, written, service) is service
-    assert nft_text.service_of(service.vip, written, virtual(WEB, 65535, 1)) == service
+    assert nft_text.service_of(service.vip, Records().of(service)) == service
     assert all(len(each) <= 128 for each in written)
 
 
@@ -49,6 +49,14 @@ def test_a_comment_less_or_changed_is_not_ours(
     other = data.draw(st.text(max_size=130).filter(lambda text: text != written[at]))
     assert nft_text.service_of(service.vip, [*written[:at], other, *written[at + 1 :]]) is None
     assert nft_text.service_of(service.vip, [*written, written[-1]]) is None
+
+
+def test_a_record_is_put_together_once_and_is_never_taken_for_anothers() -> None:
+    records = Records()
+    services = [virtual(WEB, 1, number=each) for each in range(1, 50)]
+    first = [records.of(each) for each in services]
+    assert all(records.of(each) is record for each, record in zip(services, first, strict=True))
+    assert [records.of(virtual(WEB, 1, number=each)) for each in range(1, 50)] == first
 
 
 def test_many_backends_are_recorded_in_several_comments() -> None:

@@ -305,7 +305,8 @@ class Desk:
         verdict = health.Verdict(
             service=of, endpoint=endpoint_id, status=said.status, reason=said.reason
         )
-        self._write(Put(replace(verdict, failing=said.failing)))
+        verdict = replace(verdict, failing=said.failing, ingress_failing=said.ingress_failing)
+        self._write(Put(verdict))
 
     async def ensure_default_network(self) -> network.Network:
         return await self.create_network(request.NetworkCreate(name="bridge"))

@@ -54,6 +54,20 @@ async def test_a_service_and_its_backends(web: Shell) -> None:
     assert web.ok("service", "rm", "web").out == "web\n"
 
 
+async def test_a_member_that_is_up_and_fails_somewhere_says_where(web: Shell) -> None:
+    web.ok("service", "create", "web", "--network", "lab", "--health", "tcp:80")
+    web.ok("service", "join", "web", "w1")
+    desk = web.appliance.desk
+    ((of, end),) = desk.state.members
+    reason = "published ports, IPv6: connection refused"
+    await desk.record_verdict(of, end, health.Said(health.Status.UP, reason, (), (6,)))
+    assert reason in web.ok("service", "ps", "web").out
+    (row,) = web.ok("service", "ps", "web", "-o", "json").json()
+    assert (row["State"], row["Failing"], row["IngressFailing"]) == ("up", [], [6])
+    await desk.record_verdict(of, end, health.Said(health.Status.UP, "connected"))
+    assert "connected" not in web.ok("service", "ps", "web").out
+
+
 async def test_an_update_sends_what_was_given_and_no_more(web: Shell) -> None:
     health = ("--health", "http://:80/ok", "--health-rise", "4")
     web.ok("service", "create", "web", "--network", "lab", *health, "--label", "a=1")

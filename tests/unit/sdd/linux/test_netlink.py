@@ -41,6 +41,14 @@ def test_walk_keeps_repeated_attributes_in_order() -> None:
     assert [payload for _, payload in netlink.walk(packed)] == [b"\x01", b"\x02"]
 
 
+def test_picked_attributes_are_those_that_walk_finds_last() -> None:
+    packed = netlink.u8(1, 1) + netlink.nested(2, netlink.u32(1, 9)) + netlink.u8(1, 2)
+    found = netlink.attributes(packed)
+    assert netlink.picked(b"head" + packed, 4, (1, 2, 3)) == [found[1], found[2], b""]
+    for cut in range(len(packed)):
+        netlink.picked(packed[:cut], 0, (1, 2))
+
+
 def test_raw_attributes_are_what_they_were() -> None:
     first, second = netlink.nested(1, netlink.u32(2, 3)), netlink.text(4, "five!")
     assert list(netlink.raw(first + second)) == [(1, first), (4, second)]
