@@ -21,12 +21,12 @@ RESEND_S: Final = (0.4, 1.6, 3.1, 4.0)  # after the first: whoever is silent is 
 STREAM_S: Final = 1.2  # for the rest over TCP, of what came over UDP within a try
 QUIET_S: Final = 1.0  # of a try that ended early: so long was time enough to answer
 SILENCES: Final = 3  # in a row before a server is left alone (dns_and_users.md A3)
-BESIDE_S: Final = 0.005  # after a doubtful server the next one is asked
+BESIDE_S: Final = 0.005  # after a doubtful server the next one is asked, at least
 STRANGER_S: Final = 0.01  # the head start of a server that was never heard, or is silent for long
-HEAD_START_S: Final = (0.01, 0.03)  # and of one that was heard: at least, at most
-DENIAL_S: Final = (0.05, 0.2)  # the same against a "no", which often only the first can tell
-HEAD_START_RTTS: Final = 2
-DOUBT_S: Final = 0.25  # of a search list: who knows the next name of it waits no longer for those
+HEAD_START_S: Final = 0.01  # and of one that was heard: at least
+DENIAL_S: Final = 0.05  # the same against a "no", which often only the first can tell
+RTTS: Final = 2  # times as long as a server takes it may still be well; a try at most
+DOUBT_S: Final = 0.25  # of a search list: who knows the next name of it waits so long for those
 GONE_S: Final = 0.03  # that were silent lately, or for long
 DOWN_FIRST_S: Final = 2.0
 DOWN_LIMIT_S: Final = 30.0
@@ -225,15 +225,27 @@ class Health:
         """Whether it was silent just now, so that nobody should wait for it alone."""
         return self.silent > 0
 
+    @property
+    def usual_s(self) -> float:
+        """Within how long its answer should be there; 0 when that is not known.
+
+        After a second silence what it took once says nothing. A lost packet of a server that is
+        far away makes nobody else answer for it.
+        """
+        return min(TRY_S, RTTS * self.rtt_s) if self.silent <= 1 else 0.0
+
+    @property
+    def beside_s(self) -> float:
+        """How long after it, while it is doubtful, the next one is asked."""
+        return max(BESIDE_S, self.usual_s)
+
     def head_start_s(self, *, denies: bool) -> float:
         """How long it may answer first while it is doubtful: as it used to, and a little more.
 
         `denies`: what another says meanwhile is a "no".
         """
-        least, most = DENIAL_S if denies else HEAD_START_S
-        if not self.rtt_s or self.silent > 1:
-            return STRANGER_S
-        return min(most, max(least, HEAD_START_RTTS * self.rtt_s))
+        usual_s = self.usual_s
+        return max(DENIAL_S if denies else HEAD_START_S, usual_s) if usual_s else STRANGER_S
 
     def takes_edns(self, now: float) -> bool:
         """Whether it is asked with EDNS: unless it answered only without, not long ago."""
@@ -280,14 +292,16 @@ def to_probe(healths: Sequence[Health], now: float) -> Sequence[int]:
 def patience_s(healths: Sequence[Health], now: float) -> float:
     """How long one waits who fares better without an answer than with a late one.
 
-    As long as it may come (`TOTAL_S`) from a server that has not shown to be silent.
+    As long as it may come (`TOTAL_S`) from a server that has not shown to be silent, and as it
+    used to take from one that was silent once.
     """
     asked = [healths[at] for at in order(healths, now)]
     if not asked:
         return 0.0
     if not all(each.is_doubtful for each in asked):
         return TOTAL_S
-    return DOUBT_S if any(each.state(now) is State.UP for each in asked) else GONE_S
+    up = [max(DOUBT_S, each.usual_s) for each in asked if each.state(now) is State.UP]
+    return max(up, default=GONE_S)
 
 
 def wants_better(found: reply.Reply) -> bool:

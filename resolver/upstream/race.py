@@ -115,7 +115,7 @@ class Race:
         if not latest.is_doubtful and not latest.found.done():  # it is waited for alone
             return latest.began if latest.quiet.done() else None
         if self._next // count == latest.number // count:
-            return latest.began + forward.BESIDE_S
+            return latest.began + self.healths[latest.at].beside_s
         later = latest.began + forward.RESEND_S[0] / 2
         return next((at for s in forward.RESEND_S if (at := self._began + s) >= later), None)
 
