@@ -73,7 +73,7 @@ def for_client(
         )
     count, known = entrance
     if known.rcode == Rcode.SERVFAIL:
-        explain = (*explain, reasons.CIRCLE)
+        explain = (*explain, reasons.ALIASES)
     path: tuple[bytes, ...] = ()
     if known.rcode != Rcode.SERVFAIL:
         # In the asker's case, not in that in which we asked.

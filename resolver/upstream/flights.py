@@ -17,6 +17,7 @@ from resolver.upstream import cache, flight, forward, gate, healths, race, sibli
 from resolver.upstream.question import Question
 from resolver.upstream.sockets import Why
 from resolver.upstream.telling import BARRED, BUSY
+from resolver.upstream.tried import Tried
 
 GLOBAL: Final = 1024  # flights at once, all sandboxes together
 QUEUE: Final = 4096  # and those that wait to be
@@ -47,13 +48,13 @@ class Flights:
         self._spawn = spawn
         self._flights: dict[cache.Key, flight.Flight] = {}
         self.siblings = siblings.Siblings(self._flights, known, clock)
-        self._tried: OrderedDict[cache.Key, list[tries.Tried]] = OrderedDict()
+        self._tried: OrderedDict[cache.Key, list[Tried]] = OrderedDict()
         self._gate = gate.Gate(GLOBAL, QUEUE)
 
     def __contains__(self, key: cache.Key) -> bool:
         return key in self._flights
 
-    def tried(self, key: cache.Key) -> tuple[tries.Tried, ...]:
+    def tried(self, key: cache.Key) -> tuple[Tried, ...]:
         """The exchanges of the last flight for this question, if it was not long ago."""
         return tuple(self._tried.get(key, ()))
 
@@ -93,7 +94,7 @@ class Flights:
         known = [self._healths.of(each, asked.scope) for each in asked.scope.upstreams]
         is_simple = not known[0].silent and not forward.to_probe(known, now)
         if is_simple and self._gate.try_enter():
-            tried: list[tries.Tried] = []
+            tried: list[Tried] = []
             told = functools.partial(self._opened, asked, new, tried)
             if self._tries.open(asked, asked.scope.upstreams[0], known[0], told):
                 self._remember(asked, tried)
@@ -106,7 +107,7 @@ class Flights:
         self,
         asked: Question,
         new: flight.Flight,
-        tried: list[tries.Tried],
+        tried: list[Tried],
         first: tries.First,
     ) -> None:
         """What came of the first step: mostly a reply that is as good as any."""
@@ -129,7 +130,7 @@ class Flights:
         asked: Question,
         new: flight.Flight,
         first: tries.First | None = None,
-        tried: list[tries.Tried] | None = None,
+        tried: list[Tried] | None = None,
     ) -> None:
         """The whole way, or all of it behind `first`, which has entered the gate already."""
         nothing = reply.failure(asked.data, asked.query, wire.Rcode.SERVFAIL)
@@ -176,7 +177,7 @@ class Flights:
         finally:
             self._gate.leave()
 
-    def _remember(self, asked: Question, tried: list[tries.Tried]) -> None:
+    def _remember(self, asked: Question, tried: list[Tried]) -> None:
         """The exchanges can be told for a while."""
         self._tried[asked.key] = tried
         while len(self._tried) > MOST_TRIED:
@@ -187,7 +188,7 @@ class Flights:
         asked: Question,
         new: flight.Flight,
         first: tries.First | None = None,
-        tried: list[tries.Tried] | None = None,
+        tried: list[Tried] | None = None,
     ) -> reply.Reply | None:
         """What the servers say; otherwise a failure that tells what each did."""
         servers = asked.scope.upstreams
@@ -211,12 +212,12 @@ class Flights:
             return found
         poor = found or next(iter(one.poor.values()), None)
         failure = found or reply.failure(asked.data, asked.query, wire.Rcode.SERVFAIL)
-        why = reasons.failed((each.server, each.result, bool(each.transport)) for each in tried)
+        why = reasons.failed((each.server, each.result, each.is_heard) for each in tried)
         said = poor.explain if poor else ()
         return failure._replace(explain=(*said, why), was_said=poor is not None)
 
     async def _probe(
-        self, asked: Question, at: int, health: forward.Health, tried: list[tries.Tried]
+        self, asked: Question, at: int, health: forward.Health, tried: list[Tried]
     ) -> None:
         """Only what it does to `health` matters."""
         until = asyncio.get_running_loop().time() + forward.TRY_S

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from resolver.message import reply
 from resolver.upstream import forward, tries
 from resolver.upstream.question import Question
+from resolver.upstream.tried import Tried
 
 Spawn = Callable[[Coroutine[None, None, None]], None]
 
@@ -46,7 +47,7 @@ class Race:
 
     asked: Question
     healths: Sequence[forward.Health]
-    tried: list[tries.Tried]
+    tried: list[Tried]
     through: tries.Tries
     spawn: Spawn
     goes_on: Callable[[], bool]

@@ -127,9 +127,9 @@ class Telling:
         )
 
     def _cut(self, asked: Question, said: Told, source: Source, *, stream: bool) -> Told:
-        """What became of an answer, counted; one that leads into a circle of ours is a failure."""
+        """What became of an answer, counted; one that leads to no end of ours is a failure."""
         if isinstance(said, bytes) and said[3] & 0xF == wire.Rcode.SERVFAIL:
-            return self.failed(asked, source, (reasons.CIRCLE,), stream=stream)
+            return self.failed(asked, source, (reasons.ALIASES,), stream=stream)
         self._count(asked.scope, said, source)
         return said
 

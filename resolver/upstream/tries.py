@@ -16,6 +16,7 @@ from resolver.names import answer
 from resolver.upstream import forward, lines, sessions, sockets
 from resolver.upstream.question import Question
 from resolver.upstream.sockets import NoReply, Why
+from resolver.upstream.tried import Tried
 
 # What speaks against the server itself: the next question would fare no better.
 AGAINST: Final = frozenset({Why.TLS, Why.REFUSED, Why.TIMEOUT})
@@ -28,19 +29,6 @@ FORGETS_CASE: Final = (
 
 Bits = Callable[[int], int]  # how many random bits → a number
 Dialled = Callable[[str], sockets.Dial | None]
-
-
-class Tried(NamedTuple):
-    """One exchange with a server, for people who ask what happened.
-
-    `number` counts from 1 over all exchanges of the worker: two may have gone alike.
-    """
-
-    number: int
-    server: str
-    transport: str
-    seconds: float
-    result: str
 
 
 class Opening(NamedTuple):
@@ -289,7 +277,7 @@ class Tries:
             raise NoReply(Why.LOOP)  # what it says, we said
         found = reply.read(data, end, dnssec=asked.query.dnssec)
         if found is None:
-            raise NoReply(Why.MISMATCH)
+            raise NoReply(Why.CHAIN if reply.is_endless(data, end) else Why.MISMATCH)
         if is_cut:
             found = found._replace(is_cut=True)
         return reply.aged(found, age_s), transport
