@@ -12,8 +12,8 @@ import dns.rcode
 from resolver import protocol
 from resolver.listen import server
 from resolver.upstream import forward
-from tests.scenario.encrypted import free_port
 from tests.scenario.test_dns_forwarding import Make, Scripted, failing, good, mute, scripted, texts
+from tests.scenario.unbound import free_port
 from tests.scenario.worker import Session, ask
 from tests.support import eventually
 
