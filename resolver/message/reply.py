@@ -221,9 +221,14 @@ def aged(found: Reply, seconds: int) -> Reply:
 
 def of_no_such_type(found: Reply) -> Reply:
     """An NXDOMAIN as NODATA: the name exists."""
+    return without_error(found)
+
+
+def without_error(found: Reply) -> Reply:
+    """The same records as NOERROR."""
     image = bytearray(found.image)
     image[3] &= 0xF0
-    return found._replace(image=bytes(image))
+    return found._replace(image=bytes(image), extended=0)
 
 
 def for_client(

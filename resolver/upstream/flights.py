@@ -13,6 +13,7 @@ from typing import Final
 
 from resolver import counters
 from resolver.message import reasons, reply, wire
+from resolver.names import answer
 from resolver.upstream import cache, flight, forward, gate, healths, race, siblings, tries
 from resolver.upstream.question import Question
 from resolver.upstream.sockets import Why
@@ -25,10 +26,15 @@ MOST_TRIED: Final = 256  # flights whose exchanges can be told afterwards
 RECHECK_S: Final = 30.0  # RFC 8767 §5: what failed is not asked again sooner
 
 Spawn = Callable[[Coroutine[None, None, None]], None]
+Leaves = Callable[[str], bool]
 
 
 class Flights:
-    """All of a worker, by what they ask; `known` is where their answers are kept."""
+    """All of a worker, by what they ask; `known` is where their answers are kept.
+
+    `leaves` says whether a sandbox may ask anybody from the host at this moment: a question may
+    have waited, or have come through other names, since its scope was right.
+    """
 
     def __init__(
         self,
@@ -39,8 +45,10 @@ class Flights:
         *,
         clock: Callable[[], float],
         spawn: Spawn,
+        leaves: Leaves,
     ) -> None:
         self._counts = counts
+        self._leaves = leaves
         self._known = known
         self._healths = servers
         self._tries = through
@@ -60,10 +68,12 @@ class Flights:
 
     def join(self, asked: Question, landed: flight.Landed) -> None:
         """`landed` is told by the flight under way for this question, or by a new one."""
+        if self._is_barred(asked.scope):
+            return landed(BARRED)
         running = self._flights.get(asked.key)
         if running:
             self._counts.add(counters.COALESCED)
-        (running or self._depart(asked)).join(landed, asked.scope.sandbox)
+        return (running or self._depart(asked)).join(landed, asked.scope.sandbox)
 
     def leave(self, key: cache.Key, landed: flight.Landed) -> None:
         """`landed` will not be told."""
@@ -72,8 +82,11 @@ class Flights:
 
     def send(self, asked: Question) -> None:
         """Find out, for the cache, unless somebody does."""
-        if asked.key not in self._flights:
+        if asked.key not in self._flights and not self._is_barred(asked.scope):
             self._depart(asked)
+
+    def _is_barred(self, scope: answer.Scope) -> bool:
+        return scope.leaves_host and not self._leaves(scope.sandbox)
 
     def bar(self, gone: AbstractSet[str], sealed: AbstractSet[str]) -> None:
         """What is under way for these ends: without a reply from outside, and without more tries.
@@ -173,7 +186,8 @@ class Flights:
             self._counts.add(counters.DROPPED, "queue_timeout")
             return BUSY
         try:
-            return await self._ask(asked, new)
+            # Whoever wanted it may have been barred meanwhile.
+            return await self._ask(asked, new) if new.goes_on() else None
         finally:
             self._gate.leave()
 

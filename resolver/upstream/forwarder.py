@@ -59,7 +59,7 @@ NOBODYS: Final = Question.of(
 class Forwarder:
     """Shared by all listeners of a worker; made within the running event loop.
 
-    `inside` finds a sandbox's own sockets.
+    `inside` finds a sandbox's own sockets, `leaves` tells whether it may ask from the host now.
     """
 
     def __init__(
@@ -70,6 +70,7 @@ class Forwarder:
         clock: Callable[[], float],
         bits: tries.Bits,
         spawn: Spawn,
+        leaves: flights.Leaves,
         note: notes.Note = notes.unheard,
     ) -> None:
         self.cache = cache.Cache()
@@ -81,7 +82,7 @@ class Forwarder:
         streams = sessions.Sessions(spawn)
         through = tries.Tries(counts, inside, streams, clock=clock, bits=bits, note=note)
         self._flights = flights.Flights(
-            counts, self.cache, self.healths, through, clock=clock, spawn=spawn
+            counts, self.cache, self.healths, through, clock=clock, spawn=spawn, leaves=leaves
         )
         self._siblings = self._flights.siblings
         self._waiting = 0
@@ -160,7 +161,7 @@ class Forwarder:
         self, asked: Question, entry: cache.Entry, began: float, done: Tell, *, stream: bool
     ) -> None:
         """A remembered NXDOMAIN for one of A and AAAA, while nothing is known of the other."""
-        other = Question.of(*siblings.other_of(asked.query, asked.data), asked.scope)
+        other = Question.of(*siblings.other_of(asked.query, asked.data), asked.whole)
         self._flights.send(other)
         found = await self._siblings.mended(asked.key, began, entry.reply)
         done(self._telling.remembered(asked, found, entry, began, stream=stream))
@@ -170,7 +171,7 @@ class Forwarder:
         found = self.cache.get(self._question(query, data, scope).key, self._clock())
         # A "no" is looked at anew each second: what it depends on may change.
         is_no = found is None or found.reply.rcode != wire.Rcode.NOERROR
-        return found if found and not is_no and not cut.is_ours(found.reply, query, scope) else None
+        return found if found and not is_no and not cut.cuts(found.reply, query, scope) else None
 
     def stays(self, query: wire.Query, data: bytes, scope: answer.Scope, seconds: float) -> bool:
         """Whether `recall` says the same for so long, unless servers or names of ours change."""
@@ -181,9 +182,9 @@ class Forwarder:
                 return True
             if not self._siblings.holds(asked.key, entry, seconds):
                 return False
-            if not cut.is_ours(entry.reply, query, asked.scope):
+            if not cut.cuts(entry.reply, query, scope):
                 return True
-            rest = cut.for_client(entry.reply, data, query, asked.scope, stream=True)
+            rest = cut.for_client(entry.reply, data, query, scope, stream=True)
             if isinstance(rest, bytes):
                 return True
             query, data, scope = rest.end, rest.message, scope.straight

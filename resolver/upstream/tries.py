@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from resolver import counters, notes, protocol
 from resolver.message import reasons, reply
-from resolver.names import answer
+from resolver.names import answer, cut
 from resolver.upstream import forward, lines, sessions, sockets
 from resolver.upstream.question import Question
 from resolver.upstream.sockets import NoReply, Why
@@ -280,7 +280,7 @@ class Tries:
             raise NoReply(Why.CHAIN if reply.is_endless(data, end) else Why.MISMATCH)
         if is_cut:
             found = found._replace(is_cut=True)
-        return reply.aged(found, age_s), transport
+        return cut.of_zone(reply.aged(found, age_s), asked.query, asked.whole), transport
 
     async def _over_udp(
         self,

@@ -82,14 +82,9 @@ class Inquiry:
         """Which records of others are not passed on, and what is said and asked instead."""
         if found.dropped:
             yield Step("cut", f"{found.dropped} records about other names than the one asked for")
-        if told := cut.told(found, asked.query, asked.scope):
-            name, out = (wire.to_text(each) for each in (told.name, told.onward or told.name))
-            leads = f", which leads on to {out}" if told.onward else ""
-            yield Step(
-                "cut",
-                f"{name} is ours{leads}: {told.dropped} records of others about it left out",
-            )
-            said = cut.for_client(found, asked.data, asked.query, asked.scope, stream=True)
+        if told := cut.told(found, asked.query, scope):
+            yield Step("cut", _left_out(told))
+            said = cut.for_client(found, asked.data, asked.query, scope, stream=True)
             if isinstance(said, chase.Onward) and legs:
                 yield from self._forwarded(said.end, said.message, scope.straight, legs - 1)
 
@@ -172,6 +167,15 @@ def _decisions(query: wire.Query, scope: answer.Scope) -> Iterator[Step]:
         yield Step(found.source, f"{rcode_label(found.rcode)}: {reasons.SPECIAL.text}")
     else:
         yield Step(found.source, rcode_label(found.rcode))
+
+
+def _left_out(told: cut.Told) -> str:
+    name, out = (wire.to_text(each) for each in (told.name, told.onward))
+    if told.name == told.onward:
+        dropped = f": {told.dropped} records about it left out" if told.dropped else ""
+        return f"{name} is asked of other servers{dropped}"
+    leads = f", which leads on to {out}" if told.onward else ""
+    return f"{name} is ours{leads}: {told.dropped} records of others about it left out"
 
 
 def _passing(ours: bytes, patience_s: float) -> str:

@@ -130,6 +130,7 @@ class Worker:
             clock=time.monotonic,
             bits=secrets.randbits,
             spawn=self._spawn,
+            leaves=self._leaves,
             note=told.note,
         )
         self._serving = serving.Serving(
@@ -170,6 +171,9 @@ class Worker:
 
     def _inside(self, sandbox: str) -> sockets.Dial | None:
         return self._serving.inside(sandbox)
+
+    def _leaves(self, sandbox: str) -> bool:
+        return self._serving.leaves_host(sandbox)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = self._tasks.create_task(_contained(work), name="dns-work")
