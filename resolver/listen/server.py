@@ -111,9 +111,9 @@ class Udp:
         tools.hot.add_hot(link.fileno(), functools.partial(self._drain, link.fileno()))
 
     @property
-    def leaves_host(self) -> bool:
-        """Whether its questions may leave by the host's own sockets now."""
-        return self._scope.leaves_host
+    def scope(self) -> answer.Scope:
+        """What is answered from."""
+        return self._scope
 
     def see(self, scope: answer.Scope) -> None:
         """Answer from `scope` from now on."""

@@ -221,6 +221,11 @@ class Health:
         return State.DUE if now >= self.down_until else State.DOWN
 
     @property
+    def is_new(self) -> bool:
+        """Whether it has shown nothing yet."""
+        return not self.error and max(self.heard_at, self.silent_at) == -math.inf
+
+    @property
     def is_doubtful(self) -> bool:
         """Whether it was silent just now, so that nobody should wait for it alone."""
         return self.silent > 0

@@ -6,8 +6,8 @@ anybody for this, and nothing but `Flush` changes anything.
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, Protocol, TypeVar
 
 from resolver import notes, parts, protocol
 from resolver.counters import rcode_label
@@ -15,28 +15,42 @@ from resolver.listen import respond
 from resolver.message import reasons, reply, wire
 from resolver.names import answer, chase, cut, detour
 from resolver.protocol import Step
-from resolver.upstream import cache, forward, forwarder
+from resolver.upstream import cache, forwarder
 from resolver.upstream.question import Question
+from resolver.worker import servers
 
 ROWS: Final = 64  # a page: to make them takes no longer than to answer some questions
 Row = TypeVar("Row")
-Scopes = Callable[[str], answer.Scope | None]
+
+
+class Served(Protocol):
+    """All sandboxes of a worker."""
+
+    def scope(self, sandbox: str) -> answer.Scope | None:
+        """What one sees now; None when it is not served."""
+        ...
+
+    def scopes(self) -> Iterable[answer.Scope]:
+        """What each sees now."""
+        ...
+
+    def forget_ready(self) -> None:
+        """What was answered before no longer holds."""
+        ...
 
 
 class Inquiry:
-    """Answers sdd's questions; `forget` is called when what was said before no longer holds."""
+    """Answers sdd's questions about what is `served`."""
 
     def __init__(
         self,
         forwarding: forwarder.Forwarder,
-        scopes: Scopes,
-        forget: Callable[[], None],
+        served: Served,
         clock: Callable[[], float],
         told: notes.Notes,
     ) -> None:
         self._forwarding = forwarding
-        self._scopes = scopes
-        self._forget = forget
+        self._served = served
         self._clock = clock
         self._notes = told
 
@@ -49,7 +63,7 @@ class Inquiry:
                 return protocol.CacheListed(*_page(self._cached(), after))
             case protocol.Flush(name):
                 count = self._forwarding.cache.flush(name)
-                self._forget()
+                self._served.forget_ready()
                 return protocol.Flushed(count)
             case protocol.ListUpstreams(after):
                 return protocol.UpstreamsListed(*_page(self._upstreams(), after))
@@ -59,7 +73,7 @@ class Inquiry:
                 raise ValueError("the counters are the worker's own")
 
     def _steps(self, sandbox: str, name: bytes, kind: int) -> Iterator[Step]:
-        scope = self._scopes(sandbox)
+        scope = self._served.scope(sandbox)
         if scope is None:
             yield Step("sandbox", "is not served here")
             return
@@ -127,9 +141,7 @@ class Inquiry:
             yield functools.partial(_cache_row, key, entry, now)
 
     def _upstreams(self) -> Iterator[Callable[[], protocol.UpstreamRow]]:
-        now = self._clock()
-        for (server, sandbox), health in self._forwarding.healths.items():
-            yield functools.partial(_upstream_row, server, sandbox, health, now)
+        return servers.rows(self._served.scopes(), self._forwarding.healths, self._clock())
 
 
 def _page(rows: Iterator[Callable[[], Row]], after: int) -> tuple[list[Row], bool]:
@@ -201,21 +213,4 @@ def _cache_row(key: cache.Key, entry: cache.Entry, now: float) -> protocol.Cache
         left_s=int(entry.expires - now),
         sandbox=sandbox,
         servers=[each.label for each in servers],
-    )
-
-
-def _upstream_row(
-    server: protocol.Upstream, sandbox: str, health: forward.Health, now: float
-) -> protocol.UpstreamRow:
-    return protocol.UpstreamRow(
-        address=server.label,
-        port=server.port,
-        sandbox=sandbox,
-        state=health.state(now).value,
-        silent=health.silent,
-        rtt_ms=round(health.rtt_s * 1000, 3),
-        edns=health.takes_edns(now),
-        keeps_case=health.mixes(),
-        error=health.error,
-        error_s=round(now - health.error_at, 1) if health.error else 0.0,
     )

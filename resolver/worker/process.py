@@ -150,9 +150,7 @@ class Worker:
                 note=told.note,
             )
         )
-        self._told = inquiry.Inquiry(
-            forwarding, self._serving.scope, self._serving.forget_ready, time.monotonic, told
-        )
+        self._told = inquiry.Inquiry(forwarding, self._serving, time.monotonic, told)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(control.fileno(), self._accept)
         self._linger = linger.Linger(door, self._serves, leave, linger_s)

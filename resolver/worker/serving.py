@@ -146,12 +146,16 @@ class Serving:
     def leaves_host(self, sandbox: str) -> bool:
         """Whether the sandbox's questions may leave by the host's own sockets now."""
         held = self._held.get(sandbox)
-        return held is not None and held.udp.leaves_host
+        return held is not None and held.udp.scope.leaves_host
 
     def scope(self, sandbox: str) -> answer.Scope | None:
         """What the sandbox sees now; None when it is not served."""
         view = self._views.get(sandbox)
         return self._scope(sandbox, view, {}) if view else None
+
+    def scopes(self) -> tuple[answer.Scope, ...]:
+        """What each sandbox sees now."""
+        return tuple(held.udp.scope for held in self._held.values())
 
     def forget_ready(self) -> None:
         """Nothing that was answered before is answered again without looking."""
