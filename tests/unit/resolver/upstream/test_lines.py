@@ -12,7 +12,7 @@ from resolver import protocol
 from resolver.counters import Suspect
 from resolver.upstream import forward, sockets
 from resolver.upstream.forward import Sent, Trust
-from resolver.upstream.lines import USES, Heard, Lines
+from resolver.upstream.lines import SHARE, USES, Heard, Lines
 from resolver.upstream.sockets import NoReply, Why
 from tests.support import eventually
 from tests.unit.resolver.questions import data, query
@@ -227,3 +227,69 @@ async def test_one_that_is_given_up_and_over_at_once_is_left_once(
         while loop.time() < now + 0.3:
             pass  # so that both are due in one turn
     assert waits.cancelled()
+
+
+async def test_who_finds_no_room_waits_for_some_and_others_pass(
+    lines: Lines, server: socket.socket
+) -> None:
+    """Two sockets: one server holds the one, all others share the other."""
+    lent = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
+    for each in lent:
+        each.setblocking(False)
+    inside = sockets.Inside(lent, [])
+    with contextlib.ExitStack() as others:
+        one, two = (others.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in range(2))
+        for each in (one, two):
+            each.bind(("127.0.0.1", 0))
+            each.setblocking(False)
+
+        def ask(whom: socket.socket, number: int) -> "asyncio.Task[Heard]":
+            deadline = asyncio.get_running_loop().time() + PATIENCE_S
+            asked = lines.hear(inside, upstream(whom), sent(number), deadline)
+            return tasks.create_task(asked)
+
+        async with asyncio.TaskGroup() as tasks:
+            holds = ask(server, 0)
+            first = [ask(one, number) for number in range(1, SHARE + 1)]
+            came = [await read(one) for _ in first]
+            late = ask(one, 200)
+            other = ask(two, 201)
+            asked, peer = await read(two)  # though `late` came before it
+            two.sendto(reply(asked), peer)
+            await other
+            assert not late.done()
+            for asked, peer in came:
+                one.sendto(reply(asked), peer)
+            asked, peer = await read(one)
+            assert asked[:2] == (200).to_bytes(2, "big")
+            one.sendto(reply(asked), peer)
+            assert not isinstance(await late, Why)
+            more = [ask(one, number) for number in range(300, 300 + SHARE + 1)]
+            came = [await read(one) for _ in more[1:]]
+            asked, peer = await read(server)
+            server.sendto(reply(asked), peer)  # whose socket is free now
+            await holds
+            for asked, peer in (*came, await read(one)):
+                one.sendto(reply(asked), peer)
+        assert not any(isinstance(each.result(), Why) for each in (other, *first, *more))
+    inside.close()
+
+
+async def test_who_finds_no_room_in_time_is_told_that_it_is_short(
+    lines: Lines, server: socket.socket
+) -> None:
+    lent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    lent.setblocking(False)
+    inside = sockets.Inside([lent], [])
+    deadline = asyncio.get_running_loop().time() + PATIENCE_S
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        async with asyncio.TaskGroup() as tasks:
+            holds = tasks.create_task(lines.hear(inside, upstream(server), sent(1), deadline))
+            asked, peer = await read(server)
+            with pytest.raises(NoReply) as failed:
+                await lines.hear(inside, upstream(other), sent(2), deadline)
+            assert failed.value.why is Why.SHORT
+            server.sendto(reply(asked), peer)
+        assert not isinstance(holds.result(), Why)
+    inside.close()
