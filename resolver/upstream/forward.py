@@ -31,6 +31,7 @@ GONE_S: Final = 0.03  # that were silent lately, or for long
 DOWN_FIRST_S: Final = 2.0
 DOWN_LIMIT_S: Final = 30.0
 PLAIN_S: Final = 900.0  # for how long a server is asked without EDNS once that helped
+NEAR_MISSES: Final = 1  # forged replies, or what looks so, before a question goes over TCP
 CASE_LOSSES: Final = 3  # replies in another case before a server is taken for one that forgets it
 
 _FLAGS = struct.Struct(">H")
@@ -62,6 +63,7 @@ class Trust(Enum):
     OTHER_CASE = auto()  # ours but for the case of letters: to be asked again over TCP
     BARE = auto()  # an error without a question: whoever guesses the id can only send us elsewhere
     FOREIGN = auto()  # another id or question: spoofed or late; the right one may still come
+    FORGED = auto()  # so many of these that the next one, were it right, would prove little
 
 
 # All others are answers that another server may know better (docker.md F7; dns_and_users.md A3),
@@ -128,6 +130,15 @@ def judge(data: bytes, sent: Sent) -> Trust:
     if got != asked:
         return Trust.OTHER_CASE if got.lower() == asked.lower() else Trust.FOREIGN
     return Trust.TRUNCATED if flags & _TC else Trust.GOOD
+
+
+def aims_at(data: bytes, sent: Sent) -> bool:
+    """Whether `data`, under whatever id, speaks of the question in `sent`: a guess at its answer.
+
+    What answers another question, of this line or of one before it, is none.
+    """
+    end = sent.end
+    return data[wire.HEADER : end].lower() == sent.message[wire.HEADER : end].lower()
 
 
 def is_bare_error(data: bytes) -> bool:
@@ -263,6 +274,10 @@ class Health:
     def has_stream(self, now: float) -> bool:
         """Whether TCP is worth a try: unless that failed not long ago."""
         return now >= self.no_stream_until
+
+    def near_misses(self, now: float) -> int:
+        """After how many forged replies a question goes over TCP; 0: never, for want of it."""
+        return NEAR_MISSES if self.has_stream(now) else 0
 
     def lacks_stream(self, now: float) -> None:
         """It answers over UDP and not over TCP."""

@@ -66,14 +66,18 @@ class _Line:
 
 
 class Asked:
-    """One question under way; `rest_s` is for how long it is awaited after its deadline."""
+    """One question under way; `rest_s` is for how long it is awaited after its deadline.
 
-    __slots__ = ("line", "peer", "rest_s", "sent", "timer", "told")
+    `near` is how many more forged replies it takes to give it up; never if that is 0 or less.
+    """
+
+    __slots__ = ("line", "near", "peer", "rest_s", "sent", "timer", "told")
 
     def __init__(
-        self, line: _Line, peer: Peer, sent: forward.Sent, told: Told, rest_s: float
+        self, line: _Line, peer: Peer, sent: forward.Sent, told: Told, *, rest_s: float, near: int
     ) -> None:
         self.line = line
+        self.near = near
         self.peer = peer
         self.rest_s = rest_s
         self.sent = sent
@@ -99,17 +103,25 @@ class Lines:
         self._queues: dict[Dial, rooms.Queue] = {}
 
     def ask(
-        self, whom: Key, sent: forward.Sent, deadline: float, told: Told, rest_s: float = 0.0
+        self,
+        whom: Key,
+        sent: forward.Sent,
+        deadline: float,
+        told: Told,
+        rest_s: float = 0.0,
+        *,
+        near: int = 0,
     ) -> Asked:
         """Send; `told` is called once, later, with what came until `deadline` (loop's time).
 
         With `rest_s` it is called with None at `deadline`, and again with what came in so many
-        seconds more. Raises NoReply when nothing could be sent, Full when it can be in a moment.
+        seconds more. After `near` replies that look forged (0: however many) it is FORGED. Raises
+        NoReply when nothing could be sent, Full when it can be in a moment.
         """
         number = int.from_bytes(sent.message[:2], "big")
         line = self._line(whom, number)
         peer = address(line.link, whom[1])
-        asked = line.waiting[number] = Asked(line, peer, sent, told, rest_s)
+        asked = line.waiting[number] = Asked(line, peer, sent, told, rest_s=rest_s, near=near)
         line.uses += 1
         try:
             if line.is_shared:
@@ -130,9 +142,7 @@ class Lines:
         asked.timer = self._wheel.add(deadline, functools.partial(self._over, asked))
         return asked
 
-    async def hear(
-        self, dial: Dial, server: protocol.Upstream, sent: forward.Sent, deadline: float
-    ) -> Heard:
+    async def hear(self, whom: Key, sent: forward.Sent, deadline: float, *, near: int = 0) -> Heard:
         """As `ask`, waited for, and for room before it."""
         loop = asyncio.get_running_loop()
         heard: asyncio.Future[Heard] = loop.create_future()
@@ -140,10 +150,10 @@ class Lines:
         while True:
             try:
                 told = functools.partial(_settle, heard)
-                asked = self.ask((dial, server), sent, deadline, told)
+                asked = self.ask(whom, sent, deadline, told, near=near)
                 break
             except Full:
-                if not await self._room(dial, server, until):
+                if not await self._room(*whom, until):
                     raise
         try:
             return await heard
@@ -292,13 +302,27 @@ class Lines:
         if asked is None or (peer is not None and not _is_same(peer, asked.peer)):
             if asked or number not in line.late:
                 self._suspect(counters.Suspect.ID)
+                for each in tuple(line.waiting.values()):
+                    if forward.aims_at(data, each.sent):
+                        self._missed(each)
             return
         trust = forward.judge(data, asked.sent)
         if trust is forward.Trust.FOREIGN:
             self._suspect(counters.Suspect.QUESTION)
+            self._missed(asked)
             return
         self._leave(asked)
         asked.told((data, trust))
+
+    def _missed(self, asked: Asked) -> None:
+        """Somebody guesses at its answer: after some such its own proves nothing (RFC 5452 §9.2).
+
+        Who has nothing else to go on with waits on all the same.
+        """
+        asked.near -= 1
+        if asked.near == 0:
+            self._leave(asked)
+            asked.told((b"", forward.Trust.FORGED))
 
 
 def _is_same(one: tuple[str, int], other: Peer) -> bool:

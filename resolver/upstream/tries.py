@@ -27,6 +27,11 @@ FORGETS_CASE: Final = (
     "does not keep the case of letters: from now on it is asked in plain ones, which prove less"
 )
 
+FORGED: Final = (
+    "somebody else answers in its place, with a wrong id or question: what was asked so is asked"
+    " again over TCP"
+)
+
 Bits = Callable[[int], int]  # how many random bits → a number
 Dialled = Callable[[str], sockets.Dial | None]
 
@@ -103,12 +108,13 @@ class Tries:
         dial = self._dial(server, asked.scope)
         if server.transport != UDP or dial is None:
             return False
+        now = self._clock()
         way = sockets.Way(server, dial, self._loop.time() + forward.TRY_S)
-        sent = self._message(asked, health, server, edns=health.takes_edns(self._clock()))
-        opening = Opening(sent, self._clock(), way, health, health.loops)
+        sent = self._message(asked, health, server, edns=health.takes_edns(now))
+        hear = _Opened(Opening(sent, now, way, health, health.loops), told).hear
+        rest_s, near = forward.TOTAL_S - forward.TRY_S, health.near_misses(now)
         try:
-            rest_s = forward.TOTAL_S - forward.TRY_S
-            self._lines.ask((dial, server), sent, way.deadline, _Opened(opening, told).hear, rest_s)
+            self._lines.ask((dial, server), sent, way.deadline, hear, rest_s, near=near)
         except NoReply:
             return False  # `one` will hear the same, and count it
         return True
@@ -293,26 +299,20 @@ class Tries:
     ) -> tuple[bytes, int, str, bool]:
         """A reply, where its question ends, its transport, and whether more of it was lost.
 
-        What was cut, or lost the case of its letters, is asked for over TCP. Without TCP it is
-        better than nothing, or asked again, until a server that forgets the case is known as such.
+        What was cut, lost the case of its letters, or is guessed at by others, is asked for over
+        TCP. Without TCP it is better than nothing, or asked again, until a server that forgets the
+        case is known as such.
         """
         while True:
-            if first:
-                sent, come = first[0].sent, first[1]
-                heard = await come if isinstance(come, asyncio.Future) else come
-            else:
-                sent = self._message(asked, health, way.server, edns=edns)
-                heard = await self._lines.hear(way.dial, way.server, sent, way.deadline)
+            sent, data, trust = await self._datagram(asked, way, health, edns=edns, first=first)
             first = None
-            if isinstance(heard, Why):
-                raise NoReply(heard)
-            data, trust = heard
             if trust is forward.Trust.GOOD:
                 return data, sent.end, UDP, False
             if trust is forward.Trust.BARE:
                 return forward.asked_again(data, sent), sent.end, UDP, False
             now = self._clock()
-            health.heard(now)
+            if trust is not forward.Trust.FORGED:
+                health.heard(now)
             if trust is forward.Trust.OTHER_CASE:
                 health.case_losses += 1
                 self._suspect(counters.Suspect.CASE)
@@ -326,6 +326,30 @@ class Tries:
                         health.lacks_stream(self._clock())
             if trust is forward.Trust.TRUNCATED:
                 return data, sent.end, UDP, True
+
+    async def _datagram(
+        self,
+        asked: Question,
+        way: sockets.Way,
+        health: forward.Health,
+        *,
+        edns: bool,
+        first: First | None,
+    ) -> tuple[forward.Sent, bytes, forward.Trust]:
+        """What was sent, and what came over UDP; raises NoReply."""
+        if first:
+            sent, come = first[0].sent, first[1]
+            heard = await come if isinstance(come, asyncio.Future) else come
+        else:
+            sent = self._message(asked, health, way.server, edns=edns)
+            near = health.near_misses(self._clock())
+            heard = await self._lines.hear((way.dial, way.server), sent, way.deadline, near=near)
+        if isinstance(heard, Why):
+            raise NoReply(heard)
+        if heard[1] is forward.Trust.FORGED:
+            label = self._counts.upstream(way.server.label)
+            self._note(f"forged {label}", f"upstream {label}: {FORGED}")
+        return sent, *heard
 
     def _message(
         self,
