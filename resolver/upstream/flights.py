@@ -15,6 +15,7 @@ from resolver import counters
 from resolver.message import reasons, reply, wire
 from resolver.names import answer
 from resolver.upstream import cache, flight, forward, gate, healths, race, siblings, tries
+from resolver.upstream.opening import First
 from resolver.upstream.question import Question
 from resolver.upstream.sockets import Why
 from resolver.upstream.telling import BARRED, BUSY
@@ -121,7 +122,7 @@ class Flights:
         asked: Question,
         new: flight.Flight,
         tried: list[Tried],
-        first: tries.First,
+        first: First,
     ) -> None:
         """What came of the first step: mostly a reply that is as good as any."""
         found: reply.Reply | None = None
@@ -142,7 +143,7 @@ class Flights:
         self,
         asked: Question,
         new: flight.Flight,
-        first: tries.First | None = None,
+        first: First | None = None,
         tried: list[Tried] | None = None,
     ) -> None:
         """The whole way, or all of it behind `first`, which has entered the gate already."""
@@ -201,7 +202,7 @@ class Flights:
         self,
         asked: Question,
         new: flight.Flight,
-        first: tries.First | None = None,
+        first: First | None = None,
         tried: list[Tried] | None = None,
     ) -> reply.Reply | None:
         """What the servers say; otherwise a failure that tells what each did."""

@@ -13,6 +13,7 @@ from enum import Enum, auto
 from typing import Final, NamedTuple
 
 from resolver.message import reply, wire
+from resolver.upstream.cookies import Cookies
 
 TRY_S: Final = 1.5
 TOTAL_S: Final = 4.5  # stubs give up after 5
@@ -46,6 +47,7 @@ PAD_BLOCK: Final = 128
 _CASE_BIT: Final = bytes(0x20 if 0x61 <= each <= 0x7A else 0 for each in range(256))  # noqa: PLR2004 - a … z
 MARK: Final = 65313  # for local use (RFC 6891 §9): by it a question that came back is known
 MARK_BYTES: Final = 8
+BADCOOKIE: Final = 23  # RFC 7873 §8
 
 
 class Sent(NamedTuple):
@@ -78,20 +80,22 @@ def question(
     case: int,
     *,
     mark: bytes | None,
+    cookie: bytes = b"",
     padded: bool = False,
 ) -> Sent:
     """The client's question under a new id, its letters' case mixed by the bits of `case`.
 
     OPT is ours, whatever the client's was, but for DO: it speaks of one hop (RFC 6891 §6.2.1), and
     a reply for one asker then serves all; None as `mark` leaves it out, empty is one without a
-    mark. `padded` hides the length where the rest is encrypted.
+    mark. `cookie` is a whole option (`cookies`). `padded` hides the length where the rest is
+    encrypted.
     """
     flags = _FLAGS.unpack_from(data, 2)[0] & _KEPT
     name = mixed(query.name, case)
     tail = b""
     if mark is not None:
         extended = 0x8000 if query.dnssec else 0
-        options = _OPTION.pack(MARK, len(mark)) + mark if mark else b""
+        options = (_OPTION.pack(MARK, len(mark)) + mark if mark else b"") + cookie
         bare = wire.HEADER + len(name) + 4 + _OPT_BYTES + len(options)
         options += _padding(bare) if padded else b""
         tail = b"\0" + _RECORD.pack(wire.OPT, wire.EDNS_LIMIT, extended, len(options)) + options
@@ -183,6 +187,7 @@ class Health:
     plain_until: float = 0.0
     rtt_s: float = 0.0
     mark: bytes = b""
+    cookies: Cookies = field(default_factory=Cookies)
     loops: int = 0
     no_stream_until: float = 0.0
     error: str = ""

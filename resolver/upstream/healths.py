@@ -8,7 +8,7 @@ from typing import Final
 
 from resolver import protocol
 from resolver.names import answer
-from resolver.upstream import forward
+from resolver.upstream import cookies, forward
 
 MOST: Final = 4096
 
@@ -37,7 +37,8 @@ class Healths:
                 self._all.clear()  # of sandboxes long gone; whoever is silent shows it again
                 self._marks.clear()
             mark = self._bits(8 * forward.MARK_BYTES).to_bytes(forward.MARK_BYTES, "big")
-            found = self._all[whom] = forward.Health(mark=mark)
+            own = cookies.Cookies(self._bits(8 * cookies.BYTES).to_bytes(cookies.BYTES, "big"))
+            found = self._all[whom] = forward.Health(mark=mark, cookies=own)
             self._marks[mark] = server, found
         return found
 

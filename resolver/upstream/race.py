@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from resolver.message import reply
 from resolver.upstream import forward, tries
+from resolver.upstream.opening import First
 from resolver.upstream.question import Question
 from resolver.upstream.tried import Tried
 
@@ -61,9 +62,7 @@ class Race:
     _is_over: bool = False
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
-    async def run(
-        self, now: float, end: float, first: tries.First | None = None
-    ) -> reply.Reply | None:
+    async def run(self, now: float, end: float, first: First | None = None) -> reply.Reply | None:
         """The best reply; None when there is none at all until `end`, a time of the event loop.
 
         `first` is what came of the first step of the first server's try when that was done already.
@@ -143,7 +142,7 @@ class Race:
     def _under_way(self) -> Iterator[_Attempt]:
         return (each for each in self._begun if not each.found.done())
 
-    def _ask(self, first: tries.First | None = None) -> None:
+    def _ask(self, first: First | None = None) -> None:
         rank = self._next % len(self._order)
         at = self._order[rank]
         attempt = _Attempt(
@@ -159,7 +158,7 @@ class Race:
         self._begun.append(attempt)
         self.spawn(self._work(attempt, first))
 
-    async def _work(self, attempt: _Attempt, first: tries.First | None) -> None:
+    async def _work(self, attempt: _Attempt, first: First | None) -> None:
         attempt.task = asyncio.current_task()
 
         def is_quiet() -> None:

@@ -8,12 +8,15 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from resolver import counters, notes, protocol
 from resolver.message import reasons, reply
 from resolver.names import answer, cut
 from resolver.upstream import forward, lines, sessions, sockets
+from resolver.upstream.opening import First, Opened, Opening
 from resolver.upstream.question import Question
 from resolver.upstream.sockets import NoReply, Why
 from resolver.upstream.tried import Tried
@@ -32,42 +35,10 @@ FORGED: Final = (
     " again over TCP"
 )
 
+_OUR_QUESTION: Final = frozenset({forward.Trust.GOOD, forward.Trust.TRUNCATED})
+
 Bits = Callable[[int], int]  # how many random bits → a number
 Dialled = Callable[[str], sockets.Dial | None]
-
-
-class Opening(NamedTuple):
-    """A question that was sent over UDP: what, when, and how often its server had looped."""
-
-    sent: forward.Sent
-    began: float
-    way: sockets.Way
-    health: forward.Health
-    loops: int
-
-
-First = tuple[Opening, "lines.Heard | asyncio.Future[lines.Heard]"]
-
-
-class _Opened:
-    """Tells once what came of the first step, as a future when it takes longer than a try."""
-
-    __slots__ = ("_later", "_opening", "_told")
-
-    def __init__(self, opening: Opening, told: Callable[[First], None]) -> None:
-        self._opening = opening
-        self._told = told
-        self._later: asyncio.Future[lines.Heard] | None = None
-
-    def hear(self, heard: lines.Heard | None) -> None:
-        """What came, or None: nothing yet."""
-        if heard is None:
-            self._later = asyncio.get_running_loop().create_future()
-            self._told((self._opening, self._later))
-        elif self._later is None:
-            self._told((self._opening, heard))
-        elif not self._later.done():
-            self._later.set_result(heard)
 
 
 class Tries:
@@ -111,7 +82,7 @@ class Tries:
         now = self._clock()
         way = sockets.Way(server, dial, self._loop.time() + forward.TRY_S)
         sent = self._message(asked, health, server, edns=health.takes_edns(now))
-        hear = _Opened(Opening(sent, now, way, health, health.loops), told).hear
+        hear = Opened(Opening(sent, now, way, health, health.loops), told).hear
         rest_s, near = forward.TOTAL_S - forward.TRY_S, health.near_misses(now)
         try:
             self._lines.ask((dial, server), sent, way.deadline, hear, rest_s, near=near)
@@ -128,6 +99,8 @@ class Tries:
         """The reply, if it is as good as any; None when `one` has to go on from `first`."""
         opening, heard = first
         if not isinstance(heard, tuple) or heard[1] is not forward.Trust.GOOD:
+            return None
+        if not opening.health.cookies.proves(opening.sent.message, heard[0]):
             return None
         found = reply.read(heard[0], opening.sent.end, dnssec=asked.query.dnssec)
         if found is None or forward.wants_better(found) or opening.health.loops != opening.loops:
@@ -251,6 +224,10 @@ class Tries:
         now = self._clock()
         edns = health.takes_edns(now)
         said = await self._said(asked, way, health, edns=edns, first=first)
+        for transport in (UDP, "tcp"):  # with the cookie that it wants, or none (RFC 7873 §5.3)
+            if said[0].rcode == forward.BADCOOKIE:
+                again = msgspec.structs.replace(server, transport=transport)
+                said = await self._said(asked, way._replace(server=again), health, edns=edns)
         if not edns or not forward.blames_edns(said[0]):
             return said
         with contextlib.suppress(NoReply):
@@ -299,19 +276,23 @@ class Tries:
     ) -> tuple[bytes, int, str, bool]:
         """A reply, where its question ends, its transport, and whether more of it was lost.
 
-        What was cut, lost the case of its letters, or is guessed at by others, is asked for over
-        TCP. Without TCP it is better than nothing, or asked again, until a server that forgets the
-        case is known as such.
+        What was cut, lost the case of its letters or its cookie, or is guessed at by others, is
+        asked for over TCP. Without TCP it is better than nothing, or asked again, until a server
+        that forgets such things is known for it.
         """
         while True:
             sent, data, trust = await self._datagram(asked, way, health, edns=edns, first=first)
             first = None
-            if trust is forward.Trust.GOOD:
-                return data, sent.end, UDP, False
+            now = self._clock()
             if trust is forward.Trust.BARE:
                 return forward.asked_again(data, sent), sent.end, UDP, False
-            now = self._clock()
-            if trust is not forward.Trust.FORGED:
+            is_proven = health.cookies.proves(sent.message, data)
+            if trust is forward.Trust.GOOD and is_proven:
+                return data, sent.end, UDP, False
+            if trust in _OUR_QUESTION and not is_proven:
+                health.cookies.lost(now)
+                self._suspect(counters.Suspect.COOKIE)
+            elif trust is not forward.Trust.FORGED:
                 health.heard(now)
             if trust is forward.Trust.OTHER_CASE:
                 health.case_losses += 1
@@ -324,7 +305,7 @@ class Tries:
                 except NoReply as exc:
                     if exc.why in AGAINST:
                         health.lacks_stream(self._clock())
-            if trust is forward.Trust.TRUNCATED:
+            if trust is forward.Trust.TRUNCATED and is_proven:
                 return data, sent.end, UDP, True
 
     async def _datagram(
@@ -361,13 +342,14 @@ class Tries:
     ) -> forward.Sent:
         case_bits = 8 * len(asked.query.name)
         random = self._bits(IDENTITY_BITS + case_bits)
-        is_mixed = server.transport == UDP and health.mixes()
+        is_udp = server.transport == UDP
         return forward.question(
             asked.data,
             asked.query,
             random >> case_bits,
-            random if is_mixed else 0,
+            random if is_udp and health.mixes() else 0,
             mark=health.mark if edns else None,
+            cookie=health.cookies.option(self._clock()) if is_udp else b"",
             padded=server.transport in ENCRYPTED,
         )
 
