@@ -97,6 +97,7 @@ class Suspect(StrEnum):
     ID = "id"
     QUESTION = "question"
     CASE = "case"
+    COOKIE = "cookie"
 
 
 @dataclass(slots=True)

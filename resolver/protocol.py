@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 SOCKET: Final = "dns.sock"  # in the exec-root
-RELEASE: Final = 16  # grows with every change of a message or of what a table means
+RELEASE: Final = 17  # grows with every change of a message or of what a table means
 MOST_BYTES: Final = 1 << 16  # well below the default wmem_max, so a send never needs privileges
 NAMES_A_PART: Final = 200  # a name with its records takes at most ~300 bytes
 MOST_DESCRIPTORS: Final = 32
@@ -258,10 +258,12 @@ class ListUpstreams(Message, frozen=True):
 
 
 class UpstreamRow(msgspec.Struct, frozen=True, array_like=True):
-    """One server: `state` is up, due or down, `rtt_ms` its smoothed time, 0 when never heard.
+    """One server: `state` is new, up, due or down, `rtt_ms` its smoothed time, 0 when never heard.
 
     `sandbox` is the one from inside which it is asked, empty for the host's namespace. `error` is
     what was wrong the last time that anything was, `error_s` how long ago; empty when nothing was.
+    `zones` are the wire names of those whose names it is asked for, the root for all others; none
+    for one that nobody asks any more.
     """
 
     address: str
@@ -274,10 +276,11 @@ class UpstreamRow(msgspec.Struct, frozen=True, array_like=True):
     keeps_case: bool
     error: str = ""
     error_s: float = 0.0
+    zones: list[bytes] = []
 
 
 class UpstreamsListed(Message, frozen=True):
-    """Some of the servers asked since the start, and whether there are others to ask for."""
+    """Some of the servers, and whether there are others to ask for."""
 
     rows: list[UpstreamRow]
     others: bool

@@ -93,9 +93,12 @@ def _url(value: object) -> str:
 def _nameserver(value: object) -> Nameserver:
     text = _text(value)
     try:
-        return nameserver.parse(text)
+        found = nameserver.parse(text)
     except ValueError as exc:
         raise Wrong(str(exc)) from None
+    if found.is_ours:
+        raise Wrong("that is the server that every sandbox has: it would ask itself")
+    return found
 
 
 def _checked(check: Callable[[str], str]) -> Callable[[object], str]:

@@ -58,7 +58,7 @@ class Inquirer:
         return (await self._inquire(message, protocol.Flushed)).count
 
     async def upstreams(self) -> tuple[Upstream, ...]:
-        """The servers that were asked since the worker started, and how they did."""
+        """The servers that sandboxes ask, or asked since the worker started, and how they did."""
         rows: list[protocol.UpstreamRow] = []
         others = True
         while others and len(rows) < MOST_ROWS:
@@ -86,6 +86,10 @@ def _entry(row: protocol.CacheRow) -> CacheEntry:
     )
 
 
+def _zone(name: bytes) -> str:
+    return wire.to_text(name).removesuffix(".") or "."
+
+
 def _upstream(row: protocol.UpstreamRow) -> Upstream:
     return Upstream(
         address=row.address,
@@ -96,6 +100,7 @@ def _upstream(row: protocol.UpstreamRow) -> Upstream:
         rtt_ms=row.rtt_ms,
         edns=row.edns,
         keeps_case=row.keeps_case,
+        zones=tuple(map(_zone, row.zones)),
         error=row.error,
         error_s=row.error_s,
     )

@@ -21,8 +21,9 @@ class CacheEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upstream:
-    """One server. `state` is up, due (may be asked again) or down; `rtt_ms` 0 when never heard.
+    """One server. `state` is new, up, due (may be asked again) or down, `rtt_ms` 0 if never heard.
 
+    `zones` are those whose names it is asked for, "." for all that are in no other.
     `silent` counts the tries in a row without an answer. `sandbox` is the one from inside which it
     is asked, empty for the host's namespace. `error` was wrong `error_s` seconds ago and nothing
     after it; empty when nothing ever was.
@@ -36,5 +37,6 @@ class Upstream:
     rtt_ms: float
     edns: bool
     keeps_case: bool
+    zones: tuple[str, ...] = ()
     error: str = ""
     error_s: float = 0.0

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from typing import Final
 
+from sdd.model import nameserver
 from sdd.model.network import IPAddress
 
-EMBEDDED: Final = ip_address("127.0.0.11")  # where every sandbox finds its server
+EMBEDDED: Final = nameserver.OURS
 PORT: Final = 53  # and where programs ask it: resolv.conf(5) knows no other
 MOST_LINE: Final = 1024  # characters; a longer line is ignored, no resolver reads one
 MOST_VALUES: Final = 32  # of each kind; a resolver uses 3 servers and 6 domains

@@ -188,7 +188,7 @@ def _servers(
     return tuple(
         Server(server=server, inside=inside, origin=origin, ca=ca)
         for server in dict.fromkeys(map(nameserver.whole, servers))
-        if server.address != resolvconf.EMBEDDED
+        if not server.is_ours
     )
 
 

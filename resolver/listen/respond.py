@@ -44,6 +44,12 @@ def is_special(found: answer.Answer) -> bool:
     return found.source is Source.SPECIAL and found.rcode == wire.Rcode.NXDOMAIN
 
 
+def _explained(found: answer.Answer) -> tuple[wire.Explain, ...]:
+    if found.rcode == wire.Rcode.SERVFAIL:
+        return (reasons.ALIASES,)  # of what is known here nothing else fails
+    return (reasons.SPECIAL,) if is_special(found) else ()
+
+
 class Responder:
     """Answers what is known here, and counts."""
 
@@ -80,7 +86,7 @@ class Responder:
             stream=stream,
             authority=found.zone,
             authoritative=found.source is not Source.POLICY,
-            explain=(reasons.SPECIAL,) if is_special(found) else (),
+            explain=_explained(found),
         )
         self._counts.observe(counters.SIZES, TCP if stream else UDP, len(reply))
         seconds = time.perf_counter() - begun

@@ -110,11 +110,15 @@ class Udp:
         self._most = datagrams.MOST
         tools.hot.add_hot(link.fileno(), functools.partial(self._drain, link.fileno()))
 
-    def see(self, scope: answer.Scope) -> bool:
-        """Answer from `scope` from now on; whether what is asked from the host must end."""
-        before, self._scope = self._scope, scope
+    @property
+    def scope(self) -> answer.Scope:
+        """What is answered from."""
+        return self._scope
+
+    def see(self, scope: answer.Scope) -> None:
+        """Answer from `scope` from now on."""
+        self._scope = scope
         self.forget()
-        return before.leaves_host and not scope.leaves_host
 
     def forget(self) -> None:
         """Look again for what was answered before."""

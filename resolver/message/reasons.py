@@ -14,13 +14,26 @@ UNREACHABLE: Final = 22  # §4.23
 OVERLOADED: Final = wire.Explain(OTHER, "too many questions are under way")
 LOOP: Final = wire.Explain(OTHER, "this question came back: an upstream server asks us")
 NO_UPSTREAM: Final = wire.Explain(OTHER, "no upstream server may be asked from this sandbox")
-CIRCLE: Final = wire.Explain(OTHER, "aliases of others' and of ours lead to each other")
+CIRCLE: Final = wire.Explain(
+    OTHER, "aliases of several servers, or of theirs and ours, lead to each other"
+)
+ALIASES: Final = wire.Explain(
+    OTHER, "aliases of ours lead in a circle, or are more than 8 in a row"
+)
+TOO_MANY: Final = wire.Explain(
+    OTHER, "its aliases lead through more names of others than are asked for one question"
+)
 STALE: Final = wire.Explain(3, "the upstream servers do not answer")
 SPECIAL: Final = wire.Explain(
-    OTHER, "names with this ending are asked nobody, unless dns-forward-zones has it"
+    OTHER,
+    "names with this ending are asked nobody, unless dns-forward-zones"
+    " or a network's --dns-forward-zone has it",
 )
 PASSED_OVER: Final = "passed over"
 TOO_LATE: Final = wire.Explain(UNREACHABLE, "no upstream server answered in time")
+TOO_SLOW: Final = wire.Explain(
+    OTHER, "its aliases lead through names of others that took all the time of one question"
+)
 # Nothing is known of what was asked for, nor soon will be: to ask again is right.
 PASSING: Final = frozenset({OVERLOADED, LOOP})
 MOST_TEXT: Final = 160

@@ -147,6 +147,20 @@ def read(data: bytes, end: int, *, dnssec: bool, is_checked: bool = False) -> Re
     )
 
 
+def is_endless(data: bytes, end: int) -> bool:
+    """Whether `read` refuses it for too many aliases in a row, and for nothing else."""
+    whole = read(data, end, dnssec=False, is_checked=True)
+    if whole is None:
+        return False
+    begins = (end, *whole.ends[: whole.answers])[:-1]
+    bodies = (wire.skip_name(data, each) + wire.RECORD_HEAD for each in begins)
+    heads = [
+        chain.Head(begin, int.from_bytes(data[body - wire.RECORD_HEAD :][:2], "big"), body)
+        for begin, body in zip(begins, bodies, strict=True)
+    ]
+    return chain.of(data, heads) is None
+
+
 def _spin(data: bytes, bounds: tuple[int, ...]) -> Spin | None:
     """The addresses at the end of the answers, whose bounds these are.
 
@@ -207,9 +221,14 @@ def aged(found: Reply, seconds: int) -> Reply:
 
 def of_no_such_type(found: Reply) -> Reply:
     """An NXDOMAIN as NODATA: the name exists."""
+    return without_error(found)
+
+
+def without_error(found: Reply) -> Reply:
+    """The same records as NOERROR."""
     image = bytearray(found.image)
     image[3] &= 0xF0
-    return found._replace(image=bytes(image))
+    return found._replace(image=bytes(image), extended=0)
 
 
 def for_client(

@@ -43,11 +43,13 @@ def onward(
 ) -> Onward:
     """The question for `name`, to which `path` leads; all else is as in `data`.
 
-    `authoritative` says that the path begins with an alias of ours.
+    `authoritative` says that the path begins with an alias of ours. What is said of the end has
+    its reasons with it, also where the asker speaks no EDNS: what becomes of the whole may hang on
+    them.
     """
     tail = query.end - _KIND
     message = data[: wire.HEADER] + name + data[tail:]
-    end = query._replace(name=name, end=wire.HEADER + len(name) + _KIND)
+    end = query._replace(name=name, end=wire.HEADER + len(name) + _KIND, edns=True)
     return Onward(query, data, path, end, message, authoritative, explain)
 
 
@@ -59,7 +61,14 @@ def joined(asked: Onward, said: bytes, *, stream: bool) -> bytes:
     """
     found = reply.read(said, asked.end.end, dnssec=asked.end.dnssec, is_checked=True)
     if found is None or found.rcode == Rcode.SERVFAIL:
-        return _failed(asked, said)
+        return wire.respond(
+            asked.data,
+            asked.query,
+            Rcode.SERVFAIL,
+            stream=stream,
+            authoritative=False,
+            explain=found.explain if found else (),
+        )
     records = tuple(_whole(found, asked.end.name, _nearby(asked)))
     zones = (each for each in records[found.answers :] if _kind(each) == wire.SOA)
     return wire.respond(
@@ -72,14 +81,6 @@ def joined(asked: Onward, said: bytes, *, stream: bool) -> bytes:
         authority=next(zones, b""),
         explain=(*asked.explain, *found.explain),
     )
-
-
-def _failed(asked: Onward, said: bytes) -> bytes:
-    """The failure as it was said, with its explanation (OPT) and without any record."""
-    whole = reply.read(said, asked.end.end, dnssec=True, is_checked=True)
-    end = asked.end.end if whole is None else (whole.end, *whole.ends)[-1]
-    head = said[:6] + bytes(4) + said[10 : wire.HEADER]
-    return head + asked.data[wire.HEADER : asked.query.end] + said[end:]
 
 
 def _nearby(asked: Onward) -> bytes:

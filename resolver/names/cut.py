@@ -1,9 +1,11 @@
-"""A foreign answer whose aliases lead into our names: cut there, and told by us from there on.
+"""A foreign answer whose aliases lead to where others speak: cut there, and told by them.
 
-In: a reply of an upstream, checked, and who asked. Out: the bytes for him. Of our names nobody else
-may speak: a stub with a cache in the sandbox would keep under our name what a stranger says of it
-(dns_and_users.md A3, A8-56). Replies are shared by sandboxes that own different names, so this is
-done for each asker.
+In: a reply of an upstream, checked, and who asked. Out: the bytes for him, or what must be asked
+next. Of our names nobody else may speak: a stub with a cache in the sandbox would keep under our
+name what a stranger says of it (dns_and_users.md A3, A8-56). Of the names in a forward zone only
+its servers are asked; they in turn may know nothing but their zone, and give an alias that leads
+out of it alone, which libc takes for "no address". Replies are shared by sandboxes that own
+different names, so this is done for each asker.
 """
 
 from collections.abc import Sequence
@@ -18,15 +20,16 @@ _TTL: Final = 4  # where a record's TTL lies, behind its owner
 _AS_IT_IS: Final = frozenset({wire.CNAME, wire.ANY})  # who asks for these follows nothing
 
 
-def is_ours(found: reply.Reply, query: wire.Query, scope: answer.Scope) -> bool:
-    """Whether part of the answer is for us to tell."""
+def cuts(found: reply.Reply, query: wire.Query, scope: answer.Scope) -> bool:
+    """Whether part of the answer is for somebody else to tell: for us, or other servers."""
     return bool(found.aliases) and _entrance(found, query, scope) is not None
 
 
 class Told(NamedTuple):
-    """Where we begin to speak: at which name of ours, how many records are not taken for it.
+    """Where others begin to speak: at which name, how many records are not taken for it.
 
-    `onward` is what is asked next, where ours leads out again.
+    `onward` is what is asked next: the name itself where it goes to other servers, another where
+    it is ours and leads out again.
     """
 
     name: bytes
@@ -57,7 +60,8 @@ def for_client(
 ) -> bytes | chase.Onward:
     """As `reply.for_client`; from the first alias on that leads to a name of ours, as we know it.
 
-    Where ours leads out again it is what must be asked next, with all aliases up to there.
+    Where ours leads out again, or others' aliases to other servers, it is what must be asked next,
+    with all aliases up to there. `scope` is what the asker sees.
     """
     entrance = _entrance(found, query, scope) if found.aliases else None
     if entrance is None:
@@ -73,7 +77,7 @@ def for_client(
         )
     count, known = entrance
     if known.rcode == Rcode.SERVFAIL:
-        explain = (*explain, reasons.CIRCLE)
+        explain = (*explain, reasons.ALIASES)
     path: tuple[bytes, ...] = ()
     if known.rcode != Rcode.SERVFAIL:
         # In the asker's case, not in that in which we asked.
@@ -104,7 +108,7 @@ def for_client(
 def _entrance(
     found: reply.Reply, query: wire.Query, scope: answer.Scope
 ) -> tuple[int, answer.Answer] | None:
-    """How many aliases lead to the first name of ours, and what we know of it; None without one.
+    """How many aliases lead to where others speak, and what we know of it; None without such.
 
     Others may know names that are only never asked for (`corp.local`, bare ones and such).
     """
@@ -112,7 +116,47 @@ def _entrance(
         known = answer.answer(query._replace(name=alias.target), scope)
         if known and (known.source is Source.OWNED or answer.is_localhost(alias.target)):
             return count, answer.Answer(Rcode.NOERROR, []) if query.kind in _AS_IT_IS else known
+        if scope.routes and known is None and _goes_elsewhere(found, count, query, scope):
+            return count, answer.Answer(Rcode.NOERROR, [], onward=alias.target)
     return None
+
+
+def _goes_elsewhere(found: reply.Reply, count: int, query: wire.Query, scope: answer.Scope) -> bool:
+    """Whether other servers are asked for that to which the first `count` aliases lead.
+
+    Those of a forward zone always are. The usual ones only for an end of which nothing was said:
+    a zone's servers may find out for themselves, and their "no" is one.
+    """
+    if query.kind in _AS_IT_IS:
+        return False
+    here, there = (scope.route(each) for each in (query.name, found.aliases[count - 1].target))
+    if there is here:
+        return False
+    if there is not scope and there.partition != here.partition:
+        return True
+    return count == len(found.aliases) and found.rcode == Rcode.NOERROR and _is_open(found, query)
+
+
+def _is_open(found: reply.Reply, query: wire.Query) -> bool:
+    """Whether there is neither a record of the type nor a "no" behind the aliases."""
+    if found.is_cut or found.negative is not None:
+        return False
+    bounds = (found.end, *found.ends[: found.answers])
+    return all(_kind(found.image, begin) != query.kind for begin in bounds[:-1])
+
+
+def of_zone(found: reply.Reply, query: wire.Query, scope: answer.Scope) -> reply.Reply:
+    """What a zone's server said; without its error where that is of a name that others know.
+
+    The response code is that of the end of the aliases (RFC 6604 §3). Such a server refuses, or
+    fails for, a name outside of its zone.
+    """
+    if not found.aliases or found.rcode in (Rcode.NOERROR, Rcode.NXDOMAIN):
+        return found
+    here, there = (scope.route(each) for each in (query.name, found.aliases[-1].target))
+    if here is scope or there is here or not _is_open(found, query):
+        return found
+    return reply.without_error(found)
 
 
 def _path(found: reply.Reply, count: int, ttl_s: int | None) -> tuple[bytes, ...]:
@@ -122,6 +166,12 @@ def _path(found: reply.Reply, count: int, ttl_s: int | None) -> tuple[bytes, ...
     if ttl_s is None:
         return tuple(path)
     return tuple(_lasting(each, ttl_s) for each in path)
+
+
+def _kind(image: bytes, begin: int) -> int:
+    """The type of the record at `begin`."""
+    at = wire.skip_name(image, begin)
+    return int.from_bytes(image[at : at + 2], "big")
 
 
 def _lasting(record: bytes, ttl_s: int) -> bytes:

@@ -13,10 +13,13 @@ from typing import Final
 
 from resolver import counters
 from resolver.message import reasons, reply, wire
+from resolver.names import answer
 from resolver.upstream import cache, flight, forward, gate, healths, race, siblings, tries
+from resolver.upstream.opening import First
 from resolver.upstream.question import Question
 from resolver.upstream.sockets import Why
 from resolver.upstream.telling import BARRED, BUSY
+from resolver.upstream.tried import Tried
 
 GLOBAL: Final = 1024  # flights at once, all sandboxes together
 QUEUE: Final = 4096  # and those that wait to be
@@ -24,10 +27,15 @@ MOST_TRIED: Final = 256  # flights whose exchanges can be told afterwards
 RECHECK_S: Final = 30.0  # RFC 8767 §5: what failed is not asked again sooner
 
 Spawn = Callable[[Coroutine[None, None, None]], None]
+Leaves = Callable[[str], bool]
 
 
 class Flights:
-    """All of a worker, by what they ask; `known` is where their answers are kept."""
+    """All of a worker, by what they ask; `known` is where their answers are kept.
+
+    `leaves` says whether a sandbox may ask anybody from the host at this moment: a question may
+    have waited, or have come through other names, since its scope was right.
+    """
 
     def __init__(
         self,
@@ -38,8 +46,10 @@ class Flights:
         *,
         clock: Callable[[], float],
         spawn: Spawn,
+        leaves: Leaves,
     ) -> None:
         self._counts = counts
+        self._leaves = leaves
         self._known = known
         self._healths = servers
         self._tries = through
@@ -47,22 +57,24 @@ class Flights:
         self._spawn = spawn
         self._flights: dict[cache.Key, flight.Flight] = {}
         self.siblings = siblings.Siblings(self._flights, known, clock)
-        self._tried: OrderedDict[cache.Key, list[tries.Tried]] = OrderedDict()
+        self._tried: OrderedDict[cache.Key, list[Tried]] = OrderedDict()
         self._gate = gate.Gate(GLOBAL, QUEUE)
 
     def __contains__(self, key: cache.Key) -> bool:
         return key in self._flights
 
-    def tried(self, key: cache.Key) -> tuple[tries.Tried, ...]:
+    def tried(self, key: cache.Key) -> tuple[Tried, ...]:
         """The exchanges of the last flight for this question, if it was not long ago."""
         return tuple(self._tried.get(key, ()))
 
     def join(self, asked: Question, landed: flight.Landed) -> None:
         """`landed` is told by the flight under way for this question, or by a new one."""
+        if self._is_barred(asked.scope):
+            return landed(BARRED)
         running = self._flights.get(asked.key)
         if running:
             self._counts.add(counters.COALESCED)
-        (running or self._depart(asked)).join(landed, asked.scope.sandbox)
+        return (running or self._depart(asked)).join(landed, asked.scope.sandbox)
 
     def leave(self, key: cache.Key, landed: flight.Landed) -> None:
         """`landed` will not be told."""
@@ -71,8 +83,11 @@ class Flights:
 
     def send(self, asked: Question) -> None:
         """Find out, for the cache, unless somebody does."""
-        if asked.key not in self._flights:
+        if asked.key not in self._flights and not self._is_barred(asked.scope):
             self._depart(asked)
+
+    def _is_barred(self, scope: answer.Scope) -> bool:
+        return scope.leaves_host and not self._leaves(scope.sandbox)
 
     def bar(self, gone: AbstractSet[str], sealed: AbstractSet[str]) -> None:
         """What is under way for these ends: without a reply from outside, and without more tries.
@@ -93,7 +108,7 @@ class Flights:
         known = [self._healths.of(each, asked.scope) for each in asked.scope.upstreams]
         is_simple = not known[0].silent and not forward.to_probe(known, now)
         if is_simple and self._gate.try_enter():
-            tried: list[tries.Tried] = []
+            tried: list[Tried] = []
             told = functools.partial(self._opened, asked, new, tried)
             if self._tries.open(asked, asked.scope.upstreams[0], known[0], told):
                 self._remember(asked, tried)
@@ -106,8 +121,8 @@ class Flights:
         self,
         asked: Question,
         new: flight.Flight,
-        tried: list[tries.Tried],
-        first: tries.First,
+        tried: list[Tried],
+        first: First,
     ) -> None:
         """What came of the first step: mostly a reply that is as good as any."""
         found: reply.Reply | None = None
@@ -128,8 +143,8 @@ class Flights:
         self,
         asked: Question,
         new: flight.Flight,
-        first: tries.First | None = None,
-        tried: list[tries.Tried] | None = None,
+        first: First | None = None,
+        tried: list[Tried] | None = None,
     ) -> None:
         """The whole way, or all of it behind `first`, which has entered the gate already."""
         nothing = reply.failure(asked.data, asked.query, wire.Rcode.SERVFAIL)
@@ -172,11 +187,12 @@ class Flights:
             self._counts.add(counters.DROPPED, "queue_timeout")
             return BUSY
         try:
-            return await self._ask(asked, new)
+            # Whoever wanted it may have been barred meanwhile.
+            return await self._ask(asked, new) if new.goes_on() else None
         finally:
             self._gate.leave()
 
-    def _remember(self, asked: Question, tried: list[tries.Tried]) -> None:
+    def _remember(self, asked: Question, tried: list[Tried]) -> None:
         """The exchanges can be told for a while."""
         self._tried[asked.key] = tried
         while len(self._tried) > MOST_TRIED:
@@ -186,8 +202,8 @@ class Flights:
         self,
         asked: Question,
         new: flight.Flight,
-        first: tries.First | None = None,
-        tried: list[tries.Tried] | None = None,
+        first: First | None = None,
+        tried: list[Tried] | None = None,
     ) -> reply.Reply | None:
         """What the servers say; otherwise a failure that tells what each did."""
         servers = asked.scope.upstreams
@@ -211,12 +227,12 @@ class Flights:
             return found
         poor = found or next(iter(one.poor.values()), None)
         failure = found or reply.failure(asked.data, asked.query, wire.Rcode.SERVFAIL)
-        why = reasons.failed((each.server, each.result, bool(each.transport)) for each in tried)
+        why = reasons.failed((each.server, each.result, each.is_heard) for each in tried)
         said = poor.explain if poor else ()
         return failure._replace(explain=(*said, why), was_said=poor is not None)
 
     async def _probe(
-        self, asked: Question, at: int, health: forward.Health, tried: list[tries.Tried]
+        self, asked: Question, at: int, health: forward.Health, tried: list[Tried]
     ) -> None:
         """Only what it does to `health` matters."""
         until = asyncio.get_running_loop().time() + forward.TRY_S

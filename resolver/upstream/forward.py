@@ -13,6 +13,7 @@ from enum import Enum, auto
 from typing import Final, NamedTuple
 
 from resolver.message import reply, wire
+from resolver.upstream.cookies import Cookies
 
 TRY_S: Final = 1.5
 TOTAL_S: Final = 4.5  # stubs give up after 5
@@ -21,16 +22,17 @@ RESEND_S: Final = (0.4, 1.6, 3.1, 4.0)  # after the first: whoever is silent is 
 STREAM_S: Final = 1.2  # for the rest over TCP, of what came over UDP within a try
 QUIET_S: Final = 1.0  # of a try that ended early: so long was time enough to answer
 SILENCES: Final = 3  # in a row before a server is left alone (dns_and_users.md A3)
-BESIDE_S: Final = 0.005  # after a doubtful server the next one is asked
+BESIDE_S: Final = 0.005  # after a doubtful server the next one is asked, at least
 STRANGER_S: Final = 0.01  # the head start of a server that was never heard, or is silent for long
-HEAD_START_S: Final = (0.01, 0.03)  # and of one that was heard: at least, at most
-DENIAL_S: Final = (0.05, 0.2)  # the same against a "no", which often only the first can tell
-HEAD_START_RTTS: Final = 2
-DOUBT_S: Final = 0.25  # of a search list: who knows the next name of it waits no longer for those
+HEAD_START_S: Final = 0.01  # and of one that was heard: at least
+DENIAL_S: Final = 0.05  # the same against a "no", which often only the first can tell
+RTTS: Final = 2  # times as long as a server takes it may still be well; a try at most
+DOUBT_S: Final = 0.25  # of a search list: who knows the next name of it waits so long for those
 GONE_S: Final = 0.03  # that were silent lately, or for long
 DOWN_FIRST_S: Final = 2.0
 DOWN_LIMIT_S: Final = 30.0
 PLAIN_S: Final = 900.0  # for how long a server is asked without EDNS once that helped
+NEAR_MISSES: Final = 1  # forged replies, or what looks so, before a question goes over TCP
 CASE_LOSSES: Final = 3  # replies in another case before a server is taken for one that forgets it
 
 _FLAGS = struct.Struct(">H")
@@ -45,6 +47,7 @@ PAD_BLOCK: Final = 128
 _CASE_BIT: Final = bytes(0x20 if 0x61 <= each <= 0x7A else 0 for each in range(256))  # noqa: PLR2004 - a … z
 MARK: Final = 65313  # for local use (RFC 6891 §9): by it a question that came back is known
 MARK_BYTES: Final = 8
+BADCOOKIE: Final = 23  # RFC 7873 §8
 
 
 class Sent(NamedTuple):
@@ -62,6 +65,7 @@ class Trust(Enum):
     OTHER_CASE = auto()  # ours but for the case of letters: to be asked again over TCP
     BARE = auto()  # an error without a question: whoever guesses the id can only send us elsewhere
     FOREIGN = auto()  # another id or question: spoofed or late; the right one may still come
+    FORGED = auto()  # so many of these that the next one, were it right, would prove little
 
 
 # All others are answers that another server may know better (docker.md F7; dns_and_users.md A3),
@@ -76,20 +80,22 @@ def question(
     case: int,
     *,
     mark: bytes | None,
+    cookie: bytes = b"",
     padded: bool = False,
 ) -> Sent:
     """The client's question under a new id, its letters' case mixed by the bits of `case`.
 
     OPT is ours, whatever the client's was, but for DO: it speaks of one hop (RFC 6891 §6.2.1), and
     a reply for one asker then serves all; None as `mark` leaves it out, empty is one without a
-    mark. `padded` hides the length where the rest is encrypted.
+    mark. `cookie` is a whole option (`cookies`). `padded` hides the length where the rest is
+    encrypted.
     """
     flags = _FLAGS.unpack_from(data, 2)[0] & _KEPT
     name = mixed(query.name, case)
     tail = b""
     if mark is not None:
         extended = 0x8000 if query.dnssec else 0
-        options = _OPTION.pack(MARK, len(mark)) + mark if mark else b""
+        options = (_OPTION.pack(MARK, len(mark)) + mark if mark else b"") + cookie
         bare = wire.HEADER + len(name) + 4 + _OPT_BYTES + len(options)
         options += _padding(bare) if padded else b""
         tail = b"\0" + _RECORD.pack(wire.OPT, wire.EDNS_LIMIT, extended, len(options)) + options
@@ -128,6 +134,15 @@ def judge(data: bytes, sent: Sent) -> Trust:
     if got != asked:
         return Trust.OTHER_CASE if got.lower() == asked.lower() else Trust.FOREIGN
     return Trust.TRUNCATED if flags & _TC else Trust.GOOD
+
+
+def aims_at(data: bytes, sent: Sent) -> bool:
+    """Whether `data`, under whatever id, speaks of the question in `sent`: a guess at its answer.
+
+    What answers another question, of this line or of one before it, is none.
+    """
+    end = sent.end
+    return data[wire.HEADER : end].lower() == sent.message[wire.HEADER : end].lower()
 
 
 def is_bare_error(data: bytes) -> bool:
@@ -172,6 +187,7 @@ class Health:
     plain_until: float = 0.0
     rtt_s: float = 0.0
     mark: bytes = b""
+    cookies: Cookies = field(default_factory=Cookies)
     loops: int = 0
     no_stream_until: float = 0.0
     error: str = ""
@@ -221,19 +237,36 @@ class Health:
         return State.DUE if now >= self.down_until else State.DOWN
 
     @property
+    def is_new(self) -> bool:
+        """Whether it has shown nothing yet."""
+        return not self.error and max(self.heard_at, self.silent_at) == -math.inf
+
+    @property
     def is_doubtful(self) -> bool:
         """Whether it was silent just now, so that nobody should wait for it alone."""
         return self.silent > 0
+
+    @property
+    def usual_s(self) -> float:
+        """Within how long its answer should be there; 0 when that is not known.
+
+        After a second silence what it took once says nothing. A lost packet of a server that is
+        far away makes nobody else answer for it.
+        """
+        return min(TRY_S, RTTS * self.rtt_s) if self.silent <= 1 else 0.0
+
+    @property
+    def beside_s(self) -> float:
+        """How long after it, while it is doubtful, the next one is asked."""
+        return max(BESIDE_S, self.usual_s)
 
     def head_start_s(self, *, denies: bool) -> float:
         """How long it may answer first while it is doubtful: as it used to, and a little more.
 
         `denies`: what another says meanwhile is a "no".
         """
-        least, most = DENIAL_S if denies else HEAD_START_S
-        if not self.rtt_s or self.silent > 1:
-            return STRANGER_S
-        return min(most, max(least, HEAD_START_RTTS * self.rtt_s))
+        usual_s = self.usual_s
+        return max(DENIAL_S if denies else HEAD_START_S, usual_s) if usual_s else STRANGER_S
 
     def takes_edns(self, now: float) -> bool:
         """Whether it is asked with EDNS: unless it answered only without, not long ago."""
@@ -246,6 +279,10 @@ class Health:
     def has_stream(self, now: float) -> bool:
         """Whether TCP is worth a try: unless that failed not long ago."""
         return now >= self.no_stream_until
+
+    def near_misses(self, now: float) -> int:
+        """After how many forged replies a question goes over TCP; 0: never, for want of it."""
+        return NEAR_MISSES if self.has_stream(now) else 0
 
     def lacks_stream(self, now: float) -> None:
         """It answers over UDP and not over TCP."""
@@ -280,14 +317,16 @@ def to_probe(healths: Sequence[Health], now: float) -> Sequence[int]:
 def patience_s(healths: Sequence[Health], now: float) -> float:
     """How long one waits who fares better without an answer than with a late one.
 
-    As long as it may come (`TOTAL_S`) from a server that has not shown to be silent.
+    As long as it may come (`TOTAL_S`) from a server that has not shown to be silent, and as it
+    used to take from one that was silent once.
     """
     asked = [healths[at] for at in order(healths, now)]
     if not asked:
         return 0.0
     if not all(each.is_doubtful for each in asked):
         return TOTAL_S
-    return DOUBT_S if any(each.state(now) is State.UP for each in asked) else GONE_S
+    up = [max(DOUBT_S, each.usual_s) for each in asked if each.state(now) is State.UP]
+    return max(up, default=GONE_S)
 
 
 def wants_better(found: reply.Reply) -> bool:

@@ -29,6 +29,7 @@ from resolver.upstream import (
 from resolver.upstream.question import Question
 from resolver.upstream.sockets import Why
 from resolver.upstream.telling import BARRED
+from resolver.upstream.tried import Tried
 
 WAITING: Final = 16_384  # askers that wait for flights of others, about 1 KiB each
 MOST_LEGS: Final = 4  # names of others for one question, each behind aliases of ours
@@ -58,7 +59,7 @@ NOBODYS: Final = Question.of(
 class Forwarder:
     """Shared by all listeners of a worker; made within the running event loop.
 
-    `inside` finds a sandbox's own sockets.
+    `inside` finds a sandbox's own sockets, `leaves` tells whether it may ask from the host now.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Forwarder:
         clock: Callable[[], float],
         bits: tries.Bits,
         spawn: Spawn,
+        leaves: flights.Leaves,
         note: notes.Note = notes.unheard,
     ) -> None:
         self.cache = cache.Cache()
@@ -80,7 +82,7 @@ class Forwarder:
         streams = sessions.Sessions(spawn)
         through = tries.Tries(counts, inside, streams, clock=clock, bits=bits, note=note)
         self._flights = flights.Flights(
-            counts, self.cache, self.healths, through, clock=clock, spawn=spawn
+            counts, self.cache, self.healths, through, clock=clock, spawn=spawn, leaves=leaves
         )
         self._siblings = self._flights.siblings
         self._waiting = 0
@@ -100,7 +102,7 @@ class Forwarder:
         known = (self.healths.of(each, asked.scope) for each in asked.scope.upstreams)
         return None if any(each.heard_at > entry.stored for each in known) else entry
 
-    def tried(self, asked: Question) -> tuple[tries.Tried, ...]:
+    def tried(self, asked: Question) -> tuple[Tried, ...]:
         """The exchanges of the last flight for this question, if it was not long ago."""
         return self._flights.tried(asked.key)
 
@@ -134,8 +136,8 @@ class Forwarder:
         told = self._telling.remembered(asked, found, entry, now, stream=stream)
         if isinstance(told, bytes):
             return told
-        if _goes_round(told, asked, before):
-            return self._telling.failed(asked, Source.ERROR, (reasons.CIRCLE,), stream=stream)
+        if why := _astray(told, asked, before):
+            return self._telling.failed(asked, Source.ERROR, (why,), stream=stream)
         passed = (*before, query.name)
         rest = self.recall(told.end, told.message, scope.straight, True, before=passed)
         return self._telling.joined(asked, told, rest, stream=stream) if rest else None
@@ -146,9 +148,8 @@ class Forwarder:
         """`done` with the reply; where aliases lead out of our names again, with the rest of it."""
         if isinstance(told, bytes):
             return done(told)
-        if _goes_round(told, asked, way.before):
-            why = (reasons.CIRCLE,)
-            return done(self._telling.failed(asked, Source.ERROR, why, stream=way.stream))
+        if why := _astray(told, asked, way.before):
+            return done(self._telling.failed(asked, Source.ERROR, (why,), stream=way.stream))
 
         def joined(rest: bytes) -> None:
             done(self._telling.joined(asked, told, rest, stream=way.stream))
@@ -160,7 +161,7 @@ class Forwarder:
         self, asked: Question, entry: cache.Entry, began: float, done: Tell, *, stream: bool
     ) -> None:
         """A remembered NXDOMAIN for one of A and AAAA, while nothing is known of the other."""
-        other = Question.of(*siblings.other_of(asked.query, asked.data), asked.scope)
+        other = Question.of(*siblings.other_of(asked.query, asked.data), asked.whole)
         self._flights.send(other)
         found = await self._siblings.mended(asked.key, began, entry.reply)
         done(self._telling.remembered(asked, found, entry, began, stream=stream))
@@ -170,7 +171,7 @@ class Forwarder:
         found = self.cache.get(self._question(query, data, scope).key, self._clock())
         # A "no" is looked at anew each second: what it depends on may change.
         is_no = found is None or found.reply.rcode != wire.Rcode.NOERROR
-        return found if found and not is_no and not cut.is_ours(found.reply, query, scope) else None
+        return found if found and not is_no and not cut.cuts(found.reply, query, scope) else None
 
     def stays(self, query: wire.Query, data: bytes, scope: answer.Scope, seconds: float) -> bool:
         """Whether `recall` says the same for so long, unless servers or names of ours change."""
@@ -181,9 +182,9 @@ class Forwarder:
                 return True
             if not self._siblings.holds(asked.key, entry, seconds):
                 return False
-            if not cut.is_ours(entry.reply, query, asked.scope):
+            if not cut.cuts(entry.reply, query, scope):
                 return True
-            rest = cut.for_client(entry.reply, data, query, asked.scope, stream=True)
+            rest = cut.for_client(entry.reply, data, query, scope, stream=True)
             if isinstance(rest, bytes):
                 return True
             query, data, scope = rest.end, rest.message, scope.straight
@@ -300,7 +301,9 @@ class Forwarder:
                 self.cache.postpone(asked.key, self._clock() + flights.RECHECK_S)
             self._flights.leave(asked.key, landed)
             nothing = reply.failure(asked.data, asked.query, wire.Rcode.SERVFAIL)
-            landed(nothing._replace(explain=(reasons.TOO_LATE,)))
+            is_behind = way.before and most_s < forward.TOTAL_S - forward.TRY_S
+            why = reasons.TOO_SLOW if is_behind else reasons.TOO_LATE
+            landed(nothing._replace(explain=(why,)))
 
         late = waiting.Waiting(lambda: min(most_s, self._patience_s(asked, stale)), is_late)
         self._flights.join(asked, landed)
@@ -341,7 +344,9 @@ class Forwarder:
         ]
 
 
-def _goes_round(told: chase.Onward, asked: Question, before: Before) -> bool:
-    """Whether aliases lead to where they came from, or through too many names of others."""
+def _astray(told: chase.Onward, asked: Question, before: Before) -> wire.Explain | None:
+    """Why aliases are not followed: to where they came from, or through too many of others."""
     passed = (*before, asked.query.name)
-    return told.end.name in passed or len(passed) >= MOST_LEGS
+    if told.end.name in passed:
+        return reasons.CIRCLE
+    return reasons.TOO_MANY if len(passed) >= MOST_LEGS else None

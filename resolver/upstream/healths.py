@@ -8,11 +8,16 @@ from typing import Final
 
 from resolver import protocol
 from resolver.names import answer
-from resolver.upstream import forward
+from resolver.upstream import cookies, forward
 
 MOST: Final = 4096
 
 Key = tuple[protocol.Upstream, str]
+
+
+def key(server: protocol.Upstream, scope: answer.Scope) -> Key:
+    """A server, and the sandbox from inside which it is asked (empty: the host's namespace)."""
+    return server, scope.sandbox if server.inside else ""
 
 
 class Healths:
@@ -25,14 +30,15 @@ class Healths:
 
     def of(self, server: protocol.Upstream, scope: answer.Scope) -> forward.Health:
         """What is known of `server`; nothing yet when it is new."""
-        key = (server, scope.sandbox if server.inside else "")
-        found = self._all.get(key)
+        whom = key(server, scope)
+        found = self._all.get(whom)
         if found is None:
             if len(self._all) >= MOST:
                 self._all.clear()  # of sandboxes long gone; whoever is silent shows it again
                 self._marks.clear()
             mark = self._bits(8 * forward.MARK_BYTES).to_bytes(forward.MARK_BYTES, "big")
-            found = self._all[key] = forward.Health(mark=mark)
+            own = cookies.Cookies(self._bits(8 * cookies.BYTES).to_bytes(cookies.BYTES, "big"))
+            found = self._all[whom] = forward.Health(mark=mark, cookies=own)
             self._marks[mark] = server, found
         return found
 

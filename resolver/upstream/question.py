@@ -11,20 +11,24 @@ from resolver.upstream import cache
 
 
 class Question(NamedTuple):
-    """What somebody asked, and whom it may be asked on; `key` makes equal questions one."""
+    """What somebody asked, and whom it may be asked on; `key` makes equal questions one.
+
+    `scope` has the servers of the name's zone, `whole` is all that the asker sees.
+    """
 
     query: wire.Query
     data: bytes
     scope: answer.Scope
     key: cache.Key
+    whole: answer.Scope
 
     @classmethod
     def of(cls, query: wire.Query, data: bytes, scope: answer.Scope) -> "Question":
         """Sandboxes share what the same servers said, but not what was asked from inside one.
 
-        `scope` is what the asker sees; the question's has the servers of the name's zone.
+        `scope` is what the asker sees.
         """
-        scope = scope.route(query.name)
+        whole, scope = scope, scope.route(query.name)
         flags = data[2] & 0x01 | data[3] & 0x10 | query.dnssec << 1
         key = cache.Key(scope.partition, query.name, query.kind, query.klass, flags)
-        return cls(query, data, scope, key)
+        return cls(query, data, scope, key, whole)

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 
 from resolver.message import reply
 from resolver.upstream import forward, tries
+from resolver.upstream.opening import First
 from resolver.upstream.question import Question
+from resolver.upstream.tried import Tried
 
 Spawn = Callable[[Coroutine[None, None, None]], None]
 
@@ -46,7 +48,7 @@ class Race:
 
     asked: Question
     healths: Sequence[forward.Health]
-    tried: list[tries.Tried]
+    tried: list[Tried]
     through: tries.Tries
     spawn: Spawn
     goes_on: Callable[[], bool]
@@ -60,9 +62,7 @@ class Race:
     _is_over: bool = False
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
-    async def run(
-        self, now: float, end: float, first: tries.First | None = None
-    ) -> reply.Reply | None:
+    async def run(self, now: float, end: float, first: First | None = None) -> reply.Reply | None:
         """The best reply; None when there is none at all until `end`, a time of the event loop.
 
         `first` is what came of the first step of the first server's try when that was done already.
@@ -115,7 +115,7 @@ class Race:
         if not latest.is_doubtful and not latest.found.done():  # it is waited for alone
             return latest.began if latest.quiet.done() else None
         if self._next // count == latest.number // count:
-            return latest.began + forward.BESIDE_S
+            return latest.began + self.healths[latest.at].beside_s
         later = latest.began + forward.RESEND_S[0] / 2
         return next((at for s in forward.RESEND_S if (at := self._began + s) >= later), None)
 
@@ -142,7 +142,7 @@ class Race:
     def _under_way(self) -> Iterator[_Attempt]:
         return (each for each in self._begun if not each.found.done())
 
-    def _ask(self, first: tries.First | None = None) -> None:
+    def _ask(self, first: First | None = None) -> None:
         rank = self._next % len(self._order)
         at = self._order[rank]
         attempt = _Attempt(
@@ -158,7 +158,7 @@ class Race:
         self._begun.append(attempt)
         self.spawn(self._work(attempt, first))
 
-    async def _work(self, attempt: _Attempt, first: tries.First | None) -> None:
+    async def _work(self, attempt: _Attempt, first: First | None) -> None:
         attempt.task = asyncio.current_task()
 
         def is_quiet() -> None:

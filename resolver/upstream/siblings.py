@@ -41,8 +41,10 @@ class Siblings:
     def holds(self, key: cache.Key, entry: cache.Entry, seconds: float) -> bool:
         """Whether what is made of `entry` and of the other family stays the same for so long.
 
-        A failure is over whenever a server is heard.
+        A failure by silence is over whenever a server is heard.
         """
+        if entry.reply.rcode == wire.Rcode.SERVFAIL:
+            return entry.reply.was_said and entry.expires >= self._clock() + seconds
         if entry.reply.rcode != wire.Rcode.NXDOMAIN or key.kind not in FAMILIES:
             return True
         now = self._clock()

@@ -40,6 +40,7 @@ class Why(StrEnum):
     TIMEOUT = "timeout"
     REFUSED = "refused"
     MISMATCH = "mismatch"
+    CHAIN = "too_many_aliases"
     TRUNCATED = "truncated"  # what must be whole is not
     TLS = "tls"
     UNSUPPORTED = "unsupported"

@@ -48,7 +48,7 @@ class Telling:
                 found,
                 asked.data,
                 asked.query,
-                asked.scope,
+                asked.whole,
                 stream=stream,
                 aged_s=entry.age_s(self._clock()),
                 explain=found.explain,
@@ -68,7 +68,7 @@ class Telling:
             entry.reply,
             asked.data,
             asked.query,
-            asked.scope,
+            asked.whole,
             stream=stream,
             ttl_s=STALE_TTL_S,
             explain=(*entry.reply.explain, reasons.STALE),
@@ -86,7 +86,7 @@ class Telling:
         if failed:
             why = (reasons.OVERLOADED,) if found is BUSY else found.explain
             return self.failed(asked, Source.ERROR, why, stream=stream)
-        words = (found, asked.data, asked.query, asked.scope)
+        words = (found, asked.data, asked.query, asked.whole)
         said = cut.for_client(*words, stream=stream, explain=found.explain, turn=self._next())
         return self._cut(asked, said, Source.UPSTREAM, stream=stream)
 
@@ -127,9 +127,9 @@ class Telling:
         )
 
     def _cut(self, asked: Question, said: Told, source: Source, *, stream: bool) -> Told:
-        """What became of an answer, counted; one that leads into a circle of ours is a failure."""
+        """What became of an answer, counted; one that leads to no end of ours is a failure."""
         if isinstance(said, bytes) and said[3] & 0xF == wire.Rcode.SERVFAIL:
-            return self.failed(asked, source, (reasons.CIRCLE,), stream=stream)
+            return self.failed(asked, source, (reasons.ALIASES,), stream=stream)
         self._count(asked.scope, said, source)
         return said
 

@@ -8,14 +8,18 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from resolver import counters, notes, protocol
 from resolver.message import reasons, reply
-from resolver.names import answer
+from resolver.names import answer, cut
 from resolver.upstream import forward, lines, sessions, sockets
+from resolver.upstream.opening import First, Opened, Opening
 from resolver.upstream.question import Question
 from resolver.upstream.sockets import NoReply, Why
+from resolver.upstream.tried import Tried
 
 # What speaks against the server itself: the next question would fare no better.
 AGAINST: Final = frozenset({Why.TLS, Why.REFUSED, Why.TIMEOUT})
@@ -26,55 +30,15 @@ FORGETS_CASE: Final = (
     "does not keep the case of letters: from now on it is asked in plain ones, which prove less"
 )
 
+FORGED: Final = (
+    "somebody else answers in its place, with a wrong id or question: what was asked so is asked"
+    " again over TCP"
+)
+
+_OUR_QUESTION: Final = frozenset({forward.Trust.GOOD, forward.Trust.TRUNCATED})
+
 Bits = Callable[[int], int]  # how many random bits → a number
 Dialled = Callable[[str], sockets.Dial | None]
-
-
-class Tried(NamedTuple):
-    """One exchange with a server, for people who ask what happened.
-
-    `number` counts from 1 over all exchanges of the worker: two may have gone alike.
-    """
-
-    number: int
-    server: str
-    transport: str
-    seconds: float
-    result: str
-
-
-class Opening(NamedTuple):
-    """A question that was sent over UDP: what, when, and how often its server had looped."""
-
-    sent: forward.Sent
-    began: float
-    way: sockets.Way
-    health: forward.Health
-    loops: int
-
-
-First = tuple[Opening, "lines.Heard | asyncio.Future[lines.Heard]"]
-
-
-class _Opened:
-    """Tells once what came of the first step, as a future when it takes longer than a try."""
-
-    __slots__ = ("_later", "_opening", "_told")
-
-    def __init__(self, opening: Opening, told: Callable[[First], None]) -> None:
-        self._opening = opening
-        self._told = told
-        self._later: asyncio.Future[lines.Heard] | None = None
-
-    def hear(self, heard: lines.Heard | None) -> None:
-        """What came, or None: nothing yet."""
-        if heard is None:
-            self._later = asyncio.get_running_loop().create_future()
-            self._told((self._opening, self._later))
-        elif self._later is None:
-            self._told((self._opening, heard))
-        elif not self._later.done():
-            self._later.set_result(heard)
 
 
 class Tries:
@@ -115,12 +79,13 @@ class Tries:
         dial = self._dial(server, asked.scope)
         if server.transport != UDP or dial is None:
             return False
+        now = self._clock()
         way = sockets.Way(server, dial, self._loop.time() + forward.TRY_S)
-        sent = self._message(asked, health, server, edns=health.takes_edns(self._clock()))
-        opening = Opening(sent, self._clock(), way, health, health.loops)
+        sent = self._message(asked, health, server, edns=health.takes_edns(now))
+        hear = Opened(Opening(sent, now, way, health, health.loops), told).hear
+        rest_s, near = forward.TOTAL_S - forward.TRY_S, health.near_misses(now)
         try:
-            rest_s = forward.TOTAL_S - forward.TRY_S
-            self._lines.ask((dial, server), sent, way.deadline, _Opened(opening, told).hear, rest_s)
+            self._lines.ask((dial, server), sent, way.deadline, hear, rest_s, near=near)
         except NoReply:
             return False  # `one` will hear the same, and count it
         return True
@@ -134,6 +99,8 @@ class Tries:
         """The reply, if it is as good as any; None when `one` has to go on from `first`."""
         opening, heard = first
         if not isinstance(heard, tuple) or heard[1] is not forward.Trust.GOOD:
+            return None
+        if not opening.health.cookies.proves(opening.sent.message, heard[0]):
             return None
         found = reply.read(heard[0], opening.sent.end, dnssec=asked.query.dnssec)
         if found is None or forward.wants_better(found) or opening.health.loops != opening.loops:
@@ -257,6 +224,10 @@ class Tries:
         now = self._clock()
         edns = health.takes_edns(now)
         said = await self._said(asked, way, health, edns=edns, first=first)
+        for transport in (UDP, "tcp"):  # with the cookie that it wants, or none (RFC 7873 §5.3)
+            if said[0].rcode == forward.BADCOOKIE:
+                again = msgspec.structs.replace(server, transport=transport)
+                said = await self._said(asked, way._replace(server=again), health, edns=edns)
         if not edns or not forward.blames_edns(said[0]):
             return said
         with contextlib.suppress(NoReply):
@@ -289,10 +260,10 @@ class Tries:
             raise NoReply(Why.LOOP)  # what it says, we said
         found = reply.read(data, end, dnssec=asked.query.dnssec)
         if found is None:
-            raise NoReply(Why.MISMATCH)
+            raise NoReply(Why.CHAIN if reply.is_endless(data, end) else Why.MISMATCH)
         if is_cut:
             found = found._replace(is_cut=True)
-        return reply.aged(found, age_s), transport
+        return cut.of_zone(reply.aged(found, age_s), asked.query, asked.whole), transport
 
     async def _over_udp(
         self,
@@ -305,26 +276,24 @@ class Tries:
     ) -> tuple[bytes, int, str, bool]:
         """A reply, where its question ends, its transport, and whether more of it was lost.
 
-        What was cut, or lost the case of its letters, is asked for over TCP. Without TCP it is
-        better than nothing, or asked again, until a server that forgets the case is known as such.
+        What was cut, lost the case of its letters or its cookie, or is guessed at by others, is
+        asked for over TCP. Without TCP it is better than nothing, or asked again, until a server
+        that forgets such things is known for it.
         """
         while True:
-            if first:
-                sent, come = first[0].sent, first[1]
-                heard = await come if isinstance(come, asyncio.Future) else come
-            else:
-                sent = self._message(asked, health, way.server, edns=edns)
-                heard = await self._lines.hear(way.dial, way.server, sent, way.deadline)
+            sent, data, trust = await self._datagram(asked, way, health, edns=edns, first=first)
             first = None
-            if isinstance(heard, Why):
-                raise NoReply(heard)
-            data, trust = heard
-            if trust is forward.Trust.GOOD:
-                return data, sent.end, UDP, False
+            now = self._clock()
             if trust is forward.Trust.BARE:
                 return forward.asked_again(data, sent), sent.end, UDP, False
-            now = self._clock()
-            health.heard(now)
+            is_proven = health.cookies.proves(sent.message, data)
+            if trust is forward.Trust.GOOD and is_proven:
+                return data, sent.end, UDP, False
+            if trust in _OUR_QUESTION and not is_proven:
+                health.cookies.lost(now)
+                self._suspect(counters.Suspect.COOKIE)
+            elif trust is not forward.Trust.FORGED:
+                health.heard(now)
             if trust is forward.Trust.OTHER_CASE:
                 health.case_losses += 1
                 self._suspect(counters.Suspect.CASE)
@@ -336,8 +305,32 @@ class Tries:
                 except NoReply as exc:
                     if exc.why in AGAINST:
                         health.lacks_stream(self._clock())
-            if trust is forward.Trust.TRUNCATED:
+            if trust is forward.Trust.TRUNCATED and is_proven:
                 return data, sent.end, UDP, True
+
+    async def _datagram(
+        self,
+        asked: Question,
+        way: sockets.Way,
+        health: forward.Health,
+        *,
+        edns: bool,
+        first: First | None,
+    ) -> tuple[forward.Sent, bytes, forward.Trust]:
+        """What was sent, and what came over UDP; raises NoReply."""
+        if first:
+            sent, come = first[0].sent, first[1]
+            heard = await come if isinstance(come, asyncio.Future) else come
+        else:
+            sent = self._message(asked, health, way.server, edns=edns)
+            near = health.near_misses(self._clock())
+            heard = await self._lines.hear((way.dial, way.server), sent, way.deadline, near=near)
+        if isinstance(heard, Why):
+            raise NoReply(heard)
+        if heard[1] is forward.Trust.FORGED:
+            label = self._counts.upstream(way.server.label)
+            self._note(f"forged {label}", f"upstream {label}: {FORGED}")
+        return sent, *heard
 
     def _message(
         self,
@@ -349,13 +342,14 @@ class Tries:
     ) -> forward.Sent:
         case_bits = 8 * len(asked.query.name)
         random = self._bits(IDENTITY_BITS + case_bits)
-        is_mixed = server.transport == UDP and health.mixes()
+        is_udp = server.transport == UDP
         return forward.question(
             asked.data,
             asked.query,
             random >> case_bits,
-            random if is_mixed else 0,
+            random if is_udp and health.mixes() else 0,
             mark=health.mark if edns else None,
+            cookie=health.cookies.option(self._clock()) if is_udp else b"",
             padded=server.transport in ENCRYPTED,
         )
 

@@ -6,8 +6,8 @@ anybody for this, and nothing but `Flush` changes anything.
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, Protocol, TypeVar
 
 from resolver import notes, parts, protocol
 from resolver.counters import rcode_label
@@ -15,28 +15,42 @@ from resolver.listen import respond
 from resolver.message import reasons, reply, wire
 from resolver.names import answer, chase, cut, detour
 from resolver.protocol import Step
-from resolver.upstream import cache, forward, forwarder
+from resolver.upstream import cache, forwarder
 from resolver.upstream.question import Question
+from resolver.worker import servers
 
 ROWS: Final = 64  # a page: to make them takes no longer than to answer some questions
 Row = TypeVar("Row")
-Scopes = Callable[[str], answer.Scope | None]
+
+
+class Served(Protocol):
+    """All sandboxes of a worker."""
+
+    def scope(self, sandbox: str) -> answer.Scope | None:
+        """What one sees now; None when it is not served."""
+        ...
+
+    def scopes(self) -> Iterable[answer.Scope]:
+        """What each sees now."""
+        ...
+
+    def forget_ready(self) -> None:
+        """What was answered before no longer holds."""
+        ...
 
 
 class Inquiry:
-    """Answers sdd's questions; `forget` is called when what was said before no longer holds."""
+    """Answers sdd's questions about what is `served`."""
 
     def __init__(
         self,
         forwarding: forwarder.Forwarder,
-        scopes: Scopes,
-        forget: Callable[[], None],
+        served: Served,
         clock: Callable[[], float],
         told: notes.Notes,
     ) -> None:
         self._forwarding = forwarding
-        self._scopes = scopes
-        self._forget = forget
+        self._served = served
         self._clock = clock
         self._notes = told
 
@@ -49,7 +63,7 @@ class Inquiry:
                 return protocol.CacheListed(*_page(self._cached(), after))
             case protocol.Flush(name):
                 count = self._forwarding.cache.flush(name)
-                self._forget()
+                self._served.forget_ready()
                 return protocol.Flushed(count)
             case protocol.ListUpstreams(after):
                 return protocol.UpstreamsListed(*_page(self._upstreams(), after))
@@ -59,7 +73,7 @@ class Inquiry:
                 raise ValueError("the counters are the worker's own")
 
     def _steps(self, sandbox: str, name: bytes, kind: int) -> Iterator[Step]:
-        scope = self._scopes(sandbox)
+        scope = self._served.scope(sandbox)
         if scope is None:
             yield Step("sandbox", "is not served here")
             return
@@ -82,14 +96,9 @@ class Inquiry:
         """Which records of others are not passed on, and what is said and asked instead."""
         if found.dropped:
             yield Step("cut", f"{found.dropped} records about other names than the one asked for")
-        if told := cut.told(found, asked.query, asked.scope):
-            name, out = (wire.to_text(each) for each in (told.name, told.onward or told.name))
-            leads = f", which leads on to {out}" if told.onward else ""
-            yield Step(
-                "cut",
-                f"{name} is ours{leads}: {told.dropped} records of others about it left out",
-            )
-            said = cut.for_client(found, asked.data, asked.query, asked.scope, stream=True)
+        if told := cut.told(found, asked.query, scope):
+            yield Step("cut", _left_out(told))
+            said = cut.for_client(found, asked.data, asked.query, scope, stream=True)
             if isinstance(said, chase.Onward) and legs:
                 yield from self._forwarded(said.end, said.message, scope.straight, legs - 1)
 
@@ -132,9 +141,7 @@ class Inquiry:
             yield functools.partial(_cache_row, key, entry, now)
 
     def _upstreams(self) -> Iterator[Callable[[], protocol.UpstreamRow]]:
-        now = self._clock()
-        for (server, sandbox), health in self._forwarding.healths.items():
-            yield functools.partial(_upstream_row, server, sandbox, health, now)
+        return servers.rows(self._served.scopes(), self._forwarding.healths, self._clock())
 
 
 def _page(rows: Iterator[Callable[[], Row]], after: int) -> tuple[list[Row], bool]:
@@ -174,6 +181,15 @@ def _decisions(query: wire.Query, scope: answer.Scope) -> Iterator[Step]:
         yield Step(found.source, rcode_label(found.rcode))
 
 
+def _left_out(told: cut.Told) -> str:
+    name, out = (wire.to_text(each) for each in (told.name, told.onward))
+    if told.name == told.onward:
+        dropped = f": {told.dropped} records about it left out" if told.dropped else ""
+        return f"{name} is asked of other servers{dropped}"
+    leads = f", which leads on to {out}" if told.onward else ""
+    return f"{name} is ours{leads}: {told.dropped} records of others about it left out"
+
+
 def _passing(ours: bytes, patience_s: float) -> str:
     wait = f" for {patience_s:g} s" if patience_s else ""
     name = wire.to_text(ours).removesuffix(".")
@@ -197,21 +213,4 @@ def _cache_row(key: cache.Key, entry: cache.Entry, now: float) -> protocol.Cache
         left_s=int(entry.expires - now),
         sandbox=sandbox,
         servers=[each.label for each in servers],
-    )
-
-
-def _upstream_row(
-    server: protocol.Upstream, sandbox: str, health: forward.Health, now: float
-) -> protocol.UpstreamRow:
-    return protocol.UpstreamRow(
-        address=server.label,
-        port=server.port,
-        sandbox=sandbox,
-        state=health.state(now).value,
-        silent=health.silent,
-        rtt_ms=round(health.rtt_s * 1000, 3),
-        edns=health.takes_edns(now),
-        keeps_case=health.mixes(),
-        error=health.error,
-        error_s=round(now - health.error_at, 1) if health.error else 0.0,
     )

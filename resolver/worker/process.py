@@ -130,6 +130,7 @@ class Worker:
             clock=time.monotonic,
             bits=secrets.randbits,
             spawn=self._spawn,
+            leaves=self._leaves,
             note=told.note,
         )
         self._serving = serving.Serving(
@@ -149,9 +150,7 @@ class Worker:
                 note=told.note,
             )
         )
-        self._told = inquiry.Inquiry(
-            forwarding, self._serving.scope, self._serving.forget_ready, time.monotonic, told
-        )
+        self._told = inquiry.Inquiry(forwarding, self._serving, time.monotonic, told)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(control.fileno(), self._accept)
         self._linger = linger.Linger(door, self._serves, leave, linger_s)
@@ -170,6 +169,9 @@ class Worker:
 
     def _inside(self, sandbox: str) -> sockets.Dial | None:
         return self._serving.inside(sandbox)
+
+    def _leaves(self, sandbox: str) -> bool:
+        return self._serving.leaves_host(sandbox)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = self._tasks.create_task(_contained(work), name="dns-work")

@@ -28,10 +28,10 @@ class Held:
     tcp: stream.Tcp
     inside: sockets.Inside
 
-    def see(self, scope: answer.Scope) -> bool:
-        """Answer from `scope` from now on; whether what is asked from the host must end."""
+    def see(self, scope: answer.Scope) -> None:
+        """Answer from `scope` from now on."""
         self.tcp.see(scope)
-        return self.udp.see(scope)
+        self.udp.see(scope)
 
     def close(self) -> None:
         """Release every socket."""
@@ -121,19 +121,19 @@ class Serving:
         staged, self._staged = self._staged, Staged()
         self._revision = revision
         problems: dict[str, str] = {}
+        leaving = {each for each in self._held if self.leaves_host(each)}
         for sandbox in staged.gone:
             self._forget(sandbox)
         changed = self._set_tables(staged.tables)
         self._views |= staged.views
         for sandbox, (listening, links) in staged.listen.items():
             self._listen(sandbox, listening, links, problems)
-        sealed: set[str] = set()
         for sandbox, held in self._held.items():
             view = self._views.get(sandbox, _NOTHING)
             is_new = sandbox in staged.views or sandbox in staged.listen
-            sees = is_new or changed & {*view.tables}
-            if sees and held.see(self._scope(sandbox, view, problems)):
-                sealed.add(sandbox)
+            if is_new or changed & {*view.tables}:
+                held.see(self._scope(sandbox, view, problems))
+        sealed = {each for each in leaving if not self.leaves_host(each)}
         if staged.gone or sealed:
             self._tools.bar(staged.gone, sealed)
         return problems
@@ -143,10 +143,19 @@ class Serving:
         held = self._held.get(sandbox)
         return held.inside if held else None
 
+    def leaves_host(self, sandbox: str) -> bool:
+        """Whether the sandbox's questions may leave by the host's own sockets now."""
+        held = self._held.get(sandbox)
+        return held is not None and held.udp.scope.leaves_host
+
     def scope(self, sandbox: str) -> answer.Scope | None:
         """What the sandbox sees now; None when it is not served."""
         view = self._views.get(sandbox)
         return self._scope(sandbox, view, {}) if view else None
+
+    def scopes(self) -> tuple[answer.Scope, ...]:
+        """What each sandbox sees now."""
+        return tuple(held.udp.scope for held in self._held.values())
 
     def forget_ready(self) -> None:
         """Nothing that was answered before is answered again without looking."""

@@ -88,6 +88,7 @@ async def upstreams(context: Context, call: Call) -> Reply:
                 "Address": each.address,
                 "Port": each.port,
                 "From": _box(state, each.sandbox) or "host",
+                "Zones": list(each.zones),
                 "State": each.state,
                 "Silent": each.silent,
                 "RttMs": each.rtt_ms,

@@ -43,6 +43,7 @@ UPSTREAM = (
     Column("ADDRESS", lambda row: row["Address"]),
     Column("PORT", lambda row: row["Port"], right=True),
     Column("FROM", lambda row: row["From"]),
+    Column("ZONE", lambda row: ",".join(row["Zones"]) or "-"),
     Column("STATE", lambda row: row["State"]),
     Column("SILENT", lambda row: row["Silent"], right=True),
     Column("RTT", lambda row: f"{row['RttMs']:.1f}ms" if row["RttMs"] else "-", right=True),
@@ -206,7 +207,10 @@ def upstream() -> None:
 
 @upstream.command("ls")
 def upstream_ls() -> None:
-    """List the servers that were asked, and how they did."""
+    """List the servers that names of others are asked of, and how they did.
+
+    ZONE tells for which names: "." stands for all that are in no zone of another server.
+    """
     output.show(current().client().get("/v1/dns/upstreams"), UPSTREAM, id_key="Address")
 
 

@@ -12,8 +12,14 @@ from sdd.model.nameserver import Transport
 
 
 def check(servers: Iterable[nameserver.Server], usable: Collection[Transport]) -> None:
-    """Raises Invalid `SDD-DNS-QUIC` for a transport whose library is not installed."""
+    """Raises Invalid: `SDD-DNS-QUIC` for a transport whose library is not installed, `-LOOP`."""
     for each in servers:
+        if nameserver.whole(each).is_ours:
+            raise errors.Invalid(
+                f"{each} is the server that every sandbox has: it would ask itself",
+                hint="give the server that it is to ask, or none",
+                code="SDD-DNS-LOOP",
+            )
         transport = nameserver.whole(each).transport
         if transport not in usable:
             raise errors.Invalid(

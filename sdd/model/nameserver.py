@@ -28,6 +28,7 @@ PORTS: Final[Mapping[Transport, int]] = MappingProxyType(
         Transport.QUIC: 853,
     }
 )
+OURS: Final = IPv4Address("127.0.0.11")  # where every sandbox finds the server of sdd
 ENCRYPTED: Final = frozenset({Transport.TLS, Transport.HTTPS, Transport.QUIC})
 PATH: Final = "/dns-query"
 _FORM = re.compile(
@@ -55,6 +56,11 @@ class Nameserver:
     def is_plain(self) -> bool:
         """Whether resolv.conf(5) can name it: UDP and TCP on port 53."""
         return self.transport is Transport.UDP and self.port == PORTS[Transport.UDP]
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is the sandbox's own server, which would ask itself."""
+        return OURS in (self.address, getattr(self.address, "ipv4_mapped", None))
 
     def __str__(self) -> str:
         """What `parse` reads; the bare address where that says all."""

@@ -59,31 +59,38 @@ def answers(daemon: Appliance, name: str) -> bool:
 def test_A8_22_internal_only_never_asks_from_the_host(daemon: Appliance, tmp_path: Path) -> None:
     daemon.sdctl("network", "create", "--internal", "sealed")
     daemon.sdctl("network", "create", "open")
-    enter = ("nsenter", f"--net=/run/netns/{daemon.host}")
-    capture = tmp_path / "packets"
-    dump = (*enter, "tcpdump", "-i", "any", "-n", "-l", "-U", "port", "53")
-    with capture.open("w") as out:
-        watching = subprocess.Popen([*dump], stdout=out, stderr=subprocess.DEVNULL)
-        try:
-            daemon.sandbox("box", "--network", "sealed")
-            until(lambda: asked_on_the_wire(daemon, capture), 10, lambda: "tcpdump")
-            for number in range(3):
-                assert not answers(daemon, f"sealed{number}.example.org")
-            name = daemon.name("box")
-            daemon.sdctl("network", "connect", "open", name)
-            until(lambda: answers(daemon, "open1.example.org"), 1, lambda: "an answer")
-            daemon.sdctl("network", "disconnect", "open", name)
-            until(lambda: not answers(daemon, "again1.example.org"), 1, lambda: "no answer")
-            for number in range(3):
-                assert not answers(daemon, f"after{number}.example.org")
-            until(lambda: "open1.example.org" in on_the_wire(capture), 5, lambda: "the packets")
-        finally:
-            watching.terminate()
-            watching.wait(10)
+    daemon.sandbox("box", "--network", "sealed")
+    name = daemon.name("box")
+    with watched(daemon, tmp_path) as capture:
+        for number in range(3):
+            assert not answers(daemon, f"sealed{number}.example.org")
+        daemon.sdctl("network", "connect", "open", name)
+        until(lambda: answers(daemon, "open1.example.org"), 1, lambda: "an answer")
+        daemon.sdctl("network", "disconnect", "open", name)
+        until(lambda: not answers(daemon, "again1.example.org"), 1, lambda: "no answer")
+        for number in range(3):
+            assert not answers(daemon, f"after{number}.example.org")
+        until(lambda: "open1.example.org" in on_the_wire(capture), 5, lambda: "the packets")
     seen = on_the_wire(capture)
     assert "open1.example.org" in seen
     assert "sealed" not in seen
     assert "after" not in seen
+
+
+@contextmanager
+def watched(daemon: Appliance, folder: Path) -> Iterator[Path]:
+    """The file with all DNS packets that pass on the host."""
+    enter = ("nsenter", f"--net=/run/netns/{daemon.host}")
+    capture = folder / "packets"
+    dump = (*enter, "tcpdump", "-i", "any", "-n", "-l", "-U", "port", "53")
+    with capture.open("w") as out:
+        watching = subprocess.Popen([*dump], stdout=out, stderr=subprocess.DEVNULL)
+        try:
+            until(lambda: asked_on_the_wire(daemon, capture), 10, lambda: "tcpdump")
+            yield capture
+        finally:
+            watching.terminate()
+            watching.wait(10)
 
 
 def on_the_wire(capture: Path) -> str:
@@ -128,3 +135,51 @@ def test_A8_23_a_forward_zone_of_an_internal_network_is_asked_from_inside_only(
         assert "NXDOMAIN" in heard("www.corp.local")  # a special use again
     shown = json.loads(daemon.sdctl("network", "inspect", "sealed").stdout)
     assert shown[0]["Dns"]["ForwardZones"] == ["lab.test=127.0.0.8"]
+
+
+LEADING_SERVER = ZONE_SERVER.replace(
+    '"IN", "A", "192.0.2.8"',
+    '"IN", "CNAME", "Out-of-" + query.question[0].name.to_text()[:4] + ".example.org."',
+)
+
+
+def test_A8_22_an_alias_out_of_a_forward_zone_leaves_an_internal_sandbox_by_no_other_way(
+    daemon: Appliance, tmp_path: Path
+) -> None:
+    """The zone's server gives the alias alone; its end is the host's servers' to tell."""
+    daemon.sdctl(
+        *("network", "create", "sealed", "--internal", "--dns-forward-zone", "corp.local=127.0.0.8")
+    )
+    daemon.sdctl("network", "create", "open")
+    box = daemon.sandbox("box", "--network", "sealed")
+    (row,) = daemon.json("dns", "upstream", "ls")
+    told = (row["Address"], row["From"], row["Zones"], row["State"])
+    assert told == ("127.0.0.8", box, ["corp.local"], "new")
+    enter = ("nsenter", f"--net=/run/netns/{box}")
+
+    def heard(name: str) -> str:
+        return daemon.inside("box", "dig", "+tries=1", "+time=5", name, check=False).stdout
+
+    with (
+        started(*enter, sys.executable, "-c", LEADING_SERVER) as server,
+        watched(daemon, tmp_path) as capture,
+    ):
+        assert server.stdout is not None
+        assert server.stdout.readline() == "up\n"
+        for name in ("app1", "app2"):
+            assert "SERVFAIL" in heard(f"{name}.corp.local")
+        daemon.sdctl("network", "connect", "open", box)
+        assert "192.0.2.88\n" in heard("app3.corp.local")
+        source = daemon.sdctl("dns", "query", "app3.corp.local", "--from", box).stderr
+        traced = daemon.sdctl("dns", "trace", "app3.corp.local", "--from", box).stdout
+        assert "out-of-app3.example.org. is asked of other servers" in traced
+        rows = {each["Address"]: each for each in daemon.json("dns", "upstream", "ls")}
+        assert rows["127.0.0.53"]["Zones"] == ["."]
+        assert rows["127.0.0.8"]["State"] == "up"
+        daemon.sdctl("network", "disconnect", "open", box)
+        for name in ("app4", "app5"):
+            assert "SERVFAIL" in heard(f"{name}.corp.local")
+        until(lambda: "out-of-app3" in on_the_wire(capture), 5, lambda: "the packets")
+    seen = on_the_wire(capture)
+    assert not [name for name in ("app1", "app2", "app4", "app5") if f"out-of-{name}" in seen]
+    assert "cache" in source or "upstream 127.0.0.53" in source

@@ -2,9 +2,7 @@
 
 import asyncio
 import socket
-import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,25 +16,21 @@ from aioquic.quic import events
 from aioquic.quic.configuration import QuicConfiguration
 
 from sdd.linux import libc
+from tests.scenario import unbound as server
 from tests.scenario.certificates import Certificates
+from tests.scenario.unbound import free_port
 
 ADDRESS = "192.0.2.77"
 READY_S = 10.0
-UNBOUND = """
-server:
+UNBOUND = (
+    server.ALONE
+    + """
   interface: 127.0.0.1@{tls}
   interface: 127.0.0.1@{https}
   tls-port: {tls}
   https-port: {https}
   tls-service-key: "{key}"
   tls-service-pem: "{chain}"
-  username: ""
-  chroot: ""
-  directory: "{folder}"
-  pidfile: ""
-  use-syslog: no
-  do-daemonize: no
-  do-not-query-localhost: no
   http-max-streams: 100
   local-zone: "example.org." static
   local-data: "www.example.org. 300 IN A {address}"
@@ -44,55 +38,23 @@ server:
   local-zone: "many.example." redirect
   local-data: "many.example. 300 IN A {address}"
 """
-
-
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """A port that is free now."""
-    with socket.socket(socket.AF_INET, kind) as link:
-        link.bind(("127.0.0.1", 0))
-        return int(link.getsockname()[1])
+)
 
 
 @contextmanager
 def unbound(certificates: Certificates, folder: Path) -> Iterator[tuple[int, int]]:
     """A real unbound; its ports for TLS and HTTPS."""
     tls, https = free_port(), free_port()
-    settings = folder / "unbound.conf"
-    settings.write_text(
-        UNBOUND.format(
-            tls=tls,
-            https=https,
-            key=certificates.key,
-            chain=certificates.chain,
-            folder=folder,
-            address=ADDRESS,
-        )
+    settings = UNBOUND.format(
+        tls=tls,
+        https=https,
+        key=certificates.key,
+        chain=certificates.chain,
+        folder=folder,
+        address=ADDRESS,
     )
-    with (folder / "unbound.log").open("w") as log:
-        server = subprocess.Popen(
-            ["/usr/sbin/unbound", "-d", "-c", str(settings)], stdout=log, stderr=log
-        )
-        try:
-            listens(server, tls)
-            listens(server, https)
-            yield tls, https
-        finally:
-            server.terminate()
-            server.wait(10)
-
-
-def listens(server: "subprocess.Popen[bytes]", port: int) -> None:
-    """Returns when somebody listens there."""
-    deadline = time.monotonic() + READY_S
-    while time.monotonic() < deadline:
-        assert server.poll() is None, "unbound ended"
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            threading.Event().wait(0.05)
-        else:
-            return
-    raise AssertionError(f"nobody listens on port {port}")
+    with server.running(settings, folder, tls, https):
+        yield tls, https
 
 
 class Doq:

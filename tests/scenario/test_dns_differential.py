@@ -6,7 +6,6 @@ order do not count. A truncated answer is compared over TCP: how much of it fits
 
 import itertools
 import socket
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,8 @@ import dns.rdatatype
 import pytest
 
 from resolver import protocol
-from tests.scenario import zoo
-from tests.scenario.encrypted import free_port, listens
+from tests.scenario import unbound, zoo
+from tests.scenario.unbound import free_port
 from tests.scenario.worker import running
 from tests.scenario.zoo import Zoo
 
@@ -58,16 +57,10 @@ WAYS: tuple[dict[str, Any], ...] = (
     {"want_dnssec": True, "flags": dns.flags.RD | dns.flags.CD},
     {"use_edns": 0, "flags": dns.flags.RD | dns.flags.AD},
 )
-FORWARDER = """
-server:
+FORWARDER = (
+    unbound.ALONE
+    + """
   interface: 127.0.0.1@{port}
-  username: ""
-  chroot: ""
-  directory: "{folder}"
-  pidfile: ""
-  use-syslog: no
-  do-daemonize: no
-  do-not-query-localhost: no
   module-config: "iterator"
   local-zone: "example." transparent
   unblock-lan-zones: yes
@@ -78,6 +71,7 @@ forward-zone:
   name: "."
   forward-addr: 127.0.0.1@{upstream}
 """
+)
 Answer = tuple[str, str, frozenset[tuple[str, str, str]]]
 
 
@@ -92,18 +86,9 @@ def world() -> Iterator[Zoo]:
 def reference(world: Zoo, tmp_path: Path) -> Iterator[int]:
     """The port of an unbound that forwards to `world`."""
     port = free_port(socket.SOCK_DGRAM)
-    settings = tmp_path / "unbound.conf"
-    settings.write_text(FORWARDER.format(port=port, folder=tmp_path, upstream=world.port))
-    with (tmp_path / "unbound.log").open("w") as log:
-        server = subprocess.Popen(
-            ["/usr/sbin/unbound", "-d", "-c", str(settings)], stdout=log, stderr=log
-        )
-        try:
-            listens(server, port)
-            yield port
-        finally:
-            server.terminate()
-            server.wait(10)
+    settings = FORWARDER.format(port=port, folder=tmp_path, upstream=world.port)
+    with unbound.running(settings, tmp_path, port):
+        yield port
 
 
 def questions() -> Iterator[dns.message.QueryMessage]:

@@ -124,8 +124,34 @@ async def test_more_upstreams_than_a_page_has_are_all_listed(
         )
         listed += page.rows
         others = page.others
-    assert {each.address for each in listed} == {each.address for each in servers}
+    assert [each.address for each in listed] == [each.address for each in servers]
     connected.close()
+
+
+async def test_a_server_that_was_never_asked_is_listed_with_its_zones(worker: Worker) -> None:
+    session = worker.session()
+    for at in range(2):
+        session.serve(f"s{at}")
+        one, two = (protocol.Upstream(f"127.0.0.{n}", 9, inside=True) for n in (1, 2))
+        host = protocol.Upstream("127.0.0.3", 9, inside=False)
+        zones = {wire.to_wire(each): [one, two] for each in ("corp.test", "lab.test")}
+        session.say(protocol.View(f"s{at}", "v", [], [], {}, [two if at else host], routes=zones))
+    assert session.apply() == {}
+    session.say(protocol.ListUpstreams(0))
+    listed = session.hear()
+    assert isinstance(listed, protocol.UpstreamsListed)
+    both = ["corp.test.", "lab.test."]
+    assert [
+        (each.address, each.sandbox, [wire.to_text(zone) for zone in each.zones])
+        for each in listed.rows
+    ] == [
+        ("127.0.0.3", "", ["."]),
+        ("127.0.0.1", "s0", both),
+        ("127.0.0.2", "s0", both),
+        ("127.0.0.2", "s1", [".", *both]),
+        ("127.0.0.1", "s1", both),
+    ]
+    assert {each.state for each in listed.rows} == {"new"}
 
 
 async def test_upstreams_tell_how_they_did(
@@ -144,3 +170,4 @@ async def test_upstreams_tell_how_they_did(
     assert row.silent >= 2
     assert row.error == "timeout"
     assert 0 <= row.error_s < 60
+    assert row.zones == [b"\0"]

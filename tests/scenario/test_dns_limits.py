@@ -8,12 +8,22 @@ import time
 import dns.message
 import dns.query
 import dns.rcode
+import pytest
 
 from resolver import protocol
 from resolver.listen import server
 from resolver.upstream import forward
-from tests.scenario.encrypted import free_port
-from tests.scenario.test_dns_forwarding import Make, Scripted, failing, good, mute, scripted, texts
+from tests.scenario.test_dns_forwarding import (
+    Make,
+    Scripted,
+    address,
+    failing,
+    good,
+    mute,
+    scripted,
+    texts,
+)
+from tests.scenario.unbound import free_port
 from tests.scenario.worker import Session, ask
 from tests.support import eventually
 
@@ -202,22 +212,34 @@ def test_B3_a_server_that_nobody_is_at_is_not_up(session: Session) -> None:
     assert found["sdd_upstream_failures_total", nobody.label, "refused"] >= 1
 
 
-def test_A8_52_replies_of_a_wrong_id_or_question_are_counted(
-    session: Session, scripted: Make
+@pytest.mark.parametrize("has_tcp", [True, False])
+@pytest.mark.parametrize("reason", ["id", "question"])
+def test_A8_52_replies_of_a_wrong_id_or_question_are_counted_and_it_goes_over_tcp(
+    session: Session, scripted: Make, reason: str, has_tcp: bool
 ) -> None:
+    """Where there is no TCP the right one is waited for all the same."""
+
     def script(query: dns.message.Message, stream: bool) -> bytes:
-        upstream.udp.sendto(
-            b"\xff\xff" + good(query, stream)[2:], ("127.0.0.1", upstream.heard[-1][1])
-        )
-        other = dns.message.make_query("other.example.net", "A")
-        other.id = query.id
-        upstream.udp.sendto(good(other, stream), ("127.0.0.1", upstream.heard[-1][1]))
+        if stream:
+            return good(query, stream)
+        if reason == "id":
+            forged = bytes((query.id >> 8 ^ 1,)) + address(query, text="6.6.6.6")[1:]
+        else:
+            other = dns.message.make_query("other.example.net", "A")
+            other.id = query.id
+            forged = address(other, text="6.6.6.6")
+        upstream.udp.sendto(forged, ("127.0.0.1", upstream.heard[-1][1]))
         return good(query, stream)
 
     upstream: Scripted = scripted(script)
+    if not has_tcp:
+        upstream.refuse_tcp()
     ports = session.serve(names={}, upstreams=[upstream.server()])
     assert session.apply() == {}
-    assert texts(ask(ports, "www.example.org")) == {"192.0.2.9"}
-    found = series(session)
-    assert found["sdd_upstream_spoof_suspect_total", "id"] == 1
-    assert found["sdd_upstream_spoof_suspect_total", "question"] == 1
+    for number in range(2):
+        assert texts(ask(ports, f"n{number}.example.org")) == {"192.0.2.9"}
+    ways = [way for way, _ in upstream.heard]
+    assert ways == (["udp", "tcp"] * 2 if has_tcp else ["udp"] * 3)
+    assert series(session)["sdd_upstream_spoof_suspect_total", reason] == ways.count("udp")
+    (line,) = session.notes()
+    assert line.startswith("upstream 127.0.0.1: somebody else answers in its place")

@@ -15,7 +15,7 @@ import pytest
 
 from resolver import counters, protocol
 from resolver.message import reply, wire
-from resolver.upstream import cache
+from resolver.upstream import cache, lines
 from tests.scenario import worker as workers
 from tests.scenario.test_dns_forwarding import Scripted, good, texts
 from tests.scenario.worker import Upstream, ask, running
@@ -53,8 +53,8 @@ def test_A8_88_without_descriptors_it_is_servfail_and_then_as_before(
             assert texts(ask(ports, "web")) == {"10.0.0.9"}
             # Connections wait for which there is no descriptor: that must not keep it busy.
             assert cpu_s(worker.process.pid, 1.0) < 0.5
-            lines = sorted(session.notes())
-            assert [each.split(":")[0] for each in lines] == [
+            told = sorted(session.notes())
+            assert [each.split(":")[0] for each in told] == [
                 "no TCP client is accepted now",
                 "no socket to ask an upstream with",
             ]
@@ -110,15 +110,23 @@ def test_U17_two_hundred_questions_at_once_from_inside_a_sandbox(tmp_path: Path)
         assert len({port for _, port in upstream.heard}) == 2  # a quarter of its sockets
 
 
+def silent_zones(
+    open_ones: contextlib.ExitStack, count: int
+) -> dict[bytes, list[protocol.Upstream]]:
+    """Zones `z0.example` …, each with a server of its own that never answers."""
+    zones: dict[bytes, list[protocol.Upstream]] = {}
+    for number in range(count):
+        link = open_ones.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        link.bind(("127.0.0.1", 0))
+        server = protocol.Upstream("127.0.0.1", link.getsockname()[1], inside=True)
+        zones[wire.to_wire(f"z{number}.example")] = [server]
+    return zones
+
+
 def test_silent_zones_leave_the_live_ones_a_socket(tmp_path: Path, upstream: Scripted) -> None:
     with running(tmp_path) as worker, contextlib.ExitStack() as open_ones:
         session = worker.session()
-        zones: dict[bytes, list[protocol.Upstream]] = {}
-        for number in range(12):
-            link = open_ones.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-            link.bind(("127.0.0.1", 0))
-            server = protocol.Upstream("127.0.0.1", link.getsockname()[1], inside=True)
-            zones[wire.to_wire(f"z{number}.example")] = [server]
+        zones = silent_zones(open_ones, 12)
         ports = session.serve(inside=8)
         live = [protocol.Upstream("127.0.0.1", upstream.port, inside=True)]
         session.say(protocol.View("s", "v", [], [], {}, live, routes=zones))
@@ -129,6 +137,34 @@ def test_silent_zones_leave_the_live_ones_a_socket(tmp_path: Path, upstream: Scr
             stub.sendto(query.to_wire(), ("127.0.0.1", ports[0]))
         for number in range(20):
             assert texts(ask(ports, f"n{number}.example.org")) == {"192.0.2.9"}
+
+
+def test_a_burst_is_answered_while_silent_servers_hold_the_sockets(
+    tmp_path: Path,
+) -> None:
+    """More questions at once than have room."""
+    many, upstream = 2 * lines.SHARE, Late(0.02)
+    with running(tmp_path) as worker, contextlib.ExitStack() as open_ones:
+        open_ones.enter_context(contextlib.closing(upstream))
+        session = worker.session()
+        zones = silent_zones(open_ones, 8)
+        ports = session.serve(inside=8)
+        live = [protocol.Upstream("127.0.0.1", upstream.port, inside=True)]
+        session.say(protocol.View("s", "v", [], [], {}, live, routes=zones))
+        assert session.apply() == {}
+        stub = open_ones.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        for number in range(8):
+            query = dns.message.make_query(f"www.z{number}.example", "A")
+            stub.sendto(query.to_wire(), ("127.0.0.1", ports[0]))
+        link = open_ones.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        link.settimeout(4)
+        for number in range(many):
+            query = dns.message.make_query(f"n{number}.example.org", "A")
+            link.sendto(query.to_wire(), ("127.0.0.1", ports[0]))
+        replies = [dns.message.from_wire(link.recv(4096)) for _ in range(many)]
+        assert {each.rcode() for each in replies} == {dns.rcode.NOERROR}
+        assert len({port for _, port in upstream.heard}) == 1
 
 
 def test_A8_77_ten_times_what_fits_leaves_the_bounds_and_the_hot_names() -> None:

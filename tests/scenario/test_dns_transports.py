@@ -19,6 +19,7 @@ from tests.scenario.certificates import NAME, Certificates
 from tests.scenario.encrypted import ADDRESS, Doq
 from tests.scenario.goaway import Goaway
 from tests.scenario.relays import Counting, Forgetting
+from tests.scenario.unbound import free_port
 from tests.scenario.worker import Session, ask
 from tests.support import eventually
 
@@ -120,7 +121,7 @@ def test_an_authority_that_nobody_named_is_not_believed(
 def test_a_server_that_is_not_there_gives_way_to_the_next(
     session: Session, ports: dict[str, int], trusted: Certificates, kind: str
 ) -> None:
-    nobody = server(kind, encrypted.free_port(), trusted)
+    nobody = server(kind, free_port(), trusted)
     listening = served(session, nobody, server(kind, ports[kind], trusted))
     began = time.monotonic()
     assert texts(ask(listening, "www.example.org")) == {ADDRESS}

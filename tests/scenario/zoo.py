@@ -143,6 +143,14 @@ def dname(answer: dns.message.Message, owner: dns.name.Name) -> None:
     return None if asked(answer) == "CNAME" else plain(answer, target)
 
 
+def special(answer: dns.message.Message, owner: dns.name.Name) -> None:
+    """An alias to a name that nobody outside is asked for (RFC 6762), as split horizons have it."""
+    del owner
+    target = dns.name.from_text("srv1.corp.local.")
+    add(answer, answer.question[0].name, "CNAME", target.to_text())
+    return None if asked(answer) in ("CNAME", "ANY") else plain(answer, target)
+
+
 def lame(answer: dns.message.Message, owner: dns.name.Name) -> None:
     """A referral instead of an answer, of one who neither knows nor finds out."""
     del owner
@@ -189,6 +197,7 @@ SORTS: Final[dict[str, Answer]] = {
     "refused": failing(dns.rcode.REFUSED),
     "notimp": failing(dns.rcode.NOTIMP),
     "dname": dname,
+    "special": special,
     "lame": lame,
     "any": any_type,
     "odd": odd_sections,

@@ -6,6 +6,7 @@ import pytest
 
 from sdd import errors
 from sdd.model import nameserver, request, sandbox
+from sdd.model.forwardzone import ForwardZone
 from sdd.model.interface import IFNAME
 from tests.scenario.node import Facts, Node, node
 from tests.scenario.refusals.asking import (
@@ -340,6 +341,23 @@ async def test_A8_71_quic_without_its_library_is_refused_by_name() -> None:
                 await ask(lab)
             assert caught.value.code == "SDD-DNS-QUIC"
             assert "sdd[quic]" in caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["127.0.0.11", "tls://127.0.0.11", "::ffff:127.0.0.11"])
+async def test_a_server_that_would_ask_itself_is_refused(lab: Node, text: str) -> None:
+    itself = nameserver.server(text)
+    zone = ForwardZone(zone="corp.local", server=itself)
+    await make_net("n")(lab)
+    for ask in (
+        make_box("x", dns=sandbox.DnsSettings(servers=(itself,))),
+        make_net("x", dns=(itself,)),
+        make_net("x", dns_zones=(zone,)),
+        lambda one: one.commands.update_network("n", request.NetworkUpdate(zone_add=(zone,))),
+    ):
+        with pytest.raises(errors.Invalid, match="it would ask itself") as caught:
+            await ask(lab)
+        assert caught.value.code == "SDD-DNS-LOOP"
+    assert not lab.state.sandboxes
 
 
 @pytest.mark.parametrize("left", [None, Facts(inode=0), Facts(inode=9)])

@@ -132,6 +132,7 @@ BAD_VALUES: Sequence[tuple[str, object, str]] = (
     ("hosts", ["fd://", "fd://"], "at [1]"),
     ("dns", ["one.one.one.one"], '"one.one.one.one" at [0]'),
     ("dns", ["10.0.0.1", "224.0.0.251"], "at [1] (that is the address of many)"),
+    ("dns", ["127.0.0.11"], "the server that every sandbox has"),
     ("dns", "10.0.0.1", "a list of addresses"),
     ("dns-search", [1], "not 1 at [0]"),
     ("dns-search", ["ok.example", "a b"], "at [1] (search domain 'a b' is not a valid host name"),

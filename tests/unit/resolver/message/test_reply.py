@@ -1,3 +1,5 @@
+import itertools
+
 import dns.message
 import dns.rcode
 import dns.rrset
@@ -186,6 +188,23 @@ def test_a_name_may_point_to_any_name_before_it() -> None:
 
 def test_too_many_records_are_no_reply() -> None:
     assert reply.read(broken(1025, A * 1025), FOUND.end, dnssec=False) is None
+
+
+def chained(aliases: int) -> bytes:
+    names = ["www.example.org.", *(f"a{n}.example.org." for n in range(aliases))]
+    pairs = itertools.pairwise(names)
+    told = (f"{one} 60 CNAME {other}" for one, other in pairs)
+    return upstream(*told, f"{names[-1]} 60 A 192.0.2.1")
+
+
+def test_only_too_many_aliases_make_a_reply_endless() -> None:
+    assert reply.read(chained(10), FOUND.end, dnssec=False)
+    assert not reply.is_endless(chained(10), FOUND.end)
+    assert reply.read(chained(11), FOUND.end, dnssec=False) is None
+    assert reply.is_endless(chained(11), FOUND.end)
+    for broken in (chained(11)[:-1], upstream("evil.example. 60 A 6.6.6.6")):
+        assert reply.read(broken, FOUND.end, dnssec=False) is None
+        assert not reply.is_endless(broken, FOUND.end)
 
 
 def test_A8_40_unknown_types_pass_as_they_are() -> None:

@@ -123,6 +123,17 @@ def test_a_failure_brings_no_alias_and_keeps_its_explanation() -> None:
     assert whole.question[0].name.to_text() == "Go.Lab."
 
 
+def test_who_speaks_no_edns_hears_of_the_failure_alone() -> None:
+    """What is said of the end has its reasons all the same: what is made of it hangs on them."""
+    asked = onward()
+    failed = wire.respond(
+        asked.message, asked.end, wire.Rcode.SERVFAIL, stream=True, explain=[wire.Explain(0, "why")]
+    )
+    assert len(dns.message.from_wire(failed).extended_errors()) == 1
+    whole = dns.message.from_wire(chase.joined(asked, failed, stream=False))
+    assert (whole.rcode(), whole.edns, whole.answer) == (dns.rcode.SERVFAIL, -1, [])
+
+
 @pytest.mark.parametrize("edns", [False, True])
 def test_over_udp_whole_records_as_many_as_fit(edns: bool) -> None:
     asked = onward(use_edns=0 if edns else -1)

@@ -36,7 +36,7 @@ def said(
     assert isinstance(parsed, wire.Query)
     found = reply.read(made.to_wire(), parsed.end, dnssec=False)
     assert found is not None
-    assert cut.is_ours(found, parsed, by) == (by is SCOPE)
+    assert cut.cuts(found, parsed, by) == (by is SCOPE)
     made_of = cut.for_client(found, asked, parsed, by, stream=False, aged_s=10, ttl_s=ttl_s)
     if isinstance(made_of, chase.Onward):  # nobody knows the rest
         unknown = reply.failure(made_of.message, made_of.end, dns.rcode.NXDOMAIN).image
@@ -149,3 +149,93 @@ def test_names_that_are_only_not_asked_for_others_may_tell(name: str) -> None:
 def test_localhost_nobody_else_tells(name: str) -> None:
     told = said(f"www.example.org. CNAME {name}", f"{name} A 6.6.6.6")
     assert shown(told)[1:] == [f"{name} 86400 A 127.0.0.1"]
+
+
+HERE, USUAL = ([protocol.Upstream(each, 53, inside=True)] for each in ("10.0.0.53", "10.0.0.1"))
+ZONES = scope(
+    NAMES,
+    routes={
+        wire.to_wire("example.org"): HERE,
+        wire.to_wire("twin.org"): HERE,
+        wire.to_wire("corp.local"): [protocol.Upstream("10.0.0.54", 53, inside=True)],
+        wire.to_wire("sub.example.org"): USUAL,
+    },
+)
+
+
+def leads(
+    *answers: str, name: str = "www.example.org", kind: str = "A", rcode: int = 0, soa: bool = False
+) -> tuple[str, ...]:
+    """The name that is asked next and how many records lead there; empty when nobody is asked."""
+    asked = data(name, kind, use_edns=0)
+    made = dns.message.make_response(dns.message.from_wire(asked), recursion_available=True)
+    made.set_rcode(dns.rcode.Rcode(rcode))
+    for text in answers:
+        owner, what, rest = text.split(" ", 2)
+        made.answer.append(dns.rrset.from_text(owner, 60, "IN", what, rest))
+    if soa:
+        text = "ns.example. who.example. 1 2 3 4 60"
+        made.authority.append(dns.rrset.from_text("example.", 60, "IN", "SOA", text))
+    parsed = wire.parse(asked)
+    assert isinstance(parsed, wire.Query)
+    found = reply.read(made.to_wire(), parsed.end, dnssec=False)
+    assert found is not None
+    found = cut.of_zone(found, parsed, ZONES)
+    told = cut.for_client(found, asked, parsed, ZONES, stream=False)
+    if not isinstance(told, chase.Onward):
+        return ()
+    assert cut.cuts(found, parsed, ZONES)
+    return wire.to_text(told.end.name), str(len(told.path))
+
+
+OUT = "www.example.org. CNAME lb.example.com."
+
+
+def test_a_zone_that_leads_out_alone_is_gone_on_from() -> None:
+    assert leads(OUT) == ("lb.example.com.", "1")
+    via = "lb.example.com. CNAME lb2.example.com."
+    assert leads(OUT, via) == ("lb2.example.com.", "2")
+    # Of the same servers the end may be in another zone, of which they gave nothing.
+    assert leads("www.example.org. CNAME x.twin.org.") == ("x.twin.org.", "1")
+
+
+@pytest.mark.parametrize("rcode", [2, 4, 5])
+def test_the_error_of_a_zones_server_is_of_the_end_that_it_does_not_know(rcode: int) -> None:
+    assert leads(OUT, rcode=rcode) == ("lb.example.com.", "1")
+    inner = "www.example.org. CNAME gone.example.org."
+    assert leads(inner, rcode=rcode) == ()
+    assert leads("www.other.org. CNAME lb.example.com.", name="www.other.org", rcode=rcode) == ()
+
+
+def test_what_a_zones_server_finds_out_by_itself_is_believed() -> None:
+    assert leads(OUT, "lb.example.com. A 192.0.2.1") == ()
+    assert leads(OUT, soa=True) == ()
+    assert leads(OUT, rcode=3) == ()
+    assert leads(OUT, kind="CNAME") == ()
+    assert leads("www.example.org. CNAME gone.example.org.") == ()
+
+
+@pytest.mark.parametrize("rcode", [0, 3])
+@pytest.mark.parametrize("rest", [(), ("srv1.corp.local. A 6.6.6.6",)])
+@pytest.mark.parametrize("name", ["www.other.org", "www.example.org"])
+def test_of_names_in_a_zone_only_its_servers_are_asked(
+    name: str, rest: tuple[str, ...], rcode: int
+) -> None:
+    wanted = ("srv1.corp.local.", "1")
+    assert leads(f"{name}. CNAME srv1.corp.local.", *rest, name=name, rcode=rcode) == wanted
+
+
+def test_of_two_zones_of_the_same_servers_either_may_tell() -> None:
+    told = ("www.example.org. CNAME x.twin.org.", "x.twin.org. A 192.0.2.1")
+    assert leads(*told) == ()
+
+
+def test_a_zone_within_a_zone_has_servers_of_its_own() -> None:
+    inner = "x.sub.example.org."
+    told = (f"www.example.org. CNAME {inner}", f"{inner} A 6.6.6.6")
+    assert leads(*told) == (inner, "1")
+
+
+def test_where_a_zone_leads_to_ours_we_tell_all_the_same() -> None:
+    assert leads("www.example.org. CNAME out.net.") == ("x.org.", "2")
+    assert leads("www.example.org. CNAME web.net.", rcode=5) == ()

@@ -127,11 +127,24 @@ def test_a_doubtful_server_has_a_head_start_of_its_own_time() -> None:
     health.rtt_s = 0.001
     assert _starts(health) == (0.01, 0.05)
     health.rtt_s = 0.04
-    assert _starts(health) == (0.03, 0.08)
+    assert _starts(health) == (0.08, 0.08)
     health.rtt_s = 9
-    assert _starts(health) == (0.03, 0.2)
+    assert _starts(health) == (forward.TRY_S, forward.TRY_S)
     health.failed(2, 3)
     assert _starts(health) == (0.01, 0.01)
+
+
+def test_a_lost_packet_of_a_far_server_makes_nobody_else_answer_for_it() -> None:
+    far = Health()
+    assert far.beside_s == forward.BESIDE_S
+    far.answered(1.0, 0.32)
+    far.failed(2.0, 3.5)
+    assert far.beside_s > 0.32
+    assert min(_starts(far)) > 0.32
+    assert 0.32 < forward.patience_s([far], 4.0) < 1.0
+    far.failed(4.0, 5.5)  # now it may as well be gone
+    assert far.beside_s == forward.BESIDE_S
+    assert forward.patience_s([far], 6.0) == forward.DOUBT_S
 
 
 def _starts(health: Health) -> tuple[float, float]:

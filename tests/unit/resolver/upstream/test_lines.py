@@ -12,7 +12,7 @@ from resolver import protocol
 from resolver.counters import Suspect
 from resolver.upstream import forward, sockets
 from resolver.upstream.forward import Sent, Trust
-from resolver.upstream.lines import USES, Heard, Lines
+from resolver.upstream.lines import SHARE, USES, Heard, Lines
 from resolver.upstream.sockets import NoReply, Why
 from tests.support import eventually
 from tests.unit.resolver.questions import data, query
@@ -48,7 +48,7 @@ def upstream(server: socket.socket) -> protocol.Upstream:
 
 async def hear(lines: Lines, server: socket.socket, asked: Sent, wait_s: float = 9.0) -> Heard:
     deadline = asyncio.get_running_loop().time() + wait_s
-    return await lines.hear(sockets.HOST4, upstream(server), asked, deadline)
+    return await lines.hear((sockets.HOST4, upstream(server)), asked, deadline)
 
 
 async def read(server: socket.socket) -> tuple[bytes, tuple[str, int]]:
@@ -133,7 +133,7 @@ async def test_nobody_there_is_told_to_all_on_the_line(lines: Lines, server: soc
 
     async def heard(number: int) -> Why:
         try:
-            found = await lines.hear(sockets.HOST4, gone, sent(number), deadline)
+            found = await lines.hear((sockets.HOST4, gone), sent(number), deadline)
         except NoReply as exc:
             return exc.why
         assert isinstance(found, Why)
@@ -155,7 +155,7 @@ async def test_lent_sockets_are_shared_when_there_are_no_more(
     async with asyncio.TaskGroup() as tasks:
         heard = [
             tasks.create_task(
-                lines.hear(inside, upstream(server), sent(number, f"n{number}.org"), deadline)
+                lines.hear((inside, upstream(server)), sent(number, f"n{number}.org"), deadline)
             )
             for number in range(100)
         ]
@@ -188,8 +188,7 @@ async def test_silent_servers_leave_a_socket_to_the_others(
             in_vain = [
                 tasks.create_task(
                     lines.hear(
-                        inside,
-                        protocol.Upstream(host, each.getsockname()[1], inside=True),
+                        (inside, protocol.Upstream(host, each.getsockname()[1], inside=True)),
                         sent(number),
                         deadline,
                     )
@@ -198,7 +197,7 @@ async def test_silent_servers_leave_a_socket_to_the_others(
             ]
             await asyncio.sleep(0)
             heard = tasks.create_task(
-                lines.hear(inside, upstream(server), sent(77, "live.org"), deadline)
+                lines.hear((inside, upstream(server)), sent(77, "live.org"), deadline)
             )
             asked, peer = await read(server)
             silent[0].sendto(reply(asked), (host, peer[1]))  # right, but not from whom was asked
@@ -227,3 +226,106 @@ async def test_one_that_is_given_up_and_over_at_once_is_left_once(
         while loop.time() < now + 0.3:
             pass  # so that both are due in one turn
     assert waits.cancelled()
+
+
+async def test_who_finds_no_room_waits_for_some_and_others_pass(
+    lines: Lines, server: socket.socket
+) -> None:
+    """Two sockets: one server holds the one, all others share the other."""
+    lent = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
+    for each in lent:
+        each.setblocking(False)
+    inside = sockets.Inside(lent, [])
+    with contextlib.ExitStack() as others:
+        one, two = (others.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in range(2))
+        for each in (one, two):
+            each.bind(("127.0.0.1", 0))
+            each.setblocking(False)
+
+        def ask(whom: socket.socket, number: int) -> "asyncio.Task[Heard]":
+            deadline = asyncio.get_running_loop().time() + PATIENCE_S
+            asked = lines.hear((inside, upstream(whom)), sent(number), deadline)
+            return tasks.create_task(asked)
+
+        async with asyncio.TaskGroup() as tasks:
+            holds = ask(server, 0)
+            first = [ask(one, number) for number in range(1, SHARE + 1)]
+            came = [await read(one) for _ in first]
+            late = ask(one, 200)
+            other = ask(two, 201)
+            asked, peer = await read(two)  # though `late` came before it
+            two.sendto(reply(asked), peer)
+            await other
+            assert not late.done()
+            for asked, peer in came:
+                one.sendto(reply(asked), peer)
+            asked, peer = await read(one)
+            assert asked[:2] == (200).to_bytes(2, "big")
+            one.sendto(reply(asked), peer)
+            assert not isinstance(await late, Why)
+            more = [ask(one, number) for number in range(300, 300 + SHARE + 1)]
+            came = [await read(one) for _ in more[1:]]
+            asked, peer = await read(server)
+            server.sendto(reply(asked), peer)  # whose socket is free now
+            await holds
+            for asked, peer in (*came, await read(one)):
+                one.sendto(reply(asked), peer)
+        assert not any(isinstance(each.result(), Why) for each in (other, *first, *more))
+    inside.close()
+
+
+async def test_who_finds_no_room_in_time_is_told_that_it_is_short(
+    lines: Lines, server: socket.socket
+) -> None:
+    lent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    lent.setblocking(False)
+    inside = sockets.Inside([lent], [])
+    deadline = asyncio.get_running_loop().time() + PATIENCE_S
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        async with asyncio.TaskGroup() as tasks:
+            holds = tasks.create_task(lines.hear((inside, upstream(server)), sent(1), deadline))
+            asked, peer = await read(server)
+            with pytest.raises(NoReply) as failed:
+                await lines.hear((inside, upstream(other)), sent(2), deadline)
+            assert failed.value.why is Why.SHORT
+            server.sendto(reply(asked), peer)
+        assert not isinstance(holds.result(), Why)
+    inside.close()
+
+
+@pytest.mark.parametrize("name", ["www.example.org", "WWW.example.ORG"])
+async def test_A8_52_a_guess_at_the_answer_ends_the_wait_over_udp(
+    lines: Lines, server: socket.socket, suspects: list[Suspect], name: str
+) -> None:
+    """Its id is wrong; what is said of another question is no guess at this one's answer."""
+    whom, until = (sockets.HOST4, upstream(server)), asyncio.get_running_loop().time() + PATIENCE_S
+    async with asyncio.TaskGroup() as tasks:
+        patient = tasks.create_task(lines.hear(whom, sent(1), until))
+        wary = tasks.create_task(lines.hear(whom, sent(2), until, near=2))
+        other = tasks.create_task(lines.hear(whom, sent(3, "other.org"), until, near=1))
+        came = [await read(server) for _ in range(3)]
+        peer = came[0][1]
+        for number in (7, 8):
+            assert not wary.done()
+            server.sendto(reply(sent(9, "else.org").message), peer)
+            server.sendto(reply(sent(number, name).message), peer)
+        assert await wary == (b"", Trust.FORGED)
+        for asked, each in came:
+            server.sendto(reply(asked), each)
+        for found in (await patient, await other):
+            assert not isinstance(found, Why)
+            assert found[1] is Trust.GOOD
+    assert set(suspects) == {Suspect.ID}
+
+
+async def test_A8_52_the_answer_to_another_question_ends_it_too(
+    lines: Lines, server: socket.socket, suspects: list[Suspect]
+) -> None:
+    whom, until = (sockets.HOST4, upstream(server)), asyncio.get_running_loop().time() + PATIENCE_S
+    async with asyncio.TaskGroup() as tasks:
+        wary = tasks.create_task(lines.hear(whom, sent(2), until, near=1))
+        _, peer = await read(server)
+        server.sendto(reply(sent(2, "other.org").message), peer)
+        assert await wary == (b"", Trust.FORGED)
+    assert suspects == [Suspect.QUESTION]

@@ -177,17 +177,21 @@ def test_upstreams_are_listed(asking: Shell) -> None:
         rtt_ms=1.25,
         edns=True,
         keeps_case=False,
+        zones=(".", "corp.local"),
         error="timeout",
         error_s=75.0,
     )
-    well = replace(server, state="up", silent=0, edns=False, keeps_case=True, error="")
+    well = replace(server, state="up", silent=0, edns=False, keeps_case=True, error="", zones=())
     asking.appliance.resolver.servers = (server, well)
     head, *rows = asking.ok("dns", "upstream", "ls").out.splitlines()
     assert head.split()[-5:] == ["RTT", "EDNS", "CASE", "LAST", "ERROR"]
+    zones, error = ".,corp.local", ["timeout,", "75s", "ago"]
     assert [row.split() for row in rows] == [
-        ["10.0.0.1", "53", "host", "down", "3", "1.2ms", "yes", "lost", "timeout,", "75s", "ago"],
-        ["10.0.0.1", "53", "host", "up", "0", "1.2ms", "no", "kept", "-"],
+        ["10.0.0.1", "53", "host", zones, "down", "3", "1.2ms", "yes", "lost", *error],
+        ["10.0.0.1", "53", "host", "-", "up", "0", "1.2ms", "no", "kept", "-"],
     ]
+    told = asking.ok("dns", "upstream", "ls", "-o", "json").json()
+    assert [each["Zones"] for each in told] == [[".", "corp.local"], []]
 
 
 def test_records_are_added_listed_and_removed(shell: Shell) -> None:
