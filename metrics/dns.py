@@ -45,7 +45,16 @@ REASONS: Mapping[str, tuple[str, ...]] = {
     "sdd_dns_tcp_rejected_total": ("sandbox", "source"),
     "sdd_upstream_spoof_suspect_total": ("id", "question", "case"),
     "sdd_upstream_failures_total": (
-        *("timeout", "refused", "mismatch", "truncated", "tls", "unsupported", "loop"),
+        *(
+            "timeout",
+            "refused",
+            "mismatch",
+            "too_many_aliases",
+            "truncated",
+            "tls",
+            "unsupported",
+            "loop",
+        ),
         *("lost", "declined", "short"),
     ),
 }
