@@ -43,7 +43,7 @@ REASONS: Mapping[str, tuple[str, ...]] = {
         "send",
     ),
     "sdd_dns_tcp_rejected_total": ("sandbox", "source"),
-    "sdd_upstream_spoof_suspect_total": ("id", "question", "case"),
+    "sdd_upstream_spoof_suspect_total": ("id", "question", "case", "cookie"),
     "sdd_upstream_failures_total": (
         *(
             "timeout",
