@@ -44,8 +44,15 @@ def check(text: str) -> None:
         raise Zoned(text)
 
 
+def check_stored(*values: object) -> None:
+    """Raises `Zoned` if one of the addresses or prefixes names a link: older releases kept such."""
+    for each in values:
+        if is_zoned(each):
+            raise Zoned(str(each))
+
+
 def is_zoned(value: object) -> bool:
-    """Whether an address, prefix or interface address names a link: no release now takes such."""
+    """Whether an address, prefix or interface address names a link."""
     match value:
         case IPv6Network():
             return value.network_address.scope_id is not None

@@ -36,3 +36,7 @@ def test_what_older_releases_stored_is_known_by_its_zone() -> None:
     plain = (ip_address("fe80::1"), ip_interface("fd00::1/64"), ip_network("10.0.0.0/8"), "a%b")
     assert all(map(address.is_zoned, zoned))
     assert not any(map(address.is_zoned, plain))
+    address.check_stored(*plain, None)
+    for each in zoned:
+        with pytest.raises(address.Zoned):
+            address.check_stored(*plain, each)
