@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from sdd.model.address import Zoned
 from sdd.model.progress import Failure
 
 T = TypeVar("T")
@@ -22,6 +23,8 @@ def attempt(make: Callable[[], T], subject: str, what: str) -> T | Failure:
     """
     try:
         return make()
+    except Zoned as exc:
+        return refused(subject, what, str(exc))
     except Exception as exc:  # noqa: BLE001 - whatever it is, it is about this object alone
         last = traceback.extract_tb(exc.__traceback__)[-1]
         return refused(subject, what, f"{exc!r} in {Path(last.filename).name}:{last.lineno}")

@@ -87,7 +87,8 @@ def wire_name(text: str) -> bytes:
 
 @functools.lru_cache(maxsize=CACHED)
 def pointer(of: IPAddress) -> bytes:
-    """The wire name of the address's PTR record."""
+    """The wire name of the address's PTR record; raises `Zoned` for one that names a link."""
+    address.check_stored(of)
     return wire.to_wire(of.reverse_pointer)
 
 

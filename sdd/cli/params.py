@@ -44,7 +44,7 @@ class Address(click.ParamType[str]):
         try:
             return str(address.parse(value))
         except address.Zoned as exc:
-            self.fail(f'"{value}" cannot be taken: {exc}', param, ctx)
+            self.fail(str(exc), param, ctx)
         except ValueError:
             self.fail(f'"{value}" is not an IP address', param, ctx)
 

@@ -15,7 +15,8 @@ class Zoned(ValueError):
 
     def __init__(self, text: str) -> None:
         super().__init__(
-            f'what follows "%" names a link of one host; leave it out: {without_zone(text)}'
+            f'in "{text}" what follows "%" names a link of one host;'
+            f" leave it out: {without_zone(text)}"
         )
 
 
