@@ -8,16 +8,18 @@ what did not change is the same object: one verdict among thousands of services 
 The mappings know their changes (`sdd.lineage`), so the plan does not look for them.
 """
 
+import functools
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import TypeVar
 
 from lb import plan, table, ways_back
 from lb.back import Node
-from sdd import affected, lineage
-from sdd.model import endpoint, ids, sandbox
+from sdd import affected, contained, lineage
+from sdd.model import endpoint, ids, progress, sandbox
 from sdd.model import service as services
+from sdd.model.address import is_zoned
 from sdd.model.network import IPAddress
 from sdd.state import EMPTY, ClusterState
 
@@ -46,13 +48,19 @@ class Network:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desired:
-    """Every sandbox of `node`, also those with nothing to balance (their table is empty)."""
+    """Every sandbox of `node`, also those with nothing to balance (their table is empty).
+
+    `refused` are the services that nobody can balance, `failures` theirs and those of the sandboxes
+    of which nothing can be made.
+    """
 
     state: ClusterState
     node: ids.NodeId
     networks: Mapping[ids.NetworkId, Network]
     sandboxes: Mapping[ids.SandboxId, Wanted]
     nodes: tuple[Node, ...] = ()
+    refused: Mapping[ids.ServiceId, progress.Failure] = field(default_factory=dict)
+    failures: tuple[progress.Failure, ...] = ()
 
 
 def nothing(node: ids.NodeId) -> Desired:
@@ -70,11 +78,41 @@ def desired(state: ClusterState, before: Desired) -> Desired:
     draft = Desired(
         state=state, node=before.node, networks=networks, sandboxes=before.sandboxes, nodes=nodes
     )
-    sandboxes = {box.id: _sandbox(draft, box, before) for box in here}
-    return replace(draft, sandboxes=sandboxes)
+    made = {box.id: _attempted(draft, box, before) for box in here}
+    refused = _refused(state, stale if before.networks else state.services.keys(), before)
+    failed = (each for each in made.values() if isinstance(each, progress.Failure))
+    return replace(
+        draft,
+        sandboxes={box: each for box, each in made.items() if isinstance(each, Wanted)},
+        refused=refused,
+        failures=(*refused.values(), *failed),
+    )
+
+
+def _refused(
+    state: ClusterState, suspects: Collection[ids.ServiceId], before: Desired
+) -> Mapping[ids.ServiceId, progress.Failure]:
+    """The services whose virtual address no packet can name; an older release took such."""
+    known = {each: why for each, why in before.refused.items() if each not in suspects}
+    for each in suspects:
+        one = state.services.get(each)
+        if one is not None and any(map(is_zoned, one.vips)):
+            what = f"service {one.name!r} is not balanced"
+            known[each] = contained.refused(
+                each, what, f"{', '.join(map(str, one.vips))} names a link"
+            )
+    return known
 
 
 # Sandboxes
+
+
+def _attempted(now: Desired, box: sandbox.Sandbox, before: Desired) -> Wanted | progress.Failure:
+    return contained.attempt(
+        functools.partial(_sandbox, now, box, before),
+        box.id,
+        f"sandbox {box.name!r} does not balance",
+    )
 
 
 def _seen(state: ClusterState, box: sandbox.Sandbox) -> Sequence[endpoint.Endpoint]:
@@ -224,14 +262,14 @@ def _anew(state: ClusterState, net: ids.NetworkId) -> Network:
 def _vips(
     state: ClusterState, of: ids.ServiceId, net: ids.NetworkId
 ) -> tuple[IPv4Address | IPv6Address, ...]:
-    """The service's virtual addresses on the network."""
+    """The service's virtual addresses on the network; none if one of them names a link."""
     one = state.services.get(of)
     if one is None:
         return ()
     if state.ingress is not None and state.ingress.id == net:
         return one.ingress_vips
     is_here = one.network == net and one.mode is services.EndpointMode.VIP
-    return one.vips if is_here else ()
+    return one.vips if is_here and not any(map(is_zoned, one.vips)) else ()
 
 
 def virtual_of(

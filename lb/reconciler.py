@@ -101,7 +101,14 @@ class Reconciler:
         return progress.Outcome(
             revision=state.revision,
             # What concerns a service is the same in every sandbox and IP version: said once.
-            failures=tuple(dict.fromkeys(each for one in results for each in one.failures)),
+            failures=tuple(
+                dict.fromkeys(
+                    (
+                        *self._desired.failures,
+                        *(each for one in results for each in one.failures),
+                    )
+                )
+            ),
             changed=sum(each.changed for each in results),
             repaired=sum(each.repaired for each in results),
             repairs=tuple(one for each in results for one in each.repairs),

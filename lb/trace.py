@@ -19,6 +19,7 @@ from lb.explain import Step, Target
 from sdd import errors
 from sdd.linux import namespaces, own_addresses
 from sdd.model import sandbox
+from sdd.model.address import Zoned, parse
 from sdd.model.network import IPAddress
 from sdd.model.port import Protocol
 from sdd.state import ClusterState
@@ -50,7 +51,8 @@ class Tracer:
     ) -> tuple[Step, ...]:
         """The steps; `to` is a virtual address, a service or, with a published port, the host's.
 
-        Port 0 tries nothing. Raises NotFound `SDD-LB-VIP` for what is nothing of this.
+        Port 0 tries nothing. Raises NotFound `SDD-LB-VIP` for what is nothing of this, Invalid
+        for an address with a zone.
         """
         state = self._state()
         asked = _Asked(to, port, protocol)
@@ -175,7 +177,13 @@ _LISTED = 8
 
 def _parsed(text: str) -> IPAddress | None:
     try:
-        return ip_address(text)
+        return parse(text)
+    except Zoned as exc:
+        raise errors.Invalid(
+            f"{errors.quoted(text)} is no virtual address: {exc}",
+            hint="give the address as `sdctl service ls` shows it",
+            code="SDD-LB-VIP",
+        ) from None
     except ValueError:
         return None
 

@@ -4,6 +4,7 @@ In: the state, the node's id. Out: one `Want`. What is there already is not know
 order of doing is `netns.plan`'s job.
 """
 
+import functools
 import ipaddress
 import operator
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -13,7 +14,8 @@ from itertools import chain
 from netns import drivers, firewall, world
 from netns.drivers import contract
 from netns.world import Setting
-from sdd.model import endpoint, ids, network, progress, reach, sandbox
+from sdd import contained
+from sdd.model import address, endpoint, ids, network, progress, reach, sandbox
 from sdd.state import ClusterState
 
 _DEFAULT: Mapping[int, network.IPNetwork] = {
@@ -26,7 +28,7 @@ _LOOPBACK = world.Link(name=world.LOOPBACK, kind=world.Kind.LOOPBACK)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Want:
-    """The host is `spaces[""]`. `failures` are the objects that nobody here can translate.
+    """The host is `spaces[""]`. `failures` are the objects of which nothing can be made here.
 
     `users` says for the marks of shared host links which networks need them.
     """
@@ -89,6 +91,7 @@ class Part:
     space: world.Wanted
     outers: tuple[world.Link, ...]
     routes: frozenset[world.Route] = frozenset()  # by which the host reaches it
+    failures: tuple[progress.Failure, ...] = ()  # of endpoints that it cannot have
 
     def is_of(
         self,
@@ -119,9 +122,10 @@ def desired(state: ClusterState, node: ids.NodeId, before: Want | None = None) -
     `before` is an earlier result: what was made of the very same objects is taken from it.
     """
     draft = _Draft()
-    grounds = _grounds(state, before.grounds if before is not None else {})
+    found = _grounds(state, before.grounds if before is not None else {})
+    grounds = {net: each for net, each in found.items() if isinstance(each, _Laid)}
     for net in sorted(state.networks.values(), key=lambda each: each.id):
-        _lay(draft, state, net, grounds.get(net.id))
+        _lay(draft, state, net, found.get(net.id))
     known = before.parts if before is not None else {}
     publishing = frozenset(_publishing(state))
     parts = {
@@ -139,7 +143,7 @@ def desired(state: ClusterState, node: ids.NodeId, before: Want | None = None) -
         spaces={world.HOST: host} | {part.space.path: part.space for part in parts.values()},
         table=firewall.Table(frozenset(draft.fences)),
         forwarding=frozenset(draft.forwarding),
-        failures=tuple(draft.failures),
+        failures=(*draft.failures, *(one for part in parts.values() for one in part.failures)),
         users={mark: tuple(nets) for mark, nets in draft.users.items()},
         parts=parts,
         grounds=grounds,
@@ -148,21 +152,52 @@ def desired(state: ClusterState, node: ids.NodeId, before: Want | None = None) -
 
 def _grounds(
     state: ClusterState, known: Mapping[ids.NetworkId, _Laid]
-) -> dict[ids.NetworkId, _Laid]:
+) -> dict[ids.NetworkId, _Laid | progress.Failure]:
     """What each network needs on the host; of an unknown driver nothing."""
-    found: dict[ids.NetworkId, _Laid] = {}
+    found: dict[ids.NetworkId, _Laid | progress.Failure] = {}
     for net in state.networks.values():
         before = known.get(net.id)
         if before is not None and before.net is net:
             found[net.id] = before
         elif (translator := drivers.TRANSLATORS.get(net.driver)) is not None:
-            ground = translator.ground(net)
-            routes = frozenset(world.kernel_routes(ground.addresses))
-            found[net.id] = _Laid(net, ground, reach.routed(net), routes)
+            found[net.id] = contained.attempt(
+                functools.partial(_laid, translator, net),
+                net.id,
+                f"network {net.name!r} is not on this node",
+            )
     return found
 
 
-def _lay(draft: _Draft, state: ClusterState, net: network.Network, laid: _Laid | None) -> None:
+def _laid(translator: contract.Translator, net: network.Network) -> _Laid:
+    _check_pools(net)
+    ground = translator.ground(net)
+    routes = frozenset(world.kernel_routes(ground.addresses))
+    return _Laid(net, ground, reach.routed(net), routes)
+
+
+def _check_pools(net: network.Network) -> None:
+    for pool in net.pools:
+        address.check_stored(pool.subnet, pool.gateway)
+
+
+def _attached(
+    translator: contract.Translator, net: network.Network, end: endpoint.Endpoint
+) -> contract.Attachment:
+    """Not with an address that names a link: the kernel leaves that out, and others may have it."""
+    _check_pools(net)
+    address.check_stored(*end.addresses, *end.link_local)
+    return translator.attach(net, end)
+
+
+def _lay(
+    draft: _Draft,
+    state: ClusterState,
+    net: network.Network,
+    laid: _Laid | progress.Failure | None,
+) -> None:
+    if isinstance(laid, progress.Failure):
+        draft.failures.append(laid)
+        return
     if laid is None:
         ends = state.endpoints_by_network.get(net.id, ())
         draft.failures.extend(_unknown_driver(net, (net.id, *(end.id for end in ends))))
@@ -192,9 +227,9 @@ def _openings(
             *(each for of, each in published if (of, end.id) in state.members),
         )
         for port in ports:
-            for address in end.hosts:
-                if address.version in versions:
-                    yield firewall.Opening(address, port.protocol, port.target)
+            for host in end.hosts:
+                if host.version in versions:
+                    yield firewall.Opening(host, port.protocol, port.target)
 
 
 def _unknown_driver(net: network.Network, subjects: Iterable[str]) -> Iterable[progress.Failure]:
@@ -230,11 +265,12 @@ def _part(
     made_of = (box, beyond, *chain.from_iterable(pairs))
     if known is not None and _are_same(known.made_of, made_of):
         return replace(known, ends=ends, nets=state.networks)
-    parts = [
-        (net, end, translator.attach(net, end))
+    tried = [
+        (net, end, _plugged(box, net, end, translator))
         for net, end in pairs
         if (translator := drivers.TRANSLATORS.get(net.driver)) is not None
     ]
+    parts = [(net, end, part) for net, end, part in tried if not isinstance(part, progress.Failure)]
     outers = (part.outer for _, _, part in parts if part.outer is not None)
     if publishes:
         outers = (_with_hairpin(each) for each in outers)
@@ -251,6 +287,20 @@ def _part(
                 *(_routes_to(beyond, pairs) if beyond is not None else ()),
             )
         ),
+        tuple(part for _, _, part in tried if isinstance(part, progress.Failure)),
+    )
+
+
+def _plugged(
+    box: sandbox.Sandbox,
+    net: network.Network,
+    end: endpoint.Endpoint,
+    translator: contract.Translator,
+) -> contract.Attachment | progress.Failure:
+    return contained.attempt(
+        functools.partial(_attached, translator, net, end),
+        end.id,
+        f"sandbox {box.name!r} is not on network {net.name!r}",
     )
 
 

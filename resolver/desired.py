@@ -5,6 +5,7 @@ sandbox needs is computed anew only when something that it depends on was replac
 mostly touches one sandbox of a thousand.
 """
 
+import functools
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,8 +16,8 @@ from resolver.control import snapshot
 from resolver.files import foreign, hosts, own, resolvconf, upstreams
 from resolver.names import table
 from resolver.space import opener, place
-from sdd import affected
-from sdd.model import endpoint, ids, network, sandbox
+from sdd import affected, contained
+from sdd.model import endpoint, ids, network, progress, sandbox
 from sdd.state import EMPTY, ClusterState
 
 
@@ -54,13 +55,14 @@ class Need:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What one revision wants of this node."""
+    """What one revision wants of this node; `failures` are of what it cannot want."""
 
     snapshot: snapshot.Snapshot
     state: ClusterState = field(default=EMPTY, compare=False)  # from which all this was made
     needs: Mapping[ids.SandboxId, Need] = field(default_factory=dict)  # every sandbox of this node
     spots: Mapping[ids.SandboxId, place.Spot] = field(default_factory=dict)
     texts: Mapping[ids.SandboxId, own.Texts] = field(default_factory=dict)
+    failures: tuple[progress.Failure, ...] = ()
 
 
 NOTHING: Final = Wanted(snapshot=snapshot.Snapshot(ids.NEVER))
@@ -69,19 +71,31 @@ NOTHING: Final = Wanted(snapshot=snapshot.Snapshot(ids.NEVER))
 def desired(
     state: ClusterState, node: ids.NodeId, daemon: upstreams.DaemonDns, before: Wanted = NOTHING
 ) -> Wanted:
-    """What `state` wants of `node`."""
+    """What `state` wants of `node`.
+
+    A sandbox of which nothing can be made has no name service; all others are as ever.
+    """
     wild = frozenset(each.network for each in state.wildcards)
-    needs = {
-        box.id: _need(state, box, daemon, wild, before.needs.get(box.id))
-        for box in state.sandboxes_by_node.get(node, ())
-    }
+    needs: dict[ids.SandboxId, Need] = {}
+    failures: list[progress.Failure] = []
+    for box in state.sandboxes_by_node.get(node, ()):
+        known = before.needs.get(box.id)
+        made = contained.attempt(
+            functools.partial(_need, state, box, daemon, wild, known),
+            box.id,
+            f"sandbox {box.name!r} has no name service",
+        )
+        if isinstance(made, Need):
+            needs[box.id] = made
+        else:
+            failures.append(made)
     views = {str(box): need.view for box, need in needs.items() if need.view is not None}
     used = {net.id: net for need in needs.values() if need.view for net in need.ground.nets}
     named = (net for net in used.values() if net.has_names)
-    known = before.snapshot.tables
+    tables_before = before.snapshot.tables
     news = affected.between(before.state, state)
     tables = {
-        str(net.id): table.table(state, net, daemon.ttl, known.get(str(net.id)), news)
+        str(net.id): table.table(state, net, daemon.ttl, tables_before.get(str(net.id)), news)
         for net in named
     }
     return Wanted(
@@ -90,6 +104,7 @@ def desired(
         needs=needs,
         spots={box: need.spot for box, need in needs.items()},
         texts={box: need.texts for box, need in needs.items()},
+        failures=(*failures, *(one for each in tables.values() for one in each.failures)),
     )
 
 

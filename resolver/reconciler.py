@@ -64,7 +64,7 @@ class Reconciler:
         both = result.total((writing.result(), serving.result()))
         return progress.Outcome(
             revision=state.revision,
-            failures=both.failures,
+            failures=(*want.failures, *both.failures),
             changed=both.changed,
             repaired=both.repaired,
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sdd import errors
 from sdd.alloc import bounds, names, pools
-from sdd.model import listener, nameserver, subnet
+from sdd.model import address, listener, nameserver, subnet
 from sdd.model.nameserver import Nameserver
 from sdd.model.options import MTU_MAX, MTU_MIN, to_ifname
 
@@ -93,7 +93,8 @@ def _url(value: object) -> str:
 def _nameserver(value: object) -> Nameserver:
     text = _text(value)
     try:
-        found = nameserver.parse(text)
+        # They are asked from the host, where a link of its own can be named.
+        found = nameserver.parse(text, ip_address)
     except ValueError as exc:
         raise Wrong(str(exc)) from None
     if found.is_ours:
@@ -164,12 +165,14 @@ def _metrics(value: object) -> MetricsAddress | None:
 def _advertised(value: object) -> str:
     text = _text(value)
     try:
-        address = ip_address(text)
+        found = address.parse(text)
+    except address.Zoned as exc:
+        raise Wrong(str(exc)) from None
     except ValueError:
         return to_ifname(text)
-    if address.is_unspecified or address.is_multicast or address.is_loopback:
+    if found.is_unspecified or found.is_multicast or found.is_loopback:
         raise Wrong("other hosts cannot reach this one there")
-    return str(address)
+    return str(found)
 
 
 def _stderr(value: object) -> None:

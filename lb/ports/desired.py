@@ -5,14 +5,16 @@ a service's to its healthy members, or by way of the ingress sandbox. Given what
 only what changed is derived anew, and what did not change is the same object.
 """
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from lb import plan, table
 from lb.ports.table import Bind, Entry
-from sdd import affected
-from sdd.model import endpoint, ids, port, reach, sandbox, service
+from sdd import affected, contained
+from sdd.model import endpoint, ids, port, progress, reach, sandbox, service
+from sdd.model.address import check_stored
 from sdd.model.network import IPAddress
 from sdd.state import EMPTY, ClusterState
 
@@ -23,11 +25,15 @@ Publisher = sandbox.Sandbox | service.Service
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Want:
-    """The entries of each sandbox or service of `node` that publishes something, by its id."""
+    """The entries of each sandbox or service of `node` that publishes something, by its id.
+
+    `refused` are those of which none can be made.
+    """
 
     state: ClusterState
     node: ids.NodeId
     parts: Mapping[str, Entries]
+    refused: Mapping[str, progress.Failure] = field(default_factory=dict)
 
 
 def nothing(node: ids.NodeId) -> Want:
@@ -41,14 +47,32 @@ def desired(state: ClusterState, before: Want) -> Want:
         return Want(state=state, node=before.node, parts=MappingProxyType({}))
     stale = _Stale(before.state, state)
     parts: dict[str, Entries] = {}
+    refused: dict[str, progress.Failure] = {}
     for each in state.publishers:
         known = before.parts.get(each.id)
         if isinstance(each, sandbox.Sandbox):
             is_stale = each.id in stale.boxes
         else:
             is_stale = stale.concerns(state, each)
-        parts[each.id] = of(state, each, before.node) if known is None or is_stale else known
-    return Want(state=state, node=before.node, parts=MappingProxyType(parts))
+        if known is not None and not is_stale:
+            parts[each.id] = known
+            continue
+        made = contained.attempt(
+            functools.partial(_checked, state, each, before.node),
+            each.id,
+            f"the ports of {each.name!r} are not published",
+        )
+        if isinstance(made, progress.Failure):
+            refused[each.id] = made  # not among the parts: tried again at each revision
+        else:
+            parts[each.id] = made
+    return Want(state=state, node=before.node, parts=MappingProxyType(parts), refused=refused)
+
+
+def _checked(state: ClusterState, publisher: Publisher, node: ids.NodeId) -> Entries:
+    if isinstance(publisher, service.Service) or publisher.node == node:
+        check_stored(*(each.address for each in publisher.ports))
+    return of(state, publisher, node)
 
 
 def of(state: ClusterState, publisher: Publisher, node: ids.NodeId) -> Entries:

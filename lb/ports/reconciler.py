@@ -77,7 +77,7 @@ class Reconciler:
                 failures = (_broken(exc),)
         return progress.Outcome(
             revision=state.revision,
-            failures=(*failures, *self._failures()),
+            failures=(*failures, *self._want.refused.values(), *self._failures()),
             changed=done.changed,
             repaired=done.repaired,
             again_s=now.again_s,

@@ -6,7 +6,7 @@ sandbox or a service keeps its name: of records beside it only TXT and SRV are t
 
 import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, ip_address
 from itertools import chain
 from types import MappingProxyType
 from typing import Final
@@ -14,7 +14,10 @@ from typing import Final
 from resolver import protocol
 from resolver.message import wire
 from resolver.names import between
+from sdd import contained
+from sdd.model import address
 from sdd.model.network import IPAddress
+from sdd.model.progress import Failure
 from sdd.model.record import ADDRESSES, ADDRESSING, Record, RecordType
 
 CACHED: Final = 32768  # names and addresses whose wire form is kept: they go, and come back
@@ -24,27 +27,36 @@ _STRING: Final = 255  # RFC 1035 §3.3.14: longer texts are several strings
 
 def put(
     names: protocol.Names, added: Collection[Record], suffix: str, ttl: int, zone: bytes = b""
-) -> None:
+) -> tuple[Failure, ...]:
     """Adds `added` to `names`, each bare and below `suffix`, with TTL `ttl` seconds.
 
-    `zone` is the network's name if all below it is ours.
+    `zone` is the network's name if all below it is ours. Returns the failures of those that cannot
+    be rendered: they are left out.
     """
+    tried = [(each, _attempted(each)) for each in added]
+    failures = tuple(found for _, found in tried if isinstance(found, Failure))
+    able = [(each, found) for each, found in tried if not isinstance(found, Failure)]
     owned = frozenset(name for name, entry in names.items() if entry)
     wildcards = set()
-    for each in added:
-        kind, data = rendered(each)
+    for each, (kind, data) in able:
         for owner in owners(each, suffix):
             if owner in owned and each.kind in ADDRESSING:
                 continue
             names.setdefault(owner, {}).setdefault(kind, []).append(wire.record(kind, ttl, data))
             if each.is_wildcard:
                 wildcards.add(owner[len(WILDCARD) :])
-    put_owners = chain.from_iterable(owners(each, suffix) for each in added)
+    put_owners = chain.from_iterable(owners(each, suffix) for each, _ in able)
     between.fill(names, filter(names.__contains__, put_owners), zone)
     if wildcards:
         _between(names, wildcards)
-    shown = (each for each in added if wire_name(each.name) not in owned)
+    shown = (each for each, _ in able if wire_name(each.name) not in owned)
     _point(names, shown, suffix, ttl)
+    return failures
+
+
+def _attempted(of: Record) -> tuple[int, bytes] | Failure:
+    what = f"record {str(of)!r} is not served"
+    return contained.attempt(functools.partial(rendered, of), of.id, what)
 
 
 def _point(names: protocol.Names, added: Iterable[Record], suffix: str, ttl: int) -> None:
@@ -74,9 +86,10 @@ def wire_name(text: str) -> bytes:
 
 
 @functools.lru_cache(maxsize=CACHED)
-def pointer(address: IPAddress) -> bytes:
-    """The wire name of the address's PTR record."""
-    return wire.to_wire(address.reverse_pointer)
+def pointer(of: IPAddress) -> bytes:
+    """The wire name of the address's PTR record; raises `Zoned` for one that names a link."""
+    address.check_stored(of)
+    return wire.to_wire(of.reverse_pointer)
 
 
 def rendered(of: Record) -> tuple[int, bytes]:
@@ -99,7 +112,7 @@ def _txt(text: str) -> tuple[int, bytes]:
 FORMS: Mapping[RecordType, Callable[[str], tuple[int, bytes]]] = MappingProxyType(
     {
         RecordType.A: lambda text: (wire.A, IPv4Address(text).packed),
-        RecordType.AAAA: lambda text: (wire.AAAA, IPv6Address(text).packed),
+        RecordType.AAAA: lambda text: (wire.AAAA, address.parse_v6(text).packed),
         RecordType.CNAME: lambda text: (wire.CNAME, wire.to_wire(text)),
         RecordType.TXT: _txt,
         RecordType.SRV: _srv,

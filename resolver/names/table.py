@@ -8,7 +8,7 @@ which somebody changed his words are put together again. So a revision costs wha
 import hashlib
 import operator
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Final, TypeVar
@@ -18,9 +18,10 @@ import msgspec
 from resolver import protocol
 from resolver.message import wire
 from resolver.names import added, records
-from sdd import affected, lineage
+from sdd import affected, contained, lineage
 from sdd.affected import Affected
 from sdd.model import endpoint, ids, network, service
+from sdd.model.progress import Failure
 from sdd.model.record import Record
 from sdd.state import ClusterState
 
@@ -33,11 +34,16 @@ _SERVICE, _ENDPOINT = range(2)  # who is heard first
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Said:
-    """What one object says, and what that was made of."""
+    """What one object says, and what that was made of; with a `failure` it says nothing."""
 
     made_of: tuple[object, ...]
     rank: tuple[int, str]
     names: protocol.Names
+    failure: Failure | None = None
+
+    def says_as(self, other: "Said") -> bool:
+        """Whether what it says is the same."""
+        return (self.names, self.failure) == (other.names, other.failure)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -45,7 +51,8 @@ class Memory:
     """What the next table can be made from: who says what, who says something about a name.
 
     `ground` is what all depends on: the network's name, the TTL, the network's name as a zone if
-    all below it is ours. `plain` are the names without the records people `added`.
+    all below it is ours. `plain` are the names without the records people `added`. `dumb` are the
+    objects that can say nothing, `failures` theirs and those of such records.
     """
 
     ground: tuple[str, int, bytes]
@@ -53,6 +60,8 @@ class Memory:
     holders: Mapping[bytes, tuple[str, ...]] = field(default_factory=dict)
     plain: protocol.Names = field(default_factory=dict)
     added: Sequence[Record] = ()
+    dumb: frozenset[str] = frozenset()
+    failures: tuple[Failure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,11 @@ class Table:
     put: protocol.Names = field(default_factory=dict, compare=False)
     gone: Collection[bytes] = field(default=(), compare=False)
     memory: Memory | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """Whose names are not among these, because they cannot be."""
+        return self.memory.failures if self.memory is not None else ()
 
 
 def table(
@@ -91,15 +105,25 @@ def table(
     restless = {
         key
         for key in moved
-        if key not in then.said or key not in said or said[key].names != then.said[key].names
+        if key not in then.said or key not in said or not said[key].says_as(then.said[key])
     }
     if known and not restless and _are_same(then.added, more):
         # Who says the same for another reason is remembered with that one.
         return replace(before, memory=replace(known, said=said)) if moved else before
     holders, plain = lineage.thawed(then.holders), lineage.thawed(then.plain)
     touched = _retell(holders, plain, restless, then.said, said)
-    names = _with_added(plain, more, ground) if more else plain
-    now = Memory(ground=ground, said=said, holders=holders, plain=plain, added=more)
+    names, spoiled = _with_added(plain, more, ground) if more else (plain, ())
+    dumb = then.dumb - restless | {each for each in restless & said.keys() if said[each].failure}
+    failures = (*(one for each in sorted(dumb) if (one := said[each].failure)), *spoiled)
+    now = Memory(
+        ground=ground,
+        said=said,
+        holders=holders,
+        plain=plain,
+        added=more,
+        dumb=dumb,
+        failures=failures,
+    )
     if not known or more or then.added:
         touched = names.keys() | before.names.keys()
     return _after(before, names, touched, now)
@@ -177,16 +201,34 @@ def _there(things: Mapping[Key, On], those: Collection[Key], net: network.Networ
 def _of_service(state: ClusterState, svc: service.Service, then: Memory) -> Said:
     members = tuple(records.members(state, svc))
     made_of = (svc, *chain.from_iterable(members))
-    return _known(then, svc.id, made_of) or Said(
-        made_of, (_SERVICE, svc.id), records.of_service(svc, members, *then.ground)
+    return _known(then, svc.id, made_of) or _saying(
+        made_of,
+        (_SERVICE, svc.id),
+        lambda: records.of_service(svc, members, *then.ground),
+        f"service {svc.name!r} has no names",
     )
 
 
 def _of_endpoint(state: ClusterState, end: endpoint.Endpoint, then: Memory) -> Said:
     box = state.sandboxes[end.sandbox]
-    return _known(then, end.id, (end, box)) or Said(
-        (end, box), (_ENDPOINT, end.id), records.of_endpoint(box, end, *then.ground)
+    return _known(then, end.id, (end, box)) or _saying(
+        (end, box),
+        (_ENDPOINT, end.id),
+        lambda: records.of_endpoint(box, end, *then.ground),
+        f"sandbox {box.name!r} has no names on network {then.ground[0]!r}",
     )
+
+
+def _saying(
+    made_of: tuple[object, ...],
+    rank: tuple[int, str],
+    say: Callable[[], protocol.Names],
+    what: str,
+) -> Said:
+    found = contained.attempt(say, rank[1], what)
+    if isinstance(found, Failure):
+        return Said(made_of, rank, {}, found)
+    return Said(made_of, rank, found)
 
 
 def _known(then: Memory, key: str, made_of: tuple[object, ...]) -> Said | None:
@@ -249,11 +291,14 @@ def _heard(those: Sequence[Said], name: bytes) -> protocol.Entry:
 
 def _with_added(
     plain: protocol.Names, more: Sequence[Record], ground: tuple[str, int, bytes]
-) -> protocol.Names:
-    """A copy with the records that people added; what they touch is copied as well."""
+) -> tuple[protocol.Names, tuple[Failure, ...]]:
+    """A copy with the records that people added; what they touch is copied as well.
+
+    Then the failures of those that cannot be rendered.
+    """
     names = dict(plain)
     for name in chain.from_iterable(added.owners(each, ground[0]) for each in more):
         if name in names:
             names[name] = {kind: list(found) for kind, found in names[name].items()}
-    added.put(names, more, *ground)
-    return names
+    spoiled = added.put(names, more, *ground)
+    return names, spoiled

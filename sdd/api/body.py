@@ -11,12 +11,12 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from enum import Enum
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any, TypeVar
 
 from sdd import errors, strict_json
 from sdd.alloc import bounds
-from sdd.model import nameserver, subnet
+from sdd.model import address, nameserver, subnet
 from sdd.model.nameserver import Nameserver
 
 T = TypeVar("T")
@@ -102,15 +102,16 @@ def _read(read: Callable[[str], Any], words: str, value: object, at: str) -> Any
         return read(value)
     except ValueError as exc:
         # The parsers of ours give a reason, Python's own say the same as the words.
-        raise _wrong(at, words, value, str(exc) if read is nameserver.server else "") from None
+        is_told = read is nameserver.server or isinstance(exc, address.Zoned)
+        raise _wrong(at, words, value, str(exc) if is_told else "") from None
 
 
 _FAMILIES: Mapping[frozenset[Any], tuple[Callable[[str], Any], str]] = {
     SERVERS: (nameserver.server, "an IP address or TRANSPORT://ADDRESS"),
     SUBNETS: (subnet.parse, "a subnet such as 10.1.0.0/24"),
-    ADDRESSES: (ip_address, "an IP address"),
+    ADDRESSES: (address.parse, "an IP address"),
     frozenset({IPv4Address}): (IPv4Address, "an IPv4 address"),
-    frozenset({IPv6Address}): (IPv6Address, "an IPv6 address"),
+    frozenset({IPv6Address}): (address.parse_v6, "an IPv6 address"),
 }
 
 

@@ -151,10 +151,10 @@ def pools(
         _put(made, each.partition("/")[0], each, "ip_range", "--ip-range")
     for name, address in aux:
         try:
-            ipaddress.ip_address(address)
-        except ValueError:
+            ADDRESS.convert(address, None, None)
+        except click.BadParameter as exc:
             raise click.BadParameter(
-                f'"{name}={address}": "{address}" is not an IP address', param_hint="--aux-address"
+                f'"{name}={address}": {exc.message}', param_hint="--aux-address"
             ) from None
         held = _home(made, address).setdefault("aux", {})
         if held.setdefault(name, address) != address:

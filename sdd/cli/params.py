@@ -39,10 +39,12 @@ class Address(click.ParamType[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The address in its usual form."""
-        import ipaddress
+        from sdd.model import address
 
         try:
-            return str(ipaddress.ip_address(value))
+            return str(address.parse(value))
+        except address.Zoned as exc:
+            self.fail(str(exc), param, ctx)
         except ValueError:
             self.fail(f'"{value}" is not an IP address', param, ctx)
 

@@ -13,6 +13,7 @@ from sdd.alloc import addresses, macs, names
 from sdd.control import interfaces, keys, lookup, parents, taken
 from sdd.control.ground import Draft, Ground
 from sdd.model import endpoint, ids, interface, network, request, sandbox
+from sdd.model.address import is_zoned
 from sdd.state import ClusterState
 from sdd.store import codec
 
@@ -90,7 +91,9 @@ def plug(
 def detach(ground: Ground, draft: Draft, end: endpoint.Endpoint) -> None:
     """Adds to `draft` that the endpoint, its addresses, memberships and verdicts are gone."""
     draft.remove(end)
-    for ip in end.hosts:
+    for each in end.addresses:
+        # An older release's claim has the zone, and the bare address may be another's by now.
+        ip = ip_address(str(each).partition("/")[0]) if is_zoned(each) else each.ip
         draft.delete(keys.address(end.network, ip))
     for svc in ground.now.services_by_network.get(end.network, ()):
         if member := ground.now.members.get((svc.id, end.id)):

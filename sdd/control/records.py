@@ -6,7 +6,7 @@ itself: a CNAME is alone at its name, and that cannot be seen key by key.
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address
 from types import MappingProxyType
 
 from resolver.names import records as owned
@@ -14,7 +14,7 @@ from sdd import errors
 from sdd.alloc import names
 from sdd.control import lookup
 from sdd.control.ground import Draft, Ground, Plan
-from sdd.model import ids, network, request
+from sdd.model import address, ids, network, request
 from sdd.model.record import ADDRESSING, WILDCARD, Record, RecordType
 from sdd.state import ClusterState
 
@@ -182,13 +182,6 @@ def _host(text: str) -> str:
     return names.checked_host("target", text.lower().removesuffix("."))
 
 
-def _address6(text: str) -> str:
-    address = IPv6Address(text)
-    if address.scope_id is not None:
-        raise ValueError(text)
-    return str(address)
-
-
 def _text(text: str) -> str:
     if not 0 < len(text.encode()) <= TEXT_MAX:
         raise ValueError(text)
@@ -209,7 +202,7 @@ def _srv(text: str) -> str:
 FORMS: Mapping[RecordType, Callable[[str], str]] = MappingProxyType(
     {
         RecordType.A: lambda text: str(IPv4Address(text)),
-        RecordType.AAAA: _address6,
+        RecordType.AAAA: lambda text: str(address.parse_v6(text)),
         RecordType.CNAME: _host,
         RecordType.TXT: _text,
         RecordType.SRV: _srv,

@@ -1,12 +1,14 @@
 """A name server as people write it: an address, or `TRANSPORT://ADDRESS[:PORT][/PATH][#NAME]`."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
 from typing import Final
+
+from sdd.model import address
 
 
 class Transport(StrEnum):
@@ -33,7 +35,7 @@ ENCRYPTED: Final = frozenset({Transport.TLS, Transport.HTTPS, Transport.QUIC})
 PATH: Final = "/dns-query"
 _FORM = re.compile(
     r"(?P<scheme>[a-z]+)://"
-    r"(?:\[(?P<six>[0-9a-fA-F:.]+)\]|(?P<four>[0-9.]+))"
+    r"(?:\[(?P<six>[0-9a-fA-F:.]+(?:%[^\]]*)?)\]|(?P<four>[0-9.]+))"
     r"(?::(?P<port>[0-9]{1,5}))?"
     r"(?P<path>/[!-\"$-~]*)?"
     r"(?:#(?P<name>[A-Za-z0-9._-]{1,253}))?"
@@ -86,14 +88,14 @@ def whole(given: Server) -> Nameserver:
     return given if isinstance(given, Nameserver) else Nameserver(address=given)
 
 
-def parse(text: str) -> Nameserver:
-    """The server that `text` names.
+def parse(text: str, read: Callable[[str], address.IPAddress] = address.parse) -> Nameserver:
+    """The server that `text` names; `read` makes an address that stands alone.
 
     Raises ValueError with a reason: a host must be an address, since nobody could look its name
     up; only encrypted transports take a `#NAME`, only `https` a path.
     """
     if "://" not in text:
-        return Nameserver(address=_one(text))
+        return Nameserver(address=_one(text, read))
     found = _FORM.fullmatch(text)
     if not found:
         raise ValueError("the form is TRANSPORT://ADDRESS[:PORT][/PATH][#NAME]")
@@ -112,7 +114,7 @@ def parse(text: str) -> Nameserver:
     if not 0 < port <= 0xFFFF:  # noqa: PLR2004 - 16 bits
         raise ValueError("a port is from 1 to 65535")
     return Nameserver(
-        address=_one(found["six"] or found["four"]),
+        address=_one(found["six"] or found["four"], address.parse),
         transport=transport,
         port=port,
         path=path or (PATH if transport is Transport.HTTPS else ""),
@@ -120,8 +122,16 @@ def parse(text: str) -> Nameserver:
     )
 
 
-def _one(text: str) -> IPv4Address | IPv6Address:
-    found = ip_address(text)
+def _one(text: str, read: Callable[[str], address.IPAddress]) -> address.IPAddress:
+    try:
+        found = read(text)
+    except address.Zoned:
+        raise ValueError(
+            'what follows "%" names a link, which is looked for on the host and never in the'
+            " sandbox: give an address that routes lead to"
+        ) from None
+    if found.is_unspecified:
+        raise ValueError("nobody is asked at the unspecified address")
     if found.is_multicast or found == _EVERYBODY:
         raise ValueError("that is the address of many")
     return found

@@ -3,6 +3,7 @@
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from sdd import errors
+from sdd.model import address
 
 CODE = "SDD-NET-SUBNET"
 
@@ -41,7 +42,14 @@ def overlaps(one: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -
 def loose(text: str) -> IPv4Network | IPv6Network:
     """The subnet that holds the address of `text`; raises Invalid unless it is CIDR notation."""
     try:
+        address.check(text)
         found = ip_network(text, strict=False)
+    except address.Zoned:
+        raise errors.Invalid(
+            f'"{text}" is not a subnet: it names a link',
+            hint=f"leave out what follows it: {address.without_zone(text)}",
+            code=CODE,
+        ) from None
     except ValueError:
         raise errors.Invalid(
             f'"{text}" is not a subnet', hint="write it as in 10.1.0.0/24", code=CODE

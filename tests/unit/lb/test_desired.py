@@ -118,3 +118,17 @@ def test_B9_49_a_backend_of_two_services_that_fails_one_check_leaves_that_one_al
     assert before[VIP].backends
     assert after[VIP].backends == ()
     assert after[ip_address("10.0.1.101")] == before[ip_address("10.0.1.101")]
+
+
+def test_a_service_whose_address_names_a_link_is_its_own_failure() -> None:
+    bad = states.svc("six", "front", "10.0.1.101", "fd31::77%a", number=2)
+    clean = derived(*TOWN, WEB)
+    for before in (nothing(states.NODE), clean):
+        found = desired(states.state(*TOWN, WEB, bad, revision=2), before)
+        (failure,) = found.failures
+        assert (failure.subject, failure.code) == (bad.id, "SDD-OBJECT-DATA")
+        assert "service 'six' is not balanced" in failure.sentence
+        assert found.sandboxes == clean.sandboxes
+    other = states.state(*TOWN, WEB, bad, states.box("more"), revision=3)
+    assert desired(other, found).failures == found.failures
+    assert not desired(states.state(*TOWN, WEB, revision=4), found).failures

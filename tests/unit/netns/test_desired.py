@@ -168,3 +168,30 @@ def test_a_part_is_the_named_namespaces_and_links_only() -> None:
     assert [link.name for link in part.host.links] == [V4.device]
     assert {each.link for each in part.host.addresses} == {V4.device}
     assert part.table == want.table
+
+
+def test_an_endpoint_with_a_zone_is_its_own_failure_and_the_sandbox_keeps_the_others() -> None:
+    bad = replace(end(V6, BOX, "fd06::2"), addresses=(ip_interface("fd06::2%eth0/64"),))
+    good = end(V4, BOX, "10.1.0.2", ifname="eth1")
+    clean = desired(at(1, BOX, V4, V6, good), NODE)
+    now = at(1, BOX, V4, V6, good, bad)
+    for before in (None, desired(now, NODE)):
+        want = desired(now, NODE, before)
+        (failure,) = want.failures
+        assert (failure.subject, failure.code) == (bad.id, "SDD-OBJECT-DATA")
+        assert "sandbox 'one' is not on network 'v6'" in failure.sentence
+        assert want.spaces == clean.spaces
+
+
+def test_a_network_with_a_zone_is_its_own_failure_and_the_others_are_made() -> None:
+    for pool in (
+        network.Pool(subnet=ip_network("fd07::%a/64")),
+        network.Pool(subnet=ip_network("fd07::/64"), gateway=ip_address("fd07::1%a")),
+    ):
+        bad = replace(net("bad", "fd07::/64"), pools=(pool,))
+        plug = end(net("bad", "fd07::/64"), BOX, "fd07::2", ifname="eth5")
+        good = end(V4, BOX, "10.1.0.2", ifname="eth1")
+        want = desired(at(1, BOX, V4, good, bad, plug), NODE)
+        clean = desired(at(1, BOX, V4, good), NODE)
+        assert {each.subject for each in want.failures} == {bad.id, plug.id}
+        assert (want.spaces, want.table) == (clean.spaces, clean.table)

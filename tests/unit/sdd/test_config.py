@@ -134,6 +134,7 @@ BAD_VALUES: Sequence[tuple[str, object, str]] = (
     ("dns", ["10.0.0.1", "224.0.0.251"], "at [1] (that is the address of many)"),
     ("dns", ["127.0.0.11"], "the server that every sandbox has"),
     ("dns", "10.0.0.1", "a list of addresses"),
+    ("dns", ["::"], "unspecified"),
     ("dns-search", [1], "not 1 at [0]"),
     ("dns-search", ["ok.example", "a b"], "at [1] (search domain 'a b' is not a valid host name"),
     (
@@ -165,6 +166,7 @@ BAD_VALUES: Sequence[tuple[str, object, str]] = (
     ("advertise-addr", {}, "an IP address or the name of an interface, not {}"),
     ("advertise-addr", "", "it is empty"),
     ("advertise-addr", "10.0.0.1/24", "an IP address or the name of an interface"),
+    ("advertise-addr", "fe80::1%eth0", "leave it out: fe80::1"),
     ("advertise-addr", "0.0.0.0", "other hosts cannot reach"),
     ("advertise-addr", "::1", "other hosts cannot reach"),
     ("advertise-addr", "an-interface-too-long", "the name of an interface"),

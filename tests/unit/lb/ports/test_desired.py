@@ -122,3 +122,19 @@ def test_what_did_not_change_is_the_same_object() -> None:
     )
     assert third.parts["web"] is not first.parts["web"]
     assert third.parts["api"] is first.parts["api"]
+
+
+def test_a_port_whose_address_names_a_link_is_the_failure_of_who_publishes_it() -> None:
+    bad, good = box("bad", port(host="fe80::1%eth0")), box("web", port(8081))
+    far = box("far", port(host="fe80::2%eth0"), node=states.ELSEWHERE)
+    state = states.state(*towns.GROUND, bad, good, far, PLUG)
+    first = desired.desired(state, desired.nothing(states.NODE))
+    for want in (first, desired.desired(towns.later(state, box("more")), first)):
+        assert list(want.refused) == [bad.id]
+        assert want.refused[bad.id].code == "SDD-OBJECT-DATA"
+        assert "the ports of 'bad' are not published" in want.refused[bad.id].sentence
+        assert want.parts.keys() == {good.id, far.id}
+        assert [each.bind.number for each in want.parts[good.id]] == [8081, 8081]
+    mended = desired.desired(towns.later(state, box("bad", port(8082))), first)
+    assert not mended.refused
+    assert bad.id in mended.parts

@@ -118,6 +118,10 @@ def test_connect_and_disconnect(shell: Shell) -> None:
         (("create", "n", "--gateway", "10.0.0"), "10.0.0"),
         (("create", "n", "--aux-address", "10.0.0.1"), "KEY=VALUE"),
         (("create", "n", "--aux-address", "a=b"), '"b" is not an IP address'),
+        (("create", "n", "--aux-address", "a=fd00::9%eth0"), "leave it out: fd00::9"),
+        (("create", "n", "--gateway", "fd36::1%eth0"), "leave it out: fd36::1"),
+        (("create", "n", "--subnet", "fd37::%1/64"), "leave out what follows it: fd37::/64"),
+        (("create", "n", "--dns", "fe80::1%eth9"), "never in the sandbox"),
         (("create", "n", "-o", "mtu"), "KEY=VALUE"),
         (
             ("create", "n", "--aux-address", "a=10.1.0.3", "--aux-address", "a=10.1.0.4"),

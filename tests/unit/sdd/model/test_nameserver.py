@@ -1,5 +1,7 @@
 """Servers as people write them."""
 
+from ipaddress import ip_address
+
 import pytest
 
 from sdd.model import nameserver
@@ -49,8 +51,19 @@ def test_defaults_are_those_of_the_rfcs() -> None:
         ("https://192.0.2.1/a b", "form"),
         ("tls://192.0.2.1\n", "form"),
         ("tls://192.0.2.999", "192.0.2.999"),
+        ("fe80::1%eth0", "names a link.* never in the sandbox"),
+        ("tls://[fe80::1%eth0]:853#a", "names a link.* never in the sandbox"),
+        ("0.0.0.0", "unspecified"),
+        ("::", "unspecified"),
+        ("udp://[::]:53", "unspecified"),
     ],
 )
 def test_what_is_wrong_is_said(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         nameserver.parse(text)
+
+
+def test_a_server_that_is_asked_from_the_host_may_name_a_link_of_it() -> None:
+    assert str(nameserver.parse("fe80::1%eth0", ip_address)) == "fe80::1%eth0"
+    with pytest.raises(ValueError, match="unspecified"):
+        nameserver.parse("::", ip_address)

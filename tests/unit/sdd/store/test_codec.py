@@ -1,7 +1,8 @@
 """How objects are written down: keys, envelope, defaults for what older releases did not write."""
 
 import json
-from ipaddress import ip_network
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
 
 import pytest
 
@@ -97,3 +98,15 @@ def test_a_whole_number_is_a_time() -> None:
     decoded = codec.decode(codec.key(LAB), json.dumps(stored).encode())
     assert isinstance(decoded, network.Network)
     assert isinstance(decoded.created, float)
+
+
+def test_what_older_releases_took_stays_readable() -> None:
+    """Their daemon starts; what cannot be made of the object is said of that object alone."""
+    address = ip_address("fe80::1%eth0")
+    host = sandbox.ExtraHost(name="fe", address=address)
+    dns = sandbox.DnsSettings(servers=(address, ip_address("::")))
+    old = replace(DB, extra_hosts=(host,), dns=dns)
+    assert codec.decode(codec.key(old), codec.encode(old)) == old
+    pool = network.Pool(subnet=ip_network("fd37::%1/64"))
+    lab = replace(LAB, pools=(pool,))
+    assert codec.decode(codec.key(lab), codec.encode(lab)) == lab

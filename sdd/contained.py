@@ -1,0 +1,40 @@
+"""What cannot be made of one object is the failure of that object; all others are made.
+
+In: how to make something of an object. Out: that, or a `Failure` which names it. A database may
+hold what this release no longer takes, and nobody else has to suffer for it.
+"""
+
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from sdd.model.address import Zoned
+from sdd.model.progress import Failure
+
+T = TypeVar("T")
+CODE = "SDD-OBJECT-DATA"
+
+
+def attempt(make: Callable[[], T], subject: str, what: str) -> T | Failure:
+    """What `make` returns; if it raises, a failure of the object `subject` that begins by `what`.
+
+    `what` is what is missing now, such as "sandbox 'db' has no name service".
+    """
+    try:
+        return make()
+    except Zoned as exc:
+        return refused(subject, what, str(exc))
+    except Exception as exc:  # noqa: BLE001 - whatever it is, it is about this object alone
+        last = traceback.extract_tb(exc.__traceback__)[-1]
+        return refused(subject, what, f"{exc!r} in {Path(last.filename).name}:{last.lineno}")
+
+
+def refused(subject: str, what: str, why: str) -> Failure:
+    """The failure of an object that is stored and of which nothing can be made."""
+    return Failure(
+        subject=subject,
+        sentence=f"{what}: what is stored of it cannot be realised: {why}",
+        hint="remove it and make it again; all others are served",
+        code=CODE,
+    )
