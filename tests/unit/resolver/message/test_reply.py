@@ -1,5 +1,6 @@
 import itertools
 
+import dns.flags
 import dns.message
 import dns.rcode
 import dns.rrset
@@ -54,6 +55,33 @@ def test_a_negative_reply_keeps_its_soa() -> None:
     assert said(found).rcode() == dns.rcode.NXDOMAIN
     assert len(said(found).authority) == 1
     assert found.negative == 60
+
+
+def test_A2_a_denial_is_kept_by_nobody_for_longer_than_the_soa_says() -> None:
+    found = read(upstream(authority=SOA, rcode=3))  # TTL 300, MINIMUM 60
+    assert said(found).authority[0].ttl == 60
+    assert said(found, aged_s=58).authority[0].ttl == 2
+    short = read(upstream(authority=SOA.replace(" 300 ", " 20 "), rcode=3))
+    assert said(short).authority[0].ttl == 20
+    proof = "www.example.org. 60 A 192.0.2.1"  # the authority of an answer is no denial
+    assert said(read(upstream(proof, authority=NS), dnssec=True)).authority[0].ttl == 300
+
+
+@pytest.mark.parametrize(("room", "told"), [(28, ""), (27, ""), (26, "old")])
+def test_an_explanation_never_takes_the_place_of_a_record(room: int, told: str) -> None:
+    """RFC 8914 §3; 28 addresses leave 17 bytes of 512, in which the code alone has room."""
+    found = read(upstream(*(f"www.example.org. 60 A 192.0.2.{n}" for n in range(room))))
+    wired = reply.for_client(
+        found,
+        ASKED,
+        FOUND._replace(limit=512),
+        stream=False,
+        explain=[wire.Explain(3, told or "o" * 90)],
+    )
+    shown = dns.message.from_wire(wired)
+    assert not shown.flags & dns.flags.TC
+    assert len(shown.answer[0]) == room
+    assert [(each.code, each.text or "") for each in shown.extended_errors()] == [(3, told)]
 
 
 def test_dnssec_keeps_the_authority_of_an_answer() -> None:
