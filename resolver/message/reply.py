@@ -90,11 +90,12 @@ def read(data: bytes, end: int, *, dnssec: bool, is_checked: bool = False) -> Re
     """The reply in `data`, whose question ends at `end`.
 
     None when any part is not whole, when no answer is about what was asked, or when it lies behind
-    too many aliases; `is_checked` says that the latter was looked at before.
+    too many aliases; `is_checked` says that the latter was looked at before. SERVFAIL that says so
+    stands for one of too many records: who was asked would say the same again.
     """
     counts = _COUNTS.unpack_from(data, 6)
     if sum(counts) > MOST_RECORDS:
-        return None
+        return _overlong(data, end, sum(counts))
     at = end
     ends: list[int] = []
     ttls: list[int] = []
@@ -127,13 +128,7 @@ def read(data: bytes, end: int, *, dnssec: bool, is_checked: bool = False) -> Re
     ends, ttls = ends[:kept], ttls[:kept]
     image = bytearray(data[: (end, *ends)[-1]])
     image[6:12] = _COUNTS.pack(counts[0], kept - counts[0], 0)
-    denied = MOST_TTL_S if negative is None else negative
-    for number, at in enumerate(ttls):
-        own = sane(int.from_bytes(image[at : at + 4], "big"))
-        # The records of a set have one TTL, the lowest that was seen (RFC 2181 §5.2); a denial has
-        # one as well, for whoever caches behind us counts from what he gets (RFC 2308 §3, §5).
-        seconds = shortest[heads[number].kind] if number < counts[0] else min(own, denied)
-        image[at : at + 4] = min(seconds, MOST_TTL_S).to_bytes(4, "big")
+    _cap(image, ttls, [shortest[each.kind] for each in heads], negative)
     return Reply(
         image=bytes(image),
         end=end,
@@ -162,6 +157,22 @@ def is_endless(data: bytes, end: int) -> bool:
         for begin, body in zip(begins, bodies, strict=True)
     ]
     return chain.of(data, heads) is None
+
+
+def _cap(
+    image: bytearray, ttls: Sequence[int], answers: Sequence[int], negative: int | None
+) -> None:
+    """Lower the TTLs, which lie at `ttls`, to how long anybody may keep what they are of.
+
+    `answers` are those of the answers: the records of a set have one TTL, the lowest that was seen
+    (RFC 2181 §5.2). A denial has one as well, for whoever caches behind us counts from what he gets
+    (RFC 2308 §3, §5).
+    """
+    denied = MOST_TTL_S if negative is None else negative
+    for number, at in enumerate(ttls):
+        own = sane(int.from_bytes(image[at : at + 4], "big"))
+        seconds = answers[number] if number < len(answers) else min(own, denied)
+        image[at : at + 4] = min(seconds, MOST_TTL_S).to_bytes(4, "big")
 
 
 def _spin(data: bytes, bounds: tuple[int, ...]) -> Spin | None:
@@ -207,6 +218,14 @@ def failure(data: bytes, query: wire.Query, rcode: int) -> Reply:
     image = data[:2] + bytes((0x80, 0x80 | rcode)) + b"\0\1" + bytes(6)
     asked = data[wire.HEADER : query.end]
     return Reply(image + asked, query.end, (), (), 0, None, None, was_said=False)
+
+
+def _overlong(data: bytes, end: int, count: int) -> Reply:
+    head = data[:2] + bytes((0x80, 0x80 | wire.Rcode.SERVFAIL)) + b"\0\1" + bytes(6)
+    why = f"an answer of {count} records: more than {MOST_RECORDS} are not passed on"
+    explain = (wire.Explain(0, why),)
+    image = head + data[wire.HEADER : end]
+    return Reply(image, end, (), (), 0, None, None, explain=explain, has_opt=True)
 
 
 def aged(found: Reply, seconds: int) -> Reply:

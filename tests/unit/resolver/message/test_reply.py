@@ -8,6 +8,7 @@ import pytest
 
 from resolver.message import reply, wire
 from resolver.message.wire import Rcode
+from resolver.upstream import forward
 from tests.unit.resolver.questions import data, query
 
 ASKED = data("www.example.org", use_edns=0)
@@ -214,8 +215,16 @@ def test_a_name_may_point_to_any_name_before_it() -> None:
     assert owners == ["www.example.org.", "a.example.org.", "b.example.org."]
 
 
-def test_too_many_records_are_no_reply() -> None:
-    assert reply.read(broken(1025, A * 1025), FOUND.end, dnssec=False) is None
+def test_of_too_many_records_it_is_said_that_they_are() -> None:
+    found = reply.read(broken(1025, A * 1025), FOUND.end, dnssec=False)
+    assert found is not None
+    shown = said(found, explain=found.explain)
+    assert (shown.rcode(), shown.answer) == (dns.rcode.SERVFAIL, [])
+    assert "1025 records" in (shown.extended_errors()[0].text or "")
+    assert not forward.blames_edns(found)  # so it is not asked for again
+    whole = reply.read(broken(1024, A * 1024), FOUND.end, dnssec=False)
+    assert whole is not None
+    assert whole.answers == 1024
 
 
 def chained(aliases: int) -> bytes:
