@@ -33,6 +33,9 @@ def put(
     wildcards = set()
     for each in added:
         kind, data = rendered(each)
+        # A reverse name is there in one form only, and shadows the record in each.
+        if each.kind in ADDRESSING and wire_name(each.name) in owned:
+            continue
         for owner in owners(each, suffix):
             if owner in owned and each.kind in ADDRESSING:
                 continue
