@@ -1,5 +1,7 @@
 """Servers as people write them."""
 
+import re
+
 import pytest
 
 from sdd.model import nameserver
@@ -54,3 +56,10 @@ def test_defaults_are_those_of_the_rfcs() -> None:
 def test_what_is_wrong_is_said(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         nameserver.parse(text)
+
+
+@pytest.mark.parametrize("text", ["8.8.8.8:53", "[2001:db8::1]:5353"])
+def test_who_gives_a_port_to_an_address_hears_of_the_form_that_has_one(text: str) -> None:
+    with pytest.raises(ValueError, match=f"with a port it is udp://{re.escape(text)}"):
+        nameserver.parse(text)
+    assert nameserver.parse(f"udp://{text}").port in (53, 5353)
