@@ -220,7 +220,8 @@ class ListCache(Message, frozen=True):
 class CacheRow(msgspec.Struct, frozen=True, array_like=True):
     """One entry: `left_s` is negative for an answer that is kept to be given as stale.
 
-    `sandbox` is empty for entries that all sandboxes with the same `servers` share.
+    `sandbox` is empty for entries that all sandboxes with the same `servers` share. `flags` are
+    those of the question: answers to others may differ.
     """
 
     name: bytes
@@ -230,6 +231,7 @@ class CacheRow(msgspec.Struct, frozen=True, array_like=True):
     left_s: int
     sandbox: str
     servers: list[str]
+    flags: list[str]
 
 
 class CacheListed(Message, frozen=True):

@@ -20,6 +20,7 @@ HELLO_S: Final = 5.0  # one that runs says at once what it has
 START_S: Final = 60.0  # a new interpreter needs seconds on a busy machine, 20 on an emulated one
 PROMPT_S: Final = 3.0  # whatever else is asked: nothing of it takes a tenth of this
 ANSWER_S: Final = 6.0  # Apply of a big snapshot
+SERVES_S: Final = 3.0  # how long a new one may serve nobody until somebody asks it about itself
 SEND_S: Final = 5.0  # how long a worker may leave its queue full
 ROUNDS: Final = 3  # in which an answer is waited for: a stall of our own costs one of them
 CODE: Final = "SDD-DNS-WORKER"
@@ -42,6 +43,9 @@ class Link:
     def __init__(self, connected: socket.socket, inventory: protocol.Inventory, pid: int) -> None:
         self.inventory = inventory
         self.pid = pid
+        self._serves = asyncio.Event()
+        if inventory.revision:
+            self._serves.set()
         self.lost: Callable[[], None] = _nobody
         self._socket = connected
         self._turn = asyncio.Lock()
@@ -85,6 +89,7 @@ class Link:
         """Hang up; the worker goes on serving. Closing twice is fine."""
         if self._open:
             self._open = False
+            self._serves.set()  # nobody waits for more: to send says that it is over
             asyncio.get_running_loop().remove_reader(self._socket.fileno())
             self._socket.close()
             if self._waiting and not self._waiting.done():
@@ -112,6 +117,7 @@ class Link:
             broken = _broken(f"applied revision {applied.revision} instead of {revision}")
             self._lose(broken.sentence)
             raise broken
+        self._serves.set()
         return applied
 
     async def count(self) -> protocol.Counted:
@@ -124,7 +130,14 @@ class Link:
         return tuple(map(_line, told.notes[: notes.MOST]))
 
     async def inquire(self, message: protocol.Question, expected: type[Answer]) -> Answer:
-        """The worker's answer to a question about itself."""
+        """The worker's answer to a question about itself.
+
+        A new one serves nobody before it was told whom, a second after the one before it died: that
+        is waited for, but not for ever, for nobody may be able to tell it.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SERVES_S):
+                await self._serves.wait()
         return await self._request(message, expected, PROMPT_S)
 
     async def _request(

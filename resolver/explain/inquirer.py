@@ -53,7 +53,7 @@ class Inquirer:
 
         Raises `errors.Invalid` for a bad name.
         """
-        whole = query.owner(name).canonicalize()
+        whole = query.top(name).canonicalize()
         message = protocol.Flush(name=whole.to_wire() or b"\0")
         return (await self._inquire(message, protocol.Flushed)).count
 
@@ -83,6 +83,7 @@ def _entry(row: protocol.CacheRow) -> CacheEntry:
         left_s=row.left_s,
         sandbox=row.sandbox,
         servers=tuple(row.servers),
+        flags=tuple(row.flags),
     )
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 class CacheEntry:
     """One remembered answer. `left_s` below 0: kept only to be given when nobody answers.
 
-    `sandbox` is empty for what all sandboxes share whose upstreams are `servers`.
+    `sandbox` is empty for what all sandboxes share whose upstreams are `servers`. `flags` are those
+    with which it was asked: `rd`, `cd` and `do`, as dig writes them.
     """
 
     name: str
@@ -17,6 +18,7 @@ class CacheEntry:
     left_s: int
     sandbox: str
     servers: tuple[str, ...]
+    flags: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 
 import dns.exception
@@ -87,6 +88,12 @@ def question(name: str, rdtype: str) -> dns.message.QueryMessage:
 
 def owner(name: str) -> dns.name.Name:
     """The name, absolute; raises `errors.Invalid` for what is none."""
+    if block := _block(name):
+        raise errors.Invalid(
+            f"{errors.quoted(name)} is a block of addresses, and no name",
+            hint=f"one address has a name: {block.network_address}",
+            code="SDD-DNS-QUESTION",
+        )
     try:
         if not name:
             raise dns.name.EmptyLabel
@@ -97,6 +104,34 @@ def owner(name: str) -> dns.name.Name:
             hint="labels have 1 to 63 characters, a name 253; the root is '.'",
             code="SDD-DNS-QUESTION",
         ) from exc
+
+
+def top(name: str) -> dns.name.Name:
+    """As `owner`, of a name that stands for all below it; a wildcard is none of these."""
+    found = owner(name)
+    if found.is_wild():
+        below = name.partition(".")[2] or "."
+        raise errors.Invalid(
+            f"{errors.quoted(name)} is no name that anybody asks for",
+            hint=f"a name stands for all below it: {below}",
+            code="SDD-DNS-QUESTION",
+        )
+    return found
+
+
+def type_name(rdtype: str) -> str:
+    """The usual name of a type that `question` takes: `AAAA` also for `28`."""
+    return dns.rdatatype.to_text(question(".", rdtype).question[0].rdtype)
+
+
+def _block(text: str) -> IPv4Network | IPv6Network | None:
+    """The block of addresses that `text` writes as ADDRESS/LENGTH."""
+    if "/" not in text:
+        return None
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        return None  # labels may hold a slash (RFC 2317)
 
 
 def _socket(kind: socket.SocketKind) -> socket.socket:

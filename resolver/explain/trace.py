@@ -31,6 +31,7 @@ class Attempt:
     """One question of several that one look-up asks."""
 
     name: str
+    rdtype: str
     steps: tuple[Step, ...]
     reply: query.Reply
 
@@ -77,7 +78,7 @@ class Tracer:
         if any(each.stage == "upstream" for each in steps) and not is_known(steps):
             after = await self._steps(box, name, rdtype)
             steps += news(before, after)
-        return Attempt(name=name, steps=steps, reply=reply)
+        return Attempt(name=name, rdtype=query.type_name(rdtype), steps=steps, reply=reply)
 
     async def trace(
         self,

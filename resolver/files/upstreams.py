@@ -6,7 +6,7 @@ dialled from inside the sandbox, the daemon's and the host's from the host's nam
 that is on internal networks only gets none of the latter (CVE-2024-29018).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -14,13 +14,14 @@ from resolver import protocol
 from resolver.files import resolvconf
 from sdd.model import nameserver, network, sandbox
 from sdd.model.nameserver import Nameserver
-from sdd.model.network import IPAddress
 from sdd.state import ClusterState
 
 ASKED, NETWORK, DAEMON = "--dns", "network --dns", "daemon"
 ZONE = "network --dns-forward-zone"
 OURS = "the server of sdd"
 _NONE = "no upstream: names that are not ours get SERVFAIL"
+# Who has a server of ours gets these through it.
+_ENCRYPTED = "resolv.conf names only plain servers on port 53"
 _NO_OTHER = "no other upstream: names that are not ours, nor in a zone above, get SERVFAIL"
 
 
@@ -154,7 +155,7 @@ def wanted(state: ClusterState, box: sandbox.Sandbox, daemon: DaemonDns) -> reso
         ),
         others=daemon.host.others,
         origins=tuple(origins),
-        notes=(*notes, *_skipped(daemon.host)),
+        notes=(*notes, *_looping(daemon.host), *_skipped(daemon.host)),
     )
 
 
@@ -162,23 +163,24 @@ def _direct(
     state: ClusterState, box: sandbox.Sandbox, daemon: DaemonDns, bare: resolvconf.Wanted
 ) -> resolvconf.Wanted:
     """Docker's rule for its default bridge (docker.md R5), without its public fall-back."""
-    found, origin = _plain(box.dns.servers), ASKED
-    if not box.dns.servers:
-        given, origin = (
-            (_plain(daemon.servers), DAEMON)
-            if daemon.servers
-            else (daemon.direct.servers, daemon.direct.path)
-        )
+    given, origin = tuple(map(nameserver.whole, box.dns.servers)), ASKED
+    why = {each: _ENCRYPTED for each in given if not each.is_plain}
+    if not given:
+        given, origin = daemon.servers, DAEMON
+        if not given:
+            given, origin = tuple(map(nameserver.whole, daemon.direct.servers)), daemon.direct.path
         ends = state.endpoints_by_sandbox.get(box.id, ())
         families = {4, *(address.version for end in ends for address in end.hosts)}
-        found = tuple(each for each in given if not each.is_loopback and each.version in families)
+        why = {each: words for each in given if (words := _unreachable(each, families))}
+    found = tuple(dict.fromkeys(each.address for each in given if each not in why))
+    left_out = (f"left out: {each} ({origin}): {words}" for each, words in why.items())
     notes = () if found else ("no nameserver can be reached from here; give one with --dns",)
     return replace(
         bare,
         servers=found,
         others=daemon.direct.others,
         origins=(*((("nameserver", origin),) if found else ()), *bare.origins),
-        notes=(*notes, *_skipped(daemon.direct)),
+        notes=(*notes, *left_out, *_skipped(daemon.direct)),
     )
 
 
@@ -192,9 +194,13 @@ def _servers(
     )
 
 
-def _plain(servers: Iterable[nameserver.Server]) -> tuple[IPAddress, ...]:
-    """Those that resolv.conf can name; who has a server of ours gets the others through it."""
-    return tuple(each.address for each in map(nameserver.whole, servers) if each.is_plain)
+def _unreachable(server: Nameserver, families: Collection[int]) -> str:
+    """Why programs of a sandbox with addresses of `families` cannot ask it; empty if they can."""
+    if not server.is_plain:
+        return _ENCRYPTED
+    if server.address.is_loopback:
+        return "a loopback address of the host"
+    return "" if server.address.version in families else "no address here is of its family"
 
 
 def _of_options(given: tuple[str, ...], origin: str) -> list[tuple[str, str]]:
@@ -202,6 +208,12 @@ def _of_options(given: tuple[str, ...], origin: str) -> list[tuple[str, str]]:
     added = [each for each in resolvconf.with_ndots(given) if each not in given]
     told = [("options", origin)] if given else []
     return [*told, *((each, OURS) for each in added)]
+
+
+def _looping(host: resolvconf.Host) -> tuple[str, ...]:
+    """That the host's file names the sandbox's own server, as in a container of Docker's."""
+    own = resolvconf.EMBEDDED
+    return (f"left out of {host.path}: nameserver {own}: {OURS}",) if own in host.servers else ()
 
 
 def _skipped(host: resolvconf.Host) -> tuple[str, ...]:

@@ -8,13 +8,12 @@ is not even entered for what is known (`selector`).
 
 import functools
 import socket
-import time
 from collections.abc import Awaitable, Callable, Coroutine
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final
 
-from resolver import counters, notes
+from resolver import clock, counters, notes
 from resolver.listen import datagrams, ready, respond, selector
 from resolver.message import reasons, wire
 from resolver.names import answer, chase
@@ -87,7 +86,7 @@ class Tools:
         bucket = self.buckets.get(scope.sandbox)
         if bucket is None:
             bucket = self.buckets[scope.sandbox] = Bucket()
-        if bucket.take(scope.rate, time.monotonic()):
+        if bucket.take(scope.rate, clock.now()):
             return False
         self.counts.add(counters.DROPPED, "rate_limit")
         return True
@@ -135,7 +134,7 @@ class Udp:
         """Whether anything was new, which may be asked elsewhere: that is the loop's work."""
         self._new = 0
         # Before anything is answered: what was right a second ago has a TTL that is too long now.
-        self._tools.pool.sweep(time.monotonic())
+        self._tools.pool.sweep(clock.now())
         serve, known, ask = self._tools.batch.serve, self._ready, self._ask
         room, count = DRAIN, datagrams.MOST
         while room > 0 and count > FEW and not self._new:
@@ -146,7 +145,7 @@ class Udp:
 
     def _ask(self, slot: int, data: bytes) -> bytes | None:
         """What is new: the reply, or None for what is dropped or forwarded."""
-        tools, begun = self._tools, time.monotonic()
+        tools, begun = self._tools, clock.now()
         if slept := tools.pool.wake(self._ready, data, begun):
             return slept
         self._new += 1
@@ -164,7 +163,7 @@ class Udp:
 
     def _keep(self, asked: Foreign, data: bytes, reply: bytes, begun: float) -> None:
         """Give `reply` again for a while, unless what it was made of may change meanwhile."""
-        tools, scope, now = self._tools, self._scope, time.monotonic()
+        tools, scope, now = self._tools, self._scope, clock.now()
         is_whole = isinstance(asked, wire.Query)
         end, message = (
             (asked, data) if isinstance(asked, wire.Query) else (asked.end, asked.message)

@@ -49,7 +49,8 @@ class Reply(NamedTuple):
     """A checked reply: header, the question, whole records, no OPT.
 
     `end` is where the question ends, `ends` where each record does, `ttls` where their TTLs lie.
-    `lowest` is the lowest TTL of the answers, `negative` how long "no" may be kept, in seconds.
+    `lowest` is the lowest TTL of the answers, `negative` how long "no" may be kept, in seconds: no
+    record of the authority has a longer TTL then.
     `extended` are the upper eight bits of the response code, which were in the OPT. `is_cut` says
     that the server had more, which could not be fetched. `was_said` tells a server's failure from
     silence. `explain` are the extended errors that came along (RFC 8914), `spin` the addresses
@@ -89,11 +90,12 @@ def read(data: bytes, end: int, *, dnssec: bool, is_checked: bool = False) -> Re
     """The reply in `data`, whose question ends at `end`.
 
     None when any part is not whole, when no answer is about what was asked, or when it lies behind
-    too many aliases; `is_checked` says that the latter was looked at before.
+    too many aliases; `is_checked` says that the latter was looked at before. SERVFAIL that says so
+    stands for one of too many records: who was asked would say the same again.
     """
     counts = _COUNTS.unpack_from(data, 6)
     if sum(counts) > MOST_RECORDS:
-        return None
+        return _overlong(data, end, sum(counts))
     at = end
     ends: list[int] = []
     ttls: list[int] = []
@@ -126,11 +128,7 @@ def read(data: bytes, end: int, *, dnssec: bool, is_checked: bool = False) -> Re
     ends, ttls = ends[:kept], ttls[:kept]
     image = bytearray(data[: (end, *ends)[-1]])
     image[6:12] = _COUNTS.pack(counts[0], kept - counts[0], 0)
-    for number, at in enumerate(ttls):
-        own = sane(int.from_bytes(image[at : at + 4], "big"))
-        # The records of a set have one TTL, the lowest that was seen (RFC 2181 §5.2).
-        seconds = shortest[heads[number].kind] if number < counts[0] else own
-        image[at : at + 4] = min(seconds, MOST_TTL_S).to_bytes(4, "big")
+    _cap(image, ttls, [shortest[each.kind] for each in heads], negative)
     return Reply(
         image=bytes(image),
         end=end,
@@ -159,6 +157,22 @@ def is_endless(data: bytes, end: int) -> bool:
         for begin, body in zip(begins, bodies, strict=True)
     ]
     return chain.of(data, heads) is None
+
+
+def _cap(
+    image: bytearray, ttls: Sequence[int], answers: Sequence[int], negative: int | None
+) -> None:
+    """Lower the TTLs, which lie at `ttls`, to how long anybody may keep what they are of.
+
+    `answers` are those of the answers: the records of a set have one TTL, the lowest that was seen
+    (RFC 2181 §5.2). A denial has one as well, for whoever caches behind us counts from what he gets
+    (RFC 2308 §3, §5).
+    """
+    denied = MOST_TTL_S if negative is None else negative
+    for number, at in enumerate(ttls):
+        own = sane(int.from_bytes(image[at : at + 4], "big"))
+        seconds = answers[number] if number < len(answers) else min(own, denied)
+        image[at : at + 4] = min(seconds, MOST_TTL_S).to_bytes(4, "big")
 
 
 def _spin(data: bytes, bounds: tuple[int, ...]) -> Spin | None:
@@ -206,6 +220,14 @@ def failure(data: bytes, query: wire.Query, rcode: int) -> Reply:
     return Reply(image + asked, query.end, (), (), 0, None, None, was_said=False)
 
 
+def _overlong(data: bytes, end: int, count: int) -> Reply:
+    head = data[:2] + bytes((0x80, 0x80 | wire.Rcode.SERVFAIL)) + b"\0\1" + bytes(6)
+    why = f"an answer of {count} records: more than {MOST_RECORDS} are not passed on"
+    explain = (wire.Explain(0, why),)
+    image = head + data[wire.HEADER : end]
+    return Reply(image, end, (), (), 0, None, None, explain=explain, has_opt=True)
+
+
 def aged(found: Reply, seconds: int) -> Reply:
     """The same when a cache on the way has held it for so long already (RFC 8484 §5.1)."""
     if not seconds:
@@ -246,12 +268,10 @@ def for_client(
 
     TTLs are `aged_s` seconds lower, or all `ttl_s`; addresses are turned by `turn` places. Of too
     many records as many whole ones as fit are kept, and TC is set: for musl before 1.2.4, which has
-    no TCP, none would mean "no name".
+    no TCP, none would mean "no name". Explanations get the room that the records leave.
     """
     limit = wire.STREAM_LIMIT if stream else query.limit
-    opt = wire.opt(query, reply.rcode, explain, limit - reply.end) if query.edns else b""
-    room = limit - len(opt)
-    kept = bisect.bisect_right(reply.ends, room)
+    kept = bisect.bisect_right(reply.ends, limit - wire.opt_size(query))
     image = reply.spin.turned(reply.image, turn) if reply.spin and turn else reply.image
     whole = bytearray(image[: (reply.end, *reply.ends)[kept]])
     for at in reply.ttls[:kept] if aged_s or ttl_s is not None else ():
@@ -261,6 +281,7 @@ def for_client(
     answers = min(kept, reply.answers)
     cut = reply.is_cut or kept < len(reply.ends)
     flags = wire.reply_flags(data, reply.rcode, authoritative=False, truncated=cut)
+    opt = wire.opt(query, reply.rcode, explain, limit - len(whole))
     whole[:12] = data[:2] + flags + b"\0\1" + _COUNTS.pack(answers, kept - answers, bool(opt))
     return bytes(whole) + opt
 

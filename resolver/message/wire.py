@@ -195,11 +195,10 @@ def respond(
     `records` are of `owner`; before them come those of `path`, complete with their owners. Over
     UDP as many whole records as fit, and TC when some do not. `authority` is one complete record
     with its owner, `beside` are such records for the additional section: those that do not fit are
-    left out, and nobody misses them (RFC 2181 §9).
+    left out, and nobody misses them (RFC 2181 §9). `explain` gets the room that all these leave.
     """
     limit = STREAM_LIMIT if stream else query.limit
-    tail = opt(query, rcode, explain, limit - query.end) if query.edns else b""
-    room = limit - query.end - len(tail)
+    room = limit - query.end - opt_size(query)
     whole = [*path, *[owner + each for each in records]]
     body = b"".join(whole)
     count = len(whole)
@@ -213,6 +212,7 @@ def respond(
     if beside and not cut:
         extra, more = _fitting(beside, room - len(body) - len(middle))
         middle += more
+    tail = opt(query, rcode, explain, limit - query.end - len(body) - len(middle))
     counts = _SECTIONS.pack(1, count, has_authority, extra + query.edns)
     return b"".join((data[:2], head, counts, data[HEADER : query.end], body, middle, tail))
 
@@ -227,19 +227,30 @@ def reply_flags(data: bytes, rcode: int, *, authoritative: bool, truncated: bool
     return flags.to_bytes(2, "big")
 
 
-def opt(query: Query, rcode: int, explain: Sequence[Explain], room: int) -> bytes:
-    """The OPT record of a reply to a query that had one (RFC 6891 §6.1.1), in at most `room` bytes.
+def opt_size(query: Query) -> int:
+    """The bytes that the OPT record of a reply takes at least."""
+    return len(_OPT_ECHO) if query.edns else 0
 
-    Of the explanations those that fit.
+
+def opt(query: Query, rcode: int, explain: Sequence[Explain], room: int) -> bytes:
+    """The OPT record of a reply to a query that had one (RFC 6891 §6.1.1), else nothing.
+
+    It has at most `room` bytes, which are `opt_size` or more. The explanations are what gives way
+    (RFC 8914 §3): first their texts, then they themselves.
     """
+    if not query.edns:
+        return b""
     if not explain and not query.dnssec and rcode <= MOST_PLAIN_RCODE:
         return _OPT_ECHO
+    room -= len(_OPT_ECHO)
+    told = explain[: room // _EDE.size]
+    room -= len(told) * _EDE.size
     data = b""
-    for each in explain:
+    for each in told:
         text = each.text.encode()
-        option = _EDE.pack(EDE, len(text) + 2, each.code) + text
-        if len(_OPT_ECHO) + len(data) + len(option) <= room:
-            data += option
+        text = text if len(text) <= room else b""
+        room -= len(text)
+        data += _EDE.pack(EDE, len(text) + 2, each.code) + text
     extended = (rcode >> 4) << 24 | (_OPT_DO if query.dnssec else 0)
     return b"\0" + _RECORD.pack(OPT, EDNS_LIMIT, extended, len(data)) + data
 

@@ -39,6 +39,9 @@ def put(
     owned = frozenset(name for name, entry in names.items() if entry)
     wildcards = set()
     for each, (kind, data) in able:
+        # A reverse name is there in one form only, and shadows the record in each.
+        if each.kind in ADDRESSING and wire_name(each.name) in owned:
+            continue
         for owner in owners(each, suffix):
             if owner in owned and each.kind in ADDRESSING:
                 continue

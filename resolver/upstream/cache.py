@@ -37,7 +37,7 @@ class Key(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A reply, when it came, and until when it is good; seconds of a monotonic clock.
+    """A reply, when it came, and until when it is good; seconds of `resolver.clock`.
 
     `recheck` is until when it is given as stale without another try to renew it.
     """

@@ -201,6 +201,7 @@ class Health:
     def answered(self, now: float, seconds: float) -> None:
         """It works; `seconds` is how long it took."""
         self.heard(now)
+        seconds = min(seconds, TOTAL_S)  # a machine that slept meanwhile took no hours to ask
         self.rtt_s = seconds if not self.rtt_s else 0.875 * self.rtt_s + 0.125 * seconds
 
     def failed(self, asked_at: float, now: float) -> None:

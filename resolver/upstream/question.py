@@ -3,11 +3,20 @@
 In: a client's question and what the client sees. Out: a frozen value.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from resolver.message import wire
 from resolver.names import answer
 from resolver.upstream import cache
+
+_RD, _DO, _CD = 0x01, 0x02, 0x10  # of `Key.flags`
+
+
+def flags(of: int) -> Iterator[str]:
+    """The words for `Key.flags`."""
+    named = ((_RD, "rd"), (_CD, "cd"), (_DO, "do"))
+    return (name for bit, name in named if of & bit)
 
 
 class Question(NamedTuple):
@@ -29,6 +38,6 @@ class Question(NamedTuple):
         `scope` is what the asker sees.
         """
         whole, scope = scope, scope.route(query.name)
-        flags = data[2] & 0x01 | data[3] & 0x10 | query.dnssec << 1
-        key = cache.Key(scope.partition, query.name, query.kind, query.klass, flags)
+        asked_with = data[2] & _RD | data[3] & _CD | query.dnssec * _DO
+        key = cache.Key(scope.partition, query.name, query.kind, query.klass, asked_with)
         return cls(query, data, scope, key, whole)

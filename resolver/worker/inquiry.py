@@ -16,7 +16,7 @@ from resolver.message import reasons, reply, wire
 from resolver.names import answer, chase, cut, detour
 from resolver.protocol import Step
 from resolver.upstream import cache, forwarder
-from resolver.upstream.question import Question
+from resolver.upstream.question import Question, flags
 from resolver.worker import servers
 
 ROWS: Final = 64  # a page: to make them takes no longer than to answer some questions
@@ -213,4 +213,5 @@ def _cache_row(key: cache.Key, entry: cache.Entry, now: float) -> protocol.Cache
         left_s=int(entry.expires - now),
         sandbox=sandbox,
         servers=[each.label for each in servers],
+        flags=list(flags(key.flags)),
     )

@@ -23,7 +23,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Final
 
-from resolver import counters, notes, parts, protocol
+from resolver import clock, counters, notes, parts, protocol
 from resolver.listen import ready, respond, selector, server
 from resolver.upstream import doh, dot, forwarder, sockets, transports
 from resolver.worker import inquiry, linger, privileges, serving, session
@@ -123,11 +123,11 @@ class Worker:
         self._session: session.Session | None = None
         self._started = time.time()
         self._counts = counters.Counters()
-        told = notes.Notes(time.monotonic)
+        told = notes.Notes(clock.now)
         forwarding = forwarder.Forwarder(
             self._counts,
             self._inside,
-            clock=time.monotonic,
+            clock=clock.now,
             bits=secrets.randbits,
             spawn=self._spawn,
             leaves=self._leaves,
@@ -150,7 +150,7 @@ class Worker:
                 note=told.note,
             )
         )
-        self._told = inquiry.Inquiry(forwarding, self._serving, time.monotonic, told)
+        self._told = inquiry.Inquiry(forwarding, self._serving, clock.now, told)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(control.fileno(), self._accept)
         self._linger = linger.Linger(door, self._serves, leave, linger_s)

@@ -84,11 +84,17 @@ def checked_search(domain: str) -> str:
 
 def checked_forward_zone(domain: str) -> str:
     """`domain` as a zone that is forwarded although its names have a special use."""
+    if domain == ".":
+        raise errors.Invalid(
+            "the root is no zone of its own: it would be all names",
+            hint="servers for all names are given by --dns",
+            code="SDD-NAME-FORWARD",
+        )
     zone = checked_host("domain", domain.removesuffix(".")).lower()
     if zone.rpartition(".")[2] in NEVER_FORWARDED:
         raise errors.Invalid(
             f"domain {errors.quoted(domain)} cannot be forwarded: nobody may know its names",
-            hint="zones that can be are local, home.arpa and reverse zones such as 10.in-addr.arpa",
+            hint="any other can: corp.example, local, a reverse zone such as 10.in-addr.arpa",
             code="SDD-NAME-FORWARD",
         )
     return zone

@@ -4,14 +4,27 @@ In: a network, and the state for what concerns others. Out: sentences; empty whe
 """
 
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
+from types import MappingProxyType
+from typing import Final
 
 from sdd.model import network, tlds
 from sdd.state import ClusterState
 
+_REVERSE: Final = (".in-addr.arpa", ".ip6.arpa")
+# Top-level names that are no public domains: who has them instead.
+_SPECIAL: Final = MappingProxyType(
+    {
+        "alt": "names outside DNS (RFC 9476)",
+        "invalid": "names that do not exist (RFC 6761)",
+        "local": "multicast DNS (RFC 6762)",
+        "onion": "Tor (RFC 7686)",
+    }
+)
+
 
 def of(net: network.Network) -> str:
     """What is so as long as its settings are."""
-    return " ".join(filter(None, (_hiding(net), _idle_zones(net))))
+    return " ".join(filter(None, (_hiding(net), _special(net), _idle_zones(net))))
 
 
 def homonym(state: ClusterState, net: network.Network) -> str:
@@ -27,12 +40,31 @@ def homonym(state: ClusterState, net: network.Network) -> str:
 
 
 def _hiding(net: network.Network) -> str:
-    if net.forwards_unknown or net.name.lower() not in tlds.PUBLIC:
+    if net.forwards_unknown:
+        return ""
+    if f".{net.name.lower()}".endswith(_REVERSE):
+        return (
+            f"names of addresses are below {net.name}: sandboxes on this network find none there"
+            f" but those of their own networks. Choose another name, or"
+            f" -o {network.OPTION_FORWARD_UNKNOWN}=true"
+        )
+    if net.name.lower() not in tlds.PUBLIC:
         return ""
     return (
         f"{net.name} is also a public top-level domain: sandboxes on this network find only each"
         f" other below .{net.name}, and nothing of the Internet's. Choose another name, or"
         f" -o {network.OPTION_FORWARD_UNKNOWN}=true"
+    )
+
+
+def _special(net: network.Network) -> str:
+    """That programs know better than to ask a DNS server for names of this network."""
+    end = net.name.lower().rpartition(".")[2]
+    if end not in _SPECIAL:
+        return ""
+    return (
+        f".{end} is kept for {_SPECIAL[end]}: some programs and systems never ask a DNS server for"
+        f" names below it, so names below .{net.name} may not be found. Choose another name"
     )
 
 

@@ -71,6 +71,11 @@ class Attempt(Protocol):
         ...
 
     @property
+    def rdtype(self) -> str:
+        """The type that was asked for, by its usual name."""
+        ...
+
+    @property
     def steps(self) -> Sequence[Step]:
         """The decisions, in order; empty when the worker could not be reached."""
         ...

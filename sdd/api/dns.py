@@ -26,7 +26,7 @@ async def query(context: Context, call: Call) -> Reply:
         name = found.name
     else:
         found = await context.trace.ask(box, name, rdtype, tcp=tcp, timeout_s=timeout_s)
-    return Reply(value={"Name": name, **_told(context.state(), call, box.name, found)})
+    return Reply(value={"Name": name, **_told(context.state(), box.name, found)})
 
 
 async def trace(context: Context, call: Call) -> Reply:
@@ -43,7 +43,7 @@ async def trace(context: Context, call: Call) -> Reply:
         value=[
             {
                 "Name": each.name,
-                **_told(state, call, box.name, each),
+                **_told(state, box.name, each),
                 "Steps": [
                     {"Stage": _named(state, step.stage), "Text": step.text} for step in each.steps
                 ],
@@ -67,6 +67,7 @@ async def cached(context: Context, call: Call) -> Reply:
                 "Left": each.left_s,
                 "Sandbox": _box(state, each.sandbox),
                 "Servers": list(each.servers),
+                "Flags": list(each.flags),
             }
             for each in await context.names.cached()
         ]
@@ -115,9 +116,9 @@ def _decisive(found: Sequence[Attempt]) -> Attempt:
     return next(existing, next(unknown, found[-1]))
 
 
-def _told(state: ClusterState, call: Call, sandbox: str, found: Attempt) -> render.Json:
+def _told(state: ClusterState, sandbox: str, found: Attempt) -> render.Json:
     return {
-        "Type": call.text("type", "A").upper(),
+        "Type": found.rdtype,
         "From": sandbox,
         "Rcode": found.reply.rcode,
         "Answers": [render.record(each) for each in found.reply.answers],

@@ -26,6 +26,7 @@ COLUMNS = (
 CACHE = (
     Column("NAME", lambda row: row["Name"]),
     Column("TYPE", lambda row: row["Type"]),
+    Column("FLAGS", lambda row: ",".join(row["Flags"]) or "-"),
     Column("RCODE", lambda row: row["Rcode"]),
     Column("RECORDS", lambda row: row["Records"], right=True),
     Column("LEFT", lambda row: "stale" if row["Left"] < 0 else f"{row['Left']}s", right=True),
@@ -181,7 +182,10 @@ def cache() -> None:
 
 @cache.command("ls")
 def cache_ls() -> None:
-    """List the remembered answers, the least recently used first."""
+    """List the remembered answers, the least recently used first.
+
+    FLAGS are those of the question (rd, cd, do): each answer is remembered by them too.
+    """
     output.show(current().client().get("/v1/dns/cache"), CACHE, id_key="Name")
 
 

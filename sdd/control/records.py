@@ -5,7 +5,7 @@ itself: a CNAME is alone at its name, and that cannot be seen key by key.
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from ipaddress import IPv4Address
 from types import MappingProxyType
 
@@ -22,6 +22,7 @@ TEXT_MAX = 2000  # bytes of a TXT record: fits one message beside everything els
 NUMBER_MAX = 65535  # priority, weight and port of SRV are 16 bits
 MOST_AT_A_NAME = 100  # records of one name: more would fit into no UDP answer anyway
 SRV_FIELDS = 4
+NAMING = frozenset({RecordType.CNAME, RecordType.SRV})  # their data end in a name
 
 
 def add(ground: Ground, asked: request.RecordAdd) -> Plan[Record]:
@@ -37,6 +38,7 @@ def add(ground: Ground, asked: request.RecordAdd) -> Plan[Record]:
             code="SDD-RECORD-NETWORK",
         )
     name, kind = checked_name(net, asked.name), checked_type(asked.type)
+    _check_target(net, name, kind, asked.data)
     data = checked_data(kind, asked.data)
     made = Record(
         id=_identity(net, name, kind, data),
@@ -82,14 +84,24 @@ def remove(ground: Ground, asked: request.RecordRemove) -> Plan[tuple[Record, ..
 
 
 def holders(now: ClusterState, net: ids.NetworkId) -> Mapping[str, str]:
-    """Names that somebody on `net` has by itself → who, as a phrase."""
+    """Names that somebody on `net` has by itself → who, as a phrase; the reverse ones as well."""
     held: dict[str, str] = {}
     for end in now.endpoints_by_network.get(net, ()):
         box = now.sandboxes[end.sandbox]
-        held |= dict.fromkeys(owned.names_of(box, end), f"sandbox {box.name}")
+        held |= dict.fromkeys(
+            _with_reverse(owned.names_of(box, end), end.hosts), f"sandbox {box.name}"
+        )
     for svc in now.services_by_network.get(net, ()):
-        held |= dict.fromkeys(owned.names_of_service(svc), f"service {svc.name}")
+        held |= dict.fromkeys(
+            _with_reverse(owned.names_of_service(svc), svc.vips), f"service {svc.name}"
+        )
     return held
+
+
+def _with_reverse(named: Iterable[str], addresses: Iterable[network.IPAddress]) -> Iterator[str]:
+    """The names, and those where the PTR records of the addresses are."""
+    yield from named
+    yield from (each.reverse_pointer for each in addresses)
 
 
 def is_shadowed(of: Record, held: Mapping[str, str]) -> bool:
@@ -217,6 +229,32 @@ EXAMPLES: Mapping[RecordType, str] = MappingProxyType(
         RecordType.SRV: "PRIORITY WEIGHT PORT TARGET, such as 0 10 8080 web",
     }
 )
+
+
+def _check_target(net: network.Network, name: str, kind: RecordType, data: str) -> None:
+    """That what leads to a name does not lead to an address; raises Invalid `SDD-RECORD-DATA`."""
+    _, _, target = data.strip().rpartition(" ")
+    if kind not in NAMING or not (family := _family(target)):
+        return
+    here = kind is RecordType.CNAME
+    owner = name if here else "NAME"
+    then = "" if here else f", then let the {kind} record lead to NAME"
+    raise errors.Invalid(
+        f"a {kind} record leads to a name, and {target} is an address",
+        hint=f"for an address: sdctl dns record add {net.name} {owner} {family} {target}{then}",
+        code="SDD-RECORD-DATA",
+    )
+
+
+def _family(text: str) -> RecordType | None:
+    """The type of the records of the address that `text` is, if it is one."""
+    for kind in (RecordType.A, RecordType.AAAA):
+        try:
+            FORMS[kind](text)
+        except ValueError:
+            continue
+        return kind
+    return None
 
 
 def _check_room(now: ClusterState, net: network.Network, made: Record) -> None:

@@ -40,6 +40,7 @@ _FORM = re.compile(
     r"(?P<path>/[!-\"$-~]*)?"
     r"(?:#(?P<name>[A-Za-z0-9._-]{1,253}))?"
 )
+_WITH_PORT = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[0-9.]+):[0-9]{1,5}")
 _EVERYBODY = IPv4Address("255.255.255.255")
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 
@@ -94,6 +95,8 @@ def parse(text: str, read: Callable[[str], address.IPAddress] = address.parse) -
     Raises ValueError with a reason: a host must be an address, since nobody could look its name
     up; only encrypted transports take a `#NAME`, only `https` a path.
     """
+    if _WITH_PORT.fullmatch(text):
+        raise ValueError(f"with a port it is udp://{text}")
     if "://" not in text:
         return Nameserver(address=_one(text, read))
     found = _FORM.fullmatch(text)

@@ -1,8 +1,11 @@
 """Names from inside real sandboxes: scope, types, forwarding, special names, both transports."""
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -160,3 +163,15 @@ def test_C55_host_gateway_is_the_host(daemon: Appliance) -> None:
     assert short(daemon, "gw", "home") == {gateway}
     assert daemon.inside("gw", "getent", "ahostsv4", "home").stdout.startswith(gateway)
     assert daemon.inside("gw", "ping", "-c1", "-W2", "home").returncode == 0
+
+
+def test_a_trace_just_after_a_workers_death_waits_for_the_next_one(daemon: Appliance) -> None:
+    (worker,) = (pid for pid in daemon.pids() if b"resolver.worker" in command_line(pid))
+    os.kill(worker, signal.SIGKILL)
+    trace = daemon.sdctl("dns", "trace", "r1", "--from", daemon.name("both"), check=False)
+    assert "is not served here" not in trace.stdout
+    assert "network red: has it" in trace.stdout
+
+
+def command_line(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()

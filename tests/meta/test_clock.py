@@ -15,3 +15,13 @@ def test_A8_89_the_resolver_reads_the_wall_clock_only_for_when_it_began() -> Non
     assert {name: count for name, count in found.items() if count} == {
         "resolver/worker/process.py": 1
     }
+
+
+def test_A2_ages_are_counted_by_the_clock_that_a_sleeping_machine_does_not_stop() -> None:
+    """What is left measures how long something takes while it is waited for."""
+    found = {
+        tracked.name(path)
+        for path in tracked.files("resolver/*.py")
+        if "time.monotonic()" in path.read_text() or "=time.monotonic" in path.read_text()
+    }
+    assert found == {"resolver/explain/query.py", "resolver/listen/selector.py"}

@@ -307,6 +307,7 @@ async def test_a_network_takes_forward_zones_while_it_lives() -> None:
         for wrong, code in (
             (request.NetworkUpdate(zone_remove=(zone("corp.local", 53),)), "SDD-NET-DNS"),
             (request.NetworkUpdate(zone_add=(zone("x.onion", 53),)), "SDD-NAME-FORWARD"),
+            (request.NetworkUpdate(zone_add=(zone(".", 53),)), "SDD-NAME-FORWARD"),
             (request.NetworkUpdate(zone_add=(zone("a b", 53),)), "SDD-NAME-HOST"),
         ):
             with pytest.raises(errors.SddError) as caught:

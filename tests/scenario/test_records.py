@@ -1,6 +1,7 @@
 """Records that people add to networks: what is taken, what is refused, what goes with what."""
 
 import asyncio
+from ipaddress import IPv4Address
 
 import pytest
 
@@ -96,6 +97,58 @@ async def test_what_is_no_record_is_refused(name: str, kind: str, data: str, cod
         await lab(one)
         assert await refused(one, name, kind, data) == f"SDD-RECORD-{code}"
         assert not one.state.records
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "hint"),
+    [
+        ("CNAME", "10.1.1.1", "for an address: sdctl dns record add lab f A 10.1.1.1"),
+        ("CNAME", "fd00::9", "for an address: sdctl dns record add lab f AAAA fd00::9"),
+        ("SRV", "0 0 80 10.0.0.1", "sdctl dns record add lab NAME A 10.0.0.1, then let the SRV"),
+    ],
+)
+async def test_what_leads_to_a_name_cannot_lead_to_an_address(
+    kind: str, data: str, hint: str
+) -> None:
+    async with node() as one:
+        await lab(one)
+        with pytest.raises(errors.Invalid) as why:
+            await add(one, "f.lab", kind, data)
+        assert why.value.code == "SDD-RECORD-DATA"
+        assert hint in why.value.hint
+        assert not one.state.records
+
+
+async def test_where_the_ptr_record_of_a_sandbox_is_nobody_else_answers() -> None:
+    async with node() as one:
+        await lab(one, "web")
+        (end,) = one.state.endpoints.values()
+        back = end.hosts[0].reverse_pointer
+        for kind, data in (("CNAME", "other"), ("A", "10.0.0.9")):
+            assert await refused(one, back, kind, data) == "SDD-RECORD-TAKEN"
+        other = await add(one, "9.9.9.10.in-addr.arpa", "CNAME", "x")
+        beside = await add(one, back, "TXT", "rack 4")
+        held = holders(one.state, other.network)
+        assert not is_shadowed(other, held)
+        assert not is_shadowed(beside, held)
+
+
+async def test_an_alias_at_the_ptr_record_of_a_sandbox_that_comes_later_is_shadowed() -> None:
+    async with node() as one:
+        await lab(one)
+        free = next(iter(one.state.networks.values())).pools[0].subnet[2]
+        assert isinstance(free, IPv4Address)
+        early = await add(one, free.reverse_pointer, "CNAME", "other.example")
+        assert not is_shadowed(early, holders(one.state, early.network))
+        attached = request.Attachment(network="lab", ip=free)
+        asked = request.SandboxCreate(name="web", attachments=(attached,))
+        await one.commands.create_sandbox(asked)
+        assert is_shadowed(early, holders(one.state, early.network))
+        (names,) = (
+            each.names for each in desired(one.state, NODE, DaemonDns()).snapshot.tables.values()
+        )
+        for owner in (early.name, f"{early.name}.lab"):
+            assert wire.CNAME not in names.get(wire.to_wire(owner), {}), owner
 
 
 async def test_a_network_must_be_there_and_have_names() -> None:

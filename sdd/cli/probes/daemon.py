@@ -103,14 +103,14 @@ def overruling(boxes: list[dict[str, Any]], folder: Path = Path("/etc/netns")) -
 
 def hiding(nets: list[dict[str, Any]]) -> Finding:
     """Whether some network is called like a domain of the Internet that it hides."""
-    found = [net["Name"] for net in nets if net.get("Warning")]
+    found = {net["Name"]: net["Warning"] for net in nets if net.get("Warning")}
     if not found:
-        return passed("daemon.hiding", "no network is called like a public top-level domain")
+        return passed("daemon.hiding", "no network is called like a domain of others")
     return Finding(
         "daemon.hiding",
         Verdict.WARN,
-        f"networks are called like public top-level domains: {', '.join(found)}",
-        why="their sandboxes do not find the Internet's names below these",
+        f"names of networks are in the way of others': {', '.join(found)}",
+        why=next(iter(found.values())),
         fix="make them again under another name, or with -o forward-unknown=true",
     )
 

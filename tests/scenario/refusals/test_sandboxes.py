@@ -348,6 +348,7 @@ async def test_a_server_that_would_ask_itself_is_refused(lab: Node, text: str) -
     itself = nameserver.server(text)
     zone = ForwardZone(zone="corp.local", server=itself)
     await make_net("n")(lab)
+    before = lab.state
     for ask in (
         make_box("x", dns=sandbox.DnsSettings(servers=(itself,))),
         make_net("x", dns=(itself,)),
@@ -357,7 +358,7 @@ async def test_a_server_that_would_ask_itself_is_refused(lab: Node, text: str) -
         with pytest.raises(errors.Invalid, match="it would ask itself") as caught:
             await ask(lab)
         assert caught.value.code == "SDD-DNS-LOOP"
-    assert not lab.state.sandboxes
+    assert (lab.state.sandboxes, lab.state.networks) == (before.sandboxes, before.networks)
 
 
 @pytest.mark.parametrize("left", [None, Facts(inode=0), Facts(inode=9)])

@@ -65,6 +65,44 @@ async def test_apply_and_count_are_answered_in_turn(worker: Worker) -> None:
     opened.close()
 
 
+async def test_a_new_worker_is_asked_about_itself_when_it_knows_whom_it_serves(
+    worker: Worker,
+) -> None:
+    worker.say(msgspec.structs.replace(HELLO, revision=0))
+    opened = await link.Link.open(worker.ours)
+    asking = asyncio.gather(opened.inquire(protocol.ListCache(0), protocol.CacheListed))
+    applying = asyncio.gather(opened.apply(4))
+    assert await worker.heard() == protocol.Apply(4)
+    worker.say(protocol.Applied(4, {}))
+    await applying
+    assert await worker.heard() == protocol.ListCache(0)
+    worker.say(protocol.CacheListed([], others=False))
+    await asking
+    opened.close()
+
+
+async def test_a_worker_that_nobody_tells_is_asked_about_itself_all_the_same(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "SERVES_S", 0.01)
+    worker.say(msgspec.structs.replace(HELLO, revision=0))
+    opened = await link.Link.open(worker.ours)
+    asking = asyncio.gather(opened.inquire(protocol.ListCache(0), protocol.CacheListed))
+    assert await worker.heard() == protocol.ListCache(0)
+    worker.say(protocol.CacheListed([], others=False))
+    await asking
+    opened.close()
+
+
+async def test_who_waits_for_a_new_worker_hears_of_its_end(worker: Worker) -> None:
+    worker.say(msgspec.structs.replace(HELLO, revision=0))
+    opened = await link.Link.open(worker.ours)
+    asking = asyncio.gather(opened.inquire(protocol.ListCache(0), protocol.CacheListed))
+    worker.end.close()
+    with pytest.raises(errors.Unavailable, match="hung up"):
+        await asking
+
+
 async def test_a_greeting_and_an_answer_in_parts_are_whole(worker: Worker) -> None:
     first = msgspec.structs.replace(HELLO, views={"a": "v"}, more=True)
     worker.say(first)

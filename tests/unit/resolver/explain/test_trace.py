@@ -38,7 +38,10 @@ def test_a_look_up_asks_what_resolv_conf_says(name: str, dots: int, asked: list[
 )
 def test_the_source_is_what_decided(steps: list[tuple[str, str]], source: str) -> None:
     made = trace.Attempt(
-        name="web", steps=tuple(Step(*each) for each in steps), reply=query.Reply(rcode="NOERROR")
+        name="web",
+        rdtype="A",
+        steps=tuple(Step(*each) for each in steps),
+        reply=query.Reply(rcode="NOERROR"),
     )
     assert made.source == source
 
@@ -49,7 +52,7 @@ def test_an_old_answer_is_the_source_only_when_it_was_given() -> None:
     given = query.Reply(rcode="NOERROR", explained=((3, "the upstream servers do not answer"),))
     theirs = query.Reply(rcode="NOERROR", explained=((3, ""),))
     sources = [
-        trace.Attempt(name="web", steps=steps, reply=each).source
+        trace.Attempt(name="web", rdtype="A", steps=steps, reply=each).source
         for each in (renewed, given, theirs)
     ]
     fresh = "upstream y over udp: NOERROR in 2 ms"
@@ -60,6 +63,7 @@ def test_A8_112_who_passed_a_name_over_says_so_behind_the_failure() -> None:
     explained = ((13, "a moment ago"), (0, "passed over: web is ours"))
     made = trace.Attempt(
         name="web.corp.test.",
+        rdtype="A",
         steps=(Step("cache", "SERVFAIL, 4 s left"),),
         reply=query.Reply(rcode="NXDOMAIN", explained=explained),
     )
@@ -91,5 +95,7 @@ def test_what_was_tried_for_the_last_name_is_the_source() -> None:
     found = trace.news(before, (*before, asked))
     assert found == (asked,)
     steps = (*(each for each in before if each != older), *found)
-    made = trace.Attempt(name="a.example.", steps=steps, reply=query.Reply(rcode="NOERROR"))
+    made = trace.Attempt(
+        name="a.example.", rdtype="A", steps=steps, reply=query.Reply(rcode="NOERROR")
+    )
     assert made.source == "upstream x over udp: NOERROR in 2 ms"

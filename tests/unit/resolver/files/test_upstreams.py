@@ -179,7 +179,26 @@ def test_C41_ipv6_and_scoped_servers_keep_their_order() -> None:
 def test_C43_of_loopback_and_real_servers_the_real_ones_are_named_where_we_serve_nobody() -> None:
     host = resolvconf.parse("nameserver 127.0.0.1\nnameserver 10.0.0.1\nnameserver ::1\n")
     daemon = upstreams.DaemonDns(host=host, direct=host)
-    assert named(text(daemon, states.box("b"), BRIDGE)) == ["10.0.0.1"]
+    lines = text(daemon, states.box("b"), BRIDGE)
+    assert named(lines) == ["10.0.0.1"]
+    assert "# left out: ::1 (/etc/resolv.conf): a loopback address of the host" in lines
+
+
+def test_what_resolv_conf_cannot_name_is_told_where_we_serve_nobody() -> None:
+    servers = [nameserver.server(each) for each in ("10.0.0.2", "tls://10.1.1.1", "tcp://10.0.0.3")]
+    own = replace(states.box("b"), dns=sandbox.DnsSettings(servers=tuple(servers)))
+    lines = text(upstreams.DaemonDns(), own, BRIDGE)
+    assert named(lines) == ["10.0.0.2"]
+    why = "resolv.conf names only plain servers on port 53"
+    assert [each for each in lines if "left out" in each] == [
+        f"# left out: {each} (--dns): {why}" for each in ("tls://10.1.1.1", "tcp://10.0.0.3")
+    ]
+
+
+def test_that_the_host_names_our_own_server_is_told() -> None:
+    host = resolvconf.parse("nameserver 127.0.0.11\n")
+    lines = text(upstreams.DaemonDns(host=host), states.box("b"), states.net("red"))
+    assert "# left out of /etc/resolv.conf: nameserver 127.0.0.11: the server of sdd" in lines
 
 
 @pytest.mark.parametrize(

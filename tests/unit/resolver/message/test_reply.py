@@ -1,5 +1,6 @@
 import itertools
 
+import dns.flags
 import dns.message
 import dns.rcode
 import dns.rrset
@@ -7,6 +8,7 @@ import pytest
 
 from resolver.message import reply, wire
 from resolver.message.wire import Rcode
+from resolver.upstream import forward
 from tests.unit.resolver.questions import data, query
 
 ASKED = data("www.example.org", use_edns=0)
@@ -54,6 +56,33 @@ def test_a_negative_reply_keeps_its_soa() -> None:
     assert said(found).rcode() == dns.rcode.NXDOMAIN
     assert len(said(found).authority) == 1
     assert found.negative == 60
+
+
+def test_A2_a_denial_is_kept_by_nobody_for_longer_than_the_soa_says() -> None:
+    found = read(upstream(authority=SOA, rcode=3))  # TTL 300, MINIMUM 60
+    assert said(found).authority[0].ttl == 60
+    assert said(found, aged_s=58).authority[0].ttl == 2
+    short = read(upstream(authority=SOA.replace(" 300 ", " 20 "), rcode=3))
+    assert said(short).authority[0].ttl == 20
+    proof = "www.example.org. 60 A 192.0.2.1"  # the authority of an answer is no denial
+    assert said(read(upstream(proof, authority=NS), dnssec=True)).authority[0].ttl == 300
+
+
+@pytest.mark.parametrize(("room", "told"), [(28, ""), (27, ""), (26, "old")])
+def test_an_explanation_never_takes_the_place_of_a_record(room: int, told: str) -> None:
+    """RFC 8914 §3; 28 addresses leave 17 bytes of 512, in which the code alone has room."""
+    found = read(upstream(*(f"www.example.org. 60 A 192.0.2.{n}" for n in range(room))))
+    wired = reply.for_client(
+        found,
+        ASKED,
+        FOUND._replace(limit=512),
+        stream=False,
+        explain=[wire.Explain(3, told or "o" * 90)],
+    )
+    shown = dns.message.from_wire(wired)
+    assert not shown.flags & dns.flags.TC
+    assert len(shown.answer[0]) == room
+    assert [(each.code, each.text or "") for each in shown.extended_errors()] == [(3, told)]
 
 
 def test_dnssec_keeps_the_authority_of_an_answer() -> None:
@@ -186,8 +215,16 @@ def test_a_name_may_point_to_any_name_before_it() -> None:
     assert owners == ["www.example.org.", "a.example.org.", "b.example.org."]
 
 
-def test_too_many_records_are_no_reply() -> None:
-    assert reply.read(broken(1025, A * 1025), FOUND.end, dnssec=False) is None
+def test_of_too_many_records_it_is_said_that_they_are() -> None:
+    found = reply.read(broken(1025, A * 1025), FOUND.end, dnssec=False)
+    assert found is not None
+    shown = said(found, explain=found.explain)
+    assert (shown.rcode(), shown.answer) == (dns.rcode.SERVFAIL, [])
+    assert "1025 records" in (shown.extended_errors()[0].text or "")
+    assert not forward.blames_edns(found)  # so it is not asked for again
+    whole = reply.read(broken(1024, A * 1024), FOUND.end, dnssec=False)
+    assert whole is not None
+    assert whole.answers == 1024
 
 
 def chained(aliases: int) -> bytes:

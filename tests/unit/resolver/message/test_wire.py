@@ -158,6 +158,21 @@ def test_A8_38_no_opt_without_one_even_with_an_explanation() -> None:
     assert said.ednsflags & dns.flags.DO
 
 
+def test_explanations_give_way_to_records_first_their_texts() -> None:
+    sent = data("web", use_edns=0)
+    found = wire.parse(sent)
+    assert isinstance(found, wire.Query)
+    why = [wire.Explain(6, "b" * 100), wire.Explain(3, "old")]
+    records = a(*(f"10.0.0.{n}" for n in range(29)))[wire.A]
+    for limit, texts in ((512, ["", "old"]), (507, [""]), (499, []), (9999, ["b" * 100, "old"])):
+        wired = wire.respond(sent, found._replace(limit=limit), Rcode.NOERROR, records, explain=why)
+        shown = dns.message.from_wire(wired)
+        assert len(wired) <= limit
+        assert not shown.flags & dns.flags.TC
+        assert len(shown.answer[0]) == len(records)
+        assert [each.text or "" for each in shown.extended_errors()] == texts
+
+
 def test_an_authority_that_does_not_fit_is_left_out() -> None:
     records = a(*(f"10.0.0.{n}" for n in range(28)))[wire.A]
     zone = b"\0" + wire.record(wire.SOA, 5, bytes(60))

@@ -42,7 +42,8 @@ class Resolver:
         self.asked.append((box.netns, name, rdtype, tcp))
         found = self.names.get((name, rdtype), Answer(rcode="NXDOMAIN"))
         step = protocol.Step("owned", found.rcode)
-        return way.Attempt(name=name, steps=(step,), reply=found)  # type: ignore[arg-type]  # the shape is what counts
+        kind = query.type_name(rdtype)
+        return way.Attempt(name=name, rdtype=kind, steps=(step,), reply=found)  # type: ignore[arg-type]  # the shape is what counts
 
     async def trace(
         self,
@@ -70,7 +71,7 @@ class Resolver:
         return self.entries
 
     async def flush(self, name: str) -> int:
-        query.owner(name)
+        query.top(name)
         self.flushed.append(name)
         return len(self.entries)
 

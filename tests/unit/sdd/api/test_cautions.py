@@ -53,3 +53,22 @@ def test_other_forward_zones_have_one(zone: str) -> None:
 
 def test_a_network_that_forwards_what_it_does_not_know_forwards_its_zone_too() -> None:
     assert said("lab", **{"forward-unknown": "true"}) == ""
+
+
+@pytest.mark.parametrize("name", ["in-addr.arpa", "8.8.8.in-addr.arpa", "IP6.arpa"])
+def test_a_network_called_like_a_reverse_zone_hides_it(name: str) -> None:
+    net = replace(NET, name=name)
+    assert cautions.of(net).startswith(f"names of addresses are below {name}")
+    assert cautions.of(replace(net, options={"forward-unknown": "true"})) == ""
+
+
+@pytest.mark.parametrize("name", ["local", "corp.Local", "onion"])
+def test_of_a_network_in_a_domain_that_is_not_asked_of_dns_it_is_said(name: str) -> None:
+    end = name.lower().rpartition(".")[2]
+    assert f".{end} is kept for" in cautions.of(replace(NET, name=name))
+
+
+def test_other_names_of_networks_are_fine() -> None:
+    assert [cautions.of(replace(NET, name=each)) for each in ("Lab", "arpanet", "locals")] == [
+        ""
+    ] * 3

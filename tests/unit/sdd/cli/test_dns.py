@@ -82,6 +82,28 @@ def test_of_an_address_the_name_is_asked(
         assert asking.appliance.resolver.asked[-1][1:3] == asked
 
 
+def test_a_block_of_addresses_has_no_name(asking: Shell) -> None:
+    for argv in (("query", "10.31.1.0/24", "--from", "c"), ("cache", "flush", "10.31.1.0/24")):
+        done = asking("dns", *argv)
+        assert (done.code, done.out) == (2, "")
+        assert "a block of addresses" in done.err
+    slash = "0/25.2.0.192.in-addr.arpa"  # RFC 2317: a label may hold one
+    assert asking("dns", "query", slash, "--from", "c").code == 3
+
+
+def test_a_type_by_its_number_is_told_by_its_name(asking: Shell) -> None:
+    done = asking("dns", "query", "web", "28", "--from", "c")
+    assert "web AAAA: " in done.err
+    assert "web TYPE65280: " in asking("dns", "query", "web", "65280", "--from", "c").err
+
+
+def test_a_wildcard_is_nothing_to_flush(asking: Shell) -> None:
+    done = asking("dns", "cache", "flush", "*.example")
+    assert (done.code, done.out) == (2, "")
+    assert "a name stands for all below it: example" in done.err
+    assert not asking.appliance.resolver.flushed
+
+
 def test_search_goes_the_way_of_programs(asking: Shell) -> None:
     names = asking.appliance.resolver.names
     asking.appliance.resolver.search = ("example", "net")
@@ -138,19 +160,21 @@ def test_the_cache_is_listed_and_flushed(asking: Shell) -> None:
         left_s=42,
         sandbox="",
         servers=("10.0.0.1", "10.0.0.2"),
+        flags=("rd", "do"),
     )
     asking.appliance.resolver.entries = (entry, replace(entry, left_s=-3, sandbox="gone"))
     first, second = asking.ok("dns", "cache", "ls").out.splitlines()[1:]
     assert first.split() == [
         "www.example.org.",
         "A",
+        "rd,do",
         "NOERROR",
         "2",
         "42s",
         "-",
         "10.0.0.1,10.0.0.2",
     ]
-    assert second.split()[4:6] == ["stale", "gone"]
+    assert second.split()[5:7] == ["stale", "gone"]
     assert "2 forgotten" in asking.ok("dns", "cache", "flush").err
     asking.ok("dns", "cache", "flush", "example.org")
     asking.ok("dns", "cache", "flush", "10.0.0.2")

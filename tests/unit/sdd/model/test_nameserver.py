@@ -1,5 +1,6 @@
 """Servers as people write them."""
 
+import re
 from ipaddress import ip_address
 
 import pytest
@@ -67,3 +68,10 @@ def test_a_server_that_is_asked_from_the_host_may_name_a_link_of_it() -> None:
     assert str(nameserver.parse("fe80::1%eth0", ip_address)) == "fe80::1%eth0"
     with pytest.raises(ValueError, match="unspecified"):
         nameserver.parse("::", ip_address)
+
+
+@pytest.mark.parametrize("text", ["8.8.8.8:53", "[2001:db8::1]:5353"])
+def test_who_gives_a_port_to_an_address_hears_of_the_form_that_has_one(text: str) -> None:
+    with pytest.raises(ValueError, match=f"with a port it is udp://{re.escape(text)}"):
+        nameserver.parse(text)
+    assert nameserver.parse(f"udp://{text}").port in (53, 5353)
