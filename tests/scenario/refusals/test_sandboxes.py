@@ -348,7 +348,6 @@ async def test_a_server_that_would_ask_itself_is_refused(lab: Node, text: str) -
     itself = nameserver.server(text)
     zone = ForwardZone(zone="corp.local", server=itself)
     await make_net("n")(lab)
-    before = lab.state
     for ask in (
         make_box("x", dns=sandbox.DnsSettings(servers=(itself,))),
         make_net("x", dns=(itself,)),
