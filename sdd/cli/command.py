@@ -13,6 +13,7 @@ from sdd.cli.params import DURATION
 # Promised names: whoever types one is told so, instead of being offered a neighbour.
 PLANNED = frozenset(f"sdctl {words}" for words in ("node",))
 OUTPUTS = ("table", "json", "jsonl", "name")
+FORM_FLAGS = ("-o", "--output", "--format")
 
 
 class Verb(click.Command):
@@ -21,13 +22,15 @@ class Verb(click.Command):
     A letter that the verb uses itself (`-o` of `network create`) keeps the verb's meaning.
     """
 
+    form_flags: tuple[str, ...] = FORM_FLAGS
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for each in self.params:
             if isinstance(each, click.Option) and each.default == "":
                 each.show_default = False  # nothing is nothing to show
         taken = {flag for each in self.params for flag in (*each.opts, *each.secondary_opts)}
-        self.params += global_options(taken)
+        self.params += global_options(taken, self.form_flags)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Go's way to write flags is understood too: `--internal=true`, `--ipv4=false`."""
@@ -56,6 +59,12 @@ class Verb(click.Command):
                     yield name
                 case False, [opposite, *_]:
                     yield opposite
+
+
+class Inspect(Verb):
+    """The verb `inspect`, where -f is --format, as in Docker."""
+
+    form_flags = (*FORM_FLAGS, "-f")
 
 
 class Noun(click.Group):
@@ -101,12 +110,14 @@ class Unknown(click.UsageError):
         self.hint = hint
 
 
-def global_options(taken: set[str]) -> list[click.Parameter]:
+def global_options(
+    taken: set[str], form_flags: tuple[str, ...] = FORM_FLAGS
+) -> list[click.Parameter]:
     """Fresh global options, without the flags in `taken`."""
     rows: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
         (("-H", "--host"), {"metavar": "URL", "help": "The daemon's socket (SDD_HOST)."}),
         (
-            ("-o", "--output", "--format"),
+            form_flags,
             {"metavar": "FORM", "help": "table, json, jsonl, name or '{{.Key}}'."},
         ),
         (("-q", "--quiet"), {"is_flag": True, "help": "Only ids, or data."}),

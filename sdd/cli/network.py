@@ -1,13 +1,14 @@
 """The verbs of `sdctl network`: networks."""
 
 import ipaddress
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
 
 from sdd import errors
 from sdd.cli import complete, filters, fixed, output, several
-from sdd.cli.command import Noun
+from sdd.cli.command import Inspect, Noun
 from sdd.cli.output import Column
 from sdd.cli.params import ADDRESS, CIDR, FORWARD_ZONE, IP4, IP6, LABEL, NAMESERVER, OPTION, WORD
 from sdd.cli.settings import current
@@ -196,6 +197,7 @@ def _subnet(pool: dict[str, Any]) -> ipaddress.IPv4Network | ipaddress.IPv6Netwo
 
 
 @network.command("ls")
+@output.no_trunc
 @filters.option
 def listing(wanted: tuple[str, ...]) -> None:
     """List networks."""
@@ -203,13 +205,44 @@ def listing(wanted: tuple[str, ...]) -> None:
     output.show([row for row in current().client().get(PATH) if keep(row)], COLUMNS)
 
 
-@network.command()
+@network.command(cls=Inspect)
 @click.argument(
     "refs", metavar="NETWORK...", nargs=-1, required=True, shell_complete=complete.networks
 )
-def inspect(refs: tuple[str, ...]) -> None:
+@click.option("-v", "--verbose", is_flag=True, help="Services with their members.")
+def inspect(refs: tuple[str, ...], verbose: bool) -> None:
     """Everything about networks, as a JSON array."""
-    several.inspect(PATH, refs)
+    several.inspect(PATH, refs, with_services if verbose else lambda row: row)
+
+
+def with_services(row: output.Row) -> output.Row:
+    """`row` with Docker's words about each service instead of its name."""
+    return {**row, "Services": dict(_services(row["Services"]))}
+
+
+def _services(names: Sequence[str]) -> Iterator[tuple[str, output.Row]]:
+    for name in names:
+        try:
+            found = current().client().get(f"/v1/services/{part(name)}")
+        except errors.NotFound:
+            continue  # removed meanwhile
+        yield (
+            name,
+            {
+                "VIP": ", ".join(found["VIPs"]),
+                "Ports": found["Ports"],
+                "Tasks": [
+                    {
+                        "Name": each["Sandbox"],
+                        "EndpointID": each["EndpointID"],
+                        "EndpointIP": ", ".join(each["Addresses"]),
+                        "State": each["State"],
+                        "Info": {"Node": each["Node"]},
+                    }
+                    for each in found["Members"]
+                ],
+            },
+        )
 
 
 @network.command()

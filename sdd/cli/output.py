@@ -8,14 +8,12 @@ from typing import Any
 
 import click
 
-from sdd import errors
 from sdd.cli import settings
 
 Row = Mapping[str, Any]
 GAP = "   "
 SHORT = 12
 ID = re.compile(r"[0-9a-f]{64}")
-FIELD = re.compile(r"\{\{\s*(json\s+)?\.([A-Za-z0-9_.]*)\s*\}\}")
 
 
 class Column:
@@ -27,9 +25,23 @@ class Column:
         self.right = right
 
 
+def _told_whole(context: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value:
+        settings.change(context, whole_ids=True)
+
+
+no_trunc = click.option(
+    "--no-trunc", is_flag=True, expose_value=False, callback=_told_whole, help="Whole ids."
+)
+
+
 def short(key: str) -> Callable[[Row], str]:
-    """The first 12 characters of an id."""
-    return lambda row: str(row[key])[:SHORT]
+    """An id as listings show it: its first 12 characters, or all with --no-trunc."""
+    return lambda row: _shortened(str(row[key]))
+
+
+def _shortened(identity: str) -> str:
+    return identity if settings.current().whole_ids else identity[:SHORT]
 
 
 def show(rows: Sequence[Row], columns: Sequence[Column], *, id_key: str = "Id") -> None:
@@ -38,7 +50,7 @@ def show(rows: Sequence[Row], columns: Sequence[Column], *, id_key: str = "Id") 
     if now.quiet and now.output == "table":
         for row in rows:
             shown = str(row.get(id_key, row.get("Name", "")))
-            click.echo(shown[:SHORT] if ID.fullmatch(shown) else shown)
+            click.echo(_shortened(shown) if ID.fullmatch(shown) else shown)
     elif now.output == "table":
         table(rows, columns)
     else:
@@ -96,28 +108,33 @@ def named(row: Row) -> None:
 
 
 def fill(template: str, row: Row) -> str:
-    r"""`template` with each {{.Key.Key}} or {{json .Key}} replaced; \t and \n are understood."""
-    if template.startswith("table "):
-        template = template.removeprefix("table ")
-    text = FIELD.sub(lambda found: _field(row, found.group(2), bool(found.group(1))), template)
-    if "{{" in text and "{{" in FIELD.sub("", template):
-        raise errors.Usage(
-            f'the template "{template}" cannot be read',
-            hint="only {{.Key}}, {{.Key.Key}} and {{json .Key}} are understood",
-        )
-    return text.replace("\\t", "\t").replace("\\n", "\n")
+    """`template`, which is one of Go's, for `row`; Docker's names of keys are understood too."""
+    from sdd.cli import gotemplate
+
+    return gotemplate.fill(template.removeprefix("table "), Dockers(row), _shown)
 
 
-def _field(row: Row, path: str, as_json: bool) -> str:
-    value: Any = row
-    for key in filter(None, path.split(".")):
-        if not isinstance(value, Mapping) or key not in value:
-            raise errors.Usage(
-                f'there is no ".{path}" in it', hint=f"its keys: {', '.join(sorted(row))}"
-            )
-        value = value[key]
-    if as_json or isinstance(value, dict | list):
-        return json.dumps(value)
+class Dockers(dict[str, Any]):
+    """A row that knows what Docker's listings call the same."""
+
+    NAMES: Mapping[str, str] = {"CreatedAt": "Created", "IPv6": "EnableIPv6"}
+
+    def __missing__(self, key: str) -> object:
+        """The value under its name here; KeyError when it has none."""
+        if key == "ID":
+            return _shortened(str(self["Id"]))
+        if key not in self.NAMES:
+            raise KeyError(key)
+        return self[self.NAMES[key]]
+
+
+def _shown(value: object) -> str:
+    from sdd.cli.gotemplate import Line
+
+    if isinstance(value, Line):
+        return "".join(f"{printable(line)}\n" for line in value.splitlines())
+    if isinstance(value, dict | list | tuple) or value is None:
+        return printable(json.dumps(value))
     return _cell(value)
 
 

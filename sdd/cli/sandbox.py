@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from sdd.cli import complete, filters, output, several
-from sdd.cli.command import Noun
+from sdd.cli.command import Inspect, Noun
 from sdd.cli.output import Column
 from sdd.cli.params import (
     ADDRESS,
@@ -185,6 +185,7 @@ def attachments(asked: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 @sandbox.command("ls")
+@output.no_trunc
 @filters.option
 def listing(wanted: tuple[str, ...]) -> None:
     """List sandboxes."""
@@ -192,7 +193,7 @@ def listing(wanted: tuple[str, ...]) -> None:
     output.show([row for row in current().client().get(PATH) if keep(row)], COLUMNS)
 
 
-@sandbox.command()
+@sandbox.command(cls=Inspect)
 @click.argument(
     "refs", metavar="SANDBOX...", nargs=-1, required=True, shell_complete=complete.sandboxes
 )

@@ -6,7 +6,7 @@ import click
 
 from sdd.cli import complete, filters, output, several
 from sdd.cli.check import HEALTH, STATUSES
-from sdd.cli.command import Noun
+from sdd.cli.command import Inspect, Noun
 from sdd.cli.output import Column
 from sdd.cli.params import ADDRESS, DURATION, LABEL
 from sdd.cli.publish import PUBLISH, UNPUBLISH
@@ -199,6 +199,7 @@ def _health(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 @service.command("ls")
+@output.no_trunc
 @filters.option
 def listing(wanted: tuple[str, ...]) -> None:
     """List services; REPLICAS is healthy/all."""
@@ -206,7 +207,7 @@ def listing(wanted: tuple[str, ...]) -> None:
     output.show([row for row in current().client().get(PATH) if keep(row)], COLUMNS)
 
 
-@service.command()
+@service.command(cls=Inspect)
 @click.argument(
     "refs", metavar="SERVICE...", nargs=-1, required=True, shell_complete=complete.services
 )
@@ -217,6 +218,7 @@ def inspect(refs: tuple[str, ...]) -> None:
 
 @service.command()
 @click.argument("ref", metavar="SERVICE", shell_complete=complete.services)
+@output.no_trunc
 def ps(ref: str) -> None:
     """List the backends and their state."""
     found = current().client().get(f"{PATH}/{part(ref)}/members")

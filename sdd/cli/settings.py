@@ -19,6 +19,7 @@ class Settings(NamedTuple):  # a dataclass would import inspect: 10 ms of every 
     output: str = "table"
     quiet: bool = False
     timeout_s: float = TIMEOUT_S
+    whole_ids: bool = False
 
     def client(self) -> "Client":
         """A client for the daemon that was named."""

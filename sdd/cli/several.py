@@ -12,10 +12,15 @@ from sdd.cli.settings import current
 from sdd.client import part
 
 
-def inspect(path: str, refs: Sequence[str]) -> None:
-    """Prints the JSON array of what was found; raises the last failure after telling the rest."""
+def inspect(
+    path: str, refs: Sequence[str], told: Callable[[output.Row], output.Row] = lambda row: row
+) -> None:
+    """Prints the JSON array of what was found; raises the last failure after telling the rest.
+
+    `told` is what is printed of each.
+    """
     client = current().client()
-    found, failures = each(refs, lambda ref: client.get(f"{path}/{part(ref)}"))
+    found, failures = each(refs, lambda ref: told(client.get(f"{path}/{part(ref)}")))
     if found:
         output.data(found)
     raise_last(failures)

@@ -34,6 +34,43 @@ def test_forms_of_output(shell: Shell) -> None:
     assert shell("network", "ls", "--format", "{{range .}}").code == 2
 
 
+def test_ids_are_shown_whole_when_asked(shell: Shell) -> None:
+    full = shell.ok("network", "create", "lab").out.strip()
+    assert shell.ok("network", "ls", "--no-trunc").out.splitlines()[1].split()[0] == full
+    assert shell.ok("network", "ls", "-q", "--no-trunc").out == f"{full}\n"
+    assert shell.ok("network", "ls", "--format", "{{.ID}}").out == f"{full[:12]}\n"
+    assert shell.ok("network", "ls", "--no-trunc", "--format", "{{.ID}}").out == f"{full}\n"
+    box = shell.ok("sandbox", "create", "web", "--network", "lab").out.strip()
+    assert shell.ok("sandbox", "ls", "--no-trunc").out.splitlines()[1].split()[0] == box
+    service = shell.ok("service", "create", "shop", "--network", "lab").out.strip()
+    assert shell.ok("service", "ls", "--no-trunc").out.splitlines()[1].split()[0] == service
+    shell.ok("service", "join", "shop", "web")
+    assert len(shell.ok("service", "ps", "--no-trunc", "shop").out.splitlines()[1].split()[0]) == 64
+
+
+def test_inspect_has_dockers_letters(shell: Shell) -> None:
+    full = shell.ok("network", "create", "lab", "--subnet", "10.1.0.0/24").out.strip()
+    template = "{{range .IPAM.Config}}{{.Subnet}}{{end}}"
+    assert shell.ok("network", "inspect", "-f", template, "lab").out == "10.1.0.0/24\n"
+    assert shell.ok("network", "inspect", "lab", "-f", "{{.Id}}").out == f"{full}\n"
+    assert shell.ok("network", "inspect", "-f", "json", "lab").json()[0]["Id"] == full
+    shell.ok("sandbox", "create", "web", "--network", "lab")
+    assert shell.ok("sandbox", "inspect", "web", "-f", "{{.Name}}").out == "web\n"
+    shell.ok("service", "create", "shop", "--network", "lab")
+    shell.ok("service", "join", "shop", "web")
+    assert shell.ok("service", "inspect", "shop", "-f", "{{len .Members}}").out == "1\n"
+    assert shell.ok("network", "inspect", "lab").json()[0]["Services"] == ["shop"]
+    (seen,) = shell.ok("network", "inspect", "-v", "lab").json()
+    shop = seen["Services"]["shop"]
+    (told,) = shell.ok("service", "inspect", "shop").json()
+    assert (shop["VIP"], shop["Ports"]) == (told["VIPs"][0], told["Ports"])
+    (task,) = shop["Tasks"]
+    assert (task["Name"], task["Info"]["Node"] != "") == ("web", True)
+    assert (
+        shell.ok("network", "inspect", "--verbose", "lab", "-f", "{{len .Services}}").out == "1\n"
+    )
+
+
 @pytest.mark.parametrize("noun", ["network", "sandbox", "service"])
 @pytest.mark.parametrize("verb", ["inspect", "rm"])
 def test_an_empty_name_is_no_path(shell: Shell, noun: str, verb: str) -> None:
