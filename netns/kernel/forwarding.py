@@ -53,10 +53,11 @@ class Forwarding:
 
 def _keep_advertised_routes() -> None:
     """A host that forwards IPv6 ignores router advertisements, and would lose its way out."""
+    asked = route.listing_of(6, _BY_ADVERTISEMENT, route.UNICAST)
+    with netlink.Connection(netlink.ROUTE, strict=True) as connection:
+        learned = {hop.index for each in connection.dump(*asked) for hop in route.hops(each)}
     with netlink.Connection(netlink.ROUTE) as connection:
-        routes = [route.of(each) for each in connection.dump(*route.listing())]
         links = read.names(connection)
-    learned = {each.index for each in routes if each and each.protocol == _BY_ADVERTISEMENT}
     for name in (links[index] for index in learned if index in links):
         path = sysctl.ROOT / "ipv6/conf" / name / "accept_ra"
         if sysctl.read(path) == _AS_HOST:

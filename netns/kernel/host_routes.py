@@ -1,9 +1,12 @@
 """The routes of a node's host that are not ours: which addresses are in use there already.
 
-In: nothing; runs in the host's namespace. Out: values for the commands.
+In: the prefixes that matter; runs in the host's namespace. Out: values for the commands. Of routes
+that touch none of these nothing is read but where they begin and end: others may be a million.
 """
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Collection, Iterator
 
 from netns import world
 from netns.kernel import marks
@@ -16,11 +19,17 @@ from sdd.model.host_route import HostRoute
 _ENDS = frozenset({route.BLACKHOLE, route.UNREACHABLE, route.PROHIBIT})
 
 
-def read() -> tuple[HostRoute, ...]:
-    """One for each prefix, and for each link that it is on; sorted."""
+def read(near: Collection[network.IPNetwork]) -> tuple[HostRoute, ...]:
+    """One for each prefix that shares addresses with one of `near`, and for each link it is on.
+
+    Sorted.
+    """
+    wanted = Near(near)
     with netlink.Connection(netlink.ROUTE) as connection:
         # Links come last: the link of a route that is not among them is gone, and so is the route.
-        replies = connection.dump(*route.listing())
+        replies = [
+            each for each in connection.dump(*route.listing()) if route.span(each.body) in wanted
+        ]
         links = {each.index: each for each in map(link.of, connection.dump(*link.listing()))}
     foreign = {
         index: each.name
@@ -35,6 +44,31 @@ def read() -> tuple[HostRoute, ...]:
         if not _is_everywhere(each.prefix) and (each.is_direct or each.prefix not in direct)
     ]
     return tuple(sorted(usable, key=lambda each: (each.prefix.version, each.prefix, each.link)))
+
+
+class Near:
+    """Holds what shares addresses with one of some prefixes: (IP version, first, last address)."""
+
+    def __init__(self, prefixes: Collection[network.IPNetwork]) -> None:
+        self._firsts: defaultdict[int, list[int]] = defaultdict(list)
+        self._lasts: defaultdict[int, list[int]] = defaultdict(list)
+        spans = sorted(
+            (each.version, int(each.network_address), int(each.broadcast_address))
+            for each in prefixes
+        )
+        for version, first, last in spans:
+            lasts = self._lasts[version]
+            if lasts and last <= lasts[-1]:
+                continue  # prefixes share all addresses of one of them, or none
+            self._firsts[version].append(first)
+            lasts.append(last)
+
+    def __contains__(self, span: tuple[int, int, int] | None) -> bool:
+        if span is None:
+            return False
+        version, first, last = span
+        at = bisect_right(self._firsts[version], last)
+        return at > 0 and self._lasts[version][at - 1] >= first
 
 
 def _of(reply: netlink.Reply, foreign: dict[int, str]) -> Iterator[HostRoute]:

@@ -34,9 +34,9 @@ class Observer:
         self._doors = doors
         self._names = made
 
-    async def host_prefixes(self) -> tuple[HostRoute, ...]:
-        """The routes of the host that do not lead over our links, sorted."""
-        return await self._doors.run("", host_routes.read)
+    async def host_prefixes(self, near: Collection[network.IPNetwork]) -> tuple[HostRoute, ...]:
+        """The routes of the host into `near` that do not lead over our links, sorted."""
+        return await self._doors.run("", lambda: host_routes.read(near))
 
     async def busy_ports(self) -> frozenset[tuple[Protocol, int]]:
         """The ports of the host that some TCP or UDP socket is bound to."""

@@ -25,6 +25,12 @@ _HOP = struct.Struct("=HBBi")  # struct rtnexthop, followed by attributes
 _PROTOCOL = 5  # where rtm_protocol stands in the header
 _UNIVERSE, _NOWHERE = 0, 255
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
+_VERSION = {int(family): version for version, family in _FAMILY.items()}
+_BITS = {4: 32, 6: 128}
+_TABLE_SIZE = 8  # bytes of the attribute _TABLE
+_DESTINATION_OF = {
+    version: struct.pack("=HH", 4 + bits // 8, _DESTINATION) for version, bits in _BITS.items()
+}
 _ANYWHERE = {socket.AF_INET: "0.0.0.0/0", socket.AF_INET6: "::/0"}
 _UNSPECIFIED = 0
 _CLONED = 0x200  # RTM_F_CLONED: a cache entry, not a route
@@ -60,6 +66,24 @@ def listing_of(version: int, protocol: int, kind: int) -> tuple[int, bytes]:
     routes for broadcast and multicast as well, a hundred links some hundreds.
     """
     return GET, _HEADER.pack(_FAMILY[version], 0, 0, 0, 0, protocol, 0, kind, 0)
+
+
+def span(body: bytes) -> tuple[int, int, int] | None:
+    """IP version, first and last address (as numbers) of a reported route; None as `of`.
+
+    A host may have a million routes of which few matter: this costs a tenth of `of`.
+    """
+    version = _VERSION.get(body[0])
+    if version is None:
+        return None
+    first, size = 0, _BITS[version]
+    if body[1]:
+        at = _HEADER.size + _TABLE_SIZE  # the kernel says the table first, then this
+        packed = body[at + 4 : at + 4 + size // 8]
+        if body[at : at + 4] != _DESTINATION_OF[version]:
+            packed = netlink.attributes(body[_HEADER.size :])[_DESTINATION]
+        first = int.from_bytes(packed, "big")
+    return version, first, first | ((1 << (size - body[1])) - 1)
 
 
 def of(reply: netlink.Reply) -> Report | None:

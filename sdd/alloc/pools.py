@@ -84,7 +84,7 @@ def first_free(
 
     `size` asks for another prefix length than the template's; None when nothing is free.
     """
-    taken = tuple(each for each in used if each.version == version)
+    taken = [each for each in used if each.version == version]
     for template in templates:
         if template.base.version != version or (size and size < template.base.prefixlen):
             continue
@@ -98,16 +98,14 @@ def overlap(subnet: IPNetwork, used: Iterable[IPNetwork]) -> IPNetwork | None:
     return next((each for each in used if overlaps(subnet, each)), None)
 
 
-def _pieces(base: IPNetwork, size: int, taken: tuple[IPNetwork, ...]) -> Iterator[IPNetwork]:
+def _pieces(base: IPNetwork, size: int, taken: Iterable[IPNetwork]) -> Iterator[IPNetwork]:
     """The free subnets of `base`; jumps over what is used instead of counting through it."""
     make: type[IPv4Network | IPv6Network] = type(base)
     step = 1 << (base.max_prefixlen - size)
     at, end = int(base.network_address), int(base.broadcast_address)
-    while at + step - 1 <= end:
-        candidate = make((at, size))
-        if blocker := overlap(candidate, taken):
-            beyond = int(blocker.broadcast_address) + 1
-            at = max(at + step, -(-beyond // step) * step)
-        else:
-            yield candidate
-            at += step
+    inside = (each for each in taken if overlaps(each, base))
+    blocked = sorted((int(each.network_address), int(each.broadcast_address)) for each in inside)
+    for first, last in (*blocked, (end + 1, end)):
+        for free in range(at, first - step + 1, step):
+            yield make((free, size))
+        at = max(at, -(-(last + 1) // step) * step)

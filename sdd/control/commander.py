@@ -27,6 +27,7 @@ from sdd.control import (
     sandboxes,
     service_updates,
     services,
+    subnets,
     taken,
     templates,
     verdicts,
@@ -91,7 +92,7 @@ class Commander:
 
     async def create_network(self, asked: request.NetworkCreate) -> network.Network:
         """The new network, with its pools and gateways chosen."""
-        prefixes = await self._observe.host_prefixes()
+        prefixes = await self._host_prefixes(asked)
         return await self._created(
             lambda ground: networks.create(ground, asked),
             lambda made: lambda ground: networks.remove(ground, made.id),
@@ -119,7 +120,8 @@ class Commander:
 
         Does not wait for the backends: it is the start's first command, before they run.
         """
-        prefixes = await self._observe.host_prefixes()
+        asked = networks.default_of(self._bip)
+        prefixes = await self._host_prefixes(asked)
         made = await self._run.committed(
             lambda ground: networks.create_default(ground, self._bip, self._mtu), prefixes
         )
@@ -188,7 +190,7 @@ class Commander:
 
     async def _prefixes(self, asked: tuple[request.Publish, ...]) -> Prefixes:
         """Where the host is itself, when networks may have to be made."""
-        return await self._observe.host_prefixes() if ports.wants_ingress(asked) else ()
+        return await self._host_prefixes() if ports.wants_ingress(asked) else ()
 
     # --- services ---------------------------------------------------------------------------
 
@@ -290,6 +292,11 @@ class Commander:
                 heard |= await self._observe.strangers(unsure.link, unsure.addresses)
             except parents.Unseen as unsure:
                 seen |= await self._observe.links(unsure.links)
+
+    async def _host_prefixes(self, asked: request.NetworkCreate | None = None) -> Prefixes:
+        """Where the host is itself, as far as new subnets could be."""
+        near = subnets.reach(self._feed.state, self._pools, self._node, asked)
+        return await self._observe.host_prefixes(near)
 
     def _ground(self, prefixes: Prefixes) -> Ground:
         return Ground(

@@ -82,6 +82,12 @@ def create_template(ground: Ground, asked: request.NetworkCreate) -> Plan[Templa
     return templates.create(ground, versions.said(asked))
 
 
+def default_of(bip: IPv4Interface | None) -> request.NetworkCreate:
+    """What is asked for with the predefined network."""
+    spec = request.PoolSpec(subnet=bip.network, gateway=bip.ip) if bip else request.PoolSpec()
+    return request.NetworkCreate(name=network.DEFAULT_NAME, pools=(spec,))
+
+
 def create_default(
     ground: Ground, bip: IPv4Interface | None, mtu: int
 ) -> Plan[network.Network] | None:
@@ -99,8 +105,7 @@ def create_default(
         _check_moves(ground.now, there, bip)
         _check_empty(draft, there)
         erase(draft, ground.now, there)
-    spec = request.PoolSpec(subnet=bip.network, gateway=bip.ip) if bip else request.PoolSpec()
-    asked = request.NetworkCreate(name=network.DEFAULT_NAME, pools=(spec,))
+    asked = default_of(bip)
     made = network.Network(
         id=ids.NetworkId(ground.new_id()),
         name=network.DEFAULT_NAME,

@@ -34,8 +34,11 @@ class Facts(Protocol):
 class Observe(Protocol):
     """Read only, asked once per command; blocking work belongs into a thread."""
 
-    async def host_prefixes(self) -> tuple[HostRoute, ...]:
-        """The routes of this node that are not ours, but those to everywhere."""
+    async def host_prefixes(self, near: Collection[network.IPNetwork]) -> tuple[HostRoute, ...]:
+        """The routes of this node that share addresses with one of `near` and are not ours.
+
+        Without those to everywhere.
+        """
         ...
 
     async def busy_ports(self) -> frozenset[tuple[port.Protocol, int]]:

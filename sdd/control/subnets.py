@@ -13,10 +13,11 @@ from sdd import errors
 from sdd.alloc import addresses, pools
 from sdd.control import adopted, host_access, options
 from sdd.control.ground import Ground
-from sdd.model import child, network, request
+from sdd.model import child, ids, network, request
 from sdd.model.host_route import HostRoute
 from sdd.model.network import IPAddress, IPNetwork
 from sdd.model.subnet import overlaps, unusable
+from sdd.state import ClusterState
 
 V4, V6 = 4, 6
 
@@ -50,6 +51,23 @@ def choose(
             _check_overlap(ground, asked, subnet, used, chosen)
         chosen.append(_pool(ground, asked, spec, subnet))
     return tuple(chosen)
+
+
+def reach(
+    now: ClusterState,
+    templates: Sequence[pools.PoolTemplate],
+    node: ids.NodeId,
+    asked: request.NetworkCreate | None,
+) -> tuple[IPNetwork, ...]:
+    """Where the subnets of `asked` can be: the host's routes elsewhere do not matter.
+
+    All configurations count when it is made from one: nobody has looked yet which one that is.
+    """
+    specs = list(asked.pools if asked else ())
+    if asked and asked.config_from:
+        specs += [spec for each in now.templates.values() for spec in each.pools]
+    given = [spec.subnet for spec in specs if spec.subnet and not _is_size(spec.subnet)]
+    return (*(each.base for each in (*templates, pools.ula(node))), *given)
 
 
 def check_specs(asked: request.NetworkCreate) -> None:

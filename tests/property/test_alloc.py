@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from sdd.alloc import addresses, ifnames, macs, numbers, pools
 from sdd.model import ids, network
+from sdd.model.subnet import overlaps
 
 V4_SUBNETS = st.builds(
     lambda base, size: IPv4Network((base, size), strict=False),
@@ -139,3 +140,22 @@ def test_a_random_mac_is_local_and_unicast(entropy: bytes) -> None:
     mac = macs.of((), entropy)
     assert macs.checked(mac) == mac
     assert int(mac[:2], 16) & 3 == 2
+
+
+@given(
+    st.lists(
+        SUBNETS | st.builds(lambda n: n.supernet(new_prefix=max(n.prefixlen - 8, 0)), SUBNETS)
+    ),
+    st.data(),
+)
+def test_the_first_free_subnet_is_that_of_counting_through(
+    used: list[network.IPNetwork], data: st.DataObject
+) -> None:
+    base = data.draw(SUBNETS)
+    size = data.draw(st.integers(base.prefixlen, min(base.max_prefixlen, base.prefixlen + 6)))
+    pieces: list[network.IPNetwork] = list(base.subnets(new_prefix=size))
+    used = [*used, *data.draw(st.lists(st.sampled_from(pieces)))]
+    free = [each for each in pieces if not any(overlaps(each, one) for one in used)]
+    template = pools.PoolTemplate(base=base, size=size)
+    found = pools.first_free([template], used, version=base.version)
+    assert found == (free[0] if free else None)

@@ -22,6 +22,7 @@ from sdd.model.host_route import HostRoute
 from sdd.model.look import EVERYWHERE, Look
 from sdd.model.nameserver import Transport
 from sdd.model.progress import Backend, Failure, Outcome
+from sdd.model.subnet import overlaps
 from sdd.state import ClusterState
 from sdd.store import contract
 from sdd.store.memory import MemoryStore
@@ -73,9 +74,10 @@ class World:
     async def busy_ports(self) -> frozenset[tuple[port.Protocol, int]]:
         return self.busy
 
-    async def host_prefixes(self) -> tuple[HostRoute, ...]:
+    async def host_prefixes(self, near: Collection[network.IPNetwork]) -> tuple[HostRoute, ...]:
         ways = (HostRoute(prefix=each, is_direct=False) for each in self.ways)
-        return (*(HostRoute(prefix=each) for each in self.prefixes), *ways)
+        every = (*(HostRoute(prefix=each) for each in self.prefixes), *ways)
+        return tuple(each for each in every if any(overlaps(each.prefix, one) for one in near))
 
     async def strangers(
         self, link: str, asked: Collection[network.IPAddress]

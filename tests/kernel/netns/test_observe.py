@@ -4,14 +4,16 @@ import asyncio
 import contextlib
 import os
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from ipaddress import ip_address, ip_network
 from pathlib import Path
+from types import FrameType
 
 import pytest
 import structlog
 
-from netns.kernel import events, names, observe
+from netns.kernel import events, host_routes, names, observe
 from netns.netlink import route
 from sdd import errors
 from sdd.linux import namespaces, netlink
@@ -26,6 +28,8 @@ from tests.support import run
 pytestmark = pytest.mark.kernel
 
 FRONT = net("front", "10.70.0.0/24", "fd70::/64")
+ALL = (ip_network("0.0.0.0/0"), ip_network("::/0"))
+MANY = 50_000
 NOWHERE_LAN = net("alone", "10.71.0.0/24", driver=network.Driver.MACVLAN, internal=True)
 
 
@@ -42,7 +46,7 @@ async def test_foreign_routes_count_but_those_to_everywhere(host: Host) -> None:
         "ip route add 203.0.113.0/24 dev up0",
     ):
         host.run(*command.split())
-    seen = await observer(host).host_prefixes()
+    seen = await observer(host).host_prefixes(ALL)
     assert seen == (
         HostRoute(prefix=ip_network("192.0.2.0/24"), link="up0"),
         HostRoute(prefix=ip_network("198.51.100.0/24"), is_direct=False),
@@ -71,7 +75,7 @@ async def test_routes_over_several_links_and_those_that_refuse_count_as_ways(hos
         "ip route add throw 172.24.0.0/16",
     ):
         host.run(*command.split())
-    seen = await observer(host).host_prefixes()
+    seen = await observer(host).host_prefixes(ALL)
     assert {each.prefix: each.link for each in seen if each.is_direct} == {
         ip_network("172.19.0.0/16"): "up1",
         ip_network("192.0.2.0/25"): "up0",
@@ -93,10 +97,38 @@ async def test_links_that_come_and_go_meanwhile_are_no_obstacle(host: Host) -> N
     coming = await asyncio.create_subprocess_exec(*command)
     while coming.returncode is None:
         with contextlib.suppress(errors.Unavailable):  # it says that it never stands still
-            await observer(host).host_prefixes()
+            await observer(host).host_prefixes(ALL)
         await asyncio.sleep(0)
     assert coming.returncode == 0
-    assert await observer(host).host_prefixes() == ()
+    assert await observer(host).host_prefixes(ALL) == ()
+
+
+async def test_routes_that_do_not_matter_cost_a_look_at_their_ends(host: Host) -> None:
+    places = [f"10.{at >> 8}.{at & 255}.0" for at in range(MANY)]
+    lines = ["link add up0 type bridge", "link set up0 up", "addr add 192.0.2.1/24 dev up0"]
+    lines += [f"route add {each}/24 via 192.0.2.2" for each in places]
+    batch = host.root / "many"
+    batch.write_text("\n".join(lines))
+    host.run("ip", "-batch", str(batch))
+    near = [ip_network(each) for each in ("172.16.0.0/12", "10.9.0.0/16", "fd00::/48")]
+    calls: Counter[str] = Counter()
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "call":
+            calls[frame.f_code.co_qualname] += 1
+
+    def counted() -> tuple[HostRoute, ...]:
+        sys.setprofile(note)
+        try:
+            return host_routes.read(near)
+        finally:
+            sys.setprofile(None)
+
+    seen = await host.doors.run("", counted)
+    assert {each.prefix for each in seen} == set(near[1].subnets(new_prefix=24))
+    assert calls["span"] >= MANY
+    assert calls["attributes"] + calls["ip_network"] < 5 * len(seen), "only of what is near"
+    assert sum(calls.values()) < 8 * MANY
 
 
 async def test_facts_of_a_namespace_and_of_what_is_none(host: Host, tmp_path: Path) -> None:

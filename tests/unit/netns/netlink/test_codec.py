@@ -156,6 +156,18 @@ def test_the_kernels_own_route_names_its_source_and_goes_behind_its_rivals() -> 
     assert route.kernel_link(b"") == 0
 
 
+@pytest.mark.parametrize("prefix", ["0.0.0.0/0", "10.1.2.0/23", "::/0", "fd00:1::/47", "::1/128"])
+def test_where_a_route_begins_and_ends(prefix: str) -> None:
+    there = ip_network(prefix)
+    entry = route.Entry(destination=there, gateway=None, index=3, table=254, metric=0, protocol=4)
+    ends = (there.version, int(there.network_address), int(there.broadcast_address))
+    body = route.add(entry).body
+    assert route.span(body) == ends
+    other_order = body[:12] + netlink.u32(4, 3) + body[12:]
+    assert route.span(other_order) == ends
+    assert route.span(bytes([128, *bytes(11)])) is None
+
+
 def test_routes_of_other_families_and_cache_entries_are_none() -> None:
     other = struct.pack("=BBBBBBBBI", 28, 0, 0, 0, 254, 2, 0, 1, 0)
     cached = struct.pack("=BBBBBBBBI", socket.AF_INET6, 0, 0, 0, 254, 2, 0, 1, 0x200)
