@@ -13,8 +13,10 @@ import struct
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from netns.kernel import probe_frames
+from netns import world
+from netns.kernel import marks, probe_frames
 from netns.netlink import address
+from netns.netlink import link as links
 from sdd.linux import namespaces, netlink
 from sdd.model import child
 from sdd.model.network import IPAddress
@@ -61,12 +63,15 @@ async def ask(
 ) -> Mapping[IPAddress, str]:
     """Of each of `asked` who has it, in words; empty when nobody answered.
 
-    On a link that is not there or down there is nobody. Ends early when all were answered for.
+    On a link that is not there or down there is nobody, and on a bridge that has only ports of
+    ours. Ends early when all were answered for.
     """
     try:
-        own, ears = await doors.run("", lambda: (_own(), _open(link, asked)))
+        own, ears = await doors.run("", lambda: (_own(), _ears(link, asked)))
     except OSError:
         return dict.fromkeys(asked, "")
+    if not ears:
+        return _Hearing(asked, own).found
     hearing = _Hearing(asked, own)
     loop = asyncio.get_running_loop()
     try:
@@ -116,6 +121,23 @@ def _own() -> frozenset[IPAddress]:
     with netlink.Connection(netlink.ROUTE) as connection:
         reports = map(address.of, connection.dump(*address.listing()))
         return frozenset(each.interface.ip for each in reports)
+
+
+def _ears(link: str, asked: Collection[IPAddress]) -> tuple[Ear, ...]:
+    """None where nobody can be."""
+    return () if _is_lonely(link) else _open(link, asked)
+
+
+def _is_lonely(name: str) -> bool:
+    """Whether it is a bridge, and all its ports are ours."""
+    with netlink.Connection(netlink.ROUTE) as connection:
+        (result,) = connection.request((links.ask(name),))
+        found = [links.of(each) for each in result.replies]
+        if not found or found[0].kind != world.Kind.BRIDGE.value:
+            return False
+        every = map(links.of, connection.dump(*links.listing()))
+        ports = [each for each in every if each.master == found[0].index]
+    return all(marks.of_link(each.alias, each.group) for each in ports)
 
 
 def _open(link: str, asked: Collection[IPAddress]) -> tuple[Ear, ...]:

@@ -6,6 +6,7 @@ the files named after the nouns and run by runner.py. It chooses nothing itself.
 
 import asyncio
 import functools
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from ipaddress import IPv4Interface
@@ -37,6 +38,7 @@ from sdd.control.ground import Ground, Plan
 from sdd.control.observe import Facts, Observe
 from sdd.control.progress import Progress
 from sdd.control.runner import Make, Prefixes, Runner
+from sdd.control.wires import Wires
 from sdd.model import endpoint, health, ids, network, record, request, sandbox, service, template
 from sdd.model.host_link import HostLink
 from sdd.model.nameserver import Transport
@@ -80,6 +82,7 @@ class Commander:
         self._bip = bip
         self._mtu = mtu
         self._timeout_s = timeout_s
+        self._wires = Wires(observe.strangers, time.monotonic)
         self._run = Runner(
             store=store,
             feed=feed,
@@ -289,7 +292,7 @@ class Commander:
             try:
                 return await self._run.created(informed, undo, prefixes)
             except taken.Unprobed as unsure:
-                heard |= await self._observe.strangers(unsure.link, unsure.addresses)
+                heard |= await self._wires.strangers(unsure.link, unsure.addresses)
             except parents.Unseen as unsure:
                 seen |= await self._observe.links(unsure.links)
 
@@ -310,6 +313,7 @@ class Commander:
             transports=self._transports,
             ipv6=self._ipv6,
             host_prefixes=prefixes,
+            askers=self._wires.askers,
         )
 
 

@@ -35,7 +35,8 @@ class Ground:
     `claims` are as of `now`; `at` is seconds since the epoch; `entropy` gives that many random
     bytes; `transports` are those over which this node can ask name servers; `ipv6`: its kernel
     knows it; `host_prefixes` are its own routes; `strangers` says of the addresses that were asked
-    for on the wire who has them, in words (nobody: empty); `links` are those of the host that were
+    for on the wire who has them, in words (nobody: empty), and `askers` is how many commands are
+    asking just now; `links` are those of the host that were
     looked at, None for one that is not there.
     """
 
@@ -50,6 +51,7 @@ class Ground:
     ipv6: bool = True
     host_prefixes: tuple[HostRoute, ...] = ()
     strangers: Mapping[IPAddress, str] = field(default_factory=dict)
+    askers: int = 0
     links: Mapping[str, HostLink | None] = field(default_factory=dict)
 
     def new_id(self) -> str:

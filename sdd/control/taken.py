@@ -12,7 +12,7 @@ from sdd import errors
 from sdd.alloc import addresses, usage
 from sdd.control import keys
 from sdd.control.ground import Draft, Ground
-from sdd.model import child, network
+from sdd.model import network, wire
 from sdd.model.network import IPAddress
 from sdd.state import ClusterState
 
@@ -73,11 +73,15 @@ def choose(
 def _candidates(
     ground: Ground, draft: Draft, net: network.Network, version: int
 ) -> Iterator[tuple[network.Pool, IPAddress]]:
-    """The next free addresses: more of them, the more of the earlier ones strangers had."""
+    """The next free addresses, to be asked for together.
+
+    More of them, the more of the earlier ones strangers had, and the more commands wait for
+    answers: each of these takes one of the earlier ones.
+    """
     held = on(ground, draft, net)
     strange = {ip for ip, who in ground.strangers.items() if who}
     own = held.own | strange
-    for _ in range(min(MOST_PROBED, 1 + len(strange))):
+    for _ in range(min(MOST_PROBED, 1 + len(strange) + ground.askers)):
         found = addresses.next_of(
             net,
             version,
@@ -94,7 +98,7 @@ def _demand_answers(
     ground: Ground, net: network.Network, ip: IPAddress, also: Collection[IPAddress]
 ) -> None:
     """Raises `Unprobed` for `also` when `ip` may be somebody's on the wire."""
-    if (link := child.wire_of(net)) and ip not in ground.strangers:
+    if (link := wire.of(net)) and ip not in ground.strangers:
         raise Unprobed(link, also)
 
 

@@ -38,7 +38,8 @@ class Bridge:
     """All options of one network. `trusted` are host links whose packets may enter it.
 
     `source4` and `source6` are what masqueraded packets are sent from instead of the address of
-    the link they leave by. `prefix` starts the link names in the sandboxes.
+    the link they leave by. `prefix` starts the link names in the sandboxes. `duplicate_probe`: on
+    the wire of a bridge that was there already, others are asked before an address is given.
     """
 
     name: str = ""
@@ -54,6 +55,7 @@ class Bridge:
     source6: IPv6Address | None = None
     prefix: str = "eth"
     forward_unknown: bool = False
+    duplicate_probe: bool = True
     is_default: bool = False  # of one that somebody made
 
     def mode(self, version: int) -> GatewayMode:
@@ -94,6 +96,7 @@ OPTIONS: Mapping[str, Option] = MappingProxyType(
         network.OPTION_BRIDGE_NAME: Option("name", options.to_ifname),
         network.OPTION_MTU: Option("mtu", options.to_mtu),
         network.OPTION_FORWARD_UNKNOWN: Option("forward_unknown", options.to_bool),
+        network.OPTION_DUPLICATE_PROBE: Option("duplicate_probe", options.to_bool),
         f"{_BRIDGE}enable_icc": Option("icc", options.to_bool),
         f"{_BRIDGE}enable_ip_masquerade": Option("masquerade", options.to_bool),
         f"{_BRIDGE}gateway_mode_ipv4": Option("mode4", options.to_choice(GatewayMode)),

@@ -107,11 +107,6 @@ def host_addresses(net: network.Network) -> tuple[network.IPAddress, ...]:
     return tuple(address for address in found if address is not None)
 
 
-def wire_of(net: network.Network) -> str:
-    """The link on which the addresses of any network's sandboxes must be asked for, if any."""
-    return of(net).wire if net.driver in OPTIONS else ""
-
-
 def _parent(text: str) -> str:
     if text == "lo":
         raise ValueError("cannot be 'lo': loopback has no network behind it")
@@ -123,7 +118,7 @@ _COMMON = {
     network.OPTION_MTU: Option("mtu", options.to_mtu),
     network.OPTION_FORWARD_UNKNOWN: Option("forward_unknown", options.to_bool),
     "com.docker.network.container_iface_prefix": Option("prefix", options.to_prefix),
-    "duplicate-probe": Option("duplicate_probe", options.to_bool),
+    network.OPTION_DUPLICATE_PROBE: Option("duplicate_probe", options.to_bool),
     HOST_ACCESS: Option("host_access", options.to_bool),
 }
 OPTIONS: Mapping[network.Driver, Mapping[str, Option]] = MappingProxyType(

@@ -25,6 +25,7 @@ GATEWAY_DEVICE = "sdd-gwbridge"
 OPTION_BRIDGE_NAME = "com.docker.network.bridge.name"
 OPTION_MTU = "com.docker.network.driver.mtu"
 OPTION_FORWARD_UNKNOWN = "forward-unknown"
+OPTION_DUPLICATE_PROBE = "duplicate-probe"
 
 
 class Driver(StrEnum):

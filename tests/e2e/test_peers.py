@@ -180,6 +180,24 @@ def test_peers_50_sandboxes_join_the_subnet_that_an_existing_bridge_is_on(
     run("ip", "netns", "exec", lan, "ping", "-c1", "-W2", "10.251.0.1")
 
 
+def test_U38_peers_50_the_address_of_a_machine_on_an_existing_bridge_is_not_given(
+    daemon: Appliance, lan: str
+) -> None:
+    assert lan
+    near = ("--ip-range", "10.251.0.8/30")
+    daemon.sdctl("network", "create", "p51", *ON_P51, *SUBNETS_P51, *near)
+    for asked in ("ip=10.251.0.9", "ip6=fd00:251::9"):
+        create = ("sandbox", "create", daemon.name("p51"), "--network", f"p51,{asked}")
+        refused = daemon.sdctl(*create, check=False)
+        assert "another machine, " in refused.stderr
+        assert "[SDD-IPAM-DUPLICATE]" in refused.stderr
+    names = [daemon.sandbox(f"p51{number}", "--network", "p51") for number in range(2)]
+    boxes = daemon.json("sandbox", "inspect", *names)
+    assert [box["Networks"]["p51"]["IPAddress"] for box in boxes] == ["10.251.0.8", "10.251.0.10"]
+    daemon.sdctl("sandbox", "rm", *names)
+    daemon.sdctl("network", "rm", "p51")
+
+
 def test_peers_50_the_subnet_of_another_link_is_still_refused(daemon: Appliance, lan: str) -> None:
     assert lan
     for options in ((), ("-o", "com.docker.network.bridge.name=p51other")):

@@ -62,6 +62,7 @@ class World:
     neighbours: dict[network.IPAddress, str] = field(default_factory=dict)
     asked: list[network.IPAddress] = field(default_factory=list)  # on the wire, in order
     rounds: int = 0
+    answering: asyncio.Event | None = None  # neighbours take their time until it is set
     namespaces: dict[str, Facts] = field(
         default_factory=lambda: {"/proc/self/ns/net": Facts(inode=1)}
     )
@@ -85,6 +86,8 @@ class World:
         assert link
         self.asked += asked
         self.rounds += 1
+        if self.answering:
+            await self.answering.wait()
         return {ip: self.neighbours.get(ip, "") for ip in asked}
 
     async def links(self, names: Collection[str]) -> dict[str, HostLink | None]:

@@ -1,5 +1,6 @@
 """Addresses on a wire with other machines: nobody's address is given to a sandbox or a service."""
 
+import asyncio
 from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 
@@ -7,10 +8,16 @@ import pytest
 
 from sdd import errors
 from sdd.model import child, endpoint, network, request
+from sdd.model.host_link import HostLink
 from tests.scenario.node import Node, node
+from tests.support import eventually_async
 
-MACVLAN, IPVLAN = network.Driver.MACVLAN, network.Driver.IPVLAN
+BRIDGE, MACVLAN, IPVLAN = network.Driver.BRIDGE, network.Driver.MACVLAN, network.Driver.IPVLAN
 MACHINE = "another machine, 02:aa:bb:cc:dd:ee"
+
+
+def lan_addresses(count: int) -> list[str]:
+    return [f"192.0.2.{number}" for number in range(1, count + 1)]
 
 
 def strangers(*addresses: str) -> dict[network.IPAddress, str]:
@@ -30,7 +37,7 @@ async def lan(
         request.PoolSpec(subnet=ip_network(each), ip_range=within, aux=aux or {})
         for each in subnets or ("192.0.2.0/24",)
     )
-    said = {"parent": "eth0", **options}
+    said = {**({} if driver is BRIDGE else {"parent": "eth0"}), **options}
     await one.commands.create_network(
         request.NetworkCreate(name="lan", driver=driver, pools=pools, options=said)
     )
@@ -76,6 +83,52 @@ async def test_many_strangers_are_found_in_few_rounds_and_all_of_them_is_exhaust
         assert rounds <= 8
         with pytest.raises(errors.Exhausted, match="63 of them by machines that are not ours"):
             await join(one, "b")
+
+
+async def test_commands_beside_each_other_ask_for_different_addresses_and_once() -> None:
+    async with node() as one, asyncio.TaskGroup() as group:
+        await lan(one)
+        one.world.neighbours = strangers("192.0.2.3", "192.0.2.5")
+        one.world.answering = asyncio.Event()
+        joins = [group.create_task(join(one, f"b{number}")) for number in range(30)]
+        await eventually_async(lambda: len(one.world.asked) == 30, 10, "all of them ask")
+        one.world.answering.set()
+        given = {(await each).hosts[0] for each in joins}
+        assert given == set(map(ip_address, lan_addresses(32))) - set(one.world.neighbours)
+        assert len(one.world.asked) == len(set(one.world.asked))
+
+
+async def test_a_command_that_is_called_off_leaves_the_others_their_answers() -> None:
+    async with node() as one, asyncio.TaskGroup() as group:
+        await lan(one)
+        one.world.answering = asyncio.Event()
+        first = group.create_task(join(one, "a", "192.0.2.9"))
+        second = group.create_task(join(one, "b"))
+        await eventually_async(lambda: one.world.rounds == 2, 10, "both ask")
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        one.world.answering.set()
+        assert str((await second).hosts[0]) == "192.0.2.1"
+        assert str((await join(one, "c", "192.0.2.9")).hosts[0]) == "192.0.2.9"
+
+
+async def test_others_on_the_wire_of_a_bridge_that_was_there_are_asked() -> None:
+    named = {network.OPTION_BRIDGE_NAME: "br0"}
+    async with node() as one:
+        one.world.parents["br0"] = HostLink(mtu=1500, addresses=(ip_address("192.0.2.1"),))
+        one.world.neighbours = strangers("192.0.2.2", "192.0.2.9")
+        await lan(one, driver=BRIDGE, options=named)
+        assert str((await join(one, "a")).hosts[0]) == "192.0.2.3"
+        with pytest.raises(errors.Conflict, match="02:aa:bb:cc:dd:ee") as caught:
+            await join(one, "b", "192.0.2.9")
+        assert caught.value.code == "SDD-IPAM-DUPLICATE"
+        await one.commands.remove_sandbox("a")
+        await one.commands.remove_network("lan")
+        one.world.asked.clear()
+        await lan(one, driver=BRIDGE, options=named | {"duplicate-probe": "false"})
+        assert str((await join(one, "b", "192.0.2.9")).hosts[0]) == "192.0.2.9"
+        assert one.world.asked == []
 
 
 async def test_a_services_address_is_asked_for_too() -> None:

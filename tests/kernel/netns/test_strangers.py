@@ -28,13 +28,12 @@ async def ask(host: Host, *asked: str, link: str = "up0") -> dict[str, str]:
 
 
 def mac(path: str) -> str:
-    return run_in(path, "cat", "/sys/class/net/eth0/address").strip()
+    return run_in(path, "ip", "-br", "link", "show", "eth0").split()[2]
 
 
 async def test_U38_a_neighbour_says_which_addresses_it_has(host: Host, neighbour: str) -> None:
     found = await ask(host, THERE4, THERE6, *FREE)
-    link = run_in(neighbour, "ip", "-br", "link", "show", "eth0").split()[2]
-    machine = f"another machine, {link}"
+    machine = f"another machine, {mac(neighbour)}"
     assert found == {THERE4: machine, THERE6: machine} | dict.fromkeys(FREE, "")
 
 
@@ -76,3 +75,20 @@ async def test_a_neighbour_that_floods_keeps_nobody(host: Host, neighbour: str) 
     finally:
         process.terminate()
         await process.wait()
+
+
+async def test_neighbours_behind_a_bridge_are_asked_and_one_without_any_is_passed(
+    host: Host, neighbour: str
+) -> None:
+    host.run("ip", "link", "add", "br9", "type", "bridge")
+    host.run("ip", "link", "set", "br9", "up")
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    assert await ask(host, THERE4, *FREE, link="br9") == dict.fromkeys((THERE4, *FREE), "")
+    alone = loop.time() - began
+    host.run("ip", "link", "set", "up0", "master", "br9")
+    machine = f"another machine, {mac(neighbour)}"
+    began = loop.time()
+    found = await ask(host, THERE4, THERE6, *FREE, link="br9")
+    assert found == {THERE4: machine, THERE6: machine} | dict.fromkeys(FREE, "")
+    assert alone < loop.time() - began

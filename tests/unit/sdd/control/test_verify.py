@@ -1,6 +1,6 @@
 """What is wrong is found by the backends' own plans, on kernels in memory, and nothing is changed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -142,3 +142,13 @@ async def test_what_is_right_at_the_second_look_was_no_difference(town: Town) ->
     town.on_settle = town.rcodes.clear
     assert await town.differences() == []
     assert town.settled == 1
+
+
+async def test_equal_macs_on_one_network_are_told() -> None:
+    town = await Town().made()
+    twin = replace(ENDS[1], mac=ENDS[0].mac)
+    town.state = town.state.apply(ids.Revision(3), [Put(twin)])
+    await netns_reconciler.Reconciler(town.netns, NODE).realise(town.state)
+    found = [each for each in await town.differences() if "MAC" in each.says]
+    assert [each.subject for each in found] == [twin.id]
+    assert "sandbox web1 too" in found[0].says

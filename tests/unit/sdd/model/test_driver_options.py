@@ -36,7 +36,7 @@ def test_every_option_reaches_its_field() -> None:
         "container_iface_prefix": "net",
     }
     found = bridge.of(net("full", "10.1.0.0/24", options=given))
-    ours = {network.OPTION_FORWARD_UNKNOWN}
+    ours = {network.OPTION_FORWARD_UNKNOWN, network.OPTION_DUPLICATE_PROBE}
     assert len(given) == len(bridge.OPTIONS.keys() - ours)
     assert (found.name, found.mtu, found.icc, found.masquerade) == ("br0", 1400, False, False)
     assert (found.mode(4), found.mode(6)) == (GatewayMode.ROUTED, GatewayMode.NAT_UNPROTECTED)
