@@ -130,11 +130,11 @@ class _Reader:
         if list(ended[:1]) == [_BRANCH]:
             if ended[1:]:  # else if …: its `end` is ours
                 otherwise = [self._part(ended[1:])]
-                return functools.partial(_BLOCKS[kind], value, names, body, otherwise)
+                return functools.partial(_BLOCKS[kind], Block(value, names, body, otherwise))
             otherwise, ended = self._until()
         if list(ended) != [_LAST]:
             raise ValueError(kind)
-        return functools.partial(_BLOCKS[kind], value, names, body, otherwise)
+        return functools.partial(_BLOCKS[kind], Block(value, names, body, otherwise))
 
 
 def _constant(text: str, _scope: Scope) -> str:
@@ -152,54 +152,46 @@ def _named(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
     return names, words[at + 1 :]
 
 
-def _if(
-    value: Value,
-    names: Sequence[str],
-    body: Sequence[Part],
-    otherwise: Sequence[Part],
-    scope: Scope,
-) -> str:
-    found = value(scope)
-    inner = {**scope, **dict(zip(names, [found], strict=False))}
-    return _joined(body if found else otherwise, inner)
+class Block(NamedTuple):
+    """`{{if}}`, `{{with}}` or `{{range}}` with what it stands for and encloses."""
+
+    value: Value
+    names: Sequence[str]
+    body: Sequence[Part]
+    otherwise: Sequence[Part]
+
+    def named(self, *values: Any) -> Scope:
+        """The variables that get `values`: the last ones if there are fewer variables."""
+        last = values[-len(self.names) :] if self.names else ()
+        return dict(zip(self.names, last, strict=False))
 
 
-def _with(
-    value: Value,
-    names: Sequence[str],
-    body: Sequence[Part],
-    otherwise: Sequence[Part],
-    scope: Scope,
-) -> str:
-    found = value(scope)
+def _if(block: Block, scope: Scope) -> str:
+    found = block.value(scope)
+    return _joined(block.body if found else block.otherwise, {**scope, **block.named(found)})
+
+
+def _with(block: Block, scope: Scope) -> str:
+    found = block.value(scope)
     if not found:
-        return _joined(otherwise, scope)
-    return _joined(body, {**scope, **dict(zip(names, [found], strict=False)), ".": found})
+        return _joined(block.otherwise, scope)
+    return _joined(block.body, {**scope, **block.named(found), ".": found})
 
 
-def _range(
-    value: Value,
-    names: Sequence[str],
-    body: Sequence[Part],
-    otherwise: Sequence[Part],
-    scope: Scope,
-) -> str:
+def _range(block: Block, scope: Scope) -> str:
     """As in Go: the keys of a map in order; one variable is the value, two are key and value."""
-    found = value(scope)
+    found = block.value(scope)
     if not isinstance(found, Mapping | list | tuple):
         raise TypeError(f"{found!r} cannot be ranged over")
     turns = sorted(found.items()) if isinstance(found, Mapping) else list(enumerate(found))
     if not turns:
-        return _joined(otherwise, scope)
+        return _joined(block.otherwise, scope)
     return "".join(
-        _joined(
-            body, {**scope, **dict(zip(names, turn[-len(names) :], strict=False)), ".": turn[1]}
-        )
-        for turn in turns
+        _joined(block.body, {**scope, **block.named(*turn), ".": turn[1]}) for turn in turns
     )
 
 
-_BLOCKS: Mapping[str, Callable[..., str]] = {"if": _if, "with": _with, "range": _range}
+_BLOCKS: Mapping[str, Callable[[Block, Scope], str]] = {"if": _if, "with": _with, "range": _range}
 
 
 def _pipe(words: Sequence[str]) -> Value:
