@@ -17,11 +17,12 @@ PACE_S = 0.3  # two looks and the removal itself must fit into a second
 IDLE_S = 3600.0  # without guests there is nothing to look at
 
 Remove = Callable[[str], Awaitable[object]]
-IsLost = Callable[[str, int], bool]
+Place = tuple[str, int]
+Lost = Callable[[Collection[Place]], Collection[Place]]
 
 
 class Deaths:
-    """`is_lost` says, in a thread, whether a path leads to the namespace of that inode no more.
+    """`lost` says, in a thread, which paths lead to the namespaces of their inodes no more.
 
     `told` hears of each death once, before the sandbox is removed.
     """
@@ -30,12 +31,12 @@ class Deaths:
         self,
         remove: Remove,
         node: ids.NodeId,
-        is_lost: IsLost,
+        lost: Lost,
         told: Callable[[sandbox.Sandbox], None],
     ) -> None:
         self._remove = remove
         self._node = node
-        self._is_lost = is_lost
+        self._lost = lost
         self._told = told
         self._missing: frozenset[ids.SandboxId] = frozenset()
         self._known: frozenset[ids.SandboxId] = frozenset()
@@ -69,7 +70,8 @@ class Deaths:
     def _missing_of(
         self, mine: Collection[sandbox.Sandbox]
     ) -> dict[ids.SandboxId, sandbox.Sandbox]:
-        return {box.id: box for box in mine if self._is_lost(box.netns, box.netns_inode)}
+        places = {(box.netns, box.netns_inode): box for box in mine}
+        return {places[each].id: places[each] for each in self._lost(places)}
 
 
 def guests(state: ClusterState, node: ids.NodeId) -> tuple[sandbox.Sandbox, ...]:

@@ -42,7 +42,7 @@ from sdd import daemon, errors, interpreter, lock, log, logbook, notify, options
 from sdd.alloc import pools
 from sdd.api import context
 from sdd.control import commander, feed, journal, progress, standing, verify
-from sdd.linux import capabilities, descriptors, guests, libc, namespaces
+from sdd.linux import capabilities, descriptors, guests, libc, namespaces, sight
 from sdd.model import ids, sandbox
 from sdd.model.event import Action, Kind
 from sdd.model.progress import Backend
@@ -284,7 +284,7 @@ def _deaths(
         say.warning("sandbox.ended", sandbox=box.name, netns=box.netns)
         history.tell(Kind.SANDBOX, Action.LOST, box.id, {"name": box.name})
 
-    return netns_deaths.Deaths(commands.remove_sandbox, node, namespaces.is_lost, told)
+    return netns_deaths.Deaths(commands.remove_sandbox, node, sight.Sight().lost, told)
 
 
 def _members(

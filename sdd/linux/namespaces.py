@@ -40,24 +40,15 @@ def inode(path: str) -> int:
     A plain file (left by a crash between creating and mounting it) is no namespace.
     """
     try:
-        found = os.stat(path)  # noqa: PTH116 - asked a few times for every change
+        return inode_of(path)
     except OSError:
         return 0
+
+
+def inode_of(path: str) -> int:
+    """The same; raises OSError for a path that leads nowhere, or nobody can tell where."""
+    found = os.stat(path)  # noqa: PTH116 - asked a few times for every change
     return found.st_ino if found.st_dev == _nsfs() else 0
-
-
-def is_lost(path: str, wanted: int) -> bool:
-    """Whether `path` leads nowhere, or to another namespace than that of the inode `wanted`.
-
-    A file that is no namespace proves nothing: the mount may only be invisible from here.
-    """
-    try:
-        found = Path(path).stat()
-    except (FileNotFoundError, NotADirectoryError, ProcessLookupError):
-        return True
-    except OSError:
-        return False
-    return found.st_dev == _nsfs() and found.st_ino != wanted
 
 
 class Held:

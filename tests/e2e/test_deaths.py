@@ -3,13 +3,20 @@
 import json
 import subprocess
 
+import pytest
+
 from sdd.linux import namespaces
 from tests.e2e.appliance import Appliance, until
 
 
-def test_a_dead_container_leaves_names_and_services(daemon: Appliance) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def client(daemon: Appliance) -> None:
+    """A sandbox that asks."""
     daemon.sdctl("network", "create", "front")
     daemon.sandbox("client", "--network", "front")
+
+
+def test_a_dead_container_leaves_names_and_services(daemon: Appliance) -> None:
     daemon.sdctl("service", "create", "web", "--network", "front")
     container = subprocess.Popen(["unshare", "-n", "sleep", "600"])
     try:
@@ -27,6 +34,24 @@ def test_a_dead_container_leaves_names_and_services(daemon: Appliance) -> None:
     (service,) = json.loads(daemon.sdctl("service", "inspect", "web").stdout)
     assert service["Members"] == []
     assert "sandbox.ended" in daemon.log()
+
+
+def test_a_namespace_whose_file_stays_is_gone_with_its_mount(daemon: Appliance) -> None:
+    path = daemon.root / "t-unmounted"
+    doors = namespaces.Namespaces()
+    try:
+        doors.create_sync(str(path))
+        name = daemon.name("brief")
+        attach = ("sandbox", "attach", name, "--netns", str(path), "--network", "front")
+        daemon.sdctl(*attach, "--network-alias", "brief")
+        assert is_known(daemon)
+        subprocess.run(["umount", str(path)], check=True)
+        assert path.exists()
+        until(lambda: not is_known(daemon), 5, "the name is gone")
+        assert name not in daemon.sdctl("sandbox", "ls", "--format", "name").stdout
+    finally:
+        doors.delete_sync(str(path))
+        doors.close()
 
 
 def is_inside(pid: int) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -29,10 +29,9 @@ class Scene:
     looks: int = 0
     fails: int = 0
 
-    def is_lost(self, path: str, inode: int) -> bool:
-        assert inode
+    def lost(self, places: Collection[deaths.Place]) -> list[deaths.Place]:
         self.looks += 1
-        return path not in self.alive
+        return [(path, inode) for path, inode in places if path not in self.alive]
 
     async def remove(self, ref: str) -> None:
         self.removed.append(ref)
@@ -46,7 +45,7 @@ class Scene:
 @asynccontextmanager
 async def watching(scene: Scene, *boxes: sandbox.Sandbox) -> AsyncIterator[reconcile.Slot]:
     slot = reconcile.Slot()
-    watch = deaths.Deaths(scene.remove, NODE, scene.is_lost, scene.tell)
+    watch = deaths.Deaths(scene.remove, NODE, scene.lost, scene.tell)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(watch.run(slot), name="deaths")
         slot.put(at(1, *boxes))
@@ -69,12 +68,12 @@ async def test_a_guest_that_ended_is_removed_and_the_other_stays() -> None:
 async def test_a_path_that_hangs_holds_nothing_else() -> None:
     released, asked = threading.Event(), threading.Event()
 
-    def is_lost(_path: str, _inode: int) -> bool:
+    def lost(places: Collection[deaths.Place]) -> Collection[deaths.Place]:
         asked.set()
-        return not released.wait(30)
+        return () if released.wait(30) else places
 
     scene = Scene()
-    watch = deaths.Deaths(scene.remove, NODE, is_lost, scene.tell)
+    watch = deaths.Deaths(scene.remove, NODE, lost, scene.tell)
     slot = reconcile.Slot()
     async with asyncio.TaskGroup() as group:
         task = group.create_task(watch.run(slot), name="deaths")

@@ -59,16 +59,3 @@ def test_entering_what_is_no_namespace_names_the_path(tmp_path: Path) -> None:
             doors.run_sync(str(tmp_path / "absent"), threading.current_thread)
     finally:
         doors.close()
-
-
-def test_a_namespace_is_lost_when_its_path_leads_nowhere_or_elsewhere(tmp_path: Path) -> None:
-    own = "/proc/self/ns/net"
-    inode = namespaces.inode(own)
-    assert not namespaces.is_lost(own, inode)
-    assert namespaces.is_lost(own, inode + 1)
-    assert namespaces.is_lost(str(tmp_path / "absent"), inode)
-    assert namespaces.is_lost(str(tmp_path / "absent" / "deeper"), inode)
-    plain = tmp_path / "plain"
-    plain.touch()
-    assert not namespaces.is_lost(str(plain), inode)
-    assert namespaces.is_lost(str(plain / "below"), inode)
