@@ -6,6 +6,7 @@ Nothing is decided here; whatever has a rule has a file of its own. What runs: `
 
 import asyncio
 import contextlib
+import dataclasses
 import functools
 import gc
 import os
@@ -27,6 +28,7 @@ from lb import view as lb_view
 from lb import watching as lb_watching
 from lb.kernel import carriers, choose, neighbours, refusals
 from lb.kernel.ports import linux as ports_linux
+from lb.kernel.ports import sockets
 from lb.ports import reconciler as ports_reconciler
 from netns import deaths as netns_deaths
 from netns import reconciler as netns_reconciler
@@ -132,14 +134,16 @@ async def serve(
 ) -> None:
     """The whole life of the daemon; returns after an orderly stop."""
     manager = notify.Notifier(notify.take_address(os.environ))
+    kept, listening = sockets.split(notify.take_sockets(os.environ, os.getpid()))
+    held = sockets.Sockets(manager, kept)
     with lock.held(config.data_root), lock.held(config.exec_root), lock.alone():
-        async with assembled(config, book) as one:
-            await one.run(manager, reload, book)
+        async with assembled(config, book, held) as one:
+            await dataclasses.replace(one, inherited=listening).run(manager, reload, book)
 
 
 @contextlib.asynccontextmanager
 async def assembled(
-    config: configuration.Config, book: logbook.Logbook
+    config: configuration.Config, book: logbook.Logbook, held: sockets.Sockets
 ) -> AsyncIterator[daemon.Daemon]:
     """All parts, wired; on leaving, what they hold of the system is released."""
     async with contextlib.AsyncExitStack() as stack:
@@ -159,8 +163,8 @@ async def assembled(
         is_vain = functools.partial(reached.has_failed, Backend.NETNS)
         names = _resolver(config, doors, node, launcher, slots[Backend.RESOLVER], is_vain=is_vain)
         commands = _commander(config, store, news, reached, doors)
-        ports = stack.enter_context(contextlib.closing(ports_linux.PortsKernel(doors)))
         asker = query.Asker(doors)
+        ports = stack.enter_context(contextlib.closing(ports_linux.PortsKernel(doors, held)))
         looker = _verifier(news, node, kernel, balancer, asker=asker, ports=ports)
         history = journal.Journal(time.time)
         members = _members(config, ports, doors, commands, balancer, news=news)

@@ -7,6 +7,7 @@ import asyncio
 import os
 import random
 import signal
+import socket
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -61,6 +62,7 @@ class Daemon:
     watches: Mapping[str, Watch]
     journal: journal.Journal
     context: context.Context
+    inherited: tuple[socket.socket, ...] = ()  # where the service manager already listens for us
 
     async def run(
         self,
@@ -167,11 +169,10 @@ class Daemon:
 
     async def _listen(self) -> tuple[server.Server, ...]:
         config = self.settings.config
-        inherited = tuple(link for _, link in notify.take_sockets(os.environ, os.getpid()))
         api = await server.serve(
             self.context,
             config.hosts,
-            inherited,
+            self.inherited,
             shutdown_s=config.shutdown_timeout,
         )
         if not (address := config.metrics_addr):

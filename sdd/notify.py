@@ -1,14 +1,18 @@
 """What systemd wants to hear (sd_notify(3)), and the sockets it may have opened (sd_listen_fds(3)).
 
-In: the environment. Out: datagrams to `NOTIFY_SOCKET`; sockets by name. Without systemd every verb
+In: the environment. Out: datagrams to `NOTIFY_SOCKET`, also with sockets that it is to keep over a
+restart; sockets by name. Without systemd every verb
 does nothing, so callers need no condition.
 """
 
+import os
+import select
 import socket
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Collection, Mapping, MutableMapping
 
 FIRST_FD = 3  # SD_LISTEN_FDS_START
 USEC = 1_000_000
+PATIENCE_S = 2.0  # the manager is the first process and answers at once, or something is wrong
 
 
 class Notifier:
@@ -38,14 +42,37 @@ class Notifier:
         """Still alive."""
         self._send("WATCHDOG=1")
 
-    def _send(self, *lines: str) -> None:
+    def keep(self, name: str, descriptor: int) -> None:
+        """The manager keeps a copy, and passes it to the next process under that name."""
+        self._send("FDSTORE=1", f"FDNAME={name}", "FDPOLL=0", descriptors=[descriptor])
+
+    def drop(self, names: Collection[str]) -> None:
+        """The manager closes the copies of these names; returns when it has, or after 2 s."""
+        for name in names:
+            self._send("FDSTOREREMOVE=1", f"FDNAME={name}")
+        if not (self._address and names):
+            return
+        reading, writing = os.pipe()
+        try:
+            self._send("BARRIER=1", descriptors=[writing])
+        finally:
+            os.close(writing)
+        with open(reading, "rb", buffering=0) as pipe:  # noqa: PTH123 - a descriptor
+            # It closes its end when all that was said before is done (sd_notify_barrier(3)).
+            select.select([pipe], [], [], PATIENCE_S)
+
+    def _send(self, *lines: str, descriptors: Collection[int] = ()) -> None:
         if not self._address:
             return
         text = "\n".join(line.replace("\n", " ") for line in lines)
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as link:
+                link.settimeout(PATIENCE_S)
                 link.connect(self._address)
-                link.send(text.encode())
+                if descriptors:
+                    socket.send_fds(link, [text.encode()], list(descriptors))
+                else:
+                    link.send(text.encode())
         except OSError:
             # A manager that is gone must not stop the daemon; the watchdog is its own remedy.
             return

@@ -3,13 +3,17 @@
 import socket
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
 from lb.kernel.ports.linux import PortsKernel
+from lb.kernel.ports.sockets import MOST_KEPT, Sockets
 from lb.ports import image
+from sdd import notify
 from sdd.linux import namespaces
 from sdd.model.port import Protocol
+from tests import keeper, support
 from tests.contract import ports_kernel
 from tests.contract.ports_kernel import EVERYTHING, bind
 from tests.kernel.spaces import Space, Spaces
@@ -78,6 +82,63 @@ async def test_P1_a_held_port_is_nobody_elses_until_it_is_released(
         opened(protocol, 8080)
     await kernel.release([bind(protocol=protocol)])
     assert opened(protocol, 8080)
+
+
+@pytest.mark.parametrize("protocol", list(KINDS))
+async def test_a_port_stays_held_while_we_are_started_again(
+    doors: namespaces.Namespaces,
+    opened: Callable[[Protocol, int], socket.socket],
+    protocol: Protocol,
+    tmp_path: Path,
+) -> None:
+    mine, gone = bind(protocol=protocol), bind(8081, protocol=protocol)
+    with keeper.manager(tmp_path / "n") as manager:
+        speaker = notify.Notifier(manager.address)
+        first = PortsKernel(doors, Sockets(speaker))
+        assert await first.hold([mine, gone]) == {}
+        support.eventually(lambda: len(manager.kept) == 2, 5, "both are kept")
+        first.close()
+        for number in (8080, 8081):
+            with pytest.raises(OSError, match="in use"):
+                opened(protocol, number)
+        second = PortsKernel(doors, Sockets(speaker, manager.sockets()))
+        assert await second.hold([mine]) == {}, "it takes over its own"
+        assert opened(protocol, 8081), "what nobody wants any more is free"
+        with pytest.raises(OSError, match="in use"):
+            opened(protocol, 8080)
+        await second.release([mine])
+        assert opened(protocol, 8080), "free at once"
+        assert manager.kept == {}
+        second.close()
+
+
+async def test_a_copy_is_in_nobodys_way_who_wants_the_same_number_elsewhere(
+    doors: namespaces.Namespaces, tmp_path: Path
+) -> None:
+    with keeper.manager(tmp_path / "n") as manager:
+        speaker = notify.Notifier(manager.address)
+        first = PortsKernel(doors, Sockets(speaker))
+        assert await first.hold([bind()]) == {}
+        support.eventually(lambda: manager.kept, 5, "it is kept")
+        first.close()
+        second = PortsKernel(doors, Sockets(speaker, manager.sockets()))
+        assert await second.hold([bind(address=ip_address("127.0.0.1"))]) == {}
+        second.close()
+
+
+async def test_no_more_copies_than_the_unit_allows(
+    doors: namespaces.Namespaces, tmp_path: Path
+) -> None:
+    unit = Path(__file__).parents[2] / "systemd" / "sdd.service"
+    assert f"FileDescriptorStoreMax={MOST_KEPT}\n" in unit.read_text()
+    with keeper.manager(tmp_path / "n") as manager:
+        one = PortsKernel(doors, Sockets(notify.Notifier(manager.address)))
+        wanted = [bind(number) for number in range(20000, 20000 + MOST_KEPT + 5)]
+        assert await one.hold(wanted) == {}
+        await one.release(wanted)
+        assert sum("FDSTORE=" in each for each in manager.said) == MOST_KEPT
+        assert manager.kept == {}
+        one.close()
 
 
 async def test_sockets_that_hold_ports_leave_the_low_descriptors_free(kernel: PortsKernel) -> None:

@@ -206,6 +206,30 @@ def test_killed_it_is_started_again_and_names_never_stop(machine: Machine, clien
     assert asks(machine, client)
 
 
+def test_published_ports_are_held_while_it_is_started_again(machine: Machine, client: str) -> None:
+    assert client
+    machine.run("sdctl", "sandbox", "create", "open", "--network", "front", "--publish", "8099:80")
+    assert machine.property("sdd.service", "NFileDescriptorStore") == "1"
+    thief = "timeout 1 socat -u TCP4-LISTEN:8099,reuseaddr STDOUT 2>&1"
+    before = machine.main_pid("sdd.service")
+    # One shell, so that it tries at once: systemd starts the daemon again after a second.
+    gone = f"kill -9 {before}; while kill -0 {before} 2>&-; do :; done"
+    assert "Address already in use" in machine.run("sh", "-c", f"{gone}; {thief}", check=False)
+    support.eventually(
+        lambda: (
+            machine.main_pid("sdd.service") not in (before, "0")
+            and machine.is_active("sdd.service")
+        ),
+        PATIENCE_S,
+        "systemd starts it again",
+    )
+    assert machine.run("sdctl", "verify") == ""
+    assert "failed to bind" not in machine.run("sdctl", "status")
+    machine.run("sdctl", "sandbox", "rm", "open")
+    assert machine.property("sdd.service", "NFileDescriptorStore") == "0"
+    assert "in use" not in machine.run("sh", "-c", thief, check=False)
+
+
 def test_stop_is_orderly_and_names_are_still_served(machine: Machine, client: str) -> None:
     machine.run("systemctl", "stop", "sdd.service")
     assert machine.property("sdd.service", "Result") == "success"

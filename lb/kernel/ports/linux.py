@@ -17,15 +17,16 @@ _UNKNOWN = -1
 class PortsKernel:
     """Passes tests/contract/ports_kernel.py."""
 
-    def __init__(self, doors: namespaces.Namespaces) -> None:
+    def __init__(self, doors: namespaces.Namespaces, held: sockets.Sockets | None = None) -> None:
         self._doors = doors
         self._straight = host_counts.HostCounts(doors)
-        self._sockets = sockets.Sockets()
+        self._sockets = held or sockets.Sockets()
+        self._is_new = True
         self._image: Image | None = NONE
         self._generation = _UNKNOWN
 
     def close(self) -> None:
-        """Frees every port that is held; the rules stay, so that connections live on."""
+        """Frees every port that nobody keeps for us; the rules stay, and connections live on."""
         self._sockets.close()
         self._straight.close()
 
@@ -39,8 +40,7 @@ class PortsKernel:
 
     async def release(self, binds: Collection[Bind]) -> None:
         """Anybody may have these ports again."""
-        for each in binds:
-            self._sockets.release(each)
+        await self._doors.run("", lambda: self._sockets.release(binds))
 
     async def read(self) -> Image | None:
         """What is there; what was read is believed until somebody changes a rule."""
@@ -87,6 +87,9 @@ class PortsKernel:
             self._straight.close()
 
     def _hold(self, binds: Collection[Bind]) -> Mapping[Bind, str]:
+        if self._is_new:  # the first are all that there should be
+            self._sockets.claim(binds)
+            self._is_new = False
         reasons = ((each, self._sockets.hold(each)) for each in binds)
         return {each: reason for each, reason in reasons if reason}
 

@@ -3,6 +3,7 @@ import socket
 from pathlib import Path
 
 from sdd import notify
+from tests import keeper
 
 
 def test_every_word_reaches_the_manager(tmp_path: Path) -> None:
@@ -75,3 +76,27 @@ def test_sockets_meant_for_another_process_are_left() -> None:
         {},
     ):
         assert notify.take_sockets(environment, 7) == ()
+
+
+def test_a_socket_is_kept_until_it_is_dropped(tmp_path: Path) -> None:
+    with keeper.manager(tmp_path / "n") as manager, socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        speaker = notify.Notifier(manager.address)
+        speaker.keep("a", one.fileno())
+        speaker.keep("b", one.fileno())
+        speaker.drop(["b"])
+        assert list(manager.kept) == ["a"], "all is done when it returns"
+        (copy,) = manager.sockets().values()
+        with copy:
+            assert copy.getsockname() == one.getsockname()
+        assert manager.said[0] == "FDSTORE=1\nFDNAME=a\nFDPOLL=0"
+        assert manager.said[2:] == ["FDSTOREREMOVE=1\nFDNAME=b", "BARRIER=1"]
+        speaker.drop([])
+        assert len(manager.said) == 4
+
+
+def test_without_a_manager_nothing_is_kept_and_nobody_waits(tmp_path: Path) -> None:
+    for address in ("", str(tmp_path / "gone")):
+        speaker = notify.Notifier(address)
+        speaker.keep("a", 0)
+        speaker.drop(["a"])
