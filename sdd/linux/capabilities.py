@@ -27,9 +27,13 @@ def demand(status: str) -> None:
         )
 
 
-def lacking(status: str) -> tuple[str, ...]:
-    """Which of `HELPFUL` are not effective."""
-    return tuple(_missing(status, HELPFUL))
+def lacking(status: str, *, is_deaf: bool) -> tuple[str, ...]:
+    """Which of `HELPFUL` are not effective.
+
+    With `is_deaf` the kernel refused what `HELPFUL` is for, whatever `status` says: a capability
+    may be one of a user namespace that does not own the network namespace.
+    """
+    return tuple(_missing(status, HELPFUL)) or (tuple(HELPFUL) if is_deaf else ())
 
 
 def _missing(status: str, wanted: Mapping[str, int]) -> Iterator[str]:

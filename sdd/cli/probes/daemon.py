@@ -57,7 +57,8 @@ def hearing(status: dict[str, Any]) -> Finding:
         why="it does not hear what is changed by hand inside sandboxes",
         now="it looks there every 20 s and puts right what it finds",
         fix=f"add {' '.join(lacks)} to CapabilityBoundingSet of sdd.service: install the newest"
-        " unit, then systemctl daemon-reload and systemctl restart sdd",
+        " unit, then systemctl daemon-reload and systemctl restart sdd; in a container give it that"
+        " capability in the user namespace that owns the network",
     )
 
 

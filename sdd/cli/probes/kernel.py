@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sdd import errors
+from sdd.cli.probes import flows
 from sdd.cli.probes.finding import Finding, Verdict, passed
 from sdd.linux import libc, netlink
 
@@ -217,6 +218,24 @@ table ip sdd-probe-lb {
   }
 }
 """
+FIB = """
+table inet sdd-probe-fib {
+  chain in {
+    type nat hook prerouting priority dstnat
+    fib daddr type local accept
+  }
+}
+"""
+# Of a link that is not there: the other probes' packets come through.
+REJECT = """
+table inet sdd-probe-reject {
+  chain in {
+    type filter hook input priority 0
+    iifname "sdd-none" meta l4proto tcp reject with tcp reset
+    iifname "sdd-none" reject with icmpx type port-unreachable
+  }
+}
+"""
 NAMES_LOST = "sandboxes cannot reach their DNS server on port 53"
 
 FACILITIES: Sequence[Facility] = (
@@ -249,6 +268,42 @@ FACILITIES: Sequence[Facility] = (
         "",
         "nft_ct",
         _nft(RAW),
+    ),
+    Facility(
+        "kernel.nft_fib",
+        "telling the host's own addresses by nftables",
+        False,
+        "published ports lead nowhere",
+        "",
+        "nft_fib_inet",
+        _nft(FIB),
+    ),
+    Facility(
+        "kernel.nft_reject",
+        "refusing by nftables",
+        False,
+        "ports cannot be published, and virtual IPs cannot be balanced by nftables",
+        "",
+        "nft_reject_inet",
+        _nft(REJECT),
+    ),
+    Facility(
+        "kernel.conntrack",
+        "the list of connections",
+        False,
+        "UDP clients of a port or virtual IP stay with a backend that is gone until they pause",
+        "members that leave are drained for as long as was said, connections or not",
+        "nf_conntrack_netlink",
+        flows.conntrack,
+    ),
+    Facility(
+        "kernel.sctp",
+        "SCTP through a published port",
+        False,
+        "ports published with /sctp lead nowhere",
+        "",
+        "sctp",
+        flows.sctp,
     ),
     Facility(
         "kernel.ipvs",

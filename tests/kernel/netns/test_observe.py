@@ -344,13 +344,16 @@ async def test_a_namespace_made_anew_at_a_path_is_told_by_its_new_number(
 
 
 def test_without_the_capability_it_says_once_that_sandboxes_are_not_heard() -> None:
-    script = "from netns.kernel import events; events._open()"
+    script = (
+        "from netns.kernel import events; from sdd.linux import netlink;"
+        "print(netlink.is_deaf()); events._open()"
+    )
     without = ("setpriv", "--bounding-set=-net_broadcast", "--inh-caps=-all")
     said = [
-        run(*before, sys.executable, "-c", script, timeout_s=60).stdout.count("kernel.deaf")
-        for before in (without, ())
+        run(*before, sys.executable, "-c", script, timeout_s=60).stdout for before in (without, ())
     ]
-    assert said == [1, 0]
+    assert [each.count("kernel.deaf") for each in said] == [1, 0]
+    assert [each.split()[0] for each in said] == ["True", "False"]
 
 
 async def test_namespaces_of_strangers_are_no_news(host: Host, ear: Ear) -> None:
