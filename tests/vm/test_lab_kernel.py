@@ -5,6 +5,8 @@ import subprocess
 
 import pytest
 
+from sdd.cli.probes import kernel
+from sdd.cli.probes.finding import Verdict
 from tests import support
 from tests.kernel.spaces import Spaces
 
@@ -33,6 +35,11 @@ def test_links_of_this_kind_can_be_made(kind: str, spaces: Spaces) -> None:
     space.run("ip", "link", "add", *words[:where], "name", "x0", *words[where:])
     space.run("ip", "link", "set", "x0", "up")
     assert "x0" in space.run("ip", "-br", "link", "show", "up")
+
+
+def test_the_doctor_finds_that_it_can_do_everything() -> None:
+    found = {each.name: each.says for each in kernel.findings() if each.verdict is not Verdict.PASS}
+    assert found == {}
 
 
 def test_a_tagged_frame_crosses_a_wire(spaces: Spaces) -> None:
