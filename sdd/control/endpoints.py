@@ -207,6 +207,7 @@ def _link_local(
                     hint="choose another one",
                     code="SDD-NET-ADDRESS",
                 )
+        taken.check_wire(ground, net, ip)
     each_once = dict.fromkeys(asked.link_local)
     return tuple(ip_interface((ip, _LINK_LOCAL[ip.version])) for ip in each_once)
 

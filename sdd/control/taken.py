@@ -59,7 +59,7 @@ def choose(
     """
     if wanted is not None:
         pool = _checked(ground, draft, net, wanted)
-        _check_wire(ground, net, wanted)
+        check_wire(ground, net, wanted)
         return pool, wanted
     candidates = tuple(_candidates(ground, draft, net, version))
     if not candidates:
@@ -102,7 +102,8 @@ def _demand_answers(
         raise Unprobed(link, also)
 
 
-def _check_wire(ground: Ground, net: network.Network, wanted: IPAddress) -> None:
+def check_wire(ground: Ground, net: network.Network, wanted: IPAddress) -> None:
+    """Raises Conflict SDD-IPAM-DUPLICATE when others on the wire have `wanted`, or `Unprobed`."""
     _demand_answers(ground, net, wanted, [wanted])
     if who := ground.strangers.get(wanted):
         raise errors.Conflict(

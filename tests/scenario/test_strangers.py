@@ -85,6 +85,21 @@ async def test_many_strangers_are_found_in_few_rounds_and_all_of_them_is_exhaust
             await join(one, "b")
 
 
+@pytest.mark.parametrize("ip", ["169.254.9.9", "fe80::9"])
+async def test_U38_a_link_local_address_that_somebody_has_is_refused(ip: str) -> None:
+    async with node() as one:
+        await lan(one, "192.0.2.0/24", "2001:db8::/64")
+        one.world.neighbours = strangers(ip)
+        wanted = request.Attachment(network="lan", link_local=(ip_address(ip),))
+        box = request.SandboxCreate(name="a", attachments=(wanted,))
+        with pytest.raises(errors.Conflict, match="02:aa:bb:cc:dd:ee") as caught:
+            await one.commands.create_sandbox(box)
+        assert caught.value.code == "SDD-IPAM-DUPLICATE"
+        one.world.neighbours = {}
+        near = request.Attachment(network="lan", link_local=(ip_address(ip) + 1,))
+        await one.commands.create_sandbox(request.SandboxCreate(name="a", attachments=(near,)))
+
+
 async def test_commands_beside_each_other_ask_for_different_addresses_and_once() -> None:
     async with node() as one, asyncio.TaskGroup() as group:
         await lan(one)
