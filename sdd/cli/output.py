@@ -13,6 +13,9 @@ from sdd.cli import settings
 Row = Mapping[str, Any]
 GAP = "   "
 SHORT = 12
+TABLE = "table "  # before a template: with a heading, in columns
+_TAB = re.compile(r"\\t|\t")
+_KEY = re.compile(r"\.([A-Za-z]\w*)")
 ID = re.compile(r"[0-9a-f]{64}")
 
 
@@ -61,11 +64,15 @@ def table(rows: Sequence[Row], columns: Sequence[Column]) -> None:
     """Header in capitals, three blanks between columns, nothing wrapped."""
     lines = [[each.title for each in columns]]
     lines += [[_cell(each.text(row)) for each in columns] for row in rows]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    _aligned(lines, [each.right for each in columns])
+
+
+def _aligned(lines: Sequence[Sequence[str]], at_right: Sequence[bool]) -> None:
+    widths = [max(len(line[i]) for line in lines) for i in range(len(at_right))]
     for line in lines:
         cells = [
-            text.rjust(width) if column.right else text.ljust(width)
-            for text, width, column in zip(line, widths, columns, strict=True)
+            text.rjust(width) if right else text.ljust(width)
+            for text, width, right in zip(line, widths, at_right, strict=True)
         ]
         click.echo(GAP.join(cells).rstrip())
 
@@ -81,9 +88,24 @@ def data(rows: Sequence[Row]) -> None:
                 click.echo(str(row.get("Name", "")))
         case "table" | "json":
             click.echo(json.dumps(list(rows), indent=4))
+        case template if template.startswith(TABLE):
+            _templated_table(template.removeprefix(TABLE), rows)
         case template:
             for row in rows:
                 click.echo(fill(template, row))
+
+
+def _templated_table(template: str, rows: Sequence[Row]) -> None:
+    r"""One column for each part between \t, below the name of the last key in it, as in Docker."""
+    lines = [[_title(part) for part in _TAB.split(template)]]
+    lines += [fill(template, row).split("\t") for row in rows]
+    count = max(map(len, lines))
+    _aligned([line + [""] * (count - len(line)) for line in lines], [False] * count)
+
+
+def _title(part: str) -> str:
+    keys = _KEY.findall(part)
+    return keys[-1].upper() if keys else ""
 
 
 def created(row: Row) -> None:
@@ -111,7 +133,7 @@ def fill(template: str, row: Row) -> str:
     """`template`, which is one of Go's, for `row`; Docker's names of keys are understood too."""
     from sdd.cli import gotemplate
 
-    return gotemplate.fill(template.removeprefix("table "), Dockers(row), _shown)
+    return gotemplate.fill(template.removeprefix(TABLE), Dockers(row), _shown)
 
 
 class Dockers(dict[str, Any]):

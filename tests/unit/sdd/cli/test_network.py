@@ -29,6 +29,13 @@ def test_forms_of_output(shell: Shell) -> None:
     assert json.loads(shell.ok("-o", "jsonl", "network", "ls").out)["Name"] == "lab"
     template = "{{.Name}}\\t{{.IPAM.Driver}} {{json .Labels}}"
     assert shell.ok("network", "ls", "--format", template).out == "lab\tdefault {}\n"
+    table = "table {{.ID}}\\t{{.Name}}\\t{{len .Containers}}"
+    assert [
+        line.split() for line in shell.ok("network", "ls", "--format", table).out.splitlines()
+    ] == [
+        ["ID", "NAME", "CONTAINERS"],
+        [full[:12], "lab", "0"],
+    ]
     assert shell("network", "ls", "-o", "xml").code == 2
     assert shell("network", "ls", "--format", "{{.Nope}}").code == 2
     assert shell("network", "ls", "--format", "{{range .}}").code == 2
