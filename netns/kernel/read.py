@@ -3,12 +3,14 @@
 What is ours is told by marks: the alias of a link, the protocol number of addresses and routes.
 """
 
+import ipaddress
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from netns import world
 from netns.kernel import marks, sysctl
 from netns.netlink import address, link, route
+from netns.netlink.route import Network
 from netns.world import Kind, Setting
 from sdd.linux import netlink
 from sdd.model.host_link import HostLink
@@ -25,13 +27,20 @@ _WHAT_OF = {marks.PROTOCOL: _OURS, route.KERNEL: (*_OURS, (4, route.LOCAL))}
 def space(inode: int, files: Collection[tuple[str, str]] = ()) -> world.Space:
     """Links, addresses, and unicast and local routes of the calling thread's namespace.
 
-    `files` says which numbers below /proc/sys are read of which link.
+    `files` says which numbers below /proc/sys are read of which link. Of the routes that others
+    made only those are read that can be in the way of ours: default ones, and those to subnets of
+    addresses. A container that is a router may have very many.
     """
     with netlink.Connection(netlink.ROUTE) as connection:
         links = _all_links(connection)
         names = {each.index: each.name for each in links}
         addresses = _addresses(connection, names)
-        routes = connection.dump(*route.listing())
+        ways = _EVERYWHERE | {_span(each.interface.network) for each in addresses}
+        routes = [
+            each
+            for each in connection.dump(*route.listing())
+            if route.is_by(each.body, _MAKERS) or route.span(each.body) in ways
+        ]
     return world.Space(
         inode=inode,
         links=_with_sysctls({each.name: _link(each, names) for each in links}, files),
@@ -40,6 +49,14 @@ def space(inode: int, files: Collection[tuple[str, str]] = ()) -> world.Space:
             _route(each, names) for each in map(route.of, routes) if each and _is_usual(each)
         ),
     )
+
+
+def _span(prefix: Network) -> tuple[int, int, int]:
+    return prefix.version, int(prefix.network_address), int(prefix.broadcast_address)
+
+
+_MAKERS = frozenset({marks.PROTOCOL, route.KERNEL})
+_EVERYWHERE = frozenset(_span(ipaddress.ip_network(each)) for each in ("0.0.0.0/0", "::/0"))
 
 
 def _with_sysctls(

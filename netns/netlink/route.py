@@ -6,7 +6,7 @@ Format: include/uapi/linux/rtnetlink.h. Who made a route is told by its protocol
 import ipaddress
 import socket
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from sdd.linux import netlink
@@ -66,6 +66,11 @@ def listing_of(version: int, protocol: int, kind: int) -> tuple[int, bytes]:
     routes for broadcast and multicast as well, a hundred links some hundreds.
     """
     return GET, _HEADER.pack(_FAMILY[version], 0, 0, 0, 0, protocol, 0, kind, 0)
+
+
+def is_by(body: bytes, makers: Collection[int]) -> bool:
+    """Whether one of the protocols `makers` made a reported route, at little cost."""
+    return body[_PROTOCOL] in makers
 
 
 def span(body: bytes) -> tuple[int, int, int] | None:

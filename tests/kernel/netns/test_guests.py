@@ -2,6 +2,7 @@
 
 import pytest
 
+from netns import contract
 from sdd.model import ids, sandbox
 from tests.kernel.netns.conftest import Host, run_in
 from tests.netns_states import at, box, end, net
@@ -41,6 +42,33 @@ async def test_a_guest_gets_our_link_and_keeps_its_own_default_route(host: Host)
     assert "UP" in run_in(adopted.netns, "ip", "-br", "link", "show", "lo")
     host.run("ping", "-c1", "-w3", "10.70.0.2")
     assert "own0" in run_in(adopted.netns, "ip", "route", "show", "default")
+
+
+async def test_a_router_keeps_its_many_routes_and_they_cost_next_to_nothing(host: Host) -> None:
+    adopted = await guest(host)
+    count = 5000
+    batch = host.root / "many"
+    batch.write_text(
+        "".join(f"route add 10.{n >> 8}.{n & 255}.0/24 via 192.0.2.254\n" for n in range(count))
+    )
+    run_in(adopted.netns, "ip", "-batch", str(batch))
+    before = theirs(adopted)
+    now = at(1, FRONT, adopted, end(FRONT, adopted, "10.70.0.2"))
+    await host.settle(now)
+    host.run("ping", "-c1", "-w3", "10.70.0.2")
+
+    async def seen() -> list[str]:
+        scope = contract.Scope(paths=frozenset({adopted.netns}))
+        routes = (await host.kernel.read(scope)).spaces[adopted.netns].routes
+        return [str(each.destination) for each in routes if each.gateway]
+
+    assert await seen() == ["0.0.0.0/0"]
+    bent = ("10.70.0.0/24", "via", "192.0.2.254")
+    run_in(adopted.netns, "ip", "route", "replace", *bent)
+    assert sorted(await seen()) == ["0.0.0.0/0", "10.70.0.0/24"], "it is in the way of ours"
+    run_in(adopted.netns, "ip", "route", "del", *bent)
+    await host.settle(at(2, FRONT))
+    assert theirs(adopted) == before
 
 
 async def test_only_our_links_leave_with_the_sandbox(host: Host) -> None:
