@@ -44,7 +44,7 @@ from sdd import daemon, errors, interpreter, lock, log, logbook, notify, options
 from sdd.alloc import pools
 from sdd.api import context
 from sdd.control import commander, feed, journal, progress, standing, verify
-from sdd.linux import capabilities, descriptors, guests, libc, namespaces, netlink, sight
+from sdd.linux import capabilities, descriptors, guests, libc, namespaces, sight
 from sdd.model import ids, sandbox
 from sdd.model.event import Action, Kind
 from sdd.model.progress import Backend
@@ -396,5 +396,5 @@ def _about(config: configuration.Config, balancer: choose.Choice) -> context.Abo
         store=config.store,
         started=time.time(),
         advertise=config.advertise_addr,
-        lacks=capabilities.lacking(capabilities.STATUS.read_text(), is_deaf=netlink.is_deaf()),
+        lacks=capabilities.lacking(capabilities.STATUS.read_text(), is_deaf=capabilities.is_deaf()),
     )

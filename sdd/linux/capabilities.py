@@ -4,17 +4,20 @@ In: the text of /proc/self/status. Out: nothing, or one sentence naming what is 
 """
 
 import re
+import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from sdd import errors
+from sdd.linux import netlink
 
 STATUS: Final = Path("/proc/self/status")
 NEEDED: Final[Mapping[str, int]] = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}
 """Name → bit (include/uapi/linux/capability.h): links and rules; setns and mount."""
 HELPFUL: Final[Mapping[str, int]] = {"CAP_NET_BROADCAST": 11}
 """To hear at once what changes in other namespaces (NETLINK_LISTEN_ALL_NSID)."""
+_SOL_NETLINK, _LISTEN_ALL_NSID = 270, 8
 
 
 def demand(status: str) -> None:
@@ -25,6 +28,16 @@ def demand(status: str) -> None:
             hint="run it as root or as a systemd service: systemctl start sdd",
             code="SDD-PRIVILEGE",
         )
+
+
+def is_deaf() -> bool:
+    """Whether the kernel keeps from us what changes in other namespaces than this one."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, netlink.ROUTE) as one:
+        try:
+            one.setsockopt(_SOL_NETLINK, _LISTEN_ALL_NSID, 1)
+        except PermissionError:
+            return True
+    return False
 
 
 def lacking(status: str, *, is_deaf: bool) -> tuple[str, ...]:

@@ -57,7 +57,6 @@ _PORTS = 511  # what the bits between the pid and the sign can tell apart
 _numbers = itertools.count()
 
 _SOL_NETLINK = 270
-_LISTEN_ALL_NSID = 8
 _CAP_ACK = 10
 _EXT_ACK = 11
 _GET_STRICT_CHK = 12
@@ -255,16 +254,6 @@ def news(data: bytes) -> Iterator[tuple[int, bytes]]:
         if port & _PID_MASK != own or port >= _PORTS_OF_OTHERS:
             yield kind, data[offset + _HEADER.size : offset + length]
         offset += (length + 3) & ~3
-
-
-def is_deaf() -> bool:
-    """Whether the kernel keeps from us what changes in other namespaces than this one."""
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, ROUTE) as one:
-        try:
-            one.setsockopt(_SOL_NETLINK, _LISTEN_ALL_NSID, 1)
-        except PermissionError:
-            return True
-    return False
 
 
 def bind(one: socket.socket) -> None:

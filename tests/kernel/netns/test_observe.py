@@ -345,8 +345,8 @@ async def test_a_namespace_made_anew_at_a_path_is_told_by_its_new_number(
 
 def test_without_the_capability_it_says_once_that_sandboxes_are_not_heard() -> None:
     script = (
-        "from netns.kernel import events; from sdd.linux import netlink;"
-        "print(netlink.is_deaf()); events._open()"
+        "from netns.kernel import events; from sdd.linux import capabilities;"
+        "print(capabilities.is_deaf()); events._open()"
     )
     without = ("setpriv", "--bounding-set=-net_broadcast", "--inh-caps=-all")
     said = [
