@@ -59,7 +59,7 @@ def ours(daemon: Appliance) -> tuple[float, str]:
     assert status in (http.client.CREATED, http.client.GATEWAY_TIMEOUT), text
     while status != http.client.CREATED and not is_done(daemon):
         assert time.monotonic() - before < DEADLINE_S, text
-        time.sleep(0.05)
+        time.sleep(0.05)  # between looks at `is_done`; the seconds that are told are many
     return time.monotonic() - before, f"/var/run/netns/{name}"
 
 
