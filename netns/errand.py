@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from netns import contract, memory, plan, steps, world
 from netns.desired import Want
+from sdd import lineage
 from sdd.model import ids
 from sdd.model.look import Look
 
@@ -74,8 +75,16 @@ class Pass:
 
     def _unsure_paths(self, now: Want, look: Look, outers: AbstractSet[str]) -> Iterator[str]:
         """The namespaces to be looked at, and those of which anything is new or had failed."""
-        then, unwell = self.want.spaces, self._unwell(now.spaces.values(), outers)
-        for path, wanted in now.spaces.items():
+        then = self.want.spaces
+        news = lineage.between(then, now.spaces)
+        # An outer end changes with its sandbox, or the look names it.
+        is_narrow = not (look.everywhere or look.parts or look.links or self.failed)
+        if is_narrow and news is not None:
+            maybe = {path: now.spaces[path] for path in (*news, *look.spaces) if path in now.spaces}
+        else:
+            maybe = dict(now.spaces)
+        unwell = self._unwell(maybe.values(), outers)
+        for path, wanted in maybe.items():
             if path == world.HOST:
                 continue
             before = then.get(path)
@@ -117,7 +126,8 @@ class Pass:
         }
         read |= {links.after[name].master for name in read if name in links.after}
         whole = None if look.covers(world.HOST) else self.wide
-        return memory.of(spaces, self.want.host, links.names - read, whole)
+        kept = links.names - read
+        return memory.of(spaces, self.want.part((), kept).host, kept, whole)
 
     def _is_left(self, before: world.Link | None, after: world.Link | None) -> bool:
         """Whether a link of the host is known: as this pass left it, or not there yet."""
@@ -144,9 +154,8 @@ class Pass:
 
     def remade(self, done: Iterable[steps.Step]) -> frozenset[str]:
         """The links of the host that were wanted before and had to be made once more."""
-        before = _by_name(self.want)
         made = (step.link.name for step in done if isinstance(step, steps.AddLink))
-        return frozenset(name for name in made if name in before)
+        return frozenset(name for name in made if name in self.want.links)
 
     def above(self, names: AbstractSet[str]) -> Look:
         """Where what stands on the host's links `names` is: their ports and children."""
@@ -165,8 +174,8 @@ class Pass:
             return False
         if step.subject == world.UNFINISHED:
             return False  # cut short in the making: a refusal's remains, or a kill's
-        if step.space or isinstance(step, steps.AddPair):
-            path = step.inside if isinstance(step, steps.AddPair) else step.space
+        path = step.inside if isinstance(step, steps.AddPair | steps.AddChild) else step.space
+        if path != world.HOST:
             return self.want.spaces.get(path) == now.spaces.get(path)
         return self.want.table == now.table and self.want.host == now.host
 
@@ -189,13 +198,10 @@ class _Links:
     @classmethod
     def of(cls, then: Want, now: Want) -> "_Links":
         """Of two wishes."""
-        before, after = _by_name(then), _by_name(now)
-        new = {
-            name
-            for name, link in after.items()
-            if before.get(name) is not link and before.get(name) != link
-        }
-        return cls(before, after, frozenset(new | (before.keys() - after.keys())))
+        before, after = then.links, now.links
+        news = lineage.between(before, after)
+        maybe = before.keys() | after.keys() if news is None else news
+        return cls(before, after, frozenset(n for n in maybe if before.get(n) != after.get(n)))
 
     def with_their_ground(self, names: frozenset[str]) -> frozenset[str]:
         """`names` and the bridges and parents under them."""
@@ -211,10 +217,6 @@ class _Links:
 def _subjects(wanted: world.Wanted) -> Iterator[str]:
     yield wanted.subject
     yield from (link.mark for link in wanted.links)
-
-
-def _by_name(want: Want) -> Mapping[str, world.Link]:
-    return {link.name: link for link in want.host.links}
 
 
 NOTHING = Pass(

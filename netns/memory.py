@@ -79,18 +79,17 @@ def of(
     names: frozenset[str],
     whole: Wide | None,
 ) -> Memory:
-    """What namespaces were left with, the links `names` of the host, and the host as a whole."""
-    links = tuple(link for link in host.links if link.name in names)
+    """What namespaces and the host, of which only `names` are known, were left with."""
     return Memory(
-        spaces={each.path: _space(each, each.links) for each in spaces},
+        spaces={each.path: _space(each) for each in spaces},
         names=names,
-        host=_space(host, links),
+        host=_space(host),
         wide=whole,
     )
 
 
-def _space(wanted: world.Wanted, links: Iterable[world.Link]) -> world.Space:
-    kept = {link.name: _plain(link) for link in links}
+def _space(wanted: world.Wanted) -> world.Space:
+    kept = {link.name: _plain(link) for link in wanted.links}
     return world.Space(
         links=kept,
         addresses=frozenset(each for each in wanted.addresses if each.link in kept),

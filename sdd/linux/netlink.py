@@ -48,6 +48,7 @@ _SO_SNDBUFFORCE = 32  # include/uapi/asm-generic/socket.h: beyond wmem_max, with
 _RECEIVE = 1 << 16  # bytes per recv: the kernel puts at most 32 KiB of a dump into one datagram
 _RECEIVE_BUFFER = 1 << 22
 _PATIENCE_S = 30  # the kernel answers at once; only a broken one lets us wait
+_PATIENCE = struct.pack("@ll", _PATIENCE_S, 0)  # struct timeval
 _DUMP_TRIES = 8  # a dump that changes under our eyes is read again this often
 
 _PID_BITS = 22  # PID_MAX_LIMIT, include/linux/threads.h
@@ -115,12 +116,11 @@ class Connection:
             (socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER),
             (_SOL_NETLINK, _CAP_ACK, 1),
             (_SOL_NETLINK, _EXT_ACK, 1),
-            (_SOL_NETLINK, _GET_STRICT_CHK, int(strict)),
+            *(((_SOL_NETLINK, _GET_STRICT_CHK, 1),) if strict else ()),
         )
         for level, option, value in options:
             self._socket.setsockopt(level, option, value)
-        patience = struct.pack("@ll", _PATIENCE_S, 0)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PATIENCE)
         bind(self._socket)
         self._sequence = itertools.count(1)
         self._waits = protocol == NETFILTER

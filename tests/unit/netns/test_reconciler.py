@@ -153,6 +153,15 @@ async def test_a_change_by_hand_counts_as_repaired_and_a_new_wish_does_not() -> 
     assert (later.changed > 0, later.repaired) == (True, 0)
 
 
+async def test_another_macvlan_endpoint_is_no_repair() -> None:
+    wire = net("wire", "10.6.0.0/24", driver=network.Driver.MACVLAN)
+    _, one = pair()
+    await one.realise(at(1, wire, ONE, TWO, end(wire, ONE, "10.6.0.2")))
+    both = (end(wire, ONE, "10.6.0.2"), end(wire, TWO, "10.6.0.3"))
+    later = await one.realise(at(2, wire, ONE, TWO, *both), NOWHERE)
+    assert (later.changed > 0, later.repaired) == (True, 0)
+
+
 async def test_a_network_that_cannot_be_made_fails_its_endpoints_too_once_each() -> None:
     kernel, one = pair()
     foreign = world.Link(name=FRONT.device, kind=world.Kind.BRIDGE)
