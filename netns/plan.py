@@ -105,10 +105,16 @@ def _found(space: world.Space, link: world.Link) -> world.Link | None:
     found = space.links.get(link.name)
     if found is None or (found.kind is not link.kind and not _suits(found, link)):
         return None
-    if found.mark == world.UNFINISHED:
+    if found.mark == world.UNFINISHED or _is_robbed(found, link):
         # Host names are made of ids; an eth0 cut short may be anybody's.
-        return None if link.twin or link.kind in world.CHILDREN else found
+        is_sure = not (link.twin or link.kind in world.CHILDREN)
+        return replace(found, mark=world.UNFINISHED) if is_sure else None
     return found if found.mark == link.mark or (link.adopts and not found.mark) else None
+
+
+def _is_robbed(found: world.Link, link: world.Link) -> bool:
+    """Whether somebody took all our marks off the wanted link: the MAC made of its id is left."""
+    return not found.mark and bool(link.mac) and found.mac == link.mac
 
 
 def _suits(found: world.Link, link: world.Link) -> bool:

@@ -36,7 +36,7 @@ def switch(on: Collection[str], off: Collection[str]) -> frozenset[str]:
 
 class _Whose(Enum):
     OURS = auto()
-    UNFINISHED = auto()  # ours, and about to get its alias
+    UNFINISHED = auto()  # ours, and about to get its alias, for the first time or again
     FOREIGN = auto()
 
 
@@ -67,6 +67,6 @@ def _whose(found: Mapping[int, bytes]) -> tuple[str, _Whose]:
     whose = _Whose.FOREIGN
     if alias.startswith(_MARK):
         whose = _Whose.OURS
-    elif not alias and netlink.to_int(found.get(_GROUP, b"")) == _BORN:
+    elif netlink.to_int(found.get(_GROUP, b"")) == _BORN:
         whose = _Whose.UNFINISHED
     return netlink.to_text(found.get(_NAME, b"")), whose

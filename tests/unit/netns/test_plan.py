@@ -206,3 +206,28 @@ def test_a_guest_that_is_gone_gets_no_steps_but_a_failure() -> None:
     assert "sdctl sandbox rm guest" in failure.hint
     assert all(step.space == world.HOST for step in plan.diff(NOTHING, want))
     assert "AddPair" not in names(plan.diff(NOTHING, want))
+
+
+@pytest.mark.parametrize("name", [FRONT.device, END.host_link])
+@pytest.mark.parametrize("mark", ["", world.UNFINISHED])
+def test_a_link_of_ours_that_was_robbed_of_its_alias_gets_it_back(name: str, mark: str) -> None:
+    robbed = on_host(name, mark=mark)
+    assert plan.obstacles(robbed, WANT) == ()
+    (step,) = plan.diff(robbed, WANT)
+    assert step == steps.SetLink(link=WANT.links[name], subject=WANT.links[name].mark)
+
+
+def test_a_bridge_with_our_name_and_its_own_mac_is_foreign() -> None:
+    stranger = on_host(FRONT.device, mark="", mac="02:99:99:99:99:99")
+    assert {each.code for each in plan.obstacles(stranger, WANT)} == {"SDD-NETNS-TAKEN"}
+    touched = [type(each) for each in plan.diff(stranger, WANT) if FRONT.device in str(each)]
+    assert set(touched) <= {steps.DropAddress, steps.DropRoute}
+
+
+def on_host(name: str, **changes: object) -> contract.Have:
+    """All of WANT is there, but for one link of the host."""
+    have = met()
+    host = have.spaces[world.HOST]
+    changed = replace(host.links[name], **changes)  # type: ignore[arg-type]  # a mixed table
+    spaces = {**have.spaces, world.HOST: replace(host, links={**host.links, name: changed})}
+    return replace(have, spaces=spaces)
