@@ -113,8 +113,11 @@ class Draft:
         self._operations[key] = Delete(key)
 
     def claim(self, key: str, holder: str) -> None:
-        """Take `key` for `holder`; the plan is lost when somebody has it."""
-        self._compares[key] = Unchanged(key, ids.NEVER)
+        """Take `key` for `holder`; the plan is lost when somebody has it who keeps it."""
+        if isinstance(self._operations.get(key), Delete):
+            self._unchanged(key)  # the holder of now goes with this plan
+        else:
+            self._compares[key] = Unchanged(key, ids.NEVER)
         self._operations[key] = Write(key, holder.encode())
 
     def note(self, key: str, text: str) -> None:

@@ -98,7 +98,7 @@ class Runner:
                 await self._followed(revision)
                 return plan, revision
         raise errors.Unavailable(
-            f"another node changed the same objects {TRIES} times in a row",
+            f"others changed the same objects {TRIES} times in a row",
             hint="try again",
             code="SDD-STORE-CONTENTION",
         )

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from ipaddress import IPv4Interface
 from pathlib import Path
 
 from sdd import reconcile
@@ -148,6 +149,8 @@ async def node(
     transports: frozenset[Transport] = frozenset(Transport),
     exec_root: Path = Path("/run/sdd"),
     ipv6: bool = True,
+    bip: IPv4Interface | None = None,
+    mtu: int = 0,
 ) -> AsyncIterator[Node]:
     """A running node; several may share one store."""
     store = store or MemoryStore()
@@ -163,6 +166,8 @@ async def node(
         node=name,
         exec_root=exec_root,
         ipv6=ipv6,
+        bip=bip,
+        mtu=mtu,
         pools=pools,
         clock=clock,
         entropy=entropy(seed),
