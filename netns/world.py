@@ -46,11 +46,37 @@ class Setting(StrEnum):
     ARP_NOTIFY = "arp_notify"  # 1: announce the address when the link comes up
     ISOLATED = "isolated"  # 1: a bridge port that reaches no other isolated port
     HAIRPIN = "hairpin"  # 1: a bridge port gives frames back to where they came from
+    STATE = "state"  # 3: a bridge port that forwards (if_bridge.h, BR_STATE_FORWARDING)
+    LEARNING = "learning"  # 1: a bridge port remembers who is behind it
+    FLOOD = "flood"  # 1: a bridge port gets frames to those whom nobody knows yet
+    MULTICAST_FLOOD = "mcast_flood"  # 1: as FLOOD, of multicast: IPv6's questions for neighbours
+    BROADCAST_FLOOD = "bcast_flood"  # 1: as FLOOD, of broadcast: IPv4's
+    PROXY_ARP = "proxy_arp"  # 0: the bridge answers for nobody, and questions reach the port
+    NEIGHBOUR_SUPPRESSION = "neigh_suppress"  # 0: as PROXY_ARP
+    LOCKED = "locked"  # 0: a bridge port that takes frames from everybody behind it
+    MAC_AUTH = "mab"  # 0: not only from those who are let in; needs LOCKED
     ACCEPT_DAD = "accept_dad"  # 0: IPv6 addresses are unique and usable at once
     NDISC_NOTIFY = "ndisc_notify"  # 1: as ARP_NOTIFY, for IPv6
     ACCEPT_RA = "accept_ra"  # 0: a neighbour may not give us IPv6 routes
     STP = "stp_state"  # 0: a bridge's ports forward at once, and it sends nothing of its own
     SRC_VALID_MARK = "src_valid_mark"  # 1: a mark counts when it is asked where a source belongs
+
+
+# What a bridge port does from its birth, as new_nbp (net/bridge/br_if.c) makes it.
+NEWBORN_PORT = frozenset(
+    {
+        (Setting.HAIRPIN, 0),
+        (Setting.ISOLATED, 0),
+        (Setting.LEARNING, 1),
+        (Setting.FLOOD, 1),
+        (Setting.MULTICAST_FLOOD, 1),
+        (Setting.BROADCAST_FLOOD, 1),
+        (Setting.PROXY_ARP, 0),
+        (Setting.NEIGHBOUR_SUPPRESSION, 0),
+        (Setting.LOCKED, 0),
+        (Setting.MAC_AUTH, 0),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

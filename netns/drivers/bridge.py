@@ -16,6 +16,10 @@ _NO_LINK_LOCAL = (Setting.ADDR_GEN_MODE, 1)
 # A strict filter asks for the way back by the mark that lb gives: it is not the main table's.
 _MARKED = frozenset({(Setting.SRC_VALID_MARK, 1)})
 _NO_STP = (Setting.STP, 0)  # a port that has to listen first forwards after half a minute
+_FORWARDS = (Setting.STATE, 3)
+_PORT = world.NEWBORN_PORT | {_NO_LINK_LOCAL, _FORWARDS}
+# Isolated ports reach the bridge itself and the world, but not each other.
+_LONELY_PORT = _PORT - {(Setting.ISOLATED, 0)} | {(Setting.ISOLATED, 1)}
 _IPV6_BRIDGE = frozenset(
     {_NO_STP, (Setting.ADDR_GEN_MODE, 0), (Setting.ACCEPT_RA, 0), (Setting.ACCEPT_DAD, 0)}
 )
@@ -76,9 +80,6 @@ def _link(net: network.Network, options: bridge.Bridge, *, has_ipv6: bool) -> wo
 
 
 def _attach(net: network.Network, end: endpoint.Endpoint) -> contract.Attachment:
-    # Isolated ports reach the bridge itself and the world, but not each other.
-    isolated = int(not bridge.of(net).icc)
-    port = {_NO_LINK_LOCAL, (Setting.ISOLATED, isolated), (Setting.HAIRPIN, 0)}
     return contract.Attachment(
         outer=world.Link(
             name=end.host_link,
@@ -87,7 +88,7 @@ def _attach(net: network.Network, end: endpoint.Endpoint) -> contract.Attachment
             mac=contract.mac(end.id),
             mtu=net.mtu or world.MTU,
             master=net.device,
-            settings=frozenset(port),
+            settings=_PORT if bridge.of(net).icc else _LONELY_PORT,
         ),
         inner=world.Link(
             name=end.ifname,

@@ -99,6 +99,14 @@ def _is_born(wire: Wire, step: steps.Step, made: netlink.Message) -> bool:
 def _set_link(wire: Wire, step: steps.SetLink) -> None:
     _prepare(step.link)
     wire.add(step, *_changes(wire, step.link))
+    state = dict(step.link.settings).get(Setting.STATE)
+    if state is not None:
+        forward = link.change_port(step.link.name, {link.PORT_STATE: state})
+        wire.add(step, forward, tolerated=_NOT_NOW)
+
+
+# It has no carrier yet, or the bridge has STP: the kernel lets it forward in its own time.
+_NOT_NOW = frozenset({errno.ENETDOWN, errno.EBUSY})
 
 
 def _changes(wire: Wire, wanted: world.Link, *, index: int = 0) -> Iterator[netlink.Message]:
@@ -107,20 +115,27 @@ def _changes(wire: Wire, wanted: world.Link, *, index: int = 0) -> Iterator[netl
     A newborn link counts as one with a carrier until the kernel has looked: it would have a
     link-local address before it hears that it shall have none (net/ipv6/addrconf.c,
     addrconf_link_ready). A port gets its modes after it became one. `index`: the link is a newborn,
-    which has all modes off.
+    of which only those are told that it is not born with.
     """
-    modes = dict(wanted.settings)
-    hairpin, isolated = modes.get(Setting.HAIRPIN, 0), modes.get(Setting.ISOLATED)
+    port = _port(wanted) - (_BORN_WITH if index else frozenset())
     which, own = index or wanted.name, _own(wanted)
-    if not modes and not own:
+    if not wanted.settings and not own:
         yield _change(wire, which, wanted, up=wanted.up)
         return
     yield _change(wire, which, wanted, up=None)
-    if isolated is not None and (hairpin or isolated or not index):
-        yield link.change_port(which, hairpin=hairpin, isolated=isolated)
+    if port:
+        yield link.change_port(which, dict(port))
     if own:
         yield link.change_kind(which, wanted.kind.value, own)
     yield link.change(which, up=wanted.up)
+
+
+def _port(wanted: world.Link) -> frozenset[tuple[int, int]]:
+    """What a port of a bridge does, by the kernel's numbers."""
+    return frozenset((read.PORT[each], to) for each, to in wanted.settings if each in read.PORT)
+
+
+_BORN_WITH = frozenset((read.PORT[each], value) for each, value in world.NEWBORN_PORT)
 
 
 def _own(wanted: world.Link) -> bytes:

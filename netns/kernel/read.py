@@ -20,6 +20,18 @@ _KINDS = {kind.value: kind for kind in Kind if kind not in (Kind.LOOPBACK, Kind.
 CONF4 = {Setting.ARP_IGNORE: 19, Setting.ARP_NOTIFY: 22, Setting.SRC_VALID_MARK: 24}
 # DEVCONF_… in linux/ipv6.h
 CONF6 = {Setting.ACCEPT_RA: 3, Setting.ACCEPT_DAD: 27, Setting.NDISC_NOTIFY: 29}
+PORT = {
+    Setting.HAIRPIN: link.PORT_HAIRPIN,
+    Setting.ISOLATED: link.PORT_ISOLATED,
+    Setting.LEARNING: link.PORT_LEARNING,
+    Setting.FLOOD: link.PORT_FLOOD,
+    Setting.MULTICAST_FLOOD: link.PORT_MULTICAST_FLOOD,
+    Setting.BROADCAST_FLOOD: link.PORT_BROADCAST_FLOOD,
+    Setting.PROXY_ARP: link.PORT_PROXY_ARP,
+    Setting.NEIGHBOUR_SUPPRESSION: link.PORT_NEIGHBOUR_SUPPRESSION,
+    Setting.LOCKED: link.PORT_LOCKED,
+    Setting.MAC_AUTH: link.PORT_MAC_AUTH,
+}
 _OURS = ((4, route.UNICAST), (6, route.UNICAST))
 _WHAT_OF = {marks.PROTOCOL: _OURS, route.KERNEL: (*_OURS, (4, route.LOCAL))}
 
@@ -43,7 +55,7 @@ def space(inode: int, files: Collection[tuple[str, str]] = ()) -> world.Space:
         ]
     return world.Space(
         inode=inode,
-        links=_with_sysctls({each.name: _link(each, names) for each in links}, files),
+        links=_with_sysctls(_links(links, names), files),
         addresses=addresses,
         routes=frozenset(
             _route(each, names) for each in map(route.of, routes) if each and _is_usual(each)
@@ -82,7 +94,7 @@ def host(only: Collection[str] | None) -> world.Space:
         reports = _all_links(connection) if only is None else _some_links(connection, only)
         names = {each.index: each.name for each in reports}
         addresses = _addresses(connection, names)
-    links = {each.name: _link(each, names) for each in reports}
+    links = _links(reports, names)
     ways = {name for name, each in links.items() if each.mark and _has_routes(each)}
     addressed = {each.link for each in addresses if each.ours}
     wanted = ((route.KERNEL, addressed), (marks.PROTOCOL, ways))
@@ -161,7 +173,13 @@ def _addresses(
     return frozenset(_address(each, names) for each in reports if each.index in names)
 
 
-def _link(report: link.Report, names: Mapping[int, str]) -> world.Link:
+def _links(reports: Iterable[link.Report], names: Mapping[int, str]) -> dict[str, world.Link]:
+    free = {each.index for each in reports if each.stp == 0}
+    return {each.name: _link(each, names, free) for each in reports}
+
+
+def _link(report: link.Report, names: Mapping[int, str], free: Collection[int]) -> world.Link:
+    """`free`: the bridges without STP."""
     return world.Link(
         name=report.name,
         kind=Kind.LOOPBACK if report.loopback else _KINDS.get(report.kind, Kind.OTHER),
@@ -172,11 +190,11 @@ def _link(report: link.Report, names: Mapping[int, str]) -> world.Link:
         master=names.get(report.master, ""),
         mode=report.mode,
         flags=report.flags,
-        settings=frozenset(_settings(report)),
+        settings=frozenset(_settings(report, free)),
     )
 
 
-def _settings(report: link.Report) -> list[tuple[Setting, int]]:
+def _settings(report: link.Report, free: Collection[int]) -> list[tuple[Setting, int]]:
     found = [
         (setting, report.conf4[number - 1])
         for setting, number in CONF4.items()
@@ -189,9 +207,15 @@ def _settings(report: link.Report) -> list[tuple[Setting, int]]:
     ]
     if report.gen_mode >= 0:
         found.append((Setting.ADDR_GEN_MODE, report.gen_mode))
-    if report.isolated >= 0:
-        found.append((Setting.HAIRPIN, report.hairpin))
-        found.append((Setting.ISOLATED, report.isolated))
+    if report.port:
+        found += [
+            (setting, report.port[number])
+            for setting, number in PORT.items()
+            if number in report.port
+        ]
+        # Without a carrier a port never forwards, and where there is STP it has its reasons.
+        if report.running and report.master in free:
+            found.append((Setting.STATE, report.port[link.PORT_STATE]))
     if report.stp >= 0:
         found.append((Setting.STP, report.stp))
     return found

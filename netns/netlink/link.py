@@ -6,6 +6,7 @@ What is wanted is not known here. Format: include/uapi/linux/{if_link,rtnetlink,
 
 import socket
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sdd.linux import netlink
@@ -13,6 +14,7 @@ from sdd.linux import netlink
 NEW, DELETE, GET = 16, 17, 18
 UP = 0x1  # IFF_UP
 _LOOPBACK = 0x8  # IFF_LOOPBACK
+_RUNNING = 0x40  # IFF_RUNNING
 _ETHERNET = 1  # ARPHRD_ETHER
 _HEADER = struct.Struct("=BxHiII")  # struct ifinfomsg
 _ADDRESS, _NAME, _MTU, _LINK, _MASTER, _INFO, _ALIAS = 1, 3, 4, 5, 10, 18, 20
@@ -20,7 +22,20 @@ _AF_SPEC, _GROUP, _NETNS_FD, _EXT_MASK = 26, 27, 28, 29
 _TX_QUEUES, _RX_QUEUES = 31, 32
 _INFO_KIND, _INFO_DATA, _PEER = 1, 2, 1
 _SLAVE_KIND, _SLAVE_DATA = 4, 5
-_PORT_HAIRPIN, _PORT_ISOLATED = 4, 33  # IFLA_BRPORT_MODE, IFLA_BRPORT_ISOLATED
+# IFLA_BRPORT_…: what a bridge port does, each a byte.
+(
+    PORT_STATE,
+    PORT_HAIRPIN,
+    PORT_LEARNING,
+    PORT_FLOOD,
+    PORT_PROXY_ARP,
+    PORT_MULTICAST_FLOOD,
+    PORT_BROADCAST_FLOOD,
+    PORT_NEIGHBOUR_SUPPRESSION,
+    PORT_ISOLATED,
+    PORT_LOCKED,
+    PORT_MAC_AUTH,
+) = _PORT = (1, 4, 8, 9, 10, 27, 30, 32, 33, 39, 40)
 _VLAN_ID, _MACVLAN_MODE, _IPVLAN_MODE, _IPVLAN_FLAGS = 1, 1, 1, 2
 _BRIDGE = "bridge"
 _STP_STATE = 5  # IFLA_BR_STP_STATE
@@ -34,9 +49,9 @@ _INET_CONF, _INET6_CONF, _INET6_GEN_MODE = 1, 2, 8
 class Report:
     """What the kernel tells of one link. `conf4` counts from 1, `conf6` from 0, as in the kernel.
 
-    `gen_mode` is -1 and `conf6` empty where the link has no IPv6; `hairpin` and `isolated` are -1
-    for links that are no bridge ports, `stp` for what is no bridge. `mode` and `flags` are those of
-    macvlan and ipvlan links.
+    `gen_mode` is -1 and `conf6` empty where the link has no IPv6; `stp` is -1 for what is no
+    bridge. `port` has what this kernel tells of a bridge port, by number; `running`: up, and with a
+    carrier. `mode` and `flags` are those of macvlan and ipvlan links.
     """
 
     index: int
@@ -52,8 +67,8 @@ class Report:
     conf4: tuple[int, ...]
     conf6: tuple[int, ...]
     gen_mode: int
-    hairpin: int
-    isolated: int
+    port: Mapping[int, int]
+    running: bool = False
     mode: int = 0
     flags: int = 0
     stp: int = -1
@@ -80,12 +95,10 @@ def of(reply: netlink.Reply) -> Report:
     inet = netlink.attributes(families.get(socket.AF_INET, b""))
     inet6 = netlink.attributes(families.get(socket.AF_INET6, b""))
     mode = inet6.get(_INET6_GEN_MODE)
-    port = netlink.attributes(info.get(_SLAVE_DATA, b""))
     kind = netlink.to_text(info.get(_INFO_KIND, b""))
     own = netlink.attributes(info.get(_INFO_DATA, b"")) if kind in _TELLING else {}
     mode_at, flags_at = _MODES.get(kind, (0, 0))
     master_kind = netlink.to_text(info.get(_SLAVE_KIND, b""))
-    is_port = master_kind == _BRIDGE
     return Report(
         index=index,
         name=netlink.to_text(found.get(_NAME, b"")),
@@ -100,14 +113,19 @@ def of(reply: netlink.Reply) -> Report:
         conf4=_numbers(inet.get(_INET_CONF, b"")),
         conf6=_numbers(inet6.get(_INET6_CONF, b"")),
         gen_mode=-1 if mode is None else netlink.to_int(mode),
-        hairpin=netlink.to_int(port.get(_PORT_HAIRPIN, b"")) if is_port else -1,
-        isolated=netlink.to_int(port.get(_PORT_ISOLATED, b"")) if is_port else -1,
+        port=_port(info.get(_SLAVE_DATA, b"")) if master_kind == _BRIDGE else {},
+        running=bool(flags & _RUNNING),
         mode=netlink.to_int(own.get(mode_at, b"")),
         flags=netlink.to_int(own.get(flags_at, b"")),
         stp=netlink.to_int(own.get(_STP_STATE, b"")) if kind == _BRIDGE else -1,
         is_ethernet=hardware == _ETHERNET,
         master_kind=master_kind,
     )
+
+
+def _port(data: bytes) -> dict[int, int]:
+    found = netlink.attributes(data)
+    return {number: netlink.to_int(found[number]) for number in _PORT if number in found}
 
 
 def _numbers(array: bytes) -> tuple[int, ...]:
@@ -218,9 +236,9 @@ def change(
     return netlink.Message(NEW, 0, b"".join(parts))
 
 
-def change_port(which: Which, *, hairpin: int, isolated: int) -> netlink.Message:
-    """Changes a port of a bridge; one that is none is refused."""
-    modes = (netlink.u8(_PORT_HAIRPIN, hairpin), netlink.u8(_PORT_ISOLATED, isolated))
+def change_port(which: Which, numbers: Mapping[int, int]) -> netlink.Message:
+    """Changes a port of a bridge; one that is none is refused. Unknown numbers are passed over."""
+    modes = (netlink.u8(number, value) for number, value in numbers.items())
     data = netlink.nested(_SLAVE_DATA, *modes)
     info = netlink.nested(_INFO, netlink.text(_SLAVE_KIND, _BRIDGE), data)
     return netlink.Message(NEW, 0, _this(which) + info)

@@ -41,6 +41,9 @@ def works(host: Host) -> None:
         assert "mtu 1300" not in links
         assert "moved0" not in links
     assert "stp_state 0" in host.run("ip", "-d", "link", "show", BRIDGE)
+    port = host.run("bridge", "-d", "link", "show", "dev", VETH)
+    for each in ("learning on", "flood on", "mcast_flood on", "bcast_flood on", "locked off"):
+        assert f" {each} " in port
     assert f"alias sdd:{FRONT.id}" in host.run("ip", "link", "show", BRIDGE)
 
 
@@ -68,6 +71,12 @@ VETH = f"veth{identity('front client')[:7]}"
         ("host", "ip link set BRIDGE alias x"),
         ("host", "ip link set BRIDGE alias x group default"),
         ("host", "ip link set VETH alias x group default"),
+        ("host", "bridge link set dev VETH state 0"),
+        ("host", "bridge link set dev VETH learning off flood off"),
+        ("host", "bridge link set dev VETH mcast_flood off bcast_flood off"),
+        ("host", "bridge link set dev VETH hairpin on isolated on"),
+        ("host", "bridge link set dev VETH locked on neigh_suppress on"),
+        ("host", "bridge link set dev VETH state 0 && ip link set VETH down"),
         ("host", "sysctl -qw net.ipv4.ip_forward=0"),
         ("host", "sysctl -qw net.ipv6.conf.all.forwarding=0"),
         ("client", "ip route del default"),
@@ -121,6 +130,7 @@ async def test_what_is_changed_by_hand_comes_back(host: Host, where: str, damage
         ("ip link set BRIDGE down && ip link set BRIDGE name moved0", {BRIDGE, "moved0"}),
         ("ip link set VETH down && ip link set VETH name moved0", {VETH, "moved0"}),
         ("ip link del BRIDGE", {BRIDGE}),
+        ("bridge link set dev VETH state 0", {VETH}),
     ],
 )
 async def test_one_look_at_what_was_heard_brings_all_back(
