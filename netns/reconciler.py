@@ -110,7 +110,12 @@ def _parent(step: steps.Step) -> str:
 
 
 _MEMORY = "the kernel's memory or one of its limits is used up"
+_HELD = (
+    "another link on the same parent has its MAC or IP address: choose another one; if no sandbox "
+    "has it, a program in a namespace without a name may hold it (lsns -t net)"
+)
 _HINTS = {
+    errno.EADDRINUSE: _HELD,
     errno.EPERM: "sdd needs CAP_NET_ADMIN and CAP_SYS_ADMIN; a container must be given them",
     errno.EEXIST: "somebody else made one already; remove theirs, or choose another",
     errno.EOPNOTSUPP: "the kernel lacks this feature; sdctl doctor tells which",
@@ -122,6 +127,7 @@ _HINTS = {
 }
 _PARENT_HINTS = {
     0: "the parent {parent} must be a link of this host; list them with: ip -br link",
+    errno.EADDRINUSE: _HELD,
     errno.EBUSY: "{parent} already serves a bridge, a bond, or the other of macvlan and ipvlan",
     errno.EOPNOTSUPP: "the kernel has no such links (modules macvlan, ipvlan, 8021q), "
     "or {parent} cannot carry them",

@@ -4,13 +4,14 @@ Blocking work runs in the threads of `Namespaces`; steps of one namespace share 
 and travel in batches.
 """
 
+import errno
 import functools
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from netns import contract, steps, world
-from netns.kernel import do, forwarding, names, numbers, read, table
+from netns.kernel import do, forwarding, ghosts, names, numbers, nurseries, read, table
 from netns.kernel.wire import EMPTY, Missing, Wire
 from sdd import errors
 from sdd.linux import guests, namespaces
@@ -26,6 +27,7 @@ class LinuxKernel:
         self._names = names.Names(doors, exec_root / "netns", linked)
         # Nothing on the host leads to macvlan links in a container; to a pair its other end does.
         self._guests = guests.Guests(exec_root / "guests")
+        self._nurseries = nurseries.Nurseries()
         self._table = table.HostTable()
         self._forwarding = forwarding.Forwarding(exec_root / "forwarding")
 
@@ -51,6 +53,7 @@ class LinuxKernel:
         found = {world.HOST: read.host(scope.links)}
         for path in self._paths(scope):
             inode = namespaces.inode(path)
+            self._nurseries.see(path, inode)
             if not inode:
                 continue
             try:
@@ -59,9 +62,10 @@ class LinuxKernel:
                 found[path] = self._doors.run_sync(path, look)
             except errors.NotFound:
                 continue  # it ended while we were reading
-            if path not in scope.paths and not any(
-                each.mark for each in found[path].links.values()
-            ):
+            ours = [each for each in found[path].links.values() if each.mark]
+            if any(each.kind in world.CHILDREN for each in ours):
+                self._nurseries.enter(path, inode)
+            if path not in scope.paths and not ours:
                 self._guests.leave(path, inode)
         numbers.give(found.keys() - {world.HOST})
         is_narrow = scope.links is not None
@@ -80,12 +84,15 @@ class LinuxKernel:
         return scope.paths | self._names.read(None).keys() | self._guests.read().keys()
 
     def _apply(self, plan: Sequence[steps.Step]) -> list[contract.Refusal]:
+        if self._nurseries.take_lost():
+            ghosts.remove(self._known())
         refusals: list[contract.Refusal] = []
         born: dict[str, dict[str, int]] = {}
         for step, run in _runs(plan):
             rest = [each for each in run if not contract.is_hopeless(each, refusals)]
             match step:
                 case steps.MakeSpace() | steps.DropSpace():
+                    self._nurseries.leave(step.space)
                     refusals += [refused] if (refused := self._names.apply(step)) else []
                 case steps.WriteTable() | steps.Forward():
                     refusals += self._host_wide(step)
@@ -96,10 +103,13 @@ class LinuxKernel:
         return refusals
 
     def _go_in(self, plan: Sequence[steps.Step]) -> list[contract.Refusal]:
-        """Remembers where the plan puts children; our own namespaces need no memory."""
+        """Remembers where the plan puts children, on disk unless the namespaces are our own."""
         refusals = []
         for step in plan:
-            if isinstance(step, steps.AddChild) and not self._names.is_ours(step.inside):
+            if not isinstance(step, steps.AddChild):
+                continue
+            self._nurseries.enter(step.inside, namespaces.inode(step.inside))
+            if not self._names.is_ours(step.inside):
                 try:
                     self._guests.enter(step.inside)
                 except OSError as exc:  # a full disk; others do not wait for it
@@ -121,10 +131,32 @@ class LinuxKernel:
     def _enter(
         self, space: str, group: Sequence[steps.Step], born: dict[str, dict[str, int]]
     ) -> list[contract.Refusal]:
+        """What is refused although nothing of ours is in the way any more."""
+        refusals, left = self._visit(space, group, born)
+        if any(map(_is_hindered, refusals)) and ghosts.remove(self._known()):
+            refusals, _ = self._visit(space, left, born)
+        return refusals
+
+    def _known(self) -> frozenset[str]:
+        """The namespaces where our links may be."""
+        return frozenset(self._names.read(None)) | frozenset(self._guests.read())
+
+    def _visit(
+        self, space: str, group: Sequence[steps.Step], born: dict[str, dict[str, int]]
+    ) -> tuple[list[contract.Refusal], list[steps.Step]]:
         try:
             return self._doors.run_sync(space, lambda: _links(group, space, born))
         except errors.SddError as exc:
-            return [contract.Refusal(step=step, reason=exc.sentence) for step in group]
+            return [contract.Refusal(step=step, reason=exc.sentence) for step in group], []
+
+
+def _is_hindered(refusal: contract.Refusal) -> bool:
+    """Whether another link on the same parent may be the reason.
+
+    It has the MAC (told when this one comes up) or the IP address, or the parent in passthru mode.
+    """
+    taken = isinstance(refusal.step, steps.AddChild) and refusal.error == errno.EINVAL
+    return taken or refusal.error in (errno.EADDRINUSE, errno.EBUSY)
 
 
 _ALONE = (steps.MakeSpace, steps.DropSpace, steps.WriteTable, steps.Forward)
@@ -144,11 +176,13 @@ def _runs(
 
 def _links(
     group: Sequence[steps.Step], space: str, born: dict[str, dict[str, int]]
-) -> list[contract.Refusal]:
+) -> tuple[list[contract.Refusal], list[steps.Step]]:
     """Steps on links, addresses and routes of the calling thread's namespace, which is `space`.
 
-    `born` tells, by namespace, the indexes of links that earlier steps made there.
+    Returns the refusals and all steps that were not done for them. `born` tells, by namespace, the
+    indexes of links that earlier steps made there.
     """
+    hopeless: list[steps.Step] = []
     with Wire(born.get(space, EMPTY)) as wire:
         for kind, some in itertools.groupby(group, key=type):
             if kind is steps.DropLink:
@@ -156,6 +190,7 @@ def _links(
                 continue
             for step in some:
                 if contract.is_hopeless(step, wire.refusals):
+                    hopeless.append(step)
                     continue
                 try:
                     do.run(wire, step)
@@ -164,4 +199,5 @@ def _links(
         wire.flush()
         for path, indexes in wire.born.items():
             born.setdefault(path, {}).update(indexes)
-        return wire.refusals
+        left = [*hopeless, *(each.step for each in wire.refusals)]
+        return wire.refusals, [step for step in group if any(step is each for each in left)]

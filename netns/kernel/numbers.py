@@ -65,11 +65,12 @@ def _numbers(paths: Iterable[str]) -> Iterator[tuple[str, int]]:
     """Each path that has a number, with it."""
     with netlink.Connection(netlink.ROUTE) as connection:
         for path in paths:
-            if (which := _number(connection, path)) != number.NONE:
+            if (which := of(connection, path)) != number.NONE:
                 yield path, which
 
 
-def _number(connection: netlink.Connection, path: str) -> int:
+def of(connection: netlink.Connection, path: str) -> int:
+    """The number of the namespace at `path`; `number.NONE` when it has none."""
     result = _asked(connection, path, number.of_namespace)
     return number.of(result.replies[0].body) if result.replies else number.NONE
 

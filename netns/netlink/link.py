@@ -20,6 +20,7 @@ _HEADER = struct.Struct("=BxHiII")  # struct ifinfomsg
 _ADDRESS, _NAME, _MTU, _LINK, _MASTER, _INFO, _ALIAS = 1, 3, 4, 5, 10, 18, 20
 _AF_SPEC, _GROUP, _NETNS_FD, _EXT_MASK = 26, 27, 28, 29
 _TX_QUEUES, _RX_QUEUES = 31, 32
+_PARENT_SPACE, _INSIDE = 37, 46  # IFLA_LINK_NETNSID, IFLA_TARGET_NETNSID
 _INFO_KIND, _INFO_DATA, _PEER = 1, 2, 1
 _SLAVE_KIND, _SLAVE_DATA = 4, 5
 # IFLA_BRPORT_…: what a bridge port does, each a byte.
@@ -51,7 +52,8 @@ class Report:
 
     `gen_mode` is -1 and `conf6` empty where the link has no IPv6; `stp` is -1 for what is no
     bridge. `port` has what this kernel tells of a bridge port, by number; `running`: up, and with a
-    carrier. `mode` and `flags` are those of macvlan and ipvlan links.
+    carrier. `mode` and `flags` are those of macvlan and ipvlan links. `parent_space` is the number
+    of the namespace in which the link under this one is, -1 when it is the same.
     """
 
     index: int
@@ -74,6 +76,7 @@ class Report:
     stp: int = -1
     is_ethernet: bool = True
     master_kind: str = ""
+    parent_space: int = -1
 
 
 def listing() -> tuple[int, bytes]:
@@ -84,6 +87,12 @@ def listing() -> tuple[int, bytes]:
 def ask(which: "Which") -> netlink.Message:
     """The question for one link."""
     return netlink.Message(GET, 0, _this(which) + netlink.u32(_EXT_MASK, _SKIP_STATS))
+
+
+def ask_all_inside(number: int) -> netlink.Message:
+    """The question for all links of the namespace that the socket's calls `number`."""
+    kind, body = listing()
+    return netlink.Message(kind, netlink.DUMP, body + netlink.u32(_INSIDE, number))
 
 
 def of(reply: netlink.Reply) -> Report:
@@ -120,6 +129,7 @@ def of(reply: netlink.Reply) -> Report:
         stp=netlink.to_int(own.get(_STP_STATE, b"")) if kind == _BRIDGE else -1,
         is_ethernet=hardware == _ETHERNET,
         master_kind=master_kind,
+        parent_space=netlink.to_int(found[_PARENT_SPACE]) if _PARENT_SPACE in found else -1,
     )
 
 
@@ -263,6 +273,11 @@ def _families(conf4: dict[int, int], gen_mode: int) -> bytes:
 def delete(which: Which) -> netlink.Message:
     """Removes the link."""
     return netlink.Message(DELETE, 0, _this(which))
+
+
+def delete_inside(index: int, number: int) -> netlink.Message:
+    """Removes the link `index` of the namespace that the socket's calls `number`."""
+    return netlink.Message(DELETE, 0, _this(index) + netlink.u32(_INSIDE, number))
 
 
 def move_to_group(which: Which, group: int) -> netlink.Message:

@@ -25,6 +25,11 @@ def give(descriptor: int) -> netlink.Message:
     return netlink.Message(NEW, 0, _HEADER.pack(0) + chosen + netlink.u32(_DESCRIPTOR, descriptor))
 
 
+def listing() -> tuple[int, bytes]:
+    """Type and body of the request that lists all numbers."""
+    return GET, _HEADER.pack(0)
+
+
 def of(body: bytes) -> int:
     """The number in a message of type NEW or DELETE; `NONE` when it has none."""
     payload = netlink.attributes(body[_HEADER.size :]).get(_NUMBER, b"")

@@ -201,6 +201,42 @@ async def test_a_named_sandbox_in_use_loses_its_link_at_once(host: Host, neighbo
         os.close(held)
 
 
+@pytest.mark.parametrize("mode", ["bridge", "passthru"])
+@pytest.mark.parametrize("is_new", [False, True], ids=["the-same", "another"])
+async def test_a_link_in_a_namespace_that_lost_its_name_is_in_nobodys_way(
+    host: Host, neighbour: str, mode: str, is_new: bool
+) -> None:
+    options = {"parent": "up0", "macvlan_mode": mode}
+    lan = net("lan", "192.0.2.0/24", driver=MACVLAN, options=options)
+    boxes = [box(name, host.sandbox_path(name)) for name in ("one", "two")]
+    before, after = (at(1 + n, lan, b, end(lan, b, ONE[0])) for n, b in enumerate(boxes))
+    await host.settle(before)
+    held = os.open(host.sandbox_path("one"), os.O_RDONLY)  # as a program in it does
+    try:
+        await host.doors.delete(host.sandbox_path("one"))
+        now = after if is_new else before
+        await host.settle(now)
+        assert pings(neighbour, ONE[0])
+        assert "eth0" not in run_in(f"/proc/{os.getpid()}/fd/{held}", "ip", "link")
+    finally:
+        os.close(held)
+
+
+async def test_an_address_that_somebody_else_has_on_the_parent_is_said(
+    host: Host, neighbour: str
+) -> None:
+    assert neighbour
+    now = two_on(host, LAN, ONE, TWO)
+    mac = next(iter(now.endpoints.values())).mac
+    host.run("ip", "link", "add", "mine", "link", "up0", "address", mac, "type", "macvlan")
+    host.run("ip", "link", "set", "mine", "up")
+    (failure,) = (await host.realise(now)).failures
+    assert "Address already in use" in failure.sentence
+    assert "another link on the same parent has its MAC" in failure.hint
+    host.run("ip", "link", "del", "mine")
+    await host.settle(now)
+
+
 async def test_a_deleted_parent_and_its_children_come_back_with_it(
     host: Host, neighbour: str
 ) -> None:
