@@ -7,6 +7,7 @@ it guards the set of its endpoints, so link names and "at most one per network" 
 from collections.abc import Collection
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Address, IPv6Interface, ip_address, ip_interface
+from itertools import chain
 
 from sdd import errors
 from sdd.alloc import addresses, macs, names
@@ -161,7 +162,8 @@ def _mac(
     mac = macs.checked(asked.mac)
     if other := _with_mac(ground.now, net, mac):
         raise errors.Conflict(
-            f"MAC address {mac} is already used on network {net.name}"
+            f"MAC address {mac} is already used on network"
+            f" {ground.now.networks[other.network].name}{_shared(net, other)}"
             f" by sandbox {ground.now.sandboxes[other.sandbox].name}",
             hint="leave the MAC address out to get a free one",
             code="SDD-NET-MAC",
@@ -170,8 +172,14 @@ def _mac(
 
 
 def _with_mac(now: ClusterState, net: network.Network, mac: str) -> endpoint.Endpoint | None:
-    ends = now.endpoints_by_network.get(net.id, ())
+    """Who has it on the network, or on another one of the same parent, which gives it once."""
+    near = (net.id, *parents.beside(now, net))
+    ends = chain.from_iterable(now.endpoints_by_network.get(each, ()) for each in near)
     return next((each for each in ends if each.mac == mac), None)
+
+
+def _shared(net: network.Network, other: endpoint.Endpoint) -> str:
+    return "" if other.network == net.id else f" of the same parent as network {net.name}"
 
 
 def _link_local(

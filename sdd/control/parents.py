@@ -4,12 +4,12 @@ In: a request and the Ground. Out: nothing, or the error that says what the kern
 later, and what to do. `Unseen` asks for links that the Ground does not tell of.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from sdd import errors
 from sdd.control import options
 from sdd.control.ground import Ground
-from sdd.model import child, network, request, sandbox
+from sdd.model import child, ids, network, request, sandbox
 from sdd.model.host_link import HostLink
 from sdd.state import ClusterState
 
@@ -75,6 +75,16 @@ def check_room(now: ClusterState, net: network.Network, box: sandbox.Sandbox) ->
                 " or make a network with the mode bridge",
                 code="SDD-NET-PARENT",
             )
+
+
+def beside(now: ClusterState, net: network.Network) -> Iterator[ids.NetworkId]:
+    """The other macvlan networks on the parent of `net`: their links have one wire with its own."""
+    if net.driver is not network.Driver.MACVLAN or not (parent := child.of(net).parent):
+        return
+    for other in now.networks.values():
+        is_other = other.id != net.id and other.driver is net.driver
+        if is_other and child.of(other).parent == parent:
+            yield other.id
 
 
 # --- who may share -----------------------------------------------------------------------------

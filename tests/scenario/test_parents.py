@@ -121,3 +121,24 @@ async def test_passthru_names_the_sandbox_that_has_the_parent() -> None:
         assert await one.keys() == before
         await one.commands.disconnect("lan", "a")
         await one.commands.create_sandbox(request.SandboxCreate(name="b", attachments=on_lan))
+
+
+async def test_networks_of_one_parent_give_a_mac_address_once() -> None:
+    mac = "02:00:00:00:00:09"
+    async with node() as one:
+        for name, parent, subnet in (
+            ("left", "eth0", "192.0.2.0/25"),
+            ("right", "eth0", "192.0.2.128/25"),
+            ("apart", "eth0.20", "198.51.100.0/25"),
+        ):
+            await make(one, {"parent": parent}, name=name, subnet=subnet)
+        await one.commands.create_sandbox(sandbox("a", on="left", mac=mac))
+        with pytest.raises(errors.Conflict, match="on network left of the same parent") as caught:
+            await one.commands.create_sandbox(sandbox("b", on="right", mac=mac))
+        assert caught.value.code == "SDD-NET-MAC"
+        await one.commands.create_sandbox(sandbox("c", on="apart", mac=mac))
+        await one.commands.create_sandbox(sandbox("d", on="right"))
+
+
+def sandbox(name: str, *, on: str, mac: str = "") -> request.SandboxCreate:
+    return request.SandboxCreate(name=name, attachments=(request.Attachment(network=on, mac=mac),))
