@@ -18,7 +18,7 @@ from resolver.files import hosts, own, upstreams
 from resolver.space import addressing, place
 from sdd import errors, reconcile
 from sdd.linux import guests, namespaces
-from sdd.model import ids, progress
+from sdd.model import ids, network, progress
 from sdd.model.look import EVERYWHERE, NOWHERE, Look
 from sdd.state import ClusterState
 
@@ -74,6 +74,10 @@ class Reconciler:
         differs = daemon != self._daemon
         self._daemon = daemon
         return differs
+
+    def host_servers(self) -> frozenset[network.IPAddress]:
+        """Whom the host itself, and sandboxes through it, ask for names just now."""
+        return self._daemon.host_servers
 
     # --- files --------------------------------------------------------------------------------
 

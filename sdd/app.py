@@ -50,6 +50,7 @@ from sdd.model.event import Action, Kind
 from sdd.model.progress import Backend
 from sdd.store import sqlite
 
+VERSION = metadata.version("sdd")
 COMMAND_S = 25.0  # below sdctl's own --timeout of 30 s, so that people see the better sentence
 DATABASE = "sdd.db"
 
@@ -69,7 +70,7 @@ def main() -> None:
 
 
 def _run() -> None:
-    asked = options.parse_args(sys.argv[1:], _version())
+    asked = options.parse_args(sys.argv[1:], VERSION)
     try:
         config = configuration.load(asked)
         transports.check(config.dns, config.dns_ca)
@@ -123,10 +124,6 @@ def _end(exc: errors.SddError) -> NoReturn:
     sys.exit(exc.exit_code)
 
 
-def _version() -> str:
-    return metadata.version("sdd")
-
-
 async def serve(
     config: configuration.Config,
     reload: Callable[[], configuration.Config],
@@ -162,13 +159,13 @@ async def assembled(
         watcher = watch.Watch(launcher, standing.noted)
         is_vain = functools.partial(reached.has_failed, Backend.NETNS)
         names = _resolver(config, doors, node, launcher, slots[Backend.RESOLVER], is_vain=is_vain)
-        commands = _commander(config, store, news, reached, doors)
+        commands = _commander(config, store, news, reached, doors, names=names)
         asker = query.Asker(doors)
         ports = stack.enter_context(contextlib.closing(ports_linux.PortsKernel(doors, held)))
         looker = _verifier(news, node, kernel, balancer, asker=asker, ports=ports)
         history = journal.Journal(time.time)
         members = _members(config, ports, doors, commands, balancer, news=news)
-        metrics_page = page.build(_version(), news, watcher, members)
+        metrics_page = page.build(VERSION, news, watcher, members)
         launcher.subscribe(standing.teller(history, metrics_page))
         in_force = configuration.InForce(config)
         yield daemon.Daemon(
@@ -178,10 +175,8 @@ async def assembled(
             registry=metrics_page,
             parts=_parts(node, kernel, members.reconciler(is_vain), ports, names, slots=slots),
             followers=members.followers() | {"deaths": _deaths(commands, node, history).run},
-            watches={
-                **_lb_watches(doors, news, node, members.probes),
-                **_dns_watches(config, names, slots[Backend.RESOLVER], watcher),
-            },
+            watches=_lb_watches(doors, news, node, members.probes)
+            | _dns_watches(config, names, slots[Backend.RESOLVER], watcher),
             journal=history,
             context=context.Context(
                 commands=commands,
@@ -200,6 +195,7 @@ async def assembled(
                 journal=history,
                 logbook=book,
                 verify=looker.differences,
+                nameservers=names.host_servers,
             ),
         )
 
@@ -208,7 +204,10 @@ def _lb_watches(
     doors: namespaces.Namespaces, news: feed.Feed, node: ids.NodeId, checks: lb_probes.Probes
 ) -> dict[str, daemon.Watch]:
     """What tells reconcilers and checks that something changed in the kernel."""
-    paths = functools.partial(_spaces, news, node)
+
+    def paths() -> Iterable[str]:
+        return (each.netns for each in news.state.sandboxes_by_node.get(node, ()))
+
     return {
         "kernel news": lambda kick: events.follow(doors, paths, kick, checks.news),
         "neighbours": lambda _: neighbours.follow(doors, checks.unreached),
@@ -237,7 +236,7 @@ def _dns_watches(
     names: dns_reconciler.Reconciler,
     slot: reconcile.Slot,
     worker: watch.Watch,
-) -> Mapping[str, daemon.Watch]:
+) -> dict[str, daemon.Watch]:
     """What follows the host's own servers, and how our worker is."""
     reread = functools.partial(_reread, config, names, slot)
     return {
@@ -252,6 +251,8 @@ def _commander(
     news: feed.Feed,
     reached: progress.Progress,
     doors: namespaces.Namespaces,
+    *,
+    names: dns_reconciler.Reconciler,
 ) -> commander.Commander:
     return commander.Commander(
         store=store,
@@ -268,11 +269,8 @@ def _commander(
         ipv6=observe.has_ipv6(),
         bip=config.bip,
         mtu=config.mtu,
+        nameservers=names.host_servers,
     )
-
-
-def _spaces(news: feed.Feed, node: ids.NodeId) -> Iterable[str]:
-    return (each.netns for each in news.state.sandboxes_by_node.get(node, ()))
 
 
 async def _balancer(config: configuration.Config, doors: namespaces.Namespaces) -> choose.Choice:
@@ -387,7 +385,7 @@ def _reread(
 
 def _about(config: configuration.Config, balancer: choose.Choice) -> context.About:
     return context.About(
-        version=_version(),
+        version=VERSION,
         node=config.node_name,
         lb_backend=balancer.name,
         lb_why=balancer.why,

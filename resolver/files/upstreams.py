@@ -54,6 +54,13 @@ class DaemonDns:
     bind: Bind = Bind.NAT
     forwarded: tuple[str, ...] = ()
 
+    @property
+    def host_servers(self) -> frozenset[network.IPAddress]:
+        """Those that are asked from the host's namespace, by us or by its own stub, over routes."""
+        own = (each.address for each in self.servers)
+        every = (*own, *self.host.servers, *self.direct.servers)
+        return frozenset(each for each in every if not (each.is_loopback or each.is_link_local))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:

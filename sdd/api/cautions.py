@@ -1,13 +1,14 @@
-"""What whoever made a network should know of its names.
+"""What whoever made a network should know of its names, and of those of others.
 
 In: a network, and the state for what concerns others. Out: sentences; empty when there is nothing.
 """
 
+from collections.abc import Collection
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from types import MappingProxyType
 from typing import Final
 
-from sdd.model import network, tlds
+from sdd.model import bridge, network, tlds
 from sdd.state import ClusterState
 
 _REVERSE: Final = (".in-addr.arpa", ".ip6.arpa")
@@ -22,9 +23,25 @@ _SPECIAL: Final = MappingProxyType(
 )
 
 
-def of(net: network.Network) -> str:
-    """What is so as long as its settings are."""
-    return " ".join(filter(None, (_hiding(net), _special(net), _idle_zones(net))))
+def of(net: network.Network, nameservers: Collection[network.IPAddress] = ()) -> str:
+    """What is so as long as its settings are, and those of the host, which asks `nameservers`."""
+    told = (_swallowing(net, nameservers), _hiding(net), _special(net), _idle_zones(net))
+    return " ".join(filter(None, told))
+
+
+def _swallowing(net: network.Network, nameservers: Collection[network.IPAddress]) -> str:
+    """That the bridge's own route to its subnet leads away from servers that the host asks."""
+    if net.driver is not network.Driver.BRIDGE:
+        return ""
+    # A bridge that was there may be the wire on which they are.
+    subnets = [pool.subnet for pool in net.pools if bridge.of(net).is_gateway(pool)]
+    inside = sorted(str(each) for each in nameservers if any(each in one for one in subnets))
+    if not inside or bridge.of(net).name:
+        return ""
+    return (
+        f"the subnet of network {net.name} holds name servers of this host: {', '.join(inside)}"
+        f" cannot be reached any more. Remove it and choose another subnet"
+    )
 
 
 def homonym(state: ClusterState, net: network.Network) -> str:

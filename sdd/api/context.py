@@ -4,7 +4,7 @@ The protocols name the one verb each that the API needs of a backend, so that it
 """
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ from sdd.logbook import Logbook
 from sdd.model import port as ports
 from sdd.model import progress, sandbox
 from sdd.model.difference import Difference
+from sdd.model.network import IPAddress
 from sdd.model.service import Scheduler
 from sdd.state import ClusterState, MemberKey
 
@@ -201,6 +202,7 @@ class Context:
     `repaired` counts for each what it undid of the doings of others since the start. `labels` are
     those of this node that hold now: a reload may change them. `schedulers` asks the balancer what
     it offers. `clock` gives seconds since the epoch.
+    `nameservers` are those that the host asks just now.
     """
 
     commands: Commands
@@ -216,6 +218,7 @@ class Context:
     report: Report
     schedulers: Callable[[], Awaitable[Sequence[Scheduler]]]
     labels: Callable[[], Sequence[str]] = tuple
+    nameservers: Callable[[], Collection[IPAddress]] = tuple
     clock: Callable[[], float] = time.time
     journal: Journal | None = None
     logbook: Logbook | None = None

@@ -36,8 +36,8 @@ class Disconnect:
 
 async def listing(context: Context, _call: Call) -> Reply:
     """Every network and configuration, by name."""
-    state = context.state()
-    rows = [render.network_of(state, each) for each in state.networks.values()]
+    state, asked = context.state(), context.nameservers()
+    rows = [render.network_of(state, each, asked) for each in state.networks.values()]
     rows += [render.template_of(each) for each in state.templates.values()]
     return Reply(value=sorted(rows, key=lambda row: str(row["Name"])))
 
@@ -49,7 +49,8 @@ async def create(context: Context, call: Call) -> Reply:
         template = await context.commands.create_template(asked)
         return Reply(value=render.template_of(template), status=201)
     made = await context.commands.create_network(asked)
-    return Reply(value=render.network_made(context.state(), made), status=201)
+    told = render.network_made(context.state(), made, context.nameservers())
+    return Reply(value=told, status=201)
 
 
 async def inspect(context: Context, call: Call) -> Reply:
@@ -58,7 +59,7 @@ async def inspect(context: Context, call: Call) -> Reply:
     found = lookup.any_network(state, call.path["ref"])
     if isinstance(found, Template):
         return Reply(value=render.template_of(found))
-    return Reply(value=render.network_of(state, found))
+    return Reply(value=render.network_of(state, found, context.nameservers()))
 
 
 async def remove(context: Context, call: Call) -> Reply:
@@ -76,7 +77,7 @@ async def update(context: Context, call: Call) -> Reply:
     """The network with its new DNS settings."""
     asked = body.decode(request.NetworkUpdate, call.body)
     changed = await context.commands.update_network(call.path["ref"], asked)
-    return Reply(value=render.network_of(context.state(), changed))
+    return Reply(value=render.network_of(context.state(), changed, context.nameservers()))
 
 
 async def connect(context: Context, call: Call) -> Reply:

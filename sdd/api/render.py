@@ -5,7 +5,7 @@ Docker leaves out are left out. The state may be newer than the object: what tha
 gone, and is then told without a name.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
@@ -45,8 +45,10 @@ def network_name(state: ClusterState, of: ids.NetworkId) -> str:
     return net.name if net else ""
 
 
-def network_of(state: ClusterState, net: network.Network) -> Json:
-    """`network inspect`."""
+def network_of(
+    state: ClusterState, net: network.Network, nameservers: Collection[network.IPAddress] = ()
+) -> Json:
+    """`network inspect`; `nameservers` are those that the host asks."""
     return {
         "Name": net.name,
         "Id": net.id,
@@ -77,15 +79,17 @@ def network_of(state: ClusterState, net: network.Network) -> Json:
                 else state.services_by_network.get(net.id, ())
             )
         ),
-        "Warning": cautions.of(net),
+        "Warning": cautions.of(net, nameservers),
         "ConfigOnly": False,
         "ConfigFrom": {"Network": _template_name(state, net.template)},
     }
 
 
-def network_made(state: ClusterState, net: network.Network) -> Json:
+def network_made(
+    state: ClusterState, net: network.Network, nameservers: Collection[network.IPAddress] = ()
+) -> Json:
     """The same for whoever made it, with what concerns its maker alone."""
-    told = network_of(state, net)
+    told = network_of(state, net, nameservers)
     return {
         **told,
         "Warning": " ".join(filter(None, (told["Warning"], cautions.homonym(state, net)))),

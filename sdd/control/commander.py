@@ -7,7 +7,7 @@ the files named after the nouns and run by runner.py. It chooses nothing itself.
 import asyncio
 import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from ipaddress import IPv4Interface
 from pathlib import Path
@@ -39,7 +39,18 @@ from sdd.control.observe import Facts, Observe
 from sdd.control.progress import Progress
 from sdd.control.runner import Make, Prefixes, Runner
 from sdd.control.wires import Wires
-from sdd.model import endpoint, health, ids, network, record, request, sandbox, service, template
+from sdd.model import (
+    endpoint,
+    health,
+    host_route,
+    ids,
+    network,
+    record,
+    request,
+    sandbox,
+    service,
+    template,
+)
 from sdd.model.host_link import HostLink
 from sdd.model.nameserver import Transport
 from sdd.store import contract
@@ -69,6 +80,7 @@ class Commander:
         ipv6: bool = True,
         bip: IPv4Interface | None = None,
         mtu: int = 0,
+        nameservers: Callable[[], Collection[network.IPAddress]] = tuple,
     ) -> None:
         self._feed = feed
         self._observe = observe
@@ -81,6 +93,7 @@ class Commander:
         self._entropy = entropy
         self._bip = bip
         self._mtu = mtu
+        self._nameservers = nameservers
         self._timeout_s = timeout_s
         self._wires = Wires(observe.strangers, time.monotonic)
         self._run = Runner(
@@ -297,9 +310,10 @@ class Commander:
                 seen |= await self._observe.links(unsure.links)
 
     async def _host_prefixes(self, asked: request.NetworkCreate | None = None) -> Prefixes:
-        """Where the host is itself, as far as new subnets could be."""
+        """Where the host and its name servers are, as far as new subnets could be."""
         near = subnets.reach(self._feed.state, self._pools, self._node, asked)
-        return await self._observe.host_prefixes(near)
+        routes = await self._observe.host_prefixes(near)
+        return (*routes, *map(host_route.to_nameserver, self._nameservers()))
 
     def _ground(self, prefixes: Prefixes) -> Ground:
         return Ground(

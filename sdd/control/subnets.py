@@ -213,8 +213,11 @@ def _is_hidden(route: HostRoute, *, by: IPNetwork) -> bool:
     """Whether the host would lose neighbours, or all of a way, to a network with that subnet.
 
     A subnet that is said may be a part of what lies behind a gateway: routes to 10.0.0.0/8 are
-    usual, and who writes 10.200.0.0/24 means it. An automatic one keeps out of these as well.
+    usual, and who writes 10.200.0.0/24 means it. An automatic one keeps out of these as well, and
+    of name servers, of which whoever says a subnet is warned (sdd.api.cautions).
     """
+    if route.is_nameserver:
+        return False
     if route.is_direct:
         return overlaps(route.prefix, by)
     return _inside(route.prefix, by)

@@ -151,6 +151,7 @@ async def node(
     ipv6: bool = True,
     bip: IPv4Interface | None = None,
     mtu: int = 0,
+    nameservers: Collection[network.IPAddress] = (),
 ) -> AsyncIterator[Node]:
     """A running node; several may share one store."""
     store = store or MemoryStore()
@@ -168,6 +169,7 @@ async def node(
         ipv6=ipv6,
         bip=bip,
         mtu=mtu,
+        nameservers=lambda: nameservers,
         pools=pools,
         clock=clock,
         entropy=entropy(seed),

@@ -69,6 +69,14 @@ async def test_C74_free_pools_avoid_host_routes_and_each_other() -> None:
         assert subnets(await make(one, "b")) == ["172.21.0.0/16"]
 
 
+async def test_I4_a_free_pool_holds_no_name_server_of_the_host() -> None:
+    servers = (ip_address("172.18.255.53"), ip_address("8.8.8.8"), ip_address("2001:db8::53"))
+    async with node(nameservers=servers) as one:
+        assert subnets(await make(one, "a")) == ["172.17.0.0/16"]
+        assert subnets(await make(one, "b")) == ["172.19.0.0/16"]
+        assert subnets(await make(one, "c", spec("172.18.0.0/16"))) == ["172.18.0.0/16"]
+
+
 async def test_a_free_pool_is_none_that_the_host_reaches_by_a_gateway() -> None:
     async with node() as one:
         one.world.ways = (ip_network("172.18.0.0/16"), ip_network("172.17.0.0/20"))

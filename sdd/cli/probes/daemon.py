@@ -103,16 +103,16 @@ def overruling(boxes: list[dict[str, Any]], folder: Path = Path("/etc/netns")) -
 
 
 def hiding(nets: list[dict[str, Any]]) -> Finding:
-    """Whether some network is called like a domain of the Internet that it hides."""
+    """Whether some network hides a domain or a name server of others."""
     found = {net["Name"]: net["Warning"] for net in nets if net.get("Warning")}
     if not found:
-        return passed("daemon.hiding", "no network is called like a domain of others")
+        return passed("daemon.hiding", "no network hides names or name servers of others")
     return Finding(
         "daemon.hiding",
         Verdict.WARN,
-        f"names of networks are in the way of others': {', '.join(found)}",
+        f"networks are in the way of names of others: {', '.join(found)}",
         why=next(iter(found.values())),
-        fix="make them again under another name, or with -o forward-unknown=true",
+        fix="make them again, as each one's Warning says: sdctl network inspect NAME",
     )
 
 

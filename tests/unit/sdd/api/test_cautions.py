@@ -72,3 +72,22 @@ def test_other_names_of_networks_are_fine() -> None:
     assert [cautions.of(replace(NET, name=each)) for each in ("Lab", "arpanet", "locals")] == [
         ""
     ] * 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, "holds name servers of this host: 10.1.1.53, fd00:1::53 cannot be reached"),
+        ({"driver": network.Driver.MACVLAN}, ""),  # no route of the host leads there
+        ({"options": {"com.docker.network.bridge.name": "br0"}}, ""),  # they may be on its wire
+    ],
+)
+def test_whoever_takes_the_hosts_name_servers_away_is_told(
+    changes: dict[str, object], told: str
+) -> None:
+    asked = [ip_address(each) for each in ("10.1.1.53", "10.2.0.53", "fd00:1::53")]
+    pools = tuple(replace(pool, gateway=pool.subnet[1]) for pool in POOLS)
+    net = replace(NET, pools=pools, **changes)  # type: ignore[arg-type]  # a mixed table
+    found = cautions.of(net, asked)
+    assert told in found
+    assert bool(found) is bool(told)

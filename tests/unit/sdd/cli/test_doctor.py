@@ -105,6 +105,6 @@ def test_a_network_called_like_a_public_domain_is_found(quiet: Shell) -> None:
     made = quiet.ok("network", "create", "dev")
     assert made.err.startswith("Warning: dev is also a public top-level domain")
     assert len(made.out.strip()) == 64
-    assert "WARN  daemon.hiding     names of networks are in the way of others': dev" in (
+    assert "WARN  daemon.hiding     networks are in the way of names of others: dev" in (
         quiet.ok("doctor", "--only", "daemon").out
     )
