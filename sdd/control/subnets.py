@@ -291,12 +291,21 @@ def _check_distinct(asked: request.NetworkCreate, pool: network.Pool) -> None:
 
 
 def _first_free(asked: request.NetworkCreate, pool: network.Pool) -> IPAddress:
-    """The first free address (I8), which leaves the others to the sandboxes."""
+    """The first free address (I8), which leaves the others to the sandboxes: there must be some."""
     found = addresses.next_free(pool, frozenset(pool.aux.values()), None)
     if found is None:
         raise errors.Invalid(
             f"network {asked.name!r}: {pool.subnet} has no address left for the gateway",
             hint="choose a larger subnet or fewer auxiliary addresses",
+            code="SDD-NET-GATEWAY",
+        )
+    if addresses.next_free(pool, frozenset((found, *pool.aux.values())), None) is None:
+        raise errors.Invalid(
+            f"network {asked.name!r}: {pool.ip_range or pool.subnet} has no address left for a"
+            " sandbox beside the gateway",
+            hint="give a --gateway outside of it, or a larger range"
+            if pool.ip_range
+            else "choose a larger subnet or fewer auxiliary addresses",
             code="SDD-NET-GATEWAY",
         )
     return found

@@ -137,6 +137,13 @@ NETWORKS = [
         "10.81.0.0/16",
     ),
     case(
+        "range_of_one",
+        make_net("n1", *pool("10.81.0.0/24", ip_range="10.81.0.7/32")),
+        errors.Invalid,
+        "SDD-NET-GATEWAY",
+        "10.81.0.7/32 has no address left for a sandbox beside the gateway",
+    ),
+    case(
         "aux_outside",
         make_net("n1", *pool("10.81.0.0/24", aux="10.82.0.7")),
         errors.Invalid,
