@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 
-from sdd.api import body, render
+from sdd.api import body, ports, render
 from sdd.api.call import Call, Reply
 from sdd.api.context import Context
 from sdd.control import lookup
@@ -101,5 +101,12 @@ async def disconnect(context: Context, call: Call) -> Reply:
     """Ids of the endpoint that is gone and of its two ends."""
     asked = body.decode(Disconnect, call.body)
     gone = await context.commands.disconnect(call.path["ref"], asked.sandbox)
-    value = {"EndpointID": gone.id, "NetworkID": gone.network, "SandboxID": gone.sandbox}
-    return Reply(value=value)
+    box = context.state().sandboxes.get(gone.sandbox)
+    return Reply(
+        value={
+            "EndpointID": gone.id,
+            "NetworkID": gone.network,
+            "SandboxID": gone.sandbox,
+            "Warning": ports.lost(context.state(), box) if box else "",
+        }
+    )

@@ -15,13 +15,33 @@ _ANY = {4: "0.0.0.0", 6: "::"}
 
 
 def bindings(state: ClusterState, box: sandbox.Sandbox) -> dict[str, list[dict[str, str]]]:
-    """`Ports` of `sandbox inspect`: target → where it is published, besides its own address."""
+    """`Ports` of `sandbox inspect`: target → where it is published, besides its own address.
+
+    Of a port that leads nowhere, for the sandbox left all networks that let ports in, nothing.
+    """
     found: defaultdict[str, list[dict[str, str]]] = defaultdict(list)
-    found |= {f"{each.target}/{each.protocol}": [] for each in box.ports if not each.published}
+    found |= {f"{each.target}/{each.protocol}": [] for each in box.ports}
     for each in desired.of(state, box, box.node):
+        if not each.backends:
+            continue
         place = {"HostIp": _host(each.bind), "HostPort": str(each.bind.number)}
         found[f"{each.port}/{each.bind.protocol}"].append(place)
     return dict(found)
+
+
+def lost(state: ClusterState, box: sandbox.Sandbox) -> str:
+    """That ports of the sandbox lead nowhere, in a sentence; empty when all do."""
+    idle = [
+        f"{each.bind.number}->{each.port}/{each.bind.protocol}"
+        for each in desired.of(state, box, box.node)
+        if not each.backends
+    ]
+    if not idle:
+        return ""
+    return (
+        f"ports of sandbox {box.name} lead nowhere until it is connected to a bridge network that"
+        f" lets ports in, and stay reserved for it: {', '.join(idle)}"
+    )
 
 
 def rows(svc: service.Service) -> list[dict[str, Any]]:

@@ -358,7 +358,8 @@ def connect(ref: str, sandbox: str, **asked: Any) -> None:
 def disconnect(ref: str, sandbox: str, force: bool) -> None:
     """Take a sandbox off a network."""
     try:
-        current().client().post(f"{PATH}/{part(ref)}/disconnect", {"sandbox": sandbox})
+        left = current().client().post(f"{PATH}/{part(ref)}/disconnect", {"sandbox": sandbox})
+        output.warned(left)
     except (errors.NotFound, errors.Conflict):
         if not force:
             raise

@@ -113,12 +113,17 @@ def created(row: Row) -> None:
 
     What its maker should know goes to stderr.
     """
-    if warning := row.get("Warning"):
-        click.echo(f"Warning: {warning}", err=True)
+    warned(row)
     if settings.current().output == "table":
         click.echo(row["Id"])
     else:
         data([row])
+
+
+def warned(row: Row) -> None:
+    """Prints to stderr what whoever changed something should know."""
+    if warning := row.get("Warning"):
+        click.echo(f"Warning: {warning}", err=True)
 
 
 def named(row: Row) -> None:

@@ -1,8 +1,11 @@
 """Which networks a port of the node can lead into."""
 
+from dataclasses import replace
+
 import pytest
 
 from sdd import errors
+from sdd.api import ports
 from sdd.model import request
 from tests.scenario import laws
 from tests.scenario.node import node
@@ -46,3 +49,31 @@ async def test_C97_with_a_nat_network_beside_it_the_number_leads_there() -> None
             request.SandboxCreate(name="web", attachments=plugs, publish=(publish(),))
         )
         assert numbers(made) == [8080]
+
+
+async def test_a_sandbox_without_a_network_keeps_its_numbers_and_shows_none_as_published() -> None:
+    async with node() as one:
+        await one.commands.create_network(request.NetworkCreate(name="lab"))
+        asked = request.SandboxCreate(
+            name="web",
+            attachments=(request.Attachment(network="lab"),),
+            publish=(request.Publish(target=80, published=8710),),
+        )
+        made = await one.commands.create_sandbox(asked)
+
+        def told() -> tuple[object, str]:
+            box = one.state.sandboxes[made.id]
+            return ports.bindings(one.state, box), ports.lost(one.state, box)
+
+        published = {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8710"}]}
+        assert told() == (published, "")
+        await one.commands.disconnect("lab", "web")
+        shown, lost = told()
+        assert shown == {"80/tcp": []}
+        assert lost.startswith("ports of sandbox web lead nowhere")
+        assert lost.endswith("8710->80/tcp")
+        other = replace(asked, name="other")
+        with pytest.raises(errors.Conflict, match="published by sandbox web"):
+            await one.commands.create_sandbox(other)
+        await one.commands.connect("web", request.Attachment(network="lab"))
+        assert told() == (published, "")
