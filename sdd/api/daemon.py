@@ -53,7 +53,7 @@ async def status(context: Context, _call: Call) -> Reply:
         "Networks": len(state.networks),
         "Sandboxes": len(state.sandboxes),
         "Services": len(state.services),
-        "Backends": render.backends(outcomes, context.repaired()),
+        "Backends": render.backends(state, outcomes, context.repaired()),
     }
     return Reply(value=value)
 

@@ -11,7 +11,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
 from typing import Any
 
-from sdd.api import cautions, ports, settings
+from sdd.api import cautions, ports, settings, subjects
 from sdd.control import taken
 from sdd.model import (
     endpoint,
@@ -346,26 +346,36 @@ def _state(state: ClusterState, one: service.Member) -> str:
 
 
 def backends(
-    outcomes: Mapping[progress.Backend, progress.Outcome], repaired: Mapping[progress.Backend, int]
+    state: ClusterState,
+    outcomes: Mapping[progress.Backend, progress.Outcome],
+    repaired: Mapping[progress.Backend, int],
 ) -> list[Json]:
     """Each backend's last pass, and its repairs so far; revision 0 until it has reported."""
-    return [_backend(each, outcomes.get(each), repaired.get(each, 0)) for each in progress.Backend]
+    return [
+        _backend(state, each, outcomes.get(each), repaired.get(each, 0))
+        for each in progress.Backend
+    ]
 
 
-def _backend(which: progress.Backend, outcome: progress.Outcome | None, repaired: int) -> Json:
+def _backend(
+    state: ClusterState, which: progress.Backend, outcome: progress.Outcome | None, repaired: int
+) -> Json:
     return {
         "Name": which.value,
         "Revision": outcome.revision if outcome else 0,
         "Reported": outcome is not None,
         "Repaired": repaired,
-        "Failures": [failure_of(each) for each in outcome.failures] if outcome else [],
+        "Failures": [failure_of(state, each) for each in outcome.failures] if outcome else [],
     }
 
 
-def failure_of(one: progress.Failure) -> Json:
+def failure_of(state: ClusterState, one: progress.Failure) -> Json:
     """One thing that is not as wanted."""
+    kind, name = subjects.named(state, one.subject)
     return {
         "Subject": one.subject,
+        "Kind": kind,
+        "Name": name,
         "Error": one.sentence,
         "Hint": one.hint,
         "Code": one.code,

@@ -3,6 +3,7 @@
 from typing import Any
 
 from sdd import errors
+from sdd.api import subjects
 from sdd.api.call import Call, Reply
 from sdd.api.context import Context
 from sdd.model.difference import Difference
@@ -19,7 +20,7 @@ async def listing(context: Context, _call: Call) -> Reply:
 
 
 def _row(state: ClusterState, one: Difference) -> dict[str, Any]:
-    kind, name = named(state, one.subject)
+    kind, name = subjects.named(state, one.subject)
     return {
         "Backend": one.backend.value,
         "Kind": kind,
@@ -27,20 +28,3 @@ def _row(state: ClusterState, one: Difference) -> dict[str, Any]:
         "Subject": one.subject,
         "Difference": one.says,
     }
-
-
-def named(state: ClusterState, subject: str) -> tuple[str, str]:
-    """Kind and name of an object by its id; an endpoint is called by its sandbox and network."""
-    tables: dict[str, Any] = {
-        "network": state.networks,
-        "sandbox": state.sandboxes,
-        "service": state.services,
-    }
-    for kind, table in tables.items():
-        if subject in table:
-            return kind, table[subject].name
-    for at in state.endpoints.values():
-        if at.id == subject:
-            where = state.networks[at.network].name
-            return "endpoint", f"{state.sandboxes[at.sandbox].name} on {where}"
-    return ("host", "") if not subject else ("", subject)

@@ -1,6 +1,7 @@
 """sdctl status and sdctl version."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -48,8 +49,24 @@ def _show(found: dict[str, Any]) -> None:
             click.echo(f"{name:<12}{value}")
     for backend in found["Backends"]:
         click.echo(f"{backend['Name']:<12}{_backend(backend)}")
-        for failure in backend["Failures"]:
-            click.echo(f"{'':<12}{failure['Error']} [{failure['Code']}]")
+        for line in _failures(backend["Failures"]):
+            click.echo(f"{'':<12}{line}")
+
+
+def _failures(failures: list[dict[str, Any]]) -> Iterator[str]:
+    """What is wrong, each said once with whom it concerns, and what to do."""
+    concerned: dict[tuple[str, str, str], list[str]] = {}
+    for each in failures:
+        said = (each["Error"], each["Code"], each["Hint"])
+        concerned.setdefault(said, []).append(f"{each['Kind']} {each['Name']}".strip())
+    for (error, code, hint), objects in concerned.items():
+        more = f" and {len(objects) - _NAMED} more" if len(objects) > _NAMED else ""
+        yield f"{', '.join(objects[:_NAMED])}{more}: {error} [{code}]"
+        if hint:
+            yield f"  {hint}"
+
+
+_NAMED = 3  # objects in one line
 
 
 def _backend(backend: dict[str, Any]) -> str:

@@ -10,8 +10,26 @@ def test_status_is_1_until_every_backend_made_a_pass(shell: Shell) -> None:
     shell.appliance.desk.realised(failure)
     done = shell.ok("status")
     assert "degraded" in done.out
-    assert "link eth0 is gone [SDD-KERNEL]" in done.out
+    assert "\n            x: link eth0 is gone [SDD-KERNEL]\n" in done.out
     assert "nftables (this kernel has no IPVS)" in done.out
+
+
+def test_status_says_once_what_is_wrong_with_many_and_of_whom(shell: Shell) -> None:
+    shell.ok("network", "create", "lab")
+    for number in range(4):
+        shell.ok("sandbox", "create", f"web{number}", "--network", "lab")
+    ends = sorted(each.id for each in shell.appliance.desk.state.endpoints.values())
+    taken = [
+        progress.Failure(subject=each, sentence="br0 is not ours", hint="remove it", code="SDD-X")
+        for each in ends
+    ]
+    whole = progress.Failure(subject=progress.EVERYTHING, sentence="no table", code="SDD-Y")
+    shell.appliance.desk.realised(*taken, whole)
+    lines = [each.strip() for each in shell.ok("status").out.splitlines()]
+    (at,) = (at for at, each in enumerate(lines) if each.startswith("netns       5 failed"))
+    assert lines[at + 1].startswith("endpoint web")
+    assert lines[at + 1].endswith(" on lab and 1 more: br0 is not ours [SDD-X]")
+    assert lines[at + 2 : at + 4] == ["remove it", "host: no table [SDD-Y]"]
 
 
 def test_status_for_programs(shell: Shell) -> None:

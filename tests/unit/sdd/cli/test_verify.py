@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sdd.api import verify
+from sdd.api import subjects
 from sdd.model.difference import Difference
 from sdd.model.progress import Backend
 from tests.unit.sdd.cli.typed import Shell
@@ -52,5 +52,5 @@ def test_objects_are_called_by_name(shell: Shell) -> None:
         (state.services, ("service", "web")),
         (state.endpoints, ("endpoint", "c on lab")),
     ):
-        assert verify.named(state, next(iter(table))) == words
-    assert verify.named(state, "abc") == ("", "abc")
+        assert subjects.named(state, next(iter(table))) == words
+    assert subjects.named(state, "abc") == ("", "abc")
