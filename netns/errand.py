@@ -142,7 +142,8 @@ class Pass:
         names = set(links.changed)
         names |= {each.link for each in self.want.host.addresses ^ now.host.addresses}
         names |= {each.link for each in self.want.host.routes ^ now.host.routes}
-        names |= {link.twin for path in paths for link in now.spaces[path].links}
+        inner = [link for path in paths for link in now.spaces[path].links]
+        names |= {each for link in inner for each in (link.twin, link.parent)} - {""}
         names |= look.links  # of what nobody wants too: one of ours may have been renamed
         for name, link in links.after.items() if self.failed or look.parts else ():
             # The outer end of a pair is read with its namespace: it cannot be mended alone.

@@ -8,7 +8,7 @@ links with our mark, and addresses and routes that we gave, are ever changed or 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from netns import contract, desired, firewall, routes, steps, world
+from netns import contract, desired, feasible, firewall, routes, steps, world
 from sdd.model import progress
 
 _FRESH = world.Space(
@@ -137,7 +137,9 @@ def _work(have: contract.Have, want: desired.Want) -> dict[str, _Work]:
     fallen = frozenset(doomed[world.HOST])
     return {
         path: _Work(
-            wanted=_possible(want.spaces[path], want.host, blocked),
+            wanted=feasible.with_mtus(
+                feasible.without(want.spaces[path], want.host, blocked), found, founds[world.HOST]
+            ),
             found=found,
             doomed=doomed[path] | _orphans(found, want.spaces[path], fallen),
         )
@@ -151,21 +153,6 @@ def _orphans(
     """The links that stand on links of the host that go: the kernel takes them along."""
     names = (link.name for link in wanted.links if link.parent in fallen)
     return {name: found.links[name] for name in names if name in found.links}
-
-
-def _possible(wanted: world.Wanted, host: world.Wanted, blocked: frozenset[str]) -> world.Wanted:
-    """`wanted` without what depends on names that foreign links hold."""
-    if not blocked:
-        return wanted
-    lost = blocked | {link.name for link in host.links if blocked & {link.master, link.parent}}
-    is_host = wanted.path == world.HOST
-    gone = {link.name for link in wanted.links if (link.name if is_host else link.twin) in lost}
-    return replace(
-        wanted,
-        links=tuple(link for link in wanted.links if link.name not in gone),
-        addresses=frozenset(each for each in wanted.addresses if each.link not in gone),
-        routes=frozenset(each for each in wanted.routes if each.link not in gone),
-    )
 
 
 def _strays(found: world.Space, wanted: world.Wanted) -> dict[str, world.Link]:

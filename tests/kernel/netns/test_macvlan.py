@@ -201,6 +201,16 @@ async def test_a_named_sandbox_in_use_loses_its_link_at_once(host: Host, neighbo
         os.close(held)
 
 
+async def test_the_mtu_follows_the_parent_down_and_up_again(host: Host, neighbour: str) -> None:
+    assert neighbour
+    now = two_on(host, LAN)
+    await host.settle(now)
+    for mtu in ("1400", "1500"):
+        host.run("ip", "link", "set", "up0", "mtu", mtu)
+        await host.settle(now)
+        assert f"mtu {mtu} " in host.inside("one", "ip", "link", "show", "eth0")
+
+
 @pytest.mark.parametrize("mode", ["bridge", "passthru"])
 @pytest.mark.parametrize("is_new", [False, True], ids=["the-same", "another"])
 async def test_a_link_in_a_namespace_that_lost_its_name_is_in_nobodys_way(
