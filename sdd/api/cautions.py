@@ -8,7 +8,7 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from types import MappingProxyType
 from typing import Final
 
-from sdd.model import bridge, network, tlds
+from sdd.model import bridge, child, network, tlds
 from sdd.state import ClusterState
 
 _REVERSE: Final = (".in-addr.arpa", ".ip6.arpa")
@@ -53,6 +53,16 @@ def homonym(state: ClusterState, net: network.Network) -> str:
     return (
         f"DNS cannot tell the networks {net.name} and {other} apart: on a sandbox that is on both,"
         f" names below .{net.name} are those of the first that has them"
+    )
+
+
+def open_wire(net: network.Network) -> str:
+    """That an internal network on a parent is not closed; empty for others."""
+    if net.driver not in child.OPTIONS or not net.internal or not (on := child.of(net)).parent:
+        return ""
+    return (
+        f"--internal of a {net.driver} network leaves out the gateway alone: its sandboxes and the"
+        f" machines on the wire of {on.parent} reach each other. Without a parent it leads nowhere"
     )
 
 

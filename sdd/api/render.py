@@ -90,10 +90,8 @@ def network_made(
 ) -> Json:
     """The same for whoever made it, with what concerns its maker alone."""
     told = network_of(state, net, nameservers)
-    return {
-        **told,
-        "Warning": " ".join(filter(None, (told["Warning"], cautions.homonym(state, net)))),
-    }
+    heard = (told["Warning"], cautions.open_wire(net), cautions.homonym(state, net))
+    return {**told, "Warning": " ".join(filter(None, heard))}
 
 
 def _template_name(state: ClusterState, of: str) -> str:

@@ -91,3 +91,14 @@ def test_whoever_takes_the_hosts_name_servers_away_is_told(
     found = cautions.of(net, asked)
     assert told in found
     assert bool(found) is bool(told)
+
+
+def test_an_internal_network_on_a_wire_is_told_to_be_open() -> None:
+    on_wire = replace(NET, internal=True, driver=network.Driver.MACVLAN, options={"parent": "eth0"})
+    assert "the machines on the wire of eth0 reach each other" in cautions.open_wire(on_wire)
+    others = (
+        replace(on_wire, options={}),
+        replace(on_wire, internal=False),
+        replace(on_wire, driver=network.Driver.BRIDGE),
+    )
+    assert [cautions.open_wire(each) for each in others] == ["", "", ""]
