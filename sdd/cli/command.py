@@ -13,7 +13,8 @@ from sdd.cli.params import DURATION
 # Promised names: whoever types one is told so, instead of being offered a neighbour.
 PLANNED = frozenset(f"sdctl {words}" for words in ("node",))
 OUTPUTS = ("table", "json", "jsonl", "name")
-FORM_FLAGS = ("-o", "--output", "--format")
+OUTPUT_FLAGS = ("-o", "--output")
+FORMAT_FLAGS = ("--format",)
 
 
 class Verb(click.Command):
@@ -22,7 +23,7 @@ class Verb(click.Command):
     A letter that the verb uses itself (`-o` of `network create`) keeps the verb's meaning.
     """
 
-    form_flags: tuple[str, ...] = FORM_FLAGS
+    format_flags: tuple[str, ...] = FORMAT_FLAGS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -30,7 +31,7 @@ class Verb(click.Command):
             if isinstance(each, click.Option) and each.default == "":
                 each.show_default = False  # nothing is nothing to show
         taken = {flag for each in self.params for flag in (*each.opts, *each.secondary_opts)}
-        self.params += global_options(taken, self.form_flags)
+        self.params += global_options(taken, self.format_flags)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Go's way to write flags is understood too: `--internal=true`, `--ipv4=false`."""
@@ -64,7 +65,7 @@ class Verb(click.Command):
 class Inspect(Verb):
     """The verb `inspect`, where -f is --format, as in Docker."""
 
-    form_flags = (*FORM_FLAGS, "-f")
+    format_flags = ("-f", *FORMAT_FLAGS)
 
 
 class Noun(click.Group):
@@ -111,15 +112,16 @@ class Unknown(click.UsageError):
 
 
 def global_options(
-    taken: set[str], form_flags: tuple[str, ...] = FORM_FLAGS
+    taken: set[str], format_flags: tuple[str, ...] = FORMAT_FLAGS
 ) -> list[click.Parameter]:
     """Fresh global options, without the flags in `taken`."""
     rows: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
         (("-H", "--host"), {"metavar": "URL", "help": "The daemon's socket (SDD_HOST)."}),
         (
-            form_flags,
+            OUTPUT_FLAGS,
             {"metavar": "FORM", "help": "table, json, jsonl, name or '{{.Key}}'."},
         ),
+        (format_flags, {"metavar": "FORM", "help": "The same; json of a listing is lines."}),
         (("-q", "--quiet"), {"is_flag": True, "help": "Only ids, or data."}),
         (("--timeout",), {"type": DURATION, "metavar": "TIME", "help": "Wait so long; else 30s."}),
     )
@@ -152,7 +154,14 @@ def _output(ctx: click.Context, _param: click.Parameter, value: str | None) -> N
         return
     if value not in OUTPUTS and "{{" not in value:
         raise click.BadParameter(f'"{value}" is not one of {", ".join(OUTPUTS)} or a template')
-    settings.change(ctx, output=value)
+    settings.change(ctx, output=value, by_line=False)
+
+
+def _format(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    """Docker's flag, and what scripts written for Docker expect of it."""
+    _output(ctx, param, value)
+    if value is not None:
+        settings.change(ctx, by_line=True)
 
 
 def _quiet(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
@@ -168,6 +177,7 @@ def _timeout(ctx: click.Context, _param: click.Parameter, value: float | None) -
 CALLBACKS: dict[str, Any] = {
     "global_host": _host,
     "global_output": _output,
+    "global_format": _format,
     "global_quiet": _quiet,
     "global_timeout": _timeout,
 }

@@ -56,8 +56,15 @@ def show(rows: Sequence[Row], columns: Sequence[Column], *, id_key: str = "Id") 
             click.echo(_shortened(shown) if ID.fullmatch(shown) else shown)
     elif now.output == "table":
         table(rows, columns)
+    elif now.output == "json" and now.by_line:
+        _lines(rows)
     else:
         data(rows)
+
+
+def _lines(rows: Sequence[Row]) -> None:
+    for row in rows:
+        click.echo(json.dumps(row))
 
 
 def table(rows: Sequence[Row], columns: Sequence[Column]) -> None:
@@ -81,8 +88,7 @@ def data(rows: Sequence[Row]) -> None:
     """The rows for programs: `inspect` always, listings when asked."""
     match settings.current().output:
         case "jsonl":
-            for row in rows:
-                click.echo(json.dumps(row))
+            _lines(rows)
         case "name":
             for row in rows:
                 click.echo(str(row.get("Name", "")))

@@ -13,13 +13,17 @@ TIMEOUT_S = 30.0  # longer than the daemon's own patience, so that its sentence 
 
 
 class Settings(NamedTuple):  # a dataclass would import inspect: 10 ms of every --help
-    """`output` is table, json, jsonl, name, or a template such as "{{.Name}}"."""
+    """`output` is table, json, jsonl, name, or a template such as "{{.Name}}".
+
+    `by_line`: a listing in JSON has a line for each object, as Docker's `--format json`.
+    """
 
     host: str = DEFAULT_HOST
     output: str = "table"
     quiet: bool = False
     timeout_s: float = TIMEOUT_S
     whole_ids: bool = False
+    by_line: bool = False
 
     def client(self) -> "Client":
         """A client for the daemon that was named."""

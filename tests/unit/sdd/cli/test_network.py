@@ -25,7 +25,10 @@ def test_forms_of_output(shell: Shell) -> None:
     assert shell.ok("-q", "network", "ls").out == f"{full[:12]}\n"
     assert shell.ok("network", "-q", "ls").out == f"{full[:12]}\n"
     assert shell.ok("network", "ls", "-o", "name").out == "lab\n"
-    assert shell.ok("network", "ls", "--format", "json").json()[0]["Id"] == full
+    assert shell.ok("network", "ls", "-o", "json").json()[0]["Id"] == full
+    lines = shell.ok("network", "ls", "--format", "json").out.splitlines()
+    assert [json.loads(each)["Id"] for each in lines] == [full]
+    assert shell.ok("network", "inspect", "--format", "json", full).json()[0]["Id"] == full
     assert json.loads(shell.ok("-o", "jsonl", "network", "ls").out)["Name"] == "lab"
     template = "{{.Name}}\\t{{.IPAM.Driver}} {{json .Labels}}"
     assert shell.ok("network", "ls", "--format", template).out == "lab\tdefault {}\n"
