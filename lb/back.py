@@ -37,13 +37,16 @@ class Home:
 class Back:
     """One sandbox's ways back. `link` is its end on the network, `own` its addresses there.
 
-    `homes` are ordered, the narrower before the wider. `lost` are the IP versions in which it has
-    no other way out: without one, the kernel would not even begin to answer.
+    `homes` are ordered, the narrower before the wider. `beside` is the home of ingress sandboxes
+    themselves, who check it: they are on the link, towards which the kernel would answer from
+    `own`. `lost` are the IP versions in which it has no other way out: without one, the kernel
+    would not even begin to answer.
     """
 
     link: str
     own: tuple[IPv4Address | IPv6Address, ...] = ()
     homes: tuple[Home, ...] = ()
+    beside: tuple[Home, ...] = ()
     nodes: tuple[Node, ...] = ()
     lost: tuple[int, ...] = ()
 

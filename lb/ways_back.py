@@ -40,6 +40,11 @@ def of(state: ClusterState, box: sandbox.Sandbox, known: tuple[Node, ...]) -> Ba
             *_near(state, box, end),
             *(Home(clients=_EVERYBODY[each.version], address=each) for each in ways.values()),
         ),
+        beside=tuple(
+            Home(clients=each.network, address=ways[each.version])
+            for each in end.addresses
+            if each.version in ways
+        ),
         nodes=known,
         lost=tuple(each.version for each in end.hosts if each.version not in ways),
     )

@@ -20,6 +20,7 @@ from sdd import config as configuration
 from sdd import errors, log, logbook, notify, reconcile
 from sdd.api import context, server
 from sdd.control import feed, journal, progress
+from sdd.linux import port_holders
 from sdd.model.event import Action, Kind
 from sdd.model.look import Look
 from sdd.model.progress import Backend, Outcome
@@ -178,7 +179,8 @@ class Daemon:
         if not (address := config.metrics_addr):
             return (api,)
         try:
-            return api, await server.serve_metrics(self.context, address.host, address.port)
+            where = (address.host, address.port)
+            return api, await server.serve_metrics(self.context, *where, port_holders.named)
         except errors.SddError:
             await api.close()
             raise

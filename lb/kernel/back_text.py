@@ -14,7 +14,6 @@ from ipaddress import ip_address, ip_network
 
 from lb.back import BASE, MASK, Back, Home, Node
 from lb.kernel import nft_frame
-from sdd.model.network import IPNetwork
 
 TABLE = "sdd-ingress"
 REMOVE = f"add table inet {TABLE}\ndelete table inet {TABLE}"  # adding first: it may be absent
@@ -101,6 +100,7 @@ def _lines(back: Back) -> Iterator[str]:
     yield f"link {back.link}"
     yield from (f"own {each}" for each in back.own)
     yield from (f"home {each.clients} {each.address}" for each in back.homes)
+    yield from (f"beside {each.clients} {each.address}" for each in back.beside)
     for node in back.nodes:
         yield " ".join(("node", node.mac, f"{node.mark:#x}", *map(str, node.gateways)))
     yield from (f"lost {each}" for each in back.lost)
@@ -111,11 +111,8 @@ def _parsed(words: Sequence[Sequence[str]]) -> Back:
     return Back(
         link=link,
         own=tuple(ip_address(each[1]) for each in words if each[0] == "own"),
-        homes=tuple(
-            Home(clients=_network(each[1]), address=ip_address(each[2]))
-            for each in words
-            if each[0] == "home"
-        ),
+        homes=tuple(_home(each) for each in words if each[0] == "home"),
+        beside=tuple(_home(each) for each in words if each[0] == "beside"),
         nodes=tuple(
             Node(mac=each[1], mark=int(each[2], 16), gateways=tuple(map(ip_address, each[3:])))
             for each in words
@@ -125,5 +122,5 @@ def _parsed(words: Sequence[Sequence[str]]) -> Back:
     )
 
 
-def _network(text: str) -> IPNetwork:
-    return ip_network(text)
+def _home(words: Sequence[str]) -> Home:
+    return Home(clients=ip_network(words[1]), address=ip_address(words[2]))

@@ -15,7 +15,8 @@ from sdd import errors
 from sdd.linux import netlink, nft
 
 NOT_YET = "SDD-LB-NOTYET"
-_Ours = mark_routes.Rule | mark_routes.Route
+_Rule = mark_routes.Rule
+_Line = mark_routes.Route | mark_routes.Near
 
 
 def read() -> Back | None:
@@ -53,7 +54,7 @@ def _run(text: str) -> None:
         rules.run(text)
 
 
-def _found() -> tuple[Back | None, frozenset[mark_routes.Rule], frozenset[mark_routes.Route]]:
+def _found() -> tuple[Back | None, frozenset[_Rule], frozenset[_Line]]:
     with netlink.Connection(netlink.NETFILTER) as connection:
         back = _table(connection)
     with netlink.Connection(netlink.ROUTE, strict=True) as connection:
@@ -78,8 +79,8 @@ def _routed(want: Back | None, index: int) -> Iterator[world.Refusal]:
     routes = mark_routes.routes(want, index) if want is not None else frozenset()
     with netlink.Connection(netlink.ROUTE, strict=True) as connection:
         have = (mark_routes.read_rules(connection), mark_routes.read_routes(connection))
-        gone: list[_Ours] = [*(have[0] - rules), *(have[1] - routes)]
-        come: list[_Ours] = [*(routes - have[1]), *(rules - have[0])]
+        gone: list[mark_routes.Ours] = [*(have[0] - rules), *(have[1] - routes)]
+        come: list[mark_routes.Ours] = [*(routes - have[1]), *(rules - have[0])]
         for each, result in mark_routes.change(connection, gone, come):
             yield world.Refusal(
                 vip=None,
@@ -89,10 +90,16 @@ def _routed(want: Back | None, index: int) -> Iterator[world.Refusal]:
             )
 
 
-def _words(of: _Ours) -> str:
-    if isinstance(of, mark_routes.Rule):
-        return f"by the rule for mark {of.mark:#x}"
-    return f"by {of.gateway} in table {of.table}"
+def _words(of: mark_routes.Ours) -> str:
+    match of:
+        case mark_routes.Rule(to=None):
+            return f"by the rule for mark {of.mark:#x}"
+        case mark_routes.Rule():
+            return f"by the rule for {of.to}"
+        case mark_routes.Route():
+            return f"by {of.gateway} in table {of.table}"
+        case mark_routes.Near():
+            return f"to {of.to} from {of.source}"
 
 
 def _index(link: str) -> int:

@@ -184,7 +184,7 @@ def _hint(entry: Entry, why: str) -> str:
             return "raise LimitNOFILE of the unit sdd.service, and start it again"
         case _:
             return (
-                f"find who has it: ss -lnptu 'sport = :{entry.bind.number}';"
+                f"stop it (ss -lnptu 'sport = :{entry.bind.number}' shows more),"
                 f" or publish target port {entry.port} under another number"
             )
 

@@ -17,7 +17,8 @@ class Kernel(Protocol):
     async def hold(self, binds: Collection[Bind]) -> Mapping[Bind, str]:
         """Keeps every other program from these ports; says why for those it cannot get.
 
-        What is held already stays held.
+        Where another program has one, and that can be told, it is named. What is held already
+        stays held.
         """
         ...
 

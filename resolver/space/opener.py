@@ -14,7 +14,7 @@ from typing import Final
 from resolver import protocol
 from resolver.files import resolvconf
 from sdd import errors
-from sdd.linux import namespaces
+from sdd.linux import namespaces, port_holders
 
 # Sockets towards upstreams: UDP, each for up to 128 questions at once, and TCP, lent by turns.
 UPSTREAM: Final = (8, 12)
@@ -79,8 +79,9 @@ def open_sockets(inode: int, upstream: socket.AddressFamily | None, port: int = 
 
 def _refused(exc: OSError) -> errors.KernelRefused:
     if exc.errno == errno.EADDRINUSE:
+        who = _holder() or "a server of its own"
         return errors.KernelRefused(
-            f"a server of its own holds port {resolvconf.PORT}",
+            f"port {resolvconf.PORT} is held by {who}",
             hint=f"let it listen elsewhere than on {resolvconf.EMBEDDED}, or set dns-bind to nat",
             code="SDD-DNS-PORT",
         )
@@ -89,6 +90,13 @@ def _refused(exc: OSError) -> errors.KernelRefused:
         hint="see the limits of open files and of memory",
         code="SDD-DNS-SOCKET",
     )
+
+
+def _holder() -> str:
+    where = str(resolvconf.EMBEDDED)
+    protocols = (socket.IPPROTO_UDP, socket.IPPROTO_TCP)
+    names = (port_holders.named(where, resolvconf.PORT, each) for each in protocols)
+    return next(filter(None, names), "")
 
 
 def _loopback_is_routed() -> bool:

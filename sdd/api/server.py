@@ -10,7 +10,7 @@ import errno
 import os
 import socket
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from types import MappingProxyType
@@ -143,8 +143,18 @@ async def serve(
     return Server(runner, dispatcher, made)
 
 
-async def serve_metrics(context: Context, host: str, port: int) -> Server:
-    """Serve only the probes and the Prometheus page, on TCP; port 0 takes a free one."""
+def _unknown(host: str, port: int) -> str:
+    del host, port
+    return ""
+
+
+async def serve_metrics(
+    context: Context, host: str, port: int, holder: Callable[[str, int], str] = _unknown
+) -> Server:
+    """Serve only the probes and the Prometheus page, on TCP; port 0 takes a free one.
+
+    `holder` tells who has an address and port, empty when that cannot be told.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     link = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     link.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -152,8 +162,10 @@ async def serve_metrics(context: Context, host: str, port: int) -> Server:
         link.bind((host, port))
     except OSError as exc:
         link.close()
+        who = holder(host, port) if exc.errno == errno.EADDRINUSE else ""
+        why = os.strerror(exc.errno or 0).lower() + (f" by {who}" if who else "")
         raise errors.Conflict(
-            f"cannot serve metrics at {host}:{port}: {os.strerror(exc.errno or 0).lower()}",
+            f"cannot serve metrics at {host}:{port}: {why}",
             hint='choose another "metrics-addr", or "off"',
             code="SDD-API-METRICS",
         ) from None

@@ -81,7 +81,8 @@ class PortsKernelContract:
         take(protocol, 8081)
         wanted = [bind(number, protocol=protocol) for number in (8080, 8081)]
         refused = await kernel.hold(wanted)
-        assert refused == {wanted[1]: "another program on this host has it"}
+        assert refused.keys() == {wanted[1]}
+        assert "has it" in refused[wanted[1]]
         assert await kernel.hold(wanted[:1]) == {}
         await kernel.release(wanted)
 
@@ -99,7 +100,7 @@ class PortsKernelContract:
     ) -> None:
         every, one = bind(8084), bind(8084, address=LOOPBACK)
         assert await kernel.hold([every]) == {}
-        assert await kernel.hold([one]) == {one: "another program on this host has it"}
+        assert "has it" in (await kernel.hold([one]))[one]
         await kernel.release([every])
         assert await kernel.hold([one]) == {}
         await kernel.release([one])

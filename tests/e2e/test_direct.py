@@ -1,12 +1,13 @@
 """`dns-bind: direct` of daemon.json, and a look-up along the search list, as their user sees them."""
 
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.appliance import Appliance, appliance
+from tests.e2e.appliance import Appliance, appliance, run, until
 
 
 @pytest.fixture
@@ -37,3 +38,19 @@ def test_search_finds_what_programs_find(daemon: Appliance) -> None:
     assert "web.shop. A: NOERROR" in daemon.sdctl(*asked, "--search").stderr
     whole = ("dns", "query", "nobody", "--from", daemon.name("c"), "--search")
     assert daemon.sdctl(*whole, check=False).returncode == 5  # nobody may be asked for nobody.shop
+
+
+def test_a_server_of_the_sandboxs_own_on_port_53_is_named(daemon: Appliance) -> None:
+    run("ip", "netns", "add", daemon.name("own"))
+    try:
+        path = f"/run/netns/{daemon.name('own')}"
+        run("nsenter", f"--net={path}", "ip", "link", "set", "lo", "up")
+        command = ["nsenter", f"--net={path}", "socat", "-u", "UDP-RECV:53", "STDOUT"]
+        with subprocess.Popen(command) as server:
+            until(lambda: ":53 " in run(*command[:2], "ss", "-Hlun").stdout, 10, "it listens")
+            asked = ("sandbox", "attach", "own", "--netns", path, "--network", "lab")
+            done = daemon.sdctl(*asked, check=False)
+            server.kill()
+        assert f"port 53 is held by socat (pid {server.pid})" in done.stderr
+    finally:
+        run("ip", "netns", "del", daemon.name("own"))

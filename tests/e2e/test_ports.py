@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -187,12 +188,12 @@ def test_C89_C124_a_port_of_another_program_is_refused_and_nothing_is_left(
     daemon: Appliance, protocol: str
 ) -> None:
     asked = ("sandbox", "create", daemon.name("late"), "-p", f"8090:80/{protocol}")
-    with listening(daemon, 8090, protocol):
+    with listening(daemon, 8090, protocol) as pid:
         done = daemon.sdctl(*asked, check=False)
         assert done.returncode == 1
-        assert f"failed to bind host port 8090/{protocol}: another program on this host has it" in (
-            done.stderr
-        )
+        name = Path(f"/proc/{pid}/comm").read_text().strip()
+        has_it = f"failed to bind host port 8090/{protocol}: {name} (pid {pid}) has it"
+        assert has_it in done.stderr
         assert "[SDD-PUBLISH-TAKEN]" in done.stderr
         assert daemon.name("late") not in daemon.sdctl("sandbox", "ls", "-q", "-o", "name").stdout
     daemon.sdctl(*asked)
@@ -200,7 +201,8 @@ def test_C89_C124_a_port_of_another_program_is_refused_and_nothing_is_left(
 
 
 @contextmanager
-def listening(daemon: Appliance, port: int, protocol: str = "tcp") -> Iterator[None]:
+def listening(daemon: Appliance, port: int, protocol: str = "tcp") -> Iterator[int]:
+    """Another program; its pid."""
     command = {
         "tcp": (sys.executable, "-m", "http.server", str(port)),
         "udp": ("socat", "-u", f"UDP-RECV:{port}", "STDOUT"),
@@ -213,7 +215,7 @@ def listening(daemon: Appliance, port: int, protocol: str = "tcp") -> Iterator[N
         try:
             what = f"-Hl{protocol[0]}n"
             until(lambda: f":{port} " in daemon.on_host("ss", what).stdout, 10, "it listens")
-            yield
+            yield one.pid
         finally:
             one.kill()
 

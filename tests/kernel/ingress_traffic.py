@@ -57,6 +57,18 @@ class IngressTraffic:
         found = {town.ask_udp("client", to, TALK) for _ in range(9)}
         assert found == {Answer(name, seen) for name in ALL}
 
+    def test_members_answer_the_ingress_sandbox_itself_as_they_answer_clients(
+        self, town: IngressTown
+    ) -> None:
+        """A check by datagrams: the servers' sockets belong to no address."""
+        (gate,) = town.state.ingress_sandboxes
+        (box,) = (each for each in town.state.sandboxes.values() if each.name == "b1")
+        near, end = town.state.on_ingress(gate.id), town.state.on_ingress(box.id)
+        assert near is not None
+        assert end is not None
+        for own, each in zip(near.hosts, end.hosts, strict=True):
+            assert town.ask_udp("ingress-sbox", each, 53) == Answer("b1", str(own))
+
     def test_B9_50_the_host_is_balanced_as_well(self, town: IngressTown) -> None:
         assert {each.who for each in town.visits(6, "host")} == ALL
         assert town.visits(3, "host") == {Answer(name, str(HOST)) for name in ALL}

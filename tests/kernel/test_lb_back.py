@@ -25,6 +25,10 @@ ONE = Back(
     link="ing0",
     own=(ip_address("10.0.0.250"), ip_address("fd00::fa")),
     homes=(Home(clients=ip_network("10.1.0.0/24"), address=ip_address("10.1.0.2")),),
+    beside=(
+        Home(clients=ip_network("10.0.0.0/24"), address=ip_address("10.1.0.2")),
+        Home(clients=ip_network("fd00::/64"), address=ip_address("fd01::2")),
+    ),
     nodes=(node(2),),
     lost=(4, 6),
 )
@@ -44,6 +48,11 @@ def member(spaces: Spaces) -> Space:
     made.run("ip", "addr", "add", "10.0.0.250/24", "dev", "ing0")
     made.run("ip", "addr", "add", "fd00::fa/64", "dev", "ing0", "nodad")
     made.run("ip", "link", "set", "ing0", "up")
+    made.run("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "far1")
+    made.run("ip", "link", "set", "far1", "up")
+    made.run("ip", "link", "set", "eth0", "up")
+    made.run("ip", "addr", "add", "10.1.0.2/24", "dev", "eth0")
+    made.run("ip", "addr", "add", "fd01::2/64", "dev", "eth0", "nodad")
     return made
 
 
@@ -72,7 +81,7 @@ async def test_more_nodes_are_more_entries_and_each_state_is_read_back(
     kernel: IngressKernel, member: Space
 ) -> None:
     place = place_of(member)
-    for back in (ONE, MANY, replace(ONE, lost=()), replace(ONE, homes=()), ONE, None):
+    for back in (ONE, MANY, replace(ONE, lost=()), replace(ONE, homes=(), beside=()), ONE, None):
         assert len(await bring(kernel, place, back)) == 1
         assert await bring(kernel, place, back) == ()
     assert "24000" not in member.run("ip", "rule")
@@ -112,6 +121,10 @@ async def test_B9_26_what_others_have_stays(kernel: IngressKernel, member: Space
         "nft add table inet sdd-ingress { flags dormant; }",
         "ip rule del pref 24000",
         "ip -6 rule del pref 33000",
+        "ip rule del pref 24001",
+        "ip -6 rule del pref 24001",
+        "ip route flush table 1577058304",
+        "ip -6 route flush table 1577058304",
         "ip rule add pref 5 lookup 9 protocol 94",
         "ip route flush proto 94 table all",
         "ip route add default via 10.0.0.9 dev ing0 table 1577058307 proto 94",
@@ -127,6 +140,15 @@ async def test_what_hands_change_is_seen_and_mended(
     member.run("ip", "addr", "replace", "fd00::fa/64", "dev", "ing0", "nodad")
     member.run("ip", "link", "set", "ing0", "up")
     await bring(kernel, place_of(member), ONE)
+
+
+async def test_a_socket_of_no_address_answers_the_ingress_sandbox_from_its_usual_one(
+    kernel: IngressKernel, member: Space
+) -> None:
+    await bring(kernel, place_of(member), ONE)
+    assert "src 10.1.0.2" in member.run("ip", "route", "get", "10.0.0.2")
+    assert "src fd01::2" in member.run("ip", "route", "get", "fd00::2")
+    assert "src 10.0.0.250" not in member.run("ip", "route", "get", "10.0.0.2")
 
 
 async def test_a_link_that_is_not_there_yet_is_waited_for(

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 
 from lb.growth import Growth
 from lb.kernel import conntrack, host_counts
-from lb.kernel.ports import loopback, read, sockets, text
+from lb.kernel.ports import holders, loopback, read, sockets, text
 from lb.ports.image import NONE, Element, Image
 from lb.ports.table import Bind, Entry
 from lb.world import PortKey
@@ -91,7 +91,7 @@ class PortsKernel:
             self._sockets.claim(binds)
             self._is_new = False
         reasons = ((each, self._sockets.hold(each)) for each in binds)
-        return {each: reason for each, reason in reasons if reason}
+        return holders.named({each: reason for each, reason in reasons if reason})
 
     def _read(self) -> Image | None:
         with netlink.Connection(netlink.NETFILTER) as connection:

@@ -123,6 +123,11 @@ def split(
     return kept, tuple(each for name, each in inherited if name not in kept)
 
 
+def number_of(protocol: Protocol) -> int:
+    """The protocol's number in IP."""
+    return _KINDS[protocol][1]
+
+
 def _name(bind: Bind) -> str:
     """Of its copy; a colon would end it."""
     address = str(bind.address or _ANY[bind.version]).replace(":", ".")

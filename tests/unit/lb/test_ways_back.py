@@ -31,6 +31,7 @@ def test_a_member_knows_the_ingress_sandbox_by_its_mac_and_answers_from_its_usua
             Home(clients=ip_network("10.1.0.0/24"), address=web),
             Home(clients=ALL4, address=web),
         ),
+        beside=(Home(clients=ip_network("10.0.0.0/24"), address=web),),
         nodes=(HERE,),
         lost=(6,),
     )
@@ -50,6 +51,7 @@ def test_a_network_without_a_way_out_is_a_home_for_neighbours_alone() -> None:
     assert one is not None
     assert one.homes == (Home(clients=ip_network("10.3.0.0/24"), address=ip_address("10.3.0.2")),)
     assert one.lost == (4, 6)
+    assert one.beside == ()  # asked at its own address there, it answers from that
 
 
 def test_neither_the_ingress_sandbox_nor_who_is_no_member_has_one() -> None:

@@ -57,6 +57,9 @@ def test_what_was_written_is_read(
         link="ing0",
         own=tuple(own),
         homes=tuple(Home(clients=ip_network(f"{each}/128"), address=each) for each in own),
+        beside=tuple(
+            Home(clients=ip_network(f"{each}/64", strict=False), address=each) for each in own
+        ),
         nodes=tuple(found),
         lost=tuple(sorted(lost)),
     )

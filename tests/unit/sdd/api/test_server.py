@@ -323,8 +323,8 @@ async def test_metrics_over_tcp_has_no_commands() -> None:
             assert int(reply.split()[1]) == status
             if url == "/metrics":
                 assert b'sdd_build_info{python="' in reply
-        with pytest.raises(errors.Conflict, match=f"127.0.0.1:{server.port}"):
-            await serve_metrics(one.context, "127.0.0.1", server.port)
+        with pytest.raises(errors.Conflict, match=f"127.0.0.1:{server.port}: .* in use by nginx"):
+            await serve_metrics(one.context, "127.0.0.1", server.port, lambda *_: "nginx (pid 7)")
     finally:
         await server.close()
 
