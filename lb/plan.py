@@ -248,6 +248,7 @@ def _mends(have: table.Table, want: table.Table) -> Iterator[Step]:
 
 def _departures(have: table.Table, service: table.VirtualService) -> Iterator[Step]:
     before = _before(have, service)
+    staying = service.weights
     for backend in before.backends if before is not None else ():
-        if backend.address not in service.weights:
+        if backend.address not in staying:
             yield RemoveBackend(service.vip, backend.address)

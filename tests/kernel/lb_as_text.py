@@ -19,7 +19,12 @@ def whole(of: table.Table) -> str:
 
 def replaced(service: table.VirtualService) -> str:
     """The new rules of a service that is there."""
-    return "\n".join((f"flush chain inet {TABLE} {nft_text.chain(service.vip)}", *_rules(service)))
+    flushed = f"flush chain inet {TABLE} {nft_text.chain(service.vip)}"
+    lines = [flushed, *_rules(service)]
+    if choice.is_large(service):
+        lines = [flushed, f"delete map inet {TABLE} {nft_text.slots(service.vip)}", *_map(service)]
+        lines += _rules(service)
+    return "\n".join(lines)
 
 
 def _rules(service: table.VirtualService) -> Iterator[str]:
