@@ -171,7 +171,7 @@ def subject(step: Step) -> IPAddress | None:
 
 def ordered(backends: Collection[table.Backend]) -> tuple[table.Backend, ...]:
     """By address: the order is part of consistent hashing and must be the same on every node."""
-    return tuple(sorted(backends, key=lambda each: (each.address.version, int(each.address))))
+    return tuple(sorted(backends, key=lambda each: (len(each.packed), each.packed)))
 
 
 def _changed(have: table.Table, want: table.Table) -> Sequence[IPAddress]:
