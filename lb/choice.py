@@ -77,13 +77,26 @@ def of(ready: Sequence[table.Backend], scheduler: Scheduler, persistence_s: int)
     return Choice(hashed, maglev.slots(ready))
 
 
-def text(ip: str, chosen: Choice) -> str:
-    """The choice as nft's expression; `ip` is the family's word."""
-    slots = ", ".join(f"{at} : {each.address}" for at, each in enumerate(chosen.slots))
+def is_large(service: table.VirtualService) -> bool:
+    """Whether it hashes into so many slots that a change must not write them all."""
+    if key(service.scheduler, service.persistence_s) is None:
+        return False
+    ready = taking(service.open, service.scheduler)
+    return len(ready) > 1 and maglev.size([each.weight for each in ready]) > maglev.SLOTS
+
+
+def text(ip: str, chosen: Choice, name: str = "") -> str:
+    """The choice as nft's expression, by a map of this name if it has one; `ip` is the family."""
+    slots = f"@{name}" if name else f"{{ {elements(chosen)} }}"
     if chosen.key is None:
-        return f"numgen inc mod {len(chosen.slots)} map {{ {slots} }}"
+        return f"numgen inc mod {len(chosen.slots)} map {slots}"
     hashed = _FIELDS[chosen.key].format(ip=ip)
-    return f"jhash {hashed} mod {len(chosen.slots)} seed {SEED:#x} map {{ {slots} }}"
+    return f"jhash {hashed} mod {len(chosen.slots)} seed {SEED:#x} map {slots}"
+
+
+def elements(chosen: Choice) -> str:
+    """The slots as nft's elements of a map."""
+    return ", ".join(f"{at} : {each.address}" for at, each in enumerate(chosen.slots))
 
 
 _FIELDS = MappingProxyType(

@@ -4,6 +4,7 @@ In: the state, a sandbox, a virtual address, what the sandbox's kernel holds. Ou
 order in which they are taken, each with the words for a person.
 """
 
+import collections
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -15,6 +16,9 @@ from sdd.model.network import IPAddress
 from sdd.model.port import Protocol
 from sdd.model.serving import Mode
 from sdd.state import ClusterState
+
+_FEW = 20  # whose shares are told one by one
+_PLAIN = 10  # per cent: below it a share of 2.5 is not one of 2
 
 
 class Step(NamedTuple):
@@ -178,10 +182,19 @@ def _how(svc: table.VirtualService, ready: Sequence[table.Backend], backend: str
 
 
 def _shares(places: Sequence[table.Backend]) -> str:
-    found = dict.fromkeys(each.address for each in places)
-    counts = {one: sum(each.address == one for each in places) for one in found}
+    """Who has how much; of many no more than how many they are, and the least and the most."""
+    counts = collections.Counter(each.address for each in places)
+    if len(counts) > _FEW:
+        least, most = (_percent(of(counts.values()), len(places)) for of in (min, max))
+        each = least if least == most else f"{least} to {most}"
+        return f"{len(counts)} backends, each {each}"
     ordered = sorted(counts.items(), key=lambda each: (each[0].version, int(each[0])))
-    return ", ".join(f"{address} {100 * count / len(places):.0f} %" for address, count in ordered)
+    return ", ".join(f"{address} {_percent(count, len(places))}" for address, count in ordered)
+
+
+def _percent(count: int, of: int) -> str:
+    share = 100 * count / of
+    return f"{share:.0f} %" if share >= _PLAIN else f"{share:.2g} %"
 
 
 def _address(end: endpoint.Endpoint, version: int) -> IPAddress | None:

@@ -3,52 +3,144 @@
 Maglev hashing (Eisenbud et al., NSDI 2016, §3.4): every backend fills slots in its own order, so
 the table is even, and taking one backend away moves few flows of the others. The table depends on
 the set of backends only, never on the order in which they came: all nodes choose alike.
+
+Its size grows with the backends and with how far their weights lie apart, and that must not move
+everybody's flows whenever a backend more comes or a weight changes. So a larger table is the next
+smaller one with each slot cut into parts: a hash that is scaled to the size, as the kernel does it,
+falls into a part of the slot it fell into before. The parts stay with whoever had the slot; only
+what somebody has too many of is filled anew, by those who have too few.
 """
 
+import functools
 import hashlib
-from collections.abc import Sequence
+import math
+from array import array
+from collections.abc import Iterator, Sequence
 
 from lb import table
 
-SLOTS = (
-    251  # a prime; 1 % of the flows per 2.5 slots, small enough to be rewritten in a millisecond
-)
+SLOTS = 251  # of a small table: a prime, rewritten in a millisecond
+_PARTS = 4  # of a slot in the next larger table
+_EACH = 25  # slots for each backend: as many as differ by one are even within 4 %
+_LIGHTEST = 4  # slots for the lightest, or its share is no more than a guess
+_LARGE = (
+    SLOTS * _PARTS**3
+)  # 16064: a mebibyte of the kernel's in each client; larger only if it must
+_LEAST = 4  # slots for each backend in any case
 
 
-def slots(backends: Sequence[table.Backend], size: int = SLOTS) -> tuple[table.Backend, ...]:
-    """`size` backends, each as often as its weight says (±1 turn); empty when none takes flows.
+def size(weights: Sequence[int]) -> int:
+    """How many slots backends of these weights, all above 0, are given."""
+    wanted = max(_EACH * len(weights), _LIGHTEST * sum(weights) // min(weights))
+    wanted = max(min(wanted, _LARGE), _LEAST * len(weights))
+    found = SLOTS
+    while found < wanted:
+        found *= _PARTS
+    return found
 
-    `size` must be a prime, or a backend could not reach every slot.
+
+def slots(backends: Sequence[table.Backend]) -> tuple[table.Backend, ...]:
+    """Each backend as often as its weight says, to one slot, and at least once.
+
+    Empty when none takes flows.
     """
     ready = [each for each in backends if each.weight]
+    return tuple(map(ready.__getitem__, places(ready)))
+
+
+def places(ready: Sequence[table.Backend]) -> Sequence[int]:
+    """For each slot which of `ready`, whose weights are above 0, has it."""
     if not ready:
         return ()
-    orders = [_Order(each, size) for each in ready]
-    heaviest = max(each.weight for each in ready)
-    filled: list[table.Backend | None] = [None] * size
-    credit = [0.0] * len(ready)
-    left = size
-    while left:
-        for index, (order, backend) in enumerate(zip(orders, ready, strict=True)):
-            credit[index] += backend.weight / heaviest
-            if credit[index] < 1 or not left:
-                continue
-            credit[index] -= 1
-            filled[order.next_free(filled)] = backend
-            left -= 1
-    return tuple(each for each in filled if each is not None)
+    addresses = b"".join([each.packed for each in ready])
+    return _filled(addresses, tuple([each.weight for each in ready]))
 
 
-class _Order:
-    """One backend's permutation of the slots: `offset + n * skip`."""
+@functools.lru_cache(maxsize=256)  # all sandboxes of a network have the same services
+def _filled(addresses: bytes, weights: tuple[int, ...]) -> Sequence[int]:
+    """Which backend is in each slot."""
+    width = len(addresses) // len(weights)
+    keys = [addresses[at : at + width] for at in range(0, len(addresses), width)]
+    owners: list[int] = []
+    wanted = size(weights)
+    count = SLOTS
+    while count <= wanted:
+        due = _due(weights, count)
+        owners = _inherited(owners, due) if owners else [_NOBODY] * count
+        _fill(owners, due, keys, weights)
+        count *= _PARTS
+    return array("I", owners)
 
-    def __init__(self, backend: table.Backend, size: int) -> None:
-        digest = hashlib.blake2s(backend.packed, person=b"sdd-lb").digest()
-        self._at = int.from_bytes(digest[:8], "big") % size
-        self._skip = int.from_bytes(digest[8:16], "big") % (size - 1) + 1
-        self._size = size
 
-    def next_free(self, filled: Sequence[object]) -> int:
-        while filled[self._at] is not None:
-            self._at = (self._at + self._skip) % self._size
-        return self._at
+_NOBODY = -1
+
+
+def _inherited(owners: Sequence[int], due: list[int]) -> list[int]:
+    """A larger table: whoever had a slot has its parts, as far as they are due, which is told."""
+    larger: list[int] = []
+    for owner in owners:
+        kept = min(_PARTS, due[owner])
+        due[owner] -= kept
+        larger += [owner] * kept + [_NOBODY] * (_PARTS - kept)
+    return larger
+
+
+def _fill(
+    owners: list[int], due: Sequence[int], keys: Sequence[bytes], weights: Sequence[int]
+) -> None:
+    """Whoever is due slots takes the next free one in its own order, in turns."""
+    size = len(owners)
+    orders = [_order(key, size) if left else (0, 0) for key, left in zip(keys, due, strict=True)]
+    at = [first for first, _ in orders]
+    for each in _turns(due, weights):
+        place, skip = at[each], orders[each][1]
+        while owners[place] != _NOBODY:
+            place = (place + skip) % size
+        owners[place] = each
+        at[each] = place
+
+
+def _turns(due: Sequence[int], weights: Sequence[int]) -> Iterator[int]:
+    """Who takes a slot, one after the other: the heavier, the more often."""
+    when = [
+        (turn / weight, each)
+        for each, (left, weight) in enumerate(zip(due, weights, strict=True))
+        for turn in range(1, left + 1)
+    ]
+    when.sort()
+    return (each for _, each in when)
+
+
+def _order(key: bytes, size: int) -> tuple[int, int]:
+    """One backend's permutation of the slots: the first, and how far it is to the next."""
+    digest = hashlib.blake2s(key, person=b"sdd-lb").digest()
+    skip = int.from_bytes(digest[8:16], "big") % (size - 1) + 1
+    while math.gcd(skip, size) != 1:  # or it would not reach every slot
+        skip += 1
+    return int.from_bytes(digest[:8], "big") % size, skip
+
+
+def _due(weights: Sequence[int], size: int) -> list[int]:
+    """How many of the slots each has: one at least, else by weight; the largest remainders first.
+
+    In a table with fewer slots than backends the heaviest have one each.
+    """
+    heaviest = sorted(range(len(weights)), key=lambda each: -weights[each])[:size]
+    due = [0] * len(weights)
+    for each in heaviest:
+        due[each] = 1
+    sharing, room = heaviest, size
+    while True:
+        total = sum(weights[each] for each in sharing)
+        more = [each for each in sharing if weights[each] * room >= total]
+        if len(more) == len(sharing):
+            break
+        room -= len(sharing) - len(more)
+        sharing = more
+    for each in sharing:
+        due[each] = weights[each] * room // total
+    left = size - sum(due)
+    by_remainder = sorted(sharing, key=lambda each: -(weights[each] * room % total))
+    for each in by_remainder[:left]:
+        due[each] += 1
+    return due

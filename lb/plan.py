@@ -171,7 +171,7 @@ def subject(step: Step) -> IPAddress | None:
 
 def ordered(backends: Collection[table.Backend]) -> tuple[table.Backend, ...]:
     """By address: the order is part of consistent hashing and must be the same on every node."""
-    return tuple(sorted(backends, key=lambda each: (each.address.version, int(each.address))))
+    return tuple(sorted(backends, key=lambda each: (len(each.packed), each.packed)))
 
 
 def _changed(have: table.Table, want: table.Table) -> Sequence[IPAddress]:
@@ -248,6 +248,7 @@ def _mends(have: table.Table, want: table.Table) -> Iterator[Step]:
 
 def _departures(have: table.Table, service: table.VirtualService) -> Iterator[Step]:
     before = _before(have, service)
+    staying = service.weights
     for backend in before.backends if before is not None else ():
-        if backend.address not in service.weights:
+        if backend.address not in staying:
             yield RemoveBackend(service.vip, backend.address)

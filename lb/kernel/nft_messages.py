@@ -9,7 +9,7 @@ include/uapi/linux/netfilter/nf_tables.h; key and data types are nft's own numbe
 import functools
 import struct
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from sdd.linux import netlink
@@ -33,6 +33,7 @@ class _Kind(IntEnum):
     DELETE_CHAIN = 5
     DELETE_RULE = 8
     NEW_SET = 9
+    DELETE_SET = 11
     NEW_ELEMENT = 12
     DELETE_ELEMENT = 14
 
@@ -55,12 +56,30 @@ class Type:
     number: int
     length: int
     order: Order
+    of: bytes = b""  # what it is the type of (`typeof`), where the number alone says too little
+
+
+def _told(kind: int, *parts: bytes) -> bytes:
+    """One of nft's own notes in userdata: type and length of a byte each."""
+    whole = b"".join(parts)
+    return bytes((kind, len(whole))) + whole
+
+
+def _number(kind: int, value: int) -> bytes:
+    return _told(kind, struct.pack("=I", value))
 
 
 INTEGER = Type(4, 4, Order.HOST)
 PROTOCOL = Type(12, 1, Order.NONE)
 GOTO = Type(0xFFFFFF00, 0, Order.NONE)  # NFT_DATA_VERDICT
 ADDRESS = {4: Type(7, 4, Order.NETWORK), 6: Type(8, 16, Order.NETWORK)}
+# `typeof meta length : ip daddr`: nft takes no plain integer as the key of a map with a name.
+# Numbers of expressions and headers: src/expression.c, meta.c, payload.c, proto.c of nftables.
+LENGTH = replace(INTEGER, of=_number(0, 9) + _told(1, _number(0, 0)))
+DESTINATION = {
+    4: replace(ADDRESS[4], of=_number(0, 7) + _told(1, _number(0, 12), _number(1, 12))),
+    6: replace(ADDRESS[6], of=_number(0, 7) + _told(1, _number(0, 13), _number(1, 9))),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +135,14 @@ class Writer:
         """A set whose elements come and go."""
         return self._set(one, flags=0, size=None)
 
+    def add_map(self, one: Set, size: int) -> Message:
+        """A map of at most so many elements, which come and go; it stays until it is deleted."""
+        return self._set(one, flags=0, size=size)
+
+    def delete_set(self, name: str) -> Message:
+        """One that no rule looks into, with its elements."""
+        return self._gone(_Kind.DELETE_SET, text(2, name))
+
     def add_constant_map(self, one: Set, size: int) -> Message:
         """A map of one rule: the next rule that looks into it owns it, and it goes with that."""
         return self._set(one, flags=_ANONYMOUS | _CONSTANT, size=size)
@@ -151,18 +178,15 @@ def _around(flags: int, key: Type, data: Type | None, size: int | None) -> tuple
     """A set without name and number: a thousand of one transaction differ in these alone."""
     flags |= _MAP if data is not None else 0
     body = [be32(3, flags), be32(4, key.number), be32(5, key.length)]
-    userdata = _userdata(0, key.order)
+    userdata = _number(0, key.order)
     if data is not None:
         body += [be32(6, data.number), be32(7, data.length)]
-        userdata += _userdata(1, data.order)
+        userdata += _number(1, data.order)
+        if data.of:
+            userdata += _told(3, key.of) + _told(4, data.of)
     body.append(be32(10, 0)[:-4])
     room = nested(9, be32(1, size)) if size is not None else b""
     return b"".join(body), room + netlink.attribute(13, userdata)
-
-
-def _userdata(kind: int, order: Order) -> bytes:
-    """NFTNL_UDATA_SET_KEYBYTEORDER or …_DATABYTEORDER: type and length of a byte, then a number."""
-    return struct.pack("=BBI", kind, 4, order)
 
 
 def _chunks(elements: Collection[bytes]) -> Iterator[bytes]:

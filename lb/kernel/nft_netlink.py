@@ -19,6 +19,7 @@ from sdd.model.network import IPAddress
 
 _SUBSYSTEM = 10 << 8  # NFNL_SUBSYS_NFTABLES
 _GET_TABLE, _GET_CHAIN, _GET_RULE, _GET_ELEMENT = (_SUBSYSTEM | each for each in (1, 4, 7, 13))
+_GET_GENERATION = _SUBSYSTEM | 16
 _INET = struct.pack(">BBH", 1, 0, 0)  # struct nfgenmsg: NFPROTO_INET
 _DORMANT = 1  # NFT_TABLE_F_DORMANT: the table's chains are not hooked
 _NF_ACCEPT = 1
@@ -86,6 +87,29 @@ def elements(
     except errors.KernelRefused:
         return
     yield from _elements(replies)
+
+
+def numbered(connection: netlink.Connection, name: str, width: int) -> dict[int, bytes]:
+    """Number → address of that many bytes, of a map from one to the other; {} if it is not."""
+    layout = struct.Struct(f"=12xI8x{width}s")  # as the kernel tells each; the rest are headers
+    found: dict[int, bytes] = {}
+    try:
+        replies = connection.dump(_GET_ELEMENT, _INET + _in_set(name))
+    except errors.KernelRefused:
+        return found
+    for reply in replies:
+        (told,) = netlink.picked(reply.body, len(_INET), (3,))
+        if len(told) % layout.size:
+            return {}
+        found |= layout.iter_unpack(told)
+    return found
+
+
+def generation(connection: netlink.Connection) -> int:
+    """A number of the namespace that every change of any of its tables counts up."""
+    (result,) = connection.request((_named(_GET_GENERATION, b""),))
+    told = (_body(reply).get(1, b"") for reply in result.replies)
+    return int.from_bytes(next(told, b""), "big")
 
 
 def counters(

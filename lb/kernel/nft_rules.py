@@ -5,14 +5,13 @@ and ask the kernel for all that is there first, 10 ms for one service among a th
 """
 
 import functools
-import struct
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from lb import choice, table
+from lb import choice, maglev, table
 from lb.kernel import nft_expressions as nft
-from lb.kernel import nft_frame, nft_text
+from lb.kernel import nft_frame, nft_slots, nft_text
 from lb.kernel.nft_messages import ADDRESS, GOTO, INTEGER, Set, Writer
 from sdd.linux.netlink import Message
 from sdd.model.network import IPAddress
@@ -56,20 +55,25 @@ class Rules:
         for number, service in enumerate(self.after.services.values(), start=_FIRST):
             name = nft_text.chain(service.vip)
             yield _WRITER.add_chain(name)
+            yield from nft_slots.changed(None, service, number)
             yield from self._of(name, service, number, f"__map{number}")
         yield from _led(self.after.services)
 
-    def changes(self, vips: Collection[IPAddress]) -> Iterator[Message]:
-        """What turns `have` into `after` for `vips`, leaving all other services alone."""
+    def changes(self, vips: Collection[IPAddress], *, anew: bool = False) -> Iterator[Message]:
+        """What turns `have` into `after` for `vips`, leaving all other services alone.
+
+        Of many slots those are written that change, or all of them `anew`.
+        """
         have, after = self.have.services, self.after.services
         for number, vip in enumerate(vips, start=_FIRST):
             if vip in after:
                 name = nft_text.chain(vip)
                 yield _WRITER.add_chain(name)
                 yield _WRITER.flush_chain(name)
+                yield from nft_slots.changed(have.get(vip), after[vip], number, anew=anew)
                 yield from self._of(name, after[vip], number)
             elif vip in have:
-                yield from _removal(vip)
+                yield from _removal(have[vip])
         yield from _led([vip for vip in vips if vip in after and vip not in have])
 
     def _of(
@@ -94,10 +98,16 @@ def _rules(
     rules = [nft.value(first) + _REWRITTEN[version]]
     if not ready:
         rules.insert(0, _ARRIVED)
-    if len(ready) > 1:
+    if choice.is_large(service):
+        hashed = choice.key(service.scheduler, service.persistence_s)
+        count = maglev.size([each.weight for each in ready])
+        slot = _slot(version, hashed, count) + nft.mapped(nft_text.slots(service.vip), slots.number)
+        rules.insert(0, slot + _REWRITTEN[version])
+    elif len(ready) > 1:
         chosen = choice.of(ready, service.scheduler, service.persistence_s)
         yield _WRITER.add_constant_map(slots, len(chosen.slots))
-        yield from _WRITER.add_elements(slots, _slots(chosen.slots, version))
+        led = [each.packed for each in chosen.slots]
+        yield from _WRITER.add_elements(slots, nft_slots.elements(led))
         slot = _slot(version, chosen.key, len(chosen.slots))
         rules.insert(0, slot + nft.mapped(slots.name, slots.number) + _REWRITTEN[version])
     rules += [_ACCEPT] * (len(comments) - len(rules))
@@ -121,19 +131,6 @@ def _slot(version: int, key: choice.Key | None, of: int) -> bytes:
     return ported + nft.is_version(version) + fields + nft.hashed(length, of, choice.SEED)
 
 
-def _slots(slots: Sequence[table.Backend], version: int) -> list[bytes]:
-    heads = _heads(version, len(slots))
-    return list(map(bytes.__add__, heads, [each.packed for each in slots]))
-
-
-@functools.cache
-def _heads(version: int, count: int) -> tuple[bytes, ...]:
-    """What comes before the address in the elements of a map of slots."""
-    length = ADDRESS[version].length
-    empty = nft.plain(bytes(length))
-    return tuple(nft.element(struct.pack("=I", at), empty)[:-length] for at in range(count))
-
-
 def _led(vips: Iterable[IPAddress]) -> Iterator[Message]:
     """The elements that lead to the chains of `vips`, and refuse what comes through."""
     for version in ADDRESS:
@@ -143,9 +140,12 @@ def _led(vips: Iterable[IPAddress]) -> Iterator[Message]:
         yield from _WRITER.add_elements(_OWN[version], [nft.element(vip.packed) for vip in mine])
 
 
-def _removal(vip: IPAddress) -> Iterator[Message]:
+def _removal(service: table.VirtualService) -> Iterator[Message]:
+    vip = service.vip
     name, key = nft_text.chain(vip), (nft.element(vip.packed),)
     yield from _WRITER.delete_elements(_VIP[vip.version], key)
     yield from _WRITER.delete_elements(_OWN[vip.version], key)
     yield _WRITER.flush_chain(name)
     yield _WRITER.delete_chain(name)
+    if choice.is_large(service):
+        yield _WRITER.delete_set(nft_text.slots(vip))

@@ -5,7 +5,7 @@ of its virtual address, the chain chooses a backend and rewrites the destination
 the connection there. `own4`/`own6` hold every virtual address: what still goes to one is refused.
 The comments of a chain's rules record who serves with what weight, so that one chain's comments are
 one service; where they need more room, rules follow that no packet reaches. The rules of a service
-are `nft_rules`'s.
+are `nft_rules`'s, and `slots-…`, the map of one that hashes into many slots, is `nft_slots`'s.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from sdd.model.network import IPAddress
 from sdd.model.service import Scheduler
 
 PRIORITY = -100  # NF_IP_PRI_NAT_DST: where destinations are rewritten
-FORMAT = 5  # counts up when the rules of services change, so that a new release writes its own
+FORMAT = 6  # counts up when the rules of services change, so that a new release writes its own
 PORTED = "ported"  # the set of protocols that have ports
 # Where a new flow is sent that no backend takes: to this sandbox itself, where `returned` refuses
 # it. Refused on the way out, a send would fail with EPERM instead of hearing "refused".
@@ -188,3 +188,8 @@ def frame_of(uplink: str) -> str:
 def chain(vip: IPAddress) -> str:
     """The name of a virtual address's chain; IPv6 as 32 digits, since names take no colons."""
     return f"vip-{_written(vip)}" if vip.version == 4 else f"vip-{vip.packed.hex()}"  # noqa: PLR2004 - a family
+
+
+def slots(vip: IPAddress) -> str:
+    """The name of the map of its slots, when they are many."""
+    return f"slots-{chain(vip).removeprefix('vip-')}"

@@ -18,6 +18,7 @@ from lb.kernel import (
     nft_netlink,
     nft_read,
     nft_rules,
+    nft_slots,
     nft_text,
 )
 from sdd.linux import namespaces, netlink, nft_compile
@@ -40,6 +41,7 @@ class NftablesKernel:
         self._spaces = spaces
         self._former = former
         self._frames: dict[str, Sequence[netlink.Message]] = {}  # by the uplink of the place
+        self._slots = nft_slots.Seen()
 
     async def inode(self, netns: str) -> int:
         """The namespace's number, 0 while there is none."""
@@ -49,7 +51,17 @@ class NftablesKernel:
         self, place: table.Place, only: Collection[IPAddress] | None = None
     ) -> table.Table:
         """The table as the kernel holds it."""
-        return await self._spaces.run(place.netns, lambda: _read(place, only, self._former))
+        return await self._spaces.run(place.netns, lambda: self._read(place, only))
+
+    def _read(self, place: table.Place, only: Collection[IPAddress] | None) -> table.Table:
+        with netlink.Connection(netlink.NETFILTER) as connection:
+            found = nft_read.read(connection, only, uplink=place.uplink)
+            if only is not None:
+                return found
+            flaws = [*found.flaws, *self._slots.flaws(connection, place.netns, found)]
+        if self._former is not None and leftovers.are_there(self._former):
+            flaws.append(table.Flaw(what="services or routes of IPVS are left"))
+        return dataclasses.replace(found, flaws=tuple(flaws))
 
     async def apply(
         self, place: table.Place, have: table.Table, steps: Sequence[plan.Step]
@@ -101,17 +113,6 @@ def _led_to(vip: IPAddress, port: int, protocol: int) -> IPAddress | None:
     return None
 
 
-def _read(
-    place: table.Place, only: Collection[IPAddress] | None, former: int | None
-) -> table.Table:
-    with netlink.Connection(netlink.NETFILTER) as connection:
-        found = nft_read.read(connection, only, uplink=place.uplink)
-    if only is None and former is not None and leftovers.are_there(former):
-        left = table.Flaw(what="services or routes of IPVS are left")
-        return dataclasses.replace(found, flaws=(*found.flaws, left))
-    return found
-
-
 def _apply(
     frame: Sequence[netlink.Message], have: table.Table, steps: Sequence[plan.Step]
 ) -> world.Change:
@@ -150,7 +151,7 @@ def _write(
     if not _run(connection, rules.changes(vips), None):
         return ()
     # Nothing was taken: find out what the kernel refuses, and take all the others.
-    each = [_run(connection, rules.changes((vip,)), vip) for vip in vips]
+    each = [_run(connection, rules.changes((vip,), anew=True), vip) for vip in vips]
     return tuple(refusal for one in each for refusal in one)
 
 

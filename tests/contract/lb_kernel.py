@@ -1,6 +1,7 @@
 """What every balancing kernel does with a table: the fake, nftables and IPVS run this same suite."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from ipaddress import ip_address, ip_interface
 from types import MappingProxyType
 
@@ -74,6 +75,24 @@ class LbKernelContract:
         want = table_of(virtual(WEB, 1, 2, 3), virtual(WEB6, 1, 1), virtual(API, 5, number=8))
         assert await self.bring(kernel, place, want)
         assert plan.diff(await kernel.read(place), want) == ()
+
+    @pytest.mark.parametrize("scheduler", [Scheduler.MH, Scheduler.WRR])
+    async def test_hundreds_of_backends_are_there_and_one_comes_and_goes(
+        self, kernel: world.Kernel, place: table.Place, scheduler: Scheduler
+    ) -> None:
+        members = tuple(
+            table.Backend(address=ip_address("10.77.4.0") + at, weight=at % 3) for at in range(300)
+        )
+        whole = replace(virtual(WEB, scheduler=scheduler), backends=members)
+        other = virtual(API, 1, 1, number=8, scheduler=scheduler)
+        await self.bring(kernel, place, table_of(whole, other))
+        less = replace(whole, backends=members[:100] + members[101:])
+        (step,) = await self.bring(kernel, place, table_of(less, other))
+        assert step == plan.RemoveBackend(WEB, members[100].address)
+        await self.bring(kernel, place, table_of(whole, other))
+        few = replace(whole, backends=members[:3])
+        await self.bring(kernel, place, table_of(few, other))
+        await self.bring(kernel, place, table_of(other))
 
     @pytest.mark.parametrize("scheduler", list(Scheduler))
     async def test_every_scheduler_is_taken(

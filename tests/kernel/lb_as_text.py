@@ -11,6 +11,7 @@ def whole(of: table.Table) -> str:
     """Everything, from nothing."""
     lines = [nft_text.frame_of("")]
     for service in of.services.values():
+        lines.extend(_map(service))
         lines.extend((f"add chain inet {TABLE} {nft_text.chain(service.vip)}", *_rules(service)))
         lines.extend(_elements(service))
     return "\n".join(lines)
@@ -18,7 +19,12 @@ def whole(of: table.Table) -> str:
 
 def replaced(service: table.VirtualService) -> str:
     """The new rules of a service that is there."""
-    return "\n".join((f"flush chain inet {TABLE} {nft_text.chain(service.vip)}", *_rules(service)))
+    flushed = f"flush chain inet {TABLE} {nft_text.chain(service.vip)}"
+    lines = [flushed, *_rules(service)]
+    if choice.is_large(service):
+        lines = [flushed, f"delete map inet {TABLE} {nft_text.slots(service.vip)}", *_map(service)]
+        lines += _rules(service)
+    return "\n".join(lines)
 
 
 def _rules(service: table.VirtualService) -> Iterator[str]:
@@ -33,12 +39,24 @@ def _verdicts(service: table.VirtualService) -> Iterator[str]:
     ip = choice.family(service.vip.version)
     ready = choice.taking(service.open, service.scheduler)
     if len(ready) > 1:
-        chosen = choice.text(ip, choice.of(ready, service.scheduler, service.persistence_s))
+        name = nft_text.slots(service.vip) if choice.is_large(service) else ""
+        chosen = choice.text(ip, choice.of(ready, service.scheduler, service.persistence_s), name)
         yield f"meta l4proto @{nft_text.PORTED} dnat {ip} to {chosen}"
     if not ready:
         yield "iif != 0 accept"
     first = ready[0].address if ready else nft_text.NOWHERE[service.vip.version]
     yield f"dnat {ip} to {first}"
+
+
+def _map(service: table.VirtualService) -> Iterator[str]:
+    if choice.is_large(service):
+        ready = choice.taking(service.open, service.scheduler)
+        chosen = choice.of(ready, service.scheduler, service.persistence_s)
+        to = f"{choice.family(service.vip.version)} daddr"
+        yield (
+            f"add map inet {TABLE} {nft_text.slots(service.vip)} {{ typeof meta length : {to};"
+            f" size {len(chosen.slots)}; elements = {{ {choice.elements(chosen)} }} }}"
+        )
 
 
 def _elements(service: table.VirtualService) -> Iterator[str]:

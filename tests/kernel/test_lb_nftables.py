@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from lb import plan, table
+from lb.kernel import nft_text
 from lb.kernel.nftables import NftablesKernel
 from sdd.model.network import IPAddress
 from sdd.model.service import Scheduler
@@ -93,13 +94,124 @@ async def test_our_requests_list_as_nfts_text_does(
         lb_kernel.virtual(lb_kernel.WEB6, 1, 2),
         lb_kernel.virtual(lb_kernel.API, 5, number=8),
         lb_kernel.virtual(ip_address("10.77.0.202"), number=9),
+        lb_kernel.virtual(ip_address("10.77.0.203"), 1, 100, number=10),
+        lb_kernel.virtual(ip_address("fd77::203"), *[1] * 11, number=11),
     )
     services = [replace(each, scheduler=scheduler, persistence_s=persistence_s) for each in bare]
     await lb_traffic.put(kernel, town, *services)
     ours = town.nft("client", "list table inet sdd-lb")
+    assert ours == as_nft_lists(town, *services)
+
+
+def as_nft_lists(town: Town, *services: table.VirtualService) -> str:
+    """The listing of these after nft itself made them, in place of what is there."""
     town.nft("client", "delete table inet sdd-lb")
     town.nft("client", lb_as_text.whole(lb_kernel.table_of(*services)))
-    assert town.nft("client", "list table inet sdd-lb") == ours
+    return town.nft("client", "list table inet sdd-lb")
+
+
+# Many slots
+
+
+MANY = replace(lb_kernel.virtual(VIP, 1, 100), scheduler=Scheduler.MH)
+OTHER = replace(lb_kernel.virtual(lb_kernel.API, 1, 1, number=9), scheduler=Scheduler.MH)
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [(1, 90), (1, 100, 1), (1, 100, 0), (1, 1000), (1, 1), (1,), (), (0, 100), tuple([1] * 60)],
+)
+@pytest.mark.parametrize("vip", [VIP, lb_kernel.WEB6])
+async def test_of_many_slots_a_change_leaves_what_nft_would_have_made(
+    kernel: NftablesKernel, town: Town, vip: IPAddress, weights: tuple[int, ...]
+) -> None:
+    before, after = (
+        replace(lb_kernel.virtual(vip, *each), scheduler=Scheduler.MH)
+        for each in ((1, 100), weights)
+    )
+    for one, then in ((before, after), (after, before)):
+        await lb_traffic.put(kernel, town, one, OTHER)
+        await lb_traffic.put(kernel, town, then, OTHER)
+        ours = slots_of(town, vip)
+        as_nft_lists(town, then, OTHER)
+        assert ours == slots_of(town, vip)
+    await lb_traffic.put(kernel, town, before, OTHER)
+    await lb_traffic.put(kernel, town, OTHER)
+    assert slots_of(town, vip) == {}
+    assert "slots-" not in town.nft("client", "list table inet sdd-lb")
+
+
+def slots_of(town: Town, vip: IPAddress) -> dict[int, str]:
+    """The map of many slots of a virtual address; {} when it has none."""
+    listed = json.loads(town.nft("client", "-j", "list table inet sdd-lb"))["nftables"]
+    maps = {each["map"]["name"]: each["map"] for each in listed if "map" in each}
+    return dict(maps.get(nft_text.slots(vip), {}).get("elem", ()))
+
+
+async def test_of_many_slots_a_change_writes_those_that_change(
+    kernel: NftablesKernel, town: Town
+) -> None:
+    """The map stays the same one: its handle does."""
+
+    def handle() -> str:
+        listing = town.nft("client", "-a", "list map inet sdd-lb slots-10.77.0.200")
+        return next(line for line in listing.splitlines() if "handle" in line and "map" in line)
+
+    await lb_traffic.put(kernel, town, MANY, OTHER)
+    before = handle()
+    await lb_traffic.put(kernel, town, replace(MANY, backends=lb_kernel.backends(1, 99)), OTHER)
+    assert handle() == before
+
+
+SWAPPED = """delete element inet sdd-lb slots-10.77.0.200 { 7 }
+add element inet sdd-lb slots-10.77.0.200 { 7 : 10.77.0.9 }"""
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "delete element inet sdd-lb slots-10.77.0.200 { 500 }",
+        "flush map inet sdd-lb slots-10.77.0.200",
+        SWAPPED,
+    ],
+)
+async def test_what_hands_change_of_many_slots_is_seen_and_mended(
+    kernel: NftablesKernel, town: Town, place: table.Place, damage: str
+) -> None:
+    await lb_traffic.put(kernel, town, MANY, OTHER)
+    want = await kernel.read(place)
+    assert want.flaws == ()
+    town.nft("client", damage)
+    have = await kernel.read(place)
+    assert [each.what for each in have.flaws] == [
+        "the slots of 10.77.0.200 are not as sdd writes them"
+    ]
+    assert (await kernel.apply(place, have, plan.diff(have, want))).refusals == ()
+    assert await kernel.read(place) == want
+
+
+async def test_a_change_of_many_slots_that_hands_changed_before_is_made_all_the_same(
+    kernel: NftablesKernel, town: Town, place: table.Place
+) -> None:
+    await lb_traffic.put(kernel, town, MANY, OTHER)
+    have = await kernel.read(place)
+    town.nft("client", "flush map inet sdd-lb slots-10.77.0.200")
+    want = lb_kernel.table_of(replace(MANY, backends=lb_kernel.backends(1, 99)), OTHER)
+    assert (await kernel.apply(place, have, plan.diff(have, want))).refusals == ()
+    assert await kernel.read(place) == want
+
+
+async def test_many_slots_lead_to_backends_by_their_weights(
+    kernel: NftablesKernel, town: Town
+) -> None:
+    await lb_traffic.put(
+        kernel, town, lb_traffic.service(town, scheduler=Scheduler.MH, b1=1, b2=60, b3=60)
+    )
+    assert len(slots_of(town, VIP)) == 1004
+    found = lb_traffic.shares(town, 100)
+    assert found["b2"] > 25
+    assert found["b3"] > 25
+    assert found.get("b1", 0) < 10
 
 
 async def test_B9_26_other_tables_are_not_touched(kernel: NftablesKernel, town: Town) -> None:
@@ -192,7 +304,10 @@ async def test_a_soak_ends_as_desired_as_nft_lists_it(kernel: NftablesKernel, to
 def led(listed: list[dict[str, Any]], chain: str) -> set[str]:
     """The addresses to which the rules of a chain lead."""
     rules = (each["rule"] for each in listed if "rule" in each)
-    texts = (json.dumps(each["expr"]) for each in rules if each["chain"] == chain)
+    texts = [json.dumps(each["expr"]) for each in rules if each["chain"] == chain]
+    maps = (each["map"] for each in listed if "map" in each)
+    slots = chain.replace("vip-", "slots-")
+    texts += [json.dumps(each["elem"]) for each in maps if each["name"] == slots]
     return {found for text in texts for found in BACKEND.findall(text)}
 
 

@@ -21,8 +21,9 @@ def state(
     services: int,
     *,
     scheduler: Scheduler = Scheduler.RR,
+    backends: int = BACKENDS,
 ) -> ClusterState:
-    """`services` services of BACKENDS members each, all of weight 1, at revision 1."""
+    """`services` services of `backends` members each, all of weight 1, at revision 1."""
     made: list[Object] = [
         network.Network(id=NET, name="front", pools=(network.Pool(subnet=SUBNET),)),
         sandbox.Sandbox(
@@ -31,7 +32,7 @@ def state(
         _endpoint("client", 1, CLIENT),
     ]
     for number in range(services):
-        made.extend(_service(number, scheduler))
+        made.extend(_service(number, scheduler, backends))
     return ClusterState().apply(ids.Revision(1), map(Put, made))
 
 
@@ -41,7 +42,7 @@ def reweighed(before: ClusterState, revision: int) -> ClusterState:
     return before.apply(ids.Revision(revision), [Put(replace(one, weight=revision))])
 
 
-def _service(number: int, scheduler: Scheduler) -> list[Object]:
+def _service(number: int, scheduler: Scheduler, backends: int) -> list[Object]:
     name = ids.ServiceId(f"s{number:05}")
     made: list[Object] = [
         service.Service(
@@ -53,9 +54,9 @@ def _service(number: int, scheduler: Scheduler) -> list[Object]:
             scheduler=scheduler,
         )
     ]
-    for at in range(BACKENDS):
+    for at in range(backends):
         box = ids.SandboxId(f"{name}-{at}")
-        plug = _endpoint(box, number * BACKENDS + at, box)
+        plug = _endpoint(box, number * backends + at, box)
         made += [
             plug,
             service.Member(service=name, endpoint=plug.id, sandbox=box, node=ids.NodeId("away")),

@@ -1,6 +1,6 @@
 """Steps and their order, one situation each; the laws are in tests/property/test_lb_plan.py."""
 
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address
 
 from lb import plan, table
 from sdd.model.service import Scheduler
@@ -32,6 +32,24 @@ def test_a_backend_comes_before_another_goes() -> None:
 def test_B9_28_a_wrong_weight_is_set_not_replaced() -> None:
     (step,) = plan.diff(table_of(virtual(WEB, 0, 2)), table_of(virtual(WEB, 1, 2)))
     assert step == plan.SetWeight(WEB, table.Backend(address=ip_address("10.77.0.1"), weight=1))
+
+
+def test_a_change_of_one_among_many_looks_at_each_a_few_times() -> None:
+    class Counted(IPv4Address):
+        hashed = 0
+
+        def __hash__(self) -> int:
+            Counted.hashed += 1
+            return super().__hash__()
+
+    def service(weight: int) -> table.VirtualService:
+        members = [table.Backend(address=Counted(at), weight=1) for at in range(1000)]
+        members[500] = table.Backend(address=Counted(500), weight=weight)
+        return table.VirtualService(number=1, vip=WEB, backends=tuple(members))
+
+    (step,) = plan.diff(table_of(service(1)), table_of(service(2)))
+    assert isinstance(step, plan.SetWeight)
+    assert Counted.hashed < 20 * 1000
 
 
 def test_B9_29_a_new_scheduler_is_an_edit() -> None:
