@@ -19,18 +19,18 @@ from lb.kernel import (
     ipvs_session,
     ipvs_settings,
     local_routes,
-    nft_frame,
+    nft_frames,
     nft_netlink,
 )
 from lb.kernel.ipvs_codec import Key
 from lb.kernel.ipvs_session import Session
-from sdd import errors
-from sdd.linux import namespaces, netlink, nft
+from sdd.linux import namespaces, netlink, nft_compile
 from sdd.model.network import IPAddress
 from sdd.model.port import Protocol
 from sdd.model.service import Scheduler
 
 NOT_YET = "SDD-LB-NOTYET"
+Frame = Sequence[netlink.Message]
 
 
 class IpvsKernel:
@@ -41,6 +41,7 @@ class IpvsKernel:
     def __init__(self, spaces: namespaces.Namespaces, family: int) -> None:
         self._spaces = spaces
         self._family = family
+        self._frames = nft_frames.Frames(spaces, ipvs_front.frame_of)
 
     async def inode(self, netns: str) -> int:
         """The namespace's number, 0 while there is none."""
@@ -56,8 +57,9 @@ class IpvsKernel:
         self, place: table.Place, have: table.Table, steps: Sequence[plan.Step]
     ) -> world.Change:
         """All of `steps` but what is refused, whatever order it is refused in."""
+        frame = await self._frames.of(place.uplink)
         return await self._spaces.run(
-            place.netns, lambda: _change(self._family, place, have, steps)
+            place.netns, lambda: _change(self._family, place, frame, have, steps)
         )
 
     async def schedulers(self) -> tuple[Scheduler, ...]:
@@ -165,15 +167,23 @@ def _settings(services: Iterable[table.VirtualService], place: table.Place) -> M
 
 
 def _change(
-    family: int, place: table.Place, have: table.Table, steps: Sequence[plan.Step]
+    family: int,
+    place: table.Place,
+    frame: Frame,
+    have: table.Table,
+    steps: Sequence[plan.Step],
 ) -> world.Change:
-    refused = tuple(_apply(family, place, have, steps))
+    refused = tuple(_apply(family, place, frame, have, steps))
     vips = [vip for vip in plan.touched(steps) if vip is not None]
     return world.Change(refusals=refused, shown=_read(family, place, vips))
 
 
 def _apply(
-    family: int, place: table.Place, have: table.Table, steps: Sequence[plan.Step]
+    family: int,
+    place: table.Place,
+    frame: Frame,
+    have: table.Table,
+    steps: Sequence[plan.Step],
 ) -> Iterator[world.Refusal]:
     if not steps:
         return
@@ -184,7 +194,7 @@ def _apply(
     with Session(family) as session:
         yield from _set_up(session, after, place)
         yield from _balance(session, have, after, vips, whole=whole)
-    yield from _face(after, vips, uplink=place.uplink, whole=whole)
+    yield from _face(after, vips, frame, whole=whole)
     yield from _route(place, after, vips, whole=whole)
 
 
@@ -243,28 +253,25 @@ def _unknown(service: table.VirtualService, known: Collection[Scheduler]) -> wor
 
 
 def _face(
-    after: table.Table, vips: Collection[IPAddress], *, uplink: str, whole: bool
+    after: table.Table, vips: Collection[IPAddress], frame: Frame, *, whole: bool
 ) -> Iterator[world.Refusal]:
     want = {
         vip: ipvs_front.Front(vip=vip, number=service.number, is_up=bool(service.open))
         for vip, service in after.services.items()
     }
     with netlink.Connection(netlink.NETFILTER) as connection:
-        present = nft_netlink.present(connection)
-        found = ipvs_front.read(connection, vips) if present and not whole else None
-    if not want:
-        text = nft_frame.REMOVE
-    elif found is None or found.flaws:
-        text = ipvs_front.rebuild(want, uplink)
-    else:
-        text = ipvs_front.changes(found.fronts, want, vips)
-    if not text:
-        return
-    try:
-        with nft.Nft() as rules:
-            rules.run(text)
-    except errors.KernelRefused as exc:
-        yield world.Refusal(vip=None, sentence=exc.sentence, hint=exc.hint, code="SDD-LB-NFT")
+        is_there = nft_netlink.present(connection)
+        found = ipvs_front.read(connection, vips) if is_there and not whole else None
+        messages: Iterable[netlink.Message]
+        if not want:
+            messages = (ipvs_front.remove(),) if is_there else ()
+        elif found is None or found.flaws:
+            messages = ipvs_front.rebuild(want, frame, is_there=is_there)
+        else:
+            messages = ipvs_front.changes(found.fronts, want, vips)
+        result = connection.transaction(nft_compile.SUBSYSTEM, messages)
+    if result.error:
+        yield world.Refusal(vip=None, sentence=f"nftables refuses: {result}", code="SDD-LB-NFT")
 
 
 def _route(

@@ -8,6 +8,7 @@ direct routing. Attributes: include/uapi/linux/ip_vs.h.
 
 import ipaddress
 import struct
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
@@ -104,11 +105,13 @@ class Timeouts:
 
 # Requests about backends and what is listed of them are many: one look each, not one an attribute.
 _NESTED = 0x8000
-_ABOUT_BACKEND = struct.Struct(
+_HEAD_OF_BACKEND = struct.Struct(
     "=BBH"  # struct genlmsghdr
     "HH HHH2x HHI"  # the service: family, mark
-    "HH HH16s HHH2x HHI HHI HHI HHI HHH2x"  # address, port, method, weight, thresholds, family
+    "HH HH"  # a backend, its address
 )
+_REST_OF_BACKEND = struct.Struct("=HHH2x HHI HH")  # port, method, the weight's head
+_END_OF_BACKEND = struct.Struct("=HHI HHI HHH2x")  # thresholds, family
 _LISTED = struct.Struct("=8x HH16s HHH2x HHI HHI")  # address, port, method, weight
 _LISTED_HEADS = (20, 1, 6, 2, 8, 3, 8, 4)  # length and type of each
 
@@ -143,13 +146,33 @@ def backend_request(
     family: int, command: int, key: Key, address: IPAddress, weight: int = 0
 ) -> netlink.Message:
     """NEW_BACKEND, SET_BACKEND or DELETE_BACKEND; port 0 keeps the port of the packet."""
-    body = _ABOUT_BACKEND.pack(
-        *(command, _VERSION, 0),
-        *(20, _NESTED | _SERVICE, 6, 1, _AF[key.version], 8, 5, key.mark),
-        *(72, _NESTED | _BACKEND, 20, 1, address.packed, 6, 2, 0, 8, 3, MASQUERADE),
-        *(8, 4, weight, 8, 5, 0, 8, 6, 0, 6, 11, _AF[address.version]),
+    (message,) = backend_requests(family, command, key, ((address, weight),))
+    return message
+
+
+def backend_requests(
+    family: int, command: int, key: Key, weights: Iterable[tuple[IPAddress, int]]
+) -> Iterator[netlink.Message]:
+    """The same for many backends of a service, which differ in address and weight alone."""
+    head = _HEAD_OF_BACKEND.pack(
+        *(command, _VERSION, 0, 20, _NESTED | _SERVICE, 6, 1, _AF[key.version], 8, 5, key.mark),
+        *(72, _NESTED | _BACKEND, 20, 1),
     )
-    return netlink.Message(family, 0, body)
+    for address, weight in weights:
+        rest, end = _AROUND_WEIGHT[address.version]
+        parts = (head, address.packed, rest, weight.to_bytes(4, sys.byteorder), end)
+        yield netlink.Message(family, 0, b"".join(parts))
+
+
+_AROUND_WEIGHT = MappingProxyType(
+    {
+        version: (
+            bytes(16 - width) + _REST_OF_BACKEND.pack(6, 2, 0, 8, 3, MASQUERADE, 8, 4),
+            _END_OF_BACKEND.pack(8, 5, 0, 8, 6, 0, 6, 11, _AF[version]),
+        )
+        for version, width in ((4, 4), (6, 16))
+    }
+)
 
 
 def services_request() -> bytes:

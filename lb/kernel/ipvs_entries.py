@@ -6,6 +6,7 @@ lose it, because a UDP flow never ends by itself. Pure: the session sends what i
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from lb import table
 from lb.kernel import ipvs_codec, ipvs_front
@@ -76,8 +77,7 @@ def virtual(vip: IPAddress, number: int, stream: Entry) -> table.VirtualService 
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One request about the service `key`."""
 
     key: Key
@@ -105,14 +105,17 @@ def changes(family: int, have: Entries, want: Entries) -> Iterator[Change]:
 
 
 def _weighed(family: int, key: Key, before: Entry | None, after: Entry) -> Iterator[Change]:
-    old = before.weights if before is not None else {}
-    for address, weight in after.weights.items():
-        # Hashing an address takes as long as making its request: nothing is looked up in nothing.
-        was = old.get(address) if old else None
-        if was != weight:
-            command = ipvs_codec.NEW_BACKEND if was is None else ipvs_codec.SET_BACKEND
-            message = ipvs_codec.backend_request(family, command, key, address, weight)
-            yield Change(key, command, message)
+    new, other = tuple(after.weights.items()), tuple[tuple[IPAddress, int], ...]()
+    # Hashing an address takes as long as making its request: nothing is looked up in nothing.
+    if before is not None and before.weights:
+        old = before.weights
+        moved = [pair for pair in after.weights.items() if old.get(pair[0]) != pair[1]]
+        new = tuple(pair for pair in moved if pair[0] not in old)
+        other = tuple(pair for pair in moved if pair[0] in old)
+    for command, pairs in ((ipvs_codec.NEW_BACKEND, new), (ipvs_codec.SET_BACKEND, other)):
+        if pairs:
+            for message in ipvs_codec.backend_requests(family, command, key, pairs):
+                yield Change(key, command, message)
 
 
 def _removed(family: int, key: Key, before: Entry, after: Entry | None) -> Iterator[Change]:

@@ -1,4 +1,6 @@
-"""What stands in front of IPVS in `inet sdd-lb`: virtual addresses → marks; text out, values in.
+"""What stands in front of IPVS in `inet sdd-lb`: virtual addresses → marks.
+
+Out: requests of one nftables transaction. In: what the kernel holds, as values.
 
 A mark service catches what carries its mark, so a map gives each virtual address its two marks: one
 for TCP and SCTP, one for datagrams, whose flows must leave a draining backend while connections
@@ -8,14 +10,19 @@ none. What still goes to a virtual address behind IPVS is refused, but for pings
 is; `own` are the same addresses as a set, since older kernels refuse a map where a set is meant.
 """
 
+import struct
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from types import MappingProxyType
 
 from lb.kernel import nft_frame, nft_netlink
+from lb.kernel.nft_expressions import element, plain
 from lb.kernel.nft_frame import TABLE
+from lb.kernel.nft_messages import ADDRESS, Set, Writer
 from sdd.linux import netlink
+from sdd.linux.netlink import Message
 from sdd.model.network import IPAddress
 
 BASE = 0x5D000000  # our range of marks: 0x5d000000..0x5dffffff, documented in docs/balancing.md
@@ -135,41 +142,59 @@ def stream_mark(number: int) -> int:
     return BASE | number << 1
 
 
-def rebuild(fronts: Fronts, uplink: str = "") -> str:
-    """The whole table anew."""
-    return "\n".join((nft_frame.REMOVE, frame_of(uplink), *_added(fronts.values())))
+def remove() -> Message:
+    """The table goes; it must be there."""
+    return _WRITER.delete_table()
 
 
-def changes(have: Fronts, want: Fronts, vips: Collection[IPAddress]) -> str:
-    """What turns `have` into `want` for `vips`; empty when they agree."""
+def rebuild(fronts: Fronts, frame: Sequence[Message], *, is_there: bool) -> Iterator[Message]:
+    """The whole table anew; `frame` are the requests that make `frame_of` the place."""
+    if is_there:
+        yield remove()
+    yield from frame
+    yield from _added(fronts.values())
+
+
+def changes(have: Fronts, want: Fronts, vips: Collection[IPAddress]) -> Iterator[Message]:
+    """What turns `have` into `want` for `vips`; nothing when they agree."""
     moved = [vip for vip in vips if have.get(vip) != want.get(vip)]
-    gone = [line for vip in moved if vip in have for line in _removed(have[vip])]
-    return "\n".join((*gone, *_added(want[vip] for vip in moved if vip in want)))
+    gone = _elements((have[vip] for vip in moved if vip in have), lambda _: b"")
+    for one, keys in gone.items():
+        yield from _WRITER.delete_elements(_SETS_OF[one], keys)
+    yield from _added(want[vip] for vip in moved if vip in want)
 
 
-def _added(fronts: Iterable[Front]) -> Iterator[str]:
-    """A line a set: one for each element costs nft several times as much."""
-    elements: defaultdict[str, list[str]] = defaultdict(list)
+def _added(fronts: Iterable[Front]) -> Iterator[Message]:
+    for one, those in _elements(fronts, lambda mark: plain(struct.pack("=I", mark))).items():
+        yield from _WRITER.add_elements(_SETS_OF[one], those)
+
+
+_WRITER = Writer(TABLE)
+_SETS_OF = MappingProxyType(
+    {
+        (version, name): Set(name=f"{name}{version}", key=kind)
+        for version, kind in ADDRESS.items()
+        for name in ("number", "own", "mark", "up")
+    }
+)
+
+
+def _elements(
+    fronts: Iterable[Front], data_of: Callable[[int], bytes]
+) -> Mapping[tuple[int, str], Collection[bytes]]:
+    """By IP version and set; `data_of` a number is what a map leads to, none when it goes."""
+    found: defaultdict[tuple[int, str], list[bytes]] = defaultdict(list)
     for front in fronts:
-        vip, family = front.vip, front.vip.version
-        elements[f"number{family}"].append(f"{vip} : {front.number:#x}")
-        elements[f"own{family}"].append(str(vip))
+        version, vip = front.vip.version, front.vip.packed
+        found[version, "number"].append(element(vip, data_of(front.number)))
+        found[version, "own"].append(element(vip))
         if front.is_up:
-            marks = (f"{vip} . {protocol} : {mark:#x}" for protocol, mark in front.marks.items())
-            elements[f"mark{family}"].extend(marks)
-            elements[f"up{family}"].append(str(vip))
-    for name, each in elements.items():
-        yield f"add element inet {TABLE} {name} {{ {', '.join(each)} }}"
-
-
-def _removed(front: Front) -> Iterator[str]:
-    vip, family = front.vip, front.vip.version
-    for each in ("number", "own"):
-        yield f"delete element inet {TABLE} {each}{family} {{ {vip} }}"
-    if front.is_up:
-        keys = [f"{vip} . {protocol}" for protocol in front.marks]
-        yield f"delete element inet {TABLE} mark{family} {{ {', '.join(keys)} }}"
-        yield f"delete element inet {TABLE} up{family} {{ {vip} }}"
+            for protocol, mark in front.marks.items():
+                # Each part of a key that is several fills four bytes.
+                key = vip + bytes((protocol, 0, 0, 0))
+                found[version, "mark"].append(element(key, data_of(mark)))
+            found[version, "up"].append(element(vip))
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

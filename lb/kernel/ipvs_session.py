@@ -4,7 +4,7 @@ import errno
 from collections.abc import Iterable, Mapping
 from typing import Self
 
-from lb.kernel import ipvs_codec, ipvs_entries, ipvs_front
+from lb.kernel import ipvs_codec, ipvs_entries, ipvs_front, ipvs_list
 from lb.kernel.ipvs_codec import Key
 from lb.kernel.ipvs_entries import Entries, Entry
 from sdd.linux import netlink
@@ -58,10 +58,13 @@ class Session:
 
     def entries(self, services: Mapping[Key, ipvs_codec.Settings]) -> dict[Key, Entry]:
         """The services with their backends' weights; one not by masquerading counts as wrong."""
+        known = ipvs_list.weights(ipvs_list.FILE.read_text()) if len(services) > FEW else None
         return {
             key: Entry(
                 settings=settings,
-                weights=ipvs_codec.to_weights(self._replies(key), key.version),
+                weights=known.get(key, {})
+                if known is not None
+                else ipvs_codec.to_weights(self._replies(key), key.version),
             )
             for key, settings in services.items()
         }

@@ -14,7 +14,7 @@ from lb.kernel import (
     conntrack,
     leftovers,
     nft_counts,
-    nft_frame,
+    nft_frames,
     nft_netlink,
     nft_read,
     nft_rules,
@@ -40,7 +40,7 @@ class NftablesKernel:
     def __init__(self, spaces: namespaces.Namespaces, former: int | None = None) -> None:
         self._spaces = spaces
         self._former = former
-        self._frames: dict[str, Sequence[netlink.Message]] = {}  # by the uplink of the place
+        self._frames = nft_frames.Frames(spaces, nft_text.frame_of)
         self._slots = nft_slots.Seen()
 
     async def inode(self, netns: str) -> int:
@@ -67,12 +67,7 @@ class NftablesKernel:
         self, place: table.Place, have: table.Table, steps: Sequence[plan.Step]
     ) -> world.Change:
         """All of `steps` or, when nft refuses, all but the virtual services it refuses."""
-        if place.uplink not in self._frames:
-            text = nft_text.frame_of(place.uplink)
-            self._frames[place.uplink] = await self._spaces.scratch(
-                lambda: nft_compile.messages(text, nft_frame.TABLE)
-            )
-        frame = self._frames[place.uplink]
+        frame = await self._frames.of(place.uplink)
         return await self._spaces.run(place.netns, lambda: self._change(frame, have, steps))
 
     def _change(

@@ -11,9 +11,10 @@ import itertools
 import os
 import socket
 import struct
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 from sdd import errors
 from sdd.linux import closing
@@ -64,8 +65,7 @@ _GET_STRICT_CHK = 12
 _EXT_MESSAGE = 1  # NLMSGERR_ATTR_MSG
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One request: netlink type, extra flags (REQUEST and ACK are added), body after the header."""
 
     kind: int
@@ -73,8 +73,7 @@ class Message:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """One answer of the kernel: its type and the body after the netlink header."""
 
     kind: int
@@ -198,24 +197,23 @@ class Connection:
         return self._results(sequences)
 
     def _results(self, sequences: Sequence[int]) -> tuple[Result, ...]:
-        replies: dict[int, list[Reply]] = {sequence: [] for sequence in sequences}
+        asked = frozenset(sequences)
+        replies: defaultdict[int, list[Reply]] = defaultdict(list)
         ended: dict[int, Result] = {}
         interrupted = False
         while sequences[-1] not in ended:
             for kind, flags, sequence, body in frames(self._receive()):
-                if sequence not in replies:
+                if sequence not in asked:
                     continue  # an answer to a request whose reader gave up
                 interrupted = interrupted or bool(flags & _DUMP_INTERRUPTED)
                 if kind in (_ERROR, _DONE):
-                    ended[sequence] = _ending(flags, body, kind, replies[sequence])
+                    ended[sequence] = _ending(flags, body, kind, replies.get(sequence, ()))
                 else:
                     replies[sequence].append(Reply(kind, body))
         if interrupted:
             raise Interrupted
-        return tuple(
-            ended.get(each) or (Result(replies=tuple(replies[each])) if replies[each] else _WELL)
-            for each in sequences
-        )
+        told = {each: Result(replies=tuple(those)) for each, those in replies.items()} | ended
+        return tuple(told.get(each, _WELL) for each in sequences)
 
     def _receive(self) -> bytes:
         try:
