@@ -16,7 +16,9 @@ from lb.kernel.nft_frame import TABLE
 from sdd.linux import netlink
 from sdd.model.network import IPAddress
 
-_MOST = 65535  # per set: enough for 1000 services with 20 backends each and three protocols
+# Of a dynamic set without a size, so that it grows (nft_compile). Enough for 1000 services with 20
+# backends each and three protocols.
+_MOST = 65535
 _FAMILIES = {"ip": 4, "ip6": 6}
 _STREAMS = frozenset({conntrack.TCP, conntrack.SCTP})
 _PROTOCOLS = (conntrack.TCP, conntrack.UDP, conntrack.SCTP, 1, 58)  # and pings

@@ -20,6 +20,9 @@ _NEW_TABLE, _NEW_CHAIN, _NEW_RULE, _NEW_SET, _NEW_ELEMENT = (
 _INET = struct.pack(">BBH", 1, 0, 0)  # struct nfgenmsg: NFPROTO_INET
 _TABLE, _SET_NAME, _SET_ID, _ELEMENTS, _EXPRESSIONS = 1, 2, 10, 3, 4
 _TIMEOUT = 6  # NFTA_DYNSET_TIMEOUT
+_FLAGS, _DYNAMIC = 3, 0x20  # NFTA_SET_FLAGS, NFT_SET_EVAL
+_DESCRIPTION, _SIZE = 9, 1  # NFTA_SET_DESC, NFTA_SET_DESC_SIZE
+_MOST = 0xFFFF  # the size of a dynamic set of which none was said
 # What makes an object; the kernel tells handles, counts and more, and takes none of it.
 _OF_CHAINS = frozenset({1, 3, 4, 5, 7})  # table, name, hook, policy, type
 _OF_RULES = frozenset({1, 2, 7})  # table, chain, userdata; and the expressions
@@ -42,7 +45,8 @@ def _read(connection: netlink.Connection, head: bytes) -> Iterator[Message]:
     names = []
     for number, one in enumerate(_listed(connection, _NEW_SET, head), start=1):
         names.append(netlink.attributes(one)[_SET_NAME])
-        yield _made(_NEW_SET, _INET + _only(one, _OF_SETS) + netlink.be32(_SET_ID, number))
+        kept = _roomy(_only(one, _OF_SETS))
+        yield _made(_NEW_SET, _INET + kept + netlink.be32(_SET_ID, number))
     for one in _listed(connection, _NEW_CHAIN, head):
         yield _made(_NEW_CHAIN, _INET + _only(one, _OF_CHAINS))
     for name in names:
@@ -79,6 +83,28 @@ def _taken(told: tuple[int, bytes]) -> bytes:
         return whole
     kept = (each for kind, each in netlink.raw(data) if kind != _TIMEOUT)
     return netlink.nested(1, netlink.attribute(1, name), netlink.nested(2, *kept))
+
+
+def _roomy(told: bytes) -> bytes:
+    """A set as it is made: a dynamic one without its size, where that is what it has anyway.
+
+    nft always says one, and the kernel makes a hash table for as many at once: 1 MiB for 65535, in
+    each namespace, and a millisecond to clear it. Not told, it lets the table grow, and stops at
+    65535 all the same (nft_dynset_init).
+    """
+    found = netlink.attributes(told)
+    sizes = netlink.attributes(found.get(_DESCRIPTION, b""))
+    flags, size = (
+        int.from_bytes(of.get(at, b""), "big") for of, at in ((found, _FLAGS), (sizes, _SIZE))
+    )
+    if not flags & _DYNAMIC or size != _MOST:
+        return told
+    kept = _but(found[_DESCRIPTION], _SIZE)
+    return _but(told, _DESCRIPTION) + netlink.nested(_DESCRIPTION, kept)
+
+
+def _but(attributes: bytes, unwanted: int) -> bytes:
+    return b"".join(whole for kind, whole in netlink.raw(attributes) if kind != unwanted)
 
 
 def _only(attributes: bytes, kinds: Collection[int]) -> bytes:

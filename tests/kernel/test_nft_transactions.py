@@ -13,6 +13,7 @@ from sdd.linux import namespaces, netlink, nft_compile
 pytestmark = pytest.mark.kernel
 
 TABLE = "sdd-t"
+NEW_SET = 9  # NFT_MSG_NEWSET
 WRITER = nft_messages.Writer(TABLE)
 ADDRESSES = nft_messages.Set(name="many", key=nft_messages.ADDRESS[4], number=1)
 TEXT = """
@@ -98,3 +99,27 @@ async def test_a_wrong_text_is_not_compiled(doors: namespaces.Namespaces) -> Non
         await doors.scratch(lambda: nft_compile.messages("table inet {", TABLE))
     inside = await doors.run("", lambda: namespaces.inode(namespaces.OWN))
     assert inside == namespaces.inode(namespaces.OWN)
+
+
+async def test_a_dynamic_set_of_the_usual_size_is_no_large_table_at_once(
+    doors: namespaces.Namespaces,
+) -> None:
+    text = f"table inet {TABLE} {{ set seen {{ type ipv4_addr; flags dynamic; }}\n}}"
+    rule = f"{text}\ntable inet {TABLE} {{ chain it {{ update @seen {{ ip saddr }}\n}}\n}}"
+    made = await doors.scratch(lambda: nft_compile.messages(rule, TABLE))
+    bounded = rule.replace("flags", "size 1000; flags")
+    small = await doors.scratch(lambda: nft_compile.messages(bounded, TABLE))
+
+    def sizes(messages: tuple[netlink.Message, ...]) -> list[int]:
+        (one,) = (each for each in messages if each.kind & 0xFF == NEW_SET)
+        described = netlink.attributes(netlink.attributes(one.body[4:])[9])
+        return [int.from_bytes(each, "big") for each in described.values()]
+
+    def work() -> str:
+        assert not taken(*made).error
+        return listed()
+
+    shown = await doors.scratch(work)
+    assert sizes(made) == []  # the kernel would make room for as many as it says, at once
+    assert sizes(small) == [1000]
+    assert "size 65535" in shown  # and bounds it all the same
