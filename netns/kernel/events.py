@@ -136,6 +136,7 @@ def _ear(protocol: int, groups: tuple[int, ...]) -> socket.socket:
     opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
     opened.setblocking(False)
     netlink.bind(opened)
+    netlink.ignore_own(opened)
     for group in groups:
         opened.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
     return opened

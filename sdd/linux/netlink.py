@@ -6,6 +6,7 @@ Knows no family: rtnetlink, generic netlink and netfilter bodies are made by the
 Wire format: include/uapi/linux/netlink.h.
 """
 
+import ctypes
 import errno
 import itertools
 import os
@@ -57,6 +58,10 @@ _PID_MASK = (1 << _PID_BITS) - 1
 _PORTS_OF_OTHERS = 1 << 31
 _PORTS = 511  # what the bits between the pid and the sign can tell apart
 _numbers = itertools.count()
+_SO_ATTACH_FILTER = 26  # include/uapi/asm-generic/socket.h
+_INSTRUCTION = struct.Struct("=HBBI")  # struct sock_filter, include/uapi/linux/filter.h
+_PORT_AT = 12  # where struct nlmsghdr has the port
+_NATIVE = struct.Struct("=I")
 
 _SOL_NETLINK = 270
 _CAP_ACK = 10
@@ -252,6 +257,25 @@ def news(data: bytes) -> Iterator[tuple[int, bytes]]:
         if port & _PID_MASK != own or port >= _PORTS_OF_OTHERS:
             yield kind, data[offset + _HEADER.size : offset + length]
         offset += (length + 3) & ~3
+
+
+def ignore_own(one: socket.socket) -> None:
+    """The kernel keeps from a socket that listens what the others of this process cause.
+
+    As `news` does, but before it takes room: beside many namespaces our own changes would drown
+    those of others. A datagram is of one sender, so its first message tells.
+    """
+    own, mask, port = os.getpid(), _PID_MASK | _PORTS_OF_OTHERS, _PORT_AT
+    program = (
+        (0x20, 0, 0, port),  # ld [port], as if it were in network order
+        (0x54, 0, 0, int.from_bytes(_NATIVE.pack(mask), "big")),  # and mask
+        (0x15, 0, 1, int.from_bytes(_NATIVE.pack(own), "big")),  # jeq own
+        (0x06, 0, 0, 0),  # ret nothing of it
+        (0x06, 0, 0, 0xFFFFFFFF),  # ret all of it
+    )
+    code = ctypes.create_string_buffer(b"".join(_INSTRUCTION.pack(*each) for each in program))
+    told = struct.pack("@HP", len(program), ctypes.addressof(code))  # struct sock_fprog
+    one.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, told)
 
 
 def bind(one: socket.socket) -> None:
