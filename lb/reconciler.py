@@ -22,6 +22,7 @@ from sdd.model.network import IPAddress
 from sdd.state import ClusterState
 
 READY_S = 5.0  # how long a namespace may take to appear: netns works on the same revision
+_WITHDRAWN_OUTSIDE, _WITHDRAWN, _CHANGED, _NEW = range(4)  # what is done first
 GONE = frozenset({"SDD-NETNS-GONE", errors.NotFound.default_code})
 NOT_YET = GONE | {"SDD-LB-NOTYET"}
 
@@ -74,6 +75,7 @@ class Reconciler:
         self._clock = clock
         self._desired = nothing(node)
         self._ready_s = ready_s
+        self._diff = plan.Diff()
         self._known: dict[ids.SandboxId, _Known] = {}
         self._places: dict[ids.SandboxId, table.Place] = {}  # where something of ours may be
         self._absent: set[ids.SandboxId] = set()  # waited for once, in vain
@@ -82,12 +84,17 @@ class Reconciler:
         """Bring every sandbox of this node to its table at `state`'s revision."""
         now = moment.at(state, self._clock())
         before, self._desired = self._desired, desired(now.state, self._desired)
+        self._diff = plan.Diff()
         wanted = self._desired.sandboxes
+        concerned = (
+            (box, want)
+            for box, want in wanted.items()
+            if look.covers(want.place.netns) or not self._is_known(box, want)
+        )
         results = await asyncio.gather(
             *(
                 self._sandbox(box, want, look=look.covers(want.place.netns))
-                for box, want in wanted.items()
-                if look.covers(want.place.netns) or not self._is_known(box, want)
+                for box, want in sorted(concerned, key=self._urgency)
             ),
             *(
                 self._farewell(box, before.sandboxes.get(box), wanted.values())
@@ -115,6 +122,21 @@ class Reconciler:
             again_s=now.again_s,
         )
 
+    def _urgency(self, one: tuple[ids.SandboxId, Wanted]) -> int:
+        """Smaller goes first.
+
+        Where somebody is taken out, connections go to a backend that is gone until that is done;
+        where others come from outside, many of them.
+        """
+        box, want = one
+        known = self._known.get(box)
+        if known is None:
+            return _NEW
+        steps = self._diff(known.table, want.table)
+        if not any(map(_withdraws, steps)):
+            return _CHANGED
+        return _WITHDRAWN if not want.place.uplink else _WITHDRAWN_OUTSIDE
+
     def _is_known(self, box: ids.SandboxId, want: Wanted) -> bool:
         """Whether the last pass left what is wanted; looks at nothing outside.
 
@@ -123,7 +145,10 @@ class Reconciler:
         known = self._known.get(box)
         if known is None:
             return want.table == table.EMPTY and box not in self._places
-        return _same(known, want)
+        return self._same(known, want)
+
+    def _same(self, known: _Known, want: Wanted) -> bool:
+        return known.place == want.place and not self._diff(known.table, want.table)
 
     async def _sandbox(self, box: ids.SandboxId, want: Wanted, *, look: bool) -> _Result:
         """Waits for what netns has yet to make.
@@ -133,10 +158,11 @@ class Reconciler:
         """
         is_made = box in self._places or want.place.inode != 0
         known = self._known.pop(box, None)  # forgotten unless this pass ends well
-        if known is not None and known.inode != await self._kernel.inode(want.place.netns):
+        inode = await self._kernel.inode(want.place.netns)
+        if known is not None and known.inode != inode:
             known = None
         for pause_s in reconcile.pauses_s(self._ready_s):
-            result = await self._pass(box, want, known, look=look)
+            result = await self._pass(box, want, known, inode, look=look)
             missing = {failure.code for failure in result.failures} & NOT_YET
             if not missing:
                 self._absent.discard(box)
@@ -144,41 +170,32 @@ class Reconciler:
             if box in self._absent or (is_made and missing & GONE) or self._is_vain(box):
                 break
             await asyncio.sleep(pause_s)
+            inode = await self._kernel.inode(want.place.netns)
         self._absent.add(box)
         return result
 
     async def _pass(
-        self, box: ids.SandboxId, want: Wanted, known: _Known | None, *, look: bool
+        self, box: ids.SandboxId, want: Wanted, known: _Known | None, inode: int, *, look: bool
     ) -> _Result:
-        """Read unless it is known, plan, apply, read back."""
+        """Read unless it is known, plan, apply, read back; `inode` is there now."""
         self._places[box] = want.place
         try:
-            inode = await self._there(want.place)
+            _check_there(want.place, inode)
             trusted = known is not None and not look and known.place == want.place
             have = known.table if known and trusted else await self._kernel.read(want.place)
-            steps = plan.diff(have, want.table)
+            steps = self._diff(have, want.table)
             failures = await self._apply(box, want, have, steps) if steps else ()
         except errors.SddError as exc:
             return _Result(failures=(_failure(box, want, exc),))
         if not failures:
             self._known[box] = _Known(inode=inode, place=want.place, table=want.table)
-        undone = known is not None and _same(known, want)
+        undone = known is not None and self._same(known, want)
         return _Result(
             failures=failures,
             changed=len(steps),
             repaired=len(steps) if undone else 0,
             repairs=_repairs(self._desired, want, have, steps) if undone and not failures else (),
         )
-
-    async def _there(self, place: table.Place) -> int:
-        """The namespace's inode; raises NotFound where there is none, or a stranger's."""
-        found = await self._kernel.inode(place.netns)
-        if not found or (place.inode and found != place.inode):
-            raise errors.NotFound(
-                f"there is no namespace {place.netns!r}, or another one took its place",
-                code="SDD-NETNS-GONE",
-            )
-        return found
 
     async def _apply(
         self, box: ids.SandboxId, want: Wanted, have: table.Table, steps: Sequence[plan.Step]
@@ -272,7 +289,8 @@ class Reconciler:
         self, place: table.Place
     ) -> tuple[Sequence[plan.Step], Sequence[world.Refusal]]:
         """What was taken to leave nothing of ours there, and what of it the kernel refused."""
-        inode = await self._there(place)
+        inode = await self._kernel.inode(place.netns)
+        _check_there(place, inode)
         have = await self._kernel.read(place)
         steps = plan.diff(have, table.EMPTY)
         done = await self._kernel.apply(place, have, steps) if steps else None
@@ -285,8 +303,19 @@ class Reconciler:
 _UNSEEN = "the kernel took the change but does not show it"
 
 
-def _same(known: _Known, want: Wanted) -> bool:
-    return known.place == want.place and known.table == want.table
+def _check_there(place: table.Place, found: int) -> None:
+    """Raises NotFound where there is no namespace, or a stranger's."""
+    if not found or (place.inode and found != place.inode):
+        raise errors.NotFound(
+            f"there is no namespace {place.netns!r}, or another one took its place",
+            code="SDD-NETNS-GONE",
+        )
+
+
+def _withdraws(step: plan.Step) -> bool:
+    return isinstance(step, plan.RemoveBackend | plan.RemoveService) or (
+        isinstance(step, plan.SetWeight) and not step.backend.weight
+    )
 
 
 def _repairs(

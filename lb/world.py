@@ -24,14 +24,6 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """What became of some steps: which were refused, and what is there now of all they touched."""
-
-    refusals: tuple[Refusal, ...] = ()
-    shown: table.Table
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
     """What a kernel counts for one backend of one virtual service; None where it does not count.
 
@@ -59,6 +51,18 @@ class Load:
     out_packet_rate: int | None = None
     in_byte_rate: int | None = None
     out_byte_rate: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What became of some steps: which were refused, and what is there now of all they touched.
+
+    `ended` are the last counts of backends that left, which the kernel forgets with them.
+    """
+
+    refusals: tuple[Refusal, ...] = ()
+    shown: table.Table
+    ended: tuple[Load, ...] = ()
 
 
 PortKey = tuple[str, int, IPAddress]  # tcp or udp, the target, backend

@@ -54,7 +54,9 @@ class IngressKernel:
         self, place: table.Place, have: table.Table, steps: Sequence[plan.Step]
     ) -> world.Change:
         """As the inner kernel, and the way back if it is among the steps."""
-        inner = [each for each in steps if not isinstance(each, plan.SetBack)]
+        inner = steps  # the very same ones, mostly: the inner kernel may know them
+        if any(isinstance(each, plan.SetBack) for each in steps):
+            inner = [each for each in steps if not isinstance(each, plan.SetBack)]
         if place.uplink and steps:
             await self._spaces.run(place.netns, _forward)
         done = world.Change(shown=table.EMPTY)

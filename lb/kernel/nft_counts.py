@@ -6,7 +6,7 @@ and bytes to the backend and back. The rules make an element at its first packet
 by one hash look-up, so a change of services writes nothing here; only what leaves is cleared away.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -21,7 +21,10 @@ from sdd.model.network import IPAddress
 _MOST = 65535
 _FAMILIES = {"ip": 4, "ip6": 6}
 _STREAMS = frozenset({conntrack.TCP, conntrack.SCTP})
-_PROTOCOLS = (conntrack.TCP, conntrack.UDP, conntrack.SCTP, 1, 58)  # and pings
+_PROTOCOLS = {  # and pings
+    4: (conntrack.TCP, conntrack.UDP, conntrack.SCTP, 1),
+    6: (conntrack.TCP, conntrack.UDP, conntrack.SCTP, 58),
+}
 _PADDED = 4  # the parts of a concatenated key are registers of 4 bytes
 _WRITER = nft_messages.Writer(TABLE)
 
@@ -53,6 +56,7 @@ SETS = tuple(
 )
 
 Pair = tuple[IPAddress, IPAddress]  # virtual address, backend
+Keys = Mapping[str, Sequence[bytes]]  # set → keys of elements
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +80,7 @@ class Count:
 
 
 NOTHING = Count()
+Counted = dict[tuple[str, IPAddress, IPAddress], Count]  # tcp or udp, virtual address, backend
 _AS: Mapping[str, Callable[[int, int], Count]] = {
     "began": lambda packets, _: Count(connections=packets),
     "sent": lambda packets, octets: Count(in_packets=packets, in_bytes=octets),
@@ -83,33 +88,49 @@ _AS: Mapping[str, Callable[[int, int], Count]] = {
 }
 
 
-def read(connection: netlink.Connection) -> dict[tuple[str, *Pair], Count]:
+def read(connection: netlink.Connection) -> Counted:
     """The counts by (tcp or udp, virtual address, backend); SCTP counts as tcp, as with IPVS."""
-    found: dict[tuple[str, *Pair], Count] = {}
-    for name, counted in _AS.items():
-        for version, width in nft_netlink.WIDTH.items():
-            for key, packets, octets in nft_netlink.counters(connection, f"{name}{version}"):
-                if (protocol := _protocol(key[0])) is None:
-                    continue
-                where = (protocol, *_pair(key[_PADDED:], width))
-                found[where] = found.get(where, NOTHING) + counted(packets, octets)
+    found: Counted = {}
+    for name in _AS:
+        for version in _FAMILIES.values():
+            of = f"{name}{version}"
+            _add(found, of, nft_netlink.counters(connection, of))
     return found
 
 
-def cleared(connection: netlink.Connection, pairs: Collection[Pair]) -> Iterator[netlink.Message]:
-    """The requests that take the counters of `pairs` away: of those that are there."""
-    for name in _AS:
-        for version, kind in nft_messages.ADDRESS.items():
-            keys = {
-                _key(protocol, vip, backend)
-                for vip, backend in pairs
-                if vip.version == backend.version == version
-                for protocol in _PROTOCOLS
-            }
-            found = nft_netlink.looked_up(connection, f"{name}{version}", keys) if keys else ()
-            there = [nft.element(key) for key, _ in found if key in keys]
-            one = nft_messages.Set(name=f"{name}{version}", key=kind)
-            yield from _WRITER.delete_elements(one, there)
+def keys(pairs: Collection[Pair]) -> Keys:
+    """Where counters of `pairs` may be."""
+    return {
+        f"{name}{version}": tuple(
+            _key(protocol, vip, backend)
+            for vip, backend in pairs
+            if vip.version == backend.version == version
+            for protocol in _PROTOCOLS[version]
+        )
+        for name in _AS
+        for version in _FAMILIES.values()
+    }
+
+
+def cleared(
+    connection: netlink.Connection, those: Keys
+) -> tuple[Sequence[netlink.Message], Counted]:
+    """The requests that take those counters away that are there, and what they had counted."""
+    there: list[netlink.Message] = []
+    counted: Counted = {}
+    for name, found in nft_netlink.counters_at(connection, those).items():
+        one = nft_messages.Set(name=name, key=nft_messages.ADDRESS[int(name[-1])])
+        there += _WRITER.delete_elements(one, [nft.element(key) for key, _, _ in found])
+        _add(counted, name, found)
+    return there, counted
+
+
+def _add(to: Counted, name: str, found: Iterable[tuple[bytes, int, int]]) -> None:
+    width, count = nft_netlink.WIDTH[int(name[-1])], _AS[name[:-1]]
+    for key, packets, octets in found:
+        if (protocol := _protocol(key[0])) is not None:
+            where = (protocol, *_pair(key[_PADDED:], width))
+            to[where] = to.get(where, NOTHING) + count(packets, octets)
 
 
 def _protocol(number: int) -> str | None:

@@ -1,5 +1,6 @@
 """What all services of a table share, as requests: translated by nft once for a kind of place."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 from lb.kernel import nft_frame
@@ -13,12 +14,14 @@ class Frames:
         self._spaces = spaces
         self._text_of = text_of
         self._known: dict[str, Sequence[netlink.Message]] = {}
+        self._translating = asyncio.Lock()  # however many sandboxes begin at once
 
     async def of(self, uplink: str) -> Sequence[netlink.Message]:
         """What makes the table of a place with that uplink. Raises `errors.KernelRefused`."""
-        if uplink not in self._known:
-            text = self._text_of(uplink)
-            self._known[uplink] = await self._spaces.scratch(
-                lambda: nft_compile.messages(text, nft_frame.TABLE)
-            )
-        return self._known[uplink]
+        async with self._translating:
+            if uplink not in self._known:
+                text = self._text_of(uplink)
+                self._known[uplink] = await self._spaces.scratch(
+                    lambda: nft_compile.messages(text, nft_frame.TABLE)
+                )
+            return self._known[uplink]

@@ -120,6 +120,22 @@ def counters(
         replies = connection.dump(_GET_ELEMENT, _INET + _in_set(name, of))
     except errors.KernelRefused:
         return
+    yield from _counters(replies)
+
+
+def counters_at(
+    connection: netlink.Connection, keys: Mapping[str, Sequence[bytes]]
+) -> dict[str, list[tuple[bytes, int, int]]]:
+    """The same of those `keys` that are there, by set; all are asked for at once."""
+    asked = [(name, _asked(name, key)) for name, those in keys.items() for key in those]
+    found: defaultdict[str, list[tuple[bytes, int, int]]] = defaultdict(list)
+    results = connection.request(message for _, message in asked)
+    for (name, _), result in zip(asked, results, strict=True):
+        found[name].extend(_counters(result.replies))
+    return dict(found)
+
+
+def _counters(replies: Iterable[netlink.Reply]) -> Iterator[tuple[bytes, int, int]]:
     for element in _walked(replies):
         key = netlink.attributes(element.get(1, b"")).get(1, b"")
         expression = netlink.attributes(element.get(7, b""))  # NFTA_SET_ELEM_EXPR
@@ -210,16 +226,13 @@ def looked_up(
     connection: netlink.Connection, name: str, keys: Iterable[bytes]
 ) -> Iterator[tuple[bytes, bytes]]:
     """(key, data) of those of `keys` that are in a set or map."""
-    requests = [
-        _named(
-            _GET_ELEMENT,
-            _in_set(name)
-            + netlink.nested(3, netlink.nested(1, netlink.nested(1, netlink.attribute(1, key)))),
-        )
-        for key in keys
-    ]
-    for result in connection.request(requests):
+    for result in connection.request(_asked(name, key) for key in keys):
         yield from _elements(result.replies)
+
+
+def _asked(name: str, key: bytes) -> netlink.Message:
+    element = netlink.nested(1, netlink.nested(1, netlink.attribute(1, key)))
+    return _named(_GET_ELEMENT, _in_set(name) + netlink.nested(3, element))
 
 
 def _elements(replies: Iterable[netlink.Reply]) -> Iterator[tuple[bytes, bytes]]:

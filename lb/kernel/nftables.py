@@ -6,26 +6,26 @@ other tables is touched, and connections are conntrack's: rewriting the rules mo
 
 import collections
 import dataclasses
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from lb import plan, table, world
 from lb.kernel import (
     conntrack,
     leftovers,
+    nft_change,
     nft_counts,
     nft_frames,
-    nft_netlink,
     nft_read,
-    nft_rules,
     nft_slots,
     nft_text,
 )
-from sdd.linux import namespaces, netlink, nft_compile
+from sdd.linux import namespaces, netlink
 from sdd.model.network import IPAddress
 from sdd.model.port import Protocol
 from sdd.model.service import Scheduler
 
+_LATEST = 4  # as many different changes as sandboxes beside each other may be asked for
 Open = collections.Counter[tuple[str, IPAddress, IPAddress]]  # protocol, address, backend
 
 
@@ -42,6 +42,7 @@ class NftablesKernel:
         self._former = former
         self._frames = nft_frames.Frames(spaces, nft_text.frame_of)
         self._slots = nft_slots.Seen()
+        self._latest: collections.deque[nft_change.Change] = collections.deque(maxlen=_LATEST)
 
     async def inode(self, netns: str) -> int:
         """The namespace's number, 0 while there is none."""
@@ -67,15 +68,23 @@ class NftablesKernel:
         self, place: table.Place, have: table.Table, steps: Sequence[plan.Step]
     ) -> world.Change:
         """All of `steps` or, when nft refuses, all but the virtual services it refuses."""
-        frame = await self._frames.of(place.uplink)
-        return await self._spaces.run(place.netns, lambda: self._change(frame, have, steps))
+        change = self._change(await self._frames.of(place.uplink), have, steps)
+        return await self._spaces.run(place.netns, lambda: self._make(change))
 
     def _change(
-        self, frame: Sequence[netlink.Message], have: table.Table, steps: Sequence[plan.Step]
-    ) -> world.Change:
-        if self._former is not None and plan.Mend(None) in steps:
+        self, frame: nft_change.Frame, have: table.Table, steps: Sequence[plan.Step]
+    ) -> nft_change.Change:
+        """The same one for all sandboxes of which the very same is asked."""
+        found = next((each for each in self._latest if each.is_of(frame, have, steps)), None)
+        if found is None:
+            found = nft_change.Change(frame, have, steps)
+            self._latest.append(found)
+        return found
+
+    def _make(self, change: nft_change.Change) -> world.Change:
+        if self._former is not None and plan.Mend(None) in change.steps:
             leftovers.clear(self._former)
-        return _apply(frame, have, steps)
+        return change.make()
 
     async def schedulers(self) -> tuple[Scheduler, ...]:
         """All: each is mapped to its nearest (lb/choice.py)."""
@@ -106,103 +115,6 @@ def _led_to(vip: IPAddress, port: int, protocol: int) -> IPAddress | None:
             if (flow.protocol, flow.source_port) == (protocol, port):
                 return vip if flow.backend in nowhere else flow.backend
     return None
-
-
-def _apply(
-    frame: Sequence[netlink.Message], have: table.Table, steps: Sequence[plan.Step]
-) -> world.Change:
-    after = plan.result(have, steps)
-    touched = plan.touched(steps)
-    vips = [vip for vip in touched if vip is not None]
-    rules = nft_rules.Rules(have, after)
-    with netlink.Connection(netlink.NETFILTER) as connection:
-        refused = _write(connection, frame, rules, touched) if steps else ()
-        _run(connection, nft_counts.cleared(connection, tuple(_gone(have, after, vips))), None)
-        stuck = [
-            flow
-            for flow in conntrack.flows(connection, _departed(steps) | _opened(have, after, vips))
-            if not _may_stay(flow, after.services.get(flow.vip))
-        ]
-        # What is over is not among them: for a minute the backend still holds those ports, and only
-        # conntrack's memory keeps a connection to another virtual address from arriving there with
-        # the same ones, where its SYN would be dropped as too old (PAWS).
-        conntrack.forget(connection, stuck)
-        shown = nft_read.read(connection, vips, after.services, rules.records)
-        return world.Change(refusals=refused, shown=shown)
-
-
-def _write(
-    connection: netlink.Connection,
-    frame: Sequence[netlink.Message],
-    rules: nft_rules.Rules,
-    touched: Collection[IPAddress | None],
-) -> tuple[world.Refusal, ...]:
-    is_there = nft_netlink.present(connection)
-    if not rules.after.services:
-        return _run(connection, nft_rules.remove() if is_there else (), None)
-    if not is_there or None in touched:
-        return _run(connection, rules.rebuild(frame, is_there=is_there), None)
-    vips = [vip for vip in touched if vip is not None]
-    if not _run(connection, rules.changes(vips), None):
-        return ()
-    # Nothing was taken: find out what the kernel refuses, and take all the others.
-    each = [_run(connection, rules.changes((vip,), anew=True), vip) for vip in vips]
-    return tuple(refusal for one in each for refusal in one)
-
-
-def _run(
-    connection: netlink.Connection, messages: Iterable[netlink.Message], vip: IPAddress | None
-) -> tuple[world.Refusal, ...]:
-    result = connection.transaction(nft_compile.SUBSYSTEM, messages)
-    if not result.error:
-        return ()
-    return (world.Refusal(vip=vip, sentence=f"nftables refuses: {result}", code="SDD-LB-NFT"),)
-
-
-def _departed(steps: Sequence[plan.Step]) -> frozenset[IPAddress]:
-    """The virtual addresses some of whose connections may lead to the wrong place now."""
-    leaving = [
-        step
-        for step in steps
-        if isinstance(step, plan.AddService | plan.RemoveService | plan.RemoveBackend)
-        or (isinstance(step, plan.SetWeight) and not step.backend.weight)
-    ]
-    return frozenset(vip for vip in plan.touched(leaving) if vip is not None)
-
-
-def _opened(
-    have: table.Table, after: table.Table, vips: Collection[IPAddress]
-) -> frozenset[IPAddress]:
-    """Those that took nothing before: what was refused there is given to a backend now."""
-    return frozenset(
-        vip
-        for vip in vips
-        if vip in have.services
-        and vip in after.services
-        and not have.services[vip].open
-        and after.services[vip].open
-    )
-
-
-def _gone(
-    have: table.Table, after: table.Table, vips: Collection[IPAddress]
-) -> Iterator[nft_counts.Pair]:
-    """The backends that left, each with its virtual address; of a service that left, all."""
-    for vip in vips:
-        before, now = have.services.get(vip), after.services.get(vip)
-        if before is None and now is not None:
-            continue
-        was = before.weights.keys() if before else set()
-        left = was - now.weights.keys() if now else was | {nft_text.NOWHERE[vip.version]}
-        yield from ((vip, each) for each in left)
-
-
-def _may_stay(flow: conntrack.Flow, service: table.VirtualService | None) -> bool:
-    """TCP stays with a backend of weight 0 (it drains), datagrams do not: they never end."""
-    weight = None if service is None else service.weights.get(flow.backend)
-    if weight is None:
-        return False
-    return weight > 0 or flow.protocol in (conntrack.TCP, conntrack.SCTP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

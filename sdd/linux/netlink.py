@@ -45,6 +45,7 @@ _STATUS = struct.Struct("=i")
 _NESTED = 0x8000
 _TYPE_MASK = 0x3FFF
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11  # NFNL_MSG_BATCH_*
+_FIRST_OF_BATCH = 1 << 30  # beyond what a connection counts itself
 _SEND_BUFFER = 1 << 17  # bytes that any socket may send at once (net.core.wmem_default is more)
 _SO_SNDBUFFORCE = 32  # include/uapi/asm-generic/socket.h: beyond wmem_max, with CAP_NET_ADMIN
 _RECEIVE = 1 << 16  # bytes per recv: the kernel puts at most 32 KiB of a dump into one datagram
@@ -101,6 +102,15 @@ class Result:
 _WELL = Result()
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A transaction as bytes: `length` messages, numbered from `first`."""
+
+    data: bytes
+    first: int
+    length: int
+
+
 class Interrupted(Exception):
     """The kernel's list changed while it was being dumped."""
 
@@ -155,19 +165,21 @@ class Connection:
 
         The result is that of the first message that is refused.
         """
-        edge = struct.pack(">BBH", 0, 0, subsystem)  # struct nfgenmsg
         inner = tuple(messages)
         if not inner:
             return Result()
-        sequences = [next(self._sequence) & 0xFFFFFFFF for _ in range(len(inner) + 2)]
-        # The last request's answer comes when all is done; before it those of what was refused.
-        flags = itertools.chain((0,), itertools.repeat(0, len(inner) - 1), (ACK, 0))
-        batch = (Message(_BATCH_BEGIN, 0, edge), *inner, Message(_BATCH_END, 0, edge))
-        data = b"".join(map(_framed, batch, sequences, flags))
-        if len(data) > _SEND_BUFFER:
-            self._socket.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, len(data) + _SEND_BUFFER)
-        self._socket.send(data)
-        return self._first_refusal(sequences)
+        first = next(self._sequence)
+        self._sequence = itertools.count(first + len(inner) + 2)
+        return self.commit(batch(subsystem, inner, first))
+
+    def commit(self, one: "Batch") -> Result:
+        """The same of requests that are put together already; one such batch a connection."""
+        if len(one.data) > _SEND_BUFFER:
+            self._socket.setsockopt(
+                socket.SOL_SOCKET, _SO_SNDBUFFORCE, len(one.data) + _SEND_BUFFER
+            )
+        self._socket.send(one.data)
+        return self._first_refusal(range(one.first, one.first + one.length))
 
     def _first_refusal(self, sequences: Sequence[int]) -> Result:
         ended: dict[int, Result] = {}
@@ -227,6 +239,16 @@ class Connection:
             raise errors.Unavailable(
                 f"the kernel gave no netlink answer for {_PATIENCE_S} s"
             ) from exc
+
+
+def batch(subsystem: int, messages: Sequence[Message], first: int = _FIRST_OF_BATCH) -> Batch:
+    """All of `messages` or nothing, for `Connection.commit`; the same bytes do for many sockets."""
+    edge = struct.pack(">BBH", 0, 0, subsystem)  # struct nfgenmsg
+    begin, end = Message(_BATCH_BEGIN, 0, edge), Message(_BATCH_END, 0, edge)
+    # The last request's answer comes when all is done; before it those of what was refused.
+    flags = itertools.chain((0,), itertools.repeat(0, len(messages) - 1), (ACK, 0))
+    whole = map(_framed, (begin, *messages, end), itertools.count(first), flags)
+    return Batch(b"".join(whole), first, len(messages) + 2)
 
 
 def _framed(message: Message, sequence: int, flags: int = ACK) -> bytes:

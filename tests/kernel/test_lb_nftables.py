@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import re
 import socket
@@ -287,6 +288,29 @@ async def test_who_leaves_takes_its_counters_along(kernel: NftablesKernel, town:
     assert counted() == {"10.77.0.2", "10.77.0.3"}
     await lb_traffic.put(kernel, town, other)
     assert counted() == set()
+
+
+async def test_one_change_of_many_sandboxes_is_right_in_each_whatever_hands_did(
+    kernel: NftablesKernel, town: Town
+) -> None:
+    places = [town.place(name) for name in ("client", "b1", "b2", "b3")]
+    stages = [
+        lb_kernel.table_of(),
+        lb_kernel.table_of(lb_traffic.service(town)),
+        lb_kernel.table_of(lb_traffic.service(town, b1=1, b3=2)),
+        lb_kernel.table_of(),
+    ]
+    for have, want in itertools.pairwise(stages):
+        town.nft("b3", "add table inet sdd-lb")  # it is there or not, as hands like it
+        town.nft("b3", "delete table inet sdd-lb")
+        steps = plan.diff(have, want)
+        done = await asyncio.gather(*(kernel.apply(each, have, steps) for each in places))
+        assert [each.refusals for each in done] == [()] * 4
+        assert [await kernel.read(each) for each in places] == [want] * 4
+        if want.services:
+            assert set(lb_traffic.shares(town, 9)) == {
+                f"b{each.address.packed[-1]}" for each in want.services[VIP].backends
+            }
 
 
 @pytest.mark.timeout(lb_soak.TIMEOUT_S)

@@ -1,8 +1,10 @@
 """Steps and their order, one situation each; the laws are in tests/property/test_lb_plan.py."""
 
+from dataclasses import replace
 from ipaddress import IPv4Address, ip_address
 
 from lb import plan, table
+from lb.back import Back
 from sdd.model.service import Scheduler
 from tests.contract.lb_kernel import API, WEB, WEB6, table_of, virtual
 
@@ -96,3 +98,22 @@ def test_backends_are_ordered_by_family_and_number() -> None:
         "10.77.0.10",
         "fd77::1",
     ]
+
+
+def test_sandboxes_of_which_the_same_is_asked_get_the_very_same_steps() -> None:
+    have, want = table_of(virtual(WEB, 1)), table_of(virtual(WEB, 1, 2))
+    here, there = ((replace(have), replace(want)) for _ in range(2))
+    diff = plan.Diff()
+    assert diff(*here) is diff(*there)
+    assert diff(*here) == plan.diff(have, want)
+
+
+def test_what_a_sandbox_alone_has_is_in_its_own_steps() -> None:
+    have, want = table_of(virtual(WEB, 1)), table_of(virtual(WEB, 1, 2))
+    flawed = replace(have, flaws=(table.Flaw(what="hook gone"),))
+    member = replace(want, back=Back(link="eth0"))
+    diff = plan.Diff()
+    usual = diff(have, want)
+    assert plan.Mend(None) in diff(flawed, want)
+    assert diff(have, member)[-1] == plan.SetBack(Back(link="eth0"))
+    assert diff(have, want) is usual

@@ -143,6 +143,27 @@ async def test_one_changed_weight_is_one_step_per_sandbox() -> None:
     assert [steps for _, steps in bench.kernel.applied] == [(step,), (step,)]
 
 
+async def test_who_is_withdrawn_is_so_first() -> None:
+    more: list[Object] = [states.net("back", 2), states.svc("api", "back", "10.0.2.100")]
+    for number, name in enumerate(("one", "two"), start=1):
+        more += [states.box(name), states.plug(name, "back", f"10.0.2.{number}/24")]
+    bench = Bench()
+    for name in ("one", "two"):
+        bench.kernel.make(f"/ns/{name}")
+    second = (states.member("api", "one", "back"), states.member("api", "two", "back"))
+    await bench.reconciler.realise(at(1, *more, *second, *WEB))
+    bench.kernel.applied.clear()
+    busier = replace(WEB[1], weight=3)  # what changes of `web` withdraws nobody
+    new = (states.box("late"), states.plug("late", "front", "10.0.1.7/24"))
+    bench.kernel.make("/ns/late")
+    await bench.reconciler.realise(at(2, *new, *more, second[0], WEB[0], busier))
+    assert [place.removeprefix("/ns/") for place, _ in bench.kernel.applied] == [
+        *("one", "two"),  # whose `api` loses a member
+        *("client", "web1"),
+        "late",
+    ]
+
+
 async def test_a_namespace_that_is_not_made_yet_is_waited_for_then_a_failure() -> None:
     bench = Bench()
     bench.kernel.delete("/ns/client")
