@@ -205,11 +205,9 @@ class Reconciler:
         done = await self._kernel.apply(want.place, have, steps)
         if done.refusals:
             return tuple(self._refused(box, want, each) for each in done.refusals)
-        vips = [vip for vip in plan.touched(steps) if vip is not None]
-        undone = plan.touched(plan.diff(done.shown, table.narrowed(want.table, vips)))
         return tuple(
             self._refused(box, want, world.Refusal(vip=vip, sentence=_UNSEEN, code="SDD-LB-UNSEEN"))
-            for vip in undone
+            for vip in self._diff.left(done.shown, want.table, steps)
         )
 
     def _refused(

@@ -117,3 +117,17 @@ def test_what_a_sandbox_alone_has_is_in_its_own_steps() -> None:
     assert plan.Mend(None) in diff(flawed, want)
     assert diff(have, member)[-1] == plan.SetBack(Back(link="eth0"))
     assert diff(have, want) is usual
+
+
+def test_what_is_left_is_what_is_not_shown_as_wanted() -> None:
+    want = table_of(virtual(WEB, 1, 2), virtual(API))
+    steps = plan.diff(table.EMPTY, want)
+    diff = plan.Diff()
+    assert diff.left(want, want, steps) == ()
+    assert set(diff.left(table_of(virtual(WEB, 1), virtual(API)), want, steps)) == {WEB}
+    flawed = replace(want, flaws=(table.Flaw(what="hook gone"),))
+    assert set(diff.left(flawed, want, steps)) == {None}
+    without = table_of(virtual(WEB, 1, 2))
+    going = plan.diff(want, without)
+    assert set(diff.left(table_of(virtual(API)), without, going)) == {API}
+    assert diff.left(table.EMPTY, without, going) == ()
