@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Never
 
 from lb.kernel import ears
-from sdd.linux import namespaces, netlink
+from sdd.linux import namespaces, netlink, netlink_own
 from sdd.model.network import IPAddress
 
 _GROUP = 3  # RTNLGRP_NEIGH
@@ -61,7 +61,7 @@ def _open() -> socket.socket:
     ear = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, netlink.ROUTE)
     ear.setblocking(False)
     _filter(ear)
-    netlink.bind(ear)
+    netlink_own.bind(ear)
     ear.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, _GROUP)
     with contextlib.suppress(PermissionError):  # the host's own only; netns says so
         ear.setsockopt(_SOL_NETLINK, _LISTEN_ALL_NSID, 1)

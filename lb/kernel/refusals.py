@@ -84,7 +84,7 @@ def _open(held: contextlib.ExitStack) -> socket.socket:
     """The ear, then the tables; all of it is closed with `held`."""
     ear = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, netlink.NETFILTER)
     held.callback(ear.close)
-    netlink.bind(ear)
+    netlink_own.bind(ear)
     _listen(ear)
     ear.setblocking(False)
     rules = nft.Nft()

@@ -18,7 +18,7 @@ import structlog
 
 from netns.kernel import news, numbers, read
 from netns.netlink import number
-from sdd.linux import namespaces, netlink
+from sdd.linux import namespaces, netlink, netlink_own
 from sdd.model.look import EVERYWHERE, HOST, NOWHERE, Look
 
 QUIET_S = 0.05  # news come in bursts; one look at the end of a burst is enough
@@ -135,8 +135,8 @@ def _open() -> tuple[socket.socket, ...]:
 def _ear(protocol: int, groups: tuple[int, ...]) -> socket.socket:
     opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
     opened.setblocking(False)
-    netlink.bind(opened)
-    netlink.ignore_own(opened)
+    netlink_own.bind(opened)
+    netlink_own.ignore_own(opened)
     for group in groups:
         opened.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
     return opened

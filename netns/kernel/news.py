@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from netns.netlink import address, link, number, route
-from sdd.linux import netlink
+from sdd.linux import netlink, netlink_own
 
 _LINKS = frozenset({link.NEW, link.DELETE})
 _ADDRESSES = frozenset({address.NEW, address.DELETE})
@@ -72,7 +72,7 @@ class Gathering:
 
     def route(self, datagram: bytes, origin: int) -> None:
         """Hear rtnetlink; `origin` is the namespace's number, `number.NONE` for the host."""
-        for kind, body in netlink.news(datagram):
+        for kind, body in netlink_own.news(datagram):
             if kind in (number.NEW, number.DELETE):
                 self._numbered(kind, number.of(body))
             elif origin != number.NONE:
@@ -82,7 +82,7 @@ class Gathering:
 
     def netfilter(self, datagram: bytes, origin: int) -> None:
         """Hear nf_tables; of the host's table it is enough to know that it may have changed."""
-        for _ in netlink.news(datagram):
+        for _ in netlink_own.news(datagram):
             if origin != number.NONE:
                 self._numbers.add(origin)
             else:

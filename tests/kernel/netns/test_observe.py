@@ -13,11 +13,10 @@ from types import FrameType
 import pytest
 import structlog
 
-from lb.kernel import nft_expressions, nft_messages
 from netns.kernel import events, host_routes, names, observe
 from netns.netlink import route
 from sdd import errors
-from sdd.linux import namespaces, netlink, nft_compile
+from sdd.linux import namespaces, netlink
 from sdd.model import network
 from sdd.model.host_link import HostLink
 from sdd.model.host_route import HostRoute
@@ -386,29 +385,6 @@ async def test_what_this_process_does_with_several_sockets_is_no_news(host: Host
     assert "198.51.100.0/24" in host.run("ip", "route")
     await ear.silence()
     assert ear.kicks == kicks
-
-
-async def test_however_much_this_process_does_no_news_of_others_are_lost(
-    host: Host, ear: Ear
-) -> None:
-    writer = nft_messages.Writer("t-flood")
-    addresses = nft_messages.Set(name="many", key=nft_messages.ADDRESS[4], number=1)
-    those = [nft_expressions.element(each.to_bytes(4, "big")) for each in range(2000)]
-
-    def work() -> None:
-        with netlink.Connection(netlink.NETFILTER) as connection:
-            for _ in range(20):
-                made = (writer.add_table(), writer.add_set(addresses))
-                filled = writer.add_elements(addresses, those)
-                done = (*made, *filled, writer.delete_table())
-                assert not connection.transaction(nft_compile.SUBSYSTEM, done).error
-
-    kicks = ear.kicks
-    host.doors.run_sync("", work)  # nobody listens meanwhile
-    await ear.silence()
-    assert ear.kicks == kicks
-    host.run("nft", "add", "table", "inet", "x")
-    await ear.hear_of(HOST)
 
 
 async def test_a_flood_is_a_few_kicks(host: Host, ear: Ear) -> None:
