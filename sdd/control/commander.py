@@ -156,7 +156,11 @@ class Commander:
         )
 
     async def disconnect(self, network_ref: str, sandbox_ref: str) -> endpoint.Endpoint:
-        """The endpoint that is gone."""
+        """The endpoint that is gone, once nothing new went to it."""
+        await self._run.prepared(
+            lambda ground: connections.withdraw(ground, network_ref, sandbox_ref),
+            members.WITHDRAWN_S,
+        )
         return await self._run.done(
             lambda ground: connections.disconnect(ground, network_ref, sandbox_ref)
         )
@@ -181,7 +185,10 @@ class Commander:
         )
 
     async def remove_sandbox(self, ref: str) -> sandbox.Sandbox:
-        """The sandbox that is gone."""
+        """The sandbox that is gone, once nothing new went to it."""
+        await self._run.prepared(
+            lambda ground: sandboxes.withdraw(ground, ref), members.WITHDRAWN_S
+        )
         return await self._run.done(lambda ground: sandboxes.remove(ground, ref))
 
     async def _seen(self, asked: request.SandboxCreate) -> sandboxes.Seen:
@@ -249,6 +256,10 @@ class Commander:
             lambda ground: members.drain(ground, service_ref, sandbox_ref, drain_s)
         )
         if leaving is None:
+            await self._run.prepared(
+                lambda ground: members.retire(ground, service_ref, sandbox_ref),
+                members.WITHDRAWN_S,
+            )
             return await self._run.done(
                 lambda ground: members.leave(ground, service_ref, sandbox_ref)
             )

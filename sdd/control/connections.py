@@ -6,9 +6,9 @@ In: refs, an attachment, the Ground. Out: plans. Leaving a network ends what dep
 from dataclasses import replace
 
 from sdd import errors
-from sdd.control import endpoints, ingress, lookup, sandbox_checks
+from sdd.control import endpoints, ingress, lookup, members, sandbox_checks
 from sdd.control.ground import Draft, Ground, Plan
-from sdd.model import endpoint, network, request, sandbox
+from sdd.model import endpoint, network, request, sandbox, service
 
 
 def connect(
@@ -35,6 +35,19 @@ def connect(
     return draft.plan(made, {made.id, box.id})
 
 
+def withdraw(
+    ground: Ground, network_ref: str, sandbox_ref: str
+) -> Plan[tuple[service.Member, ...]] | None:
+    """Before it is disconnected: nothing new goes to it there. None when nothing does.
+
+    Refused as `disconnect` is.
+    """
+    net = lookup.network(ground.now, network_ref)
+    box = lookup.sandbox(ground.now, sandbox_ref)
+    end = _connected(ground, net, box)
+    return members.withdraw(ground, endpoints.memberships(ground.now, (end,)))
+
+
 def disconnect(ground: Ground, network_ref: str, sandbox_ref: str) -> Plan[endpoint.Endpoint]:
     """The endpoint is gone, with its memberships; the sandbox's DNS server stays (docker.md D7).
 
@@ -56,6 +69,16 @@ def _left(
     ground: Ground, net: network.Network, box: sandbox.Sandbox, after: sandbox.Sandbox
 ) -> Plan[endpoint.Endpoint]:
     """`box` is not on `net` any more and becomes `after`."""
+    end = _connected(ground, net, box)
+    draft = Draft(ground)
+    gone = {(svc.id, end.id) for svc in ground.now.services_by_network.get(net.id, ())}
+    ingress.left(ground, draft, box.id, gone)
+    endpoints.detach(ground, draft, end)
+    draft.replace(box, after)
+    return draft.plan(end, {end.id, box.id})
+
+
+def _connected(ground: Ground, net: network.Network, box: sandbox.Sandbox) -> endpoint.Endpoint:
     endpoints.check_open(net)
     sandbox_checks.check_open(box)
     end = lookup.endpoint_on(ground.now, box.id, net.id)
@@ -65,9 +88,4 @@ def _left(
             hint=f"its networks: sdctl sandbox inspect {box.name}",
             code="SDD-NET-NOTCONNECTED",
         )
-    draft = Draft(ground)
-    gone = {(svc.id, end.id) for svc in ground.now.services_by_network.get(net.id, ())}
-    ingress.left(ground, draft, box.id, gone)
-    endpoints.detach(ground, draft, end)
-    draft.replace(box, after)
-    return draft.plan(end, {end.id, box.id})
+    return end

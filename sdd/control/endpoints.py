@@ -4,7 +4,7 @@ In: an attachment and the Ground. Out: writes in a draft. Whoever plans touches 
 it guards the set of its endpoints, so link names and "at most one per network" need no claims.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Address, IPv6Interface, ip_address, ip_interface
 from itertools import chain
@@ -13,7 +13,7 @@ from sdd import errors
 from sdd.alloc import addresses, macs, names
 from sdd.control import interfaces, keys, lookup, parents, taken
 from sdd.control.ground import Draft, Ground
-from sdd.model import endpoint, ids, interface, network, request, sandbox
+from sdd.model import endpoint, ids, interface, network, request, sandbox, service
 from sdd.model.address import is_zoned
 from sdd.state import ClusterState
 from sdd.store import codec
@@ -96,10 +96,17 @@ def detach(ground: Ground, draft: Draft, end: endpoint.Endpoint) -> None:
         # An older release's claim has the zone, and the bare address may be another's by now.
         ip = ip_address(str(each).partition("/")[0]) if is_zoned(each) else each.ip
         draft.delete(keys.address(end.network, ip))
-    for svc in ground.now.services_by_network.get(end.network, ()):
-        if member := ground.now.members.get((svc.id, end.id)):
-            draft.delete(codec.key(member))
-            draft.delete(codec.verdict_key(svc.id, end.id))
+    for member in memberships(ground.now, (end,)):
+        draft.delete(codec.key(member))
+        draft.delete(codec.verdict_key(member.service, end.id))
+
+
+def memberships(now: ClusterState, ends: Iterable[endpoint.Endpoint]) -> Iterator[service.Member]:
+    """Those of any service by one of `ends`."""
+    for end in ends:
+        for svc in now.services_by_network.get(end.network, ()):
+            if member := now.members.get((svc.id, end.id)):
+                yield member
 
 
 # --- choices ---------------------------------------------------------------------------------

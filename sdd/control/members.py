@@ -11,10 +11,12 @@ from sdd import errors
 from sdd.control import ingress, lookup, sandbox_checks
 from sdd.control.ground import Draft, Ground, Plan
 from sdd.model import endpoint, health, ids, request, sandbox, service
+from sdd.state import ClusterState
 from sdd.store import codec
 
 WEIGHT_MAX = 65535  # what IPVS takes
 DRAIN_MAX_S = 24 * 3600
+WITHDRAWN_S = 5.0  # how long a command waits until nothing goes to a member any more
 
 
 def join(ground: Ground, service_ref: str, asked: request.Join) -> Plan[service.Member]:
@@ -67,6 +69,36 @@ def drain(
     draft = Draft(ground)
     draft.replace(member, changed)
     return draft.plan(changed, {svc.id, box.id, member.endpoint})
+
+
+def withdraw(
+    ground: Ground, those: Iterable[service.Member]
+) -> Plan[tuple[service.Member, ...]] | None:
+    """Nothing new goes to `those` from now on, for what they are reached by is about to go.
+
+    A membership that nobody ends after all, for the daemon was killed, ends after `WITHDRAWN_S` at
+    the latest. None when nothing goes to any of them as it is.
+    """
+    draft = Draft(ground)
+    withdrawn = tuple(
+        replace(each, drains_until=ground.at + WITHDRAWN_S)
+        for each in those
+        if _is_chosen(ground.now, each)
+    )
+    for each in withdrawn:
+        draft.replace(ground.now.members[each.service, each.endpoint], each)
+    return draft.plan(withdrawn, ()) if withdrawn else None
+
+
+def retire(
+    ground: Ground, service_ref: str, sandbox_ref: str
+) -> Plan[tuple[service.Member, ...]] | None:
+    """As `withdraw`, where leaving takes a way away: that from published ports to the member.
+
+    Refused: SDD-MEMBER-NOTFOUND.
+    """
+    svc, _, member = _found(ground, service_ref, sandbox_ref)
+    return withdraw(ground, (member,)) if svc.ingress_vips else None
 
 
 def drained(ground: Ground, of: ids.ServiceId, end: ids.EndpointId) -> Plan[service.Member] | None:
@@ -133,6 +165,11 @@ def _end(ground: Ground, draft: Draft, member: service.Member) -> None:
     draft.remove(member)
     draft.delete(codec.verdict_key(member.service, member.endpoint))
     ingress.left(ground, draft, member.sandbox, {(member.service, member.endpoint)})
+
+
+def _is_chosen(now: ClusterState, member: service.Member) -> bool:
+    serving = now.serving(now.services[member.service]).members
+    return any(each.share for each in serving if each.endpoint == member.endpoint)
 
 
 def _found(

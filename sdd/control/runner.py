@@ -8,6 +8,7 @@ on, plan again.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Collection
 from typing import TypeVar
 
@@ -68,6 +69,16 @@ class Runner:
         plan, revision = await self._written(make)
         await self.realised(revision, plan.subjects, known)
         return plan.result
+
+    async def prepared(self, make: MaybeMake[T], patience_s: float) -> None:
+        """What a command does first, realised; it goes on without, after `patience_s`.
+
+        Nothing is done when there is no plan.
+        """
+        written = await self.committed(make)
+        if written is not None:
+            with contextlib.suppress(errors.TimedOut):
+                await self._progress.realised(written[1], (), patience_s)
 
     def known(self) -> frozenset[Failure]:
         """What fails before a command begins, for which it does not answer."""

@@ -21,7 +21,7 @@ from sdd.control import (
     sandbox_checks,
 )
 from sdd.control.ground import Draft, Ground, Plan
-from sdd.model import endpoint, ids, interface, network, request, sandbox
+from sdd.model import endpoint, ids, interface, network, request, sandbox, service
 from sdd.state import ClusterState
 
 KIND = "sandbox"
@@ -89,6 +89,17 @@ def create(
         members.enter(ground, draft, svc, made)
     ingress.joined(ground, draft, box, joined)
     return draft.plan(box, draft.made)
+
+
+def withdraw(ground: Ground, ref: str) -> Plan[tuple[service.Member, ...]] | None:
+    """Before it is removed: nothing new goes to it as a member. None when nothing does.
+
+    Refused: SDD-SANDBOX-PREDEFINED.
+    """
+    box = lookup.sandbox(ground.now, ref)
+    sandbox_checks.check_open(box)
+    ends = ground.now.endpoints_by_sandbox.get(box.id, ())
+    return members.withdraw(ground, endpoints.memberships(ground.now, ends))
 
 
 def remove(ground: Ground, ref: str) -> Plan[sandbox.Sandbox]:

@@ -1,0 +1,112 @@
+"""What a member is reached by goes only when nothing new goes to the member any more."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from sdd import errors
+from sdd.model import request
+from sdd.model.health import Said, Status
+from sdd.model.progress import Backend, Failure
+from sdd.model.service import CheckKind, EndpointMode, HealthCheck
+from sdd.state import ClusterState
+from tests.scenario.node import Node, node
+
+Removal = Callable[[Node], Awaitable[object]]
+INGRESS = (request.Publish(target=80, published=8080),)
+REMOVALS: dict[str, Removal] = {
+    "sandbox rm": lambda one: one.commands.remove_sandbox("w1"),
+    "network disconnect": lambda one: one.commands.disconnect("front", "w1"),
+    "service leave": lambda one: one.commands.leave("web", "w1", 0.0),
+}
+
+
+async def served(one: Node, **service: object) -> None:
+    """A service `web` with the members `w1` and `w2`."""
+    await one.commands.create_network(request.NetworkCreate(name="front"))
+    asked = request.ServiceCreate(name="web", network="front", **service)  # type: ignore[arg-type]  # the test's own fields
+    await one.commands.create_service(asked)
+    for name in ("w1", "w2"):
+        attachment = request.Attachment(network="front")
+        made = request.SandboxCreate(name=name, attachments=(attachment,), services=("web",))
+        await one.commands.create_sandbox(made)
+
+
+class Watch:
+    """Sees each state that netns works on, and how far the balancer is by then."""
+
+    def __init__(self, one: Node) -> None:
+        self._one = one
+        self._all = len(one.state.endpoints)
+        self.rested_at: int | None = None  # the revision since which `w1` gets nothing new
+        self.cut_early = False
+        self.is_cut = False
+        one.refuse(Backend.NETNS, self._see)
+
+    def _see(self, state: ClusterState) -> tuple[Failure, ...]:
+        chosen = [
+            each.share
+            for svc in state.services.values()
+            for each in state.serving(svc).members
+            if state.sandboxes[each.sandbox].name == "w1"
+        ]
+        if self.rested_at is None and not any(chosen):
+            self.rested_at = state.revision
+        if len(state.endpoints) < self._all and not self.is_cut:
+            self.is_cut = True
+            realised = self._one.progress.snapshot()[Backend.LB].revision
+            self.cut_early = self.rested_at is None or realised < self.rested_at
+        return ()
+
+
+@pytest.mark.parametrize("what", list(REMOVALS))
+async def test_the_cable_goes_after_the_balancer_left_it_out(what: str) -> None:
+    async with node() as one:
+        await served(one, publish=INGRESS)
+        watch = Watch(one)
+        await REMOVALS[what](one)
+        assert watch.is_cut
+        assert not watch.cut_early
+        assert {one.state.sandboxes[each.sandbox].name for each in one.state.members.values()} == {
+            "w2"
+        }
+
+
+async def test_a_member_by_name_alone_is_withdrawn_as_well() -> None:
+    async with node() as one:
+        await served(one, mode=EndpointMode.DNSRR)
+        watch = Watch(one)
+        await one.commands.remove_sandbox("w1")
+        assert (watch.is_cut, watch.cut_early) == (True, False)
+
+
+async def test_whom_nobody_chooses_goes_in_one_step() -> None:
+    async with node() as one:
+        await served(one, health=HealthCheck(kind=CheckKind.TCP, port=80))
+        for member in tuple(one.state.members.values()):
+            said = Said(Status.DOWN, "")
+            await one.commands.record_verdict(member.service, member.endpoint, said)
+        before = one.state.revision
+        await one.commands.remove_sandbox("w1")
+        assert one.state.revision == before + 1
+
+
+async def test_a_balancer_that_never_answers_keeps_nothing_from_going(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sdd.control.members.WITHDRAWN_S", 0.05)
+    async with node(timeout_s=0.2) as one:
+        await served(one)
+        stuck = asyncio.Event()
+        realise = one.backends[Backend.LB].realise
+
+        async def wait(*_: object) -> None:
+            await stuck.wait()
+
+        monkeypatch.setattr(one.backends[Backend.LB], "realise", wait)
+        with pytest.raises(errors.TimedOut):
+            await one.commands.remove_sandbox("w1")
+        monkeypatch.setattr(one.backends[Backend.LB], "realise", realise)
+        assert [each.name for each in one.state.sandboxes.values()] == ["w2"]
+        stuck.set()
