@@ -17,7 +17,7 @@ from typing import Never
 
 from lb.kernel import ears
 from sdd import errors
-from sdd.linux import namespaces, netlink, nft
+from sdd.linux import namespaces, netlink, netlink_own, nft
 from sdd.model.network import IPAddress
 
 GROUP = 0x5D5D  # of the kernel's log: one reader each
