@@ -51,7 +51,9 @@ class FakeKernel:
     ) -> world.Change:
         """Take the steps one by one; a scheduler this kernel lacks refuses its service."""
         del have  # a kernel that knows what it holds needs no reminder
-        self._table(place)
+        found = self._table(place)
+        gone = plan.leaving(steps)
+        ended = tuple(each for each in self._loads(found) if (each.vip, each.address) in gone)
         refused: dict[IPAddress | None, world.Refusal] = {}
         for step in steps:
             vip = plan.subject(step)
@@ -68,9 +70,12 @@ class FakeKernel:
                 case _ if vip not in refused or vip in self.tables[place.netns].services:
                     self.tables[place.netns] = plan.result(self.tables[place.netns], (step,))
         self.applied.append((place.netns, tuple(steps)))
+        for vip, address in gone:
+            for protocol in ("tcp", "udp"):
+                self.counts.pop((vip, protocol, address), None)
         vips = [vip for vip in plan.touched(steps) if vip is not None]
         shown = table.narrowed(self.tables[place.netns], vips)
-        return world.Change(refusals=tuple(refused.values()), shown=shown)
+        return world.Change(refusals=tuple(refused.values()), shown=shown, ended=ended)
 
     async def schedulers(self) -> tuple[Scheduler, ...]:
         """As it was made with."""
@@ -79,9 +84,16 @@ class FakeKernel:
     async def loads(self, place: table.Place) -> tuple[world.Load, ...]:
         """Weights, and what a test put into `counts`."""
         self.read_loads += 1
+        return self._loads(self._table(place))
+
+    async def counters(self, place: table.Place) -> tuple[world.Load, ...]:
+        """The same: it knows no connections."""
+        return await self.loads(place)
+
+    def _loads(self, whole: table.Table) -> tuple[world.Load, ...]:
         return tuple(
             self._load(service, protocol, backend)
-            for service in self._table(place).services.values()
+            for service in whole.services.values()
             for protocol in ("tcp", "udp")
             for backend in (service.backends if protocol == "tcp" else service.open) or (None,)
         )

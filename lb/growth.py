@@ -56,6 +56,12 @@ def beyond(before: Sequence[world.Load], after: Sequence[world.Load]) -> Mapping
     return growth(before, those)
 
 
+def without(loads: Sequence[world.Load], those: Sequence[world.Load]) -> tuple[world.Load, ...]:
+    """`loads` of all but the backends of which `those` are."""
+    keys = {_key(each) for each in those}
+    return tuple(each for each in loads if _key(each) not in keys)
+
+
 def between(old: Growth, new: Growth) -> Growth:
     """The same of two sums."""
     pairs = ((each, getattr(old, each), getattr(new, each)) for each in COUNTERS)

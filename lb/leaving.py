@@ -30,6 +30,7 @@ class Held(Protocol):
 
 Hold = Callable[[str, int], Held | None]  # its file, and the number it must have (0: any)
 Ended = Callable[[ids.SandboxId, Wanted | None, Sequence[world.Load]], None]
+Left = Callable[[ids.SandboxId, Wanted, Sequence[world.Load]], None]
 
 
 class Leaving:

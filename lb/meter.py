@@ -2,10 +2,11 @@
 
 In: the newest state and readings. Out: totals per service and connections per backend, for the page
 of metrics, and `suspect` calls for members whose counters look as if they did not answer. Reading
-takes at most a hundredth of a processor, unless that would make it too seldom.
+takes at most a hundredth of a processor, unless that would make it too seldom: half of it what
+grows, half the open connections, which take the kernel far longer where there are any.
 """
 
-import time
+import math
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Never
@@ -15,6 +16,7 @@ from lb.desired import Desired, Wanted, desired, member_on, nothing
 from lb.growth import Growth
 from lb.world import PortKey
 from sdd import errors
+from sdd.linux import cost
 from sdd.model import ids
 from sdd.model.network import IPAddress
 from sdd.model.port import Protocol
@@ -22,16 +24,15 @@ from sdd.reconcile import Slot
 from sdd.state import ClusterState, MemberKey
 
 LONGEST_S = 60.0  # older than that, nobody would believe the page
-PART = 100  # of a processor, one part is spent on reading
+PART = 200  # of a processor, one part is spent on reading what grows, one on connections
 IDLE_S = 3600.0
 PROTOCOLS = ("tcp", "udp")
+_NOBODY = ids.EndpointId("")
 
 Suspect = Callable[[MemberKey], None]
 HostCounts = Callable[[], Awaitable[Mapping[PortKey, Growth]]]
-Grown = dict[MemberKey, dict[str, Growth]]
 Members = Mapping[tuple[ids.ServiceId, IPAddress], MemberKey]
 Readings = dict[ids.SandboxId, Sequence[world.Load]]
-_Growing = defaultdict[MemberKey, dict[str, Growth]]
 
 
 async def _nothing_counted() -> Mapping[PortKey, Growth]:
@@ -39,7 +40,7 @@ async def _nothing_counted() -> Mapping[PortKey, Growth]:
 
 
 class Meter:
-    """`clock` is monotonic, `spent` what this process spent of processors; both in seconds.
+    """`clock` is monotonic, in seconds; `part` is PART, or 0 to read as often as can be.
 
     `host` tells what ports carry that lead from the host straight to members, since the daemon
     began. Reads as often as the kernel counts anew, unless every `pause_s`.
@@ -54,10 +55,12 @@ class Meter:
         *,
         host: HostCounts = _nothing_counted,
         pause_s: float | None = None,
-        spent: Callable[[], float] = time.process_time,
+        part: int = PART,
     ) -> None:
-        self._spent = spent
+        self._part = part
         self._kernel = kernel
+        self._counters = kernel.counters if isinstance(kernel, world.Telling) else kernel.loads
+        self._counts_due = -math.inf  # when connections are to be counted
         self._suspect = suspect
         self._clock = clock
         self._host = host
@@ -66,6 +69,9 @@ class Meter:
         self._desired: Desired = nothing(node)
         self._read: dict[ids.SandboxId, Sequence[world.Load]] | None = None
         self._ended: dict[ids.SandboxId, tuple[Wanted | None, Sequence[world.Load]]] = {}
+        self._lefts: list[tuple[ids.SandboxId, Wanted, Sequence[world.Load]]] = []
+        self._vanished = Readings()  # what was read before, and no more in the last round
+        self._ported: Mapping[PortKey, MemberKey] = {}  # in the last round
         self._totals: dict[tuple[ids.ServiceId, str], Growth] = {}
         self._open: Counter[tuple[MemberKey, str]] = Counter()
         self._unanswered: dict[MemberKey, Growth] = {}  # datagrams, since the last answer
@@ -75,13 +81,19 @@ class Meter:
         state: ClusterState | None = None
         while state is None:
             state = await slot.next(IDLE_S)
-        while True:
-            spent = self._spent()
-            await self._look(state)
-            spent_s = self._spent() - spent
-            due = self._clock() + min(LONGEST_S, max(self._pause_s, PART * spent_s))
-            while (left_s := due - self._clock()) > 0:
-                state = await slot.next(left_s) or state
+        with cost.counted() as spent:
+            while True:
+                before_s = spent.seconds
+                begun = self._clock()
+                counts = begun >= self._counts_due
+                await self._look(state, spent, counts=counts)
+                pause_s = min(LONGEST_S, self._part * (spent.seconds - before_s))
+                if counts:
+                    # What is read next to it is little, and is read anew as soon as can be.
+                    self._counts_due, pause_s = begun + pause_s, 0.0
+                due = self._clock() + max(self._pause_s, pause_s)
+                while (left_s := due - self._clock()) > 0:
+                    state = await slot.next(left_s) or state
 
     # --- what is known ----------------------------------------------------------------------
 
@@ -97,37 +109,82 @@ class Meter:
         """A sandbox is gone for good, and these are its last counts; told once of each."""
         self._ended[box] = (was, loads)
 
+    def left(self, box: ids.SandboxId, was: Wanted, loads: Sequence[world.Load]) -> None:
+        """Backends left a sandbox that balanced them as `was` says: their last counts there."""
+        self._lefts.append((box, was, loads))
+
     # --- one round --------------------------------------------------------------------------
 
-    async def _look(self, state: ClusterState) -> None:
-        self._desired = desired(state, self._desired)
-        members = _members(state)
+    async def _look(self, state: ClusterState, spent: cost.Cost, *, counts: bool) -> None:
+        with spent.here():
+            self._desired = desired(state, self._desired)
+        # Who leaves from here on is compared with what is read now.
+        lefts, self._lefts = self._lefts, []
+        read = self._kernel.loads if counts else self._counters
+        found = {
+            box: await _loads(read, want)
+            for box, want in self._desired.sandboxes.items()
+            if want.table != table.EMPTY
+        }
+        with spent.here():
+            grown = _Grown(_members(state))
+            self._take_left(lefts, grown)
+            self._take(found, grown, counts=counts)
+        await self._straight(state, grown)
+        with spent.here():
+            self._add(state, grown)
+
+    def _take_left(
+        self,
+        lefts: Sequence[tuple[ids.SandboxId, Wanted, Sequence[world.Load]]],
+        grown: "_Grown",
+    ) -> None:
+        """Adds what backends that left had counted since they were read last.
+
+        That is forgotten: whoever comes again begins at 0.
+        """
+        read = self._read
+        if read is None:
+            return  # what the kernel had before this daemon began is no growth
+        for box, was, loads in lefts:
+            known = (*self._vanished.get(box, ()), *read.get(box, ()))
+            grown.add(was, growth.beyond(known, loads))
+            read[box] = growth.without(read.get(box, ()), loads)
+
+    def _take(
+        self,
+        found: Mapping[ids.SandboxId, Sequence[world.Load] | None],
+        grown: "_Grown",
+        *,
+        counts: bool,
+    ) -> None:
+        """Adds what the sandboxes counted since the last round."""
         before, read = self._read, Readings()
-        grown: defaultdict[MemberKey, dict[str, Growth]] = defaultdict(dict)
         open_: Counter[tuple[MemberKey, str]] = Counter()
-        for box, want in self._desired.sandboxes.items():
-            if want.table == table.EMPTY:
-                continue
-            loads = await self._loads(want)
+        for box, loads in found.items():
             if loads is None or box in self._ended:  # its namespace is gone or not there yet
                 read[box] = before.get(box, ()) if before else ()
                 continue
+            want = self._desired.sandboxes[box]
             read[box] = loads
             for each in loads:
-                if (key := _member(members, want, each.vip, each.address)) is not None:
+                if (key := grown.member(want, each.vip, each.address)) is not None:
                     open_[key, "active"] += each.active
                     open_[key, "inactive"] += each.inactive
             # What the kernel had before this daemon began is no growth; a new sandbox's is.
             was = loads if before is None else before.get(box, ())
-            _grow(grown, members, want, growth.growth(was, loads))
-        self._read = self._parted(before, read, members, grown)
-        self._open = open_
-        await self._straight(state, grown)
-        self._add(state, grown)
+            grown.add(want, growth.growth(was, loads))
+        # A round may have overtaken what is told of those that left.
+        self._vanished = {
+            box: growth.without(was, read[box])
+            for box, was in (before or {}).items()
+            if box in read
+        }
+        self._read = self._parted(before, read, grown)
+        if counts:
+            self._open = open_
 
-    def _parted(
-        self, before: Readings | None, read: Readings, members: Members, grown: _Growing
-    ) -> Readings:
+    def _parted(self, before: Readings | None, read: Readings, grown: "_Grown") -> Readings:
         """`read` and those of sandboxes of which is not known how they ended; adds what is."""
         gone = {
             box: known
@@ -139,40 +196,42 @@ class Meter:
             known = left.pop(box, () if before is not None else loads)
             if was is not None:
                 # A round and the last reading may have overtaken each other.
-                _grow(grown, members, was, growth.beyond(known, loads))
+                grown.add(was, growth.beyond(known, loads))
         self._ended = {}
         return left
 
-    async def _straight(
-        self, state: ClusterState, grown: defaultdict[MemberKey, dict[str, Growth]]
-    ) -> None:
-        """Adds what no sandbox balances."""
-        members = dict(_ported(state))
+    async def _straight(self, state: ClusterState, grown: "_Grown") -> None:
+        """Adds what no sandbox balances; of members that left since the last round as well."""
+        members = {**self._ported, **(now := dict(_ported(state)))}
+        self._ported = now
         if not members:
             return
         try:
             before, self._on_host = self._on_host, await self._host()
         except errors.SddError:
             return
-        for key, now in self._on_host.items():
+        for key, counted in self._on_host.items():
             if (member := members.get(key)) is not None:
-                mine, more = grown[member], growth.between(before.get(key, growth.NONE), now)
-                mine[key[0]] = mine.get(key[0], growth.NONE) + more
+                more = growth.between(before.get(key, growth.NONE), counted)
+                grown.add_one(member, key[0], more, is_there=member in state.members)
 
-    def _add(self, state: ClusterState, grown: Grown) -> None:
+    def _add(self, state: ClusterState, grown: "_Grown") -> None:
         totals = {
             (svc, protocol): self._totals.get((svc, protocol), growth.NONE)
             for svc, one in state.services.items()
             if one.vips or one.ports
             for protocol in PROTOCOLS
         }
-        for key, by_protocol in grown.items():
+        for key, by_protocol in grown.by_member.items():
             for protocol, more in by_protocol.items():
                 totals[key[0], protocol] = totals.get((key[0], protocol), growth.NONE) + more
             self._doubt(key, by_protocol)
+        for (of, protocol), more in grown.of_strays.items():
+            if (of, protocol) in totals:
+                totals[of, protocol] += more
         self._totals = totals
-        for left in self._unanswered.keys() - state.members.keys():
-            del self._unanswered[left]
+        for gone in self._unanswered.keys() - state.members.keys():
+            del self._unanswered[gone]
 
     def _doubt(self, key: MemberKey, grown: Mapping[str, Growth]) -> None:
         """A slow flow sends less between two readings than it takes to be a sign."""
@@ -182,20 +241,44 @@ class Meter:
         elif datagrams.in_packets and not datagrams.out_packets:
             self._unanswered[key] = datagrams
 
-    async def _loads(self, want: Wanted) -> Sequence[world.Load] | None:
-        try:
-            return await self._kernel.loads(want.place)
-        except errors.SddError:
-            return None
+
+async def _loads(
+    read: Callable[[table.Place], Awaitable[Sequence[world.Load]]], want: Wanted
+) -> Sequence[world.Load] | None:
+    try:
+        return await read(want.place)
+    except errors.SddError:
+        return None
 
 
-def _grow(
-    grown: _Growing, members: Members, want: Wanted, more: Mapping[growth.Key, Growth]
-) -> None:
-    for (vip, protocol, address), each in more.items():
-        if (key := _member(members, want, vip, address)) is not None:
-            mine = grown[key]
-            mine[protocol] = mine.get(protocol, growth.NONE) + each
+class _Grown:
+    """What grew in a round: by member and protocol, or by service where its member is gone."""
+
+    def __init__(self, members: Members) -> None:
+        self._members = members
+        self.by_member: defaultdict[MemberKey, dict[str, Growth]] = defaultdict(dict)
+        self.of_strays: dict[tuple[ids.ServiceId, str], Growth] = {}
+
+    def add(self, want: Wanted, more: Mapping[growth.Key, Growth]) -> None:
+        """What a sandbox counted that balances as `want` says."""
+        for (vip, protocol, address), each in more.items():
+            if (owner := want.owners.get(vip)) is not None:
+                key = self.member(want, vip, address)
+                self.add_one(key or (owner, _NOBODY), protocol, each, is_there=key is not None)
+
+    def add_one(self, key: MemberKey, protocol: str, more: Growth, *, is_there: bool) -> None:
+        """What grew of one member; of one that is not there any more only its service has it."""
+        if is_there:
+            mine = self.by_member[key]
+            mine[protocol] = mine.get(protocol, growth.NONE) + more
+        else:
+            known = self.of_strays.get((key[0], protocol), growth.NONE)
+            self.of_strays[key[0], protocol] = known + more
+
+    def member(self, want: Wanted, vip: IPAddress, address: IPAddress | None) -> MemberKey | None:
+        """Whose the address is behind the virtual one."""
+        owner = want.owners.get(vip)
+        return None if owner is None or address is None else self._members.get((owner, address))
 
 
 def _members(state: ClusterState) -> Members:
@@ -231,10 +314,3 @@ def _ported(state: ClusterState) -> Iterator[tuple[PortKey, MemberKey]]:
                 protocol = "udp" if port.protocol is Protocol.UDP else "tcp"
                 for address in end.hosts if end is not None else ():
                     yield (protocol, port.target, address), (one.id, member.endpoint)
-
-
-def _member(
-    members: Members, want: Wanted, vip: IPAddress, address: IPAddress | None
-) -> MemberKey | None:
-    owner = want.owners.get(vip)
-    return None if owner is None or address is None else members.get((owner, address))

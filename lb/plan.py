@@ -199,6 +199,11 @@ def touched(steps: Iterable[Step]) -> frozenset[IPAddress | None]:
     return frozenset(found)
 
 
+def leaving(steps: Iterable[Step]) -> frozenset[tuple[IPAddress, IPAddress]]:
+    """The backends that `steps` take away from services that stay, with their virtual addresses."""
+    return frozenset((each.vip, each.address) for each in steps if isinstance(each, RemoveBackend))
+
+
 def subject(step: Step) -> IPAddress | None:
     """The virtual address a step is about; None for the frame."""
     match step:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from lb import moment, plan, repairs, table, world
 from lb.desired import Desired, Wanted, desired, nothing
-from lb.leaving import Leaving
+from lb.leaving import Leaving, Left
 from sdd import errors, reconcile
 from sdd.linux import guests
 from sdd.model import ids, progress
@@ -59,6 +59,7 @@ class Reconciler:
         *,
         been: guests.Guests | None = None,
         leaving: Leaving | None = None,
+        left: Left = lambda _box, _was, _loads: None,
         ready_s: float = READY_S,
         is_vain: reconcile.IsVain = reconcile.hopeful,
         clock: Callable[[], float] = time.time,
@@ -66,14 +67,16 @@ class Reconciler:
         """Waits `ready_s` for a namespace that is being made, unless `is_vain`.
 
         `been` remembers the adopted namespaces that have a table of ours, over restarts; `leaving`
-        holds those of sandboxes that left, so that their last counts can be read.
+        holds those of sandboxes that left, so that their last counts can be read; `left` is told
+        those of backends that left a sandbox, with what it balanced before.
         """
         self._been = been
         self._leaving = leaving
+        self._left = left
         self._kernel = kernel
         self._is_vain = is_vain
         self._clock = clock
-        self._desired = nothing(node)
+        self._desired = self._before = nothing(node)
         self._ready_s = ready_s
         self._diff = plan.Diff()
         self._known: dict[ids.SandboxId, _Known] = {}
@@ -83,7 +86,7 @@ class Reconciler:
     async def realise(self, state: ClusterState, look: Look = EVERYWHERE) -> progress.Outcome:
         """Bring every sandbox of this node to its table at `state`'s revision."""
         now = moment.at(state, self._clock())
-        before, self._desired = self._desired, desired(now.state, self._desired)
+        self._before, self._desired = self._desired, desired(now.state, self._desired)
         self._diff = plan.Diff()
         wanted = self._desired.sandboxes
         concerned = (
@@ -97,7 +100,7 @@ class Reconciler:
                 for box, want in sorted(concerned, key=self._urgency)
             ),
             *(
-                self._farewell(box, before.sandboxes.get(box), wanted.values())
+                self._farewell(box, self._before.sandboxes.get(box), wanted.values())
                 for box in self._places.keys() - wanted.keys()
             ),
         )
@@ -203,6 +206,8 @@ class Reconciler:
         if self._been is not None and want.place.inode and want.table != table.EMPTY:
             await asyncio.to_thread(self._been.enter, want.place.netns)
         done = await self._kernel.apply(want.place, have, steps)
+        if done.ended:
+            self._left(box, self._before.sandboxes.get(box, want), done.ended)
         if done.refusals:
             return tuple(self._refused(box, want, each) for each in done.refusals)
         return tuple(

@@ -48,9 +48,13 @@ class Watching:
         self._drains = drains.Drains(finish, kernel, node, time.time)
 
     def reconciler(self, is_vain: reconcile.IsVain) -> reconciler.Reconciler:
-        """What realises the balancing; sandboxes that leave it passes on to the counts."""
+        """What realises the balancing; of whoever leaves it passes on what was counted."""
         return reconciler.Reconciler(
-            *(self._kernel, self._node), been=self._been, leaving=self.leaving, is_vain=is_vain
+            *(self._kernel, self._node),
+            been=self._been,
+            leaving=self.leaving,
+            left=self.meter.left,
+            is_vain=is_vain,
         )
 
     def followers(self) -> dict[str, Follow]:

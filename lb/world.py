@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from lb import plan, table
 from sdd.model import port as port_model
@@ -124,4 +124,16 @@ class Kernel(Protocol):
 
         `vip` itself when it was led nowhere. Raises `errors.NotFound` as `read` does.
         """
+        ...
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """A kernel that tells its counters apart from its connections, which are dear to count.
+
+    It fills `Change.ended`; of others it is read what is about to leave.
+    """
+
+    async def counters(self, place: table.Place) -> tuple[Load, ...]:
+        """As `Kernel.loads`, with 0 `active` and `inactive`."""
         ...

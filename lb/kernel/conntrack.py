@@ -33,6 +33,9 @@ _BY_SOURCE, _BY_DESTINATION, _BY_PROTOCOL = 1, 2, 8  # net/netfilter/nf_internal
 _ESTABLISHED, _TIME_WAIT = 3, 7  # TCP_CONNTRACK_*
 _HEADER = struct.Struct(">BBH")  # struct nfgenmsg
 _ATTRIBUTE = struct.Struct("=HH")
+# For each list the kernel goes through the table of all namespaces, however few are of this one:
+# that takes milliseconds, as long as it takes to read so many.
+_WALK = 1000
 _ONE_BY_ONE = 8  # more addresses than these are looked for in one list of all
 
 
@@ -79,14 +82,13 @@ class _Seen(NamedTuple):
     state: int
 
 
-def is_empty(connection: netlink.Connection) -> bool:
-    """Whether the namespace has no connection at all.
-
-    A list of none takes milliseconds: the kernel goes through the table of all namespaces for it.
-    """
+def entries(connection: netlink.Connection) -> int | None:
+    """How many connections the namespace has; None where the kernel does not tell."""
     (told,) = connection.request((netlink.Message(_STATS, 0, _HEADER.pack(0, 0, 0)),))
-    counts = (netlink.attributes(each.body[_HEADER.size :]).get(_ENTRIES) for each in told.replies)
-    return any(each == bytes(4) for each in counts)
+    for each in told.replies:
+        counted = netlink.attributes(each.body[_HEADER.size :]).get(_ENTRIES)
+        return None if counted is None else int.from_bytes(counted, "big")
+    return None
 
 
 def flows(connection: netlink.Connection, vips: Collection[IPAddress]) -> tuple[Flow, ...]:
@@ -120,7 +122,7 @@ def counted(
 
 def datagrams(connection: netlink.Connection, ports: Collection[int]) -> tuple[Flow, ...]:
     """The UDP flows to any of `ports`, whatever the address."""
-    if not ports or is_empty(connection):
+    if not ports or entries(connection) == 0:
         return ()
     number = netlink.attribute(_NUMBER, bytes((UDP,)))
     tuple_ = netlink.nested(_ORIGINAL, netlink.nested(_PROTOCOL, number))
@@ -161,12 +163,18 @@ def _listed(
     flag: int,
 ) -> Iterator[netlink.Reply]:
     """At least what has any of `addresses` as its source or destination in `direction`."""
-    if not addresses or is_empty(connection):
+    count = entries(connection) if addresses else 0
+    if count == 0:
         return
     fours = {each.packed for each in addresses if each.version == 4}  # noqa: PLR2004 - IP
+    has_six = len(fours) < len({each.packed for each in addresses})
+    lists = len(fours) + has_six
+    if lists > 1 and count is not None and count <= lists * _WALK:
+        yield from connection.dump(_GET, _HEADER.pack(socket.AF_UNSPEC, 0, 0))
+        return
     # Of IPv6 addresses the kernel lists all but those asked for (ctnetlink_filter_match_tuple
     # takes ipv6_addr_cmp for equality), so it is asked for all of that version.
-    if len(fours) < len({each.packed for each in addresses}):
+    if has_six:
         yield from connection.dump(_GET, _HEADER.pack(socket.AF_INET6, 0, 0))
     four = _HEADER.pack(socket.AF_INET, 0, 0)
     if len(fours) > _ONE_BY_ONE:

@@ -94,6 +94,10 @@ class NftablesKernel:
         """Weights, open connections as conntrack has them, and what the counting chains saw."""
         return await self._spaces.run(place.netns, _loads)
 
+    async def counters(self, place: table.Place) -> tuple[world.Load, ...]:
+        """The same without connections, whose list takes the kernel milliseconds."""
+        return await self._spaces.run(place.netns, lambda: _loads(connections=False))
+
     async def led_to(
         self, place: table.Place, vip: IPAddress, port: int, protocol: Protocol = Protocol.TCP
     ) -> IPAddress | None:
@@ -126,10 +130,11 @@ class _Seen:
     counts: Mapping[tuple[str, IPAddress, IPAddress], nft_counts.Count]
 
 
-def _loads() -> tuple[world.Load, ...]:
+def _loads(*, connections: bool = True) -> tuple[world.Load, ...]:
     with netlink.Connection(netlink.NETFILTER) as connection:
         found = nft_read.read(connection)
-        counted = conntrack.counted(connection, found.services.keys())
+        vips = found.services.keys() if connections else ()
+        counted = conntrack.counted(connection, vips)
         counts = nft_counts.read(connection) if found.services else {}
     active, every = Open(), Open()
     for each, count in counted.items():

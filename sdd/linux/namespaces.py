@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from sdd import errors
-from sdd.linux import libc
+from sdd.linux import cost, libc
 
 T = TypeVar("T")
 
@@ -111,7 +111,7 @@ class Namespaces:
         Raises `errors.NotFound` when `path` is no network namespace (or no longer one).
         """
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, self._inside, path, work)
+        return await loop.run_in_executor(self._pool, self._inside, path, cost.charged(work))
 
     def run_sync(self, path: str, work: Callable[[], T]) -> T:
         """The same for callers in a thread that may block; nests inside `work` of another run."""

@@ -290,6 +290,30 @@ async def test_who_leaves_takes_its_counters_along(kernel: NftablesKernel, town:
     assert counted() == set()
 
 
+@pytest.mark.parametrize("goes", ["b1", "all"])
+async def test_what_leaves_tells_what_it_counted_last(
+    kernel: NftablesKernel, town: Town, place: table.Place, goes: str
+) -> None:
+    web = lb_traffic.service(town)
+    await lb_traffic.put(kernel, town, web)
+    for _ in range(6):
+        town.ask()
+        town.ask_udp()
+    counted = {(each.protocol, each.address): each for each in await kernel.loads(place)}
+    brief = {(each.protocol, each.address): each for each in await kernel.counters(place)}
+    assert brief == {key: replace(each, active=0, inactive=0) for key, each in counted.items()}
+    left = () if goes == "all" else (lb_traffic.service(town, b2=1, b3=1),)
+    have, want = lb_kernel.table_of(web), lb_kernel.table_of(*left)
+    ended = (await kernel.apply(place, have, plan.diff(have, want))).ended
+    gone = [each for each in web.backends if not left or each not in left[0].backends]
+    assert {(each.protocol, each.address) for each in ended} == {
+        (protocol, each.address) for protocol in ("tcp", "udp") for each in gone
+    }
+    for each in ended:
+        assert each.connections == counted[each.protocol, each.address].connections == 2
+        assert each.out_bytes == counted[each.protocol, each.address].out_bytes
+
+
 async def test_one_change_of_many_sandboxes_is_right_in_each_whatever_hands_did(
     kernel: NftablesKernel, town: Town
 ) -> None:

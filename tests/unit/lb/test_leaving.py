@@ -2,15 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
+from lb import desired, table, world
 from lb.fake import FakeKernel
 from lb.growth import Growth
 from lb.leaving import Leaving
 from lb.meter import Meter
 from lb.reconciler import Reconciler
-from sdd.model import ids, sandbox
+from sdd.model import ids, sandbox, service
 from sdd.reconcile import Slot
 from sdd.state import ClusterState, Gone, Put
 from tests.unit.lb import states
@@ -35,19 +37,36 @@ class Door:
         self.is_open = False
 
 
+class Kernel(FakeKernel):
+    """Does something `during` the next reading, before it reads."""
+
+    during: Callable[[], None] | None = None
+
+    async def loads(self, place: table.Place) -> tuple[world.Load, ...]:
+        during, self.during = self.during, None
+        if during is not None:
+            during()
+        return await super().loads(place)
+
+
 class Bench:
     """`netns` is the quickest: the namespace has lost its name when the balancer comes."""
 
     def __init__(self, *, is_there: bool = True) -> None:
-        self.kernel = FakeKernel()
+        self.kernel = Kernel()
         self.doors: list[Door] = []
         self.meter = Meter(
             *(self.kernel, states.NODE, lambda _: None, time.monotonic),
             pause_s=0.001,
-            spent=lambda: 0.0,
+            part=0,
         )
         self.leaving = Leaving(states.NODE, self._hold, self.meter.ended)
-        self.reconciler = Reconciler(self.kernel, states.NODE, leaving=self.leaving, ready_s=0.001)
+        self.reconciler = Reconciler(
+            *(self.kernel, states.NODE),
+            leaving=self.leaving,
+            left=self.meter.left,
+            ready_s=0.001,
+        )
         self._is_there = is_there
         self._slot = Slot()
 
@@ -111,6 +130,47 @@ async def test_what_was_counted_after_the_last_reading_is_in_the_totals_once() -
         await bench.read()
         assert bench.total() == LAST
     assert [each.is_open for each in bench.doors] == [False]
+
+
+async def test_what_a_backend_counted_that_left_stays_and_whoever_comes_again_begins_anew() -> None:
+    bench = Bench()
+    async with bench.running():
+        bench.kernel.counts[KEY] = Growth(connections=4)
+        await bench.read()
+        bench.kernel.counts[KEY] = Growth(connections=6)  # since the last reading
+        member = next(each for each in STATE.members.values() if each.service == WEB)
+        key = member.service, member.endpoint
+        await bench.publish(STATE.apply(ids.Revision(2), [Gone(service.Member, key)]))
+        assert KEY not in bench.kernel.counts
+        await bench.read()
+        assert bench.total().connections == 6
+        await bench.publish(STATE)
+        bench.kernel.counts[KEY] = Growth(connections=5)
+        await bench.read()
+        assert bench.total().connections == 11
+
+
+async def test_what_a_backend_counted_is_added_once_when_a_round_overtakes_its_going() -> None:
+    bench = Bench()
+    async with bench.running():
+        bench.kernel.counts[KEY] = Growth(connections=4)
+        await bench.read()
+        want = desired.desired(STATE, desired.nothing(states.NODE)).sandboxes[CLIENT]
+        loads = await bench.kernel.loads(want.place)
+
+        def overtake() -> None:
+            """The kernel has it no more, and the round sees that before anybody is told."""
+            bench.kernel.counts.pop(KEY)
+            bench.kernel.tables[want.place.netns] = replace(
+                want.table,
+                services={VIP: replace(want.table.services[VIP], backends=())},
+            )
+            last = [replace(each, connections=6) for each in loads if each.connections]
+            bench.meter.left(CLIENT, want, last)
+
+        bench.kernel.during = overtake
+        await bench.read()
+        assert bench.total().connections == 6
 
 
 async def test_a_sandbox_that_came_and_went_between_two_rounds_is_counted_too() -> None:

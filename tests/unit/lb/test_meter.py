@@ -15,9 +15,9 @@ from lb.world import PortKey
 from sdd.model import ids
 from sdd.model.network import IPAddress
 from sdd.model.port import Mode, Port
-from sdd.model.service import EndpointMode
+from sdd.model.service import EndpointMode, Member
 from sdd.reconcile import Slot
-from sdd.state import ClusterState, MemberKey, Object
+from sdd.state import ClusterState, Gone, MemberKey, Object
 from tests.unit.lb import ingress_states, states
 
 VIP, ONE, TWO = (ip_address(f"10.0.1.{last}") for last in (100, 1, 2))
@@ -45,7 +45,7 @@ class Bench:
         self.meter = Meter(
             *(self.kernel, states.NODE, self.suspects.append, time.monotonic),
             pause_s=0.001,
-            spent=lambda: 0.0,
+            part=0,
         )
         self.rounds = 0
 
@@ -190,6 +190,11 @@ async def test_what_the_host_leads_straight_to_members_is_counted_and_gives_sign
     counted = {("tcp", 80, ip_address("10.1.0.2")): Growth(connections=5, out_packets=11)}
     await bench.until(lambda: bool(bench.suspects))
     assert meter.totals()[shop.id, "tcp"] == Growth(connections=5, out_packets=11)
+    town = ingress_states.town(shop)
+    gone = [Gone(Member, key) for key in town.members if key[0] == shop.id]
+    counted = {("tcp", 80, ip_address("10.1.0.2")): Growth(connections=6, out_packets=12)}
+    slot.put(town.apply(ids.Revision(town.revision + 1), gone))
+    await bench.until(lambda: meter.totals()[shop.id, "tcp"].connections == 6)
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
