@@ -24,7 +24,10 @@ def grouped(
     found: defaultdict[Owner, list[Item]] = defaultdict(list)
     for each in items:
         found[owner(each)].append(each)
-    return MappingProxyType({of: tuple(sorted(those, key=order)) for of, those in found.items()})
+    for those in found.values():
+        if len(those) > 1:  # of 10 000 sandboxes most have one endpoint: `order` takes most of it
+            those.sort(key=order)
+    return MappingProxyType({of: tuple(those) for of, those in found.items()})
 
 
 def regrouped(

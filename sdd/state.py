@@ -242,7 +242,12 @@ class ClusterState:
     def serving(self, svc: service.Service) -> serving.Serving:
         """The members that names and balancers hand out at this revision."""
         members = self.members_by_service.get(svc.id, ())
-        return serving.serving(svc, members, lambda each: self.status_of(each) is health.Status.UP)
+        is_checked = svc.health.kind is not service.CheckKind.NONE
+        return serving.serving(
+            svc,
+            members,
+            lambda each: not is_checked or self.status_of(each) is health.Status.UP,
+        )
 
 
 TABLES: Mapping[type[Object], str] = MappingProxyType(
