@@ -229,7 +229,8 @@ class Flights:
         failure = found or reply.failure(asked.data, asked.query, wire.Rcode.SERVFAIL)
         why = reasons.failed((each.server, each.result, each.is_heard) for each in tried)
         said = poor.explain if poor else ()
-        return failure._replace(explain=(*said, why), was_said=poor is not None)
+        was_said = poor is not None or any(each.is_heard for each in tried)
+        return failure._replace(explain=(*said, why), was_said=was_said)
 
     async def _probe(
         self, asked: Question, at: int, health: forward.Health, tried: list[Tried]

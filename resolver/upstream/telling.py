@@ -86,6 +86,8 @@ class Telling:
         if failed:
             why = (reasons.OVERLOADED,) if found is BUSY else found.explain
             return self.failed(asked, Source.ERROR, why, stream=stream)
+        if stream and found.is_cut and not cut.is_of_use(found, asked.query, asked.whole):
+            return self.failed(asked, Source.ERROR, (reasons.CUT,), stream=stream)
         words = (found, asked.data, asked.query, asked.whole)
         said = cut.for_client(*words, stream=stream, explain=found.explain, turn=self._next())
         return self._cut(asked, said, Source.UPSTREAM, stream=stream)

@@ -247,9 +247,9 @@ class Tries:
         first: First | None = None,
     ) -> tuple[reply.Reply, str]:
         loops = first[0].loops if first else health.loops
-        transport, age_s, is_cut = way.server.transport, 0, False
+        transport, age_s, lost = way.server.transport, 0, None
         if transport == UDP:
-            data, end, transport, is_cut = await self._over_udp(
+            data, end, transport, lost = await self._over_udp(
                 asked, way, health, edns=edns, first=first
             )
         else:
@@ -261,8 +261,10 @@ class Tries:
         found = reply.read(data, end, dnssec=asked.query.dnssec)
         if found is None:
             raise NoReply(Why.CHAIN if reply.is_endless(data, end) else Why.MISMATCH)
-        if is_cut:
+        if lost:
             found = found._replace(is_cut=True)
+            if cut.is_bare(found, asked.query, asked.whole):
+                raise NoReply(lost)
         return cut.of_zone(reply.aged(found, age_s), asked.query, asked.whole), transport
 
     async def _over_udp(
@@ -273,22 +275,26 @@ class Tries:
         *,
         edns: bool,
         first: First | None,
-    ) -> tuple[bytes, int, str, bool]:
-        """A reply, where its question ends, its transport, and whether more of it was lost.
+    ) -> tuple[bytes, int, str, Why | None]:
+        """A reply, where its question ends, its transport, and why more of it is lost, if it is.
 
         What was cut, lost the case of its letters or its cookie, or is guessed at by others, is
-        asked for over TCP. Without TCP it is better than nothing, or asked again, until a server
-        that forgets such things is known for it.
+        asked for over TCP, once. Without TCP it is better than nothing, or asked again, until a
+        server that forgets such things is known for it. What goes wrong on a connection says
+        nothing of the next one: a name may take the server long, and askers choose the names.
         """
+        lost: Why | None = None
         while True:
-            sent, data, trust = await self._datagram(asked, way, health, edns=edns, first=first)
+            sent, data, trust = await self._datagram(
+                asked, way, health, edns=edns, first=first, guarded=not lost
+            )
             first = None
             now = self._clock()
             if trust is forward.Trust.BARE:
-                return forward.asked_again(data, sent), sent.end, UDP, False
+                return forward.asked_again(data, sent), sent.end, UDP, None
             is_proven = health.cookies.proves(sent.message, data)
             if trust is forward.Trust.GOOD and is_proven:
-                return data, sent.end, UDP, False
+                return data, sent.end, UDP, None
             if trust in _OUR_QUESTION and not is_proven:
                 health.cookies.lost(now)
                 self._suspect(counters.Suspect.COOKIE)
@@ -297,16 +303,17 @@ class Tries:
             if trust is forward.Trust.OTHER_CASE:
                 health.case_losses += 1
                 self._suspect(counters.Suspect.CASE)
-            if health.has_stream(now):
+            if not lost and health.has_stream(now):
                 soon = min(way.deadline, self._loop.time() + forward.STREAM_S)
                 short = way._replace(deadline=soon)
                 try:
-                    return await sockets.over_tcp(short, sent), sent.end, "tcp", False
+                    return await sockets.over_tcp(short, sent), sent.end, "tcp", None
                 except NoReply as exc:
-                    if exc.why in AGAINST:
+                    lost = Why.SHORT if exc.why is Why.SHORT else Why.TRUNCATED
+                    if isinstance(exc, sockets.Unreached):
                         health.lacks_stream(self._clock())
             if trust is forward.Trust.TRUNCATED and is_proven:
-                return data, sent.end, UDP, True
+                return data, sent.end, UDP, lost or Why.TRUNCATED
 
     async def _datagram(
         self,
@@ -316,14 +323,18 @@ class Tries:
         *,
         edns: bool,
         first: First | None,
+        guarded: bool,
     ) -> tuple[forward.Sent, bytes, forward.Trust]:
-        """What was sent, and what came over UDP; raises NoReply."""
+        """What was sent, and what came over UDP; raises NoReply.
+
+        `guarded`: it is given up when others guess at it, as far as there is TCP to go on with.
+        """
         if first:
             sent, come = first[0].sent, first[1]
             heard = await come if isinstance(come, asyncio.Future) else come
         else:
             sent = self._message(asked, health, way.server, edns=edns)
-            near = health.near_misses(self._clock())
+            near = health.near_misses(self._clock()) if guarded else 0
             heard = await self._lines.hear((way.dial, way.server), sent, way.deadline, near=near)
         if isinstance(heard, Why):
             raise NoReply(heard)
