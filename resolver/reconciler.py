@@ -79,6 +79,10 @@ class Reconciler:
         """Whom the host itself, and sandboxes through it, ask for names just now."""
         return self._daemon.host_servers
 
+    def close(self) -> None:
+        """Let go of the sandboxes' sockets; the worker has its own duplicates."""
+        self._places.keep_only(())
+
     # --- files --------------------------------------------------------------------------------
 
     async def _write(self, want: Wanted, look: Look) -> result.Result:
@@ -133,12 +137,14 @@ class Reconciler:
 
     async def _serve(self, want: Wanted, look: Look) -> result.Result:
         """One try with one worker; raises `errors.Unavailable` when it fails us."""
+        self._places.keep_only(want.spots.keys())
         worker = await self._launcher.ensure()
         worker.lost = self._on_lost
         staged = await self._stage(worker, want)
+        revived = await self._revive(worker, want)
         visits = await self._visit(worker, want, look)
         cleared = await self._clear(want) if look.everywhere else result.NOTHING
-        done = result.total((staged, cleared, *(each.result for each in visits)))
+        done = result.total((staged, revived, cleared, *(each.result for each in visits)))
         # A look also asks the worker: one that died a moment ago must not pass for well.
         is_new = worker.inventory.revision != want.snapshot.revision
         if is_new or done.changed or look != NOWHERE:
@@ -153,6 +159,20 @@ class Reconciler:
             await worker.send(message)
             changed += parts.is_last(message) and not isinstance(message, protocol.TablePart)
         return result.Result(changed=changed)
+
+    async def _revive(self, worker: link.Link, want: Wanted) -> result.Result:
+        """Serve on the sockets that outlived a worker, before anything is looked at.
+
+        What is left of its death is the start of another one, however many sandboxes there are.
+        """
+        have, new = worker.inventory.listeners, {}
+        for box, spot in want.spots.items():
+            if held := self._places.kept(spot, have.get(box)):
+                await worker.send(
+                    protocol.Listen(sandbox=box, listening=held.listening), held.links
+                )
+                new[box] = held.listening
+        return await self._apply(worker, want, new) if new else result.NOTHING
 
     async def _visit(self, worker: link.Link, want: Wanted, look: Look) -> tuple[place.Visit, ...]:
         """Whoever is not settled or is to be looked at; at once.

@@ -189,6 +189,7 @@ class _Shelf:
         self._free: asyncio.Queue[socket.socket] = asyncio.Queue()
         self._is_closed = False
         for link in links:
+            _dissolve(link)  # a worker that died may have asked somebody with it
             self._free.put_nowait(link)
 
     def close(self) -> None:
