@@ -335,6 +335,7 @@ class Forwarder:
 
     def _sizes(self) -> list[tuple[tuple[str, ...], float]]:
         now = self._clock()
+        self.cache.tidy(now)
         up = self.healths.up(self._counts.upstream, now)
         return [
             *(((counters.CACHE_ENTRIES, kind), count) for kind, count in self.cache.kinds.items()),
