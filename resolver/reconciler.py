@@ -16,7 +16,7 @@ from resolver.control import difference, launch, link
 from resolver.desired import NOTHING, Wanted, desired
 from resolver.files import hosts, own, upstreams
 from resolver.space import addressing, place
-from sdd import errors, reconcile
+from sdd import contained, errors, reconcile
 from sdd.linux import guests, namespaces
 from sdd.model import ids, network, progress
 from sdd.model.look import EVERYWHERE, NOWHERE, Look
@@ -101,14 +101,27 @@ class Reconciler:
         for box, text in want.texts.items():
             same = before.get(box) == text
             if not same or look.covers(want.spots[box].path):
-                try:
-                    written = self._files.write(box, self._suited(text, want.spots[box]))
-                except errors.KernelRefused as exc:
-                    results.append(result.of_sandbox(box, want.spots[box].name, exc))
+                done = self._write_one(box, text, want.spots[box], is_known=same)
+                results.append(done)
+                if done.failures:
                     continue
-                results.append(result.Result(changed=written, repaired=written if same else 0))
             good[box] = text
         return result.total(results), good
+
+    def _write_one(
+        self, box: ids.SandboxId, text: own.Texts, spot: place.Spot, *, is_known: bool
+    ) -> result.Result:
+        """Its own failure, whatever it is; `is_known` says that the same was written before."""
+
+        def write() -> result.Result:
+            try:
+                written = self._files.write(box, self._suited(text, spot))
+            except errors.KernelRefused as exc:
+                return result.of_sandbox(box, spot.name, exc)
+            return result.Result(changed=written, repaired=written if is_known else 0)
+
+        made = contained.attempt(write, box, f"sandbox {spot.name!r} has no name service")
+        return result.Result(failures=(made,)) if isinstance(made, progress.Failure) else made
 
     def _suited(self, text: own.Texts, spot: place.Spot) -> own.Texts:
         """`text`, without IPv6 in hosts when that is switched off in the sandbox."""
