@@ -135,6 +135,7 @@ class Inquiry:
             yield Step("search", _passing(ours, self._forwarding.patience_s(asked)))
         for tried in self._forwarding.tried(asked):
             over = f" over {tried.transport}" if tried.transport else ""
+            over += f" (over udp it {tried.because})" if tried.because else ""
             took = f"{tried.seconds * 1000:.1f} ms"
             yield Step("tried", f"{tried.server}{over}: {tried.result} in {took}", tried.number)
         if fresh is not None:

@@ -11,8 +11,10 @@ import dns.rrset
 import pytest
 
 from resolver import protocol
+from resolver.message import wire
 from tests.scenario.test_dns_forwarding import (
     Make,
+    Reply,
     Scripted,
     explanations,
     good,
@@ -168,3 +170,30 @@ def test_the_next_server_is_asked_for_what_the_first_cannot_give(
     for number in range(3):
         assert texts(asked(ports, f"n{number}.example.org")) == {"192.0.2.9"}
     assert len(better.heard) == 3
+
+
+def shouts(query: dns.message.Message, stream: bool) -> bytes:
+    """Over UDP the letters of the question come back as capitals."""
+    wired = bytearray(good(query, stream))
+    if not stream:
+        end = 12 + len(query.question[0].name.to_wire() or b"")
+        wired[12:end] = wired[12:end].upper()
+    return bytes(wired)
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [(bare, "did not fit a datagram"), (shouts, "came back in other letters"), (good, "")],
+)
+def test_the_trace_tells_why_a_question_went_over_tcp(
+    session: Session, scripted: Make, script: Reply, why: str
+) -> None:
+    name = "a-long-name-with-many-letters.example.org"
+    ports = served(session, scripted(script))
+    assert texts(asked(ports, name)) == {"192.0.2.9"}
+    session.say(protocol.Explain("s", wire.to_wire(name), wire.A))
+    told = session.hear()
+    assert isinstance(told, protocol.Explained)
+    (tried,) = (each.text for each in told.steps if each.stage == "tried")
+    over = f"over tcp (over udp it {why})" if why else "over udp"
+    assert tried.startswith(f"127.0.0.1 {over}: NOERROR in ")
