@@ -80,7 +80,7 @@ class Reconciler:
         return self._daemon.host_servers
 
     def close(self) -> None:
-        """Let go of the sandboxes' sockets; the worker has its own duplicates."""
+        """Let go of the sandboxes' sockets, as the end of the process does."""
         self._places.keep_only(())
 
     # --- files --------------------------------------------------------------------------------
