@@ -9,10 +9,8 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-import msgspec
-
 from resolver import parts, protocol, result
-from resolver.control import difference, launch, link
+from resolver.control import difference, handover, launch, link
 from resolver.desired import NOTHING, Wanted, desired
 from resolver.files import hosts, own, upstreams
 from resolver.space import addressing, place
@@ -154,16 +152,16 @@ class Reconciler:
         worker = await self._launcher.ensure()
         worker.lost = self._on_lost
         staged = await self._stage(worker, want)
-        revived = await self._revive(worker, want)
-        visits = await self._visit(worker, want, look)
+        over = handover.Handover(worker, want.snapshot)
+        await self._revive(over, worker, want)
+        visits = tuple(_raised(await over.during(self._visit(over, worker, want, look))))
         cleared = await self._clear(want) if look.everywhere else result.NOTHING
-        done = result.total((staged, revived, cleared, *(each.result for each in visits)))
+        done = result.total((staged, cleared, *(each.result for each in visits)))
         # A look also asks the worker: one that died a moment ago must not pass for well.
         is_new = worker.inventory.revision != want.snapshot.revision
         if is_new or done.changed or look != NOWHERE:
-            new = {each.box: each.listening for each in visits if each.listening is not None}
-            done = result.total((done, await self._apply(worker, want, new)))
-        return done
+            await over.apply()
+        return result.total((done, self._spoilt(want, over.problems)))
 
     async def _stage(self, worker: link.Link, want: Wanted) -> result.Result:
         """Send what the worker lacks."""
@@ -173,60 +171,48 @@ class Reconciler:
             changed += parts.is_last(message) and not isinstance(message, protocol.TablePart)
         return result.Result(changed=changed)
 
-    async def _revive(self, worker: link.Link, want: Wanted) -> result.Result:
+    async def _revive(self, over: handover.Handover, worker: link.Link, want: Wanted) -> None:
         """Serve on the sockets that outlived a worker, before anything is looked at.
 
         What is left of its death is the start of another one, however many sandboxes there are.
         """
-        have, new = worker.inventory.listeners, {}
+        have = worker.inventory.listeners
         for box, spot in want.spots.items():
             if held := self._places.kept(spot, have.get(box)):
-                await worker.send(
-                    protocol.Listen(sandbox=box, listening=held.listening), held.links
-                )
-                new[box] = held.listening
-        return await self._apply(worker, want, new) if new else result.NOTHING
+                listen = protocol.Listen(sandbox=box, listening=held.listening)
+                await over.send(listen, held.links)
+        if over.has_new:
+            await over.apply()
 
-    async def _visit(self, worker: link.Link, want: Wanted, look: Look) -> tuple[place.Visit, ...]:
+    async def _visit(
+        self, over: handover.Handover, worker: link.Link, want: Wanted, look: Look
+    ) -> list[place.Visit | BaseException]:
         """Whoever is not settled or is to be looked at; at once.
 
         Nothing of it goes on in the background when one fails.
         """
         have = worker.inventory.listeners
-        visits = await asyncio.gather(
+        return await asyncio.gather(
             *(
-                self._places.settle(spot, have.get(box), worker.send)
+                self._places.settle(spot, have.get(box), over.send)
                 for box, spot in want.spots.items()
                 if look.covers(spot.path) or not self._places.is_settled(spot, have.get(box))
             ),
             *map(self._places.leave, self._places.departed(frozenset(want.spots))),
             return_exceptions=True,
         )
-        return tuple(_raised(visits))
 
     async def _clear(self, want: Wanted) -> result.Result:
         """What a daemon that was killed left in namespaces of sandboxes that nobody knows now."""
         return await self._places.clear({spot.inode for spot in want.spots.values()})
 
-    async def _apply(
-        self,
-        worker: link.Link,
-        want: Wanted,
-        new: Mapping[ids.SandboxId, protocol.Listening],
-    ) -> result.Result:
-        applied = await worker.apply(want.snapshot.revision)
-        after = difference.after(worker.inventory, want.snapshot)
-        bad = applied.problems.keys()  # sent again at the next pass
-        listeners = {**after.listeners, **{str(box): one for box, one in new.items()}}
-        worker.inventory = msgspec.structs.replace(
-            after,
-            views={box: digest for box, digest in after.views.items() if box not in bad},
-            listeners={box: one for box, one in listeners.items() if box not in bad},
-        )
+    def _spoilt(self, want: Wanted, problems: Mapping[str, str]) -> result.Result:
+        """What the worker could not do is tried with other sockets at the next pass."""
+        bad = [spot for box, spot in want.spots.items() if box in problems]
+        for spot in bad:
+            self._places.spoilt(spot.box)
         return result.total(
-            result.of_sandbox(box, spot.name, _problem(applied.problems[box]))
-            for box, spot in want.spots.items()
-            if box in applied.problems
+            result.of_sandbox(spot.box, spot.name, _problem(problems[spot.box])) for spot in bad
         )
 
 

@@ -159,10 +159,10 @@ async def assembled(
         watcher = watch.Watch(launcher, standing.noted)
         is_vain = functools.partial(reached.has_failed, Backend.NETNS)
         names = _resolver(config, doors, node, launcher, slots[Backend.RESOLVER], is_vain=is_vain)
+        stack.callback(names.close)
         commands = _commander(config, store, news, reached, doors, names=names)
-        asker = query.Asker(doors)
         ports = stack.enter_context(contextlib.closing(ports_linux.PortsKernel(doors, held)))
-        looker = _verifier(news, node, kernel, balancer, asker=asker, ports=ports)
+        looker = _verifier(news, node, kernel, balancer, asker=query.Asker(doors), ports=ports)
         history = journal.Journal(time.time)
         members = _members(config, ports, doors, commands, balancer, news=news)
         metrics_page = page.build(VERSION, news, watcher, members)
@@ -183,7 +183,7 @@ async def assembled(
                 state=lambda: news.state,
                 progress=standing.progress(reached.snapshot, launcher.trouble),
                 repaired=reached.repaired,
-                trace=trace.Tracer(asker, workers, own.Files(config.data_root)),
+                trace=trace.Tracer(query.Asker(doors), workers, own.Files(config.data_root)),
                 names=workers,
                 lb_view=lb_view.View(balancer.kernel, lambda: news.state),
                 lb_trace=lb_trace.Tracer(balancer.kernel, doors, lambda: news.state, balancer.name),
@@ -221,14 +221,12 @@ def _verifier(
     news: feed.Feed,
     node: ids.NodeId,
     kernel: linux.LinuxKernel,
-    balancer: choose.Choice,
+    choice: choose.Choice,
     *,
     asker: query.Asker,
     ports: ports_linux.PortsKernel,
 ) -> verify.Verifier:
-    return verify.Verifier(
-        lambda: news.state, node, kernel, balancer.kernel, asker.ask, ports=ports
-    )
+    return verify.Verifier(lambda: news.state, node, kernel, choice.kernel, asker.ask, ports=ports)
 
 
 def _dns_watches(

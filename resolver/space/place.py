@@ -56,11 +56,10 @@ class _Settled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """How a visit ended; `listening` is what was handed over to the worker, if anything."""
+    """How a visit ended."""
 
     box: ids.SandboxId
     result: Result = NOTHING
-    listening: protocol.Listening | None = None
 
 
 class Places:
@@ -102,6 +101,10 @@ class Places:
         if have is not None or (held := self._kept.of(spot.box)) is None:
             return None
         return held if self.is_settled(spot, held.listening) else None
+
+    def spoilt(self, box: ids.SandboxId) -> None:
+        """The worker cannot serve on these sockets: the next ones are new."""
+        self._kept.drop(box)
 
     def is_settled(self, spot: Spot, have: protocol.Listening | None) -> bool:
         """Whether the last visit left what `spot` wants; looks at nothing outside."""
@@ -213,7 +216,6 @@ class Places:
         return Visit(
             box=spot.box,
             result=Result(changed=wrote + (not fits), repaired=int(undone)),
-            listening=None if fits else listening,
         )
 
     async def _opened(self, spot: Spot, inode: int) -> tuple[opener.Opened, bool]:

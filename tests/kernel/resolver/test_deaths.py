@@ -1,16 +1,22 @@
 """The death of a worker: what is asked meanwhile waits in the sockets, which sdd has as well."""
 
+import asyncio
+import socket
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from resolver import reconciler
+from resolver import protocol, reconciler
+from resolver.space import place
+from sdd.linux import guests
+from sdd.model import ids
 from sdd.state import Object
 from tests import resolver_states as states
 from tests.kernel.resolver.test_upstreams import upstream
 from tests.kernel.resolver.town import Town, end_worker, pair
-from tests.support import eventually
+from tests.support import eventually, eventually_async
 
 pytestmark = pytest.mark.kernel
 
@@ -89,3 +95,40 @@ async def test_a_sandbox_that_goes_while_no_worker_lives_leaves_no_socket(town: 
     assert len(tuple(here.iterdir())) <= most - 22
     await town.settle(daemon, RED)
     assert len(tuple(here.iterdir())) <= most - 24
+
+
+async def test_a_sandbox_is_served_while_others_are_not_there_yet(town: Town) -> None:
+    """So are those that are visited first, beside many that all need new sockets."""
+    await town.make("ann")
+    daemon = town.daemon()
+    async with asyncio.TaskGroup() as both:
+        world = (RED, *pair(town, "ann", 2), *pair(town, "late", 3))
+        going = both.create_task(town.realise(daemon, *world))
+        await eventually_async(lambda: is_led(town, "ann"), 30, "port 53 is led to the server")
+        asked = asking(town, "ann", "late")
+        await asyncio.to_thread(asked.wait)
+        assert not going.done()
+        await town.make("late")
+    assert (said(asked), going.result().failures) == ("10.44.1.3", ())
+
+
+def is_led(town: Town, name: str) -> bool:
+    return "inet sdd-dns" in town.inside(name, "nft", "list", "tables")
+
+
+async def test_sockets_on_which_nobody_can_serve_are_not_given_again(town: Town) -> None:
+    spot = place.Spot(
+        box=ids.SandboxId(states.identity("ann")),
+        name="ann",
+        path=await town.make("ann"),
+        served=True,
+    )
+    places = place.Places(town.doors, guests.Guests(town.root / "exec" / "dns-guests"))
+
+    async def take(_message: protocol.Listen, _links: Sequence[socket.socket]) -> None:
+        """A worker that finds fault with it later."""
+
+    assert (await places.settle(spot, None, take)).result.failures == ()
+    assert places.kept(spot, None) is not None
+    places.spoilt(spot.box)
+    assert places.kept(spot, None) is None
