@@ -379,6 +379,7 @@ def connect(ref: str, sandbox: str, **asked: Any) -> None:
     asked["driver_opts"] = dict(asked["driver_opts"])
     body = {"sandbox": sandbox} | {key: value for key, value in asked.items() if value}
     made = current().client().post(f"{PATH}/{part(ref)}/connect", body)
+    output.warned(made)
     if current().output != "table":
         output.data([made])
 
