@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Protocol, TypeVar
 
 from resolver import notes, parts, protocol
-from resolver.counters import rcode_label
+from resolver.counters import Source, rcode_label
 from resolver.listen import respond
 from resolver.message import reasons, reply, wire
 from resolver.names import answer, chase, cut, detour
@@ -164,6 +164,9 @@ def _question(name: bytes, kind: int) -> bytes:
 
 def _decisions(query: wire.Query, scope: answer.Scope) -> Iterator[Step]:
     """Each place where the name is looked for, up to the one that has it."""
+    if answer.answer(query, scope) is answer.REFUSED:  # whoever has the name
+        yield Step(Source.POLICY, "REFUSED: only types of data are answered, no zones as a whole")
+        return
     for network, names in zip(scope.networks, scope.tables, strict=True):
         stage = f"network {network}" if network else "added hosts"
         if entry := names.get(query.name):
