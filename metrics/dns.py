@@ -33,7 +33,15 @@ class Shape:
 
 SOURCES = ("owned", "local_special", "cache", "stale", "upstream", "policy", "error")
 REASONS: Mapping[str, tuple[str, ...]] = {
-    "sdd_dns_malformed_total": ("short", "response", "opcode", "question", "edns", "framing"),
+    "sdd_dns_malformed_total": (
+        "short",
+        "response",
+        "opcode",
+        "question",
+        "edns",
+        "framing",
+        "long",
+    ),
     "sdd_dns_dropped_total": (
         "overload",
         "rate_limit",
@@ -41,6 +49,7 @@ REASONS: Mapping[str, tuple[str, ...]] = {
         "late",
         "tcp_limit",
         "send",
+        "defect",
     ),
     "sdd_dns_tcp_rejected_total": ("sandbox", "source"),
     "sdd_upstream_spoof_suspect_total": ("id", "question", "case", "cookie"),

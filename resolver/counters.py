@@ -7,10 +7,10 @@ Names are those of the page (docs/metrics.md); no query name and no sandbox ever
 import bisect
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from resolver.message import wire
 
@@ -39,6 +39,7 @@ TCP_CONNECTIONS: Final = "sdd_dns_tcp_connections"
 MOST_UPSTREAMS: Final = 32  # label values; what comes later is "other"
 MOST_NETWORKS: Final = 100  # the same; each may have some twenty series
 OTHER: Final = "other"
+_OF_UPSTREAMS: Final = frozenset({UPSTREAM_RESPONSES, UPSTREAM_FAILURES, UPSTREAM_SECONDS})
 FAMILY: Final = "ipv4"  # of the listeners: 127.0.0.11
 BUCKETS_S: Final = tuple(0.00025 * 2**n for n in range(16))
 BUCKETS_BYTES: Final = (100, 200, 300, 400, 511, 1023, 1232, 2047, 4095, 16383, 65535)
@@ -137,6 +138,17 @@ class Counters:
     def upstream(self, address: str) -> str:
         """The label of an upstream: its address while there are few, then "other"."""
         return _known(address, self._upstreams, MOST_UPSTREAMS)
+
+    def keep_upstreams(self, labels: Container[str]) -> None:
+        """Nobody asks any others: their labels are free, and their series over."""
+        for gone in [each for each in self._upstreams if each not in labels]:
+            self._upstreams.discard(gone)
+            sums: tuple[dict[tuple[str, ...], Any], ...] = (self._sums, self._observed)
+            for series in sums:
+                for key in [
+                    each for each in series if each[0] in _OF_UPSTREAMS and each[1] == gone
+                ]:
+                    del series[key]
 
     def took(self, upstream: str, proto: str, seconds: float) -> None:
         """One exchange with an upstream."""

@@ -116,7 +116,7 @@ class View(Message, frozen=True):
     `suffixes` are wire names (the networks' names and reverse zones): what ends in one and is in
     no table does not exist, and may be remembered as such for `ttl` seconds. `own` are the
     sandbox's added hosts. `keeps_single` means: what has one label only is never forwarded. No
-    upstream means: a foreign name is refused with SERVFAIL, nothing leaves. `wild` are those of
+    upstream means: a foreign name is said not to be there, nothing leaves. `wild` are those of
     `tables` that have wildcards. Questions are counted under `network`, the first one's name;
     `rate` of them a second may be sent on (0: no limit). `forwarded` are wire names of zones that
     are forwarded although they have a special use, or are private. `search` are the domains that

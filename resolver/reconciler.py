@@ -9,14 +9,12 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-import msgspec
-
 from resolver import parts, protocol, result
-from resolver.control import difference, launch, link
+from resolver.control import difference, handover, launch, link
 from resolver.desired import NOTHING, Wanted, desired
 from resolver.files import hosts, own, upstreams
 from resolver.space import addressing, place
-from sdd import errors, reconcile
+from sdd import contained, errors, reconcile
 from sdd.linux import guests, namespaces
 from sdd.model import ids, network, progress
 from sdd.model.look import EVERYWHERE, NOWHERE, Look
@@ -79,6 +77,10 @@ class Reconciler:
         """Whom the host itself, and sandboxes through it, ask for names just now."""
         return self._daemon.host_servers
 
+    def close(self) -> None:
+        """Let go of the sandboxes' sockets, as the end of the process does."""
+        self._places.keep_only(())
+
     # --- files --------------------------------------------------------------------------------
 
     async def _write(self, want: Wanted, look: Look) -> result.Result:
@@ -97,14 +99,27 @@ class Reconciler:
         for box, text in want.texts.items():
             same = before.get(box) == text
             if not same or look.covers(want.spots[box].path):
-                try:
-                    written = self._files.write(box, self._suited(text, want.spots[box]))
-                except errors.KernelRefused as exc:
-                    results.append(result.of_sandbox(box, want.spots[box].name, exc))
+                done = self._write_one(box, text, want.spots[box], is_known=same)
+                results.append(done)
+                if done.failures:
                     continue
-                results.append(result.Result(changed=written, repaired=written if same else 0))
             good[box] = text
         return result.total(results), good
+
+    def _write_one(
+        self, box: ids.SandboxId, text: own.Texts, spot: place.Spot, *, is_known: bool
+    ) -> result.Result:
+        """Its own failure, whatever it is; `is_known` says that the same was written before."""
+
+        def write() -> result.Result:
+            try:
+                written = self._files.write(box, self._suited(text, spot))
+            except errors.KernelRefused as exc:
+                return result.of_sandbox(box, spot.name, exc)
+            return result.Result(changed=written, repaired=written if is_known else 0)
+
+        made = contained.attempt(write, box, f"sandbox {spot.name!r} has no name service")
+        return result.Result(failures=(made,)) if isinstance(made, progress.Failure) else made
 
     def _suited(self, text: own.Texts, spot: place.Spot) -> own.Texts:
         """`text`, without IPv6 in hosts when that is switched off in the sandbox."""
@@ -133,18 +148,20 @@ class Reconciler:
 
     async def _serve(self, want: Wanted, look: Look) -> result.Result:
         """One try with one worker; raises `errors.Unavailable` when it fails us."""
+        self._places.keep_only(want.spots.keys())
         worker = await self._launcher.ensure()
         worker.lost = self._on_lost
         staged = await self._stage(worker, want)
-        visits = await self._visit(worker, want, look)
+        over = handover.Handover(worker, want.snapshot)
+        await self._revive(over, worker, want)
+        visits = tuple(_raised(await over.during(self._visit(over, worker, want, look))))
         cleared = await self._clear(want) if look.everywhere else result.NOTHING
         done = result.total((staged, cleared, *(each.result for each in visits)))
         # A look also asks the worker: one that died a moment ago must not pass for well.
         is_new = worker.inventory.revision != want.snapshot.revision
         if is_new or done.changed or look != NOWHERE:
-            new = {each.box: each.listening for each in visits if each.listening is not None}
-            done = result.total((done, await self._apply(worker, want, new)))
-        return done
+            await over.apply()
+        return result.total((done, self._spoilt(want, over.problems)))
 
     async def _stage(self, worker: link.Link, want: Wanted) -> result.Result:
         """Send what the worker lacks."""
@@ -154,46 +171,48 @@ class Reconciler:
             changed += parts.is_last(message) and not isinstance(message, protocol.TablePart)
         return result.Result(changed=changed)
 
-    async def _visit(self, worker: link.Link, want: Wanted, look: Look) -> tuple[place.Visit, ...]:
+    async def _revive(self, over: handover.Handover, worker: link.Link, want: Wanted) -> None:
+        """Serve on the sockets that outlived a worker, before anything is looked at.
+
+        What is left of its death is the start of another one, however many sandboxes there are.
+        """
+        have = worker.inventory.listeners
+        for box, spot in want.spots.items():
+            if held := self._places.kept(spot, have.get(box)):
+                listen = protocol.Listen(sandbox=box, listening=held.listening)
+                await over.send(listen, held.links)
+        if over.has_new:
+            await over.apply()
+
+    async def _visit(
+        self, over: handover.Handover, worker: link.Link, want: Wanted, look: Look
+    ) -> list[place.Visit | BaseException]:
         """Whoever is not settled or is to be looked at; at once.
 
         Nothing of it goes on in the background when one fails.
         """
         have = worker.inventory.listeners
-        visits = await asyncio.gather(
+        return await asyncio.gather(
             *(
-                self._places.settle(spot, have.get(box), worker.send)
+                self._places.settle(spot, have.get(box), over.send)
                 for box, spot in want.spots.items()
                 if look.covers(spot.path) or not self._places.is_settled(spot, have.get(box))
             ),
             *map(self._places.leave, self._places.departed(frozenset(want.spots))),
             return_exceptions=True,
         )
-        return tuple(_raised(visits))
 
     async def _clear(self, want: Wanted) -> result.Result:
         """What a daemon that was killed left in namespaces of sandboxes that nobody knows now."""
         return await self._places.clear({spot.inode for spot in want.spots.values()})
 
-    async def _apply(
-        self,
-        worker: link.Link,
-        want: Wanted,
-        new: Mapping[ids.SandboxId, protocol.Listening],
-    ) -> result.Result:
-        applied = await worker.apply(want.snapshot.revision)
-        after = difference.after(worker.inventory, want.snapshot)
-        bad = applied.problems.keys()  # sent again at the next pass
-        listeners = {**after.listeners, **{str(box): one for box, one in new.items()}}
-        worker.inventory = msgspec.structs.replace(
-            after,
-            views={box: digest for box, digest in after.views.items() if box not in bad},
-            listeners={box: one for box, one in listeners.items() if box not in bad},
-        )
+    def _spoilt(self, want: Wanted, problems: Mapping[str, str]) -> result.Result:
+        """What the worker could not do is tried with other sockets at the next pass."""
+        bad = [spot for box, spot in want.spots.items() if box in problems]
+        for spot in bad:
+            self._places.spoilt(spot.box)
         return result.total(
-            result.of_sandbox(box, spot.name, _problem(applied.problems[box]))
-            for box, spot in want.spots.items()
-            if box in applied.problems
+            result.of_sandbox(spot.box, spot.name, _problem(problems[spot.box])) for spot in bad
         )
 
 

@@ -43,7 +43,7 @@ from sdd import config as configuration
 from sdd import daemon, errors, interpreter, lock, log, logbook, notify, options, page, reconcile
 from sdd.alloc import pools
 from sdd.api import context
-from sdd.control import commander, feed, journal, progress, standing, verify
+from sdd.control import commander, feed, hearing, journal, progress, standing, verify
 from sdd.linux import capabilities, descriptors, guests, libc, namespaces, sight
 from sdd.model import ids, sandbox
 from sdd.model.event import Action, Kind
@@ -159,15 +159,15 @@ async def assembled(
         watcher = watch.Watch(launcher, standing.noted)
         is_vain = functools.partial(reached.has_failed, Backend.NETNS)
         names = _resolver(config, doors, node, launcher, slots[Backend.RESOLVER], is_vain=is_vain)
+        stack.callback(names.close)
         commands = _commander(config, store, news, reached, doors, names=names)
-        asker = query.Asker(doors)
         ports = stack.enter_context(contextlib.closing(ports_linux.PortsKernel(doors, held)))
-        looker = _verifier(news, node, kernel, balancer, asker=asker, ports=ports)
+        looker = _verifier(news, node, kernel, balancer, asker=query.Asker(doors), ports=ports)
         history = journal.Journal(time.time)
         members = _members(config, ports, doors, commands, balancer, news=news)
         metrics_page = page.build(VERSION, news, watcher, members)
         launcher.subscribe(standing.teller(history, metrics_page))
-        in_force = configuration.InForce(config)
+        in_force, ears = configuration.InForce(config), hearing.Hearing()
         yield daemon.Daemon(
             settings=in_force,
             feed=news,
@@ -175,7 +175,7 @@ async def assembled(
             registry=metrics_page,
             parts=_parts(node, kernel, members.reconciler(is_vain), ports, names, slots=slots),
             followers=members.followers() | {"deaths": _deaths(commands, node, history).run},
-            watches=_lb_watches(doors, news, node, members.probes)
+            watches=_lb_watches(doors, news, node, members.probes, ears)
             | _dns_watches(config, names, slots[Backend.RESOLVER], watcher),
             journal=history,
             context=context.Context(
@@ -183,11 +183,12 @@ async def assembled(
                 state=lambda: news.state,
                 progress=standing.progress(reached.snapshot, launcher.trouble),
                 repaired=reached.repaired,
-                trace=trace.Tracer(asker, workers, own.Files(config.data_root)),
+                trace=trace.Tracer(query.Asker(doors), workers, own.Files(config.data_root)),
                 names=workers,
                 lb_view=lb_view.View(balancer.kernel, lambda: news.state),
                 lb_trace=lb_trace.Tracer(balancer.kernel, doors, lambda: news.state, balancer.name),
                 about=_about(config, balancer),
+                unheard=lambda: ears.why,
                 labels=in_force.labels,
                 registry=metrics_page,
                 report=members.probes.report,
@@ -201,7 +202,11 @@ async def assembled(
 
 
 def _lb_watches(
-    doors: namespaces.Namespaces, news: feed.Feed, node: ids.NodeId, checks: lb_probes.Probes
+    doors: namespaces.Namespaces,
+    news: feed.Feed,
+    node: ids.NodeId,
+    checks: lb_probes.Probes,
+    ears: hearing.Hearing,
 ) -> dict[str, daemon.Watch]:
     """What tells reconcilers and checks that something changed in the kernel."""
 
@@ -211,9 +216,7 @@ def _lb_watches(
     return {
         "kernel news": lambda kick: events.follow(doors, paths, kick, checks.news),
         "neighbours": lambda _: neighbours.follow(doors, checks.unreached),
-        "refusals": lambda _: refusals.follow(
-            doors, checks.unreached, lambda why: say.warning("lb.no_refusals", why=why)
-        ),
+        "refusals": lambda _: refusals.follow(doors, checks.unreached, ears.lost),
     }
 
 
@@ -221,14 +224,12 @@ def _verifier(
     news: feed.Feed,
     node: ids.NodeId,
     kernel: linux.LinuxKernel,
-    balancer: choose.Choice,
+    choice: choose.Choice,
     *,
     asker: query.Asker,
     ports: ports_linux.PortsKernel,
 ) -> verify.Verifier:
-    return verify.Verifier(
-        lambda: news.state, node, kernel, balancer.kernel, asker.ask, ports=ports
-    )
+    return verify.Verifier(lambda: news.state, node, kernel, choice.kernel, asker.ask, ports=ports)
 
 
 def _dns_watches(

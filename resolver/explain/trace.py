@@ -23,6 +23,7 @@ OWN: Final = ("network ", "added hosts")
 # counters.Source of our own words; nobody to ask is one too.
 OURS: Final = frozenset({"owned", "local_special", "policy", "none"})
 HAS: Final = "has it"
+UNANSWERED: Final = frozenset({"SERVFAIL", query.TIMEOUT})
 _MOST_BYTES: Final = 1 << 16
 
 
@@ -57,7 +58,12 @@ class Attempt:
                 return f"{stage}: {text}"
             if stage in OURS:
                 return f"sdd itself: {text}"
-        return f"upstream {tried[-1]}" if tried else ""
+        if not tried:
+            return ""
+        # One that keeps silent is asked several times, and the last of them is short.
+        is_vain = len(tried) > 1 and self.reply.rcode in UNANSWERED
+        count = f", the last of {len(tried)} tries" if is_vain else ""
+        return f"upstream {tried[-1]}{count}"
 
 
 class Tracer:

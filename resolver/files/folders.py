@@ -6,6 +6,7 @@ In: a directory's descriptor and a name without slashes. Out: bytes, or files. B
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -31,11 +32,13 @@ def read(folder: int, name: str) -> bytes | None:
         descriptor = os.open(name, flags, dir_fd=folder)
     except OSError:
         return None
-    with os.fdopen(descriptor, "rb") as file:
-        try:
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             return file.read(MOST)
-        except OSError:
-            return None  # a directory
+    finally:
+        os.close(descriptor)
 
 
 def overwrite(folder: int, name: str, content: bytes, length: int) -> None:

@@ -208,10 +208,16 @@ class Files:
 
 def _refused(sentence: str, exc: OSError) -> errors.KernelRefused:
     return errors.KernelRefused(
-        f"{sentence}: {exc}",
+        f"{sentence}: {_told(exc)}",
         hint="see the free space and the rights of the data-root and of /etc/netns",
         code="SDD-DNS-FILE",
     )
+
+
+def _told(exc: OSError) -> str:
+    """Without numbers of errors and descriptors, which mean nothing to people."""
+    names = (each for each in (exc.filename, exc.filename2) if isinstance(each, str | Path))
+    return ": ".join((exc.strerror or str(exc), *map(str, names)))
 
 
 def _put(folder: int, name: str, content: bytes) -> bool:

@@ -19,10 +19,10 @@ from sdd.state import ClusterState
 ASKED, NETWORK, DAEMON = "--dns", "network --dns", "daemon"
 ZONE = "network --dns-forward-zone"
 OURS = "the server of sdd"
-_NONE = "no upstream: names that are not ours get SERVFAIL"
+_NONE = "no upstream: names that are not ours get NXDOMAIN"
 # Who has a server of ours gets these through it.
 _ENCRYPTED = "resolv.conf names only plain servers on port 53"
-_NO_OTHER = "no other upstream: names that are not ours, nor in a zone above, get SERVFAIL"
+_NO_OTHER = "no other upstream: names that are not ours, nor in a zone above, get NXDOMAIN"
 
 
 class Bind(StrEnum):

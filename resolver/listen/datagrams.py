@@ -64,6 +64,7 @@ class Batch:
             self._headers[word + _VECTORS] = 1
         self._headers_at = self._headers.buffer_info()[0]
         self._first = ctypes.c_void_p(self._headers_at)
+        self.long = self.broken = 0  # those that are no query, and those at which we failed
 
     def serve(
         self, descriptor: int, known: Mapping[bytes, Known], otherwise: Otherwise, most: int = MOST
@@ -127,11 +128,13 @@ class Batch:
     def _other(self, slot: int, start: int, size: int, otherwise: Otherwise) -> bool:
         """Whether there is a reply now."""
         if self._headers[_WORDS * slot + _FLAGS] & socket.MSG_TRUNC:
-            return False  # longer than any query; what is cut cannot be read
+            self.long += 1  # than any query; what is cut cannot be read
+            return False
         try:
             reply = otherwise(slot, bytes(self._bytes[start : start + size]))
         except Exception:  # noqa: BLE001 - a defect of one question is none of its neighbours'
             traceback.print_exc()
+            self.broken += 1
             return False
         if not reply:
             return False

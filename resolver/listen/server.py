@@ -72,7 +72,11 @@ class Tools:
         self.counts.fold(self._under_way)
 
     def _under_way(self) -> list[tuple[tuple[str, ...], float]]:
-        return [((counters.IN_FLIGHT,), sum(each.inside for each in self.gates.values()))]
+        return [
+            ((counters.IN_FLIGHT,), sum(each.inside for each in self.gates.values())),
+            ((counters.MALFORMED, "long"), self.batch.long),
+            ((counters.DROPPED, "defect"), self.batch.broken),
+        ]
 
     def gate(self, sandbox: str) -> Gate:
         """The bound on what one sandbox has under way."""

@@ -34,6 +34,9 @@ TOO_LATE: Final = wire.Explain(UNREACHABLE, "no upstream server answered in time
 TOO_SLOW: Final = wire.Explain(
     OTHER, "its aliases lead through names of others that took all the time of one question"
 )
+CUT: Final = wire.Explain(
+    OTHER, "the answer is too long for UDP, and the upstream server gave none over TCP"
+)
 # Nothing is known of what was asked for, nor soon will be: to ask again is right.
 PASSING: Final = frozenset({OVERLOADED, LOOP})
 MOST_TEXT: Final = 160

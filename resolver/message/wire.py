@@ -320,8 +320,14 @@ def to_wire(name: str) -> bytes:
     return wire
 
 
+_ESCAPED: Final = '"().;\\@$'  # RFC 1035 §5.1
+
+
 def to_text(wire: bytes) -> str:
-    r"""A wire name for people, with a last dot; bytes that could confuse become `\DDD`."""
+    r"""A wire name for people, with a last dot, as dnspython and `dns query` write it.
+
+    What has a meaning in zone files is escaped, what is no plain character becomes `\DDD`.
+    """
     labels, at = [], 0
     while at < len(wire) and wire[at]:
         label = wire[at + 1 : at + 1 + wire[at]]
@@ -332,4 +338,6 @@ def to_text(wire: bytes) -> str:
 
 def _shown(byte: int) -> str:
     plain = chr(byte)
-    return plain if plain.isascii() and (plain.isalnum() or plain in "-_") else f"\\{byte:03d}"
+    if plain in _ESCAPED:
+        return f"\\{plain}"
+    return plain if "!" <= plain <= "~" else f"\\{byte:03d}"

@@ -17,6 +17,7 @@ from resolver.message.wire import Rcode
 from resolver.names import answer, chase
 
 _TTL: Final = 4  # where a record's TTL lies, behind its owner
+_ADDRESSES: Final = frozenset({wire.A, wire.AAAA})
 _AS_IT_IS: Final = frozenset({wire.CNAME, wire.ANY})  # who asks for these follows nothing
 
 
@@ -141,8 +142,23 @@ def _is_open(found: reply.Reply, query: wire.Query) -> bool:
     """Whether there is neither a record of the type nor a "no" behind the aliases."""
     if found.is_cut or found.negative is not None:
         return False
-    bounds = (found.end, *found.ends[: found.answers])
-    return all(_kind(found.image, begin) != query.kind for begin in bounds[:-1])
+    return not _has_kind(found, query.kind)
+
+
+def is_bare(found: reply.Reply, query: wire.Query, scope: answer.Scope) -> bool:
+    """Whether a reply that was cut holds nothing of what was asked, which stubs take for "no"."""
+    if found.rcode != Rcode.NOERROR or found.negative is not None or cuts(found, query, scope):
+        return False
+    return not found.answers or (query.kind != wire.ANY and not _has_kind(found, query.kind))
+
+
+def is_of_use(found: reply.Reply, query: wire.Query, scope: answer.Scope) -> bool:
+    """Whether somebody can do with a reply that was cut who could have been given the whole.
+
+    With some of the addresses stubs do; part of any other set says something else than the whole.
+    """
+    is_whole = found.rcode != Rcode.NOERROR or found.negative is not None
+    return is_whole or query.kind in _ADDRESSES or cuts(found, query, scope)
 
 
 def of_zone(found: reply.Reply, query: wire.Query, scope: answer.Scope) -> reply.Reply:
@@ -166,6 +182,12 @@ def _path(found: reply.Reply, count: int, ttl_s: int | None) -> tuple[bytes, ...
     if ttl_s is None:
         return tuple(path)
     return tuple(_lasting(each, ttl_s) for each in path)
+
+
+def _has_kind(found: reply.Reply, kind: int) -> bool:
+    """Whether any of the answers is of this type."""
+    bounds = (found.end, *found.ends[: found.answers])
+    return any(_kind(found.image, begin) == kind for begin in bounds[:-1])
 
 
 def _kind(image: bytes, begin: int) -> int:

@@ -25,7 +25,7 @@ _FLAGS: Final = socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The sockets in the order of `protocol.Listen`; close them once they are handed over."""
+    """The sockets in the order of `protocol.Listen`, to be closed by whoever has them."""
 
     listening: protocol.Listening
     links: tuple[socket.socket, ...]

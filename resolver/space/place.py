@@ -14,7 +14,7 @@ from typing import Final
 
 from resolver import protocol
 from resolver.result import NOTHING, Result, of_sandbox, total
-from resolver.space import opener, redirect
+from resolver.space import kept, opener, redirect
 from sdd import errors, reconcile
 from sdd.linux import guests, namespaces
 from sdd.model import ids
@@ -56,11 +56,10 @@ class _Settled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """How a visit ended; `listening` is what was handed over to the worker, if anything."""
+    """How a visit ended."""
 
     box: ids.SandboxId
     result: Result = NOTHING
-    listening: protocol.Listening | None = None
 
 
 class Places:
@@ -84,6 +83,7 @@ class Places:
         self._is_vain = is_vain
         self._redirects = redirect.Redirects()
         self._settled: dict[ids.SandboxId, _Settled] = {}
+        self._kept = kept.Kept()
         self._absent: set[ids.SandboxId] = set()  # waited for once, in vain
         self._gate = asyncio.Semaphore(AT_ONCE)
 
@@ -91,6 +91,20 @@ class Places:
         """The sandboxes that have been here and are not among `staying`."""
         self._absent &= staying
         return tuple(self._settled.keys() - staying)
+
+    def keep_only(self, staying: Collection[ids.SandboxId]) -> None:
+        """Close our duplicates of the sockets of all others."""
+        self._kept.only(staying)
+
+    def kept(self, spot: Spot, have: protocol.Listening | None) -> opener.Opened | None:
+        """The sockets that the last visit left as `spot` wants them, if the worker lacks them."""
+        if have is not None or (held := self._kept.of(spot.box)) is None:
+            return None
+        return held if self.is_settled(spot, held.listening) else None
+
+    def spoilt(self, box: ids.SandboxId) -> None:
+        """The worker cannot serve on these sockets: the next ones are new."""
+        self._kept.drop(box)
 
     def is_settled(self, spot: Spot, have: protocol.Listening | None) -> bool:
         """Whether the last visit left what `spot` wants; looks at nothing outside."""
@@ -116,10 +130,13 @@ class Places:
         except errors.SddError as exc:
             if before is not None:
                 self._redirects.forget(before.inode)
+            if isinstance(exc, errors.NotFound):
+                self._kept.drop(spot.box)
             return Visit(box=spot.box, result=of_sandbox(spot.box, spot.name, exc))
 
     async def leave(self, box: ids.SandboxId) -> Visit:
         """Take our table out of a namespace that outlives its sandbox."""
+        self._kept.drop(box)
         settled = self._settled.pop(box)
         spot = settled.spot
         taken_over = any(each.inode == settled.inode for each in self._settled.values())
@@ -190,14 +207,15 @@ class Places:
                 await hand_over(
                     protocol.Listen(sandbox=spot.box, listening=listening), opened.links
                 )
-            finally:
+            except BaseException:
                 opened.close()
+                raise
+            self._kept.keep(spot.box, opened)
         undone = wrote and before is not None and before.listening == listening
         self._settled[spot.box] = _Settled(spot, inode, listening)
         return Visit(
             box=spot.box,
             result=Result(changed=wrote + (not fits), repaired=int(undone)),
-            listening=None if fits else listening,
         )
 
     async def _opened(self, spot: Spot, inode: int) -> tuple[opener.Opened, bool]:
@@ -236,6 +254,7 @@ class Places:
 
     async def _bare(self, spot: Spot, inode: int) -> Visit:
         """No server here: what an earlier life or a lost network left must not catch port 53."""
+        self._kept.drop(spot.box)
         removed = await self._removed(spot.path, inode)
         self._settled[spot.box] = _Settled(spot, inode, None)
         return Visit(box=spot.box, result=removed)

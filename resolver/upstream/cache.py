@@ -19,6 +19,7 @@ MOST_ENTRY: Final = 8192
 POSITIVE_LIMIT_S: Final = reply.MOST_TTL_S
 NEGATIVE_LIMIT_S: Final = 300
 FAILURE_S: Final = 5  # RFC 9520: failures are remembered, shortly
+FAILURES: Final = 1000  # of so many names at once: those of one sandbox push out nobody's answers
 STALE_S: Final = 3600
 KINDS: Final = ("success", "denial", "failure")
 _ANSWERS: Final = frozenset({wire.Rcode.NOERROR, wire.Rcode.NXDOMAIN})
@@ -53,12 +54,13 @@ class Entry(NamedTuple):
 
 
 class Cache:
-    """Least recently used entries go first."""
+    """Least recently used entries go first; of failures there are few, gone when they are over."""
 
     def __init__(self, *, entries: int = ENTRIES, size: int = BYTES) -> None:
         self._most_entries = entries
         self._most_bytes = size
         self._entries: OrderedDict[Key, Entry] = OrderedDict()
+        self._failures: OrderedDict[Key, float] = OrderedDict()  # when over: all last as long
         self.bytes = 0
         self.evicted = dict.fromkeys(KINDS, 0)
         self.kinds = dict.fromkeys(KINDS, 0)
@@ -98,6 +100,7 @@ class Cache:
         What was known before is over in any case, unless `found` says nothing of the name.
         """
         lifetime = lifetime_s(found)
+        self.tidy(now)
         if found.rcode in _ANSWERS:
             self._drop(key)
         if lifetime <= 0 or len(found.image) > MOST_ENTRY:
@@ -106,10 +109,20 @@ class Cache:
         self._entries[key] = Entry(found, now, now + lifetime)
         self.kinds[kind_of(found)] += 1
         self.bytes += _cost(key, found)
+        if found.rcode == wire.Rcode.SERVFAIL:
+            self._failures[key] = now + lifetime
+            if len(self._failures) > FAILURES:
+                self._evict(next(iter(self._failures)))
         while len(self._entries) > self._most_entries or self.bytes > self._most_bytes:
-            oldest = next(iter(self._entries))
-            self.evicted[kind_of(self._entries[oldest].reply)] += 1
-            self._drop(oldest)
+            self._evict(next(iter(self._entries)))
+
+    def tidy(self, now: float) -> None:
+        """Forget the failures that are over: they take the place of what may still be given."""
+        while self._failures:
+            key, expires = next(iter(self._failures.items()))
+            if now < expires:
+                return
+            self._drop(key)
 
     def flush(self, name: bytes = ROOT) -> int:
         """Forget everything at or below the wire name `name`; how many entries that were."""
@@ -126,8 +139,13 @@ class Cache:
             if now < entry.expires or _may_be_stale(entry, now)
         )
 
+    def _evict(self, key: Key) -> None:
+        self.evicted[kind_of(self._entries[key].reply)] += 1
+        self._drop(key)
+
     def _drop(self, key: Key) -> None:
         entry = self._entries.pop(key, None)
+        self._failures.pop(key, None)
         if entry is not None:
             self.bytes -= _cost(key, entry.reply)
             self.kinds[kind_of(entry.reply)] -= 1

@@ -22,6 +22,7 @@ from resolver.upstream.telling import BARRED, BUSY
 from resolver.upstream.tried import Tried
 
 GLOBAL: Final = 1024  # flights at once, all sandboxes together
+SPARE: Final = 256  # more, for sandboxes that have only a few
 QUEUE: Final = 4096  # and those that wait to be
 MOST_TRIED: Final = 256  # flights whose exchanges can be told afterwards
 RECHECK_S: Final = 30.0  # RFC 8767 §5: what failed is not asked again sooner
@@ -58,7 +59,7 @@ class Flights:
         self._flights: dict[cache.Key, flight.Flight] = {}
         self.siblings = siblings.Siblings(self._flights, known, clock)
         self._tried: OrderedDict[cache.Key, list[Tried]] = OrderedDict()
-        self._gate = gate.Gate(GLOBAL, QUEUE)
+        self._gate = gate.Gate(GLOBAL, QUEUE, spare=SPARE)
 
     def __contains__(self, key: cache.Key) -> bool:
         return key in self._flights
@@ -107,13 +108,13 @@ class Flights:
         new = self._flights[asked.key] = flight.Flight(now, asked.scope.sandbox)
         known = [self._healths.of(each, asked.scope) for each in asked.scope.upstreams]
         is_simple = not known[0].silent and not forward.to_probe(known, now)
-        if is_simple and self._gate.try_enter():
+        if is_simple and self._gate.try_enter(asked.scope.sandbox):
             tried: list[Tried] = []
             told = functools.partial(self._opened, asked, new, tried)
             if self._tries.open(asked, asked.scope.upstreams[0], known[0], told):
                 self._remember(asked, tried)
                 return new
-            self._gate.leave()
+            self._gate.leave(asked.scope.sandbox)
         self._spawn(self._fly(asked, new))
         return new
 
@@ -133,7 +134,7 @@ class Flights:
                 self._spawn(self._fly(asked, new, first, tried))
         if found is None:
             return None
-        self._gate.leave()
+        self._gate.leave(asked.scope.sandbox)
         new.hear(found)
         if found.rcode == wire.Rcode.NXDOMAIN and self.siblings.of(asked.key):
             return self._spawn(self._land_mended(asked.key, new, found))
@@ -154,7 +155,7 @@ class Flights:
                 try:
                     found = await self._ask(asked, new, first, tried)
                 finally:
-                    self._gate.leave()
+                    self._gate.leave(asked.scope.sandbox)
             else:
                 found = await self._admitted(asked, new)
             new.hear(found)
@@ -183,14 +184,14 @@ class Flights:
 
     async def _admitted(self, asked: Question, new: flight.Flight) -> reply.Reply | None:
         """As `_ask`; BUSY when too many others are under way for too long."""
-        if not self._gate.try_enter() and not await self._gate.enter():
+        if not await self._gate.enter(asked.scope.sandbox):
             self._counts.add(counters.DROPPED, "queue_timeout")
             return BUSY
         try:
             # Whoever wanted it may have been barred meanwhile.
             return await self._ask(asked, new) if new.goes_on() else None
         finally:
-            self._gate.leave()
+            self._gate.leave(asked.scope.sandbox)
 
     def _remember(self, asked: Question, tried: list[Tried]) -> None:
         """The exchanges can be told for a while."""
@@ -229,7 +230,8 @@ class Flights:
         failure = found or reply.failure(asked.data, asked.query, wire.Rcode.SERVFAIL)
         why = reasons.failed((each.server, each.result, each.is_heard) for each in tried)
         said = poor.explain if poor else ()
-        return failure._replace(explain=(*said, why), was_said=poor is not None)
+        was_said = poor is not None or any(each.is_heard for each in tried)
+        return failure._replace(explain=(*said, why), was_said=was_said)
 
     async def _probe(
         self, asked: Question, at: int, health: forward.Health, tried: list[Tried]

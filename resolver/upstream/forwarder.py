@@ -79,8 +79,8 @@ class Forwarder:
         self._telling = telling.Telling(counts, clock, self._passes)
         self._clock = clock
         self._spawn = spawn
-        streams = sessions.Sessions(spawn)
-        through = tries.Tries(counts, inside, streams, clock=clock, bits=bits, note=note)
+        self._streams = sessions.Sessions(spawn)
+        through = tries.Tries(counts, inside, self._streams, clock=clock, bits=bits, note=note)
         self._flights = flights.Flights(
             counts, self.cache, self.healths, through, clock=clock, spawn=spawn, leaves=leaves
         )
@@ -107,8 +107,11 @@ class Forwarder:
         return self._flights.tried(asked.key)
 
     def bar(self, gone: AbstractSet[str], sealed: AbstractSet[str]) -> None:
-        """As `flights.Flights.bar`."""
+        """As `flights.Flights.bar`; nothing is kept of the servers inside those that are gone."""
         self._flights.bar(gone, sealed)
+        self.healths.forget(gone)
+        self._streams.forget(gone)
+        self._counts.keep_upstreams({server.label for (server, _), _ in self.healths.items()})
 
     def recall(
         self,
@@ -335,12 +338,11 @@ class Forwarder:
 
     def _sizes(self) -> list[tuple[tuple[str, ...], float]]:
         now = self._clock()
-        up = self.healths.up(self._counts.upstream, now)
+        self.cache.tidy(now)
         return [
             *(((counters.CACHE_ENTRIES, kind), count) for kind, count in self.cache.kinds.items()),
             ((counters.CACHE_BYTES,), self.cache.bytes),
             *(((counters.CACHE_EVICTED, kind), n) for kind, n in self.cache.evicted.items()),
-            *(((counters.UPSTREAM_UP, label), is_up) for label, is_up in up.items()),
         ]
 
 

@@ -179,6 +179,7 @@ class Race:
             )
         finally:
             attempt.found.set_result(found)
+            attempt.task = None  # which keeps this frame, by the traceback of its being cancelled
 
     def _overtake(self, attempt: _Attempt) -> None:
         """Nobody waits for it any more: it has the time of one try, no more."""

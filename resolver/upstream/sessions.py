@@ -11,6 +11,7 @@ import functools
 import socket
 import ssl
 from collections.abc import Callable, Coroutine
+from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple, Protocol
 
 from resolver import protocol
@@ -82,6 +83,11 @@ class Sessions:
         self._open: dict[Key, Session] = {}
         self._opening: dict[Key, asyncio.Future[Session | Why]] = {}
         self._took_s: dict[Key, float] = {}
+
+    def forget(self, sandboxes: AbstractSet[str]) -> None:
+        """Nobody is asked from inside of these any more."""
+        for key in [each for each in self._took_s if each[1] in sandboxes]:
+            del self._took_s[key]
 
     async def ask(
         self,

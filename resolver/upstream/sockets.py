@@ -58,6 +58,10 @@ class NoReply(Exception):
         self.why = why
 
 
+class Unreached(NoReply):
+    """No connection came to be, whatever was to be asked on it."""
+
+
 def why_of(exc: OSError) -> Why:
     """What a system call's failure says: the server's or ours."""
     return Why.SHORT if exc.errno in SHORT else Why.REFUSED
@@ -185,6 +189,7 @@ class _Shelf:
         self._free: asyncio.Queue[socket.socket] = asyncio.Queue()
         self._is_closed = False
         for link in links:
+            _dissolve(link)  # a worker that died may have asked somebody with it
             self._free.put_nowait(link)
 
     def close(self) -> None:
@@ -247,24 +252,26 @@ class Way(NamedTuple):
 
 
 async def over_tcp(way: Way, sent: forward.Sent) -> bytes:
-    """The reply of a server that is asked over TCP; raises NoReply.
+    """The reply of a server that is asked over TCP; raises NoReply, Unreached if not connected.
 
     Being cancelled leaves nothing behind.
     """
-    is_lent = False
+    fails, late = NoReply, Why.SHORT
     try:
         async with asyncio.timeout_at(way.deadline), way.dial.tcp() as link:
-            is_lent = True
-            return await _over_tcp(link, way.server, sent)
+            fails, late = Unreached, Why.TIMEOUT
+            await asyncio.get_running_loop().sock_connect(link, address(link, way.server))
+            fails = NoReply
+            return await _over_tcp(link, sent)
     except TimeoutError:  # an OSError, too
-        raise NoReply(Why.TIMEOUT if is_lent else Why.SHORT) from None
+        raise fails(late) from None
     except OSError as exc:
-        raise NoReply(why_of(exc)) from exc
+        why = why_of(exc)
+        raise (NoReply if why is Why.SHORT else fails)(why) from exc
 
 
-async def _over_tcp(link: socket.socket, server: protocol.Upstream, sent: forward.Sent) -> bytes:
+async def _over_tcp(link: socket.socket, sent: forward.Sent) -> bytes:
     loop = asyncio.get_running_loop()
-    await loop.sock_connect(link, address(link, server))
     await loop.sock_sendall(link, len(sent.message).to_bytes(2, "big") + sent.message)
     size = int.from_bytes(await _exactly(link, 2), "big")
     data = await _exactly(link, size)

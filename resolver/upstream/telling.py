@@ -86,6 +86,8 @@ class Telling:
         if failed:
             why = (reasons.OVERLOADED,) if found is BUSY else found.explain
             return self.failed(asked, Source.ERROR, why, stream=stream)
+        if stream and found.is_cut and not cut.is_of_use(found, asked.query, asked.whole):
+            return self.failed(asked, Source.ERROR, (reasons.CUT,), stream=stream)
         words = (found, asked.data, asked.query, asked.whole)
         said = cut.for_client(*words, stream=stream, explain=found.explain, turn=self._next())
         return self._cut(asked, said, Source.UPSTREAM, stream=stream)
@@ -96,7 +98,8 @@ class Telling:
         """SERVFAIL, and why.
 
         Of a search list that leads to a name of ours it is NXDOMAIN: all stubs go on after that,
-        musl after nothing else. Without an SOA nobody remembers it (RFC 2308 §5).
+        musl after nothing else. So it is where nobody may be asked: to ask again changes nothing,
+        and musl would do that for 5 s. Without an SOA nobody remembers it (RFC 2308 §5).
         """
         said = self._failure(asked, explain, stream=stream)
         self._count(asked.scope, said, source)
@@ -113,7 +116,8 @@ class Telling:
         return self._failure(asked, read.explain if read else (), stream=stream)
 
     def _failure(self, asked: Question, explain: Sequence[wire.Explain], *, stream: bool) -> bytes:
-        rcode = wire.Rcode.SERVFAIL
+        is_final = reasons.NO_UPSTREAM in explain
+        rcode = wire.Rcode.NXDOMAIN if is_final else wire.Rcode.SERVFAIL
         if reasons.PASSING.isdisjoint(explain) and (ours := self._passes(asked)):
             rcode = wire.Rcode.NXDOMAIN
             explain = (*explain, reasons.passed_over(wire.to_text(ours)))

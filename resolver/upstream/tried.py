@@ -14,7 +14,8 @@ SPOKE: Final = frozenset({Why.MISMATCH, Why.CHAIN, Why.TRUNCATED, Why.DECLINED, 
 class Tried(NamedTuple):
     """One exchange with a server, for people who ask what happened.
 
-    `number` counts from 1 over all exchanges of the worker: two may have gone alike.
+    `number` counts from 1 over all exchanges of the worker: two may have gone alike. `because` is
+    why it went over TCP after all.
     """
 
     number: int
@@ -22,6 +23,7 @@ class Tried(NamedTuple):
     transport: str
     seconds: float
     result: str
+    because: str = ""
 
     @property
     def is_heard(self) -> bool:

@@ -15,7 +15,8 @@ import msgspec
 from resolver import counters, notes, protocol
 from resolver.message import reasons, reply
 from resolver.names import answer, cut
-from resolver.upstream import forward, lines, sessions, sockets
+from resolver.upstream import carried, forward, lines, sessions, sockets
+from resolver.upstream.carried import Carried, Said
 from resolver.upstream.opening import First, Opened, Opening
 from resolver.upstream.question import Question
 from resolver.upstream.sockets import NoReply, Why
@@ -26,15 +27,6 @@ AGAINST: Final = frozenset({Why.TLS, Why.REFUSED, Why.TIMEOUT})
 ENCRYPTED: Final = frozenset({"tls", "https", "quic"})
 IDENTITY_BITS: Final = 16
 UDP: Final = "udp"
-FORGETS_CASE: Final = (
-    "does not keep the case of letters: from now on it is asked in plain ones, which prove less"
-)
-
-FORGED: Final = (
-    "somebody else answers in its place, with a wrong id or question: what was asked so is asked"
-    " again over TCP"
-)
-
 _OUR_QUESTION: Final = frozenset({forward.Trust.GOOD, forward.Trust.TRUNCATED})
 
 Bits = Callable[[int], int]  # how many random bits → a number
@@ -106,8 +98,7 @@ class Tries:
         if found is None or forward.wants_better(found) or opening.health.loops != opening.loops:
             return None
         self._answered(
-            found,
-            transport=UDP,
+            Said(found, UDP),
             health=opening.health,
             server=opening.way.server,
             began=opening.began,
@@ -144,7 +135,7 @@ class Tries:
         limit_s = max(0.0, forward.TRY_S - (self._clock() - began))
         timer = self._loop.call_later(limit_s, silent)
         try:
-            found, transport = await self._exchange(asked, server, health, first, until)
+            said = await self._exchange(asked, server, health, first, until)
         except NoReply as exc:
             if not is_quiet or exc.why not in AGAINST:
                 self._fell_short(server, health, exc.why, began, tried)
@@ -154,11 +145,9 @@ class Tries:
         finally:
             timer.cancel()
             if is_mixed and not health.mixes():
-                self._note(f"case {label}", f"upstream {label} {FORGETS_CASE}")
-        self._answered(
-            found, transport=transport, health=health, server=server, began=began, tried=tried
-        )
-        return found
+                self._note(f"case {label}", f"upstream {label} {carried.FORGETS_CASE}")
+        self._answered(said, health=health, server=server, began=began, tried=tried)
+        return said.found
 
     def _fell_short(
         self,
@@ -179,14 +168,14 @@ class Tries:
 
     def _answered(
         self,
-        found: reply.Reply,
+        said: Said,
         *,
-        transport: str,
         health: forward.Health,
         server: protocol.Upstream,
         began: float,
         tried: list[Tried],
     ) -> None:
+        found, transport, because = said
         now, rcode = self._clock(), counters.rcode_label(found.rcode)
         label = self._counts.upstream(server.label)
         seconds = now - began
@@ -200,7 +189,9 @@ class Tries:
         if found.dropped:
             cut += f", {found.dropped} records about other names left out"
         tried.append(
-            Tried(next(self._numbers), server.label, transport, seconds, f"{rcode}{cut}{why}")
+            Tried(
+                next(self._numbers), server.label, transport, seconds, f"{rcode}{cut}{why}", because
+            )
         )
 
     async def _exchange(
@@ -210,8 +201,8 @@ class Tries:
         health: forward.Health,
         first: First | None,
         until: float,
-    ) -> tuple[reply.Reply, str]:
-        """A checked reply and its transport; a server without EDNS is asked again without it.
+    ) -> Said:
+        """A checked reply; a server without EDNS is asked again without it.
 
         Only when that helped it is remembered: a server may refuse a question for itself.
         """
@@ -225,14 +216,16 @@ class Tries:
         edns = health.takes_edns(now)
         said = await self._said(asked, way, health, edns=edns, first=first)
         for transport in (UDP, "tcp"):  # with the cookie that it wants, or none (RFC 7873 §5.3)
-            if said[0].rcode == forward.BADCOOKIE:
+            if said.found.rcode == forward.BADCOOKIE:
                 again = msgspec.structs.replace(server, transport=transport)
                 said = await self._said(asked, way._replace(server=again), health, edns=edns)
-        if not edns or not forward.blames_edns(said[0]):
+                because = carried.OTHER_COOKIE if transport != UDP else said.because
+                said = said._replace(because=because)
+        if not edns or not forward.blames_edns(said.found):
             return said
         with contextlib.suppress(NoReply):
             plain = await self._said(asked, way, health, edns=False)
-            if forward.helps(plain[0]):
+            if forward.helps(plain.found):
                 health.needs_plain(now)
                 return plain
         return said
@@ -245,25 +238,26 @@ class Tries:
         *,
         edns: bool,
         first: First | None = None,
-    ) -> tuple[reply.Reply, str]:
-        loops = first[0].loops if first else health.loops
-        transport, age_s, is_cut = way.server.transport, 0, False
-        if transport == UDP:
-            data, end, transport, is_cut = await self._over_udp(
-                asked, way, health, edns=edns, first=first
-            )
+    ) -> Said:
+        loops, age_s = first[0].loops if first else health.loops, 0
+        if way.server.transport == UDP:
+            came = await self._over_udp(asked, way, health, edns=edns, first=first)
         else:
             sent = self._message(asked, health, way.server, edns=edns)
-            data, age_s = await self._streamed(asked, way, sent)
-            end = sent.end
+            message, age_s = await self._streamed(asked, way, sent)
+            came = Carried(message, sent.end, way.server.transport)
+        data, end, transport, lost, because = came
         if health.loops != loops:
             raise NoReply(Why.LOOP)  # what it says, we said
         found = reply.read(data, end, dnssec=asked.query.dnssec)
         if found is None:
             raise NoReply(Why.CHAIN if reply.is_endless(data, end) else Why.MISMATCH)
-        if is_cut:
+        if lost:
             found = found._replace(is_cut=True)
-        return cut.of_zone(reply.aged(found, age_s), asked.query, asked.whole), transport
+            if cut.is_bare(found, asked.query, asked.whole):
+                raise NoReply(lost)
+        whole = cut.of_zone(reply.aged(found, age_s), asked.query, asked.whole)
+        return Said(whole, transport, because)
 
     async def _over_udp(
         self,
@@ -273,23 +267,29 @@ class Tries:
         *,
         edns: bool,
         first: First | None,
-    ) -> tuple[bytes, int, str, bool]:
-        """A reply, where its question ends, its transport, and whether more of it was lost.
+    ) -> Carried:
+        """A reply.
 
         What was cut, lost the case of its letters or its cookie, or is guessed at by others, is
-        asked for over TCP. Without TCP it is better than nothing, or asked again, until a server
-        that forgets such things is known for it.
+        asked for over TCP, once. Without TCP it is better than nothing, or asked again, until a
+        server that forgets such things is known for it. What goes wrong on a connection says
+        nothing of the next one: a name may take the server long, and askers choose the names.
         """
+        lost: Why | None = None
         while True:
-            sent, data, trust = await self._datagram(asked, way, health, edns=edns, first=first)
+            sent, data, trust = await self._datagram(
+                asked, way, health, edns=edns, first=first, guarded=not lost
+            )
             first = None
             now = self._clock()
             if trust is forward.Trust.BARE:
-                return forward.asked_again(data, sent), sent.end, UDP, False
+                return Carried(forward.asked_again(data, sent), sent.end, UDP)
             is_proven = health.cookies.proves(sent.message, data)
             if trust is forward.Trust.GOOD and is_proven:
-                return data, sent.end, UDP, False
+                return Carried(data, sent.end, UDP)
+            because = carried.BECAUSE.get(trust, "")
             if trust in _OUR_QUESTION and not is_proven:
+                because = carried.NO_COOKIE
                 health.cookies.lost(now)
                 self._suspect(counters.Suspect.COOKIE)
             elif trust is not forward.Trust.FORGED:
@@ -297,16 +297,18 @@ class Tries:
             if trust is forward.Trust.OTHER_CASE:
                 health.case_losses += 1
                 self._suspect(counters.Suspect.CASE)
-            if health.has_stream(now):
+            if not lost and health.has_stream(now):
                 soon = min(way.deadline, self._loop.time() + forward.STREAM_S)
                 short = way._replace(deadline=soon)
                 try:
-                    return await sockets.over_tcp(short, sent), sent.end, "tcp", False
+                    whole = await sockets.over_tcp(short, sent)
+                    return Carried(whole, sent.end, "tcp", because=because)
                 except NoReply as exc:
-                    if exc.why in AGAINST:
+                    lost = Why.SHORT if exc.why is Why.SHORT else Why.TRUNCATED
+                    if isinstance(exc, sockets.Unreached):
                         health.lacks_stream(self._clock())
             if trust is forward.Trust.TRUNCATED and is_proven:
-                return data, sent.end, UDP, True
+                return Carried(data, sent.end, UDP, lost=lost or Why.TRUNCATED)
 
     async def _datagram(
         self,
@@ -316,20 +318,24 @@ class Tries:
         *,
         edns: bool,
         first: First | None,
+        guarded: bool,
     ) -> tuple[forward.Sent, bytes, forward.Trust]:
-        """What was sent, and what came over UDP; raises NoReply."""
+        """What was sent, and what came over UDP; raises NoReply.
+
+        `guarded`: it is given up when others guess at it, as far as there is TCP to go on with.
+        """
         if first:
             sent, come = first[0].sent, first[1]
             heard = await come if isinstance(come, asyncio.Future) else come
         else:
             sent = self._message(asked, health, way.server, edns=edns)
-            near = health.near_misses(self._clock())
+            near = health.near_misses(self._clock()) if guarded else 0
             heard = await self._lines.hear((way.dial, way.server), sent, way.deadline, near=near)
         if isinstance(heard, Why):
             raise NoReply(heard)
         if heard[1] is forward.Trust.FORGED:
             label = self._counts.upstream(way.server.label)
-            self._note(f"forged {label}", f"upstream {label}: {FORGED}")
+            self._note(f"forged {label}", f"upstream {label}: {carried.FORGED}")
         return sent, *heard
 
     def _message(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Protocol, TypeVar
 
 from resolver import notes, parts, protocol
-from resolver.counters import rcode_label
+from resolver.counters import Source, rcode_label
 from resolver.listen import respond
 from resolver.message import reasons, reply, wire
 from resolver.names import answer, chase, cut, detour
@@ -72,6 +72,11 @@ class Inquiry:
             case protocol.Count():
                 raise ValueError("the counters are the worker's own")
 
+    def up(self, label: Callable[[str], str]) -> dict[str, bool]:
+        """As `servers.up`."""
+        known = self._forwarding.healths
+        return servers.up(self._served.scopes(), known, label, self._clock())
+
     def _steps(self, sandbox: str, name: bytes, kind: int) -> Iterator[Step]:
         scope = self._served.scope(sandbox)
         if scope is None:
@@ -130,6 +135,7 @@ class Inquiry:
             yield Step("search", _passing(ours, self._forwarding.patience_s(asked)))
         for tried in self._forwarding.tried(asked):
             over = f" over {tried.transport}" if tried.transport else ""
+            over += f" (over udp it {tried.because})" if tried.because else ""
             took = f"{tried.seconds * 1000:.1f} ms"
             yield Step("tried", f"{tried.server}{over}: {tried.result} in {took}", tried.number)
         if fresh is not None:
@@ -158,6 +164,9 @@ def _question(name: bytes, kind: int) -> bytes:
 
 def _decisions(query: wire.Query, scope: answer.Scope) -> Iterator[Step]:
     """Each place where the name is looked for, up to the one that has it."""
+    if answer.answer(query, scope) is answer.REFUSED:  # whoever has the name
+        yield Step(Source.POLICY, "REFUSED: only types of data are answered, no zones as a whole")
+        return
     for network, names in zip(scope.networks, scope.tables, strict=True):
         stage = f"network {network}" if network else "added hosts"
         if entry := names.get(query.name):

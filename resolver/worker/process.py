@@ -219,6 +219,8 @@ class Worker:
     def _counted(self) -> protocol.Counted:
         sums = self._counts.sums()
         sums.append(([counters.TCP_CONNECTIONS], float(self._serving.connections)))
+        up = self._told.up(self._counts.upstream).items()
+        sums += [([counters.UPSTREAM_UP, label], float(is_up)) for label, is_up in up]
         return protocol.Counted(os.getpid(), self._started, sums)
 
 

@@ -21,15 +21,34 @@ def rows(
     """`now` is a time of the clock by which servers are known. Looks at them, changes nothing."""
     seen = dict(known.items())
     zones: dict[healths.Key, list[bytes]] = {}
-    for scope in scopes:
-        for zone, way in ((answer.ROOT, scope), *scope.routes.items()):
-            for server in way.upstreams:
-                own = zones.setdefault(healths.key(server, scope), [])
-                if zone not in own:
-                    own.append(zone)
+    for zone, key in _asked(scopes):
+        own = zones.setdefault(key, [])
+        if zone not in own:
+            own.append(zone)
     for key in (*zones, *(each for each in seen if each not in zones)):
         health = seen.get(key) or forward.Health()
         yield functools.partial(_row, key, zones.get(key, []), health, now)
+
+
+def up(
+    scopes: Iterable[answer.Scope], known: healths.Healths, label: Callable[[str], str], now: float
+) -> dict[str, bool]:
+    """Which of those that are asked are up from anywhere, by what `label` makes of their names."""
+    asked = {key for _, key in _asked(scopes)}
+    found: dict[str, bool] = {}
+    for key, health in known.items():
+        if key in asked:
+            name = label(key[0].label)
+            found[name] = found.get(name, False) or health.state(now) is forward.State.UP
+    return found
+
+
+def _asked(scopes: Iterable[answer.Scope]) -> Iterator[tuple[bytes, healths.Key]]:
+    """Who may be asked for the names of which zone."""
+    for scope in scopes:
+        for zone, way in ((answer.ROOT, scope), *scope.routes.items()):
+            for server in way.upstreams:
+                yield zone, healths.key(server, scope)
 
 
 def _row(

@@ -1,14 +1,15 @@
-"""What whoever made a network should know of its names, and of those of others.
+"""What whoever made a network or a sandbox should know of its names, and of those of others.
 
-In: a network, and the state for what concerns others. Out: sentences; empty when there is nothing.
+In: the object, and the state for what concerns others. Out: sentences; empty when there is nothing.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from types import MappingProxyType
 from typing import Final
 
-from sdd.model import bridge, child, network, tlds
+from resolver.names import records
+from sdd.model import bridge, child, endpoint, network, sandbox, tlds
 from sdd.state import ClusterState
 
 _REVERSE: Final = (".in-addr.arpa", ".ip6.arpa")
@@ -64,6 +65,44 @@ def open_wire(net: network.Network) -> str:
         f"--internal of a {net.driver} network leaves out the gateway alone: its sandboxes and the"
         f" machines on the wire of {on.parent} reach each other. Without a parent it leads nowhere"
     )
+
+
+def of_box(state: ClusterState, box: sandbox.Sandbox) -> str:
+    """With whom it shares names without having said so."""
+    ends = state.endpoints_by_sandbox.get(box.id, ())
+    return " ".join(told for each in ends for told in _mixed(state, each))
+
+
+def of_endpoint(state: ClusterState, one: endpoint.Endpoint) -> str:
+    """The same of what is new with a connection."""
+    return " ".join(_mixed(state, one))
+
+
+def _mixed(state: ClusterState, one: endpoint.Endpoint) -> Iterator[str]:
+    """On a network `lab` the sandbox `web` is `web.lab` too, as one that is called so.
+
+    Who has the same name word for word was given it: that is how sandboxes share one.
+    """
+    net = state.networks[one.network]
+    tail = f".{net.name}".lower()
+    own = frozenset(records.names_of(state.sandboxes[one.sandbox], one))
+    for who, theirs in _others(state, one):
+        shared = {each for each in theirs if each.removesuffix(tail) in own and each not in own}
+        shared |= {each for each in own if each.removesuffix(tail) in theirs and each not in theirs}
+        if shared:
+            yield (
+                f"{min(shared)} is also a name of {who} on the network {net.name}: whoever asks for"
+                " it may get either. Choose another name, unless that is wanted."
+            )
+
+
+def _others(state: ClusterState, one: endpoint.Endpoint) -> Iterator[tuple[str, frozenset[str]]]:
+    for each in state.endpoints_by_network.get(one.network, ()):
+        if each.sandbox != one.sandbox:
+            box = state.sandboxes[each.sandbox]
+            yield f"the sandbox {box.name}", frozenset(records.names_of(box, each))
+    for svc in state.services_by_network.get(one.network, ()):
+        yield f"the service {svc.name}", frozenset(records.names_of_service(svc))
 
 
 def _hiding(net: network.Network) -> str:

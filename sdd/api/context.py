@@ -201,8 +201,8 @@ class Context:
 
     `repaired` counts for each what it undid of the doings of others since the start. `labels` are
     those of this node that hold now: a reload may change them. `schedulers` asks the balancer what
-    it offers. `clock` gives seconds since the epoch.
-    `nameservers` are those that the host asks just now.
+    it offers. `clock` gives seconds since the epoch. `nameservers` are those that the host asks
+    just now. `unheard` says why refusals of connections are not heard; empty when they are.
     """
 
     commands: Commands
@@ -219,6 +219,7 @@ class Context:
     schedulers: Callable[[], Awaitable[Sequence[Scheduler]]]
     labels: Callable[[], Sequence[str]] = tuple
     nameservers: Callable[[], Collection[IPAddress]] = tuple
+    unheard: Callable[[], str] = str
     clock: Callable[[], float] = time.time
     journal: Journal | None = None
     logbook: Logbook | None = None

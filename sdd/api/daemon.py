@@ -50,6 +50,7 @@ async def status(context: Context, _call: Call) -> Reply:
         "Balancer": about.lb_backend,
         "BalancerWhy": about.lb_why,
         "MissingCapabilities": list(about.lacks),
+        "RefusalsUnheard": context.unheard(),
         "Networks": len(state.networks),
         "Sandboxes": len(state.sandboxes),
         "Services": len(state.services),

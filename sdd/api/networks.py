@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 
-from sdd.api import body, ports, render
+from sdd.api import body, cautions, ports, render
 from sdd.api.call import Call, Reply
 from sdd.api.context import Context
 from sdd.control import lookup
@@ -94,7 +94,9 @@ async def connect(context: Context, call: Call) -> Reply:
         link_local=asked.link_local,
     )
     made = await context.commands.connect(asked.sandbox, attachment)
-    return Reply(value=render.endpoint_of(context.state(), made), status=201)
+    state = context.state()
+    value = render.endpoint_of(state, made)
+    return Reply(value={**value, "Warning": cautions.of_endpoint(state, made)}, status=201)
 
 
 async def disconnect(context: Context, call: Call) -> Reply:

@@ -1,6 +1,6 @@
 """/v1/sandboxes: create or adopt, list, inspect, remove."""
 
-from sdd.api import body, render
+from sdd.api import body, cautions, render
 from sdd.api.call import Call, Reply
 from sdd.api.context import Context
 from sdd.control import lookup
@@ -17,8 +17,9 @@ async def listing(context: Context, _call: Call) -> Reply:
 async def create(context: Context, call: Call) -> Reply:
     """The sandbox that was made or adopted."""
     made = await context.commands.create_sandbox(body.decode(request.SandboxCreate, call.body))
-    value = render.sandbox_of(context.state(), made, context.about.data_root)
-    return Reply(value=value, status=201)
+    state = context.state()
+    value = render.sandbox_of(state, made, context.about.data_root)
+    return Reply(value={**value, "Warning": cautions.of_box(state, made)}, status=201)
 
 
 async def inspect(context: Context, call: Call) -> Reply:
@@ -30,7 +31,7 @@ async def inspect(context: Context, call: Call) -> Reply:
         "EditedFiles": list(await context.trace.edited(box)),
         "ForeignFiles": list(await context.trace.foreign(box)),
     }
-    return Reply(value={**value, **files})
+    return Reply(value={**value, "Warning": cautions.of_box(state, box), **files})
 
 
 async def remove(context: Context, call: Call) -> Reply:

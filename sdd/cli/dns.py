@@ -154,7 +154,13 @@ def _show(found: dict[str, Any]) -> None:
 @dns.command()
 @click.argument("name")
 @click.argument("rdtype", metavar="[TYPE]", default="")
-@click.option("--from", "sandbox", required=True, help="As a program in this sandbox would.")
+@click.option(
+    "--from",
+    "sandbox",
+    required=True,
+    shell_complete=complete.sandboxes,
+    help="As a program in this sandbox would.",
+)
 @click.pass_context
 def trace(ctx: click.Context, *, name: str, rdtype: str, sandbox: str) -> None:
     """Show every question that a look-up asks, and how each was decided.

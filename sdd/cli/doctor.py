@@ -9,21 +9,21 @@ from sdd import errors
 from sdd.cli import output
 from sdd.cli.command import Verb
 from sdd.cli.probes import daemon, host, kernel
-from sdd.cli.probes.finding import Finding, Verdict
+from sdd.cli.probes.finding import TOPICS, Finding, Verdict
 from sdd.cli.settings import current
 
-AREAS = ("kernel", "host", "net", "config", "daemon")
+AREAS = ("kernel", "host", "net", "config", *TOPICS, "daemon")
 INDENT = " " * 6
 
 
 @click.command(cls=Verb)
-@click.option("--only", "only", multiple=True, type=click.Choice(AREAS), help="Only this area.")
+@click.option("--only", "only", multiple=True, type=click.Choice(AREAS), help="Only this.")
 @click.option("--fix", is_flag=True, help="Print the commands that repair what can be repaired.")
 @click.option("-y", "--yes", is_flag=True, help="With --fix: run them.")
 @click.pass_context
 def doctor(ctx: click.Context, only: tuple[str, ...], fix: bool, yes: bool) -> None:
     """Look at the kernel, the host and the daemon; exit 1 when something needed is missing."""
-    found = [each for each in looked_at(only) if not only or each.area in only]
+    found = [each for each in looked_at(only) if not only or each.concerns(only)]
     if fix:
         _repair(found, run=yes)
     elif current().output == "table":
@@ -38,11 +38,11 @@ def looked_at(only: Sequence[str]) -> Iterable[Finding]:
     """The findings, without the areas that nobody asked for and that take time."""
     from importlib.metadata import version
 
-    if not only or "kernel" in only:
+    if not only or {"kernel", *TOPICS} & set(only):
         yield from kernel.findings()
-    if not only or {"host", "net", "config"} & set(only):
+    if not only or {"host", "net", "config", "dns"} & set(only):
         yield from host.findings()
-    if not only or "daemon" in only:
+    if not only or {"daemon", *TOPICS} & set(only):
         yield from daemon.findings(current().client(), version("sdd"))
 
 

@@ -10,7 +10,18 @@ from sdd import errors
 from sdd.cli import complete, filters, fixed, output, several
 from sdd.cli.command import Inspect, Noun
 from sdd.cli.output import Column
-from sdd.cli.params import ADDRESS, CIDR, FORWARD_ZONE, IP4, IP6, LABEL, NAMESERVER, OPTION, WORD
+from sdd.cli.params import (
+    ADDRESS,
+    CIDR,
+    FORWARD_ZONE,
+    FORWARD_ZONES,
+    IP4,
+    IP6,
+    LABEL,
+    NAMESERVER,
+    OPTION,
+    WORD,
+)
 from sdd.cli.settings import current
 from sdd.client import part
 
@@ -269,7 +280,11 @@ def rm(refs: tuple[str, ...], force: bool) -> None:
     "--dns-forward-zone-add", "zone_add", type=FORWARD_ZONE, multiple=True, help="One more zone."
 )
 @click.option(
-    "--dns-forward-zone-rm", "zone_remove", type=FORWARD_ZONE, multiple=True, help="One less."
+    "--dns-forward-zone-rm",
+    "zone_remove",
+    type=FORWARD_ZONES,
+    multiple=True,
+    help="One less; a ZONE alone: all its servers.",
 )
 def update(ref: str, **asked: Any) -> None:
     """Change a network's DNS settings; its sandboxes follow at once."""
@@ -279,7 +294,24 @@ def update(ref: str, **asked: Any) -> None:
             hint="say it with --dns-add, --dns-rm, --dns-search-add, --dns-search-rm,"
             " --dns-forward-zone-add, --dns-forward-zone-rm",
         )
+    asked["zone_remove"] = [each for given in asked["zone_remove"] for each in _servers(ref, given)]
     output.named(current().client().patch(f"{PATH}/{part(ref)}", asked))
+
+
+def _servers(ref: str, given: dict[str, str]) -> list[dict[str, str]]:
+    """A forward zone with its one server, or with all that it has on the network."""
+    if given["server"]:
+        return [given]
+    zones = current().client().get(f"{PATH}/{part(ref)}")["Dns"]["ForwardZones"]
+    name, what = given["zone"].lower().removesuffix("."), "forward zone"
+    found = [each for each in zones if each.partition("=")[0] == name]
+    if not found:
+        raise errors.NotFound(
+            f"network {ref} has no {what} {name}",
+            hint=f"it has: {', '.join(zones) or 'none'}",
+            code="SDD-NET-DNS",
+        )
+    return [{"zone": name, "server": each.partition("=")[2]} for each in found]
 
 
 @network.command()
@@ -347,6 +379,7 @@ def connect(ref: str, sandbox: str, **asked: Any) -> None:
     asked["driver_opts"] = dict(asked["driver_opts"])
     body = {"sandbox": sandbox} | {key: value for key, value in asked.items() if value}
     made = current().client().post(f"{PATH}/{part(ref)}/connect", body)
+    output.warned(made)
     if current().output != "table":
         output.data([made])
 

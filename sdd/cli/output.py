@@ -13,6 +13,7 @@ from sdd.cli import settings
 Row = Mapping[str, Any]
 GAP = "   "
 SHORT = 12
+BRIEF = 64  # characters
 TABLE = "table "  # before a template: with a heading, in columns
 _TAB = re.compile(r"\\t|\t")
 _KEY = re.compile(r"\.([A-Za-z]\w*)")
@@ -34,13 +35,28 @@ def _told_whole(context: click.Context, _param: click.Parameter, value: bool) ->
 
 
 no_trunc = click.option(
-    "--no-trunc", is_flag=True, expose_value=False, callback=_told_whole, help="Whole ids."
+    "--no-trunc",
+    is_flag=True,
+    expose_value=False,
+    callback=_told_whole,
+    help="Nothing shortened: whole ids and texts.",
 )
 
 
 def short(key: str) -> Callable[[Row], str]:
     """An id as listings show it: its first 12 characters, or all with --no-trunc."""
     return lambda row: _shortened(str(row[key]))
+
+
+def brief(key: str) -> Callable[[Row], str]:
+    """A text as listings show it: with room for the others in its row, or all with --no-trunc."""
+
+    def shown(row: Row) -> str:
+        text = str(row[key])
+        is_whole = len(text) <= BRIEF or settings.current().whole_ids
+        return text if is_whole else f"{text[: BRIEF - 1]}…"
+
+    return shown
 
 
 def _shortened(identity: str) -> str:

@@ -86,15 +86,19 @@ class Nameserver(click.ParamType[str]):
 
 
 class ForwardZone(click.ParamType[dict[str, str]]):
-    """ZONE=SERVER → the body's object."""
+    """ZONE=SERVER → the body's object; with `whole` a ZONE alone is all its servers: ""."""
 
-    name = "zone=server"
+    def __init__(self, *, whole: bool = False) -> None:
+        self._whole = whole
+        self.name = "zone[=server]" if whole else "zone=server"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> dict[str, str]:
         """The zone as it is, for the daemon to look at; the server in its usual form."""
         zone, equals, server = value.partition("=")
+        if zone and not equals and self._whole:
+            return {"zone": zone, "server": ""}
         if not (zone and equals):
             self.fail(f'"{value}" is not ZONE=SERVER, such as corp.local=10.1.0.53', param, ctx)
         return {"zone": zone, "server": NAMESERVER.convert(server, param, ctx)}
@@ -260,6 +264,7 @@ IP6 = AddressOf(6, "--ip")
 PLUG_ADDRESSES = {"ip": AddressOf(4, "ip6="), "ip6": AddressOf(6, "ip=")}
 NAMESERVER = Nameserver()
 FORWARD_ZONE = ForwardZone()
+FORWARD_ZONES = ForwardZone(whole=True)
 CIDR = Cidr()
 LABEL = Pair(bare=True)
 OPTION = Pair(bare=False)

@@ -12,7 +12,7 @@ COLUMNS = (
     Column("NETWORK", lambda row: row["Network"]),
     Column("NAME", lambda row: row["Name"]),
     Column("TYPE", lambda row: row["Type"]),
-    Column("DATA", lambda row: row["Data"]),
+    Column("DATA", output.brief("Data")),
     Column("STATE", lambda row: row["State"]),
 )
 
@@ -45,6 +45,7 @@ def add(network: str, name: str, rdtype: str, data: tuple[str, ...]) -> None:
 
 
 @record.command("ls")
+@output.no_trunc
 @click.argument("network", default="", shell_complete=complete.networks)
 def listing(network: str) -> None:
     """List the records of NETWORK, or of all networks.

@@ -219,6 +219,24 @@ def test_A8_112_a_bare_name_of_ours_needs_no_upstream_of_the_search_list(
         assert found["seconds"] < AT_ONCE
 
 
+@pytest.mark.parametrize("options", [(), ("--dns-search", "dead.test", "--dns-opt", "ndots:1")])
+def test_A8_25_where_nobody_may_be_asked_no_stub_waits(
+    town: tuple[Appliance, dict[str, list[str]]], options: tuple[str, ...]
+) -> None:
+    """musl asks again for 5 s after SERVFAIL, although nothing can come of it."""
+    daemon, commands = town
+    box = f"alone{len(options)}"
+    daemon.sdctl("network", "create", f"n{box}", "--internal")
+    daemon.sandbox(box, "--network", f"n{box}", *options)
+    for stub in (*CLIENTS, SEARCHING):
+        for name in ("www.example.org", "mistyped"):
+            found = asked(daemon, box, commands[stub], name)
+            assert found["said"] != "ok", (stub, found)
+            assert found["seconds"] < AT_ONCE, (stub, found)
+        found = asked(daemon, box, commands[stub], box)
+        assert (found["said"], bool(found["addresses"])) == ("ok", True), (stub, found)
+
+
 HOLD = (
     "import signal, socket; holder = socket.socket(type=socket.SOCK_DGRAM); "
     "holder.bind(('127.0.0.9', 53)); print('up', flush=True); signal.pause()"

@@ -50,6 +50,11 @@ def scope(names: protocol.Names) -> answer.Scope:
     return answer.Scope.of(view, [names])
 
 
+@given(NAMES)
+def test_names_are_shown_as_others_show_them(name: dns.name.Name) -> None:
+    assert wire.to_text(name.to_wire() or b"") == name.to_text()
+
+
 @given(NAMES, TYPES, PAYLOADS, st.booleans())
 def test_what_others_ask_is_what_we_read(
     name: dns.name.Name, kind: int, payload: int | None, dnssec: bool

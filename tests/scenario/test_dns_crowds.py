@@ -84,3 +84,30 @@ def test_A8_74_thousands_that_wait_cost_bounded_memory_and_no_burst_leaves(
         eventually(lambda: total(session, counters.IN_FLIGHT) == 0, 9, "all have given up")
         assert len(upstream.heard) <= 3 * (1 + 2 * server.IN_FLIGHT)  # tries, and nothing beside
     assert resident_mib(pid) - before < 64
+
+
+def test_who_asks_what_nobody_answers_takes_the_places_of_nobody(
+    worker: Worker, scripted: Make
+) -> None:
+    """Five sandboxes want more places than there are; a sixth one has its answers all the same."""
+    session, black = worker.session(), scripted(mute)
+    loud = [
+        session.serve(f"loud{number}", names={}, upstreams=[black.server()]) for number in range(5)
+    ]
+    calm = session.serve("calm", names={}, upstreams=[scripted(good).server()])
+    assert session.apply() == {}
+    with ExitStack() as stack:
+        links = clients(stack, len(loud))
+        for at, (link, ports) in enumerate(zip(links, loud, strict=True)):
+            for number in range(server.IN_FLIGHT):
+                link.sendto(question(number, f"n{at}x{number}.test"), ("127.0.0.1", ports[0]))
+        eventually(
+            lambda: total(session, counters.IN_FLIGHT) > len(loud[1:]) * server.IN_FLIGHT,
+            8,
+            "all places are taken and some wait",
+        )
+        [link] = clients(stack, 1)
+        for number in range(20):
+            link.sendto(question(number, f"m{number}.example.net"), ("127.0.0.1", calm[0]))
+        replies = [dns.message.from_wire(link.recv(4096)) for _ in range(20)]
+        assert {each.rcode() for each in replies} == {dns.rcode.NOERROR}

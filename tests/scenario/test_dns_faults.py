@@ -51,32 +51,6 @@ def test_a_server_that_forgets_case_and_has_no_tcp_answers_the_first_question(
     assert len(forgets.heard) == 4
 
 
-@pytest.mark.parametrize("is_refused", [True, False])
-def test_a_cut_reply_is_given_when_there_is_no_tcp(
-    session: Session, scripted: Make, is_refused: bool
-) -> None:
-    def cut(query: dns.message.Message, stream: bool) -> bytes | None:
-        if stream:
-            return None
-        answer = dns.message.from_wire(good(query, stream))
-        answer.flags |= dns.flags.TC
-        return answer.to_wire()
-
-    server = scripted(cut)
-    if is_refused:
-        server.refuse_tcp()
-    else:
-        server.hang_tcp()
-    ports = served(session, server)
-    for number in range(4):
-        began = time.monotonic()
-        reply = ask(ports, f"n{number}.example.org")
-        assert time.monotonic() - began < (1.0 if is_refused or number else 2.0)
-        assert reply.flags & dns.flags.TC
-        assert texts(reply) == {"192.0.2.9"}
-    assert _states(session) == {"up"}
-
-
 def test_a_question_that_is_refused_for_itself_turns_edns_off_for_nobody(
     session: Session, scripted: Make
 ) -> None:

@@ -54,6 +54,12 @@ async def test_an_owned_name_is_explained_by_its_network(sdd: link.Link) -> None
     ]
 
 
+async def test_no_network_is_named_for_what_is_refused_whoever_has_it(sdd: link.Link) -> None:
+    axfr = 252
+    ((stage, text),) = await steps(sdd, wire.to_wire("web"), axfr)
+    assert (stage, text.split(":")[0]) == ("policy", "REFUSED")
+
+
 async def test_special_names_and_foreign_sandboxes_are_explained(sdd: link.Link) -> None:
     assert (await steps(sdd, wire.to_wire("a.localhost")))[-1] == ("local_special", "NOERROR")
     found = await sdd.inquire(protocol.Explain("nobody", b"\0", 1), protocol.Explained)

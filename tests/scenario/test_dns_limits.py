@@ -188,7 +188,13 @@ def test_B3_every_kind_of_event_is_counted(session: Session, scripted: Make) -> 
     for name in ("one.example.org", "one.example.org", "none.example.org"):
         ask(ports, name)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
-        for bad in (b"short", b"\0\1\x80" + bytes(9), b"\0\1\x78" + bytes(9), bytes(12)):
+        for bad in (
+            b"short",
+            b"\0\1\x80" + bytes(9),
+            b"\0\1\x78" + bytes(9),
+            bytes(12),
+            bytes(5000),
+        ):
             link.sendto(bad, ("127.0.0.1", ports[0]))
     ask(ports, "one.example.org")
     found = series(session)
@@ -198,7 +204,7 @@ def test_B3_every_kind_of_event_is_counted(session: Session, scripted: Make) -> 
     assert 0 < found["sdd_dns_response_size_bytes", "udp", "sum"] < 4 * 512
     assert found["sdd_dns_inflight_requests",] == 0
     assert found["sdd_upstream_up", "127.0.0.1"] == 1
-    for reason in ("short", "response", "opcode", "question"):
+    for reason in ("short", "response", "opcode", "question", "long"):
         assert found["sdd_dns_malformed_total", reason] == 1
 
 
@@ -210,6 +216,39 @@ def test_B3_a_server_that_nobody_is_at_is_not_up(session: Session) -> None:
     found = series(session)
     assert found["sdd_upstream_up", nobody.label] == 0
     assert found["sdd_upstream_failures_total", nobody.label, "refused"] >= 1
+
+
+def test_B3_nothing_is_told_of_servers_inside_a_sandbox_that_is_gone(
+    session: Session, scripted: Make
+) -> None:
+    port = free_port(socket.SOCK_DGRAM)
+    dead = protocol.Upstream("127.0.0.2", port, inside=True)
+    gone = session.serve("gone", names={}, upstreams=[dead], inside=2)
+    stays = session.serve("stays", names={}, upstreams=[scripted(good).server()])
+    assert session.apply() == {}
+    assert ask(gone, "one.example.org").rcode() == dns.rcode.SERVFAIL
+    assert texts(ask(stays, "one.example.org")) == {"192.0.2.9"}
+    assert series(session)["sdd_upstream_up", "127.0.0.2"] == 0
+    session.say(protocol.Gone("gone"))
+    assert session.apply(2) == {}
+    assert {key[1] for key in series(session) if key[0].startswith("sdd_upstream_")} == {
+        "127.0.0.1"
+    }
+    session.say(protocol.ListUpstreams(0))
+    listed = session.hear()
+    assert isinstance(listed, protocol.UpstreamsListed)
+    assert [each.address for each in listed.rows] == ["127.0.0.1"]
+
+
+def test_B3_a_server_that_nobody_asks_any_more_is_not_told_to_be_down(session: Session) -> None:
+    nobody = protocol.Upstream("127.0.0.1", free_port(socket.SOCK_DGRAM), inside=False)
+    ports = session.serve("s", names={}, upstreams=[nobody])
+    assert session.apply() == {}
+    assert ask(ports, "one.example.org").rcode() == dns.rcode.SERVFAIL
+    assert series(session)["sdd_upstream_up", "127.0.0.1"] == 0
+    session.view("s", ["net"], [])
+    assert session.apply(2) == {}
+    assert ("sdd_upstream_up", "127.0.0.1") not in series(session)
 
 
 @pytest.mark.parametrize("has_tcp", [True, False])

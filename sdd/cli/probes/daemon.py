@@ -28,6 +28,7 @@ def findings(client: Client, release: str) -> Iterator[Finding]:
     yield passed("daemon.socket", f"sdd {status['Version']} answers, state {status['State']}")
     yield state(status)
     yield hearing(status)
+    yield refusals(status)
     nets, boxes = client.get("/v1/networks"), client.get("/v1/sandboxes")
     yield searching(boxes, nets)
     yield overruling(boxes)
@@ -59,6 +60,22 @@ def hearing(status: dict[str, Any]) -> Finding:
         fix=f"add {' '.join(lacks)} to CapabilityBoundingSet of sdd.service: install the newest"
         " unit, then systemctl daemon-reload and systemctl restart sdd; in a container give it that"
         " capability in the user namespace that owns the network",
+    )
+
+
+def refusals(status: dict[str, Any]) -> Finding:
+    """Whether the daemon hears who refuses connections."""
+    why = status.get("RefusalsUnheard", "")  # a daemon of an older release does not tell
+    if not why:
+        return passed("daemon.refusals", "sdd hears at once which member refuses connections")
+    return Finding(
+        "daemon.refusals",
+        Verdict.WARN,
+        f"sdd does not hear who refuses connections: {why}",
+        why="a member whose process ended is noticed by checks and counters only, within seconds",
+        now="it is looked at as often as --health says, and whenever its counters stand out",
+        fix="the kernel needs nfnetlink_log and nft_log, and in one network namespace a single sdd"
+        " can have them; then systemctl restart sdd",
     )
 
 

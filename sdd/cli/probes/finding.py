@@ -1,6 +1,8 @@
 """One thing the doctor looked at: what it is, what follows from it, what to do."""
 
+from collections.abc import Collection, Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 
@@ -11,6 +13,21 @@ class Verdict(StrEnum):
     WARN = "WARN"
     FAIL = "FAIL"
     SKIP = "SKIP"
+
+
+# What concerns names and balancing, wherever it was looked for.
+TOPICS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "dns": (
+            *("kernel.nft_raw", "host.user"),
+            *("daemon.search", "daemon.files", "daemon.hiding"),
+        ),
+        "lb": (
+            *("kernel.nftables", "kernel.nft_spread", "kernel.ipvs", "kernel.conntrack"),
+            *("kernel.sctp", "daemon.refusals"),
+        ),
+    }
+)
 
 
 class Finding(NamedTuple):
@@ -27,10 +44,10 @@ class Finding(NamedTuple):
     fix: str = ""
     commands: tuple[str, ...] = ()
 
-    @property
-    def area(self) -> str:
-        """What `--only` chooses by."""
-        return self.name.partition(".")[0]
+    def concerns(self, wanted: Collection[str]) -> bool:
+        """What `--only` chooses by: the first part of the name, or a topic."""
+        area = self.name.partition(".")[0]
+        return area in wanted or any(self.name in TOPICS.get(each, ()) for each in wanted)
 
     def row(self) -> dict[str, Any]:
         """For `-o json`."""

@@ -72,8 +72,9 @@ def live(arm: mortal.Arm, root: Path, before: Scene, scene: Scene) -> bool:
 
 async def successor(town: Town, scene: Scene) -> None:
     """A daemon that knows nothing of the last one; all is well, and nothing is left to do."""
-    for each in town.launchers:
-        each.close()
+    for launcher, daemon in zip(town.launchers, town.daemons, strict=True):
+        launcher.close()
+        daemon.close()
     one = town.daemon()
     town.revision += 1
     for changes in (None, 0):

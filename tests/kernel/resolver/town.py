@@ -27,12 +27,13 @@ class Town:
     root: Path
     doors: namespaces.Namespaces = field(default_factory=namespaces.Namespaces)
     launchers: list[launch.Launcher] = field(default_factory=list)
+    daemons: list[reconciler.Reconciler] = field(default_factory=list)
     revision: int = 0
 
     def daemon(self, settings: upstreams.DaemonDns | None = None) -> reconciler.Reconciler:
         launcher = launch.Launcher(self.root / "exec", "nobody")
         self.launchers.append(launcher)
-        return reconciler.Reconciler(
+        one = reconciler.Reconciler(
             self.doors,
             launcher,
             states.NODE,
@@ -40,6 +41,8 @@ class Town:
             settings or upstreams.DaemonDns(),
             been=guests.Guests(self.root / "exec" / "dns-guests"),
         )
+        self.daemons.append(one)
+        return one
 
     def path(self, name: str) -> str:
         return str(self.root / "ns" / f"t-redge-{name}")
@@ -91,8 +94,11 @@ class Town:
     def restart(self) -> None:
         """What the worker sees of a `kill -9` of sdd."""
         self.launchers[-1].close()
+        self.daemons[-1].close()
 
     async def close(self) -> None:
+        for each in self.daemons:
+            each.close()
         for launcher in self.launchers:
             try:
                 pid = (await launcher.ensure()).pid
@@ -101,8 +107,8 @@ class Town:
             launcher.close()
             await end_worker(pid)
             break
-        for each in self.root.glob("ns/t-redge-*"):
-            await self.doors.delete(str(each))
+        for place in self.root.glob("ns/t-redge-*"):
+            await self.doors.delete(str(place))
         self.doors.close()
 
 

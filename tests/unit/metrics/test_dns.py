@@ -103,7 +103,7 @@ def test_the_label_values_are_those_that_workers_count() -> None:
     reasons = dns.REASONS
     assert set(reasons[counted.UPSTREAM_FAILURES]) == set(Why)
     assert set(reasons[counted.SUSPECT]) == set(counted.Suspect)
-    assert {*respond.REASONS.values(), "short", "response", "framing"} == set(
+    assert {*respond.REASONS.values(), "short", "response", "framing", "long"} == set(
         reasons[counted.MALFORMED]
     )
     source = "".join(path.read_text() for path in Path(counted.__file__).parent.rglob("*.py"))

@@ -23,3 +23,16 @@ def test_upstreams_beyond_the_bound_are_counted_together() -> None:
     labels = {counts.upstream(f"192.0.2.{number}") for number in range(100)}
     assert len(labels) == counters.MOST_UPSTREAMS + 1
     assert counters.OTHER in labels
+
+
+def test_labels_of_servers_that_are_gone_are_free_again() -> None:
+    counts = Counters()
+    for number in range(counters.MOST_UPSTREAMS):
+        label = counts.upstream(f"10.0.0.{number}")
+        counts.add(counters.UPSTREAM_FAILURES, label, "timeout")
+        counts.took(label, "udp", 0.1)
+    assert counts.upstream("10.0.1.1") == counters.OTHER
+    counts.add(counters.UPSTREAM_FAILURES, counters.OTHER, "timeout")
+    counts.keep_upstreams({"10.0.0.1"})
+    assert counts.upstream("10.0.1.1") == "10.0.1.1"
+    assert {key[1] for key, _ in counts.sums()} == {"10.0.0.1", counters.OTHER}

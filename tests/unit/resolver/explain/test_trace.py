@@ -46,6 +46,13 @@ def test_the_source_is_what_decided(steps: list[tuple[str, str]], source: str) -
     assert made.source == source
 
 
+@pytest.mark.parametrize("rcode", ["SERVFAIL", query.TIMEOUT])
+def test_of_several_vain_tries_the_last_is_told_as_such(rcode: str) -> None:
+    steps = tuple(Step("tried", f"x: timeout in {s} ms") for s in ("1500.2", "2900.0", "448.5"))
+    made = trace.Attempt(name="web", rdtype="A", steps=steps, reply=query.Reply(rcode=rcode))
+    assert made.source == "upstream x: timeout in 448.5 ms, the last of 3 tries"
+
+
 def test_an_old_answer_is_the_source_only_when_it_was_given() -> None:
     steps = (Step("stale", "over since 48 s"), Step("tried", "y over udp: NOERROR in 2 ms"))
     renewed = query.Reply(rcode="NOERROR")

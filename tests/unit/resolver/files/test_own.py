@@ -217,3 +217,23 @@ def swapping(file: Path, victim: Path, times: int) -> None:
             aside.rename(folder)
         with contextlib.suppress(OSError):
             file.unlink()
+
+
+@pytest.mark.parametrize("name", ["hosts", "resolv.conf"])
+def test_a_directory_in_the_place_of_a_file_stays_and_is_told(ours: own.Files, name: str) -> None:
+    ours.path(BOX).parent.mkdir(parents=True)
+    ours.path(BOX, name).mkdir()
+    before = len(tuple(Path("/proc/self/fd").iterdir()))
+    for _ in range(3):
+        ours.write(BOX, LATER)
+        assert ours.path(BOX, name).is_dir()
+        assert ours.edited(BOX) == (str(ours.path(BOX, name)),)
+    assert len(tuple(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_what_the_kernel_refuses_is_told_in_words(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("no directory")
+    with pytest.raises(errors.KernelRefused) as refused:
+        own.Files(tmp_path / "data", tmp_path / "netns").write(BOX, TEXTS)
+    assert "Errno" not in refused.value.sentence
+    assert str(tmp_path / "data") in refused.value.sentence

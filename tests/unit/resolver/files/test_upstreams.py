@@ -90,7 +90,7 @@ def test_D7_our_server_stays_in_the_file_when_the_last_network_with_names_is_lef
 
 def test_A8_25_no_upstream_is_said_in_the_file() -> None:
     lines = text(DAEMON, states.box("mute"), states.net("sealed", internal=True))
-    assert "# no upstream: names that are not ours get SERVFAIL" in lines
+    assert "# no upstream: names that are not ours get NXDOMAIN" in lines
 
 
 def test_R5_on_the_default_network_loopback_servers_are_dropped() -> None:
@@ -164,7 +164,7 @@ def test_C38_given_servers_are_asked_from_inside_and_noted_without_the_host() ->
 def test_C40_no_server_at_all_is_a_comment() -> None:
     lines = text(upstreams.DaemonDns(), states.box("b"), states.net("red"))
     assert named(lines) == ["127.0.0.11"]
-    assert "# no upstream: names that are not ours get SERVFAIL" in lines
+    assert "# no upstream: names that are not ours get NXDOMAIN" in lines
 
 
 def test_C41_ipv6_and_scoped_servers_keep_their_order() -> None:

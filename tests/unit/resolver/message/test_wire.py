@@ -191,5 +191,5 @@ def test_what_is_no_name_has_no_wire_form(text: str) -> None:
 
 def test_names_are_shown_without_anything_that_could_confuse() -> None:
     assert wire.to_text(wire.to_wire("Web.Net-1_x.")) == "web.net-1_x."
-    assert wire.to_text(b"\4a.\n\xff\0") == r"a\046\010\255."
+    assert wire.to_text(b"\4a.\n\xff\0") == r"a\.\010\255."
     assert wire.to_text(b"\0") == "."

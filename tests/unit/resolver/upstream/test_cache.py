@@ -125,3 +125,37 @@ def test_a_failure_that_is_over_is_not_listed_and_not_kept() -> None:
     assert not list(store.entries(3.0 + cache.STALE_S))
     assert store.get(key("bad.example"), 6.0) is None
     assert len(store) == 1
+
+
+def failure() -> reply.Reply:
+    return kept(None, rcode=Rcode.SERVFAIL)
+
+
+def test_failures_push_out_no_answers() -> None:
+    store = cache.Cache(entries=cache.FAILURES + 10)
+    for number in range(10):
+        store.put(key(f"good{number}"), kept(), 0.0)
+    for number in range(3 * cache.FAILURES):
+        store.put(key(f"bad{number}"), failure(), 1.0)
+    assert all(store.get(key(f"good{number}"), 2.0) for number in range(10))
+    assert store.kinds["failure"] == cache.FAILURES
+    assert store.evicted == {"success": 0, "denial": 0, "failure": 2 * cache.FAILURES}
+
+
+def test_failures_that_are_over_are_gone_and_not_counted() -> None:
+    store = cache.Cache()
+    for number in range(100):
+        store.put(key(f"bad{number}"), failure(), number / 100)
+    store.put(key("bad0"), failure(), 3.0)  # a new one, which lasts
+    store.tidy(5.5)
+    assert store.kinds["failure"] == len(list(store.entries(5.5))) == 50
+    store.tidy(8.0)
+    assert (store.kinds["failure"], store.bytes, len(store)) == (0, 0, 0)
+
+
+def test_a_failure_that_becomes_an_answer_stays() -> None:
+    store = cache.Cache()
+    store.put(key(), failure(), 0.0)
+    store.put(key(), kept(), 1.0)
+    store.tidy(100.0)
+    assert store.stale(key(), 100.0)

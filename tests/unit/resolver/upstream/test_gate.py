@@ -53,3 +53,81 @@ async def test_giving_up_leaves_no_trace() -> None:
     one.leave()
     assert one.is_unused
     assert await one.enter()
+
+
+async def test_a_free_place_goes_to_whoever_has_the_fewest() -> None:
+    one = gate.Gate(3, 100)
+    assert await one.enter("calm")
+    for _ in range(2):
+        assert await one.enter("loud")
+    order: list[str] = []
+
+    async def enter(whom: str) -> None:
+        if await one.enter(whom):
+            order.append(whom)
+
+    async with asyncio.TaskGroup() as tasks:
+        for whom in ("loud", "loud", "loud", "calm", "new", "new"):
+            tasks.create_task(enter(whom), name=whom)
+        await asyncio.sleep(0)
+        for _ in range(2):
+            one.leave("loud")
+        one.leave("calm")
+        await asyncio.sleep(0)
+    assert order == ["new", "loud", "calm"]
+    assert one.inside == 3
+
+
+async def test_in_a_full_queue_room_is_made_for_whoever_has_less_there() -> None:
+    one = gate.Gate(2, 3)
+    for _ in range(2):
+        assert await one.enter("loud")
+    given: dict[str, bool] = {}
+
+    async def enter(whom: str, name: str) -> None:
+        given[name] = await one.enter(whom)
+
+    async with asyncio.TaskGroup() as tasks:
+        for name in ("loud 1", "loud 2", "loud 3"):
+            tasks.create_task(enter("loud", name), name=name)
+        await asyncio.sleep(0)
+        tasks.create_task(enter("calm", "calm"), name="calm")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert given == {"loud 3": False}
+        assert not await one.enter("loud")  # it has most of those that wait
+        one.leave("loud")
+        await asyncio.sleep(0)
+        assert given == {"loud 3": False, "calm": True}
+    assert given == {"loud 1": False, "loud 2": False, "loud 3": False, "calm": True}
+    for whom in ("loud", "calm"):
+        one.leave(whom)
+    assert one.is_unused
+
+
+async def test_some_places_are_kept_for_whoever_has_few() -> None:
+    one = gate.Gate(20, 0, spare=20)
+    for _ in range(20):
+        assert one.try_enter("loud")
+    assert not one.try_enter("loud")
+    assert [one.try_enter("calm") for _ in range(gate.FEW + 1)] == [*[True] * gate.FEW, False]
+    assert [one.try_enter("new") for _ in range(5)] == [*[True] * 4, False]
+    one.leave("loud")
+    assert not one.try_enter("loud")  # those that are kept are in use
+    assert one.try_enter("new")
+
+
+async def test_a_kept_place_that_comes_free_is_for_none_that_has_many() -> None:
+    one = gate.Gate(gate.FEW, 9, spare=1)
+    for _ in range(gate.FEW):
+        assert await one.enter("loud")
+    assert await one.enter("calm")
+    async with asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(one.enter("loud"), name="loud")
+        await asyncio.sleep(0)
+        one.leave("calm")
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        one.leave("loud")
+    assert waiting.result()
+    assert one.inside == gate.FEW

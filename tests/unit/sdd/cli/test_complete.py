@@ -30,6 +30,7 @@ def test_names_of_objects_are_offered(town: Shell) -> None:
     assert offered(town.url, ["service", "ps"], "w") == ["web"]
     assert offered(town.url, ["sandbox", "exec"], "") == ["web1"]
     assert offered(town.url, ["dns", "query", "x", "--from"], "") == ["web1"]
+    assert offered(town.url, ["dns", "trace", "x", "--from"], "") == ["web1"]
     assert offered(town.url, ["service", "create", "s", "--network"], "b") == ["back"]
 
 

@@ -242,3 +242,15 @@ def test_a_record_is_shadowed_while_a_sandbox_has_its_name(shell: Shell) -> None
     shell.ok("dns", "record", "add", "lab", "web", "A", "10.0.0.9")
     shell.ok("sandbox", "create", "web", "--network", "lab")
     assert shell.ok("dns", "record", "ls", "lab").out.splitlines()[1].endswith("shadowed")
+
+
+def test_a_long_text_leaves_the_table_of_records_narrow(shell: Shell) -> None:
+    text = "v=DKIM1; p=" + "A" * 1500
+    shell.ok("network", "create", "lab")
+    shell.ok("dns", "record", "add", "lab", "key", "TXT", text)
+    shell.ok("dns", "record", "add", "lab", "db", "A", "10.0.0.9")
+    lines = shell.ok("dns", "record", "ls").out.splitlines()
+    assert max(map(len, lines)) < 120
+    assert any("…" in line for line in lines)
+    assert "A" * 200 in shell.ok("dns", "record", "ls", "--no-trunc").out
+    assert "A" * 200 in shell.ok("dns", "record", "ls", "-o", "json").out

@@ -1,10 +1,11 @@
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
 from sdd.cli import doctor
-from sdd.cli.probes import host, kernel
-from sdd.cli.probes.finding import Finding, Verdict, passed
+from sdd.cli.probes import daemon, host, kernel
+from sdd.cli.probes.finding import TOPICS, Finding, Verdict, passed
 from sdd.model import progress
 from tests.unit.sdd.cli.typed import Shell
 
@@ -44,6 +45,21 @@ def test_only_chooses_by_area(quiet: Shell) -> None:
     assert quiet.ok("doctor", "--only", "host").out.count("\n") == 1
     assert "kernel" not in quiet.ok("doctor", "--only", "daemon").out
     assert quiet("doctor", "--only", "weather").code == 2
+
+
+def test_only_chooses_by_topic_wherever_it_is_looked_for(quiet: Shell) -> None:
+    def names(topic: str) -> set[str]:
+        return {row["Name"] for row in quiet.ok("doctor", "--only", topic, "-o", "json").json()}
+
+    assert names("lb") == {"kernel.ipvs", "daemon.refusals"}
+    assert names("dns") == {"daemon.search", "daemon.files", "daemon.hiding"}
+
+
+def test_every_name_of_a_topic_is_one_of_a_finding() -> None:
+    named = {name for names in TOPICS.values() for name in names}
+    here = {each.name for each in kernel.FACILITIES}
+    source = Path(daemon.__file__).read_text() + Path(host.__file__).read_text()
+    assert all(name in here or f'"{name}"' in source for name in named)
 
 
 def test_for_programs(quiet: Shell) -> None:

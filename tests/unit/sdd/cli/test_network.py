@@ -312,3 +312,17 @@ def test_a_forward_zone_that_is_none_says_how_one_is_written(shell: Shell, given
     failed = shell("network", "create", "lab", "--dns-forward-zone", given)
     assert failed.code == 2
     assert "corp.local=10.1.0.53" in failed.err or "is no name server" in failed.err
+
+
+def test_a_forward_zone_goes_with_all_its_servers(shell: Shell) -> None:
+    zones = ("corp.local=10.1.0.53", "corp.local=10.1.0.54", "lab.test=10.1.0.55")
+    options = [text for zone in zones for text in ("--dns-forward-zone", zone)]
+    shell.ok("network", "create", "n", *options)
+    shell.ok("network", "update", "n", "--dns-forward-zone-rm", "Corp.local.")
+    (shown,) = shell.ok("network", "inspect", "n").json()
+    assert shown["Dns"]["ForwardZones"] == ["lab.test=10.1.0.55"]
+    failed = shell("network", "update", "n", "--dns-forward-zone-rm", "corp.local")
+    assert failed.code == 1
+    assert "network n has no forward zone corp.local" in failed.err
+    assert "lab.test=10.1.0.55" in failed.err
+    assert shell("network", "update", "n", "--dns-forward-zone-add", "corp.local").code == 2

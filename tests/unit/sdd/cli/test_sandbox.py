@@ -87,3 +87,20 @@ def test_exec_says_when_the_namespace_is_gone(shell: Shell) -> None:
     assert shell("sandbox", "exec", "nobody", "--", "true").code == 1
     assert shell("sandbox", "exec", "c").code == 2
     assert shell("sandbox", "exec", "c", "--").code == 2
+
+
+def test_a_name_that_is_anothers_name_on_the_network_is_told_of(shell: Shell) -> None:
+    shell.ok("network", "create", "lab")
+    shell.ok("network", "create", "other")
+    assert not shell.ok("sandbox", "create", "web", "--network", "lab").err
+    told = "web.lab is also a name of the sandbox web on the network lab: whoever asks for it"
+    assert told in shell.ok("sandbox", "create", "Web.Lab", "--network", "lab").err
+    assert not shell.ok("sandbox", "create", "web.other", "--network", "lab").err
+    shared = ("--network", "other", "--network-alias", "db")
+    for name in ("one", "two"):  # who share a name on purpose
+        assert not shell.ok("sandbox", "create", name, *shared).err
+    assert not shell.ok("network", "connect", "other", "web.other").err
+    told = "web.other is also a name of the sandbox web.other on the network other"
+    assert told in shell.ok("network", "connect", "other", "web").err
+    (row,) = shell.ok("sandbox", "inspect", "web").json()
+    assert "web.lab is also a name of the sandbox Web.Lab" in row["Warning"]

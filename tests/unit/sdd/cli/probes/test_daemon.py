@@ -28,6 +28,12 @@ def test_files_of_others_are_warned_of_where_ip_netns_looks(tmp_path: Path) -> N
     assert daemon.overruling([of_process, never], tmp_path / "etc").verdict is Verdict.PASS
 
 
+def test_a_daemon_that_does_not_hear_refusals_is_warned_of() -> None:
+    assert daemon.refusals({"RefusalsUnheard": ""}).verdict is Verdict.PASS
+    found = daemon.refusals({"RefusalsUnheard": "Device or resource busy"})
+    assert (found.verdict, "Device or resource busy" in found.says) == (Verdict.WARN, True)
+
+
 def test_a_daemon_that_hears_nothing_inside_sandboxes_is_warned_of() -> None:
     assert daemon.hearing({"MissingCapabilities": []}).verdict is Verdict.PASS
     found = daemon.hearing({"MissingCapabilities": ["CAP_NET_BROADCAST"]})

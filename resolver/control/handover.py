@@ -1,0 +1,73 @@
+"""What one pass hands over to a worker, made visible there little by little.
+
+In: messages with sockets. Out: the worker's inventory as it is after each `apply`, and what it
+could not do. A sandbox is served soon after its sockets were sent, however many others are to come.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine, Mapping, Sequence
+from socket import socket
+from typing import Final, TypeVar
+
+import msgspec
+
+from resolver import protocol
+from resolver.control import difference, link
+from resolver.control.snapshot import Snapshot
+from sdd import errors
+
+EVERY_S: Final = 0.1  # what was handed over is served after so long, and not after the last of all
+
+Done = TypeVar("Done")
+
+
+class Handover:
+    """To `worker`, of what `want` says; anything here raises `errors.Unavailable`."""
+
+    def __init__(self, worker: link.Link, want: Snapshot) -> None:
+        self._worker = worker
+        self._want = want
+        self._sent: dict[str, protocol.Listening] = {}
+        self._problems: dict[str, str] = {}
+
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """What the worker could not do, by sandbox: that is sent again at the next pass."""
+        return self._problems
+
+    @property
+    def has_new(self) -> bool:
+        """Whether anything was sent that is not visible yet."""
+        return bool(self._sent)
+
+    async def send(self, message: protocol.Listen, links: Sequence[socket]) -> None:
+        """Hand over the sockets of a sandbox."""
+        await self._worker.send(message, links)
+        self._sent[message.sandbox] = message.listening
+
+    async def apply(self) -> None:
+        """Make visible all that was sent, and know that it is there."""
+        applied = await self._worker.apply(self._want.revision)
+        # Nothing was sent between: the link has one conversation at a time.
+        sent, self._sent = self._sent, {}
+        self._problems |= applied.problems
+        bad = self._problems.keys()
+        after = difference.after(self._worker.inventory, self._want)
+        listeners = {**after.listeners, **sent}
+        self._worker.inventory = msgspec.structs.replace(
+            after,
+            views={box: digest for box, digest in after.views.items() if box not in bad},
+            listeners={box: one for box, one in listeners.items() if box not in bad},
+        )
+
+    async def during(self, work: Coroutine[None, None, Done]) -> Done:
+        """What `work`, which sends and raises nothing, comes to; applies what it sent meanwhile."""
+        async with asyncio.TaskGroup() as both:
+            going = both.create_task(work, name="dns handover")
+            while not going.done():
+                await asyncio.wait((going,), timeout=EVERY_S)
+                if self.has_new and not going.done():
+                    with contextlib.suppress(errors.Unavailable):  # the next to send is told
+                        await self.apply()
+        return going.result()

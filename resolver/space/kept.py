@@ -1,0 +1,47 @@
+"""The sockets that the worker serves sandboxes on, held here as well: they outlive it.
+
+In: what was opened and handed over. Out: the same for the worker that comes after. What programs
+ask meanwhile waits in the sockets' queues. An open socket keeps its namespace, so whatever is of no
+use any more is closed at once.
+"""
+
+import resource
+from collections.abc import Collection
+from typing import Final
+
+from resolver.space import opener
+from sdd.model import ids
+
+SHARE: Final = 2  # one in so many descriptors of ours may be held so; the worker has its own
+
+
+class Kept:
+    """By sandbox. Without room for more a sandbox has new sockets after a worker's death."""
+
+    def __init__(self) -> None:
+        self._all: dict[ids.SandboxId, opener.Opened] = {}
+        self._count = 0
+
+    def keep(self, box: ids.SandboxId, opened: opener.Opened) -> None:
+        """Hold `opened`, which was handed over, instead of what was held for `box`."""
+        self.drop(box)
+        if self._count + len(opened.links) > resource.getrlimit(resource.RLIMIT_NOFILE)[0] // SHARE:
+            opened.close()
+            return
+        self._all[box] = opened
+        self._count += len(opened.links)
+
+    def of(self, box: ids.SandboxId) -> opener.Opened | None:
+        """What is held for `box`; not for the caller to close."""
+        return self._all.get(box)
+
+    def drop(self, box: ids.SandboxId) -> None:
+        """Close what is held for `box`, if anything."""
+        if opened := self._all.pop(box, None):
+            self._count -= len(opened.links)
+            opened.close()
+
+    def only(self, staying: Collection[ids.SandboxId]) -> None:
+        """Close what is held for any other."""
+        for box in self._all.keys() - staying:
+            self.drop(box)

@@ -1,0 +1,134 @@
+"""The death of a worker: what is asked meanwhile waits in the sockets, which sdd has as well."""
+
+import asyncio
+import socket
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from resolver import protocol, reconciler
+from resolver.space import place
+from sdd.linux import guests
+from sdd.model import ids
+from sdd.state import Object
+from tests import resolver_states as states
+from tests.kernel.resolver.test_upstreams import upstream
+from tests.kernel.resolver.town import Town, end_worker, pair
+from tests.support import eventually, eventually_async
+
+pytestmark = pytest.mark.kernel
+
+RED = states.net("red")
+
+
+def asking(town: Town, name: str, *question: str) -> subprocess.Popen[str]:
+    """One question, sent once, with half a minute for its answer."""
+    command = ("dig", "+short", "+tries=1", "+time=30", "@127.0.0.11", *question)
+    return subprocess.Popen(
+        ["nsenter", f"--net={town.path(name)}", *command], stdout=subprocess.PIPE, text=True
+    )
+
+
+def said(asked: subprocess.Popen[str]) -> str:
+    out, _ = asked.communicate(timeout=40)
+    return out.strip()
+
+
+def is_queued(town: Town, name: str, table: str) -> bool:
+    """Whether anything waits in a queue of a socket of 127.0.0.11 (0B00007F, proc(5))."""
+    rows = [each.split() for each in town.inside(name, "cat", table).splitlines()]
+    return any(row[1].startswith("0B00007F") and int(row[4].split(":")[1], 16) for row in rows[1:])
+
+
+async def listeners(town: Town) -> dict[str, object]:
+    return dict((await town.launchers[-1].ensure()).inventory.listeners)
+
+
+async def ann_and_bob(town: Town) -> tuple[reconciler.Reconciler, tuple[Object, ...]]:
+    """Two sandboxes with servers; bob asks upstream servers of his own."""
+    for name in ("ann", "bob"):
+        await town.make(name)
+    bob = states.box("bob", town.path("bob"), servers=("10.44.9.9",))
+    world = (RED, *pair(town, "ann", 2), bob, states.plug("bob", "red", "10.44.1.3/24"))
+    daemon = town.daemon()
+    await town.settle(daemon, *world)
+    return daemon, world
+
+
+async def test_what_is_asked_while_no_worker_lives_is_answered_by_the_next(town: Town) -> None:
+    daemon, world = await ann_and_bob(town)
+    before = await listeners(town)
+    await end_worker(await town.worker())
+    over_udp, over_tcp = asking(town, "ann", "bob"), asking(town, "ann", "+tcp", "bob")
+    eventually(lambda: is_queued(town, "ann", "/proc/net/udp"), 10, "a question waits")
+    eventually(lambda: is_queued(town, "ann", "/proc/net/tcp"), 10, "a connection waits")
+    assert (await town.realise(daemon, *world)).failures == ()
+    assert said(over_udp) == said(over_tcp) == "10.44.1.3"
+    assert await listeners(town) == before
+
+
+async def test_a_sandboxs_own_servers_are_asked_with_the_same_sockets(town: Town) -> None:
+    daemon, world = await ann_and_bob(town)
+    with upstream(town, "bob", "10.44.9.9", "192.0.2.77"):
+        for number in range(3):
+            # Whoever died had asked, and waited for somebody else.
+            waits = asking(town, "bob", f"drop{number}.example.org")
+            assert town.dig("bob", "+time=6", f"a{number}.example.org") == "192.0.2.77"
+            await end_worker(await town.worker())
+            assert (await town.realise(daemon, *world)).failures == ()
+            for kind in ("+notcp", "+tcp"):
+                name = f"b{number}{kind[1]}.example.org"
+                assert town.dig("bob", "+time=6", kind, name) == "192.0.2.77"
+            waits.kill()
+            waits.communicate()
+
+
+async def test_a_sandbox_that_goes_while_no_worker_lives_leaves_no_socket(town: Town) -> None:
+    daemon, _ = await ann_and_bob(town)
+    here = Path("/proc/self/fd")
+    most = len(tuple(here.iterdir()))
+    await end_worker(await town.worker())
+    await town.settle(daemon, RED, *pair(town, "ann", 2))
+    assert [*await listeners(town)] == [states.identity("ann")]
+    assert len(tuple(here.iterdir())) <= most - 22
+    await town.settle(daemon, RED)
+    assert len(tuple(here.iterdir())) <= most - 24
+
+
+async def test_a_sandbox_is_served_while_others_are_not_there_yet(town: Town) -> None:
+    """So are those that are visited first, beside many that all need new sockets."""
+    await town.make("ann")
+    daemon = town.daemon()
+    async with asyncio.TaskGroup() as both:
+        world = (RED, *pair(town, "ann", 2), *pair(town, "late", 3))
+        going = both.create_task(town.realise(daemon, *world))
+        await eventually_async(lambda: is_led(town, "ann"), 30, "port 53 is led to the server")
+        asked = asking(town, "ann", "late")
+        await asyncio.to_thread(asked.wait)
+        assert not going.done()
+        await town.make("late")
+    assert (said(asked), going.result().failures) == ("10.44.1.3", ())
+
+
+def is_led(town: Town, name: str) -> bool:
+    return "inet sdd-dns" in town.inside(name, "nft", "list", "tables")
+
+
+async def test_sockets_on_which_nobody_can_serve_are_not_given_again(town: Town) -> None:
+    spot = place.Spot(
+        box=ids.SandboxId(states.identity("ann")),
+        name="ann",
+        path=await town.make("ann"),
+        served=True,
+    )
+    places = place.Places(town.doors, guests.Guests(town.root / "exec" / "dns-guests"))
+
+    async def take(_message: protocol.Listen, _links: Sequence[socket.socket]) -> None:
+        """A worker that finds fault with it later."""
+
+    assert (await places.settle(spot, None, take)).result.failures == ()
+    assert places.kept(spot, None) is not None
+    places.spoilt(spot.box)
+    assert places.kept(spot, None) is None

@@ -1,0 +1,87 @@
+"""What a pass hands over is visible soon, and what the worker cannot do is known to the end."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from socket import socket
+from typing import cast
+
+from resolver import protocol
+from resolver.control import handover, link, snapshot
+from sdd import errors
+from sdd.model import ids
+
+WANT = snapshot.Snapshot(
+    ids.Revision(7),
+    views={
+        box: protocol.View(sandbox=box, digest=box, tables=[], suffixes=[], own={}, upstreams=[])
+        for box in ("ann", "bob")
+    },
+)
+
+
+class Worker:
+    """The link's two verbs that matter here; `problems` are told at the first `apply`."""
+
+    def __init__(self, problems: Mapping[str, str] | None = None) -> None:
+        self.inventory = protocol.Inventory(protocol.RELEASE, 1, 0, {}, {}, {})
+        self.is_dead = False
+        self.applied = asyncio.Event()
+        self._problems = dict(problems or {})
+
+    async def send(self, _message: protocol.Listen, _links: Sequence[socket]) -> None:
+        """Takes everything."""
+
+    async def apply(self, revision: int) -> protocol.Applied:
+        if self.is_dead:
+            self.applied.set()
+            raise errors.Unavailable("the DNS worker hung up", code=link.CODE)
+        told, self._problems = self._problems, {}
+        self.applied.set()
+        return protocol.Applied(revision, told)
+
+
+def over(worker: Worker) -> handover.Handover:
+    return handover.Handover(cast("link.Link", worker), WANT)
+
+
+def listen(box: str) -> protocol.Listen:
+    return protocol.Listen(box, protocol.Listening(1, 40001, 40002))
+
+
+async def test_what_was_sent_is_applied_while_the_rest_is_under_way() -> None:
+    worker = Worker()
+    one = over(worker)
+
+    async def work() -> str:
+        await one.send(listen("ann"), ())
+        await worker.applied.wait()
+        return "done"
+
+    async with asyncio.timeout(10):
+        assert await one.during(work()) == "done"
+    assert worker.inventory.listeners.keys() == {"ann"}
+    assert not one.has_new
+
+
+async def test_what_failed_once_is_told_and_not_taken_for_there_at_the_end() -> None:
+    worker = Worker({"ann": "its TCP socket does not listen"})
+    one = over(worker)
+    for box in ("ann", "bob"):
+        await one.send(listen(box), ())
+        await one.apply()
+    assert one.problems == {"ann": "its TCP socket does not listen"}
+    assert worker.inventory.listeners.keys() == worker.inventory.views.keys() == {"bob"}
+
+
+async def test_a_worker_that_dies_meanwhile_ends_nothing_of_the_work() -> None:
+    worker = Worker()
+    worker.is_dead = True
+    one = over(worker)
+
+    async def work() -> None:
+        await one.send(listen("ann"), ())
+        await worker.applied.wait()
+
+    async with asyncio.timeout(10):
+        await one.during(work())
+    assert one.has_new
