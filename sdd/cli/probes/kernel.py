@@ -236,6 +236,21 @@ table inet sdd-probe-reject {
   }
 }
 """
+# As lb.kernel.refusals has it.
+LOG = """
+table inet sdd-probe-log {
+  flags owner
+  set told {
+    type ipv4_addr
+    flags dynamic,timeout
+    timeout 10s
+  }
+  chain in {
+    type filter hook forward priority 0
+    tcp flags & rst == rst update @told { ip saddr limit rate 4/second } log group 23902 snaplen 64
+  }
+}
+"""
 NAMES_LOST = "sandboxes cannot reach their DNS server on port 53"
 
 FACILITIES: Sequence[Facility] = (
@@ -286,6 +301,15 @@ FACILITIES: Sequence[Facility] = (
         "",
         "nft_reject_inet",
         _nft(REJECT),
+    ),
+    Facility(
+        "kernel.nft_log",
+        "logging packets by nftables",
+        False,
+        "members that refuse connections are not noticed at once (`lb.no_refusals` in the log)",
+        "counters and health checks tell of them, later",
+        "nfnetlink_log",
+        _nft(LOG),
     ),
     Facility(
         "kernel.conntrack",

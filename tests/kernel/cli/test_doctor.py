@@ -22,7 +22,7 @@ def test_each_facility_is_tried_for_real_and_nothing_is_left() -> None:
     found = {each.name: each for each in kernel.findings()}
     assert found.keys() == {"kernel.netns"} | {each.name for each in kernel.FACILITIES}
     works = ("netns", "bridge", "veth", "nftables", "nft_raw", "nft_spread")
-    for name in (*works, "nft_fib", "nft_reject", "conntrack"):
+    for name in (*works, "nft_fib", "nft_reject", "nft_log", "conntrack"):
         assert found[f"kernel.{name}"].verdict is Verdict.PASS, found[f"kernel.{name}"].says
     assert traces() == before
 
