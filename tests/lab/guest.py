@@ -111,12 +111,14 @@ def _boot(command: list[str], console: Path, deadline_s: float) -> None:
     ):
         timer = threading.Timer(deadline_s, qemu.kill)
         timer.start()
-        shown = False
-        assert qemu.stdout is not None
-        for line in qemu.stdout:
-            log.write(line)
-            log.flush()
-            shown = (shown or BEGIN in line) and END not in line
-            if shown and BEGIN not in line:
-                print(line.rstrip(), flush=True)
-        timer.cancel()
+        try:
+            shown = False
+            assert qemu.stdout is not None
+            for line in qemu.stdout:
+                log.write(line)
+                log.flush()
+                shown = (shown or BEGIN in line) and END not in line
+                if shown and BEGIN not in line:
+                    print(line.rstrip(), flush=True)
+        finally:
+            timer.cancel()  # else whoever ends us waits for it, for half an hour
