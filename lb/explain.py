@@ -77,12 +77,20 @@ def decided(
     yield Step("choice", choice_of(wanted, backend))
 
 
-def led(state: ClusterState, target: Target, to: IPAddress | None) -> str:
+NOBODY = "led to nobody"
+# conntrack drops a connection that a reset answers at once (nf_conntrack_proto_tcp.c).
+FORGOTTEN = "led to a member that the kernel has forgotten, as it does when that one refuses"
+
+
+def led(state: ClusterState, target: Target, to: IPAddress | None, now: float) -> str:
     """Who has the address that a connection was led to."""
     for end in state.endpoints_by_network.get(target.plug.network, ()):
         if to in end.hosts:
             return f"led to {state.sandboxes[end.sandbox].name} ({to})"
-    return "led to nobody" if to in (None, target.vip) else f"led to {to}, which is no sandbox"
+    if to is None:
+        wanted = virtual_of(moment.at(state, now).state, target.service, target.vip)
+        return FORGOTTEN if wanted.open else NOBODY
+    return NOBODY if to == target.vip else f"led to {to}, which is no sandbox"
 
 
 def way(state: ClusterState, target: Target, to: IPAddress) -> Step:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from lb import explain, table
 from lb.explain import Step, Target
+from lb.passage import Passed
 from lb.ports import desired
 from lb.ports.table import Entry
 from sdd.model import ids, sandbox, service
@@ -64,10 +65,12 @@ def on_host(state: ClusterState, one: Published, address: IPAddress) -> Iterator
             "host",
             f"{_at(address, one.port.published)} is rewritten to"
             f" {_at(ready[0].address, one.entry.port)},"
-            f" the service's address on ingress, and routed to the ingress sandbox; {_seen(one)}",
+            f" the service's address on ingress, and routed to the ingress sandbox; {_kept(one)}",
         )
         return
-    said = ", ".join(f"{_who(state, each)}weight {each.weight}" for each in one.entry.backends)
+    said = ", ".join(
+        f"{_who(state, each.address)} weight {each.weight}" for each in one.entry.backends
+    )
     yield Step("host", f"the table inet sdd-ports leads to port {one.entry.port} of {said}")
     yield Step("choice", explain.choice_of(_as_service(one, address), "nftables"))
     yield Step("way", f"rewritten by the host and sent straight to the member; {_seen(one)}")
@@ -89,18 +92,35 @@ def _as_service(one: Published, address: IPAddress) -> table.VirtualService:
     )
 
 
-def _seen(one: Published) -> str:
+def led(state: ClusterState, found: Passed) -> str:
+    """Who has the address that a connection was led to, and whom it sees."""
+    return f"led to {_who(state, found.backend)}, which sees {found.client}"
+
+
+def unknown(one: Published) -> str:
+    """The same where the host knows nothing of it (any more)."""
+    is_open = any(each.weight for each in one.entry.backends)
+    return explain.FORGOTTEN if is_open else explain.NOBODY
+
+
+def _kept(one: Published) -> str:
     if one.entry.masked:
         return "the member sees an address of the host instead of the client's"
     return "the source stays the client's"
+
+
+def _seen(one: Published) -> str:
+    if one.entry.masked:
+        return _kept(one)
+    return "the source stays the client's, unless it is the member's neighbour or itself"
 
 
 def _at(address: IPAddress, number: int) -> str:
     return f"[{address}]:{number}" if address.version == 6 else f"{address}:{number}"  # noqa: PLR2004 - IP
 
 
-def _who(state: ClusterState, backend: table.Backend) -> str:
+def _who(state: ClusterState, address: IPAddress) -> str:
     for end in state.endpoints.values():
-        if backend.address in end.hosts:
-            return f"{state.sandboxes[end.sandbox].name} ({backend.address}) "
-    return f"{backend.address} "
+        if address in end.hosts:
+            return f"{state.sandboxes[end.sandbox].name} ({address})"
+    return str(address)

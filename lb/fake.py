@@ -115,10 +115,15 @@ class FakeKernel:
         )
 
     async def led_to(
-        self, place: table.Place, vip: IPAddress, port: int, protocol: Protocol = Protocol.TCP
+        self,
+        place: table.Place,
+        vip: IPAddress,
+        port: int,
+        protocol: Protocol = Protocol.TCP,
+        client: IPAddress | None = None,
     ) -> IPAddress | None:
         """What a test put into `led`, whatever the protocol."""
-        del protocol
+        del protocol, client
         self._table(place)
         return self.led.get((vip, port))
 

@@ -14,8 +14,9 @@ from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from typing import NamedTuple
 
-from lb import desired, explain, explain_port, table, world
+from lb import desired, explain, explain_port, explain_unknown, table, world
 from lb.explain import Step, Target
+from lb.passage import Client, Follow, Passed
 from sdd import errors
 from sdd.linux import namespaces, own_addresses
 from sdd.model import sandbox
@@ -24,13 +25,17 @@ from sdd.model.network import IPAddress
 from sdd.model.port import Protocol
 from sdd.state import ClusterState
 
+NO_TRY = 0  # of a port
 TRY_S = 2.0
 DATAGRAM_S = 0.3
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset
 
 
 class Tracer:
-    """`backend` is the name of what balances here: ipvs or nftables."""
+    """`backend` is the name of what balances here: ipvs or nftables.
+
+    `passed` tells what the host made of a connection to one of its addresses.
+    """
 
     def __init__(
         self,
@@ -39,7 +44,10 @@ class Tracer:
         state: Callable[[], ClusterState],
         backend: str,
         clock: Callable[[], float] = time.time,
+        *,
+        passed: Follow,
     ) -> None:
+        self._passed = passed
         self._clock = clock
         self._kernel = kernel
         self._spaces = spaces
@@ -58,7 +66,26 @@ class Tracer:
         asked = _Asked(to, port, protocol)
         if (found := await self._published(state, box, asked)) is not None:
             return tuple(await self._through(state, box, found, asked))
-        return tuple(await self._inside(state, box, _target(state, box, to), asked))
+        target = await self._target(state, box, asked)
+        return tuple(await self._inside(state, box, target, asked))
+
+    async def _target(self, state: ClusterState, box: sandbox.Sandbox, asked: "_Asked") -> Target:
+        """The virtual address that the sandbox sees; raises NotFound with what to ask instead."""
+        address = _parsed(asked.to)
+        for each in explain.targets(state, box):
+            if each.vip == address if address else each.service.name == asked.to:
+                return each
+        wrong = explain_unknown.Asked(asked.to, address, asked.port, asked.protocol)
+        if address is None:
+            raise explain_unknown.of_sandbox(state, box, wrong)
+        if address.is_loopback:
+            raise explain_unknown.of_loopback(wrong)
+        if await self._is_hosts(address):
+            raise explain_unknown.of_host(state, wrong)
+        raise explain_unknown.of_sandbox(state, box, wrong)
+
+    async def _is_hosts(self, address: IPAddress) -> bool:
+        return await self._spaces.run("", lambda: own_addresses.has(address))
 
     async def _inside(
         self, state: ClusterState, box: sandbox.Sandbox, target: Target, asked: "_Asked"
@@ -78,15 +105,12 @@ class Tracer:
         self, state: ClusterState, box: sandbox.Sandbox, asked: "_Asked"
     ) -> explain_port.Published | None:
         address = _parsed(asked.to)
-        if address is None or not asked.port:
+        if address is None or address.is_loopback or not asked.port:
             return None
         if any(each.vip == address for each in explain.targets(state, box)):
             return None
         found = explain_port.published(state, box.node, address, asked.port, asked.protocol)
-        is_here = found is not None and await self._spaces.run(
-            "", lambda: own_addresses.has(address)
-        )
-        return found if is_here else None
+        return found if found is not None and await self._is_hosts(address) else None
 
     async def _through(
         self,
@@ -100,26 +124,49 @@ class Tracer:
         steps = [*explain_port.on_host(state, one, address)]
         here = (each for each in state.ingress_sandboxes if each.node == box.node)
         sbox = next(here, None) if one.is_ingress else None
-        if sbox is not None and (target := explain_port.onward(state, one, sbox)) is not None:
-            further = _Asked(str(target.vip), one.entry.port, asked.protocol)
+        target = explain_port.onward(state, one, sbox) if sbox is not None else None
+        if sbox is not None and target is not None:
+            further = _Asked(str(target.vip), NO_TRY, asked.protocol)
             steps += [
                 Step(f"{sbox.name}: {each.stage}", each.text)
                 for each in await self._inside(state, sbox, target, further)
             ]
-        said, spent_ms, own = await self._try(box.netns, address, asked)
+        led: list[Passed] = []
+
+        async def look(own: Client) -> None:
+            found = await self._passed(address, own, asked.protocol)
+            if found is not None and sbox is not None and target is not None:
+                found = await self._chosen(desired.place_of(state, sbox), found, own[1], asked)
+            led.extend((found,) if found is not None else ())
+
+        said, spent_ms, own = await self._try(box.netns, address, asked, look)
         whence = f"{asked.port}/{asked.protocol} from {box.name}, port {own}"
-        return [*steps, Step("tried", f"{whence}: {said} in {spent_ms:.1f} ms")]
+        if led:
+            whom = explain_port.led(state, led[0])
+        elif target is not None:
+            whom = explain.led(state, target, None, self._clock())
+        else:
+            whom = explain_port.unknown(one)
+        return [*steps, Step("tried", f"{whence}: {said} in {spent_ms:.1f} ms, {whom}")]
+
+    async def _chosen(
+        self, place: table.Place, found: Passed, own: int, asked: "_Asked"
+    ) -> Passed | None:
+        """Whom the ingress sandbox at `place` chose for what the host led to `found.backend`."""
+        vip = found.backend
+        to = await self._kernel.led_to(place, vip, own, asked.protocol, found.client)
+        return found._replace(backend=to) if to is not None and to != vip else None
 
     async def _tried(
         self, state: ClusterState, target: Target, place: table.Place, asked: "_Asked"
     ) -> list[Step]:
         led: list[IPAddress | None] = []
 
-        async def look(own: int) -> None:
-            led.append(await self._kernel.led_to(place, target.vip, own, asked.protocol))
+        async def look(own: Client) -> None:
+            led.append(await self._kernel.led_to(place, target.vip, own[1], asked.protocol))
 
         said, spent_ms, own = await self._try(place.netns, target.vip, asked, look)
-        whom = explain.led(state, target, led[0])
+        whom = explain.led(state, target, led[0], self._clock())
         whence = f"port {asked.port}/{asked.protocol} from port {own}"
         step = Step("tried", f"{whence}: {said} in {spent_ms:.1f} ms, {whom}")
         if led[0] is None or led[0] == target.vip:
@@ -131,20 +178,19 @@ class Tracer:
         netns: str,
         address: IPAddress,
         asked: "_Asked",
-        look: Callable[[int], Awaitable[None]] | None = None,
+        look: Callable[[Client], Awaitable[None]],
     ) -> tuple[str, float, int]:
         """What one real try from there came to, its milliseconds and its own port.
 
-        `look` is called with that port while the connection lives.
+        `look` is called with that port and the address while the connection lives.
         """
         link = await self._spaces.run(netns, lambda: _opened(address, asked.protocol))
         with link:
             begun = time.monotonic()
             said = await _attempt(link, address, asked)
             spent_ms = (time.monotonic() - begun) * 1000
-            own = int(link.getsockname()[1])
-            if look is not None:
-                await look(own)
+            source, own = link.getsockname()[:2]
+            await look((ip_address(source), own))
         return said, spent_ms, own
 
 
@@ -154,25 +200,6 @@ class _Asked(NamedTuple):
     to: str
     port: int
     protocol: Protocol
-
-
-def _target(state: ClusterState, box: sandbox.Sandbox, to: str) -> Target:
-    seen = tuple(explain.targets(state, box))
-    address = _parsed(to)
-    found = [each for each in seen if (each.vip == address if address else each.service.name == to)]
-    if found:
-        return found[0]
-    known = ", ".join(f"{each.service.name} ({each.vip})" for each in seen[:_LISTED])
-    raise errors.NotFound(
-        f"{errors.quoted(to)} is no virtual address that sandbox {box.name} sees",
-        hint=f"it sees: {known}"
-        if known
-        else "no service with a virtual address is on its networks",
-        code="SDD-LB-VIP",
-    )
-
-
-_LISTED = 8
 
 
 def _parsed(text: str) -> IPAddress | None:

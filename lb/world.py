@@ -119,10 +119,12 @@ class Kernel(Protocol):
         vip: IPAddress,
         port: int,
         protocol: port_model.Protocol = port_model.Protocol.TCP,
+        client: IPAddress | None = None,
     ) -> IPAddress | None:
         """The backend of the connection or flow from the sandbox's own `port` to `vip`, if known.
 
-        `vip` itself when it was led nowhere. Raises `errors.NotFound` as `read` does.
+        With `client`, from that port of somebody who comes through the sandbox. `vip` itself
+        when it was led nowhere. Raises `errors.NotFound` as `read` does.
         """
         ...
 

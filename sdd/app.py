@@ -23,7 +23,6 @@ import structlog
 from lb import dial as lb_dial
 from lb import probes as lb_probes
 from lb import reconciler as lb_reconciler
-from lb import trace as lb_trace
 from lb import view as lb_view
 from lb import watching as lb_watching
 from lb.kernel import carriers, choose, neighbours, refusals
@@ -186,7 +185,7 @@ async def assembled(
                 trace=trace.Tracer(query.Asker(doors), workers, own.Files(config.data_root)),
                 names=workers,
                 lb_view=lb_view.View(balancer.kernel, lambda: news.state),
-                lb_trace=lb_trace.Tracer(balancer.kernel, doors, lambda: news.state, balancer.name),
+                lb_trace=choose.tracer(balancer, doors, lambda: news.state),
                 about=_about(config, balancer),
                 unheard=lambda: ears.why,
                 labels=in_force.labels,

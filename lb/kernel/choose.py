@@ -1,15 +1,17 @@
 """Which kernel balancer this host gets, and why: asked once, at the start of the daemon."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from lb import world
-from lb.kernel import leftovers
+from lb import trace, world
+from lb.kernel import host_flows, leftovers
 from lb.kernel.ingress import IngressKernel
 from lb.kernel.ipvs import IpvsKernel, available
 from lb.kernel.nftables import NftablesKernel
 from sdd import errors
 from sdd.linux import namespaces
+from sdd.state import ClusterState
 
 Wanted = Literal["auto", "ipvs", "nftables"]
 
@@ -47,3 +49,11 @@ async def _found(spaces: namespaces.Namespaces, wanted: Wanted) -> Choice:
         )
     why = "the kernel has no IPVS and loads no module ip_vs"
     return Choice(kernel=NftablesKernel(spaces), name="nftables", why=why)
+
+
+def tracer(
+    balancer: Choice, doors: namespaces.Namespaces, state: Callable[[], ClusterState]
+) -> trace.Tracer:
+    """What tells how connections go that `balancer` balances or the host leads."""
+    passed = host_flows.through(doors)
+    return trace.Tracer(balancer.kernel, doors, state, balancer.name, passed=passed)

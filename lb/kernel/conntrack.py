@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
+from lb.passage import Passed
 from sdd.linux import netlink
 from sdd.model.network import IPAddress
 
@@ -148,6 +149,23 @@ def behind(connection: netlink.Connection, backends: Collection[IPAddress]) -> t
         for reply, seen in _live(replies)
         if seen.backend in wanted and seen.backend != seen.vip
     )
+
+
+def passed(
+    connection: netlink.Connection, to: IPAddress, protocol: int, client: tuple[IPAddress, int]
+) -> Passed | None:
+    """The connection or flow from `client`, its address and port, to `to`, if it is known."""
+    source, source_port = client
+    wanted = (protocol, to.packed, source_port)
+    for reply in _listed(connection, (to,), _ORIGINAL, _DESTINATION[0], _BY_DESTINATION):
+        seen = _seen(reply)
+        if (seen.protocol, seen.vip, seen.source_port) != wanted:
+            continue
+        found = netlink.attributes(reply.body[_HEADER.size :])
+        if _address(netlink.attributes(found[_ORIGINAL]), _SOURCE) == source.packed:
+            seen_as = _address(netlink.attributes(found[_REPLY]), _DESTINATION)
+            return Passed(ipaddress.ip_address(seen.backend), ipaddress.ip_address(seen_as))
+    return None
 
 
 def forget(connection: netlink.Connection, those: Iterable[Flow]) -> None:

@@ -93,10 +93,15 @@ class IngressKernel:
         return await self._inner.loads(place)
 
     async def led_to(
-        self, place: table.Place, vip: IPAddress, port: int, protocol: Protocol = Protocol.TCP
+        self,
+        place: table.Place,
+        vip: IPAddress,
+        port: int,
+        protocol: Protocol = Protocol.TCP,
+        client: IPAddress | None = None,
     ) -> IPAddress | None:
         """As the inner kernel knows it."""
-        return await self._inner.led_to(place, vip, port, protocol)
+        return await self._inner.led_to(place, vip, port, protocol, client)
 
     async def _back(self, place: table.Place) -> Back | None:
         """Most sandboxes never have one: those are looked at once."""

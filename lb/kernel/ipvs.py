@@ -71,15 +71,22 @@ class IpvsKernel:
         return await self._spaces.run(place.netns, lambda: tuple(_loads(self._family)))
 
     async def led_to(
-        self, place: table.Place, vip: IPAddress, port: int, protocol: Protocol = Protocol.TCP
+        self,
+        place: table.Place,
+        vip: IPAddress,
+        port: int,
+        protocol: Protocol = Protocol.TCP,
+        client: IPAddress | None = None,
     ) -> IPAddress | None:
         """As IPVS's table of connections has it."""
-        return await self._spaces.run(place.netns, lambda: _led_to(vip, port, protocol))
+        return await self._spaces.run(place.netns, lambda: _led_to(vip, port, protocol, client))
 
 
-def _led_to(vip: IPAddress, port: int, protocol: Protocol) -> IPAddress | None:
+def _led_to(
+    vip: IPAddress, port: int, protocol: Protocol, client: IPAddress | None
+) -> IPAddress | None:
     lines = ipvs_connections.FILE.read_text().splitlines()
-    return ipvs_connections.backend_of(lines, vip, port, protocol)
+    return ipvs_connections.backend_of(lines, vip, port, protocol, client)
 
 
 # Reading

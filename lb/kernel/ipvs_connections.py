@@ -15,12 +15,18 @@ _COLUMNS = 7  # protocol, client, port, virtual address, port, backend, port
 
 
 def backend_of(
-    lines: Iterable[str], vip: IPAddress, source_port: int, protocol: Protocol = Protocol.TCP
+    lines: Iterable[str],
+    vip: IPAddress,
+    source_port: int,
+    protocol: Protocol = Protocol.TCP,
+    client: IPAddress | None = None,
 ) -> IPAddress | None:
-    """The backend of the connection from `source_port` to `vip`, if there is one."""
+    """The backend of the connection from `source_port` (of `client`) to `vip`, if there is one."""
     for line in lines:
         words = line.split()
         if len(words) < _COLUMNS or words[0] != protocol.upper():
+            continue
+        if client is not None and _address(words[1]) != client:
             continue
         if _address(words[3]) == vip and int(words[2], 16) == source_port:
             return _address(words[5])

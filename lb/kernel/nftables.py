@@ -99,10 +99,17 @@ class NftablesKernel:
         return await self._spaces.run(place.netns, lambda: _loads(connections=False))
 
     async def led_to(
-        self, place: table.Place, vip: IPAddress, port: int, protocol: Protocol = Protocol.TCP
+        self,
+        place: table.Place,
+        vip: IPAddress,
+        port: int,
+        protocol: Protocol = Protocol.TCP,
+        client: IPAddress | None = None,
     ) -> IPAddress | None:
         """As conntrack remembers it."""
-        return await self._spaces.run(place.netns, lambda: _led_to(vip, port, _NUMBERS[protocol]))
+        return await self._spaces.run(
+            place.netns, lambda: _led_to(vip, port, _NUMBERS[protocol], client)
+        )
 
 
 _NUMBERS = {
@@ -112,9 +119,12 @@ _NUMBERS = {
 }
 
 
-def _led_to(vip: IPAddress, port: int, protocol: int) -> IPAddress | None:
+def _led_to(vip: IPAddress, port: int, protocol: int, client: IPAddress | None) -> IPAddress | None:
     nowhere = nft_text.NOWHERE.values()
     with netlink.Connection(netlink.NETFILTER) as connection:
+        if client is not None:
+            found = conntrack.passed(connection, vip, protocol, (client, port))
+            return found.backend if found is not None else None
         for flow in conntrack.flows(connection, (vip,)):
             if (flow.protocol, flow.source_port) == (protocol, port):
                 return vip if flow.backend in nowhere else flow.backend

@@ -5,6 +5,7 @@ Both answer datagrams with the socket that they have, as most servers do.
 """
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -177,6 +178,41 @@ def test_who_ends_leaves_every_way_and_without_anybody_all_refuse_at_once(
             if kind != "none":
                 wait_for(daemon, kind, wanted)
     daemon.sdctl("verify")
+
+
+@pytest.mark.usefixtures("servers")
+@pytest.mark.parametrize("kind", ["tcp", "udp"])
+def test_the_trace_of_each_way_tells_who_was_led_to_and_whom_that_one_sees(
+    daemon: Appliance, kind: str
+) -> None:
+    box, own = daemon.name("asks"), addresses(daemon, "asks")
+    protocol = KINDS[kind][2].partition("/")[2]
+    for (way, version), seen in SEEN.items():
+        to = HOST if version == 4 else f"[{HOST6}]"
+        target = f"{to}:{BASES[kind] + WAYS[way][0]}/{protocol}"
+        *_, last = daemon.sdctl("lb", "trace", target, "--from", box).stdout.splitlines()
+        led = re.fullmatch(rf"tried: .*ed in .* led to {box[:-4]}(\w+) .*, which sees (\S+)", last)
+        assert led, last
+        assert led[1] in BOTH
+        mine = own[version == 6]
+        assert seen is None or led[2] == (mine if seen in (HERE, HERE6) else seen), last
+
+
+@pytest.mark.parametrize(
+    ("to", "told"),
+    [
+        ("127.0.0.1:9013", "is the sandbox itself"),
+        (f"{HOST}", "add a published port"),
+        (f"{HOST}:9010/udp", "9010/tcp is: add /tcp"),
+        (f"{HOST}:1", "port 1/tcp is not published at"),
+        ("10.81.0.99:80", "it sees: "),
+    ],
+)
+def test_what_leads_nowhere_says_what_to_ask_instead(daemon: Appliance, to: str, told: str) -> None:
+    done = daemon.sdctl("lb", "trace", to, "--from", daemon.name("asks"), check=False)
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert "[SDD-LB-VIP]" in done.stderr
 
 
 def wait_for(daemon: Appliance, kind: str, wanted: set[str]) -> None:

@@ -109,6 +109,11 @@ def test_each_scheduler_says_how_it_chooses(scheduler: service.Scheduler, words:
 def test_ipvs_connections_are_read(vip: str, port: int, backend: str | None) -> None:
     found = ipvs_connections.backend_of(CONNECTIONS.splitlines(), address(vip), port)
     assert found == (address(backend) if backend else None)
+    mine = address("10.0.1.9") if "." in vip else address("fd00::9")
+    theirs = address("10.0.1.8") if "." in vip else address("fd00::8")
+    lines = CONNECTIONS.splitlines()
+    assert ipvs_connections.backend_of(lines, address(vip), port, client=mine) == found
+    assert ipvs_connections.backend_of(lines, address(vip), port, client=theirs) is None
 
 
 CONNECTIONS = """\
@@ -126,10 +131,11 @@ def test_where_a_connection_was_led_is_told_with_a_name() -> None:
     (target,) = explain.targets(now, box)
 
     def led(to: IPAddress | None) -> str:
-        return explain.led(now, target, to)
+        return explain.led(now, target, to, 0.0)
 
     assert led(address("10.0.1.2")) == "led to web2 (10.0.1.2)"
-    assert led(None) == led(VIP) == "led to nobody"
+    assert led(VIP) == "led to nobody"
+    assert led(None) == explain.FORGOTTEN
     assert "no sandbox" in led(address("192.0.2.1"))
     assert "sees 10.0.1.9" in explain.way(now, target, address("10.0.1.2")).text
     assert "itself" in explain.way(now, target, address("10.0.1.9")).text
