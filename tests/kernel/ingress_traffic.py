@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+from ipaddress import ip_address
 
 import pytest
 
@@ -10,6 +11,7 @@ from lb import desired
 from lb.back import DAMAGED
 from sdd.model import request
 from sdd.model.network import IPAddress
+from sdd.model.port import Protocol
 from tests.kernel import lb_town
 from tests.kernel.ingress_town import (
     HERE,
@@ -68,6 +70,27 @@ class IngressTraffic:
         assert end is not None
         for own, each in zip(near.hosts, end.hosts, strict=True):
             assert town.ask_udp("ingress-sbox", each, 53) == Answer("b1", str(own))
+
+    @pytest.mark.parametrize(("to", "seen"), BOTH)
+    def test_whom_a_client_was_led_to_is_known_by_its_address_and_port(
+        self, town: IngressTown, to: IPAddress, seen: str
+    ) -> None:
+        (gate,), (web,) = town.state.ingress_sandboxes, town.state.services.values()
+        (vip,) = (each for each in web.ingress_vips if each.version == to.version)
+        place = desired.place_of(town.state, gate)
+
+        def led(client: str) -> IPAddress | None:
+            who = ip_address(client)
+            return asyncio.run(town.kernel.led_to(place, vip, port, Protocol.TCP, who))
+
+        with contextlib.closing(town.connect("client", to, WEB)) as one:
+            answered = lb_town.say(one).who
+            port = one.getsockname()[1]
+            (box,) = (each for each in town.state.sandboxes.values() if each.name == answered)
+            end = town.state.on_ingress(box.id)
+            assert end is not None
+            assert led(seen) in end.hosts
+            assert led("192.0.2.77" if to.version == 4 else "2001:db8:7::77") is None
 
     def test_B9_50_the_host_is_balanced_as_well(self, town: IngressTown) -> None:
         assert {each.who for each in town.visits(6, "host")} == ALL
