@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import dns.flags
 import dns.message
+import dns.name
 import dns.rcode
 import dns.rdatatype
 import pytest
@@ -152,7 +153,7 @@ def test_A8_47_any_octet_in_a_label_is_an_octet(octet: int) -> None:
     asked = data("x")[:12] + name + b"\0\1\0\1"
     responder = respond.Responder(counters.Counters(), lambda _: 0)
     assert isinstance(responder.respond(asked, scope(at(*TOWN)), stream=False), wire.Query)
-    assert wire.to_text(name) == f"na\\{octet:03d}me."
+    assert wire.to_text(name) == dns.name.from_wire(name, 0)[0].to_text()
 
 
 def test_A8_100_names_never_become_labels_of_metrics() -> None:
