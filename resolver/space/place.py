@@ -20,7 +20,7 @@ from sdd.linux import guests, namespaces
 from sdd.model import ids
 
 READY_S: Final = 5.0  # how long a namespace may take to appear: netns works on the same revision
-AT_ONCE: Final = 8  # sandboxes at the same time: bounds the descriptors that we hold
+AT_ONCE: Final = 8  # sandboxes at the same time: others have their turn in the namespaces
 
 HandOver = Callable[[protocol.Listen, Sequence[socket.socket]], Awaitable[None]]
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import dns.flags
 import dns.message
+import dns.name
 import dns.rcode
 import dns.rdatatype
 import pytest
@@ -146,13 +147,13 @@ def test_X3_two_hundred_addresses_are_cut_over_udp_and_whole_over_tcp() -> None:
     assert len(whole.answer[0]) == 200
 
 
-@pytest.mark.parametrize(("octet", "shown"), [(0, r"\000"), (0x2E, r"\."), (0xFF, r"\255")])
-def test_A8_47_any_octet_in_a_label_is_an_octet(octet: int, shown: str) -> None:
+@pytest.mark.parametrize("octet", [0, 0x2E, 0xFF])
+def test_A8_47_any_octet_in_a_label_is_an_octet(octet: int) -> None:
     name = bytes((5, *b"na", octet, *b"me", 0))
     asked = data("x")[:12] + name + b"\0\1\0\1"
     responder = respond.Responder(counters.Counters(), lambda _: 0)
     assert isinstance(responder.respond(asked, scope(at(*TOWN)), stream=False), wire.Query)
-    assert wire.to_text(name) == f"na{shown}me."
+    assert wire.to_text(name) == dns.name.from_wire(name, 0)[0].to_text()
 
 
 def test_A8_100_names_never_become_labels_of_metrics() -> None:
