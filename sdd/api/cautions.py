@@ -32,12 +32,16 @@ def of(net: network.Network, nameservers: Collection[network.IPAddress] = ()) ->
 
 def _swallowing(net: network.Network, nameservers: Collection[network.IPAddress]) -> str:
     """That the bridge's own route to its subnet leads away from servers that the host asks."""
-    if net.driver is not network.Driver.BRIDGE:
-        return ""
     # A bridge that was there may be the wire on which they are.
-    subnets = [pool.subnet for pool in net.pools if bridge.of(net).is_gateway(pool)]
-    inside = sorted(str(each) for each in nameservers if any(each in one for one in subnets))
-    if not inside or bridge.of(net).name:
+    if net.driver is not network.Driver.BRIDGE or network.OPTION_BRIDGE_NAME in net.options:
+        return ""
+    inside = sorted(
+        str(each)
+        for each in nameservers
+        for pool in net.pools
+        if each in pool.subnet and bridge.of(net).is_gateway(pool)
+    )
+    if not inside:
         return ""
     return (
         f"the subnet of network {net.name} holds name servers of this host: {', '.join(inside)}"

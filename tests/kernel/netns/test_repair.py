@@ -291,3 +291,17 @@ async def test_peers_74_without_its_table_no_command_is_told_that_all_is_well(ho
         owner.stdin.close()
     assert (await host.settle(one_client(host))).failures == ()
     works(host)
+
+
+async def test_a_port_of_an_adopted_bridge_with_stp_forwards_when_stp_lets_it(host: Host) -> None:
+    host.run("ip", "link", "add", "lan0", "type", "bridge", "stp_state", "1")
+    lan = net("lan", "10.71.0.0/24", options={"bridge.name": "lan0"})
+    client = box("client", host.sandbox_path("client"))
+    now = at(1, lan, client, end(lan, client, "10.71.0.2"))
+    await host.settle(now)  # nothing is left to do
+    port = f"veth{identity('lan client')[:7]}"
+    assert "state forwarding" not in host.run("bridge", "link", "show", "dev", port)
+    host.run("bridge", "link", "set", "dev", port, "learning", "off")
+    outcome = await host.settle(now)
+    assert outcome.repaired == outcome.changed > 0
+    assert "stp_state 1" in host.run("ip", "-d", "link", "show", "lan0")
