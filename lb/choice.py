@@ -3,7 +3,7 @@
 Schedulers are mapped to what nftables can do: a hash into a Maglev table, or turns.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -38,10 +38,15 @@ _HASHED = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """`key` leads to one of `slots`; None: the next slot is taken each time."""
+    """`key` leads to one of `slots`; None: the next slot is taken each time.
+
+    Unless one of `layers` knows better, the last one first: of a number of slots those that lead
+    somewhere else.
+    """
 
     key: Key | None
     slots: tuple[table.Backend, ...]
+    layers: tuple[tuple[int, Mapping[int, table.Backend]], ...] = ()
 
 
 def family(version: int) -> str:
@@ -74,29 +79,51 @@ def of(ready: Sequence[table.Backend], scheduler: Scheduler, persistence_s: int)
     hashed = key(scheduler, persistence_s)
     if hashed is None:
         return Choice(None, turns.turns(ready, weighted=counts_weights(scheduler)))
-    return Choice(hashed, maglev.slots(ready))
+    found = maglev.filled(ready)
+    layers = (
+        (size, {at: ready[each] for at, each in layer.items()}) for size, layer in found.layers
+    )
+    return Choice(hashed, tuple(map(ready.__getitem__, found.base)), tuple(layers))
+
+
+def rules(service: table.VirtualService) -> int:
+    """How many choose: one a table of slots, and one for what has no ports, which may be alone.
+
+    Without a backend there are two that refuse.
+    """
+    ready = taking(service.open, service.scheduler)
+    if len(ready) == 1:
+        return 1
+    return 2 + (_layers(ready) if key(service.scheduler, service.persistence_s) else 0)
+
+
+def _layers(ready: Sequence[table.Backend]) -> int:
+    return maglev.layers([each.weight for each in ready]) if len(ready) > 1 else 0
 
 
 def is_large(service: table.VirtualService) -> bool:
-    """Whether it hashes into so many slots that a change must not write them all."""
+    """Whether it hashes into more slots than one table's."""
     if key(service.scheduler, service.persistence_s) is None:
         return False
-    ready = taking(service.open, service.scheduler)
-    return len(ready) > 1 and maglev.size([each.weight for each in ready]) > maglev.SLOTS
+    return _layers(taking(service.open, service.scheduler)) > 0
 
 
-def text(ip: str, chosen: Choice, name: str = "") -> str:
-    """The choice as nft's expression, by a map of this name if it has one; `ip` is the family."""
-    slots = f"@{name}" if name else f"{{ {elements(chosen)} }}"
+def text(ip: str, chosen: Choice) -> str:
+    """The choice as nft's expression, without its layers; `ip` is the family's word."""
+    slots = f"{{ {elements(dict(enumerate(chosen.slots)))} }}"
     if chosen.key is None:
         return f"numgen inc mod {len(chosen.slots)} map {slots}"
-    hashed = _FIELDS[chosen.key].format(ip=ip)
-    return f"jhash {hashed} mod {len(chosen.slots)} seed {SEED:#x} map {slots}"
+    return f"{hashed(ip, chosen.key, len(chosen.slots))} map {slots}"
 
 
-def elements(chosen: Choice) -> str:
-    """The slots as nft's elements of a map."""
-    return ", ".join(f"{at} : {each.address}" for at, each in enumerate(chosen.slots))
+def hashed(ip: str, by: Key, size: int) -> str:
+    """The number of a slot of so many, as nft's expression."""
+    return f"jhash {_FIELDS[by].format(ip=ip)} mod {size} seed {SEED:#x}"
+
+
+def elements(slots: Mapping[int, table.Backend]) -> str:
+    """Slots as nft's elements of a map."""
+    return ", ".join(f"{at} : {each.address}" for at, each in slots.items())
 
 
 _FIELDS = MappingProxyType(

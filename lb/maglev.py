@@ -8,14 +8,16 @@ Its size grows with the backends and with how far their weights lie apart, and t
 everybody's flows whenever a backend more comes or a weight changes. So a larger table is the next
 smaller one with each slot cut into parts: a hash that is scaled to the size, as the kernel does it,
 falls into a part of the slot it fell into before. The parts stay with whoever had the slot; only
-what somebody has too many of is filled anew, by those who have too few.
+what somebody has too many of is filled anew, by those who have too few. What was filled anew is all
+that a kernel needs to be told beside the smaller table: a few slots a backend, whatever the size.
 """
 
 import functools
 import hashlib
 import math
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from lb import table
 
@@ -39,37 +41,58 @@ def size(weights: Sequence[int]) -> int:
     return found
 
 
+def layers(weights: Sequence[int]) -> int:
+    """How many tables there are above the smallest one."""
+    found, count = SLOTS, 0
+    wanted = size(weights)
+    while found < wanted:
+        found, count = found * _PARTS, count + 1
+    return count
+
+
 def slots(backends: Sequence[table.Backend]) -> tuple[table.Backend, ...]:
     """Each backend as often as its weight says, to one slot, and at least once.
 
     Empty when none takes flows.
     """
     ready = [each for each in backends if each.weight]
-    return tuple(map(ready.__getitem__, places(ready)))
+    return tuple(map(ready.__getitem__, filled(ready).places)) if ready else ()
 
 
-def places(ready: Sequence[table.Backend]) -> Sequence[int]:
-    """For each slot which of `ready`, whose weights are above 0, has it."""
-    if not ready:
-        return ()
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """Who has which slot, as indexes of backends.
+
+    `places` is all of it; `base` the smallest table, and `layers` say what of each larger one is
+    otherwise than in the one before it: its size, and slot → backend.
+    """
+
+    places: Sequence[int]
+    base: Sequence[int]
+    layers: tuple[tuple[int, Mapping[int, int]], ...]
+
+
+def filled(ready: Sequence[table.Backend]) -> Filled:
+    """The table of backends whose weights are above 0; at least one."""
     addresses = b"".join([each.packed for each in ready])
     return _filled(addresses, tuple([each.weight for each in ready]))
 
 
 @functools.lru_cache(maxsize=256)  # all sandboxes of a network have the same services
-def _filled(addresses: bytes, weights: tuple[int, ...]) -> Sequence[int]:
-    """Which backend is in each slot."""
+def _filled(addresses: bytes, weights: tuple[int, ...]) -> Filled:
     width = len(addresses) // len(weights)
     keys = [addresses[at : at + width] for at in range(0, len(addresses), width)]
-    owners: list[int] = []
+    owners = [_NOBODY] * SLOTS
+    _fill(owners, _due(weights, SLOTS), keys, weights)
+    base, layers = array("I", owners), []
     wanted = size(weights)
-    count = SLOTS
-    while count <= wanted:
-        due = _due(weights, count)
-        owners = _inherited(owners, due) if owners else [_NOBODY] * count
+    while len(owners) < wanted:
+        due = _due(weights, len(owners) * _PARTS)
+        owners = _inherited(owners, due)
+        free = [at for at, owner in enumerate(owners) if owner == _NOBODY]
         _fill(owners, due, keys, weights)
-        count *= _PARTS
-    return array("I", owners)
+        layers.append((len(owners), {at: owners[at] for at in free}))
+    return Filled(places=array("I", owners), base=base, layers=tuple(layers))
 
 
 _NOBODY = -1

@@ -135,10 +135,6 @@ class Writer:
         """A set whose elements come and go."""
         return self._set(one, flags=0, size=None)
 
-    def add_map(self, one: Set, size: int) -> Message:
-        """A map of at most so many elements, which come and go; it stays until it is deleted."""
-        return self._set(one, flags=0, size=size)
-
     def delete_set(self, name: str) -> Message:
         """One that no rule looks into, with its elements."""
         return self._gone(_Kind.DELETE_SET, text(2, name))

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from lb import choice, maglev, table
+from lb import choice, table
 from lb.kernel import nft_expressions as nft
 from lb.kernel import nft_frame, nft_slots, nft_text
 from lb.kernel.nft_messages import ADDRESS, GOTO, INTEGER, Set, Writer
@@ -55,7 +55,7 @@ class Rules:
         for number, service in enumerate(self.after.services.values(), start=_FIRST):
             name = nft_text.chain(service.vip)
             yield _WRITER.add_chain(name)
-            yield from nft_slots.changed(None, service, number)
+            yield from nft_slots.changed(None, service)
             yield from self._of(name, service, number, f"__map{number}")
         yield from _led(self.after.services)
 
@@ -70,7 +70,7 @@ class Rules:
                 name = nft_text.chain(vip)
                 yield _WRITER.add_chain(name)
                 yield _WRITER.flush_chain(name)
-                yield from nft_slots.changed(have.get(vip), after[vip], number, anew=anew)
+                yield from nft_slots.changed(have.get(vip), after[vip], anew=anew)
                 yield from self._of(name, after[vip], number)
             elif vip in have:
                 yield from _removal(have[vip])
@@ -98,18 +98,18 @@ def _rules(
     rules = [nft.value(first) + _REWRITTEN[version]]
     if not ready:
         rules.insert(0, _ARRIVED)
-    if choice.is_large(service):
-        hashed = choice.key(service.scheduler, service.persistence_s)
-        count = maglev.size([each.weight for each in ready])
-        slot = _slot(version, hashed, count) + nft.mapped(nft_text.slots(service.vip), slots.number)
-        rules.insert(0, slot + _REWRITTEN[version])
-    elif len(ready) > 1:
+    if len(ready) > 1:
         chosen = choice.of(ready, service.scheduler, service.persistence_s)
         yield _WRITER.add_constant_map(slots, len(chosen.slots))
         led = [each.packed for each in chosen.slots]
         yield from _WRITER.add_elements(slots, nft_slots.elements(led))
         slot = _slot(version, chosen.key, len(chosen.slots))
         rules.insert(0, slot + nft.mapped(slots.name, slots.number) + _REWRITTEN[version])
+        for size, _ in chosen.layers:
+            slot = _slot(version, chosen.key, size) + nft.mapped(
+                nft_text.slots(service.vip, size), 0
+            )
+            rules.insert(0, slot + _REWRITTEN[version])
     rules += [_ACCEPT] * (len(comments) - len(rules))
     yield from _WRITER.add_rules(name, zip(rules, comments, strict=True))
 
@@ -147,5 +147,4 @@ def _removal(service: table.VirtualService) -> Iterator[Message]:
     yield from _WRITER.delete_elements(_OWN[vip.version], key)
     yield _WRITER.flush_chain(name)
     yield _WRITER.delete_chain(name)
-    if choice.is_large(service):
-        yield _WRITER.delete_set(nft_text.slots(vip))
+    yield from nft_slots.changed(service, None)

@@ -1,13 +1,15 @@
 """The slots of a service: elements of a map that leads from a hash to a backend.
 
-Few slots are an anonymous map in the rule itself, which nobody can change. Many would take too long
-to be written whenever a backend of hundreds comes or goes, in every sandbox: they are a map with a
-name, of which a change writes what it changes. Hands can change such a map, too, so it is compared.
+The smallest table is an anonymous map in the rule itself, which nobody can change. Of each larger
+one a map with a name has the slots that lead elsewhere than in the one before: a rule that finds
+nothing there passes on to the next. So a table of 16 000 slots for 300 backends is 840 elements,
+and a change writes those of them that change: in every sandbox, that is what it costs. Hands can
+change such a map, too, so it is compared.
 """
 
 import functools
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from lb import choice, maglev, table
 from lb.kernel import nft_expressions as nft
@@ -18,35 +20,29 @@ from sdd.linux.netlink import Message
 
 _WRITER = Writer(nft_frame.TABLE)
 _MOST_SEEN = 4096
+_NUMBER = 1 << 30  # of all maps with names in a transaction: the kernel finds them by these
 
 
 def changed(
     before: table.VirtualService | None,
-    now: table.VirtualService,
-    number: int,
+    now: table.VirtualService | None,
     *,
     anew: bool = False,
 ) -> Iterator[Message]:
-    """What turns the map of `before`, into which no rule looks any more, into that of `now`.
-
-    `number` is the map's own in the transaction. Nothing when neither has one.
-    """
-    old, new = _led(before), _led(now)
-    name = nft_text.slots(now.vip)
-    is_another = anew or len(old) != len(new)
-    if old and is_another:
-        yield _WRITER.delete_set(name)
-    if not new:
-        return
-    one = _map(now, number if is_another else 0)
-    if is_another:
-        yield _WRITER.add_map(one, len(new))
-        yield from _WRITER.add_elements(one, elements(new))
-        return
-    moved = [at for at, (was, to) in enumerate(zip(old, new, strict=True)) if was != to]
-    yield from _WRITER.delete_elements(one, [nft.element(_key(at)) for at in moved])
-    heads = _heads(len(new[0]), len(new))
-    yield from _WRITER.add_elements(one, [heads[at] + new[at] for at in moved])
+    """What turns the maps of `before`, into which no rule looks any more, into those of `now`."""
+    old, new = _maps(before), _maps(now)
+    for name in old:
+        if anew or name not in new:
+            yield _WRITER.delete_set(name)
+    for name, slots in new.items():
+        was = {} if anew else old.get(name, {})
+        one = _map(name, now)
+        if anew or name not in old:
+            yield _WRITER.add_set(one)
+        gone = [_element(at) for at, to in was.items() if slots.get(at) != to]
+        yield from _WRITER.delete_elements(one, gone)
+        come = [_element(at, nft.plain(to)) for at, to in slots.items() if was.get(at) != to]
+        yield from _WRITER.add_elements(one, come)
 
 
 def elements(led: Sequence[bytes]) -> list[bytes]:
@@ -58,32 +54,35 @@ def elements(led: Sequence[bytes]) -> list[bytes]:
 def _heads(width: int, count: int) -> tuple[bytes, ...]:
     """What comes before the address in each element."""
     empty = nft.plain(bytes(width))
-    return tuple(nft.element(_key(at), empty)[:-width] for at in range(count))
+    return tuple(_element(at, empty)[:-width] for at in range(count))
 
 
-def _key(at: int) -> bytes:
-    return struct.pack("=I", at)
+def _element(at: int, data: bytes = b"") -> bytes:
+    return nft.element(struct.pack("=I", at), data)
 
 
-def _map(service: table.VirtualService, number: int) -> Set:
-    kind = DESTINATION[service.vip.version]
-    return Set(name=nft_text.slots(service.vip), key=LENGTH, data=kind, number=number)
+def _map(name: str, service: table.VirtualService | None) -> Set:
+    version = 4 if service is None else service.vip.version
+    return Set(name=name, key=LENGTH, data=DESTINATION[version], number=_NUMBER)
 
 
-def _led(service: table.VirtualService | None) -> Sequence[bytes]:
-    """The address in each of its many slots; none when they are few."""
+def _maps(service: table.VirtualService | None) -> Mapping[str, Mapping[int, bytes]]:
+    """Name → slot → address in bytes, of each map that it has."""
     if service is None or not choice.is_large(service):
-        return ()
+        return {}
     ready = choice.taking(service.open, service.scheduler)
     addresses = [each.packed for each in ready]
-    return list(map(addresses.__getitem__, maglev.places(ready)))
+    return {
+        nft_text.slots(service.vip, size): {at: addresses[each] for at, each in layer.items()}
+        for size, layer in maglev.filled(ready).layers
+    }
 
 
 class Seen:
     """Remembers up to which change of a namespace's tables all slots were as they should be.
 
-    A map of 16 000 slots takes 10 ms to be read, in each sandbox at each look; that nobody changed
-    anything since takes one question.
+    Reading them takes milliseconds, in each sandbox at each look; that nobody changed anything
+    since takes one question.
     """
 
     def __init__(self) -> None:
@@ -116,7 +115,15 @@ class Seen:
 
 
 def _is_whole(connection: netlink.Connection, service: table.VirtualService) -> bool:
-    wanted, name = dict(enumerate(_led(service))), nft_text.slots(service.vip)
+    return all(_is(connection, service, *each) for each in _maps(service).items())
+
+
+def _is(
+    connection: netlink.Connection,
+    service: table.VirtualService,
+    name: str,
+    wanted: Mapping[int, bytes],
+) -> bool:
     if nft_netlink.numbered(connection, name, nft_netlink.WIDTH[service.vip.version]) == wanted:
         return True
     # It may be that this kernel tells more of an element: then they are taken to pieces.

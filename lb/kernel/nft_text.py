@@ -38,14 +38,6 @@ def comments(service: table.VirtualService, choices: int) -> list[str]:
     ]
 
 
-def choices(service: table.VirtualService) -> int:
-    """How many of its rules choose: one of several backends and for pings the first, or it alone.
-
-    Without any there are two that refuse.
-    """
-    return 1 if len(choice.taking(service.open, service.scheduler)) == 1 else 2
-
-
 class Records:
     """What the comments of services must be, put together once each: for the time of one change."""
 
@@ -56,7 +48,7 @@ class Records:
         """Its comments."""
         # By identity, which is cheap; it is held, so that nobody else gets its number.
         if id(service) not in self._made:
-            self._made[id(service)] = (service, comments(service, choices(service)))
+            self._made[id(service)] = (service, comments(service, choice.rules(service)))
         return self._made[id(service)][1]
 
 
@@ -93,7 +85,7 @@ def digest(service: table.VirtualService) -> str:
     return _digest(service, list(_payloads(service)))
 
 
-_MOST_CHOICES = 2  # a rule that chooses and one for pings, which may be alone; or two that refuse
+_MOST_CHOICES = 9  # rules that choose (choice.rules): more than slots could ever be
 _LABEL_WORDS = 3  # "sdd", digest, place
 _PAYLOAD = 128 - len("sdd 0123456789abcdef 1000/1000 ")  # nft takes comments of 128
 
@@ -190,6 +182,6 @@ def chain(vip: IPAddress) -> str:
     return f"vip-{_written(vip)}" if vip.version == 4 else f"vip-{vip.packed.hex()}"  # noqa: PLR2004 - a family
 
 
-def slots(vip: IPAddress) -> str:
-    """The name of the map of its slots, when they are many."""
-    return f"slots-{chain(vip).removeprefix('vip-')}"
+def slots(vip: IPAddress, size: int) -> str:
+    """The name of the map of those of so many slots that lead elsewhere than where fewer do."""
+    return f"slots-{chain(vip).removeprefix('vip-')}-{size}"

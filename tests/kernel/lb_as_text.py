@@ -11,20 +11,18 @@ def whole(of: table.Table) -> str:
     """Everything, from nothing."""
     lines = [nft_text.frame_of("")]
     for service in of.services.values():
-        lines.extend(_map(service))
+        lines.extend(_maps(service))
         lines.extend((f"add chain inet {TABLE} {nft_text.chain(service.vip)}", *_rules(service)))
         lines.extend(_elements(service))
     return "\n".join(lines)
 
 
 def replaced(service: table.VirtualService) -> str:
-    """The new rules of a service that is there."""
-    flushed = f"flush chain inet {TABLE} {nft_text.chain(service.vip)}"
-    lines = [flushed, *_rules(service)]
-    if choice.is_large(service):
-        lines = [flushed, f"delete map inet {TABLE} {nft_text.slots(service.vip)}", *_map(service)]
-        lines += _rules(service)
-    return "\n".join(lines)
+    """The new rules of a service that is there, of the same number of slots."""
+    lines = [f"flush chain inet {TABLE} {nft_text.chain(service.vip)}"]
+    for size, _ in _chosen(service).layers if choice.is_large(service) else ():
+        lines.append(f"delete map inet {TABLE} {nft_text.slots(service.vip, size)}")
+    return "\n".join((*lines, *_maps(service), *_rules(service)))
 
 
 def _rules(service: table.VirtualService) -> Iterator[str]:
@@ -39,24 +37,30 @@ def _verdicts(service: table.VirtualService) -> Iterator[str]:
     ip = choice.family(service.vip.version)
     ready = choice.taking(service.open, service.scheduler)
     if len(ready) > 1:
-        name = nft_text.slots(service.vip) if choice.is_large(service) else ""
-        chosen = choice.text(ip, choice.of(ready, service.scheduler, service.persistence_s), name)
-        yield f"meta l4proto @{nft_text.PORTED} dnat {ip} to {chosen}"
+        chosen = _chosen(service)
+        to = f"meta l4proto @{nft_text.PORTED} dnat {ip} to"
+        for size, _ in reversed(chosen.layers):
+            assert chosen.key is not None
+            name = nft_text.slots(service.vip, size)
+            yield f"{to} {choice.hashed(ip, chosen.key, size)} map @{name}"
+        yield f"{to} {choice.text(ip, chosen)}"
     if not ready:
         yield "iif != 0 accept"
     first = ready[0].address if ready else nft_text.NOWHERE[service.vip.version]
     yield f"dnat {ip} to {first}"
 
 
-def _map(service: table.VirtualService) -> Iterator[str]:
-    if choice.is_large(service):
-        ready = choice.taking(service.open, service.scheduler)
-        chosen = choice.of(ready, service.scheduler, service.persistence_s)
-        to = f"{choice.family(service.vip.version)} daddr"
-        yield (
-            f"add map inet {TABLE} {nft_text.slots(service.vip)} {{ typeof meta length : {to};"
-            f" size {len(chosen.slots)}; elements = {{ {choice.elements(chosen)} }} }}"
-        )
+def _chosen(service: table.VirtualService) -> choice.Choice:
+    ready = choice.taking(service.open, service.scheduler)
+    return choice.of(ready, service.scheduler, service.persistence_s)
+
+
+def _maps(service: table.VirtualService) -> Iterator[str]:
+    to = f"{choice.family(service.vip.version)} daddr"
+    for size, layer in _chosen(service).layers if choice.is_large(service) else ():
+        name = nft_text.slots(service.vip, size)
+        elements = f"elements = {{ {choice.elements(layer)} }}" if layer else ""
+        yield f"add map inet {TABLE} {name} {{ typeof meta length : {to}; {elements} }}"
 
 
 def _elements(service: table.VirtualService) -> Iterator[str]:

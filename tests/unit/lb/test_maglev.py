@@ -76,6 +76,16 @@ def test_the_table_grows_with_the_distance_of_weights(weights: list[int], size: 
     assert len(maglev.slots(members(*weights))) == size
 
 
+@pytest.mark.parametrize("weights", [(1, 1), (1, 100), (1, 65535), [1] * 100, [1] * 1000])
+def test_the_layers_over_the_smallest_table_are_the_whole_one(weights: list[int]) -> None:
+    found = maglev.filled(members(*weights))
+    assert maglev.layers(weights) == len(found.layers)
+    tables = ((len(found.base), dict(enumerate(found.base))), *found.layers)
+    for at, owner in enumerate(found.places):
+        scaled = ((layer, at * size // len(found.places)) for size, layer in tables)
+        assert [layer[slot] for layer, slot in scaled if slot in layer][-1] == owner
+
+
 @pytest.mark.parametrize("backends", [2, 10, 11, 40, 41, 100, 160, 300, 642])
 def test_equal_members_are_even_within_four_per_cent_however_many(backends: int) -> None:
     found = counts(maglev.slots(members(*[1] * backends)))
