@@ -9,8 +9,16 @@ import dataclasses
 import functools
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from lb import plan, table, world
-from lb.kernel import conntrack, nft_counts, nft_netlink, nft_read, nft_rules, nft_text
+from lb import choice, plan, table, world
+from lb.kernel import (
+    conntrack,
+    nft_counts,
+    nft_netlink,
+    nft_read,
+    nft_rules,
+    nft_slots,
+    nft_text,
+)
 from sdd.linux import netlink, nft_compile
 from sdd.model.network import IPAddress
 
@@ -38,15 +46,15 @@ class Change:
             and not self.have.flaws
         )
 
-    def make(self) -> world.Change:
-        """Make it in the namespace of the calling thread.
+    def make(self, netns: str, slots: nft_slots.Seen) -> world.Change:
+        """Make it in the namespace of the calling thread, called `netns`; tells `slots` of it.
 
         All of the steps or, when nft refuses, all but the virtual services it refuses.
         """
         with netlink.Connection(netlink.NETFILTER) as connection:
             # With the table its counters go, too.
             counted = self._cleared(connection) if not self.after.services else {}
-            refused = self._write(connection) if self.steps else ()
+            refused = self._written(connection, netns, slots) if self.steps else ()
             # What is over is not among them: for a minute the backend still holds those ports, and
             # only conntrack's memory keeps a connection to another virtual address from arriving
             # there with the same ones, where its SYN would be dropped as too old (PAWS).
@@ -56,10 +64,39 @@ class Change:
                 if not _may_stay(flow, self.after.services.get(flow.vip))
             ]
             conntrack.forget(connection, stuck)
-            counted = counted or self._cleared(connection)
+            if self.after.services:
+                counted = self._counted(connection, netns, slots)
             shown = nft_read.read(connection, self._vips, self.after.services, self._rules.records)
             ended = tuple(self._ended(counted))
             return world.Change(refusals=refused, shown=shown, ended=ended)
+
+    def _written(
+        self, connection: netlink.Connection, netns: str, slots: nft_slots.Seen
+    ) -> tuple[world.Refusal, ...]:
+        """What was refused; slots that were good are so after our change alone, unread."""
+        if not self._has_slots:
+            return self._write(connection)
+        inode, before = slots.now(connection, netns)
+        were_good = slots.are_good(netns, (inode, before))
+        refused = self._write(connection)
+        now = slots.now(connection, netns)
+        if were_good and not refused and now == (inode, before + 1):
+            slots.saw(netns, now)
+        return refused
+
+    def _counted(
+        self, connection: netlink.Connection, netns: str, slots: nft_slots.Seen
+    ) -> nft_counts.Counted:
+        """As `_cleared`, which changes no slots."""
+        if not self._has_slots or not any(self._gone.values()):
+            return self._cleared(connection)
+        inode, before = slots.now(connection, netns)
+        were_good = slots.are_good(netns, (inode, before))
+        counted = self._cleared(connection)
+        now = slots.now(connection, netns)
+        if were_good and now == (inode, before + 1):
+            slots.saw(netns, now)
+        return counted
 
     def _cleared(self, connection: netlink.Connection) -> nft_counts.Counted:
         """What those had counted that leave."""
@@ -101,6 +138,11 @@ class Change:
     def after(self) -> table.Table:
         """What is there when all was taken."""
         return plan.result(self.have, self.steps)
+
+    @functools.cached_property
+    def _has_slots(self) -> bool:
+        """Whether there are maps that hands could change."""
+        return any(map(choice.is_large, self.after.services.values()))
 
     @functools.cached_property
     def _touched(self) -> Collection[IPAddress | None]:

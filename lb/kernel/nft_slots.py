@@ -22,6 +22,8 @@ _WRITER = Writer(nft_frame.TABLE)
 _MOST_SEEN = 4096
 _NUMBER = 1 << 30  # of all maps with names in a transaction: the kernel finds them by these
 
+Moment = tuple[int, int]  # the inode of a namespace, the generation of its tables
+
 
 def changed(
     before: table.VirtualService | None,
@@ -86,7 +88,7 @@ class Seen:
     """
 
     def __init__(self) -> None:
-        self._good: dict[str, tuple[int, int]] = {}  # namespace → its inode, generation
+        self._good: dict[str, Moment] = {}  # by namespace
 
     def flaws(
         self, connection: netlink.Connection, netns: str, found: table.Table
@@ -99,8 +101,8 @@ class Seen:
         if not large:
             self._good.pop(netns, None)
             return ()
-        now = (namespaces.inode(netns), nft_netlink.generation(connection))
-        if self._good.get(netns) == now:
+        now = self.now(connection, netns)
+        if self.are_good(netns, now):
             return ()
         wrong = tuple(
             table.Flaw(what=f"the slots of {each.vip} are not as sdd writes them")
@@ -108,10 +110,23 @@ class Seen:
             if not _is_whole(connection, each)
         )
         if not wrong:
-            if len(self._good) > _MOST_SEEN:
-                self._good.clear()
-            self._good[netns] = now
+            self.saw(netns, now)
         return wrong
+
+    @staticmethod
+    def now(connection: netlink.Connection, netns: str) -> Moment:
+        """What the namespace of `connection`, called `netns`, is at."""
+        return namespaces.inode(netns), nft_netlink.generation(connection)
+
+    def are_good(self, netns: str, at: Moment) -> bool:
+        """Whether all slots were seen to be as they should be then."""
+        return self._good.get(netns) == at
+
+    def saw(self, netns: str, at: Moment) -> None:
+        """All slots are as they should be: they were read, or written and nobody else wrote."""
+        if len(self._good) > _MOST_SEEN:
+            self._good.clear()
+        self._good[netns] = at
 
 
 def _is_whole(connection: netlink.Connection, service: table.VirtualService) -> bool:
