@@ -4,6 +4,9 @@ In: the newest state, the kernel's counts and the clock. Out: `finish` calls. Wh
 in the state, so a daemon that was restarted in between goes on where it was.
 """
 
+import asyncio
+import contextlib
+import math
 from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple, Never
@@ -44,31 +47,49 @@ class Drains:
         self._node = node
         self._clock = clock
         self._since: dict[MemberKey, float] = {}  # when this object first saw it leaving
+        self._nearest = math.inf  # when the next one's time is up
         self._derived = nothing(node)
 
     async def run(self, slot: Slot) -> Never:
         """Watch over whoever the newest state says, for ever; ends by cancellation only."""
         while True:
-            state = await slot.next(POLL_S if self._since else IDLE_S)
+            state = await slot.next(self._pause_s())
             if state is not None:
                 await self._look(state)
+
+    def _pause_s(self) -> float:
+        """Until the next poll, or until somebody's time is up."""
+        if not self._since:
+            return IDLE_S
+        return min(POLL_S, max(0.0, self._nearest - self._clock()))
 
     async def _look(self, state: ClusterState) -> None:
         now = self._clock()
         every = leaving(state, self._node)
         self._since = {key: self._since.get(key, now) for key in every}
-        members = {key: each for key, each in every.items() if now - self._since[key] >= POLL_S}
+        over = [key for key, member in every.items() if now >= member.drains_until]
+        for key in over:
+            await self._end(key)  # nobody needs to be counted for that
+        rest = {key: member for key, member in every.items() if key not in over}
+        self._nearest = min((one.drains_until for one in rest.values()), default=math.inf)
+        members = {key: each for key, each in rest.items() if now - self._since[key] >= POLL_S}
         if not members:
             return
         self._derived = desired(state, self._derived)
         services = [state.services[each] for each in {one.service for one in members.values()}]
-        counted = await self._counted({vip for each in services for vip in _vips(each)})
-        for (of, end), member in members.items():
-            if now >= member.drains_until or _is_idle(state, member, counted):
-                try:
-                    await self._finish(of, end)
-                except errors.SddError:
-                    continue  # tried again at the next poll
+        try:
+            # To count takes its time beside many sandboxes; whose time is up does not wait for it.
+            async with asyncio.timeout(min(IDLE_S, self._nearest - now)):
+                counted = await self._counted({vip for each in services for vip in _vips(each)})
+        except TimeoutError:
+            return
+        for key, member in members.items():
+            if _is_idle(state, member, counted):
+                await self._end(key)
+
+    async def _end(self, key: MemberKey) -> None:
+        with contextlib.suppress(errors.SddError):  # tried again at the next poll
+            await self._finish(*key)
 
     async def _counted(self, wanted: AbstractSet[IPAddress]) -> _Counted:
         found = _Counted(set(), set())

@@ -1,6 +1,8 @@
 """Who leaves is gone when nothing is connected any more, or when the time is up."""
 
 import asyncio
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_address
@@ -28,6 +30,8 @@ class Counting(FakeKernel):
         super().__init__()
         self.active = 1
         self.hidden = False
+        self.answering = asyncio.Event()
+        self.answering.set()
         self.failure: errors.SddError | None = None
         self.make("/ns/client")
         self.give(weight=0)
@@ -42,6 +46,7 @@ class Counting(FakeKernel):
     async def loads(self, place: table.Place) -> tuple[world.Load, ...]:
         if self.failure:
             raise self.failure
+        await self.answering.wait()
         found = await super().loads(place)
         return tuple(replace(each, active=self.active) for each in found if not self.hidden)
 
@@ -49,14 +54,14 @@ class Counting(FakeKernel):
 class Bench:
     """A watcher whose clock moves by POLL_S whenever it is read; `finished` are its calls."""
 
-    def __init__(self, state: ClusterState) -> None:
+    def __init__(self, state: ClusterState, clock: Callable[[], float] | None = None) -> None:
         self.kernel = Counting()
         self.now = 0.0
         self.refusals = 0
         self.finished: list[MemberKey] = []
         self.slot = Slot()
         self.slot.put(state)
-        self.drains = Drains(self.finish, self.kernel, states.NODE, self.clock)
+        self.drains = Drains(self.finish, self.kernel, states.NODE, clock or self.clock)
 
     def clock(self) -> float:
         self.now += POLL_S
@@ -159,3 +164,10 @@ async def test_members_of_other_nodes_and_those_that_stay_are_left_alone() -> No
         async with Bench(state) as bench:
             await eventually_async(lambda bench=bench: bench.now > 0, 10, "it was looked at")  # type: ignore[misc]  # mypy cannot infer a lambda with a default
             assert bench.finished == []
+
+
+async def test_whose_time_is_up_does_not_wait_for_connections_to_be_counted() -> None:
+    async with Bench(leaving(until=time.time() + 2 * POLL_S), time.time) as bench:
+        bench.kernel.answering.clear()
+        await bench.until(1)
+    assert bench.finished == [KEY]
