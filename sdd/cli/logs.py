@@ -11,7 +11,7 @@ import click
 from sdd import errors
 from sdd.cli import complete, output
 from sdd.cli.command import Verb
-from sdd.cli.params import MOMENT
+from sdd.cli.params import MOMENT, Number
 from sdd.cli.settings import current
 from sdd.client import part
 
@@ -27,7 +27,7 @@ class Tail(click.ParamType[int]):
         """The number; any negative one means all, as in Docker."""
         if value == "all":
             return -1
-        return max(-1, click.INT.convert(value, param, ctx))
+        return max(-1, Number().convert(value, param, ctx))
 
 
 @click.command(cls=Verb)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from sdd import errors
-from sdd.cli import complete, filters, fixed, output, several
+from sdd.cli import complete, filters, fixed, output, params, several
 from sdd.cli.command import Inspect, Noun
 from sdd.cli.output import Column
 from sdd.cli.params import (
@@ -365,7 +365,9 @@ def exists(ctx: click.Context, ref: str) -> None:
     multiple=True,
     help="One more address, of 169.254.0.0/16 or fe80::/10.",
 )
-@click.option("--gw-priority", type=int, default=0, help="The highest gives the default route.")
+@click.option(
+    "--gw-priority", type=params.Number(), default=0, help="The highest gives the default route."
+)
 @click.option(
     "--driver-opt",
     "driver_opts",

@@ -32,6 +32,30 @@ class Duration(click.ParamType[float]):
         return sum(float(each.group(1)) * UNITS_S[each.group(2)] for each in parts)
 
 
+class Number(click.IntRange):
+    """A whole number between bounds, either of which may be missing."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number."""
+        try:
+            found = int(value)
+        except ValueError:
+            found = None
+        is_low = found is None or (self.min is not None and found < self.min)
+        if found is None or is_low or (self.max is not None and found > self.max):
+            self.fail(f'"{value}" is not a whole number{self._bounds()}', param, ctx)
+        return found
+
+    def _bounds(self) -> str:
+        if self.min is None and self.max is None:
+            return ""
+        if self.max is None:
+            return f", {self.min} or more"
+        return f" from {self.min} to {self.max}"
+
+
 class Address(click.ParamType[str]):
     """An IPv4 or IPv6 address → text."""
 
@@ -208,7 +232,7 @@ class Attachment(click.ParamType[dict[str, Any]]):
                     address = ADDRESS.convert(text, param, ctx)
                     found.setdefault("link_local", []).append(address)
                 case "gw-priority":
-                    found["gw_priority"] = click.INT(text, param, ctx)
+                    found["gw_priority"] = Number()(text, param, ctx)
                 case "driver-opt":
                     option, said = OPTION.convert(text, param, ctx)
                     found.setdefault("driver_opts", {})[option] = said

@@ -19,6 +19,7 @@ from sdd.cli.params import (
     LABEL,
     NAMESERVER,
     WORD,
+    Number,
 )
 from sdd.cli.publish import PUBLISH
 from sdd.cli.settings import current
@@ -126,7 +127,7 @@ def create(name: str, **asked: Any) -> None:
 
 @sandbox.command()
 @click.argument("name")
-@click.option("--pid", type=click.IntRange(min=1), help="A process in the namespace.")
+@click.option("--pid", type=Number(min=1), help="A process in the namespace.")
 @click.option("--netns", default="", help="The namespace's file, or its name in `ip netns`.")
 @click.option(
     "--write-resolv-conf",

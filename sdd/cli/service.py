@@ -8,17 +8,17 @@ from sdd.cli import complete, filters, output, several
 from sdd.cli.check import HEALTH, STATUSES
 from sdd.cli.command import Inspect, Noun
 from sdd.cli.output import Column
-from sdd.cli.params import ADDRESS, DURATION, LABEL
+from sdd.cli.params import ADDRESS, DURATION, LABEL, Number
 from sdd.cli.publish import PUBLISH, UNPUBLISH
 from sdd.cli.settings import current
 from sdd.client import part
 
 PATH = "/v1/services"
 LISTS = ("alias_add", "alias_remove", "label_remove", "publish_add", "publish_remove")
-WEIGHT = click.IntRange(0, 65535)
-QUORUM = click.IntRange(1, 65535)
+WEIGHT = Number(0, 65535)
+QUORUM = Number(1, 65535)
 FULL = 100  # percent
-PERCENT = click.IntRange(0, 100)
+PERCENT = Number(0, 100)
 
 
 def _weight(row: output.Row) -> str:
@@ -91,8 +91,8 @@ def service() -> None:
 @click.option("--health-interval", type=DURATION, default="2s", help="Between two checks.")
 @click.option("--health-fast", type=DURATION, default="250ms", help="While it may turn.")
 @click.option("--health-timeout", type=DURATION, default="1s", help="Of one check.")
-@click.option("--health-rise", type=click.IntRange(min=1), help="Good ones in a row [2; ttl: 1].")
-@click.option("--health-fall", type=click.IntRange(min=1), help="Bad ones in a row [3; ttl: 1].")
+@click.option("--health-rise", type=Number(min=1), help="Good ones in a row [2; ttl: 1].")
+@click.option("--health-fall", type=Number(min=1), help="Bad ones in a row [3; ttl: 1].")
 @click.option("--health-status", type=STATUSES, default="200-399", help="That pass http.")
 @click.option("--health-send", default="", help="What udp sends.")
 @click.option("--health-expect", default="", help="What the answer must contain.")
@@ -140,8 +140,8 @@ def create(name: str, **asked: Any) -> None:
 @click.option("--health-interval", type=DURATION, help="Between two checks.")
 @click.option("--health-fast", type=DURATION, help="While it may turn.")
 @click.option("--health-timeout", type=DURATION, help="Of one check.")
-@click.option("--health-rise", type=click.IntRange(min=1), help="Good ones in a row.")
-@click.option("--health-fall", type=click.IntRange(min=1), help="Bad ones in a row.")
+@click.option("--health-rise", type=Number(min=1), help="Good ones in a row.")
+@click.option("--health-fall", type=Number(min=1), help="Bad ones in a row.")
 @click.option("--health-status", type=STATUSES, help="That pass http.")
 @click.option("--health-send", help="What udp sends.")
 @click.option("--health-expect", help="What the answer must contain.")
