@@ -150,13 +150,20 @@ def _in_order(
     links: Mapping[str, world.Link], ground: Mapping[str, world.Link], before: Want | None
 ) -> tuple[world.Link, ...]:
     """The ground first, the others by name, whichever of them were there before."""
-    known = before.host.links[len(before.ground) :] if before is not None else ()
-    news = lineage.between(before.links, links) if before is not None else links
-    news = links if news is None else frozenset(news)
-    kept = (each for each in known if each.name not in news)
-    new = (links[name] for name in news if name in links and name not in ground)
+    changed = lineage.between(before.links, links) if before is not None else None
+    if before is None or changed is None:
+        return (*ground.values(), *sorted(_beyond(links, ground, links), key=_NAME))
+    news = frozenset(changed)
+    kept = (each for each in before.host.links[len(before.ground) :] if each.name not in news)
+    new = _beyond(news, ground, links)
     # Sorted already but for the new ones, which Python's sort makes use of.
     return (*ground.values(), *sorted((*kept, *new), key=_NAME))
+
+
+def _beyond(
+    names: Iterable[str], ground: Collection[str], links: Mapping[str, world.Link]
+) -> Iterator[world.Link]:
+    return (links[name] for name in names if name in links and name not in ground)
 
 
 def _spaces(on: _Parts, host: world.Wanted, before: Want | None) -> Mapping[str, world.Wanted]:

@@ -161,6 +161,15 @@ def test_what_was_made_of_the_same_objects_is_taken_over() -> None:
     }
 
 
+def test_without_lineage_all_is_made_anew() -> None:
+    other = box("two", "/run/sdd/netns/two")
+    ends = (end(V4, BOX, "10.1.0.2"), end(V4, other, "10.1.0.3"))
+    full = desired(at(1, V4, BOX, other, *ends), NODE)
+    before = replace(full, boxes=replace(full.boxes, by_sandbox=dict(full.boxes.by_sandbox)))
+    left = at(2, V4, other, ends[1])
+    assert desired(left, NODE, replace(before, links=dict(full.links))) == desired(left, NODE)
+
+
 def test_a_part_is_the_named_namespaces_and_links_only() -> None:
     want = desired(at(1, V4, DUAL, BOX, end(V4, BOX, "10.1.0.2")), NODE)
     part = want.part([BOX.netns, "/gone"], [V4.device])
