@@ -288,7 +288,7 @@ def virtual_of(
         number=service.number,
         vip=vip,
         scheduler=service.scheduler,
-        persistence_s=service.persistence_s,
+        persistence_s=min(service.persistence_s, services.PERSISTENCE_MAX_S),
         backends=plan.ordered(backends),
     )
 

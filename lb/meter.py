@@ -59,7 +59,7 @@ class Meter:
     ) -> None:
         self._part = part
         self._kernel = kernel
-        self._counters = kernel.counters if isinstance(kernel, world.Telling) else kernel.loads
+        self._counters = kernel.counters
         self._counts_due = -math.inf  # when connections are to be counted
         self._suspect = suspect
         self._clock = clock

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from lb import moment, plan, repairs, table, world
 from lb.desired import Desired, Wanted, desired, nothing
 from lb.leaving import Leaving, Left
-from sdd import errors, reconcile
+from sdd import contained, errors, reconcile
 from sdd.linux import guests
 from sdd.model import ids, progress
 from sdd.model.look import EVERYWHERE, Look
@@ -190,6 +190,9 @@ class Reconciler:
             failures = await self._apply(box, want, have, steps) if steps else ()
         except errors.SddError as exc:
             return _Result(failures=(_failure(box, want, exc),))
+        except Exception as exc:  # noqa: BLE001 - whatever it is, it is about this sandbox alone
+            what = f"sandbox {want.name!r} does not balance"
+            return _Result(failures=(contained.failed(exc, box, what),))
         if not failures:
             self._known[box] = _Known(inode=inode, place=want.place, table=want.table)
         undone = known is not None and self._same(known, want)

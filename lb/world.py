@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from lb import plan, table
 from sdd.model import port as port_model
@@ -113,6 +113,10 @@ class Kernel(Protocol):
         """
         ...
 
+    async def counters(self, place: table.Place) -> tuple[Load, ...]:
+        """As `loads`, with 0 `active` and `inactive` where to count connections is dear."""
+        ...
+
     async def led_to(
         self,
         place: table.Place,
@@ -126,16 +130,4 @@ class Kernel(Protocol):
         With `client`, from that port of somebody who comes through the sandbox. `vip` itself
         when it was led nowhere. Raises `errors.NotFound` as `read` does.
         """
-        ...
-
-
-@runtime_checkable
-class Telling(Protocol):
-    """A kernel that tells its counters apart from its connections, which are dear to count.
-
-    It fills `Change.ended`; of others it is read what is about to leave.
-    """
-
-    async def counters(self, place: table.Place) -> tuple[Load, ...]:
-        """As `Kernel.loads`, with 0 `active` and `inactive`."""
         ...

@@ -23,11 +23,16 @@ def attempt(make: Callable[[], T], subject: str, what: str) -> T | Failure:
     """
     try:
         return make()
-    except Zoned as exc:
-        return refused(subject, what, str(exc))
     except Exception as exc:  # noqa: BLE001 - whatever it is, it is about this object alone
-        last = traceback.extract_tb(exc.__traceback__)[-1]
-        return refused(subject, what, f"{exc!r} in {Path(last.filename).name}:{last.lineno}")
+        return failed(exc, subject, what)
+
+
+def failed(exc: Exception, subject: str, what: str) -> Failure:
+    """The failure of an object about which `exc` was raised."""
+    if isinstance(exc, Zoned):
+        return refused(subject, what, str(exc))
+    last = traceback.extract_tb(exc.__traceback__)[-1]
+    return refused(subject, what, f"{exc!r} in {Path(last.filename).name}:{last.lineno}")
 
 
 def refused(subject: str, what: str, why: str) -> Failure:

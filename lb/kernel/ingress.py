@@ -61,22 +61,12 @@ class IngressKernel:
             await self._spaces.run(place.netns, _forward)
         done = world.Change(shown=table.EMPTY)
         if inner:
-            done = await self._applied(place, have, inner)
+            done = await self._inner.apply(place, have, inner)
         refusals = list(done.refusals)
         for each in steps:
             if isinstance(each, plan.SetBack):
                 refusals += await self._set(place, each.back)
         return replace(done, refusals=tuple(refusals))
-
-    async def _applied(
-        self, place: table.Place, have: table.Table, steps: Sequence[plan.Step]
-    ) -> world.Change:
-        """With the last counts of what leaves, also of a kernel that does not tell them."""
-        leaving = frozenset() if isinstance(self._inner, world.Telling) else plan.leaving(steps)
-        last = await self._inner.loads(place) if leaving else ()
-        done = await self._inner.apply(place, have, steps)
-        ended = (each for each in last if (each.vip, each.address) in leaving)
-        return replace(done, ended=(*done.ended, *ended))
 
     async def schedulers(self) -> tuple[Scheduler, ...]:
         """Those of the inner kernel."""
@@ -88,9 +78,7 @@ class IngressKernel:
 
     async def counters(self, place: table.Place) -> tuple[world.Load, ...]:
         """The inner kernel's, without connections where that is cheaper."""
-        if isinstance(self._inner, world.Telling):
-            return await self._inner.counters(place)
-        return await self._inner.loads(place)
+        return await self._inner.counters(place)
 
     async def led_to(
         self,

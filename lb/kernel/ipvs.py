@@ -5,6 +5,7 @@ about and every request is judged by itself. Order: IPVS first, then the marks t
 the routes; whatever is missing in between, the front refuses rather than lets a packet stray.
 """
 
+import contextlib
 import dataclasses
 import errno
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from lb.kernel import (
 )
 from lb.kernel.ipvs_codec import Key
 from lb.kernel.ipvs_session import Session
+from sdd import errors
 from sdd.linux import namespaces, netlink, nft_compile
 from sdd.model.network import IPAddress
 from sdd.model.port import Protocol
@@ -69,6 +71,10 @@ class IpvsKernel:
     async def loads(self, place: table.Place) -> tuple[world.Load, ...]:
         """IPVS's own connection, packet and byte counters."""
         return await self._spaces.run(place.netns, lambda: tuple(_loads(self._family)))
+
+    async def counters(self, place: table.Place) -> tuple[world.Load, ...]:
+        """The same: IPVS counts its connections anyway."""
+        return await self.loads(place)
 
     async def led_to(
         self,
@@ -180,9 +186,10 @@ def _change(
     have: table.Table,
     steps: Sequence[plan.Step],
 ) -> world.Change:
+    ended = _last(family, have, steps)
     refused = tuple(_apply(family, place, frame, have, steps))
     vips = [vip for vip in plan.touched(steps) if vip is not None]
-    return world.Change(refusals=refused, shown=_read(family, place, vips))
+    return world.Change(refusals=refused, shown=_read(family, place, vips), ended=ended)
 
 
 def _apply(
@@ -306,6 +313,29 @@ def _schedulers(family: int) -> tuple[Scheduler, ...]:
 
 
 # Counting
+
+
+def _last(family: int, have: table.Table, steps: Sequence[plan.Step]) -> tuple[world.Load, ...]:
+    """The counts of the backends that leave; of their services alone, for somebody waits."""
+    leaving = plan.leaving(steps)
+    ending = {step.vip for step in steps if isinstance(step, plan.RemoveService)}
+    vips = {*ending, *(vip for vip, _ in leaving)} & have.services.keys()
+    if not vips:
+        return ()
+    with Session(family) as session:
+        found = (each for vip in vips for each in _told(session, have.services[vip]))
+        return tuple(
+            each for each in found if each.vip in ending or (each.vip, each.address) in leaving
+        )
+
+
+def _told(session: Session, service: table.VirtualService) -> Iterator[world.Load]:
+    """Nothing of what is gone already."""
+    how, keys = ipvs_entries.settings(service), ipvs_entries.keys(service)
+    for protocol, key in zip(("tcp", "udp"), keys, strict=True):
+        with contextlib.suppress(errors.KernelRefused):
+            for backend in session.backends(key):
+                yield _load(service.vip, protocol, how, backend)
 
 
 def _loads(family: int) -> Iterator[world.Load]:

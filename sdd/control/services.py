@@ -152,12 +152,17 @@ def check(svc: service.Service) -> None:
             hint="example: --health tcp:80 --health-interval 2s --health-rise 2 --health-fall 3",
             code="SDD-SERVICE-HEALTH",
         )
-    if svc.drain_s < 0 or svc.persistence_s < 0:
-        raise errors.Invalid(
-            f"service {svc.name!r}: drain and persistence cannot be negative",
-            hint="give seconds, 0 for none",
-            code="SDD-SERVICE-TIME",
-        )
+    for what, seconds, most_s in (
+        ("drain", svc.drain_s, members.DRAIN_MAX_S),
+        ("persistence", svc.persistence_s, service.PERSISTENCE_MAX_S),
+    ):
+        if not 0 <= seconds <= most_s:
+            raise errors.Invalid(
+                f"service {svc.name!r}: a {what} of {seconds:.15g} s"
+                f" is not between 0 and {most_s} s",
+                hint="give seconds, or such as 30s, 5m, 2h; 0 for none",
+                code="SDD-SERVICE-TIME",
+            )
     members.check_weight(svc.weight)
     if not 1 <= svc.quorum <= QUORUM_MAX:
         raise errors.Invalid(

@@ -90,6 +90,9 @@ class HealthCheck:
     fall: int = 3
 
 
+PERSISTENCE_MAX_S = 30 * 24 * 3600  # IPVS counts in ticks of 32 bits: from 198 days on it wraps
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """One name on one network, spread over its members.

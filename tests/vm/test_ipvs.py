@@ -228,6 +228,30 @@ async def test_B9_25_nothing_is_reset_by_reading_and_applying_again(
         await asyncio.sleep(0.2)
 
 
+@pytest.mark.parametrize("goes", ["b1", "all"])
+async def test_what_leaves_tells_what_it_counted_last(
+    kernel: ipvs.IpvsKernel, town: Town, place: table.Place, goes: str
+) -> None:
+    web = lb_traffic.service(town)
+    await lb_traffic.put(kernel, town, web)
+    before = _connections(await kernel.loads(place))
+    lb_traffic.shares(town, 9)
+    end = time.monotonic() + 10  # the kernel sums its counters up every 2 s
+    while _connections(await kernel.loads(place)) < before + 9:
+        assert time.monotonic() < end
+        await asyncio.sleep(0.2)
+    counted = {(each.protocol, each.address): each for each in await kernel.loads(place)}
+    left = () if goes == "all" else (lb_traffic.service(town, b2=1, b3=1),)
+    have, want = lb_kernel.table_of(web), lb_kernel.table_of(*left)
+    ended = (await kernel.apply(place, have, plan.diff(have, want))).ended
+    gone = [each for each in web.backends if not left or each not in left[0].backends]
+    assert {(each.protocol, each.address): each.connections for each in ended} == {
+        (protocol, each.address): counted[protocol, each.address].connections
+        for protocol in ("tcp", "udp")
+        for each in gone
+    }
+
+
 def _connections(loads: Sequence[world.Load]) -> int:
     return sum(each.connections or 0 for each in loads if each.protocol == "tcp")
 

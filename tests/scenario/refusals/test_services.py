@@ -259,6 +259,16 @@ SERVICES = [
     ),
     case("drain", make_svc("s", "lab", drain_s=-1.0), errors.Invalid, "SDD-SERVICE-TIME", "drain"),
     case(
+        "long", make_svc("s", "lab", drain_s=86401.0), errors.Invalid, "SDD-SERVICE-TIME", "86401 s"
+    ),
+    case(
+        "for ever",
+        make_svc("s", "lab", persistence_s=99999999999999),
+        errors.Invalid,
+        "SDD-SERVICE-TIME",
+        "a persistence of 99999999999999 s is not between 0 and 2592000 s",
+    ),
+    case(
         "bad_alias",
         make_svc("s", "lab", aliases=("a..b",)),
         errors.Invalid,

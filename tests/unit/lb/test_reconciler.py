@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import struct
 from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import ip_address
@@ -264,6 +265,26 @@ async def test_a_sandbox_that_took_the_name_over_keeps_its_table() -> None:
     plug = states.plug("heir", "front", "10.0.1.9/24")
     await bench.reconciler.realise(states.state(*others, heir, plug, *WEB, revision=2))
     assert bench.vips("client") == {VIP}
+
+
+class Broken(FakeKernel):
+    """Raises what nobody foresaw, in one namespace."""
+
+    async def apply(
+        self, place: table.Place, have: table.Table, steps: Sequence[plan.Step]
+    ) -> world.Change:
+        if place.netns == "/ns/client":
+            raise struct.error("'I' format requires 0 <= number <= 4294967295")
+        return await super().apply(place, have, steps)
+
+
+async def test_what_nobody_foresaw_in_one_sandbox_is_its_own_failure() -> None:
+    bench = Bench(Broken())
+    outcome = await bench.reconciler.realise(at(1, *WEB))
+    (failure,) = outcome.failures
+    assert (failure.subject, failure.code) == ("client", "SDD-OBJECT-DATA")
+    assert "sandbox 'client' does not balance" in failure.sentence
+    assert (bench.vips("client"), bench.vips("web1")) == (set(), {VIP})
 
 
 class Forgetful(FakeKernel):

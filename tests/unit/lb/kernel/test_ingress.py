@@ -1,35 +1,16 @@
 """What is around a balancing kernel, on the one in memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import pytest
 
-from lb import growth, plan, table, world
+from lb import growth, plan, table
 from lb.fake import FakeKernel
 from lb.kernel.ingress import IngressKernel
 from sdd.linux import namespaces
 from tests.contract.lb_kernel import WEB, table_of, virtual
 
 PLACE = table.Place(netns="/ns/client")
-
-
-class Silent:
-    """A kernel that forgets what leaves, without a word."""
-
-    def __init__(self, inner: FakeKernel) -> None:
-        self._inner = inner
-        self.counts_s = inner.counts_s
-        self.inode = inner.inode
-        self.read = inner.read
-        self.schedulers = inner.schedulers
-        self.loads = inner.loads
-        self.led_to = inner.led_to
-
-    async def apply(
-        self, place: table.Place, have: table.Table, steps: Sequence[plan.Step]
-    ) -> world.Change:
-        done = await self._inner.apply(place, have, steps)
-        return world.Change(refusals=done.refusals, shown=done.shown)
 
 
 @pytest.fixture
@@ -39,13 +20,10 @@ def doors() -> Iterator[namespaces.Namespaces]:
     opened.close()
 
 
-@pytest.mark.parametrize("wrap", [Silent, lambda inner: inner], ids=["silent", "telling"])
-async def test_what_leaves_is_told_with_its_counts(
-    doors: namespaces.Namespaces, wrap: type[Silent]
-) -> None:
+async def test_what_leaves_is_told_with_its_counts(doors: namespaces.Namespaces) -> None:
     inner = FakeKernel()
     inner.make(PLACE.netns)
-    kernel = IngressKernel(doors, wrap(inner))
+    kernel = IngressKernel(doors, inner)
     have, want = table_of(virtual(WEB, 1, 1)), table_of(virtual(WEB, 1))
     await kernel.apply(PLACE, table.EMPTY, plan.diff(table.EMPTY, have))
     (gone,) = {each.address for each in have.services[WEB].backends} - {
