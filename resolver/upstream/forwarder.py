@@ -111,7 +111,6 @@ class Forwarder:
         self._flights.bar(gone, sealed)
         self.healths.forget(gone)
         self._streams.forget(gone)
-        self._counts.keep_upstreams({server.label for (server, _), _ in self.healths.items()})
 
     def recall(
         self,

@@ -72,11 +72,6 @@ class Inquiry:
             case protocol.Count():
                 raise ValueError("the counters are the worker's own")
 
-    def up(self, label: Callable[[str], str]) -> dict[str, bool]:
-        """As `servers.up`."""
-        known = self._forwarding.healths
-        return servers.up(self._served.scopes(), known, label, self._clock())
-
     def _steps(self, sandbox: str, name: bytes, kind: int) -> Iterator[Step]:
         scope = self._served.scope(sandbox)
         if scope is None:
