@@ -128,7 +128,8 @@ class Forwarder:
         asked = self._question(query, data, scope)
         now = self._clock()
         if not asked.scope.upstreams:
-            said = self._telling.failed(asked, Source.POLICY, (reasons.NO_UPSTREAM,), stream=stream)
+            nobody = reasons.nobody(sealed=asked.whole.sealed)
+            said = self._telling.failed(asked, Source.POLICY, (nobody,), stream=stream)
             self._counts.observe(counters.SECONDS, Source.POLICY, self._clock() - now)
             return said
         entry = self._fresh(asked, now)

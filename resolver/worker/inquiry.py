@@ -125,7 +125,7 @@ class Inquiry:
             where = "inside the sandbox" if each.inside else "the host"
             yield Step("upstream", f"{each.label} from {where}, {health.state(now).value}")
         if not asked.scope.upstreams:
-            yield Step("none", reasons.NO_UPSTREAM.text)
+            yield Step("none", reasons.nobody(sealed=scope.sealed).text)
         if ours := detour.passes(asked.query.name, asked.scope):
             yield Step("search", _passing(ours, self._forwarding.patience_s(asked)))
         for tried in self._forwarding.tried(asked):
