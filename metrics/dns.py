@@ -73,6 +73,7 @@ OF_CACHE = frozenset(
     for each in ("entries", "hits_total", "stale_served_total", "evictions_total")
 )
 BY_TRANSPORT = "sdd_upstream_request_duration_seconds"  # over which a server is asked shows later
+UP = "sdd_upstream_up"  # never 0 for a server that nobody asks
 # What a label may say, where that is bounded. Networks come with their first question; without one
 # are the sandboxes that have no network with names.
 KNOWN: Mapping[str, tuple[str, ...]] = {
@@ -124,9 +125,7 @@ FAMILIES: Mapping[str, Shape] = {
     "sdd_upstream_failures_total": Shape(
         "counter", "Forwards without a usable answer.", ("upstream", "reason")
     ),
-    "sdd_upstream_up": Shape(
-        "gauge", "Whether the server answered when last asked.", ("upstream",)
-    ),
+    UP: Shape("gauge", "Whether the server answered when last asked.", ("upstream",)),
     "sdd_upstream_spoof_suspect_total": Shape(
         "counter", "Replies that were not believed, by what is wrong.", ("reason",)
     ),
@@ -161,7 +160,7 @@ def families(workers: Iterable[Sums]) -> Families:
 
 def _family(name: str, shape: Shape, totals: Totals, upstreams: Iterable[str]) -> Metric:
     counted = {key[1:]: value for key, value in totals.items() if key[0] == name}
-    zeros = _zeros(name, shape, upstreams)
+    zeros = _zeros(name, shape, () if name == UP else upstreams)
     if shape.kind == "histogram":
         known = {key[:-1] for key in counted}
         none = {(*key, end): 0.0 for key in zeros - known for end in ("+Inf", "sum")}

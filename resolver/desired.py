@@ -143,6 +143,7 @@ def _need(
         search=search,
         ndots=ndots,
         routes={zone: upstreams.for_worker(own) for zone, own in zones.items()},
+        sealed=upstreams.sealed(state, box),
     )
     return Need(
         ground=ground,

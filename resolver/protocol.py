@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 SOCKET: Final = "dns.sock"  # in the exec-root
-RELEASE: Final = 17  # grows with every change of a message or of what a table means
+RELEASE: Final = 18  # grows with every change of a message or of what a table means
 MOST_BYTES: Final = 1 << 16  # well below the default wmem_max, so a send never needs privileges
 NAMES_A_PART: Final = 200  # a name with its records takes at most ~300 bytes
 MOST_DESCRIPTORS: Final = 32
@@ -116,11 +116,13 @@ class View(Message, frozen=True):
     `suffixes` are wire names (the networks' names and reverse zones): what ends in one and is in
     no table does not exist, and may be remembered as such for `ttl` seconds. `own` are the
     sandbox's added hosts. `keeps_single` means: what has one label only is never forwarded. No
-    upstream means: a foreign name is said not to be there, nothing leaves. `wild` are those of
-    `tables` that have wildcards. Questions are counted under `network`, the first one's name;
-    `rate` of them a second may be sent on (0: no limit). `forwarded` are wire names of zones that
-    are forwarded although they have a special use, or are private. `search` are the domains that
-    the sandbox's programs try behind names of fewer dots than `ndots`, before these themselves.
+    upstream means: a foreign name is SERVFAIL, nothing leaves; it is said not to be there where the
+    sandbox is `sealed`: nobody may be asked as long as its networks are what they are. `wild` are
+    those of `tables` that have wildcards. Questions are counted under `network`, the first one's
+    name; `rate` of them a second may be sent on (0: no limit). `forwarded` are wire names of zones
+    that are forwarded although they have a special use, or are private. `search` are the domains
+    that the sandbox's programs try behind names of fewer dots than `ndots`, before these
+    themselves.
     `routes` are zones that have servers of their own, by wire name.
     """
 
@@ -139,6 +141,7 @@ class View(Message, frozen=True):
     search: list[bytes] = []
     ndots: int = 0
     routes: dict[bytes, list[Upstream]] = {}
+    sealed: bool = False
     more: bool = False
 
 

@@ -13,7 +13,7 @@ from resolver import parts, protocol, result
 from resolver.control import difference, handover, launch, link
 from resolver.desired import NOTHING, Wanted, desired
 from resolver.files import hosts, own, upstreams
-from resolver.space import addressing, place
+from resolver.space import addressing, place, reclaim
 from sdd import contained, errors, reconcile
 from sdd.linux import guests, namespaces
 from sdd.model import ids, network, progress
@@ -51,6 +51,7 @@ class Reconciler:
         self._doors = doors
         self._places = place.Places(doors, been, is_vain=is_vain)
         self._want = NOTHING
+        self._reclaimed: link.Link | None = None
         self._texts: Mapping[ids.SandboxId, own.Texts] = {}
 
     async def realise(self, state: ClusterState, look: Look = EVERYWHERE) -> progress.Outcome:
@@ -161,6 +162,7 @@ class Reconciler:
         is_new = worker.inventory.revision != want.snapshot.revision
         if is_new or done.changed or look != NOWHERE:
             await over.apply()
+        await self._reclaim(worker)
         return result.total((done, self._spoilt(want, over.problems)))
 
     async def _stage(self, worker: link.Link, want: Wanted) -> result.Result:
@@ -183,6 +185,13 @@ class Reconciler:
                 await over.send(listen, held.links)
         if over.has_new:
             await over.apply()
+
+    async def _reclaim(self, worker: link.Link) -> None:
+        """Hold also what a former sdd gave the worker; once, for what is not to be had stays so."""
+        lacking = self._places.lacking(worker.inventory.listeners)
+        if lacking and self._reclaimed is not worker:
+            self._reclaimed = worker
+            self._places.keep(await asyncio.to_thread(reclaim.sockets, worker.pid, lacking))
 
     async def _visit(
         self, over: handover.Handover, worker: link.Link, want: Wanted, look: Look

@@ -43,12 +43,13 @@ def view(
     search: Sequence[str] = (),
     ndots: int = 0,
     routes: Mapping[str, Sequence[protocol.Upstream]] = MappingProxyType({}),
+    sealed: bool = False,
 ) -> View:
     """What `box` sees: `nets` are those that have names, the first to ask first; `ttl` in seconds.
 
     The order is the one of its endpoints (docker.md N7, G1). `wild` are those of `nets` that have
     wildcard records; `rate`, `keeps_single`, `label` (its `network`), `forwarded`, `search`,
-    `ndots` and `routes` as in `protocol.View`.
+    `ndots`, `routes` and `sealed` as in `protocol.View`.
     """
     zones = sorted({zone for net in nets for zone in records.zones(net, is_alone=not upstreams)})
     bare = protocol.View(
@@ -67,6 +68,7 @@ def view(
         search=[each for each in map(added.wire_name, search) if each],
         ndots=ndots,
         routes={wire.to_wire(zone): list(servers) for zone, servers in routes.items()},
+        sealed=sealed,
     )
     return msgspec.structs.replace(bare, digest=_digest(protocol.encode(bare)))
 

@@ -19,10 +19,10 @@ from sdd.state import ClusterState
 ASKED, NETWORK, DAEMON = "--dns", "network --dns", "daemon"
 ZONE = "network --dns-forward-zone"
 OURS = "the server of sdd"
-_NONE = "no upstream: names that are not ours get NXDOMAIN"
+_NONE = "no upstream: names that are not ours get"
 # Who has a server of ours gets these through it.
 _ENCRYPTED = "resolv.conf names only plain servers on port 53"
-_NO_OTHER = "no other upstream: names that are not ours, nor in a zone above, get NXDOMAIN"
+_NO_OTHER = "no other upstream: names that are not ours, nor in a zone above, get"
 
 
 class Bind(StrEnum):
@@ -98,6 +98,12 @@ def servers(state: ClusterState, box: sandbox.Sandbox, daemon: DaemonDns) -> tup
     return _servers(daemon.host.servers, daemon.host.path, inside=False)
 
 
+def sealed(state: ClusterState, box: sandbox.Sandbox) -> bool:
+    """Whether the sandbox is kept from asking anybody: by its networks, not for want of servers."""
+    nets = networks(state, box)
+    return bool(nets) and all(net.internal for net in nets)
+
+
 def zones(
     state: ClusterState, box: sandbox.Sandbox, daemon: DaemonDns
 ) -> Mapping[str, tuple[Server, ...]]:
@@ -147,7 +153,8 @@ def wanted(state: ClusterState, box: sandbox.Sandbox, daemon: DaemonDns) -> reso
     found = servers(state, box, daemon)
     origins = [("nameserver", OURS), *origins, *_of_options(options, options_from)]
     special = zones(state, box, daemon)
-    notes = () if found else (_NO_OTHER if special else _NONE,)
+    rcode = "NXDOMAIN" if sealed(state, box) else "SERVFAIL"
+    notes = () if found else (f"{_NO_OTHER if special else _NONE} {rcode}",)
     return resolvconf.Wanted(
         servers=(resolvconf.EMBEDDED,),
         search=search,

@@ -14,6 +14,13 @@ UNREACHABLE: Final = 22  # §4.23
 OVERLOADED: Final = wire.Explain(OTHER, "too many questions are under way")
 LOOP: Final = wire.Explain(OTHER, "this question came back: an upstream server asks us")
 NO_UPSTREAM: Final = wire.Explain(OTHER, "no upstream server may be asked from this sandbox")
+SEALED: Final = wire.Explain(
+    OTHER, "no upstream server may be asked from this sandbox: all its networks are internal"
+)
+NOT_READY: Final = wire.Explain(  # §4.15: later there may be some
+    14,
+    "no upstream server is known: no --dns, no dns of the daemon, none in the host's resolv.conf",
+)
 CIRCLE: Final = wire.Explain(
     OTHER, "aliases of several servers, or of theirs and ours, lead to each other"
 )
@@ -67,6 +74,11 @@ NAMES: Final = {
     23: "Network Error",
     24: "Invalid Data",
 }
+
+
+def nobody(*, sealed: bool) -> wire.Explain:
+    """Why a sandbox without upstream servers has no answer; `sealed` as in `protocol.View`."""
+    return SEALED if sealed else NOT_READY
 
 
 def failed(results: Iterable[tuple[str, str, bool]]) -> wire.Explain:

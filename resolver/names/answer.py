@@ -92,7 +92,7 @@ class Scope:
     no limit). `forwarded` are zones of a special use that somebody can be asked for all the same.
     `search` are the domains of its search list, and names with fewer dots than `ndots` are tried
     with them first. `straight` is the same for names that no search list made. `routes` are the
-    scopes of zones that have servers of their own.
+    scopes of zones that have servers of their own. `sealed` says that nobody else may be asked.
     """
 
     sandbox: str
@@ -109,6 +109,7 @@ class Scope:
     search: tuple[bytes, ...] = ()
     ndots: int = 0
     routes: Mapping[bytes, "Scope"] = field(default_factory=lambda: _NO_ROUTES)
+    sealed: bool = False
     partition: tuple[tuple[protocol.Upstream, ...], str] = field(init=False)
     straight: "Scope" = field(init=False)
 
@@ -157,6 +158,7 @@ class Scope:
             forwarded=frozenset(view.routes).union(view.forwarded if view.upstreams else ()),
             search=tuple(view.search),
             ndots=view.ndots,
+            sealed=view.sealed,
         )
         routes = {zone: replace(usual, upstreams=tuple(own)) for zone, own in view.routes.items()}
         return replace(usual, routes=routes) if routes else usual

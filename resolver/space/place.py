@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import functools
 import socket
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -95,6 +95,18 @@ class Places:
     def keep_only(self, staying: Collection[ids.SandboxId]) -> None:
         """Close our duplicates of the sockets of all others."""
         self._kept.only(staying)
+
+    def lacking(
+        self, have: Mapping[str, protocol.Listening]
+    ) -> Mapping[ids.SandboxId, protocol.Listening]:
+        """Of what a worker has, that of which we hold no duplicates."""
+        every = ((ids.SandboxId(box), one) for box, one in have.items())
+        return {box: one for box, one in every if self._kept.of(box) is None}
+
+    def keep(self, found: Mapping[ids.SandboxId, opener.Opened]) -> None:
+        """Hold these, which a worker has."""
+        for box, opened in found.items():
+            self._kept.keep(box, opened)
 
     def kept(self, spot: Spot, have: protocol.Listening | None) -> opener.Opened | None:
         """The sockets that the last visit left as `spot` wants them, if the worker lacks them."""

@@ -238,9 +238,14 @@ class Health:
         return State.DUE if now >= self.down_until else State.DOWN
 
     @property
+    def shown_at(self) -> float:
+        """When it showed anything the last time; minus infinity: never."""
+        return max(self.heard_at, self.silent_at, self.error_at)
+
+    @property
     def is_new(self) -> bool:
         """Whether it has shown nothing yet."""
-        return not self.error and max(self.heard_at, self.silent_at) == -math.inf
+        return self.shown_at == -math.inf
 
     @property
     def is_doubtful(self) -> bool:

@@ -111,7 +111,6 @@ class Forwarder:
         self._flights.bar(gone, sealed)
         self.healths.forget(gone)
         self._streams.forget(gone)
-        self._counts.keep_upstreams({server.label for (server, _), _ in self.healths.items()})
 
     def recall(
         self,
@@ -129,7 +128,8 @@ class Forwarder:
         asked = self._question(query, data, scope)
         now = self._clock()
         if not asked.scope.upstreams:
-            said = self._telling.failed(asked, Source.POLICY, (reasons.NO_UPSTREAM,), stream=stream)
+            nobody = reasons.nobody(sealed=asked.whole.sealed)
+            said = self._telling.failed(asked, Source.POLICY, (nobody,), stream=stream)
             self._counts.observe(counters.SECONDS, Source.POLICY, self._clock() - now)
             return said
         entry = self._fresh(asked, now)

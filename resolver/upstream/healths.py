@@ -7,7 +7,7 @@ In: servers and scopes. Out: one `forward.Health` each, and whose question a mar
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -16,6 +16,7 @@ from resolver.names import answer
 from resolver.upstream import cookies, forward
 
 MOST: Final = 4096
+IDLE_S: Final = 600.0  # people look at what was asked before they changed the settings
 
 Key = tuple[protocol.Upstream, str]
 
@@ -52,6 +53,12 @@ class Healths:
         """Nobody is asked from inside of these any more."""
         for whom in [each for each in self._all if each[1] in sandboxes]:
             self._forget(whom)
+
+    def keep(self, asked: Container[Key], now: float) -> None:
+        """Forget those that nobody would ask any more, `IDLE_S` after they showed anything."""
+        for whom, health in tuple(self._all.items()):
+            if whom not in asked and now - health.shown_at >= IDLE_S:
+                self._forget(whom)
 
     def _forget(self, whom: Key) -> None:
         del self._marks[self._all.pop(whom).mark]

@@ -98,7 +98,7 @@ class Telling:
         """SERVFAIL, and why.
 
         Of a search list that leads to a name of ours it is NXDOMAIN: all stubs go on after that,
-        musl after nothing else. So it is where nobody may be asked: to ask again changes nothing,
+        musl after nothing else. So it is in a sandbox that is sealed: to ask again changes nothing,
         and musl would do that for 5 s. Without an SOA nobody remembers it (RFC 2308 §5).
         """
         said = self._failure(asked, explain, stream=stream)
@@ -116,7 +116,7 @@ class Telling:
         return self._failure(asked, read.explain if read else (), stream=stream)
 
     def _failure(self, asked: Question, explain: Sequence[wire.Explain], *, stream: bool) -> bytes:
-        is_final = reasons.NO_UPSTREAM in explain
+        is_final = reasons.SEALED in explain
         rcode = wire.Rcode.NXDOMAIN if is_final else wire.Rcode.SERVFAIL
         if reasons.PASSING.isdisjoint(explain) and (ours := self._passes(asked)):
             rcode = wire.Rcode.NXDOMAIN

@@ -72,11 +72,6 @@ class Inquiry:
             case protocol.Count():
                 raise ValueError("the counters are the worker's own")
 
-    def up(self, label: Callable[[str], str]) -> dict[str, bool]:
-        """As `servers.up`."""
-        known = self._forwarding.healths
-        return servers.up(self._served.scopes(), known, label, self._clock())
-
     def _steps(self, sandbox: str, name: bytes, kind: int) -> Iterator[Step]:
         scope = self._served.scope(sandbox)
         if scope is None:
@@ -130,7 +125,7 @@ class Inquiry:
             where = "inside the sandbox" if each.inside else "the host"
             yield Step("upstream", f"{each.label} from {where}, {health.state(now).value}")
         if not asked.scope.upstreams:
-            yield Step("none", reasons.NO_UPSTREAM.text)
+            yield Step("none", reasons.nobody(sealed=scope.sealed).text)
         if ours := detour.passes(asked.query.name, asked.scope):
             yield Step("search", _passing(ours, self._forwarding.patience_s(asked)))
         for tried in self._forwarding.tried(asked):

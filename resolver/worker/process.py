@@ -26,13 +26,14 @@ from typing import Final
 from resolver import clock, counters, notes, parts, protocol
 from resolver.listen import ready, respond, selector, server
 from resolver.upstream import doh, dot, forwarder, sockets, transports
-from resolver.worker import inquiry, linger, privileges, serving, session
+from resolver.worker import inquiry, linger, privileges, servers, serving, session
 from sdd import interpreter
 
 TRANSPORTS: Final = (dot, doh)  # loaded now, for the same reason
 if transports.has_quic():
     from resolver.upstream import doq  # noqa: F401 - the same, for whoever installed the extra
 CONTROL: Final = 3  # the first descriptor of socket activation (sd_listen_fds(3)), and of ours
+TIDY_S: Final = 60.0  # how often what is known of servers is gone through, at most
 _MOST_DESCRIPTORS: Final = 1 << 20  # fs.nr_open, where nobody made it more
 _CREDENTIALS = struct.Struct("=iII")  # struct ucred: pid, uid, gid
 
@@ -133,6 +134,8 @@ class Worker:
             leaves=self._leaves,
             note=told.note,
         )
+        self._healths = forwarding.healths
+        self._tidied = clock.now()
         self._serving = serving.Serving(
             server.Tools(
                 responder=respond.Responder(self._counts, random.Random().randrange),  # noqa: S311 - spreads load, guards nothing
@@ -207,8 +210,7 @@ class Worker:
     def _obey(self, data: bytes, links: list[socket.socket]) -> Iterable[protocol.Message]:
         message = protocol.decode_to_worker(data)
         if isinstance(message, protocol.Apply):
-            problems = self._serving.apply(message.revision)
-            return parts.of(protocol.Applied(message.revision, problems))
+            return parts.of(self._applied(message.revision))
         if isinstance(message, protocol.Count):
             return parts.of(self._counted())
         if isinstance(message, protocol.Question):
@@ -219,9 +221,19 @@ class Worker:
     def _counted(self) -> protocol.Counted:
         sums = self._counts.sums()
         sums.append(([counters.TCP_CONNECTIONS], float(self._serving.connections)))
-        up = self._told.up(self._counts.upstream).items()
-        sums += [([counters.UPSTREAM_UP, label], float(is_up)) for label, is_up in up]
+        asked = servers.asked(self._serving.scopes())
+        up = servers.up(asked, self._healths, self._counts.upstream, clock.now())
+        sums += [([counters.UPSTREAM_UP, label], float(is_up)) for label, is_up in up.items()]
+        # What was counted of others is told once more, and over then.
+        self._counts.keep_upstreams({server.label for server, _ in asked})
         return protocol.Counted(os.getpid(), self._started, sums)
+
+    def _applied(self, revision: int) -> protocol.Applied:
+        problems = self._serving.apply(revision)
+        if clock.now() >= self._tidied + TIDY_S:
+            self._tidied = clock.now()
+            self._healths.keep(servers.asked(self._serving.scopes()), self._tidied)
+        return protocol.Applied(revision, problems)
 
 
 def _uid(session: socket.socket) -> int:

@@ -6,7 +6,7 @@ nobody would ask any more are listed after the others as long as something is kn
 """
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 
 from resolver import protocol
 from resolver.names import answer
@@ -30,14 +30,21 @@ def rows(
         yield functools.partial(_row, key, zones.get(key, []), health, now)
 
 
+def asked(scopes: Iterable[answer.Scope]) -> frozenset[healths.Key]:
+    """Those that some sandbox may ask now."""
+    return frozenset(key for _, key in _asked(scopes))
+
+
 def up(
-    scopes: Iterable[answer.Scope], known: healths.Healths, label: Callable[[str], str], now: float
+    wanted: Container[healths.Key],
+    known: healths.Healths,
+    label: Callable[[str], str],
+    now: float,
 ) -> dict[str, bool]:
-    """Which of those that are asked are up from anywhere, by what `label` makes of their names."""
-    asked = {key for _, key in _asked(scopes)}
+    """Which of the `wanted` are up from anywhere, by what `label` makes of their names."""
     found: dict[str, bool] = {}
     for key, health in known.items():
-        if key in asked:
+        if key in wanted:
             name = label(key[0].label)
             found[name] = found.get(name, False) or health.state(now) is forward.State.UP
     return found

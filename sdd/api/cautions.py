@@ -3,7 +3,7 @@
 In: the object, and the state for what concerns others. Out: sentences; empty when there is nothing.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from types import MappingProxyType
 from typing import Final
@@ -12,6 +12,7 @@ from resolver.names import records
 from sdd.model import bridge, child, endpoint, network, sandbox, tlds
 from sdd.state import ClusterState
 
+_NUMBERED: Final = ("ndots", "timeout", "attempts")  # the options of resolv.conf(5)
 _REVERSE: Final = (".in-addr.arpa", ".ip6.arpa")
 # Top-level names that are no public domains: who has them instead.
 _SPECIAL: Final = MappingProxyType(
@@ -72,9 +73,25 @@ def open_wire(net: network.Network) -> str:
 
 
 def of_box(state: ClusterState, box: sandbox.Sandbox) -> str:
-    """With whom it shares names without having said so."""
+    """With whom it shares names without having said so, and what it was given in vain."""
     ends = state.endpoints_by_sandbox.get(box.id, ())
-    return " ".join(told for each in ends for told in _mixed(state, each))
+    mixed = (told for each in ends for told in _mixed(state, each))
+    return " ".join((*mixed, *_idle_options(box.dns.options)))
+
+
+def _idle_options(options: Iterable[str]) -> Iterator[str]:
+    """That programs pass over options, which they do without a word (resolv.conf(5))."""
+    given = [(option, *option.partition(":")) for option in options]
+    idle = [
+        option
+        for option, name, colon, value in given
+        if (colon and name not in _NUMBERED) or (name in _NUMBERED and not value.isdecimal())
+    ]
+    if idle:
+        yield (
+            f"programs take no note of --dns-opt {', '.join(idle)}: the options with a number are"
+            f" {', '.join(_NUMBERED)}, such as ndots:2"
+        )
 
 
 def of_endpoint(state: ClusterState, one: endpoint.Endpoint) -> str:

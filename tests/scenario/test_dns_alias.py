@@ -69,8 +69,17 @@ def test_an_end_that_is_not_there_is_nxdomain_and_one_that_fails_servfail(
     assert (failed.rcode(), failed.answer, explanations(failed)) == (dns.rcode.SERVFAIL, [], [0])
 
 
-def test_A8_25_without_an_upstream_the_end_of_the_alias_is_not_there(worker: Worker) -> None:
-    none = asked(served(worker.session()))
+def test_A8_25_without_an_upstream_the_alias_is_servfail_at_once(worker: Worker) -> None:
+    failed = asked(served(worker.session()))
+    assert (failed.rcode(), failed.answer, explanations(failed)) == (dns.rcode.SERVFAIL, [], [14])
+
+
+def test_A8_25_in_a_sealed_sandbox_the_end_of_the_alias_is_not_there(worker: Worker) -> None:
+    session = worker.session()
+    ports = served(session)
+    session.view("s", ["net"], sealed=True)
+    session.apply(2)
+    none = asked(ports)
     assert (none.rcode(), len(none.answer)) == (dns.rcode.NXDOMAIN, 1)
     assert (none.authority, explanations(none)) == ([], [0])
 

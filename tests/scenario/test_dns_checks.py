@@ -46,9 +46,7 @@ def asked(ports: tuple[int, int], query: dns.message.Message) -> dns.message.Mes
 
 
 @pytest.mark.parametrize("why", ["nobody", "refused", "broken"])
-def test_C8_what_cannot_be_answered_is_servfail_or_where_nobody_can_be_asked_nxdomain(
-    worker: Worker, why: str
-) -> None:
+def test_C8_what_cannot_be_answered_is_servfail(worker: Worker, why: str) -> None:
     one = Scripted(
         (lambda query, _: failing(query, dns.rcode.REFUSED))
         if why == "refused"
@@ -57,8 +55,7 @@ def test_C8_what_cannot_be_answered_is_servfail_or_where_nobody_can_be_asked_nxd
     ports = served(worker.session(), *(() if why == "nobody" else (one,)))
     reply = ask(ports, "www.example.org")
     one.close()
-    said = dns.rcode.NXDOMAIN if why == "nobody" else dns.rcode.SERVFAIL  # musl asks again for 5 s
-    assert (reply.rcode(), reply.answer, reply.authority) == (said, [], [])
+    assert (reply.rcode(), reply.answer) == (dns.rcode.SERVFAIL, [])
 
 
 @pytest.mark.parametrize("opcode", [dns.opcode.NOTIFY, dns.opcode.UPDATE])
@@ -203,6 +200,6 @@ def test_A8_55_a_hundred_equal_questions_are_one_upstream_and_each_has_its_id(
 def test_A8_38_explanations_go_to_who_speaks_edns_only(worker: Worker) -> None:
     ports = served(worker.session())
     plain = asked(ports, dns.message.make_query("www.example.org", "A"))
-    assert (plain.rcode(), plain.edns) == (dns.rcode.NXDOMAIN, -1)
+    assert (plain.rcode(), plain.edns) == (dns.rcode.SERVFAIL, -1)
     told = asked(ports, dns.message.make_query("www.example.org", "A", use_edns=0))
-    assert explanations(told) == [0]
+    assert explanations(told) == [14]

@@ -10,7 +10,8 @@ import dns.query
 import dns.rcode
 import pytest
 
-from resolver import protocol
+from metrics import dns as dns_page
+from resolver import counters, protocol
 from resolver.listen import server
 from resolver.upstream import forward
 from tests.scenario.test_dns_forwarding import (
@@ -231,6 +232,7 @@ def test_B3_nothing_is_told_of_servers_inside_a_sandbox_that_is_gone(
     assert series(session)["sdd_upstream_up", "127.0.0.2"] == 0
     session.say(protocol.Gone("gone"))
     assert session.apply(2) == {}
+    assert ("sdd_upstream_up", "127.0.0.2") not in series(session)  # and counts for a last time
     assert {key[1] for key in series(session) if key[0].startswith("sdd_upstream_")} == {
         "127.0.0.1"
     }
@@ -248,7 +250,32 @@ def test_B3_a_server_that_nobody_asks_any_more_is_not_told_to_be_down(session: S
     assert series(session)["sdd_upstream_up", "127.0.0.1"] == 0
     session.view("s", ["net"], [])
     assert session.apply(2) == {}
-    assert ("sdd_upstream_up", "127.0.0.1") not in series(session)
+    for _ in range(2):
+        session.say(protocol.Count())
+        heard = session.hear()
+        assert isinstance(heard, protocol.Counted)
+        page = [each for each in dns_page.families([heard.sums]) if each.name == "sdd_upstream_up"]
+        assert not page[0].samples
+    assert not [key for key in series(session) if key[0].startswith("sdd_upstream_f")]
+
+
+def test_B3_labels_of_servers_that_come_and_go_are_free_again(
+    session: Session,
+) -> None:
+    """A laptop that roams, or a VPN."""
+    port = free_port(socket.SOCK_DGRAM)
+    ports = session.serve("s", names={}, upstreams=[])
+    for number in range(counters.MOST_UPSTREAMS + 8):
+        one = protocol.Upstream(f"127.1.0.{number + 1}", port, inside=False)
+        session.view("s", ["net"], [one])
+        assert session.apply(number + 1) == {}
+        assert ask(ports, f"n{number}.example.org").rcode() == dns.rcode.SERVFAIL
+        assert ("sdd_upstream_up", one.address) in series(session)  # under its own name
+    left = {
+        key[1] for key in series(session) if key[0].startswith("sdd_upstream_") and len(key) > 1
+    }
+    assert one.address in left
+    assert len(left - {"id", "question", "case", "cookie"}) <= 2
 
 
 @pytest.mark.parametrize("has_tcp", [True, False])

@@ -137,16 +137,22 @@ def test_a_change_of_another_table_ends_the_conversation_only(tmp_path: Path) ->
     assert "do not understand" in worker.stop()
 
 
-def test_A8_25_without_an_upstream_a_foreign_name_is_not_there(worker: Worker) -> None:
+@pytest.mark.parametrize("sealed", [False, True])
+def test_A8_25_without_an_upstream_a_foreign_name_is_servfail_unless_by_policy(
+    worker: Worker, sealed: bool
+) -> None:
     """After SERVFAIL musl would ask again for 5 s. No SOA: nobody may remember it."""
     session = worker.session()
     ports = session.serve(names=NAMES)
+    session.view("s", ["net"], sealed=sealed)
     session.apply()
     query = dns.message.make_query("example.org", "A", use_edns=0)
     for _ in range(2):
         reply = dns.query.udp(query, "127.0.0.1", 5, ports[0])
-        assert (reply.rcode(), reply.authority) == (dns.rcode.NXDOMAIN, [])
-        assert "no upstream server may be asked" in str(reply.extended_errors()[0].text)
+        (why,) = reply.extended_errors()
+        said = (reply.rcode(), reply.authority, int(why.code))
+        assert said == ((dns.rcode.NXDOMAIN, [], 0) if sealed else (dns.rcode.SERVFAIL, [], 14))
+        assert ("all its networks are internal" in str(why.text)) == sealed
 
 
 def test_a_foreign_name_is_forwarded_and_remembered(worker: Worker) -> None:
@@ -329,5 +335,5 @@ def test_what_the_cache_knew_and_how_long_answers_took_is_counted_also_when_give
     assert sums[took, "cache", "+Inf"] == 3
     assert sums[took, "upstream", "+Inf"] == 1
     assert sums[took, "policy", "+Inf"] == 4
-    assert sums["sdd_dns_responses_total", "", "NXDOMAIN", "policy"] == 4
+    assert sums["sdd_dns_responses_total", "", "SERVFAIL", "policy"] == 4
     upstream.close()

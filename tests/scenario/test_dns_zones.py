@@ -196,8 +196,8 @@ def test_A8_22_a_sandbox_without_a_way_out_does_not_follow_outwards(
     inner = scripted(leading(OUT))
     ports = served(session, {ZONE: inner})
     reply = asked(ports, "app.corp.local")
-    assert (reply.rcode(), len(reply.answer), explanations(reply)) == (dns.rcode.NXDOMAIN, 1, [0])
-    assert "no upstream server may be asked" in str(reply.extended_errors()[0].text)
+    assert (reply.rcode(), reply.answer, explanations(reply)) == (dns.rcode.SERVFAIL, [], [14])
+    assert "no upstream server is known" in str(reply.extended_errors()[0].text)
     assert len(inner.heard) == 1
 
 
@@ -219,7 +219,7 @@ def test_A8_22_an_alias_that_comes_when_the_way_out_is_gone_leads_nowhere(
     see(session, {ZONE: inner}, revision=2)
     gate.set()
     asker.join()
-    assert (found[0].rcode(), len(found[0].answer)) == (dns.rcode.NXDOMAIN, 1)
+    assert (found[0].rcode(), found[0].answer) == (dns.rcode.SERVFAIL, [])
     assert "no upstream server may be asked" in str(found[0].extended_errors()[0].text)
     assert not usual.heard
 
@@ -237,7 +237,7 @@ def test_A8_22_what_waits_for_its_turn_does_not_leave_either(
         eventually(lambda: len(usual.heard) >= 256, 5, "all places are taken")
         see(session, {}, revision=2)
         heard = len(usual.heard)
-        assert asked(ports, "last.example.org").rcode() == dns.rcode.NXDOMAIN
+        assert asked(ports, "last.example.org").rcode() == dns.rcode.SERVFAIL
     until = time.monotonic() + 0.5
     eventually(lambda: time.monotonic() > until, 5, "those that waited had their turn")
     assert len(usual.heard) == heard

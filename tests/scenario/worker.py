@@ -96,6 +96,8 @@ class Session:
         tables: list[str],
         upstreams: list[protocol.Upstream] | None = None,
         rate: int = 0,
+        *,
+        sealed: bool = False,
     ) -> None:
         self.say(
             protocol.View(
@@ -107,6 +109,7 @@ class Session:
                 upstreams=upstreams or [],
                 network=tables[0] if tables else "",
                 rate=rate,
+                sealed=sealed,
             )
         )
 

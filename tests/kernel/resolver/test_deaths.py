@@ -57,9 +57,23 @@ async def ann_and_bob(town: Town) -> tuple[reconciler.Reconciler, tuple[Object, 
     return daemon, world
 
 
-async def test_what_is_asked_while_no_worker_lives_is_answered_by_the_next(town: Town) -> None:
+async def restarted(town: Town, world: tuple[Object, ...]) -> reconciler.Reconciler:
+    """The next sdd, which takes the worker over."""
+    town.restart()
+    daemon = town.daemon()
+    await town.settle(daemon, *world)
+    return daemon
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_what_is_asked_while_no_worker_lives_is_answered_by_the_next(
+    town: Town, restarts: bool
+) -> None:
     daemon, world = await ann_and_bob(town)
     before = await listeners(town)
+    if restarts:
+        daemon = await restarted(town, world)
+        assert await listeners(town) == before
     await end_worker(await town.worker())
     over_udp, over_tcp = asking(town, "ann", "bob"), asking(town, "ann", "+tcp", "bob")
     eventually(lambda: is_queued(town, "ann", "/proc/net/udp"), 10, "a question waits")
@@ -69,13 +83,18 @@ async def test_what_is_asked_while_no_worker_lives_is_answered_by_the_next(town:
     assert await listeners(town) == before
 
 
-async def test_a_sandboxs_own_servers_are_asked_with_the_same_sockets(town: Town) -> None:
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_a_sandboxs_own_servers_are_asked_with_the_same_sockets(
+    town: Town, restarts: bool
+) -> None:
     daemon, world = await ann_and_bob(town)
     with upstream(town, "bob", "10.44.9.9", "192.0.2.77"):
         for number in range(3):
             # Whoever died had asked, and waited for somebody else.
             waits = asking(town, "bob", f"drop{number}.example.org")
             assert town.dig("bob", "+time=6", f"a{number}.example.org") == "192.0.2.77"
+            if restarts:
+                daemon = await restarted(town, world)
             await end_worker(await town.worker())
             assert (await town.realise(daemon, *world)).failures == ()
             for kind in ("+notcp", "+tcp"):

@@ -88,6 +88,7 @@ def test_an_upstream_that_is_known_has_all_its_reasons() -> None:
     found = samples(list(dns.families([counted.sums()])))
     assert found["sdd_upstream_responses_total", ("192.0.2.1", "NOERROR")] == 1
     assert found["sdd_upstream_responses_total", ("192.0.2.1", "SERVFAIL")] == 0
+    assert not [key for key in found if key[0] == "sdd_upstream_up"]  # 0 would be an alert
     for why in Why:
         assert found["sdd_upstream_failures_total", ("192.0.2.1", why.value)] == 0
 

@@ -164,7 +164,13 @@ def test_C38_given_servers_are_asked_from_inside_and_noted_without_the_host() ->
 def test_C40_no_server_at_all_is_a_comment() -> None:
     lines = text(upstreams.DaemonDns(), states.box("b"), states.net("red"))
     assert named(lines) == ["127.0.0.11"]
-    assert "# no upstream: names that are not ours get NXDOMAIN" in lines
+    assert "# no upstream: names that are not ours get SERVFAIL" in lines
+
+
+def test_A8_25_a_sandbox_is_sealed_by_all_its_networks_and_by_nothing_else() -> None:
+    box, red, inner = states.box("b"), states.net("red"), states.net("inner", 2, internal=True)
+    for nets, is_sealed in (((), False), ((red,), False), ((inner,), True), ((red, inner), False)):
+        assert upstreams.sealed(*world(box, *nets)) is is_sealed
 
 
 def test_C41_ipv6_and_scoped_servers_keep_their_order() -> None:

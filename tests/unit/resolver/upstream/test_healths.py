@@ -39,3 +39,17 @@ def test_of_too_many_the_one_that_was_not_asked_for_longest_is_forgotten() -> No
     assert known.marked(lost.mark) is None
     assert known.of(INSIDE, scope("kept")) is kept
     assert len(list(known.items())) == healths.MOST
+
+
+def test_a_server_that_nobody_asks_is_known_for_a_while() -> None:
+    known = store()
+    for server, name in ((HOST, "any"), (INSIDE, "one"), (INSIDE, "two")):
+        known.of(server, scope(name)).heard(100.0)
+    asked = {(INSIDE, "one")}
+    known.keep(asked, 100.0 + healths.IDLE_S - 1)
+    assert len(list(known.items())) == 3
+    known.of(HOST, scope("any")).erred("SERVFAIL", 200.0)
+    known.keep(asked, 100.0 + healths.IDLE_S)
+    assert {key for key, _ in known.items()} == {(HOST, ""), (INSIDE, "one")}
+    known.keep(asked, 200.0 + healths.IDLE_S)
+    assert {key for key, _ in known.items()} == asked

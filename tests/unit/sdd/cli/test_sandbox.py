@@ -104,3 +104,13 @@ def test_a_name_that_is_anothers_name_on_the_network_is_told_of(shell: Shell) ->
     assert told in shell.ok("network", "connect", "other", "web").err
     (row,) = shell.ok("sandbox", "inspect", "web").json()
     assert "web.lab is also a name of the sandbox Web.Lab" in row["Warning"]
+
+
+def test_dns_options_that_nobody_heeds_are_warned_of(shell: Shell) -> None:
+    options = ("ndots:-1", "nodts:1", "rotate", "timeout:2", "attempts")
+    given = [text for each in options for text in ("--dns-opt", each)]
+    made = shell.ok("sandbox", "create", "odd", *given)
+    assert "take no note of --dns-opt ndots:-1, nodts:1, attempts:" in made.err
+    (shown,) = shell.ok("sandbox", "inspect", "odd").json()
+    assert "ndots:-1" in shown["Warning"]
+    assert not shell.ok("sandbox", "create", "well", "--dns-opt", "ndots:2").err
