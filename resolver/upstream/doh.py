@@ -84,7 +84,7 @@ class Doh:
                 each.set_exception(ConnectionResetError())
 
     async def read(self) -> None:
-        """Give out what comes, until nothing did for a while; raises http2.Broken, or OSError.
+        """Give out what comes, until nothing did for a while; raises http2.Broken.
 
         A connection that takes no more questions ends with its last answer.
         """
@@ -102,9 +102,6 @@ class Doh:
             done, out = self._connection.feed(data)
             if out and not self._ended:
                 self._writer.write(out)
-            if self._writer.transport.get_write_buffer_size() > _ROOM:
-                raise ConnectionResetError  # it wants acknowledgements, and reads none
-            await asyncio.sleep(0)  # what has come already is read without a wait
             self._room.set()
             for each in done:
                 waiting = self._waiting.get(each.stream)

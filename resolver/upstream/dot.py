@@ -4,7 +4,6 @@ In: a connected socket. Out: a session, until it is idle or the server ends it.
 """
 
 import asyncio
-import itertools
 import secrets
 import socket
 
@@ -13,8 +12,6 @@ from resolver.upstream import sessions, trust
 from resolver.upstream.sessions import IDLE_S, OPEN_S, Said
 
 ALPN = "dot"
-AT_ONCE = 64  # messages a turn of the loop: what has come already is read without a wait
-VAIN = 128  # messages in a row that answer nothing before the connection is given up
 _IDS = 1 << 16
 
 
@@ -59,14 +56,8 @@ class Dot:
                 each.set_exception(ConnectionResetError())
 
     async def read(self) -> None:
-        """Give out what comes, until nothing did for a while.
-
-        Raises OSError when the connection ends, or says too much that answers nothing.
-        """
-        vain = 0
-        for number in itertools.count(1):
-            if number % AT_ONCE == 0:
-                await asyncio.sleep(0)
+        """Give out what comes, until nothing did for a while."""
+        while True:
             try:
                 async with asyncio.timeout(IDLE_S):
                     head = await self._reader.readexactly(2)
@@ -77,12 +68,8 @@ class Dot:
             message = await self._reader.readexactly(int.from_bytes(head, "big"))
             self.heard += 1
             waiting = self._waiting.get(int.from_bytes(message[:2], "big"))
-            vain += 1
             if waiting is not None and not waiting.done():
                 waiting.set_result(message)
-                vain = 0
-            elif vain > VAIN:
-                raise ConnectionResetError
 
 
 async def live(link: socket.socket, server: protocol.Upstream, opened: sessions.Opened) -> None:

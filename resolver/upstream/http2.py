@@ -14,7 +14,6 @@ PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 MOST_FRAME: Final = 1 << 14  # the default, which we leave in force (RFC 9113 §4.2)
 MOST_BODY: Final = 1 << 16  # a DNS message is no longer
 MOST_HEADERS: Final = 1 << 14
-MOST_BETWEEN: Final = 1024  # frames from one answer to the next (CVE-2019-9512, 9515, 9518)
 MOST_STREAMS: Final = 100  # until the server says how many it takes at once
 _LAST_STREAM: Final = (1 << 31) - 1
 _END_STREAM, _ACK, _END_HEADERS, _PADDED, _PRIORITY = 0x1, 0x1, 0x4, 0x8, 0x20
@@ -80,7 +79,6 @@ class Connection:
         self._window = self._stream_window = 0xFFFF
         self._most = MOST_STREAMS
         self._out = bytearray()
-        self._between = 0
 
     @staticmethod
     def greeting() -> bytes:
@@ -127,12 +125,8 @@ class Connection:
                 break
             body = bytes(self._came[_HEAD.size : _HEAD.size + size])
             del self._came[: _HEAD.size + size]
-            self._between += 1
-            if self._between > MOST_BETWEEN:
-                raise Broken("it says much and answers nothing")
             if found := self._frame(kind, flags, stream & _LAST_STREAM, body):
                 done += found
-                self._between = 0
         out = bytes(self._out)
         self._out.clear()
         return done, out

@@ -88,9 +88,6 @@ class Sessions:
         """Nobody is asked from inside of these any more."""
         for key in [each for each in self._took_s if each[1] in sandboxes]:
             del self._took_s[key]
-        for key, session in tuple(self._open.items()):
-            if key[1] in sandboxes:
-                session.close()  # its socket would keep the namespace until it was idle for a while
 
     async def ask(
         self,

@@ -122,21 +122,3 @@ def test_A8_49_any_bytes_end_in_a_response_or_broken(data: bytes) -> None:
 def test_A8_49_any_frame_ends_in_a_response_or_broken(kind: int, flags: int, body: bytes) -> None:
     with contextlib.suppress(Broken):
         asked().feed(frame(kind, flags, 1, body))
-
-
-@pytest.mark.parametrize("kind", [Frame.PING, Frame.SETTINGS, Frame.PRIORITY, 77])
-def test_who_says_much_and_answers_nothing_is_given_up(kind: int) -> None:
-    connection = Connection()
-    body = bytes(8) if kind == Frame.PING else b""
-    connection.feed(frame(kind, 0, 0, body) * http2.MOST_BETWEEN)
-    with pytest.raises(Broken):
-        connection.feed(frame(kind, 0, 0, body))
-
-
-def test_each_answer_makes_room_for_other_frames() -> None:
-    connection = Connection()
-    for _ in range(5):
-        stream, _sent = connection.request("dns.example", "/dns-query", b"question")
-        connection.feed(frame(Frame.PING, 0, 0, bytes(8)) * (http2.MOST_BETWEEN - 1))
-        done, _ = connection.feed(frame(Frame.HEADERS, 0x5, stream, b"\x88"))
-        assert [each.status for each in done] == [200]
