@@ -75,7 +75,8 @@ class Dot:
                 if self._waiting:
                     continue
                 return
-            message = await self._reader.readexactly(int.from_bytes(head, "big"))
+            async with asyncio.timeout(OPEN_S):  # who has begun a message ends it
+                message = await self._reader.readexactly(int.from_bytes(head, "big"))
             self.heard += 1
             if not self._allowance.take():
                 raise ConnectionResetError("too much that nobody asked for")

@@ -70,6 +70,19 @@ async def test_A8_49_tls_messages_that_nobody_waits_for_end_the_connection(rubbi
         assert session.heard < 100
 
 
+async def test_a_tls_message_that_never_ends_ends_the_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dot, "OPEN_S", 0.05)
+    async with connected() as (_, reader, writer):
+        session = Dot(reader, writer)
+        reader.feed_data(b"\0\x20and no more")
+        async with asyncio.timeout(PATIENCE_S) as patience:
+            with pytest.raises(TimeoutError):
+                await session.read()
+            assert not patience.expired()
+
+
 async def test_late_answers_are_no_rubbish_and_leave_others_their_turns() -> None:
     """Whoever asked is gone, and a thousand answers come at once."""
     async with (
