@@ -83,8 +83,20 @@ class Doh:
             if not each.done():
                 each.set_exception(ConnectionResetError())
 
+    def _work_off(self, data: bytes) -> None:
+        done, out = self._connection.feed(data)
+        if out and not self._ended:
+            self._writer.write(out)
+        self._room.set()
+        for each in done:
+            waiting = self._waiting.get(each.stream)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(each)
+
     async def read(self) -> None:
-        """Give out what comes, until nothing did for a while; raises http2.Broken.
+        """Give out what comes, until nothing did for a while.
+
+        Raises http2.Broken, and OSError when the server takes nothing any more.
 
         A connection that takes no more questions ends with its last answer.
         """
@@ -99,14 +111,12 @@ class Doh:
             if not data:
                 return
             self.heard += 1
-            done, out = self._connection.feed(data)
-            if out and not self._ended:
-                self._writer.write(out)
-            self._room.set()
-            for each in done:
-                waiting = self._waiting.get(each.stream)
-                if waiting is not None and not waiting.done():
-                    waiting.set_result(each)
+            self._work_off(data)
+            while self._connection.is_behind:
+                await asyncio.sleep(0)
+                self._work_off(b"")
+            async with asyncio.timeout(OPEN_S):
+                await self._writer.drain()  # who reads nothing is not read either
             if not self.is_open and all(each.done() for each in self._waiting.values()):
                 return
 

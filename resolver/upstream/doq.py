@@ -7,7 +7,7 @@ import asyncio
 import logging
 import socket
 import ssl
-from typing import Final
+from typing import Any, Final
 
 from aioquic.asyncio.protocol import QuicConnectionProtocol
 from aioquic.quic import events
@@ -16,10 +16,13 @@ from aioquic.quic.connection import QuicConnection
 
 from resolver import protocol
 from resolver.upstream import sessions, trust
+from resolver.upstream.allowance import Allowance
 from resolver.upstream.sessions import IDLE_S, OPEN_S, Said
 
 ALPN: Final = "doq"
 MOST_BYTES: Final = 2 + 0xFFFF  # length and message
+MOST_DATAGRAM: Final = 1500  # at 1 octet a frame a longer one holds the loop up
+ALLOWED, EACH, MOST_ALLOWED = 256, 64, 1024  # datagrams: at first, a question, in store
 STREAMS: Final = 100  # of a connection at once, which is what servers mostly allow
 NO_ERROR, PROTOCOL_ERROR, CANCELLED = 0x0, 0x2, 0x3  # RFC 9250 §4.3
 logging.getLogger("quic").setLevel(logging.CRITICAL)  # servers must not fill our log
@@ -34,6 +37,7 @@ class Doq(QuicConnectionProtocol):
         self.heard = self.answered = 0
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.ended = asyncio.Event()
+        self._allowance = Allowance(ALLOWED, each=EACH, most=MOST_ALLOWED)
         self._slots = asyncio.Semaphore(STREAMS)
         self._waiting: dict[int, asyncio.Future[bytes]] = {}
         self._came: dict[int, bytearray] = {}
@@ -64,6 +68,7 @@ class Doq(QuicConnectionProtocol):
         waiting = self._waiting[stream] = asyncio.get_running_loop().create_future()
         self._came[stream] = bytearray()
         framed = len(message).to_bytes(2, "big") + b"\0\0" + message[2:]
+        self._allowance.ask()
         self._quic.send_stream_data(stream, framed, end_stream=True)
         self.transmit()
         try:
@@ -103,6 +108,15 @@ class Doq(QuicConnectionProtocol):
         for each in (self._timer, self._transmit_task):
             if each is not None:
                 each.cancel()
+
+    def datagram_received(self, data: bytes | str, addr: Any) -> None:
+        """What comes, unless the server sends more than questions call for."""
+        if not self._allowance.take():
+            self.close(PROTOCOL_ERROR)
+        elif (
+            len(data) <= MOST_DATAGRAM
+        ):  # to whoever tries out what goes through, longer ones do not
+            super().datagram_received(data, addr)
 
     def quic_event_received(self, event: events.QuicEvent) -> None:
         """What aioquic tells."""

@@ -4,15 +4,18 @@ In: a connected socket. Out: a session, until it is idle or the server ends it.
 """
 
 import asyncio
+import itertools
 import secrets
 import socket
 
 from resolver import protocol
 from resolver.upstream import sessions, trust
+from resolver.upstream.allowance import AT_ONCE, Allowance
 from resolver.upstream.sessions import IDLE_S, OPEN_S, Said
 
 ALPN = "dot"
 _IDS = 1 << 16
+_ALLOWED, _MOST_ALLOWED = 64, 2048  # messages beyond answers; with late ones (forward.TOTAL_S)
 
 
 class Dot:
@@ -24,6 +27,7 @@ class Dot:
         self._writer = writer
         self._waiting: dict[int, asyncio.Future[bytes]] = {}
         self._ended = False
+        self._allowance = Allowance(_ALLOWED, each=1, most=_MOST_ALLOWED)
 
     @property
     def is_open(self) -> bool:
@@ -41,6 +45,7 @@ class Dot:
         try:
             framed = len(message).to_bytes(2, "big") + identity.to_bytes(2, "big") + message[2:]
             self._writer.write(framed)
+            self._allowance.ask()
             said = await waiting
             self.answered += 1
             return Said(message[:2] + said[2:])
@@ -56,8 +61,13 @@ class Dot:
                 each.set_exception(ConnectionResetError())
 
     async def read(self) -> None:
-        """Give out what comes, until nothing did for a while."""
-        while True:
+        """Give out what comes, until nothing did for a while.
+
+        Raises OSError when the server ends it or sends what nobody asked for.
+        """
+        for piece in itertools.count(1):
+            if not piece % AT_ONCE:
+                await asyncio.sleep(0)  # what has come already is read without a turn
             try:
                 async with asyncio.timeout(IDLE_S):
                     head = await self._reader.readexactly(2)
@@ -65,8 +75,11 @@ class Dot:
                 if self._waiting:
                     continue
                 return
-            message = await self._reader.readexactly(int.from_bytes(head, "big"))
+            async with asyncio.timeout(OPEN_S):  # who has begun a message ends it
+                message = await self._reader.readexactly(int.from_bytes(head, "big"))
             self.heard += 1
+            if not self._allowance.take():
+                raise ConnectionResetError("too much that nobody asked for")
             waiting = self._waiting.get(int.from_bytes(message[:2], "big"))
             if waiting is not None and not waiting.done():
                 waiting.set_result(message)

@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final, NamedTuple
 
+from resolver.upstream.allowance import AT_ONCE, Allowance
+
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 MOST_FRAME: Final = 1 << 14  # the default, which we leave in force (RFC 9113 §4.2)
 MOST_BODY: Final = 1 << 16  # a DNS message is no longer
 MOST_HEADERS: Final = 1 << 14
 MOST_STREAMS: Final = 100  # until the server says how many it takes at once
+_ALLOWED, _EACH, _MOST_ALLOWED = 128, 16, 1 << 14  # frames: at first, a request, in store
 _LAST_STREAM: Final = (1 << 31) - 1
 _END_STREAM, _ACK, _END_HEADERS, _PADDED, _PRIORITY = 0x1, 0x1, 0x4, 0x8, 0x20
 _TABLE_SIZE, _PUSH, _STREAMS, _WINDOW = 1, 2, 3, 4  # settings (RFC 9113 §6.5.2)
@@ -79,6 +82,8 @@ class Connection:
         self._window = self._stream_window = 0xFFFF
         self._most = MOST_STREAMS
         self._out = bytearray()
+        self._allowance = Allowance(_ALLOWED, each=_EACH, most=_MOST_ALLOWED)
+        self._is_behind = False
 
     @staticmethod
     def greeting() -> bytes:
@@ -91,6 +96,11 @@ class Connection:
         """Whether the server takes one request more now."""
         return self.is_open and len(self._streams) < self._most
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether more that came is to be worked off by `feed(b"")`, in another turn."""
+        return self._is_behind
+
     def request(self, authority: str, path: str, body: bytes) -> tuple[int, bytes]:
         """The stream of a new POST of a DNS message, and what to send.
 
@@ -102,6 +112,7 @@ class Connection:
             raise Broken("no further request fits this connection")
         stream, self._next = self._next, self._next + 2
         self._window -= len(body)
+        self._allowance.ask()
         self._streams[stream] = _Stream()
         head = _frame(Frame.HEADERS, _END_HEADERS, stream, _request(authority, path, len(body)))
         return stream, head + _frame(Frame.DATA, _END_STREAM, stream, body)
@@ -113,9 +124,14 @@ class Connection:
         return _frame(Frame.RST_STREAM, 0, stream, _NUMBER.pack(_CANCEL))
 
     def feed(self, data: bytes) -> tuple[list[Response], bytes]:
-        """What is finished by `data`, and what to send. Raises Broken."""
+        """What is finished by `data`, and what to send. Raises Broken.
+
+        A limited number of frames at once: call again while `is_behind`.
+        """
         self._came += data
         done: list[Response] = []
+        self._is_behind = False
+        frames = 0
         while len(self._came) >= _HEAD.size:
             high, low, kind, flags, stream = _HEAD.unpack_from(self._came)
             size = high << 16 | low
@@ -123,6 +139,12 @@ class Connection:
                 raise Broken("a frame is too long")
             if len(self._came) < _HEAD.size + size:
                 break
+            if frames == AT_ONCE:
+                self._is_behind = True
+                break
+            frames += 1
+            if not self._allowance.take():
+                raise Broken("more frames than requests call for")
             body = bytes(self._came[_HEAD.size : _HEAD.size + size])
             del self._came[: _HEAD.size + size]
             if found := self._frame(kind, flags, stream & _LAST_STREAM, body):

@@ -82,12 +82,18 @@ class Sessions:
         self._spawn = spawn
         self._open: dict[Key, Session] = {}
         self._opening: dict[Key, asyncio.Future[Session | Why]] = {}
+        self._lives: dict[Key, set[asyncio.Task[None]]] = {}
         self._took_s: dict[Key, float] = {}
 
     def forget(self, sandboxes: AbstractSet[str]) -> None:
-        """Nobody is asked from inside of these any more."""
+        """Nobody is asked from inside of these any more: their connections end at once."""
         for key in [each for each in self._took_s if each[1] in sandboxes]:
             del self._took_s[key]
+        for key in [each for each in self._opening if each[1] in sandboxes]:
+            self._opening.pop(key).set_result(Why.LOST)
+        for kept in [each for each in self._lives if each[1] in sandboxes]:
+            for life in self._lives[kept]:
+                life.cancel()
 
     async def ask(
         self,
@@ -179,6 +185,12 @@ class Sessions:
 
     async def _live(self, key: Key, dial: Dial, opening: "asyncio.Future[Session | Why]") -> None:
         """The life of one connection."""
+        life = asyncio.current_task()
+        assert life is not None
+        if opening.done():
+            return  # forgotten before it began
+        lives = self._lives.setdefault(key, set())
+        lives.add(life)
         opened: list[Session] = []
 
         def told(session: Session) -> None:
@@ -208,6 +220,9 @@ class Sessions:
                 session.close()
                 if self._open.get(key) is session:
                     del self._open[key]
+            lives.discard(life)
+            if not lives and self._lives.get(key) is lives:
+                del self._lives[key]
 
 
 def _end_if_quiet(patience: asyncio.Timeout, session: Session, heard: int) -> None:
