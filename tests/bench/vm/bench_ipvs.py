@@ -51,6 +51,9 @@ def fresh(name: str) -> Iterator[str]:
 
 def ours(daemon: Appliance) -> tuple[float, str]:
     """Seconds until the sandbox is there with all of it, and its namespace."""
+    # Names of all services are made when the daemon starts; that is no part of this.
+    while not is_done(daemon):
+        time.sleep(0.5)
     name = daemon.name("client")
     made = {"name": name, "attachments": [{"network": stock.NETWORK}]}
     before = time.monotonic()
