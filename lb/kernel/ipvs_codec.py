@@ -10,6 +10,7 @@ import ipaddress
 import struct
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
@@ -56,11 +57,15 @@ class Key:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How a service schedules; `timeout_s` of persistence, 0 without the flag."""
+    """How a service schedules; `timeout_s` of persistence, 0 without the flag.
+
+    `netmask` is the kernel's: which clients persistence takes for one. Empty: each is for itself.
+    """
 
     scheduler: str
     flags: int = 0
     timeout_s: int = 0
+    netmask: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,9 +94,27 @@ class Backend:
     address: IPv4Address | IPv6Address
     weight: int
     forward: int = MASQUERADE
+    port: int = 0
+    thresholds: tuple[int, int] = (0, 0)
     active: int = 0
     inactive: int = 0
     stats: Stats = Stats()
+
+    @property
+    def balanced(self) -> int:
+        """The weight; -1 when not by masquerading or with thresholds, which we never set."""
+        return self.weight if (self.forward, self.thresholds) == (MASQUERADE, (0, 0)) else -1
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The backends of a service: `Backend.balanced` by address, and those with a port of their own.
+
+    The latter are never ours, and may have the address of one that is.
+    """
+
+    weights: Mapping[IPAddress, int]
+    strays: AbstractSet[tuple[IPAddress, int]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,10 +133,13 @@ _HEAD_OF_BACKEND = struct.Struct(
     "HH HHH2x HHI"  # the service: family, mark
     "HH HH"  # a backend, its address
 )
-_REST_OF_BACKEND = struct.Struct("=HHH2x HHI HH")  # port, method, the weight's head
+_REST_OF_BACKEND = struct.Struct("=HH2s2x HHI HH")  # port, method, the weight's head
 _END_OF_BACKEND = struct.Struct("=HHI HHI HHH2x")  # thresholds, family
 _LISTED = struct.Struct("=8x HH16s HHH2x HHI HHI")  # address, port, method, weight
-_LISTED_HEADS = (20, 1, 6, 2, 8, 3, 8, 4)  # length and type of each
+# Length and type of each; the port and the method are as we set them.
+_LISTED_HEADS = (20, 1, 6, 2, 0, 8, 3, MASQUERADE, 8, 4)
+_NO_THRESHOLDS = struct.pack("=HHI HHI", 8, 5, 0, 8, 6, 0)
+_THRESHOLDS_AT = _LISTED.size + 24  # three attributes of tunnels are between; not before Linux 5.4
 
 
 # Requests
@@ -132,7 +158,7 @@ def service_request(family: int, command: int, key: Key, settings: Settings) -> 
         netlink.text(6, settings.scheduler),
         netlink.attribute(7, struct.pack("=II", settings.flags, 0xFFFFFFFF)),
         netlink.u32(8, settings.timeout_s),
-        netlink.attribute(9, _FULL_MASK[key.version]),
+        netlink.attribute(9, settings.netmask or _FULL_MASK[key.version]),
     )
     return _generic(family, command, body)
 
@@ -143,36 +169,45 @@ def keyed_request(family: int, command: int, key: Key) -> netlink.Message:
 
 
 def backend_request(
-    family: int, command: int, key: Key, address: IPAddress, weight: int = 0
+    family: int, command: int, key: Key, address: IPAddress, weight: int = 0, *, port: int = 0
 ) -> netlink.Message:
     """NEW_BACKEND, SET_BACKEND or DELETE_BACKEND; port 0 keeps the port of the packet."""
-    (message,) = backend_requests(family, command, key, ((address, weight),))
+    (message,) = backend_requests(family, command, key, ((address, weight),), port=port)
     return message
 
 
 def backend_requests(
-    family: int, command: int, key: Key, weights: Iterable[tuple[IPAddress, int]]
+    family: int,
+    command: int,
+    key: Key,
+    weights: Iterable[tuple[IPAddress, int]],
+    *,
+    port: int = 0,
 ) -> Iterator[netlink.Message]:
     """The same for many backends of a service, which differ in address and weight alone."""
     head = _HEAD_OF_BACKEND.pack(
         *(command, _VERSION, 0, 20, _NESTED | _SERVICE, 6, 1, _AF[key.version], 8, 5, key.mark),
         *(72, _NESTED | _BACKEND, 20, 1),
     )
+    around = _around_weight(port) if port else _AROUND_WEIGHT
     for address, weight in weights:
-        rest, end = _AROUND_WEIGHT[address.version]
+        rest, end = around[address.version]
         parts = (head, address.packed, rest, weight.to_bytes(4, sys.byteorder), end)
         yield netlink.Message(family, 0, b"".join(parts))
 
 
-_AROUND_WEIGHT = MappingProxyType(
-    {
+def _around_weight(port: int) -> Mapping[int, tuple[bytes, bytes]]:
+    rest = _REST_OF_BACKEND.pack(6, 2, port.to_bytes(2, "big"), 8, 3, MASQUERADE, 8, 4)
+    return {
         version: (
-            bytes(16 - width) + _REST_OF_BACKEND.pack(6, 2, 0, 8, 3, MASQUERADE, 8, 4),
+            bytes(16 - width) + rest,
             _END_OF_BACKEND.pack(8, 5, 0, 8, 6, 0, 6, 11, _AF[version]),
         )
         for version, width in ((4, 4), (6, 16))
     }
-)
+
+
+_AROUND_WEIGHT = MappingProxyType(_around_weight(0))
 
 
 def services_request() -> bytes:
@@ -232,6 +267,7 @@ def to_services(replies: Iterable[netlink.Reply]) -> Iterator[tuple[Key, Setting
         version = _VERSIONS.get(netlink.to_int(found[1]), 4)
         flags, _ = struct.unpack("=II", found[7])
         persistent = flags & PERSISTENT
+        netmask = found.get(9, b"")
         yield (
             Key(version, netlink.to_int(found[5])),
             Settings(
@@ -239,6 +275,7 @@ def to_services(replies: Iterable[netlink.Reply]) -> Iterator[tuple[Key, Setting
                 flags=flags & ~_HASHED,
                 # Without the flag the kernel remembers whatever was last written.
                 timeout_s=netlink.to_int(found.get(8, b"")) if persistent else 0,
+                netmask=b"" if netmask == _FULL_MASK[version] else netmask,
             ),
         )
 
@@ -252,26 +289,32 @@ def to_backends(replies: Iterable[netlink.Reply], version: int) -> Iterator[Back
             address=ipaddress.ip_address(found[1][: 4 if family == 4 else 16]),  # noqa: PLR2004 - bytes of in_addr, in6_addr
             weight=netlink.to_int(found[4]),
             forward=netlink.to_int(found[3]) & 7,
+            port=int.from_bytes(found.get(2, b""), "big"),
+            thresholds=(netlink.to_int(found.get(5, b"")), netlink.to_int(found.get(6, b""))),
             active=netlink.to_int(found.get(7, b"")),
             inactive=netlink.to_int(found.get(8, b"")),
             stats=_stats(found),
         )
 
 
-def to_weights(replies: Iterable[netlink.Reply], version: int) -> Mapping[IPAddress, int]:
-    """Address → weight of the destinations of one service, -1 for one not by masquerading."""
+def to_listed(replies: Iterable[netlink.Reply], version: int) -> Listed:
+    """The destinations of one service without their counters."""
     family = IPv4Address if version == 4 else IPv6Address  # noqa: PLR2004 - IP versions
     width = family(0).max_prefixlen // 8
-    found: dict[IPAddress, int] = {}
+    weights: dict[IPAddress, int] = {}
+    strays: set[tuple[IPAddress, int]] = set()
     for reply in replies:
-        if len(reply.body) >= _LISTED.size:
-            a, b, address, c, d, _, e, f, method, g, h, weight = _LISTED.unpack_from(reply.body)
-            if (a, b, c, d, e, f, g, h) == _LISTED_HEADS and method & 7 == MASQUERADE:
-                found[family(address[:width])] = weight
+        if reply.body.startswith(_NO_THRESHOLDS, _THRESHOLDS_AT):
+            a, b, address, *heads, weight = _LISTED.unpack_from(reply.body)
+            if (a, b, *heads) == _LISTED_HEADS:
+                weights[family(address[:width])] = weight
                 continue
         for each in to_backends((reply,), version):
-            found[each.address] = each.weight if each.forward == MASQUERADE else -1
-    return found
+            if each.port:
+                strays.add((each.address, each.port))
+            else:
+                weights[each.address] = each.balanced
+    return Listed(weights, strays)
 
 
 def _stats(found: dict[int, bytes]) -> Stats:

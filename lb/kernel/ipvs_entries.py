@@ -5,6 +5,7 @@ lose it, because a UDP flow never ends by itself. Pure: the session sends what i
 """
 
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,10 +25,11 @@ _FLAGS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One mark service with its backends' weights."""
+    """One mark service with its backends' weights; `strays` are backends of others, with a port."""
 
     settings: Settings
     weights: Mapping[IPAddress, int]
+    strays: AbstractSet[tuple[IPAddress, int]] = frozenset()
 
 
 Entries = Mapping[Key, Entry]
@@ -123,7 +125,8 @@ def _removed(family: int, key: Key, before: Entry, after: Entry | None) -> Itera
         command = ipvs_codec.DELETE_SERVICE
         yield Change(key, command, ipvs_codec.keyed_request(family, command, key))
         return
-    for address in before.weights.keys() - after.weights.keys():
+    gone = {(address, 0) for address in before.weights.keys() - after.weights.keys()}
+    for address, port in gone | (before.strays - after.strays):
         command = ipvs_codec.DELETE_BACKEND
-        message = ipvs_codec.backend_request(family, command, key, address)
+        message = ipvs_codec.backend_request(family, command, key, address, port=port)
         yield Change(key, command, message)

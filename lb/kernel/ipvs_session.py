@@ -1,11 +1,12 @@
 """IPVS of one namespace over one socket: read entries, send requests. Opened inside it."""
 
 import errno
+import random
 from collections.abc import Iterable, Mapping
 from typing import Self
 
 from lb.kernel import ipvs_codec, ipvs_entries, ipvs_front, ipvs_list
-from lb.kernel.ipvs_codec import Key
+from lb.kernel.ipvs_codec import Key, Listed
 from lb.kernel.ipvs_entries import Entries, Entry
 from sdd.linux import netlink
 from sdd.model.service import Scheduler
@@ -13,6 +14,7 @@ from sdd.model.service import Scheduler
 # Deleting what is gone is what was wanted: ESRCH for a service, ENOENT for a backend.
 FEW = 32  # services that are asked for one by one; more are found faster among all
 _GONE = frozenset({errno.ENOENT, errno.ESRCH})
+_NONE = Listed({})
 
 
 class Session:
@@ -57,16 +59,22 @@ class Session:
         return self._connection.dump(self._family, message.body)
 
     def entries(self, services: Mapping[Key, ipvs_codec.Settings]) -> dict[Key, Entry]:
-        """The services with their backends' weights; one not by masquerading counts as wrong."""
-        known = ipvs_list.weights(ipvs_list.FILE.read_text()) if len(services) > FEW else None
+        """The services with their backends' weights.
+
+        More than a few are listed without thresholds: of some of them, others each time, these are
+        asked for, so that what hands set is found in the end.
+        """
+        asked: Iterable[Key] = services
+        found: dict[Key, Listed] = {}
+        if len(services) > FEW:
+            asked = random.sample(tuple(services), FEW)
+            found |= ipvs_list.backends(ipvs_list.FILE.read_text())
+        for key in asked:
+            found[key] = ipvs_codec.to_listed(self._replies(key), key.version)
+        pairs = ((key, how, found.get(key, _NONE)) for key, how in services.items())
         return {
-            key: Entry(
-                settings=settings,
-                weights=known.get(key, {})
-                if known is not None
-                else ipvs_codec.to_weights(self._replies(key), key.version),
-            )
-            for key, settings in services.items()
+            key: Entry(settings=how, weights=those.weights, strays=those.strays)
+            for key, how, those in pairs
         }
 
     def change(self, have: Entries, want: Entries) -> dict[Key, netlink.Result]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -9,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from lb import plan, table, world
-from lb.kernel import choose, ipvs, ipvs_codec, ipvs_entries
+from lb.kernel import choose, ipvs, ipvs_codec, ipvs_entries, ipvs_front, ipvs_session
 from sdd.model.service import Scheduler
 from tests.contract import lb_kernel
 from tests.kernel import lb_soak, lb_town, lb_traffic
@@ -64,6 +65,12 @@ async def test_auto_takes_ipvs_and_says_why(town: Town) -> None:
         "ipvsadm -E -f 1560281090 -s fo",
         "ipvsadm -E -f 1560281091 -s lc",
         "ipvsadm -E -f 1560281090 -s rr -p 60",
+        "ipvsadm -E -f 1560281090 -s rr -M 255.255.255.0",
+        "ipvsadm -a -f 1560281090 -r 10.77.0.9:81 -m -w 1",
+        "ipvsadm -a -f 1560281090 -r 10.77.0.1:81 -m -w 1",
+        "ipvsadm -a -f 1560281090 -r 10.77.0.9:0 -g -w 1",
+        "ipvsadm -e -f 1560281090 -r 10.77.0.1:0 -g -w 1",
+        "ipvsadm -e -f 1560281090 -r 10.77.0.1:0 -m -w 1 -x 5 -y 2",
         "ipvsadm -A -f 1560346608 -s rr",
         "ipvsadm --set 10 10 10",
         "nft delete table inet sdd-lb",
@@ -102,6 +109,27 @@ async def test_B9_31_a_thousand_services_of_ten_are_there_to_the_last_entry(
     assert sum(line.startswith("-A") for line in lines) == 2 * 1000
     assert sum(line.startswith("-a") for line in lines) == 2 * 10_000
     assert await kernel.read(place) == many
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["-a -f {} -r 10.77.8.1:81 -m -w 1", "-e -f {} -r 10.77.8.1:0 -m -w 1 -x 5 -y 2"],
+)
+async def test_a_backend_of_hands_among_many_services_is_found_in_the_end(
+    kernel: ipvs.IpvsKernel, town: Town, place: table.Place, damage: str
+) -> None:
+    many = lb_kernel.table_of(*itertools.islice(lb_traffic.thousand(), ipvs_session.FEW))
+    have = await kernel.read(place)
+    assert (await kernel.apply(place, have, plan.diff(have, many))).refusals == ()
+    (vip, service), *_ = many.services.items()
+    mark = ipvs_front.stream_mark(service.number)
+    town.inside("client", "ipvsadm", *damage.format(mark).split())
+    end = time.monotonic() + 60  # thresholds are asked for in some services at each look
+    while not (steps := plan.diff(have := await kernel.read(place), many)):
+        assert time.monotonic() < end
+    assert plan.touched(steps) == {vip}
+    assert (await kernel.apply(place, have, steps)).refusals == ()
+    assert await kernel.read(place, (vip,)) == lb_kernel.table_of(service)
 
 
 async def test_nftables_clears_away_what_ipvs_left(

@@ -3,9 +3,12 @@
 import struct
 from ipaddress import ip_address
 
+import pytest
+
 from lb.kernel import ipvs_codec
-from lb.kernel.ipvs_codec import Key, Settings, Stats
+from lb.kernel.ipvs_codec import Key, Listed, Settings, Stats
 from sdd.linux import netlink
+from sdd.model.network import IPAddress
 
 FAMILY = 33
 V4, V6 = Key(4, 0x5D000002), Key(6, 0x5D000003)
@@ -88,6 +91,91 @@ def test_listed_backends_have_their_own_family_and_wide_counters() -> None:
             out_bytes=5 << 40,
         ),
     )
+
+
+def listed(
+    address: IPAddress,
+    *,
+    port: int = 0,
+    method: int = 0,
+    thresholds: tuple[int, int] = (0, 0),
+    tunnels: bool = True,
+) -> netlink.Reply:
+    """A backend of weight 3 as Linux lists it: since 5.4 with attributes of tunnels in between."""
+    between = (netlink.attribute(13, b"\0"), netlink.u16(14, 0), netlink.u16(15, 0))
+    return replied(
+        netlink.nested(
+            2,
+            netlink.attribute(1, address.packed.ljust(16, b"\0")),
+            netlink.attribute(2, port.to_bytes(2, "big")),
+            netlink.u32(3, method),
+            netlink.u32(4, 3),
+            *(between if tunnels else ()),
+            *(netlink.u32(kind, value) for kind, value in zip((5, 6), thresholds, strict=True)),
+            *(netlink.u32(kind, 1) for kind in (7, 8, 9)),
+            netlink.u16(11, 2 if address.version == 4 else 10),
+        )
+    )
+
+
+ONE, TWO, SIX = ip_address("10.77.0.1"), ip_address("10.77.0.2"), ip_address("fd77::1")
+
+
+@pytest.mark.parametrize("tunnels", [True, False])
+@pytest.mark.parametrize("address", [ONE, SIX])
+def test_what_hands_gave_a_backend_counts_as_a_wrong_weight(
+    address: IPAddress, tunnels: bool
+) -> None:
+    def weight(method: int = 0, thresholds: tuple[int, int] = (0, 0)) -> int:
+        reply = listed(address, method=method, thresholds=thresholds, tunnels=tunnels)
+        return ipvs_codec.to_listed((reply,), address.version).weights[address]
+
+    assert weight() == 3
+    assert weight(method=ipvs_codec.ROUTE) == -1
+    assert weight(thresholds=(5, 2)) == weight(thresholds=(5, 0)) == -1
+
+
+def test_only_what_is_not_as_we_set_it_is_decoded_at_length(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(ipvs_codec, "to_backends")
+    assert ipvs_codec.to_listed((listed(ONE), listed(TWO)), 4) == Listed({ONE: 3, TWO: 3})
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_a_backend_with_a_port_is_a_stray_beside_the_one_of_its_address(turn: int) -> None:
+    replies = (listed(ONE), listed(ONE, port=81), listed(TWO, port=81, method=3))[::turn]
+    assert ipvs_codec.to_listed(replies, 4) == Listed({ONE: 3}, {(ONE, 81), (TWO, 81)})
+
+
+@pytest.mark.parametrize("address", [ONE, SIX])
+def test_a_stray_is_deleted_with_its_port(address: IPAddress) -> None:
+    key = Key(address.version, 0x5D000002)
+    message = ipvs_codec.backend_request(FAMILY, ipvs_codec.DELETE_BACKEND, key, address, port=8080)
+    command, attributes = opened(message)
+    assert command == ipvs_codec.DELETE_BACKEND
+    backend = netlink.attributes(attributes[2])
+    assert (backend[1], backend[2]) == (address.packed.ljust(16, b"\0"), b"\x1f\x90")
+
+
+@pytest.mark.parametrize(
+    ("key", "plain", "wider"),
+    [
+        (V4, b"\xff\xff\xff\xff", b"\xff\xff\xff\0"),
+        (V6, struct.pack("=I", 128), struct.pack("=I", 64)),
+    ],
+)
+def test_a_netmask_of_persistence_that_takes_many_clients_for_one_is_told(
+    key: Key, plain: bytes, wider: bytes
+) -> None:
+    def told(netmask: bytes) -> Settings:
+        settings = Settings(scheduler="rr", netmask=netmask)
+        message = ipvs_codec.service_request(FAMILY, ipvs_codec.NEW_SERVICE, key, settings)
+        ((_, found),) = ipvs_codec.to_services((netlink.Reply(FAMILY, message.body),))
+        return found
+
+    assert told(plain) == told(b"") == Settings(scheduler="rr")
+    assert told(wider) == Settings(scheduler="rr", netmask=wider)
 
 
 def test_older_kernels_tell_no_family_and_narrow_counters() -> None:

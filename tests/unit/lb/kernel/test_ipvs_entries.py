@@ -1,5 +1,6 @@
 """A virtual service is two mark services, and their difference a few requests."""
 
+import dataclasses
 from ipaddress import ip_address
 
 from hypothesis import given
@@ -56,6 +57,32 @@ def test_removing_is_fine_when_there_is_nothing() -> None:
     assert [each.is_removal for each in gone] == [True, True]
     made = tuple(ipvs_entries.changes(FAMILY, {}, ipvs_entries.entries(virtual(WEB, 1))))
     assert not any(each.is_removal for each in made)
+
+
+def test_a_stray_makes_another_entry_and_goes_with_its_port_alone() -> None:
+    want = ipvs_entries.entries(virtual(WEB, 1, 2))
+    strange = ip_address("10.77.0.9")
+    strays = {(ONE, 81), (strange, 81)}
+    have = want | {STREAM: dataclasses.replace(want[STREAM], strays=strays)}
+    assert have != want
+    assert ipvs_entries.virtual(WEB, 7, have[STREAM]) == virtual(WEB, 1, 2)
+    found = tuple(ipvs_entries.changes(FAMILY, have, want))
+    assert {each.command for each in found} == {ipvs_codec.DELETE_BACKEND}
+    deleted = [netlink.attributes(netlink.attributes(each.message.body[4:])[2]) for each in found]
+    ports = {(_address(each, STREAM), int.from_bytes(each[2], "big")) for each in deleted}
+    assert ports == strays
+
+
+def test_a_netmask_of_hands_is_edited_away_and_thresholds_are_set_to_none() -> None:
+    want = ipvs_entries.entries(virtual(WEB, 1, 2))
+    masked = dataclasses.replace(want[STREAM].settings, netmask=b"\xff\xff\xff\0")
+    have = want | {STREAM: Entry(settings=masked, weights={ONE: -1, TWO: 2})}
+    assert commands(have, want) == [(0, ipvs_codec.SET_SERVICE), (0, ipvs_codec.SET_BACKEND)]
+    edited, weighed = (each.message for each in ipvs_entries.changes(FAMILY, have, want))
+    service = netlink.attributes(netlink.attributes(edited.body[4:])[1])
+    assert service[9] == b"\xff\xff\xff\xff"
+    backend = netlink.attributes(netlink.attributes(weighed.body[4:])[2])
+    assert (backend[4], backend[5], backend[6]) == (b"\1\0\0\0", bytes(4), bytes(4))
 
 
 def applied(have: Entries, want: Entries) -> dict[Key, Entry]:
