@@ -42,6 +42,7 @@ class Setting(StrEnum):
     """A number that the kernel keeps per link."""
 
     ADDR_GEN_MODE = "addr_gen_mode"  # 1: no link-local address (if_link.h, IN6_ADDR_GEN_MODE)
+    ARP = "arp"  # 1: asks for neighbours and answers them, of both families; 0: IFF_NOARP
     ARP_IGNORE = "arp_ignore"  # 1: answer only for addresses of the link that was asked
     ARP_NOTIFY = "arp_notify"  # 1: announce the address when the link comes up
     ISOLATED = "isolated"  # 1: a bridge port that reaches no other isolated port

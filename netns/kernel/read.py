@@ -195,7 +195,8 @@ def _link(report: link.Report, names: Mapping[int, str], free: Collection[int]) 
 
 
 def _settings(report: link.Report, free: Collection[int]) -> list[tuple[Setting, int]]:
-    found = [
+    found = [(Setting.ARP, int(report.arp))]
+    found += [
         (setting, report.conf4[number - 1])
         for setting, number in CONF4.items()
         if number <= len(report.conf4)

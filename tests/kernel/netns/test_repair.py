@@ -40,6 +40,7 @@ def works(host: Host) -> None:
     for links in (host.run("ip", "link"), host.inside("client", "ip", "link")):
         assert "mtu 1300" not in links
         assert "moved0" not in links
+        assert all("NOARP" not in line or ": lo:" in line for line in links.splitlines())
     assert "stp_state 0" in host.run("ip", "-d", "link", "show", BRIDGE)
     port = host.run("bridge", "-d", "link", "show", "dev", VETH)
     for each in ("learning on", "flood on", "mcast_flood on", "bcast_flood on", "locked off"):
@@ -71,6 +72,9 @@ VETH = f"veth{identity('front client')[:7]}"
         ("host", "ip link set BRIDGE alias x"),
         ("host", "ip link set BRIDGE alias x group default"),
         ("host", "ip link set VETH alias x group default"),
+        ("host", "ip link set BRIDGE arp off"),
+        ("host", "ip link set VETH arp off"),
+        ("client", "ip link set eth0 arp off"),
         ("host", "bridge link set dev VETH state 0"),
         ("host", "bridge link set dev VETH learning off flood off"),
         ("host", "bridge link set dev VETH mcast_flood off bcast_flood off"),
