@@ -45,6 +45,9 @@ def works(host: Host) -> None:
     port = host.run("bridge", "-d", "link", "show", "dev", VETH)
     for each in ("learning on", "flood on", "mcast_flood on", "bcast_flood on", "locked off"):
         assert f" {each} " in port
+    for each in ("guard off", "root_block off", "fastleave off", "mcast_to_unicast off"):
+        assert f" {each} " in port
+    assert " mcast_router 1 " in port
     assert f"alias sdd:{FRONT.id}" in host.run("ip", "link", "show", BRIDGE)
 
 
@@ -80,6 +83,9 @@ VETH = f"veth{identity('front client')[:7]}"
         ("host", "bridge link set dev VETH mcast_flood off bcast_flood off"),
         ("host", "bridge link set dev VETH hairpin on isolated on"),
         ("host", "bridge link set dev VETH locked on neigh_suppress on"),
+        ("host", "bridge link set dev VETH guard on root_block on fastleave on"),
+        ("host", "bridge link set dev VETH mcast_to_unicast on vlan_tunnel on mcast_router 0"),
+        ("host", "ip link set VETH type bridge_slave proxy_arp_wifi on"),
         ("host", "bridge link set dev VETH state 0 && ip link set VETH down"),
         ("host", "sysctl -qw net.ipv4.ip_forward=0"),
         ("host", "sysctl -qw net.ipv6.conf.all.forwarding=0"),
