@@ -81,3 +81,9 @@ def guests(state: ClusterState, node: ids.NodeId) -> tuple[sandbox.Sandbox, ...]
         for box in state.sandboxes_by_node.get(node, ())
         if box.origin is sandbox.Origin.ADOPTED and box.netns_inode
     )
+
+
+def named(state: ClusterState, node: ids.NodeId) -> tuple[str, ...]:
+    """The files of all other namespaces on `node`: those that we make."""
+    boxes = state.sandboxes_by_node.get(node, ())
+    return tuple(box.netns for box in boxes if box.origin is not sandbox.Origin.ADOPTED)

@@ -42,6 +42,7 @@ class Setting(StrEnum):
     """A number that the kernel keeps per link."""
 
     ADDR_GEN_MODE = "addr_gen_mode"  # 1: no link-local address (if_link.h, IN6_ADDR_GEN_MODE)
+    ARP = "arp"  # 1: asks for neighbours and answers them, of both families; 0: IFF_NOARP
     ARP_IGNORE = "arp_ignore"  # 1: answer only for addresses of the link that was asked
     ARP_NOTIFY = "arp_notify"  # 1: announce the address when the link comes up
     ISOLATED = "isolated"  # 1: a bridge port that reaches no other isolated port
@@ -55,6 +56,13 @@ class Setting(StrEnum):
     NEIGHBOUR_SUPPRESSION = "neigh_suppress"  # 0: as PROXY_ARP
     LOCKED = "locked"  # 0: a bridge port that takes frames from everybody behind it
     MAC_AUTH = "mab"  # 0: not only from those who are let in; needs LOCKED
+    GUARD = "guard"  # 0: a bridge port goes on when a bridge speaks STP behind it
+    ROOT_BLOCK = "root_block"  # 0: it may lead to the root of a tree
+    FAST_LEAVE = "fastleave"  # 0: others behind it keep a multicast group that one leaves
+    PROXY_ARP_WIFI = "proxy_arp_wifi"  # 0: as PROXY_ARP
+    MULTICAST_ROUTER = "mcast_router"  # 1: gets all multicast while a router is heard behind it
+    MULTICAST_TO_UNICAST = "mcast_to_unicast"  # 0: multicast arrives as what it is
+    VLAN_TUNNEL = "vlan_tunnel"  # 0: frames arrive without the data of a tunnel
     ACCEPT_DAD = "accept_dad"  # 0: IPv6 addresses are unique and usable at once
     NDISC_NOTIFY = "ndisc_notify"  # 1: as ARP_NOTIFY, for IPv6
     ACCEPT_RA = "accept_ra"  # 0: a neighbour may not give us IPv6 routes
@@ -75,6 +83,13 @@ NEWBORN_PORT = frozenset(
         (Setting.NEIGHBOUR_SUPPRESSION, 0),
         (Setting.LOCKED, 0),
         (Setting.MAC_AUTH, 0),
+        (Setting.GUARD, 0),
+        (Setting.ROOT_BLOCK, 0),
+        (Setting.FAST_LEAVE, 0),
+        (Setting.PROXY_ARP_WIFI, 0),
+        (Setting.MULTICAST_ROUTER, 1),
+        (Setting.MULTICAST_TO_UNICAST, 0),
+        (Setting.VLAN_TUNNEL, 0),
     }
 )
 

@@ -17,11 +17,12 @@ _NO_LINK_LOCAL = (Setting.ADDR_GEN_MODE, 1)
 _MARKED = frozenset({(Setting.SRC_VALID_MARK, 1)})
 _NO_STP = (Setting.STP, 0)  # a port that has to listen first forwards after half a minute
 _FORWARDS = (Setting.STATE, 3)
-_PORT = world.NEWBORN_PORT | {_NO_LINK_LOCAL, _FORWARDS}
+_ARP = (Setting.ARP, 1)
+_PORT = world.NEWBORN_PORT | {_ARP, _NO_LINK_LOCAL, _FORWARDS}
 # Isolated ports reach the bridge itself and the world, but not each other.
 _LONELY_PORT = _PORT - {(Setting.ISOLATED, 0)} | {(Setting.ISOLATED, 1)}
 _IPV6_BRIDGE = frozenset(
-    {_NO_STP, (Setting.ADDR_GEN_MODE, 0), (Setting.ACCEPT_RA, 0), (Setting.ACCEPT_DAD, 0)}
+    {_NO_STP, _ARP, (Setting.ADDR_GEN_MODE, 0), (Setting.ACCEPT_RA, 0), (Setting.ACCEPT_DAD, 0)}
 )
 
 
@@ -75,7 +76,7 @@ def _link(net: network.Network, options: bridge.Bridge, *, has_ipv6: bool) -> wo
         mac=contract.mac(net.id),
         mtu=options.mtu or world.MTU,
         adopts=bool(options.name),
-        settings=_IPV6_BRIDGE if has_address else frozenset({_NO_STP, _NO_LINK_LOCAL}),
+        settings=_IPV6_BRIDGE if has_address else frozenset({_NO_STP, _ARP, _NO_LINK_LOCAL}),
     )
 
 
@@ -97,7 +98,7 @@ def _attach(net: network.Network, end: endpoint.Endpoint) -> contract.Attachment
             mac=end.mac,
             mtu=net.mtu or world.MTU,
             twin=end.host_link,
-            settings=inside.settings(end) | (_MARKED if net.is_ingress else frozenset()),
+            settings=inside.settings(end) | {_ARP} | (_MARKED if net.is_ingress else frozenset()),
             sysctls=inside.sysctls(end),
         ),
         addresses=frozenset(world.Address(end.ifname, each) for each in end.carried),

@@ -73,7 +73,8 @@ def _host_link(net: network.Network, options: child.Child) -> world.Link:
         _link(net, options, _host_name(net)),
         mark=net.id,
         mac=contract.mac(net.id) if net.driver is network.Driver.MACVLAN else "",
-        settings=frozenset({(Setting.ARP_IGNORE, 1)}) | (_UNIQUE if has_ipv6 else _NO_LINK_LOCAL),
+        settings=frozenset({(Setting.ARP_IGNORE, 1), _arp(net, options)})
+        | (_UNIQUE if has_ipv6 else _NO_LINK_LOCAL),
     )
 
 
@@ -91,6 +92,12 @@ def _link(net: network.Network, options: child.Child, name: str) -> world.Link:
         mode=_MACVLAN[options.mode] if is_macvlan else _IPVLAN[options.ipvlan_mode],
         flags=0 if is_macvlan else _FLAGS[options.ipvlan_flag],
     )
+
+
+def _arp(net: network.Network, options: child.Child) -> tuple[Setting, int]:
+    """The L3 modes of ipvlan have no neighbours (drivers/net/ipvlan, ipvlan_set_port_mode)."""
+    is_l2 = net.driver is network.Driver.MACVLAN or options.ipvlan_mode is IpvlanMode.L2
+    return Setting.ARP, int(is_l2)
 
 
 def vlan_mark(name: str) -> str:
@@ -123,7 +130,7 @@ def _attach(net: network.Network, end: endpoint.Endpoint) -> contract.Attachment
             _link(net, options, end.ifname),
             mark=end.id,
             mac=end.mac if is_macvlan else "",  # an ipvlan link has its parent's
-            settings=inside.settings(end),
+            settings=inside.settings(end) | {_arp(net, options)},
             sysctls=inside.sysctls(end),
         ),
         addresses=frozenset(world.Address(end.ifname, each) for each in end.carried),

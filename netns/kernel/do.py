@@ -151,9 +151,11 @@ def _change(
 ) -> netlink.Message:
     settings = dict(wanted.settings)
     is_loopback = wanted.kind is world.Kind.LOOPBACK
+    arp = settings.get(Setting.ARP)
     return link.change(
         which,
         up=up,
+        arp=None if arp is None else bool(arp),
         alias=marks.to_alias(wanted.mark) if wanted.mark else None,
         mac=wanted.mac,
         mtu=wanted.mtu,

@@ -31,6 +31,13 @@ PORT = {
     Setting.NEIGHBOUR_SUPPRESSION: link.PORT_NEIGHBOUR_SUPPRESSION,
     Setting.LOCKED: link.PORT_LOCKED,
     Setting.MAC_AUTH: link.PORT_MAC_AUTH,
+    Setting.GUARD: link.PORT_GUARD,
+    Setting.ROOT_BLOCK: link.PORT_ROOT_BLOCK,
+    Setting.FAST_LEAVE: link.PORT_FAST_LEAVE,
+    Setting.PROXY_ARP_WIFI: link.PORT_PROXY_ARP_WIFI,
+    Setting.MULTICAST_ROUTER: link.PORT_MULTICAST_ROUTER,
+    Setting.MULTICAST_TO_UNICAST: link.PORT_MULTICAST_TO_UNICAST,
+    Setting.VLAN_TUNNEL: link.PORT_VLAN_TUNNEL,
 }
 _OURS = ((4, route.UNICAST), (6, route.UNICAST))
 _WHAT_OF = {marks.PROTOCOL: _OURS, route.KERNEL: (*_OURS, (4, route.LOCAL))}
@@ -195,7 +202,8 @@ def _link(report: link.Report, names: Mapping[int, str], free: Collection[int]) 
 
 
 def _settings(report: link.Report, free: Collection[int]) -> list[tuple[Setting, int]]:
-    found = [
+    found = [(Setting.ARP, int(report.arp))]
+    found += [
         (setting, report.conf4[number - 1])
         for setting, number in CONF4.items()
         if number <= len(report.conf4)

@@ -14,6 +14,7 @@ from sdd.linux import netlink
 NEW, DELETE, GET = 16, 17, 18
 UP = 0x1  # IFF_UP
 _LOOPBACK = 0x8  # IFF_LOOPBACK
+_NO_ARP = 0x80  # IFF_NOARP
 _RUNNING = 0x40  # IFF_RUNNING
 _ETHERNET = 1  # ARPHRD_ETHER
 _HEADER = struct.Struct("=BxHiII")  # struct ifinfomsg
@@ -27,16 +28,23 @@ _SLAVE_KIND, _SLAVE_DATA = 4, 5
 (
     PORT_STATE,
     PORT_HAIRPIN,
+    PORT_GUARD,
+    PORT_ROOT_BLOCK,
+    PORT_FAST_LEAVE,
     PORT_LEARNING,
     PORT_FLOOD,
     PORT_PROXY_ARP,
+    PORT_PROXY_ARP_WIFI,
+    PORT_MULTICAST_ROUTER,
     PORT_MULTICAST_FLOOD,
+    PORT_MULTICAST_TO_UNICAST,
+    PORT_VLAN_TUNNEL,
     PORT_BROADCAST_FLOOD,
     PORT_NEIGHBOUR_SUPPRESSION,
     PORT_ISOLATED,
     PORT_LOCKED,
     PORT_MAC_AUTH,
-) = _PORT = (1, 4, 8, 9, 10, 27, 30, 32, 33, 39, 40)
+) = _PORT = (1, 4, 5, 6, 7, 8, 9, 10, 12, 25, 27, 28, 29, 30, 32, 33, 39, 40)
 _VLAN_ID, _MACVLAN_MODE, _IPVLAN_MODE, _IPVLAN_FLAGS = 1, 1, 1, 2
 _BRIDGE = "bridge"
 _STP_STATE = 5  # IFLA_BR_STP_STATE
@@ -52,8 +60,9 @@ class Report:
 
     `gen_mode` is -1 and `conf6` empty where the link has no IPv6; `stp` is -1 for what is no
     bridge. `port` has what this kernel tells of a bridge port, by number; `running`: up, and with a
-    carrier. `mode` and `flags` are those of macvlan and ipvlan links. `parent_space` is the number
-    of the namespace in which the link under this one is, -1 when it is the same.
+    carrier; `arp`: it has neighbours, of both families. `mode` and `flags` are those of macvlan and
+    ipvlan links. `parent_space` is the number of the namespace in which the link under this one is,
+    -1 when it is the same.
     """
 
     index: int
@@ -71,6 +80,7 @@ class Report:
     gen_mode: int
     port: Mapping[int, int]
     running: bool = False
+    arp: bool = True
     mode: int = 0
     flags: int = 0
     stp: int = -1
@@ -124,6 +134,7 @@ def of(reply: netlink.Reply) -> Report:
         gen_mode=-1 if mode is None else netlink.to_int(mode),
         port=_port(info.get(_SLAVE_DATA, b"")) if master_kind == _BRIDGE else {},
         running=bool(flags & _RUNNING),
+        arp=not flags & _NO_ARP,
         mode=netlink.to_int(own.get(mode_at, b"")),
         flags=netlink.to_int(own.get(flags_at, b"")),
         stp=netlink.to_int(own.get(_STP_STATE, b"")) if kind == _BRIDGE else -1,
@@ -225,6 +236,7 @@ def change(
     which: Which,
     *,
     up: bool | None = None,
+    arp: bool | None = None,
     alias: str | None = None,
     mac: str = "",
     mtu: int = 0,
@@ -233,7 +245,9 @@ def change(
     gen_mode: int = -1,
 ) -> netlink.Message:
     """Changes what is given of the link; `master` 0 takes it off its bridge."""
-    parts = [_this(which, flags=UP if up else 0, mask=0 if up is None else UP)]
+    flags = (UP if up else 0) | (0 if arp or arp is None else _NO_ARP)
+    mask = (0 if up is None else UP) | (0 if arp is None else _NO_ARP)
+    parts = [_this(which, flags=flags, mask=mask)]
     if alias is not None:
         parts.append(netlink.attribute(_ALIAS, alias.encode()))
     if mac:

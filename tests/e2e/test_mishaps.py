@@ -8,8 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.appliance import Appliance, appliance, until
+from tests.support import run
 
 REPAIR_S = 30
+AT_ONCE_S = 4  # the pass over everything comes every 20 s
 
 
 @pytest.fixture
@@ -99,6 +101,24 @@ def test_C71_a_gateway_network_is_left_although_the_other_link_was_set_down(
     own.sdctl("network", "connect", "alpha", box)
     assert own.inside("box", "ip", "route", "show", "default").stdout == gateway
     assert own.sdctl("verify").returncode == 0
+
+
+def test_a_namespace_that_lost_its_name_while_a_program_holds_it_is_made_again_at_once(
+    own: Appliance,
+) -> None:
+    own.sdctl("network", "create", "net")
+    for name in ("web", "client"):
+        own.sandbox(name, "--network", "net")
+    for _ in range(3):
+        own.program("web", "sleep", "60")  # it keeps the old namespace
+        own.serve("web")
+        run("ip", "netns", "del", own.name("web"))
+        until(
+            lambda: own.inside("client", "ping", "-c1", "-W1", "web", check=False).returncode == 0,
+            AT_ONCE_S,
+            "it is there again",
+        )
+        until(lambda: own.sdctl("verify", check=False).returncode == 0, AT_ONCE_S, "all is well")
 
 
 def test_C100_no_connection_to_a_sandbox_that_is_gone_is_remembered(own: Appliance) -> None:

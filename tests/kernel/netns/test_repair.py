@@ -40,10 +40,14 @@ def works(host: Host) -> None:
     for links in (host.run("ip", "link"), host.inside("client", "ip", "link")):
         assert "mtu 1300" not in links
         assert "moved0" not in links
+        assert all("NOARP" not in line or ": lo:" in line for line in links.splitlines())
     assert "stp_state 0" in host.run("ip", "-d", "link", "show", BRIDGE)
     port = host.run("bridge", "-d", "link", "show", "dev", VETH)
     for each in ("learning on", "flood on", "mcast_flood on", "bcast_flood on", "locked off"):
         assert f" {each} " in port
+    for each in ("guard off", "root_block off", "fastleave off", "mcast_to_unicast off"):
+        assert f" {each} " in port
+    assert " mcast_router 1 " in port
     assert f"alias sdd:{FRONT.id}" in host.run("ip", "link", "show", BRIDGE)
 
 
@@ -71,11 +75,17 @@ VETH = f"veth{identity('front client')[:7]}"
         ("host", "ip link set BRIDGE alias x"),
         ("host", "ip link set BRIDGE alias x group default"),
         ("host", "ip link set VETH alias x group default"),
+        ("host", "ip link set BRIDGE arp off"),
+        ("host", "ip link set VETH arp off"),
+        ("client", "ip link set eth0 arp off"),
         ("host", "bridge link set dev VETH state 0"),
         ("host", "bridge link set dev VETH learning off flood off"),
         ("host", "bridge link set dev VETH mcast_flood off bcast_flood off"),
         ("host", "bridge link set dev VETH hairpin on isolated on"),
         ("host", "bridge link set dev VETH locked on neigh_suppress on"),
+        ("host", "bridge link set dev VETH guard on root_block on fastleave on"),
+        ("host", "bridge link set dev VETH mcast_to_unicast on vlan_tunnel on mcast_router 0"),
+        ("host", "ip link set VETH type bridge_slave proxy_arp_wifi on"),
         ("host", "bridge link set dev VETH state 0 && ip link set VETH down"),
         ("host", "sysctl -qw net.ipv4.ip_forward=0"),
         ("host", "sysctl -qw net.ipv6.conf.all.forwarding=0"),

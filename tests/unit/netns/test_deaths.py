@@ -104,3 +104,4 @@ async def test_named_sandboxes_and_those_of_others_are_not_looked_at() -> None:
     far = box("far", "/proc/9/ns/net", inode=9, node=ids.NodeId("there"))
     now = at(1, box("named", "/run/sdd/netns/named"), far, GUEST)
     assert deaths.guests(now, NODE) == (GUEST,)
+    assert deaths.named(now, NODE) == ("/run/sdd/netns/named",)

@@ -1,0 +1,48 @@
+"""That a named namespace lost its file is heard at once, also while a program holds it."""
+
+import asyncio
+import subprocess
+
+import pytest
+
+from netns.kernel import mounts
+from sdd.linux import namespaces
+from sdd.model.look import Look
+from tests.kernel.netns.conftest import Host
+from tests.support import eventually_async, run
+
+pytestmark = pytest.mark.kernel
+
+HOLD = ("sh", "-c", "read never")  # until its input ends
+
+
+async def test_a_namespace_that_loses_its_file_is_told_while_it_is_held(host: Host) -> None:
+    lost, stays, absent = (
+        str(host.root / f"t-netns-{name}") for name in ("lost", "stays", "absent")
+    )
+    for path in (lost, stays):
+        await host.doors.create(path)
+    looks: list[Look] = []
+    expected: list[Look] = []
+    asked: list[None] = []
+
+    def paths() -> list[str]:
+        asked.append(None)
+        return [lost, stays, absent]
+
+    command = ["nsenter", f"--net={lost}", *HOLD]
+    async with asyncio.TaskGroup() as group:
+        with subprocess.Popen(command, stdin=subprocess.PIPE) as holder:  # noqa: ASYNC220 - it starts at once, and ends with its input
+            held, inode = f"/proc/{holder.pid}/ns/net", namespaces.inode(lost)
+            await eventually_async(lambda: namespaces.inode(held) == inode, 5, "it is held")
+            task = group.create_task(mounts.follow(paths, looks.append), name="mounts")
+            await eventually_async(lambda: asked, 5, "it was seen")
+            for _ in range(3):
+                run("umount", lost)
+                expected.append(Look(spaces=frozenset({lost})))
+                await eventually_async(lambda: looks == expected, 5, "it is told")
+                asked.clear()
+                run("mount", "--bind", held, lost)
+                await eventually_async(lambda: asked, 5, "it is seen again")
+            task.cancel()
+    assert looks == expected
