@@ -93,11 +93,10 @@ class Pass:
                 yield path
 
     def _unwell(self, spaces: Collection[world.Wanted], outers: AbstractSet[str]) -> frozenset[str]:
-        """The namespaces that had a failure, or have the other end or a child of `outers`."""
+        """The namespaces that had a failure, and those into which one of `outers` leads."""
         found: set[str] = set()
         if outers:
-            ends = ((each.path, link) for each in spaces for link in each.links)
-            found |= {path for path, link in ends if link.twin in outers or link.parent in outers}
+            found |= {each.path for each in spaces for link in each.links if link.twin in outers}
         if self.failed:
             found |= {each.path for each in spaces if not self.failed.isdisjoint(_subjects(each))}
         return frozenset(found)

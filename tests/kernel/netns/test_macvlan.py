@@ -8,7 +8,6 @@ import pytest
 from netns import reconciler
 from sdd import state
 from sdd.model import network
-from sdd.model.look import Look
 from tests.kernel.netns import outside
 from tests.kernel.netns.conftest import Host, run_in
 from tests.kernel.netns.outside import pings
@@ -210,18 +209,6 @@ async def test_the_mtu_follows_the_parent_down_and_up_again(host: Host, neighbou
         host.run("ip", "link", "set", "up0", "mtu", mtu)
         await host.settle(now)
         assert f"mtu {mtu} " in host.inside("one", "ip", "link", "show", "eth0")
-
-
-async def test_one_look_at_the_parent_is_enough_for_the_mtu(host: Host, neighbour: str) -> None:
-    assert neighbour
-    now = two_on(host, LAN)
-    await host.settle(now)
-    for mtu in ("1400", "1500"):
-        host.run("ip", "link", "set", "up0", "mtu", mtu)
-        outcome = await host.reconciler.realise(now, Look(links=frozenset({"up0"})))
-        assert outcome.failures == ()
-        for name in ("one", "two"):
-            assert f"mtu {mtu} " in host.inside(name, "ip", "link", "show", "eth0")
 
 
 @pytest.mark.parametrize("mode", ["bridge", "passthru"])

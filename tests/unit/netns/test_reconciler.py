@@ -79,17 +79,6 @@ async def test_a_look_at_a_link_of_the_host_reaches_its_other_end() -> None:
     assert "eth0" in kernel.spaces[TWO.netns].links
 
 
-async def test_a_look_at_a_parent_reaches_its_children() -> None:
-    kernel, one = pair()
-    lan = net("lan", "192.0.2.0/24", driver=network.Driver.MACVLAN, options={"parent": "up0"})
-    up0 = world.Link(name="up0", kind=world.Kind.OTHER)
-    kernel.spaces[world.HOST].links["up0"] = up0
-    now = at(1, lan, FRONT, ONE, end(lan, ONE, "192.0.2.2"), TWO, ON_TWO)
-    await one.realise(now)
-    assert (await one.realise(now, Look(links=frozenset({"up0"})))).failures == ()
-    assert kernel.scopes[-1].paths == {ONE.netns}
-
-
 async def test_what_stood_on_a_renamed_bridge_moves_to_the_new_one_in_the_same_call() -> None:
     kernel, one = pair()
     now = at(1, FRONT, ONE, ON_ONE, TWO, ON_TWO)
