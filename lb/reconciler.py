@@ -154,6 +154,16 @@ class Reconciler:
         return known.place == want.place and not self._diff(known.table, want.table)
 
     async def _sandbox(self, box: ids.SandboxId, want: Wanted, *, look: bool) -> _Result:
+        """Whatever is raised about one sandbox is its own failure."""
+        try:
+            return await self._realised(box, want, look=look)
+        except errors.SddError as exc:
+            return _Result(failures=(_failure(box, want, exc),))
+        except Exception as exc:  # noqa: BLE001 - whatever it is, it is about this sandbox alone
+            what = f"sandbox {want.name!r} does not balance"
+            return _Result(failures=(contained.failed(exc, box, what),))
+
+    async def _realised(self, box: ids.SandboxId, want: Wanted, *, look: bool) -> _Result:
         """Waits for what netns has yet to make.
 
         Not for a namespace that was there once, or that others made: newer states, which may say
@@ -190,9 +200,6 @@ class Reconciler:
             failures = await self._apply(box, want, have, steps) if steps else ()
         except errors.SddError as exc:
             return _Result(failures=(_failure(box, want, exc),))
-        except Exception as exc:  # noqa: BLE001 - whatever it is, it is about this sandbox alone
-            what = f"sandbox {want.name!r} does not balance"
-            return _Result(failures=(contained.failed(exc, box, what),))
         if not failures:
             self._known[box] = _Known(inode=inode, place=want.place, table=want.table)
         undone = known is not None and self._same(known, want)
@@ -266,8 +273,8 @@ class Reconciler:
         try:
             if held is not None and was.table.services:
                 loads = await self._kernel.loads(replace(was.place, netns=held.path))
-        except errors.SddError:
-            pass  # it can no longer be read
+        except Exception:  # noqa: BLE001, S110 - it went, or holds what nobody can read
+            pass
         finally:
             if held is not None:
                 held.close()

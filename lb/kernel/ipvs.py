@@ -19,6 +19,7 @@ from lb.kernel import (
     ipvs_front,
     ipvs_session,
     ipvs_settings,
+    legible,
     local_routes,
     nft_frames,
     nft_netlink,
@@ -53,7 +54,9 @@ class IpvsKernel:
         self, place: table.Place, only: Collection[IPAddress] | None = None
     ) -> table.Table:
         """The table as IPVS, the front and the routes hold it together."""
-        return await self._spaces.run(place.netns, lambda: _read(self._family, place, only))
+        return await self._spaces.run(
+            place.netns, lambda: legible.legible(lambda: _read(self._family, place, only))
+        )
 
     async def apply(
         self, place: table.Place, have: table.Table, steps: Sequence[plan.Step]

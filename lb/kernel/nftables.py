@@ -13,6 +13,7 @@ from lb import plan, table, world
 from lb.kernel import (
     conntrack,
     leftovers,
+    legible,
     nft_change,
     nft_counts,
     nft_frames,
@@ -52,7 +53,9 @@ class NftablesKernel:
         self, place: table.Place, only: Collection[IPAddress] | None = None
     ) -> table.Table:
         """The table as the kernel holds it."""
-        return await self._spaces.run(place.netns, lambda: self._read(place, only))
+        return await self._spaces.run(
+            place.netns, lambda: legible.legible(lambda: self._read(place, only))
+        )
 
     def _read(self, place: table.Place, only: Collection[IPAddress] | None) -> table.Table:
         with netlink.Connection(netlink.NETFILTER) as connection:

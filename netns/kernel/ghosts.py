@@ -6,37 +6,51 @@ while it stands the parent gives nobody else its MAC, or its addresses. The kern
 number that such a namespace had, and lets us reach into it by that.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 from netns import world
 from netns.kernel import marks, numbers
 from netns.netlink import link, number
+from sdd import errors
 from sdd.linux import namespaces, netlink
 
 
 def remove(named: Collection[str]) -> int:
-    """How many there were; of the calling thread's namespace all children that are ours.
+    """In how many there were; of the calling thread's namespace all children that are ours.
 
     Takes a question for each namespace of `named` and for each number.
     """
     with netlink.Connection(netlink.ROUTE) as connection:
-        known = {numbers.of(connection, path) for path in named}
+        known = {numbers.of(connection, path) for path in (*named, namespaces.OWN)}
         every = {number.of(reply.body) for reply in connection.dump(*number.listing())}
-        found = [
-            link.delete_inside(each.index, where)
-            for where in sorted(every - known - {number.NONE})
-            for each in _children(connection, where)
-        ]
-        return sum(not result.error for result in connection.request(found))
+        there = sorted(every - known - {number.NONE})
+        return sum(_cleared(connection, where) for where in there)
 
 
-def _children(connection: netlink.Connection, where: int) -> Iterator[link.Report]:
-    """Those that have a parent here. The namespace may end meanwhile, or be out of our reach."""
-    (told,) = connection.request((link.ask_all_inside(where),))
+def _cleared(connection: netlink.Connection, where: int) -> bool:
+    """Whether anything of ours went there.
+
+    By our group: should the namespace have ended, and another one got its number and our index,
+    what is not ours stays.
+    """
+    if not _holds(connection, where):
+        return False
+    (done,) = connection.request((link.delete_group_inside(marks.GROUP, where),))
+    return not done.error
+
+
+def _holds(connection: netlink.Connection, where: int) -> bool:
+    """Whether there are children of ours that have a parent here."""
+    asked = link.ask_all_inside(where)
+    try:
+        told = connection.dump(asked.kind, asked.body, asked.flags)
+    except errors.SddError:
+        return False  # it ended, is out of our reach, or never stands still
     own = numbers.of(connection, namespaces.OWN)  # the kernel has one since it told of a parent
-    if own == number.NONE:
-        return
-    for each in map(link.of, told.replies):
-        is_ours = each.kind in world.CHILDREN and marks.of_link(each.alias, each.group)
-        if is_ours and each.parent_space == own:
-            yield each
+    return own != number.NONE and any(
+        each.kind in world.CHILDREN
+        and each.group == marks.GROUP
+        and marks.of_link(each.alias, each.group)
+        and each.parent_space == own
+        for each in map(link.of, told)
+    )

@@ -7,6 +7,7 @@ and travel in batches.
 import errno
 import functools
 import itertools
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -27,7 +28,7 @@ class LinuxKernel:
         self._names = names.Names(doors, exec_root / "netns", linked)
         # Nothing on the host leads to macvlan links in a container; to a pair its other end does.
         self._guests = guests.Guests(exec_root / "guests")
-        self._nurseries = nurseries.Nurseries()
+        self._nurseries = nurseries.Nurseries(time.monotonic)
         self._table = table.HostTable()
         self._forwarding = forwarding.Forwarding(exec_root / "forwarding")
 
@@ -53,7 +54,7 @@ class LinuxKernel:
         found = {world.HOST: read.host(scope.links)}
         for path in self._paths(scope):
             inode = namespaces.inode(path)
-            self._nurseries.see(path, inode)
+            self._nurseries.see(path, inode, is_guest=not self._names.is_ours(path))
             if not inode:
                 continue
             try:
@@ -84,7 +85,7 @@ class LinuxKernel:
         return scope.paths | self._names.read(None).keys() | self._guests.read().keys()
 
     def _apply(self, plan: Sequence[steps.Step]) -> list[contract.Refusal]:
-        if self._nurseries.take_lost():
+        if self._nurseries.is_sure() and self._nurseries.take_lost():
             ghosts.remove(self._known())
         refusals: list[contract.Refusal] = []
         born: dict[str, dict[str, int]] = {}
@@ -133,13 +134,15 @@ class LinuxKernel:
     ) -> list[contract.Refusal]:
         """What is refused although nothing of ours is in the way any more."""
         refusals, left = self._visit(space, group, born)
-        if any(map(_is_hindered, refusals)) and ghosts.remove(self._known()):
+        is_hindered = any(map(_is_hindered, refusals)) and self._nurseries.is_sure()
+        if is_hindered and ghosts.remove(self._known()):
             refusals, _ = self._visit(space, left, born)
         return refusals
 
     def _known(self) -> frozenset[str]:
         """The namespaces where our links may be."""
-        return frozenset(self._names.read(None)) | frozenset(self._guests.read())
+        named = frozenset(self._names.read(None)) | frozenset(self._guests.read())
+        return named | self._nurseries.paths()
 
     def _visit(
         self, space: str, group: Sequence[steps.Step], born: dict[str, dict[str, int]]

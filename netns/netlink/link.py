@@ -289,9 +289,10 @@ def delete(which: Which) -> netlink.Message:
     return netlink.Message(DELETE, 0, _this(which))
 
 
-def delete_inside(index: int, number: int) -> netlink.Message:
-    """Removes the link `index` of the namespace that the socket's calls `number`."""
-    return netlink.Message(DELETE, 0, _this(index) + netlink.u32(_INSIDE, number))
+def delete_group_inside(group: int, number: int) -> netlink.Message:
+    """Removes all links of `group` in the namespace that the socket's calls `number`."""
+    body = _HEADER.pack(0, 0, 0, 0, 0) + netlink.u32(_GROUP, group)
+    return netlink.Message(DELETE, 0, body + netlink.u32(_INSIDE, number))
 
 
 def move_to_group(which: Which, group: int) -> netlink.Message:

@@ -7,9 +7,11 @@ use any more is closed at once.
 
 import resource
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Final
 
 from resolver.space import opener
+from sdd.linux import high
 from sdd.model import ids
 
 SHARE: Final = 2  # one in so many descriptors of ours may be held so; the worker has its own
@@ -23,13 +25,17 @@ class Kept:
         self._count = 0
 
     def keep(self, box: ids.SandboxId, opened: opener.Opened) -> None:
-        """Hold `opened`, which was handed over, instead of what was held for `box`."""
+        """Hold `opened`, which was handed over and is ours now, instead of what was held."""
         self.drop(box)
         if self._count + len(opened.links) > resource.getrlimit(resource.RLIMIT_NOFILE)[0] // SHARE:
             opened.close()
             return
-        self._all[box] = opened
-        self._count += len(opened.links)
+        try:
+            links = high.all_moved(opened.links)
+        except OSError:  # no room, or no high numbers at all
+            return
+        self._all[box] = replace(opened, links=links)
+        self._count += len(links)
 
     def of(self, box: ids.SandboxId) -> opener.Opened | None:
         """What is held for `box`; not for the caller to close."""

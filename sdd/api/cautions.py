@@ -104,9 +104,11 @@ def _mixed(state: ClusterState, one: endpoint.Endpoint) -> Iterator[str]:
 
     Who has the same name word for word was given it: that is how sandboxes share one.
     """
-    net = state.networks[one.network]
+    net, box = state.networks.get(one.network), state.sandboxes.get(one.sandbox)
+    if net is None or box is None:  # gone while its making was waited for
+        return
     tail = f".{net.name}".lower()
-    own = frozenset(records.names_of(state.sandboxes[one.sandbox], one))
+    own = frozenset(records.names_of(box, one))
     for who, theirs in _others(state, one):
         shared = {each for each in theirs if each.removesuffix(tail) in own and each not in own}
         shared |= {each for each in own if each.removesuffix(tail) in theirs and each not in theirs}

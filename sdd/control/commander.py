@@ -256,13 +256,21 @@ class Commander:
             lambda ground: members.drain(ground, service_ref, sandbox_ref, drain_s)
         )
         if leaving is None:
-            await self._run.prepared(
+            retired = await self._run.prepared(
                 lambda ground: members.retire(ground, service_ref, sandbox_ref),
                 members.WITHDRAWN_S,
             )
-            return await self._run.done(
-                lambda ground: members.leave(ground, service_ref, sandbox_ref)
-            )
+            try:
+                return await self._run.done(
+                    lambda ground: members.leave(ground, service_ref, sandbox_ref)
+                )
+            except errors.NotFound:
+                if not retired:
+                    raise
+            (gone,) = retired  # without connections it was ended as any that drains, and sooner
+            subjects = {gone.service, gone.sandbox, gone.endpoint}
+            await self._run.realised(self._feed.state.revision, subjects, known)
+            return gone
         plan, _ = leaving
         await self._left(plan.result)
         await self._run.realised(self._feed.state.revision, plan.subjects, known)

@@ -70,15 +70,18 @@ class Runner:
         await self.realised(revision, plan.subjects, known)
         return plan.result
 
-    async def prepared(self, make: MaybeMake[T], patience_s: float) -> None:
+    async def prepared(self, make: MaybeMake[T], patience_s: float) -> T | None:
         """What a command does first, realised; it goes on without, after `patience_s`.
 
-        Nothing is done when there is no plan.
+        The plan's result; nothing is done, and None returned, when there is no plan.
         """
         written = await self.committed(make)
-        if written is not None:
-            with contextlib.suppress(errors.TimedOut):
-                await self._progress.realised(written[1], (), patience_s)
+        if written is None:
+            return None
+        plan, revision = written
+        with contextlib.suppress(errors.TimedOut):
+            await self._progress.realised(revision, (), patience_s)
+        return plan.result
 
     def known(self) -> frozenset[Failure]:
         """What fails before a command begins, for which it does not answer."""

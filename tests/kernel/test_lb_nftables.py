@@ -69,6 +69,11 @@ class TestTraffic(lb_traffic.LbTraffic):
         "add chain inet sdd-lb foreign { type filter hook input priority 0; policy drop; }",
         "add table inet sdd-lb { flags dormant; }",
         "add chain inet sdd-lb refuse { policy drop; }",
+        (
+            "delete table inet sdd-lb; add table inet sdd-lb;"
+            " add map inet sdd-lb vip4 { type inet_service : verdict; };"
+            " add element inet sdd-lb vip4 { 80 : accept }"
+        ),
     ],
 )
 async def test_what_hands_change_is_seen_and_mended(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -90,6 +91,28 @@ async def test_whom_nobody_chooses_goes_in_one_step() -> None:
         before = one.state.revision
         await one.commands.remove_sandbox("w1")
         assert one.state.revision == before + 1
+
+
+async def test_a_leave_that_was_overtaken_by_the_end_of_the_drain_is_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with node() as one:
+        await served(one, publish=INGRESS)
+        runner = one.commands._run
+        prepared = runner.prepared
+
+        async def and_ended(make: Any, patience_s: float) -> Any:
+            found = await prepared(make, patience_s)
+            for each in found or ():
+                await one.commands.drained(each.service, each.endpoint)
+            return found
+
+        monkeypatch.setattr(runner, "prepared", and_ended)
+        gone = await one.commands.leave("web", "w1", 0.0)
+        assert one.state.sandboxes[gone.sandbox].name == "w1"
+        assert {one.state.sandboxes[each.sandbox].name for each in one.state.members.values()} == {
+            "w2"
+        }
 
 
 async def test_a_balancer_that_never_answers_keeps_nothing_from_going(

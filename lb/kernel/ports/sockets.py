@@ -7,7 +7,6 @@ sets SO_REUSEADDR. A service manager keeps copies, so that a port is held over o
 
 import ctypes
 import errno
-import fcntl
 import os
 import socket
 import struct
@@ -16,12 +15,12 @@ from types import MappingProxyType
 from typing import Protocol as Shape
 
 from lb.ports.table import Bind, Hindrance
+from sdd.linux import high
 from sdd.model.port import Protocol
 
 _SO_ATTACH_FILTER = 26
 PREFIX = "port-"  # of the names under which copies are kept
 MOST_KEPT = 1024  # FileDescriptorStoreMax of sdd.service: systemd compares each with all others
-_HIGH = 1024  # FD_SETSIZE: libnftables waits by select(), which takes lower descriptors only
 _DROP = struct.pack("=HBBI", 0x06, 0, 0, 0)  # BPF_RET | BPF_K, 0 bytes kept: linux/filter.h
 _KINDS = MappingProxyType(
     {
@@ -60,7 +59,7 @@ class Sockets:
     ) -> None:
         self._held: dict[Bind, socket.socket | None] = {}
         self._keeper = keeper
-        self._kept = {name: _high(each) for name, each in kept.items()}
+        self._kept = {name: high.moved(each) for name, each in kept.items()}
         self._copied = set(self._kept)
 
     def claim(self, binds: Collection[Bind]) -> None:
@@ -136,7 +135,7 @@ def _name(bind: Bind) -> str:
 
 def _bound(bind: Bind) -> socket.socket:
     kind, protocol = _KINDS[bind.protocol]
-    made = _high(socket.socket(_FAMILIES[bind.version], kind | socket.SOCK_CLOEXEC, protocol))
+    made = high.moved(socket.socket(_FAMILIES[bind.version], kind | socket.SOCK_CLOEXEC, protocol))
     try:
         if kind == socket.SOCK_STREAM:
             # Connections that a former program closed a minute ago are in nobody's way.
@@ -151,12 +150,6 @@ def _bound(bind: Bind) -> socket.socket:
         made.close()
         raise
     return made
-
-
-def _high(made: socket.socket) -> socket.socket:
-    """The same socket under a number that nobody needs who must have a low one."""
-    with made:
-        return socket.socket(fileno=fcntl.fcntl(made.fileno(), fcntl.F_DUPFD_CLOEXEC, _HIGH))
 
 
 def _attach(made: socket.socket) -> None:
@@ -175,6 +168,6 @@ def _reason(exc: OSError) -> str:
         return Hindrance.TAKEN
     if exc.errno == errno.EADDRNOTAVAIL:
         return Hindrance.ABSENT
-    if exc.errno in (errno.EMFILE, errno.EINVAL):  # the latter when not even _HIGH is allowed
+    if exc.errno in (errno.EMFILE, errno.EINVAL):  # the latter when not even high.FIRST is allowed
         return Hindrance.LIMIT
     return os.strerror(exc.errno or 0)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from ipaddress import ip_address
 
+from lb import table, world
 from lb.fake import FakeKernel
 from lb.growth import Growth
 from lb.meter import Meter
@@ -96,6 +97,21 @@ async def test_totals_are_what_came_since_the_start() -> None:
         await bench.count(TWO, connections=1, in_packets=5, out_packets=5)
         assert bench.total() == Growth(connections=5, in_packets=14, out_packets=14)
         assert bench.meter.totals()[WEB, "udp"] == Growth()
+
+
+async def test_what_nobody_can_read_in_one_sandbox_ends_no_meter() -> None:
+    async with running() as bench:
+        counters = bench.kernel.counters
+
+        async def odd(place: table.Place) -> tuple[world.Load, ...]:
+            bench.kernel.read_loads += 1
+            raise ValueError(f"{place.netns} has ports where addresses should be")
+
+        bench.kernel.counters = odd  # type: ignore[method-assign]  # for a moment
+        await bench.read()
+        bench.kernel.counters = counters  # type: ignore[method-assign]
+        await bench.count(ONE, connections=4)
+        assert bench.total() == Growth(connections=4)
 
 
 async def test_a_counter_that_begins_anew_takes_nothing_away() -> None:
