@@ -19,7 +19,7 @@ from tests.kernel.netns.outside import pings
 from tests.netns_states import NODE, at, box, end, net
 from tests.support import eventually
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.timeout(360)]  # a daemon for each step
 
 BRIDGED = net("bridged", "10.71.0.0/24", "fd71::/64")
 CHILD = net(

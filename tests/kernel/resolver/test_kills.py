@@ -21,7 +21,7 @@ from tests import resolver_states as states
 from tests.kernel import mortal
 from tests.kernel.resolver.town import Town, end_worker
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.timeout(360)]  # a daemon for each step
 
 Scene = Callable[[Path], Sequence[Object]]
 RED = states.net("red")
