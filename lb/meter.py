@@ -247,7 +247,7 @@ async def _loads(
 ) -> Sequence[world.Load] | None:
     try:
         return await read(want.place)
-    except Exception:  # noqa: BLE001 - it may be gone, or whoever is root there put anything there
+    except errors.SddError:
         return None
 
 

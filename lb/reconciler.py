@@ -155,13 +155,12 @@ class Reconciler:
 
     async def _sandbox(self, box: ids.SandboxId, want: Wanted, *, look: bool) -> _Result:
         """Whatever is raised about one sandbox is its own failure."""
+        what = f"sandbox {want.name!r} does not balance"
         try:
-            return await self._realised(box, want, look=look)
+            done = await contained.awaited(self._realised(box, want, look=look), box, what)
         except errors.SddError as exc:
             return _Result(failures=(_failure(box, want, exc),))
-        except Exception as exc:  # noqa: BLE001 - whatever it is, it is about this sandbox alone
-            what = f"sandbox {want.name!r} does not balance"
-            return _Result(failures=(contained.failed(exc, box, what),))
+        return _Result(failures=(done,)) if isinstance(done, progress.Failure) else done
 
     async def _realised(self, box: ids.SandboxId, want: Wanted, *, look: bool) -> _Result:
         """Waits for what netns has yet to make.
@@ -273,8 +272,8 @@ class Reconciler:
         try:
             if held is not None and was.table.services:
                 loads = await self._kernel.loads(replace(was.place, netns=held.path))
-        except Exception:  # noqa: BLE001, S110 - it went, or holds what nobody can read
-            pass
+        except errors.SddError:
+            pass  # it can no longer be read
         finally:
             if held is not None:
                 held.close()

@@ -5,10 +5,11 @@ hold what this release no longer takes, and nobody else has to suffer for it.
 """
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
+from sdd import errors
 from sdd.model.address import Zoned
 from sdd.model.progress import Failure
 
@@ -23,6 +24,16 @@ def attempt(make: Callable[[], T], subject: str, what: str) -> T | Failure:
     """
     try:
         return make()
+    except Exception as exc:  # noqa: BLE001 - whatever it is, it is about this object alone
+        return failed(exc, subject, what)
+
+
+async def awaited(making: Awaitable[T], subject: str, what: str) -> T | Failure:
+    """As `attempt`; what says itself what is wrong (`SddError`) is raised."""
+    try:
+        return await making
+    except errors.SddError:
+        raise
     except Exception as exc:  # noqa: BLE001 - whatever it is, it is about this object alone
         return failed(exc, subject, what)
 

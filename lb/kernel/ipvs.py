@@ -73,7 +73,9 @@ class IpvsKernel:
 
     async def loads(self, place: table.Place) -> tuple[world.Load, ...]:
         """IPVS's own connection, packet and byte counters."""
-        return await self._spaces.run(place.netns, lambda: tuple(_loads(self._family)))
+        return await self._spaces.run(
+            place.netns, lambda: legible.counts(lambda: _loads(self._family))
+        )
 
     async def counters(self, place: table.Place) -> tuple[world.Load, ...]:
         """The same: IPVS counts its connections anyway."""

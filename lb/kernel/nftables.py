@@ -95,11 +95,13 @@ class NftablesKernel:
 
     async def loads(self, place: table.Place) -> tuple[world.Load, ...]:
         """Weights, open connections as conntrack has them, and what the counting chains saw."""
-        return await self._spaces.run(place.netns, _loads)
+        return await self._spaces.run(place.netns, lambda: legible.counts(_loads))
 
     async def counters(self, place: table.Place) -> tuple[world.Load, ...]:
         """The same without connections, whose list takes the kernel milliseconds."""
-        return await self._spaces.run(place.netns, lambda: _loads(connections=False))
+        return await self._spaces.run(
+            place.netns, lambda: legible.counts(lambda: _loads(connections=False))
+        )
 
     async def led_to(
         self,

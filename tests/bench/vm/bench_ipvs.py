@@ -53,7 +53,7 @@ def ours(daemon: Appliance) -> tuple[float, str]:
     """Seconds until the sandbox is there with all of it, and its namespace."""
     # Names of all services are made when the daemon starts; that is no part of this.
     while not is_done(daemon):
-        time.sleep(0.5)
+        time.sleep(0.5)  # outside what is timed; each look costs the emulated daemon some of it
     name = daemon.name("client")
     made = {"name": name, "attachments": [{"network": stock.NETWORK}]}
     before = time.monotonic()

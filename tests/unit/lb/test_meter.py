@@ -13,6 +13,7 @@ from lb.growth import Growth
 from lb.meter import Meter
 from lb.reconciler import Reconciler
 from lb.world import PortKey
+from sdd import errors
 from sdd.model import ids
 from sdd.model.network import IPAddress
 from sdd.model.port import Mode, Port
@@ -105,7 +106,7 @@ async def test_what_nobody_can_read_in_one_sandbox_ends_no_meter() -> None:
 
         async def odd(place: table.Place) -> tuple[world.Load, ...]:
             bench.kernel.read_loads += 1
-            raise ValueError(f"{place.netns} has ports where addresses should be")
+            raise errors.KernelRefused(f"{place.netns} has ports where addresses should be")
 
         bench.kernel.counters = odd  # type: ignore[method-assign]  # for a moment
         await bench.read()
