@@ -120,6 +120,8 @@ def _member(state: ClusterState, member: service.Member, action: Action) -> Even
         "sandbox": _name(state.sandboxes, member.sandbox),
         "weight": str(member.weight),
     }
+    if member.drains_until:
+        attributes["draining"] = "true"
     return Event(kind=Kind.SERVICE, action=action, subject=member.service, attributes=attributes)
 
 

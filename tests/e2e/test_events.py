@@ -30,12 +30,15 @@ def test_a_life_is_told_in_order(daemon: Appliance) -> None:
         "network connect",
         "service create",
         "service join",
+        "service update",  # it is left out before its link is cut
         "service leave",
         "network disconnect",
         "sandbox destroy",
         "service destroy",
         "network destroy",
     ]
+    (update,) = (row for row in rows if row["Action"] == "update")
+    assert update["Actor"]["Attributes"]["draining"] == "true"
 
 
 def test_a_repair_is_told(daemon: Appliance) -> None:

@@ -71,6 +71,9 @@ def test_nothing_changed_is_nothing_told() -> None:
 def test_a_new_weight_and_a_new_verdict_are_told() -> None:
     (event,) = changes.between(FULL, after(replace(MEMBER, weight=7)))
     assert (event.action, event.attributes["weight"]) == ("update", "7")
+    assert "draining" not in event.attributes
+    (event,) = changes.between(FULL, after(replace(MEMBER, drains_until=9.0)))
+    assert (event.action, event.attributes["draining"]) == ("update", "true")
     down = replace(UP, status=health.Status.DOWN, reason="connect refused")
     (event,) = changes.between(FULL, after(down))
     assert event.attributes == {
