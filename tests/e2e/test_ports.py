@@ -307,11 +307,13 @@ def test_a_service_leads_to_all_healthy_members_and_keeps_the_clients_address(
         daemon.sandbox(name, "--network", "front", "--service", "shop")
         servers[name] = daemon.serve(name)
     until(lambda: replicas(daemon, "shop") == "2/2", 15, "both are healthy")
-    assert visits(8443, 6) == {f"hello from {name}, you are {STRANGER}" for name in servers}
+    # Nobody waited for the kernel to follow the verdict, as a command would have.
+    both = {f"hello from {name}, you are {STRANGER}" for name in servers}
+    until(lambda: visits(8443, 6) == both, 5, "the kernel leads to both")
+    assert visits(8443, 6) == both
     servers["shop1"].kill()
     until(lambda: replicas(daemon, "shop") == "1/2", 15, "one is down")
     left = {f"hello from shop2, you are {STRANGER}"}
-    # Nobody waited for the kernel to follow the verdict, as a command would have.
     until(lambda: visits(8443, 6) == left, 5, "the kernel leads to the other")
     assert visits(8443, 6) == left
     (row,) = (each for each in daemon.json("service", "ls") if each["Name"] == "shop")
