@@ -91,6 +91,26 @@ class Appliance:
         """The same with `-o json`, decoded."""
         return json.loads(self.sdctl("-o", "json", *args).stdout)
 
+    def until_replicas(self, service: str, word: str, deadline_s: float = 20) -> None:
+        """Until `service ls` says so, and each backend has done what the states up to then want.
+
+        Nobody waits for the kernel to follow a verdict, as a command would.
+        """
+        until(lambda: self._replicas(service) == word, deadline_s, f"{service} has {word}")
+        revision = self._status()["Revision"]
+        until(lambda: self._done() >= revision, deadline_s, f"revision {revision} is done")
+
+    def _replicas(self, service: str) -> str:
+        rows = self.json("service", "ls")
+        return str(next(row["Replicas"] for row in rows if row["Name"] == service))
+
+    def _done(self) -> int:
+        return min(int(backend["Revision"]) for backend in self._status()["Backends"])
+
+    def _status(self) -> Any:
+        (status,) = self.json("status")
+        return status
+
     def inside(
         self, sandbox: str, *command: str, check: bool = True
     ) -> subprocess.CompletedProcess[str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.appliance import Appliance, run, until
+from tests.e2e.appliance import Appliance, run
 
 THERE = "192.0.2.9"
 
@@ -52,16 +52,13 @@ def test_a_service_is_checked_from_inside_and_balanced(daemon: Appliance) -> Non
         servers[name] = daemon.serve(name)
         daemon.sdctl("service", "join", "web", daemon.name(name))
 
-    def replicas() -> str:
-        return str(daemon.json("service", "ls")[0]["Replicas"])
-
-    until(lambda: replicas() == "2/2", 15, "both are healthy")
+    daemon.until_replicas("web", "2/2")
     loop = "for i in $(seq 10); do curl -s -m3 http://web/ || exit 1; done"
     said = daemon.inside("client", "sh", "-c", loop).stdout
     assert "from web1," in said
     assert "from web2," in said
     servers["web2"].terminate()
-    until(lambda: replicas() == "1/2", 15, "the dead one is out")
+    daemon.until_replicas("web", "1/2")
     assert "from web2," not in daemon.inside("client", "sh", "-c", loop).stdout
 
 

@@ -306,22 +306,13 @@ def test_a_service_leads_to_all_healthy_members_and_keeps_the_clients_address(
     for name in ("shop1", "shop2"):
         daemon.sandbox(name, "--network", "front", "--service", "shop")
         servers[name] = daemon.serve(name)
-    until(lambda: replicas(daemon, "shop") == "2/2", 15, "both are healthy")
-    # Nobody waited for the kernel to follow the verdict, as a command would have.
-    both = {f"hello from {name}, you are {STRANGER}" for name in servers}
-    until(lambda: visits(8443, 6) == both, 5, "the kernel leads to both")
-    assert visits(8443, 6) == both
+    daemon.until_replicas("shop", "2/2")
+    assert visits(8443, 6) == {f"hello from {name}, you are {STRANGER}" for name in servers}
     servers["shop1"].kill()
-    until(lambda: replicas(daemon, "shop") == "1/2", 15, "one is down")
-    left = {f"hello from shop2, you are {STRANGER}"}
-    until(lambda: visits(8443, 6) == left, 5, "the kernel leads to the other")
-    assert visits(8443, 6) == left
+    daemon.until_replicas("shop", "1/2")
+    assert visits(8443, 6) == {f"hello from shop2, you are {STRANGER}"}
     (row,) = (each for each in daemon.json("service", "ls") if each["Name"] == "shop")
     assert row["Ports"] == "*:8443->80/tcp"
-
-
-def replicas(daemon: Appliance, service: str) -> str:
-    return str(next(s["Replicas"] for s in daemon.json("service", "ls") if s["Name"] == service))
 
 
 def visits(port: int, count: int = 1) -> set[str]:

@@ -33,11 +33,7 @@ def web(daemon: Appliance) -> None:
     for name in ("web1", "web2", "web3"):
         daemon.serve(name)
         daemon.sdctl("service", "join", "web", daemon.name(name))
-    until(lambda: replicas(daemon) == "3/3", 15, "three healthy backends")
-
-
-def replicas(daemon: Appliance) -> str:
-    return str(next(s["Replicas"] for s in daemon.json("service", "ls") if s["Name"] == "web"))
+    daemon.until_replicas("web", "3/3")
 
 
 def calls(daemon: Appliance, count: int, sandbox: str = "client") -> list[str]:
@@ -88,15 +84,15 @@ def test_B9_17_A8_11_a_dead_backend_leaves_the_vip_and_the_names(daemon: Applian
     daemon.sandbox("web4", "--network", "front")
     process = daemon.serve("web4")
     daemon.sdctl("service", "join", "web", daemon.name("web4"))
-    until(lambda: replicas(daemon) == "4/4", 15, "the fourth backend is healthy")
+    daemon.until_replicas("web", "4/4")
     process.kill()
-    until(lambda: replicas(daemon) == "3/4", 15, "the dead backend is noticed")
+    daemon.until_replicas("web", "3/4")
     assert len(addresses(daemon, "tasks.web")) == 3
     answers = calls(daemon, 24)
     assert len(answers) == 24
     assert not any("from web4," in line for line in answers)
     daemon.sdctl("service", "leave", "web", daemon.name("web4"))
-    assert replicas(daemon) == "3/3"
+    daemon.until_replicas("web", "3/3")
 
 
 def test_removing_the_service_frees_its_vip_and_its_name(daemon: Appliance) -> None:
