@@ -42,7 +42,7 @@ from sdd import config as configuration
 from sdd import daemon, errors, interpreter, lock, log, logbook, notify, options, page, reconcile
 from sdd.alloc import pools
 from sdd.api import context
-from sdd.control import commander, feed, hearing, journal, progress, standing, verify
+from sdd.control import commander, feed, hearing, identity, journal, progress, standing, verify
 from sdd.linux import capabilities, descriptors, guests, libc, namespaces, sight
 from sdd.model import ids, sandbox
 from sdd.model.event import Action, Kind
@@ -148,10 +148,11 @@ async def assembled(
         stack.push_async_callback(store.close)
         news = feed.Feed(store, on_fault=lambda exc: say.error("store.fault", error=str(exc)))
         await news.start()
-        node = ids.NodeId(config.node_name)
-        reached = progress.Progress(tuple(Backend))
-        balancer = await _balancer(config, doors)
+        in_force, ears = configuration.InForce(config), hearing.Hearing()
+        node = identity.named(config.data_root, config.node_name, news.state)
+        config = dataclasses.replace(config, node_name=node)
         slots = {each: reconcile.Slot() for each in Backend}
+        reached, balancer = progress.Progress(tuple(Backend)), await _balancer(config, doors)
         kernel = linux.LinuxKernel(doors, config.exec_root)
         launcher = await stack.enter_async_context(_launcher(config))
         workers = inquirer.Inquirer(launcher)
@@ -166,7 +167,6 @@ async def assembled(
         members = _members(config, ports, doors, commands, balancer, news=news)
         metrics_page = page.build(VERSION, news, watcher, members)
         launcher.subscribe(standing.teller(history, metrics_page))
-        in_force, ears = configuration.InForce(config), hearing.Hearing()
         yield daemon.Daemon(
             settings=in_force,
             feed=news,

@@ -6,7 +6,6 @@ In: Options and the file's text. Out: a frozen Config. Every error is `errors.In
 
 import difflib
 import os.path
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from ipaddress import IPv4Interface
@@ -44,7 +43,7 @@ class Config:
     mtu: int = 0
     metrics_addr: MetricsAddress | None = METRICS
     store: str = "sqlite"
-    node_name: str = ""
+    node_name: str = ""  # the data root's (identity.py)
     lb_backend: str = "auto"
     debug: bool = False
     log_level: str = "info"
@@ -59,19 +58,17 @@ RELOADABLE = frozenset({"debug", "log_level", "log_format", "labels"})
 
 
 def load(options: Options) -> Config:
-    """The settings in force; reads the file and the hostname. Raises Invalid naming the key."""
+    """The settings in force; reads the file. Raises Invalid naming the key."""
     path = options.config or DEFAULT_FILE
     data = _read(path, required=options.config is not None)
-    return build(options.settings, _object(data, path) if data else {}, path, socket.gethostname())
+    return build(options.settings, _object(data, path) if data else {}, path)
 
 
-def build(
-    flags: Mapping[str, object], file: Mapping[str, object], path: Path, hostname: str
-) -> Config:
+def build(flags: Mapping[str, object], file: Mapping[str, object], path: Path) -> Config:
     """The Config of given flags and file contents; touches nothing outside."""
     sources = ((flags, "the command line"), (file, str(path)))
     _check_once(flags, file, path)
-    values: dict[str, Any] = {"node_name": hostname}
+    values: dict[str, Any] = {}
     for source, where in sources:
         for key, value in source.items():
             parsed = _parse(key, value, where)
@@ -115,10 +112,6 @@ def _check_together(config: Config, given: Mapping[str, str]) -> None:
             f'"exec-root" {errors.shortened(str(config.exec_root))} holds no socket: {why}',
             hint='choose a shorter one, or say with "hosts" where the socket is',
             code="SDD-CONFIG-VALUE",
-        )
-    if not config.node_name:
-        raise errors.Invalid(
-            "this host has no name", hint='give "node-name"', code="SDD-CONFIG-VALUE"
         )
 
 

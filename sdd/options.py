@@ -61,5 +61,10 @@ FLAGS = (
     ("--log-level", "log-level", "LEVEL", "debug, info, warn, error or fatal"),
     ("--log-format", "log-format", "FORMAT", "text (logfmt) or json"),
     ("--lb-backend", "lb-backend", "NAME", "auto, ipvs or nftables"),
-    ("--node-name", "node-name", "NAME", "this host's name (default: the hostname)"),
+    (
+        "--node-name",
+        "node-name",
+        "NAME",
+        "this node's name (default: the data root's, at first the hostname)",
+    ),
 )

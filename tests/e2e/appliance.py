@@ -45,11 +45,11 @@ class Appliance:
 
     # --- the daemon -------------------------------------------------------------------------
 
-    def start(self, *, deadline_s: float = 30) -> None:
-        """Returns when the daemon answers that it is ready."""
+    def start(self, *, deadline_s: float = 30, behind: tuple[str, ...] = ()) -> None:
+        """Returns when the daemon, started by the words `behind`, answers that it is ready."""
         log = (self.root / "sdd.log").open("ab")
         self.process = subprocess.Popen(
-            ["nsenter", f"--net=/run/netns/{self.host}", *self.command()],
+            ["nsenter", f"--net=/run/netns/{self.host}", *behind, *self.command()],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -20,7 +20,7 @@ WHERE = Path("/etc/sdd/daemon.json")
 
 def built(file: dict[str, Any], **flags: Any) -> config.Config:
     given = {key.replace("_", "-"): value for key, value in flags.items()}
-    return config.build(given, file, WHERE, "host7")
+    return config.build(given, file, WHERE)
 
 
 def load(path: Path, **flags: Any) -> config.Config:
@@ -29,7 +29,7 @@ def load(path: Path, **flags: Any) -> config.Config:
 
 def test_nothing_set_gives_the_defaults() -> None:
     found = built({})
-    assert found == config.Config(node_name="host7", hosts=("unix:///run/sdd/sdd.sock",))
+    assert found == config.Config(hosts=("unix:///run/sdd/sdd.sock",))
     assert found.metrics_addr == keys.MetricsAddress(host="127.0.0.1", port=9653)
     assert found.log_level == "info"
 
@@ -252,12 +252,6 @@ def test_what_is_given_elsewhere_too_is_refused_by_the_same_rule() -> None:
             except errors.Invalid:
                 refused.append(True)
         assert refused[0] == refused[1], word
-
-
-def test_a_host_without_a_name_needs_one() -> None:
-    with pytest.raises(errors.Invalid, match="no name"):
-        config.build({}, {}, WHERE, "")
-    assert config.build({}, {"node-name": "n1"}, WHERE, "").node_name == "n1"
 
 
 def test_an_unknown_key_is_named_with_its_neighbour() -> None:
