@@ -78,6 +78,7 @@ class Launcher:
         self._quic = quic
         self._manager = manager
         self._link: link.Link | None = None
+        self._serving: processes.Hold | None = None
         self._turn = asyncio.Lock()
         self._children: set[int] = set()
         self._codes: dict[int, int] = {}
@@ -121,17 +122,33 @@ class Launcher:
             try:
                 if gone is not None:
                     await self._part(gone)
-                self._link = await self._found() or await self._started()
+                found = await self._found() or await self._started()
             except errors.Unavailable as exc:
                 self._why = exc.sentence
                 raise
-            return self._link
+            await self._alone(found.pid)
+            self._link = found
+            return found
+
+    async def _alone(self, pid: int) -> None:
+        """Nobody but `pid` has the sandboxes' sockets.
+
+        A worker that hung up and lives on might read from them what the next one is asked.
+        """
+        before = self._serving
+        if before is not None and before.pid == pid:
+            return
+        self._serving = processes.Hold(pid)
+        if before is not None:
+            if await before.end():
+                self._tell(Step.DISMISSED, before.pid, "it hung up and lived on")
+            before.close()
 
     async def _part(self, gone: link.Link) -> None:
         """Whether the worker behind a lost link is over; one that hangs is ended."""
         self._why = gone.why
         if gone.is_hung:
-            if await processes.dismiss(gone.pid, self._module, processes.AT_ONCE):
+            if self._serving is not None and await self._serving.end():
                 self._tell(Step.DISMISSED, gone.pid, gone.why)
         elif await processes.is_over(gone.pid):
             self._reap()
@@ -215,6 +232,9 @@ class Launcher:
         """Hang up; the worker goes on serving."""
         if self._link is not None:
             self._link.close()
+        if self._serving is not None:
+            self._serving.close()
+            self._serving = None
 
     async def leave(self) -> None:
         """Hang up; a worker that serves goes on, one that sdd started for nobody ends.

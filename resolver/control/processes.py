@@ -22,6 +22,32 @@ GENTLY: Final = (signal.SIGTERM, signal.SIGKILL)
 AT_ONCE: Final = (signal.SIGKILL,)  # for one that hangs: it would not hear anything else
 
 
+class Hold:
+    """The process `pid` by a descriptor, which names it until its end, whatever it calls itself.
+
+    To be made of whom the kernel named as the sender of a message. Our own process is never held.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._process = -1
+        if pid != os.getpid():
+            with contextlib.suppress(OSError):  # it is over
+                self._process = os.pidfd_open(pid)
+
+    async def end(self) -> bool:
+        """Kill it and wait for it; whether it lived until then."""
+        if self._process < 0 or _ended(self._process, 0):
+            return False
+        return await _end(self._process, AT_ONCE)
+
+    def close(self) -> None:
+        """Let go of it. Closing twice is fine."""
+        if self._process >= 0:
+            os.close(self._process)
+            self._process = -1
+
+
 async def dismiss(pid: int, module: str, how: Sequence[signal.Signals] = GENTLY) -> bool:
     """End the worker `pid` and wait for it; whether it was one, and ended."""
     with _opened(pid) as process:

@@ -41,6 +41,14 @@ class Kept:
         """What is held for `box`; not for the caller to close."""
         return self._all.get(box)
 
+    def sound(self, box: ids.SandboxId) -> opener.Opened | None:
+        """As `of`, if a worker that died left it as it was; otherwise it is dropped."""
+        held = self._all.get(box)
+        if held is not None and not opener.is_sound(held):
+            self.drop(box)
+            return None
+        return held
+
     def drop(self, box: ids.SandboxId) -> None:
         """Close what is held for `box`, if anything."""
         if opened := self._all.pop(box, None):

@@ -77,6 +77,34 @@ def open_sockets(inode: int, upstream: socket.AddressFamily | None, port: int = 
     )
 
 
+def is_sound(opened: Opened) -> bool:
+    """Whether the listeners still listen, to everybody and where they did.
+
+    What else can be done to a socket a worker may not do (`resolver.worker.confine`); sockets
+    towards upstreams are dissolved by whoever takes them over.
+    """
+    udp, tcp = opened.links[:2]
+    ports = opened.listening.udp_port, opened.listening.tcp_port
+    wanted = [(str(resolvconf.EMBEDDED), each) for each in ports]
+    try:
+        if [udp.getsockname(), tcp.getsockname()] != wanted or _has_peer(udp):
+            return False
+        return bool(tcp.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    except OSError:
+        return False
+
+
+def _has_peer(link: socket.socket) -> bool:
+    """Whether it hears one address only."""
+    try:
+        link.getpeername()
+    except OSError as exc:
+        if exc.errno == errno.ENOTCONN:
+            return False
+        raise
+    return True
+
+
 def _refused(exc: OSError) -> errors.KernelRefused:
     if exc.errno == errno.EADDRINUSE:
         who = _holder() or "a server of its own"

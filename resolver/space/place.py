@@ -110,7 +110,7 @@ class Places:
 
     def kept(self, spot: Spot, have: protocol.Listening | None) -> opener.Opened | None:
         """The sockets that the last visit left as `spot` wants them, if the worker lacks them."""
-        if have is not None or (held := self._kept.of(spot.box)) is None:
+        if have is not None or (held := self._kept.sound(spot.box)) is None:
             return None
         return held if self.is_settled(spot, held.listening) else None
 

@@ -26,7 +26,7 @@ from typing import Final
 from resolver import clock, counters, notes, parts, protocol
 from resolver.listen import ready, respond, selector, server
 from resolver.upstream import doh, dot, forwarder, sockets, transports
-from resolver.worker import inquiry, linger, privileges, servers, serving, session
+from resolver.worker import confine, inquiry, linger, privileges, servers, serving, session
 from sdd import interpreter
 
 TRANSPORTS: Final = (dot, doh)  # loaded now, for the same reason
@@ -65,7 +65,15 @@ def main() -> None:
     control.setblocking(False)
     door = linger.door_of(control, asked.exec_root and asked.exec_root / protocol.SOCKET)
     os.chdir("/")  # of where sdd was started nothing is ours
-    privileges.drop(*privileges.identity(asked.user))
+    try:
+        privileges.drop(*privileges.identity(asked.user))
+        confine.confine()
+    except OSError as exc:
+        sys.stderr.write(
+            f"sdd-dns: cannot give up what it must not have: {exc}; the kernel needs seccomp"
+            " filters (CONFIG_SECCOMP_FILTER) and the host the library libseccomp2\n"
+        )
+        sys.exit(1)
     # Listening once more makes the kernel name us (SO_PEERCRED) as the one who listens: that is
     # how sdd finds a worker that does not answer, whoever had started it.
     control.listen()

@@ -1,6 +1,8 @@
 """The death of a worker: what is asked meanwhile waits in the sockets, which sdd has as well."""
 
 import asyncio
+import os
+import signal
 import socket
 import subprocess
 from collections.abc import Sequence
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from resolver import protocol, reconciler
+from resolver.control import launch, processes
 from resolver.space import place
 from sdd.linux import guests
 from sdd.model import ids
@@ -21,6 +24,7 @@ from tests.support import eventually, eventually_async
 pytestmark = pytest.mark.kernel
 
 RED = states.net("red")
+TAKEN_OVER = "tests.kernel.resolver.taken_over"
 
 
 def asking(town: Town, name: str, *question: str) -> subprocess.Popen[str]:
@@ -46,13 +50,15 @@ async def listeners(town: Town) -> dict[str, object]:
     return dict((await town.launchers[-1].ensure()).inventory.listeners)
 
 
-async def ann_and_bob(town: Town) -> tuple[reconciler.Reconciler, tuple[Object, ...]]:
+async def ann_and_bob(
+    town: Town, module: str = launch.MODULE
+) -> tuple[reconciler.Reconciler, tuple[Object, ...]]:
     """Two sandboxes with servers; bob asks upstream servers of his own."""
     for name in ("ann", "bob"):
         await town.make(name)
     bob = states.box("bob", town.path("bob"), servers=("10.44.9.9",))
     world = (RED, *pair(town, "ann", 2), bob, states.plug("bob", "red", "10.44.1.3/24"))
-    daemon = town.daemon()
+    daemon = town.daemon(module=module)
     await town.settle(daemon, *world)
     return daemon, world
 
@@ -151,3 +157,23 @@ async def test_sockets_on_which_nobody_can_serve_are_not_given_again(town: Town)
     assert places.kept(spot, None) is not None
     places.spoilt(spot.box)
     assert places.kept(spot, None) is None
+
+
+async def test_what_a_worker_that_was_taken_over_did_dies_with_it(town: Town) -> None:
+    """It may not fork nor set anything; that it made a listener deaf is seen, and it is ended."""
+    daemon, world = await ann_and_bob(town, TAKEN_OVER)
+    first, before = await town.worker(), await listeners(town)
+    done = town.root / "exec" / "done"
+    os.kill(first, signal.SIGUSR1)
+    await eventually_async(lambda: "all" in done.read_text(), 10, "it did what it could")
+    assert {*done.read_text().split()} == {"connect", "all"}
+    await eventually_async(lambda: town.launchers[-1].connected is None, 10, "it hung up")
+    assert not await processes.is_over(first)
+    assert (await town.realise(daemon, *world)).failures == ()
+    assert await processes.is_over(first)
+    assert await town.worker() != first
+    assert await listeners(town) != before
+    for name, other, address in (("ann", "bob", "10.44.1.3"), ("bob", "ann", "10.44.1.2")):
+        for kind in ("+notcp", "+tcp"):
+            assert town.dig(name, kind, other) == address
+    assert (await town.realise(daemon, *world, again=True)).failures == ()

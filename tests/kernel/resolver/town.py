@@ -30,8 +30,10 @@ class Town:
     daemons: list[reconciler.Reconciler] = field(default_factory=list)
     revision: int = 0
 
-    def daemon(self, settings: upstreams.DaemonDns | None = None) -> reconciler.Reconciler:
-        launcher = launch.Launcher(self.root / "exec", "nobody")
+    def daemon(
+        self, settings: upstreams.DaemonDns | None = None, *, module: str = launch.MODULE
+    ) -> reconciler.Reconciler:
+        launcher = launch.Launcher(self.root / "exec", "nobody", module=module)
         self.launchers.append(launcher)
         one = reconciler.Reconciler(
             self.doors,
