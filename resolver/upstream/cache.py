@@ -97,11 +97,12 @@ class Cache:
     def put(self, key: Key, found: reply.Reply, now: float) -> None:
         """Keep `found` as long as it allows; big ones are not kept.
 
-        What was known before is over in any case, unless `found` says nothing of the name.
+        What was known before is over in any case, unless `found` says nothing of the name, or only
+        a part of what the records before it said as a whole.
         """
         lifetime = lifetime_s(found)
         self.tidy(now)
-        if found.rcode in _ANSWERS:
+        if found.rcode in _ANSWERS and not (_is_part(found) and self._has_records(key)):
             self._drop(key)
         if lifetime <= 0 or len(found.image) > MOST_ENTRY:
             return
@@ -139,6 +140,10 @@ class Cache:
             if now < entry.expires or _may_be_stale(entry, now)
         )
 
+    def _has_records(self, key: Key) -> bool:
+        entry = self._entries.get(key)
+        return entry is not None and kind_of(entry.reply) == "success"
+
     def _evict(self, key: Key) -> None:
         self.evicted[kind_of(self._entries[key].reply)] += 1
         self._drop(key)
@@ -149,6 +154,10 @@ class Cache:
         if entry is not None:
             self.bytes -= _cost(key, entry.reply)
             self.kinds[kind_of(entry.reply)] -= 1
+
+
+def _is_part(found: reply.Reply) -> bool:
+    return found.is_cut and found.rcode == wire.Rcode.NOERROR
 
 
 def _may_be_stale(entry: Entry, now: float) -> bool:

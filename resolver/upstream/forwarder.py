@@ -28,7 +28,6 @@ from resolver.upstream import (
 )
 from resolver.upstream.question import Question
 from resolver.upstream.sockets import Why
-from resolver.upstream.telling import BARRED
 from resolver.upstream.tried import Tried
 
 WAITING: Final = 16_384  # askers that wait for flights of others, about 1 KiB each
@@ -294,7 +293,7 @@ class Forwarder:
         def landed(found: reply.Reply) -> None:
             self._waiting -= 1
             late.cancel()
-            if stale and found.rcode == wire.Rcode.SERVFAIL and found is not BARRED:
+            if stale and self._telling.is_worse(asked, found, stream=stream):
                 done(self._telling.stale(asked, stale, began, stream=stream))
             else:
                 done(self._telling.found(asked, found, began, stream=stream))

@@ -76,6 +76,12 @@ class Telling:
         )
         return self._cut(asked, said, Source.STALE, stream=stream)
 
+    def is_worse(self, asked: Question, found: reply.Reply, *, stream: bool) -> bool:
+        """Whether an old answer is better than what a flight brought."""
+        if found.rcode == wire.Rcode.SERVFAIL:
+            return found is not BARRED
+        return _is_useless(asked, found, stream=stream)
+
     def found(self, asked: Question, found: reply.Reply, began: float, *, stream: bool) -> Told:
         """The reply from what a flight brought."""
         if found is BARRED:
@@ -86,7 +92,7 @@ class Telling:
         if failed:
             why = (reasons.OVERLOADED,) if found is BUSY else found.explain
             return self.failed(asked, Source.ERROR, why, stream=stream)
-        if stream and found.is_cut and not cut.is_of_use(found, asked.query, asked.whole):
+        if _is_useless(asked, found, stream=stream):
             return self.failed(asked, Source.ERROR, (reasons.CUT,), stream=stream)
         words = (found, asked.data, asked.query, asked.whole)
         said = cut.for_client(*words, stream=stream, explain=found.explain, turn=self._next())
@@ -145,3 +151,8 @@ class Telling:
         """A reply; what must be asked next is counted when that is told."""
         if isinstance(said, bytes):
             self._counts.response(scope.label, counters.rcode_label(said[3] & 0xF), source)
+
+
+def _is_useless(asked: Question, found: reply.Reply, *, stream: bool) -> bool:
+    """Whether nobody could do with it: it was cut, and whoever asks over a stream wants it all."""
+    return stream and found.is_cut and not cut.is_of_use(found, asked.query, asked.whole)

@@ -41,10 +41,13 @@ def up(
     label: Callable[[str], str],
     now: float,
 ) -> dict[str, bool]:
-    """Which of the `wanted` are up from anywhere, by what `label` makes of their names."""
+    """Which of the `wanted` are up from anywhere, by what `label` makes of their names.
+
+    Those that have shown nothing yet are in no list: nobody knows.
+    """
     found: dict[str, bool] = {}
     for key, health in known.items():
-        if key in wanted:
+        if key in wanted and not health.is_new:
             name = label(key[0].label)
             found[name] = found.get(name, False) or health.state(now) is forward.State.UP
     return found

@@ -23,6 +23,7 @@ from tests.scenario.test_dns_forwarding import (
     texts,
 )
 from tests.scenario.worker import Session, ask
+from tests.support import eventually
 
 __all__ = ["scripted"]  # a fixture of the neighbour's
 AT_ONCE_S, WITHIN_S = 1.0, 2.0
@@ -159,6 +160,40 @@ def test_over_tcp_some_addresses_are_given_and_no_part_of_anything_else(
     reply = asked(ports, "www.example.org", "TXT", tcp=True)
     assert reply.rcode() == dns.rcode.SERVFAIL
     assert "too long for UDP" in str(reply.extended_errors()[0])
+
+
+def test_A8_85_an_old_whole_answer_is_better_than_a_part_of_the_new_one(
+    session: Session, scripted: Make
+) -> None:
+    def answer(query: dns.message.Message, *items: str) -> dns.message.Message:
+        made = dns.message.make_response(query, recursion_available=True)
+        made.answer.append(dns.rrset.from_text(query.question[0].name, 1, "IN", "TXT", *items))
+        return made
+
+    def script(query: dns.message.Message, stream: bool) -> bytes:
+        del stream
+        return answer(query, '"one"', '"two"').to_wire()
+
+    def half(query: dns.message.Message, stream: bool) -> bytes | None:
+        part = answer(query, '"one"')
+        part.flags |= dns.flags.TC
+        return None if stream else part.to_wire()
+
+    server = scripted(script)
+    ports = served(session, server)
+    assert len(texts(asked(ports, "www.example.org", "TXT", tcp=True))) == 2
+    server.script = half
+    old: list[dns.message.Message] = []
+
+    def is_old() -> bool:
+        old.append(asked(ports, "www.example.org", "TXT", tcp=True))
+        return explanations(old[-1]) == [3]
+
+    eventually(is_old, 20, "what was known is over")
+    assert len(texts(old[-1])) == 2
+    part = asked(ports, "www.example.org", "TXT")
+    assert part.flags & dns.flags.TC  # who asks so is to ask over TCP
+    assert len(texts(asked(ports, "www.example.org", "TXT", tcp=True))) == 2
 
 
 def test_the_next_server_is_asked_for_what_the_first_cannot_give(

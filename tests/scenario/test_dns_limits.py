@@ -219,6 +219,17 @@ def test_B3_a_server_that_nobody_is_at_is_not_up(session: Session) -> None:
     assert found["sdd_upstream_failures_total", nobody.label, "refused"] >= 1
 
 
+def test_B3_of_a_server_that_was_never_asked_nobody_knows_whether_it_is_up(
+    session: Session, scripted: Make
+) -> None:
+    other = protocol.Upstream("127.0.0.2", free_port(socket.SOCK_DGRAM), inside=False)
+    ports = session.serve(names={}, upstreams=[scripted(good).server(), other])
+    assert session.apply() == {}
+    assert texts(ask(ports, "one.example.org")) == {"192.0.2.9"}
+    up = {key: value for key, value in series(session).items() if key[0] == "sdd_upstream_up"}
+    assert up == {("sdd_upstream_up", "127.0.0.1"): 1}
+
+
 def test_B3_nothing_is_told_of_servers_inside_a_sandbox_that_is_gone(
     session: Session, scripted: Make
 ) -> None:

@@ -59,6 +59,24 @@ def test_what_says_nothing_of_the_name_leaves_the_older_answer() -> None:
     assert store.stale(key(), 91.0) is not None
 
 
+def test_a_part_of_an_answer_leaves_the_older_whole_one() -> None:
+    store = cache.Cache()
+    store.put(key(), kept(60)._replace(answers=2), 0.0)
+    store.put(key(), kept(60)._replace(answers=1, is_cut=True), 90.0)
+    found = store.stale(key(), 91.0)
+    assert found is not None
+    assert found.reply.answers == 2
+    store.put(key(), kept(60, rcode=Rcode.NXDOMAIN)._replace(is_cut=True), 92.0)
+    assert store.stale(key(), 93.0) is None
+
+
+def test_a_part_of_an_answer_ends_an_older_denial() -> None:
+    store = cache.Cache()
+    store.put(key(), kept(None, rcode=Rcode.NXDOMAIN), 0.0)
+    store.put(key(), kept(60)._replace(answers=1, is_cut=True), 90.0)
+    assert store.stale(key(), 91.0) is None
+
+
 def test_partitions_see_nothing_of_each_other() -> None:
     store = cache.Cache()
     store.put(key(partition="one"), kept(), 0.0)
