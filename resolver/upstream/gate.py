@@ -10,6 +10,8 @@ import asyncio
 from collections import Counter, deque
 from typing import Final
 
+from resolver.upstream.ranking import Ranking
+
 WAIT_S: Final = 0.2
 FEW: Final = 16  # places that a sandbox has of those kept for whoever has no more
 AT_ONCE: Final = 8  # that give up in one turn of the loop; then others have theirs
@@ -31,6 +33,8 @@ class Gate:
         self._queues: dict[str, deque[Place]] = {}
         self._waiting = 0
         self._inside: Counter[str] = Counter()
+        self._fewest = Ranking()  # of those that wait: who has fewest inside
+        self._longest = Ranking()  # and who has most waiting, by that number below zero
         self._ends: deque[tuple[float, str, Place]] = deque()  # of who waits or did
         self._looks = False
         self.inside = 0
@@ -65,6 +69,7 @@ class Gate:
         loop = asyncio.get_running_loop()
         place: Place = loop.create_future()
         self._queues.setdefault(sandbox, deque()).append(place)
+        self._rank(sandbox)
         self._waiting += 1
         if not self._looks:
             self._looks = True
@@ -85,10 +90,9 @@ class Gate:
         self._inside[sandbox] -= 1
         if not self._inside[sandbox]:
             del self._inside[sandbox]
-        while self._queues:
-            least = min(self._queues, key=self._inside.__getitem__)
-            if not self._has_room(least):
-                return
+        if sandbox in self._queues:
+            self._rank(sandbox)
+        while (least := self._fewest.first()) is not None and self._has_room(least):
             place = self._queues[least][0]
             self._forget(least, place)
             if not place.done():
@@ -105,11 +109,22 @@ class Gate:
     def _admit(self, sandbox: str) -> None:
         self.inside += 1
         self._inside[sandbox] += 1
+        if sandbox in self._queues:
+            self._rank(sandbox)
+
+    def _rank(self, sandbox: str) -> None:
+        """Its numbers have changed; only whoever waits is in the order."""
+        if queue := self._queues.get(sandbox):
+            self._fewest.put(sandbox, self._inside[sandbox])
+            self._longest.put(sandbox, -len(queue))
+        else:
+            self._fewest.drop(sandbox)
+            self._longest.drop(sandbox)
 
     def _make_room(self, sandbox: str) -> bool:
         """Whether the last of the sandbox that has most waiting gave up for this one."""
-        most = max(self._queues, key=lambda each: len(self._queues[each]), default=sandbox)
-        if len(self._queues.get(most, ())) <= len(self._queues.get(sandbox, ())) + 1:
+        most = self._longest.first()
+        if most is None or len(self._queues[most]) <= len(self._queues.get(sandbox, ())) + 1:
             return False
         place = self._queues[most][-1]
         self._forget(most, place)
@@ -120,10 +135,14 @@ class Gate:
     def _forget(self, sandbox: str, place: Place) -> None:
         """`place` waits no more."""
         queue = self._queues[sandbox]
-        queue.remove(place)
+        if queue[-1] is place:
+            queue.pop()
+        else:  # mostly the first
+            queue.remove(place)
         self._waiting -= 1
         if not queue:
             del self._queues[sandbox]
+        self._rank(sandbox)
 
     def _look(self) -> None:
         """Whoever has waited long enough gives up; one timer for all of them."""
