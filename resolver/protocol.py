@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 SOCKET: Final = "dns.sock"  # in the exec-root
-RELEASE: Final = 18  # grows with every change of a message or of what a table means
+CONFINED: Final = 19  # the first release whose workers cannot change or leave what they were lent
+RELEASE: Final = 19  # grows with every change of a message or of what a table means
 MOST_BYTES: Final = 1 << 16  # well below the default wmem_max, so a send never needs privileges
 NAMES_A_PART: Final = 200  # a name with its records takes at most ~300 bytes
 MOST_DESCRIPTORS: Final = 32

@@ -50,6 +50,7 @@ class Reconciler:
         self._on_lost = on_lost
         self._doors = doors
         self._places = place.Places(doors, been, is_vain=is_vain)
+        launcher.inherit = self._inherit
         self._want = NOTHING
         self._reclaimed: link.Link | None = None
         self._texts: Mapping[ids.SandboxId, own.Texts] = {}
@@ -81,6 +82,7 @@ class Reconciler:
     def close(self) -> None:
         """Let go of the sandboxes' sockets, as the end of the process does."""
         self._places.keep_only(())
+        self._places.disinherit()
 
     # --- files --------------------------------------------------------------------------------
 
@@ -156,6 +158,7 @@ class Reconciler:
         over = handover.Handover(worker, want.snapshot)
         await self._revive(over, worker, want)
         visits = tuple(_raised(await over.during(self._visit(over, worker, want, look))))
+        self._places.disinherit()
         cleared = await self._clear(want) if look.everywhere else result.NOTHING
         done = result.total((staged, cleared, *(each.result for each in visits)))
         # A look also asks the worker: one that died a moment ago must not pass for well.
@@ -191,7 +194,11 @@ class Reconciler:
         lacking = self._places.lacking(worker.inventory.listeners)
         if lacking and self._reclaimed is not worker:
             self._reclaimed = worker
-            self._places.keep(await asyncio.to_thread(reclaim.sockets, worker.pid, lacking))
+            self._places.keep(lacking, await asyncio.to_thread(reclaim.sockets, worker.pid))
+
+    async def _inherit(self, pid: int) -> None:
+        """Go on with the sockets of a worker that is of another release."""
+        self._places.inherit(await asyncio.to_thread(reclaim.sockets, pid))
 
     async def _visit(
         self, over: handover.Handover, worker: link.Link, want: Wanted, look: Look

@@ -11,7 +11,7 @@ import pwd
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -60,7 +60,8 @@ class Launcher:
     `module` is what is started as `python -m module --exec-root ROOT --user USER` (tests have
     their own), so that a list of processes shows whose worker it is. With `quic` a worker that was
     started before that library was there is replaced. `manager` is the process that listens for
-    units: behind its socket a worker may only be starting.
+    units: behind its socket a worker may only be starting. `inherit` is awaited before a worker
+    that cannot serve for us is ended, with its pid: it has the sandboxes' sockets.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Launcher:
         self._codes: dict[int, int] = {}
         self._why = "no DNS worker is there yet"
         self._told: list[Callable[[Change], None]] = []
+        self.inherit: Callable[[int], Awaitable[None]] = _nothing
 
     def subscribe(self, told: Callable[[Change], None]) -> None:
         """Call `told` with everything that becomes of a worker from now on."""
@@ -186,6 +188,8 @@ class Launcher:
             self._tell(step, found.pid, "its socket was there")
             return found
         found.close()
+        if found.inventory.release >= protocol.CONFINED:
+            await self.inherit(found.pid)
         await self._dismiss(listener, unfit)
         return None
 
@@ -320,6 +324,10 @@ class Launcher:
             hint="it said why on stderr, see sdd's log",
             code=exc.code,
         )
+
+
+async def _nothing(_pid: int) -> None:
+    """Whoever wants nothing of a worker that is ended."""
 
 
 def _cause(code: int | None) -> str:

@@ -6,7 +6,7 @@ use any more is closed at once.
 """
 
 import resource
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -23,6 +23,7 @@ class Kept:
     def __init__(self) -> None:
         self._all: dict[ids.SandboxId, opener.Opened] = {}
         self._count = 0
+        self._left: dict[int, opener.Opened] = {}
 
     def keep(self, box: ids.SandboxId, opened: opener.Opened) -> None:
         """Hold `opened`, which was handed over and is ours now, instead of what was held."""
@@ -59,3 +60,22 @@ class Kept:
         """Close what is held for any other."""
         for box in self._all.keys() - staying:
             self.drop(box)
+
+    def inherit(self, found: Mapping[int, opener.Opened]) -> None:
+        """Hold for a while, by namespaces, what a worker had that nobody here knows."""
+        self.disinherit()
+        self._left = dict(found)
+
+    def inherited(self, inode: int) -> opener.Opened | None:
+        """What was left in the namespace, for the caller to close."""
+        left = self._left.pop(inode, None)
+        if left is not None and not opener.is_sound(left):
+            left.close()
+            return None
+        return left
+
+    def disinherit(self) -> None:
+        """Close what nobody took."""
+        for each in self._left.values():
+            each.close()
+        self._left = {}

@@ -103,10 +103,26 @@ class Places:
         every = ((ids.SandboxId(box), one) for box, one in have.items())
         return {box: one for box, one in every if self._kept.of(box) is None}
 
-    def keep(self, found: Mapping[ids.SandboxId, opener.Opened]) -> None:
-        """Hold these, which a worker has."""
-        for box, opened in found.items():
-            self._kept.keep(box, opened)
+    def keep(
+        self,
+        wanted: Mapping[ids.SandboxId, protocol.Listening],
+        found: Mapping[int, opener.Opened],
+    ) -> None:
+        """Hold those that were found, by namespace, and are the ones that a worker tells of."""
+        rest = dict(found)
+        for box, listening in wanted.items():
+            if listening.inode in rest and rest[listening.inode].listening == listening:
+                self._kept.keep(box, rest.pop(listening.inode))
+        for each in rest.values():
+            each.close()
+
+    def inherit(self, found: Mapping[int, opener.Opened]) -> None:
+        """A worker that is to be replaced has these, by namespace: the next one serves on them."""
+        self._kept.inherit(found)
+
+    def disinherit(self) -> None:
+        """Every sandbox was visited: let go of what none of them wanted."""
+        self._kept.disinherit()
 
     def kept(self, spot: Spot, have: protocol.Listening | None) -> opener.Opened | None:
         """The sockets that the last visit left as `spot` wants them, if the worker lacks them."""
@@ -213,7 +229,7 @@ class Places:
             wrote = await self._doors.run(spot.path, functools.partial(self._lead, spot, have))
             listening = have
         else:
-            opened, wrote = await self._opened(spot, inode)
+            opened, wrote = await self._inherited(spot, inode) or await self._opened(spot, inode)
             listening = opened.listening
             try:
                 await hand_over(
@@ -229,6 +245,21 @@ class Places:
             box=spot.box,
             result=Result(changed=wrote + (not fits), repaired=int(undone)),
         )
+
+    async def _inherited(self, spot: Spot, inode: int) -> tuple[opener.Opened, bool] | None:
+        """As `_opened`, of sockets that a worker left which nobody here had known."""
+        left = self._kept.inherited(inode)
+        if left is None:
+            return None
+        if not _fits(spot, left.listening):
+            left.close()
+            return None
+        try:
+            lead = functools.partial(self._lead, spot, left.listening)
+            return left, await self._doors.run(spot.path, lead)
+        except BaseException:
+            left.close()
+            raise
 
     async def _opened(self, spot: Spot, inode: int) -> tuple[opener.Opened, bool]:
         """New sockets with port 53 led to them, and whether that had to be written.

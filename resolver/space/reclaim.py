@@ -1,15 +1,16 @@
 """The sockets of a worker that a former sdd started: duplicates of them, as if we had opened them.
 
-In: a process and what it says to serve. Out: the sockets. The worker is not believed: what a socket
-is bound to, and in which namespace, is the kernel's word. Blocking.
+In: a process, of whatever release. Out: the sockets. The worker is not asked: what a socket is
+bound to, and in which namespace, is the kernel's word. Blocking.
 """
 
 import ctypes
 import errno
 import fcntl
 import os
+import resource
 import socket
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -18,36 +19,33 @@ from resolver import protocol
 from resolver.files import resolvconf
 from resolver.space import opener
 from sdd.linux import high
-from sdd.model import ids
 
 _PIDFD_GETFD: Final = 438  # asm-generic/unistd.h, of all architectures
 _SIOCGSKNS: Final = 0x894C  # linux/sockios.h: the namespace that a socket is in
-_SPARE: Final = 256  # connections of clients that a sandbox may have (protocol of listeners)
+SHARE: Final = (
+    2  # one in so many descriptors of ours at most; a worker may have as many as it likes
+)
 _OURS: Final = str(resolvconf.EMBEDDED)
 
 
-def sockets(
-    pid: int, wanted: Mapping[ids.SandboxId, protocol.Listening]
-) -> Mapping[ids.SandboxId, opener.Opened]:
-    """Those of each sandbox, as far as all of its sockets are there; none without the right to."""
+def sockets(pid: int) -> Mapping[int, opener.Opened]:
+    """Those of each namespace, by its inode, where they are whole; none without the right to.
+
+    Where several sandboxes share a namespace nobody could tell whose they are.
+    """
     found: dict[int, list[socket.socket]] = defaultdict(list)
-    sharing = Counter(each.inode for each in wanted.values())
-    alone = {inode for inode, count in sharing.items() if count == 1}
-    # A worker that lies has as many as it likes; clients' connections are among those of an honest.
-    most = sum(_SPARE + 2 + sum(each.upstream) for each in wanted.values())
+    most, count = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // SHARE, 0
     try:
         for link in _duplicates(pid):
             inode = _namespace(link)
-            if inode in alone and sum(map(len, found.values())) < most:
+            if inode and count < most and link.family in (socket.AF_INET, socket.AF_INET6):
                 found[inode].append(link)
+                count += 1
             else:
                 link.close()
     except OSError:
         pass  # it ended, or the kernel is too old, or we have no CAP_SYS_PTRACE
-    taken: dict[ids.SandboxId, opener.Opened] = {}
-    for box, listening in wanted.items():
-        if links := _picked(found[listening.inode], listening):
-            taken[box] = opener.Opened(listening, links)
+    taken = {inode: made for inode, links in found.items() if (made := _picked(inode, links))}
     kept = {id(link) for each in taken.values() for link in each.links}
     for link in (each for links in found.values() for each in links):
         if id(link) not in kept:
@@ -91,30 +89,35 @@ def _namespace(link: socket.socket) -> int:
         os.close(descriptor)
 
 
-def _picked(
-    links: Iterable[socket.socket], listening: protocol.Listening
-) -> tuple[socket.socket, ...]:
-    """In the order of `protocol.Listen`; empty when any is missing."""
+def _picked(inode: int, links: Iterable[socket.socket]) -> opener.Opened | None:
+    """Two listeners and what else was opened with them, as we open them; None for anything else."""
     by_kind: dict[tuple[socket.SocketKind, bool], list[socket.socket]] = defaultdict(list)
     for link in links:
-        if link.family in (socket.AF_INET, socket.AF_INET6):
-            by_kind[socket.SocketKind(link.type), _is_listener(link, listening)].append(link)
+        kind, is_ours = socket.SocketKind(link.type), _is_from_us(link)
+        if not is_ours or kind == socket.SOCK_DGRAM or _listens(link):  # no client's connection
+            by_kind[kind, is_ours].append(link)
     udp, tcp = (by_kind[kind, True] for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM))
     outward = tuple(by_kind[kind, False] for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM))
-    outward = tuple([link for link in each if not _is_from_us(link)] for each in outward)
-    if (len(udp), len(tcp)) != (1, 1) or tuple(map(len, outward)) != tuple(listening.upstream):
-        return ()
-    return (*udp, *tcp, *outward[0], *outward[1])
+    count = len(outward[0]), len(outward[1])
+    families = {link.family for each in outward for link in each}
+    if (len(udp), len(tcp)) != (1, 1) or count not in (opener.NONE, opener.UPSTREAM):
+        return None
+    if len(families) > 1:
+        return None
+    listening = protocol.Listening(
+        inode=inode,
+        udp_port=udp[0].getsockname()[1],
+        tcp_port=tcp[0].getsockname()[1],
+        upstream=count,
+        is_ipv6=families == {socket.AF_INET6},
+    )
+    return opener.Opened(listening, (*udp, *tcp, *outward[0], *outward[1]))
 
 
-def _is_listener(link: socket.socket, listening: protocol.Listening) -> bool:
-    is_stream = link.type == socket.SOCK_STREAM
-    port = listening.tcp_port if is_stream else listening.udp_port
-    if is_stream and not link.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        return False
-    return bool(link.getsockname()[:2] == (_OURS, port))
+def _listens(link: socket.socket) -> bool:
+    return bool(link.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
 
 
 def _is_from_us(link: socket.socket) -> bool:
-    """Whether it is a client's connection."""
+    """Whether it is a listener, or a client's connection."""
     return str(link.getsockname()[0]).removeprefix("::ffff:") == _OURS

@@ -24,6 +24,7 @@ from tests.support import eventually, eventually_async
 pytestmark = pytest.mark.kernel
 
 RED = states.net("red")
+OTHER_RELEASE = "tests.kernel.resolver.other_release"
 TAKEN_OVER = "tests.kernel.resolver.taken_over"
 
 
@@ -108,6 +109,42 @@ async def test_a_sandboxs_own_servers_are_asked_with_the_same_sockets(
                 assert town.dig("bob", "+time=6", kind, name) == "192.0.2.77"
             waits.kill()
             waits.communicate()
+
+
+async def test_A8_86_what_is_asked_during_an_upgrade_is_answered_by_the_next_worker(
+    town: Town,
+) -> None:
+    """The next sdd is of another release, and finds a worker that it cannot talk to."""
+    release = town.root / "exec" / "release"
+    release.parent.mkdir()
+    release.write_text(str(protocol.RELEASE + 1))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(protocol, "RELEASE", protocol.RELEASE + 1)
+        _, world = await ann_and_bob(town, OTHER_RELEASE)
+        first, before = await town.worker(), await listeners(town)
+        town.restart()
+    release.write_text(str(protocol.RELEASE))
+    daemon = town.daemon(module=OTHER_RELEASE)
+    inherit, asked = town.launchers[-1].inherit, list[subprocess.Popen[str]]()
+
+    async def inherited(pid: int) -> None:
+        """The old one answers nothing more."""
+        await inherit(pid)
+        os.kill(pid, signal.SIGSTOP)
+        asked.extend(asking(town, "ann", *kind, "bob") for kind in ((), ("+tcp",)))
+        await eventually_async(
+            lambda: all(is_queued(town, "ann", f"/proc/net/{each}") for each in ("udp", "tcp")),
+            10,
+            "questions wait",
+        )
+
+    town.launchers[-1].inherit = inherited
+    assert (await town.realise(daemon, *world)).failures == ()
+    assert await town.worker() != first
+    assert [said(each) for each in asked] == ["10.44.1.3", "10.44.1.3"]
+    assert await listeners(town) == before
+    with upstream(town, "bob", "10.44.9.9", "192.0.2.77"):
+        assert town.dig("bob", "+time=6", "www.example.org") == "192.0.2.77"
 
 
 async def test_a_sandbox_that_goes_while_no_worker_lives_leaves_no_socket(town: Town) -> None:
