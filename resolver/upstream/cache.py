@@ -7,6 +7,7 @@ upstreams that were asked: sandboxes with other upstreams see nothing of them.
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple
 
 from resolver import protocol
@@ -131,6 +132,11 @@ class Cache:
         for key in gone:
             self._drop(key)
         return len(gone)
+
+    def forget(self, sandboxes: AbstractSet[str]) -> None:
+        """Nobody is asked from inside of these any more, or of those that were there."""
+        for key in [each for each in self._entries if each.partition[1] in sandboxes]:
+            self._drop(key)
 
     def entries(self, now: float) -> Iterator[tuple[Key, Entry]]:
         """All entries that may be given still, the least recently used first."""

@@ -106,10 +106,15 @@ class Forwarder:
         return self._flights.tried(asked.key)
 
     def bar(self, gone: AbstractSet[str], sealed: AbstractSet[str]) -> None:
-        """As `flights.Flights.bar`; nothing is kept of the servers inside those that are gone."""
+        """As `flights.Flights.bar`; nothing is kept of the servers inside those that are gone.
+
+        That is also what a sandbox was until it got another namespace.
+        """
         self._flights.bar(gone, sealed)
         self.healths.forget(gone)
         self._streams.forget(gone)
+        if gone:
+            self.cache.forget(gone)
 
     def recall(
         self,

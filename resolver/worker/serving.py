@@ -28,6 +28,11 @@ class Held:
     tcp: stream.Tcp
     inside: sockets.Inside
 
+    @property
+    def inode(self) -> int:
+        """The namespace that they are in."""
+        return self.listening.inode
+
     def see(self, scope: answer.Scope) -> None:
         """Answer from `scope` from now on."""
         self.tcp.see(scope)
@@ -122,6 +127,7 @@ class Serving:
         self._revision = revision
         problems: dict[str, str] = {}
         leaving = {each for each in self._held if self.leaves_host(each)}
+        places = {each: self._held[each].inode for each in staged.listen if each in self._held}
         for sandbox in staged.gone:
             self._forget(sandbox)
         changed = self._set_tables(staged.tables)
@@ -134,8 +140,10 @@ class Serving:
             if is_new or changed & {*view.tables}:
                 held.see(self._scope(sandbox, view, problems))
         sealed = {each for each in leaving if not self.leaves_host(each)}
-        if staged.gone or sealed:
-            self._tools.bar(staged.gone, sealed)
+        moved = {each for each, inode in places.items() if self._is_elsewhere(each, inode)}
+        gone = staged.gone | moved
+        if gone or sealed:
+            self._tools.bar(gone, sealed)
         return problems
 
     def inside(self, sandbox: str) -> sockets.Inside | None:
@@ -177,6 +185,11 @@ class Serving:
         self._staged.close()
         for sandbox in tuple(self._held):
             self._forget(sandbox)
+
+    def _is_elsewhere(self, sandbox: str, inode: int) -> bool:
+        """Whether it is served in another namespace than that: whom it asks there are others."""
+        held = self._held.get(sandbox)
+        return held is not None and held.inode != inode
 
     def _forget(self, sandbox: str) -> None:
         self._views.pop(sandbox, None)

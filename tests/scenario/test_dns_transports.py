@@ -93,6 +93,18 @@ def test_inside_a_sandbox_lent_sockets_carry_it(
     assert texts(ask(listening, "www.example.org")) == {ADDRESS}
 
 
+def test_another_namespace_of_a_sandbox_is_asked_from_by_a_connection_of_its_own(
+    session: Session, quic: Doq, trusted: Certificates
+) -> None:
+    """Nothing is kept of what was there: an address may be another server here."""
+    upstream = server("quic", quic.port, trusted, inside=True)
+    for inode, count in ((1, 1), (1, 1), (2, 2), (1, 3)):
+        listening = session.serve(names={}, upstreams=[upstream], inside=2, inode=inode)
+        assert session.apply() == {}
+        assert texts(ask(listening, "www.example.org")) == {ADDRESS}
+        assert (quic.connections, len(quic.heard)) == (count, count)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_A8_67_a_certificate_of_another_name_is_an_error_and_nothing_goes_out_plain(
     session: Session, ports: dict[str, int], trusted: Certificates, kind: str

@@ -135,9 +135,10 @@ async def test_a_worker_that_does_not_answer_is_ended_and_replaced(
     hasty = link.Link.open.__func__  # type: ignore[attr-defined] # the same, less patient
 
     async def open_soon(
-        cls: type[link.Link], connected: socket.socket, _timeout_s: float = 3
+        cls: type[link.Link], connected: socket.socket, timeout_s: float
     ) -> link.Link:
-        opened: link.Link = await hasty(cls, connected, 3)
+        hello_s = 1 if timeout_s == link.HELLO_S else timeout_s
+        opened: link.Link = await hasty(cls, connected, hello_s)
         return opened
 
     with monkeypatch.context() as patched:

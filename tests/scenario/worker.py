@@ -68,6 +68,7 @@ class Session:
         family: socket.AddressFamily = socket.AF_INET,
         *,
         rate: int = 0,
+        inode: int = 7,
     ) -> tuple[int, int]:
         """Serves `names` to a sandbox on fresh loopback ports, which it returns (UDP, TCP)."""
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -80,7 +81,7 @@ class Session:
         if names is not None:
             self.table("net", names)
         self.view(sandbox, ["net"] if names is not None else [], upstreams, rate)
-        listening = protocol.Listening(7, *ports, upstream=(inside, inside))
+        listening = protocol.Listening(inode, *ports, upstream=(inside, inside))
         self.say(protocol.Listen(sandbox, listening), udp, tcp, *extra)
         for each in (udp, tcp, *extra):
             each.close()
