@@ -23,6 +23,8 @@ ALPN: Final = "doq"
 MOST_BYTES: Final = 2 + 0xFFFF  # length and message
 MOST_DATAGRAM: Final = 1500  # at 1 octet a frame a longer one holds the loop up
 ALLOWED, EACH, MOST_ALLOWED = 256, 64, 1024  # datagrams: at first, a question, in store
+_LONG: Final = 0x80  # the form of a header
+_LONG_ID: Final = 5  # where it has the length of its destination's number
 STREAMS: Final = 100  # of a connection at once, which is what servers mostly allow
 NO_ERROR, PROTOCOL_ERROR, CANCELLED = 0x0, 0x2, 0x3  # RFC 9250 §4.3
 logging.getLogger("quic").setLevel(logging.CRITICAL)  # servers must not fill our log
@@ -110,13 +112,31 @@ class Doq(QuicConnectionProtocol):
                 each.cancel()
 
     def datagram_received(self, data: bytes | str, addr: Any) -> None:
-        """What comes, unless the server sends more than questions call for."""
+        """What comes, unless the server sends more than questions call for.
+
+        Datagrams for connections that we do not have cost the server nothing: anybody may send
+        such in its name, who cannot know the random numbers of ours.
+        """
+        assert isinstance(data, bytes)
+        if not self._is_for_us(data):
+            return
         if not self._allowance.take():
             self.close(PROTOCOL_ERROR)
         elif (
             len(data) <= MOST_DATAGRAM
         ):  # to whoever tries out what goes through, longer ones do not
             super().datagram_received(data, addr)
+
+    def _is_for_us(self, data: bytes) -> bool:
+        """Whether it bears a connection's number that we chose (RFC 9000 §5.2, 17.2, 17.3)."""
+        if not data:
+            return False
+        begin, size = 1, len(self._quic.host_cid)
+        if data[0] & _LONG:
+            begin, size = _LONG_ID + 1, int.from_bytes(data[_LONG_ID : _LONG_ID + 1], "big")
+        number = data[begin : begin + size]
+        known = self._quic._host_cids  # noqa: SLF001 - aioquic tells it nowhere else
+        return any(each.cid == number for each in known)
 
     def quic_event_received(self, event: events.QuicEvent) -> None:
         """What aioquic tells."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from aioquic.quic.connection import QuicConnection
@@ -198,13 +198,40 @@ async def quic() -> AsyncIterator[tuple[doq.Doq, tuple[str, int]]]:
             transport.abort()
 
 
-async def test_A8_49_quic_datagrams_without_end_end_the_connection() -> None:
+def long(whom: bytes) -> bytes:
+    """The head of a handshake's datagram for the connection `whom`, and no more."""
+    return b"\xe0\0\0\0\1" + bytes((len(whom),)) + whom
+
+
+def short(whom: bytes) -> bytes:
+    return b"\x40" + whom + b"rubbish"
+
+
+@pytest.mark.parametrize("head", [long, short])
+async def test_A8_49_quic_datagrams_without_end_end_the_connection(
+    head: Callable[[bytes], bytes],
+) -> None:
     async with quic() as (session, peer):
+        rubbish = head(session._quic.host_cid)
         for _ in range(doq.ALLOWED):
-            session.datagram_received(b"rubbish", peer)
+            session.datagram_received(rubbish, peer)
         assert session.is_open
-        session.datagram_received(b"rubbish", peer)
+        session.datagram_received(rubbish, peer)
         assert not session.is_open
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [b"", b"\xe0", b"\xe0\0\0\0\1", long(b""), long(bytes(8)), b"\x40", short(bytes(8))],
+)
+async def test_quic_datagrams_of_whoever_cannot_know_the_connection_end_nothing(
+    rubbish: bytes,
+) -> None:
+    """The server's address is known to all, and a port is soon found by trying all of them."""
+    async with quic() as (session, peer):
+        for _ in range(10 * doq.MOST_ALLOWED):
+            session.datagram_received(rubbish, peer)
+        assert session.is_open
 
 
 @pytest.mark.parametrize(("versions", "is_read"), [(10, True), (1000, False)])
