@@ -155,7 +155,7 @@ class Reconciler:
         worker = await self._launcher.ensure()
         worker.lost = self._on_lost
         staged = await self._stage(worker, want)
-        over = handover.Handover(worker, want.snapshot)
+        over = handover.Handover(worker, want.snapshot, is_staged=staged.changed > 0)
         await self._revive(over, worker, want)
         visits = tuple(_raised(await over.during(self._visit(over, worker, want, look))))
         self._places.disinherit()
@@ -186,7 +186,7 @@ class Reconciler:
             if held := self._places.kept(spot, have.get(box)):
                 listen = protocol.Listen(sandbox=box, listening=held.listening)
                 await over.send(listen, held.links)
-        if over.has_new:
+        if over.has_sockets:
             await over.apply()
 
     async def _reclaim(self, worker: link.Link) -> None:

@@ -1,7 +1,8 @@
 """What one pass hands over to a worker, made visible there little by little.
 
 In: messages with sockets. Out: the worker's inventory as it is after each `apply`, and what it
-could not do. A sandbox is served soon after its sockets were sent, however many others are to come.
+could not do. Names change soon, and a sandbox is served soon after its sockets were sent, however
+many others are to come.
 """
 
 import asyncio
@@ -25,9 +26,11 @@ Done = TypeVar("Done")
 class Handover:
     """To `worker`, of what `want` says; anything here raises `errors.Unavailable`."""
 
-    def __init__(self, worker: link.Link, want: Snapshot) -> None:
+    def __init__(self, worker: link.Link, want: Snapshot, *, is_staged: bool) -> None:
+        """`is_staged`: the worker was sent names or views that are not visible yet."""
         self._worker = worker
         self._want = want
+        self._is_staged = is_staged
         self._sent: dict[str, protocol.Listening] = {}
         self._problems: dict[str, str] = {}
 
@@ -37,9 +40,14 @@ class Handover:
         return self._problems
 
     @property
+    def has_sockets(self) -> bool:
+        """Whether a sandbox waits to be served on what was handed over."""
+        return bool(self._sent)
+
+    @property
     def has_new(self) -> bool:
         """Whether anything was sent that is not visible yet."""
-        return bool(self._sent)
+        return self._is_staged or self.has_sockets
 
     async def send(self, message: protocol.Listen, links: Sequence[socket]) -> None:
         """Hand over the sockets of a sandbox."""
@@ -51,6 +59,7 @@ class Handover:
         applied = await self._worker.apply(self._want.revision)
         # Nothing was sent between: the link has one conversation at a time.
         sent, self._sent = self._sent, {}
+        self._is_staged = False
         self._problems |= applied.problems
         bad = self._problems.keys()
         after = difference.after(self._worker.inventory, self._want)

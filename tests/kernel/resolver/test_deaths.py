@@ -174,6 +174,25 @@ async def test_a_sandbox_is_served_while_others_are_not_there_yet(town: Town) ->
     assert (said(asked), going.result().failures) == ("10.44.1.3", ())
 
 
+async def test_names_of_others_change_while_a_sandbox_is_not_there_yet(town: Town) -> None:
+    """Nothing is to be handed over in this pass, and what it waits for takes seconds."""
+    await town.make("ann")
+    await town.make("bob")
+    daemon = town.daemon()
+    await town.settle(daemon, RED, *pair(town, "ann", 2), *pair(town, "bob", 3))
+    async with asyncio.TaskGroup() as both:
+        moved = (RED, *pair(town, "ann", 2), *pair(town, "bob", 4))
+        going = both.create_task(town.realise(daemon, *moved, *pair(town, "late", 5)))
+
+        async def is_changed() -> bool:
+            return (await asyncio.to_thread(town.dig, "ann", "bob")) == "10.44.1.4"
+
+        while not await is_changed():
+            assert not going.done()
+        await town.make("late")
+    assert going.result().failures == ()
+
+
 def is_led(town: Town, name: str) -> bool:
     return "inet sdd-dns" in town.inside(name, "nft", "list", "tables")
 

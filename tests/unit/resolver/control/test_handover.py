@@ -40,8 +40,8 @@ class Worker:
         return protocol.Applied(revision, told)
 
 
-def over(worker: Worker) -> handover.Handover:
-    return handover.Handover(cast("link.Link", worker), WANT)
+def over(worker: Worker, *, is_staged: bool = False) -> handover.Handover:
+    return handover.Handover(cast("link.Link", worker), WANT, is_staged=is_staged)
 
 
 def listen(box: str) -> protocol.Listen:
@@ -60,6 +60,19 @@ async def test_what_was_sent_is_applied_while_the_rest_is_under_way() -> None:
     async with asyncio.timeout(10):
         assert await one.during(work()) == "done"
     assert worker.inventory.listeners.keys() == {"ann"}
+    assert not one.has_new
+
+
+async def test_names_are_applied_while_a_sandbox_is_waited_for() -> None:
+    worker = Worker()
+    one = over(worker, is_staged=True)
+
+    async def work() -> None:
+        await worker.applied.wait()
+
+    async with asyncio.timeout(10):
+        await one.during(work())
+    assert worker.inventory.revision == WANT.revision
     assert not one.has_new
 
 
