@@ -15,6 +15,7 @@ from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple, Protocol
 
 from resolver import protocol
+from resolver.upstream import late
 from resolver.upstream.sockets import Dial, NoReply, Why, address, why_of
 
 IDLE_S: Final = 10.0
@@ -233,13 +234,14 @@ def _end_if_quiet(patience: asyncio.Timeout, session: Session, heard: int) -> No
 async def _run(server: protocol.Upstream, dial: Dial, opened: Opened) -> None:
     """Connect, shake hands, say so, and stay until the end."""
     loop = asyncio.get_running_loop()
+    live = await _transport(server.transport)
     is_quic = server.transport == "quic"
     async with dial.udp() if is_quic else dial.tcp() as link:
         async with asyncio.timeout(OPEN_S):
             await loop.sock_connect(link, address(link, server))
         own = link.dup()  # asyncio closes what it is given; a lent socket must stay
         try:
-            await _transport(server.transport)(own, server, opened)
+            await live(own, server, opened)
         finally:
             own.close()
 
@@ -247,8 +249,8 @@ async def _run(server: protocol.Upstream, dial: Dial, opened: Opened) -> None:
 Live = Callable[[socket.socket, protocol.Upstream, Opened], Coroutine[None, None, None]]
 
 
-def _transport(name: str) -> Live:
-    """Loaded when first used: most workers need none of them."""
+async def _transport(name: str) -> Live:
+    """Loaded when first used: most workers need none of them. Raises ImportError."""
     if name == "tls":
         from resolver.upstream import dot
 
@@ -257,6 +259,5 @@ def _transport(name: str) -> Live:
         from resolver.upstream import doh
 
         return doh.live
-    from resolver.upstream import doq
-
-    return doq.live
+    live: Live = (await late.doq()).live
+    return live

@@ -7,8 +7,9 @@ and ends when that is nothing.
 
 import argparse
 import asyncio
-import concurrent.futures.thread  # noqa: F401 - loaded now: the interpreter's files may be
-import encodings.idna  # noqa: F401 - unreadable later
+import concurrent.futures.thread  # noqa: F401 - now: files may be unreadable later
+import contextlib
+import encodings.idna  # noqa: F401 - for the same reason
 import gc
 import os
 import random
@@ -25,13 +26,11 @@ from typing import Final
 
 from resolver import clock, counters, notes, parts, protocol
 from resolver.listen import ready, respond, selector, server
-from resolver.upstream import doh, dot, forwarder, sockets, transports
+from resolver.upstream import doh, dot, forwarder, late, sockets
 from resolver.worker import confine, inquiry, linger, privileges, servers, serving, session
 from sdd import interpreter
 
 TRANSPORTS: Final = (dot, doh)  # loaded now, for the same reason
-if transports.has_quic():
-    from resolver.upstream import doq  # noqa: F401 - the same, for whoever installed the extra
 CONTROL: Final = 3  # the first descriptor of socket activation (sd_listen_fds(3)), and of ours
 TIDY_S: Final = 60.0  # how often what is known of servers is gone through, at most
 _MOST_DESCRIPTORS: Final = 1 << 20  # fs.nr_open, where nobody made it more
@@ -65,6 +64,7 @@ def main() -> None:
     control.setblocking(False)
     door = linger.door_of(control, asked.exec_root and asked.exec_root / protocol.SOCKET)
     os.chdir("/")  # of where sdd was started nothing is ours
+    late.load_if_hidden()
     try:
         privileges.drop(*privileges.identity(asked.user))
         confine.confine()
@@ -130,6 +130,7 @@ class Worker:
         self._control = control
         self._tasks = tasks
         self._session: session.Session | None = None
+        self._has_quic = False
         self._started = time.time()
         self._counts = counters.Counters()
         told = notes.Notes(clock.now)
@@ -224,6 +225,9 @@ class Worker:
         if isinstance(message, protocol.Question):
             return parts.of(self._told.tell(message))
         self._serving.stage(message, links)
+        if isinstance(message, protocol.View) and not self._has_quic and servers.has_quic(message):
+            self._has_quic = True
+            self._spawn(_prepared())
         return ()
 
     def _counted(self) -> protocol.Counted:
@@ -242,6 +246,12 @@ class Worker:
             self._tidied = clock.now()
             self._healths.keep(servers.asked(self._serving.scopes()), self._tidied)
         return protocol.Applied(revision, problems)
+
+
+async def _prepared() -> None:
+    """Whoever asks over QUIC first need not wait for it; that it cannot be had he is told."""
+    with contextlib.suppress(ImportError):
+        await late.doq()
 
 
 def _uid(session: socket.socket) -> int:

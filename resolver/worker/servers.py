@@ -6,6 +6,7 @@ nobody would ask any more are listed after the others as long as something is kn
 """
 
 import functools
+import itertools
 from collections.abc import Callable, Container, Iterable, Iterator
 
 from resolver import protocol
@@ -33,6 +34,12 @@ def rows(
 def asked(scopes: Iterable[answer.Scope]) -> frozenset[healths.Key]:
     """Those that some sandbox may ask now."""
     return frozenset(key for _, key in _asked(scopes))
+
+
+def has_quic(view: protocol.View) -> bool:
+    """Whether any of its servers is asked over QUIC."""
+    every = itertools.chain(view.upstreams, *view.routes.values())
+    return any(server.transport == "quic" for server in every)
 
 
 def up(

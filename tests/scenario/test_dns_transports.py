@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import dns.message
 import dns.query
@@ -14,6 +15,7 @@ import dns.rcode
 import pytest
 
 from resolver import protocol
+from resolver.upstream import late
 from tests.scenario import certificates, encrypted
 from tests.scenario.certificates import NAME, Certificates
 from tests.scenario.encrypted import ADDRESS, Doq
@@ -82,6 +84,25 @@ def test_a_certificate_for_the_name_or_the_address_is_good(
     session: Session, ports: dict[str, int], trusted: Certificates, kind: str, name: str
 ) -> None:
     listening = served(session, server(kind, ports[kind], trusted, name))
+    assert texts(ask(listening, "www.example.org")) == {ADDRESS}
+
+
+def has_library(session: Session) -> bool:
+    """Whether the worker has loaded the one for QUIC."""
+    return "/aioquic/" in Path(f"/proc/{session.inventory.pid}/maps").read_text()
+
+
+def test_the_library_for_quic_is_loaded_when_a_server_is_there(
+    session: Session, quic: Doq, trusted: Certificates
+) -> None:
+    """Unless its files could not be read then."""
+    nobody = server("tls", free_port(), trusted)
+    listening = served(session, nobody)
+    is_hidden = not all(map(late._is_public, late._FROM))
+    assert has_library(session) == is_hidden
+    session.view("s", [], [server("quic", quic.port, trusted)])
+    assert session.apply(2) == {}
+    eventually(lambda: has_library(session), 30, "it is loaded before anybody asks")
     assert texts(ask(listening, "www.example.org")) == {ADDRESS}
 
 
