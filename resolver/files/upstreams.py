@@ -19,6 +19,7 @@ from sdd.state import ClusterState
 ASKED, NETWORK, DAEMON = "--dns", "network --dns", "daemon"
 ZONE = "network --dns-forward-zone"
 OURS = "the server of sdd"
+LINK = "it names a link of the host, which no sandbox has"
 _NONE = "no upstream: names that are not ours get"
 # Who has a server of ours gets these through it.
 _ENCRYPTED = "resolv.conf names only plain servers on port 53"
@@ -169,7 +170,7 @@ def wanted(state: ClusterState, box: sandbox.Sandbox, daemon: DaemonDns) -> reso
         ),
         others=daemon.host.others,
         origins=tuple(origins),
-        notes=(*notes, *_looping(daemon.host), *_skipped(daemon.host)),
+        notes=(*notes, *_linked(state, box), *_looping(daemon.host), *_skipped(daemon.host)),
     )
 
 
@@ -204,8 +205,25 @@ def _servers(
     return tuple(
         Server(server=server, inside=inside, origin=origin, ca=ca)
         for server in dict.fromkeys(map(nameserver.whole, servers))
-        if not server.is_ours
+        if not server.is_ours and not (inside and server.names_link)
     )
+
+
+def unasked(state: ClusterState, box: sandbox.Sandbox) -> tuple[tuple[Nameserver, str], ...]:
+    """Servers that it was given and that are never asked for it, and by which option.
+
+    Older releases took addresses that name a link.
+    """
+    if not served(state, box):
+        return ()
+    nets = networks(state, box)
+    given = (
+        *((each, ASKED) for each in box.dns.servers),
+        *((each, NETWORK) for net in nets for each in net.dns),
+        *((each.server, ZONE) for net in nets for each in net.dns_zones),
+    )
+    every = dict.fromkeys((nameserver.whole(each), origin) for each, origin in given)
+    return tuple(each for each in every if each[0].names_link)
 
 
 def _unreachable(server: Nameserver, families: Collection[int]) -> str:
@@ -222,6 +240,10 @@ def _of_options(given: tuple[str, ...], origin: str) -> list[tuple[str, str]]:
     added = [each for each in resolvconf.with_ndots(given) if each not in given]
     told = [("options", origin)] if given else []
     return [*told, *((each, OURS) for each in added)]
+
+
+def _linked(state: ClusterState, box: sandbox.Sandbox) -> tuple[str, ...]:
+    return tuple(f"left out: {each} ({origin}): {LINK}" for each, origin in unasked(state, box))
 
 
 def _looping(host: resolvconf.Host) -> tuple[str, ...]:

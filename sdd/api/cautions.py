@@ -8,8 +8,9 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from types import MappingProxyType
 from typing import Final
 
+from resolver.files import upstreams
 from resolver.names import records
-from sdd.model import bridge, child, endpoint, network, sandbox, tlds
+from sdd.model import bridge, child, endpoint, nameserver, network, sandbox, tlds
 from sdd.state import ClusterState
 
 _NUMBERED: Final = ("ndots", "timeout", "attempts")  # the options of resolv.conf(5)
@@ -28,7 +29,8 @@ _SPECIAL: Final = MappingProxyType(
 def of(net: network.Network, nameservers: Collection[network.IPAddress] = ()) -> str:
     """What is so as long as its settings are, and those of the host, which asks `nameservers`."""
     told = (_swallowing(net, nameservers), _hiding(net), _special(net), _idle_zones(net))
-    return " ".join(filter(None, told))
+    linked = _linked((*net.dns, *(each.server for each in net.dns_zones)))
+    return " ".join(filter(None, (*told, linked)))
 
 
 def _swallowing(net: network.Network, nameservers: Collection[network.IPAddress]) -> str:
@@ -76,7 +78,19 @@ def of_box(state: ClusterState, box: sandbox.Sandbox) -> str:
     """With whom it shares names without having said so, and what it was given in vain."""
     ends = state.endpoints_by_sandbox.get(box.id, ())
     mixed = (told for each in ends for told in _mixed(state, each))
-    return " ".join((*mixed, *_idle_options(box.dns.options)))
+    linked = _linked(server for server, _ in upstreams.unasked(state, box))
+    return " ".join(filter(None, (*mixed, *_idle_options(box.dns.options), linked)))
+
+
+def _linked(servers: Iterable[nameserver.Server]) -> str:
+    """That servers are never asked, which only older releases took."""
+    found = [str(each) for each in servers if nameserver.whole(each).names_link]
+    if not found:
+        return ""
+    return (
+        f"{', '.join(found)} is never asked for names: what follows % is a link of the host, which"
+        " no sandbox has. Make it again with an address that routes lead to"
+    )
 
 
 def _idle_options(options: Iterable[str]) -> Iterator[str]:

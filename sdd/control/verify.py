@@ -21,6 +21,7 @@ from netns import contract, reconciler
 from netns import desired as netns_desired
 from netns import plan as netns_plan
 from netns import world as netns_world
+from resolver.files import upstreams
 from sdd import errors
 from sdd.model import ids, sandbox
 from sdd.model.difference import Difference
@@ -92,6 +93,7 @@ class Verifier:
             *await self._balancing(state),
             *await self._published(state),
             *await self._names(state),
+            *self._unasked(state),
         )
 
     async def _links(self, state: ClusterState) -> list[Difference]:
@@ -157,6 +159,13 @@ class Verifier:
         boxes = [box for box in state.sandboxes.values() if self._serves(state, box)]
         found = await asyncio.gather(*(self._own_name(gate, box) for box in boxes))
         return [each for each in found if each is not None]
+
+    def _unasked(self, state: ClusterState) -> Iterator[Difference]:
+        """Servers for names of others that sandboxes of this node were given in vain."""
+        for box in state.sandboxes.values():
+            for server, origin in upstreams.unasked(state, box) if box.node == self._node else ():
+                says = f"{server} ({origin}) is never asked: {upstreams.LINK}"
+                yield Difference(backend=Backend.RESOLVER, subject=box.id, says=says)
 
     def _serves(self, state: ClusterState, box: sandbox.Sandbox) -> bool:
         endpoints = state.endpoints_by_sandbox.get(box.id, ())

@@ -65,6 +65,11 @@ class Nameserver:
         """Whether it is the sandbox's own server, which would ask itself."""
         return OURS in (self.address, getattr(self.address, "ipv4_mapped", None))
 
+    @property
+    def names_link(self) -> bool:
+        """Whether its address names a link (`%eth0`): one of the host, whichever sandbox asks."""
+        return isinstance(self.address, IPv6Address) and self.address.scope_id is not None
+
     def __str__(self) -> str:
         """What `parse` reads; the bare address where that says all."""
         if self.is_plain:

@@ -15,6 +15,7 @@ from tests.e2e.appliance import Appliance, appliance, until
 
 SPOILED = {  # what this release takes → what the older one took
     '"fe80::1234"': '"fe80::1234%eth0"',
+    '"fe80::53"': '"fe80::53%eth0"',
     '"fd78::77"': '"fd78::77%a"',
     '"fd79::/64"': '"fd79::%1/64"',
 }
@@ -29,6 +30,7 @@ def daemon() -> Iterator[Appliance]:
         )
         one.sdctl("network", "create", "odd", "--ipv6", "--subnet", "fd79::/64")
         one.sandbox("good", "--network", "lab")
+        one.sandbox("asks", "--network", "lab", "--dns", "fe80::53")
         one.sandbox("bad", "--network", "lab", "--add-host", "fe:fe80::1234")
         one.sandbox("far", "--network", "odd")
         one.sdctl("service", "create", "six", "--network", "lab", "--vip", "fd78::77")
@@ -74,13 +76,22 @@ def test_all_but_what_is_spoiled_is_served_and_that_can_be_removed(daemon: Appli
     assert daemon.name("good") not in said
     assert "SDD-DEFECT" not in daemon.sdctl("status", check=False).stdout
 
+    # What is only left out fails nothing, and is told wherever people look.
+    asks = daemon.name("asks")
+    (shown,) = daemon.json("sandbox", "inspect", asks)
+    assert shown["Warning"].startswith("fe80::53%eth0 is never asked")
+    assert "left out: fe80::53%eth0" in Path(shown["ResolvConfPath"]).read_text()
+    for look in ("verify", "doctor"):
+        assert "fe80::53%eth0" in daemon.sdctl(look, check=False).stdout
+    assert asks not in said
+
     daemon.sandbox("late", "--network", "lab")
     for name in ("good", "late"):
         assert "10.78.0." in daemon.inside("good", "getent", "ahostsv4", name).stdout
     assert "10.78.0." in daemon.inside("late", "getent", "ahostsv4", "good").stdout
     daemon.inside("late", "ping", "-c1", "-W2", "good")
 
-    daemon.sdctl("sandbox", "rm", daemon.name("bad"), daemon.name("far"))
+    daemon.sdctl("sandbox", "rm", daemon.name("bad"), daemon.name("far"), asks)
     daemon.sdctl("service", "rm", "six")
     daemon.sdctl("network", "rm", "odd")
     until(lambda: not failures(daemon), 15, lambda: str(failures(daemon)))

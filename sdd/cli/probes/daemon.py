@@ -33,6 +33,7 @@ def findings(client: Client, release: str) -> Iterator[Finding]:
     yield searching(boxes, nets)
     yield overruling(boxes)
     yield hiding(nets)
+    yield asking(boxes, nets)
     if status["Version"] == release:
         yield passed("daemon.version", f"sdctl and sdd are both {release}")
     else:
@@ -130,6 +131,28 @@ def hiding(nets: list[dict[str, Any]]) -> Finding:
         f"networks are in the way of names of others: {', '.join(found)}",
         why=next(iter(found.values())),
         fix="make them again, as each one's Warning says: sdctl network inspect NAME",
+    )
+
+
+def asking(boxes: list[dict[str, Any]], nets: list[dict[str, Any]]) -> Finding:
+    """Whether somebody was given a name server that is never asked; older releases took such."""
+    given = {
+        f"{kind} {each['Name']}": [*each["Dns"]["Servers"], *each["Dns"].get("ForwardZones", ())]
+        for kind, those in (("sandbox", boxes), ("network", nets))
+        for each in those
+    }
+    found = {who: [each for each in servers if "%" in each] for who, servers in given.items()}
+    found = {who: servers for who, servers in found.items() if servers}
+    if not found:
+        return passed("daemon.servers", "every name server that was given can be asked")
+    who, servers = next(iter(found.items()))
+    return Finding(
+        "daemon.servers",
+        Verdict.WARN,
+        f"{len(found)} sandboxes or networks have servers that name a link; the first: {who},"
+        f" {', '.join(servers)}",
+        why="what follows % is a link of the host, which no sandbox has: they are never asked",
+        fix="make them again with addresses that routes lead to",
     )
 
 

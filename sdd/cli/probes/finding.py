@@ -20,7 +20,7 @@ TOPICS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "dns": (
             *("kernel.nft_raw", "host.user"),
-            *("daemon.search", "daemon.files", "daemon.hiding"),
+            *("daemon.search", "daemon.files", "daemon.hiding", "daemon.servers"),
         ),
         "lb": (
             *("kernel.nftables", "kernel.nft_spread", "kernel.ipvs", "kernel.conntrack"),

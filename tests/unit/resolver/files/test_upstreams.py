@@ -151,6 +151,19 @@ def test_C37_one_server_of_ours_and_a_note_of_the_hosts() -> None:
     assert "# upstream: 10.0.0.1 (/etc/resolv.conf, asked from the host)" in lines
 
 
+def test_a_given_server_that_names_a_link_is_never_asked_and_told_of() -> None:
+    """Older releases took such; the link is one of the host."""
+    box, red = states.box("b", servers=("fe80::1%eth0", "10.0.0.2")), states.net("red")
+    state = states.state(box, red, states.plug("b", "red", "10.44.1.2/24"))
+    asked = upstreams.servers(state, box, upstreams.DaemonDns())
+    assert [str(each.server) for each in asked] == ["10.0.0.2"]
+    lines = text(upstreams.DaemonDns(), box, red)
+    told = "fe80::1%eth0 (--dns): it names a link of the host, which no sandbox has"
+    assert f"# left out: {told}" in lines
+    default = states.box("b", servers=("fe80::1%eth0",))
+    assert named(text(upstreams.DaemonDns(), default, BRIDGE)) == ["fe80::1%eth0"]
+
+
 def test_C38_given_servers_are_asked_from_inside_and_noted_without_the_host() -> None:
     host = resolvconf.Host(servers=(ip_address("10.0.0.1"),))
     daemon = upstreams.DaemonDns(host=host)

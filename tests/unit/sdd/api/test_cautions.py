@@ -8,6 +8,7 @@ import pytest
 from sdd.api import cautions
 from sdd.model import ids, network
 from sdd.model.forwardzone import ForwardZone
+from sdd.model.nameserver import Nameserver
 
 POOLS = tuple(network.Pool(subnet=ip_network(each)) for each in ("10.1.0.0/23", "fd00:1::/64"))
 NET = network.Network(id=ids.NetworkId("n1"), name="Lab", pools=POOLS)
@@ -49,6 +50,14 @@ def test_a_forward_zone_that_is_the_networks_own_has_no_effect(zone: str) -> Non
 )
 def test_other_forward_zones_have_one(zone: str) -> None:
     assert said(zone) == ""
+
+
+def test_servers_that_name_a_link_are_told_of() -> None:
+    linked = ip_address("fe80::1%eth0")
+    zone = ForwardZone(zone="corp.local", server=Nameserver(address=linked))
+    assert cautions.of(replace(NET, dns=(ip_address("fe80::1"),))) == ""
+    for net in (replace(NET, dns=(linked,)), replace(NET, dns_zones=(zone,))):
+        assert cautions.of(net).startswith("fe80::1%eth0 is never asked")
 
 
 def test_a_network_that_forwards_what_it_does_not_know_forwards_its_zone_too() -> None:

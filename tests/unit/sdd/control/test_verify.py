@@ -1,6 +1,7 @@
 """What is wrong is found by the backends' own plans, on kernels in memory, and nothing is changed."""
 
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 
 import pytest
 
@@ -152,3 +153,12 @@ async def test_equal_macs_on_one_network_are_told() -> None:
     found = [each for each in await town.differences() if "MAC" in each.says]
     assert [each.subject for each in found] == [twin.id]
     assert "sandbox web1 too" in found[0].says
+
+
+async def test_a_name_server_that_is_never_asked_is_told(town: Town) -> None:
+    servers = (ip_address("fe80::1%eth0"), ip_address("fe80::1"))
+    dns = replace(CLIENT.dns, servers=servers)
+    town.state = town.state.apply(ids.Revision(3), [Put(replace(CLIENT, dns=dns))])
+    (found,) = await town.differences()
+    assert (found.backend, found.subject) == (Backend.RESOLVER, CLIENT.id)
+    assert found.says.startswith("fe80::1%eth0 (--dns) is never asked")

@@ -38,3 +38,16 @@ def test_a_daemon_that_hears_nothing_inside_sandboxes_is_warned_of() -> None:
     assert daemon.hearing({"MissingCapabilities": []}).verdict is Verdict.PASS
     found = daemon.hearing({"MissingCapabilities": ["CAP_NET_BROADCAST"]})
     assert (found.verdict, "CAP_NET_BROADCAST" in found.fix) == (Verdict.WARN, True)
+
+
+def test_servers_that_name_a_link_are_warned_of() -> None:
+    def one(name: str, *servers: str, zones: tuple[str, ...] = ()) -> dict[str, Any]:
+        return {"Name": name, "Dns": {"Servers": servers, "ForwardZones": zones}}
+
+    plain = one("plain", "fe80::1", zones=("corp=10.0.0.53",))
+    assert daemon.asking([plain], [plain]).verdict is Verdict.PASS
+    for bad in (one("old", "fe80::1%eth0"), one("old", zones=("corp=tls://[fe80::1%eth0]",))):
+        found = daemon.asking([plain, bad], [bad])
+        assert found.verdict is Verdict.WARN
+        assert found.says.startswith("2 ")
+        assert "sandbox old" in found.says
