@@ -17,14 +17,11 @@ from typing import Final
 
 from resolver import protocol
 from resolver.files import resolvconf
-from resolver.space import opener
+from resolver.space import kept, opener
 from sdd.linux import high
 
 _PIDFD_GETFD: Final = 438  # asm-generic/unistd.h, of all architectures
 _SIOCGSKNS: Final = 0x894C  # linux/sockios.h: the namespace that a socket is in
-SHARE: Final = (
-    2  # one in so many descriptors of ours at most; a worker may have as many as it likes
-)
 _OURS: Final = str(resolvconf.EMBEDDED)
 
 
@@ -34,7 +31,8 @@ def sockets(pid: int) -> Mapping[int, opener.Opened]:
     Where several sandboxes share a namespace nobody could tell whose they are.
     """
     found: dict[int, list[socket.socket]] = defaultdict(list)
-    most, count = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // SHARE, 0
+    # A worker that was taken over has as many as it likes.
+    most, count = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // kept.SHARE, 0
     try:
         for link in _duplicates(pid):
             inode = _namespace(link)
@@ -46,9 +44,9 @@ def sockets(pid: int) -> Mapping[int, opener.Opened]:
     except OSError:
         pass  # it ended, or the kernel is too old, or we have no CAP_SYS_PTRACE
     taken = {inode: made for inode, links in found.items() if (made := _picked(inode, links))}
-    kept = {id(link) for each in taken.values() for link in each.links}
+    used = {id(link) for each in taken.values() for link in each.links}
     for link in (each for links in found.values() for each in links):
-        if id(link) not in kept:
+        if id(link) not in used:
             link.close()
     return taken
 
