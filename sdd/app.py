@@ -39,13 +39,24 @@ from resolver.explain import inquirer, query, trace
 from resolver.files import hostconf, hostwatch, own, upstreams
 from resolver.upstream import transports
 from sdd import config as configuration
-from sdd import daemon, errors, interpreter, lock, log, logbook, notify, options, page, reconcile
+from sdd import (
+    daemon,
+    endings,
+    errors,
+    interpreter,
+    lock,
+    log,
+    logbook,
+    notify,
+    options,
+    page,
+    reconcile,
+)
 from sdd.alloc import pools
 from sdd.api import context
 from sdd.control import commander, feed, hearing, journal, progress, standing, verify
-from sdd.linux import capabilities, descriptors, guests, libc, namespaces, sight
-from sdd.model import ids, sandbox
-from sdd.model.event import Action, Kind
+from sdd.linux import capabilities, descriptors, guests, libc, namespaces
+from sdd.model import ids
 from sdd.model.progress import Backend
 from sdd.store import sqlite
 
@@ -173,7 +184,7 @@ async def assembled(
             progress=reached,
             registry=metrics_page,
             parts=_parts(node, kernel, members.reconciler(is_vain), ports, names, slots=slots),
-            followers=members.followers() | {"deaths": _deaths(commands, node, history).run},
+            followers=members.followers() | endings.followers(commands, node, history),
             watches=_lb_watches(doors, news, node, members.probes, ears)
             | _dns_watches(config, names, slots[Backend.RESOLVER], watcher),
             journal=history,
@@ -278,16 +289,6 @@ async def _balancer(config: configuration.Config, doors: namespaces.Namespaces) 
     chosen = await choose.choose(doors, cast("choose.Wanted", config.lb_backend))
     say.info("lb.chosen", backend=chosen.name, why=chosen.why)
     return chosen
-
-
-def _deaths(
-    commands: commander.Commander, node: ids.NodeId, history: journal.Journal
-) -> netns_deaths.Deaths:
-    def told(box: sandbox.Sandbox) -> None:
-        say.warning("sandbox.ended", sandbox=box.name, netns=box.netns)
-        history.tell(Kind.SANDBOX, Action.LOST, box.id, {"name": box.name})
-
-    return netns_deaths.Deaths(commands.remove_sandbox, node, sight.Sight().lost, told)
 
 
 def _members(
