@@ -1,0 +1,76 @@
+"""What hands did to a sandbox's table before anybody looked fails none of our own changes."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from lb.kernel.nftables import NftablesKernel
+from lb.reconciler import Reconciler
+from sdd.model import sandbox
+from sdd.model.look import NOWHERE
+from sdd.state import ClusterState
+from tests.kernel import lb_traffic
+from tests.kernel.lb_town import VIP, Town
+from tests.unit.lb import states
+
+pytestmark = pytest.mark.kernel
+
+OTHER = "10.77.0.201"
+
+
+@pytest.fixture(scope="module")
+def town() -> Iterator[Town]:
+    built = Town("stale")
+    yield built
+    built.close()
+
+
+def client(town: Town) -> sandbox.Sandbox:
+    return replace(states.box("client"), netns=town.path("client"))
+
+
+def at(town: Town, revision: int, *members: str, other: bool = True) -> ClusterState:
+    """`web` with those members, and `other` with one."""
+    plugs = [states.plug(each, "front", f"{town.address(each)}/24") for each in town.backends]
+    mine = states.plug("client", "front", f"{town.address('client')}/24")
+    served = [states.member("web", each, "front") for each in members]
+    second = states.svc("other", "front", OTHER, number=2)
+    more = (second, states.member("other", "b3", "front")) if other else ()
+    here = (states.net("front", 1), client(town), mine, states.svc("web", "front", str(VIP)))
+    return states.state(*here, *plugs, *served, *more, revision=revision)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "delete table inet sdd-lb",
+        "flush table inet sdd-lb",
+        "flush chain inet sdd-lb output; flush chain inet sdd-lb refuse",
+        f"delete element inet sdd-lb vip4 {{ {OTHER} }}",
+        f"delete element inet sdd-lb own4 {{ {OTHER} }}",
+        "delete element inet sdd-lb vip4 { 10.77.0.200 }",
+        "delete element inet sdd-lb own4 { 10.77.0.200 }",
+        f"flush map inet sdd-lb vip4; delete chain inet sdd-lb vip-{OTHER}",
+        "flush map inet sdd-lb vip4; delete chain inet sdd-lb vip-10.77.0.200",
+        "delete table inet sdd-lb; add table inet sdd-lb",
+        "add table inet sdd-lb { flags dormant; }",
+    ],
+)
+async def test_a_change_after_hands_is_made(town: Town, damage: str) -> None:
+    reconciler = Reconciler(NftablesKernel(town.doors), states.NODE)
+    for revision, before, after, other in (
+        (10, ("b1", "b2"), ("b1", "b2", "b3"), True),  # a backend comes
+        (20, ("b1", "b2", "b3"), ("b2",), True),  # two leave
+        (30, ("b1", "b2"), ("b1", "b2"), False),  # another service goes
+        (40, (), ("b1",), True),  # the first one comes
+    ):
+        assert (await reconciler.realise(at(town, revision, *before))).failures == ()
+        town.nft("client", damage)
+        state = at(town, revision + 1, *after, other=other)
+        assert (await reconciler.realise(state, NOWHERE)).failures == ()
+        assert (await reconciler.realise(state)).failures == ()
+        assert (await reconciler.realise(state)).changed == 0
+        assert set(lb_traffic.shares(town, 40)) == set(after)
+    none = at(town, 50, other=False)
+    await reconciler.realise(none)
