@@ -24,6 +24,7 @@ from sdd.model.network import IPAddress
 from sdd.state import EMPTY, ClusterState
 
 V = TypeVar("V")
+Failures = Mapping[ids.ServiceId, progress.Failure]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +40,15 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """What any sandbox on one network balances."""
+    """What any sandbox on one network balances.
+
+    `failures` are of services of which nothing can be made: they stay as they were, or away.
+    """
 
     services: Mapping[IPAddress, table.VirtualService]
     owners: Mapping[IPAddress, ids.ServiceId]
     is_disputed: bool = False  # an address is that of two services
+    failures: Failures = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +64,7 @@ class Desired:
     networks: Mapping[ids.NetworkId, Network]
     sandboxes: Mapping[ids.SandboxId, Wanted]
     nodes: tuple[Node, ...] = ()
-    refused: Mapping[ids.ServiceId, progress.Failure] = field(default_factory=dict)
+    refused: Failures = field(default_factory=dict)
     failures: tuple[progress.Failure, ...] = ()
 
 
@@ -81,17 +86,16 @@ def desired(state: ClusterState, before: Desired) -> Desired:
     made = {box.id: _attempted(draft, box, before) for box in here}
     refused = _refused(state, stale if before.networks else state.services.keys(), before)
     failed = (each for each in made.values() if isinstance(each, progress.Failure))
+    odd = {of: each for net in networks.values() for of, each in net.failures.items()}
     return replace(
         draft,
         sandboxes={box: each for box, each in made.items() if isinstance(each, Wanted)},
         refused=refused,
-        failures=(*refused.values(), *failed),
+        failures=(*refused.values(), *odd.values(), *failed),
     )
 
 
-def _refused(
-    state: ClusterState, suspects: Collection[ids.ServiceId], before: Desired
-) -> Mapping[ids.ServiceId, progress.Failure]:
+def _refused(state: ClusterState, suspects: Collection[ids.ServiceId], before: Desired) -> Failures:
     """The services whose virtual address no packet can name; an older release took such."""
     known = {each: why for each, why in before.refused.items() if each not in suspects}
     for each in suspects:
@@ -219,22 +223,48 @@ def _network(
     """An address is hashed only if something of its service is another."""
     known = before.networks.get(net)
     if known is None or known.is_disputed:
-        return _anew(state, net)
+        return _anew(state, net, known)
     gone = dict.fromkeys(vip for each in stale for vip in _vips(before.state, each, net))
     come = [(vip, each) for each in stale for vip in _vips(state, each, net)]
     owners = gone | dict(come)
     if len(dict(come)) < len(come) or any(
         (owner := known.owners.get(vip)) is not None and owner not in stale for vip in owners
     ):
-        return _anew(state, net)
-    virtual = {
-        vip: None if of is None else virtual_of(state, state.services[of], vip)
-        for vip, of in owners.items()
-    }
+        return _anew(state, net, known)
+    virtual, odd = _derived(state, owners, known)
+    failures = {of: each for of, each in known.failures.items() if of not in stale}
+    failures.update(odd)
     served, owned = _changed(known.services, virtual), _changed(known.owners, owners)
-    if served is known.services and owned is known.owners:
+    if served is known.services and owned is known.owners and failures == known.failures:
         return known
-    return Network(services=served, owners=owned)
+    return Network(services=served, owners=owned, failures=failures)
+
+
+def _derived(
+    state: ClusterState, owners: Mapping[IPAddress, ids.ServiceId | None], known: Network | None
+) -> tuple[Mapping[IPAddress, table.VirtualService | None], Failures]:
+    """What is behind each address, and which services nothing can be made of."""
+    try:
+        return {
+            vip: None if of is None else virtual_of(state, state.services[of], vip)
+            for vip, of in owners.items()
+        }, {}
+    except Exception:  # noqa: BLE001 - of whichever service it is, it is told below
+        made = {
+            vip: None if of is None else _tried(state, state.services[of], vip)
+            for vip, of in owners.items()
+        }
+    failed = {vip: each for vip, each in made.items() if isinstance(each, progress.Failure)}
+    kept = {vip: None if known is None else known.services.get(vip) for vip in failed}
+    virtual = {vip: each for vip, each in made.items() if not isinstance(each, progress.Failure)}
+    return virtual | kept, {ids.ServiceId(each.subject): each for each in failed.values()}
+
+
+def _tried(
+    state: ClusterState, one: services.Service, vip: IPAddress
+) -> table.VirtualService | progress.Failure:
+    what = f"service {one.name!r} is not balanced as it should be"
+    return contained.attempt(functools.partial(virtual_of, state, one, vip), one.id, what)
 
 
 def _changed(
@@ -245,17 +275,18 @@ def _changed(
     return lineage.successor(known, other) if other else known
 
 
-def _anew(state: ClusterState, net: ids.NetworkId) -> Network:
+def _anew(state: ClusterState, net: ids.NetworkId, known: Network | None) -> Network:
     """Of two services that have the same address the second one is served; commands make none."""
     is_ingress = state.ingress is not None and state.ingress.id == net
     those = state.ingress_services if is_ingress else state.services_by_network.get(net, ())
     owned = [(vip, each.id) for each in those for vip in _vips(state, each.id, net)]
     owners = dict(owned)
-    virtual = {vip: virtual_of(state, state.services[of], vip) for vip, of in owners.items()}
+    virtual, failures = _derived(state, owners, known)
     return Network(
-        services=lineage.Version(virtual),
+        services=lineage.Version({vip: each for vip, each in virtual.items() if each is not None}),
         owners=lineage.Version(owners),
         is_disputed=len(owners) < len(owned),
+        failures=failures,
     )
 
 

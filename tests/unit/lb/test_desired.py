@@ -9,7 +9,7 @@ from lb.desired import Desired, Wanted, desired, nothing
 from sdd.model import ids
 from sdd.model.health import Status
 from sdd.model.service import EndpointMode
-from sdd.state import Object
+from sdd.state import Gone, Object, Put
 from tests.unit.lb import states
 
 VIP = ip_address("10.0.1.100")
@@ -132,3 +132,35 @@ def test_a_service_whose_address_names_a_link_is_its_own_failure() -> None:
     other = states.state(*TOWN, WEB, bad, states.box("more"), revision=3)
     assert desired(other, found).failures == found.failures
     assert not desired(states.state(*TOWN, WEB, revision=4), found).failures
+
+
+OTHER = ip_address("10.0.1.101")
+ODD = replace(WEB, quorum="two")  # type: ignore[arg-type]  # what no release of ours has stored
+API = states.svc("api", "front", str(OTHER), number=2)
+SERVED = (states.member("web", "web1", "front"), states.member("api", "web1", "front"))
+
+
+def test_a_service_of_which_nothing_can_be_made_is_its_own_failure() -> None:
+    found = derived(*TOWN, ODD, API, *SERVED)
+    assert set(found.sandboxes[CLIENT].table.services) == {OTHER}
+    (failure,) = found.failures
+    assert failure.subject == "web"
+    assert failure.sentence.startswith("service 'web' is not balanced as it should be: ")
+    after = derived(*TOWN, WEB, API, *SERVED, before=found)
+    assert (set(after.sandboxes[CLIENT].table.services), after.failures) == ({VIP, OTHER}, ())
+
+
+def test_it_stays_as_it_was_and_the_others_change() -> None:
+    good = derived(*TOWN, WEB, API, *SERVED)
+    was = good.sandboxes[CLIENT].table.services
+    heavier = states.member("api", "web1", "front", weight=7)
+    bad = derived(*TOWN, ODD, API, SERVED[0], heavier, before=good)
+    now = bad.sandboxes[CLIENT].table.services
+    assert now[VIP] is was[VIP]
+    assert now[OTHER].weights == {ip_address("10.0.1.1"): 7}
+    assert [each.subject for each in bad.failures] == ["web"]
+    # It is told until it changes, whatever else does.
+    later = desired(bad.state.apply(ids.Revision(9), [Put(SERVED[1])]), bad)
+    assert later.failures == bad.failures
+    gone = desired(later.state.apply(ids.Revision(10), [Gone(type(WEB), WEB.id)]), later)
+    assert (set(gone.sandboxes[CLIENT].table.services), gone.failures) == ({OTHER}, ())
