@@ -117,6 +117,15 @@ class Kernel(Protocol):
         """As `loads`, with 0 `active` and `inactive` where to count connections is dear."""
         ...
 
+    async def connections(
+        self, place: table.Place, vips: Collection[IPAddress]
+    ) -> tuple[Load, ...]:
+        """As `loads` of `vips` alone, and what is counted of them may be left out.
+
+        Weights and open connections are told. Raises `errors.NotFound` as `loads` does.
+        """
+        ...
+
     async def led_to(
         self,
         place: table.Place,

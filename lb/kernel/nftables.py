@@ -103,6 +103,12 @@ class NftablesKernel:
             place.netns, lambda: legible.counts(lambda: _loads(connections=False))
         )
 
+    async def connections(
+        self, place: table.Place, vips: Collection[IPAddress]
+    ) -> tuple[world.Load, ...]:
+        """Without what the chains counted: the sets are listed as a whole or not at all."""
+        return await self._spaces.run(place.netns, lambda: legible.counts(lambda: _loads(vips)))
+
     async def led_to(
         self,
         place: table.Place,
@@ -145,12 +151,15 @@ class _Seen:
     counts: Mapping[tuple[str, IPAddress, IPAddress], nft_counts.Count]
 
 
-def _loads(*, connections: bool = True) -> tuple[world.Load, ...]:
+def _loads(
+    only: Collection[IPAddress] | None = None, *, connections: bool = True
+) -> tuple[world.Load, ...]:
+    """Of `only`, if given, without counts."""
     with netlink.Connection(netlink.NETFILTER) as connection:
-        found = nft_read.read(connection)
+        found = nft_read.read(connection, only)
         vips = found.services.keys() if connections else ()
         counted = conntrack.counted(connection, vips)
-        counts = nft_counts.read(connection) if found.services else {}
+        counts = nft_counts.read(connection) if found.services and only is None else {}
     active, every = Open(), Open()
     for each, count in counted.items():
         every[_where(each)] += count
