@@ -25,6 +25,8 @@ from sdd.state import EMPTY, ClusterState
 
 V = TypeVar("V")
 Failures = Mapping[ids.ServiceId, progress.Failure]
+Served = tuple[Mapping[IPAddress, table.VirtualService], Mapping[IPAddress, ids.ServiceId]]
+Mixed = dict[tuple[ids.NetworkId, ...], Served]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +37,6 @@ class Wanted:
     place: table.Place
     table: table.Table
     owners: Mapping[IPAddress, ids.ServiceId]
-    networks: tuple[ids.NetworkId, ...] = ()  # whose services these are, in this order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +57,15 @@ class Desired:
     """Every sandbox of `node`, also those with nothing to balance (their table is empty).
 
     `refused` are the services that nobody can balance, `failures` theirs and those of the sandboxes
-    of which nothing can be made.
+    of which nothing can be made. `mixed` is what is served on several networks, one object for all
+    sandboxes that are on the same.
     """
 
     state: ClusterState
     node: ids.NodeId
     networks: Mapping[ids.NetworkId, Network]
     sandboxes: Mapping[ids.SandboxId, Wanted]
+    mixed: Mixed = field(default_factory=dict)
     nodes: tuple[Node, ...] = ()
     refused: Failures = field(default_factory=dict)
     failures: tuple[progress.Failure, ...] = ()
@@ -83,13 +86,15 @@ def desired(state: ClusterState, before: Desired) -> Desired:
     draft = Desired(
         state=state, node=before.node, networks=networks, sandboxes=before.sandboxes, nodes=nodes
     )
-    made = {box.id: _attempted(draft, box, before) for box in here}
+    mixed: Mixed = {}
+    made = {box.id: _attempted(draft, box, before, mixed) for box in here}
     refused = _refused(state, stale if before.networks else state.services.keys(), before)
     failed = (each for each in made.values() if isinstance(each, progress.Failure))
     odd = {of: each for net in networks.values() for of, each in net.failures.items()}
     return replace(
         draft,
         sandboxes={box: each for box, each in made.items() if isinstance(each, Wanted)},
+        mixed=mixed,
         refused=refused,
         failures=(*refused.values(), *odd.values(), *failed),
     )
@@ -111,9 +116,11 @@ def _refused(state: ClusterState, suspects: Collection[ids.ServiceId], before: D
 # Sandboxes
 
 
-def _attempted(now: Desired, box: sandbox.Sandbox, before: Desired) -> Wanted | progress.Failure:
+def _attempted(
+    now: Desired, box: sandbox.Sandbox, before: Desired, mixed: Mixed
+) -> Wanted | progress.Failure:
     return contained.attempt(
-        functools.partial(_sandbox, now, box, before),
+        functools.partial(_sandbox, now, box, before, mixed),
         box.id,
         f"sandbox {box.name!r} does not balance",
     )
@@ -127,7 +134,7 @@ def _seen(state: ClusterState, box: sandbox.Sandbox) -> Sequence[endpoint.Endpoi
     return [each for each in plugs if each.network != net.id]
 
 
-def _sandbox(now: Desired, box: sandbox.Sandbox, before: Desired) -> Wanted:
+def _sandbox(now: Desired, box: sandbox.Sandbox, before: Desired, mixed: Mixed) -> Wanted:
     plugs = now.state.endpoints_by_sandbox.get(box.id, ())
     seen = _seen(now.state, box)
     known = before.sandboxes.get(box.id)
@@ -140,37 +147,28 @@ def _sandbox(now: Desired, box: sandbox.Sandbox, before: Desired) -> Wanted:
     ):
         return known
     nets = tuple(each.network for each in seen)
-    is_like = known is not None and known.networks == nets
-    return _joined(now, box, nets, before, known if is_like else None)
-
-
-def _joined(
-    now: Desired,
-    box: sandbox.Sandbox,
-    nets: tuple[ids.NetworkId, ...],
-    before: Desired,
-    known: Wanted | None,
-) -> Wanted:
-    """`known` is what it was before on the same networks, if it was on them."""
-    new = [now.networks[each] for each in nets]
-    old = [before.networks[each] for each in nets] if known is not None else []
+    if nets not in mixed:
+        mixed[nets] = _joined(now, nets, before)
+    served, owners = mixed[nets]
     return Wanted(
         name=box.name,
         place=place_of(now.state, box),
-        table=table.Table(
-            services=_merged(
-                known.table.services if known is not None else None,
-                [each.services for each in old],
-                [each.services for each in new],
-            ),
-            back=ways_back.of(now.state, box, now.nodes),
-        ),
-        owners=_merged(
-            known.owners if known is not None else None,
-            [each.owners for each in old],
-            [each.owners for each in new],
-        ),
-        networks=nets,
+        table=table.Table(services=served, back=ways_back.of(now.state, box, now.nodes)),
+        owners=owners,
+    )
+
+
+def _joined(now: Desired, nets: tuple[ids.NetworkId, ...], before: Desired) -> Served:
+    """What is served on all of `nets`: the same objects as before, if nothing changed there."""
+    known = before.mixed.get(nets)
+    new = [now.networks[each] for each in nets]
+    old = [before.networks[each] for each in nets] if known is not None else []
+    if known is not None and _identical(new, old):
+        return known
+    served, owners = known if known is not None else (None, None)
+    return (
+        _merged(served, [each.services for each in old], [each.services for each in new]),
+        _merged(owners, [each.owners for each in old], [each.owners for each in new]),
     )
 
 

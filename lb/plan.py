@@ -92,12 +92,14 @@ Step = (
 class Diff:
     """`diff`, found once for all sandboxes of which the same is asked; for one pass.
 
-    The very same steps are told to the kernel of each, so that it can know them again.
+    The very same steps are told to the kernel of each, so that it can know them again: also to
+    those that are on other networks as well, of which nothing changed.
     """
 
     def __init__(self) -> None:
         # The tables are held, so that nobody else gets the numbers of their services.
         self._found: dict[tuple[int, int], tuple[table.Table, table.Table, tuple[Step, ...]]] = {}
+        self._steps: dict[tuple[object, ...], tuple[Step, ...]] = {}
         self._alike: dict[tuple[int, int], tuple[object, object, bool]] = {}
 
     def __call__(self, have: table.Table, want: table.Table) -> tuple[Step, ...]:
@@ -106,7 +108,9 @@ class Diff:
             return diff(have, want)
         key = id(have.services), id(want.services)
         if key not in self._found:
-            self._found[key] = (have, want, diff(have, want))
+            steps = diff(have, want)
+            known = self._steps.setdefault(tuple(map(_identity, steps)), steps)
+            self._found[key] = (have, want, known)
         return self._found[key][2]
 
     def left(
@@ -128,6 +132,11 @@ class Diff:
         if key not in self._alike:
             self._alike[key] = (one, other, one == other)
         return self._alike[key][2]
+
+
+def _identity(step: Step) -> object:
+    """What tells it from others; a whole service is the same object in all sandboxes."""
+    return (AddService, id(step.service)) if isinstance(step, AddService) else step
 
 
 def diff(have: table.Table, want: table.Table) -> tuple[Step, ...]:

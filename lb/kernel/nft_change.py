@@ -2,7 +2,8 @@
 
 In: what was there and the steps from it. Out: the requests, as bytes that do for every namespace,
 and what became of them in one. Many sandboxes on one network balance the same services, so that a
-change of one service is the same in all of them, and only the kernel's part is done in each.
+change of one service is the same in all of them, and only the kernel's part is done in each. What
+they balance beside it, on other networks, matters only where their whole table is written.
 """
 
 import dataclasses
@@ -38,23 +39,29 @@ class Change:
 
     def is_of(self, frame: Frame, have: table.Table, steps: Sequence[plan.Step]) -> bool:
         """Whether it is just this change; compares identities, which says no rather than looks."""
-        return (
-            self.steps is steps
-            and self._frame is frame
-            and self.have.services is have.services
-            and not have.flaws
-            and not self.have.flaws
-        )
+        is_alike = self.steps is steps and self._frame is frame
+        if not is_alike or have.flaws or self.have.flaws:
+            return False
+        return self.have.services is have.services or self._is_part_of(have)
 
-    def make(self, netns: str, slots: nft_slots.Seen) -> world.Change:
+    def _is_part_of(self, have: table.Table) -> bool:
+        """Whether it is the same beside whatever else is there, and leaves something there."""
+        mine, theirs = self.have.services, have.services
+        is_beside = mine and theirs and None not in self._touched
+        if not is_beside or any(isinstance(each, plan.RemoveService) for each in self.steps):
+            return False
+        return all(mine.get(vip) is theirs.get(vip) for vip in self._vips)
+
+    def make(self, netns: str, have: table.Table, slots: nft_slots.Seen) -> world.Change:
         """Make it in the namespace of the calling thread, called `netns`; tells `slots` of it.
 
-        All of the steps or, when nft refuses, all but the virtual services it refuses.
+        `have` is all that is there, for which `is_of` said yes. All of the steps are taken or, when
+        nft refuses, all but the virtual services it refuses.
         """
         with netlink.Connection(netlink.NETFILTER) as connection:
             # With the table its counters go, too.
             counted = self._cleared(connection) if not self.after.services else {}
-            refused = self._written(connection, netns, slots) if self.steps else ()
+            refused = self._written(connection, netns, have, slots) if self.steps else ()
             # What is over is not among them: for a minute the backend still holds those ports, and
             # only conntrack's memory keeps a connection to another virtual address from arriving
             # there with the same ones, where its SYN would be dropped as too old (PAWS).
@@ -71,14 +78,14 @@ class Change:
             return world.Change(refusals=refused, shown=shown, ended=ended)
 
     def _written(
-        self, connection: netlink.Connection, netns: str, slots: nft_slots.Seen
+        self, connection: netlink.Connection, netns: str, have: table.Table, slots: nft_slots.Seen
     ) -> tuple[world.Refusal, ...]:
         """What was refused; slots that were good are so after our change alone, unread."""
         if not self._has_slots:
-            return self._write(connection)
+            return self._write(connection, have)
         inode, before = slots.now(connection, netns)
         were_good = slots.are_good(netns, (inode, before))
-        refused = self._write(connection)
+        refused = self._write(connection, have)
         now = slots.now(connection, netns)
         if were_good and not refused and now == (inode, before + 1):
             slots.saw(netns, now)
@@ -104,7 +111,9 @@ class Change:
         _run(connection, cleared, None)
         return counted
 
-    def _write(self, connection: netlink.Connection) -> tuple[world.Refusal, ...]:
+    def _write(
+        self, connection: netlink.Connection, have: table.Table
+    ) -> tuple[world.Refusal, ...]:
         expects_all = self.have.services and self.after.services and None not in self._touched
         # Where it is not there after all, this is refused.
         if expects_all and not connection.commit(self._batch).error:
@@ -113,7 +122,7 @@ class Change:
         if not self.after.services:
             return _run(connection, nft_rules.remove() if is_there else (), None)
         if not is_there:
-            return _refused(connection.commit(self._anew), None)
+            return self._write_anew(connection, have)
         if None in self._touched:
             return _run(connection, self._rules.rebuild(self._frame, is_there=True), None)
         if not expects_all and not _run(connection, self._rules.changes(self._vips), None):
@@ -121,6 +130,15 @@ class Change:
         # Nothing was taken: find out what the kernel refuses, and take all the others.
         each = [_run(connection, self._rules.changes((vip,), anew=True), vip) for vip in self._vips]
         return tuple(refusal for one in each for refusal in one)
+
+    def _write_anew(
+        self, connection: netlink.Connection, have: table.Table
+    ) -> tuple[world.Refusal, ...]:
+        """Where there is no table."""
+        if have.services is self.have.services:
+            return _refused(connection.commit(self._anew), None)
+        whole = nft_rules.Rules(have, plan.result(have, self.steps), self._rules.records)
+        return _run(connection, whole.rebuild(self._frame, is_there=False), None)
 
     def _ended(self, counted: nft_counts.Counted) -> Iterator[world.Load]:
         for (protocol, vip, backend), count in counted.items():

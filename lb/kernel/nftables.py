@@ -72,7 +72,7 @@ class NftablesKernel:
     ) -> world.Change:
         """All of `steps` or, when nft refuses, all but the virtual services it refuses."""
         change = self._change(await self._frames.of(place.uplink), have, steps)
-        return await self._spaces.run(place.netns, lambda: self._make(place.netns, change))
+        return await self._spaces.run(place.netns, lambda: self._make(place.netns, have, change))
 
     def _change(
         self, frame: nft_change.Frame, have: table.Table, steps: Sequence[plan.Step]
@@ -84,10 +84,10 @@ class NftablesKernel:
             self._latest.append(found)
         return found
 
-    def _make(self, netns: str, change: nft_change.Change) -> world.Change:
+    def _make(self, netns: str, have: table.Table, change: nft_change.Change) -> world.Change:
         if self._former is not None and plan.Mend(None) in change.steps:
             leftovers.clear(self._former)
-        return change.make(netns, self._slots)
+        return change.make(netns, have, self._slots)
 
     async def schedulers(self) -> tuple[Scheduler, ...]:
         """All: each is mapped to its nearest (lb/choice.py)."""

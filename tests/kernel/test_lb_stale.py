@@ -7,9 +7,9 @@ import pytest
 
 from lb.kernel.nftables import NftablesKernel
 from lb.reconciler import Reconciler
-from sdd.model import sandbox
+from sdd.model import ids, sandbox
 from sdd.model.look import NOWHERE
-from sdd.state import ClusterState
+from sdd.state import ClusterState, Put
 from tests.kernel import lb_traffic
 from tests.kernel.lb_town import VIP, Town
 from tests.unit.lb import states
@@ -74,3 +74,30 @@ async def test_a_change_after_hands_is_made(town: Town, damage: str) -> None:
         assert set(lb_traffic.shares(town, 40)) == set(after)
     none = at(town, 50, other=False)
     await reconciler.realise(none)
+
+
+async def test_a_change_is_put_together_once_for_all_networks(town: Town) -> None:
+    """`b3` is on another network as well, and its table is gone when the change comes."""
+    extra = (
+        states.net("back", 2),
+        replace(states.box("b3"), netns=town.path("b3")),
+        states.plug("b3", "back", "10.88.0.9/24"),
+        states.svc("db", "back", "10.88.0.100", number=3),
+    )
+    before, after = (
+        at(town, revision, *members).apply(ids.Revision(revision), [Put(each) for each in extra])
+        for revision, members in ((60, ("b1",)), (61, ("b1", "b2")))
+    )
+    kernel = NftablesKernel(town.doors)
+    reconciler = Reconciler(kernel, states.NODE)
+    for damage in ("", "delete table inet sdd-lb"):
+        assert (await reconciler.realise(before)).failures == ()
+        if damage:
+            town.nft("b3", damage)
+        known = set(map(id, kernel._latest))
+        outcome = await reconciler.realise(after, NOWHERE)
+        assert (outcome.failures, outcome.repaired) == ((), 0)
+        assert len([each for each in kernel._latest if id(each) not in known]) == 1
+        assert (await reconciler.realise(after)).changed == 0
+    await reconciler.realise(at(town, 70, other=False))
+    await reconciler.realise(states.state(revision=71))

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import ip_address
 
-from lb import table
+from lb import plan, table
 from lb.desired import Desired, Wanted, desired, nothing
+from sdd import lineage
 from sdd.model import ids
 from sdd.model.health import Status
 from sdd.model.service import EndpointMode
@@ -164,3 +165,45 @@ def test_it_stays_as_it_was_and_the_others_change() -> None:
     assert later.failures == bad.failures
     gone = desired(later.state.apply(ids.Revision(10), [Gone(type(WEB), WEB.id)]), later)
     assert (set(gone.sandboxes[CLIENT].table.services), gone.failures) == ({OTHER}, ())
+
+
+BACK = (
+    states.net("back", 2),
+    states.svc("db", "back", "10.0.2.100", number=3),
+    *(
+        each
+        for at in (1, 2, 3)
+        for each in (
+            states.box(f"mixed{at}"),
+            states.plug(f"mixed{at}", "front", f"10.0.1.{20 + at}/24"),
+            states.plug(f"mixed{at}", "back", f"10.0.2.{20 + at}/24"),
+        )
+    ),
+)
+MIXED = [ids.SandboxId(f"mixed{at}") for at in (1, 2, 3)]
+
+
+def test_sandboxes_on_the_same_networks_have_the_same_table() -> None:
+    first = derived(*TOWN, *BACK, WEB)
+    ones = [first.sandboxes[each].table.services for each in MIXED]
+    assert set(ones[0]) == {VIP, ip_address("10.0.2.100")}
+    assert ones[0] is ones[1] is ones[2]
+    elsewhere = desired(first.state.apply(ids.Revision(2), [Put(states.net("x", 7))]), first)
+    assert elsewhere.sandboxes[MIXED[0]].table.services is ones[0]
+    joined = first.state.apply(ids.Revision(3), [Put(SERVED[0])])
+    after = desired(joined, first)
+    others = [after.sandboxes[each].table.services for each in MIXED]
+    assert others[0] is others[1] is others[2]
+    assert others[0][VIP].weights == {ip_address("10.0.1.1"): 1}
+    assert set(lineage.between(ones[0], others[0]) or ()) == {VIP}
+
+
+def test_a_change_on_one_network_is_the_same_for_all_that_are_on_it() -> None:
+    first = derived(*TOWN, *BACK, WEB)
+    after = desired(first.state.apply(ids.Revision(3), [Put(SERVED[0])]), first)
+    diff = plan.Diff()
+    steps = [
+        diff(first.sandboxes[each].table, after.sandboxes[each].table) for each in (CLIENT, *MIXED)
+    ]
+    assert len(steps[0]) == 1
+    assert all(each is steps[0] for each in steps)
