@@ -195,7 +195,7 @@ async def assembled(
                 repaired=reached.repaired,
                 trace=trace.Tracer(query.Asker(doors), workers, own.Files(config.data_root)),
                 names=workers,
-                lb_view=lb_view.View(balancer.kernel, lambda: news.state),
+                lb_view=lb_view.View(balancer.kernel, lambda: news.state, kept=members.kept),
                 lb_trace=choose.tracer(balancer, doors, lambda: news.state),
                 about=_about(config, balancer),
                 unheard=lambda: ears.why,
@@ -309,6 +309,7 @@ def _members(
         hold=namespaces.hold,
     )
     news.subscribe(made.leaving.put)
+    news.subscribe(made.kept.put)
     return made
 
 
