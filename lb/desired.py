@@ -243,8 +243,9 @@ def _derived(
 ) -> tuple[Mapping[IPAddress, table.VirtualService | None], Failures]:
     """What is behind each address, and which services nothing can be made of."""
     try:
+        was: Mapping[IPAddress, table.VirtualService] = {} if known is None else known.services
         return {
-            vip: None if of is None else virtual_of(state, state.services[of], vip)
+            vip: None if of is None else virtual_of(state, state.services[of], vip, was.get(vip))
             for vip, of in owners.items()
         }, {}
     except Exception:  # noqa: BLE001 - of whichever service it is, it is told below
@@ -302,12 +303,21 @@ def _vips(
 
 
 def virtual_of(
-    state: ClusterState, service: services.Service, vip: IPAddress
+    state: ClusterState,
+    service: services.Service,
+    vip: IPAddress,
+    was: table.VirtualService | None = None,
 ) -> table.VirtualService:
-    """Who serves behind the virtual address, on the network that it is of."""
+    """Who serves behind the virtual address, on the network that it is of.
+
+    Whoever is as in `was` is the same object.
+    """
     is_ingress = vip in service.ingress_vips
+    # By identity: to hash the addresses of a thousand members takes longer than to make them anew.
+    known = {(id(each.address), each.weight): each for each in was.backends} if was else {}
     backends = [
-        table.Backend(address=address, weight=member.share)
+        known.get((id(address), member.share))
+        or table.Backend(address=address, weight=member.share)
         for member in state.serving(service).members
         if (plug := member_on(state, member, is_ingress=is_ingress)) is not None
         for address in state.answering(member, plug).hosts

@@ -239,9 +239,12 @@ def _gone(
         before, now = have.services.get(vip), after.services.get(vip)
         if before is None and now is not None:
             continue
-        was = before.weights.keys() if before else set()
-        left = was - now.weights.keys() if now else was | {nft_text.NOWHERE[vip.version]}
-        yield from ((vip, each) for each in left)
+        staying = {each.packed for each in now.backends} if now else set()
+        for each in before.backends if before else ():
+            if each.packed not in staying:
+                yield vip, each.address
+        if now is None:
+            yield vip, nft_text.NOWHERE[vip.version]
 
 
 def _may_stay(flow: conntrack.Flow, service: table.VirtualService | None) -> bool:
