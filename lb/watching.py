@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from lb import desired, drains, kept, leaving, meter, probes, reconciler, tally, world
+from lb import desired, drains, kept, leaving, meter, probes, reconciler, tally, view, world
 from lb import dial as dials
 from sdd import reconcile
 from sdd.linux import guests
 from sdd.model import ids
 from sdd.reconcile import Slot
+from sdd.state import ClusterState
 
 Follow = Callable[[Slot], Coroutine[Any, Any, None]]
 
@@ -47,6 +48,15 @@ class Watching:
         self.leaving = leaving.Leaving(node, hold, self.meter.ended)
         self.kept = kept.Kept()
         self._drains = drains.Drains(finish, kernel, node, time.time)
+
+    def put(self, state: ClusterState) -> None:
+        """For `Feed.subscribe`, before any reconciler works on it."""
+        self.leaving.put(state)
+        self.kept.put(state)
+
+    def view(self, state: Callable[[], ClusterState]) -> view.View:
+        """What the kernels count, with what they had counted before members were away."""
+        return view.View(self._kernel, state, kept=self.kept)
 
     def reconciler(self, is_vain: reconcile.IsVain) -> reconciler.Reconciler:
         """What realises the balancing; of whoever leaves it passes on what was counted."""

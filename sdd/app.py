@@ -23,7 +23,6 @@ import structlog
 from lb import dial as lb_dial
 from lb import probes as lb_probes
 from lb import reconciler as lb_reconciler
-from lb import view as lb_view
 from lb import watching as lb_watching
 from lb.kernel import carriers, choose, neighbours, refusals
 from lb.kernel.ports import linux as ports_linux
@@ -195,7 +194,7 @@ async def assembled(
                 repaired=reached.repaired,
                 trace=trace.Tracer(query.Asker(doors), workers, own.Files(config.data_root)),
                 names=workers,
-                lb_view=lb_view.View(balancer.kernel, lambda: news.state, kept=members.kept),
+                lb_view=members.view(lambda: news.state),
                 lb_trace=choose.tracer(balancer, doors, lambda: news.state),
                 about=_about(config, balancer),
                 unheard=lambda: ears.why,
@@ -308,8 +307,7 @@ def _members(
         host=ports.counts,
         hold=namespaces.hold,
     )
-    news.subscribe(made.leaving.put)
-    news.subscribe(made.kept.put)
+    news.subscribe(made.put)
     return made
 
 
