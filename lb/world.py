@@ -57,7 +57,8 @@ class Load:
 class Change:
     """What became of some steps: which were refused, and what is there now of all they touched.
 
-    `ended` are the last counts of backends that left, which the kernel forgets with them.
+    `ended` are the last counts of backends that left, which the kernel forgets with them, and of
+    all where it had to forget them.
     """
 
     refusals: tuple[Refusal, ...] = ()

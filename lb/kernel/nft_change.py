@@ -8,6 +8,7 @@ they balance beside it, on other networks, matters only where their whole table 
 
 import dataclasses
 import functools
+import struct
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from lb import choice, plan, table, world
@@ -61,6 +62,7 @@ class Change:
         with netlink.Connection(netlink.NETFILTER) as connection:
             # With the table its counters go, too.
             counted = self._cleared(connection) if not self.after.services else {}
+            lost = _counts(connection) if None in self._touched else {}
             refused = self._written(connection, netns, have, slots) if self.steps else ()
             # What is over is not among them: for a minute the backend still holds those ports, and
             # only conntrack's memory keeps a connection to another virtual address from arriving
@@ -74,7 +76,8 @@ class Change:
             if self.after.services:
                 counted = self._counted(connection, netns, slots)
             shown = nft_read.read(connection, self._vips, self.after.services, self._rules.records)
-            ended = tuple(self._ended(counted))
+            # A table that was written anew has forgotten all; then nothing was left to be cleared.
+            ended = tuple(self._ended(counted if refused else {**lost, **counted}))
             return world.Change(refusals=refused, shown=shown, ended=ended)
 
     def _written(
@@ -142,7 +145,8 @@ class Change:
 
     def _ended(self, counted: nft_counts.Counted) -> Iterator[world.Load]:
         for (protocol, vip, backend), count in counted.items():
-            if (service := self.have.services.get(vip)) is not None:
+            service = self.have.services.get(vip) or self.after.services.get(vip)
+            if service is not None:
                 yield world.Load(
                     vip=vip,
                     protocol=protocol,
@@ -192,6 +196,14 @@ class Change:
     @functools.cached_property
     def _gone(self) -> nft_counts.Keys:
         return nft_counts.keys(tuple(_gone(self.have, self.after, self._vips)))
+
+
+def _counts(connection: netlink.Connection) -> nft_counts.Counted:
+    """All that is counted; nothing where hands have put something else there."""
+    try:
+        return nft_counts.read(connection)
+    except (ValueError, LookupError, struct.error):
+        return {}
 
 
 def _run(

@@ -286,6 +286,22 @@ async def test_what_leaves_tells_what_it_counted_last(
         assert each.out_bytes == counted[each.protocol, each.address].out_bytes
 
 
+@pytest.mark.parametrize("odd", ["", "delete set inet sdd-lb heard6; "])
+async def test_a_table_that_is_written_anew_tells_what_it_had_counted(
+    kernel: NftablesKernel, town: Town, place: table.Place, odd: str
+) -> None:
+    web = lb_traffic.service(town)
+    await lb_traffic.put(kernel, town, web)
+    for _ in range(6):
+        town.ask()
+    town.nft("client", f"flush chain inet sdd-lb heard; {odd}add rule inet sdd-lb refuse accept")
+    have = await kernel.read(place)
+    done = await kernel.apply(place, have, plan.diff(have, lb_kernel.table_of(web)))
+    counted = {each.address: each.connections for each in done.ended if each.protocol == "tcp"}
+    assert counted == {each.address: 2 for each in web.backends}
+    assert {each.connections for each in await kernel.loads(place)} == {0}
+
+
 async def test_one_change_of_many_sandboxes_is_right_in_each_whatever_hands_did(
     kernel: NftablesKernel, town: Town
 ) -> None:
