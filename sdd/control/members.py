@@ -17,6 +17,7 @@ from sdd.store import codec
 WEIGHT_MAX = 65535  # what IPVS takes
 DRAIN_MAX_S = 24 * 3600
 WITHDRAWN_S = 5.0  # how long a command waits until nothing goes to a member any more
+_COMPLETED_S = WITHDRAWN_S + 5.0  # after that it is not the command any more that takes it away
 
 
 def join(ground: Ground, service_ref: str, asked: request.Join) -> Plan[service.Member]:
@@ -78,21 +79,22 @@ def withdraw(
 ) -> Plan[tuple[service.Member, ...]] | None:
     """Nothing new goes to `those` from now on, for what they are reached by, `goes`, is to go.
 
-    What nobody ends after all, for the daemon was killed in between, ends after `WITHDRAWN_S`: a
-    membership by itself, and `goes` with all that it has. None when nothing goes to any of them as
-    it is, unless such an end was begun before.
+    What nobody ends after all, for the daemon was killed in between, ends by itself: a membership
+    after `WITHDRAWN_S`, and `goes` with all that it has a little later. None when nothing goes to
+    any of them as it is, unless such an end was begun before.
     """
     draft = Draft(ground)
-    until = ground.at + WITHDRAWN_S
     withdrawn = tuple(
-        replace(each, drains_until=until) for each in those if _is_chosen(ground.now, each)
+        replace(each, drains_until=ground.at + WITHDRAWN_S)
+        for each in those
+        if _is_chosen(ground.now, each)
     )
     if not withdrawn and not (goes and goes.leaves_at):
         return None
     for each in withdrawn:
         draft.replace(ground.now.members[each.service, each.endpoint], each)
     if goes:
-        draft.replace(goes, replace(goes, leaves_at=until))
+        draft.replace(goes, replace(goes, leaves_at=ground.at + _COMPLETED_S))
     return draft.plan(withdrawn, ())
 
 

@@ -109,7 +109,7 @@ async def test_a_command_that_is_at_it_is_left_alone(monkeypatch: pytest.MonkeyP
         async with completing(one):
             await asyncio.sleep(0)
             assert tries == []
-            one.clock.now += 5.1
+            one.clock.now += 10.1
             monkeypatch.setattr("sdd.control.departures.PACE_S", 0.01)
             await one.commands.add_record(
                 request.RecordAdd(network="front", name="a", type="A", data="10.9.9.9")
