@@ -24,6 +24,9 @@ from sdd.model.network import IPAddress
 from sdd.state import EMPTY, ClusterState
 
 V = TypeVar("V")
+Failures = Mapping[ids.ServiceId, progress.Failure]
+Served = tuple[Mapping[IPAddress, table.VirtualService], Mapping[IPAddress, ids.ServiceId]]
+Mixed = dict[tuple[ids.NetworkId, ...], Served]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,16 +37,19 @@ class Wanted:
     place: table.Place
     table: table.Table
     owners: Mapping[IPAddress, ids.ServiceId]
-    networks: tuple[ids.NetworkId, ...] = ()  # whose services these are, in this order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """What any sandbox on one network balances."""
+    """What any sandbox on one network balances.
+
+    `failures` are of services of which nothing can be made: they stay as they were, or away.
+    """
 
     services: Mapping[IPAddress, table.VirtualService]
     owners: Mapping[IPAddress, ids.ServiceId]
     is_disputed: bool = False  # an address is that of two services
+    failures: Failures = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,15 +57,17 @@ class Desired:
     """Every sandbox of `node`, also those with nothing to balance (their table is empty).
 
     `refused` are the services that nobody can balance, `failures` theirs and those of the sandboxes
-    of which nothing can be made.
+    of which nothing can be made. `mixed` is what is served on several networks, one object for all
+    sandboxes that are on the same.
     """
 
     state: ClusterState
     node: ids.NodeId
     networks: Mapping[ids.NetworkId, Network]
     sandboxes: Mapping[ids.SandboxId, Wanted]
+    mixed: Mixed = field(default_factory=dict)
     nodes: tuple[Node, ...] = ()
-    refused: Mapping[ids.ServiceId, progress.Failure] = field(default_factory=dict)
+    refused: Failures = field(default_factory=dict)
     failures: tuple[progress.Failure, ...] = ()
 
 
@@ -78,20 +86,21 @@ def desired(state: ClusterState, before: Desired) -> Desired:
     draft = Desired(
         state=state, node=before.node, networks=networks, sandboxes=before.sandboxes, nodes=nodes
     )
-    made = {box.id: _attempted(draft, box, before) for box in here}
+    mixed: Mixed = {}
+    made = {box.id: _attempted(draft, box, before, mixed) for box in here}
     refused = _refused(state, stale if before.networks else state.services.keys(), before)
     failed = (each for each in made.values() if isinstance(each, progress.Failure))
+    odd = {of: each for net in networks.values() for of, each in net.failures.items()}
     return replace(
         draft,
         sandboxes={box: each for box, each in made.items() if isinstance(each, Wanted)},
+        mixed=mixed,
         refused=refused,
-        failures=(*refused.values(), *failed),
+        failures=(*refused.values(), *odd.values(), *failed),
     )
 
 
-def _refused(
-    state: ClusterState, suspects: Collection[ids.ServiceId], before: Desired
-) -> Mapping[ids.ServiceId, progress.Failure]:
+def _refused(state: ClusterState, suspects: Collection[ids.ServiceId], before: Desired) -> Failures:
     """The services whose virtual address no packet can name; an older release took such."""
     known = {each: why for each, why in before.refused.items() if each not in suspects}
     for each in suspects:
@@ -107,9 +116,11 @@ def _refused(
 # Sandboxes
 
 
-def _attempted(now: Desired, box: sandbox.Sandbox, before: Desired) -> Wanted | progress.Failure:
+def _attempted(
+    now: Desired, box: sandbox.Sandbox, before: Desired, mixed: Mixed
+) -> Wanted | progress.Failure:
     return contained.attempt(
-        functools.partial(_sandbox, now, box, before),
+        functools.partial(_sandbox, now, box, before, mixed),
         box.id,
         f"sandbox {box.name!r} does not balance",
     )
@@ -123,7 +134,7 @@ def _seen(state: ClusterState, box: sandbox.Sandbox) -> Sequence[endpoint.Endpoi
     return [each for each in plugs if each.network != net.id]
 
 
-def _sandbox(now: Desired, box: sandbox.Sandbox, before: Desired) -> Wanted:
+def _sandbox(now: Desired, box: sandbox.Sandbox, before: Desired, mixed: Mixed) -> Wanted:
     plugs = now.state.endpoints_by_sandbox.get(box.id, ())
     seen = _seen(now.state, box)
     known = before.sandboxes.get(box.id)
@@ -136,37 +147,28 @@ def _sandbox(now: Desired, box: sandbox.Sandbox, before: Desired) -> Wanted:
     ):
         return known
     nets = tuple(each.network for each in seen)
-    is_like = known is not None and known.networks == nets
-    return _joined(now, box, nets, before, known if is_like else None)
-
-
-def _joined(
-    now: Desired,
-    box: sandbox.Sandbox,
-    nets: tuple[ids.NetworkId, ...],
-    before: Desired,
-    known: Wanted | None,
-) -> Wanted:
-    """`known` is what it was before on the same networks, if it was on them."""
-    new = [now.networks[each] for each in nets]
-    old = [before.networks[each] for each in nets] if known is not None else []
+    if nets not in mixed:
+        mixed[nets] = _joined(now, nets, before)
+    served, owners = mixed[nets]
     return Wanted(
         name=box.name,
         place=place_of(now.state, box),
-        table=table.Table(
-            services=_merged(
-                known.table.services if known is not None else None,
-                [each.services for each in old],
-                [each.services for each in new],
-            ),
-            back=ways_back.of(now.state, box, now.nodes),
-        ),
-        owners=_merged(
-            known.owners if known is not None else None,
-            [each.owners for each in old],
-            [each.owners for each in new],
-        ),
-        networks=nets,
+        table=table.Table(services=served, back=ways_back.of(now.state, box, now.nodes)),
+        owners=owners,
+    )
+
+
+def _joined(now: Desired, nets: tuple[ids.NetworkId, ...], before: Desired) -> Served:
+    """What is served on all of `nets`: the same objects as before, if nothing changed there."""
+    known = before.mixed.get(nets)
+    new = [now.networks[each] for each in nets]
+    old = [before.networks[each] for each in nets] if known is not None else []
+    if known is not None and _identical(new, old):
+        return known
+    served, owners = known if known is not None else (None, None)
+    return (
+        _merged(served, [each.services for each in old], [each.services for each in new]),
+        _merged(owners, [each.owners for each in old], [each.owners for each in new]),
     )
 
 
@@ -219,22 +221,49 @@ def _network(
     """An address is hashed only if something of its service is another."""
     known = before.networks.get(net)
     if known is None or known.is_disputed:
-        return _anew(state, net)
+        return _anew(state, net, known)
     gone = dict.fromkeys(vip for each in stale for vip in _vips(before.state, each, net))
     come = [(vip, each) for each in stale for vip in _vips(state, each, net)]
     owners = gone | dict(come)
     if len(dict(come)) < len(come) or any(
         (owner := known.owners.get(vip)) is not None and owner not in stale for vip in owners
     ):
-        return _anew(state, net)
-    virtual = {
-        vip: None if of is None else virtual_of(state, state.services[of], vip)
-        for vip, of in owners.items()
-    }
+        return _anew(state, net, known)
+    virtual, odd = _derived(state, owners, known)
+    failures = {of: each for of, each in known.failures.items() if of not in stale}
+    failures.update(odd)
     served, owned = _changed(known.services, virtual), _changed(known.owners, owners)
-    if served is known.services and owned is known.owners:
+    if served is known.services and owned is known.owners and failures == known.failures:
         return known
-    return Network(services=served, owners=owned)
+    return Network(services=served, owners=owned, failures=failures)
+
+
+def _derived(
+    state: ClusterState, owners: Mapping[IPAddress, ids.ServiceId | None], known: Network | None
+) -> tuple[Mapping[IPAddress, table.VirtualService | None], Failures]:
+    """What is behind each address, and which services nothing can be made of."""
+    try:
+        was: Mapping[IPAddress, table.VirtualService] = {} if known is None else known.services
+        return {
+            vip: None if of is None else virtual_of(state, state.services[of], vip, was.get(vip))
+            for vip, of in owners.items()
+        }, {}
+    except Exception:  # noqa: BLE001 - of whichever service it is, it is told below
+        made = {
+            vip: None if of is None else _tried(state, state.services[of], vip)
+            for vip, of in owners.items()
+        }
+    failed = {vip: each for vip, each in made.items() if isinstance(each, progress.Failure)}
+    kept = {vip: None if known is None else known.services.get(vip) for vip in failed}
+    virtual = {vip: each for vip, each in made.items() if not isinstance(each, progress.Failure)}
+    return virtual | kept, {ids.ServiceId(each.subject): each for each in failed.values()}
+
+
+def _tried(
+    state: ClusterState, one: services.Service, vip: IPAddress
+) -> table.VirtualService | progress.Failure:
+    what = f"service {one.name!r} is not balanced as it should be"
+    return contained.attempt(functools.partial(virtual_of, state, one, vip), one.id, what)
 
 
 def _changed(
@@ -245,17 +274,18 @@ def _changed(
     return lineage.successor(known, other) if other else known
 
 
-def _anew(state: ClusterState, net: ids.NetworkId) -> Network:
+def _anew(state: ClusterState, net: ids.NetworkId, known: Network | None) -> Network:
     """Of two services that have the same address the second one is served; commands make none."""
     is_ingress = state.ingress is not None and state.ingress.id == net
     those = state.ingress_services if is_ingress else state.services_by_network.get(net, ())
     owned = [(vip, each.id) for each in those for vip in _vips(state, each.id, net)]
     owners = dict(owned)
-    virtual = {vip: virtual_of(state, state.services[of], vip) for vip, of in owners.items()}
+    virtual, failures = _derived(state, owners, known)
     return Network(
-        services=lineage.Version(virtual),
+        services=lineage.Version({vip: each for vip, each in virtual.items() if each is not None}),
         owners=lineage.Version(owners),
         is_disputed=len(owners) < len(owned),
+        failures=failures,
     )
 
 
@@ -273,12 +303,21 @@ def _vips(
 
 
 def virtual_of(
-    state: ClusterState, service: services.Service, vip: IPAddress
+    state: ClusterState,
+    service: services.Service,
+    vip: IPAddress,
+    was: table.VirtualService | None = None,
 ) -> table.VirtualService:
-    """Who serves behind the virtual address, on the network that it is of."""
+    """Who serves behind the virtual address, on the network that it is of.
+
+    Whoever is as in `was` is the same object.
+    """
     is_ingress = vip in service.ingress_vips
+    # By identity: to hash the addresses of a thousand members takes longer than to make them anew.
+    known = {(id(each.address), each.weight): each for each in was.backends} if was else {}
     backends = [
-        table.Backend(address=address, weight=member.share)
+        known.get((id(address), member.share))
+        or table.Backend(address=address, weight=member.share)
         for member in state.serving(service).members
         if (plug := member_on(state, member, is_ingress=is_ingress)) is not None
         for address in state.answering(member, plug).hosts

@@ -7,13 +7,14 @@ in the state, so a daemon that was restarted in between goes on where it was.
 import asyncio
 import contextlib
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple, Never
 
 from lb import world
 from lb.desired import desired, member_on, nothing
 from sdd import errors
+from sdd.linux import cost
 from sdd.model import ids, service
 from sdd.model.network import IPAddress
 from sdd.reconcile import Slot
@@ -23,6 +24,9 @@ Finish = Callable[[ids.ServiceId, ids.EndpointId], Awaitable[None]]
 
 # How soon after its last connection a member is gone, and the head start of the balancer.
 POLL_S = 0.1
+# Where many sandboxes have to be asked, that takes a tenth of a processor and no poll comes sooner.
+PART = 10
+LONGEST_S = 5.0  # somebody waits
 IDLE_S = 3600.0
 
 
@@ -48,22 +52,24 @@ class Drains:
         self._clock = clock
         self._since: dict[MemberKey, float] = {}  # when this object first saw it leaving
         self._nearest = math.inf  # when the next one's time is up
+        self._due = 0.0  # in the loop's time: when connections are to be counted
         self._derived = nothing(node)
 
     async def run(self, slot: Slot) -> Never:
         """Watch over whoever the newest state says, for ever; ends by cancellation only."""
-        while True:
-            state = await slot.next(self._pause_s())
-            if state is not None:
-                await self._look(state)
+        with cost.counted() as spent:
+            while True:
+                state = await slot.next(self._pause_s())
+                if state is not None:
+                    await self._look(state, spent)
 
     def _pause_s(self) -> float:
         """Until the next poll, or until somebody's time is up."""
         if not self._since:
             return IDLE_S
-        return min(POLL_S, max(0.0, self._nearest - self._clock()))
+        return max(0.0, min(self._due - _loop_s(), self._nearest - self._clock()))
 
-    async def _look(self, state: ClusterState) -> None:
+    async def _look(self, state: ClusterState, spent: cost.Cost) -> None:
         now = self._clock()
         every = leaving(state, self._node)
         self._since = {key: self._since.get(key, now) for key in every}
@@ -72,14 +78,29 @@ class Drains:
             await self._end(key)  # nobody needs to be counted for that
         rest = {key: member for key, member in every.items() if key not in over}
         self._nearest = min((one.drains_until for one in rest.values()), default=math.inf)
+        if _loop_s() < self._due:
+            return  # a new state came in between
+        before_s = spent.seconds
         members = {key: each for key, each in rest.items() if now - self._since[key] >= POLL_S}
-        if not members:
-            return
-        self._derived = desired(state, self._derived)
+        if members:
+            await self._end_idle(state, members, self._nearest - now, spent)
+        pause_s = min(LONGEST_S, PART * (spent.seconds - before_s))
+        self._due = _loop_s() + max(POLL_S, pause_s)
+
+    async def _end_idle(
+        self,
+        state: ClusterState,
+        members: Mapping[MemberKey, service.Member],
+        left_s: float,
+        spent: cost.Cost,
+    ) -> None:
+        """Those of `members` to whom nobody is connected, found out in `left_s`."""
+        with spent.here():
+            self._derived = desired(state, self._derived)
         services = [state.services[each] for each in {one.service for one in members.values()}]
         try:
             # To count takes its time beside many sandboxes; whose time is up does not wait for it.
-            async with asyncio.timeout(min(IDLE_S, self._nearest - now)):
+            async with asyncio.timeout(min(IDLE_S, left_s)):
                 counted = await self._counted({vip for each in services for vip in _vips(each)})
         except TimeoutError:
             return
@@ -98,7 +119,7 @@ class Drains:
             if not vips:
                 continue
             try:
-                loads = await self._kernel.loads(want.place)
+                loads = await self._kernel.connections(want.place, vips)
             except errors.NotFound:
                 continue  # the namespace is gone, and its connections with it
             except errors.SddError:
@@ -109,6 +130,10 @@ class Drains:
                 if load.address is not None and (load.active or load.weight):
                     found.busy.add((load.vip, load.address))
         return found
+
+
+def _loop_s() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def leaving(state: ClusterState, node: ids.NodeId) -> dict[MemberKey, service.Member]:

@@ -90,6 +90,12 @@ class FakeKernel:
         """The same: it knows no connections."""
         return await self.loads(place)
 
+    async def connections(
+        self, place: table.Place, vips: Collection[IPAddress]
+    ) -> tuple[world.Load, ...]:
+        """Weights: it knows no connections."""
+        return self._loads(table.narrowed(self._table(place), vips))
+
     def _loads(self, whole: table.Table) -> tuple[world.Load, ...]:
         return tuple(
             self._load(service, protocol, backend)

@@ -45,21 +45,23 @@ _RATES = dict(
 
 def growth(before: Sequence[world.Load], after: Sequence[world.Load]) -> Mapping[Key, Growth]:
     """What each backend's counters grew by; one that was not there before grew from nothing."""
-    old = {key: each for each in before if (key := _key(each)) is not None}
-    return {key: _between(old.get(key), each) for each in after if (key := _key(each)) is not None}
+    old = {key: each for each in before if (key := key_of(each)) is not None}
+    return {
+        key: _between(old.get(key), each) for each in after if (key := key_of(each)) is not None
+    }
 
 
 def beyond(before: Sequence[world.Load], after: Sequence[world.Load]) -> Mapping[Key, Growth]:
     """The same where `before` may be the later reading: what went back grew by nothing."""
-    old = {key: each for each in before if (key := _key(each)) is not None}
-    those = [each for each in after if (key := _key(each)) and not _is_back(old.get(key), each)]
+    old = {key: each for each in before if (key := key_of(each)) is not None}
+    those = [each for each in after if (key := key_of(each)) and not _is_back(old.get(key), each)]
     return growth(before, those)
 
 
 def without(loads: Sequence[world.Load], those: Sequence[world.Load]) -> tuple[world.Load, ...]:
     """`loads` of all but the backends of which `those` are."""
-    keys = {_key(each) for each in those}
-    return tuple(each for each in loads if _key(each) not in keys)
+    keys = {key_of(each) for each in those}
+    return tuple(each for each in loads if key_of(each) not in keys)
 
 
 def between(old: Growth, new: Growth) -> Growth:
@@ -77,14 +79,20 @@ def rated(
 
 
 def _rated(load: world.Load, grown: Mapping[Key, Growth], seconds: float) -> world.Load:
-    key = _key(load)
+    key = key_of(load)
     if key is None or load.connection_rate is not None:
         return load
     rates = {_RATES[each]: round(getattr(grown[key], each) / seconds) for each in COUNTERS}
     return replace(load, **rates)
 
 
-def _key(load: world.Load) -> Key | None:
+def counted(load: world.Load) -> Growth:
+    """All that it shows."""
+    return Growth(**{each: getattr(load, each) or 0 for each in COUNTERS})
+
+
+def key_of(load: world.Load) -> Key | None:
+    """Whose counts they are; None where there are none."""
     if load.address is None or load.connections is None:
         return None
     return load.vip, load.protocol, load.address

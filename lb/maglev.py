@@ -16,6 +16,7 @@ import functools
 import hashlib
 import math
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -83,14 +84,13 @@ def _filled(addresses: bytes, weights: tuple[int, ...]) -> Filled:
     width = len(addresses) // len(weights)
     keys = [addresses[at : at + width] for at in range(0, len(addresses), width)]
     owners = [_NOBODY] * SLOTS
-    _fill(owners, _due(weights, SLOTS), keys, weights)
+    _fill(owners, range(SLOTS), _due(weights, SLOTS), keys, weights)
     base, layers = array("I", owners), []
     wanted = size(weights)
     while len(owners) < wanted:
         due = _due(weights, len(owners) * _PARTS)
-        owners = _inherited(owners, due)
-        free = [at for at, owner in enumerate(owners) if owner == _NOBODY]
-        _fill(owners, due, keys, weights)
+        owners, free = _inherited(owners, due)
+        _fill(owners, free, due, keys, weights)
         layers.append((len(owners), {at: owners[at] for at in free}))
     return Filled(places=array("I", owners), base=base, layers=tuple(layers))
 
@@ -98,20 +98,49 @@ def _filled(addresses: bytes, weights: tuple[int, ...]) -> Filled:
 _NOBODY = -1
 
 
-def _inherited(owners: Sequence[int], due: list[int]) -> list[int]:
-    """A larger table: whoever had a slot has its parts, as far as they are due, which is told."""
-    larger: list[int] = []
-    for owner in owners:
-        kept = min(_PARTS, due[owner])
-        due[owner] -= kept
-        larger += [owner] * kept + [_NOBODY] * (_PARTS - kept)
-    return larger
+def _inherited(owners: Sequence[int], due: list[int]) -> tuple[list[int], list[int]]:
+    """A larger table, and its free slots, in order.
+
+    Whoever had a slot has its parts, the first ones as far as they are due; what is left is told.
+    """
+    larger = [_NOBODY] * (_PARTS * len(owners))
+    for part in range(_PARTS):
+        larger[part::_PARTS] = owners
+    beyond: dict[int, int] = {}  # parts that somebody has and are not due
+    for owner, count in Counter(owners).items():
+        due[owner] -= _PARTS * count
+        if due[owner] < 0:
+            beyond[owner], due[owner] = -due[owner], 0
+    free: list[int] = []
+    for at in [at for at in range(len(owners) - 1, -1, -1) if owners[at] in beyond]:
+        lost = min(_PARTS, beyond[owners[at]])
+        beyond[owners[at]] -= lost
+        free += range(_PARTS * (at + 1) - 1, _PARTS * (at + 1) - 1 - lost, -1)
+    for at in free:
+        larger[at] = _NOBODY
+    return larger, free[::-1]
 
 
 def _fill(
-    owners: list[int], due: Sequence[int], keys: Sequence[bytes], weights: Sequence[int]
+    owners: list[int],
+    free: Sequence[int],
+    due: Sequence[int],
+    keys: Sequence[bytes],
+    weights: Sequence[int],
 ) -> None:
     """Whoever is due slots takes the next free one in its own order, in turns."""
+    fill = _fill_few if len(free) ** 2 < len(owners) else _fill_many
+    fill(owners, free, due, keys, weights)
+
+
+def _fill_many(
+    owners: list[int],
+    _free: Sequence[int],
+    due: Sequence[int],
+    keys: Sequence[bytes],
+    weights: Sequence[int],
+) -> None:
+    """By trying one slot of an order after the other."""
     size = len(owners)
     orders = [_order(key, size) if left else (0, 0) for key, left in zip(keys, due, strict=True)]
     at = [first for first, _ in orders]
@@ -121,6 +150,26 @@ def _fill(
             place = (place + skip) % size
         owners[place] = each
         at[each] = place
+
+
+def _fill_few(
+    owners: list[int],
+    free: Sequence[int],
+    due: Sequence[int],
+    keys: Sequence[bytes],
+    weights: Sequence[int],
+) -> None:
+    """The same by asking when each free slot comes in an order: it would mostly meet taken ones."""
+    size, left = len(owners), set(free)
+    ranks: dict[int, dict[int, int]] = {}  # of each who is due slots: slot → when it comes
+    for each in _turns(due, weights):
+        if each not in ranks:
+            first, skip = _order(keys[each], size)
+            back = pow(skip, -1, size)
+            ranks[each] = {at: (at - first) * back % size for at in free}
+        place = min(left, key=ranks[each].__getitem__)
+        owners[place] = each
+        left.remove(place)
 
 
 def _turns(due: Sequence[int], weights: Sequence[int]) -> Iterator[int]:
@@ -136,11 +185,17 @@ def _turns(due: Sequence[int], weights: Sequence[int]) -> Iterator[int]:
 
 def _order(key: bytes, size: int) -> tuple[int, int]:
     """One backend's permutation of the slots: the first, and how far it is to the next."""
-    digest = hashlib.blake2s(key, person=b"sdd-lb").digest()
-    skip = int.from_bytes(digest[8:16], "big") % (size - 1) + 1
+    first, second = _numbers(key)
+    skip = second % (size - 1) + 1
     while math.gcd(skip, size) != 1:  # or it would not reach every slot
         skip += 1
-    return int.from_bytes(digest[:8], "big") % size, skip
+    return first % size, skip
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _numbers(key: bytes) -> tuple[int, int]:
+    digest = hashlib.blake2s(key, person=b"sdd-lb").digest()
+    return int.from_bytes(digest[:8], "big"), int.from_bytes(digest[8:16], "big")
 
 
 def _due(weights: Sequence[int], size: int) -> list[int]:

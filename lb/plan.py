@@ -6,7 +6,7 @@ backends go. A live service is edited, never deleted and made again: that would 
 connections.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 from operator import is_
@@ -92,12 +92,14 @@ Step = (
 class Diff:
     """`diff`, found once for all sandboxes of which the same is asked; for one pass.
 
-    The very same steps are told to the kernel of each, so that it can know them again.
+    The very same steps are told to the kernel of each, so that it can know them again: also to
+    those that are on other networks as well, of which nothing changed.
     """
 
     def __init__(self) -> None:
         # The tables are held, so that nobody else gets the numbers of their services.
         self._found: dict[tuple[int, int], tuple[table.Table, table.Table, tuple[Step, ...]]] = {}
+        self._steps: dict[tuple[object, ...], tuple[Step, ...]] = {}
         self._alike: dict[tuple[int, int], tuple[object, object, bool]] = {}
 
     def __call__(self, have: table.Table, want: table.Table) -> tuple[Step, ...]:
@@ -106,7 +108,9 @@ class Diff:
             return diff(have, want)
         key = id(have.services), id(want.services)
         if key not in self._found:
-            self._found[key] = (have, want, diff(have, want))
+            steps = diff(have, want)
+            known = self._steps.setdefault(tuple(map(_identity, steps)), steps)
+            self._found[key] = (have, want, known)
         return self._found[key][2]
 
     def left(
@@ -130,6 +134,11 @@ class Diff:
         return self._alike[key][2]
 
 
+def _identity(step: Step) -> object:
+    """What tells it from others; a whole service is the same object in all sandboxes."""
+    return (AddService, id(step.service)) if isinstance(step, AddService) else step
+
+
 def diff(have: table.Table, want: table.Table) -> tuple[Step, ...]:
     """The steps from `have` to `want`; empty when they are the same and nothing is flawed."""
     changed = _changed(have, want)
@@ -146,9 +155,10 @@ def diff(have: table.Table, want: table.Table) -> tuple[Step, ...]:
 def result(have: table.Table, steps: Iterable[Step]) -> table.Table:
     """What `have` becomes by `steps`: the meaning every kernel must give them."""
     services = lineage.thawed(have.services)
-    weights: dict[IPAddress, dict[IPAddress, int]] = {}  # of services whose backends change
+    changes: dict[IPAddress, Changes] = {}  # of services whose backends change
     flaws, back = set(have.flaws), have.back
     last: IPAddress | None = None  # steps about one service follow each other: it is looked up once
+    those: Changes = {}
     for step in steps:
         match step:
             case AddService(service):
@@ -158,34 +168,36 @@ def result(have: table.Table, steps: Iterable[Step]) -> table.Table:
                 services[service.vip] = replace(service, backends=before.backends if before else ())
             case AddBackend(vip, backend) | SetWeight(vip, backend):
                 if vip is not last:
-                    last, those = vip, _of(weights, services, vip)
-                those[backend.address] = backend.weight
+                    last, those = vip, changes.setdefault(vip, {})
+                those[backend.packed] = backend
             case RemoveBackend(vip, address):
-                _of(weights, services, vip).pop(address, None)
+                changes.setdefault(vip, {})[address.packed] = None
             case RemoveService(vip):
                 last = None
                 services.pop(vip, None)
-                weights.pop(vip, None)
+                changes.pop(vip, None)
                 flaws = {flaw for flaw in flaws if flaw.vip != vip}
             case SetBack(now):
                 back = now
             case Mend(where):
                 flaws = {flaw for flaw in flaws if flaw.vip != where}
-    for vip, those in weights.items():
-        backends = [table.Backend(address=each, weight=weight) for each, weight in those.items()]
-        services[vip] = replace(services[vip], backends=ordered(backends))
+    for vip, each in changes.items():
+        services[vip] = replace(services[vip], backends=_amended(services[vip].backends, each))
     remaining = tuple(flaw for flaw in have.flaws if flaw in flaws)
     return table.Table(services=MappingProxyType(services), flaws=remaining, back=back)
 
 
-def _of(
-    weights: dict[IPAddress, dict[IPAddress, int]],
-    services: dict[IPAddress, table.VirtualService],
-    vip: IPAddress,
-) -> dict[IPAddress, int]:
-    if vip not in weights:
-        weights[vip] = services[vip].weights
-    return weights[vip]
+Changes = dict[bytes, table.Backend | None]  # by address in network order; None: it leaves
+
+
+def _amended(
+    backends: Sequence[table.Backend], changes: Mapping[bytes, table.Backend | None]
+) -> tuple[table.Backend, ...]:
+    """`backends` stay the objects they are, but those that change."""
+    come = dict(changes)
+    kept = [now for each in backends if (now := come.pop(each.packed, each)) is not None]
+    new = [each for each in come.values() if each is not None]
+    return ordered((*kept, *new)) if new else tuple(kept)
 
 
 def touched(steps: Iterable[Step]) -> frozenset[IPAddress | None]:
@@ -274,6 +286,11 @@ def _arrivals(have: table.Table, service: table.VirtualService) -> Iterator[Step
     before = _before(have, service)
     if before is None:
         return  # it comes with all of them
+    if _are_the_same(before, service):
+        for old, new in zip(before.backends, service.backends, strict=True):
+            if old.weight != new.weight:
+                yield SetWeight(service.vip, new)
+        return
     weights = before.weights
     for backend in service.backends:
         if backend.address not in weights:
@@ -294,7 +311,20 @@ def _mends(have: table.Table, want: table.Table) -> Iterator[Step]:
 
 def _departures(have: table.Table, service: table.VirtualService) -> Iterator[Step]:
     before = _before(have, service)
+    if before is None or _are_the_same(before, service):
+        return
     staying = service.weights
-    for backend in before.backends if before is not None else ():
+    for backend in before.backends:
         if backend.address not in staying:
             yield RemoveBackend(service.vip, backend.address)
+
+
+def _are_the_same(one: table.VirtualService, other: table.VirtualService) -> bool:
+    """Whether they have the very same addresses: derived from one another they do.
+
+    To hash the addresses of a thousand backends takes longer than all else of a change of one.
+    """
+    if len(one.backends) != len(other.backends):
+        return False
+    pairs = zip(one.backends, other.backends, strict=True)
+    return all(old.address is new.address for old, new in pairs)

@@ -193,20 +193,51 @@ class Reconciler:
         self._places[box] = want.place
         try:
             _check_there(want.place, inode)
-            trusted = known is not None and not look and known.place == want.place
-            have = known.table if known and trusted else await self._kernel.read(want.place)
-            steps = self._diff(have, want.table)
-            failures = await self._apply(box, want, have, steps) if steps else ()
+            if known is not None and not look and known.place == want.place:
+                done = await self._trusting(box, want, known.table)
+            else:
+                undone = known is not None and self._same(known, want)
+                have = await self._kernel.read(want.place)
+                done = await self._stepped(box, want, have, () if undone else None)
         except errors.SddError as exc:
             return _Result(failures=(_failure(box, want, exc),))
-        if not failures:
+        if not done.failures:
             self._known[box] = _Known(inode=inode, place=want.place, table=want.table)
-        undone = known is not None and self._same(known, want)
+        return done
+
+    async def _trusting(self, box: ids.SandboxId, want: Wanted, have: table.Table) -> _Result:
+        """From what is believed to be there; if that fails, somebody may have changed it since.
+
+        Then everything is read, and what differs beside our own change was done by hands.
+        """
+        try:
+            done = await self._stepped(box, want, have)
+            if not done.failures or any(each.code in NOT_YET for each in done.failures):
+                return done
+        except errors.KernelRefused:
+            pass
+        own = plan.touched(self._diff(have, want.table))
+        return await self._stepped(box, want, await self._kernel.read(want.place), own)
+
+    async def _stepped(
+        self,
+        box: ids.SandboxId,
+        want: Wanted,
+        have: table.Table,
+        own: Collection[IPAddress | None] | None = None,
+    ) -> _Result:
+        """From `have` to what is wanted; steps are repairs unless they are about `own` addresses.
+
+        None: all of them are our own.
+        """
+        steps = self._diff(have, want.table)
+        failures = await self._apply(box, want, have, steps) if steps else ()
+        mended = [each for each in steps if own is not None and plan.subject(each) not in own]
         return _Result(
             failures=failures,
             changed=len(steps),
-            repaired=len(steps) if undone else 0,
-            repairs=_repairs(self._desired, want, have, steps) if undone and not failures else (),
+            repaired=len(mended),
+            repairs=() if failures else _repairs(self._desired, want, have, mended),
         )
 
     async def _apply(
@@ -228,10 +259,11 @@ class Reconciler:
         self, box: ids.SandboxId, want: Wanted, refusal: world.Refusal
     ) -> progress.Failure:
         owner = None if refusal.vip is None else want.owners.get(refusal.vip)
-        what = "" if refusal.vip is None else f" {refusal.vip}"
-        who = f"sandbox {want.name!r} does not balance{what}"
-        if owner is not None and refusal.code == world.NO_SCHEDULER:
-            who = f"service {self._desired.state.services[owner].name!r} cannot be balanced"
+        of = "" if owner is None else f"service {self._desired.state.services[owner].name!r}"
+        what = " ".join(filter(None, (of, "" if refusal.vip is None else f"at {refusal.vip}")))
+        who = f"sandbox {want.name!r} does not balance{what and ' '}{what}"
+        if of and refusal.code == world.NO_SCHEDULER:
+            who = f"{of} cannot be balanced"
         return progress.Failure(
             subject=owner or box,
             sentence=f"{who}: {refusal.sentence}",

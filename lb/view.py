@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
-from lb import desired, explain, growth, table, world
+from lb import desired, explain, growth, kept, table, world
 from sdd import errors
 from sdd.model import sandbox
 from sdd.state import ClusterState
@@ -60,7 +60,10 @@ class View:
         state: Callable[[], ClusterState],
         clock: Callable[[], float] = time.monotonic,
         rate_s: float = RATE_S,
+        kept: kept.Kept | None = None,
     ) -> None:
+        """`kept` knows what backends counted before they were away."""
+        self._kept = kept
         self._kernel = kernel
         self._state = state
         self._clock = clock
@@ -74,6 +77,8 @@ class View:
             loads = await self._loads(desired.place_of(state, box), rates=rates)
         except errors.NotFound:
             return ()
+        if self._kept is not None:
+            loads = self._kept.with_former(box.id, loads)
         ordered = sorted(loads, key=_order)
         return tuple(_row(each, names.get(each.vip, ""), rates=rates) for each in ordered)
 

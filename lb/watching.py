@@ -6,15 +6,16 @@ member and who has a carrier are the caller's to say: they touch the world.
 
 import random
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from lb import desired, drains, kept, leaving, meter, probes, reconciler, tally, view, world
 from lb import dial as dials
-from lb import drains, leaving, meter, probes, reconciler, tally, world
 from sdd import reconcile
 from sdd.linux import guests
 from sdd.model import ids
 from sdd.reconcile import Slot
+from sdd.state import ClusterState
 
 Follow = Callable[[Slot], Coroutine[Any, Any, None]]
 
@@ -45,7 +46,17 @@ class Watching:
         )
         self.meter = meter.Meter(*(kernel, node, self.probes.suspect, time.monotonic), host=host)
         self.leaving = leaving.Leaving(node, hold, self.meter.ended)
+        self.kept = kept.Kept()
         self._drains = drains.Drains(finish, kernel, node, time.time)
+
+    def put(self, state: ClusterState) -> None:
+        """For `Feed.subscribe`, before any reconciler works on it."""
+        self.leaving.put(state)
+        self.kept.put(state)
+
+    def view(self, state: Callable[[], ClusterState]) -> view.View:
+        """What the kernels count, with what they had counted before members were away."""
+        return view.View(self._kernel, state, kept=self.kept)
 
     def reconciler(self, is_vain: reconcile.IsVain) -> reconciler.Reconciler:
         """What realises the balancing; of whoever leaves it passes on what was counted."""
@@ -53,9 +64,13 @@ class Watching:
             *(self._kernel, self._node),
             been=self._been,
             leaving=self.leaving,
-            left=self.meter.left,
+            left=self._left,
             is_vain=is_vain,
         )
+
+    def _left(self, box: ids.SandboxId, was: desired.Wanted, loads: Sequence[world.Load]) -> None:
+        self.meter.left(box, was, loads)
+        self.kept.left(box, was, loads)
 
     def followers(self) -> dict[str, Follow]:
         """The loops by their names."""

@@ -57,7 +57,8 @@ class Load:
 class Change:
     """What became of some steps: which were refused, and what is there now of all they touched.
 
-    `ended` are the last counts of backends that left, which the kernel forgets with them.
+    `ended` are the last counts of backends that left, which the kernel forgets with them, and of
+    all where it had to forget them.
     """
 
     refusals: tuple[Refusal, ...] = ()
@@ -115,6 +116,15 @@ class Kernel(Protocol):
 
     async def counters(self, place: table.Place) -> tuple[Load, ...]:
         """As `loads`, with 0 `active` and `inactive` where to count connections is dear."""
+        ...
+
+    async def connections(
+        self, place: table.Place, vips: Collection[IPAddress]
+    ) -> tuple[Load, ...]:
+        """As `loads` of `vips` alone, and what is counted of them may be left out.
+
+        Weights and open connections are told. Raises `errors.NotFound` as `loads` does.
+        """
         ...
 
     async def led_to(

@@ -23,7 +23,6 @@ import structlog
 from lb import dial as lb_dial
 from lb import probes as lb_probes
 from lb import reconciler as lb_reconciler
-from lb import view as lb_view
 from lb import watching as lb_watching
 from lb.kernel import carriers, choose, neighbours, refusals
 from lb.kernel.ports import linux as ports_linux
@@ -39,13 +38,24 @@ from resolver.explain import inquirer, query, trace
 from resolver.files import hostconf, hostwatch, own, upstreams
 from resolver.upstream import transports
 from sdd import config as configuration
-from sdd import daemon, errors, interpreter, lock, log, logbook, notify, options, page, reconcile
+from sdd import (
+    daemon,
+    endings,
+    errors,
+    interpreter,
+    lock,
+    log,
+    logbook,
+    notify,
+    options,
+    page,
+    reconcile,
+)
 from sdd.alloc import pools
 from sdd.api import context
 from sdd.control import commander, feed, hearing, identity, journal, progress, standing, verify
-from sdd.linux import capabilities, descriptors, guests, libc, namespaces, sight
-from sdd.model import ids, sandbox
-from sdd.model.event import Action, Kind
+from sdd.linux import capabilities, descriptors, guests, libc, namespaces
+from sdd.model import ids
 from sdd.model.progress import Backend
 from sdd.store import sqlite
 
@@ -173,7 +183,7 @@ async def assembled(
             progress=reached,
             registry=metrics_page,
             parts=_parts(node, kernel, members.reconciler(is_vain), ports, names, slots=slots),
-            followers=members.followers() | {"deaths": _deaths(commands, node, history).run},
+            followers=members.followers() | endings.followers(commands, node, history),
             watches=_lb_watches(doors, news, node, members.probes, ears)
             | _dns_watches(config, names, slots[Backend.RESOLVER], watcher),
             journal=history,
@@ -184,7 +194,7 @@ async def assembled(
                 repaired=reached.repaired,
                 trace=trace.Tracer(query.Asker(doors), workers, own.Files(config.data_root)),
                 names=workers,
-                lb_view=lb_view.View(balancer.kernel, lambda: news.state),
+                lb_view=members.view(lambda: news.state),
                 lb_trace=choose.tracer(balancer, doors, lambda: news.state),
                 about=_about(config, balancer),
                 unheard=lambda: ears.why,
@@ -280,16 +290,6 @@ async def _balancer(config: configuration.Config, doors: namespaces.Namespaces) 
     return chosen
 
 
-def _deaths(
-    commands: commander.Commander, node: ids.NodeId, history: journal.Journal
-) -> netns_deaths.Deaths:
-    def told(box: sandbox.Sandbox) -> None:
-        say.warning("sandbox.ended", sandbox=box.name, netns=box.netns)
-        history.tell(Kind.SANDBOX, Action.LOST, box.id, {"name": box.name})
-
-    return netns_deaths.Deaths(commands.remove_sandbox, node, sight.Sight().lost, told)
-
-
 def _members(
     config: configuration.Config,
     ports: ports_linux.PortsKernel,
@@ -307,7 +307,7 @@ def _members(
         host=ports.counts,
         hold=namespaces.hold,
     )
-    news.subscribe(made.leaving.put)
+    news.subscribe(made.put)
     return made
 
 

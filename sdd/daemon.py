@@ -9,7 +9,7 @@ import random
 import signal
 import socket
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -23,7 +23,7 @@ from sdd.control import feed, journal, progress
 from sdd.linux import port_holders
 from sdd.model.event import Action, Kind
 from sdd.model.look import Look
-from sdd.model.progress import Backend, Outcome
+from sdd.model.progress import Backend, Failure, Outcome
 
 MOST_REPAIRS = 16  # told one by one: a kernel that lost everything would flood the log
 FIRST_PASS_S = 15.0  # after this the API opens though a backend still fails: people must look in
@@ -136,13 +136,12 @@ class Daemon:
         )
 
     def _report(self, backend: Backend, outcome: Outcome) -> None:
+        before = self.progress.snapshot().get(backend)
         self.progress.report(backend, outcome)
         self.registry.reconciled(backend, outcome)
         took = round(outcome.seconds * 1000, 1)
         say.debug("reconcile.pass", backend=backend, revision=outcome.revision, ms=took)
-        for each in outcome.failures:
-            told = {"backend": backend, "subject": each.subject, "why": each.sentence}
-            say.warning("reconcile.failure", **told)
+        _tell(backend, before.failures if before else (), outcome.failures)
         if outcome.repaired:
             self._repaired(backend, outcome)
 
@@ -184,6 +183,16 @@ class Daemon:
         except errors.SddError:
             await api.close()
             raise
+
+
+def _tell(backend: Backend, before: Collection[Failure], now: Collection[Failure]) -> None:
+    """What fails from now on, and what does no more; what is tried again in vain is told once."""
+    for each in now:
+        say_it = say.debug if each in before else say.warning
+        say_it("reconcile.failure", backend=backend, subject=each.subject, why=each.told)
+    for each in before:
+        if each not in now:
+            say.info("reconcile.over", backend=backend, subject=each.subject, was=each.told)
 
 
 async def _watchdog(manager: notify.Notifier) -> None:

@@ -162,6 +162,12 @@ class ClusterState:
         return tuple(each for each in self.members.values() if each.drains_until)
 
     @cached_property
+    def departing(self) -> tuple[sandbox.Sandbox | endpoint.Endpoint, ...]:
+        """What is being removed or disconnected."""
+        boxes = (each for each in self.sandboxes.values() if each.leaves_at)
+        return (*boxes, *(each for each in self.endpoints.values() if each.leaves_at))
+
+    @cached_property
     def wildcards(self) -> tuple[record.Record, ...]:
         """The records that stand for many names."""
         return tuple(each for each in self.records.values() if each.is_wildcard)
@@ -280,6 +286,7 @@ INDEXES: Mapping[str, frozenset[str]] = MappingProxyType(
         "sandboxes_by_name": frozenset({"sandboxes"}),
         "services_by_name": frozenset({"services"}),
         "draining": frozenset({"members"}),
+        "departing": frozenset({"sandboxes", "endpoints"}),
         "wildcards": frozenset({"records"}),
     }
 )
@@ -292,6 +299,7 @@ FEW: Mapping[str, Callable[[Any], object]] = MappingProxyType(
         "ingress_services": attrgetter("ingress_vips"),
         "ingress_sandboxes": attrgetter("is_ingress"),
         "draining": attrgetter("drains_until"),
+        "departing": attrgetter("leaves_at"),
         "wildcards": attrgetter("is_wildcard"),
     }
 )

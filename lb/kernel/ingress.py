@@ -80,6 +80,12 @@ class IngressKernel:
         """The inner kernel's, without connections where that is cheaper."""
         return await self._inner.counters(place)
 
+    async def connections(
+        self, place: table.Place, vips: Collection[IPAddress]
+    ) -> tuple[world.Load, ...]:
+        """The inner kernel's."""
+        return await self._inner.connections(place, vips)
+
     async def led_to(
         self,
         place: table.Place,

@@ -81,6 +81,14 @@ class IpvsKernel:
         """The same: IPVS counts its connections anyway."""
         return await self.loads(place)
 
+    async def connections(
+        self, place: table.Place, vips: Collection[IPAddress]
+    ) -> tuple[world.Load, ...]:
+        """The same of those services alone."""
+        return await self._spaces.run(
+            place.netns, lambda: legible.counts(lambda: _loads(self._family, vips))
+        )
+
     async def led_to(
         self,
         place: table.Place,
@@ -343,11 +351,11 @@ def _told(session: Session, service: table.VirtualService) -> Iterator[world.Loa
                 yield _load(service.vip, protocol, how, backend)
 
 
-def _loads(family: int) -> Iterator[world.Load]:
+def _loads(family: int, only: Collection[IPAddress] | None = None) -> Iterator[world.Load]:
     with netlink.Connection(netlink.NETFILTER) as connection:
-        fronts = ipvs_front.read(connection).fronts
+        fronts = ipvs_front.read(connection, only).fronts
     with Session(family) as session:
-        listed = session.listed()
+        listed = session.listed() if only is None else session.asked(_marks(fronts.values()))
         for front in sorted(fronts.values(), key=lambda each: (each.vip.version, int(each.vip))):
             for protocol, mark in (("tcp", front.stream), ("udp", front.datagram)):
                 key = Key(front.vip.version, mark)

@@ -2,11 +2,13 @@
 
 In: what was there and the steps from it. Out: the requests, as bytes that do for every namespace,
 and what became of them in one. Many sandboxes on one network balance the same services, so that a
-change of one service is the same in all of them, and only the kernel's part is done in each.
+change of one service is the same in all of them, and only the kernel's part is done in each. What
+they balance beside it, on other networks, matters only where their whole table is written.
 """
 
 import dataclasses
 import functools
+import struct
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from lb import choice, plan, table, world
@@ -38,23 +40,30 @@ class Change:
 
     def is_of(self, frame: Frame, have: table.Table, steps: Sequence[plan.Step]) -> bool:
         """Whether it is just this change; compares identities, which says no rather than looks."""
-        return (
-            self.steps is steps
-            and self._frame is frame
-            and self.have.services is have.services
-            and not have.flaws
-            and not self.have.flaws
-        )
+        is_alike = self.steps is steps and self._frame is frame
+        if not is_alike or have.flaws or self.have.flaws:
+            return False
+        return self.have.services is have.services or self._is_part_of(have)
 
-    def make(self, netns: str, slots: nft_slots.Seen) -> world.Change:
+    def _is_part_of(self, have: table.Table) -> bool:
+        """Whether it is the same beside whatever else is there, and leaves something there."""
+        mine, theirs = self.have.services, have.services
+        is_beside = mine and theirs and None not in self._touched
+        if not is_beside or any(isinstance(each, plan.RemoveService) for each in self.steps):
+            return False
+        return all(mine.get(vip) is theirs.get(vip) for vip in self._vips)
+
+    def make(self, netns: str, have: table.Table, slots: nft_slots.Seen) -> world.Change:
         """Make it in the namespace of the calling thread, called `netns`; tells `slots` of it.
 
-        All of the steps or, when nft refuses, all but the virtual services it refuses.
+        `have` is all that is there, for which `is_of` said yes. All of the steps are taken or, when
+        nft refuses, all but the virtual services it refuses.
         """
         with netlink.Connection(netlink.NETFILTER) as connection:
             # With the table its counters go, too.
             counted = self._cleared(connection) if not self.after.services else {}
-            refused = self._written(connection, netns, slots) if self.steps else ()
+            lost = _counts(connection) if None in self._touched else {}
+            refused = self._written(connection, netns, have, slots) if self.steps else ()
             # What is over is not among them: for a minute the backend still holds those ports, and
             # only conntrack's memory keeps a connection to another virtual address from arriving
             # there with the same ones, where its SYN would be dropped as too old (PAWS).
@@ -67,18 +76,19 @@ class Change:
             if self.after.services:
                 counted = self._counted(connection, netns, slots)
             shown = nft_read.read(connection, self._vips, self.after.services, self._rules.records)
-            ended = tuple(self._ended(counted))
+            # A table that was written anew has forgotten all; then nothing was left to be cleared.
+            ended = tuple(self._ended(counted if refused else {**lost, **counted}))
             return world.Change(refusals=refused, shown=shown, ended=ended)
 
     def _written(
-        self, connection: netlink.Connection, netns: str, slots: nft_slots.Seen
+        self, connection: netlink.Connection, netns: str, have: table.Table, slots: nft_slots.Seen
     ) -> tuple[world.Refusal, ...]:
         """What was refused; slots that were good are so after our change alone, unread."""
         if not self._has_slots:
-            return self._write(connection)
+            return self._write(connection, have)
         inode, before = slots.now(connection, netns)
         were_good = slots.are_good(netns, (inode, before))
-        refused = self._write(connection)
+        refused = self._write(connection, have)
         now = slots.now(connection, netns)
         if were_good and not refused and now == (inode, before + 1):
             slots.saw(netns, now)
@@ -104,7 +114,9 @@ class Change:
         _run(connection, cleared, None)
         return counted
 
-    def _write(self, connection: netlink.Connection) -> tuple[world.Refusal, ...]:
+    def _write(
+        self, connection: netlink.Connection, have: table.Table
+    ) -> tuple[world.Refusal, ...]:
         expects_all = self.have.services and self.after.services and None not in self._touched
         # Where it is not there after all, this is refused.
         if expects_all and not connection.commit(self._batch).error:
@@ -113,7 +125,7 @@ class Change:
         if not self.after.services:
             return _run(connection, nft_rules.remove() if is_there else (), None)
         if not is_there:
-            return _refused(connection.commit(self._anew), None)
+            return self._write_anew(connection, have)
         if None in self._touched:
             return _run(connection, self._rules.rebuild(self._frame, is_there=True), None)
         if not expects_all and not _run(connection, self._rules.changes(self._vips), None):
@@ -122,9 +134,19 @@ class Change:
         each = [_run(connection, self._rules.changes((vip,), anew=True), vip) for vip in self._vips]
         return tuple(refusal for one in each for refusal in one)
 
+    def _write_anew(
+        self, connection: netlink.Connection, have: table.Table
+    ) -> tuple[world.Refusal, ...]:
+        """Where there is no table."""
+        if have.services is self.have.services:
+            return _refused(connection.commit(self._anew), None)
+        whole = nft_rules.Rules(have, plan.result(have, self.steps), self._rules.records)
+        return _run(connection, whole.rebuild(self._frame, is_there=False), None)
+
     def _ended(self, counted: nft_counts.Counted) -> Iterator[world.Load]:
         for (protocol, vip, backend), count in counted.items():
-            if (service := self.have.services.get(vip)) is not None:
+            service = self.have.services.get(vip) or self.after.services.get(vip)
+            if service is not None:
                 yield world.Load(
                     vip=vip,
                     protocol=protocol,
@@ -176,6 +198,14 @@ class Change:
         return nft_counts.keys(tuple(_gone(self.have, self.after, self._vips)))
 
 
+def _counts(connection: netlink.Connection) -> nft_counts.Counted:
+    """All that is counted; nothing where hands have put something else there."""
+    try:
+        return nft_counts.read(connection)
+    except (ValueError, LookupError, struct.error):
+        return {}
+
+
 def _run(
     connection: netlink.Connection, messages: Iterable[netlink.Message], vip: IPAddress | None
 ) -> tuple[world.Refusal, ...]:
@@ -221,9 +251,12 @@ def _gone(
         before, now = have.services.get(vip), after.services.get(vip)
         if before is None and now is not None:
             continue
-        was = before.weights.keys() if before else set()
-        left = was - now.weights.keys() if now else was | {nft_text.NOWHERE[vip.version]}
-        yield from ((vip, each) for each in left)
+        staying = {each.packed for each in now.backends} if now else set()
+        for each in before.backends if before else ():
+            if each.packed not in staying:
+                yield vip, each.address
+        if now is None:
+            yield vip, nft_text.NOWHERE[vip.version]
 
 
 def _may_stay(flow: conntrack.Flow, service: table.VirtualService | None) -> bool:

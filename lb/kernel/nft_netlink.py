@@ -126,9 +126,21 @@ def counters(
 def counters_at(
     connection: netlink.Connection, keys: Mapping[str, Sequence[bytes]]
 ) -> dict[str, list[tuple[bytes, int, int]]]:
-    """The same of those `keys` that are there, by set; all are asked for at once."""
-    asked = [(name, _asked(name, key)) for name, those in keys.items() for key in those]
+    """The same of those `keys` that are there, by set; a few are asked for, all at once.
+
+    Of a service with a thousand backends there are thousands, most of which never carried anything.
+    """
     found: defaultdict[str, list[tuple[bytes, int, int]]] = defaultdict(list)
+    for name, those in keys.items():
+        if len(those) > FEW:
+            wanted = frozenset(those)
+            found[name] += [each for each in counters(connection, name) if each[0] in wanted]
+    asked = [
+        (name, _asked(name, key))
+        for name, those in keys.items()
+        if len(those) <= FEW
+        for key in those
+    ]
     results = connection.request(message for _, message in asked)
     for (name, _), result in zip(asked, results, strict=True):
         found[name].extend(_counters(result.replies))

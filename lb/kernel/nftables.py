@@ -72,7 +72,7 @@ class NftablesKernel:
     ) -> world.Change:
         """All of `steps` or, when nft refuses, all but the virtual services it refuses."""
         change = self._change(await self._frames.of(place.uplink), have, steps)
-        return await self._spaces.run(place.netns, lambda: self._make(place.netns, change))
+        return await self._spaces.run(place.netns, lambda: self._make(place.netns, have, change))
 
     def _change(
         self, frame: nft_change.Frame, have: table.Table, steps: Sequence[plan.Step]
@@ -84,10 +84,10 @@ class NftablesKernel:
             self._latest.append(found)
         return found
 
-    def _make(self, netns: str, change: nft_change.Change) -> world.Change:
+    def _make(self, netns: str, have: table.Table, change: nft_change.Change) -> world.Change:
         if self._former is not None and plan.Mend(None) in change.steps:
             leftovers.clear(self._former)
-        return change.make(netns, self._slots)
+        return change.make(netns, have, self._slots)
 
     async def schedulers(self) -> tuple[Scheduler, ...]:
         """All: each is mapped to its nearest (lb/choice.py)."""
@@ -102,6 +102,12 @@ class NftablesKernel:
         return await self._spaces.run(
             place.netns, lambda: legible.counts(lambda: _loads(connections=False))
         )
+
+    async def connections(
+        self, place: table.Place, vips: Collection[IPAddress]
+    ) -> tuple[world.Load, ...]:
+        """Without what the chains counted: the sets are listed as a whole or not at all."""
+        return await self._spaces.run(place.netns, lambda: legible.counts(lambda: _loads(vips)))
 
     async def led_to(
         self,
@@ -145,12 +151,15 @@ class _Seen:
     counts: Mapping[tuple[str, IPAddress, IPAddress], nft_counts.Count]
 
 
-def _loads(*, connections: bool = True) -> tuple[world.Load, ...]:
+def _loads(
+    only: Collection[IPAddress] | None = None, *, connections: bool = True
+) -> tuple[world.Load, ...]:
+    """Of `only`, if given, without counts."""
     with netlink.Connection(netlink.NETFILTER) as connection:
-        found = nft_read.read(connection)
+        found = nft_read.read(connection, only)
         vips = found.services.keys() if connections else ()
         counted = conntrack.counted(connection, vips)
-        counts = nft_counts.read(connection) if found.services else {}
+        counts = nft_counts.read(connection) if found.services and only is None else {}
     active, every = Open(), Open()
     for each, count in counted.items():
         every[_where(each)] += count

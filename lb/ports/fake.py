@@ -15,6 +15,7 @@ class FakeKernel:
 
     def __init__(self) -> None:
         self.taken: set[tuple[str, int]] = set()
+        self.holder: str = Hindrance.TAKEN  # in words
         self.links: set[str] = set()
         self.absent: set[IPAddress] = set()
         self.held: set[Bind] = set()
@@ -26,8 +27,8 @@ class FakeKernel:
 
     async def hold(self, binds: Collection[Bind]) -> Mapping[Bind, str]:
         """Keeps every other program from these ports."""
-        refused = {
-            each: Hindrance.TAKEN
+        refused: dict[Bind, str] = {
+            each: self.holder
             for each in binds
             if each not in self.held
             and ((each.protocol, each.number) in self.taken or any(map(each.clashes, self.held)))

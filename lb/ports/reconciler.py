@@ -169,7 +169,8 @@ class Reconciler:
         for bind, (entry, why) in self._refused.items():
             yield progress.Failure(
                 subject=entry.subject,
-                sentence=f"failed to bind host port {bind}: {why}",
+                sentence=f"failed to bind host port {bind}",
+                cause=why,
                 hint=_hint(entry, why),
                 code="SDD-PUBLISH-TAKEN",
             )

@@ -78,7 +78,7 @@ def _missing(context: Context) -> list[str]:
 def _failing(context: Context) -> str:
     """A line for each backend of which nothing works."""
     return "".join(
-        f"{backend.value}: {each.sentence}\n"
+        f"{backend.value}: {each.told}\n"
         for backend, outcome in context.progress().items()
         for each in outcome.failures
         if each.subject == progress.EVERYTHING

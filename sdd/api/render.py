@@ -374,7 +374,7 @@ def failure_of(state: ClusterState, one: progress.Failure) -> Json:
         "Subject": one.subject,
         "Kind": kind,
         "Name": name,
-        "Error": one.sentence,
+        "Error": one.told,
         "Hint": one.hint,
         "Code": one.code,
     }

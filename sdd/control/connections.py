@@ -16,10 +16,10 @@ def connect(
 ) -> Plan[endpoint.Endpoint]:
     """A new endpoint of the sandbox.
 
-    Refused: SDD-NET-CONNECTED, SDD-SANDBOX-PREDEFINED, and what endpoints.py refuses.
+    Refused: SDD-NET-CONNECTED, SDD-SANDBOX-PREDEFINED, -LEAVING, and what endpoints.py refuses.
     """
     box = lookup.sandbox(ground.now, ref)
-    sandbox_checks.check_open(box)
+    sandbox_checks.check_staying(box)
     net = lookup.network(ground.now, asked.network)
     endpoints.check_open(net)
     if lookup.endpoint_on(ground.now, box.id, net.id):
@@ -45,7 +45,7 @@ def withdraw(
     net = lookup.network(ground.now, network_ref)
     box = lookup.sandbox(ground.now, sandbox_ref)
     end = _connected(ground, net, box)
-    return members.withdraw(ground, endpoints.memberships(ground.now, (end,)))
+    return members.withdraw(ground, endpoints.memberships(ground.now, (end,)), end)
 
 
 def disconnect(ground: Ground, network_ref: str, sandbox_ref: str) -> Plan[endpoint.Endpoint]:

@@ -17,16 +17,17 @@ from sdd.store import codec
 WEIGHT_MAX = 65535  # what IPVS takes
 DRAIN_MAX_S = 24 * 3600
 WITHDRAWN_S = 5.0  # how long a command waits until nothing goes to a member any more
+_COMPLETED_S = WITHDRAWN_S + 5.0  # after that it is not the command any more that takes it away
 
 
 def join(ground: Ground, service_ref: str, asked: request.Join) -> Plan[service.Member]:
     """A new membership.
 
-    Refused: SDD-MEMBER-EXISTS, -NETWORK, -WEIGHT, SDD-SANDBOX-PREDEFINED.
+    Refused: SDD-MEMBER-EXISTS, -NETWORK, -WEIGHT, SDD-SANDBOX-PREDEFINED, -LEAVING.
     """
     svc = lookup.service(ground.now, service_ref)
     box = lookup.sandbox(ground.now, asked.sandbox)
-    sandbox_checks.check_open(box)
+    sandbox_checks.check_staying(box)
     ends = ground.now.endpoints_by_sandbox.get(box.id, ())
     for end in ends:
         if (svc.id, end.id) in ground.now.members:
@@ -72,12 +73,15 @@ def drain(
 
 
 def withdraw(
-    ground: Ground, those: Iterable[service.Member]
+    ground: Ground,
+    those: Iterable[service.Member],
+    goes: sandbox.Sandbox | endpoint.Endpoint | None = None,
 ) -> Plan[tuple[service.Member, ...]] | None:
-    """Nothing new goes to `those` from now on, for what they are reached by is about to go.
+    """Nothing new goes to `those` from now on, for what they are reached by, `goes`, is to go.
 
-    A membership that nobody ends after all, for the daemon was killed, ends after `WITHDRAWN_S` at
-    the latest. None when nothing goes to any of them as it is.
+    What nobody ends after all, for the daemon was killed in between, ends by itself: a membership
+    after `WITHDRAWN_S`, and `goes` with all that it has a little later. None when nothing goes to
+    any of them as it is, unless such an end was begun before.
     """
     draft = Draft(ground)
     withdrawn = tuple(
@@ -85,9 +89,13 @@ def withdraw(
         for each in those
         if _is_chosen(ground.now, each)
     )
+    if not withdrawn and not (goes and goes.leaves_at):
+        return None
     for each in withdrawn:
         draft.replace(ground.now.members[each.service, each.endpoint], each)
-    return draft.plan(withdrawn, ()) if withdrawn else None
+    if goes:
+        draft.replace(goes, replace(goes, leaves_at=ground.at + _COMPLETED_S))
+    return draft.plan(withdrawn, ())
 
 
 def retire(
@@ -147,6 +155,7 @@ def enter(
             hint=f"connect it first: sdctl network connect {net} {name}",
             code="SDD-MEMBER-NETWORK",
         )
+    sandbox_checks.check_connected(ground.now, end)
     made = service.Member(
         service=svc.id,
         endpoint=end.id,

@@ -176,4 +176,4 @@ def _refusal(failures: tuple[Failure, ...], fate: str) -> errors.KernelRefused:
     first, *rest = failures
     more = f" (and {len(rest)} more)" if rest else ""
     hint = "; ".join(filter(None, (first.hint, fate)))
-    return errors.KernelRefused(first.sentence + more, hint=hint, code=first.code)
+    return errors.KernelRefused(first.told + more, hint=hint, code=first.code)

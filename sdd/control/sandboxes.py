@@ -99,7 +99,7 @@ def withdraw(ground: Ground, ref: str) -> Plan[tuple[service.Member, ...]] | Non
     box = lookup.sandbox(ground.now, ref)
     sandbox_checks.check_open(box)
     ends = ground.now.endpoints_by_sandbox.get(box.id, ())
-    return members.withdraw(ground, endpoints.memberships(ground.now, ends))
+    return members.withdraw(ground, endpoints.memberships(ground.now, ends), box)
 
 
 def remove(ground: Ground, ref: str) -> Plan[sandbox.Sandbox]:

@@ -70,13 +70,22 @@ def holders(asked: Collection[Asked], limit_s: float = LIMIT_S) -> Mapping[Asked
     Missing are sockets of the kernel itself, of processes that this one may not see, and of those
     that ended meanwhile. Of several sockets the one that listens counts.
     """
-    end = time.monotonic() + limit_s
-    inodes = {each: found for each in asked if (found := _inode(each))}
-    owners = _processes(set(inodes.values()), end)
+    inodes = sockets(asked)
+    owners = owning(set(inodes.values()), limit_s)
+    return {each: owners[inode] for each, inode in inodes.items() if inode in owners}
+
+
+def sockets(asked: Collection[Asked]) -> Mapping[Asked, int]:
+    """The inodes of the sockets in the way, as far as they can be seen: the kernel says at once."""
+    return {each: found for each in asked if (found := _inode(each))}
+
+
+def owning(inodes: Collection[int], limit_s: float = LIMIT_S) -> Mapping[int, Holder]:
+    """Who has these sockets, found among all that all processes have open; never raises."""
+    owners = _processes(inodes, time.monotonic() + limit_s)
     return {
-        each: Holder(name=_name(pids[0]), pid=pids[0], more=len(pids) - 1)
-        for each, inode in inodes.items()
-        if (pids := owners.get(inode))
+        inode: Holder(name=_name(pids[0]), pid=pids[0], more=len(pids) - 1)
+        for inode, pids in owners.items()
     }
 
 

@@ -19,7 +19,8 @@ class _Remembered:
 class Endpoint(_Remembered):
     """Complete at the revision it appears: addresses, MAC and link name are already chosen.
 
-    `link_local` are addresses beside these that people asked for; no name leads to them.
+    `link_local` are addresses beside these that people asked for; no name leads to them. With
+    `leaves_at` it is being disconnected, as a sandbox is removed (`Sandbox.leaves_at`).
     """
 
     id: ids.EndpointId
@@ -33,6 +34,7 @@ class Endpoint(_Remembered):
     gw_priority: int = 0
     options: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     link_local: tuple[IPv4Interface | IPv6Interface, ...] = ()
+    leaves_at: float = 0.0
     created: float = 0.0
 
     @property

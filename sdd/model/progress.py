@@ -1,7 +1,7 @@
 """What a backend reports: how far it is, and which objects it could not realise."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -24,13 +24,20 @@ class Failure:
     """One thing that is not as wanted.
 
     `subject` is the id of the object concerned (network, sandbox, endpoint or service), so that
-    the command that waits for this object can say what failed.
+    the command that waits for this object can say what failed. `cause` may be told otherwise each
+    time (the pid of who is in the way): the failure is the same one all the while.
     """
 
     subject: str
     sentence: str
     hint: str = ""
     code: str = "SDD-KERNEL"
+    cause: str = field(default="", compare=False)
+
+    @property
+    def told(self) -> str:
+        """For people: the sentence with its cause."""
+        return f"{self.sentence}: {self.cause}" if self.cause else self.sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

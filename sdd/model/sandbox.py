@@ -67,7 +67,9 @@ class Sandbox:
     `netns` is the absolute path of its namespace file: below exec-root for named ones, the
     caller's path for adopted ones. `netns_inode` tells whether the path still means the same
     namespace (0 = not known). `keeps_server`: it left a network with names, so it has a DNS server
-    as long as it is there (docker.md D7): its programs read their resolv.conf before.
+    as long as it is there (docker.md D7): its programs read their resolv.conf before. With
+    `leaves_at` (seconds since the epoch, 0 = not at all) it is being removed: by the command, or by
+    the daemon then.
     """
 
     id: ids.SandboxId
@@ -83,6 +85,7 @@ class Sandbox:
     ports: tuple[Port, ...] = ()
     labels: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     keeps_server: bool = False
+    leaves_at: float = 0.0
     created: float = 0.0
 
     @property

@@ -136,6 +136,18 @@ class LbKernelContract:
         assert await kernel.read(place, (WEB,)) == table_of(web)
         assert await kernel.read(place, (WEB6,)) == table.EMPTY
 
+    async def test_connections_of_some_tell_of_those_alone(
+        self, kernel: world.Kernel, place: table.Place
+    ) -> None:
+        web, api = virtual(WEB, 1, 0), virtual(API, 3, number=8)
+        await self.bring(kernel, place, table_of(web, api))
+        found = await kernel.connections(place, (WEB,))
+        every = [each for each in await kernel.loads(place) if each.vip == WEB]
+        assert {(each.protocol, each.address, each.weight, each.active) for each in found} == {
+            (each.protocol, each.address, each.weight, each.active) for each in every
+        }
+        assert await kernel.connections(place, (WEB6,)) == ()
+
     async def test_what_it_offers_it_takes(self, kernel: world.Kernel, place: table.Place) -> None:
         offered = await kernel.schedulers()
         assert {Scheduler.RR, Scheduler.MH} <= set(offered)

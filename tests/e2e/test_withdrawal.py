@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e import mesh
-from tests.e2e.appliance import Appliance, appliance, until
+from tests.e2e.appliance import BIN, Appliance, appliance, until
 from tests.e2e.mesh import CLIENT, HOST
 
 # A new connection every 25 ms, whatever becomes of the others; says how many got no answer.
@@ -93,3 +93,42 @@ def test_a_live_member_goes_and_nobody_new_meets_it(
     said = [each.communicate(timeout=30)[0] for each in callers]
     server.terminate()
     assert [each for each in said if int(each.split()[0]) > IN_FLIGHT] == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("sandbox", "rm"), ("network", "disconnect", "front")],
+    ids=["rm", "disconnect"],
+)
+def test_what_was_cut_off_by_a_kill_is_completed(
+    daemon: Appliance, command: tuple[str, ...]
+) -> None:
+    name = f"cut-{command[1]}"
+    daemon.sandbox(name, "--network", "front", "--service", "shop")
+    sdctl = (str(BIN / "sdctl"), "-H", daemon.url)
+    with subprocess.Popen(
+        [*sdctl, "-o", "jsonl", "events", "--follow", "--since", "10m"],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as events:
+        assert events.stdout is not None
+        removal = subprocess.Popen(
+            [*sdctl, *command, daemon.name(name)],
+            stderr=subprocess.DEVNULL,
+        )
+        while not ("draining" in (line := events.stdout.readline()) and daemon.name(name) in line):
+            assert line
+        daemon.kill()
+        events.terminate()
+        removal.wait(30)
+    daemon.start()
+
+    def connected() -> bool:
+        rows = daemon.json("network", "inspect", "front")[0]["Containers"].values()
+        return daemon.name(name) in {each["Name"] for each in rows}
+
+    until(lambda: not connected(), 20, "the rest is done as well")
+    there = daemon.sdctl("sandbox", "ls", "-q", "-o", "name").stdout.split()
+    assert (daemon.name(name) in there) == (command[0] == "network")
+    if command[0] == "network":
+        daemon.sdctl("sandbox", "rm", daemon.name(name))

@@ -4,15 +4,18 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
+from lb.kernel.ports import holders
+from lb.ports.table import Bind, Hindrance
 from sdd.linux import namespaces, port_holders
 from sdd.linux.port_holders import Asked, Holder
+from sdd.model.port import Protocol
 from tests.kernel.spaces import Space, Spaces
 from tests.support import eventually
 
@@ -120,3 +123,34 @@ def test_a_program_and_its_children_by_the_first_and_their_number(
         assert str(found) == f"a?[2Jb (pid {found.pid} and 1 more)"
         one.stdin.write(b"x")
         one.stdin.close()
+
+
+def test_all_processes_are_looked_through_once_for_a_socket_and_again_after_a_minute(
+    doors: namespaces.Namespaces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[set[int]] = []
+    owning = port_holders.owning
+
+    def watched(inodes: Collection[int], limit_s: float = 10) -> Mapping[int, Holder]:
+        looks.append(set(inodes))
+        return owning(inodes, limit_s)
+
+    monkeypatch.setattr(port_holders, "owning", watched)
+    now = [0.0]
+    one = holders.Holders(lambda: now[0])
+    bind = Bind(version=4, protocol=Protocol.TCP, number=8080)
+
+    def said() -> str:
+        return doors.run_sync("", lambda: one.named({bind: Hindrance.TAKEN}))[bind]
+
+    with bound(doors, TCP, "0.0.0.0"):
+        assert [said() for _ in range(3)] == [f"{US} has it"] * 3
+        assert len(looks) == 1
+        now[0] += holders.BELIEVED_S
+        assert said() == f"{US} has it"
+        assert len(looks) == 2
+    with bound(doors, TCP, "127.0.0.1"):
+        assert said() == f"{US} has it"
+    assert len(looks) == 3
+    assert said() == holders.UNSEEN
+    assert len(looks) == 3

@@ -1,5 +1,6 @@
 """Published ports on the running kernel, in the host's namespace. Never forks, never decides."""
 
+import time
 from collections.abc import Collection, Mapping
 
 from lb.growth import Growth
@@ -21,6 +22,7 @@ class PortsKernel:
         self._doors = doors
         self._straight = host_counts.HostCounts(doors)
         self._sockets = held or sockets.Sockets()
+        self._holders = holders.Holders(time.monotonic)
         self._is_new = True
         self._image: Image | None = NONE
         self._generation = _UNKNOWN
@@ -91,7 +93,7 @@ class PortsKernel:
             self._sockets.claim(binds)
             self._is_new = False
         reasons = ((each, self._sockets.hold(each)) for each in binds)
-        return holders.named({each: reason for each, reason in reasons if reason})
+        return self._holders.named({each: reason for each, reason in reasons if reason})
 
     def _read(self) -> Image | None:
         with netlink.Connection(netlink.NETFILTER) as connection:

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import ip_address
 
-from lb import table
+from lb import plan, table
 from lb.desired import Desired, Wanted, desired, nothing
+from sdd import lineage
 from sdd.model import ids
 from sdd.model.health import Status
 from sdd.model.service import EndpointMode
-from sdd.state import Object
+from sdd.state import Gone, Object, Put
 from tests.unit.lb import states
 
 VIP = ip_address("10.0.1.100")
@@ -132,3 +133,77 @@ def test_a_service_whose_address_names_a_link_is_its_own_failure() -> None:
     other = states.state(*TOWN, WEB, bad, states.box("more"), revision=3)
     assert desired(other, found).failures == found.failures
     assert not desired(states.state(*TOWN, WEB, revision=4), found).failures
+
+
+OTHER = ip_address("10.0.1.101")
+ODD = replace(WEB, quorum="two")  # type: ignore[arg-type]  # what no release of ours has stored
+API = states.svc("api", "front", str(OTHER), number=2)
+SERVED = (states.member("web", "web1", "front"), states.member("api", "web1", "front"))
+
+
+def test_a_service_of_which_nothing_can_be_made_is_its_own_failure() -> None:
+    found = derived(*TOWN, ODD, API, *SERVED)
+    assert set(found.sandboxes[CLIENT].table.services) == {OTHER}
+    (failure,) = found.failures
+    assert failure.subject == "web"
+    assert failure.sentence.startswith("service 'web' is not balanced as it should be: ")
+    after = derived(*TOWN, WEB, API, *SERVED, before=found)
+    assert (set(after.sandboxes[CLIENT].table.services), after.failures) == ({VIP, OTHER}, ())
+
+
+def test_it_stays_as_it_was_and_the_others_change() -> None:
+    good = derived(*TOWN, WEB, API, *SERVED)
+    was = good.sandboxes[CLIENT].table.services
+    heavier = states.member("api", "web1", "front", weight=7)
+    bad = derived(*TOWN, ODD, API, SERVED[0], heavier, before=good)
+    now = bad.sandboxes[CLIENT].table.services
+    assert now[VIP] is was[VIP]
+    assert now[OTHER].weights == {ip_address("10.0.1.1"): 7}
+    assert [each.subject for each in bad.failures] == ["web"]
+    # It is told until it changes, whatever else does.
+    later = desired(bad.state.apply(ids.Revision(9), [Put(SERVED[1])]), bad)
+    assert later.failures == bad.failures
+    gone = desired(later.state.apply(ids.Revision(10), [Gone(type(WEB), WEB.id)]), later)
+    assert (set(gone.sandboxes[CLIENT].table.services), gone.failures) == ({OTHER}, ())
+
+
+BACK = (
+    states.net("back", 2),
+    states.svc("db", "back", "10.0.2.100", number=3),
+    *(
+        each
+        for at in (1, 2, 3)
+        for each in (
+            states.box(f"mixed{at}"),
+            states.plug(f"mixed{at}", "front", f"10.0.1.{20 + at}/24"),
+            states.plug(f"mixed{at}", "back", f"10.0.2.{20 + at}/24"),
+        )
+    ),
+)
+MIXED = [ids.SandboxId(f"mixed{at}") for at in (1, 2, 3)]
+
+
+def test_sandboxes_on_the_same_networks_have_the_same_table() -> None:
+    first = derived(*TOWN, *BACK, WEB)
+    ones = [first.sandboxes[each].table.services for each in MIXED]
+    assert set(ones[0]) == {VIP, ip_address("10.0.2.100")}
+    assert ones[0] is ones[1] is ones[2]
+    elsewhere = desired(first.state.apply(ids.Revision(2), [Put(states.net("x", 7))]), first)
+    assert elsewhere.sandboxes[MIXED[0]].table.services is ones[0]
+    joined = first.state.apply(ids.Revision(3), [Put(SERVED[0])])
+    after = desired(joined, first)
+    others = [after.sandboxes[each].table.services for each in MIXED]
+    assert others[0] is others[1] is others[2]
+    assert others[0][VIP].weights == {ip_address("10.0.1.1"): 1}
+    assert set(lineage.between(ones[0], others[0]) or ()) == {VIP}
+
+
+def test_a_change_on_one_network_is_the_same_for_all_that_are_on_it() -> None:
+    first = derived(*TOWN, *BACK, WEB)
+    after = desired(first.state.apply(ids.Revision(3), [Put(SERVED[0])]), first)
+    diff = plan.Diff()
+    steps = [
+        diff(first.sandboxes[each].table, after.sandboxes[each].table) for each in (CLIENT, *MIXED)
+    ]
+    assert len(steps[0]) == 1
+    assert all(each is steps[0] for each in steps)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_address
@@ -12,9 +12,11 @@ from lb import plan, table, world
 from lb.drains import POLL_S, Drains
 from lb.fake import FakeKernel
 from sdd import errors
+from sdd.linux.cost import _COST
 from sdd.model import ids
+from sdd.model.network import IPAddress
 from sdd.reconcile import Slot
-from sdd.state import ClusterState, MemberKey
+from sdd.state import ClusterState, MemberKey, Put
 from tests.support import eventually_async
 from tests.unit.lb import states
 
@@ -29,6 +31,8 @@ class Counting(FakeKernel):
     def __init__(self) -> None:
         super().__init__()
         self.active = 1
+        self.costs_s = 0.0
+        self.asked: list[tuple[str, frozenset[IPAddress]]] = []
         self.hidden = False
         self.answering = asyncio.Event()
         self.answering.set()
@@ -43,11 +47,15 @@ class Counting(FakeKernel):
             table.EMPTY, plan.diff(table.EMPTY, table.Table(services={VIP: service}))
         )
 
-    async def loads(self, place: table.Place) -> tuple[world.Load, ...]:
+    async def connections(
+        self, place: table.Place, vips: Collection[IPAddress]
+    ) -> tuple[world.Load, ...]:
         if self.failure:
             raise self.failure
+        self.asked.append((place.netns, frozenset(vips)))
         await self.answering.wait()
-        found = await super().loads(place)
+        _COST.get().seconds += self.costs_s  # type: ignore[union-attr]  # the watcher counts it
+        found = await super().connections(place, vips)
         return tuple(replace(each, active=self.active) for each in found if not self.hidden)
 
 
@@ -171,3 +179,23 @@ async def test_whose_time_is_up_does_not_wait_for_connections_to_be_counted() ->
         bench.kernel.answering.clear()
         await bench.until(1)
     assert bench.finished == [KEY]
+
+
+async def test_nothing_is_asked_but_what_drains() -> None:
+    other = states.svc("other", "front", "10.0.1.101", number=2)
+    back = (states.net("back", 2), states.box("far"), states.plug("far", "back", "10.0.2.9/24"))
+    state = leaving().apply(ids.Revision(2), [Put(each) for each in (other, *back)])
+    async with Bench(state) as bench:
+        await eventually_async(lambda: bench.kernel.asked, 10, "it was looked at")
+    assert set(bench.kernel.asked) == {("/ns/client", frozenset({VIP}))}
+
+
+async def test_what_is_dear_to_ask_is_asked_seldom_whatever_states_come() -> None:
+    async with Bench(leaving()) as bench:
+        bench.kernel.costs_s = 1.0
+        await eventually_async(lambda: bench.kernel.asked, 10, "it was looked at")
+        for revision in range(3, 30):
+            before = bench.now
+            bench.slot.put(leaving().apply(ids.Revision(revision), ()))
+            await eventually_async(lambda before=before: bench.now > before, 10, "it is seen")  # type: ignore[misc]  # as above
+        assert len(bench.kernel.asked) == 1

@@ -148,3 +148,22 @@ def test_every_slot_is_filled_by_somebody_who_serves(weights: list[int]) -> None
     ready = [each for each in weights if each]
     assert len(filled) == (maglev.size(ready) if ready else 0)
     assert all(each.weight for each in filled)
+
+
+def test_few_free_slots_are_given_as_many_are() -> None:
+    dice = random.Random(7)
+    keys = [bytes((10, 0, 0, each)) for each in range(20)]
+    for _ in range(50):
+        weights = [dice.choice((1, 1, 3, 40)) for _ in keys]
+        free = sorted(dice.sample(range(1004), dice.randint(1, 60)))
+        due = [0] * len(keys)
+        for _ in free:
+            due[dice.randrange(len(keys))] += 1
+        tables = []
+        for fill in (maglev._fill_few, maglev._fill_many):
+            owners = [0] * 1004
+            for at in free:
+                owners[at] = -1
+            fill(owners, free, due, keys, weights)
+            tables.append(owners)
+        assert tables[0] == tables[1]

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 
@@ -12,6 +12,7 @@ from lb.fake import FakeKernel
 from lb.reconciler import Reconciler
 from sdd.model import ids, progress
 from sdd.model.look import NOWHERE, Look
+from sdd.model.network import IPAddress
 from sdd.model.service import Scheduler
 from sdd.state import ClusterState, Object
 from tests.unit.lb import states
@@ -302,3 +303,60 @@ async def test_a_change_the_kernel_does_not_show_is_a_failure() -> None:
     outcome = await Bench(Forgetful()).reconciler.realise(at(1, *WEB))
     assert {failure.code for failure in outcome.failures} == {"SDD-LB-UNSEEN"}
     assert {failure.subject for failure in outcome.failures} == {ids.ServiceId("web")}
+
+
+class Picky(FakeKernel):
+    """As nftables: refuses what does not start from what is there; with `stubborn` whatever."""
+
+    stubborn = False
+    reads = 0
+
+    async def read(
+        self, place: table.Place, only: Collection[IPAddress] | None = None
+    ) -> table.Table:
+        self.reads += 1
+        return await super().read(place, only)
+
+    async def apply(
+        self, place: table.Place, have: table.Table, steps: Sequence[plan.Step]
+    ) -> world.Change:
+        there = self.tables[place.netns]
+        if have.services == there.services and not self.stubborn:
+            return await super().apply(place, have, steps)
+        vips = [vip for vip in plan.touched(steps) if vip is not None]
+        refusals = tuple(world.Refusal(vip=vip, sentence="no such thing") for vip in vips)
+        return world.Change(refusals=refusals, shown=table.narrowed(there, vips))
+
+
+OTHER = ip_address("10.0.1.101")
+
+
+async def test_what_hands_did_before_the_next_look_fails_no_command() -> None:
+    kernel = Picky()
+    bench = Bench(kernel)
+    other = states.svc("other", "front", str(OTHER), number=2)
+    await bench.reconciler.realise(at(1, *WEB, other))
+    kernel.tables["/ns/client"] = table.narrowed(kernel.tables["/ns/client"], [VIP])
+    heavier = states.member("web", "web1", "front", weight=4)
+    outcome = await bench.reconciler.realise(at(2, WEB[0], heavier, other), NOWHERE)
+    assert outcome.failures == ()
+    assert kernel.tables["/ns/client"].services[VIP].backends[0].weight == 4
+    assert bench.vips("client") == {VIP, OTHER}
+    assert outcome.repaired == 1
+    assert outcome.repairs == (
+        progress.Repair(sandbox="client", service="other", what="10.0.1.101 was gone"),
+    )
+
+
+async def test_what_is_refused_from_what_was_read_is_not_tried_twice() -> None:
+    kernel = Picky()
+    bench = Bench(kernel)
+    await bench.reconciler.realise(at(1, *WEB))
+    kernel.stubborn, kernel.reads = True, 0
+    heavier = states.member("web", "web1", "front", weight=4)
+    outcome = await bench.reconciler.realise(at(2, WEB[0], heavier), NOWHERE)
+    assert {failure.subject for failure in outcome.failures} == {"web"}
+    assert kernel.reads == 2  # once in each sandbox
+    assert outcome.failures[0].sentence == (
+        "sandbox 'client' does not balance service 'web' at 10.0.1.100: no such thing"
+    )

@@ -8,7 +8,7 @@ from lb.ports.fake import FakeKernel
 from lb.ports.reconciler import Reconciler
 from sdd.model.look import EVERYWHERE, HOST, NOWHERE, Look
 from sdd.model.port import Protocol
-from sdd.model.progress import Outcome
+from sdd.model.progress import Failure, Outcome
 from sdd.state import ClusterState, Object
 from tests.unit.lb import states
 from tests.unit.lb.ports import towns
@@ -60,11 +60,26 @@ async def test_an_address_that_the_host_has_not_is_no_other_program() -> None:
     host = Host()
     host.kernel.absent.add(ip_address("10.49.0.77"))
     (failure,) = (await host.to(box("web", port(host="10.49.0.77")), PLUG)).failures
-    assert failure.sentence == (
+    assert failure.told == (
         "failed to bind host port 10.49.0.77:8080/tcp: this host has no such address"
     )
     assert "ip -br address" in failure.hint
     assert "sport" not in failure.hint
+
+
+async def test_another_pid_in_the_way_is_the_same_failure() -> None:
+    host = Host()
+    host.kernel.taken.add((Protocol.TCP, 8080))
+    told: list[Failure] = []
+    for host.kernel.holder in ("nginx (pid 7) has it", "nginx (pid 8) has it"):
+        outcome = await host.to(box("web", port()), PLUG, look=EVERYWHERE)
+        told.append(outcome.failures[0])
+    assert [each.told for each in told] == [
+        "failed to bind host port 8080/tcp: nginx (pid 7) has it",
+        "failed to bind host port 8080/tcp: nginx (pid 8) has it",
+    ]
+    assert told[0] == told[1]
+    assert len(set(told)) == 1
 
 
 async def test_a_port_of_every_address_becomes_one_of_one_address_and_back() -> None:

@@ -1,0 +1,140 @@
+"""What hands do to a sandbox's table is mended; before anybody looked it fails no change of ours."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from lb import plan
+from lb.kernel.nftables import NftablesKernel
+from lb.reconciler import Reconciler
+from sdd.model import ids, sandbox
+from sdd.model.look import NOWHERE
+from sdd.state import ClusterState, Put
+from tests.kernel import lb_traffic
+from tests.kernel.lb_town import VIP, Town
+from tests.unit.lb import states
+
+pytestmark = pytest.mark.kernel
+
+OTHER = "10.77.0.201"
+
+
+@pytest.fixture(scope="module")
+def town() -> Iterator[Town]:
+    built = Town("stale")
+    yield built
+    built.close()
+
+
+def client(town: Town) -> sandbox.Sandbox:
+    return replace(states.box("client"), netns=town.path("client"))
+
+
+def at(town: Town, revision: int, *members: str, other: bool = True) -> ClusterState:
+    """`web` with those members, and `other` with one."""
+    plugs = [states.plug(each, "front", f"{town.address(each)}/24") for each in town.backends]
+    mine = states.plug("client", "front", f"{town.address('client')}/24")
+    served = [states.member("web", each, "front") for each in members]
+    second = states.svc("other", "front", OTHER, number=2)
+    more = (second, states.member("other", "b3", "front")) if other else ()
+    here = (states.net("front", 1), client(town), mine, states.svc("web", "front", str(VIP)))
+    return states.state(*here, *plugs, *served, *more, revision=revision)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "delete table inet sdd-lb",
+        "flush chain inet sdd-lb output",
+        "flush chain inet sdd-lb refuse",
+        "flush chain inet sdd-lb vip-10.77.0.200",
+        "delete element inet sdd-lb vip4 { 10.77.0.200 }",
+        "delete element inet sdd-lb own4 { 10.77.0.200 }",
+        "add rule inet sdd-lb vip-10.77.0.200 drop",
+        "insert rule inet sdd-lb output drop",
+        "add chain inet sdd-lb foreign",
+        "add chain inet sdd-lb foreign { type filter hook input priority 0; policy drop; }",
+        "add table inet sdd-lb { flags dormant; }",
+        "add chain inet sdd-lb refuse { policy drop; }",
+        (
+            "delete table inet sdd-lb; add table inet sdd-lb;"
+            " add map inet sdd-lb vip4 { type inet_service : verdict; };"
+            " add element inet sdd-lb vip4 { 80 : accept }"
+        ),
+    ],
+)
+async def test_what_hands_change_is_seen_and_mended(town: Town, damage: str) -> None:
+    kernel, place = NftablesKernel(town.doors), town.place()
+    await lb_traffic.put(kernel, town, lb_traffic.service(town))
+    want = await kernel.read(place)
+    town.nft("client", damage)
+    have = await kernel.read(place)
+    steps = plan.diff(have, want)
+    assert steps
+    assert (await kernel.apply(place, have, steps)).refusals == ()
+    assert await kernel.read(place) == want
+    assert lb_traffic.shares(town, 9) == {"b1": 3, "b2": 3, "b3": 3}
+    await lb_traffic.put(kernel, town)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "delete table inet sdd-lb",
+        "flush table inet sdd-lb",
+        "flush chain inet sdd-lb output; flush chain inet sdd-lb refuse",
+        f"delete element inet sdd-lb vip4 {{ {OTHER} }}",
+        f"delete element inet sdd-lb own4 {{ {OTHER} }}",
+        "delete element inet sdd-lb vip4 { 10.77.0.200 }",
+        "delete element inet sdd-lb own4 { 10.77.0.200 }",
+        f"flush map inet sdd-lb vip4; delete chain inet sdd-lb vip-{OTHER}",
+        "flush map inet sdd-lb vip4; delete chain inet sdd-lb vip-10.77.0.200",
+        "delete table inet sdd-lb; add table inet sdd-lb",
+        "add table inet sdd-lb { flags dormant; }",
+    ],
+)
+async def test_a_change_after_hands_is_made(town: Town, damage: str) -> None:
+    reconciler = Reconciler(NftablesKernel(town.doors), states.NODE)
+    for revision, before, after, other in (
+        (10, ("b1", "b2"), ("b1", "b2", "b3"), True),  # a backend comes
+        (20, ("b1", "b2", "b3"), ("b2",), True),  # two leave
+        (30, ("b1", "b2"), ("b1", "b2"), False),  # another service goes
+        (40, (), ("b1",), True),  # the first one comes
+    ):
+        assert (await reconciler.realise(at(town, revision, *before))).failures == ()
+        town.nft("client", damage)
+        state = at(town, revision + 1, *after, other=other)
+        assert (await reconciler.realise(state, NOWHERE)).failures == ()
+        assert (await reconciler.realise(state)).failures == ()
+        assert (await reconciler.realise(state)).changed == 0
+        assert set(lb_traffic.shares(town, 40)) == set(after)
+    none = at(town, 50, other=False)
+    await reconciler.realise(none)
+
+
+async def test_a_change_is_put_together_once_for_all_networks(town: Town) -> None:
+    """`b3` is on another network as well, and its table is gone when the change comes."""
+    extra = (
+        states.net("back", 2),
+        replace(states.box("b3"), netns=town.path("b3")),
+        states.plug("b3", "back", "10.88.0.9/24"),
+        states.svc("db", "back", "10.88.0.100", number=3),
+    )
+    before, after = (
+        at(town, revision, *members).apply(ids.Revision(revision), [Put(each) for each in extra])
+        for revision, members in ((60, ("b1",)), (61, ("b1", "b2")))
+    )
+    kernel = NftablesKernel(town.doors)
+    reconciler = Reconciler(kernel, states.NODE)
+    for damage in ("", "delete table inet sdd-lb"):
+        assert (await reconciler.realise(before)).failures == ()
+        if damage:
+            town.nft("b3", damage)
+        known = set(map(id, kernel._latest))
+        outcome = await reconciler.realise(after, NOWHERE)
+        assert (outcome.failures, outcome.repaired) == ((), 0)
+        assert len([each for each in kernel._latest if id(each) not in known]) == 1
+        assert (await reconciler.realise(after)).changed == 0
+    await reconciler.realise(at(town, 70, other=False))
+    await reconciler.realise(states.state(revision=71))
