@@ -1,8 +1,9 @@
 """A kernel in memory that passes the contract suite of the real one.
 
-It knows what tests lean on: pairs die together, a bridge frees its ports, a link that goes down
-takes its routes and IPv6 addresses along, a route needs a link that is up and a gateway that can be
-reached, and addresses bring the routes to their subnets.
+It knows what tests lean on: pairs die together, a bridge frees its ports, links on a link get its
+MTU and never a larger one, a link that goes down takes its routes and IPv6 addresses along, a route
+needs a link that is up and a gateway that can be reached, and addresses bring the routes to their
+subnets.
 """
 
 from collections.abc import Sequence
@@ -119,6 +120,19 @@ class FakeKernel:
         self.spaces.pop(path, None)
         self.named.discard(path)
 
+    def resize(self, name: str, mtu: int) -> None:
+        """A link of the host gets another MTU; what stands on it is lowered, never raised."""
+        links = self.spaces[world.HOST].links
+        links[name] = replace(links[name], mtu=mtu)
+        for path, child in [end for end, parent in self._parents.items() if parent == name]:
+            if self.spaces[path].links[child].mtu <= mtu:
+                continue
+            if path == world.HOST:
+                self.resize(child, mtu)
+            else:
+                inside = self.spaces[path].links
+                inside[child] = replace(inside[child], mtu=mtu)
+
     def set_down(self, path: str, name: str) -> None:
         """The link goes down and loses what the kernel takes then."""
         space = self._space(path)
@@ -200,7 +214,8 @@ class FakeKernel:
             raise Refused(f"there is no link {step.link.parent!r}")
         if step.link.name in inside.links:
             raise Refused("File exists")
-        inside.links[step.link.name] = _infant(step.link)
+        below = host.links[step.link.parent]
+        inside.links[step.link.name] = _with_mtu(_infant(step.link), below)
         self._parents[(step.inside, step.link.name)] = step.link.parent
 
     def _born(self, path: str, link: world.Link) -> None:
@@ -213,6 +228,7 @@ class FakeKernel:
             raise Refused(f"there is no link {link.parent!r}")
         space.links[link.name] = _plain(link)
         if link.parent:
+            space.links[link.name] = _with_mtu(_plain(link), space.links[link.parent])
             self._parents[(path, link.name)] = link.parent
 
     def _set_link(self, step: steps.SetLink) -> None:
@@ -325,6 +341,10 @@ def _plain(link: world.Link) -> world.Link:
     """What can be read back of a wanted link."""
     mode = link.mode if link.kind in world.CHILDREN else 0
     return replace(link, twin="", parent="", mode=mode, adopts=False)
+
+
+def _with_mtu(link: world.Link, below: world.Link) -> world.Link:
+    return replace(link, mtu=link.mtu or below.mtu)
 
 
 def _slot(route: world.Route) -> tuple[int, object, int]:

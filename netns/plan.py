@@ -138,7 +138,10 @@ def _work(have: contract.Have, want: desired.Want) -> dict[str, _Work]:
     return {
         path: _Work(
             wanted=feasible.with_mtus(
-                feasible.without(want.spaces[path], want.host, blocked), found, founds[world.HOST]
+                feasible.without(want.spaces[path], want.host, blocked),
+                found,
+                founds[world.HOST],
+                want.links,
             ),
             found=found,
             doomed=doomed[path] | _orphans(found, want.spaces[path], fallen),

@@ -28,11 +28,13 @@ class Reconciler:
         before = self._last
         want = desired(state, self._node, before.want)
         outcome, done = await self._pass(state.revision, want, look)
-        remade = before.remade(done)
-        if not remade:
-            return outcome
         # What stood on a link that went fell with it, or still stands on the renamed one.
-        again, _ = await self._pass(state.revision, want, self._last.above(remade))
+        shaken = before.remade(done)
+        if not look.everywhere:
+            shaken |= before.resized(self._last.mtus)
+        if not shaken:
+            return outcome
+        again, _ = await self._pass(state.revision, want, self._last.above(shaken))
         return replace(
             again,
             changed=outcome.changed + again.changed,
@@ -56,6 +58,7 @@ class Reconciler:
             want=want,
             failed=frozenset(failure.subject for failure in failures),
             wide=None if refusals else memory.wide(have, done),
+            mtus=last.seen(want, have),
         )
         outcome = progress.Outcome(
             revision=revision,

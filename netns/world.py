@@ -31,6 +31,7 @@ class Kind(StrEnum):
     MACVLAN = "macvlan"
     IPVLAN = "ipvlan"
     VLAN = "vlan"
+    MACSEC = "macsec"  # never made by us: a parent
     LOOPBACK = "loopback"
     OTHER = "other"
 

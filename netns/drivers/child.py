@@ -35,11 +35,12 @@ _NOWHERE = MappingProxyType({network.Driver.MACVLAN: "dm-", network.Driver.IPVLA
 
 def _ground(net: network.Network) -> contract.Ground:
     options = child.of(net)
-    links = tuple(_below(net, options))
+    links, floor = tuple(_below(net, options)), _parent(net, options)
     if not options.host_access:
-        return contract.Ground(links=links)
+        return contract.Ground(links=links, floor=floor)
     return contract.Ground(
         links=(*links, _host_link(net, options)),
+        floor=floor,
         addresses=frozenset(
             world.Address(_host_name(net), ipaddress.ip_interface(address))
             for address in child.host_addresses(net)
@@ -59,7 +60,7 @@ def _below(net: network.Network, options: child.Child) -> Iterator[world.Link]:
             parent=vlan.parent,
             mode=vlan.tag,
             adopts=True,
-            settings=_NO_LINK_LOCAL,
+            settings=_NO_LINK_LOCAL | {(Setting.ARP, 1)},  # one on a dummy link is born without
         )
 
 

@@ -13,9 +13,13 @@ from sdd.model import endpoint, network
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
-    """What a network needs on the host, whether or not anybody is connected."""
+    """What a network needs on the host, whether or not anybody is connected.
+
+    `floor` is the link of the host on which those in sandboxes stand, whoever made it.
+    """
 
     links: tuple[world.Link, ...] = ()
+    floor: str = ""
     addresses: frozenset[world.Address] = frozenset()
     fence: firewall.Fence | None = None
     forwarding: frozenset[int] = frozenset()  # IP versions the host must forward

@@ -91,6 +91,9 @@ async def test_a_route_goes_with_its_sandbox_and_the_link_with_the_network(
     [
         f"ip link del {LINK}",
         f"ip link set {LINK} down",
+        f"ip link set {LINK} arp off",
+        f"ip link set {LINK} mtu 1300",
+        f"ip link set {LINK} address 02:99:99:99:99:99",
         f"ip addr flush dev {LINK}",
         f"ip route del {ONE[0]}",
         f"ip -6 route del {ONE[1]}",

@@ -8,6 +8,7 @@ import pytest
 from netns import reconciler
 from sdd import state
 from sdd.model import network
+from sdd.model.look import Look
 from tests.kernel.netns import outside
 from tests.kernel.netns.conftest import Host, run_in
 from tests.kernel.netns.outside import pings
@@ -209,6 +210,24 @@ async def test_the_mtu_follows_the_parent_down_and_up_again(host: Host, neighbou
         host.run("ip", "link", "set", "up0", "mtu", mtu)
         await host.settle(now)
         assert f"mtu {mtu} " in host.inside("one", "ip", "link", "show", "eth0")
+
+
+async def test_the_mtu_follows_a_parent_of_which_alone_was_heard(
+    host: Host, neighbour: str
+) -> None:
+    assert neighbour
+    options = {"parent": "up0", "host-access": "true"}
+    lan = net("lan", "192.0.2.0/24", "2001:db8::/64", driver=MACVLAN, options=options)
+    now = two_on(host, lan)
+    await host.settle(now)
+    for mtu in ("1400", "1500", "1600"):
+        host.run("ip", "link", "set", "up0", "mtu", mtu)
+        outcome = await host.reconciler.realise(now, Look(links=frozenset({"up0"})))
+        assert outcome.failures == ()
+        assert host.run("ip", "link").count(f"@up0: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu {mtu}")
+        for name in ("one", "two"):
+            assert f"mtu {mtu} " in host.inside(name, "ip", "link", "show", "eth0")
+        assert (await host.realise(now)).changed == 0
 
 
 @pytest.mark.parametrize("mode", ["bridge", "passthru"])
