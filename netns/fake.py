@@ -323,9 +323,10 @@ def _reaches(space: _Space, name: str, address: IPAddress) -> bool:
 
 def _frozen(space: _Space, names: frozenset[str] | None) -> world.Space:
     seen = {name for name in space.links if names is None or name in names}
+    links = {name: space.links[name] for name in seen}
     return world.Space(
         inode=space.inode,
-        links={name: space.links[name] for name in seen},
+        links=world.recognised(links, space.addresses),
         addresses=frozenset(each for each in space.addresses if each.link in seen),
         routes=frozenset(each for each in space.routes if each.link in seen),
     )

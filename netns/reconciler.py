@@ -131,6 +131,7 @@ _HINTS = {
 _PARENT_HINTS = {
     0: "the parent {parent} must be a link of this host; list them with: ip -br link",
     errno.EADDRINUSE: _HELD,
+    errno.EEXIST: _HINTS[errno.EEXIST],
     errno.EBUSY: "{parent} already serves a bridge, a bond, or the other of macvlan and ipvlan",
     errno.EOPNOTSUPP: "the kernel has no such links (modules macvlan, ipvlan, 8021q), "
     "or {parent} cannot carry them",

@@ -5,7 +5,7 @@ The same values say what should be (`netns.desired`) and what is (a `Kernel`'s r
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, ip_network
 
@@ -141,6 +141,21 @@ LOOPBACK_ADDRESSES = frozenset(
     Address(LOOPBACK, each, ours=False)
     for each in (IPv4Interface("127.0.0.1/8"), IPv6Interface("::1/128"))
 )
+
+
+def recognised(links: Mapping[str, Link], addresses: Iterable[Address]) -> dict[str, Link]:
+    """`links`, of which those that live on another one are ours also by an address that we gave.
+
+    Somebody may have taken alias and group off; nothing else leads to them, and their parent gives
+    nobody else their MAC. Not bridges and VLANs: foreign ones that we adopted have such addresses.
+    """
+    given = {each.link for each in addresses if each.ours}
+    return {
+        name: replace(link, mark=UNFINISHED)
+        if not link.mark and link.kind in CHILDREN and name in given
+        else link
+        for name, link in links.items()
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

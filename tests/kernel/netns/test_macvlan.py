@@ -7,7 +7,7 @@ import pytest
 
 from netns import reconciler
 from sdd import state
-from sdd.model import network
+from sdd.model import network, sandbox
 from sdd.model.look import Look
 from tests.kernel.netns import outside
 from tests.kernel.netns.conftest import Host, run_in
@@ -296,3 +296,69 @@ async def test_what_is_changed_by_hand_comes_back(host: Host, neighbour: str, da
     assert outcome.repaired == outcome.changed > 0
     assert pings(neighbour, ONE[0])
     assert pings(host.sandbox_path("two"), ONE[0])
+
+
+ROB = "ip link set eth0 alias x group default"
+FLUSH = "ip addr flush dev eth0"
+
+
+@pytest.mark.parametrize("damage", [ROB, f"{ROB} && {FLUSH}"], ids=["marks", "addresses-too"])
+@pytest.mark.parametrize("is_ours", [True, False], ids=["known", "restarted"])
+async def test_a_link_that_lost_its_marks_is_made_again_and_not_twice(
+    host: Host, neighbour: str, damage: str, is_ours: bool
+) -> None:
+    now = two_on(host, LAN)
+    await host.settle(now)
+    host.inside("one", "sh", "-c", damage)
+    one = host.reconciler if is_ours else reconciler.Reconciler(host.kernel, NODE)
+    outcome = await one.realise(now)
+    assert outcome.failures == ()
+    assert (await one.realise(now)).changed == 0
+    assert host.inside("one", "ip", "-br", "link").count("eth0") == 1
+    assert "alias sdd:" in host.inside("one", "ip", "link", "show", "eth0")
+    assert pings(neighbour, ONE[0])
+
+
+async def adopted(host: Host) -> sandbox.Sandbox:
+    path = str(host.root / "t-netns-guest")
+    return box("guest", path, inode=await host.doors.create(path))
+
+
+async def test_a_link_without_marks_in_a_guest_is_ours_by_its_address(
+    host: Host, neighbour: str
+) -> None:
+    guest = await adopted(host)
+    now = at(1, LAN, guest, end(LAN, guest, *ONE))
+    await host.settle(now)
+    run_in(guest.netns, "sh", "-c", ROB)
+    await host.settle(now)
+    assert pings(neighbour, ONE[0])
+    run_in(guest.netns, "sh", "-c", ROB)
+    host.run("ip", "link", "add", "own0", "link", "up0", "type", "macvlan")
+    host.run("ip", "link", "set", "own0", "netns", guest.netns)
+    run_in(guest.netns, "ip", "addr", "add", "192.0.2.99/24", "dev", "own0")
+    await host.settle(at(2, LAN))
+    links = run_in(guest.netns, "ip", "-br", "link")
+    assert "eth0" not in links
+    assert "own0" in links
+    other = box("other", host.sandbox_path("other"))
+    await host.settle(at(3, LAN, other, end(LAN, other, *ONE)))
+    assert pings(neighbour, ONE[0])
+
+
+async def test_an_equal_link_of_a_guest_itself_is_left_alone_and_said(
+    host: Host, neighbour: str
+) -> None:
+    assert neighbour
+    guest = await adopted(host)
+    on = end(LAN, guest, *ONE)
+    host.run("ip", "link", "add", "own0", "link", "up0", "address", on.mac, "type", "macvlan")
+    host.run("ip", "link", "set", "own0", "netns", guest.netns)
+    run_in(guest.netns, "ip", "link", "set", "own0", "name", "eth0")
+    before = run_in(guest.netns, "ip", "link", "show", "eth0")
+    (failure,) = (await host.realise(at(1, LAN, guest, on))).failures
+    assert "File exists" in failure.sentence
+    assert "remove theirs" in failure.hint
+    assert run_in(guest.netns, "ip", "link", "show", "eth0") == before
+    await host.realise(at(2, LAN))
+    assert run_in(guest.netns, "ip", "link", "show", "eth0") == before
