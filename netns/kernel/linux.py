@@ -4,15 +4,24 @@ Blocking work runs in the threads of `Namespaces`; steps of one namespace share 
 and travel in batches.
 """
 
-import errno
 import functools
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from netns import contract, steps, world
-from netns.kernel import do, forwarding, ghosts, names, numbers, nurseries, read, table
+from netns.kernel import (
+    do,
+    forwarding,
+    ghosts,
+    hindrances,
+    names,
+    numbers,
+    nurseries,
+    read,
+    table,
+)
 from netns.kernel.wire import EMPTY, Missing, Wire
 from sdd import errors
 from sdd.linux import guests, namespaces
@@ -22,19 +31,25 @@ class LinuxKernel:
     """One per daemon. Named namespaces are files below `<exec-root>/netns`, linked in `linked`."""
 
     def __init__(
-        self, doors: namespaces.Namespaces, exec_root: Path, linked: Path = names.LINKED
+        self,
+        doors: namespaces.Namespaces,
+        exec_root: Path,
+        linked: Path = names.LINKED,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._doors = doors
         self._names = names.Names(doors, exec_root / "netns", linked)
         # Nothing on the host leads to macvlan links in a container; to a pair its other end does.
         self._guests = guests.Guests(exec_root / "guests")
-        self._nurseries = nurseries.Nurseries(time.monotonic)
+        self._nurseries = nurseries.Nurseries(clock)
+        self._hindrances = hindrances.Hindrances(clock)
+        self._is_new = True
         self._table = table.HostTable()
         self._forwarding = forwarding.Forwarding(exec_root / "forwarding")
 
     async def read(self, scope: contract.Scope) -> contract.Have:
         """What is there now, within the scope."""
-        return await self._doors.run("", lambda: self._read(scope))
+        return await self._doors.run("", lambda: self._read(scope, is_pass=False))
 
     async def apply(self, plan: Sequence[steps.Step]) -> tuple[contract.Refusal, ...]:
         """Does the steps in order, whatever happens to each; says which were refused and why."""
@@ -45,14 +60,18 @@ class LinuxKernel:
         return await self._doors.run("", lambda: self._change(scope, decide))
 
     def _change(self, scope: contract.Scope, decide: contract.Decide) -> contract.Change:
-        have = self._read(scope)
+        have = self._read(scope, is_pass=True)
         plan = decide(have)
         return contract.Change(have=have, plan=plan, refusals=tuple(self._apply(plan)))
 
-    def _read(self, scope: contract.Scope) -> contract.Have:
+    def _read(self, scope: contract.Scope, *, is_pass: bool) -> contract.Have:
+        """Whoever only looks, beside a pass maybe, forgets nothing that the pass has just noted."""
+        if self._is_new and is_pass:
+            self._is_new = False
+            self._nurseries.recall(self._guests.missing())
         # The host's routes are not ours and may be a million.
         found = {world.HOST: read.host(scope.links)}
-        for path in self._paths(scope):
+        for path in self._paths(scope, is_pass=is_pass):
             inode = namespaces.inode(path)
             self._nurseries.see(path, inode, is_guest=not self._names.is_ours(path))
             if not inode:
@@ -66,7 +85,7 @@ class LinuxKernel:
             ours = [each for each in found[path].links.values() if each.mark]
             if any(each.kind in world.CHILDREN for each in ours):
                 self._nurseries.enter(path, inode)
-            if path not in scope.paths and not ours:
+            if path not in scope.paths and not ours and is_pass:
                 self._guests.leave(path, inode)
         numbers.give(found.keys() - {world.HOST})
         is_narrow = scope.links is not None
@@ -78,11 +97,12 @@ class LinuxKernel:
             switched=self._forwarding.switched() if scope.is_wide else frozenset(),
         )
 
-    def _paths(self, scope: contract.Scope) -> frozenset[str]:
+    def _paths(self, scope: contract.Scope, *, is_pass: bool) -> frozenset[str]:
         """What was asked for, and in a full look also where we have been before."""
         if scope.links is not None:
             return scope.paths
-        return scope.paths | self._names.read(None).keys() | self._guests.read().keys()
+        been = self._guests.read() if is_pass else self._guests.look()
+        return scope.paths | self._names.read(None).keys() | been.keys()
 
     def _apply(self, plan: Sequence[steps.Step]) -> list[contract.Refusal]:
         if self._nurseries.is_sure() and self._nurseries.take_lost():
@@ -134,14 +154,15 @@ class LinuxKernel:
     ) -> list[contract.Refusal]:
         """What is refused although nothing of ours is in the way any more."""
         refusals, left = self._visit(space, group, born)
-        is_hindered = any(map(_is_hindered, refusals)) and self._nurseries.is_sure()
-        if is_hindered and ghosts.remove(self._known()):
-            refusals, _ = self._visit(space, left, born)
+        if self._hindrances.are_new(refusals) and self._nurseries.is_sure():
+            self._hindrances.search(refusals)
+            if ghosts.remove(self._known()):
+                refusals, _ = self._visit(space, left, born)
         return refusals
 
     def _known(self) -> frozenset[str]:
         """The namespaces where our links may be."""
-        named = frozenset(self._names.read(None)) | frozenset(self._guests.read())
+        named = frozenset(self._names.read(None)) | frozenset(self._guests.look())
         return named | self._nurseries.paths()
 
     def _visit(
@@ -151,15 +172,6 @@ class LinuxKernel:
             return self._doors.run_sync(space, lambda: _links(group, space, born))
         except errors.SddError as exc:
             return [contract.Refusal(step=step, reason=exc.sentence) for step in group], []
-
-
-def _is_hindered(refusal: contract.Refusal) -> bool:
-    """Whether another link on the same parent may be the reason.
-
-    It has the MAC (told when this one comes up) or the IP address, or the parent in passthru mode.
-    """
-    taken = isinstance(refusal.step, steps.AddChild) and refusal.error == errno.EINVAL
-    return taken or refusal.error in (errno.EADDRINUSE, errno.EBUSY)
 
 
 _ALONE = (steps.MakeSpace, steps.DropSpace, steps.WriteTable, steps.Forward)

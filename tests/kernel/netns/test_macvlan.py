@@ -1,13 +1,20 @@
 """macvlan networks: sandboxes on a link of the host, seen from its neighbours."""
 
 import os
+import shutil
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
 
 import pytest
 
 from netns import reconciler
+from netns.kernel import ghosts, linux, nurseries
 from sdd import state
-from sdd.model import network, sandbox
+from sdd.linux import libc, namespaces
+from sdd.model import ids, network, sandbox
 from sdd.model.look import Look
 from tests.kernel.netns import outside
 from tests.kernel.netns.conftest import Host, run_in
@@ -362,3 +369,97 @@ async def test_an_equal_link_of_a_guest_itself_is_left_alone_and_said(
     assert run_in(guest.netns, "ip", "link", "show", "eth0") == before
     await host.realise(at(2, LAN))
     assert run_in(guest.netns, "ip", "link", "show", "eth0") == before
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize("is_remembered", [True, False])
+async def test_what_is_left_in_a_guest_that_lost_its_name_meanwhile_goes_after_a_start(
+    host: Host, neighbour: str, is_remembered: bool
+) -> None:
+    guest = await adopted(host)
+    now = at(1, LAN, guest, end(LAN, guest, *ONE))
+    await host.settle(now)
+    run_in(guest.netns, "ip", "link", "add", "own0", "type", "bridge")
+    host.run("ip", "link", "add", "own1", "link", "up0", "type", "macvlan")
+    host.run("ip", "link", "set", "own1", "netns", guest.netns)
+    held = os.open(guest.netns, os.O_RDONLY)  # as a program in it does
+    inside = f"/proc/{os.getpid()}/fd/{held}"
+    try:
+        await host.doors.delete(guest.netns)
+        if not is_remembered:
+            shutil.rmtree(host.root / "exec" / "guests")
+        clock = Clock()
+        kernel = linux.LinuxKernel(
+            host.doors, host.root / "exec", host.root / "var-run-netns", clock
+        )
+        fresh = reconciler.Reconciler(kernel, NODE)
+        await fresh.realise(at(2, LAN))
+        # A runtime that swaps the file in this very moment would find its sandbox cut off.
+        assert ("eth0" in run_in(inside, "ip", "-br", "link")) is is_remembered
+        clock.now = nurseries.DOUBT_S
+        assert (await fresh.realise(at(2, LAN))).failures == ()
+        links = run_in(inside, "ip", "-br", "link")
+        assert [name for name in ("eth0", "own0", "own1") if name in links] == ["own0", "own1"]
+        assert not pings(neighbour, ONE[0])
+    finally:
+        os.close(held)
+
+
+async def test_a_guest_whose_file_is_swapped_during_a_start_keeps_its_link(
+    host: Host, neighbour: str
+) -> None:
+    guest = await adopted(host)
+    now = at(1, LAN, guest, end(LAN, guest, *ONE))
+    await host.settle(now)
+    held = os.open(guest.netns, os.O_RDONLY)
+    try:
+        await host.doors.delete(guest.netns)
+        kernel = linux.LinuxKernel(host.doors, host.root / "exec", host.root / "var-run-netns")
+        fresh = reconciler.Reconciler(kernel, NODE)
+        await fresh.realise(now)
+        Path(guest.netns).touch()
+        libc.bind_mount(f"/proc/self/fd/{held}", guest.netns)
+        before = run_in(guest.netns, "ip", "-o", "link", "show", "eth0")
+        assert (await fresh.realise(now)).failures == ()
+        assert run_in(guest.netns, "ip", "-o", "link", "show", "eth0") == before
+        assert pings(neighbour, ONE[0])
+    finally:
+        os.close(held)
+
+
+async def test_a_conflict_that_lasts_is_searched_for_once(host: Host, neighbour: str) -> None:
+    assert neighbour
+    now = two_on(host, LAN)
+    mac = next(iter(now.endpoints.values())).mac
+    host.run("ip", "link", "add", "mine", "link", "up0", "address", mac, "type", "macvlan")
+    host.run("ip", "link", "set", "mine", "up")
+    searches = []
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code is ghosts.remove.__code__:
+            searches.append(frame)
+
+    threading.setprofile(note)  # of the threads that begin now
+    try:
+        doors = namespaces.Namespaces(host.path)
+        root = host.root
+        kernel = linux.LinuxKernel(doors, root / "exec", root / "var-run-netns")
+        one = reconciler.Reconciler(kernel, NODE)
+        for _ in range(5):
+            assert len((await one.realise(now)).failures) == 1
+        assert len(searches) == 2, "at the start, and for this one"
+        other = net("other", "192.0.2.0/24", driver=MACVLAN, options={"parent": "up0"})
+        guest = box("three", host.sandbox_path("three"))
+        more = replace(end(other, guest, "192.0.2.60"), mac=mac)
+        later = now.apply(ids.Revision(2), [state.Put(each) for each in (other, guest, more)])
+        assert len((await one.realise(later)).failures) == 2
+        assert len(searches) == 3, "that one is new"
+        doors.close()
+    finally:
+        threading.setprofile(None)
