@@ -112,7 +112,10 @@ def desired(state: ClusterState, node: ids.NodeId, before: Want | None = None) -
         addresses=frozenset(draft.addresses),
         routes=frozenset(draft.routes.union(*map(_ROUTES, on.by_sandbox.values()))),
     )
-    lacking = chain.from_iterable(map(_FAILURES, on.by_sandbox.values()))
+    lacking = (
+        _with_the_networks(each, state, found)
+        for each in chain.from_iterable(map(_FAILURES, on.by_sandbox.values()))
+    )
     return Want(
         spaces=_spaces(on.by_sandbox, host, before),
         table=firewall.Table(frozenset(draft.fences)),
@@ -125,6 +128,17 @@ def desired(state: ClusterState, node: ids.NodeId, before: Want | None = None) -
         boxes=on,
         grounds=grounds,
     )
+
+
+def _with_the_networks(
+    failure: progress.Failure,
+    state: ClusterState,
+    found: Mapping[ids.NetworkId, "_Laid | progress.Failure"],
+) -> progress.Failure:
+    """An endpoint of a network that cannot be made fails for the network's reason."""
+    end = state.endpoints.get(ids.EndpointId(failure.subject))
+    root = found.get(end.network) if end is not None else None
+    return replace(root, subject=failure.subject) if isinstance(root, progress.Failure) else failure
 
 
 _ROUTES = attrgetter("routes")

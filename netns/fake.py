@@ -31,7 +31,11 @@ _Inside = (
 
 
 class Refused(Exception):
-    """The step cannot be done; the text is the reason."""
+    """The step cannot be done; the text is the reason, `lacks` what was not there."""
+
+    def __init__(self, reason: str, lacks: str = "") -> None:
+        super().__init__(reason)
+        self.lacks = lacks
 
 
 @dataclass(slots=True)
@@ -79,7 +83,8 @@ class FakeKernel:
             try:
                 self._do(step)
             except Refused as exc:
-                refusals.append(contract.Refusal(step=step, reason=str(exc)))
+                refused = contract.Refusal(step=step, reason=str(exc), lacks=exc.lacks)
+                refusals.append(refused)
         return tuple(refusals)
 
     async def change(self, scope: contract.Scope, decide: contract.Decide) -> contract.Change:
@@ -184,7 +189,7 @@ class FakeKernel:
 
     def _space(self, path: str) -> _Space:
         if path not in self.spaces:
-            raise Refused(f"there is no network namespace at {path!r}")
+            raise Refused(f"there is no network namespace at {path!r}", path)
         return self.spaces[path]
 
     def _make_space(self, step: steps.MakeSpace) -> None:
@@ -211,7 +216,7 @@ class FakeKernel:
     def _add_child(self, step: steps.AddChild) -> None:
         inside, host = self._space(step.inside), self._space(step.space)
         if step.link.parent not in host.links:
-            raise Refused(f"there is no link {step.link.parent!r}")
+            raise Refused(f"there is no link {step.link.parent!r}", step.link.parent)
         if step.link.name in inside.links:
             raise Refused("File exists")
         below = host.links[step.link.parent]
@@ -223,9 +228,9 @@ class FakeKernel:
         if link.name in space.links:
             raise Refused("File exists")
         if link.master and link.master not in space.links:
-            raise Refused(f"there is no link {link.master!r}")
+            raise Refused(f"there is no link {link.master!r}", link.master)
         if link.parent and link.parent not in space.links:
-            raise Refused(f"there is no link {link.parent!r}")
+            raise Refused(f"there is no link {link.parent!r}", link.parent)
         space.links[link.name] = _plain(link)
         if link.parent:
             space.links[link.name] = _with_mtu(_plain(link), space.links[link.parent])
@@ -235,9 +240,9 @@ class FakeKernel:
         space, wanted = self._space(step.space), step.link
         found = space.links.get(wanted.name)
         if found is None:
-            raise Refused(f"there is no link {wanted.name!r}")
+            raise Refused(f"there is no link {wanted.name!r}", wanted.name)
         if wanted.master and wanted.master not in space.links:
-            raise Refused(f"there is no link {wanted.master!r}")
+            raise Refused(f"there is no link {wanted.master!r}", wanted.master)
         if not wanted.up:
             self.set_down(step.space, wanted.name)
         elif not found.up and found.kind is Kind.LOOPBACK:
@@ -260,7 +265,7 @@ class FakeKernel:
     def _add_address(self, step: steps.AddAddress) -> None:
         space, address = self._space(step.space), step.address
         if address.link not in space.links:
-            raise Refused(f"there is no link {address.link!r}")
+            raise Refused(f"there is no link {address.link!r}", address.link)
         if address in space.addresses or replace(address, ours=False) in space.addresses:
             raise Refused("File exists")
         space.addresses.add(address)

@@ -23,7 +23,7 @@ from sdd.control import feed, journal, progress
 from sdd.linux import port_holders
 from sdd.model.event import Action, Kind
 from sdd.model.look import Look
-from sdd.model.progress import Backend, Outcome
+from sdd.model.progress import Backend, Outcome, told_once
 
 MOST_REPAIRS = 16  # told one by one: a kernel that lost everything would flood the log
 FIRST_PASS_S = 15.0  # after this the API opens though a backend still fails: people must look in
@@ -140,9 +140,9 @@ class Daemon:
         self.registry.reconciled(backend, outcome)
         took = round(outcome.seconds * 1000, 1)
         say.debug("reconcile.pass", backend=backend, revision=outcome.revision, ms=took)
-        for each in outcome.failures:
+        for each, count in told_once(outcome.failures):
             told = {"backend": backend, "subject": each.subject, "why": each.sentence}
-            say.warning("reconcile.failure", **told)
+            say.warning("reconcile.failure", **told, **({"others": count - 1} if count > 1 else {}))
         if outcome.repaired:
             self._repaired(backend, outcome)
 

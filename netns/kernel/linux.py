@@ -171,7 +171,9 @@ class LinuxKernel:
         try:
             return self._doors.run_sync(space, lambda: _links(group, space, born))
         except errors.SddError as exc:
-            return [contract.Refusal(step=step, reason=exc.sentence) for step in group], []
+            lacks = space if isinstance(exc, errors.NotFound) else ""
+            refused = (contract.Refusal(step=e, reason=exc.sentence, lacks=lacks) for e in group)
+            return list(refused), []
 
 
 _ALONE = (steps.MakeSpace, steps.DropSpace, steps.WriteTable, steps.Forward)
@@ -210,7 +212,9 @@ def _links(
                 try:
                     do.run(wire, step)
                 except (Missing, OSError) as exc:
-                    wire.refusals.append(contract.Refusal(step=step, reason=str(exc)))
+                    lacks = exc.what if isinstance(exc, Missing) else ""
+                    refused = contract.Refusal(step=step, reason=str(exc), lacks=lacks)
+                    wire.refusals.append(refused)
         wire.flush()
         for path, indexes in wire.born.items():
             born.setdefault(path, {}).update(indexes)

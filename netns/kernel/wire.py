@@ -24,7 +24,14 @@ ABSENT = frozenset({errno.ENODEV, errno.ENOENT, errno.ESRCH, errno.EADDRNOTAVAIL
 
 
 class Missing(Exception):
-    """There is nothing of that name: link, namespace, or number of a link."""
+    """There is nothing of that name: link, namespace, or number of a link.
+
+    `what` is the name of the link, or the path of the namespace.
+    """
+
+    def __init__(self, sentence: str, what: str = "") -> None:
+        super().__init__(sentence)
+        self.what = what
 
 
 class Wire:
@@ -62,7 +69,7 @@ class Wire:
             try:
                 self._indexes[name] = socket.if_nametoindex(name)  # waits for nobody's rtnl lock
             except OSError as exc:
-                raise Missing(f"there is no link {name!r}") from exc
+                raise Missing(f"there is no link {name!r}", name) from exc
         return self._indexes[name]
 
     def give_index(self, name: str) -> int:
@@ -103,7 +110,8 @@ class Wire:
         try:
             opened = os.open(path or namespaces.OWN, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as exc:
-            raise Missing(f"there is no namespace at {path!r}: {exc.strerror}") from exc
+            words = f"there is no namespace at {path!r}: {exc.strerror}"
+            raise Missing(words, path) from exc
         self._descriptors.append(opened)
         return opened
 

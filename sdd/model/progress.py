@@ -1,6 +1,7 @@
 """What a backend reports: how far it is, and which objects it could not realise."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -31,6 +32,17 @@ class Failure:
     sentence: str
     hint: str = ""
     code: str = "SDD-KERNEL"
+
+
+def told_once(failures: Iterable[Failure]) -> tuple[tuple[Failure, int], ...]:
+    """Each reason with the first that it concerns, and how many it concerns.
+
+    What only follows from the failure of another object has that one's words.
+    """
+    found: dict[tuple[str, str, str], list[Failure]] = {}
+    for each in failures:
+        found.setdefault((each.sentence, each.hint, each.code), []).append(each)
+    return tuple((those[0], len(those)) for those in found.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
