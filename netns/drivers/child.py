@@ -13,7 +13,7 @@ from types import MappingProxyType
 from netns import world
 from netns.drivers import contract, inside
 from netns.world import Kind, Setting
-from sdd.model import child, endpoint, ids, network
+from sdd.model import child, endpoint, ids, mac, network
 from sdd.model.child import IpvlanFlag, IpvlanMode, MacvlanMode
 
 # The kernel's numbers: include/uapi/linux/if_link.h, MACVLAN_MODE_…, IPVLAN_MODE_…, IPVLAN_F_….
@@ -73,7 +73,7 @@ def _host_link(net: network.Network, options: child.Child) -> world.Link:
     return replace(
         _link(net, options, _host_name(net)),
         mark=net.id,
-        mac=contract.mac(net.id) if net.driver is network.Driver.MACVLAN else "",
+        mac=mac.made_of(net.id) if net.driver is network.Driver.MACVLAN else "",
         settings=frozenset({(Setting.ARP_IGNORE, 1), _arp(net, options)})
         | (_UNIQUE if has_ipv6 else _NO_LINK_LOCAL),
     )

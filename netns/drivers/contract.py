@@ -41,14 +41,6 @@ def gateways(net: network.Network, end: endpoint.Endpoint) -> Iterator[Way]:
             yield Way(address.version, pool.gateway)
 
 
-def mac(identity: str) -> str:
-    """A locally administered address that stays when the object is made again.
-
-    A bridge's own would follow its ports, and the neighbours' caches would go stale.
-    """
-    return ":".join(["02", *(identity[place : place + 2] for place in range(0, 10, 2))])
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
     """What one endpoint needs: `outer` on the host, the rest in the sandbox.

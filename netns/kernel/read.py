@@ -165,6 +165,7 @@ def _host_link(report: link.Report, addresses: Iterable[address.Report]) -> Host
     )
     return HostLink(
         mtu=report.mtu,
+        mac=report.mac,
         is_ethernet=report.is_ethernet,
         holder=report.master_kind if report.master_kind in _HOLDERS else "",
         addresses=tuple(own),
