@@ -121,6 +121,7 @@ class LinuxKernel:
                     refusals += self._go_in(rest)
                     rest = [each for each in rest if not contract.is_hopeless(each, refusals)]
                     refusals += self._enter(step.space, rest, born)
+        numbers.give(_without_pair(plan))
         return refusals
 
     def _go_in(self, plan: Sequence[steps.Step]) -> list[contract.Refusal]:
@@ -174,6 +175,13 @@ class LinuxKernel:
             lacks = space if isinstance(exc, errors.NotFound) else ""
             refused = (contract.Refusal(step=e, reason=exc.sentence, lacks=lacks) for e in group)
             return list(refused), []
+
+
+def _without_pair(plan: Sequence[steps.Step]) -> list[str]:
+    """The new namespaces that got no number with a pair."""
+    paired = {step.inside for step in plan if isinstance(step, steps.AddPair)}
+    made = (step.space for step in plan if isinstance(step, steps.MakeSpace))
+    return [path for path in made if path not in paired]
 
 
 _ALONE = (steps.MakeSpace, steps.DropSpace, steps.WriteTable, steps.Forward)

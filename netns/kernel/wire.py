@@ -6,7 +6,6 @@ here, because addresses, routes and masters are given by index.
 
 import errno
 import os
-import socket
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Self
@@ -40,6 +39,7 @@ class Wire:
     def __init__(self, known: Mapping[str, int] = EMPTY) -> None:
         """Open it. `known` are indexes of links here; `born` those of links made elsewhere."""
         self._connection = netlink.Connection(netlink.ROUTE)
+        self._newborn = known
         self._indexes = dict(known)
         self._jobs: list[Job] = []
         self._descriptors: list[int] = []
@@ -67,7 +67,7 @@ class Wire:
         if name not in self._indexes:
             self.flush()
             try:
-                self._indexes[name] = socket.if_nametoindex(name)  # waits for nobody's rtnl lock
+                self._indexes[name] = self._connection.index(name)
             except OSError as exc:
                 raise Missing(f"there is no link {name!r}", name) from exc
         return self._indexes[name]
@@ -75,10 +75,14 @@ class Wire:
     def give_index(self, name: str) -> int:
         """An index for the link `name` that is about to be made; no link here has it."""
         index = _draw_index()
-        while _is_taken(index):
+        while self._connection.has_index(index):
             index = _draw_index()
         self._indexes[name] = index
         return index
+
+    def newborn(self, name: str) -> int:
+        """The index of a link that earlier steps made here, which is as it was born; else 0."""
+        return self._newborn.get(name, 0)
 
     def find(self, name: str) -> int:
         """The index that the link has now, 0 for none. Sends what is queued first."""
@@ -158,11 +162,3 @@ class Wire:
 
 def _draw_index() -> int:
     return _INDEXES + int.from_bytes(os.urandom(3), "little")
-
-
-def _is_taken(index: int) -> bool:
-    try:
-        socket.if_indextoname(index)
-    except OSError:
-        return False
-    return True
