@@ -7,7 +7,7 @@ and travel in batches.
 import functools
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from netns import contract, steps, world
@@ -44,6 +44,7 @@ class LinuxKernel:
         self._nurseries = nurseries.Nurseries(clock)
         self._hindrances = hindrances.Hindrances(clock)
         self._is_new = True
+        self._met: dict[str, int] = {}  # the namespaces of others that the pass has read
         self._table = table.HostTable()
         self._forwarding = forwarding.Forwarding(exec_root / "forwarding")
 
@@ -69,6 +70,8 @@ class LinuxKernel:
         if self._is_new and is_pass:
             self._is_new = False
             self._nurseries.recall(self._guests.missing())
+        if is_pass:
+            self._met = {}
         # The host's routes are not ours and may be a million.
         found = {world.HOST: read.host(scope.links)}
         for path in self._paths(scope, is_pass=is_pass):
@@ -82,6 +85,8 @@ class LinuxKernel:
                 found[path] = self._doors.run_sync(path, look)
             except errors.NotFound:
                 continue  # it ended while we were reading
+            if is_pass and not self._names.is_ours(path):
+                self._met[path] = inode
             ours = [each for each in found[path].links.values() if each.mark]
             if any(each.kind in world.CHILDREN for each in ours):
                 self._nurseries.enter(path, inode)
@@ -170,7 +175,7 @@ class LinuxKernel:
         self, space: str, group: Sequence[steps.Step], born: dict[str, dict[str, int]]
     ) -> tuple[list[contract.Refusal], list[steps.Step]]:
         try:
-            return self._doors.run_sync(space, lambda: _links(group, space, born))
+            return self._doors.run_sync(space, lambda: _links(group, space, born, self._met))
         except errors.SddError as exc:
             lacks = space if isinstance(exc, errors.NotFound) else ""
             refused = (contract.Refusal(step=e, reason=exc.sentence, lacks=lacks) for e in group)
@@ -200,15 +205,20 @@ def _runs(
 
 
 def _links(
-    group: Sequence[steps.Step], space: str, born: dict[str, dict[str, int]]
+    group: Sequence[steps.Step],
+    space: str,
+    born: dict[str, dict[str, int]],
+    met: Mapping[str, int],
 ) -> tuple[list[contract.Refusal], list[steps.Step]]:
     """Steps on links, addresses and routes of the calling thread's namespace, which is `space`.
 
     Returns the refusals and all steps that were not done for them. `born` tells, by namespace, the
-    indexes of links that earlier steps made there.
+    indexes of links that earlier steps made there, `met` which namespaces the steps are meant for.
     """
+    if space in met and namespaces.inode(namespaces.OWN) != met[space]:
+        raise errors.NotFound(f"another namespace took the place of that at {space!r}")
     hopeless: list[steps.Step] = []
-    with Wire(born.get(space, EMPTY)) as wire:
+    with Wire(born.get(space, EMPTY), met) as wire:
         for kind, some in itertools.groupby(group, key=type):
             if kind is steps.DropLink:
                 do.drop_links(wire, [step for step in some if isinstance(step, steps.DropLink)])

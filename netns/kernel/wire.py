@@ -36,10 +36,14 @@ class Missing(Exception):
 class Wire:
     """Bound to the namespace in which it was opened; used by one thread."""
 
-    def __init__(self, known: Mapping[str, int] = EMPTY) -> None:
-        """Open it. `known` are indexes of links here; `born` those of links made elsewhere."""
+    def __init__(self, known: Mapping[str, int] = EMPTY, met: Mapping[str, int] = EMPTY) -> None:
+        """Open it. `known` are indexes of links here; `born` those of links made elsewhere.
+
+        `met` says of paths which namespaces (inodes) are meant.
+        """
         self._connection = netlink.Connection(netlink.ROUTE)
         self._newborn = known
+        self._met = met
         self._indexes = dict(known)
         self._jobs: list[Job] = []
         self._descriptors: list[int] = []
@@ -117,6 +121,8 @@ class Wire:
             words = f"there is no namespace at {path!r}: {exc.strerror}"
             raise Missing(words, path) from exc
         self._descriptors.append(opened)
+        if path in self._met and os.fstat(opened).st_ino != self._met[path]:
+            raise Missing(f"another namespace took the place of that at {path!r}", path)
         return opened
 
     def forget(self, name: str) -> None:
