@@ -48,7 +48,8 @@ class Have:
 class Refusal:
     """A step that was not done: the reason in words, and the kernel's errno (0: another reason).
 
-    With a `code` of its own, `reason` is the whole sentence and `hint` says what to do.
+    With a `code` of its own, `reason` is the whole sentence and `hint` says what to do. `lacks` is
+    the link of that namespace, or the path of the namespace, that was not there.
     """
 
     step: steps.Step
@@ -56,6 +57,7 @@ class Refusal:
     error: int = 0
     hint: str = ""
     code: str = ""
+    lacks: str = ""
 
 
 def is_hopeless(step: steps.Step, refusals: Iterable[Refusal]) -> bool:

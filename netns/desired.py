@@ -22,7 +22,8 @@ class Want:
     """The host is `spaces[""]`. `failures` are the objects of which nothing can be made here.
 
     `users` says for the marks of shared host links which networks need them. `links` are the host's
-    by name; `ground` names those that networks need, what stands on others after them.
+    by name; `ground` names those that networks need, what stands on others after them, and
+    `floors` those on which links stand, whoever made them.
     """
 
     spaces: Mapping[str, world.Wanted]
@@ -32,6 +33,7 @@ class Want:
     users: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     links: Mapping[str, world.Link] = field(default_factory=dict)
     ground: tuple[str, ...] = ()
+    floors: frozenset[str] = frozenset()
     boxes: parts.Parts = field(default=parts.NOTHING, compare=False, repr=False)
     grounds: Mapping[ids.NetworkId, "_Laid"] = field(
         default_factory=dict, compare=False, repr=False
@@ -83,6 +85,7 @@ class _Draft:
 
     links: dict[str, world.Link] = field(default_factory=dict)
     users: dict[str, list[str]] = field(default_factory=dict)
+    floors: set[str] = field(default_factory=set)
     addresses: set[world.Address] = field(default_factory=set)
     routes: set[world.Route] = field(default_factory=set)
     fences: set[firewall.Fence] = field(default_factory=set)
@@ -109,7 +112,10 @@ def desired(state: ClusterState, node: ids.NodeId, before: Want | None = None) -
         addresses=frozenset(draft.addresses),
         routes=frozenset(draft.routes.union(*map(_ROUTES, on.by_sandbox.values()))),
     )
-    lacking = chain.from_iterable(map(_FAILURES, on.by_sandbox.values()))
+    lacking = (
+        _with_the_networks(each, state, found)
+        for each in chain.from_iterable(map(_FAILURES, on.by_sandbox.values()))
+    )
     return Want(
         spaces=_spaces(on.by_sandbox, host, before),
         table=firewall.Table(frozenset(draft.fences)),
@@ -118,9 +124,21 @@ def desired(state: ClusterState, node: ids.NodeId, before: Want | None = None) -
         users={mark: tuple(nets) for mark, nets in draft.users.items()},
         links=links,
         ground=tuple(draft.links),
+        floors=frozenset(draft.floors),
         boxes=on,
         grounds=grounds,
     )
+
+
+def _with_the_networks(
+    failure: progress.Failure,
+    state: ClusterState,
+    found: Mapping[ids.NetworkId, "_Laid | progress.Failure"],
+) -> progress.Failure:
+    """An endpoint of a network that cannot be made fails for the network's reason."""
+    end = state.endpoints.get(ids.EndpointId(failure.subject))
+    root = found.get(end.network) if end is not None else None
+    return replace(root, subject=failure.subject) if isinstance(root, progress.Failure) else failure
 
 
 _ROUTES = attrgetter("routes")
@@ -224,6 +242,7 @@ def _lay(
     for link in ground.links:
         draft.links.setdefault(link.name, link)
         draft.users.setdefault(link.mark, []).append(net.id)
+    draft.floors.update({ground.floor, *(link.parent for link in ground.links)} - {""})
     draft.addresses |= ground.addresses
     draft.routes |= laid.routes
     draft.forwarding |= ground.forwarding

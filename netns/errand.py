@@ -6,7 +6,7 @@ names and what had failed, and remembers the rest. Pure.
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from netns import contract, memory, plan, steps, world
 from netns.desired import Want
@@ -49,6 +49,7 @@ class Pass:
     want: Want
     failed: frozenset[str]
     wide: memory.Wide | None = None
+    mtus: Mapping[str, int] = field(default_factory=dict)  # of the links on which others stand
 
     def errand(self, now: Want, look: Look) -> Errand:
         """What is not known to be as `now` wants it, and where to look for it."""
@@ -158,16 +159,31 @@ class Pass:
         made = (step.link.name for step in done if isinstance(step, steps.AddLink))
         return frozenset(name for name in made if name in self.want.links)
 
+    def seen(self, now: Want, have: contract.Have) -> Mapping[str, int]:
+        """The MTUs of the links on which others stand, as far as they are known now."""
+        found = have.spaces[world.HOST].links
+        known = {name: self.mtus[name] for name in now.floors if name in self.mtus}
+        return known | {name: found[name].mtu for name in now.floors if name in found}
+
+    def resized(self, mtus: Mapping[str, int]) -> frozenset[str]:
+        """The links that have another MTU now: nobody tells of those that stand on them.
+
+        The kernel tells of a parent with each macvlan link that comes, so this alone is news.
+        """
+        return frozenset(name for name, mtu in mtus.items() if self.mtus.get(name, mtu) != mtu)
+
     def above(self, names: AbstractSet[str]) -> Look:
-        """Where what stands on the host's links `names` is: their ports and children."""
+        """Where what stands on the host's links `names` is: their ports, their children, theirs."""
         ports = {link.name for link in self.want.host.links if link.master in names}
-        links = {link.name for link in self.want.host.links if link.parent in names}
+        floors = set(names)
+        while more := {e.name for e in self.want.host.links if e.parent in floors} - floors:
+            floors |= more
         spaces = (
             path
             for path, wanted in self.want.spaces.items()
-            if path and any(link.twin in ports or link.parent in names for link in wanted.links)
+            if path and any(link.twin in ports or link.parent in floors for link in wanted.links)
         )
-        return Look(spaces=frozenset(spaces), links=frozenset(ports | links | names))
+        return Look(spaces=frozenset(spaces), links=frozenset(ports | floors))
 
     def had_met(self, now: Want, step: steps.Step) -> bool:
         """Whether the step's object was as wanted, and still wanted the same, before the step."""

@@ -1,8 +1,9 @@
 """A kernel in memory that passes the contract suite of the real one.
 
-It knows what tests lean on: pairs die together, a bridge frees its ports, a link that goes down
-takes its routes and IPv6 addresses along, a route needs a link that is up and a gateway that can be
-reached, and addresses bring the routes to their subnets.
+It knows what tests lean on: pairs die together, a bridge frees its ports, links on a link get its
+MTU and never a larger one, a link that goes down takes its routes and IPv6 addresses along, a route
+needs a link that is up and a gateway that can be reached, and addresses bring the routes to their
+subnets.
 """
 
 from collections.abc import Sequence
@@ -30,7 +31,11 @@ _Inside = (
 
 
 class Refused(Exception):
-    """The step cannot be done; the text is the reason."""
+    """The step cannot be done; the text is the reason, `lacks` what was not there."""
+
+    def __init__(self, reason: str, lacks: str = "") -> None:
+        super().__init__(reason)
+        self.lacks = lacks
 
 
 @dataclass(slots=True)
@@ -78,7 +83,8 @@ class FakeKernel:
             try:
                 self._do(step)
             except Refused as exc:
-                refusals.append(contract.Refusal(step=step, reason=str(exc)))
+                refused = contract.Refusal(step=step, reason=str(exc), lacks=exc.lacks)
+                refusals.append(refused)
         return tuple(refusals)
 
     async def change(self, scope: contract.Scope, decide: contract.Decide) -> contract.Change:
@@ -118,6 +124,19 @@ class FakeKernel:
             self.remove_link(path, name)
         self.spaces.pop(path, None)
         self.named.discard(path)
+
+    def resize(self, name: str, mtu: int) -> None:
+        """A link of the host gets another MTU; what stands on it is lowered, never raised."""
+        links = self.spaces[world.HOST].links
+        links[name] = replace(links[name], mtu=mtu)
+        for path, child in [end for end, parent in self._parents.items() if parent == name]:
+            if self.spaces[path].links[child].mtu <= mtu:
+                continue
+            if path == world.HOST:
+                self.resize(child, mtu)
+            else:
+                inside = self.spaces[path].links
+                inside[child] = replace(inside[child], mtu=mtu)
 
     def set_down(self, path: str, name: str) -> None:
         """The link goes down and loses what the kernel takes then."""
@@ -170,7 +189,7 @@ class FakeKernel:
 
     def _space(self, path: str) -> _Space:
         if path not in self.spaces:
-            raise Refused(f"there is no network namespace at {path!r}")
+            raise Refused(f"there is no network namespace at {path!r}", path)
         return self.spaces[path]
 
     def _make_space(self, step: steps.MakeSpace) -> None:
@@ -197,10 +216,11 @@ class FakeKernel:
     def _add_child(self, step: steps.AddChild) -> None:
         inside, host = self._space(step.inside), self._space(step.space)
         if step.link.parent not in host.links:
-            raise Refused(f"there is no link {step.link.parent!r}")
+            raise Refused(f"there is no link {step.link.parent!r}", step.link.parent)
         if step.link.name in inside.links:
             raise Refused("File exists")
-        inside.links[step.link.name] = _infant(step.link)
+        below = host.links[step.link.parent]
+        inside.links[step.link.name] = _with_mtu(_infant(step.link), below)
         self._parents[(step.inside, step.link.name)] = step.link.parent
 
     def _born(self, path: str, link: world.Link) -> None:
@@ -208,20 +228,21 @@ class FakeKernel:
         if link.name in space.links:
             raise Refused("File exists")
         if link.master and link.master not in space.links:
-            raise Refused(f"there is no link {link.master!r}")
+            raise Refused(f"there is no link {link.master!r}", link.master)
         if link.parent and link.parent not in space.links:
-            raise Refused(f"there is no link {link.parent!r}")
+            raise Refused(f"there is no link {link.parent!r}", link.parent)
         space.links[link.name] = _plain(link)
         if link.parent:
+            space.links[link.name] = _with_mtu(_plain(link), space.links[link.parent])
             self._parents[(path, link.name)] = link.parent
 
     def _set_link(self, step: steps.SetLink) -> None:
         space, wanted = self._space(step.space), step.link
         found = space.links.get(wanted.name)
         if found is None:
-            raise Refused(f"there is no link {wanted.name!r}")
+            raise Refused(f"there is no link {wanted.name!r}", wanted.name)
         if wanted.master and wanted.master not in space.links:
-            raise Refused(f"there is no link {wanted.master!r}")
+            raise Refused(f"there is no link {wanted.master!r}", wanted.master)
         if not wanted.up:
             self.set_down(step.space, wanted.name)
         elif not found.up and found.kind is Kind.LOOPBACK:
@@ -244,7 +265,7 @@ class FakeKernel:
     def _add_address(self, step: steps.AddAddress) -> None:
         space, address = self._space(step.space), step.address
         if address.link not in space.links:
-            raise Refused(f"there is no link {address.link!r}")
+            raise Refused(f"there is no link {address.link!r}", address.link)
         if address in space.addresses or replace(address, ours=False) in space.addresses:
             raise Refused("File exists")
         space.addresses.add(address)
@@ -307,9 +328,10 @@ def _reaches(space: _Space, name: str, address: IPAddress) -> bool:
 
 def _frozen(space: _Space, names: frozenset[str] | None) -> world.Space:
     seen = {name for name in space.links if names is None or name in names}
+    links = {name: space.links[name] for name in seen}
     return world.Space(
         inode=space.inode,
-        links={name: space.links[name] for name in seen},
+        links=world.recognised(links, space.addresses),
         addresses=frozenset(each for each in space.addresses if each.link in seen),
         routes=frozenset(each for each in space.routes if each.link in seen),
     )
@@ -325,6 +347,10 @@ def _plain(link: world.Link) -> world.Link:
     """What can be read back of a wanted link."""
     mode = link.mode if link.kind in world.CHILDREN else 0
     return replace(link, twin="", parent="", mode=mode, adopts=False)
+
+
+def _with_mtu(link: world.Link, below: world.Link) -> world.Link:
+    return replace(link, mtu=link.mtu or below.mtu)
 
 
 def _slot(route: world.Route) -> tuple[int, object, int]:

@@ -40,6 +40,7 @@ def _blocked(host: world.Space, wanted: world.Wanted) -> frozenset[str]:
         and link.name in host.links
         and not host.links[link.name].mark
         and _found(host, link) is None
+        and not (link.kind in world.CHILDREN and _is_robbed(host.links[link.name], link))
     )
 
 
@@ -112,9 +113,11 @@ def _found(space: world.Space, link: world.Link) -> world.Link | None:
     return found if found.mark == link.mark or (link.adopts and not found.mark) else None
 
 
-def _is_robbed(found: world.Link, link: world.Link) -> bool:
+def _is_robbed(found: world.Link | None, link: world.Link) -> bool:
     """Whether somebody took all our marks off the wanted link: the MAC made of its id is left."""
-    return not found.mark and bool(link.mac) and found.mac == link.mac
+    if found is None or found.mark or found.kind is not link.kind:
+        return False
+    return bool(link.mac) and found.mac == link.mac
 
 
 def _suits(found: world.Link, link: world.Link) -> bool:
@@ -138,7 +141,10 @@ def _work(have: contract.Have, want: desired.Want) -> dict[str, _Work]:
     return {
         path: _Work(
             wanted=feasible.with_mtus(
-                feasible.without(want.spaces[path], want.host, blocked), found, founds[world.HOST]
+                feasible.without(want.spaces[path], want.host, blocked),
+                found,
+                founds[world.HOST],
+                want.links,
             ),
             found=found,
             doomed=doomed[path] | _orphans(found, want.spaces[path], fallen),
@@ -156,8 +162,22 @@ def _orphans(
 
 
 def _strays(found: world.Space, wanted: world.Wanted) -> dict[str, world.Link]:
+    """What is ours and nobody wants, or not as it is."""
     kept = {link.name for link in wanted.links if _found(found, link) is not None}
-    return {name: link for name, link in found.links.items() if link.mark and name not in kept}
+    ours = {name: link for name, link in found.links.items() if link.mark and name not in kept}
+    return ours | (_robbed(found, wanted) if wanted.owner is not world.Owner.GUEST else {})
+
+
+def _robbed(found: world.Space, wanted: world.Wanted) -> dict[str, world.Link]:
+    """Links on others that lost all our marks; what parent they are on nobody knows.
+
+    In a guest an equal one may be its own: Docker makes the same MAC of the same address.
+    """
+    return {
+        link.name: replace(found.links[link.name], mark=link.mark)
+        for link in wanted.links
+        if link.kind in world.CHILDREN and _is_robbed(found.links.get(link.name), link)
+    }
 
 
 def _halves(

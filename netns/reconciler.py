@@ -5,10 +5,10 @@ what the last pass failed at; what it changes besides, it knows from the last pa
 """
 
 import errno
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
-from netns import contract, errand, memory, plan, steps
+from netns import contract, errand, memory, plan, steps, world
 from netns.desired import Want, desired
 from sdd.model import ids, progress
 from sdd.model.look import EVERYWHERE, Look
@@ -28,11 +28,13 @@ class Reconciler:
         before = self._last
         want = desired(state, self._node, before.want)
         outcome, done = await self._pass(state.revision, want, look)
-        remade = before.remade(done)
-        if not remade:
-            return outcome
         # What stood on a link that went fell with it, or still stands on the renamed one.
-        again, _ = await self._pass(state.revision, want, self._last.above(remade))
+        shaken = before.remade(done)
+        if not look.everywhere:
+            shaken |= before.resized(self._last.mtus)
+        if not shaken:
+            return outcome
+        again, _ = await self._pass(state.revision, want, self._last.above(shaken))
         return replace(
             again,
             changed=outcome.changed + again.changed,
@@ -49,13 +51,14 @@ class Reconciler:
         else:
             task = last.errand(want, look)
         have, done, refusals = await self._run(task)
-        refused = _failures(want, refusals)
-        failures = (*want.failures, *plan.obstacles(have, task.part), *refused)
+        known = (*want.failures, *plan.obstacles(have, task.part))
+        failures = (*known, *_failures(want, refusals, known))
         self._last = errand.Pass(
             revision=revision,
             want=want,
             failed=frozenset(failure.subject for failure in failures),
             wide=None if refusals else memory.wide(have, done),
+            mtus=last.seen(want, have),
         )
         outcome = progress.Outcome(
             revision=revision,
@@ -80,22 +83,56 @@ class Reconciler:
         return again.have, (*done.plan, *again.plan), again.refusals
 
 
-def _failures(want: Want, refusals: Iterable[contract.Refusal]) -> Iterable[progress.Failure]:
-    """One per object: what follows from its first refusal is no news."""
+def _failures(
+    want: Want, refusals: Iterable[contract.Refusal], known: Iterable[progress.Failure]
+) -> Iterable[progress.Failure]:
+    """One per object: what follows from its first refusal is no news.
+
+    What only follows from another object's failure, `known` or told before, has its words.
+    """
     first: dict[str, contract.Refusal] = {}
     for refusal in refusals:
         # What concerns the host as a whole, its table, concerns everybody.
         whom = refusal.step.subject or progress.EVERYTHING
         for subject in want.users.get(whom, (whom,)):
             first.setdefault(subject, refusal)
+    told = {each.subject: each for each in known}
     for subject, refusal in first.items():
-        refused = f"the kernel refuses {said(refusal.step)}: {refusal.reason}"
-        yield progress.Failure(
-            subject=subject,
-            sentence=refusal.reason if refusal.code else refused,
-            hint=refusal.hint or _hint(refusal),
-            code=refusal.code or "SDD-NETNS-REFUSED",
-        )
+        root = next((told[each] for each in _lacked(want, refusal) if each in told), None)
+        failure = _failure(subject, refusal) if root is None else replace(root, subject=subject)
+        told.setdefault(subject, failure)
+        yield failure
+
+
+def _failure(subject: str, refusal: contract.Refusal) -> progress.Failure:
+    refused = f"the kernel refuses {said(refusal.step)}: {refusal.reason}"
+    return progress.Failure(
+        subject=subject,
+        sentence=refusal.reason if refusal.code else refused,
+        hint=refusal.hint or _hint(refusal),
+        code=refusal.code or "SDD-NETNS-REFUSED",
+    )
+
+
+def _lacked(want: Want, refusal: contract.Refusal) -> Iterable[str]:
+    """The objects whose link or namespace was not there for the step."""
+    lacks = refusal.lacks
+    if lacks in want.spaces and lacks != world.HOST:
+        return (want.spaces[lacks].subject,)
+    if lacks not in _under(refusal.step) or lacks not in want.links:
+        return ()
+    mark = want.links[lacks].mark
+    return want.users.get(mark, (mark,))
+
+
+def _under(step: steps.Step) -> Collection[str]:
+    """The links of the host on which the link of the step stands."""
+    match step:
+        case steps.AddPair(outer=link) | steps.AddChild(link=link):
+            return (link.master, link.parent)
+        case steps.AddLink(link=link) | steps.SetLink(link=link) if step.space == world.HOST:
+            return (link.master, link.parent)
+    return ()
 
 
 def _hint(refusal: contract.Refusal) -> str:
@@ -128,6 +165,7 @@ _HINTS = {
 _PARENT_HINTS = {
     0: "the parent {parent} must be a link of this host; list them with: ip -br link",
     errno.EADDRINUSE: _HELD,
+    errno.EEXIST: _HINTS[errno.EEXIST],
     errno.EBUSY: "{parent} already serves a bridge, a bond, or the other of macvlan and ipvlan",
     errno.EOPNOTSUPP: "the kernel has no such links (modules macvlan, ipvlan, 8021q), "
     "or {parent} cannot carry them",

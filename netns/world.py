@@ -4,10 +4,12 @@ The same values say what should be (`netns.desired`) and what is (a `Kernel`'s r
 `netns.plan` can compare them. Nothing here reads, writes or decides.
 """
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, ip_network
+from itertools import chain
 
 from sdd.model import network
 from sdd.model.network import IPAddress, IPNetwork
@@ -20,6 +22,7 @@ LOCAL_TABLE = 255  # RT_TABLE_LOCAL: what is for this machine
 UNFINISHED = "unfinished"  # the mark of a link of ours without its id: not given yet, or lost
 METRIC6 = 1024  # IP6_RT_PRIO_USER: what the kernel makes of "no metric"
 MTU = 1500  # ETH_DATA_LEN: what the kernel gives pairs and bridges that ask for nothing else
+_WAYS_KEPT = 256  # those of loopback, of which each namespace has one
 _PREFIX_METRIC6 = 256  # IP6_RT_PRIO_ADDRCONF: what it gives its own routes to subnets
 
 
@@ -31,6 +34,7 @@ class Kind(StrEnum):
     MACVLAN = "macvlan"
     IPVLAN = "ipvlan"
     VLAN = "vlan"
+    MACSEC = "macsec"  # never made by us: a parent
     LOOPBACK = "loopback"
     OTHER = "other"
 
@@ -142,6 +146,21 @@ LOOPBACK_ADDRESSES = frozenset(
 )
 
 
+def recognised(links: Mapping[str, Link], addresses: Iterable[Address]) -> dict[str, Link]:
+    """`links`, of which those that live on another one are ours also by an address that we gave.
+
+    Somebody may have taken alias and group off; nothing else leads to them, and their parent gives
+    nobody else their MAC. Not bridges and VLANs: foreign ones that we adopted have such addresses.
+    """
+    given = {each.link for each in addresses if each.ours}
+    return {
+        name: replace(link, mark=UNFINISHED)
+        if not link.mark and link.kind in CHILDREN and name in given
+        else link
+        for name, link in links.items()
+    }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """A route; `gateway` None means that the destination is on the link.
@@ -168,17 +187,21 @@ def kernel_routes(addresses: Iterable[Address]) -> Iterator[Route]:
     is local. The local way to an IPv6 address is left out: the kernel makes it in its own time, so
     that nobody can tell whether it is missing.
     """
-    for link, interface in ((each.link, each.interface) for each in addresses):
-        subnet, source, is_own = interface.network, interface.ip, link == LOOPBACK
-        if not isinstance(subnet, IPv4Network):
-            if not is_own:
-                yield Route(destination=subnet, link=link, metric=_PREFIX_METRIC6, ours=False)
-            continue
-        self_ = ip_network(source)
-        yield Route(destination=self_, link=link, table=LOCAL_TABLE, ours=False, source=source)
-        table = LOCAL_TABLE if is_own else MAIN_TABLE
-        if subnet != self_:
-            yield Route(destination=subnet, link=link, table=table, ours=False, source=source)
+    return chain.from_iterable(_ways(each.link, each.interface) for each in addresses)
+
+
+@functools.lru_cache(_WAYS_KEPT)
+def _ways(link: str, interface: IPv4Interface | IPv6Interface) -> tuple[Route, ...]:
+    subnet, source, is_own = interface.network, interface.ip, link == LOOPBACK
+    if not isinstance(subnet, IPv4Network):
+        way = Route(destination=subnet, link=link, metric=_PREFIX_METRIC6, ours=False)
+        return () if is_own else (way,)
+    self_ = ip_network(source)
+    local = Route(destination=self_, link=link, table=LOCAL_TABLE, ours=False, source=source)
+    table = LOCAL_TABLE if is_own else MAIN_TABLE
+    if subnet == self_:
+        return (local,)
+    return (local, Route(destination=subnet, link=link, table=table, ours=False, source=source))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from sdd.control import feed, journal, progress
 from sdd.linux import port_holders
 from sdd.model.event import Action, Kind
 from sdd.model.look import Look
-from sdd.model.progress import Backend, Failure, Outcome
+from sdd.model.progress import Backend, Failure, Outcome, told_once
 
 MOST_REPAIRS = 16  # told one by one: a kernel that lost everything would flood the log
 FIRST_PASS_S = 15.0  # after this the API opens though a backend still fails: people must look in
@@ -187,12 +187,18 @@ class Daemon:
 
 def _tell(backend: Backend, before: Collection[Failure], now: Collection[Failure]) -> None:
     """What fails from now on, and what does no more; what is tried again in vain is told once."""
-    for each in now:
-        say_it = say.debug if each in before else say.warning
-        say_it("reconcile.failure", backend=backend, subject=each.subject, why=each.told)
-    for each in before:
-        if each not in now:
-            say.info("reconcile.over", backend=backend, subject=each.subject, was=each.told)
+    _say(say.debug, "reconcile.failure", backend, [each for each in now if each in before])
+    _say(say.warning, "reconcile.failure", backend, [each for each in now if each not in before])
+    _say(say.info, "reconcile.over", backend, [each for each in before if each not in now])
+
+
+def _say(
+    say_it: Callable[..., None], event: str, backend: Backend, failures: Collection[Failure]
+) -> None:
+    """A line for each reason, with the first that it concerns and how many others."""
+    for each, count in told_once(failures):
+        others = {"others": count - 1} if count > 1 else {}
+        say_it(event, backend=backend, subject=each.subject, why=each.told, **others)
 
 
 async def _watchdog(manager: notify.Notifier) -> None:

@@ -59,7 +59,9 @@ class Notifier:
             os.close(writing)
         with open(reading, "rb", buffering=0) as pipe:  # noqa: PTH123 - a descriptor
             # It closes its end when all that was said before is done (sd_notify_barrier(3)).
-            select.select([pipe], [], [], PATIENCE_S)
+            waiting = select.poll()  # select() knows no descriptor from 1024 on
+            waiting.register(pipe, 0)
+            waiting.poll(PATIENCE_S * 1000)
 
     def _send(self, *lines: str, descriptors: Collection[int] = ()) -> None:
         if not self._address:

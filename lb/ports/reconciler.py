@@ -64,20 +64,24 @@ class Reconciler:
     async def realise(self, state: ClusterState, asked: Look = EVERYWHERE) -> progress.Outcome:
         """Bring this node's published ports to `state`'s revision."""
         now = moment.at(state, self._clock())
-        before, self._want = self._want, desired(now.state, self._want)
+        want = desired(now.state, self._want)
         look = self._is_due(asked)
-        step = difference(before, self._want)
+        step = difference(self._want, want)
         done = _Done()
         failures: tuple[progress.Failure, ...] = ()
-        if look or step.gone or step.come:
-            try:
+        try:
+            if look or step.gone or step.come:
                 done = await self._change(state, step, look=look)
-            except errors.SddError as exc:
-                self._is_sure = False
-                failures = (_broken(exc),)
+            self._want = want  # else the next pass has all of the step to do once more
+        except errors.SddError as exc:
+            self._is_sure = False
+            failures = (_broken(exc),)
+        except BaseException:
+            self._is_sure = False
+            raise
         return progress.Outcome(
             revision=state.revision,
-            failures=(*failures, *self._want.refused.values(), *self._failures()),
+            failures=(*failures, *want.refused.values(), *self._failures()),
             changed=done.changed,
             repaired=done.repaired,
             again_s=now.again_s,

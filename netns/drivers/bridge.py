@@ -8,7 +8,7 @@ import ipaddress
 from netns import firewall, world
 from netns.drivers import contract, inside
 from netns.world import Setting
-from sdd.model import bridge, endpoint, network
+from sdd.model import bridge, endpoint, mac, network
 from sdd.model.bridge import GatewayMode
 
 _IPV6 = 6
@@ -73,7 +73,7 @@ def _link(net: network.Network, options: bridge.Bridge, *, has_ipv6: bool) -> wo
         name=net.device,
         kind=world.Kind.BRIDGE,
         mark=net.id,
-        mac=contract.mac(net.id),
+        mac=mac.made_of(net.id),
         mtu=options.mtu or world.MTU,
         adopts=bool(options.name),
         settings=_IPV6_BRIDGE if has_address else frozenset({_NO_STP, _ARP, _NO_LINK_LOCAL}),
@@ -86,7 +86,7 @@ def _attach(net: network.Network, end: endpoint.Endpoint) -> contract.Attachment
             name=end.host_link,
             kind=world.Kind.VETH,
             mark=end.id,
-            mac=contract.mac(end.id),
+            mac=mac.made_of(end.id),
             mtu=net.mtu or world.MTU,
             master=net.device,
             settings=_PORT if bridge.of(net).icc else _LONELY_PORT,

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from netns import world
 from netns.drivers import contract, inside
 from netns.world import Kind, Setting
-from sdd.model import child, endpoint, ids, network
+from sdd.model import child, endpoint, ids, mac, network
 from sdd.model.child import IpvlanFlag, IpvlanMode, MacvlanMode
 
 # The kernel's numbers: include/uapi/linux/if_link.h, MACVLAN_MODE_…, IPVLAN_MODE_…, IPVLAN_F_….
@@ -35,11 +35,12 @@ _NOWHERE = MappingProxyType({network.Driver.MACVLAN: "dm-", network.Driver.IPVLA
 
 def _ground(net: network.Network) -> contract.Ground:
     options = child.of(net)
-    links = tuple(_below(net, options))
+    links, floor = tuple(_below(net, options)), _parent(net, options)
     if not options.host_access:
-        return contract.Ground(links=links)
+        return contract.Ground(links=links, floor=floor)
     return contract.Ground(
         links=(*links, _host_link(net, options)),
+        floor=floor,
         addresses=frozenset(
             world.Address(_host_name(net), ipaddress.ip_interface(address))
             for address in child.host_addresses(net)
@@ -59,7 +60,7 @@ def _below(net: network.Network, options: child.Child) -> Iterator[world.Link]:
             parent=vlan.parent,
             mode=vlan.tag,
             adopts=True,
-            settings=_NO_LINK_LOCAL,
+            settings=_NO_LINK_LOCAL | {(Setting.ARP, 1)},  # one on a dummy link is born without
         )
 
 
@@ -72,7 +73,7 @@ def _host_link(net: network.Network, options: child.Child) -> world.Link:
     return replace(
         _link(net, options, _host_name(net)),
         mark=net.id,
-        mac=contract.mac(net.id) if net.driver is network.Driver.MACVLAN else "",
+        mac=mac.made_of(net.id) if net.driver is network.Driver.MACVLAN else "",
         settings=frozenset({(Setting.ARP_IGNORE, 1), _arp(net, options)})
         | (_UNIQUE if has_ipv6 else _NO_LINK_LOCAL),
     )

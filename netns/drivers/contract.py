@@ -13,9 +13,13 @@ from sdd.model import endpoint, network
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
-    """What a network needs on the host, whether or not anybody is connected."""
+    """What a network needs on the host, whether or not anybody is connected.
+
+    `floor` is the link of the host on which those in sandboxes stand, whoever made it.
+    """
 
     links: tuple[world.Link, ...] = ()
+    floor: str = ""
     addresses: frozenset[world.Address] = frozenset()
     fence: firewall.Fence | None = None
     forwarding: frozenset[int] = frozenset()  # IP versions the host must forward
@@ -35,14 +39,6 @@ def gateways(net: network.Network, end: endpoint.Endpoint) -> Iterator[Way]:
         pool = net.pool_of(address)
         if pool is not None and pool.gateway is not None and not net.internal:
             yield Way(address.version, pool.gateway)
-
-
-def mac(identity: str) -> str:
-    """A locally administered address that stays when the object is made again.
-
-    A bridge's own would follow its ports, and the neighbours' caches would go stale.
-    """
-    return ":".join(["02", *(identity[place : place + 2] for place in range(0, 10, 2))])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

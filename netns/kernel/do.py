@@ -10,7 +10,7 @@ from typing import Any
 from netns import steps, world
 from netns.kernel import marks, read, sysctl
 from netns.kernel.wire import ABSENT, NOTHING, Missing, Wire
-from netns.netlink import address, link, route
+from netns.netlink import address, link, number, route
 from netns.world import Setting
 from sdd.linux import netlink
 
@@ -77,11 +77,14 @@ def _add_pair(wire: Wire, step: steps.AddPair) -> None:
     # Not the same: programs take a link whose other end has its own index for a physical one.
     inner_index = wire.give_index(inner.name) if step.inside == step.space else index + 1
     wire.born.setdefault(step.inside, {})[inner.name] = inner_index
+    inside = wire.descriptor(step.inside)
+    if step.inside != step.space:  # what happens in there is to be news here
+        wire.add(step, number.give(inside), tolerated=_THERE)
     made = link.add_pair(
         link.End(name=outer.name, index=index, mac=outer.mac, mtu=outer.mtu),
         link.End(name=inner.name, index=inner_index, mac=inner.mac, mtu=inner.mtu),
         group=marks.GROUP,
-        inside=wire.descriptor(step.inside),
+        inside=inside,
     )
     wire.add(step, made, *_changes(wire, outer, index=index))
 
@@ -98,7 +101,7 @@ def _is_born(wire: Wire, step: steps.Step, made: netlink.Message) -> bool:
 
 def _set_link(wire: Wire, step: steps.SetLink) -> None:
     _prepare(step.link)
-    wire.add(step, *_changes(wire, step.link))
+    wire.add(step, *_changes(wire, step.link, index=wire.newborn(step.link.name)))
     state = dict(step.link.settings).get(Setting.STATE)
     if state is not None:
         forward = link.change_port(step.link.name, {link.PORT_STATE: state})
@@ -114,15 +117,15 @@ def _changes(wire: Wire, wanted: world.Link, *, index: int = 0) -> Iterator[netl
 
     A newborn link counts as one with a carrier until the kernel has looked: it would have a
     link-local address before it hears that it shall have none (net/ipv6/addrconf.c,
-    addrconf_link_ready). A port gets its modes after it became one. `index`: the link is a newborn,
-    of which only those are told that it is not born with.
+    addrconf_link_ready). A port gets its modes after it became one. `index`: the link is a newborn
+    end of a pair, which is told only what it is not born with.
     """
     port = _port(wanted) - (_BORN_WITH if index else frozenset())
     which, own = index or wanted.name, _own(wanted)
     if not wanted.settings and not own:
-        yield _change(wire, which, wanted, up=wanted.up)
+        yield _change(wire, which, wanted, up=wanted.up, is_newborn=bool(index))
         return
-    yield _change(wire, which, wanted, up=None)
+    yield _change(wire, which, wanted, up=None, is_newborn=bool(index))
     if port:
         yield link.change_port(which, dict(port))
     if own:
@@ -147,19 +150,20 @@ def _own(wanted: world.Link) -> bytes:
 
 
 def _change(
-    wire: Wire, which: link.Which, wanted: world.Link, *, up: bool | None
+    wire: Wire, which: link.Which, wanted: world.Link, *, up: bool | None, is_newborn: bool
 ) -> netlink.Message:
+    """Its own MAC once more would cost the kernel as much as another one."""
     settings = dict(wanted.settings)
-    is_loopback = wanted.kind is world.Kind.LOOPBACK
+    is_free = is_newborn or wanted.kind is world.Kind.LOOPBACK
     arp = settings.get(Setting.ARP)
     return link.change(
         which,
         up=up,
         arp=None if arp is None else bool(arp),
         alias=marks.to_alias(wanted.mark) if wanted.mark else None,
-        mac=wanted.mac,
-        mtu=wanted.mtu,
-        master=None if is_loopback else wire.index(wanted.master) if wanted.master else 0,
+        mac="" if is_newborn else wanted.mac,
+        mtu=0 if is_newborn else wanted.mtu,
+        master=wire.index(wanted.master) if wanted.master else None if is_free else 0,
         conf4={read.CONF4[each]: value for each, value in settings.items() if each in read.CONF4},
         gen_mode=settings.get(Setting.ADDR_GEN_MODE, -1),
     )

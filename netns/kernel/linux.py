@@ -4,15 +4,24 @@ Blocking work runs in the threads of `Namespaces`; steps of one namespace share 
 and travel in batches.
 """
 
-import errno
 import functools
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from netns import contract, steps, world
-from netns.kernel import do, forwarding, ghosts, names, numbers, nurseries, read, table
+from netns.kernel import (
+    do,
+    forwarding,
+    ghosts,
+    hindrances,
+    names,
+    numbers,
+    nurseries,
+    read,
+    table,
+)
 from netns.kernel.wire import EMPTY, Missing, Wire
 from sdd import errors
 from sdd.linux import guests, namespaces
@@ -22,19 +31,26 @@ class LinuxKernel:
     """One per daemon. Named namespaces are files below `<exec-root>/netns`, linked in `linked`."""
 
     def __init__(
-        self, doors: namespaces.Namespaces, exec_root: Path, linked: Path = names.LINKED
+        self,
+        doors: namespaces.Namespaces,
+        exec_root: Path,
+        linked: Path = names.LINKED,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._doors = doors
         self._names = names.Names(doors, exec_root / "netns", linked)
         # Nothing on the host leads to macvlan links in a container; to a pair its other end does.
         self._guests = guests.Guests(exec_root / "guests")
-        self._nurseries = nurseries.Nurseries(time.monotonic)
+        self._nurseries = nurseries.Nurseries(clock)
+        self._hindrances = hindrances.Hindrances(clock)
+        self._is_new = True
+        self._met: dict[str, int] = {}  # the namespaces of others that the pass has read
         self._table = table.HostTable()
         self._forwarding = forwarding.Forwarding(exec_root / "forwarding")
 
     async def read(self, scope: contract.Scope) -> contract.Have:
         """What is there now, within the scope."""
-        return await self._doors.run("", lambda: self._read(scope))
+        return await self._doors.run("", lambda: self._read(scope, is_pass=False))
 
     async def apply(self, plan: Sequence[steps.Step]) -> tuple[contract.Refusal, ...]:
         """Does the steps in order, whatever happens to each; says which were refused and why."""
@@ -45,14 +61,20 @@ class LinuxKernel:
         return await self._doors.run("", lambda: self._change(scope, decide))
 
     def _change(self, scope: contract.Scope, decide: contract.Decide) -> contract.Change:
-        have = self._read(scope)
+        have = self._read(scope, is_pass=True)
         plan = decide(have)
         return contract.Change(have=have, plan=plan, refusals=tuple(self._apply(plan)))
 
-    def _read(self, scope: contract.Scope) -> contract.Have:
+    def _read(self, scope: contract.Scope, *, is_pass: bool) -> contract.Have:
+        """Whoever only looks, beside a pass maybe, forgets nothing that the pass has just noted."""
+        if self._is_new and is_pass:
+            self._is_new = False
+            self._nurseries.recall(self._guests.missing())
+        if is_pass:
+            self._met = {}
         # The host's routes are not ours and may be a million.
         found = {world.HOST: read.host(scope.links)}
-        for path in self._paths(scope):
+        for path in self._paths(scope, is_pass=is_pass):
             inode = namespaces.inode(path)
             self._nurseries.see(path, inode, is_guest=not self._names.is_ours(path))
             if not inode:
@@ -63,10 +85,12 @@ class LinuxKernel:
                 found[path] = self._doors.run_sync(path, look)
             except errors.NotFound:
                 continue  # it ended while we were reading
+            if is_pass and not self._names.is_ours(path):
+                self._met[path] = inode
             ours = [each for each in found[path].links.values() if each.mark]
             if any(each.kind in world.CHILDREN for each in ours):
                 self._nurseries.enter(path, inode)
-            if path not in scope.paths and not ours:
+            if path not in scope.paths and not ours and is_pass:
                 self._guests.leave(path, inode)
         numbers.give(found.keys() - {world.HOST})
         is_narrow = scope.links is not None
@@ -78,11 +102,12 @@ class LinuxKernel:
             switched=self._forwarding.switched() if scope.is_wide else frozenset(),
         )
 
-    def _paths(self, scope: contract.Scope) -> frozenset[str]:
+    def _paths(self, scope: contract.Scope, *, is_pass: bool) -> frozenset[str]:
         """What was asked for, and in a full look also where we have been before."""
         if scope.links is not None:
             return scope.paths
-        return scope.paths | self._names.read(None).keys() | self._guests.read().keys()
+        been = self._guests.read() if is_pass else self._guests.look()
+        return scope.paths | self._names.read(None).keys() | been.keys()
 
     def _apply(self, plan: Sequence[steps.Step]) -> list[contract.Refusal]:
         if self._nurseries.is_sure() and self._nurseries.take_lost():
@@ -101,6 +126,7 @@ class LinuxKernel:
                     refusals += self._go_in(rest)
                     rest = [each for each in rest if not contract.is_hopeless(each, refusals)]
                     refusals += self._enter(step.space, rest, born)
+        numbers.give(_without_pair(plan))
         return refusals
 
     def _go_in(self, plan: Sequence[steps.Step]) -> list[contract.Refusal]:
@@ -134,32 +160,33 @@ class LinuxKernel:
     ) -> list[contract.Refusal]:
         """What is refused although nothing of ours is in the way any more."""
         refusals, left = self._visit(space, group, born)
-        is_hindered = any(map(_is_hindered, refusals)) and self._nurseries.is_sure()
-        if is_hindered and ghosts.remove(self._known()):
-            refusals, _ = self._visit(space, left, born)
+        if self._hindrances.are_new(refusals) and self._nurseries.is_sure():
+            self._hindrances.search(refusals)
+            if ghosts.remove(self._known()):
+                refusals, _ = self._visit(space, left, born)
         return refusals
 
     def _known(self) -> frozenset[str]:
         """The namespaces where our links may be."""
-        named = frozenset(self._names.read(None)) | frozenset(self._guests.read())
+        named = frozenset(self._names.read(None)) | frozenset(self._guests.look())
         return named | self._nurseries.paths()
 
     def _visit(
         self, space: str, group: Sequence[steps.Step], born: dict[str, dict[str, int]]
     ) -> tuple[list[contract.Refusal], list[steps.Step]]:
         try:
-            return self._doors.run_sync(space, lambda: _links(group, space, born))
+            return self._doors.run_sync(space, lambda: _links(group, space, born, self._met))
         except errors.SddError as exc:
-            return [contract.Refusal(step=step, reason=exc.sentence) for step in group], []
+            lacks = space if isinstance(exc, errors.NotFound) else ""
+            refused = (contract.Refusal(step=e, reason=exc.sentence, lacks=lacks) for e in group)
+            return list(refused), []
 
 
-def _is_hindered(refusal: contract.Refusal) -> bool:
-    """Whether another link on the same parent may be the reason.
-
-    It has the MAC (told when this one comes up) or the IP address, or the parent in passthru mode.
-    """
-    taken = isinstance(refusal.step, steps.AddChild) and refusal.error == errno.EINVAL
-    return taken or refusal.error in (errno.EADDRINUSE, errno.EBUSY)
+def _without_pair(plan: Sequence[steps.Step]) -> list[str]:
+    """The new namespaces that got no number with a pair."""
+    paired = {step.inside for step in plan if isinstance(step, steps.AddPair)}
+    made = (step.space for step in plan if isinstance(step, steps.MakeSpace))
+    return [path for path in made if path not in paired]
 
 
 _ALONE = (steps.MakeSpace, steps.DropSpace, steps.WriteTable, steps.Forward)
@@ -178,15 +205,20 @@ def _runs(
 
 
 def _links(
-    group: Sequence[steps.Step], space: str, born: dict[str, dict[str, int]]
+    group: Sequence[steps.Step],
+    space: str,
+    born: dict[str, dict[str, int]],
+    met: Mapping[str, int],
 ) -> tuple[list[contract.Refusal], list[steps.Step]]:
     """Steps on links, addresses and routes of the calling thread's namespace, which is `space`.
 
     Returns the refusals and all steps that were not done for them. `born` tells, by namespace, the
-    indexes of links that earlier steps made there.
+    indexes of links that earlier steps made there, `met` which namespaces the steps are meant for.
     """
+    if space in met and namespaces.inode(namespaces.OWN) != met[space]:
+        raise errors.NotFound(f"another namespace took the place of that at {space!r}")
     hopeless: list[steps.Step] = []
-    with Wire(born.get(space, EMPTY)) as wire:
+    with Wire(born.get(space, EMPTY), met) as wire:
         for kind, some in itertools.groupby(group, key=type):
             if kind is steps.DropLink:
                 do.drop_links(wire, [step for step in some if isinstance(step, steps.DropLink)])
@@ -198,7 +230,9 @@ def _links(
                 try:
                     do.run(wire, step)
                 except (Missing, OSError) as exc:
-                    wire.refusals.append(contract.Refusal(step=step, reason=str(exc)))
+                    lacks = exc.what if isinstance(exc, Missing) else ""
+                    refused = contract.Refusal(step=step, reason=str(exc), lacks=lacks)
+                    wire.refusals.append(refused)
         wire.flush()
         for path, indexes in wire.born.items():
             born.setdefault(path, {}).update(indexes)

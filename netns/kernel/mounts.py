@@ -1,17 +1,18 @@
 """The kernel's word that mounts changed → kicks: named namespaces that lost their file.
 
-In: the files of the namespaces. Out: calls of `kick` with those that are none any more. Of
-`ip netns del` and `umount` netlink tells nothing while a program or a socket holds the namespace.
+In: the files of the namespaces. Out: calls of `kick` with those that lead to it no more, as
+`sdd.linux.sight` tells. Of `ip netns del` and `umount` netlink tells nothing while a program or a
+socket holds the namespace.
 """
 
 import asyncio
 import contextlib
 import os
 import select
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Never
 
-from sdd.linux import namespaces
+from sdd.linux import sight
 from sdd.model.look import Look
 
 _TABLE = "/proc/self/mountinfo"
@@ -23,7 +24,7 @@ async def follow(paths: Callable[[], Iterable[str]], kick: Callable[[Look], None
 
     `paths` are the files that matter. One that was never seen to be a namespace is no news.
     """
-    seen: frozenset[str] = frozenset()
+    eye, seen = sight.Sight(), _NOTHING
     loop = asyncio.get_running_loop()
     changed = asyncio.Event()
     changed.set()  # what is there at the start
@@ -33,13 +34,10 @@ async def follow(paths: Callable[[], Iterable[str]], kick: Callable[[Look], None
             while True:
                 await changed.wait()
                 changed.clear()
-                wanted = frozenset(paths())
                 # In a thread: what a path leads through may hang.
-                there = await asyncio.to_thread(_there, wanted)
-                lost = (seen & wanted) - there
-                seen = there
+                lost, seen = await asyncio.to_thread(_look, eye, seen, frozenset(paths()))
                 if lost:
-                    kick(Look(spaces=lost))
+                    kick(Look(spaces=frozenset(path for path, _ in lost)))
                 await asyncio.sleep(_QUIET_S)
         finally:
             loop.remove_reader(ear)
@@ -62,6 +60,13 @@ def _hear(ear: select.epoll, changed: asyncio.Event) -> None:
     changed.set()
 
 
-def _there(paths: Collection[str]) -> frozenset[str]:
-    """Those that lead to a namespace."""
-    return frozenset(path for path in paths if namespaces.inode(path))
+_Places = frozenset[sight.Place]
+_NOTHING: _Places = frozenset()
+
+
+def _look(eye: sight.Sight, seen: _Places, wanted: frozenset[str]) -> tuple[_Places, _Places]:
+    """What of `seen` is lost, and what is there now."""
+    known = frozenset(place for place in seen if place[0] in wanted)
+    lost = eye.lost(known)
+    stays = known - lost
+    return lost, stays | eye.places(wanted - {path for path, _ in stays})

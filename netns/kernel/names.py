@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from netns import contract, steps
-from netns.kernel import numbers
 from sdd import errors
 from sdd.linux import namespaces
 from sdd.model import sandbox
@@ -91,7 +90,6 @@ class Names:
         if found not in (None, path):
             raise sandbox.homonym(name, entry)
         self._doors.create_sync(path)
-        numbers.give((path,))
         if found is None:
             _point(entry, path)
 

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from netns.kernel import marks
 from netns.netlink import address, link, number, route
 from sdd.linux import netlink, netlink_own
 
@@ -16,6 +17,7 @@ _ADDRESSES = frozenset({address.NEW, address.DELETE})
 _INDEX = struct.Struct("=4xi")  # where struct ifinfomsg and struct ifaddrmsg have the index
 _NAME = 3  # IFLA_IFNAME
 _LINK_HEADER = 16
+_MAKERS = frozenset({route.KERNEL, marks.PROTOCOL})  # of the routes that we put back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +98,7 @@ class Gathering:
         if len(body) < _INDEX.size:
             return
         if kind == route.DELETE:
-            index = route.kernel_link(body)
+            index = route.link_of(body, _MAKERS)
         elif kind in _LINKS | _ADDRESSES:
             (index,) = _INDEX.unpack_from(body)
         else:

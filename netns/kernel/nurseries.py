@@ -1,11 +1,12 @@
 """The namespaces that hold macvlan or ipvlan links of ours, and whether one has lost its name.
 
 In: what is found at paths, one after the other. Out: whether a path leads elsewhere now, so that
-our links may be left where no path leads. Forgotten with the process.
+our links may be left where no path leads. What one process knows the next one does not: it begins
+with the suspicion that one was lost meanwhile.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 DOUBT_S = 5.0  # runtimes swap files, and file systems stall: so long a guest's may be missing
 
@@ -18,7 +19,14 @@ class Nurseries:
         self._lock = threading.Lock()
         self._known: dict[str, int] = {}
         self._missing: dict[str, float] = {}  # since when, of guests
-        self._has_lost = False
+        self._has_lost = True
+
+    def recall(self, missing: Mapping[str, int]) -> None:
+        """A former process had been at these paths (→ inode), which lead to no namespace now."""
+        with self._lock:
+            for path, inode in missing.items():
+                self._known.setdefault(path, inode)
+                self._missing.setdefault(path, self._clock())
 
     def enter(self, path: str, inode: int) -> None:
         """Children are, or are about to be, in the namespace at `path`."""
@@ -59,7 +67,7 @@ class Nurseries:
             return frozenset(self._known)
 
     def take_lost(self) -> bool:
-        """Whether one lost its name since the last call."""
+        """Whether one lost its name since the last call, or before the first."""
         with self._lock:
             lost, self._has_lost = self._has_lost, False
             return lost

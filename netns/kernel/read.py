@@ -1,6 +1,7 @@
 """The kernel's own reports → the values of this backend; runs inside the namespace concerned.
 
-What is ours is told by marks: the alias of a link, the protocol number of addresses and routes.
+What is ours is told by marks: alias and group of a link, the protocol number of addresses and
+routes.
 """
 
 import ipaddress
@@ -62,7 +63,7 @@ def space(inode: int, files: Collection[tuple[str, str]] = ()) -> world.Space:
         ]
     return world.Space(
         inode=inode,
-        links=_with_sysctls(_links(links, names), files),
+        links=_with_sysctls(world.recognised(_links(links, names), addresses), files),
         addresses=addresses,
         routes=frozenset(
             _route(each, names) for each in map(route.of, routes) if each and _is_usual(each)
@@ -101,7 +102,7 @@ def host(only: Collection[str] | None) -> world.Space:
         reports = _all_links(connection) if only is None else _some_links(connection, only)
         names = {each.index: each.name for each in reports}
         addresses = _addresses(connection, names)
-    links = _links(reports, names)
+    links = world.recognised(_links(reports, names), addresses)
     ways = {name for name, each in links.items() if each.mark and _has_routes(each)}
     addressed = {each.link for each in addresses if each.ours}
     wanted = ((route.KERNEL, addressed), (marks.PROTOCOL, ways))
@@ -164,6 +165,7 @@ def _host_link(report: link.Report, addresses: Iterable[address.Report]) -> Host
     )
     return HostLink(
         mtu=report.mtu,
+        mac=report.mac,
         is_ethernet=report.is_ethernet,
         holder=report.master_kind if report.master_kind in _HOLDERS else "",
         addresses=tuple(own),

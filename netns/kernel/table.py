@@ -6,6 +6,7 @@ listed and compared with the listing made right after our own write.
 """
 
 import json
+import threading
 from typing import Any
 
 from netns import firewall, ruleset
@@ -16,26 +17,35 @@ _TRIES = 3  # somebody else's transaction may come between our write and our rea
 
 
 class HostTable:
-    """Our table in the namespace in which the methods are called; one caller at a time."""
+    """Our table in the namespace in which the methods are called.
+
+    Each method alone: somebody may look while a pass writes.
+    """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._written: firewall.Table | None = None
         self._listing = ""
         self._generation = -1
 
     def read(self) -> firewall.Table | None:
         """What was written, when it is still there and unchanged; None when unknown or changed."""
-        if self._written is None:
-            return None
-        now = _generation()
-        if now != self._generation:
-            if _listing() != self._listing:
+        with self._lock:
+            if self._written is None:
                 return None
-            self._generation = now
-        return self._written
+            now = _generation()
+            if now != self._generation:
+                if _listing() != self._listing:
+                    return None
+                self._generation = now
+            return self._written
 
     def write(self, table: firewall.Table) -> None:
         """Makes the table `table` in one transaction; raises `errors.KernelRefused`."""
+        with self._lock:
+            self._write(table)
+
+    def _write(self, table: firewall.Table) -> None:
         self._written = None
         with nft.Nft() as rules:
             rules.run(ruleset.text(table))

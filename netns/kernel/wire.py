@@ -6,7 +6,6 @@ here, because addresses, routes and masters are given by index.
 
 import errno
 import os
-import socket
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Self
@@ -24,15 +23,27 @@ ABSENT = frozenset({errno.ENODEV, errno.ENOENT, errno.ESRCH, errno.EADDRNOTAVAIL
 
 
 class Missing(Exception):
-    """There is nothing of that name: link, namespace, or number of a link."""
+    """There is nothing of that name: link, namespace, or number of a link.
+
+    `what` is the name of the link, or the path of the namespace.
+    """
+
+    def __init__(self, sentence: str, what: str = "") -> None:
+        super().__init__(sentence)
+        self.what = what
 
 
 class Wire:
     """Bound to the namespace in which it was opened; used by one thread."""
 
-    def __init__(self, known: Mapping[str, int] = EMPTY) -> None:
-        """Open it. `known` are indexes of links here; `born` those of links made elsewhere."""
+    def __init__(self, known: Mapping[str, int] = EMPTY, met: Mapping[str, int] = EMPTY) -> None:
+        """Open it. `known` are indexes of links here; `born` those of links made elsewhere.
+
+        `met` says of paths which namespaces (inodes) are meant.
+        """
         self._connection = netlink.Connection(netlink.ROUTE)
+        self._newborn = known
+        self._met = met
         self._indexes = dict(known)
         self._jobs: list[Job] = []
         self._descriptors: list[int] = []
@@ -60,18 +71,22 @@ class Wire:
         if name not in self._indexes:
             self.flush()
             try:
-                self._indexes[name] = socket.if_nametoindex(name)  # waits for nobody's rtnl lock
+                self._indexes[name] = self._connection.index(name)
             except OSError as exc:
-                raise Missing(f"there is no link {name!r}") from exc
+                raise Missing(f"there is no link {name!r}", name) from exc
         return self._indexes[name]
 
     def give_index(self, name: str) -> int:
         """An index for the link `name` that is about to be made; no link here has it."""
         index = _draw_index()
-        while _is_taken(index):
+        while self._connection.has_index(index):
             index = _draw_index()
         self._indexes[name] = index
         return index
+
+    def newborn(self, name: str) -> int:
+        """The index of a link that earlier steps made here, which is as it was born; else 0."""
+        return self._newborn.get(name, 0)
 
     def find(self, name: str) -> int:
         """The index that the link has now, 0 for none. Sends what is queued first."""
@@ -103,8 +118,11 @@ class Wire:
         try:
             opened = os.open(path or namespaces.OWN, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as exc:
-            raise Missing(f"there is no namespace at {path!r}: {exc.strerror}") from exc
+            words = f"there is no namespace at {path!r}: {exc.strerror}"
+            raise Missing(words, path) from exc
         self._descriptors.append(opened)
+        if path in self._met and os.fstat(opened).st_ino != self._met[path]:
+            raise Missing(f"another namespace took the place of that at {path!r}", path)
         return opened
 
     def forget(self, name: str) -> None:
@@ -150,11 +168,3 @@ class Wire:
 
 def _draw_index() -> int:
     return _INDEXES + int.from_bytes(os.urandom(3), "little")
-
-
-def _is_taken(index: int) -> bool:
-    try:
-        socket.if_indextoname(index)
-    except OSError:
-        return False
-    return True

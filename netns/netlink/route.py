@@ -142,9 +142,9 @@ def _hop(index: int, found: Mapping[int, bytes]) -> Hop:
     return Hop(index=index, is_direct=_GATEWAY not in found and _VIA not in found)
 
 
-def kernel_link(body: bytes) -> int:
-    """The link of a reported route if the kernel made it of an address; else 0, at little cost."""
-    if len(body) < _HEADER.size or body[_PROTOCOL] != KERNEL:
+def link_of(body: bytes, makers: Collection[int]) -> int:
+    """The link of a reported route if one of the protocols `makers` made it; else 0, cheaply."""
+    if len(body) < _HEADER.size or not is_by(body, makers):
         return 0
     return netlink.to_int(netlink.attributes(body[_HEADER.size :]).get(_OIF, b""))
 

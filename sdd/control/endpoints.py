@@ -7,11 +7,10 @@ it guards the set of its endpoints, so link names and "at most one per network" 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Address, IPv6Interface, ip_address, ip_interface
-from itertools import chain
 
 from sdd import errors
-from sdd.alloc import addresses, macs, names
-from sdd.control import interfaces, keys, lookup, parents, taken
+from sdd.alloc import addresses, names
+from sdd.control import interfaces, keys, link_addresses, lookup, parents, taken
 from sdd.control.ground import Draft, Ground
 from sdd.model import endpoint, ids, interface, network, request, sandbox, service
 from sdd.model.address import is_zoned
@@ -76,7 +75,7 @@ def plug(
         sandbox=box.id,
         node=box.node,
         addresses=chosen,
-        mac=_mac(ground, net, asked, chosen),
+        mac=link_addresses.choose(ground, net, asked, chosen),
         ifname=ifname,
         aliases=tuple(dict.fromkeys(asked.aliases)),
         gw_priority=asked.gw_priority,
@@ -152,43 +151,6 @@ def _addresses(
     return tuple(chosen)
 
 
-def _mac(
-    ground: Ground,
-    net: network.Network,
-    asked: request.Attachment,
-    chosen: Collection[IPv4Interface | IPv6Interface],
-) -> str:
-    if net.driver is network.Driver.IPVLAN:
-        _check_no_mac(net, asked)
-        return ""
-    if not asked.mac:
-        mac = macs.of(chosen, ground.entropy(macs.RANDOM_BYTES))
-        # Somebody was given by hand what belongs to this IPv4 address.
-        is_taken = _with_mac(ground.now, net, mac) is not None
-        return macs.of((), ground.entropy(macs.RANDOM_BYTES)) if is_taken else mac
-    mac = macs.checked(asked.mac)
-    if other := _with_mac(ground.now, net, mac):
-        raise errors.Conflict(
-            f"MAC address {mac} is already used on network"
-            f" {ground.now.networks[other.network].name}{_shared(net, other)}"
-            f" by sandbox {ground.now.sandboxes[other.sandbox].name}",
-            hint="leave the MAC address out to get a free one",
-            code="SDD-NET-MAC",
-        )
-    return mac
-
-
-def _with_mac(now: ClusterState, net: network.Network, mac: str) -> endpoint.Endpoint | None:
-    """Who has it on the network, or on another one of the same parent, which gives it once."""
-    near = (net.id, *parents.beside(now, net))
-    ends = chain.from_iterable(now.endpoints_by_network.get(each, ()) for each in near)
-    return next((each for each in ends if each.mac == mac), None)
-
-
-def _shared(net: network.Network, other: endpoint.Endpoint) -> str:
-    return "" if other.network == net.id else f" of the same parent as network {net.name}"
-
-
 def _link_local(
     ground: Ground, net: network.Network, asked: request.Attachment
 ) -> tuple[IPv4Interface | IPv6Interface, ...]:
@@ -258,16 +220,6 @@ def _check_default(net: network.Network, asked: request.Attachment) -> None:
             f" not on {net.name}",
             hint="make a network first: sdctl network create NAME",
             code="SDD-NET-ADDRESS",
-        )
-
-
-def _check_no_mac(net: network.Network, asked: request.Attachment) -> None:
-    if asked.mac:
-        raise errors.Invalid(
-            f"MAC address {asked.mac} cannot be given on network {net.name}: the links of an"
-            " ipvlan network have the address of their parent",
-            hint="leave the MAC address out, or make a macvlan network",
-            code="SDD-NET-MAC",
         )
 
 

@@ -18,7 +18,7 @@ from sdd.control.ground import Ground, Plan
 from sdd.control.progress import Progress
 from sdd.model import ids, network, sandbox, service, template
 from sdd.model.host_route import HostRoute
-from sdd.model.progress import Failure
+from sdd.model.progress import Failure, told_once
 from sdd.store import contract
 
 TRIES = 32  # lost compares in a row before giving up: other nodes would have to win each time
@@ -172,8 +172,8 @@ _STAYS = "it stays stored and sdd goes on trying; see: sdctl status"
 
 
 def _refusal(failures: tuple[Failure, ...], fate: str) -> errors.KernelRefused:
-    """The first failure's words and what became of the command; the others are counted."""
-    first, *rest = failures
+    """The first failure's words and what became of the command; other reasons are counted."""
+    (first, _), *rest = told_once(failures)
     more = f" (and {len(rest)} more)" if rest else ""
     hint = "; ".join(filter(None, (first.hint, fate)))
     return errors.KernelRefused(first.told + more, hint=hint, code=first.code)

@@ -5,6 +5,8 @@ forgetting a container and cleaning up in it, so the paths are kept as links `<f
 until nothing of ours is left there. One folder for each backend.
 """
 
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from sdd.linux import namespaces
@@ -13,22 +15,30 @@ _DRAFT = "new"  # no inode: what a kill leaves of it is forgotten with the next 
 
 
 class Guests:
-    """Blocking."""
+    """Blocking; for several threads. While a path that may hang is followed, nobody waits."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._lock = threading.Lock()
 
     def read(self) -> dict[str, int]:
         """Path → inode of those that mean the namespace that we went into; others are forgotten."""
         found = {}
-        for entry in self._folder.iterdir() if self._folder.is_dir() else ():
-            path = str(entry.readlink())
-            inode = namespaces.inode(path)
-            if inode and str(inode) == entry.name:
+        for entry, path, inode in self._entries():
+            if _leads(path, inode):
                 found[path] = inode
             else:
-                entry.unlink(missing_ok=True)
+                self._remove(entry, path)
         return found
+
+    def look(self) -> dict[str, int]:
+        """The same, and nothing is forgotten."""
+        return {path: inode for _, path, inode in self._entries() if _leads(path, inode)}
+
+    def missing(self) -> dict[str, int]:
+        """The same of those whose path leads to no namespace now."""
+        entries = [(path, inode) for _, path, inode in self._entries() if inode]
+        return {path: inode for path, inode in entries if not namespaces.inode(path)}
 
     def enter(self, path: str) -> None:
         """To be called before anything is put into the namespace at `path`.
@@ -40,15 +50,41 @@ class Guests:
         if not inode:  # it ended meanwhile, and nothing can be put there
             return
         entry = self._folder / str(inode)
-        if not entry.is_symlink() or str(entry.readlink()) != path:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            draft = self._folder / _DRAFT
-            draft.unlink(missing_ok=True)
-            draft.symlink_to(path)
-            draft.replace(entry)
+        with self._lock:
+            if _target(entry) != path:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                draft = self._folder / _DRAFT
+                draft.unlink(missing_ok=True)
+                draft.symlink_to(path)
+                draft.replace(entry)
 
     def leave(self, path: str, inode: int) -> None:
         """Nothing of ours is left at `path`."""
-        entry = self._folder / str(inode)
-        if entry.is_symlink() and str(entry.readlink()) == path:
-            entry.unlink()
+        self._remove(self._folder / str(inode), path)
+
+    def _remove(self, entry: Path, path: str) -> None:
+        """Unless somebody has put another one in its place, or a draft, meanwhile."""
+        with self._lock:
+            if _target(entry) == path:
+                entry.unlink(missing_ok=True)
+
+    def _entries(self) -> Iterator[tuple[Path, str, int]]:
+        """Each link, where it leads, and the inode that it had there; 0 for what is no inode."""
+        with self._lock:
+            every = list(self._folder.iterdir()) if self._folder.is_dir() else []
+            targets = [(entry, _target(entry)) for entry in every]
+        for entry, target in targets:
+            if target is not None:
+                yield entry, target, int(entry.name) if entry.name.isdecimal() else 0
+
+
+def _leads(path: str, inode: int) -> bool:
+    return bool(inode) and namespaces.inode(path) == inode
+
+
+def _target(entry: Path) -> str | None:
+    """Where a link leads; None for what is no link."""
+    try:
+        return str(entry.readlink())
+    except OSError:
+        return None

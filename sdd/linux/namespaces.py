@@ -158,7 +158,9 @@ class Namespaces:
 
     @contextlib.contextmanager
     def _entered(self, path: str) -> Iterator[None]:
-        back, before = _open(OWN), self._mark.where
+        before = self._mark.where
+        # Whoever comes from nowhere else comes from home, of which a descriptor is open.
+        back = _open(OWN) if before else self._home
         try:
             # What fails to enter has not moved, so there is no way back to go.
             if path:
@@ -172,7 +174,8 @@ class Namespaces:
                 self._mark.where = before
                 libc.setns(back, "the namespace we came from")
         finally:
-            os.close(back)
+            if before:
+                os.close(back)
 
     def _create(self, path: str) -> int:
         if found := inode(path):

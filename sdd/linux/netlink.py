@@ -6,6 +6,8 @@ Knows no family: rtnetlink, generic netlink and netfilter bodies are made by the
 Wire format: include/uapi/linux/netlink.h.
 """
 
+import errno
+import fcntl
 import itertools
 import os
 import socket
@@ -51,6 +53,10 @@ _RECEIVE_BUFFER = 1 << 22
 _PATIENCE_S = 30  # the kernel answers at once; only a broken one lets us wait
 _PATIENCE = struct.pack("@ll", _PATIENCE_S, 0)  # struct timeval
 _DUMP_TRIES = 8  # a dump that changes under our eyes is read again this often
+
+_SIOCGIFNAME, _SIOCGIFINDEX = 0x8910, 0x8933  # include/uapi/linux/sockios.h
+_NAME_SIZE = 16  # IFNAMSIZ, the closing zero included
+_IFREQ = struct.Struct("16si20x")  # struct ifreq: a name, an index
 
 _SOL_NETLINK = 270
 _CAP_ACK = 10
@@ -139,6 +145,24 @@ class Connection:
             closing.later(self._socket.close)
         else:
             self._socket.close()
+
+    def index(self, name: str) -> int:
+        """The index of a link of the namespace; OSError for none. Waits for nobody's rtnl lock."""
+        if len(name.encode()) >= _NAME_SIZE:
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+        asked = fcntl.ioctl(self._socket, _SIOCGIFINDEX, _IFREQ.pack(name.encode(), 0))
+        _, found = _IFREQ.unpack(asked)
+        return int(found)
+
+    def has_index(self, index: int) -> bool:
+        """Whether a link of the namespace has that index. Waits for nobody's rtnl lock."""
+        try:
+            fcntl.ioctl(self._socket, _SIOCGIFNAME, _IFREQ.pack(b"", index))
+        except OSError as exc:
+            if exc.errno != errno.ENODEV:
+                raise
+            return False
+        return True
 
     def request(self, messages: Iterable[Message]) -> tuple[Result, ...]:
         """The result of each message, in order. All are tried, whatever happens to the others."""

@@ -26,6 +26,13 @@ class Sight:
         self._table = table
         self._seen: frozenset[Place] = frozenset()
 
+    def places(self, paths: Collection[str]) -> frozenset[Place]:
+        """The namespaces at `paths` now, which count as seen; blocking as `lost`."""
+        found = ((path, namespaces.inode(path)) for path in paths)
+        there = frozenset(place for place in found if place[1])
+        self._seen |= there
+        return there
+
     def lost(self, places: Collection[Place]) -> frozenset[Place]:
         """Those whose path leads nowhere, to another namespace, or to a file without a mount.
 

@@ -12,10 +12,11 @@ from sdd.model.network import IPAddress
 class HostLink:
     """`holder` is the kind of link that has it as a port (bridge, bond, team); empty: none.
 
-    `addresses` are those that we did not give.
+    `addresses` are those that we did not give, `mac` is its own.
     """
 
     mtu: int
+    mac: str = ""
     is_ethernet: bool = True
     holder: str = ""
     addresses: tuple[IPAddress, ...] = ()

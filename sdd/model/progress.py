@@ -1,6 +1,7 @@
 """What a backend reports: how far it is, and which objects it could not realise."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -38,6 +39,17 @@ class Failure:
     def told(self) -> str:
         """For people: the sentence with its cause."""
         return f"{self.sentence}: {self.cause}" if self.cause else self.sentence
+
+
+def told_once(failures: Iterable[Failure]) -> tuple[tuple[Failure, int], ...]:
+    """Each reason with the first that it concerns, and how many it concerns.
+
+    What only follows from the failure of another object has that one's words.
+    """
+    found: dict[tuple[str, str, str], list[Failure]] = {}
+    for each in failures:
+        found.setdefault((each.sentence, each.hint, each.code), []).append(each)
+    return tuple((those[0], len(those)) for those in found.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -144,6 +144,60 @@ async def test_one_look_at_a_renamed_vlan_brings_it_back_with_its_children(
     assert (await host.realise(now)).changed == 0
 
 
+@pytest.mark.parametrize(
+    ("damage", "heard"),
+    [
+        ("ip link set up0.100 arp off", {"up0.100"}),
+        ("ip link set up0.100 mtu 1300", {"up0.100"}),
+        ("ip link set up0 mtu 1300 && ip link set up0 mtu 1500", {"up0", "up0.100"}),
+        ("ip link set up0.100 alias x", {"up0.100"}),
+    ],
+)
+async def test_a_made_vlan_that_hands_changed_is_as_it_was_after_one_look_at_it(
+    host: Host, neighbour: str, damage: str, heard: set[str]
+) -> None:
+    tagged(neighbour, 100, "10.0.0.1/24")
+    red = net("red", "10.0.0.0/24", driver=MACVLAN, options={"parent": "up0.100"})
+    now = at(1, red, *boxes(host, (red, "10.0.0.50")))
+    await host.settle(now)
+    before = host.run("ip", "-d", "link", "show", "up0.100")
+    host.run("sh", "-c", damage)
+    outcome = await host.reconciler.realise(now, Look(links=frozenset(heard)))
+    assert outcome.failures == ()
+    assert outcome.repaired == outcome.changed > 0
+    assert host.run("ip", "-d", "link", "show", "up0.100") == before
+    assert "mtu 1500 " in host.inside("s0", "ip", "link", "show", "eth0")
+    assert pings(neighbour, "10.0.0.50")
+    assert (await host.realise(now)).changed == 0
+
+
+async def test_a_parent_that_grows_takes_its_vlan_and_what_stands_there_along(
+    host: Host, neighbour: str
+) -> None:
+    assert neighbour
+    red = net("red", "10.0.0.0/24", driver=MACVLAN, options={"parent": "up0.100"})
+    now = at(1, red, *boxes(host, (red, "10.0.0.50")))
+    await host.settle(now)
+    for mtu in ("1300", "1500", "1600"):
+        host.run("ip", "link", "set", "up0", "mtu", mtu)
+        outcome = await host.reconciler.realise(now, Look(links=frozenset({"up0"})))
+        assert outcome.failures == ()
+        assert f"mtu {mtu} " in host.run("ip", "link", "show", "up0.100")
+        assert f"mtu {mtu} " in host.inside("s0", "ip", "link", "show", "eth0")
+        assert (await host.realise(now)).changed == 0
+
+
+@pytest.mark.parametrize("driver", [MACVLAN, IPVLAN])
+async def test_a_vlan_on_a_link_without_arp_has_neighbours(
+    host: Host, driver: network.Driver
+) -> None:
+    host.run("ip", "link", "add", "up0", "type", "dummy")
+    host.run("ip", "link", "set", "up0", "up")
+    red = net("red", "10.0.0.0/24", driver=driver, options={"parent": "up0.100"})
+    await host.settle(at(1, red, *boxes(host, (red, "10.0.0.50"), (red, "10.0.0.51"))))
+    assert pings(host.sandbox_path("s0"), "10.0.0.51")
+
+
 @pytest.mark.parametrize("damage", ["mode l2 private", "mode l3"])
 async def test_a_mode_of_ipvlan_changed_by_hand_comes_back(
     host: Host, neighbour: str, damage: str

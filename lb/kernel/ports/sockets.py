@@ -112,6 +112,10 @@ class Sockets:
         if self._keeper and copied:
             self._keeper.drop(copied)
         self._copied -= set(copied)
+        if copied and len(self._held) > len(self._copied):  # some had found no room
+            for bind, held in self._held.items():
+                if held is not None and _name(bind) not in self._copied:
+                    self._copy(_name(bind), held)
 
 
 def split(

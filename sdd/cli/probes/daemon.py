@@ -163,6 +163,12 @@ def _is_searching(box: dict[str, Any], with_search: set[str]) -> bool:
     return bool(search or with_search & box["Networks"].keys())
 
 
+def _counted(failures: list[dict[str, Any]]) -> str:
+    reasons = len({(each["Error"], each["Code"]) for each in failures})
+    objects = f"{len(failures)} objects are not as wanted"
+    return objects if reasons == len(failures) else f"{objects}, for {reasons} reasons"
+
+
 def state(status: dict[str, Any]) -> Finding:
     """Whether every backend has made what it should."""
     failures = [each for backend in status["Backends"] for each in backend["Failures"]]
@@ -170,7 +176,7 @@ def state(status: dict[str, Any]) -> Finding:
         return Finding(
             "daemon.state",
             Verdict.FAIL,
-            f"{len(failures)} objects are not as wanted; the first: {failures[0]['Error']}",
+            f"{_counted(failures)}; the first: {failures[0]['Error']}",
             why="what depends on them does not work",
             now="sdd tries again by itself",
             fix=failures[0]["Hint"] or "sdctl status lists them",

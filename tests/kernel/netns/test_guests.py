@@ -1,11 +1,14 @@
 """Adopted namespaces: ours come and go, theirs stay."""
 
+from collections.abc import Sequence
+
 import pytest
 
-from netns import contract
-from sdd.model import ids, sandbox
+from netns import contract, desired, plan, steps
+from sdd.model import ids, network, sandbox
+from tests import support
 from tests.kernel.netns.conftest import Host, run_in
-from tests.netns_states import at, box, end, net
+from tests.netns_states import NODE, at, box, end, net
 
 pytestmark = pytest.mark.kernel
 
@@ -122,3 +125,32 @@ async def test_sandboxes_of_other_nodes_are_not_made_here(host: Host) -> None:
     far = box("far", host.sandbox_path("far"), node=ids.NodeId("there"))
     await host.settle(at(1, FRONT, far, end(FRONT, far, "10.70.0.2")))
     assert not (host.root / "exec" / "netns").exists()
+
+
+@pytest.mark.parametrize("driver", [network.Driver.BRIDGE, network.Driver.MACVLAN])
+@pytest.mark.parametrize("is_there", [False, True], ids=["makes", "changes"])
+async def test_a_namespace_that_takes_the_place_of_a_guest_during_a_pass_is_left_alone(
+    host: Host, driver: network.Driver, is_there: bool
+) -> None:
+    lan = net("lan", "10.70.0.0/24", driver=driver)
+    adopted, other = await guest(host), str(host.root / "t-netns-other")
+    await host.doors.create(other)
+    run_in(other, "ip", "link", "add", "eth0", "type", "bridge")
+    now = at(1, lan, adopted, end(lan, adopted, "10.70.0.2"))
+    if is_there:
+        await host.settle(now)
+        run_in(adopted.netns, "ip", "addr", "flush", "dev", "eth0")
+    want = desired.desired(now, NODE)
+    before = run_in(other, "ip", "-d", "addr")
+
+    def decide(have: contract.Have) -> Sequence[steps.Step]:
+        support.run("mount", "--bind", other, adopted.netns)
+        return plan.diff(have, want)
+
+    scope = contract.Scope(paths=frozenset({adopted.netns}))
+    change = await host.kernel.change(scope, decide)
+    assert change.plan
+    assert any("took the place" in each.reason for each in change.refusals)
+    assert run_in(other, "ip", "-d", "addr") == before
+    support.run("umount", adopted.netns)
+    await host.settle(now)

@@ -46,3 +46,27 @@ async def test_a_namespace_that_loses_its_file_is_told_while_it_is_held(host: Ho
                 await eventually_async(lambda: asked, 5, "it is seen again")
             task.cancel()
     assert looks == expected
+
+
+async def test_another_namespace_in_the_place_of_one_is_told(host: Host) -> None:
+    path, other = (str(host.root / f"t-netns-{name}") for name in ("one", "other"))
+    for each in (path, other):
+        await host.doors.create(each)
+    looks: list[Look] = []
+    asked: list[None] = []
+
+    def paths() -> list[str]:
+        asked.append(None)
+        return [path]
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(mounts.follow(paths, looks.append), name="mounts")
+        await eventually_async(lambda: asked, 5, "it begins to look")
+        await host.doors.create(str(host.root / "t-netns-third"))
+        await eventually_async(lambda: len(asked) > 1, 5, "it has looked")
+        run("mount", "--bind", other, path)
+        await eventually_async(lambda: looks, 5, "it is told")
+        run("umount", path)
+        await eventually_async(lambda: len(looks) == 2, 5, "and that the first one is back")
+        task.cancel()
+    assert looks == [Look(spaces=frozenset({path}))] * 2

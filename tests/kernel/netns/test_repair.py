@@ -10,7 +10,8 @@ from netns.kernel import linux
 from sdd import state
 from sdd.model.interface import SYSCTLS
 from sdd.model.look import NOWHERE, Look
-from sdd.model.progress import EVERYTHING
+from sdd.model.network import Driver
+from sdd.model.progress import EVERYTHING, told_once
 from tests.kernel.netns.conftest import Host
 from tests.netns_states import NODE, at, box, end, identity, net
 from tests.support import eventually
@@ -315,3 +316,23 @@ async def test_a_port_of_an_adopted_bridge_with_stp_forwards_when_stp_lets_it(ho
     outcome = await host.settle(now)
     assert outcome.repaired == outcome.changed > 0
     assert "stp_state 1" in host.run("ip", "-d", "link", "show", "lan0")
+
+
+async def test_what_follows_from_another_failure_has_its_words_and_is_told_once(
+    host: Host,
+) -> None:
+    red = net("red", "10.71.0.0/24", driver=Driver.MACVLAN, options={"parent": "up0.7"})
+    boxes = [box(name, host.sandbox_path(name)) for name in ("a", "b", "taken")]
+    ends = [end(red, each, f"10.71.0.{number}") for number, each in enumerate(boxes[:2], 2)]
+    fine = end(FRONT, boxes[2], "10.70.0.2", ifname="eth1")
+    (host.root / "var-run-netns").mkdir()
+    (host.root / "var-run-netns" / "taken").touch()
+    now = at(1, red, FRONT, *boxes, *ends, fine)
+    for _ in range(2):
+        outcome = await host.realise(now)
+        told = {first.subject: count for first, count in told_once(outcome.failures)}
+        assert told == {red.id: 3, boxes[2].id: 2}
+        words = {each.subject: each.sentence for each in outcome.failures}
+        assert words[ends[0].id] == words[red.id]
+        assert words[red.id] == "the kernel refuses the link 'up0.7': there is no link 'up0'"
+        assert words[fine.id] == words[boxes[2].id]

@@ -204,3 +204,12 @@ def test_a_network_with_a_zone_is_its_own_failure_and_the_others_are_made() -> N
         clean = desired(at(1, BOX, V4, good), NODE)
         assert {each.subject for each in want.failures} == {bad.id, plug.id}
         assert (want.spaces, want.table) == (clean.spaces, clean.table)
+
+
+def test_endpoints_of_a_network_that_cannot_be_made_fail_for_its_reason() -> None:
+    huge = net("huge", "10.6.0.0/24", options={"driver.mtu": "100000"})
+    one = box("one", "/run/sdd/netns/one")
+    on = end(huge, one, "10.6.0.2")
+    first, second = desired(at(1, huge, one, on), NODE).failures
+    assert (first.subject, second.subject) == (huge.id, on.id)
+    assert second == replace(first, subject=on.id)

@@ -7,7 +7,10 @@ import pytest
 
 from netns import contract, plan, steps, world
 from netns.desired import desired
+from sdd.model import network
 from tests.netns_states import NODE, at, box, end, net
+
+MACVLAN = network.Driver.MACVLAN
 
 FRONT = net("front", "10.1.0.0/24")
 BOX = box("one", "/run/sdd/netns/one")
@@ -231,3 +234,23 @@ def on_host(name: str, **changes: object) -> contract.Have:
     changed = replace(host.links[name], **changes)  # type: ignore[arg-type]  # a mixed table
     spaces = {**have.spaces, world.HOST: replace(host, links={**host.links, name: changed})}
     return replace(have, spaces=spaces)
+
+
+LAN = net("lan", "10.2.0.0/24", driver=MACVLAN, options={"parent": "up0", "host-access": "true"})
+ON_LAN = end(LAN, BOX, "10.2.0.2")
+
+
+@pytest.mark.parametrize("where", [world.HOST, BOX.netns], ids=["host", "sandbox"])
+def test_a_link_on_a_parent_that_was_robbed_of_all_marks_is_made_again(where: str) -> None:
+    want = desired(at(1, LAN, BOX, ON_LAN), NODE)
+    (link,) = (each for each in want.spaces[where].links if each.kind is world.Kind.MACVLAN)
+    robbed = replace(link, mark="", parent="")
+    spaces = {path: world.Space(links={"lo": LO}) for path in want.spaces}
+    spaces[where] = world.Space(links={"lo": LO, link.name: robbed})
+    have = contract.Have(spaces=spaces, named={BOX.netns: 7})
+    assert plan.obstacles(have, want) == ()
+    dropped = steps.DropLink(space=where, name=link.name, subject=link.mark)
+    assert dropped in plan.diff(have, want)
+    theirs = replace(robbed, mac="02:99:99:99:99:99")
+    spaces[where] = world.Space(links={"lo": LO, link.name: theirs})
+    assert dropped not in plan.diff(have, want)

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from netns import contract, fake, reconciler, steps, world
-from sdd.model import network
+from sdd import state
+from sdd.model import ids, network
 from sdd.model.look import EVERYWHERE, HOST, NOWHERE, Look
 from tests.netns_states import NODE, at, box, end, net
 
@@ -286,3 +287,75 @@ async def test_what_belongs_to_others_is_always_read() -> None:
     assert kernel.scopes[-1].paths == {guest.netns}
     assert kernel.scopes[-1].links is not None
     assert adopted.device in kernel.scopes[-1].links
+
+
+MACVLAN = network.Driver.MACVLAN
+TRUNK = world.Link(name="up0", kind=world.Kind.OTHER, mtu=1500)
+RED = net("red", "10.4.0.0/24", driver=MACVLAN, options={"parent": "up0.7"})
+LAN = net("lan", "10.5.0.0/24", driver=MACVLAN, options={"parent": "up0", "host-access": "true"})
+HOST_LINK = f"ha-{ids.short(LAN.id)}"
+
+
+async def on_a_trunk() -> tuple[Watched, reconciler.Reconciler, state.ClusterState]:
+    """A sandbox on a VLAN, another one on its parent, and the host beside that one."""
+    kernel, one = pair()
+    kernel.spaces[world.HOST].links["up0"] = TRUNK
+    now = at(1, RED, LAN, ONE, TWO, end(RED, ONE, "10.4.0.2"), end(LAN, TWO, "10.5.0.2"))
+    assert (await one.realise(now)).failures == ()
+    assert (await one.realise(now)).changed == 0
+    return kernel, one, now
+
+
+def mtus(kernel: Watched) -> list[int]:
+    host = kernel.spaces[world.HOST].links
+    inside = [kernel.spaces[box.netns].links["eth0"].mtu for box in (ONE, TWO)]
+    return [host["up0.7"].mtu, host[HOST_LINK].mtu, *inside]
+
+
+async def test_another_mtu_of_a_parent_reaches_all_that_stands_on_it_after_one_look_at_it() -> None:
+    kernel, one, now = await on_a_trunk()
+    for mtu in (1400, 1500, 9000):
+        kernel.resize("up0", mtu)
+        assert (await one.realise(now, Look(links=frozenset({"up0"})))).failures == ()
+        assert mtus(kernel) == [mtu] * 4
+        assert (await one.realise(now)).changed == 0
+
+
+async def test_the_mtu_of_a_vlan_of_ours_comes_back_and_what_stands_on_it_follows() -> None:
+    kernel, one, now = await on_a_trunk()
+    kernel.resize("up0.7", 1300)
+    outcome = await one.realise(now, Look(links=frozenset({"up0.7"})))
+    assert outcome.repaired == outcome.changed == 2
+    assert mtus(kernel) == [1500] * 4
+
+
+async def test_what_stands_on_a_parent_is_not_read_while_its_mtu_stays() -> None:
+    kernel, one, now = await on_a_trunk()
+    kernel.scopes.clear()
+    await one.realise(now, Look(links=frozenset({"up0"})))
+    assert [(scope.paths, scope.links) for scope in kernel.scopes] == [
+        (frozenset(), frozenset({"up0"}))
+    ]
+
+
+async def test_a_vlan_of_the_admin_keeps_its_mtu_and_what_stands_on_it_has_that() -> None:
+    kernel, one = pair()
+    links = kernel.spaces[world.HOST].links
+    links["up0"] = TRUNK
+    links["up0.7"] = theirs = world.Link(name="up0.7", kind=world.Kind.VLAN, mtu=1450)
+    now = at(1, RED, ONE, end(RED, ONE, "10.4.0.2"))
+    assert (await one.realise(now)).failures == ()
+    assert (await one.realise(now)).changed == 0
+    assert links["up0.7"] == theirs
+    assert kernel.spaces[ONE.netns].links["eth0"].mtu == 1450
+
+
+async def test_a_vlan_on_macsec_is_smaller_by_its_tag() -> None:
+    kernel, one = pair()
+    kernel.spaces[world.HOST].links["up0"] = replace(TRUNK, kind=world.Kind.MACSEC, mtu=1468)
+    now = at(1, RED, ONE, end(RED, ONE, "10.4.0.2"))
+    await one.realise(now)
+    kernel.resize("up0.7", 1400)
+    await one.realise(now)
+    assert kernel.spaces[world.HOST].links["up0.7"].mtu == 1464
+    assert kernel.spaces[ONE.netns].links["eth0"].mtu == 1464

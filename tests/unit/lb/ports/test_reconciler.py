@@ -1,12 +1,18 @@
 """When ports are held, led, mended and given back."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from ipaddress import ip_address
+
+import pytest
 
 from lb.ports import desired, image
 from lb.ports.fake import FakeKernel
 from lb.ports.reconciler import Reconciler
+from lb.ports.table import Bind, Entry
+from sdd import errors
 from sdd.model.look import EVERYWHERE, HOST, NOWHERE, Look
+from sdd.model.network import IPAddress
 from sdd.model.port import Protocol
 from sdd.model.progress import Failure, Outcome
 from sdd.state import ClusterState, Object
@@ -195,3 +201,69 @@ async def test_a_target_that_changes_is_one_change() -> None:
     await host.to(box("web", port()), PLUG)
     await host.to(replace(box("web"), ports=(port(target=81),)), PLUG)
     assert host.kernel.image == host.wanted()
+
+
+class Failing(FakeKernel):
+    """Each verb fails as often as it stands in `faults`."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+        self.faults: list[str] = []
+
+    def fail(self, verb: str) -> None:
+        if verb in self.faults:
+            self.faults.remove(verb)
+            raise self.error
+
+    async def hold(self, binds: Collection[Bind]) -> Mapping[Bind, str]:
+        self.fail("hold")
+        return await super().hold(binds)
+
+    async def release(self, binds: Collection[Bind]) -> None:
+        self.fail("release")
+        await super().release(binds)
+
+    async def write(
+        self,
+        gone: Collection[image.Element],
+        come: Collection[image.Element],
+        after: Collection[image.Element] | None,
+    ) -> None:
+        self.fail("write")
+        await super().write(gone, come, after)
+
+    async def open_loopback(self, on: Collection[str], off: Collection[str]) -> Collection[str]:
+        self.fail("open_loopback")
+        return await super().open_loopback(on, off)
+
+    async def forget(self, now: Collection[Entry], lost: Collection[IPAddress] = ()) -> None:
+        self.fail("forget")
+        await super().forget(now, lost)
+
+
+@pytest.mark.parametrize("error", [errors.KernelRefused("no room"), OSError("no room")])
+@pytest.mark.parametrize("verb", ["hold", "release", "write", "open_loopback", "forget"])
+async def test_whatever_fails_once_in_a_pass_is_done_by_the_next(
+    verb: str, error: Exception
+) -> None:
+    host = Host()
+    host.kernel = kernel = Failing(error)
+    kernel.links.add(BRIDGE)
+    host.one = Reconciler(kernel, states.NODE, ready_s=0.02)
+    if verb != "open_loopback":  # that is done at the first port
+        await host.to(box("web", port(8080), port(53, protocol=Protocol.UDP)), PLUG)
+    kernel.faults.append(verb)
+    changed = (box("web", port(9090), port(54, protocol=Protocol.UDP)), PLUG)
+    if isinstance(error, errors.SddError):
+        (failure,) = (await host.to(*changed)).failures
+        assert "no room" in failure.sentence
+    else:
+        with pytest.raises(OSError, match="no room"):
+            await host.to(*changed)
+    assert not kernel.faults
+    assert (await host.again(NOWHERE)).failures == ()
+    assert {str(each) for each in kernel.held} == {"9090/tcp", "54/udp"}
+    assert kernel.image == host.wanted()
+    assert 54 in {each.bind.number for each in kernel.forgotten}
+    assert kernel.loose == {BRIDGE}

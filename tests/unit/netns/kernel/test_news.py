@@ -5,6 +5,7 @@ import struct
 
 import pytest
 
+from netns.kernel import marks
 from netns.kernel.news import NOTHING, Gathering, News
 from netns.netlink import address, link, number, route
 from sdd.linux import netlink
@@ -39,8 +40,12 @@ def of_route(kind: int, maker: int) -> bytes:
     return message(kind, header + netlink.u32(4, 3))
 
 
-def test_a_lost_route_of_the_kernel_is_news_of_its_link_and_others_may_be_a_million() -> None:
-    assert heard(of_route(route.DELETE, route.KERNEL)).links == {"sdd0"}
+@pytest.mark.parametrize("maker", [route.KERNEL, marks.PROTOCOL], ids=["the kernel", "us"])
+def test_a_lost_route_is_news_of_its_link(maker: int) -> None:
+    assert heard(of_route(route.DELETE, maker)).links == {"sdd0"}
+
+
+def test_other_routes_may_be_a_million_and_are_no_news_of_links() -> None:
     for other in (of_route(route.DELETE, 4), of_route(route.NEW, route.KERNEL)):
         assert heard(other) == News(host=True)
 

@@ -151,9 +151,10 @@ def test_the_kernels_own_route_names_its_source_and_goes_behind_its_rivals() -> 
     message = route.add(entry, netlink.APPEND)
     assert message.flags == netlink.CREATE | netlink.APPEND
     assert netlink.attributes(message.body[12:])[7] == bytes((10, 1, 0, 2))  # RTA_PREFSRC
-    assert route.kernel_link(message.body) == 3
-    assert route.kernel_link(route.add(replace(entry, protocol=4)).body) == 0
-    assert route.kernel_link(b"") == 0
+    makers = (route.KERNEL,)
+    assert route.link_of(message.body, makers) == 3
+    assert route.link_of(route.add(replace(entry, protocol=4)).body, makers) == 0
+    assert route.link_of(b"", makers) == 0
 
 
 @pytest.mark.parametrize("prefix", ["0.0.0.0/0", "10.1.2.0/23", "::/0", "fd00:1::/47", "::1/128"])

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import socket
 import struct
 
 import pytest
@@ -75,3 +76,14 @@ def test_result_reads_as_a_person_would_say_it() -> None:
     assert str(netlink.Result()) == "ok"
     result = netlink.Result(error=errno.EEXIST, text="name taken")
     assert str(result) == f"{os.strerror(errno.EEXIST)} (name taken)"
+
+
+def test_links_are_found_by_name_and_by_index_in_the_connections_namespace() -> None:
+    known = dict(socket.if_nameindex())
+    with netlink.Connection(netlink.ROUTE) as connection:
+        assert {connection.index(name): name for name in known.values()} == known
+        assert all(map(connection.has_index, known))
+        assert not connection.has_index(max(known) + 1_000_000)
+        for absent in ("nope", "x" * 15, "x" * 16, "lo" + "x" * 40):
+            with pytest.raises(OSError, match="No such device"):
+                connection.index(absent)

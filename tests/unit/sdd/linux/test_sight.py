@@ -83,3 +83,15 @@ def test_a_namespace_that_was_unmounted_while_its_file_stays_is_lost(tmp_path: P
     finally:
         doors.delete_sync(str(path))
         doors.close()
+
+
+def test_what_is_at_a_path_counts_as_seen(tmp_path: Path) -> None:
+    table, path = tmp_path / "table", tmp_path / "netns"
+    table.write_text("22 1 8:1 / / rw - ext4 /dev/sda1 rw\n")  # nobody hears of mounts
+    path.symlink_to(OWN)
+    one = sight.Sight(table)
+    place = (str(path), namespaces.inode(OWN))
+    assert one.places([str(path), str(tmp_path / "absent"), str(table)]) == {place}
+    path.unlink()
+    path.touch()
+    assert one.lost([place]) == {place}
