@@ -138,8 +138,8 @@ def test_A8_23_a_forward_zone_of_an_internal_network_is_asked_from_inside_only(
 
 
 LEADING_SERVER = ZONE_SERVER.replace(
-    '"IN", "A", "192.0.2.8"',
-    '"IN", "CNAME", "Out-of-" + query.question[0].name.to_text()[:4] + ".example.org."',
+    '1, "IN", "A", "192.0.2.8"',
+    '60, "IN", "CNAME", "Out-of-" + query.question[0].name.to_text()[:4] + ".example.org."',
 )
 
 
