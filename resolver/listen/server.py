@@ -111,7 +111,8 @@ class Udp:
         self._ready = tools.pool.table()
         self._new = 0
         self._most = datagrams.MOST
-        tools.hot.add_hot(link.fileno(), functools.partial(self._drain, link.fileno()))
+        self._descriptor = link.fileno()
+        tools.hot.add_hot(self._descriptor, self._drain)
 
     @property
     def scope(self) -> answer.Scope:
@@ -131,21 +132,20 @@ class Udp:
         """Stop and release the socket."""
         self._tools.pool.drop(self._ready)
         self._tools.buckets.pop(self._scope.sandbox, None)
-        self._tools.hot.remove_hot(self._link.fileno())
+        self._tools.hot.remove_hot(self._descriptor)
         self._link.close()
 
-    def _drain(self, descriptor: int) -> bool:
-        """Whether anything was new, which may be asked elsewhere: that is the loop's work."""
+    def _drain(self) -> None:
+        """Answer what waits: as much as there is of what is known, a few of what is new."""
         self._new = 0
         # Before anything is answered: what was right a second ago has a TTL that is too long now.
         self._tools.pool.sweep(clock.now())
         serve, known, ask = self._tools.batch.serve, self._ready, self._ask
         room, count = DRAIN, datagrams.MOST
         while room > 0 and count > FEW and not self._new:
-            count = serve(descriptor, known, ask, self._most)
+            count = serve(self._descriptor, known, ask, self._most)
             room -= count
         self._most = A_FEW_NEW if 2 * self._new > count else datagrams.MOST
-        return bool(self._new)
 
     def _ask(self, slot: int, data: bytes) -> bytes | None:
         """What is new: the reply, or None for what is dropped or forwarded."""

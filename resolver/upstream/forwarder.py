@@ -26,6 +26,7 @@ from resolver.upstream import (
     tries,
     waiting,
 )
+from resolver.upstream.arrivals import Hot
 from resolver.upstream.question import Question
 from resolver.upstream.sockets import Why
 from resolver.upstream.tried import Tried
@@ -59,6 +60,7 @@ class Forwarder:
     """Shared by all listeners of a worker; made within the running event loop.
 
     `inside` finds a sandbox's own sockets, `leaves` tells whether it may ask from the host now.
+    `hot` watches for answers, else the loop does.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Forwarder:
         spawn: Spawn,
         leaves: flights.Leaves,
         note: notes.Note = notes.unheard,
+        hot: Hot | None = None,
     ) -> None:
         self.cache = cache.Cache()
         self.healths = healths.Healths(bits)
@@ -79,7 +82,9 @@ class Forwarder:
         self._clock = clock
         self._spawn = spawn
         self._streams = sessions.Sessions(spawn)
-        through = tries.Tries(counts, inside, self._streams, clock=clock, bits=bits, note=note)
+        through = tries.Tries(
+            counts, inside, self._streams, clock=clock, bits=bits, note=note, hot=hot
+        )
         self._flights = flights.Flights(
             counts, self.cache, self.healths, through, clock=clock, spawn=spawn, leaves=leaves
         )

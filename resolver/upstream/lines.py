@@ -20,7 +20,7 @@ from typing import Final
 
 from resolver import counters, protocol
 from resolver.upstream import forward, rooms
-from resolver.upstream.arrivals import Arrivals
+from resolver.upstream.arrivals import Arrivals, Hot
 from resolver.upstream.sockets import Dial, NoReply, Why, address, why_of
 from resolver.upstream.wheel import Wheel
 
@@ -93,9 +93,9 @@ class Asked:
 class Lines:
     """All sockets of a worker for questions over UDP. Call within the event loop only."""
 
-    def __init__(self, suspect: Suspect) -> None:
+    def __init__(self, suspect: Suspect, hot: Hot | None = None) -> None:
         self._suspect = suspect
-        self._arrivals = Arrivals()
+        self._arrivals = Arrivals(hot)
         self._wheel = Wheel()
         self._lines: dict[tuple[Dial, protocol.Upstream | None], list[_Line]] = {}
         self._buffer = bytearray(RECEIVE)

@@ -80,7 +80,7 @@ def main() -> None:
     interpreter.tune()
     gc.freeze()  # of what was imported nothing ever goes: no search for garbage looks at it
     hot = selector.Selector()
-    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(hot)) as runner:
+    with asyncio.Runner(loop_factory=lambda: selector.Loop(hot)) as runner:
         runner.run(serve(control, door, asked.linger, hot))
 
 
@@ -142,6 +142,7 @@ class Worker:
             spawn=self._spawn,
             leaves=self._leaves,
             note=told.note,
+            hot=hot,
         )
         self._healths = forwarding.healths
         self._tidied = clock.now()
