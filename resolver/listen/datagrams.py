@@ -21,7 +21,9 @@ from sdd import errors
 MOST: Final = 64  # datagrams a call: bounds how long one sandbox keeps the others waiting
 ROOM: Final = 4096  # bytes a datagram; an honest query has under 600, a reply at most 1232
 ID: Final = 2  # bytes
+# Numbers: what `socket` has are members of enumerations, whose arithmetic is a call in Python.
 _DONTWAIT: Final = int(socket.MSG_DONTWAIT)
+_TRUNC: Final = int(socket.MSG_TRUNC)
 _NAME = 16  # sizeof(struct sockaddr_in): the listeners are IPv4, so the kernel never changes it
 _WORDS = 8  # struct mmsghdr, in words
 _NAME_AT, _NAME_LENGTH, _VECTOR_AT, _VECTORS, _FLAGS, _LENGTH = 0, 1, 2, 3, 6, 7
@@ -122,12 +124,13 @@ class Batch:
 
     def peer(self, slot: int) -> tuple[str, int]:
         """Address and port of the sender, for a reply that comes later."""
-        raw = self._peers.raw[slot * _NAME : slot * _NAME + 8]
+        at = slot * _NAME
+        raw: bytes = self._peers[at : at + 8]  # type: ignore[assignment]  # bytes
         return socket.inet_ntoa(raw[4:8]), int.from_bytes(raw[2:4], "big")
 
     def _other(self, slot: int, start: int, size: int, otherwise: Otherwise) -> bool:
         """Whether there is a reply now."""
-        if self._headers[_WORDS * slot + _FLAGS] & socket.MSG_TRUNC:
+        if self._headers[_WORDS * slot + _FLAGS] & _TRUNC:
             self.long += 1  # than any query; what is cut cannot be read
             return False
         try:

@@ -221,6 +221,8 @@ class Forwarder:
         self, query: wire.Query, data: bytes, scope: answer.Scope, stream: bool
     ) -> bytes:
         """The reply for the client; SERVFAIL when nobody gave a better one in time."""
+        if known := self.recall(query, data, scope, stream):
+            return known
         told: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
         def done(said: bytes) -> None:
@@ -238,14 +240,22 @@ class Forwarder:
         stream: bool,
         done: Done,
     ) -> None:
-        """`done` is called with the reply, once: now, or when somebody gave one."""
-        self._begin(query, data, scope, done, Way(stream, (), math.inf))
+        """`done` is called with the reply, once: now, or when somebody gave one.
+
+        Of this question `recall` has known nothing just now.
+        """
+        self._find_out(query, data, scope, done, Way(stream, (), math.inf))
 
     def _begin(
         self, query: wire.Query, data: bytes, scope: answer.Scope, done: Done, way: Way
     ) -> None:
         if known := self.recall(query, data, scope, way.stream, before=way.before):
             return done(known)
+        return self._find_out(query, data, scope, done, way)
+
+    def _find_out(
+        self, query: wire.Query, data: bytes, scope: answer.Scope, done: Done, way: Way
+    ) -> None:
         self._counts.add(counters.CACHE_REQUESTS)
         asked, began = self._question(query, data, scope), self._clock()
         # All names that one question leads to share its time.

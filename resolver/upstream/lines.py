@@ -50,19 +50,17 @@ class _Line:
     questions to each are under way.
     """
 
-    __slots__ = ("key", "late", "link", "shares", "uses", "waiting")
+    __slots__ = ("is_shared", "key", "late", "link", "peer", "shares", "uses", "waiting")
 
     def __init__(self, key: tuple[Dial, protocol.Upstream | None], link: socket.socket) -> None:
         self.key = key
         self.link = link
+        self.is_shared = key[1] is None
+        self.peer = None if key[1] is None else address(link, key[1])
         self.uses = 0
         self.waiting: dict[int, Asked] = {}
         self.late: set[int] = set()
         self.shares: Counter[Peer] = Counter()
-
-    @property
-    def is_shared(self) -> bool:
-        return self.key[1] is None
 
 
 class Asked:
@@ -120,7 +118,7 @@ class Lines:
         """
         number = int.from_bytes(sent.message[:2], "big")
         line = self._line(whom, number)
-        peer = address(line.link, whom[1])
+        peer = line.peer or address(line.link, whom[1])
         asked = line.waiting[number] = Asked(line, peer, sent, told, rest_s=rest_s, near=near)
         line.uses += 1
         try:
@@ -222,11 +220,11 @@ class Lines:
         return line
 
     def _opened(self, key: tuple[Dial, protocol.Upstream | None], link: socket.socket) -> _Line:
-        dial, server = key
+        dial = key[0]
         try:
-            if server is not None:
-                link.connect(address(link, server))  # of UDP: only sets addresses, never blocks
             line = _Line(key, link)
+            if line.peer:
+                link.connect(line.peer)  # of UDP: only sets addresses, never blocks
             self._arrivals.expect(link, functools.partial(self._arrived, line))
         except BaseException:
             dial.give(link)
