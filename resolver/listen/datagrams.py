@@ -32,10 +32,14 @@ _FULL = array.array("Q", [ROOM] * MOST)
 
 
 class Known(Protocol):
-    """A reply that was given before, without its id, and how often it was given since."""
+    """A reply that was given before, without its id, and how often it was given since.
+
+    It may be given again until `until`.
+    """
 
     tail: bytes
     given: int
+    until: float
 
 
 Otherwise = Callable[[int, bytes], bytes | None]  # slot, query → reply, None for none (now)
@@ -69,19 +73,24 @@ class Batch:
         self.long = self.broken = 0  # those that are no query, and those at which we failed
 
     def serve(
-        self, descriptor: int, known: Mapping[bytes, Known], otherwise: Otherwise, most: int = MOST
+        self,
+        descriptor: int,
+        known: Mapping[bytes, Known],
+        otherwise: Otherwise,
+        now: float,
+        most: int = MOST,
     ) -> int:
         """Answer what waits at `descriptor`, at most `most`; how many datagrams there were.
 
-        Replies come from `known` by all that follows the id, else from `otherwise`. A reply that
-        cannot be sent is lost: its asker is gone, or does not read.
+        Replies come from `known` by all that follows the id, as far as they are good `now`, else
+        from `otherwise`. A reply that cannot be sent is lost: its asker is gone, or does not read.
         """
         count = self._receive(descriptor, self._first, most, _DONTWAIT, None)
+        if count == 1:
+            self._serve_one(descriptor, known, otherwise, now)
+            return 1
         if count <= 0:
             return 0
-        if count == 1:
-            self._serve_one(descriptor, known, otherwise)
-            return 1
         view, buffer, vectors, get = self._view, self._bytes, self._vectors, known.get
         sizes = self._headers[_LENGTH : _WORDS * count : _WORDS]
         silent: list[int] = []
@@ -89,7 +98,7 @@ class Batch:
         try:
             for start, size in zip(_STARTS, sizes, strict=False):
                 found = get(view[start + 2 : start + size])  # type: ignore[call-overload]  # bytes
-                if found is not None:
+                if found is not None and found.until > now:
                     found.given += 1
                     tail = found.tail
                     end = 2 + len(tail)
@@ -105,19 +114,25 @@ class Batch:
         return int(count)
 
     def _serve_one(
-        self, descriptor: int, known: Mapping[bytes, Known], otherwise: Otherwise
+        self, descriptor: int, known: Mapping[bytes, Known], otherwise: Otherwise, now: float
     ) -> None:
-        """One datagram, the usual case of a calm server, without what many need."""
+        """One datagram, the usual case of a calm server, without what many need.
+
+        What was asked for least lately is slowest, so all that can wait is done behind the answer.
+        """
         size = self._headers[_LENGTH]
         found = known.get(self._view[2:size])  # type: ignore[call-overload]  # bytes
-        if found is not None:
+        if found is not None and found.until > now:
             tail = found.tail
             end = 2 + len(tail)
             self._bytes[2:end] = tail
             self._vectors[1] = end
+            self._send(descriptor, self._first, 1, _DONTWAIT)
+            self._vectors[1] = ROOM
             found.given += 1
+            return
         try:
-            if found is not None or self._other(0, 0, size, otherwise):
+            if self._other(0, 0, size, otherwise):
                 self._send(descriptor, self._first, 1, _DONTWAIT)
         finally:
             self._vectors[1] = ROOM

@@ -111,6 +111,7 @@ class Udp:
         self._ready = tools.pool.table()
         self._new = 0
         self._most = datagrams.MOST
+        self._serve = tools.batch.serve
         self._descriptor = link.fileno()
         tools.hot.add_hot(self._descriptor, self._drain)
 
@@ -138,14 +139,14 @@ class Udp:
     def _drain(self) -> None:
         """Answer what waits: as much as there is of what is known, a few of what is new."""
         self._new = 0
-        # Before anything is answered: what was right a second ago has a TTL that is too long now.
-        self._tools.pool.sweep(clock.now())
-        serve, known, ask = self._tools.batch.serve, self._ready, self._ask
-        room, count = DRAIN, datagrams.MOST
+        now, serve, known, ask = clock.now(), self._serve, self._ready, self._ask
+        count = serve(self._descriptor, known, ask, now, self._most)
+        room = DRAIN - count
         while room > 0 and count > FEW and not self._new:
-            count = serve(self._descriptor, known, ask, self._most)
+            count = serve(self._descriptor, known, ask, now, self._most)
             room -= count
         self._most = A_FEW_NEW if 2 * self._new > count else datagrams.MOST
+        self._tools.pool.sweep(now)
 
     def _ask(self, slot: int, data: bytes) -> bytes | None:
         """What is new: the reply, or None for what is dropped or forwarded."""
