@@ -1,9 +1,10 @@
-"""Many datagrams per system call: recvmmsg and sendmmsg through ctypes, buffers made once.
+"""Datagrams by system calls through ctypes, buffers made once: many per call, or one alone.
 
 In: the descriptor of a bound UDP socket and what to answer. Out: replies, sent from the very
 buffers in which the queries came: id and sender are in place already. The system calls are the
 cost of a DNS server, and what Python does per datagram comes right after: one slice, one look-up,
-one copy. `struct mmsghdr` and `struct iovec` are flat arrays of words (64-bit Linux), because
+one copy. Whoever asks alone is answered by recvfrom and sendto: the kernel then has no headers to
+read and write. `struct mmsghdr` and `struct iovec` are flat arrays of words (64-bit Linux), because
 attributes of ctypes structures would cost more than all of that.
 """
 
@@ -24,6 +25,8 @@ ID: Final = 2  # bytes
 # Numbers: what `socket` has are members of enumerations, whose arithmetic is a call in Python.
 _DONTWAIT: Final = int(socket.MSG_DONTWAIT)
 _TRUNC: Final = int(socket.MSG_TRUNC)
+ALONE_S: Final = 0.0005  # after such a pause a question comes alone
+_ONE: Final = _DONTWAIT | _TRUNC  # tells the whole size of what is cut
 _NAME = 16  # sizeof(struct sockaddr_in): the listeners are IPv4, so the kernel never changes it
 _WORDS = 8  # struct mmsghdr, in words
 _NAME_AT, _NAME_LENGTH, _VECTOR_AT, _VECTORS, _FLAGS, _LENGTH = 0, 1, 2, 3, 6, 7
@@ -51,8 +54,10 @@ class Batch:
     def __init__(self) -> None:
         if struct.calcsize("P") != 8:  # noqa: PLR2004 - bytes of a 64-bit pointer
             raise errors.Unavailable("sdd-dns needs a 64-bit system")
-        libc = ctypes.CDLL(None, use_errno=True)
-        self._receive, self._send = libc.recvmmsg, libc.sendmmsg
+        libc = ctypes.CDLL(None)
+        self._receive, self._receive_one, self._send_one = libc.recvmmsg, libc.recvfrom, libc.sendto
+        # To keep the number of an error costs each call a little, and nobody else asks for it.
+        self._send = ctypes.CDLL(None, use_errno=True).sendmmsg
         self._bytes = bytearray(MOST * ROOM)
         # The same memory twice: slices of a c_char array are bytes, a bytearray takes slices.
         self._view = (ctypes.c_char * len(self._bytes)).from_buffer(self._bytes)
@@ -70,6 +75,9 @@ class Batch:
             self._headers[word + _VECTORS] = 1
         self._headers_at = self._headers.buffer_info()[0]
         self._first = ctypes.c_void_p(self._headers_at)
+        self._buffer_at = ctypes.c_void_p(at)
+        self._peer_at = ctypes.c_void_p(ctypes.addressof(self._peers))
+        self._peer_size = ctypes.byref(ctypes.c_uint(_NAME))
         self.long = self.broken = 0  # those that are no query, and those at which we failed
 
     def serve(
@@ -86,9 +94,6 @@ class Batch:
         from `otherwise`. A reply that cannot be sent is lost: its asker is gone, or does not read.
         """
         count = self._receive(descriptor, self._first, most, _DONTWAIT, None)
-        if count == 1:
-            self._serve_one(descriptor, known, otherwise, now)
-            return 1
         if count <= 0:
             return 0
         view, buffer, vectors, get = self._view, self._bytes, self._vectors, known.get
@@ -113,35 +118,62 @@ class Batch:
             vectors[1 : 2 * count : 2] = _FULL[:count]
         return int(count)
 
-    def _serve_one(
-        self, descriptor: int, known: Mapping[bytes, Known], otherwise: Otherwise, now: float
-    ) -> None:
-        """One datagram, the usual case of a calm server, without what many need.
+    def turns(
+        self,
+        descriptor: int,
+        known: Mapping[bytes, Known],
+        otherwise: Otherwise,
+        *,
+        clock: Callable[[], float],
+        many: Callable[[float], None],
+        behind: Callable[[float], None],
+    ) -> Iterator[None]:
+        """At each step answer who asks alone, after a pause; without a pause `many` is called.
 
-        What was asked for least lately is slowest, so all that can wait is done behind the answer.
+        It gets the time of `clock`, as does `behind` when an answer is on its way. A generator, for
+        all that it needs lies in its frame: after a pause nothing is in the processor's caches, and
+        half of what an answer then took was the search for attributes and arguments.
         """
-        size = self._headers[_LENGTH]
-        found = known.get(self._view[2:size])  # type: ignore[call-overload]  # bytes
-        if found is not None and found.until > now:
-            tail = found.tail
-            end = 2 + len(tail)
-            self._bytes[2:end] = tail
-            self._vectors[1] = end
-            self._send(descriptor, self._first, 1, _DONTWAIT)
-            self._vectors[1] = ROOM
-            found.given += 1
-            return
-        try:
-            if self._other(0, 0, size, otherwise):
-                self._send(descriptor, self._first, 1, _DONTWAIT)
-        finally:
-            self._vectors[1] = ROOM
+        view, buffer, get, send = self._view, self._bytes, known.get, self._send_one
+        receive, room, flags, later = self._receive_one, ROOM, _ONE, _DONTWAIT
+        at, peer, size_at, name = self._buffer_at, self._peer_at, self._peer_size, _NAME
+        last = 0.0
+        while True:
+            yield
+            try:
+                now = clock()
+                pause_s, last = now - last, now
+                if pause_s < ALONE_S:
+                    many(now)
+                    continue
+                size = receive(descriptor, at, room, flags, peer, size_at)
+                if size < 0:
+                    continue
+                found = get(view[2:size])  # type: ignore[call-overload]  # bytes
+                if found is not None and found.until > now:
+                    tail = found.tail
+                    end = 2 + len(tail)
+                    buffer[2:end] = tail
+                    send(descriptor, at, end, later, peer, name)
+                    found.given += 1
+                elif end := self._other_alone(size, otherwise):
+                    send(descriptor, at, end, later, peer, name)
+                behind(now)
+            except Exception:  # noqa: BLE001 - it would end for good, and with it the listener
+                traceback.print_exc()
 
     def peer(self, slot: int) -> tuple[str, int]:
         """Address and port of the sender, for a reply that comes later."""
         at = slot * _NAME
         raw: bytes = self._peers[at : at + 8]  # type: ignore[assignment]  # bytes
         return socket.inet_ntoa(raw[4:8]), int.from_bytes(raw[2:4], "big")
+
+    def _other_alone(self, size: int, otherwise: Otherwise) -> int:
+        """The length of the reply to what came alone, 0 without one."""
+        self._headers[_FLAGS] = _TRUNC if size > ROOM else 0
+        found = self._other(0, 0, size, otherwise)
+        end, self._vectors[1] = self._vectors[1], ROOM
+        return int(end) if found else 0
 
     def _other(self, slot: int, start: int, size: int, otherwise: Otherwise) -> bool:
         """Whether there is a reply now."""

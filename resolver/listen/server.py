@@ -23,7 +23,9 @@ from resolver.upstream.gate import Gate
 
 DRAIN: Final = 4 * datagrams.MOST  # datagrams a wake-up; then the other sandboxes have their turn
 FEW: Final = 8  # so small a batch was all there was: to hear so from the kernel costs another call
-A_FEW_NEW: Final = 4  # datagrams at once while most are new, and each takes 20 times as long
+# Datagrams at once while most are new, and each takes 20 times as long; twice as many, and so on,
+# when most are not: a burst of new ones, too, begins with a few.
+A_FEW_NEW: Final = 4
 IN_FLIGHT: Final = 256  # forwarded queries a sandbox
 IN_QUEUE: Final = 1024  # and those that wait to be; what is more is dropped
 
@@ -110,10 +112,18 @@ class Udp:
         self._tools = tools
         self._ready = tools.pool.table()
         self._new = 0
-        self._most = datagrams.MOST
-        self._serve = tools.batch.serve
+        self._most = A_FEW_NEW
         self._descriptor = link.fileno()
-        tools.hot.add_hot(self._descriptor, self._drain)
+        turns = tools.batch.turns(
+            self._descriptor,
+            self._ready,
+            self._ask,
+            clock=clock.now,
+            many=self._drain,
+            behind=tools.pool.sweep,
+        )
+        next(turns)
+        tools.hot.add_hot(self._descriptor, turns.__next__)
 
     @property
     def scope(self) -> answer.Scope:
@@ -136,16 +146,18 @@ class Udp:
         self._tools.hot.remove_hot(self._descriptor)
         self._link.close()
 
-    def _drain(self) -> None:
+    def _drain(self, now: float) -> None:
         """Answer what waits: as much as there is of what is known, a few of what is new."""
         self._new = 0
-        now, serve, known, ask = clock.now(), self._serve, self._ready, self._ask
-        count = serve(self._descriptor, known, ask, now, self._most)
-        room = DRAIN - count
+        serve, known, ask = self._tools.batch.serve, self._ready, self._ask
+        room, count = DRAIN, datagrams.MOST
         while room > 0 and count > FEW and not self._new:
             count = serve(self._descriptor, known, ask, now, self._most)
             room -= count
-        self._most = A_FEW_NEW if 2 * self._new > count else datagrams.MOST
+        if 2 * self._new > count:
+            self._most = A_FEW_NEW
+        elif count:
+            self._most = min(datagrams.MOST, 2 * self._most)
         self._tools.pool.sweep(now)
 
     def _ask(self, slot: int, data: bytes) -> bytes | None:

@@ -193,3 +193,81 @@ def test_a_reply_is_given_only_while_it_is_good(listener: socket.socket, count: 
         assert datagrams.Batch().serve(listener.fileno(), known, shout, NOW) == count
         assert replies(asker, count) == [b"IDQUESTION"] * count
     assert known[b"question"].given == 0
+
+
+class Turns:
+    """Steps of `Batch.turns` at times of our choice, and what was called in them."""
+
+    def __init__(self, listener: socket.socket, otherwise: datagrams.Otherwise) -> None:
+        self.batch = datagrams.Batch()
+        self.known: dict[bytes, Given] = {}
+        self.calls: list[tuple[str, float]] = []
+        self.now = 10.0
+        self._turns = self.batch.turns(
+            listener.fileno(),
+            self.known,
+            otherwise,
+            clock=lambda: self.now,
+            many=lambda now: self.calls.append(("many", now)),
+            behind=lambda now: self.calls.append(("behind", now)),
+        )
+        next(self._turns)
+
+    def step(self, pause_s: float = 1.0) -> None:
+        self.now += pause_s
+        next(self._turns)
+
+
+def test_who_asks_alone_after_a_pause_is_answered_at_once(listener: socket.socket) -> None:
+    turns = Turns(listener, shout)
+    turns.known[b"question"] = Given(b"reply", until=12.5)
+    with bound() as asker:
+        for asked, reply in ((b"idquestion", b"idreply"), (b"other", b"OTHER")):
+            asker.sendto(asked, listener.getsockname())
+            turns.step()
+            assert replies(asker, 1) == [reply]
+        assert turns.known[b"question"].given == 1
+        asker.sendto(b"idquestion", listener.getsockname())
+        turns.step()  # at 13: what was ready is over
+        assert replies(asker, 1) == [b"IDQUESTION"]
+    assert turns.calls == [("behind", 11.0), ("behind", 12.0), ("behind", 13.0)]
+
+
+def test_without_a_pause_many_are_expected_and_without_a_question_nothing_is_done(
+    listener: socket.socket,
+) -> None:
+    turns = Turns(listener, nobody)
+    turns.step()
+    turns.step(datagrams.ALONE_S / 2)
+    assert turns.calls == [("many", turns.now)]
+
+
+def test_A8_50_who_asks_alone_too_long_or_meets_a_defect_ends_nothing(
+    listener: socket.socket, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(slot: int, data: bytes) -> bytes | None:
+        if data == b"bad":
+            raise ZeroDivisionError
+        return shout(slot, data) if data == b"good" else None
+
+    turns = Turns(listener, fail)
+    with bound() as asker:
+        for asked in (b"z" * 60_000, b"", b"bad", b"silent", b"good"):
+            asker.sendto(asked, listener.getsockname())
+            turns.step()
+        assert replies(asker, 1) == [b"GOOD"]
+    assert (turns.batch.long, turns.batch.broken) == (1, 1)
+    assert "ZeroDivisionError" in capfd.readouterr().err
+
+
+def test_a_defect_behind_an_answer_is_told_and_ends_nothing(
+    listener: socket.socket, capfd: pytest.CaptureFixture[str]
+) -> None:
+    turns = Turns(listener, shout)
+    turns.calls = None  # type: ignore[assignment]  # so that `behind` fails
+    with bound() as asker:
+        for _ in range(2):
+            asker.sendto(b"question", listener.getsockname())
+            turns.step()
+        assert replies(asker, 2) == [b"QUESTION"] * 2
+    assert capfd.readouterr().err.count("AttributeError") == 2
