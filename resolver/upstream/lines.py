@@ -33,6 +33,7 @@ Heard = tuple[bytes, forward.Trust] | Why
 Told = Callable[[Heard | None], None]
 Key = tuple[Dial, protocol.Upstream]
 Peer = tuple[str, int]
+_NO_SHARES: Final[Counter[Peer]] = Counter()  # nobody shares; to make one takes 1 µs
 Suspect = Callable[[counters.Suspect], None]
 
 
@@ -60,7 +61,7 @@ class _Line:
         self.uses = 0
         self.waiting: dict[int, Asked] = {}
         self.late: set[int] = set()
-        self.shares: Counter[Peer] = Counter()
+        self.shares = Counter[Peer]() if self.is_shared else _NO_SHARES
 
 
 class Asked:
