@@ -25,7 +25,7 @@ DRAIN: Final = 4 * datagrams.MOST  # datagrams a wake-up; then the other sandbox
 FEW: Final = 8  # so small a batch was all there was: to hear so from the kernel costs another call
 # Datagrams at once while most are new, and each takes 20 times as long; twice as many, and so on,
 # when most are not: a burst of new ones, too, begins with a few.
-A_FEW_NEW: Final = 4
+A_FEW_NEW: Final = 2
 IN_FLIGHT: Final = 256  # forwarded queries a sandbox
 IN_QUEUE: Final = 1024  # and those that wait to be; what is more is dropped
 

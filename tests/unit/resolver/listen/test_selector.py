@@ -188,3 +188,35 @@ def test_a_hot_one_has_its_turn_while_another_descriptor_never_rests(ends: Ends)
         hot.remove_hot(ours.fileno())
 
     run(body)
+
+
+def test_A8_73_a_hot_one_waits_for_a_few_of_a_thousand_things_to_do(ends: Ends) -> None:
+    ours, others = ends
+
+    async def body(hot: selector.Selector) -> None:
+        loop = asyncio.get_running_loop()
+        done: list[int] = []
+        seen: list[int] = []
+        all_done = asyncio.Event()
+
+        def work(number: int) -> None:
+            done.append(number)
+            if number == 1:
+                others.send(b"question")
+            if number == 1000:
+                all_done.set()
+
+        def read() -> None:
+            ours.recv(9)
+            seen.append(len(done))
+
+        hot.add_hot(ours.fileno(), read)
+        for number in range(1, 1001):
+            loop.call_soon(work, number)
+        await all_done.wait()
+        hot.remove_hot(ours.fileno())
+        assert done == list(range(1, 1001))
+        assert seen
+        assert seen[0] <= selector.A_TURN
+
+    run(body)
