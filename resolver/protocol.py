@@ -87,7 +87,7 @@ class TableGone(Message, frozen=True):
     id: str
 
 
-class Upstream(msgspec.Struct, frozen=True, array_like=True):
+class Upstream(msgspec.Struct, frozen=True, array_like=True, cache_hash=True):
     """A server to forward to; `inside` is dialled with the sandbox's own sockets.
 
     `transport` is one of sdd.model.nameserver; for encrypted ones `name` is whom the certificate

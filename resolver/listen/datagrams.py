@@ -1,9 +1,10 @@
-"""Many datagrams per system call: recvmmsg and sendmmsg through ctypes, buffers made once.
+"""Datagrams by system calls through ctypes, buffers made once: many per call, or one alone.
 
 In: the descriptor of a bound UDP socket and what to answer. Out: replies, sent from the very
 buffers in which the queries came: id and sender are in place already. The system calls are the
 cost of a DNS server, and what Python does per datagram comes right after: one slice, one look-up,
-one copy. `struct mmsghdr` and `struct iovec` are flat arrays of words (64-bit Linux), because
+one copy. Whoever asks alone is answered by recvfrom and sendto: the kernel then has no headers to
+read and write. `struct mmsghdr` and `struct iovec` are flat arrays of words (64-bit Linux), because
 attributes of ctypes structures would cost more than all of that.
 """
 
@@ -21,7 +22,11 @@ from sdd import errors
 MOST: Final = 64  # datagrams a call: bounds how long one sandbox keeps the others waiting
 ROOM: Final = 4096  # bytes a datagram; an honest query has under 600, a reply at most 1232
 ID: Final = 2  # bytes
+# Numbers: what `socket` has are members of enumerations, whose arithmetic is a call in Python.
 _DONTWAIT: Final = int(socket.MSG_DONTWAIT)
+_TRUNC: Final = int(socket.MSG_TRUNC)
+ALONE_S: Final = 0.0005  # after such a pause a question comes alone
+_ONE: Final = _DONTWAIT | _TRUNC  # tells the whole size of what is cut
 _NAME = 16  # sizeof(struct sockaddr_in): the listeners are IPv4, so the kernel never changes it
 _WORDS = 8  # struct mmsghdr, in words
 _NAME_AT, _NAME_LENGTH, _VECTOR_AT, _VECTORS, _FLAGS, _LENGTH = 0, 1, 2, 3, 6, 7
@@ -30,10 +35,14 @@ _FULL = array.array("Q", [ROOM] * MOST)
 
 
 class Known(Protocol):
-    """A reply that was given before, without its id, and how often it was given since."""
+    """A reply that was given before, without its id, and how often it was given since.
+
+    It may be given again until `until`.
+    """
 
     tail: bytes
     given: int
+    until: float
 
 
 Otherwise = Callable[[int, bytes], bytes | None]  # slot, query → reply, None for none (now)
@@ -45,8 +54,10 @@ class Batch:
     def __init__(self) -> None:
         if struct.calcsize("P") != 8:  # noqa: PLR2004 - bytes of a 64-bit pointer
             raise errors.Unavailable("sdd-dns needs a 64-bit system")
-        libc = ctypes.CDLL(None, use_errno=True)
-        self._receive, self._send = libc.recvmmsg, libc.sendmmsg
+        libc = ctypes.CDLL(None)
+        self._receive, self._receive_one, self._send_one = libc.recvmmsg, libc.recvfrom, libc.sendto
+        # To keep the number of an error costs each call a little, and nobody else asks for it.
+        self._send = ctypes.CDLL(None, use_errno=True).sendmmsg
         self._bytes = bytearray(MOST * ROOM)
         # The same memory twice: slices of a c_char array are bytes, a bytearray takes slices.
         self._view = (ctypes.c_char * len(self._bytes)).from_buffer(self._bytes)
@@ -64,22 +75,27 @@ class Batch:
             self._headers[word + _VECTORS] = 1
         self._headers_at = self._headers.buffer_info()[0]
         self._first = ctypes.c_void_p(self._headers_at)
+        self._buffer_at = ctypes.c_void_p(at)
+        self._peer_at = ctypes.c_void_p(ctypes.addressof(self._peers))
+        self._peer_size = ctypes.byref(ctypes.c_uint(_NAME))
         self.long = self.broken = 0  # those that are no query, and those at which we failed
 
     def serve(
-        self, descriptor: int, known: Mapping[bytes, Known], otherwise: Otherwise, most: int = MOST
+        self,
+        descriptor: int,
+        known: Mapping[bytes, Known],
+        otherwise: Otherwise,
+        now: float,
+        most: int = MOST,
     ) -> int:
         """Answer what waits at `descriptor`, at most `most`; how many datagrams there were.
 
-        Replies come from `known` by all that follows the id, else from `otherwise`. A reply that
-        cannot be sent is lost: its asker is gone, or does not read.
+        Replies come from `known` by all that follows the id, as far as they are good `now`, else
+        from `otherwise`. A reply that cannot be sent is lost: its asker is gone, or does not read.
         """
         count = self._receive(descriptor, self._first, most, _DONTWAIT, None)
         if count <= 0:
             return 0
-        if count == 1:
-            self._serve_one(descriptor, known, otherwise)
-            return 1
         view, buffer, vectors, get = self._view, self._bytes, self._vectors, known.get
         sizes = self._headers[_LENGTH : _WORDS * count : _WORDS]
         silent: list[int] = []
@@ -87,7 +103,7 @@ class Batch:
         try:
             for start, size in zip(_STARTS, sizes, strict=False):
                 found = get(view[start + 2 : start + size])  # type: ignore[call-overload]  # bytes
-                if found is not None:
+                if found is not None and found.until > now:
                     found.given += 1
                     tail = found.tail
                     end = 2 + len(tail)
@@ -102,32 +118,66 @@ class Batch:
             vectors[1 : 2 * count : 2] = _FULL[:count]
         return int(count)
 
-    def _serve_one(
-        self, descriptor: int, known: Mapping[bytes, Known], otherwise: Otherwise
-    ) -> None:
-        """One datagram, the usual case of a calm server, without what many need."""
-        size = self._headers[_LENGTH]
-        found = known.get(self._view[2:size])  # type: ignore[call-overload]  # bytes
-        if found is not None:
-            tail = found.tail
-            end = 2 + len(tail)
-            self._bytes[2:end] = tail
-            self._vectors[1] = end
-            found.given += 1
-        try:
-            if found is not None or self._other(0, 0, size, otherwise):
-                self._send(descriptor, self._first, 1, _DONTWAIT)
-        finally:
-            self._vectors[1] = ROOM
+    def turns(
+        self,
+        descriptor: int,
+        known: Mapping[bytes, Known],
+        otherwise: Otherwise,
+        *,
+        clock: Callable[[], float],
+        many: Callable[[float], None],
+        behind: Callable[[float], None],
+    ) -> Iterator[None]:
+        """At each step answer who asks alone, after a pause; without a pause `many` is called.
+
+        It gets the time of `clock`, as does `behind` when an answer is on its way. A generator, for
+        all that it needs lies in its frame: after a pause nothing is in the processor's caches, and
+        half of what an answer then took was the search for attributes and arguments.
+        """
+        view, buffer, get, send = self._view, self._bytes, known.get, self._send_one
+        receive, room, flags, later = self._receive_one, ROOM, _ONE, _DONTWAIT
+        at, peer, size_at, name = self._buffer_at, self._peer_at, self._peer_size, _NAME
+        last = 0.0
+        while True:
+            yield
+            try:
+                now = clock()
+                pause_s, last = now - last, now
+                if pause_s < ALONE_S:
+                    many(now)
+                    continue
+                size = receive(descriptor, at, room, flags, peer, size_at)
+                if size < 0:
+                    continue
+                found = get(view[2:size])  # type: ignore[call-overload]  # bytes
+                if found is not None and found.until > now:
+                    tail = found.tail
+                    end = 2 + len(tail)
+                    buffer[2:end] = tail
+                    send(descriptor, at, end, later, peer, name)
+                    found.given += 1
+                elif end := self._other_alone(size, otherwise):
+                    send(descriptor, at, end, later, peer, name)
+                behind(now)
+            except Exception:  # noqa: BLE001 - it would end for good, and with it the listener
+                traceback.print_exc()
 
     def peer(self, slot: int) -> tuple[str, int]:
         """Address and port of the sender, for a reply that comes later."""
-        raw = self._peers.raw[slot * _NAME : slot * _NAME + 8]
+        at = slot * _NAME
+        raw: bytes = self._peers[at : at + 8]  # type: ignore[assignment]  # bytes
         return socket.inet_ntoa(raw[4:8]), int.from_bytes(raw[2:4], "big")
+
+    def _other_alone(self, size: int, otherwise: Otherwise) -> int:
+        """The length of the reply to what came alone, 0 without one."""
+        self._headers[_FLAGS] = _TRUNC if size > ROOM else 0
+        found = self._other(0, 0, size, otherwise)
+        end, self._vectors[1] = self._vectors[1], ROOM
+        return int(end) if found else 0
 
     def _other(self, slot: int, start: int, size: int, otherwise: Otherwise) -> bool:
         """Whether there is a reply now."""
-        if self._headers[_WORDS * slot + _FLAGS] & socket.MSG_TRUNC:
+        if self._headers[_WORDS * slot + _FLAGS] & _TRUNC:
             self.long += 1  # than any query; what is cut cannot be read
             return False
         try:

@@ -6,8 +6,11 @@ bounded over all sandboxes, so that a hostile one fills no memory; what is dropp
 Replies whose TTLs run are fleeting: they are given for a second, and then, where it is known how
 they age, with lower TTLs for another one, as long as they are asked for and good. Of what was not
 asked for in its second the next question brings it back, a tenth of the work of making it anew.
+Whoever gives one looks at when its second is over, so seconds are ended behind the answers: a
+thousand that end at once are in nobody's way.
 """
 
+import math
 import struct
 from collections import OrderedDict, deque
 from dataclasses import dataclass
@@ -20,8 +23,7 @@ from resolver.message import reply
 MOST: Final = 16_384  # replies of all sandboxes together: 6 MiB, 29 if all of them are long
 MOST_ASLEEP: Final = 4096  # beside them: 2 MiB, 7 if all of them are long
 FLEETING_S: Final = 1.0  # TTLs count in seconds, so for a second a reply may stay as it is
-MOST_ENDS: Final = 32  # a look: whoever waits for an answer does not wait for a thousand of them
-LATE_S: Final = 0.1  # and what ended so long ago is dropped however many there are
+MOST_ENDS: Final = 4  # a look: whoever asks next does not wait for a thousand of them
 MOST_GONE: Final = 4096  # that are not counted yet: 1 MiB, and some 10 ms to count
 MOST_QUERY: Final = 300  # bytes; a longer one carries options that will hardly come again
 
@@ -45,7 +47,7 @@ class Memo:
     """A reply without its id, what to count for it, and how often it was given since then.
 
     Its TTLs are those of `age_s` after it came; `last` is how often it was given when it was
-    looked at last.
+    looked at last. It may be given as it is until `until` (monotonic seconds).
     """
 
     tail: bytes
@@ -59,9 +61,10 @@ class Memo:
     aging: Aging | None = None
     age_s: int = 0
     last: int = 0
+    until: float = math.inf
 
     def lives_on(self, now: float) -> bool:
-        """Whether it was wanted lately and is still good; then it is as of `now`."""
+        """Whether it was wanted since the last look and is still good; then it is as of `now`."""
         if self.given == self.last or not self.is_good(now):
             return False
         self.last = self.given
@@ -76,6 +79,7 @@ class Memo:
         """Its TTLs are those of `now`, and another address comes first, if it is good still."""
         if self.aging is None:
             return
+        self.until = now + FLEETING_S
         age_s = int(now - self.aging.stored)
         if (more := age_s - self.age_s) > 0:
             self.age_s = age_s
@@ -129,18 +133,27 @@ class Pool:
         table[key] = memo
 
     def put_fleeting(self, table: Table, message: bytes, memo: Memo, now: float) -> None:
-        """The same until `sweep` finds that a second is over; `now` in seconds, monotonic."""
+        """The same for a second; `now` in seconds, monotonic."""
         if len(self._fleeting) >= self._most:
             self._end(float("inf"))
+        memo.until = now + FLEETING_S
         self.put(table, message, memo)
-        self._fleeting.append((now + FLEETING_S, table, message[datagrams.ID :], memo))
+        self._fleeting.append((memo.until, table, message[datagrams.ID :], memo))
 
     def wake(self, table: Table, message: bytes, now: float) -> bytes | None:
-        """The reply to `message` as of `now` when its memo sleeps, which then is awake again."""
+        """The reply to `message` as of `now` where its memo's second is over; it has another then.
+
+        Whether it sleeps already, or no look has ended it yet.
+        """
         asleep = self._asleep[id(table)]
-        if not asleep:
-            return None
         key = message[datagrams.ID :]
+        if memo := table.get(key):
+            if not memo.is_good(now):
+                self._remove(table, key, memo)
+                return None
+            memo.renew(now)
+            memo.given += 1
+            return message[: datagrams.ID] + memo.tail
         memo = asleep.pop(key, None)
         if memo is None:
             return None
@@ -154,30 +167,30 @@ class Pool:
         return message[: datagrams.ID] + memo.tail
 
     def sweep(self, now: float) -> None:
-        """Forget what is fleeting and a second old; cheap when there is nothing to do.
-
-        Each has its own second, so that what ends at once is about what came at once.
-        """
-        room = MOST_ENDS
-        while self._fleeting and now >= self._fleeting[0][0]:
-            if room <= 0 and now < self._fleeting[0][0] + LATE_S:
+        """Look after a few of those whose second is over; cheap when there is nothing to do."""
+        for _ in range(MOST_ENDS):
+            if not self._fleeting or now < self._fleeting[0][0]:
                 return
-            room -= 1
             self._end(now)
 
     def _end(self, now: float) -> None:
         """The oldest fleeting one goes or sleeps, if it is still there and does not live on."""
-        end, table, key, memo = self._fleeting.popleft()
-        if table.get(key) is memo:
-            if now < end + LATE_S and memo.lives_on(now):
-                self._fleeting.append((now + FLEETING_S, table, key, memo))
-                return
+        _, table, key, memo = self._fleeting.popleft()
+        if table.get(key) is not memo:
+            return
+        if memo.until > now or memo.lives_on(now):  # the former: it was renewed meanwhile
+            self._fleeting.append((memo.until, table, key, memo))
+        elif memo.is_good(now):
             del table[key]
             self._held -= 1
-            if memo.is_good(now):
-                self._sleep(table, key, memo)
-            else:
-                self._count_later(memo)
+            self._sleep(table, key, memo)
+        else:
+            self._remove(table, key, memo)
+
+    def _remove(self, table: Table, key: bytes, memo: Memo) -> None:
+        del table[key]
+        self._held -= 1
+        self._count_later(memo)
 
     def _sleep(self, table: Table, key: bytes, memo: Memo) -> None:
         self._asleep[id(table)][key] = memo

@@ -3,26 +3,31 @@
 From the kernel's word to a reader's call asyncio takes longer than an answer does: a list of
 events, a handle, a turn of the loop. So the listeners wait in an epoll(7) of our own, in which all
 that asyncio waits for is one more descriptor. Their readers are called before the loop sees
-anything, and it gets a turn only when there is something for it to do.
+anything, and it gets a turn only when there is something for it to do, which `Loop` tells.
 """
 
+import asyncio
+import contextvars
 import select
 import selectors
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVarTuple
 
 AT_ONCE: Final = 64  # sockets a look; then whatever else there is has its turn
+A_TURN: Final = 4  # things that the loop does; then the hot readers have their turn
 
-Reader = Callable[[], bool]  # whether the loop may have something to do now
+Reader = Callable[[], None]
+Arguments = TypeVarTuple("Arguments")
 
 
 class Selector(selectors.BaseSelector):
     """What asyncio registers is waited for as ever; `hot` descriptors have readers of their own.
 
     A reader runs within `select`, between two turns of the loop, and must not block. Used within
-    one thread.
+    one thread. `is_due` is set by whoever gives the loop something to do meanwhile.
     """
 
     def __init__(self) -> None:
@@ -31,6 +36,7 @@ class Selector(selectors.BaseSelector):
         self._door = self._usual.fileno()
         self._epoll.register(self._door, select.EPOLLIN)
         self._readers: dict[int, Reader] = {}
+        self.is_due = False
 
     def add_hot(self, descriptor: int, reader: Reader) -> None:
         """Call `reader` whenever `descriptor` can be read, until `remove_hot`."""
@@ -49,27 +55,22 @@ class Selector(selectors.BaseSelector):
         """
         until = None if timeout is None else time.monotonic() + timeout
         left = -1.0 if timeout is None else max(timeout, 0.0)
+        self.is_due = False  # whatever the loop has to do until here is in `timeout`
+        poll, door, readers = self._epoll.poll, self._door, self._readers
         while True:
-            is_due = is_usual = False
-            for descriptor, _ in self._epoll.poll(left, AT_ONCE):
-                if descriptor == self._door:
+            is_usual = False
+            for descriptor, _ in poll(left, AT_ONCE):
+                if descriptor == door:
                     is_usual = True  # the others first: it may be the first in every look
-                else:
-                    is_due |= self._read(descriptor)
+                elif reader := readers.get(descriptor):  # else it went by the work of another
+                    try:
+                        reader()
+                    except Exception:  # noqa: BLE001 - one socket's defect ends nobody else
+                        traceback.print_exc()
             if is_usual:
                 return self._usual.select(0)
-            if is_due or (until is not None and (left := until - time.monotonic()) <= 0):
+            if self.is_due or (until is not None and (left := until - time.monotonic()) <= 0):
                 return []
-
-    def _read(self, descriptor: int) -> bool:
-        reader = self._readers.get(descriptor)
-        if reader is None:
-            return False  # it went by the work of another
-        try:
-            return reader()
-        except Exception:  # noqa: BLE001 - one socket's defect ends neither the others nor the loop
-            traceback.print_exc()
-            return True
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         """As of any selector."""
@@ -91,3 +92,44 @@ class Selector(selectors.BaseSelector):
         """Release both; the registered descriptors stay open."""
         self._epoll.close()
         self._usual.close()
+
+
+class _Turn(deque[asyncio.Handle]):
+    """What the loop has to do, of which it sees a few: it asks for the number, and does so many."""
+
+    def __len__(self) -> int:
+        return min(super().__len__(), A_TURN)
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """asyncio's own, but that what a hot reader gives it to do is done at once.
+
+    asyncio does in one turn all that there is to do, be it a thousand time-outs, 50 ms in which
+    nobody is answered. Here the hot readers have theirs after every few.
+    """
+
+    def __init__(self, hot: Selector) -> None:
+        super().__init__(hot)
+        self._hot = hot
+        self._ready = _Turn()  # of BaseEventLoop; were it gone one day, only turns would be longer
+
+    def call_soon(
+        self,
+        callback: Callable[[*Arguments], object],
+        *args: *Arguments,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.Handle:
+        """As of any loop."""
+        self._hot.is_due = True
+        return super().call_soon(callback, *args, context=context)
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[*Arguments], object],
+        *args: *Arguments,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """As of any loop."""
+        self._hot.is_due = True
+        return super().call_at(when, callback, *args, context=context)

@@ -23,7 +23,9 @@ from resolver.upstream.gate import Gate
 
 DRAIN: Final = 4 * datagrams.MOST  # datagrams a wake-up; then the other sandboxes have their turn
 FEW: Final = 8  # so small a batch was all there was: to hear so from the kernel costs another call
-A_FEW_NEW: Final = 4  # datagrams at once while most are new, and each takes 20 times as long
+# Datagrams at once while most are new, and each takes 20 times as long; twice as many, and so on,
+# when most are not: a burst of new ones, too, begins with a few.
+A_FEW_NEW: Final = 2
 IN_FLIGHT: Final = 256  # forwarded queries a sandbox
 IN_QUEUE: Final = 1024  # and those that wait to be; what is more is dropped
 
@@ -110,8 +112,18 @@ class Udp:
         self._tools = tools
         self._ready = tools.pool.table()
         self._new = 0
-        self._most = datagrams.MOST
-        tools.hot.add_hot(link.fileno(), functools.partial(self._drain, link.fileno()))
+        self._most = A_FEW_NEW
+        self._descriptor = link.fileno()
+        turns = tools.batch.turns(
+            self._descriptor,
+            self._ready,
+            self._ask,
+            clock=clock.now,
+            many=self._drain,
+            behind=tools.pool.sweep,
+        )
+        next(turns)
+        tools.hot.add_hot(self._descriptor, turns.__next__)
 
     @property
     def scope(self) -> answer.Scope:
@@ -131,21 +143,22 @@ class Udp:
         """Stop and release the socket."""
         self._tools.pool.drop(self._ready)
         self._tools.buckets.pop(self._scope.sandbox, None)
-        self._tools.hot.remove_hot(self._link.fileno())
+        self._tools.hot.remove_hot(self._descriptor)
         self._link.close()
 
-    def _drain(self, descriptor: int) -> bool:
-        """Whether anything was new, which may be asked elsewhere: that is the loop's work."""
+    def _drain(self, now: float) -> None:
+        """Answer what waits: as much as there is of what is known, a few of what is new."""
         self._new = 0
-        # Before anything is answered: what was right a second ago has a TTL that is too long now.
-        self._tools.pool.sweep(clock.now())
         serve, known, ask = self._tools.batch.serve, self._ready, self._ask
         room, count = DRAIN, datagrams.MOST
         while room > 0 and count > FEW and not self._new:
-            count = serve(descriptor, known, ask, self._most)
+            count = serve(self._descriptor, known, ask, now, self._most)
             room -= count
-        self._most = A_FEW_NEW if 2 * self._new > count else datagrams.MOST
-        return bool(self._new)
+        if 2 * self._new > count:
+            self._most = A_FEW_NEW
+        elif count:
+            self._most = min(datagrams.MOST, 2 * self._most)
+        self._tools.pool.sweep(now)
 
     def _ask(self, slot: int, data: bytes) -> bytes | None:
         """What is new: the reply, or None for what is dropped or forwarded."""

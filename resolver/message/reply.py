@@ -12,21 +12,23 @@ import struct
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from resolver.message import chain, spelled, wire
+from resolver.message import chain, record, spelled, wire
 from resolver.message.wire import Rcode
 
 MOST_TTL_S: Final = 3600  # nobody behind us should believe anything for longer
 MOST_EXPLAINED: Final = 2  # extended errors of one message
 MOST_RECORDS: Final = 1024  # one message of 64 KiB could claim 6000; nobody means that
 _COUNTS = struct.Struct(">HHH")
-_RECORD = struct.Struct(">HHIH")
-_TTL = 4  # where in a record's fixed part its TTL lies
 _EXTENDED = 6  # and so many bytes before an OPT's data the rest of the response code
 _FLAGS = struct.Struct(">H")
-# Of a known length whatever they say: stubs copy so much without looking (CVE-2023-4527).
-_LENGTHS: Final = {wire.A: 4, wire.AAAA: 16}
-_POINTER: Final = 0xC0
-_SOA_NUMBERS = 20
+MOST_USUAL: Final = 64  # answers of a reply that is looked at in one go
+_SHORTEST: Final = 2 + record.FIXED.size  # bytes of a record without data, owner a pointer
+_ASKED: Final = 4  # bytes of a question behind its name
+_CLASS: Final = wire.IN.to_bytes(2, "big")
+_TTL: Final = 6  # where in such a record its TTL lies
+_OPT_HEAD: Final = b"\0" + wire.OPT.to_bytes(2, "big")
+_BARE_OPT: Final = 1 + record.FIXED.size  # bytes of an OPT without options
+_EXTENDED_AT: Final = 5  # where in an OPT the upper bits of the response code are
 _SOA_TAIL = 22  # two root names and five numbers: the shortest SOA data
 
 
@@ -94,8 +96,63 @@ def read(data: bytes, end: int, *, dnssec: bool, is_checked: bool = False) -> Re
     stands for one of too many records: who was asked would say the same again.
     """
     counts = _COUNTS.unpack_from(data, 6)
+    if 0 < counts[0] <= MOST_USUAL and (usual := _addresses(data, end, counts)):
+        return usual
     if sum(counts) > MOST_RECORDS:
         return _overlong(data, end, sum(counts))
+    return _record_by_record(data, end, counts, dnssec=dnssec, is_checked=is_checked)
+
+
+def _addresses(data: bytes, end: int, counts: tuple[int, int, int]) -> Reply | None:
+    """What `_record_by_record` makes of addresses of the very name that was asked, if that is all.
+
+    Most replies are just that, and take a third of the time so. None for any other.
+    """
+    count, authority, additional = counts
+    kind = data[end + 2 : end + 4]
+    length = record.LENGTHS.get(int.from_bytes(kind, "big"))
+    if length is None or authority or wire.name_end(data, wire.HEADER) != end - _ASKED:
+        return None
+    size = _SHORTEST + length
+    stop = end + count * size
+    opt = data[stop:]
+    has_rest = additional > 1 or not _is_bare_opt(opt) if additional else bool(opt)
+    if has_rest or stop > len(data):
+        return None
+    shape, measure = wire.POINTER + kind + _CLASS, length.to_bytes(2, "big")
+    starts, ttls = range(end, stop, size), range(end + _TTL, stop, size)
+    for at in starts:
+        if data[at : at + _TTL] != shape or data[at + 10 : at + _SHORTEST] != measure:
+            return None
+    said = {data[at : at + 4] for at in ttls}
+    lowest = min(record.sane(int.from_bytes(each, "big")) for each in said)
+    kept = min(lowest, MOST_TTL_S).to_bytes(4, "big")
+    records = data[end:stop]
+    if said != {kept}:
+        records = b"".join(shape + kept + data[at + 10 : at + size] for at in starts)
+    return Reply(
+        image=b"".join((data[:6], _COUNTS.pack(count, 0, 0), data[12:end], records)),
+        end=end,
+        ends=tuple(range(end + size, stop + 1, size)),
+        ttls=tuple(ttls),
+        answers=count,
+        lowest=lowest,
+        negative=None,
+        extended=opt[_EXTENDED_AT] if opt else 0,
+        spin=Spin(end, size, count) if count > 1 else None,
+        has_opt=bool(opt),
+    )
+
+
+def _is_bare_opt(opt: bytes) -> bool:
+    """Whether that is an OPT record without options, and no more."""
+    return len(opt) == _BARE_OPT and opt.startswith(_OPT_HEAD) and opt.endswith(b"\0\0")
+
+
+def _record_by_record(
+    data: bytes, end: int, counts: tuple[int, int, int], *, dnssec: bool, is_checked: bool
+) -> Reply | None:
+    """As `read`, of any message."""
     at = end
     ends: list[int] = []
     ttls: list[int] = []
@@ -106,7 +163,7 @@ def read(data: bytes, end: int, *, dnssec: bool, is_checked: bool = False) -> Re
     heads: list[chain.Head] = []
     opt = b""
     for number in range(sum(counts)):
-        found, begin = _record(data, at, ttls), at
+        found, begin = record.read(data, at, ttls), at
         if found is None:
             return None
         body, at, kind, ttl = found
@@ -114,7 +171,7 @@ def read(data: bytes, end: int, *, dnssec: bool, is_checked: bool = False) -> Re
             shortest[kind] = min(ttl, shortest.get(kind, ttl))
             heads.append(chain.Head(begin, kind, body))
         elif number < counts[0] + counts[1] and kind == wire.SOA and at - body >= _SOA_TAIL:
-            negative = min(ttl, sane(int.from_bytes(data[at - 4 : at], "big")))
+            negative = min(ttl, record.sane(int.from_bytes(data[at - 4 : at], "big")))
         elif number >= counts[0] + counts[1] and kind == wire.OPT:
             extended, opt = data[body - _EXTENDED], data[begin:at]
             explain = tuple(itertools.islice(wire.explanations(data, body, at), MOST_EXPLAINED))
@@ -170,7 +227,7 @@ def _cap(
     """
     denied = MOST_TTL_S if negative is None else negative
     for number, at in enumerate(ttls):
-        own = sane(int.from_bytes(image[at : at + 4], "big"))
+        own = record.sane(int.from_bytes(image[at : at + 4], "big"))
         seconds = answers[number] if number < len(answers) else min(own, denied)
         image[at : at + 4] = min(seconds, MOST_TTL_S).to_bytes(4, "big")
 
@@ -184,8 +241,8 @@ def _spin(data: bytes, bounds: tuple[int, ...]) -> Spin | None:
     for begin, end in zip(bounds[-2::-1], bounds[:0:-1], strict=True):
         head = data[begin : begin + 6]  # owner, type and class
         kind = int.from_bytes(head[2:4], "big")
-        length = 2 + _RECORD.size + _LENGTHS.get(kind, 0)
-        if head[0] < _POINTER or kind not in _LENGTHS or end - begin != length:
+        length = 2 + record.FIXED.size + record.LENGTHS.get(kind, 0)
+        if head[0] < record.POINTER or kind not in record.LENGTHS or end - begin != length:
             break
         if count and head != shape:
             break
@@ -284,77 +341,3 @@ def for_client(
     opt = wire.opt(query, reply.rcode, explain, limit - len(whole))
     whole[:12] = data[:2] + flags + b"\0\1" + _COUNTS.pack(answers, kept - answers, bool(opt))
     return bytes(whole) + opt
-
-
-def sane(ttl: int) -> int:
-    """A TTL with the top bit set means 0 (RFC 2181 §8)."""
-    return 0 if ttl & 0x80000000 else ttl
-
-
-def _record(data: bytes, at: int, ttls: list[int]) -> tuple[int, int, int, int] | None:
-    """(start of data, end, type, TTL) of the record at `at`, None when it is not whole.
-
-    `ttls` says where the TTLs of the records before it lie; this one's is added.
-    """
-    at = _name(data, at, ttls)
-    if not at or at + _RECORD.size > len(data):
-        return None
-    kind, klass, ttl, length = _RECORD.unpack_from(data, at)
-    ttls.append(at + _TTL)
-    body = at + _RECORD.size
-    end = body + length
-    # Nothing but class IN is ever asked; of an OPT the field is a size.
-    if end > len(data) or (klass != wire.IN and kind != wire.OPT):
-        return None
-    if length != _LENGTHS.get(kind, length):
-        return None
-    if kind in spelled.NAMES:
-        before, count = spelled.NAMES[kind]
-        inside = body + before
-        for _ in range(count):
-            inside = _name(data, inside, ttls)
-            if not inside or inside > end:
-                return None
-        if inside + (_SOA_NUMBERS if kind == wire.SOA else 0) != end:
-            return None
-    return body, end, kind, sane(ttl)
-
-
-def _name(data: bytes, at: int, ttls: list[int]) -> int:
-    """Where the name at `at` ends; 0 for a bad one.
-
-    Its pointers are followed: each must lead to labels that end before those that led to it, so
-    the way is finite, and the whole must be a name of at most 255 bytes (RFC 9267). Behind a
-    pointer is what was a name before (RFC 1035 §4.1.4), never the fixed part of a record: its TTL
-    changes on the way to the client, and the name with it.
-    """
-    limit = len(data)
-    end = 0
-    begin = at
-    total = 1
-    while at < limit:
-        length = data[at]
-        if length >= _POINTER and at + 2 <= limit:
-            if end and _is_fixed(ttls, begin, at + 2):
-                return 0
-            end = end or at + 2
-            limit = begin
-            begin = at = int.from_bytes(data[at : at + 2], "big") & 0x3FFF
-            if at < wire.HEADER:
-                return 0
-        elif not length:
-            return 0 if end and _is_fixed(ttls, begin, at + 1) else end or at + 1
-        elif length > wire.MOST_LABEL:
-            return 0
-        else:
-            at += length + 1
-            total += length + 1
-            if total > wire.MOST_NAME:
-                return 0
-    return 0
-
-
-def _is_fixed(ttls: list[int], begin: int, end: int) -> bool:
-    """Whether any byte from `begin` to `end` is of a fixed part of the records with those TTLs."""
-    after = bisect.bisect_right(ttls, begin + _TTL - _RECORD.size)  # the first not wholly before
-    return after < len(ttls) and ttls[after] - _TTL < end

@@ -85,7 +85,7 @@ def parse(data: bytes) -> Query | Rcode | None:
         return None if flags & _QR else Rcode.NOTIMP  # an answer is never answered
     if questions != 1 or answers or authorities or additional > MOST_ADDITIONAL:
         return Rcode.FORMERR
-    end = _name_end(data, HEADER)
+    end = name_end(data, HEADER)
     if not end or end + 4 > len(data):
         return Rcode.FORMERR
     kind, klass = _QUESTION.unpack_from(data, end)
@@ -94,7 +94,7 @@ def parse(data: bytes) -> Query | Rcode | None:
     return _with_edns(data, additional, plain) if additional else plain
 
 
-def _name_end(data: bytes, at: int) -> int:
+def name_end(data: bytes, at: int) -> int:
     """Where the name that starts at `at` ends; 0 for a bad one. No pointers: nothing is before."""
     size = len(data)
     begin = at
@@ -288,7 +288,7 @@ def refuse(data: bytes, rcode: Rcode) -> bytes:
     OPT only for BADVERS (RFC 6891 §6.1.3): whatever else came may not have been one.
     """
     flags = _QR | _RA | (data[2] << 8 | data[3]) & (_OPCODE | _RD | _CD)
-    end = _name_end(data, HEADER) if data[4:6] == b"\0\1" else 0
+    end = name_end(data, HEADER) if data[4:6] == b"\0\1" else 0
     question = data[HEADER : end + 4] if end and end + 4 <= len(data) else b""
     tail = _OPT_BADVERS if rcode is Rcode.BADVERS else b""
     counts = _COUNTS.pack(flags | rcode & 0xF, bool(question), 0, 0, bool(tail))

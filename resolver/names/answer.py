@@ -92,7 +92,8 @@ class Scope:
     no limit). `forwarded` are zones of a special use that somebody can be asked for all the same.
     `search` are the domains of its search list, and names with fewer dots than `ndots` are tried
     with them first. `straight` is the same for names that no search list made. `routes` are the
-    scopes of zones that have servers of their own. `sealed` says that nobody else may be asked.
+    scopes of zones that have servers of their own. `sealed` says that nobody else may be asked,
+    `leaves_host` that any question may leave by the host's own sockets.
     """
 
     sandbox: str
@@ -112,8 +113,11 @@ class Scope:
     sealed: bool = False
     partition: tuple[tuple[protocol.Upstream, ...], str] = field(init=False)
     straight: "Scope" = field(init=False)
+    leaves_host: bool = field(init=False)
 
     def __post_init__(self) -> None:
+        away = any(not each.inside for each in self.upstreams)
+        object.__setattr__(self, "leaves_host", away)
         inside = any(each.inside for each in self.upstreams)
         object.__setattr__(self, "partition", (self.upstreams, self.sandbox if inside else ""))
         object.__setattr__(self, "straight", self._straight() if self.search else self)
@@ -133,11 +137,6 @@ class Scope:
             if zone in self.forwarded:
                 return self
         return self
-
-    @property
-    def leaves_host(self) -> bool:
-        """Whether any question may leave by the host's own sockets."""
-        return any(not each.inside for each in self.upstreams)
 
     @classmethod
     def of(cls, view: protocol.View, tables: Iterable[protocol.Names]) -> "Scope":

@@ -26,6 +26,7 @@ from resolver.upstream import (
     tries,
     waiting,
 )
+from resolver.upstream.arrivals import Hot
 from resolver.upstream.question import Question
 from resolver.upstream.sockets import Why
 from resolver.upstream.tried import Tried
@@ -59,6 +60,7 @@ class Forwarder:
     """Shared by all listeners of a worker; made within the running event loop.
 
     `inside` finds a sandbox's own sockets, `leaves` tells whether it may ask from the host now.
+    `hot` watches for answers, else the loop does.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Forwarder:
         spawn: Spawn,
         leaves: flights.Leaves,
         note: notes.Note = notes.unheard,
+        hot: Hot | None = None,
     ) -> None:
         self.cache = cache.Cache()
         self.healths = healths.Healths(bits)
@@ -79,7 +82,9 @@ class Forwarder:
         self._clock = clock
         self._spawn = spawn
         self._streams = sessions.Sessions(spawn)
-        through = tries.Tries(counts, inside, self._streams, clock=clock, bits=bits, note=note)
+        through = tries.Tries(
+            counts, inside, self._streams, clock=clock, bits=bits, note=note, hot=hot
+        )
         self._flights = flights.Flights(
             counts, self.cache, self.healths, through, clock=clock, spawn=spawn, leaves=leaves
         )
@@ -216,6 +221,8 @@ class Forwarder:
         self, query: wire.Query, data: bytes, scope: answer.Scope, stream: bool
     ) -> bytes:
         """The reply for the client; SERVFAIL when nobody gave a better one in time."""
+        if known := self.recall(query, data, scope, stream):
+            return known
         told: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
         def done(said: bytes) -> None:
@@ -233,14 +240,22 @@ class Forwarder:
         stream: bool,
         done: Done,
     ) -> None:
-        """`done` is called with the reply, once: now, or when somebody gave one."""
-        self._begin(query, data, scope, done, Way(stream, (), math.inf))
+        """`done` is called with the reply, once: now, or when somebody gave one.
+
+        Of this question `recall` has known nothing just now.
+        """
+        self._find_out(query, data, scope, done, Way(stream, (), math.inf))
 
     def _begin(
         self, query: wire.Query, data: bytes, scope: answer.Scope, done: Done, way: Way
     ) -> None:
         if known := self.recall(query, data, scope, way.stream, before=way.before):
             return done(known)
+        return self._find_out(query, data, scope, done, way)
+
+    def _find_out(
+        self, query: wire.Query, data: bytes, scope: answer.Scope, done: Done, way: Way
+    ) -> None:
         self._counts.add(counters.CACHE_REQUESTS)
         asked, began = self._question(query, data, scope), self._clock()
         # All names that one question leads to share its time.

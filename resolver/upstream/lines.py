@@ -20,7 +20,7 @@ from typing import Final
 
 from resolver import counters, protocol
 from resolver.upstream import forward, rooms
-from resolver.upstream.arrivals import Arrivals
+from resolver.upstream.arrivals import Arrivals, Hot
 from resolver.upstream.sockets import Dial, NoReply, Why, address, why_of
 from resolver.upstream.wheel import Wheel
 
@@ -33,6 +33,7 @@ Heard = tuple[bytes, forward.Trust] | Why
 Told = Callable[[Heard | None], None]
 Key = tuple[Dial, protocol.Upstream]
 Peer = tuple[str, int]
+_NO_SHARES: Final[Counter[Peer]] = Counter()  # nobody shares; to make one takes 1 µs
 Suspect = Callable[[counters.Suspect], None]
 
 
@@ -50,19 +51,17 @@ class _Line:
     questions to each are under way.
     """
 
-    __slots__ = ("key", "late", "link", "shares", "uses", "waiting")
+    __slots__ = ("is_shared", "key", "late", "link", "peer", "shares", "uses", "waiting")
 
     def __init__(self, key: tuple[Dial, protocol.Upstream | None], link: socket.socket) -> None:
         self.key = key
         self.link = link
+        self.is_shared = key[1] is None
+        self.peer = None if key[1] is None else address(link, key[1])
         self.uses = 0
         self.waiting: dict[int, Asked] = {}
         self.late: set[int] = set()
-        self.shares: Counter[Peer] = Counter()
-
-    @property
-    def is_shared(self) -> bool:
-        return self.key[1] is None
+        self.shares = Counter[Peer]() if self.is_shared else _NO_SHARES
 
 
 class Asked:
@@ -93,9 +92,9 @@ class Asked:
 class Lines:
     """All sockets of a worker for questions over UDP. Call within the event loop only."""
 
-    def __init__(self, suspect: Suspect) -> None:
+    def __init__(self, suspect: Suspect, hot: Hot | None = None) -> None:
         self._suspect = suspect
-        self._arrivals = Arrivals()
+        self._arrivals = Arrivals(hot)
         self._wheel = Wheel()
         self._lines: dict[tuple[Dial, protocol.Upstream | None], list[_Line]] = {}
         self._buffer = bytearray(RECEIVE)
@@ -120,7 +119,7 @@ class Lines:
         """
         number = int.from_bytes(sent.message[:2], "big")
         line = self._line(whom, number)
-        peer = address(line.link, whom[1])
+        peer = line.peer or address(line.link, whom[1])
         asked = line.waiting[number] = Asked(line, peer, sent, told, rest_s=rest_s, near=near)
         line.uses += 1
         try:
@@ -222,11 +221,11 @@ class Lines:
         return line
 
     def _opened(self, key: tuple[Dial, protocol.Upstream | None], link: socket.socket) -> _Line:
-        dial, server = key
+        dial = key[0]
         try:
-            if server is not None:
-                link.connect(address(link, server))  # of UDP: only sets addresses, never blocks
             line = _Line(key, link)
+            if line.peer:
+                link.connect(line.peer)  # of UDP: only sets addresses, never blocks
             self._arrivals.expect(link, functools.partial(self._arrived, line))
         except BaseException:
             dial.give(link)

@@ -31,6 +31,7 @@ SHORT: Final = frozenset(
         errno.EADDRNOTAVAIL,
     }
 )
+_DATAGRAMS = int(socket.SOCK_DGRAM) | int(socket.SOCK_NONBLOCK)  # each in Python is dear
 _UNSPEC = b"\0" * 16  # struct sockaddr with AF_UNSPEC: connect(2) dissolves the association
 
 
@@ -118,7 +119,7 @@ class Host:
     def take(self, have: int) -> socket.socket:
         """A new socket."""
         del have
-        return socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        return socket.socket(self._family, _DATAGRAMS)
 
     def spare(self) -> socket.socket:
         """A new socket."""

@@ -16,6 +16,7 @@ from resolver import counters, notes, protocol
 from resolver.message import reasons, reply
 from resolver.names import answer, cut
 from resolver.upstream import carried, forward, lines, sessions, sockets
+from resolver.upstream.arrivals import Hot
 from resolver.upstream.carried import Carried, Said
 from resolver.upstream.opening import First, Opened, Opening
 from resolver.upstream.question import Question
@@ -45,6 +46,7 @@ class Tries:
         clock: Callable[[], float],
         bits: Bits,
         note: notes.Note,
+        hot: Hot | None = None,
     ) -> None:
         self._counts = counts
         self._inside = inside
@@ -54,7 +56,7 @@ class Tries:
         self._note = note
         self._loop = asyncio.get_running_loop()
         self._numbers = itertools.count(1)
-        self._lines = lines.Lines(self._suspect)
+        self._lines = lines.Lines(self._suspect, hot)
 
     def open(
         self,

@@ -80,7 +80,7 @@ def main() -> None:
     interpreter.tune()
     gc.freeze()  # of what was imported nothing ever goes: no search for garbage looks at it
     hot = selector.Selector()
-    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(hot)) as runner:
+    with asyncio.Runner(loop_factory=lambda: selector.Loop(hot)) as runner:
         runner.run(serve(control, door, asked.linger, hot))
 
 
@@ -131,6 +131,7 @@ class Worker:
         self._tasks = tasks
         self._session: session.Session | None = None
         self._has_quic = False
+        self._is_closed = False
         self._started = time.time()
         self._counts = counters.Counters()
         told = notes.Notes(clock.now)
@@ -142,6 +143,7 @@ class Worker:
             spawn=self._spawn,
             leaves=self._leaves,
             note=told.note,
+            hot=hot,
         )
         self._healths = forwarding.healths
         self._tidied = clock.now()
@@ -169,7 +171,8 @@ class Worker:
         self._linger.alone()
 
     def close(self) -> None:
-        """Stop listening everywhere."""
+        """Stop listening everywhere, and begin nothing more: what ends now may still want to."""
+        self._is_closed = True
         self._loop.remove_reader(self._control.fileno())
         self._control.close()
         self._hang_up()
@@ -186,9 +189,11 @@ class Worker:
         return self._serving.leaves_host(sandbox)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        if self._is_closed:
+            return work.close()
         task = self._tasks.create_task(_contained(work), name="dns-work")
         # One that is cancelled before its first step never gets to `work`.
-        task.add_done_callback(lambda _: work.close())
+        return task.add_done_callback(lambda _: work.close())
 
     # --- the conversation with sdd ----------------------------------------------------------
 

@@ -14,7 +14,7 @@ Body = Callable[[selector.Selector], Coroutine[None, None, None]]
 
 def run(body: Body) -> None:
     hot = selector.Selector()
-    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(hot)) as runner:
+    with asyncio.Runner(loop_factory=lambda: selector.Loop(hot)) as runner:
         runner.run(asyncio.wait_for(body(hot), 5))
 
 
@@ -34,10 +34,9 @@ def test_a_reader_hears_of_its_socket_and_no_more_once_removed(ends: Ends) -> No
     async def body(hot: selector.Selector) -> None:
         heard = asyncio.Event()
 
-        def read() -> bool:
+        def read() -> None:
             assert ours.recv(9) == b"hello"
             heard.set()
-            return True
 
         hot.add_hot(ours.fileno(), read)
         others.send(b"hello")
@@ -59,10 +58,9 @@ def test_timers_and_other_descriptors_have_their_turn_while_a_hot_one_never_rest
     async def body(hot: selector.Selector) -> None:
         calls = 0
 
-        def busy() -> bool:  # never empties its socket, so it can always be read
+        def busy() -> None:  # never empties its socket, so it can always be read
             nonlocal calls
             calls += 1
-            return False
 
         others.send(b"for ever")
         hot.add_hot(ours.fileno(), busy)
@@ -89,13 +87,31 @@ def test_what_a_reader_schedules_comes_at_once(ends: Ends) -> None:
         loop = asyncio.get_running_loop()
         asked: asyncio.Future[bytes] = loop.create_future()
 
-        def read() -> bool:
+        def read() -> None:
             loop.call_soon(asked.set_result, ours.recv(9))
-            return True
 
         hot.add_hot(ours.fileno(), read)
         others.send(b"question")
         assert await asked == b"question"
+        hot.remove_hot(ours.fileno())
+
+    run(body)
+
+
+def test_a_timer_that_a_reader_sets_comes_in_time(ends: Ends) -> None:
+    ours, others = ends
+
+    async def body(hot: selector.Selector) -> None:
+        loop = asyncio.get_running_loop()
+        rung: asyncio.Future[None] = loop.create_future()
+
+        def read() -> None:
+            ours.recv(9)
+            loop.call_later(0.01, rung.set_result, None)
+
+        hot.add_hot(ours.fileno(), read)
+        others.send(b"question")
+        await rung  # the loop has nothing else to wake up for within the limit of `run`
         hot.remove_hot(ours.fileno())
 
     run(body)
@@ -109,7 +125,7 @@ def test_a_defect_of_one_reader_is_told_and_ends_nobody(
     async def body(hot: selector.Selector) -> None:
         failed = asyncio.Event()
 
-        def broken() -> bool:
+        def broken() -> None:
             ours.recv(9)
             failed.set()
             raise RuntimeError("a defect of ours")
@@ -131,12 +147,11 @@ def test_one_that_was_removed_by_another_of_the_same_look_is_not_called(ends: En
         calls: list[int] = []
         both = {ours.fileno(): others.fileno(), others.fileno(): ours.fileno()}
 
-        def reader(me: int) -> Callable[[], bool]:
-            def read() -> bool:
+        def reader(me: int) -> Callable[[], None]:
+            def read() -> None:
                 calls.append(me)
                 hot.remove_hot(both[me])
                 first.set()
-                return True
 
             return read
 
@@ -162,9 +177,8 @@ def test_a_hot_one_has_its_turn_while_another_descriptor_never_rests(ends: Ends)
             far.send(b"never read")
             asyncio.get_running_loop().add_reader(near.fileno(), bool)
 
-            def read() -> bool:
+            def read() -> None:
                 heard.set()
-                return True
 
             hot.add_hot(ours.fileno(), read)
             await asyncio.sleep(0)
@@ -172,5 +186,37 @@ def test_a_hot_one_has_its_turn_while_another_descriptor_never_rests(ends: Ends)
             await heard.wait()
             asyncio.get_running_loop().remove_reader(near.fileno())
         hot.remove_hot(ours.fileno())
+
+    run(body)
+
+
+def test_A8_73_a_hot_one_waits_for_a_few_of_a_thousand_things_to_do(ends: Ends) -> None:
+    ours, others = ends
+
+    async def body(hot: selector.Selector) -> None:
+        loop = asyncio.get_running_loop()
+        done: list[int] = []
+        seen: list[int] = []
+        all_done = asyncio.Event()
+
+        def work(number: int) -> None:
+            done.append(number)
+            if number == 1:
+                others.send(b"question")
+            if number == 1000:
+                all_done.set()
+
+        def read() -> None:
+            ours.recv(9)
+            seen.append(len(done))
+
+        hot.add_hot(ours.fileno(), read)
+        for number in range(1, 1001):
+            loop.call_soon(work, number)
+        await all_done.wait()
+        hot.remove_hot(ours.fileno())
+        assert done == list(range(1, 1001))
+        assert seen
+        assert seen[0] <= selector.A_TURN
 
     run(body)

@@ -27,9 +27,11 @@ async def test_work_that_never_began_is_closed_without_a_word() -> None:
             one = process.Worker(control, tasks, linger.Door(None), leave, 60, hot=hot)
             one._spawn(asked)
             one.close()
+            one._spawn(late)  # of a time-out that comes while all else is cancelled
             raise RuntimeError("stopped")
 
-    asked = work()
+    asked, late = work(), work()
     with other, pytest.raises(ExceptionGroup):
         await stopped()
     assert (begun, inspect.getcoroutinestate(asked)) == (False, inspect.CORO_CLOSED)
+    assert inspect.getcoroutinestate(late) == inspect.CORO_CLOSED
