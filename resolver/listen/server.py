@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from resolver import clock, counters, notes
-from resolver.listen import datagrams, ready, respond, selector
+from resolver.listen import datagrams, queues, ready, respond, selector
 from resolver.message import reasons, wire
 from resolver.names import answer, chase
 from resolver.upstream import cache
@@ -67,8 +67,10 @@ class Tools:
     batch: datagrams.Batch = field(default_factory=datagrams.Batch)
     gates: dict[str, Gate] = field(default_factory=dict)
     buckets: dict[str, Bucket] = field(default_factory=dict)
+    lost: queues.Queues = field(init=False)
 
     def __post_init__(self) -> None:
+        self.lost = queues.Queues(self.counts, self.note)
         self.counts.fold(self._under_way)
 
     def _under_way(self) -> list[tuple[tuple[str, ...], float]]:
@@ -111,6 +113,7 @@ class Udp:
         self._ready = tools.pool.table()
         self._new = 0
         self._most = datagrams.MOST
+        tools.lost.add(link)
         tools.hot.add_hot(link.fileno(), functools.partial(self._drain, link.fileno()))
 
     @property
@@ -132,6 +135,7 @@ class Udp:
         self._tools.pool.drop(self._ready)
         self._tools.buckets.pop(self._scope.sandbox, None)
         self._tools.hot.remove_hot(self._link.fileno())
+        self._tools.lost.remove(self._link)
         self._link.close()
 
     def _drain(self, descriptor: int) -> bool:
