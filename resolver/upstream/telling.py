@@ -22,8 +22,7 @@ BARRED: Final = reply.Reply(b"\0\0\x80\x82" + bytes(8), 12, (), (), 0, None, Non
 
 
 class Telling:
-    """`clock` is monotonic, in seconds; `passes` finds the name of ours that is
-    asked besides one."""
+    """`clock` is monotonic, in seconds; `passes` finds a name of ours that is asked besides."""
 
     def __init__(
         self,
