@@ -53,17 +53,8 @@ from sdd import (
 )
 from sdd.alloc import pools
 from sdd.api import context
-from sdd.control import (
-    commander,
-    feed,
-    hearing,
-    identity,
-    journal,
-    progress,
-    standing,
-    unstored,
-    verify,
-)
+from sdd.control import commander, feed, hearing, identity, journal, progress, standing, verify
+from sdd.control.unstored import Unstored
 from sdd.linux import capabilities, descriptors, guests, libc, namespaces
 from sdd.model import ids
 from sdd.model.progress import Backend
@@ -184,7 +175,7 @@ async def assembled(
         ports = stack.enter_context(contextlib.closing(ports_linux.PortsKernel(doors, held)))
         looker = _verifier(news, node, kernel, balancer, asker=query.Asker(doors), ports=ports)
         history = journal.Journal(time.time)
-        words = unstored.Unstored(commands.record_verdict, lambda: news.state)
+        words = Unstored(commands.record_verdict, lambda: news.state)
         members = _members(config, ports, doors, commands, balancer, words=words, news=news)
         metrics_page = page.build(VERSION, news, watcher, members)
         launcher.subscribe(standing.teller(history, metrics_page))
@@ -308,7 +299,7 @@ def _members(
     commands: commander.Commander,
     balancer: choose.Choice,
     *,
-    words: unstored.Unstored,
+    words: Unstored,
     news: feed.Feed,
 ) -> lb_watching.Watching:
     made = lb_watching.Watching(
@@ -351,11 +342,7 @@ def _resolver(
     is_vain: reconcile.IsVain,
 ) -> dns_reconciler.Reconciler:
     return dns_reconciler.Reconciler(
-        doors,
-        launcher,
-        node,
-        own.Files(config.data_root),
-        _daemon_dns(config),
+        *(doors, launcher, node, own.Files(config.data_root), _daemon_dns(config)),
         been=guests.Guests(config.exec_root / "dns-guests"),
         on_lost=slot.kick,
         is_vain=is_vain,
