@@ -155,6 +155,7 @@ class Probes:
     # --- one member -------------------------------------------------------------------------
 
     async def _watch(self, check: Check, post: _Post, recorded: health.Said) -> None:
+        is_stored = True
         standings = judge.taken_up(recorded, [_is_failing(recorded, each) for each in check.each])
         while True:
             begun = self._clock()
@@ -169,8 +170,10 @@ class Probes:
             now = _said(check, standings, results)
             is_pending = any(each.is_suspect for each in standings)
             post.is_watched = is_pending or now.status is not health.Status.UP
-            if _ways(now) != _ways(recorded):
-                recorded = now if await self._recorded(check, now) else recorded
+            # After a refusal also that all is as before: somebody was told that it is not.
+            if _ways(now) != _ways(recorded) or not is_stored:
+                is_stored = await self._recorded(check, now)
+                recorded = now if is_stored else recorded
             if check.how.kind is not CheckKind.TTL:
                 await post.wait(self._rest(check, standings, self._clock() - begun))
 

@@ -45,13 +45,14 @@ REASONS: Mapping[str, tuple[str, ...]] = {
     "sdd_dns_dropped_total": (
         "overload",
         "rate_limit",
+        "queue",
         "queue_timeout",
         "late",
         "tcp_limit",
         "send",
         "defect",
     ),
-    "sdd_dns_tcp_rejected_total": ("sandbox", "source"),
+    "sdd_dns_tcp_rejected_total": ("source", "idle"),
     "sdd_upstream_spoof_suspect_total": ("id", "question", "case", "cookie"),
     "sdd_upstream_failures_total": (
         *(
@@ -116,7 +117,7 @@ FAMILIES: Mapping[str, Shape] = {
     ),
     "sdd_dns_cache_bytes": Shape("gauge", "Memory of the cache."),
     "sdd_dns_tcp_rejected_total": Shape(
-        "counter", "Connections that a limit kept out, by whose limit.", ("reason",)
+        "counter", "Connections of clients that were closed for others.", ("reason",)
     ),
     "sdd_dns_tcp_connections": Shape("gauge", "Open TCP connections of clients."),
     "sdd_upstream_responses_total": Shape(

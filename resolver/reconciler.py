@@ -118,7 +118,7 @@ class Reconciler:
             try:
                 written = self._files.write(box, self._suited(text, spot))
             except errors.KernelRefused as exc:
-                return result.of_sandbox(box, spot.name, exc)
+                return result.of_files(box, spot.name, exc)
             return result.Result(changed=written, repaired=written if is_known else 0)
 
         made = contained.attempt(write, box, f"sandbox {spot.name!r} has no name service")

@@ -54,6 +54,7 @@ from sdd import (
 from sdd.alloc import pools
 from sdd.api import context
 from sdd.control import commander, feed, hearing, identity, journal, progress, standing, verify
+from sdd.control.unstored import Unstored
 from sdd.linux import capabilities, descriptors, guests, libc, namespaces
 from sdd.model import ids
 from sdd.model.progress import Backend
@@ -174,7 +175,8 @@ async def assembled(
         ports = stack.enter_context(contextlib.closing(ports_linux.PortsKernel(doors, held)))
         looker = _verifier(news, node, kernel, balancer, asker=query.Asker(doors), ports=ports)
         history = journal.Journal(time.time)
-        members = _members(config, ports, doors, commands, balancer, news=news)
+        words = Unstored(commands.record_verdict, lambda: news.state)
+        members = _members(config, ports, doors, commands, balancer, words=words, news=news)
         metrics_page = page.build(VERSION, news, watcher, members)
         launcher.subscribe(standing.teller(history, metrics_page))
         yield daemon.Daemon(
@@ -190,7 +192,7 @@ async def assembled(
             context=context.Context(
                 commands=commands,
                 state=lambda: news.state,
-                progress=standing.progress(reached.snapshot, launcher.trouble),
+                progress=words.progress(standing.progress(reached.snapshot, launcher.trouble)),
                 repaired=reached.repaired,
                 trace=trace.Tracer(query.Asker(doors), workers, own.Files(config.data_root)),
                 names=workers,
@@ -297,10 +299,11 @@ def _members(
     commands: commander.Commander,
     balancer: choose.Choice,
     *,
+    words: Unstored,
     news: feed.Feed,
 ) -> lb_watching.Watching:
     made = lb_watching.Watching(
-        *(balancer.kernel, ids.NodeId(config.node_name), commands.record_verdict, commands.drained),
+        *(balancer.kernel, ids.NodeId(config.node_name), words.record, commands.drained),
         been=guests.Guests(config.exec_root / "lb-guests"),
         dial=lb_dial.through(doors),
         carriers=lambda: carriers.carriers(doors),
@@ -339,11 +342,7 @@ def _resolver(
     is_vain: reconcile.IsVain,
 ) -> dns_reconciler.Reconciler:
     return dns_reconciler.Reconciler(
-        doors,
-        launcher,
-        node,
-        own.Files(config.data_root),
-        _daemon_dns(config),
+        *(doors, launcher, node, own.Files(config.data_root), _daemon_dns(config)),
         been=guests.Guests(config.exec_root / "dns-guests"),
         on_lost=slot.kick,
         is_vain=is_vain,

@@ -6,6 +6,7 @@ answer happens outside, so a slow server holds none of the namespace threads.
 
 import asyncio
 import functools
+import re
 import socket
 import time
 from collections.abc import Iterable, Iterator
@@ -86,12 +87,22 @@ def question(name: str, rdtype: str) -> dns.message.QueryMessage:
         ) from exc
 
 
+# What people copy: a URL, or a name and a port.
+_WITH_MORE: Final = re.compile(r"\w[\w+.-]*://(?P<name>[^/:?#]+).*|(?P<name_>[^/:]+):\d+", re.ASCII)
+
+
 def owner(name: str) -> dns.name.Name:
     """The name, absolute; raises `errors.Invalid` for what is none."""
     if block := _block(name):
         raise errors.Invalid(
             f"{errors.quoted(name)} is a block of addresses, and no name",
             hint=f"one address has a name: {block.network_address}",
+            code="SDD-DNS-QUESTION",
+        )
+    if found := _WITH_MORE.fullmatch(name):
+        raise errors.Invalid(
+            f"{errors.quoted(name)} is more than a name",
+            hint=f"ask for the name alone: {found['name'] or found['name_']}",
             code="SDD-DNS-QUESTION",
         )
     try:

@@ -272,10 +272,10 @@ def searches(
 ) -> tuple[tuple[str, ...], int]:
     """The search list, and `ndots`: names of fewer dots are asked with its domains first.
 
-    Both as resolv.conf has them; no list where none comes first.
+    Both as resolv.conf has them; with more dots glibc comes to the list after "no address".
     """
     ndots = resolvconf.ndots(resolvconf.with_ndots(_options(box, daemon)[0]))
-    return (_search(state, box, daemon)[0], ndots) if ndots else ((), 0)
+    return _search(state, box, daemon)[0], ndots
 
 
 def _where(server: Server) -> str:

@@ -7,6 +7,7 @@ is not even entered for what is known (`selector`).
 """
 
 import functools
+import math
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from collections.abc import Set as AbstractSet
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from resolver import clock, counters, notes
-from resolver.listen import datagrams, ready, respond, selector
+from resolver.listen import behind, datagrams, queues, ready, respond, selector
 from resolver.message import reasons, wire
 from resolver.names import answer, chase
 from resolver.upstream import cache
@@ -69,8 +70,10 @@ class Tools:
     batch: datagrams.Batch = field(default_factory=datagrams.Batch)
     gates: dict[str, Gate] = field(default_factory=dict)
     buckets: dict[str, Bucket] = field(default_factory=dict)
+    lost: queues.Queues = field(init=False)
 
     def __post_init__(self) -> None:
+        self.lost = queues.Queues(self.counts, self.note)
         self.counts.fold(self._under_way)
 
     def _under_way(self) -> list[tuple[tuple[str, ...], float]]:
@@ -114,6 +117,7 @@ class Udp:
         self._new = 0
         self._most = A_FEW_NEW
         self._descriptor = link.fileno()
+        tools.lost.add(link)
         turns = tools.batch.turns(
             self._descriptor,
             self._ready,
@@ -144,6 +148,7 @@ class Udp:
         self._tools.pool.drop(self._ready)
         self._tools.buckets.pop(self._scope.sandbox, None)
         self._tools.hot.remove_hot(self._descriptor)
+        self._tools.lost.remove(self._link)
         self._link.close()
 
     def _drain(self, now: float) -> None:
@@ -169,14 +174,38 @@ class Udp:
         said = tools.responder.respond(data, self._scope, stream=False)
         if said is None or isinstance(said, respond.Said):
             if said is not None and said.steady:
-                tools.pool.put(self._ready, data, _memo(said, self._scope))
+                self._remember(said, data, begun)
             return said.reply if said else None
+        if isinstance(said, wire.Query) and (told := self._behind(said, data)):
+            return told
         if reply := recalled(tools, self._scope, said, data, stream=False):
             tools.counts.observe(counters.SIZES, respond.UDP, len(reply))
             self._keep(said, data, reply, begun)
             return reply
         self._begin(said, data, tools.batch.peer(slot))
         return None
+
+    def _remember(self, said: respond.Said, data: bytes, now: float) -> None:
+        """Give it again; "no such records", for as long as a look-up may go on after that."""
+        memo = _memo(said, self._scope)
+        is_no = said.rcode == wire.Rcode.NOERROR.name and said.reply[6:8] == bytes(2)
+        if not self._scope.search or not is_no:
+            return self._tools.pool.put(self._ready, data, memo)
+        memo.aging = ready.Aging((), now, math.inf)
+        return self._tools.pool.put_fleeting(self._ready, data, memo, now)
+
+    def _behind(self, query: wire.Query, data: bytes) -> bytes | None:
+        """The reply when the sandbox's search list made this name of one that was just asked."""
+        tools, scope = self._tools, self._scope
+        ours = behind.followed(query, data, scope, self._ready)
+        if ours is None:
+            return None
+        other = behind.other(query, data)
+        if other and (tools.joins(*other, scope) or tools.lasting(*other, scope)):
+            return None
+        reply = behind.told(tools.counts, query, data, scope, ours)
+        tools.counts.observe(counters.SIZES, respond.UDP, len(reply))
+        return reply
 
     def _keep(self, asked: Foreign, data: bytes, reply: bytes, begun: float) -> None:
         """Give `reply` again for a while, unless what it was made of may change meanwhile."""

@@ -1,13 +1,16 @@
 """The TCP listener of one sandbox: pipelined, out of order, and with a limit for every patience.
 
 In: the listening socket that sdd opened inside the sandbox. Out: length-prefixed replies (RFC 7766
-§8). No connection waits for another; whoever is slow, idle or wrong is closed.
+§8). Whoever is slow, idle or wrong is closed. Beyond the limit the kernel keeps connections until
+there is a place: a stub takes one that is closed for "no such name".
 """
 
 import asyncio
 import contextlib
+import math
 import socket
 from collections import Counter
+from dataclasses import dataclass
 from typing import Final
 
 from resolver import counters, notes
@@ -23,7 +26,8 @@ PIPELINE: Final = 16  # questions of one connection in work at once
 IDLE_S: Final = 5.0  # between two messages
 MESSAGE_S: Final = 3.0  # from the first byte of a message to its last (CVE-2024-8418)
 WRITE_S: Final = 3.0  # for a reply to leave
-BACKLOG: Final = 64
+SPARE_S: Final = 0.25  # between two messages, while others wait for a place
+BACKLOG: Final = 512  # connections that wait for a place: more than programs have threads
 PAUSE_S: Final = 0.2  # before accepting is tried again when there was no descriptor for it
 
 
@@ -34,11 +38,12 @@ class Tcp:
         self._link = link
         self._scope = scope
         self._tools = tools
-        self._open: set[asyncio.StreamWriter] = set()
+        self._open: dict[asyncio.StreamWriter, _Client] = {}
         self._sources: Counter[str] = Counter()  # of all that were accepted and are not closed
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(link.fileno(), self._accept)
         self._pause: asyncio.TimerHandle | None = None
+        self._crowd: asyncio.TimerHandle | None = None  # while somebody waits for a place
 
     def see(self, scope: answer.Scope) -> None:
         """Answer from `scope` from now on."""
@@ -51,15 +56,19 @@ class Tcp:
 
     def close(self) -> None:
         """Stop, and end every connection."""
-        if self._pause is not None:
-            self._pause.cancel()
+        for each in (self._pause, self._crowd):
+            if each is not None:
+                each.cancel()
         self._loop.remove_reader(self._link.fileno())
         self._link.close()
         for writer in tuple(self._open):
             writer.close()
 
     def _accept(self) -> None:
-        for _ in range(BACKLOG):
+        if self._sources.total() >= CONNECTIONS:
+            self._crowded()
+            return
+        for _ in range(CONNECTIONS - self._sources.total()):
             try:
                 link, (source, _) = self._link.accept()
             except OSError as exc:
@@ -67,20 +76,36 @@ class Tcp:
                     self._tools.note("accept", f"no TCP client is accepted now: {exc.strerror}")
                     self._wait()
                 return  # none left, or one that went away while it waited
-            if reason := self._refusal(source):
+            if source != SHARED and self._sources[source] >= A_SOURCE:
                 link.close()
                 self._tools.counts.add(counters.DROPPED, "tcp_limit")
-                self._tools.counts.add(counters.TCP_REJECTED, reason)
+                self._tools.counts.add(counters.TCP_REJECTED, "source")
                 continue
             # Here and not once it is served: a burst is accepted before any of it is.
             self._sources[source] += 1
             self._tools.spawn(self._served(link, source))
 
-    def _refusal(self, source: str) -> str:
-        """Which limit keeps one more connection from `source` out; empty when none does."""
-        if self._sources.total() >= CONNECTIONS:
-            return "sandbox"
-        return "source" if source != SHARED and self._sources[source] >= A_SOURCE else ""
+    def _crowded(self) -> None:
+        """All places are taken and somebody waits: accept nothing until one is free."""
+        self._loop.remove_reader(self._link.fileno())
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """End the one that asked nothing for the longest time, now or as soon as one is spare."""
+        now = self._loop.time()
+        spare = [each for each, client in self._open.items() if client.is_spare(now)]
+        if spare:
+            self._tools.counts.add(counters.TCP_REJECTED, "idle")
+            min(spare, key=lambda each: self._open[each].heard).close()
+        self._crowd = self._loop.call_later(SPARE_S / 2, self._make_room)
+
+    def _left(self, source: str) -> None:
+        """There is a place."""
+        self._sources -= Counter((source,))  # and no key stays at 0
+        if self._crowd is not None and self._link.fileno() >= 0:
+            self._crowd.cancel()
+            self._crowd = None
+            self._loop.add_reader(self._link.fileno(), self._accept)
 
     def _wait(self) -> None:
         """Accept nothing for a moment: whoever waits would wake us at once, for ever."""
@@ -95,32 +120,42 @@ class Tcp:
         try:
             await self._serve(link)
         finally:
-            self._sources -= Counter((source,))  # and no key stays at 0
+            self._left(source)
 
     async def _serve(self, link: socket.socket) -> None:
         link.setblocking(False)
         reader, writer = await asyncio.open_connection(sock=link)
-        self._open.add(writer)
+        client = self._open[writer] = _Client()
         if self._link.fileno() < 0:
             writer.close()  # the sandbox went meanwhile
         slots = asyncio.Semaphore(PIPELINE)
         try:
             async with asyncio.TaskGroup() as work:
                 for _ in range(QUERIES):
-                    if not (data := await _message(reader)):
+                    client.heard = self._loop.time()
+                    first = await _first(reader)
+                    client.heard = math.inf  # also of one that is closed for others
+                    if not first:
                         break  # the client has said all; its answers are still on their way
+                    data = await _message(first, reader)
                     await slots.acquire()
-                    work.create_task(self._answer(data, writer, slots), name="dns-tcp-answer")
+                    client.owed += 1
+                    said = self._answer(data, writer, slots, client)
+                    work.create_task(said, name="dns-tcp-answer")
         except* _Broken:
             self._tools.counts.add(counters.MALFORMED, "framing")
         except* (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
             pass  # slow, gone or wrong: closing is the answer
         finally:
-            self._open.discard(writer)
+            self._open.pop(writer, None)
             await _closed(writer)
 
     async def _answer(
-        self, data: bytes, writer: asyncio.StreamWriter, slots: asyncio.Semaphore
+        self,
+        data: bytes,
+        writer: asyncio.StreamWriter,
+        slots: asyncio.Semaphore,
+        client: "_Client",
     ) -> None:
         try:
             said = self._tools.responder.respond(data, self._scope, stream=True)
@@ -134,19 +169,37 @@ class Tcp:
             async with asyncio.timeout(WRITE_S):
                 await writer.drain()
         finally:
+            client.owed -= 1
             slots.release()
+
+
+@dataclass(slots=True, eq=False)
+class _Client:
+    """What is known of who is at a connection: since when nothing came, and answers on their way.
+
+    `heard` is a time of the loop, infinite while something comes.
+    """
+
+    heard: float = math.inf
+    owed: int = 0
+
+    def is_spare(self, now: float) -> bool:
+        """Whether nothing is lost when it is closed."""
+        return not self.owed and now - self.heard >= SPARE_S
 
 
 class _Broken(Exception):
     """The stream holds something that is no DNS message."""
 
 
-async def _message(reader: asyncio.StreamReader) -> bytes:
-    """The next message, empty at the end; raises when it comes too slowly or is too short."""
+async def _first(reader: asyncio.StreamReader) -> bytes:
+    """The first byte of the next message, empty at the end; raises when it does not come."""
     async with asyncio.timeout(IDLE_S):
-        first = await reader.read(1)
-    if not first:
-        return b""
+        return await reader.read(1)
+
+
+async def _message(first: bytes, reader: asyncio.StreamReader) -> bytes:
+    """The message that begins so; raises when it comes too slowly or is too short."""
     async with asyncio.timeout(MESSAGE_S):
         size = int.from_bytes(first + await reader.readexactly(1), "big")
         if size < wire.HEADER:

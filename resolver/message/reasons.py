@@ -96,10 +96,17 @@ def again(explain: Sequence[wire.Explain]) -> tuple[wire.Explain, ...]:
     return (*said, wire.Explain(CACHED, f"a moment ago: {ours.text}"[:MOST_TEXT]))
 
 
-def passed_over(name: str) -> wire.Explain:
-    """Why there is "no such name" for a failure: the search list has `name` of ours after it."""
-    text = f"{PASSED_OVER}: {name.removesuffix('.')} is ours and comes after it in the search list"
-    return wire.Explain(OTHER, text[:MOST_TEXT])
+def passed_over(ours: str) -> wire.Explain:
+    """Why there is "no such name" for a failure: the search list has a name of ours beside it.
+
+    `ours` says which one, and where.
+    """
+    return wire.Explain(OTHER, f"{PASSED_OVER}: {ours} in the search list"[:MOST_TEXT])
+
+
+def followed(ours: str) -> wire.Explain:
+    """Why nobody is asked: the same stub was told of a name of ours a moment ago."""
+    return wire.Explain(OTHER, f"not asked: {ours} in the search list"[:MOST_TEXT])
 
 
 def told(explain: Iterable[wire.Explain]) -> str:

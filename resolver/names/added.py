@@ -26,17 +26,25 @@ _STRING: Final = 255  # RFC 1035 §3.3.14: longer texts are several strings
 
 
 def put(
-    names: protocol.Names, added: Collection[Record], suffix: str, ttl: int, zone: bytes = b""
+    names: protocol.Names,
+    added: Collection[Record],
+    suffix: str,
+    ttl: int,
+    zone: bytes = b"",
+    *,
+    plain: protocol.Names | None = None,
 ) -> tuple[Failure, ...]:
     """Adds `added` to `names`, each bare and below `suffix`, with TTL `ttl` seconds.
 
-    `zone` is the network's name if all below it is ours. Returns the failures of those that cannot
-    be rendered: they are left out.
+    `zone` is the network's name if all below it is ours, `plain` what objects have of `names`, all
+    of it when it is not said. Returns the failures of those that cannot be rendered: they are left
+    out.
     """
     tried = [(each, _attempted(each)) for each in added]
     failures = tuple(found for _, found in tried if isinstance(found, Failure))
     able = [(each, found) for each, found in tried if not isinstance(found, Failure)]
-    owned = frozenset(name for name, entry in names.items() if entry)
+    has = names if plain is None else plain
+    owned = frozenset(name for name, entry in has.items() if entry)
     wildcards = set()
     for each, (kind, data) in able:
         # A reverse name is there in one form only, and shadows the record in each.

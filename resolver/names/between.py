@@ -33,6 +33,11 @@ def fill(names: protocol.Names, owners: Iterable[bytes], zone: bytes) -> None:
                 names.setdefault(each, {})
 
 
+def above(owner: bytes, zone: bytes) -> Iterator[bytes]:
+    """The names between `owner`, which is no name of a service, and `zone` above it."""
+    return _above(owner, (), zone)
+
+
 def is_block(name: bytes) -> bool:
     """Whether it is the reverse name of more than one address."""
     return _BLOCK.fullmatch(name) is not None

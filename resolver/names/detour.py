@@ -1,16 +1,61 @@
-"""A name of ours with a search domain behind it, which stubs ask before the name itself.
+"""A name of ours with a search domain behind it, which stubs ask before or after the name itself.
 
-In: a foreign name and what the sandbox sees. Out: the name of ours that the same look-up asks later
-on. With `ndots` above its dots a stub asks `web.example.org` before `web` (resolv.conf(5)). musl
-ends the look-up at any failure of the first (dns_and_users.md A1), the others try again and again.
+In: a foreign question and what the sandbox sees. Out: the name of ours that the same look-up asks
+besides. With `ndots` above its dots a stub asks `web.example.org` before `web` (resolv.conf(5)).
+musl ends the look-up at any failure of the first (dns_and_users.md A1), the others try again and
+again. Otherwise it asks `web` first, and glibc goes on to `web.example.org` where `web` has no
+address of that version: `getent hosts web` does so for every name without IPv6.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from resolver.message import wire
 from resolver.names import answer
 
 _ROOT: Final = b"\0"
+
+
+class Ours(NamedTuple):
+    """A name of ours, and its place in the look-up."""
+
+    name: bytes
+    is_before: bool
+
+    def __str__(self) -> str:
+        """For people."""
+        name = wire.to_text(self.name).removesuffix(".")
+        return f"{name} is ours and {'came before' if self.is_before else 'comes after'} it"
+
+
+def beside(query: wire.Query, scope: answer.Scope) -> Ours | None:
+    """Which name of ours the search list puts after or before this one, if any."""
+    if found := passes(query.name, scope):
+        return Ours(found, is_before=False)
+    if found := follows(query, scope):
+        return Ours(found, is_before=True)
+    return None
+
+
+def follows(query: wire.Query, scope: answer.Scope) -> bytes:
+    """The name of ours without such records that comes before this one; empty when there is none.
+
+    With so many dots as `ndots` a stub asks a name as it is first, and goes on after "no address".
+    """
+    if not scope.search:
+        return b""
+    name = query.name
+    for labels, domain in enumerate(wire.parents(name), 1):
+        if labels > scope.ndots and domain in scope.search:
+            bare = name[: -len(domain)] + _ROOT
+            if answer.owns(bare, scope) and _has_none(query._replace(name=bare), scope):
+                return bare
+    return b""
+
+
+def _has_none(query: wire.Query, scope: answer.Scope) -> bool:
+    found = answer.answer(query, scope)
+    is_no = found is not None and found.rcode == wire.Rcode.NOERROR
+    return is_no and found is not None and not found.records and not found.onward
 
 
 def passes(name: bytes, scope: answer.Scope) -> bytes:

@@ -17,7 +17,7 @@ import msgspec
 
 from resolver import protocol
 from resolver.message import wire
-from resolver.names import added, records
+from resolver.names import added, amended, records
 from sdd import affected, contained, lineage
 from sdd.affected import Affected
 from sdd.model import endpoint, ids, network, service
@@ -50,16 +50,18 @@ class Said:
 class Memory:
     """What the next table can be made from: who says what, who says something about a name.
 
-    `ground` is what all depends on: the network's name, the TTL, the network's name as a zone if
-    all below it is ours. `plain` are the names without the records people `added`. `dumb` are the
+    `ground` is what all depends on. `plain` are the names without the records people `added`,
+    `layer` those with the ordinary ones, and `crowned` says that others are on top. `dumb` are the
     objects that can say nothing, `failures` theirs and those of such records.
     """
 
-    ground: tuple[str, int, bytes]
+    ground: amended.Ground
     said: Mapping[str, Said] = field(default_factory=dict)
     holders: Mapping[bytes, tuple[str, ...]] = field(default_factory=dict)
     plain: protocol.Names = field(default_factory=dict)
     added: Sequence[Record] = ()
+    layer: amended.Layer = field(default_factory=amended.Layer)
+    crowned: bool = False
     dumb: frozenset[str] = frozenset()
     failures: tuple[Failure, ...] = ()
 
@@ -96,7 +98,8 @@ def table(
     `news` is what may differ from the state of `before`; without it everybody is asked.
     """
     before = before or _EMPTY
-    ground = (net.name, ttl, b"" if net.forwards_unknown else added.wire_name(net.name))
+    zone = b"" if net.forwards_unknown else added.wire_name(net.name)
+    ground = amended.Ground(net.name, ttl, zone)
     known = before.memory if before.memory and before.memory.ground == ground else None
     then = known or Memory(ground=ground)
     said = _said(state, net, then, news if known else None)
@@ -112,7 +115,10 @@ def table(
         return replace(before, memory=replace(known, said=said)) if moved else before
     holders, plain = lineage.thawed(then.holders), lineage.thawed(then.plain)
     touched = _retell(holders, plain, restless, then.said, said)
-    names, spoiled = _with_added(plain, more, ground) if more else (plain, ())
+    layer, suspects = _amended(then, plain, touched, more, ground)
+    crown = tuple(filter(amended.is_special, more))
+    names, spoiled = _crowned(layer, plain, crown, ground) if crown else (layer.names, ())
+    spoiled = (*(layer.spoiled[key] for key in sorted(layer.spoiled)), *spoiled)
     dumb = then.dumb - restless | {each for each in restless & said.keys() if said[each].failure}
     failures = (*(one for each in sorted(dumb) if (one := said[each].failure)), *spoiled)
     now = Memory(
@@ -121,12 +127,14 @@ def table(
         holders=holders,
         plain=plain,
         added=more,
+        layer=layer,
+        crowned=bool(crown),
         dumb=dumb,
         failures=failures,
     )
-    if not known or more or then.added:
-        touched = names.keys() | before.names.keys()
-    return _after(before, names, touched, now)
+    if not known or crown or then.crowned:
+        suspects = names.keys() | before.names.keys()
+    return _after(before, names, suspects, now)
 
 
 def _after(before: Table, names: protocol.Names, suspects: Collection[bytes], now: Memory) -> Table:
@@ -289,16 +297,41 @@ def _heard(those: Sequence[Said], name: bytes) -> protocol.Entry:
     return heard
 
 
-def _with_added(
-    plain: protocol.Names, more: Sequence[Record], ground: tuple[str, int, bytes]
+def _amended(
+    then: Memory,
+    plain: protocol.Names,
+    touched: Collection[bytes],
+    more: Sequence[Record],
+    ground: amended.Ground,
+) -> tuple[amended.Layer, Collection[bytes]]:
+    """The names with the ordinary records in them, and those that may be others than before."""
+    news = amended.News(touched, _parted(then.added, more), _parted(more, then.added))
+    return amended.amended(then.layer, plain, news, ground)
+
+
+def _parted(those: Sequence[Record], others: Sequence[Record]) -> list[Record]:
+    """The ordinary ones of `those` that are not among `others`."""
+    if those is others:
+        return []
+    known = set(map(id, others))
+    return [each for each in those if id(each) not in known and not amended.is_special(each)]
+
+
+def _crowned(
+    layer: amended.Layer,
+    plain: protocol.Names,
+    crown: Sequence[Record],
+    ground: amended.Ground,
 ) -> tuple[protocol.Names, tuple[Failure, ...]]:
-    """A copy with the records that people added; what they touch is copied as well.
+    """A copy with the special records on top; what they touch is copied as well.
 
     Then the failures of those that cannot be rendered.
     """
-    names = dict(plain)
-    for name in chain.from_iterable(added.owners(each, ground[0]) for each in more):
+    names = dict(layer.names)
+    for name in chain.from_iterable(added.owners(each, ground.suffix) for each in crown):
         if name in names:
             names[name] = {kind: list(found) for kind, found in names[name].items()}
-    spoiled = added.put(names, more, *ground)
+            if name not in plain:
+                names[name].pop(wire.PTR, None)  # only addresses without records have one
+    spoiled = added.put(names, crown, *ground, plain=plain)
     return names, spoiled

@@ -102,6 +102,7 @@ def _picked(inode: int, links: Iterable[socket.socket]) -> opener.Opened | None:
         return None
     if len(families) > 1:
         return None
+    opener.widen(udp[0])  # a former release may have left it narrow
     listening = protocol.Listening(
         inode=inode,
         udp_port=udp[0].getsockname()[1],

@@ -331,7 +331,7 @@ class Forwarder:
         self._flights.join(asked, landed)
 
     def patience_s(self, asked: Question) -> float:
-        """How long whoever comes to a name of ours after this one waits for its answer."""
+        """How long whoever asks for a name of ours besides waits for its answer."""
         known = [self.healths.of(each, asked.scope) for each in asked.scope.upstreams]
         return forward.patience_s(known, self._clock())
 
@@ -339,10 +339,10 @@ class Forwarder:
         most_s = PATIENCE_S if stale else forward.TOTAL_S
         return min(most_s, self.patience_s(asked)) if self._passes(asked) else most_s
 
-    def _passes(self, asked: Question) -> bytes:
-        """The name of ours that a stub asks next if this one is not there; empty without one."""
-        ours = detour.passes(asked.query.name, asked.scope)
-        return b"" if ours and self._siblings.is_there(asked.key) else ours
+    def _passes(self, asked: Question) -> detour.Ours | None:
+        """The name of ours that a stub asks besides if this one is not there, if any."""
+        ours = detour.beside(asked.query, asked.scope)
+        return None if ours and self._siblings.is_there(asked.key) else ours
 
     def _came_back(self, asked: Question) -> bool:
         """Whether this is a question of ours: then the server that was asked forwards to us."""

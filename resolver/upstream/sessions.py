@@ -15,7 +15,7 @@ from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple, Protocol
 
 from resolver import protocol
-from resolver.upstream import late
+from resolver.upstream import late, proof
 from resolver.upstream.sockets import Dial, NoReply, Why, address, why_of
 
 IDLE_S: Final = 10.0
@@ -82,7 +82,7 @@ class Sessions:
     def __init__(self, spawn: Spawn) -> None:
         self._spawn = spawn
         self._open: dict[Key, Session] = {}
-        self._opening: dict[Key, asyncio.Future[Session | Why]] = {}
+        self._opening: dict[Key, asyncio.Future[Session | NoReply]] = {}
         self._lives: dict[Key, set[asyncio.Task[None]]] = {}
         self._took_s: dict[Key, float] = {}
 
@@ -91,7 +91,7 @@ class Sessions:
         for key in [each for each in self._took_s if each[1] in sandboxes]:
             del self._took_s[key]
         for key in [each for each in self._opening if each[1] in sandboxes]:
-            self._opening.pop(key).set_result(Why.LOST)
+            self._opening.pop(key).set_result(NoReply(Why.LOST))
         for kept in [each for each in self._lives if each[1] in sandboxes]:
             for life in self._lives[kept]:
                 life.cancel()
@@ -180,11 +180,13 @@ class Sessions:
             opening = self._opening[key] = asyncio.get_running_loop().create_future()
             self._spawn(self._live(key, dial, opening))
         found = await asyncio.shield(opening)
-        if isinstance(found, Why):
-            raise NoReply(found)
+        if isinstance(found, NoReply):
+            raise NoReply(found.why, found.detail)  # a raised one is its raiser's own
         return found
 
-    async def _live(self, key: Key, dial: Dial, opening: "asyncio.Future[Session | Why]") -> None:
+    async def _live(
+        self, key: Key, dial: Dial, opening: "asyncio.Future[Session | NoReply]"
+    ) -> None:
         """The life of one connection."""
         life = asyncio.current_task()
         assert life is not None
@@ -200,23 +202,23 @@ class Sessions:
             self._opening.pop(key, None)  # whoever finds this one gone opens another
             opening.set_result(session)
 
-        why = Why.REFUSED
+        failed = NoReply(Why.REFUSED)
         try:
             await _run(key[0], dial, told)
         except TimeoutError:
-            why = Why.TIMEOUT
-        except ssl.SSLError:
-            why = Why.TLS
+            failed = NoReply(Why.TIMEOUT)
+        except ssl.SSLError as exc:
+            failed = NoReply(Why.TLS, proof.lacking(exc))
         except ImportError:
-            why = Why.UNSUPPORTED
+            failed = NoReply(Why.UNSUPPORTED)
         except NoReply as exc:
-            why = exc.why
+            failed = exc
         except OSError as exc:
-            why = why_of(exc)
+            failed = NoReply(why_of(exc))
         finally:
             if not opening.done():
                 self._opening.pop(key, None)
-                opening.set_result(why)
+                opening.set_result(failed)
             for session in opened:
                 session.close()
                 if self._open.get(key) is session:

@@ -52,11 +52,15 @@ class Why(StrEnum):
 
 
 class NoReply(Exception):
-    """Nothing came that could be believed."""
+    """Nothing came that could be believed; `detail` is for people, empty when `why` says it all."""
 
-    def __init__(self, why: Why) -> None:
+    def __init__(self, why: Why, detail: str = "") -> None:
         super().__init__(why)
         self.why = why
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.why}: {self.detail}" if self.detail else self.why.value
 
 
 class Unreached(NoReply):

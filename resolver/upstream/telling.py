@@ -10,7 +10,7 @@ from typing import Final
 from resolver import counters
 from resolver.counters import Source
 from resolver.message import reasons, reply, wire
-from resolver.names import answer, chase, cut
+from resolver.names import answer, chase, cut, detour
 from resolver.upstream import cache
 from resolver.upstream.question import Question
 
@@ -22,13 +22,13 @@ BARRED: Final = reply.Reply(b"\0\0\x80\x82" + bytes(8), 12, (), (), 0, None, Non
 
 
 class Telling:
-    """`clock` is monotonic, in seconds; `passes` finds the name of ours that comes after one."""
+    """`clock` is monotonic, in seconds; `passes` finds a name of ours that is asked besides."""
 
     def __init__(
         self,
         counts: counters.Counters,
         clock: Callable[[], float],
-        passes: Callable[[Question], bytes],
+        passes: Callable[[Question], detour.Ours | None],
     ) -> None:
         self._counts = counts
         self._clock = clock
@@ -126,7 +126,7 @@ class Telling:
         rcode = wire.Rcode.NXDOMAIN if is_final else wire.Rcode.SERVFAIL
         if reasons.PASSING.isdisjoint(explain) and (ours := self._passes(asked)):
             rcode = wire.Rcode.NXDOMAIN
-            explain = (*explain, reasons.passed_over(wire.to_text(ours)))
+            explain = (*explain, reasons.passed_over(str(ours)))
         return wire.respond(
             asked.data,
             asked.query,

@@ -131,7 +131,7 @@ class Tries:
         def silent() -> None:
             nonlocal is_quiet
             is_quiet = True
-            self._fell_short(server, health, Why.TIMEOUT, began, tried)
+            self._fell_short(server, health, NoReply(Why.TIMEOUT), began, tried)
             quiet()
 
         limit_s = max(0.0, forward.TRY_S - (self._clock() - began))
@@ -140,7 +140,9 @@ class Tries:
             said = await self._exchange(asked, server, health, first, until)
         except NoReply as exc:
             if not is_quiet or exc.why not in AGAINST:
-                self._fell_short(server, health, exc.why, began, tried)
+                self._fell_short(server, health, exc, began, tried)
+            if exc.why is Why.TLS:
+                self._note(f"tls {label}", f"upstream {label} is not believed: {exc.detail}")
             if exc.why is Why.SHORT and self._dial(server, asked.scope):
                 self._note("socket", "no socket to ask an upstream with")
             return None
@@ -155,18 +157,18 @@ class Tries:
         self,
         server: protocol.Upstream,
         health: forward.Health,
-        why: Why,
+        failed: NoReply,
         began: float,
         tried: list[Tried],
     ) -> None:
         """Nothing to believe came; whether that speaks against the server."""
-        now = self._clock()
-        health.erred(why, now)
+        now, why = self._clock(), failed.why
+        health.erred(str(failed), now)
         if why in AGAINST and (why is not Why.TIMEOUT or now - began >= forward.QUIET_S):
             health.failed(began, now)
         if why is not Why.LOOP:  # counted when it was seen
             self._counts.add(counters.UPSTREAM_FAILURES, self._counts.upstream(server.label), why)
-        tried.append(Tried(next(self._numbers), server.label, "", now - began, why))
+        tried.append(Tried(next(self._numbers), server.label, "", now - began, str(failed)))
 
     def _answered(
         self,

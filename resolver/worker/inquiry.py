@@ -126,7 +126,7 @@ class Inquiry:
             yield Step("upstream", f"{each.label} from {where}, {health.state(now).value}")
         if not asked.scope.upstreams:
             yield Step("none", reasons.nobody(sealed=scope.sealed).text)
-        if ours := detour.passes(asked.query.name, asked.scope):
+        if ours := detour.beside(asked.query, asked.scope):
             yield Step("search", _passing(ours, self._forwarding.patience_s(asked)))
         for tried in self._forwarding.tried(asked):
             over = f" over {tried.transport}" if tried.transport else ""
@@ -194,10 +194,10 @@ def _left_out(told: cut.Told) -> str:
     return f"{name} is ours{leads}: {told.dropped} records of others about it left out"
 
 
-def _passing(ours: bytes, patience_s: float) -> str:
+def _passing(ours: detour.Ours, patience_s: float) -> str:
     wait = f" for {patience_s:g} s" if patience_s else ""
-    name = wire.to_text(ours).removesuffix(".")
-    return f"{name} is ours and comes after it: without an answer{wait}, NXDOMAIN"
+    at_once = "; who asked that a second ago is told so at once" if ours.is_before else ""
+    return f"{ours}: without an answer{wait}, NXDOMAIN{at_once}"
 
 
 def _content(entry: protocol.Entry, kind: int) -> str:

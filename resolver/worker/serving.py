@@ -4,6 +4,7 @@ In: staged messages of `protocol` with their descriptors, then `apply`. Out: the
 from the new scopes; the inventory says what is there. A refused message changes nothing.
 """
 
+import resource
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from resolver.listen import server, stream
 from resolver.names import answer
 from resolver.upstream import sockets, transports
 
+LISTENERS: Final = 2  # of a sandbox: they come first
 _NOTHING: Final = protocol.View(sandbox="", digest="", tables=[], suffixes=[], own={}, upstreams=[])
 
 
@@ -55,6 +57,7 @@ class Staged:
     views: dict[str, protocol.View] = field(default_factory=dict)
     listen: dict[str, tuple[protocol.Listening, list[socket.socket]]] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
+    short: dict[str, str] = field(default_factory=dict)
 
     def close(self) -> None:
         """Release the sockets that never came to serve."""
@@ -90,19 +93,24 @@ class Serving:
     def stage(self, message: protocol.Staging, links: Sequence[socket.socket]) -> None:
         """Keep `message` until `apply`; owns `links` from now on.
 
-        Raises ValueError when the descriptors do not fit the message, or the change its table.
+        Descriptors that found no room here are a problem of that sandbox, told by `apply`. Raises
+        ValueError when there are more than the message says, or for a change of another table.
         """
         staged = self._staged
         match message:
             case protocol.Listen(sandbox, listening):
-                if len(links) != 2 + sum(listening.upstream):
+                if len(links) > (count := LISTENERS + sum(listening.upstream)):
                     _close(links)
                     raise ValueError(f"{len(links)} descriptors for {listening}")
                 if older := staged.listen.pop(sandbox, None):
                     _close(older[1])
-                staged.listen[sandbox] = (listening, list(links))
                 staged.gone.discard(sandbox)
-                return
+                staged.short.pop(sandbox, None)
+                if len(links) < count:
+                    staged.short[sandbox] = _short(len(links), count)
+                if len(links) >= LISTENERS:  # of the others each does
+                    staged.listen[sandbox] = (listening, list(links))
+                    return
             case protocol.TablePart(name, names):
                 staged.parts.setdefault(name, {}).update(names)
             case protocol.TableEnd(name, digest):
@@ -125,7 +133,7 @@ class Serving:
         """Everything staged is served from now on; which sandboxes have a problem, and why."""
         staged, self._staged = self._staged, Staged()
         self._revision = revision
-        problems: dict[str, str] = {}
+        problems: dict[str, str] = dict(staged.short)
         leaving = {each for each in self._held if self.leaves_host(each)}
         places = {each: self._held[each].inode for each in staged.listen if each in self._held}
         for sandbox in staged.gone:
@@ -233,7 +241,7 @@ class Serving:
         scope = self._scope(sandbox, _NOTHING, {})
         for link in links:
             link.setblocking(False)
-        udp_count = listening.upstream[0]
+        udp_count = min(listening.upstream[0], len(links) - LISTENERS)
         try:
             links[1].listen(stream.BACKLOG)
         except OSError as exc:
@@ -247,8 +255,19 @@ class Serving:
             listening,
             server.Udp(links[0], scope, self._tools),
             stream.Tcp(links[1], scope, self._tools),
-            sockets.Inside(links[2 : 2 + udp_count], links[2 + udp_count :]),
+            sockets.Inside(
+                links[LISTENERS : LISTENERS + udp_count], links[LISTENERS + udp_count :]
+            ),
         )
+
+
+def _short(came: int, count: int) -> str:
+    """Why descriptors get lost on their way: there is no room for them."""
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return (
+        f"only {came} of its {count} sockets found room in the DNS worker, which may have {most}"
+        " files open (LimitNOFILE, ulimit -n)"
+    )
 
 
 def _close(links: Sequence[socket.socket]) -> None:

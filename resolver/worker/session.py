@@ -5,7 +5,6 @@ one waits for room nothing more is heard, so that no queue grows here.
 """
 
 import asyncio
-import resource
 import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -53,7 +52,7 @@ class Session:
             if self._link.fileno() < 0 or self._next is not None:
                 return
             try:
-                data, descriptors, flags, _ = socket.recv_fds(
+                data, descriptors, _, _ = socket.recv_fds(
                     self._link, protocol.MOST_BYTES, protocol.MOST_DESCRIPTORS
                 )
             except BlockingIOError:
@@ -64,8 +63,6 @@ class Session:
             if not data:
                 self._end()
                 return
-            if flags & socket.MSG_CTRUNC:
-                sys.stderr.write(f"sdd-dns: not all sockets came: {_limit()}\n")
             try:
                 self.say(self._obey(data, links))
             except (msgspec.DecodeError, ValueError) as exc:
@@ -103,9 +100,3 @@ class Session:
     def _end(self) -> None:
         self.hang_up()
         self._ended(self)
-
-
-def _limit() -> str:
-    """Why descriptors get lost on their way: there is no room for them."""
-    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return f"at most {most} files may be open (LimitNOFILE, ulimit -n)"

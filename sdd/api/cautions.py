@@ -77,7 +77,7 @@ def open_wire(net: network.Network) -> str:
 def of_box(state: ClusterState, box: sandbox.Sandbox) -> str:
     """With whom it shares names without having said so, and what it was given in vain."""
     ends = state.endpoints_by_sandbox.get(box.id, ())
-    mixed = (told for each in ends for told in _mixed(state, each))
+    mixed = (told for each in ends for told in (*_mixed(state, each), *_twins(state, each)))
     linked = _linked(server for server, _ in upstreams.unasked(state, box))
     return " ".join(filter(None, (*mixed, *_idle_options(box.dns.options), linked)))
 
@@ -106,11 +106,28 @@ def _idle_options(options: Iterable[str]) -> Iterator[str]:
             f"programs take no note of --dns-opt {', '.join(idle)}: the options with a number are"
             f" {', '.join(_NUMBERED)}, such as ndots:2"
         )
+    names = [name for _, name, _, _ in given]
+    if twice := sorted({each for each in names if each in _NUMBERED and names.count(each) > 1}):
+        yield f"of several --dns-opt {', '.join(twice)} the last one counts"
 
 
 def of_endpoint(state: ClusterState, one: endpoint.Endpoint) -> str:
     """The same of what is new with a connection."""
-    return " ".join(_mixed(state, one))
+    return " ".join((*_mixed(state, one), *_twins(state, one)))
+
+
+def _twins(state: ClusterState, one: endpoint.Endpoint) -> Iterator[str]:
+    """That names differ by capitals only, which mean nothing to DNS."""
+    net, box = state.networks.get(one.network), state.sandboxes.get(one.sandbox)
+    if net is None or box is None:  # gone while its making was waited for
+        return
+    for each in state.endpoints_by_network.get(one.network, ()):
+        other = state.sandboxes[each.sandbox].name
+        if other != box.name and other.lower() == box.name.lower():
+            yield (
+                f"DNS cannot tell {box.name} and {other} apart: on the network {net.name} whoever"
+                " asks for either may get both. Choose another name."
+            )
 
 
 def _mixed(state: ClusterState, one: endpoint.Endpoint) -> Iterator[str]:

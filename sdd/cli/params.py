@@ -181,7 +181,7 @@ GATEWAY = "host-gateway"
 
 
 class ExtraHost(click.ParamType[dict[str, str]]):
-    """HOST:IP → the body's form. IPv6 addresses need no brackets; the host has no colon.
+    """HOST:IP or HOST=IP → the body's form. IPv6 addresses need no brackets; a host has no colon.
 
     HOST:host-gateway keeps the word in the address's place.
     """
@@ -194,9 +194,10 @@ class ExtraHost(click.ParamType[dict[str, str]]):
         """Name and address."""
         if isinstance(value, dict):
             return value
-        name, colon, address = value.partition(":")
-        if not colon or not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?", name):
-            self.fail(f'"{value}" is not of the form HOST:IP (host "{name}")', param, ctx)
+        name, mark, address = value.partition("=" if "=" in value else ":")
+        if not mark or not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?", name):
+            what = f'"{value}" is not of the form HOST:IP or HOST=IP (host "{name}")'
+            self.fail(what, param, ctx)
         if address == GATEWAY:
             return {"name": name, "address": address}
         return {"name": name, "address": ADDRESS.convert(address.strip("[]"), param, ctx)}

@@ -83,7 +83,11 @@ OPTIONS = (
     click.option("--dns-search", type=WORD, multiple=True, help='Search domain; "." for none.'),
     click.option("--dns-opt", type=WORD, multiple=True, help="Option of resolv.conf."),
     click.option(
-        "--add-host", "hosts", type=EXTRA_HOST, multiple=True, help="HOST:IP or HOST:host-gateway."
+        "--add-host",
+        "hosts",
+        type=EXTRA_HOST,
+        multiple=True,
+        help="HOST:IP or HOST:host-gateway, also with =.",
     ),
     click.option("--label", "labels", type=LABEL, multiple=True, help="For you and for --filter."),
     click.option(

@@ -1,13 +1,14 @@
-"""Room on the disk for the removal that makes room: a file that is given up when the disk is full.
+"""Room on a full disk for what must be stored: removals, which make room, and how members are.
 
-Blocking. Nothing is stored in it; a disk that has no room for it is no error.
+Blocking. A file that is given up then. Nothing is stored in it; a disk that has no room for it is
+no error.
 """
 
 import contextlib
 import os
 from pathlib import Path
 
-MOST_BYTES = 1 << 20  # many removals: each writes a few pages to the log
+MOST_BYTES = 1 << 20  # many of them: each writes a few pages to the log
 LEAST_BYTES = 1 << 16  # below that it would not do for one
 
 

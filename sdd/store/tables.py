@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sdd import errors
 from sdd.model import ids
-from sdd.store import contract, reserve
+from sdd.store import codec, contract, reserve
 
 APPLICATION_ID = 0x53444431  # "SDD1" in the file's header: says whose database this is
 SCHEMA = 1
@@ -113,7 +113,7 @@ class Tables:
     def commit(self, transaction: contract.Transaction) -> contract.Batch | None:
         """The batch made, on disk; None when nothing changed. Raises `Lost`.
 
-        On a full disk a removal gets the room that is kept for it.
+        On a full disk removals and verdicts get the room that is kept for them.
         """
         try:
             batch = self._committed(transaction)
@@ -138,7 +138,7 @@ class Tables:
 
     def _committed_in_room_made(self, transaction: contract.Transaction) -> contract.Batch | None:
         """Once more, when the log's pages are in the database and the log is empty."""
-        if _removes(transaction):
+        if _is_urgent(transaction):
             self._reserve.give_up()
         try:
             self._empty_log()
@@ -296,10 +296,15 @@ class Tables:
         )
 
 
-def _removes(transaction: contract.Transaction) -> bool:
-    """Whether less is stored afterwards."""
-    kinds = [isinstance(each, contract.Delete) for each in transaction.operations]
-    return kinds.count(True) > kinds.count(False)
+def _is_urgent(transaction: contract.Transaction) -> bool:
+    """Whether less is stored afterwards, or all of it says how members are.
+
+    A member that dies leaves names and balancing by this; it takes hardly more room than before.
+    """
+    operations = transaction.operations
+    kinds = [isinstance(each, contract.Delete) for each in operations]
+    is_word = all(each.key.startswith(codec.VERDICTS) for each in operations)
+    return is_word or kinds.count(True) > kinds.count(False)
 
 
 def _create_private(path: Path) -> None:

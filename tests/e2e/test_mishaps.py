@@ -156,7 +156,7 @@ def test_C104_rules_that_a_firewall_flushed_come_back_and_no_others(own: Applian
     until(lambda: rules() == before, REPAIR_S, lambda: f"{before}\n{rules()}")
 
 
-def test_on_a_full_disk_only_removals_work() -> None:
+def test_on_a_full_disk_only_removals_work_and_dead_members_leave() -> None:
     one = Appliance("full")
     data = one.root / "data"
     data.mkdir()
@@ -166,6 +166,11 @@ def test_on_a_full_disk_only_removals_work() -> None:
         for name in ("a", "b", "c"):
             one.sdctl("network", "create", name)
             one.sandbox(name, "--network", name)
+        options = ("--endpoint-mode", "dnsrr", "--health", "tcp:80", "--health-interval", "0.2s")
+        one.sdctl("service", "create", "web", "--network", "a", *options)
+        one.sdctl("service", "join", "web", one.name("a"))
+        server = one.serve("a")
+        one.until_replicas("web", "1/1")
         filler = data / "filler"
         with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
             while True:
@@ -176,6 +181,10 @@ def test_on_a_full_disk_only_removals_work() -> None:
                 break
             refused = one.sdctl("network", "create", f"{'d' * 50}{number}", check=False)
         assert "[SDD-STORE-FULL]" in refused.stderr
+        server.kill()
+        server.wait()
+        one.until_replicas("web", "0/1")
+        one.sdctl("service", "rm", "web")
         for name in ("a", "b", "c"):
             one.sdctl("sandbox", "rm", one.name(name))
             one.sdctl("network", "rm", name)

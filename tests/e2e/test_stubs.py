@@ -8,6 +8,7 @@ label from being forwarded (docker.md N15). No time is compared but with the pat
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -274,3 +275,25 @@ def test_A8_112_the_search_list_leads_to_a_bare_name_of_ours_whatever_the_upstre
                 assert found["seconds"] < (2.5 if stub == "glibc" else 1.0), (stub, found)
         traced = daemon.sdctl("dns", "trace", name, "--from", daemon.name(box)).stdout
         assert f"{name} is ours" in traced
+
+
+def test_A8_112_getent_hosts_of_an_ipv4_name_asks_nobody_else(
+    town: tuple[Appliance, dict[str, list[str]]],
+) -> None:
+    """It asks for IPv6 first, and glibc goes on with the search list, to a silent server."""
+    daemon, _ = town
+    daemon.sandbox("getent", *("--network", "n", "--dns", "127.0.0.9", "--dns-search", "dead.test"))
+    with ExitStack() as stack:
+        inside = ("nsenter", f"--net=/run/netns/{daemon.name('getent')}")
+        silent = stack.enter_context(started(*inside, sys.executable, "-c", HOLD))
+        assert silent.stdout is not None
+        assert silent.stdout.readline() == "up\n"
+        for name in ("plain", "plain.n", "zero"):
+            began = time.monotonic()
+            address, *called = daemon.inside("getent", "getent", "hosts", name).stdout.split()
+            assert (":" in address, called) == (False, [name])
+            assert time.monotonic() - began < AT_ONCE, name
+        servers = daemon.json("dns", "upstream", "ls")
+        assert [each["State"] for each in servers if each["From"] == daemon.name("getent")] == [
+            "new"  # nobody asked it
+        ]

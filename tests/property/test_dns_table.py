@@ -9,7 +9,7 @@ from resolver import protocol
 from resolver.control import difference
 from resolver.control.snapshot import Snapshot
 from resolver.message import wire
-from resolver.names import answer, records, table
+from resolver.names import added, answer, records, table
 from sdd.model import endpoint, health, ids, record, service
 from sdd.model.port import Port
 from sdd.state import Change, ClusterState, Gone, Object, Put
@@ -18,6 +18,7 @@ from tests.unit.resolver.questions import query
 
 NET = states.net("front")
 BOXES, SERVICES, WORDS = ("a", "b", "c"), ("a", "s"), ("a", "x", "s", "x.a", "b.s.x")
+A, TXT = record.RecordType.A, record.RecordType.TXT
 CHECK = service.HealthCheck(kind=service.CheckKind.TCP, port=1)
 
 
@@ -85,8 +86,8 @@ CHANGES = st.one_of(
     _come_and_go(st.builds(_verdict, names, box, st.sampled_from(health.Status))),
     _come_and_go(
         st.builds(
-            _record,
-            st.sampled_from((*WORDS, "*.x")),
+            lambda name, kind: _record(name, TXT if name.startswith("_") else kind),
+            st.sampled_from((*WORDS, "*.x", "_s._tcp.x", "7.2.0.192.in-addr.arpa")),
             st.sampled_from((record.RecordType.A, record.RecordType.TXT)),
         )
     ),
@@ -109,6 +110,17 @@ def _obeyed(held: protocol.Names, told: protocol.ToWorker) -> protocol.Names:
     return {k: v for k, v in {**held, **told.put}.items() if k not in told.gone}
 
 
+def _all_put(made: table.Table, now: ClusterState) -> protocol.Names:
+    """The names of objects with all records put on top of them."""
+    assert made.memory
+    names = {
+        name: {kind: list(found) for kind, found in entry.items()}
+        for name, entry in made.memory.plain.items()
+    }
+    added.put(names, now.records_by_network.get(NET.id, ()), *made.memory.ground)
+    return names
+
+
 @settings(max_examples=300)
 @given(st.lists(st.tuples(st.lists(CHANGES, min_size=1), st.integers(4, 5)), max_size=10))
 def test_step_by_step_is_the_same_as_at_once(steps: list[tuple[list[Change], int]]) -> None:
@@ -120,6 +132,7 @@ def test_step_by_step_is_the_same_as_at_once(steps: list[tuple[list[Change], int
         was = last
         last = table.table(now, NET, ttl, was)
         assert last == table.table(now, NET, ttl)
+        assert last.names == _all_put(last, now)
         assert (last.digest == was.digest) == (last.names == was.names)
         inventory = protocol.Inventory(
             release=1, pid=1, revision=1, tables={"t": digest}, views={}, listeners={}
@@ -157,3 +170,19 @@ def test_what_nobody_speaks_of_again_is_kept() -> None:
     assert after.memory is not None
     assert all(after.memory.said[each.id] is first.memory.said[each.id] for each in ends[1:])
     assert len(after.put) == len({b"\1x\0", b"\1x\5front\0"})
+
+
+def test_a_record_more_leaves_those_that_are_there_as_they_are() -> None:
+    many = [_record(f"r{number}", kind) for number in range(20) for kind in (TXT, A)]
+    now = ClusterState().apply(ids.Revision(1), [*START, *map(Put, many)])
+    before = table.table(now, NET, 5)
+    after = table.table(now.apply(ids.Revision(2), [Put(_record("new", TXT))]), NET, 5, before)
+    assert after.put.keys() == {wire.to_wire("new"), wire.to_wire("new.front")}
+    for name, entry in before.names.items():
+        assert after.names[name] is entry
+    more = _plug("a", 2, "")
+    there = now.apply(ids.Revision(2), [Put(more)])
+    joined = table.table(there, NET, 5, before)
+    assert wire.to_wire("a") in joined.put
+    for name, entry in before.names.items():
+        assert joined.names[name] is entry

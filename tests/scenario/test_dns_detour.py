@@ -178,3 +178,34 @@ def test_an_alias_of_ours_to_such_a_name_fails_with_it(session: Session, scripte
     ports = searching(session, 1, scripted(lambda query, _: failing(query, FAILED)))
     for _ in range(2):
         assert asked(ports, "go").rcode() == FAILED
+
+
+def test_A8_112_who_was_told_of_a_name_of_ours_is_not_sent_on(
+    session: Session, scripted: Make
+) -> None:
+    """glibc with ndots:0, `getent hosts web`: no IPv6, so it tries the search list."""
+    server = scripted(good)
+    ports = searching(session, 0, server)
+    for _ in range(3):
+        assert timed(ports, "web", "AAAA")[0].answer == []
+    reply, seconds = timed(ports, "web.corp.test", "AAAA")
+    assert (reply.rcode(), reply.answer, reply.authority) == (dns.rcode.NOERROR, [], [])
+    assert "web is ours and came before it" in str(reply.extended_errors()[0].text)
+    assert seconds < 1.0
+    assert server.heard == []
+    # Names that only a person writes: those of other types, and those asked for both versions.
+    assert texts(asked(ports, "web.corp.test")) == {"192.0.2.9"}
+    timed(ports, "web.corp.test", "AAAA")
+    assert len(server.heard) == 2
+
+
+def test_A8_112_behind_a_name_of_ours_a_silent_server_is_waited_for_once(
+    session: Session, scripted: Make
+) -> None:
+    ports = searching(session, 0, scripted(mute))
+    timed(ports, "else.example.org")
+    for kind in ("AAAA", "TXT"):
+        reply, seconds = timed(ports, "web.lab.corp.test", kind)
+        assert reply.rcode() == PASSED
+        assert seconds < 1.0, kind
+        assert "web.lab is ours and came before it" in str(reply.extended_errors()[1].text)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import re
 import socket
 import threading
 import time
@@ -72,6 +73,37 @@ def test_A8_88_without_descriptors_it_is_servfail_and_then_as_before(
         while ask(ports, "two.example.org").rcode() == dns.rcode.SERVFAIL:
             assert time.monotonic() < deadline
             time.sleep(0.1)
+
+
+def test_A8_88_who_wants_more_sockets_than_there_are_keeps_nobody_else_from_names(
+    tmp_path: Path, upstream: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited = f"import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, ({MOST}, {MOST}))\n"
+    monkeypatch.setattr(workers, "LAUNCH", limited + workers.LAUNCH)
+    with running(tmp_path) as worker:
+        session = worker.session()
+        calm = session.serve("calm", names=NAMES)
+        assert session.apply() == {}
+        upstreams = [upstream.server()]
+        some = session.serve("some", names=NAMES, upstreams=upstreams, inside=15)
+        problems = session.apply(2)
+        assert problems.keys() == {"some"}
+        assert re.fullmatch(
+            rf"only \d+ of its 32 sockets found room .* may have {MOST} files open .*",
+            problems["some"],
+        )
+        assert texts(ask(some, "web")) == {"10.0.0.9"}  # on those that came
+        session.serve("none", names=NAMES)
+        assert session.apply(3).keys() == {"none"}
+        session.table("net", {wire.to_wire("new"): NAMES[wire.to_wire("web")]}, "e")
+        assert session.apply(4) == {}
+        for ports in (calm, some):
+            assert texts(ask(ports, "new")) == {"10.0.0.9"}
+        session.say(protocol.Gone("some"))
+        assert session.apply(5) == {}
+        later = session.serve("none", names=NAMES)
+        assert session.apply(6) == {}
+        assert texts(ask(later, "web")) == {"10.0.0.9"}
 
 
 class Late(Upstream):

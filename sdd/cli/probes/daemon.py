@@ -34,6 +34,7 @@ def findings(client: Client, release: str) -> Iterator[Finding]:
     yield overruling(boxes)
     yield hiding(nets)
     yield asking(boxes, nets)
+    yield answering(client.get("/v1/dns/upstreams"))
     if status["Version"] == release:
         yield passed("daemon.version", f"sdctl and sdd are both {release}")
     else:
@@ -154,6 +155,39 @@ def asking(boxes: list[dict[str, Any]], nets: list[dict[str, Any]]) -> Finding:
         why="what follows % is a link of the host, which no sandbox has: they are never asked",
         fix="make them again with addresses that routes lead to",
     )
+
+
+def answering(servers: list[dict[str, Any]]) -> Finding:
+    """Whether somebody answers for names of others, wherever they are asked from."""
+    sets: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for each in servers:
+        for zone in each["Zones"]:
+            sets.setdefault((each["From"], zone), []).append(each)
+    down = [
+        (place, those)
+        for place, those in sets.items()
+        if all(each["State"] in _SILENT for each in those)
+    ]
+    if not down:
+        return passed("daemon.upstreams", "no list of upstream servers is down as a whole")
+    (where, zone), those = min(down, key=lambda each: each[0] != (_HOST, "."))
+    whose = "the host" if where == _HOST else f"inside {where}"
+    what = "names of others" if zone == "." else f"names in {zone}"
+    told = ", ".join(f"{each['Address']} ({each['LastError'] or 'timeout'})" for each in those)
+    more = f"; {len(down) - 1} other lists are down too" if len(down) > 1 else ""
+    return Finding(
+        "daemon.upstreams",
+        Verdict.WARN,
+        f"nobody answers for {what}, asked from {whose}: {told}{more}",
+        why="look-ups of what is not of our networks fail there (SERVFAIL) or get old answers",
+        now="names of sandboxes and services are answered; the servers are tried again and again",
+        fix="see whether they run and can be reached: sdctl dns upstream ls; or give others (--dns,"
+        " dns in daemon.json, the host's resolv.conf)",
+    )
+
+
+_HOST = "host"  # where the servers of the host, and of the daemon's settings, are asked from
+_SILENT = frozenset({"down", "due"})
 
 
 def _is_searching(box: dict[str, Any], with_search: set[str]) -> bool:

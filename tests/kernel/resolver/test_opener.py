@@ -1,6 +1,8 @@
 """When a namespace is ready for a name server's sockets."""
 
+import contextlib
 import functools
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,21 @@ async def test_a_default_route_does_not_stand_for_loopback(town: Town) -> None:
         town.inside("elsewhere", "ip", *step)
     with pytest.raises(opener.NotYet):
         await _open(town, path)
+
+
+async def test_a_burst_of_two_thousand_questions_finds_room(town: Town) -> None:
+    """While the worker is busy, or there is none: what is dropped waits for 5 s."""
+    await town.make("busy")
+    opened = await _open(town, town.path("busy"))
+    port = opened.listening.udp_port
+    send = (
+        "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM);"
+        f"[s.sendto(b'?' * 60, ('127.0.0.11', {port})) for _ in range(2000)]"
+    )
+    town.inside("busy", sys.executable, "-c", send)
+    came = 0
+    with contextlib.suppress(BlockingIOError):
+        while opened.links[0].recv(512):
+            came += 1
+    assert came == 2000
+    opened.close()

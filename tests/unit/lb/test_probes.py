@@ -111,6 +111,23 @@ async def test_a_store_that_refuses_is_asked_again() -> None:
     assert world.records == [("web1-front", health.Status.UP, "told")]
 
 
+async def test_after_a_refusal_it_is_recorded_also_that_all_is_as_before() -> None:
+    """Whoever was told that it could not be stored hears that nothing is left to be."""
+    world = World()
+    up = states.verdict("web", "web1", "front", health.Status.UP)
+    async with running(world, states.state(*TOWN, up)):
+        await world.until(lambda: world.dialled >= 2)
+        world.refusing, world.healthy = True, False
+        before = world.dialled
+        await world.until(lambda: world.dialled >= before + 10)
+        world.healthy = True
+        before = world.dialled
+        await world.until(lambda: world.dialled >= before + 10)
+        world.refusing = False
+        await world.until(lambda: bool(world.records))
+    assert world.records == [("web1-front", health.Status.UP, "told")]
+
+
 async def test_a_member_that_left_is_checked_no_more() -> None:
     world = World()
     async with running(world, states.state(*TOWN)) as slot:

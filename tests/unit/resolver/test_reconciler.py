@@ -37,4 +37,10 @@ async def test_whatever_is_wrong_with_one_sandboxs_files_fails_nobody_elses(tmp_
         assert (failure.subject, failure.code) == (BAD.id, "SDD-OBJECT-DATA")
         assert "sandbox 'bad' has no name service" in failure.sentence
         assert written.path(ids.SandboxId(GOOD.id)).read_text()
+    # The names go on: what cannot be written now is only old.
+    (tmp_path / "data").rename(tmp_path / "gone")
+    (tmp_path / "data").write_text("in the way")
+    done = await one._write(want, EVERYWHERE)
+    told = {each.sentence.partition(":")[0] for each in done.failures}
+    assert "resolv.conf and hosts of sandbox 'good' are old" in told
     doors.close()

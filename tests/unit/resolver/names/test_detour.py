@@ -2,7 +2,7 @@ import pytest
 
 from resolver.message import wire
 from resolver.names import answer, detour
-from tests.unit.resolver.questions import a, scope
+from tests.unit.resolver.questions import a, query, scope
 
 WEB = {
     wire.to_wire("web"): a("10.1.0.2"),
@@ -49,3 +49,22 @@ def test_a_scope_for_names_that_no_list_made_is_the_same_otherwise() -> None:
     assert (seen.straight.tables, seen.straight.partition) == (seen.tables, seen.partition)
     assert isinstance(seen.straight, answer.Scope)
     assert seen.straight.straight is seen.straight
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "ndots", "found"),
+    [
+        ("web.corp.test", "AAAA", 0, "web"),
+        ("web.corp.test", "A", 0, ""),  # which `web` has, so nobody goes on
+        ("web.corp.test", "AAAA", 1, ""),  # which comes first
+        ("x.y.corp.test", "AAAA", 1, "x.y"),
+        ("else.corp.test", "AAAA", 0, ""),
+        ("y.corp.test", "AAAA", 0, ""),  # there is only something below it
+        ("web.corp.test.org", "AAAA", 0, ""),
+    ],
+)
+def test_A8_112_a_name_of_ours_before_the_search_list(
+    name: str, kind: str, ndots: int, found: str
+) -> None:
+    seen = scope(WEB, LAB, search=(wire.to_wire("corp.test"),), ndots=ndots)
+    assert wire.to_text(detour.follows(query(name, kind), seen)).removesuffix(".") == found

@@ -82,6 +82,13 @@ def test_of_an_address_the_name_is_asked(
         assert asking.appliance.resolver.asked[-1][1:3] == asked
 
 
+@pytest.mark.parametrize("text", ["web:80", "http://web/", "https://web:443/x?y", "dns://web"])
+def test_a_name_with_more_around_it_is_asked_nobody(asking: Shell, text: str) -> None:
+    done = asking("dns", "query", text, "--from", "c")
+    assert done.code == 2
+    assert "ask for the name alone: web" in done.err
+
+
 def test_a_block_of_addresses_has_no_name(asking: Shell) -> None:
     for argv in (("query", "10.31.1.0/24", "--from", "c"), ("cache", "flush", "10.31.1.0/24")):
         done = asking("dns", *argv)

@@ -326,3 +326,10 @@ def test_a_forward_zone_goes_with_all_its_servers(shell: Shell) -> None:
     assert "network n has no forward zone corp.local" in failed.err
     assert "lab.test=10.1.0.55" in failed.err
     assert shell("network", "update", "n", "--dns-forward-zone-add", "corp.local").code == 2
+
+
+def test_an_update_tells_of_a_zone_that_is_the_networks_own(shell: Shell) -> None:
+    shell.ok("network", "create", "lab")
+    done = shell.ok("network", "update", "lab", "--dns-forward-zone-add", "lab=10.0.0.9")
+    assert "--dns-forward-zone lab has no effect" in done.err
+    assert done.out == "lab\n"

@@ -106,7 +106,24 @@ def test_a_name_that_is_anothers_name_on_the_network_is_told_of(shell: Shell) ->
     assert "web.lab is also a name of the sandbox Web.Lab" in row["Warning"]
 
 
+def test_names_that_differ_by_capitals_are_told_of(shell: Shell) -> None:
+    shell.ok("network", "create", "lab")
+    shell.ok("sandbox", "create", "b", "--network", "lab")
+    told = "DNS cannot tell B and b apart: on the network lab whoever asks for either may get both"
+    assert told in shell.ok("sandbox", "create", "B", "--network", "lab").err
+    assert not shell.ok("sandbox", "create", "c", "--network", "lab").err
+
+
+@pytest.mark.parametrize("given", ["six=fd00::7", "six=[fd00::7]", "six:[fd00::7]"])
+def test_an_added_host_has_either_of_dockers_forms(shell: Shell, given: str) -> None:
+    shell.ok("sandbox", "create", "c", "--add-host", given)
+    (shown,) = shell.ok("sandbox", "inspect", "c").json()
+    assert "fd00::7" in str(shown["ExtraHosts"])
+
+
 def test_dns_options_that_nobody_heeds_are_warned_of(shell: Shell) -> None:
+    twice = shell.ok("sandbox", "create", "two", "--dns-opt", "ndots:1", "--dns-opt", "ndots:2").err
+    assert "of several --dns-opt ndots the last one counts" in twice
     options = ("ndots:-1", "nodts:1", "rotate", "timeout:2", "attempts")
     given = [text for each in options for text in ("--dns-opt", each)]
     made = shell.ok("sandbox", "create", "odd", *given)

@@ -51,3 +51,31 @@ def test_servers_that_name_a_link_are_warned_of() -> None:
         assert found.verdict is Verdict.WARN
         assert found.says.startswith("2 ")
         assert "sandbox old" in found.says
+
+
+def test_lists_of_servers_that_are_all_down_are_warned_of() -> None:
+    def one(address: str, state: str, place: str = "host", zone: str = ".") -> dict[str, Any]:
+        return {
+            "Address": address,
+            "State": state,
+            "From": place,
+            "Zones": [zone],
+            "LastError": "tls: certificate has expired" if state == "down" else "",
+        }
+
+    well = [one("192.0.2.1", "down"), one("192.0.2.2", "up"), one("192.0.2.3", "new", "web")]
+    assert daemon.answering(well).verdict is Verdict.PASS
+    assert daemon.answering([]).verdict is Verdict.PASS
+    gone = {**one("192.0.2.9", "down"), "Zones": []}  # nobody would ask it any more
+    assert daemon.answering([gone]).verdict is Verdict.PASS
+    found = daemon.answering(
+        [
+            one("10.0.0.9", "down", "web", "corp.test"),
+            *(one("192.0.2.1", "down"), one("192.0.2.2", "due")),
+        ]
+    )
+    assert found.verdict is Verdict.WARN
+    assert found.says == (
+        "nobody answers for names of others, asked from the host: 192.0.2.1 (tls: certificate has"
+        " expired), 192.0.2.2 (timeout); 1 other lists are down too"
+    )

@@ -1,0 +1,52 @@
+"""What a search list makes of a name of ours, asked a moment after that name itself.
+
+In: a foreign question, and what the same sandbox was told lately. Out: the reply that ends the
+look-up. A stub that hears that `web` has no IPv6 address goes on to `web.example.org`, which is not
+what anybody meant: whoever is at home there would learn our names, could answer in the place of
+`web`, and is waited for when he is silent.
+"""
+
+from collections.abc import Container
+from typing import Final
+
+from resolver import counters
+from resolver.listen import datagrams
+from resolver.message import reasons, wire
+from resolver.names import answer, detour
+from resolver.upstream import siblings
+
+_END: Final = b"\0"
+
+
+def followed(
+    query: wire.Query, data: bytes, scope: answer.Scope, known: Container[bytes]
+) -> detour.Ours | None:
+    """The name of ours without such records that was asked lately, in the same words, if any.
+
+    `known` are the messages to which a reply is ready, without their ids.
+    """
+    bare = detour.follows(query, scope)
+    if not bare:
+        return None
+    end = wire.HEADER + len(bare) - len(_END)
+    asked = data[datagrams.ID : end] + _END + data[wire.HEADER + len(query.name) :]
+    return detour.Ours(bare, is_before=True) if asked in known else None
+
+
+def other(query: wire.Query, data: bytes) -> tuple[wire.Query, bytes] | None:
+    """The question of the other version; whoever asks it too means the whole name."""
+    return siblings.other_of(query, data) if query.kind in siblings.FAMILIES else None
+
+
+def told(
+    counts: counters.Counters,
+    query: wire.Query,
+    data: bytes,
+    scope: answer.Scope,
+    ours: detour.Ours,
+) -> bytes:
+    """NODATA, as for the name of ours; without an SOA nobody remembers it (RFC 2308 §5)."""
+    rcode = wire.Rcode.NOERROR
+    counts.response(scope.label, rcode.name, counters.Source.POLICY)
+    why = (reasons.followed(str(ours)),)
+    return wire.respond(data, query, rcode, authoritative=False, explain=why)
