@@ -144,14 +144,14 @@ def _of_service(state: ClusterState, svc: service.Service, node: ids.NodeId) -> 
     versions = reach.published(state.networks[svc.network])
     members = state.serving(svc).members
     ways = Ways(svc.ports)
-    vips = {vip.version: vip for vip in svc.ingress_vips}
+    vips: dict[int, IPAddress] = {vip.version: vip for vip in svc.ingress_vips}
 
     @functools.cache
     def through(version: int, policy: port.Policy) -> Behind:
         return _through(state, svc, vips.get(version), policy)
 
     @functools.cache
-    def straight(version: int, policy: port.Policy, is_local: bool) -> Behind:  # noqa: FBT001 - cached
+    def straight(version: int, policy: port.Policy, is_local: bool) -> Behind:
         ends = [
             (state.answering(member, end), member.share)
             for member in members
