@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 import structlog
 
 from metrics import registry
+from sdd import apart, errors, log, logbook, notify, reconcile
 from sdd import config as configuration
-from sdd import errors, log, logbook, notify, reconcile
 from sdd.api import context, server
 from sdd.control import feed, journal, progress
 from sdd.linux import port_holders
@@ -80,23 +80,23 @@ class Daemon:
             async with asyncio.TaskGroup() as tasks:
                 self._start(tasks)
                 tasks.create_task(_watchdog(manager), name="watchdog")
-                tasks.create_task(self._live(manager, reload, stopped, book), name="live")
+                _lasting(tasks, self._live(manager, reload, stopped, book), "live")
         except* _Stopped:
             say.info("sdd.stopped")
 
     def _start(self, tasks: asyncio.TaskGroup) -> None:
         """The loops: feed, backends, what follows the state, what watches the world."""
         self.feed.subscribe(self.journal.put)
-        tasks.create_task(self.feed.run(), name="feed")
+        _lasting(tasks, self.feed.run(), "feed")
         for part in self.parts:
             self.feed.subscribe(part.slot.put)
-            tasks.create_task(self._reconcile(part), name=f"reconcile {part.backend}")
+            _lasting(tasks, self._reconcile(part), f"reconcile {part.backend}")
         for name, follow in self.followers.items():
             slot = reconcile.Slot()
             self.feed.subscribe(slot.put)
-            tasks.create_task(follow(slot), name=name)
+            _lasting(tasks, follow(slot), name)
         for name, watch in self.watches.items():
-            tasks.create_task(watch(self._kick), name=name)
+            _lasting(tasks, watch(self._kick), name)
 
     async def _live(
         self,
@@ -199,6 +199,11 @@ def _say(
     for each, count in told_once(failures):
         others = {"others": count - 1} if count > 1 else {}
         say_it(event, backend=backend, subject=each.subject, why=each.told, **others)
+
+
+def _lasting(tasks: asyncio.TaskGroup, work: Coroutine[Any, Any, Any], name: str) -> None:
+    """A task whose end by a stray cancellation is a defect: the group would take no notice."""
+    tasks.create_task(apart.within(work, name), name=name)
 
 
 async def _watchdog(manager: notify.Notifier) -> None:

@@ -10,12 +10,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Never, Protocol
 
+from sdd import apart, errors
 from sdd.model import ids, progress
 from sdd.model.look import EVERYWHERE, NOWHERE, Look
 from sdd.state import ClusterState
 from sdd.sweep import Sweep
 
 RESYNC_S = 20.0  # a change made by hand must be repaired within 30 s, the pass itself included
+LIMIT_S = 120.0  # twice of what the longest wait in a pass takes, the start of a DNS worker
+SANDBOX_S = 0.2  # ten times of what one takes when all of them are made at once
 BACKOFF_FIRST_S = 0.2
 BACKOFF_LIMIT_S = 10.0
 BACKOFF_DOUBLINGS = 6  # lead above the limit
@@ -113,10 +116,12 @@ async def run(
     jitter: Callable[[], float],
     clock: Callable[[], float],
     resync_s: float = RESYNC_S,
+    limit_s: float = LIMIT_S,
 ) -> Never:
     """Realise whatever the slot holds, for ever; ends by cancellation only.
 
-    A defect in one pass is reported as a failure of everything and tried again like any other.
+    A defect in one pass is reported as a failure of everything and tried again like any other; so
+    is a pass that takes longer than `limit_s`, and `SANDBOX_S` more for each sandbox.
     Each pass looks where the kicks say, and within `resync_s` everything was looked at however fast
     new states come.
     `clock` is monotonic, in seconds; each outcome says how long its pass took.
@@ -131,7 +136,12 @@ async def run(
         is_defect = False
         look = sweep.look(begun, len(state.sandboxes), slot.look(), again=failed > 0)
         try:
-            outcome = await realiser.realise(state, look)
+            # Apart: what one pass leaves behind must not end the loop.
+            outcome = await apart.within(
+                realiser.realise(state, look),
+                f"a pass of the {backend} backend",
+                limit_s + len(state.sandboxes) * SANDBOX_S,
+            )
         except Exception as exc:  # noqa: BLE001 - the one place where a backend's defect ends
             on_defect(backend, exc)
             is_defect = True
@@ -146,10 +156,14 @@ async def run(
 
 
 def _defect(backend: progress.Backend, revision: ids.Revision, exc: Exception) -> progress.Outcome:
+    if isinstance(exc, errors.Defect) and exc.code == apart.HUNG:
+        why, hint, code = exc.sentence, exc.hint, apart.HUNG
+    else:
+        why, hint, code = repr(exc), "this is a bug in sdd; the log has its traceback", "SDD-DEFECT"
     failure = progress.Failure(
         subject=progress.EVERYTHING,
-        sentence=f"the {backend} backend failed on revision {revision}: {exc!r}",
-        hint="this is a bug in sdd; the log has its traceback",
-        code="SDD-DEFECT",
+        sentence=f"the {backend} backend failed on revision {revision}: {why}",
+        hint=hint,
+        code=code,
     )
     return progress.Outcome(revision=revision, failures=(failure,))

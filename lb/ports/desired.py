@@ -7,15 +7,17 @@ only what changed is derived anew, and what did not change is the same object.
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from lb import plan, table
+from lb.ports.behind import Behind
 from lb.ports.table import Bind, Entry
 from sdd import affected, contained
 from sdd.model import endpoint, ids, port, progress, reach, sandbox, service
 from sdd.model.address import check_stored
 from sdd.model.network import IPAddress
+from sdd.model.ways import Ways
 from sdd.state import EMPTY, ClusterState
 
 _VERSIONS = (4, 6)
@@ -104,16 +106,19 @@ class _Stale:
 
 def _of_sandbox(state: ClusterState, box: sandbox.Sandbox) -> Iterator[Entry]:
     ends = state.endpoints_by_sandbox.get(box.id, ())
-    behind = {
+    first = {
         version: found
         for version in _VERSIONS
         if (found := _first_behind(state, ends, version)) is not None
     }
+
+    @functools.cache
+    def behind(version: int, policy: port.Policy) -> Behind:
+        return _behind(state, version, policy, [(first[version], 1)] if version in first else [])
+
     for each in box.ports:
-        for bind in _binds(each, behind):
-            end = behind.get(bind.version)
-            entry = Entry(bind=bind, subject=box.id, port=each.target)
-            yield entry if end is None else _filled(state, entry, each.policy, ((end, 1),))
+        for bind in _binds(each, first):
+            yield behind(bind.version, each.policy).entry(bind, box.id, each.target)
 
 
 def _first_behind(
@@ -135,64 +140,67 @@ def _first_behind(
 
 
 def _of_service(state: ClusterState, svc: service.Service, node: ids.NodeId) -> Iterator[Entry]:
+    """What is behind is the same for all ports of one policy and IP version: found out once."""
     versions = reach.published(state.networks[svc.network])
     members = state.serving(svc).members
-    for each in svc.ports:
-        if not each.is_wide and any(map(each.is_beside, svc.ports)):
-            continue  # what it asks for, the wide one does
-        if each.is_ingress and svc.ingress_vips:
-            yield from _through(state, svc, each)
-            continue
-        is_local = each.mode is port.Mode.HOST or each.policy is port.Policy.LOCAL
+    ways = Ways(svc.ports)
+    vips: dict[int, IPAddress] = {vip.version: vip for vip in svc.ingress_vips}
+
+    @functools.cache
+    def through(version: int, policy: port.Policy) -> Behind:
+        return _through(state, svc, vips.get(version), policy)
+
+    @functools.cache
+    def straight(version: int, policy: port.Policy, is_local: bool) -> Behind:
         ends = [
             (state.answering(member, end), member.share)
             for member in members
             if (not is_local or member.node == node)
             and (end := state.endpoints.get(member.endpoint)) is not None
         ]
+        return _behind(state, version, policy, ends)
+
+    for each in svc.ports:
+        if not each.is_wide and ways.is_beside(each):
+            continue  # what it asks for, the wide one does
+        # Nobody asked for it at 127.0.0.1; at ::1 no port answers anyway.
+        is_outward = each.is_wide and not each.is_on_loopback and not ways.is_beside(each)
+        if each.is_ingress and vips:
+            for bind in _binds(each, vips):
+                found = through(bind.version, each.policy)
+                yield found.entry(bind, svc.id, each.target, is_outward=is_outward)
+            continue
+        is_local = each.mode is port.Mode.HOST or each.policy is port.Policy.LOCAL
         for bind in _binds(each, versions):
-            entry = Entry(
-                bind=bind,
-                subject=svc.id,
-                port=each.target,
+            found = straight(bind.version, each.policy, is_local)
+            yield found.entry(
+                bind,
+                svc.id,
+                each.target,
                 scheduler=svc.scheduler,
                 persistence_s=svc.persistence_s,
-                is_outward=_is_outward(svc, each),
+                is_outward=is_outward,
             )
-            yield _filled(state, entry, each.policy, ends)
 
 
-def _through(state: ClusterState, svc: service.Service, each: port.Port) -> Iterator[Entry]:
+def _through(
+    state: ClusterState, svc: service.Service, vip: IPAddress | None, policy: port.Policy
+) -> Behind:
     """To the service's virtual address on ingress; who is behind is the ingress sandbox's to know.
 
     A member would take a packet that says it comes from itself for a forgery.
     """
-    gateways = frozenset(
-        net.device for net in state.networks.values() if net.is_closed and not net.is_ingress
-    )
+    if vip is None:
+        return Behind()
     sources = _members_addresses(state, svc)
-    vips: dict[int, IPAddress] = {vip.version: vip for vip in svc.ingress_vips}
-    for bind in _binds(each, vips):
-        vip = vips.get(bind.version)
-        entry = Entry(
-            bind=bind, subject=svc.id, port=each.target, is_outward=_is_outward(svc, each)
-        )
-        yield (
-            entry
-            if vip is None
-            else replace(
-                entry,
-                backends=(table.Backend(address=vip),),
-                masked=frozenset({vip} if each.policy is port.Policy.SNAT else ()),
-                strange=frozenset(one for one in sources if one.version == bind.version),
-                devices=gateways,
-            )
-        )
-
-
-def _is_outward(svc: service.Service, each: port.Port) -> bool:
-    """Whether nobody asked for it at 127.0.0.1; at ::1 no port answers anyway."""
-    return each.is_wide and not each.is_on_loopback and not any(map(each.is_beside, svc.ports))
+    return Behind(
+        backends=(table.Backend(address=vip),),
+        masked=frozenset({vip} if policy is port.Policy.SNAT else ()),
+        strange=frozenset(one for one in sources if one.version == vip.version),
+        devices=frozenset(
+            net.device for net in state.networks.values() if net.is_closed and not net.is_ingress
+        ),
+    )
 
 
 def _members_addresses(state: ClusterState, svc: service.Service) -> frozenset[IPAddress]:
@@ -225,22 +233,20 @@ def _binds(each: port.Port, versions: Iterable[int]) -> Iterator[Bind]:
         yield Bind(version=version, protocol=each.protocol, number=each.published, address=address)
 
 
-def _filled(
+def _behind(
     state: ClusterState,
-    entry: Entry,
+    version: int,
     policy: port.Policy,
     ends: Iterable[tuple[endpoint.Endpoint, int]],
-) -> Entry:
-    """The entry with those of `ends` (each with its weight) that have its IP version."""
-    version = entry.bind.version
+) -> Behind:
+    """Those of `ends` (each with its weight) that have that IP version."""
     found = [
         (end, address, weight)
         for end, weight in ends
         if (address := _address(end, version)) is not None
     ]
     backends = [table.Backend(address=address, weight=weight) for _, address, weight in found]
-    return replace(
-        entry,
+    return Behind(
         backends=plan.ordered(backends),
         masked=frozenset(
             address

@@ -5,12 +5,15 @@ element of a map; one with several leads to a chain, whose name is made of what 
 that name needs no comparing.
 """
 
+import functools
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from lb import choice
 from lb.ports.table import Bind, Entry
+from lb.table import Backend
+from sdd.model.network import IPAddress
 
 _IPV4 = 4
 CHAIN = ""  # the `set` of an element that is a chain of its own
@@ -47,14 +50,27 @@ def of(entry: Entry) -> Iterator[Element]:
         chain = f"pool-{_digest(rule)}"
         yield Element(f"pool_{kind}", key, f"goto {chain}")
         yield Element(CHAIN, chain, rule=rule)
-    for each in ready:
-        yield Element(f"self{entry.bind.version}", f"{each.address} . {each.address}")
-        for client in entry.strange:
-            yield Element(f"self{entry.bind.version}", f"{client} . {each.address}")
+    yield from _shared(entry.bind.version, ready, entry.strange, entry.devices)
     for address in entry.masked:
         yield Element(f"masked_{kind}", f"{key} . {address}")
-    for device in entry.devices:
-        yield Element("bridges", f'"{device}" . "{device}"')
+
+
+@functools.lru_cache(maxsize=256)
+def _shared(
+    version: int,
+    ready: tuple[Backend, ...],
+    strange: frozenset[IPAddress],
+    devices: frozenset[str],
+) -> tuple[Element, ...]:
+    """What ports with the same behind them need alike, of which an object may have thousands."""
+    return (
+        *(
+            Element(f"self{version}", f"{client} . {each.address}")
+            for each in ready
+            for client in (each.address, *strange)
+        ),
+        *(Element("bridges", f'"{device}" . "{device}"') for device in devices),
+    )
 
 
 def _kind(bind: Bind) -> str:

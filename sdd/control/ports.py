@@ -15,6 +15,7 @@ from sdd.control.ground import Draft, Ground
 from sdd.model import bridge, ids, network, port, reach, request
 from sdd.model.network import IPAddress
 from sdd.model.port import Mode, Policy, Port, Protocol
+from sdd.model.ways import Ways
 
 MOST = 4096  # ports of one object: more is a mistake, or a job for the container's own address
 EVERY = "*"  # how a claim names "all addresses"
@@ -60,9 +61,10 @@ class Book:
 
     def restore(self, holder: str, now: Sequence[Port], then: Sequence[Port]) -> None:
         """`holder` publishes `then` and not `now`; refused when somebody has one meanwhile."""
-        self.withdraw(holder, (each for each in now if each not in then))
+        kept = set(now) & set(then)
+        self.withdraw(holder, (each for each in now if each not in kept))
         for each in then:
-            if each not in now:
+            if each not in kept:
                 if taken := self.in_the_way(each, but=holder):
                     raise _in_use(self.ground, each, taken)
                 self.put(each, holder)
@@ -105,7 +107,7 @@ def publish(
     -INUSE, -EXHAUSTED, -MANY, -MODE.
     """
     kind, holder = who
-    found = list(have)
+    found = Ways(have)
     for each in asked:
         _check(each, kind)
         is_ingress = _is_ingress(each, kind)
@@ -124,19 +126,18 @@ def publish(
             )
             if not is_bound:
                 made = like
-                if made in found:
+                if made in found.along(made):
                     continue
             elif isinstance(numbers, int):
                 like = replace(like, published=numbers)
-                if any(_is_same(one, like) for one in found):
+                if any(_is_same(one, like) for one in found.along(like)):
                     continue
-                is_more = any(map(like.is_beside, found))
-                made = _exactly(book, like, but=holder if is_more else "")
+                made = _exactly(book, like, but=holder if found.is_beside(like) else "")
             else:
                 made = _first_free(book, like, numbers, busy)
             book.put(made, holder)
-            found.append(made)
-    return tuple(found)
+            found.add(made)
+    return found.all()
 
 
 # --- choices ---------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ In: refs, requests and the Ground. Out: plans that know what was before, so that
 this node cannot realise is taken back.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -112,14 +113,7 @@ def _ports(
     busy: ports.Busy,
 ) -> tuple[Port, ...]:
     """What leaves is free for what comes: a port can move from one target to another."""
-    gone = [each for each in svc.ports if _is_named(each, asked.publish_remove)]
-    for one in asked.publish_remove:
-        if not any(_is_named(each, (one,)) for each in svc.ports):
-            raise errors.NotFound(
-                f"service {svc.name} publishes no {_words(one)}",
-                hint=f"see what it has: sdctl service inspect {svc.name}",
-                code="SDD-SERVICE-PORT",
-            )
+    gone = _named(svc, asked.publish_remove)
     book = ports.Book(ground, draft)
     book.withdraw(svc.id, gone)
     kept = [each for each in svc.ports if each not in gone]
@@ -129,14 +123,33 @@ def _ports(
     )
 
 
-def _is_named(each: Port, those: Collection[request.Unpublish]) -> bool:
-    return any(
+def _named(svc: service.Service, those: Collection[request.Unpublish]) -> Collection[Port]:
+    """The ports that `those` name; refused when one of them names none."""
+    near: defaultdict[tuple[int, int], list[Port]] = defaultdict(list)
+    for each in svc.ports:
+        near[each.published, 0].append(each)
+        near[0, each.target].append(each)
+    found: dict[Port, None] = {}
+    for one in dict.fromkeys(those):
+        numbers = (one.published, 0 if one.published else one.target)
+        named = [each for each in near.get(numbers, ()) if _is_named(each, one)]
+        if not named:
+            raise errors.NotFound(
+                f"service {svc.name} publishes no {_words(one)}",
+                hint=f"see what it has: sdctl service inspect {svc.name}",
+                code="SDD-SERVICE-PORT",
+            )
+        found.update(dict.fromkeys(named))
+    return found.keys()
+
+
+def _is_named(each: Port, one: request.Unpublish) -> bool:
+    return (
         each.protocol is one.protocol
-        and (one.target or one.published)
+        and bool(one.target or one.published)
         and one.target in (0, each.target)
         and one.published in (0, each.published)
         and one.address in (None, each.address)
-        for one in those
     )
 
 

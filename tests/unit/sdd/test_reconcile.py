@@ -60,6 +60,7 @@ async def play(
     *,
     resync_s: float = 60,
     report: reconcile.Report | None = None,
+    limit_s: float = 60,
 ) -> None:
     """Runs the loop until it reported `times` passes."""
     ticks = count()
@@ -72,6 +73,7 @@ async def play(
         jitter=lambda: 0.5,
         clock=lambda: float(next(ticks)),
         resync_s=resync_s,
+        limit_s=limit_s,
     )
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(loop, name="loop")
@@ -222,3 +224,41 @@ def test_pauses_start_short_and_use_up_the_patience() -> None:
     assert pauses[0] == 0.001
     assert max(pauses) == 0.02
     assert 2.0 <= sum(pauses) < 2.03
+
+
+class Grouped(Script):
+    """Its first pass fails in a group of tasks, as that of a backend that does two things."""
+
+    async def realise(self, state: ClusterState, look: Look = EVERYWHERE) -> Outcome:
+        async with asyncio.TaskGroup() as both:
+            both.create_task(super().realise(state, look), name="one")
+            both.create_task(asyncio.sleep(0), name="other")
+        return Outcome(revision=state.revision)
+
+
+async def test_a_defect_in_a_group_of_tasks_does_not_end_the_loop() -> None:
+    script, slot = Grouped(RuntimeError("boom")), reconcile.Slot()
+    slot.put(at(1))
+    await play(script, slot, 3, resync_s=0.001)
+    assert [len(each.failures) for each in script.reports[:3]] == [1, 0, 0]
+
+
+class Hanging(Script):
+    """Its first pass waits for what never comes."""
+
+    async def realise(self, state: ClusterState, look: Look = EVERYWHERE) -> Outcome:
+        if not self.seen:
+            self.seen.append(state.revision)
+            await asyncio.get_running_loop().create_future()
+        return await super().realise(state, look)
+
+
+async def test_a_pass_that_hangs_is_given_up_told_and_tried_again() -> None:
+    script, slot = Hanging(), reconcile.Slot()
+    slot.put(at(3))
+    await play(script, slot, 2, limit_s=0.01)
+    (failure,) = script.reports[0].failures
+    assert (failure.code, failure.subject) == ("SDD-BACKEND-HUNG", progress.EVERYTHING)
+    assert "revision 3: a pass of the netns backend was given up" in failure.sentence
+    assert script.seen == [3, 3]
+    assert not script.reports[1].failures

@@ -6,6 +6,7 @@ from lb.ports import desired
 from sdd.model import ids
 from sdd.model.health import Status
 from sdd.model.port import Mode, Policy
+from tests.support import work_of
 from tests.unit.lb import states
 from tests.unit.lb.ports import towns
 from tests.unit.lb.ports.towns import box, entries, port, svc
@@ -138,3 +139,14 @@ def test_a_port_whose_address_names_a_link_is_the_failure_of_who_publishes_it() 
     mended = desired.desired(towns.later(state, box("bad", port(8082))), first)
     assert not mended.refused
     assert bad.id in mended.parts
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_twice_as_many_ports_are_twice_the_work(mode: Mode) -> None:
+    def deriving(count: int) -> int:
+        many = svc("web", *(port(20000 + each, 20000 + each, mode=mode) for each in range(count)))
+        state = states.state(*towns.GROUND, many, *PAIR)
+        return work_of(lambda: desired.desired(state, desired.nothing(states.NODE)))
+
+    once, twice = deriving(200), deriving(400)
+    assert once < twice < 2.2 * once
