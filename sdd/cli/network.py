@@ -1,13 +1,12 @@
 """The verbs of `sdctl network`: networks."""
 
-import ipaddress
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
 
 from sdd import errors
-from sdd.cli import complete, filters, fixed, output, params, several
+from sdd.cli import complete, filters, fixed, output, params, pools, several
 from sdd.cli.command import Inspect, Noun
 from sdd.cli.output import Column
 from sdd.cli.params import (
@@ -99,7 +98,9 @@ def create(name: str, ignore: bool, **asked: Any) -> None:
     body = {
         "name": name,
         "driver": asked["driver"],
-        "pools": pools(asked["subnets"], asked["gateways"], asked["ranges"], asked["aux"]),
+        "pools": pools.asked_for(
+            asked["subnets"], asked["gateways"], asked["ranges"], asked["aux"]
+        ),
         "internal": asked["internal"],
         "attachable": asked["attachable"],
         "ipv4": asked["ipv4"],
@@ -143,68 +144,6 @@ def _others(made: output.Row, asked: dict[str, Any]) -> list[str]:
         "labels": not asked["labels"].items() <= made["Labels"].items(),
     }
     return [what for what, differs in is_else.items() if differs]
-
-
-def pools(
-    subnets: tuple[str, ...],
-    gateways: tuple[str, ...],
-    ranges: tuple[str, ...],
-    aux: tuple[tuple[str, str], ...],
-) -> list[dict[str, Any]]:
-    """One pool per subnet, with the gateway, range and auxiliary addresses that lie in it.
-
-    What lies in no subnet goes to the first one of its family, or to one of its own: the daemon's
-    refusal then names both.
-    """
-    made: list[dict[str, Any]] = [{"subnet": each} for each in subnets]
-    for gateway in gateways:
-        _put(made, gateway, gateway, "gateway", "--gateway")
-    for each in ranges:
-        _put(made, each.partition("/")[0], each, "ip_range", "--ip-range")
-    for name, address in aux:
-        try:
-            ADDRESS.convert(address, None, None)
-        except click.BadParameter as exc:
-            raise click.BadParameter(
-                f'"{name}={address}": {exc.message}', param_hint="--aux-address"
-            ) from None
-        held = _home(made, address).setdefault("aux", {})
-        if held.setdefault(name, address) != address:
-            raise click.BadParameter(
-                f'"{name}" is {held[name]} already and cannot be {address} too',
-                param_hint="--aux-address",
-            )
-    return made
-
-
-def _put(made: list[dict[str, Any]], address: str, value: str, key: str, option: str) -> None:
-    pool = _home(made, address)
-    if key not in pool:
-        pool[key] = value
-    elif ipaddress.ip_address(address) in _subnet(pool):
-        raise click.BadParameter(
-            f"the subnet {pool['subnet']} has {pool[key]} already and cannot have {value} too",
-            param_hint=option,
-        )
-    else:
-        made.append({key: value})
-
-
-def _home(made: list[dict[str, Any]], address: str) -> dict[str, Any]:
-    """The pool for `address`: the subnet that holds it, else the first of its IP version."""
-    place = ipaddress.ip_address(address)
-    nets = [(pool, _subnet(pool)) for pool in made if "subnet" in pool]
-    inside = [pool for pool, net in nets if place in net]
-    family = [pool for pool, net in nets if net.version == place.version]
-    free = [pool for pool in made if "subnet" not in pool]
-    if found := (inside or family or free):
-        return found[0]
-    made.append({})
-    return made[-1]
-
-
-def _subnet(pool: dict[str, Any]) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    return ipaddress.ip_network(pool.get("subnet", "::/128"), strict=False)
 
 
 @network.command("ls")

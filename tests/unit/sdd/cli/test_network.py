@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from sdd.cli import network
+from sdd.cli import pools
 from tests.unit.sdd.cli.typed import Shell
 
 
@@ -268,7 +268,7 @@ def test_ignore_tells_what_is_other_than_asked(shell: Shell) -> None:
 
 
 def test_what_belongs_to_a_subnet_finds_it() -> None:
-    made = network.pools(
+    made = pools.asked_for(
         ("10.1.0.0/24", "fd00::/64"), ("fd00::1", "10.1.0.1"), ("10.1.0.0/25",), (("p", "fd00::9"),)
     )
     assert made == [
@@ -278,15 +278,15 @@ def test_what_belongs_to_a_subnet_finds_it() -> None:
 
 
 def test_what_lies_in_no_subnet_goes_to_its_family_or_alone() -> None:
-    assert network.pools(("10.1.0.0/24",), ("10.9.0.1",), (), ()) == [
+    assert pools.asked_for(("10.1.0.0/24",), ("10.9.0.1",), (), ()) == [
         {"subnet": "10.1.0.0/24", "gateway": "10.9.0.1"}
     ]
-    assert network.pools((), ("10.9.0.1",), (), ()) == [{"gateway": "10.9.0.1"}]
-    assert network.pools(("10.1.0.0/24",), ("10.1.0.1", "10.9.0.1"), (), ()) == [
+    assert pools.asked_for((), ("10.9.0.1",), (), ()) == [{"gateway": "10.9.0.1"}]
+    assert pools.asked_for(("10.1.0.0/24",), ("10.1.0.1", "10.9.0.1"), (), ()) == [
         {"subnet": "10.1.0.0/24", "gateway": "10.1.0.1"},
         {"gateway": "10.9.0.1"},
     ]
-    assert network.pools(("10.1.0.0/24",), (), (), (("p", "fd00::9"),)) == [
+    assert pools.asked_for(("10.1.0.0/24",), (), (), (("p", "fd00::9"),)) == [
         {"subnet": "10.1.0.0/24"},
         {"aux": {"p": "fd00::9"}},
     ]
