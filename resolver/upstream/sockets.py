@@ -155,7 +155,7 @@ class Inside:
 
     def __init__(self, udp: list[socket.socket], tcp: list[socket.socket]) -> None:
         spare = udp[1:][-1:]
-        self._left = frozenset(spare)
+        self._left = spare[0] if spare else None
         self._spare = _Shelf(spare)
         self._udp = _Shelf(udp[: len(udp) - len(spare)])
         self._tcp = _Shelf(tcp)
@@ -176,7 +176,7 @@ class Inside:
 
     def give(self, link: socket.socket) -> None:
         """Free again."""
-        (self._spare if link in self._left else self._udp).give(link)
+        (self._spare if link is self._left else self._udp).give(link)
 
     def udp(self) -> "contextlib.AbstractAsyncContextManager[socket.socket]":
         """The next free one, without an address and a port; raises NoReply."""
