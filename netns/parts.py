@@ -23,6 +23,7 @@ _DEFAULT: Mapping[int, network.IPNetwork] = {
     6: ipaddress.ip_network("::/0"),
 }
 _METRIC: Mapping[int, int] = {4: 0, 6: world.METRIC6}
+_NO_ROUTES: frozenset[world.Route] = frozenset()  # each other empty one takes 216 bytes
 _LOOPBACK = world.Link(name=world.LOOPBACK, kind=world.Kind.LOOPBACK)
 
 
@@ -136,7 +137,8 @@ def _part(
                 *chain.from_iterable(part.host_routes for _, _, part in parts),
                 *(_routes_to(beyond, pairs) if beyond is not None else ()),
             )
-        ),
+        )
+        or _NO_ROUTES,
         tuple(part for _, _, part in tried if isinstance(part, progress.Failure)),
     )
 
@@ -239,9 +241,14 @@ def _default_routes(parts: Iterable[_Attached]) -> Iterable[world.Route]:
         for way in part.ways:
             if way.version not in taken:
                 taken.add(way.version)
-                yield world.Route(
-                    destination=_DEFAULT[way.version],
-                    gateway=way.gateway,
-                    link=end.ifname,
-                    metric=_METRIC[way.version],
-                )
+                yield _default_route(way.version, way.gateway, end.ifname)
+
+
+@functools.lru_cache(1024)  # of the sandboxes of one network it is the same
+def _default_route(version: int, gateway: network.IPAddress | None, link: str) -> world.Route:
+    return world.Route(
+        destination=_DEFAULT[version],
+        gateway=gateway,
+        link=link,
+        metric=_METRIC[version],
+    )

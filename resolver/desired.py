@@ -16,7 +16,7 @@ from resolver.control import snapshot
 from resolver.files import foreign, hosts, own, resolvconf, upstreams
 from resolver.names import table
 from resolver.space import opener, place
-from sdd import affected, contained
+from sdd import affected, contained, shared
 from sdd.model import endpoint, ids, network, progress, sandbox
 from sdd.state import EMPTY, ClusterState
 
@@ -149,7 +149,7 @@ def _need(
         ground=ground,
         spot=_spot(box, every_server, daemon.bind, served=served),
         texts=own.Texts(
-            resolv=resolvconf.render(upstreams.wanted(state, box, daemon)),
+            resolv=shared.same(resolvconf.render(upstreams.wanted(state, box, daemon))),
             hosts=hosts.render(box, ends),
             link=own.link_name(box),
             elsewhere=_elsewhere(box),

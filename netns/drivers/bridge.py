@@ -8,6 +8,7 @@ import ipaddress
 from netns import firewall, world
 from netns.drivers import contract, inside
 from netns.world import Setting
+from sdd import shared
 from sdd.model import bridge, endpoint, mac, network
 from sdd.model.bridge import GatewayMode
 
@@ -98,7 +99,9 @@ def _attach(net: network.Network, end: endpoint.Endpoint) -> contract.Attachment
             mac=end.mac,
             mtu=net.mtu or world.MTU,
             twin=end.host_link,
-            settings=inside.settings(end) | {_ARP} | (_MARKED if net.is_ingress else frozenset()),
+            settings=shared.same(
+                inside.settings(end) | {_ARP} | (_MARKED if net.is_ingress else frozenset())
+            ),
             sysctls=inside.sysctls(end),
         ),
         addresses=frozenset(world.Address(end.ifname, each) for each in end.carried),

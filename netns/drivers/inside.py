@@ -6,6 +6,7 @@ are unique by allocation, so nobody waits for duplicates; neighbours hear of the
 """
 
 from netns.world import Setting
+from sdd import shared
 from sdd.model import endpoint, interface
 
 _ALWAYS = frozenset({(Setting.ACCEPT_RA, 0), (Setting.ARP_IGNORE, 1), (Setting.ARP_NOTIFY, 1)})
@@ -32,4 +33,4 @@ def settings(end: endpoint.Endpoint) -> frozenset[tuple[Setting, int]]:
 def sysctls(end: endpoint.Endpoint) -> frozenset[tuple[str, int]]:
     """What the endpoint's options set, by the files below /proc/sys."""
     wished = interface.of(end.options)
-    return frozenset((each.file(end.ifname), each.value) for each in wished.sysctls)
+    return shared.same(frozenset((each.file(end.ifname), each.value) for each in wished.sysctls))

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from resolver import protocol
+from resolver import alike, protocol
 from resolver.message import wire
 from resolver.names import added, records
 from resolver.names.table import Table
@@ -70,7 +70,7 @@ def view(
         routes={wire.to_wire(zone): list(servers) for zone, servers in routes.items()},
         sealed=sealed,
     )
-    return msgspec.structs.replace(bare, digest=_digest(protocol.encode(bare)))
+    return alike.view(msgspec.structs.replace(bare, digest=_digest(protocol.encode(bare))))
 
 
 def _digest(data: bytes) -> str:

@@ -208,6 +208,8 @@ class Pool:
     def forget(self, table: Table) -> None:
         """Empty `table`: what its sandbox sees has changed."""
         asleep = self._asleep[id(table)]
+        if not table and not asleep:
+            return
         for memo in asleep.values():
             del self._sleepers[id(memo)]
         self._held -= len(table)

@@ -86,6 +86,11 @@ def owners(of: Record, suffix: str) -> Iterator[bytes]:
 
 @functools.lru_cache(maxsize=CACHED)
 def wire_name(text: str) -> bytes:
+    """The same as `spelled`, remembered: for what is asked for again and again."""
+    return spelled(text)
+
+
+def spelled(text: str) -> bytes:
     """The wire name, empty for what DNS cannot carry.
 
     A namespace may be called anything, and one odd name must not take the others' answers away.

@@ -15,6 +15,7 @@ from resolver.counters import Source
 from resolver.message import wire
 from resolver.message.wire import Rcode
 from resolver.names import added, between
+from sdd import shared
 
 ROOT: Final = b"\0"
 SPECIAL_TTL: Final = 86400
@@ -91,9 +92,9 @@ class Scope:
     are counted under: the name of its first network. `rate` questions a second may be sent on (0:
     no limit). `forwarded` are zones of a special use that somebody can be asked for all the same.
     `search` are the domains of its search list, and names with fewer dots than `ndots` are tried
-    with them first. `straight` is the same for names that no search list made. `routes` are the
-    scopes of zones that have servers of their own. `sealed` says that nobody else may be asked,
-    `leaves_host` that any question may leave by the host's own sockets.
+    with them first. `routes` are the scopes of zones that have servers of their own. `sealed` says
+    that nobody else may be asked, `leaves_host` that any question may leave by the host's own
+    sockets.
     """
 
     sandbox: str
@@ -112,19 +113,29 @@ class Scope:
     routes: Mapping[bytes, "Scope"] = field(default_factory=lambda: _NO_ROUTES)
     sealed: bool = False
     partition: tuple[tuple[protocol.Upstream, ...], str] = field(init=False)
-    straight: "Scope" = field(init=False)
     leaves_host: bool = field(init=False)
+    _straight: "Scope | None" = field(init=False, default=None, repr=False)
 
     def __post_init__(self) -> None:
         away = any(not each.inside for each in self.upstreams)
         object.__setattr__(self, "leaves_host", away)
         inside = any(each.inside for each in self.upstreams)
         object.__setattr__(self, "partition", (self.upstreams, self.sandbox if inside else ""))
-        object.__setattr__(self, "straight", self._straight() if self.search else self)
 
-    def _straight(self) -> "Scope":
-        routes = {zone: each.straight for zone, each in self.routes.items()}
-        return replace(self, search=(), routes=routes)
+    @property
+    def straight(self) -> "Scope":
+        """The same for names that no search list made; the same object each time.
+
+        Made when it is wanted: few sandboxes ever ask for an alias out of their networks. It is
+        never kept in itself: a new scope of each sandbox follows each change of a table, and what
+        refers to itself stays until a search for garbage finds it.
+        """
+        if not self.search:
+            return self
+        if self._straight is None:
+            routes = {zone: each.straight for zone, each in self.routes.items()}
+            object.__setattr__(self, "_straight", replace(self, search=(), routes=routes))
+        return self._straight or self
 
     def route(self, name: bytes) -> "Scope":
         """The scope that says whom a foreign `name` is asked of: of the longest zone it is in.
@@ -143,19 +154,20 @@ class Scope:
         """`view` over `tables`, which are in its order."""
         tables = tuple(tables)
         named = zip(view.tables, tables, strict=False)  # tests of one table give it no name
+        forwarded = frozenset(view.routes).union(view.forwarded if view.upstreams else ())
         usual = cls(
             sandbox=view.sandbox,
             tables=(view.own, *tables) if view.own else tables,
-            zones=frozenset(view.suffixes),
-            upstreams=tuple(view.upstreams),
+            zones=shared.same(frozenset(view.suffixes)),
+            upstreams=shared.same(tuple(view.upstreams)),
             ttl=view.ttl,
             keeps_single=view.keeps_single,
-            networks=("", *view.tables) if view.own else tuple(view.tables),
+            networks=shared.same(("", *view.tables) if view.own else tuple(view.tables)),
             wild=tuple(each for each in named if each[0] in view.wild),
             label=view.network,
             rate=view.rate,
-            forwarded=frozenset(view.routes).union(view.forwarded if view.upstreams else ()),
-            search=tuple(view.search),
+            forwarded=shared.same(forwarded),
+            search=shared.same(tuple(view.search)),
             ndots=view.ndots,
             sealed=view.sealed,
         )

@@ -29,10 +29,9 @@ def of_endpoint(
 
     `zone` is the network's name if all below it is ours.
     """
-    names: protocol.Names = {}
     known, hosts = names_of(box, of), of.hosts
-    for name in known:
-        _put(names, name, suffix, hosts, ttl)
+    entry = _entry(hosts, ttl)  # one of all: it is never changed once it is in a table
+    names = {owner: entry for name in known for owner in _owners(name, suffix)}
     between.fill(names, names, zone)
     _point(names, hosts, known[0], suffix, ttl)
     return names
@@ -103,18 +102,31 @@ def _put(
     names: protocol.Names, name: str, suffix: str, addresses: Iterable[IPAddress], ttl: int
 ) -> None:
     """Adds the addresses under `name` and `name.suffix`; a name without any is NODATA."""
+    for owner in _owners(name, suffix):
+        _fill(names.setdefault(owner, {}), addresses, ttl)
+
+
+def _owners(name: str, suffix: str) -> Iterator[bytes]:
     for text in (name, f"{name}.{suffix}") if suffix else (name,):
-        if not (owner := added.wire_name(text)):
-            continue
-        entry = names.setdefault(owner, {})
-        for address in addresses:
-            kind = wire.A if address.version == 4 else wire.AAAA  # noqa: PLR2004 - IP version
-            records = entry.setdefault(kind, [])
-            record = wire.record(kind, ttl, address.packed)
-            if record not in records:
-                records.append(record)
-        if not entry:
-            entry[wire.A] = []  # it is a name all the same, and not one that is between others
+        if owner := added.spelled(text):
+            yield owner
+
+
+def _entry(addresses: Iterable[IPAddress], ttl: int) -> protocol.Entry:
+    entry: protocol.Entry = {}
+    _fill(entry, addresses, ttl)
+    return entry
+
+
+def _fill(entry: protocol.Entry, addresses: Iterable[IPAddress], ttl: int) -> None:
+    for address in addresses:
+        kind = wire.A if address.version == 4 else wire.AAAA  # noqa: PLR2004 - IP version
+        records = entry.setdefault(kind, [])
+        record = wire.record(kind, ttl, address.packed)
+        if record not in records:
+            records.append(record)
+    if not entry:
+        entry[wire.A] = []  # it is a name all the same, and not one that is between others
 
 
 def _srv(of: port.Port, members: Iterable[Serving], suffix: str, ttl: int) -> list[bytes]:
@@ -143,8 +155,9 @@ def _point(
     if not (target := added.wire_name(f"{name}.{suffix}" if suffix else name)):
         return
     for address in addresses:
-        owner = added.pointer(address)
-        names.setdefault(owner, {}).setdefault(wire.PTR, [wire.record(wire.PTR, ttl, target)])
+        entry = names.get(owner := added.pointer(address), {})
+        if wire.PTR not in entry:
+            names[owner] = entry | {wire.PTR: [wire.record(wire.PTR, ttl, target)]}
 
 
 def zones(net: network.Network, *, is_alone: bool = False) -> Iterator[bytes]:

@@ -155,7 +155,7 @@ class Inside:
 
     def __init__(self, udp: list[socket.socket], tcp: list[socket.socket]) -> None:
         spare = udp[1:][-1:]
-        self._left = frozenset(spare)
+        self._left = spare[0] if spare else None
         self._spare = _Shelf(spare)
         self._udp = _Shelf(udp[: len(udp) - len(spare)])
         self._tcp = _Shelf(tcp)
@@ -176,7 +176,7 @@ class Inside:
 
     def give(self, link: socket.socket) -> None:
         """Free again."""
-        (self._spare if link in self._left else self._udp).give(link)
+        (self._spare if link is self._left else self._udp).give(link)
 
     def udp(self) -> "contextlib.AbstractAsyncContextManager[socket.socket]":
         """The next free one, without an address and a port; raises NoReply."""
@@ -188,14 +188,19 @@ class Inside:
 
 
 class _Shelf:
-    """Sockets of one kind, each free or lent."""
+    """Sockets of one kind, each free or lent; whoever waits longest gets the next one.
+
+    Each sandbox has three, most of them empty: an `asyncio.Queue` would take 3 KiB.
+    """
+
+    __slots__ = ("_askers", "_free", "_is_closed")
 
     def __init__(self, links: list[socket.socket]) -> None:
-        self._free: asyncio.Queue[socket.socket] = asyncio.Queue()
+        self._free = list(links)  # the one that was used longest ago comes first
+        self._askers: list[asyncio.Future[socket.socket]] = []
         self._is_closed = False
         for link in links:
             _dissolve(link)  # a worker that died may have asked somebody with it
-            self._free.put_nowait(link)
 
     def close(self) -> None:
         self._is_closed = True
@@ -203,29 +208,44 @@ class _Shelf:
             link.close()
 
     def take(self) -> socket.socket | None:
-        try:
-            return self._free.get_nowait()
-        except asyncio.QueueEmpty:
-            return None
+        return self._free.pop(0) if self._free else None
 
     def give(self, link: socket.socket) -> None:
         if self._is_closed:
             link.close()
             return
         _dissolve(link)
-        self._free.put_nowait(link)
+        while self._askers:
+            if not (asker := self._askers.pop(0)).done():
+                asker.set_result(link)
+                return
+        self._free.append(link)
 
     @asynccontextmanager
     async def lent(self) -> AsyncIterator[socket.socket]:
         try:
             async with asyncio.timeout(LEND_S):
-                link = await self._free.get()
+                link = self.take() or await self._asked()
         except TimeoutError:
             raise NoReply(Why.SHORT) from None
         try:
             yield link
         finally:
             self.give(link)
+
+    async def _asked(self) -> socket.socket:
+        """The next one that is given back."""
+        asker: asyncio.Future[socket.socket] = asyncio.get_running_loop().create_future()
+        self._askers.append(asker)
+        try:
+            return await asker
+        except asyncio.CancelledError:
+            if asker.done() and not asker.cancelled():  # it came too late for us
+                self.give(asker.result())
+            raise
+        finally:
+            if asker in self._askers:
+                self._askers.remove(asker)
 
 
 def _dissolve(link: socket.socket) -> None:

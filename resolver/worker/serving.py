@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from resolver import parts, protocol
+from resolver import alike, parts, protocol
 from resolver.listen import server, stream
 from resolver.names import answer
 from resolver.upstream import sockets, transports
@@ -48,11 +48,20 @@ class Held:
 
 
 @dataclass(slots=True)
+class Next:
+    """What becomes of a table: `names` in the place of those that are there, then `changes`."""
+
+    digest: str
+    names: protocol.Names | None = None  # None: those that are there
+    changes: list[protocol.TableChange] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Staged:
-    """What came since the last `apply`."""
+    """What came since the last `apply`; of a table that is gone None."""
 
     parts: dict[str, protocol.Names] = field(default_factory=dict)
-    tables: dict[str, tuple[str, protocol.Names] | None] = field(default_factory=dict)
+    tables: dict[str, Next | None] = field(default_factory=dict)
     view_parts: dict[str, list[protocol.View]] = field(default_factory=dict)
     views: dict[str, protocol.View] = field(default_factory=dict)
     listen: dict[str, tuple[protocol.Listening, list[socket.socket]]] = field(default_factory=dict)
@@ -112,17 +121,18 @@ class Serving:
                     staged.listen[sandbox] = (listening, list(links))
                     return
             case protocol.TablePart(name, names):
-                staged.parts.setdefault(name, {}).update(names)
+                staged.parts.setdefault(name, {}).update(alike.names(names))
             case protocol.TableEnd(name, digest):
-                staged.tables[name] = (digest, staged.parts.pop(name, {}))
+                staged.tables[name] = Next(digest, staged.parts.pop(name, {}))
             case protocol.TableChange():
-                staged.tables[message.id] = self._changed(message)
+                self._change(message)
             case protocol.TableGone(name):
                 staged.tables[name] = None
             case protocol.View(sandbox):
                 staged.view_parts.setdefault(sandbox, []).append(message)
                 if parts.is_last(message):
-                    staged.views[sandbox] = parts.joined(staged.view_parts.pop(sandbox))
+                    whole = parts.joined(staged.view_parts.pop(sandbox))
+                    staged.views[sandbox] = alike.view(whole)
                     staged.gone.discard(sandbox)
             case protocol.Gone(sandbox):
                 staged.gone.add(sandbox)
@@ -138,15 +148,17 @@ class Serving:
         places = {each: self._held[each].inode for each in staged.listen if each in self._held}
         for sandbox in staged.gone:
             self._forget(sandbox)
-        changed = self._set_tables(staged.tables)
+        replaced = self._set_tables(staged.tables)
         self._views |= staged.views
         for sandbox, (listening, links) in staged.listen.items():
             self._listen(sandbox, listening, links, problems)
         for sandbox, held in self._held.items():
             view = self._views.get(sandbox, _NOTHING)
             is_new = sandbox in staged.views or sandbox in staged.listen
-            if is_new or changed & {*view.tables}:
+            if is_new or not replaced.isdisjoint(view.tables):
                 held.see(self._scope(sandbox, view, problems))
+            elif not staged.tables.keys().isdisjoint(view.tables):
+                held.udp.forget()  # its scope looks into the very table that changed
         sealed = {each for each in leaving if not self.leaves_host(each)}
         moved = {each for each, inode in places.items() if self._is_elsewhere(each, inode)}
         gone = staged.gone | moved
@@ -204,24 +216,33 @@ class Serving:
         if held := self._held.pop(sandbox, None):
             held.close()
 
-    def _changed(self, message: protocol.TableChange) -> tuple[str, protocol.Names]:
-        """The table after the change; raises ValueError when it was made for another one."""
-        held = self._staged.tables.get(message.id, self._tables.get(message.id))
-        if held is None or held[0] != message.base:
+    def _change(self, message: protocol.TableChange) -> None:
+        """Stages a change; raises ValueError when it was made for another table."""
+        held = self._tables.get(message.id)
+        coming = self._staged.tables.get(message.id, Next(held[0]) if held else None)
+        if coming is None or coming.digest != message.base:
             raise ValueError(f"a change for another table than the one that {message.id} is")
-        names = held[1].copy()  # in one piece; `{**names}` puts in name after name
-        names |= message.put
-        for each in message.gone:
-            names.pop(each, None)
-        return message.digest, names
+        coming.digest = message.digest
+        coming.changes.append(message)
+        self._staged.tables[message.id] = coming
 
-    def _set_tables(self, tables: dict[str, tuple[str, protocol.Names] | None]) -> set[str]:
-        for name, table in tables.items():
-            if table is None:
+    def _set_tables(self, tables: dict[str, Next | None]) -> set[str]:
+        """Those that are other tables now, not the same ones with changes.
+
+        A change is made in place: a copy of a thousand names, and new scopes of a thousand
+        sandboxes that look into it, would be garbage after the next one.
+        """
+        for name, coming in tables.items():
+            if coming is None:
                 self._tables.pop(name, None)
-            else:
-                self._tables[name] = table
-        return set(tables)
+                continue
+            names = self._tables[name][1] if coming.names is None else coming.names
+            for change in coming.changes:
+                names |= alike.names(change.put)
+                for each in change.gone:
+                    names.pop(each, None)
+            self._tables[name] = (coming.digest, names)
+        return {name for name, each in tables.items() if each is None or each.names is not None}
 
     def _scope(self, sandbox: str, view: protocol.View, problems: dict[str, str]) -> answer.Scope:
         missing = [name for name in view.tables if name not in self._tables]

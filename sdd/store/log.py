@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from sdd.model import ids
 from sdd.store import contract
 
-RING = 1024  # batches; a watch that falls further behind reads the engine's history
+RING = 128  # batches, of 3 KiB mostly; who falls further behind reads the engine's history
 
 Older = Callable[[ids.Revision], Awaitable[tuple[contract.Batch, ...]]]
 

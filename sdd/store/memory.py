@@ -5,17 +5,20 @@ In and out: the store contract. Time comes in as `clock`; nothing is written any
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Final
 
 from sdd import errors
 from sdd.model import ids
 from sdd.store import contract, log
+
+HISTORY: Final = 1024  # batches
 
 
 class MemoryStore:
     """Implements `contract.Store`; `history` is how many batches a watch may look back."""
 
     def __init__(
-        self, *, clock: Callable[[], float] = time.monotonic, history: int = log.RING
+        self, *, clock: Callable[[], float] = time.monotonic, history: int = HISTORY
     ) -> None:
         self._clock = clock
         self._items: dict[str, contract.Item] = {}

@@ -125,6 +125,27 @@ def test_a_change_reaches_every_sandbox_with_the_table(worker: Worker) -> None:
     assert worker.session().inventory.tables == {"net": "e"}
 
 
+def test_changes_follow_each_other_and_those_never_applied_change_nothing(worker: Worker) -> None:
+    session = worker.session()
+    ports = session.serve(names=NAMES)
+    session.apply()
+    web, new = wire.to_wire("web"), wire.to_wire("new")
+    one, two = (
+        {each: {wire.A: address(wire.A, f"10.1.0.{last}")}} for each, last in ((new, 3), (web, 4))
+    )
+    session.say(protocol.TableChange("net", "d", "e", one, []))
+    session.link.close()
+    session = worker.session()
+    assert session.inventory.tables == {"net": "d"}
+    assert not ask(ports, "new").answer
+    session.say(protocol.TableChange("net", "d", "e", one, []))
+    session.say(protocol.TableChange("net", "e", "f", two, [new]))
+    session.apply(2)
+    assert texts(ask(ports, "web")) == {"10.1.0.4"}
+    assert not ask(ports, "new").answer
+    assert worker.session().inventory.tables == {"net": "f"}
+
+
 def test_a_change_of_another_table_ends_the_conversation_only(tmp_path: Path) -> None:
     worker = Worker(tmp_path)
     session = worker.session()

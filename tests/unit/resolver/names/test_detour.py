@@ -1,3 +1,5 @@
+import gc
+
 import pytest
 
 from resolver.message import wire
@@ -49,6 +51,7 @@ def test_a_scope_for_names_that_no_list_made_is_the_same_otherwise() -> None:
     assert (seen.straight.tables, seen.straight.partition) == (seen.tables, seen.partition)
     assert isinstance(seen.straight, answer.Scope)
     assert seen.straight.straight is seen.straight
+    assert seen.straight is seen.straight
 
 
 @pytest.mark.parametrize(
@@ -68,3 +71,10 @@ def test_A8_112_a_name_of_ours_before_the_search_list(
 ) -> None:
     seen = scope(WEB, LAB, search=(wire.to_wire("corp.test"),), ndots=ndots)
     assert wire.to_text(detour.follows(query(name, kind), seen)).removesuffix(".") == found
+
+
+def test_a_scope_without_a_search_list_does_not_refer_to_itself() -> None:
+    """It would stay, at each change one of each sandbox, until a search for garbage."""
+    seen = scope(WEB, LAB)
+    assert seen.straight is seen
+    assert seen not in gc.get_referents(seen)

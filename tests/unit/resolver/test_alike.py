@@ -1,0 +1,55 @@
+"""Views and names share what they have in common, and say what they said before."""
+
+import msgspec
+
+from resolver import alike, protocol
+from resolver.message import wire
+
+VIEW = protocol.View(
+    sandbox="one",
+    digest="1",
+    tables=["net"],
+    suffixes=[b"\x03net\0"],
+    own={b"\x01h\0": {wire.A: [b"record"]}},
+    upstreams=[protocol.Upstream("192.0.2.1", 53, inside=True)],
+    search=[b"\x03lab\0"],
+)
+
+
+def test_views_of_different_sandboxes_share_all_but_whose_they_are() -> None:
+    one = alike.view(VIEW)
+    other = alike.view(msgspec.structs.replace(VIEW, sandbox="other", digest="2"))
+    assert one == VIEW
+    assert (other.sandbox, other.digest) == ("other", "2")
+    assert other.suffixes is one.suffixes
+    assert other.own is one.own
+    assert other.upstreams is one.upstreams
+
+
+def test_views_that_see_something_else_share_nothing() -> None:
+    other = alike.view(msgspec.structs.replace(VIEW, tables=["other"]))
+    assert other.tables == ["other"]
+    assert alike.view(VIEW).tables == ["net"]
+
+
+def test_names_with_the_same_records_have_one_entry() -> None:
+    def entry(*records: bytes) -> protocol.Entry:
+        return {wire.A: list(records)}
+
+    names = {b"a": entry(b"1"), b"b": entry(b"1"), b"c": entry(b"1", b"2"), b"d": {}, b"e": {}}
+    found = alike.names(names)
+    assert found == names
+    assert found[b"a"] is found[b"b"]
+    assert found[b"d"] is found[b"e"]
+
+
+def test_the_order_and_the_type_of_records_count() -> None:
+    names = {
+        b"a": {wire.A: [b"1", b"2"]},
+        b"b": {wire.A: [b"2", b"1"]},
+        b"c": {wire.TXT: [b"1", b"2"]},
+        b"d": {wire.A: [b"1"], wire.TXT: [b"2"]},
+    }
+    found = alike.names(names)
+    assert found == names
+    assert len({id(each) for each in found.values()}) == len(names)
