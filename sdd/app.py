@@ -174,8 +174,7 @@ async def assembled(
         ports = stack.enter_context(contextlib.closing(ports_linux.PortsKernel(doors, held)))
         looker = _verifier(news, node, kernel, balancer, asker=query.Asker(doors), ports=ports)
         history = journal.Journal(time.time)
-        words = Unstored(commands.record_verdict, lambda: news.state)
-        members = _members(config, ports, doors, commands, balancer, words=words, news=news)
+        members, words = _members(config, ports, doors, commands, balancer, news=news)
         metrics_page = page.build(VERSION, news, watcher, members)
         launcher.subscribe(standing.teller(history, metrics_page))
         yield daemon.Daemon(
@@ -298,9 +297,9 @@ def _members(
     commands: commander.Commander,
     balancer: choose.Choice,
     *,
-    words: Unstored,
     news: feed.Feed,
-) -> lb_watching.Watching:
+) -> tuple[lb_watching.Watching, Unstored]:
+    words = Unstored(commands.record_verdict, lambda: news.state)
     made = lb_watching.Watching(
         *(balancer.kernel, ids.NodeId(config.node_name), words.record, commands.drained),
         been=guests.Guests(config.exec_root / "lb-guests"),
@@ -310,7 +309,7 @@ def _members(
         hold=namespaces.hold,
     )
     news.subscribe(made.put)
-    return made
+    return made, words
 
 
 def _parts(

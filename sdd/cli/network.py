@@ -234,9 +234,7 @@ def update(ref: str, **asked: Any) -> None:
             " --dns-forward-zone-add, --dns-forward-zone-rm",
         )
     asked["zone_remove"] = [each for given in asked["zone_remove"] for each in _servers(ref, given)]
-    changed = current().client().patch(f"{PATH}/{part(ref)}", asked)
-    output.warned(changed)
-    output.named(changed)
+    output.named(current().client().patch(f"{PATH}/{part(ref)}", asked))
 
 
 def _servers(ref: str, given: dict[str, str]) -> list[dict[str, str]]:

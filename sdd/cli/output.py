@@ -149,7 +149,8 @@ def warned(row: Row) -> None:
 
 
 def named(row: Row) -> None:
-    """What a change prints: the name, or the object in the form that was asked for."""
+    """What a change prints: the name, or the object in the form that was asked for; and warnings."""
+    warned(row)
     if settings.current().output == "table":
         click.echo(row["Name"])
     else:
