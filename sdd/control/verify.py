@@ -17,7 +17,7 @@ from lb import world as lb_world
 from lb.ports import desired as ports_desired
 from lb.ports import image
 from lb.ports import world as ports_world
-from netns import contract, reconciler
+from netns import contract, words
 from netns import desired as netns_desired
 from netns import plan as netns_plan
 from netns import world as netns_world
@@ -111,7 +111,7 @@ class Verifier:
             for each in (*want.failures, *netns_plan.obstacles(have, want))
         ]
         for step in netns_plan.diff(have, want):
-            said = reconciler.said(step)
+            said = words.said(step)
             says = (
                 f"{said.removeprefix('to remove ')} should not be there"
                 if said.startswith("to remove ")
