@@ -7,6 +7,7 @@ in the state, so a daemon that was restarted in between goes on where it was.
 import asyncio
 import contextlib
 import math
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple, Never
@@ -40,18 +41,39 @@ class _Counted(NamedTuple):
     unsure: set[IPAddress]
 
 
+class _Seen(NamedTuple):
+    """A member that leaves: `until` as in the state, the others by the steady clock.
+
+    `first` is when it was seen at first, `ends` when its time is up.
+    """
+
+    until: float
+    first: float
+    ends: float
+
+
 class Drains:
-    """`clock` is in seconds since the epoch, as `Member.drains_until` is."""
+    """`clock` is in seconds since the epoch, as `Member.drains_until` is.
+
+    It is read when a member is first seen to leave: from then on `steady` counts, which nobody can
+    set.
+    """
 
     def __init__(
-        self, finish: Finish, kernel: world.Kernel, node: ids.NodeId, clock: Callable[[], float]
+        self,
+        finish: Finish,
+        kernel: world.Kernel,
+        node: ids.NodeId,
+        clock: Callable[[], float],
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._finish = finish
         self._kernel = kernel
         self._node = node
         self._clock = clock
-        self._since: dict[MemberKey, float] = {}  # when this object first saw it leaving
-        self._nearest = math.inf  # when the next one's time is up
+        self._steady = steady
+        self._seen: dict[MemberKey, _Seen] = {}
+        self._nearest = math.inf  # by the steady clock: when the next one's time is up
         self._due = 0.0  # in the loop's time: when connections are to be counted
         self._derived = nothing(node)
 
@@ -65,23 +87,31 @@ class Drains:
 
     def _pause_s(self) -> float:
         """Until the next poll, or until somebody's time is up."""
-        if not self._since:
+        if not self._seen:
             return IDLE_S
-        return max(0.0, min(self._due - _loop_s(), self._nearest - self._clock()))
+        return max(0.0, min(self._due - _loop_s(), self._nearest - self._steady()))
+
+    def _sight(self, key: MemberKey, member: service.Member, now: float) -> _Seen:
+        """As before, or anew where its time was changed."""
+        before = self._seen.get(key)
+        if before is not None and before.until == member.drains_until:
+            return before
+        ends = now + member.drains_until - self._clock()
+        return _Seen(member.drains_until, before.first if before else now, ends)
 
     async def _look(self, state: ClusterState, spent: cost.Cost) -> None:
-        now = self._clock()
+        now = self._steady()
         every = leaving(state, self._node)
-        self._since = {key: self._since.get(key, now) for key in every}
-        over = [key for key, member in every.items() if now >= member.drains_until]
+        self._seen = {key: self._sight(key, member, now) for key, member in every.items()}
+        over = [key for key, seen in self._seen.items() if now >= seen.ends]
         for key in over:
             await self._end(key)  # nobody needs to be counted for that
         rest = {key: member for key, member in every.items() if key not in over}
-        self._nearest = min((one.drains_until for one in rest.values()), default=math.inf)
+        self._nearest = min((self._seen[key].ends for key in rest), default=math.inf)
         if _loop_s() < self._due:
             return  # a new state came in between
         before_s = spent.seconds
-        members = {key: each for key, each in rest.items() if now - self._since[key] >= POLL_S}
+        members = {key: each for key, each in rest.items() if now - self._seen[key].first >= POLL_S}
         if members:
             await self._end_idle(state, members, self._nearest - now, spent)
         pause_s = min(LONGEST_S, PART * (spent.seconds - before_s))

@@ -4,8 +4,9 @@ In: reports (`command`, `reconciled`) and sources to be read at scrape time, han
 callables. Out: the Prometheus page. No global registry: each daemon, and each test, has its own.
 """
 
+import functools
 import platform
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
@@ -17,6 +18,7 @@ from sdd.model import progress
 
 COMMAND_BUCKETS_S = tuple(0.001 * 2**n for n in range(15))  # 1 ms … 16 s
 Families = Sequence[Metric]
+Behind = Callable[[], Mapping[progress.Backend, float]]
 
 
 class Source(Protocol):
@@ -102,6 +104,18 @@ class Registry:
         """A source had to tell what it knew before."""
         self._unread.inc()
 
+    def behind(self, seconds: Behind) -> None:
+        """Show at every scrape for how long each backend has been behind the store."""
+        family = _per_backend(
+            Gauge,
+            "behind_seconds",
+            "For how long the backend has been behind the store or at one pass.",
+            self._own,
+        )
+        for each in progress.Backend:
+            read = functools.partial(_of, seconds, each)
+            family.labels(each.value).set_function(read)
+
     def reconciled(self, backend: progress.Backend, outcome: progress.Outcome) -> None:
         """One pass of a backend ended; the signature is reconcile.Report's."""
         kind = backend.value
@@ -140,6 +154,10 @@ class _Page(Collector):
 
 
 Family = TypeVar("Family", Counter, Gauge)
+
+
+def _of(seconds: Behind, backend: progress.Backend) -> float:
+    return seconds().get(backend, 0.0)
 
 
 def _per_backend(kind: type[Family], name: str, text: str, registry: CollectorRegistry) -> Family:

@@ -8,7 +8,7 @@ import errno
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
-from netns import contract, errand, memory, plan, steps, world
+from netns import contract, errand, memory, plan, repairs, steps, words, world
 from netns.desired import Want, desired
 from sdd.model import ids, progress
 from sdd.model.look import EVERYWHERE, Look
@@ -27,22 +27,23 @@ class Reconciler:
         """Failures per object; `repaired` counts what had been as wanted before."""
         before = self._last
         want = desired(state, self._node, before.want)
-        outcome, done = await self._pass(state.revision, want, look)
+        outcome, done = await self._pass(state, want, look)
         # What stood on a link that went fell with it, or still stands on the renamed one.
         shaken = before.remade(done)
         if not look.everywhere:
             shaken |= before.resized(self._last.mtus)
         if not shaken:
             return outcome
-        again, _ = await self._pass(state.revision, want, self._last.above(shaken))
+        again, _ = await self._pass(state, want, self._last.above(shaken))
         return replace(
             again,
             changed=outcome.changed + again.changed,
             repaired=outcome.repaired + again.repaired,
+            repairs=(*outcome.repairs, *again.repairs),
         )
 
     async def _pass(
-        self, revision: ids.Revision, want: Want, look: Look
+        self, state: ClusterState, want: Want, look: Look
     ) -> tuple[progress.Outcome, Sequence[steps.Step]]:
         """One look and what it led to, remembered for the next one."""
         last = self._last
@@ -54,17 +55,19 @@ class Reconciler:
         known = (*want.failures, *plan.obstacles(have, task.part))
         failures = (*known, *_failures(want, refusals, known))
         self._last = errand.Pass(
-            revision=revision,
+            revision=state.revision,
             want=want,
             failed=frozenset(failure.subject for failure in failures),
             wide=None if refusals else memory.wide(have, done),
             mtus=last.seen(want, have),
         )
+        undone = [step for step in done if last.had_met(want, step)]
         outcome = progress.Outcome(
-            revision=revision,
+            revision=state.revision,
             failures=failures,
             changed=len(done),
-            repaired=sum(last.had_met(want, step) for step in done),
+            repaired=len(undone),
+            repairs=repairs.of(state, want, undone),
         )
         return outcome, done
 
@@ -105,7 +108,7 @@ def _failures(
 
 
 def _failure(subject: str, refusal: contract.Refusal) -> progress.Failure:
-    refused = f"the kernel refuses {said(refusal.step)}: {refusal.reason}"
+    refused = f"the kernel refuses {words.said(refusal.step)}: {refusal.reason}"
     return progress.Failure(
         subject=subject,
         sentence=refusal.reason if refusal.code else refused,
@@ -174,31 +177,3 @@ _PARENT_HINTS = {
     "Ethernet, or a mode does not fit the links that are there "
     "(passthru takes a parent for one sandbox)",
 }
-
-
-def said(step: steps.Step) -> str:
-    """The step in a person's words."""
-    match step:
-        case steps.MakeSpace(name=name):
-            said = f"the namespace {name!r}"
-        case steps.DropSpace(space=space):
-            said = f"to remove the namespace {space!r}"
-        case steps.AddLink(link=link) | steps.SetLink(link=link) | steps.AddChild(link=link):
-            said = f"the link {link.name!r}"
-        case steps.AddPair(outer=outer, inner=inner):
-            said = f"the pair {outer.name!r} - {inner.name!r}"
-        case steps.DropLink(name=name):
-            said = f"to remove the link {name!r}"
-        case steps.AddAddress(address=address):
-            said = f"the address {address.interface} on {address.link!r}"
-        case steps.DropAddress(address=address):
-            said = f"to remove the address {address.interface} from {address.link!r}"
-        case steps.AddRoute(route=route):
-            said = f"the route to {route.destination} over {route.link!r}"
-        case steps.DropRoute(route=route):
-            said = f"to remove the route to {route.destination} over {route.link!r}"
-        case steps.WriteTable():
-            said = "the table inet sdd"
-        case steps.Forward(version=version, on=on):
-            said = f"to {'forward' if on else 'stop forwarding'} IPv{version}"
-    return said

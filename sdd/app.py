@@ -172,10 +172,11 @@ async def assembled(
         stack.callback(names.close)
         commands = _commander(config, store, news, reached, doors, names=names)
         ports = stack.enter_context(contextlib.closing(ports_linux.PortsKernel(doors, held)))
-        looker = _verifier(news, node, kernel, balancer, asker=query.Asker(doors), ports=ports)
+        see, late = (kernel, balancer.kernel, query.Asker(doors).ask), reached.lag.sentences
+        looker = verify.Verifier(lambda: news.state, node, *see, ports=ports, behind=late)
         history = journal.Journal(time.time)
         members, words = _members(config, ports, doors, commands, balancer, news=news)
-        metrics_page = page.build(VERSION, news, watcher, members)
+        metrics_page = page.build(VERSION, news, watcher, members, reached.lag.seconds)
         launcher.subscribe(standing.teller(history, metrics_page))
         yield daemon.Daemon(
             settings=in_force,
@@ -190,7 +191,7 @@ async def assembled(
             context=context.Context(
                 commands=commands,
                 state=lambda: news.state,
-                progress=words.progress(standing.progress(reached.snapshot, launcher.trouble)),
+                progress=words.progress(standing.progress(reached.lag.outcomes, launcher.trouble)),
                 repaired=reached.repaired,
                 trace=trace.Tracer(query.Asker(doors), workers, own.Files(config.data_root)),
                 names=workers,
@@ -228,18 +229,6 @@ def _lb_watches(
         "neighbours": lambda _: neighbours.follow(doors, checks.unreached),
         "refusals": lambda _: refusals.follow(doors, checks.unreached, ears.lost),
     }
-
-
-def _verifier(
-    news: feed.Feed,
-    node: ids.NodeId,
-    kernel: linux.LinuxKernel,
-    choice: choose.Choice,
-    *,
-    asker: query.Asker,
-    ports: ports_linux.PortsKernel,
-) -> verify.Verifier:
-    return verify.Verifier(lambda: news.state, node, kernel, choice.kernel, asker.ask, ports=ports)
 
 
 def _dns_watches(

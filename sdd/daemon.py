@@ -26,6 +26,7 @@ from sdd.model.look import Look
 from sdd.model.progress import Backend, Failure, Outcome, told_once
 
 MOST_REPAIRS = 16  # told one by one: a kernel that lost everything would flood the log
+LAG_S = 2.0  # between two looks at who is behind
 FIRST_PASS_S = 15.0  # after this the API opens though a backend still fails: people must look in
 
 Follow = Callable[[reconcile.Slot], Coroutine[Any, Any, None]]
@@ -87,6 +88,8 @@ class Daemon:
     def _start(self, tasks: asyncio.TaskGroup) -> None:
         """The loops: feed, backends, what follows the state, what watches the world."""
         self.feed.subscribe(self.journal.put)
+        self.feed.subscribe(self.progress.lag.published)
+        _lasting(tasks, self._tell_lag(), "lag")
         _lasting(tasks, self.feed.run(), "feed")
         for part in self.parts:
             self.feed.subscribe(part.slot.put)
@@ -133,7 +136,20 @@ class Daemon:
             on_defect=_defect,
             jitter=random.random,
             clock=time.monotonic,
+            begin=self.progress.lag.began,
         )
+
+    async def _tell_lag(self) -> NoReturn:
+        """Logs which backend falls behind, and when it has caught up."""
+        told: Collection[Backend] = ()
+        while True:
+            behind = self.progress.lag.sentences()
+            for each in behind.keys() - told:
+                say.error("reconcile.behind", backend=each, why=behind[each])
+            for each in set(told) - behind.keys():
+                say.info("reconcile.caught_up", backend=each)
+            told = behind.keys()
+            await asyncio.sleep(LAG_S)
 
     def _report(self, backend: Backend, outcome: Outcome) -> None:
         before = self.progress.snapshot().get(backend)

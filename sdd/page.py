@@ -22,9 +22,11 @@ def build(
     news: feed.Feed,
     workers: watch.Watch,
     members: watching.Watching,
+    behind_s: registry.Behind,
 ) -> registry.Registry:
-    """The page of one daemon of release `version`."""
+    """The page of one daemon of release `version`; `behind_s` as in `Registry.behind`."""
     page = registry.Registry(version, time.time)
+    page.behind(behind_s)
     page.add(exposition.objects(lambda: news.state))
     page.add(addresses.source(lambda: _fullness(news.state)))
     page.add(balancing.source(lambda: _balanced(news.state, members)))

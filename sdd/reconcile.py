@@ -77,6 +77,7 @@ class Realise(Protocol):
 
 Report = Callable[[progress.Backend, progress.Outcome], None]
 OnDefect = Callable[[progress.Backend, Exception], None]
+Begin = Callable[[progress.Backend], None]  # a pass begins; `Report` ends it
 
 
 def backoff_s(failures_in_a_row: int, jitter: float) -> float:
@@ -117,6 +118,7 @@ async def run(
     clock: Callable[[], float],
     resync_s: float = RESYNC_S,
     limit_s: float = LIMIT_S,
+    begin: Begin = lambda _: None,
 ) -> Never:
     """Realise whatever the slot holds, for ever; ends by cancellation only.
 
@@ -135,6 +137,7 @@ async def run(
         begun = clock()
         is_defect = False
         look = sweep.look(begun, len(state.sandboxes), slot.look(), again=failed > 0)
+        begin(backend)
         try:
             # Apart: what one pass leaves behind must not end the loop.
             outcome = await apart.within(

@@ -282,11 +282,10 @@ class Commander:
 
     async def _left(self, member: service.Member) -> None:
         """Whoever watches the connections has ended the membership, or changed its mind."""
-        key = (member.service, member.endpoint)
         patience_s = member.drains_until - self._clock() + self._timeout_s
         try:
             async with asyncio.timeout(patience_s):
-                while self._feed.state.members.get(key) == member:
+                while (now := self._same(member)) and now.drains_until:
                     await self._feed.moved()
         except TimeoutError:
             raise errors.TimedOut(
@@ -294,12 +293,17 @@ class Commander:
                 hint="it takes no new connection; see: sdctl service ps, and the daemon's log",
                 code="SDD-MEMBER-DRAINING",
             ) from None
-        if key in self._feed.state.members:
+        if now:
             raise errors.Conflict(
                 "the member stays: its weight was set while it was draining",
                 hint="repeat the command to take it out after all",
                 code="SDD-MEMBER-KEPT",
             )
+
+    def _same(self, member: service.Member) -> service.Member | None:
+        """The membership as it is now; None when it is over, though a new one may have begun."""
+        now = self._feed.state.members.get((member.service, member.endpoint))
+        return now if now is not None and now.created == member.created else None
 
     async def set_weight(self, service_ref: str, sandbox_ref: str, weight: int) -> service.Member:
         """The membership with its new weight."""

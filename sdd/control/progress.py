@@ -5,10 +5,12 @@ outcome of each backend is kept: a later pass knows better.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 
 from sdd import errors
+from sdd.control import lag
 from sdd.model import ids
 from sdd.model.progress import EVERYTHING, Backend, Failure, Outcome
 
@@ -16,17 +18,21 @@ CODE = "SDD-PROGRESS-TIMEOUT"
 
 
 class Progress:
-    """Waits for all of `backends`."""
+    """Waits for all of `backends`; `lag` says which of them are late by `clock`, in seconds."""
 
-    def __init__(self, backends: Collection[Backend]) -> None:
+    def __init__(
+        self, backends: Collection[Backend], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._backends = tuple(backends)
         self._newest: dict[Backend, Outcome] = {}
         self._repaired = dict.fromkeys(backends, 0)
         self._moved = asyncio.Event()
+        self.lag = lag.Lag(self.snapshot, clock)
 
     def report(self, backend: Backend, outcome: Outcome) -> None:
         """A reconciler made a pass."""
         self._newest[backend] = outcome
+        self.lag.ended(backend)
         self._repaired[backend] += outcome.repaired
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()

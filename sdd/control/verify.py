@@ -7,7 +7,7 @@ is gone at a second look was no difference.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Protocol, assert_never
 
 from lb import desired as lb_desired
@@ -17,7 +17,7 @@ from lb import world as lb_world
 from lb.ports import desired as ports_desired
 from lb.ports import image
 from lb.ports import world as ports_world
-from netns import contract, reconciler
+from netns import contract, words
 from netns import desired as netns_desired
 from netns import plan as netns_plan
 from netns import world as netns_world
@@ -66,6 +66,7 @@ class Verifier:
         ports: ports_world.Kernel,
         clock: Callable[[], float] = time.time,
         settle: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(SETTLE_S),
+        behind: Callable[[], Mapping[Backend, str]] = dict,
     ) -> None:
         self._state = state
         self._node = node
@@ -75,15 +76,20 @@ class Verifier:
         self._ports = ports
         self._settle = settle
         self._clock = clock
+        self._behind = behind
 
     async def differences(self) -> tuple[Difference, ...]:
         """What is not as wanted and stays so; empty when all is well."""
+        late = tuple(
+            Difference(backend=backend, subject="", says=says)
+            for backend, says in self._behind().items()
+        )
         first = await self._look()
         if not first:
-            return ()
+            return late
         await self._settle()
         second = set(await self._look())
-        return tuple(each for each in first if each in second)
+        return (*late, *(each for each in first if each in second))
 
     async def _look(self) -> tuple[Difference, ...]:
         state = self._state()
@@ -105,7 +111,7 @@ class Verifier:
             for each in (*want.failures, *netns_plan.obstacles(have, want))
         ]
         for step in netns_plan.diff(have, want):
-            said = reconciler.said(step)
+            said = words.said(step)
             says = (
                 f"{said.removeprefix('to remove ')} should not be there"
                 if said.startswith("to remove ")

@@ -38,6 +38,7 @@ def test_every_setting_has_its_row_with_its_flag() -> None:
 
 async def test_every_family_has_its_row_with_kind_and_labels() -> None:
     registry = Registry("x", clock=lambda: 0.0)
+    registry.behind(dict)
     registry.add(exposition.objects(lambda: EMPTY))
     balanced = balancing.Rows(traffic={}, connections={}, checks={}, suspicions={})
     registry.add(balancing.source(lambda: balanced))

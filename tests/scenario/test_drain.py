@@ -57,6 +57,37 @@ async def test_a_new_weight_keeps_a_member_that_was_leaving() -> None:
         assert (stays.weight, stays.drains_until) == (5, 0.0)
 
 
+async def test_who_joins_again_meanwhile_is_another_member() -> None:
+    async with node() as one:
+        await served(one)
+        async with asyncio.TaskGroup() as group:
+            leave = group.create_task(one.commands.leave("web", "w1", 60.0), name="leave")
+            member = await draining(one)
+            one.clock.now += 5
+            ending = one.commands.drained(member.service, member.endpoint)
+            again = one.commands.join("web", request.Join(sandbox="w1"))
+            await asyncio.gather(ending, again)
+        assert leave.result() == member
+        (now,) = one.state.members.values()
+        assert now.created > member.created
+
+
+async def test_a_second_leave_shortens_the_first() -> None:
+    async with node() as one:
+        await served(one)
+        async with asyncio.TaskGroup() as group:
+            first = group.create_task(one.commands.leave("web", "w1", 60.0), name="first")
+            await draining(one)
+            second = group.create_task(one.commands.leave("web", "w1", 2.0), name="second")
+            async with asyncio.timeout(10):
+                while (member := await draining(one)).drains_until != one.clock.now + 2:
+                    await one.feed.moved()
+            assert not first.done()
+            await one.commands.drained(member.service, member.endpoint)
+        assert first.result().endpoint == second.result().endpoint
+        assert not one.state.members
+
+
 async def refused(one: Node) -> str:
     with pytest.raises(errors.Conflict) as caught:
         await one.commands.leave("web", "w1", 60.0)

@@ -8,6 +8,8 @@ from dataclasses import replace
 from ipaddress import ip_address
 from typing import Self
 
+import pytest
+
 from lb import plan, table, world
 from lb.drains import POLL_S, Drains
 from lb.fake import FakeKernel
@@ -69,7 +71,8 @@ class Bench:
         self.finished: list[MemberKey] = []
         self.slot = Slot()
         self.slot.put(state)
-        self.drains = Drains(self.finish, self.kernel, states.NODE, clock or self.clock)
+        clocks = (clock or self.clock, time.monotonic if clock else self.clock)
+        self.drains = Drains(self.finish, self.kernel, states.NODE, *clocks)
 
     def clock(self) -> float:
         self.now += POLL_S
@@ -129,6 +132,19 @@ async def test_a_member_with_connections_stays_until_they_end() -> None:
 async def test_at_the_deadline_it_goes_with_its_connections() -> None:
     async with Bench(leaving(until=4 * POLL_S)) as bench:
         await bench.until(1)
+
+
+@pytest.mark.parametrize("by_s", [-3600.0, 3600.0])
+async def test_a_clock_that_is_set_changes_no_drain_that_began(by_s: float) -> None:
+    wall = 1000.0
+    async with Bench(leaving(until=wall + 3 * POLL_S), lambda: wall) as bench:
+        begun = time.monotonic()
+        await eventually_async(lambda: bench.kernel.asked, 10, "it was looked at")
+        assert bench.finished == []
+        wall += by_s
+        bench.slot.kick()
+        await bench.until(1)
+        assert time.monotonic() - begun >= 3 * POLL_S
 
 
 async def test_a_store_that_refuses_is_asked_again() -> None:

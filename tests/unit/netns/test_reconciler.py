@@ -148,10 +148,14 @@ async def test_a_change_by_hand_counts_as_repaired_and_a_new_wish_does_not() -> 
     kernel.remove_link(world.HOST, ON_ONE.host_link)
     again = await one.realise(now)
     assert again.repaired == again.changed > 0
+    assert [each.sandbox for each in again.repairs] == [ONE.name]
+    assert again.repairs[0].what.startswith("the pair ")
     kernel.table = None
-    assert (await one.realise(now)).repaired == 1
+    table = await one.realise(now)
+    assert table.repaired == 1
+    assert [(each.sandbox, each.what) for each in table.repairs] == [("", "the table inet sdd")]
     later = await one.realise(at(2, FRONT, ONE, ON_ONE, TWO, ON_TWO))
-    assert (later.changed > 0, later.repaired) == (True, 0)
+    assert (later.changed > 0, later.repaired, later.repairs) == (True, 0, ())
 
 
 async def test_another_macvlan_endpoint_is_no_repair() -> None:

@@ -49,6 +49,7 @@ class Town:
         base = at(1, FRONT, WEB1, CLIENT, *ENDS)
         self.state: ClusterState = base.apply(ids.Revision(2), [Put(WEB), Put(MEMBER)])
         self.on_settle = nothing
+        self.behind: dict[Backend, str] = {}
 
     async def made(self) -> "Town":
         for each in (WEB1, CLIENT):
@@ -82,6 +83,7 @@ class Town:
             ask=self.ask,
             ports=self.ports,
             settle=self.settle,
+            behind=lambda: self.behind,
         )
         return list(await verifier.differences())
 
@@ -94,6 +96,12 @@ async def town() -> Town:
 async def test_all_is_well_after_one_look(town: Town) -> None:
     assert await town.differences() == []
     assert town.settled == 0
+
+
+async def test_a_backend_that_is_late_is_told_though_nothing_else_differs(town: Town) -> None:
+    town.behind = {Backend.RESOLVER: "resolver has been behind for 34 s"}
+    (found,) = await town.differences()
+    assert (found.backend, found.says) == (Backend.RESOLVER, "resolver has been behind for 34 s")
 
 
 async def test_a_missing_link_and_its_routes_are_told(town: Town) -> None:
