@@ -149,7 +149,7 @@ def warned(row: Row) -> None:
 
 
 def named(row: Row) -> None:
-    """What a change prints: the name, or the object in the form that was asked for; warnings."""
+    """What a change prints: warnings, and the name or the object in the form that was asked for."""
     warned(row)
     if settings.current().output == "table":
         click.echo(row["Name"])
