@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from lb.kernel.nft_frame import TABLE, Chain
 from sdd import errors
-from sdd.linux import netlink
+from sdd.linux import netlink, netlink_picked
 from sdd.model.network import IPAddress
 
 _SUBSYSTEM = 10 << 8  # NFNL_SUBSYS_NFTABLES
@@ -50,7 +50,7 @@ def comments(
     body = _INET + netlink.text(1, of) + (netlink.text(2, chain) if chain else b"")
     found: defaultdict[str, list[str]] = defaultdict(list)
     for reply in connection.dump(_GET_RULE, body):
-        name, userdata = netlink.picked(reply.body, len(_INET), (2, 7))
+        name, userdata = netlink_picked.picked(reply.body, len(_INET), (2, 7))
         found[netlink.to_text(name)].append(_comment(userdata))
     return dict(found)
 
@@ -101,7 +101,7 @@ def numbered(connection: netlink.Connection, name: str, width: int) -> dict[int,
     except errors.KernelRefused:
         return found
     for reply in replies:
-        (told,) = netlink.picked(reply.body, len(_INET), (3,))
+        (told,) = netlink_picked.picked(reply.body, len(_INET), (3,))
         if len(told) % layout.size:
             return {}
         found |= layout.iter_unpack(told)
@@ -263,7 +263,7 @@ def _elements(replies: Iterable[netlink.Reply]) -> Iterator[tuple[bytes, bytes]]
 
 def _alike(reply: netlink.Reply) -> Iterable[tuple[bytes, bytes]] | None:
     """The same of elements that differ in key and data alone; None if these are not all such."""
-    (told,) = netlink.picked(reply.body, len(_INET), (3,))
+    (told,) = netlink_picked.picked(reply.body, len(_INET), (3,))
     if len(told) < _ELEMENT.size:
         return None
     length, *_, of_key, _ = _ELEMENT.unpack_from(told)
