@@ -13,7 +13,8 @@ from collections.abc import Set as AbstractSet
 from typing import NamedTuple, Never
 
 from lb import world
-from lb.desired import desired, member_on, nothing
+from lb.derived import Derived
+from lb.desired import member_on, nothing
 from sdd import errors
 from sdd.linux import cost
 from sdd.model import ids, service
@@ -66,6 +67,8 @@ class Drains:
         node: ids.NodeId,
         clock: Callable[[], float],
         steady: Callable[[], float] = time.monotonic,
+        *,
+        derived: Derived | None = None,
     ) -> None:
         self._finish = finish
         self._kernel = kernel
@@ -75,7 +78,8 @@ class Drains:
         self._seen: dict[MemberKey, _Seen] = {}
         self._nearest = math.inf  # by the steady clock: when the next one's time is up
         self._due = 0.0  # in the loop's time: when connections are to be counted
-        self._derived = nothing(node)
+        self._derived = derived or Derived(node)
+        self._desired = nothing(node)
 
     async def run(self, slot: Slot) -> Never:
         """Watch over whoever the newest state says, for ever; ends by cancellation only."""
@@ -126,7 +130,7 @@ class Drains:
     ) -> None:
         """Those of `members` to whom nobody is connected, found out in `left_s`."""
         with spent.here():
-            self._derived = desired(state, self._derived)
+            self._desired = self._derived.of(state)
         services = [state.services[each] for each in {one.service for one in members.values()}]
         try:
             # To count takes its time beside many sandboxes; whose time is up does not wait for it.
@@ -144,7 +148,7 @@ class Drains:
 
     async def _counted(self, wanted: AbstractSet[IPAddress]) -> _Counted:
         found = _Counted(set(), set())
-        for want in self._derived.sandboxes.values():
+        for want in self._desired.sandboxes.values():
             vips = wanted & want.owners.keys()
             if not vips:
                 continue

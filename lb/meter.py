@@ -6,13 +6,15 @@ takes at most a hundredth of a processor, unless that would make it too seldom: 
 grows, half the open connections, which take the kernel far longer where there are any.
 """
 
+import functools
 import math
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Never
 
 from lb import growth, suspicion, table, world
-from lb.desired import Desired, Wanted, desired, member_on, nothing
+from lb.derived import Derived
+from lb.desired import Desired, Wanted, member_on, nothing
 from lb.growth import Growth
 from lb.world import PortKey
 from sdd import errors
@@ -54,6 +56,7 @@ class Meter:
         clock: Callable[[], float],
         *,
         host: HostCounts = _nothing_counted,
+        derived: Derived | None = None,
         pause_s: float | None = None,
         part: int = PART,
     ) -> None:
@@ -66,12 +69,14 @@ class Meter:
         self._host = host
         self._on_host: Mapping[PortKey, Growth] = {}
         self._pause_s = kernel.counts_s if pause_s is None else pause_s
+        self._derived = derived or Derived(node)
         self._desired: Desired = nothing(node)
         self._read: dict[ids.SandboxId, Sequence[world.Load]] | None = None
         self._ended: dict[ids.SandboxId, tuple[Wanted | None, Sequence[world.Load]]] = {}
         self._lefts: list[tuple[ids.SandboxId, Wanted, Sequence[world.Load]]] = []
         self._vanished = Readings()  # what was read before, and no more in the last round
         self._ported: Mapping[PortKey, MemberKey] = {}  # in the last round
+        self._met: tuple[ClusterState, Members] | None = None
         self._totals: dict[tuple[ids.ServiceId, str], Growth] = {}
         self._open: Counter[tuple[MemberKey, str]] = Counter()
         self._unanswered: dict[MemberKey, Growth] = {}  # datagrams, since the last answer
@@ -117,7 +122,7 @@ class Meter:
 
     async def _look(self, state: ClusterState, spent: cost.Cost, *, counts: bool) -> None:
         with spent.here():
-            self._desired = desired(state, self._desired)
+            self._desired = self._derived.of(state)
         # Who leaves from here on is compared with what is read now.
         lefts, self._lefts = self._lefts, []
         read = self._kernel.loads if counts else self._counters
@@ -127,12 +132,18 @@ class Meter:
             if want.table != table.EMPTY
         }
         with spent.here():
-            grown = _Grown(_members(state))
+            grown = _Grown(functools.partial(self._members, state))
             self._take_left(lefts, grown)
             self._take(found, grown, counts=counts)
         await self._straight(state, grown)
         with spent.here():
             self._add(state, grown)
+
+    def _members(self, state: ClusterState) -> Members:
+        """Where each of thousands is met, found once for a state."""
+        if self._met is None or self._met[0] is not state:
+            self._met = (state, dict(_addressed(state)))
+        return self._met[1]
 
     def _take_left(
         self,
@@ -254,7 +265,7 @@ async def _loads(
 class _Grown:
     """What grew in a round: by member and protocol, or by service where its member is gone."""
 
-    def __init__(self, members: Members) -> None:
+    def __init__(self, members: Callable[[], Members]) -> None:
         self._members = members
         self.by_member: defaultdict[MemberKey, dict[str, Growth]] = defaultdict(dict)
         self.of_strays: dict[tuple[ids.ServiceId, str], Growth] = {}
@@ -278,11 +289,7 @@ class _Grown:
     def member(self, want: Wanted, vip: IPAddress, address: IPAddress | None) -> MemberKey | None:
         """Whose the address is behind the virtual one."""
         owner = want.owners.get(vip)
-        return None if owner is None or address is None else self._members.get((owner, address))
-
-
-def _members(state: ClusterState) -> Members:
-    return dict(_addressed(state))
+        return None if owner is None or address is None else self._members().get((owner, address))
 
 
 def _addressed(

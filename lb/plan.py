@@ -9,7 +9,7 @@ connections.
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
-from operator import is_
+from operator import attrgetter, is_
 from types import MappingProxyType
 
 from lb import table
@@ -87,6 +87,9 @@ Step = (
     | RemoveBackend
     | RemoveService
 )
+
+
+_PACKED = attrgetter("packed")
 
 
 class Diff:
@@ -229,7 +232,7 @@ def subject(step: Step) -> IPAddress | None:
 
 def ordered(backends: Collection[table.Backend]) -> tuple[table.Backend, ...]:
     """By address: the order is part of consistent hashing and must be the same on every node."""
-    return tuple(sorted(backends, key=lambda each: (len(each.packed), each.packed)))
+    return tuple(sorted(backends, key=_PACKED))
 
 
 def _changed(have: table.Table, want: table.Table) -> Sequence[IPAddress]:

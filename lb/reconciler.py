@@ -12,7 +12,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from lb import moment, plan, repairs, table, world
-from lb.desired import Desired, Wanted, desired, nothing
+from lb.derived import Derived
+from lb.desired import Desired, Wanted, nothing
 from lb.leaving import Leaving, Left
 from sdd import contained, errors, reconcile
 from sdd.linux import guests
@@ -60,6 +61,7 @@ class Reconciler:
         been: guests.Guests | None = None,
         leaving: Leaving | None = None,
         left: Left = lambda _box, _was, _loads: None,
+        derived: Derived | None = None,
         ready_s: float = READY_S,
         is_vain: reconcile.IsVain = reconcile.hopeful,
         clock: Callable[[], float] = time.time,
@@ -76,6 +78,7 @@ class Reconciler:
         self._kernel = kernel
         self._is_vain = is_vain
         self._clock = clock
+        self._derived = derived or Derived(node)
         self._desired = self._before = nothing(node)
         self._ready_s = ready_s
         self._diff = plan.Diff()
@@ -86,7 +89,7 @@ class Reconciler:
     async def realise(self, state: ClusterState, look: Look = EVERYWHERE) -> progress.Outcome:
         """Bring every sandbox of this node to its table at `state`'s revision."""
         now = moment.at(state, self._clock())
-        self._before, self._desired = self._desired, desired(now.state, self._desired)
+        self._before, self._desired = self._desired, self._derived.of(now.state)
         self._diff = plan.Diff()
         wanted = self._desired.sandboxes
         concerned = (

@@ -9,7 +9,19 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from lb import desired, drains, kept, leaving, meter, probes, reconciler, tally, view, world
+from lb import (
+    derived,
+    desired,
+    drains,
+    kept,
+    leaving,
+    meter,
+    probes,
+    reconciler,
+    tally,
+    view,
+    world,
+)
 from lb import dial as dials
 from sdd import reconcile
 from sdd.linux import guests
@@ -44,10 +56,13 @@ class Watching:
             carriers=carriers,
             told=self.tally.told,
         )
-        self.meter = meter.Meter(*(kernel, node, self.probes.suspect, time.monotonic), host=host)
+        self._derived = derived.Derived(node)
+        self.meter = meter.Meter(
+            *(kernel, node, self.probes.suspect, time.monotonic), host=host, derived=self._derived
+        )
         self.leaving = leaving.Leaving(node, hold, self.meter.ended)
         self.kept = kept.Kept()
-        self._drains = drains.Drains(finish, kernel, node, time.time)
+        self._drains = drains.Drains(finish, kernel, node, time.time, derived=self._derived)
 
     def put(self, state: ClusterState) -> None:
         """For `Feed.subscribe`, before any reconciler works on it."""
@@ -65,6 +80,7 @@ class Watching:
             been=self._been,
             leaving=self.leaving,
             left=self._left,
+            derived=self._derived,
             is_vain=is_vain,
         )
 

@@ -108,6 +108,14 @@ def desired(
     )
 
 
+def unheard(state: ClusterState, node: ids.NodeId, before: Wanted) -> int:
+    """How many endpoints are on networks whose names are to be made from nothing for `state`."""
+    ends = map(state.endpoints.get, affected.changed(before.state.endpoints, state.endpoints))
+    nets = {end.network for end in ends if end is not None and end.node == node}
+    new = (net for net in nets if str(net) not in before.snapshot.tables)
+    return sum(len(state.endpoints_by_network.get(net, ())) for net in new)
+
+
 def _need(
     state: ClusterState,
     box: sandbox.Sandbox,

@@ -6,12 +6,13 @@ need something, and checks the namespaces that it shall look at.
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+import functools
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Final
 
 from resolver import parts, protocol, result
 from resolver.control import difference, handover, launch, link
-from resolver.desired import NOTHING, Wanted, desired
+from resolver.desired import NOTHING, Wanted, desired, unheard
 from resolver.files import hosts, own, upstreams
 from resolver.space import addressing, place, reclaim
 from sdd import contained, errors, reconcile
@@ -21,14 +22,23 @@ from sdd.model.look import EVERYWHERE, NOWHERE, Look
 from sdd.state import ClusterState
 
 TRIES: Final = 2  # a worker that dies during a pass is replaced in the same pass
+MANY: Final = 1000  # endpoints whose names take a quarter of a second
 _MOST_WORDS: Final = 200  # characters of a worker's own words in a message
+
+
+Others = Callable[[ids.Revision], Awaitable[None]]
+
+
+async def _nobody(_: ids.Revision) -> None:
+    """Nobody is waited for."""
 
 
 class Reconciler:
     """The `Realise` of this backend; called by one task at a time.
 
     `on_lost` is called when the worker goes away between passes: kick the slot there. `is_vain`
-    says of a sandbox that its namespace is not worth waiting for.
+    says of a sandbox that its namespace is not worth waiting for; `others` waits for the backends
+    that connections depend on, before the names of `many` endpoints are made from nothing.
     """
 
     def __init__(
@@ -42,6 +52,8 @@ class Reconciler:
         been: guests.Guests,
         on_lost: Callable[[], None] = lambda: None,
         is_vain: reconcile.IsVain = reconcile.hopeful,
+        others: Others = _nobody,
+        many: int = MANY,
     ) -> None:
         self._launcher = launcher
         self._node = node
@@ -51,13 +63,14 @@ class Reconciler:
         self._doors = doors
         self._places = place.Places(doors, been, is_vain=is_vain)
         launcher.inherit = self._inherit
+        self._others, self._many = others, many
         self._want = NOTHING
         self._reclaimed: link.Link | None = None
         self._texts: Mapping[ids.SandboxId, own.Texts] = {}
 
     async def realise(self, state: ClusterState, look: Look = EVERYWHERE) -> progress.Outcome:
         """Bring files, sockets, tables and the worker to `state`."""
-        want = self._want = desired(state, self._node, self._daemon, self._want)
+        want = self._want = await self._derived(state)
         async with asyncio.TaskGroup() as both_at_once:
             writing = both_at_once.create_task(self._write(want, look), name="dns files")
             serving = both_at_once.create_task(self._served(want, look), name="dns service")
@@ -83,6 +96,18 @@ class Reconciler:
         """Let go of the sandboxes' sockets, as the end of the process does."""
         self._places.keep_only(())
         self._places.disinherit()
+
+    async def _derived(self, state: ClusterState) -> Wanted:
+        """The names of thousands of endpoints take seconds: beside the loop, and after the others.
+
+        But not at the start: what is asked for meanwhile is asked again.
+        """
+        ask = functools.partial(desired, state, self._node, self._daemon, self._want)
+        if unheard(state, self._node, self._want) < self._many:
+            return ask()
+        if self._want is not NOTHING:
+            await self._others(state.revision)
+        return await asyncio.to_thread(ask)
 
     # --- files --------------------------------------------------------------------------------
 

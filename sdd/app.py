@@ -168,7 +168,7 @@ async def assembled(
         launcher = await stack.enter_async_context(_launcher(config))
         workers, watcher = inquirer.Inquirer(launcher), watch.Watch(launcher, standing.noted)
         is_vain = functools.partial(reached.has_failed, Backend.NETNS)
-        names = _resolver(config, doors, node, launcher, slots[Backend.RESOLVER], is_vain=is_vain)
+        names = _resolver(config, doors, node, launcher, slots[Backend.RESOLVER], reached=reached)
         stack.callback(names.close)
         commands = _commander(config, store, news, reached, doors, names=names)
         ports = stack.enter_context(contextlib.closing(ports_linux.PortsKernel(doors, held)))
@@ -326,13 +326,14 @@ def _resolver(
     launcher: launch.Launcher,
     slot: reconcile.Slot,
     *,
-    is_vain: reconcile.IsVain,
+    reached: progress.Progress,
 ) -> dns_reconciler.Reconciler:
     return dns_reconciler.Reconciler(
         *(doors, launcher, node, own.Files(config.data_root), _daemon_dns(config)),
         been=guests.Guests(config.exec_root / "dns-guests"),
         on_lost=slot.kick,
-        is_vain=is_vain,
+        is_vain=functools.partial(reached.has_failed, Backend.NETNS),
+        others=reached.carried,
     )
 
 

@@ -211,8 +211,10 @@ class ClusterState:
     def answering(self, member: service.Member, end: endpoint.Endpoint) -> endpoint.Endpoint:
         """`end`, by which the member is reached, with those addresses at which it answers."""
         verdict = self.verdicts.get((member.service, member.endpoint))
-        failing = verdict.failing if verdict is not None else ()
-        if verdict is not None and self.ingress is not None and end.network == self.ingress.id:
+        if verdict is None:
+            return end
+        failing = verdict.failing
+        if self.ingress is not None and end.network == self.ingress.id:
             failing = (*failing, *verdict.ingress_failing)
         if not failing:
             return end

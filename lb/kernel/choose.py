@@ -1,5 +1,6 @@
 """Which kernel balancer this host gets, and why: asked once, at the start of the daemon."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -34,13 +35,16 @@ async def choose(spaces: namespaces.Namespaces, wanted: Wanted) -> Choice:
 async def _found(spaces: namespaces.Namespaces, wanted: Wanted) -> Choice:
     if wanted == "nftables":
         former = await spaces.run("", leftovers.family)
-        kernel = NftablesKernel(spaces, former)
-        return Choice(kernel=kernel, name=wanted, why="lb-backend says so")
+        plain = NftablesKernel(spaces, former)
+        return Choice(kernel=plain, name=wanted, why="lb-backend says so")
     found = await spaces.run("", available)
     if found is not None:
         family, version = found
         why = "lb-backend says so" if wanted == "ipvs" else f"the kernel has IPVS {version}"
-        return Choice(kernel=IpvsKernel(spaces, family), name="ipvs", why=why)
+        kernel = IpvsKernel(spaces, family)
+        with contextlib.suppress(errors.SddError):  # each sandbox will tell why it cannot be
+            await kernel.prepare()
+        return Choice(kernel=kernel, name="ipvs", why=why)
     if wanted == "ipvs":
         raise errors.Unavailable(
             "lb-backend is 'ipvs', but the kernel has no IPVS",

@@ -6,10 +6,9 @@ the routes; whatever is missing in between, the front refuses rather than lets a
 """
 
 import contextlib
-import dataclasses
 import errno
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 
 from lb import plan, table, world
 from lb.kernel import (
@@ -17,6 +16,7 @@ from lb.kernel import (
     ipvs_connections,
     ipvs_entries,
     ipvs_front,
+    ipvs_read,
     ipvs_session,
     ipvs_settings,
     legible,
@@ -46,16 +46,20 @@ class IpvsKernel:
         self._family = family
         self._frames = nft_frames.Frames(spaces, ipvs_front.frame_of)
 
+    async def prepare(self) -> None:
+        """Have ready what is alike in all sandboxes, so that the first does not wait for it."""
+        await self._frames.of("")
+
     async def inode(self, netns: str) -> int:
         """The namespace's number, 0 while there is none."""
-        return await self._spaces.run("", lambda: namespaces.inode(netns))
+        return namespaces.inode(netns)  # a look at a file: a thread would take longer to ask
 
     async def read(
         self, place: table.Place, only: Collection[IPAddress] | None = None
     ) -> table.Table:
         """The table as IPVS, the front and the routes hold it together."""
         return await self._spaces.run(
-            place.netns, lambda: legible.legible(lambda: _read(self._family, place, only))
+            place.netns, lambda: legible.legible(lambda: ipvs_read.read(self._family, place, only))
         )
 
     async def apply(
@@ -108,87 +112,6 @@ def _led_to(
     return ipvs_connections.backend_of(lines, vip, port, protocol, client)
 
 
-# Reading
-
-
-def _read(family: int, place: table.Place, only: Collection[IPAddress] | None) -> table.Table:
-    with netlink.Connection(netlink.NETFILTER) as connection:
-        found = ipvs_front.read(connection, only, place.uplink)
-    with netlink.Connection(netlink.ROUTE) as connection:
-        if only is not None and len(only) <= nft_netlink.FEW:
-            routes = local_routes.asked(connection, only)
-        else:
-            routes = local_routes.read(connection)
-    with Session(family) as session:
-        if only is None:
-            entries = session.entries(session.listed())
-        else:
-            entries = session.entries(session.asked(_marks(found.fronts.values())))
-        services: dict[IPAddress, table.VirtualService] = {}
-        flaws = [table.Flaw(what=what) for what in found.flaws]
-        for front in found.fronts.values():
-            service, wrong = _judged(front, entries, routes, place)
-            if service is not None:
-                services[front.vip] = service
-            flaws.extend(table.Flaw(vip=front.vip, what=what) for what in wrong)
-        if only is None:
-            strays = entries.keys() - set(_marks(found.fronts.values()))
-            flaws.extend(_strays(strays, routes.keys() - services.keys()))
-            flaws.extend(_set_otherwise(session, services, place) if services else ())
-    return table.Table(services=MappingProxyType(services), flaws=tuple(flaws))
-
-
-def _marks(fronts: Iterable[ipvs_front.Front]) -> Iterator[Key]:
-    for front in fronts:
-        yield Key(front.vip.version, front.stream)
-        yield Key(front.vip.version, front.datagram)
-
-
-def _judged(
-    front: ipvs_front.Front,
-    entries: ipvs_entries.Entries,
-    routes: local_routes.Routes,
-    place: table.Place,
-) -> tuple[table.VirtualService | None, list[str]]:
-    """The virtual service behind a front, and what around it is not as it should be."""
-    stream = entries.get(Key(front.vip.version, front.stream))
-    if stream is None:
-        return None, ["its IPVS service is gone"]
-    service = ipvs_entries.virtual(front.vip, front.number, stream)
-    if service is None:
-        return None, [f"its scheduler is {stream.settings.scheduler!r}"]
-    wrong = [
-        f"its IPVS service {key.mark:#x} is not as sdd makes it"
-        for key, entry in ipvs_entries.entries(service).items()
-        if entries.get(key) != entry
-    ]
-    if front.is_up != bool(service.open):
-        wrong.append("its answer to pings is wrong")
-    if front.vip not in routes or routes[front.vip] != place.source_for(front.vip):
-        wrong.append("its local route is wrong")
-    return service, wrong
-
-
-def _strays(marks: Collection[Key], routes: Collection[IPAddress]) -> Iterator[table.Flaw]:
-    for key in marks:
-        yield table.Flaw(what=f"the IPVS service {key.mark:#x} belongs to no virtual address")
-    for vip in routes:
-        yield table.Flaw(what=f"the local route to {vip} belongs to no virtual address")
-
-
-def _set_otherwise(
-    session: Session, services: dict[IPAddress, table.VirtualService], place: table.Place
-) -> Iterator[table.Flaw]:
-    for name, value in ipvs_settings.differing(_settings(services.values(), place)):
-        yield table.Flaw(what=f"net.ipv4.{name.replace('/', '.')} is {value}")
-    if session.timeouts() != ipvs_settings.TIMEOUTS:
-        yield table.Flaw(what="the timeouts of IPVS are not as sdd sets them")
-
-
-def _settings(services: Iterable[table.VirtualService], place: table.Place) -> Mapping[str, str]:
-    return ipvs_settings.wanted(services, is_ours=not place.inode)
-
-
 # Changing
 
 
@@ -200,9 +123,12 @@ def _change(
     steps: Sequence[plan.Step],
 ) -> world.Change:
     ended = _last(family, have, steps)
-    refused = tuple(_apply(family, place, frame, have, steps))
+    after = plan.result(have, steps)
+    refused = tuple(_apply(family, place, frame, have, after, steps=steps))
     vips = [vip for vip in plan.touched(steps) if vip is not None]
-    return world.Change(refusals=refused, shown=_read(family, place, vips), ended=ended)
+    likely = {vip: after.services[vip] for vip in vips if vip in after.services}
+    shown = ipvs_read.read(family, place, vips, likely)
+    return world.Change(refusals=refused, shown=shown, ended=ended)
 
 
 def _apply(
@@ -210,11 +136,12 @@ def _apply(
     place: table.Place,
     frame: Frame,
     have: table.Table,
+    after: table.Table,
+    *,
     steps: Sequence[plan.Step],
 ) -> Iterator[world.Refusal]:
     if not steps:
         return
-    after = plan.result(have, steps)
     whole = plan.Mend(None) in steps
     vips = {vip for vip in plan.touched(steps) if vip is not None}
     vips = vips | after.services.keys() if whole else vips
@@ -229,7 +156,7 @@ def _set_up(session: Session, after: table.Table, place: table.Place) -> Iterato
     if not after.services:
         return
     try:
-        ipvs_settings.write(_settings(after.services.values(), place))
+        ipvs_settings.write(ipvs_read.settings(after.services.values(), place))
     except OSError as exc:
         yield world.Refusal(vip=None, sentence=f"a setting of IPVS cannot be changed: {exc}")
     if session.timeouts() != ipvs_settings.TIMEOUTS:
@@ -242,31 +169,62 @@ def _balance(
     session: Session,
     have: table.Table,
     after: table.Table,
-    vips: Collection[IPAddress],
+    vips: AbstractSet[IPAddress],
     *,
     whole: bool,
 ) -> Iterator[world.Refusal]:
-    want: dict[Key, ipvs_entries.Entry] = {}
-    owners: dict[Key, table.VirtualService] = {}
-    for vip in vips:
-        for source in (have, after):
-            if vip in source.services:
-                owners |= dict.fromkeys(
-                    ipvs_entries.keys(source.services[vip]), source.services[vip]
-                )
-        if vip in after.services:
-            want |= ipvs_entries.entries(after.services[vip])
-    there = session.listed() if whole else session.asked(owners)
-    refused = session.change(session.entries(there), want)
+    there = session.listed() if whole else session.asked(_keys(have, after, vips))
+    new = [
+        service
+        for vip in vips
+        if vip not in have.services
+        and (service := after.services.get(vip)) is not None
+        and there.keys().isdisjoint(ipvs_entries.keys(service))
+    ]
+    refused = session.make(new)
+    if len(new) < len(vips) or there:
+        rest = vips - {each.vip for each in new}
+        refused |= _adapted(session, session.entries(there), have, after, rest)
     lacks = any(each.error == errno.ENOENT for each in refused.values())
     known = session.schedulers() if lacks else ()  # one look: each may ask for a module
-    for vip in {owners[key].vip: None for key in refused if key in owners}:
+    for vip, result in refused.items():
         service = after.services.get(vip)
-        result = next(refused[key] for key in refused if owners[key].vip == vip)
         if service is not None and result.error == errno.ENOENT:  # no such scheduler
             yield _unknown(service, known)
         else:
             yield world.Refusal(vip=vip, sentence=f"IPVS refuses: {result}", code="SDD-LB-IPVS")
+
+
+def _adapted(
+    session: Session,
+    entries: ipvs_entries.Entries,
+    have: table.Table,
+    after: table.Table,
+    vips: Collection[IPAddress],
+) -> dict[IPAddress, netlink.Result]:
+    """What is there of `vips` is changed; of each that was refused something, the first refusal.
+
+    What `entries` holds beside it goes.
+    """
+    want: dict[Key, ipvs_entries.Entry] = {}
+    owners: dict[Key, IPAddress] = {}
+    for vip in vips:
+        owners |= dict.fromkeys(_keys(have, after, (vip,)), vip)
+        if vip in after.services:
+            want |= ipvs_entries.entries(after.services[vip])
+    refused: dict[IPAddress, netlink.Result] = {}
+    for key, result in session.change(entries, want).items():
+        if key in owners:
+            refused.setdefault(owners[key], result)
+    return refused
+
+
+def _keys(have: table.Table, after: table.Table, vips: Collection[IPAddress]) -> Iterator[Key]:
+    """The mark services of `vips`, before and afterwards."""
+    for vip in vips:
+        for services in (have.services, after.services):
+            if vip in services:
+                yield from ipvs_entries.keys(services[vip])
 
 
 def _unknown(service: table.VirtualService, known: Collection[Scheduler]) -> world.Refusal:
@@ -355,7 +313,9 @@ def _loads(family: int, only: Collection[IPAddress] | None = None) -> Iterator[w
     with netlink.Connection(netlink.NETFILTER) as connection:
         fronts = ipvs_front.read(connection, only).fronts
     with Session(family) as session:
-        listed = session.listed() if only is None else session.asked(_marks(fronts.values()))
+        listed = (
+            session.listed() if only is None else session.asked(ipvs_read.marks(fronts.values()))
+        )
         for front in sorted(fronts.values(), key=lambda each: (each.vip.version, int(each.vip))):
             for protocol, mark in (("tcp", front.stream), ("udp", front.datagram)):
                 key = Key(front.vip.version, mark)
@@ -367,6 +327,9 @@ def _loads(family: int, only: Collection[IPAddress] | None = None) -> Iterator[w
 def _ordered(backends: Iterable[ipvs_codec.Backend]) -> list[ipvs_codec.Backend]:
     """By address, as nftables has them; the kernel lists the newest first."""
     return sorted(backends, key=lambda each: int(each.address))
+
+
+_COUNTED = tuple(ipvs_codec.Stats.__dataclass_fields__)
 
 
 def _load(
@@ -392,7 +355,7 @@ def _load(
         weight=backend.weight,
         active=backend.active,
         inactive=backend.inactive,
-        **dataclasses.asdict(backend.stats),
+        **{name: getattr(backend.stats, name) for name in _COUNTED},
     )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
+from typing import NamedTuple
 
 from sdd.linux import netlink
 from sdd.model.network import IPAddress
@@ -47,8 +48,7 @@ _VERSIONS = MappingProxyType({2: 4, 10: 6})
 _FULL_MASK = MappingProxyType({4: b"\xff\xff\xff\xff", 6: struct.pack("=I", 128)})
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """A service by mark: one per IP version, 4 or 6."""
 
     version: int
@@ -135,6 +135,8 @@ _HEAD_OF_BACKEND = struct.Struct(
 )
 _REST_OF_BACKEND = struct.Struct("=HH2s2x HHI HH")  # port, method, the weight's head
 _END_OF_BACKEND = struct.Struct("=HHI HHI HHH2x")  # thresholds, family
+_LISTED_SERVICE = struct.Struct("=12xH2x 4sI 38sH")  # family, mark, settings, what comes next
+_AROUND_SETTINGS = (struct.pack("=HH", 8, 5), 10)  # the mark's head; the counters' type
 _LISTED = struct.Struct("=8x HH16s HHH2x HHI HHI")  # address, port, method, weight
 # Length and type of each; the port and the method are as we set them.
 _LISTED_HEADS = (20, 1, 6, 2, 0, 8, 3, MASQUERADE, 8, 4)
@@ -260,24 +262,35 @@ def to_timeouts(result: netlink.Result) -> Timeouts:
 
 def to_services(replies: Iterable[netlink.Reply]) -> Iterator[tuple[Key, Settings]]:
     """The mark services among those listed; services by address are somebody else's."""
+    known: dict[object, Settings] = {}  # thousands are told alike, but for mark and counters
     for reply in replies:
-        found = netlink.attributes(_attributes(reply).get(_SERVICE, b""))
-        if 5 not in found:  # noqa: PLR2004 - IPVS_SVC_ATTR_FWMARK
-            continue
-        version = _VERSIONS.get(netlink.to_int(found[1]), 4)
-        flags, _ = struct.unpack("=II", found[7])
-        persistent = flags & PERSISTENT
-        netmask = found.get(9, b"")
-        yield (
-            Key(version, netlink.to_int(found[5])),
-            Settings(
-                scheduler=netlink.to_text(found.get(6, b"")),
-                flags=flags & ~_HASHED,
-                # Without the flag the kernel remembers whatever was last written.
-                timeout_s=netlink.to_int(found.get(8, b"")) if persistent else 0,
-                netmask=b"" if netmask == _FULL_MASK[version] else netmask,
-            ),
-        )
+        family, mark, told = 0, 0, None
+        if len(reply.body) >= _LISTED_SERVICE.size:
+            family, before, mark, *rest = _LISTED_SERVICE.unpack_from(reply.body)
+            told = (family, before, *rest)
+        if told is not None and (how := known.get(told)) is not None:
+            yield Key(_VERSIONS[family], mark), how
+        elif (found := _to_service(reply)) is not None:
+            # Otherwise there is more in it, or it is not where it is looked for.
+            if told is not None and (before, rest[-1]) == _AROUND_SETTINGS and family in _VERSIONS:
+                known[told] = found[1]
+            yield found
+
+
+def _to_service(reply: netlink.Reply) -> tuple[Key, Settings] | None:
+    found = netlink.attributes(_attributes(reply).get(_SERVICE, b""))
+    if 5 not in found:  # noqa: PLR2004 - IPVS_SVC_ATTR_FWMARK
+        return None
+    version = _VERSIONS.get(netlink.to_int(found[1]), 4)
+    flags, _ = struct.unpack("=II", found[7])
+    netmask = found.get(9, b"")
+    return Key(version, netlink.to_int(found[5])), Settings(
+        scheduler=netlink.to_text(found.get(6, b"")),
+        flags=flags & ~_HASHED,
+        # Without the flag the kernel remembers whatever was last written.
+        timeout_s=netlink.to_int(found.get(8, b"")) if flags & PERSISTENT else 0,
+        netmask=b"" if netmask == _FULL_MASK[version] else netmask,
+    )
 
 
 def to_backends(replies: Iterable[netlink.Reply], version: int) -> Iterator[Backend]:

@@ -6,11 +6,11 @@ lose it, because a UDP flow never ends by itself. Pure: the session sends what i
 
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from lb import table
-from lb.kernel import ipvs_codec, ipvs_front
+from lb.kernel import ipvs_codec, ipvs_front, ipvs_list
 from lb.kernel.ipvs_codec import Key, Settings
 from sdd.linux import netlink
 from sdd.model.network import IPAddress
@@ -52,17 +52,30 @@ def settings(service: table.VirtualService) -> Settings:
 def entries(service: table.VirtualService) -> dict[Key, Entry]:
     """Both mark services as they should be."""
     stream, datagram = keys(service)
-    how, weights = settings(service), service.weights
-    are_open = all(weights.values())
+    how, weights, less = settings(service), service.weights, datagrams(service)
     return {
         stream: Entry(settings=how, weights=weights),
-        datagram: Entry(
-            settings=how,
-            weights=weights
-            if are_open
-            else {each: found for each, found in weights.items() if found},
-        ),
+        datagram: Entry(settings=how, weights=weights if less is service else less.weights),
     }
+
+
+def are_listed(
+    service: table.VirtualService, found: Mapping[Key, Settings], listing: ipvs_list.Listing
+) -> bool:
+    """Whether both mark services are there just so, and without connections."""
+    stream, datagram = keys(service)
+    how, lines = settings(service), ipvs_list.lines(service)
+    less = datagrams(service)
+    return (
+        found.get(stream) == how == found.get(datagram)
+        and listing.shows(stream.mark, lines)
+        and listing.shows(datagram.mark, lines if less is service else ipvs_list.lines(less))
+    )
+
+
+def datagrams(service: table.VirtualService) -> table.VirtualService:
+    """What of it is for datagrams: the very same while no backend rests."""
+    return service if service.open == service.backends else replace(service, backends=service.open)
 
 
 def virtual(vip: IPAddress, number: int, stream: Entry) -> table.VirtualService | None:

@@ -10,7 +10,7 @@ none. What still goes to a virtual address behind IPVS is refused, but for pings
 is; `own` are the same addresses as a set, since older kernels refuse a map where a set is meant.
 """
 
-import struct
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,7 +29,9 @@ BASE = 0x5D000000  # our range of marks: 0x5d000000..0x5dffffff, documented in d
 LIMIT = 0x5E000000
 _MARKING = -150  # NF_IP_PRI_MANGLE: before IPVS looks (NF_IP_PRI_NAT_DST + 1 and + 2)
 _REFUSING = -90
-_STREAMS, _DATAGRAMS = (6, 132), (17,)
+_PROTOCOLS = ((6, 0), (132, 0), (17, 1))  # and what is added to the mark of streams
+# Each part of a key that is several fills four bytes.
+_RESTS = tuple((bytes((protocol, 0, 0, 0)), bit) for protocol, bit in _PROTOCOLS)
 _ECHO = "{ icmp, icmpv6 }"
 
 CHAINS = (
@@ -130,8 +132,8 @@ class Front:
     @property
     def marks(self) -> Mapping[int, int]:
         """IP protocol → mark."""
-        streams = dict.fromkeys(_STREAMS, self.stream)
-        return streams | dict.fromkeys(_DATAGRAMS, self.datagram)
+        stream = stream_mark(self.number)
+        return {protocol: stream | bit for protocol, bit in _PROTOCOLS}
 
 
 Fronts = Mapping[IPAddress, Front]
@@ -165,10 +167,15 @@ def changes(have: Fronts, want: Fronts, vips: Collection[IPAddress]) -> Iterator
 
 
 def _added(fronts: Iterable[Front]) -> Iterator[Message]:
-    for one, those in _elements(fronts, lambda mark: plain(struct.pack("=I", mark))).items():
+    for one, those in _elements(fronts, _to_number).items():
         yield from _WRITER.add_elements(_SETS_OF[one], those)
 
 
+def _to_number(number: int) -> bytes:
+    return _NUMBER_HEAD + number.to_bytes(4, sys.byteorder)
+
+
+_NUMBER_HEAD = plain(bytes(4))[:-4]
 _WRITER = Writer(TABLE)
 _SETS_OF = MappingProxyType(
     {
@@ -186,14 +193,15 @@ def _elements(
     found: defaultdict[tuple[int, str], list[bytes]] = defaultdict(list)
     for front in fronts:
         version, vip = front.vip.version, front.vip.packed
+        bare = element(vip)
         found[version, "number"].append(element(vip, data_of(front.number)))
-        found[version, "own"].append(element(vip))
+        found[version, "own"].append(bare)
         if front.is_up:
-            for protocol, mark in front.marks.items():
-                # Each part of a key that is several fills four bytes.
-                key = vip + bytes((protocol, 0, 0, 0))
-                found[version, "mark"].append(element(key, data_of(mark)))
-            found[version, "up"].append(element(vip))
+            stream = front.stream
+            found[version, "mark"].extend(
+                [element(vip + rest, data_of(stream | bit)) for rest, bit in _RESTS]
+            )
+            found[version, "up"].append(bare)
     return found
 
 
@@ -211,25 +219,25 @@ def read(
     """What the namespace's table holds; nothing when there is none."""
     if not nft_netlink.present(connection):
         return Found(fronts={}, flaws=())
-    marks: dict[IPAddress, dict[int, int]] = {}
-    protocols = (*_STREAMS, *_DATAGRAMS)
-    for vip, protocol, data in nft_netlink.by_address_prefix(connection, "mark", only, protocols):
-        mark = netlink.to_int(nft_netlink.value(data))
-        marks.setdefault(vip, {})[protocol[0]] = mark
+    marks: defaultdict[bytes, dict[int, int]] = defaultdict(dict)
+    protocols = tuple(each for each, _ in _PROTOCOLS)
+    for key, protocol, data in nft_netlink.by_address_prefix(connection, "mark", only, protocols):
+        marks[key][protocol[0]] = netlink.to_int(nft_netlink.value(data))
     numbers = {
-        ip_address(key): netlink.to_int(nft_netlink.value(data))
+        key: netlink.to_int(nft_netlink.value(data))
         for key, data in nft_netlink.by_address(connection, "number", only)
     }
     own, up = (
-        {ip_address(key) for key, _ in nft_netlink.by_address(connection, name, only)}
-        for name in ("own", "up")
+        {key for key, _ in nft_netlink.by_address(connection, name, only)} for name in ("own", "up")
     )
+    asked = {each.packed: each for each in only or ()}
     fronts: dict[IPAddress, Front] = {}
     flaws: list[str] = []
-    for vip in marks.keys() | numbers.keys() | own | up:
-        front = Front(vip=vip, number=numbers.get(vip, 0), is_up=vip in up)
-        whole = vip in numbers and vip in own
-        if whole and marks.get(vip, {}) == (front.marks if front.is_up else {}):
+    for key in marks.keys() | numbers.keys() | own | up:
+        vip = asked[key] if key in asked else ip_address(key)
+        front = Front(vip=vip, number=numbers.get(key, 0), is_up=key in up)
+        whole = key in numbers and key in own
+        if whole and marks.get(key, {}) == (front.marks if front.is_up else {}):
             fronts[vip] = front
         else:
             flaws.append(f"the marks of {vip} are not as sdd writes them")

@@ -2,19 +2,20 @@
 
 import errno
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
-from lb.kernel import ipvs_codec, ipvs_entries, ipvs_front, ipvs_list
+from lb import table
+from lb.kernel import ipvs_codec, ipvs_entries, ipvs_front, ipvs_list, ipvs_whole
 from lb.kernel.ipvs_codec import Key, Listed
 from lb.kernel.ipvs_entries import Entries, Entry
 from sdd.linux import netlink
+from sdd.model.network import IPAddress
 from sdd.model.service import Scheduler
 
 # Deleting what is gone is what was wanted: ESRCH for a service, ENOENT for a backend.
 FEW = 32  # services that are asked for one by one; more are found faster among all
 _GONE = frozenset({errno.ENOENT, errno.ESRCH})
-_NONE = Listed({})
 
 
 class Session:
@@ -68,13 +69,29 @@ class Session:
         found: dict[Key, Listed] = {}
         if len(services) > FEW:
             asked = random.sample(tuple(services), FEW)
-            found |= ipvs_list.backends(ipvs_list.FILE.read_text())
+            listing = self.listing()
+            found |= {key: listing.of(key) for key in services}
         for key in asked:
             found[key] = ipvs_codec.to_listed(self._replies(key), key.version)
-        pairs = ((key, how, found.get(key, _NONE)) for key, how in services.items())
         return {
-            key: Entry(settings=how, weights=those.weights, strays=those.strays)
-            for key, how, those in pairs
+            key: Entry(settings=how, weights=found[key].weights, strays=found[key].strays)
+            for key, how in services.items()
+        }
+
+    def listing(self) -> ipvs_list.Listing:
+        """The backends of all services, without thresholds."""
+        return ipvs_list.Listing(ipvs_list.FILE.read_text())
+
+    def make(self, services: Sequence[table.VirtualService]) -> dict[IPAddress, netlink.Result]:
+        """New services with their backends; of each that was refused something, the first refusal.
+
+        All requests are sent, whatever happens to some.
+        """
+        numbers = self._connection.numbers(len(services))
+        loads = ipvs_whole.loads(self._family, services, numbers)
+        refused = self._connection.refusals(loads)
+        return {
+            services[at - numbers.start].vip: why for at, why in refused.items() if at in numbers
         }
 
     def change(self, have: Entries, want: Entries) -> dict[Key, netlink.Result]:

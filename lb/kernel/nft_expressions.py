@@ -19,6 +19,7 @@ PORT_LENGTH = 4  # a port of two bytes, padded, as what is hashed with others
 _WORDS_PER_REGISTER = 4
 _NETWORK, _TRANSPORT = 1, 2  # enum nft_payload_bases
 _DNAT = 1
+_HEADS = 12  # bytes of an element before its key
 _INCREMENTAL = 0
 _JENKINS = 0
 _EQUAL, _UNEQUAL = 0, 1
@@ -129,8 +130,16 @@ def to_chain(chain: str) -> bytes:
 
 def element(key: bytes, data: bytes = b"") -> bytes:
     """One element of a set, or of a map whose `data` are attributes (`plain`, `to_chain`)."""
-    head = nested(1, netlink.attribute(1, key))
-    return nested(1, head, nested(2, data)) if data else nested(1, head)
+    head, between = _around_element(len(key), len(data))
+    return b"".join((head, key, between, data))
+
+
+@functools.lru_cache(maxsize=1024)
+def _around_element(key: int, data: int) -> tuple[bytes, bytes]:
+    """What is before a key of that length, and between it and the data: thousands have the same."""
+    inner = nested(1, netlink.attribute(1, bytes(key)))
+    whole = nested(1, inner, nested(2, bytes(data))) if data else nested(1, inner)
+    return whole[:_HEADS], whole[_HEADS + key : len(whole) - data]
 
 
 def leading(key: bytes, chain: str) -> bytes:

@@ -6,7 +6,7 @@ Reading through libnftables would list the contents of every anonymous map as te
 services. Attributes: include/uapi/linux/netfilter/nf_tables.h.
 """
 
-import ipaddress
+import functools
 import struct
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from lb.kernel.nft_frame import TABLE, Chain
 from sdd import errors
-from sdd.linux import netlink
+from sdd.linux import netlink, netlink_picked
 from sdd.model.network import IPAddress
 
 _SUBSYSTEM = 10 << 8  # NFNL_SUBSYS_NFTABLES
@@ -28,6 +28,9 @@ _HOOKS = MappingProxyType(
 )  # enum nf_inet_hooks
 WIDTH = MappingProxyType({4: 4, 6: 16})  # bytes of an address
 FEW = 32  # objects that are asked for one by one; more are found faster among all
+_ELEMENT = struct.Struct("=HHHHHH")  # length and type of an element, its key, the key's value
+_DATA = struct.Struct("=HH")
+_WORD = struct.pack("=HH", 8, 1)  # the head of a value of four bytes
 _COMMENT = 0  # NFTNL_UDATA_RULE_COMMENT
 
 Hook = tuple[str, str, int]
@@ -47,7 +50,7 @@ def comments(
     body = _INET + netlink.text(1, of) + (netlink.text(2, chain) if chain else b"")
     found: defaultdict[str, list[str]] = defaultdict(list)
     for reply in connection.dump(_GET_RULE, body):
-        name, userdata = netlink.picked(reply.body, len(_INET), (2, 7))
+        name, userdata = netlink_picked.picked(reply.body, len(_INET), (2, 7))
         found[netlink.to_text(name)].append(_comment(userdata))
     return dict(found)
 
@@ -98,7 +101,7 @@ def numbered(connection: netlink.Connection, name: str, width: int) -> dict[int,
     except errors.KernelRefused:
         return found
     for reply in replies:
-        (told,) = netlink.picked(reply.body, len(_INET), (3,))
+        (told,) = netlink_picked.picked(reply.body, len(_INET), (3,))
         if len(told) % layout.size:
             return {}
         found |= layout.iter_unpack(told)
@@ -176,8 +179,8 @@ def by_address_prefix(
     name: str,
     only: Collection[IPAddress] | None,
     rest: Collection[int] = (),
-) -> Iterator[tuple[IPAddress, bytes, bytes]]:
-    """(address, rest of the key, data) of sets whose concatenated key starts with an address.
+) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """(address in bytes, rest of the key, data) of sets whose key starts with an address.
 
     Of few addresses the keys that go on with one of `rest` (of one byte) are asked for, if it is
     given: all there are need not be listed then.
@@ -193,11 +196,13 @@ def by_address_prefix(
             found = elements(connection, f"{name}{family}")
         for key, value in found:
             if wanted is None or key[:width] in wanted:
-                yield ipaddress.ip_address(key[:width]), key[width:], value
+                yield key[:width], key[width:], value
 
 
 def value(data: bytes) -> bytes:
     """The plain value in an element's data."""
+    if data.startswith(_WORD):
+        return data[4:8]
     return netlink.attributes(data).get(1, b"")
 
 
@@ -248,8 +253,45 @@ def _asked(name: str, key: bytes) -> netlink.Message:
 
 
 def _elements(replies: Iterable[netlink.Reply]) -> Iterator[tuple[bytes, bytes]]:
-    for found in _walked(replies):
-        yield netlink.attributes(found.get(1, b"")).get(1, b""), found.get(2, b"")
+    for reply in replies:
+        if (alike := _alike(reply)) is not None:
+            yield from alike
+            continue
+        for found in _walked((reply,)):
+            yield netlink.attributes(found.get(1, b"")).get(1, b""), found.get(2, b"")
+
+
+def _alike(reply: netlink.Reply) -> Iterable[tuple[bytes, bytes]] | None:
+    """The same of elements that differ in key and data alone; None if these are not all such."""
+    (told,) = netlink_picked.picked(reply.body, len(_INET), (3,))
+    if len(told) < _ELEMENT.size:
+        return None
+    length, *_, of_key, _ = _ELEMENT.unpack_from(told)
+    layout = _layout(of_key - 4 + 3 & ~3, length)
+    if layout is None or len(told) % layout.size:
+        return None
+    heads, keys, others, data = zip(*layout.iter_unpack(told), strict=True)
+    if len(set(heads)) > 1 or len(set(others)) > 1 or not _is_plain(heads[0], others[0]):
+        return None
+    return zip(keys, data, strict=True)
+
+
+@functools.lru_cache(maxsize=64)
+def _layout(key: int, length: int) -> struct.Struct | None:
+    """Heads, key, the data's head, data of an element of that length."""
+    rest = length - _ELEMENT.size - key
+    if key <= 0 or rest < 0 or length % 4 or 0 < rest < _DATA.size:
+        return None
+    other = min(rest, _DATA.size)
+    return struct.Struct(f"={_ELEMENT.size}s{key}s{other}s{rest - other}s")
+
+
+def _is_plain(heads: bytes, other: bytes) -> bool:
+    """Whether an element is a key, and data that fill what is left of it, if any."""
+    length, kind, of_keys, keys, of_key, key = _ELEMENT.unpack(heads)
+    rest = length - 4 - of_keys
+    wanted = _DATA.pack(rest, 2) if rest else b""
+    return (kind, keys, key, of_keys, other) == (1, 1, 1, of_key + 4, wanted) and of_key % 4 == 0
 
 
 def _walked(replies: Iterable[netlink.Reply]) -> Iterator[dict[int, bytes]]:

@@ -5,6 +5,7 @@ outcome of each backend is kept: a later pass knows better.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
@@ -14,6 +15,8 @@ from sdd.control import lag
 from sdd.model import ids
 from sdd.model.progress import EVERYTHING, Backend, Failure, Outcome
 
+CARRIED_S = 10.0  # for which what takes long waits for what carries connections
+CARRYING = frozenset({Backend.NETNS, Backend.LB, Backend.PORTS})
 CODE = "SDD-PROGRESS-TIMEOUT"
 
 
@@ -83,6 +86,16 @@ class Progress:
             if failure not in known
             and (failure.subject == EVERYTHING or failure.subject in subjects)
         )
+
+    async def carried(self, revision: ids.Revision, patience_s: float = CARRIED_S) -> None:
+        """Returns once what carries connections is at `revision` or later, well or not.
+
+        After `patience_s` anyway.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                while not CARRYING.isdisjoint(self._behind(revision)):
+                    await self._moved.wait()
 
     def _behind(self, revision: ids.Revision) -> tuple[Backend, ...]:
         return tuple(

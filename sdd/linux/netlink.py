@@ -33,6 +33,7 @@ APPEND = 0x800
 DUMP = 0x300
 
 BATCH = 64  # messages per send; measured best, 200 is slower (balancing.md §1)
+_NOOP = 1
 _ERROR = 2
 _DONE = 3
 _DUMP_INTERRUPTED = 0x10
@@ -172,6 +173,27 @@ class Connection:
             results.extend(self._batch(batch))
         return tuple(results)
 
+    def numbers(self, count: int) -> range:
+        """Sequence numbers for requests that are put together elsewhere."""
+        first = next(self._sequence)
+        self._sequence = itertools.count(first + count)
+        return range(first, first + count)
+
+    def refusals(self, loads: Iterable[bytes]) -> dict[int, Result]:
+        """Send whole requests without ACK, a load at once; of each number the first refusal.
+
+        All are tried. Requests may share a number of `numbers`: then it tells what they are about.
+        """
+        ended: dict[int, Result] = {}
+        for data in loads:
+            (fence,) = self.numbers(1)
+            self._socket.send(data + _HEADER.pack(_HEADER.size, _NOOP, REQUEST | ACK, fence, 0))
+            while fence not in ended:
+                for kind, flags, sequence, body in frames(self._receive()):
+                    if kind == _ERROR:
+                        ended.setdefault(sequence, _ending(flags, body, kind, ()))
+        return {number: why for number, why in ended.items() if why.error}
+
     def transaction(self, subsystem: int, messages: Iterable[Message]) -> Result:
         """All of `messages` or nothing of them, for netfilter's subsystems that know transactions.
 
@@ -180,9 +202,7 @@ class Connection:
         inner = tuple(messages)
         if not inner:
             return Result()
-        first = next(self._sequence)
-        self._sequence = itertools.count(first + len(inner) + 2)
-        return self.commit(batch(subsystem, inner, first))
+        return self.commit(batch(subsystem, inner, self.numbers(len(inner) + 2).start))
 
     def commit(self, one: "Batch") -> Result:
         """The same of requests that are put together already; one such batch a connection."""
@@ -368,22 +388,6 @@ def raw(data: bytes) -> Iterator[tuple[int, bytes]]:
 def attributes(data: bytes) -> dict[int, bytes]:
     """Type → payload; of repeated types the last wins (use `walk` for lists)."""
     return dict(walk(data))
-
-
-def picked(data: bytes, offset: int, kinds: Sequence[int]) -> list[bytes]:
-    """The payloads of `kinds` behind `offset`, empty for what is not there; others are passed over.
-
-    Of thousands of long messages, of which two attributes matter: half of what `walk` takes.
-    """
-    found = [b""] * len(kinds)
-    while offset + _ATTRIBUTE.size <= len(data):
-        length, kind = _ATTRIBUTE.unpack_from(data, offset)
-        if length < _ATTRIBUTE.size or offset + length > len(data):
-            break
-        if (kind := kind & _TYPE_MASK) in kinds:
-            found[kinds.index(kind)] = data[offset + _ATTRIBUTE.size : offset + length]
-        offset += (length + 3) & ~3
-    return found
 
 
 def to_int(payload: bytes) -> int:

@@ -52,6 +52,6 @@ class Endpoint(_Remembered):
         """The addresses without their prefix lengths; the same objects each time."""
         found: tuple[IPAddress, ...] | None = getattr(self, "_hosts", None)
         if found is None:
-            found = tuple(each.ip for each in self.addresses)
+            found = tuple([each.ip for each in self.addresses])
             object.__setattr__(self, "_hosts", found)
         return found

@@ -34,9 +34,12 @@ def serving(svc: Service, members: Sequence[Member], is_up: Callable[[Member], b
     percent up: all members that are no backups. Else those that are up.
     """
     up = [each for each in members if is_up(each)]
+    backups = [each for each in up if each.backup]
+    if not backups and not svc.panic:
+        return Serving(Mode.MEMBERS, tuple(up))
     counted = [each for each in members if each.share and not each.backup]
     fit = sum(1 for each in up if each.share and not each.backup)
-    if fit < svc.quorum and any(each.share for each in up if each.backup):
+    if fit < svc.quorum and any(each.share for each in backups):
         return Serving(Mode.BACKUPS, tuple(each if each.backup else _resting(each) for each in up))
     if 100 * fit < svc.panic * len(counted):
         return Serving(Mode.ALL, tuple(each for each in members if not each.backup))

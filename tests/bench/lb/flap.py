@@ -21,9 +21,9 @@ _REQUEST = struct.Struct("16sH22x")  # struct ifreq
 
 
 @contextmanager
-def ready(space: str) -> Iterator[Callable[[], None]]:
+def ready(space: str, pause_s: float = PAUSE_S) -> Iterator[Callable[[], None]]:
     """Gives what pulls the cable of the namespace with this file; it is mended at the end."""
-    words = ["nsenter", f"--net={space}", sys.executable, "-m", __name__]
+    words = ["nsenter", f"--net={space}", sys.executable, "-m", __name__, str(pause_s)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -44,6 +44,7 @@ def _say(process: subprocess.Popen[bytes]) -> None:
 
 
 def main() -> None:
+    pause_s = float(sys.argv[1])
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as door:
         sys.stdout.write(".")
         sys.stdout.flush()
@@ -51,7 +52,7 @@ def main() -> None:
         while True:
             _, flags = _REQUEST.unpack(fcntl.ioctl(door, _GET_FLAGS, _REQUEST.pack(LINK, 0)))
             fcntl.ioctl(door, _SET_FLAGS, _REQUEST.pack(LINK, flags & ~_UP))
-            time.sleep(PAUSE_S)  # the pace of the load: nothing is awaited
+            time.sleep(pause_s)  # the pace of the load: nothing is awaited
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
 Ours: a daemon, two members that serve, a client, checks by TCP each second. keepalived: the same
 programs in a town of its own, keepalived and IPVS in its client's namespace. Both towns live all the
-time and are hit in turns, at a moment of the second that chance chooses. A backend has failed for
-new connections when the client's own table of IPVS has it no longer, or with weight 0: that table is
+time and are hit at once, at moments spread evenly over the second. A backend has failed for new
+connections when the client's own table of IPVS has it no longer, or with weight 0: that table is
 what is looked at, for both. With and without a client that connects all the time; and with a link
-that goes down instead of a program. The guest is emulated: only the ratio means something.
+that goes down instead of a program. The guest is emulated: only the ratio means something. A round
+takes some seconds: hit in turns, with a row at the end of many, this took more than a guest lives.
 """
 
 import abc
@@ -16,8 +17,8 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from tests.bench.lb import flap
@@ -25,10 +26,12 @@ from tests.bench.report import Row, row
 from tests.e2e.appliance import Appliance
 from tests.support import run
 
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", "9"))
-# Where one check decides, the time is anything between nothing and an interval: the middle of nine is
-# off by a sixth of an interval, often enough to double a ratio.
-MORE = 3
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "7"))
+# Where one check decides, the time is anything between nothing and an interval: the middle of a few
+# would be off by a sixth of an interval, often enough to double a ratio.
+MORE = 2
+# sdd sets the link up again: in the guest at a pace at which the news of it are not a flood.
+FLAP_S = 0.5
 DEADLINE_S = 120
 MEMBERS = ("one", "two")
 WWW = ("busybox", "httpd", "-f", "-p", "80", "-h", "/")
@@ -51,6 +54,9 @@ BACKEND = """
     }}
   }}
 """
+
+
+Found = tuple[list[float], list[float]]  # seconds, ours and theirs
 
 
 class Town(abc.ABC):
@@ -199,34 +205,57 @@ def _wait(condition: Callable[[], object], why: str) -> float:
     return time.monotonic() - begun
 
 
-def killed(town: Town, name: str) -> float:
-    """Seconds from the end of a backend's program until nothing new is led to it."""
-    town.kill(name)
-    took = _wait(lambda: not town.leads_to(name), "the dead one is out")
+@contextmanager
+def killed(town: Town, name: str) -> Iterator[Callable[[], None]]:
+    """Gives what ends a backend's program; there is a new one afterwards."""
+    yield lambda: town.kill(name)
     town.serve(name)
-    return took
 
 
-def unplugged(town: Town, name: str) -> float:
-    """The same for its link: set down again and again, for a daemon of ours sets it up again."""
-    with flap.ready(town.space(name)) as pull:
-        pull()
-        return _wait(lambda: not town.leads_to(name), "the unplugged one is out")
+@contextmanager
+def unplugged(town: Town, name: str) -> Iterator[Callable[[], None]]:
+    """Gives what sets its link down, again and again, for a daemon of ours sets it up again."""
+    with flap.ready(town.space(name), FLAP_S) as pull:
+        yield pull
 
 
-def measured(
-    ours: Town, theirs: Town, how: Callable[[Town, str], float], rounds: int = ROUNDS
-) -> tuple[list[float], list[float]]:
-    """Rounds in turns; each begins when all is well and the phase of the checks is forgotten."""
-    found: tuple[list[float], list[float]] = ([], [])
+Hit = Callable[[Town, str], AbstractContextManager[Callable[[], None]]]
+
+
+def measured(ours: Town, theirs: Town, hit: Hit, rounds: int = ROUNDS) -> Found:
+    """Seconds from the hit until nothing new is led to the backend, of each round.
+
+    A round begins when all is well, and each at another moment of the checks' second.
+    """
+    found: Found = ([], [])
     for number in range(rounds):
-        for town, times in zip((ours, theirs), found, strict=True):
+        for town in (ours, theirs):
             town.whole()
-            time.sleep(1.5 + random.random())  # so that the checks are at any phase
-            times.append(how(town, MEMBERS[number % 2]))
+        time.sleep(1 + (number + random.random()) / rounds)  # the moment, which nothing tells
+        times = _round((ours, theirs), hit, MEMBERS[number % 2])
+        for those, took in zip(found, times, strict=True):
+            those.append(took)
     for town in (ours, theirs):
         town.whole()
     return found
+
+
+def _round(towns: Sequence[Town], hit: Hit, name: str) -> Sequence[float]:
+    with ExitStack() as stack:
+        hits = [stack.enter_context(hit(town, name)) for town in towns]
+        begun, took = [0.0] * len(towns), dict[int, float]()
+        for at, strike in enumerate(hits):
+            begun[at] = time.monotonic()
+            strike()
+
+        def are_out() -> bool:
+            for at, town in enumerate(towns):
+                if at not in took and not town.leads_to(name):
+                    took[at] = time.monotonic() - begun[at]
+            return len(took) == len(towns)
+
+        _wait(are_out, f"nothing is led to {name}")
+    return [took[at] for at in range(len(towns))]
 
 
 @contextmanager
@@ -239,7 +268,9 @@ def busy(*towns: Town) -> Iterator[None]:
         yield
 
 
-def told(what: str, found: tuple[list[float], list[float]]) -> None:
+def told(what: str, found: Found) -> None:
+    for each in found:
+        print(" ", " ".join(f"{took:.2f}" for took in sorted(each)), flush=True)
     ours, peer = map(statistics.median, found)
     row(Row(what=what, ours=ours, peer=peer, peer_name="keepalived", unit="s", goal=1.0))
 

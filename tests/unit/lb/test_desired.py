@@ -136,7 +136,7 @@ def test_a_service_whose_address_names_a_link_is_its_own_failure() -> None:
 
 
 OTHER = ip_address("10.0.1.101")
-ODD = replace(WEB, quorum="two")  # type: ignore[arg-type]  # what no release of ours has stored
+ODD = replace(WEB, persistence_s="two")  # type: ignore[arg-type]  # what no release of ours has stored
 API = states.svc("api", "front", str(OTHER), number=2)
 SERVED = (states.member("web", "web1", "front"), states.member("api", "web1", "front"))
 

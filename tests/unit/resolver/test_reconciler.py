@@ -11,6 +11,7 @@ from resolver.files.upstreams import DaemonDns
 from sdd.linux import guests, namespaces
 from sdd.model import ids
 from sdd.model.look import EVERYWHERE
+from sdd.state import Put
 from tests import resolver_states as states
 
 BAD, GOOD = states.box("bad"), states.box("good")
@@ -43,4 +44,31 @@ async def test_whatever_is_wrong_with_one_sandboxs_files_fails_nobody_elses(tmp_
     done = await one._write(want, EVERYWHERE)
     told = {each.sentence.partition(":")[0] for each in done.failures}
     assert "resolv.conf and hosts of sandbox 'good' are old" in told
+    doors.close()
+
+
+async def test_names_of_many_wait_for_the_others_but_not_at_the_start(tmp_path: Path) -> None:
+    waited: list[int] = []
+
+    async def others(revision: ids.Revision) -> None:
+        waited.append(revision)
+
+    doors = namespaces.Namespaces()
+    one = reconciler.Reconciler(
+        *(doors, launch.Launcher(tmp_path), states.NODE, own.Files(tmp_path), DaemonDns()),
+        been=guests.Guests(tmp_path / "guests"),
+        others=others,
+        many=2,
+    )
+    plugs = {each: states.plug("good", each, "10.44.1.2/24") for each in ("lab", "one", "two")}
+    other = states.plug("bad", "two", "10.44.1.3/24")
+    nets = [states.net(each) for each in plugs]
+    steps = ([plugs["lab"], states.plug("bad", "lab")], [plugs["one"]], [plugs["two"], other])
+    state = states.state(*nets, GOOD, BAD)
+    seen = []
+    for revision, ends in enumerate(steps, start=2):
+        state = state.apply(ids.Revision(revision), map(Put, ends))
+        one._want = await one._derived(state)
+        seen.append((len(one._want.snapshot.tables), list(waited)))
+    assert seen == [(1, []), (2, []), (3, [4])]
     doors.close()

@@ -71,6 +71,50 @@ def test_listed_services_are_keys_and_settings_without_the_kernels_own_flag() ->
     }
 
 
+def listed_service(
+    key: Key, how: Settings, *, engine: str = "", heads: int = 0, connections: int = 0
+) -> netlink.Reply:
+    """As net/netfilter/ipvs/ip_vs_ctl.c, ip_vs_genl_fill_service, writes it."""
+    full = b"\xff" * 4 if key.version == 4 else struct.pack("=I", 128)
+    parts = (
+        netlink.u16(1, 2 if key.version == 4 else 10),
+        netlink.u32(5, key.mark),
+        netlink.text(6, how.scheduler),
+        *((netlink.text(12, engine),) if engine else ()),
+        netlink.attribute(7, struct.pack("=II", how.flags | 2, 0xFFFFFFFF)),
+        netlink.u32(8, how.timeout_s),
+        netlink.attribute(9, how.netmask or full),
+        netlink.attribute(10 | heads, netlink.u32(1, connections)),
+    )
+    return replied(netlink.attribute(1 | heads, b"".join(parts)))
+
+
+@pytest.mark.parametrize("heads", [0, 0x8000])
+@pytest.mark.parametrize("engine", ["", "sip", "longer"])
+def test_thousands_that_are_told_alike_are_taken_apart_once_and_others_are_not_mistaken(
+    engine: str, heads: int
+) -> None:
+    kinds = (
+        *(Settings(scheduler=each) for each in ("rr", "wlc", "mh", "lblc", "lblcr")),
+        Settings(scheduler="mh", flags=0x18),
+        Settings(scheduler="mh", flags=0x19, timeout_s=60),
+        Settings(scheduler="mh", flags=0x19, timeout_s=61),
+        Settings(scheduler="rr", netmask=b"\xff\xff\xff\0"),
+    )
+    want = {
+        Key(version, 0x5D000002 + 10 * turn + at): how
+        for turn in range(3)
+        for version in (4, 6)
+        for at, how in enumerate(kinds)
+        if version == 4 or not how.netmask
+    }
+    replies = [
+        listed_service(key, how, engine=engine, heads=heads, connections=at)
+        for at, (key, how) in enumerate(want.items())
+    ]
+    assert dict(ipvs_codec.to_services(replies)) == want
+
+
 def test_listed_backends_have_their_own_family_and_wide_counters() -> None:
     counters = netlink.nested(12, *(netlink.u64(kind, kind << 40) for kind in range(1, 6)))
     numbers = (netlink.u32(3, 2), netlink.u32(4, 5), netlink.u32(7, 1), netlink.u32(8, 9))

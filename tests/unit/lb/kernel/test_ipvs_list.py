@@ -5,8 +5,11 @@ from ipaddress import ip_address
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lb import table
 from lb.kernel import ipvs_list
 from lb.kernel.ipvs_codec import Key, Listed
+from tests.contract.lb_kernel import WEB, WEB6, virtual
+from tests.property.test_lb_plan import VIPS, virtual_services
 
 # As Linux 6.1 prints it, of services that ipvsadm made.
 LISTED = """\
@@ -33,26 +36,54 @@ FWM  5D000009 rr
 ONE, TWO, SIX = ip_address("10.77.0.1"), ip_address("10.77.0.2"), ip_address("fd77::1")
 
 
+MARKED = [Key(4, 0x5D000006), Key(6, 0x5D000006), Key(4, 0x5D000007)]
+
+
 def test_each_mark_service_has_its_backends_by_ip_version() -> None:
-    found = ipvs_list.backends(LISTED)
-    assert {key: each for key, each in found.items() if key.mark != 0x5D000008} == {
-        Key(4, 0x5D000006): Listed({ONE: 3, TWO: 0}),
-        Key(6, 0x5D000006): Listed({SIX: 65535}),
-        Key(4, 0x5D000007): Listed({ONE: -1}),
-    }
+    listing = ipvs_list.Listing(LISTED)
+    assert [listing.of(key) for key in MARKED] == [
+        Listed({ONE: 3, TWO: 0}),
+        Listed({SIX: 65535}),
+        Listed({ONE: -1}),
+    ]
+    assert listing.of(Key(6, 0x5D000007)) == listing.of(Key(4, 0x5D000009)) == Listed({})
 
 
 def test_a_backend_with_a_port_is_a_stray_beside_the_one_of_its_address() -> None:
-    found = ipvs_list.backends(LISTED)
-    assert found[Key(4, 0x5D000008)] == Listed({ONE: 3}, {(ONE, 81)})
-    assert found[Key(6, 0x5D000008)] == Listed({}, {(SIX, 8080)})
+    listing = ipvs_list.Listing(LISTED)
+    assert listing.of(Key(4, 0x5D000008)) == Listed({ONE: 3}, {(ONE, 81)})
+    assert listing.of(Key(6, 0x5D000008)) == Listed({}, {(SIX, 8080)})
 
 
 def test_an_empty_list_has_none() -> None:
-    assert ipvs_list.backends("") == {}
-    assert ipvs_list.backends(LISTED[: LISTED.index("TCP")]) == {}
+    for text in ("", LISTED[: LISTED.index("TCP")]):
+        assert ipvs_list.Listing(text).of(MARKED[0]) == Listed({})
 
 
 @given(st.integers(0, len(LISTED)), st.text(max_size=3))
 def test_any_text_is_read_without_an_error(at: int, put: str) -> None:
-    ipvs_list.backends(LISTED[:at] + put + LISTED[at:])
+    listing = ipvs_list.Listing(LISTED[:at] + put + LISTED[at:])
+    for key in MARKED:
+        listing.of(key)
+
+
+@given(virtual_services(VIPS[0]) | virtual_services(WEB6))
+def test_what_is_listed_of_backends_reads_as_these(service: table.VirtualService) -> None:
+    lines = ipvs_list.lines(service)
+    listing = ipvs_list.Listing(f"IP Virtual Server\nFWM  5D000006 rr\n{lines}FWM  5D000007 rr\n")
+    assert listing.of(Key(service.vip.version, 0x5D000006)) == Listed(service.weights)
+    assert listing.shows(0x5D000006, lines)
+    assert listing.shows(0x5D000007, "")
+    assert listing.shows(0x5D000007, lines) == (not service.backends)
+    assert not listing.shows(0x5D000008, lines)
+
+
+def test_lines_are_as_linux_prints_them() -> None:
+    # net/netfilter/ipvs/ip_vs_ctl.c: "  -> %08X:%04X      %-7s %-6d %-10d %-10d\n"
+    printed = "  -> {}:0000      Masq    {}      0          0         \n".format
+    one, two = printed("0A4D0001", 3), printed("0A4D0002", 3)
+    six = printed("[fd77:0000:0000:0000:0000:0000:0000:0001]", 3)
+    assert ipvs_list.lines(virtual(WEB, 3, 3)) == two + one
+    assert ipvs_list.lines(virtual(WEB, 3, 4)) == printed("0A4D0002", 4) + one
+    assert ipvs_list.lines(virtual(WEB6, 3)) == six
+    assert ipvs_list.lines(virtual(WEB)) == ""

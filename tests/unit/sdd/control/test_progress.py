@@ -65,3 +65,16 @@ def test_the_snapshot_does_not_change() -> None:
     progress.report(Backend.LB, at(7))
     assert before == {}
     assert progress.snapshot() == {Backend.LB: at(7)}
+
+
+async def test_what_carries_connections_is_waited_for_well_or_not_and_not_for_ever() -> None:
+    progress = Progress(tuple(Backend))
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(progress.carried(ids.Revision(5)), name="names of many")
+        progress.report(Backend.NETNS, at(5))
+        progress.report(Backend.PORTS, at(6))
+        progress.report(Backend.LB, at(4))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        progress.report(Backend.LB, at(5, failure("x")))
+    await progress.carried(ids.Revision(6), patience_s=0.001)

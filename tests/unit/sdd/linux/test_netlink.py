@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from sdd.linux import netlink
+from sdd.linux import netlink, netlink_picked
 
 
 def test_attribute_is_padded_to_four_bytes() -> None:
@@ -45,9 +45,9 @@ def test_walk_keeps_repeated_attributes_in_order() -> None:
 def test_picked_attributes_are_those_that_walk_finds_last() -> None:
     packed = netlink.u8(1, 1) + netlink.nested(2, netlink.u32(1, 9)) + netlink.u8(1, 2)
     found = netlink.attributes(packed)
-    assert netlink.picked(b"head" + packed, 4, (1, 2, 3)) == [found[1], found[2], b""]
+    assert netlink_picked.picked(b"head" + packed, 4, (1, 2, 3)) == [found[1], found[2], b""]
     for cut in range(len(packed)):
-        netlink.picked(packed[:cut], 0, (1, 2))
+        netlink_picked.picked(packed[:cut], 0, (1, 2))
 
 
 def test_raw_attributes_are_what_they_were() -> None:

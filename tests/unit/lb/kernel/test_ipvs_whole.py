@@ -1,0 +1,58 @@
+"""New services as bytes: the very requests that are made one by one, under a number of each."""
+
+from ipaddress import ip_address
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lb import table
+from lb.kernel import ipvs_entries, ipvs_whole
+from sdd.linux import netlink
+from sdd.model.service import Scheduler
+from tests.contract.lb_kernel import WEB, WEB6, virtual
+from tests.property.test_lb_plan import VIPS, virtual_services
+
+FAMILY = 33
+
+
+def one_by_one(service: table.VirtualService) -> list[bytes]:
+    changes = ipvs_entries.changes(FAMILY, {}, ipvs_entries.entries(service))
+    return sorted(each.message.body for each in changes)
+
+
+@given(virtual_services(VIPS[0]) | virtual_services(WEB6), st.integers(1, 2**32 - 1))
+def test_a_piece_is_all_requests_about_a_service(
+    service: table.VirtualService, number: int
+) -> None:
+    found = list(netlink.frames(ipvs_whole.piece(FAMILY, service, number)))
+    assert sorted(body for _, _, _, body in found) == one_by_one(service)
+    assert {each[:3] for each in found} == {(FAMILY, netlink.REQUEST, number)}
+
+
+def test_a_service_comes_before_its_backends() -> None:
+    found = netlink.frames(ipvs_whole.piece(FAMILY, virtual(WEB, 1, 2), 5))
+    assert [body[0] for *_, body in found] == [1, 5, 5] * 2
+
+
+def test_backends_of_one_weight_and_of_several_are_packed_alike() -> None:
+    for service in (
+        virtual(WEB, 1, 1, 1),
+        virtual(WEB, 1, 2, 0),
+        virtual(WEB6, 4, 4),
+        virtual(WEB),
+    ):
+        found = netlink.frames(ipvs_whole.piece(FAMILY, service, 5))
+        assert sorted(body for *_, body in found) == one_by_one(service)
+
+
+def test_loads_hold_several_services_and_all_of_them_in_order() -> None:
+    weights = [1] * 10
+    services = [
+        virtual(ip_address(f"10.77.4.{at}"), *weights, number=at, scheduler=Scheduler.MH)
+        for at in range(1, 21)
+    ]
+    loads = list(ipvs_whole.loads(FAMILY, services, range(7, 27)))
+    assert 1 < len(loads) < len(services)
+    numbers = [sequence for load in loads for _, _, sequence, _ in netlink.frames(load)]
+    assert numbers == [number for number in range(7, 27) for _ in range(22)]
+    assert list(ipvs_whole.loads(FAMILY, (), ())) == []
