@@ -37,6 +37,8 @@ class Selector(selectors.BaseSelector):
         self._epoll.register(self._door, select.EPOLLIN)
         self._readers: dict[int, Reader] = {}
         self.is_due = False
+        self.left: Callable[[], int] | None = None  # how much a loop that does a few has to do
+        self._behind = 0  # of that, what it had when it was told of descriptors the last time
 
     def add_hot(self, descriptor: int, reader: Reader) -> None:
         """Call `reader` whenever `descriptor` can be read, until `remove_hot`."""
@@ -55,6 +57,7 @@ class Selector(selectors.BaseSelector):
         """
         until = None if timeout is None else time.monotonic() + timeout
         left = -1.0 if timeout is None else max(timeout, 0.0)
+        self._behind = max(0, self._behind - A_TURN)
         self.is_due = False  # whatever the loop has to do until here is in `timeout`
         poll, door, readers = self._epoll.poll, self._door, self._readers
         while True:
@@ -68,9 +71,21 @@ class Selector(selectors.BaseSelector):
                     except Exception:  # noqa: BLE001 - one socket's defect ends nobody else
                         traceback.print_exc()
             if is_usual:
-                return self._usual.select(0)
+                return self._told()
             if self.is_due or (until is not None and (left := until - time.monotonic()) <= 0):
                 return []
+
+    def _told(self) -> list[tuple[selectors.SelectorKey, int]]:
+        """What asyncio waits for, when it has done what it was told of before.
+
+        It would take what still waits to be read for something else to do, each time again.
+        """
+        if self._behind:
+            return []
+        found = self._usual.select(0)
+        if self.left is not None:
+            self._behind = self.left() + len(found)
+        return found
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         """As of any selector."""
@@ -100,6 +115,9 @@ class _Turn(deque[asyncio.Handle]):
     def __len__(self) -> int:
         return min(super().__len__(), A_TURN)
 
+    def whole(self) -> int:
+        return super().__len__()
+
 
 class Loop(asyncio.SelectorEventLoop):
     """asyncio's own, but that what a hot reader gives it to do is done at once.
@@ -112,6 +130,7 @@ class Loop(asyncio.SelectorEventLoop):
         super().__init__(hot)
         self._hot = hot
         self._ready = _Turn()  # of BaseEventLoop; were it gone one day, only turns would be longer
+        hot.left = self._ready.whole
 
     def call_soon(
         self,

@@ -220,3 +220,28 @@ def test_A8_73_a_hot_one_waits_for_a_few_of_a_thousand_things_to_do(ends: Ends) 
         assert seen[0] <= selector.A_TURN
 
     run(body)
+
+
+def test_A8_61_descriptors_that_wait_for_their_turn_are_told_of_once() -> None:
+    async def body(hot: selector.Selector) -> None:
+        del hot
+        loop = asyncio.get_running_loop()
+        pairs = [socket.socketpair() for _ in range(20 * selector.A_TURN)]
+        called: list[int] = []
+
+        def read(near: socket.socket) -> None:
+            called.append(near.fileno())
+            near.recv(9, socket.MSG_DONTWAIT)
+
+        for near, far in pairs:
+            loop.add_reader(near.fileno(), read, near)
+            far.send(b"once")
+        for _ in range(20 * len(pairs)):  # turns, of which each does something for some of them
+            await asyncio.sleep(0)
+        assert sorted(called) == sorted(near.fileno() for near, _ in pairs)
+        for near, far in pairs:
+            loop.remove_reader(near.fileno())
+            near.close()
+            far.close()
+
+    run(body)
