@@ -16,6 +16,7 @@ from lb.kernel import (
     ipvs_connections,
     ipvs_entries,
     ipvs_front,
+    ipvs_modules,
     ipvs_read,
     ipvs_session,
     ipvs_settings,
@@ -174,6 +175,8 @@ def _balance(
     whole: bool,
 ) -> Iterator[world.Refusal]:
     there = session.listed() if whole else session.asked(_keys(have, after, vips))
+    unready = {vip for vip in vips & after.services.keys() if _is_unready(after.services[vip])}
+    vips = vips - unready
     new = [
         service
         for vip in vips
@@ -185,8 +188,9 @@ def _balance(
     if len(new) < len(vips) or there:
         rest = vips - {each.vip for each in new}
         refused |= _adapted(session, session.entries(there), have, after, rest)
-    lacks = any(each.error == errno.ENOENT for each in refused.values())
+    lacks = unready or any(each.error == errno.ENOENT for each in refused.values())
     known = session.schedulers() if lacks else ()  # one look: each may ask for a module
+    yield from (_unknown(after.services[vip], known) for vip in unready)
     for vip, result in refused.items():
         service = after.services.get(vip)
         if service is not None and result.error == errno.ENOENT:  # no such scheduler
@@ -225,6 +229,10 @@ def _keys(have: table.Table, after: table.Table, vips: Collection[IPAddress]) ->
         for services in (have.services, after.services):
             if vip in services:
                 yield from ipvs_entries.keys(services[vip])
+
+
+def _is_unready(service: table.VirtualService) -> bool:
+    return not ipvs_modules.is_there(service.scheduler)
 
 
 def _unknown(service: table.VirtualService, known: Collection[Scheduler]) -> world.Refusal:

@@ -6,7 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
 from lb import table
-from lb.kernel import ipvs_codec, ipvs_entries, ipvs_front, ipvs_list, ipvs_whole
+from lb.kernel import (
+    ipvs_codec,
+    ipvs_entries,
+    ipvs_front,
+    ipvs_list,
+    ipvs_modules,
+    ipvs_whole,
+)
 from lb.kernel.ipvs_codec import Key, Listed
 from lb.kernel.ipvs_entries import Entries, Entry
 from sdd.linux import netlink
@@ -115,7 +122,7 @@ class Session:
         key = Key(version=4, mark=ipvs_front.BASE)
         gone = ipvs_codec.keyed_request(self._family, ipvs_codec.DELETE_SERVICE, key)
         found = []
-        for each in Scheduler:
+        for each in filter(ipvs_modules.is_there, Scheduler):
             asked = ipvs_codec.service_request(
                 self._family, ipvs_codec.NEW_SERVICE, key, ipvs_codec.Settings(scheduler=each.value)
             )
@@ -143,5 +150,6 @@ def available() -> tuple[int, str] | None:
         family = ipvs_codec.to_family(found)
         if family is None:
             return None
+        ipvs_modules.load()
         (info,) = connection.request((ipvs_codec.info_request(family),))
         return family, ipvs_codec.to_version(info)

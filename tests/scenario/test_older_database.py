@@ -10,6 +10,7 @@ from lb.ports import desired as publishing
 from netns import desired as linking
 from resolver import desired as naming
 from resolver.files.upstreams import DaemonDns
+from sdd.api import subjects
 from sdd.control import lookup
 from sdd.model import network, request, sandbox
 from sdd.model.progress import Backend
@@ -74,15 +75,15 @@ def box(name: str, ip6: IPv6Address | None = None, on: str = "lab") -> request.S
 
 def failed(one: Node) -> set[str]:
     """The names of what fails, as status lists them."""
-    said = [each.sentence for at in one.progress.snapshot().values() for each in at.failures]
-    assert all("cannot be realised" in each for each in said)
-    return {each.split("'")[1] for each in said}
+    found = [each for at in one.progress.snapshot().values() for each in at.failures]
+    assert all("cannot be realised" in each.sentence for each in found)
+    return {subjects.named(one.state, each.subject)[1] for each in found}
 
 
 async def test_the_others_are_served_and_commands_succeed() -> None:
     async with serving(await older()) as one:
         made = await one.commands.create_sandbox(box("good"))
-        assert failed(one) == {"hosts", "twin", "port", "vip", "other", "far"}
+        assert failed(one) == {"hosts", "twin on lab", "port", "vip", "other", "far on other"}
         assert made.id in one.state.sandboxes
         await one.commands.remove_sandbox("first")
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from lb import plan, table, world
-from lb.kernel import choose, ipvs, ipvs_codec, ipvs_entries, ipvs_front, ipvs_session
+from lb.kernel import choose, ipvs, ipvs_codec, ipvs_entries, ipvs_front, ipvs_modules, ipvs_session
 from sdd.model.service import Scheduler
 from tests.contract import lb_kernel
 from tests.kernel import lb_soak, lb_town, lb_traffic
@@ -48,6 +48,12 @@ class TestTraffic(lb_traffic.LbTraffic):
     """The suite of nftables."""
 
     lag_s = 5.0  # IPVS sums its counters up every 2 s
+
+
+def test_what_would_lock_up_is_loaded_before_it_is_asked_for() -> None:
+    assert ipvs.available()
+    for each in (Scheduler.LBLC, Scheduler.LBLCR):
+        assert ipvs_modules.is_there(each)
 
 
 async def test_auto_takes_ipvs_and_says_why(town: Town) -> None:
