@@ -152,12 +152,12 @@ def host_links(asked: Collection[str]) -> dict[str, HostLink | None]:
         results = connection.request(map(link.ask, asked))
         addresses = [address.of(each) for each in connection.dump(*address.listing())]
     return {
-        name: _host_link(link.of(result.replies[0]), addresses) if result.replies else None
+        name: _host_link(name, link.of(result.replies[0]), addresses) if result.replies else None
         for name, result in zip(asked, results, strict=True)
     }
 
 
-def _host_link(report: link.Report, addresses: Iterable[address.Report]) -> HostLink:
+def _host_link(asked: str, report: link.Report, addresses: Iterable[address.Report]) -> HostLink:
     own = (
         each.interface.ip
         for each in addresses
@@ -169,6 +169,7 @@ def _host_link(report: link.Report, addresses: Iterable[address.Report]) -> Host
         is_ethernet=report.is_ethernet,
         holder=report.master_kind if report.master_kind in _HOLDERS else "",
         addresses=tuple(own),
+        own_name=report.name if report.name != asked else "",
     )
 
 

@@ -3,7 +3,7 @@
 In: the object, and the state for what concerns others. Out: sentences; empty when there is nothing.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from types import MappingProxyType
 from typing import Final
@@ -62,6 +62,15 @@ def homonym(state: ClusterState, net: network.Network) -> str:
         f"DNS cannot tell the networks {net.name} and {other} apart: on a sandbox that is on both,"
         f" names below .{net.name} are those of the first that has them"
     )
+
+
+def other_name(net: network.Network, asked: Mapping[str, str]) -> str:
+    """That a link was asked for by another of its names; empty when it was not."""
+    for key in (child.PARENT, network.OPTION_BRIDGE_NAME):
+        given, own = asked.get(key, ""), net.options.get(key, "")
+        if given and given != own:
+            return f"{given} is another name of {own}: network {net.name} is on {own}"
+    return ""
 
 
 def open_wire(net: network.Network) -> str:

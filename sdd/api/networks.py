@@ -49,7 +49,7 @@ async def create(context: Context, call: Call) -> Reply:
         template = await context.commands.create_template(asked)
         return Reply(value=render.template_of(template), status=201)
     made = await context.commands.create_network(asked)
-    told = render.network_made(context.state(), made, context.nameservers())
+    told = render.network_made(context.state(), made, context.nameservers(), asked.options)
     return Reply(value=told, status=201)
 
 

@@ -86,11 +86,19 @@ def network_of(
 
 
 def network_made(
-    state: ClusterState, net: network.Network, nameservers: Collection[network.IPAddress] = ()
+    state: ClusterState,
+    net: network.Network,
+    nameservers: Collection[network.IPAddress] = (),
+    asked: Mapping[str, str] = network.EMPTY,
 ) -> Json:
-    """The same for whoever made it, with what concerns its maker alone."""
+    """The same for whoever made it with the options `asked`, with what concerns them alone."""
     told = network_of(state, net, nameservers)
-    heard = (told["Warning"], cautions.open_wire(net), cautions.homonym(state, net))
+    heard = (
+        told["Warning"],
+        cautions.other_name(net, asked),
+        cautions.open_wire(net),
+        cautions.homonym(state, net),
+    )
     return {**told, "Warning": " ".join(filter(None, heard))}
 
 

@@ -12,6 +12,7 @@ from sdd import errors
 from sdd.alloc import bounds, names
 from sdd.control import (
     keys,
+    link_names,
     lookup,
     nameservers,
     options,
@@ -47,6 +48,7 @@ def create(ground: Ground, asked: request.NetworkCreate) -> Plan[network.Network
     asked, template = templates.applied(ground.now, asked)
     _check_driver(asked)
     options.check(ground.now, asked)
+    asked = link_names.own(ground, asked)
     parents.check(ground, asked)
     asked = replace(asked, dns_zones=_zones(asked.dns_zones))
     _check_dns(ground, asked)

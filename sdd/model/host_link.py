@@ -12,7 +12,8 @@ from sdd.model.network import IPAddress
 class HostLink:
     """`holder` is the kind of link that has it as a port (bridge, bond, team); empty: none.
 
-    `addresses` are those that we did not give, `mac` is its own.
+    `addresses` are those that we did not give, `mac` is its own. `own_name` is said when it was
+    asked for by another name that it has (ip-link(8), altname); empty: by its own.
     """
 
     mtu: int
@@ -20,3 +21,4 @@ class HostLink:
     is_ethernet: bool = True
     holder: str = ""
     addresses: tuple[IPAddress, ...] = ()
+    own_name: str = ""

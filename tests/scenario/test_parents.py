@@ -19,6 +19,9 @@ LINKS = {
     "wg0": HostLink(mtu=1420, is_ethernet=False),
     "eth0.20": HostLink(mtu=1400),
     "odd.4095": HostLink(mtu=1500),
+    "enp3s0": HostLink(mtu=1500, own_name="eth0"),
+    "ens9": HostLink(mtu=1200, own_name="slow"),
+    "long": HostLink(mtu=1500, own_name="abcdefghijkl"),
 }
 
 
@@ -69,6 +72,40 @@ async def test_C118_a_link_that_is_there_or_can_be_made_will_do(parent: str) -> 
     async with node() as one:
         made = await make(one, {"parent": parent})
         assert made.options["parent"] == parent
+
+
+@pytest.mark.parametrize(
+    ("given", "own"),
+    [("enp3s0", "eth0"), ("enp3s0.7", "eth0.7"), ("enp3s0.20", "eth0.20"), ("ens9", "slow")],
+)
+async def test_a_parent_by_another_of_its_names_is_stored_by_its_own(given: str, own: str) -> None:
+    async with node() as one:
+        made = await make(one, {"parent": given, "macvlan_mode": "passthru"})
+        assert made.options["parent"] == own
+        for name in (given, own):
+            with pytest.raises(errors.Conflict, match=f"parent {own} is already used") as caught:
+                await make(one, {"parent": name}, name="more", subnet="198.51.100.0/24")
+            assert caught.value.code == "SDD-NET-PARENT"
+
+
+async def test_an_own_name_that_no_vlan_can_have_is_refused() -> None:
+    async with node() as one:
+        before = await one.keys()
+        with pytest.raises(errors.Invalid, match=r"cannot be 'abcdefghijkl\.4000'") as caught:
+            await make(one, {"parent": "long.4000"})
+        assert (caught.value.code, "1 to 15 char" in caught.value.hint) == ("SDD-NET-OPTION", True)
+        assert await one.keys() == before
+
+
+async def test_a_bridge_by_another_of_its_names_is_stored_by_its_own() -> None:
+    async with node() as one:
+        options = {network.OPTION_BRIDGE_NAME: "lan-bridge"}
+        links = {"lan-bridge": HostLink(mtu=1500, own_name="br0"), "br0": HostLink(mtu=1500)}
+        one.world.parents = links
+        made = await one.commands.create_network(request.NetworkCreate(name="a", options=options))
+        assert made.device == made.options[network.OPTION_BRIDGE_NAME] == "br0"
+        with pytest.raises(errors.Conflict, match="the bridge br0 belongs to network 'a'"):
+            await one.commands.create_network(request.NetworkCreate(name="b", options=options))
 
 
 @pytest.mark.parametrize(

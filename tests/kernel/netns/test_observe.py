@@ -163,20 +163,19 @@ async def test_C118_links_of_the_host_are_told_as_parents(host: Host) -> None:
         "ip link add up0 mtu 1400 type veth peer up1",
         "ip link set up1 master br9",
         "ip addr add 192.0.2.1/24 dev br9",
+        "ip link property add dev up0 altname enp3s0",
     ):
         host.run(*command.split())
-    found = await observer(host).links(["up0", "up1", "br9", "lo", "nope", "x" * 40])
+    found = await observer(host).links(["up0", "up1", "br9", "lo", "nope", "x" * 40, "enp3s0"])
+    own = (ip_address("127.0.0.1"), ip_address("::1"))
     with_mac = [each.mac for each in found.values() if each is not None]
     assert all(each and each in host.run("ip", "link") for each in with_mac)
     assert {name: each and replace(each, mac="") for name, each in found.items()} == {
         "up0": HostLink(mtu=1400),
+        "enp3s0": HostLink(mtu=1400, own_name="up0"),
         "up1": HostLink(mtu=1500, holder="bridge"),
         "br9": HostLink(mtu=1500, addresses=(ip_address("192.0.2.1"),)),
-        "lo": HostLink(
-            mtu=65536,
-            is_ethernet=False,
-            addresses=(ip_address("127.0.0.1"), ip_address("::1")),
-        ),
+        "lo": HostLink(mtu=65536, is_ethernet=False, addresses=own),
         "nope": None,
         "x" * 40: None,
     }

@@ -52,6 +52,16 @@ def test_who_calls_a_network_like_a_public_domain_is_told() -> None:
     assert warning("dev", **{"forward-unknown": "true"}) == ""
 
 
+def test_whoever_names_a_link_by_another_of_its_names_hears_of_its_own() -> None:
+    one = replace(NET, driver=network.Driver.MACVLAN, options={"parent": "eth0"})
+
+    def told(asked: dict[str, str]) -> object:
+        return render.network_made(EMPTY, one, (), asked)["Warning"]
+
+    assert "enp3s0 is another name of eth0" in str(told({"parent": "enp3s0"}))
+    assert told({"parent": "eth0"}) == told({}) == ""
+
+
 def test_whoever_makes_a_network_hears_that_dns_knows_another_by_that_name() -> None:
     def named(name: str) -> network.Network:
         return replace(NET, id=ids.NetworkId(name), name=name)
