@@ -8,7 +8,7 @@ links with our mark, and addresses and routes that we gave, are ever changed or 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from netns import contract, desired, feasible, firewall, routes, steps, world
+from netns import contract, desired, failures, feasible, firewall, routes, steps, world
 from sdd.model import progress
 
 _FRESH = world.Space(
@@ -20,13 +20,15 @@ _FRESH = world.Space(
 
 def obstacles(have: contract.Have, want: desired.Want) -> tuple[progress.Failure, ...]:
     """What makes some wishes impossible: lost guests, names that others hold."""
-    lost = (_lost(each) for each in want.spaces.values() if not _usable(have, each))
+    lost = (failures.lost(each) for each in want.spaces.values() if not _usable(have, each))
     host = have.spaces[world.HOST]
     blocked = _blocked(host, want.host)
+    rivals = {link.name: link for link in want.host.links if link.name in blocked}
     taken = (
-        _taken(link, link.master if link.master in blocked else link.name)
+        failures.taken(link.mark, rivals[name], host.links[name])
         for link in want.host.links
-        if link.name in blocked or link.master in blocked
+        for name in (link.name, link.master)
+        if name in blocked
     )
     return (*lost, *taken)
 
@@ -44,30 +46,11 @@ def _blocked(host: world.Space, wanted: world.Wanted) -> frozenset[str]:
     )
 
 
-def _taken(wanted: world.Link, name: str) -> progress.Failure:
-    return progress.Failure(
-        subject=wanted.mark,
-        sentence=f"the host has a link {name!r} that is not ours and no bridge to adopt",
-        hint=f"rename or remove it (ip link del {name})",
-        code="SDD-NETNS-TAKEN",
-    )
-
-
 def _usable(have: contract.Have, wanted: world.Wanted) -> bool:
     if wanted.owner is not world.Owner.GUEST:
         return True
     found = have.spaces.get(wanted.path)
     return found is not None and wanted.inode in (0, found.inode)
-
-
-def _lost(wanted: world.Wanted) -> progress.Failure:
-    return progress.Failure(
-        subject=wanted.subject,
-        sentence=f"the namespace of sandbox {wanted.name!r} at {wanted.path!r} is gone, "
-        "or another one took its place",
-        hint=f"its container has ended; remove it with: sdctl sandbox rm {wanted.name}",
-        code="SDD-NETNS-GONE",
-    )
 
 
 def diff(have: contract.Have, want: desired.Want) -> tuple[steps.Step, ...]:

@@ -227,6 +227,28 @@ def test_a_bridge_with_our_name_and_its_own_mac_is_foreign() -> None:
     assert set(touched) <= {steps.DropAddress, steps.DropRoute}
 
 
+@pytest.mark.parametrize(
+    ("kind", "options", "advice"),
+    [
+        (world.Kind.OTHER, {"bridge.name": "eth0"}, "choose another name"),
+        (world.Kind.LOOPBACK, {"bridge.name": "eth0"}, "choose another name"),
+        (world.Kind.OTHER, {}, "rename it: ip link set"),
+        (world.Kind.BRIDGE, {}, "rename or remove it: ip link del"),
+    ],
+)
+def test_nobody_is_told_to_remove_a_link_that_may_be_a_network_card(
+    kind: world.Kind, options: dict[str, str], advice: str
+) -> None:
+    one = net("lan", "10.2.0.0/24", options=options)
+    member = end(one, BOX, "10.2.0.2")
+    want = desired(at(1, one, BOX, member), NODE)
+    links = {"lo": LO, one.device: world.Link(name=one.device, kind=kind)}
+    have = contract.Have(spaces={world.HOST: world.Space(links=links)}, named={})
+    told = plan.obstacles(have, want)
+    assert {each.subject for each in told} == {one.id, member.id}
+    assert all(advice in each.hint for each in told)
+
+
 def on_host(name: str, **changes: object) -> contract.Have:
     """All of WANT is there, but for one link of the host."""
     have = met()
