@@ -60,6 +60,7 @@ class Setting(StrEnum):
     NEIGHBOUR_SUPPRESSION = "neigh_suppress"  # 0: as PROXY_ARP
     LOCKED = "locked"  # 0: a bridge port that takes frames from everybody behind it
     MAC_AUTH = "mab"  # 0: not only from those who are let in; needs LOCKED
+    FORWARDING = "forwarding"  # 1: passes on what arrives here for others, IPv4 alone
     GUARD = "guard"  # 0: a bridge port goes on when a bridge speaks STP behind it
     ROOT_BLOCK = "root_block"  # 0: it may lead to the root of a tree
     FAST_LEAVE = "fastleave"  # 0: others behind it keep a multicast group that one leaves

@@ -19,12 +19,14 @@ _MARKED = frozenset({(Setting.SRC_VALID_MARK, 1)})
 _NO_STP = (Setting.STP, 0)  # a port that has to listen first forwards after half a minute
 _FORWARDS = (Setting.STATE, 3)
 _ARP = (Setting.ARP, 1)
+_FORWARDING = (Setting.FORWARDING, 1)  # of IPv6 the kernel asks the whole host alone
 _PORT = world.NEWBORN_PORT | {_ARP, _NO_LINK_LOCAL, _FORWARDS}
 # Isolated ports reach the bridge itself and the world, but not each other.
 _LONELY_PORT = _PORT - {(Setting.ISOLATED, 0)} | {(Setting.ISOLATED, 1)}
 _IPV6_BRIDGE = frozenset(
     {_NO_STP, _ARP, (Setting.ADDR_GEN_MODE, 0), (Setting.ACCEPT_RA, 0), (Setting.ACCEPT_DAD, 0)}
 )
+_PLAIN_BRIDGE = frozenset({_NO_STP, _ARP, _NO_LINK_LOCAL})
 
 
 def _ground(net: network.Network) -> contract.Ground:
@@ -70,6 +72,7 @@ _WAYS = {
 
 def _link(net: network.Network, options: bridge.Bridge, *, has_ipv6: bool) -> world.Link:
     has_address = has_ipv6 and options.has_gateway(_IPV6)
+    settings = _IPV6_BRIDGE if has_address else _PLAIN_BRIDGE
     return world.Link(
         name=net.device,
         kind=world.Kind.BRIDGE,
@@ -77,7 +80,7 @@ def _link(net: network.Network, options: bridge.Bridge, *, has_ipv6: bool) -> wo
         mac=mac.made_of(net.id),
         mtu=options.mtu or world.MTU,
         adopts=bool(options.name),
-        settings=_IPV6_BRIDGE if has_address else frozenset({_NO_STP, _ARP, _NO_LINK_LOCAL}),
+        settings=settings if net.internal else shared.same(settings | {_FORWARDING}),
     )
 
 

@@ -18,7 +18,12 @@ from sdd.model.host_link import HostLink
 
 _KINDS = {kind.value: kind for kind in Kind if kind not in (Kind.LOOPBACK, Kind.OTHER)}
 # IPV4_DEVCONF_… in linux/ip.h
-CONF4 = {Setting.ARP_IGNORE: 19, Setting.ARP_NOTIFY: 22, Setting.SRC_VALID_MARK: 24}
+CONF4 = {
+    Setting.FORWARDING: 1,
+    Setting.ARP_IGNORE: 19,
+    Setting.ARP_NOTIFY: 22,
+    Setting.SRC_VALID_MARK: 24,
+}
 # DEVCONF_… in linux/ipv6.h
 CONF6 = {Setting.ACCEPT_RA: 3, Setting.ACCEPT_DAD: 27, Setting.NDISC_NOTIFY: 29}
 PORT = {

@@ -12,13 +12,15 @@ from sdd.cli.probes.finding import Finding, Verdict, passed
 
 MOST_FILES = 65536  # two sockets and a few descriptors per sandbox, for thousands of sandboxes
 RUN = "/run/sdd"
+IPV4 = Path("/proc/sys/net/ipv4")
 WORKER = "sdd-dns"
 
 
 def findings() -> Iterator[Finding]:
     """One finding per thing looked at."""
     yield mounts(Path("/proc/self/mountinfo").read_text(), RUN)
-    yield forwarding(Path("/proc/sys/net/ipv4/ip_forward").read_text())
+    yield forwarding((IPV4 / "ip_forward").read_text())
+    yield uplinks(Path("/proc/net/route").read_text(), IPV4)
     yield files(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     yield user(WORKER, exists=_has_user(WORKER))
     yield settings()
@@ -59,6 +61,32 @@ def forwarding(text: str) -> Finding:
         why="sandboxes reach the outside through it",
         now="sdd switches it on for its bridges when it makes the first network",
     )
+
+
+def uplinks(routes: str, settings: Path) -> Finding:
+    """Whether replies from outside are passed on: `routes` as proc(5), net/route, has them."""
+    name = "net.uplinks"
+    rows = [line.split() for line in routes.splitlines()[1:]]
+    found = {row[0] for row in rows if row[1] == row[7] == "0" * 8 and row[0] != "*"}
+    forwards = {each: settings / "conf" / each / "forwarding" for each in sorted(found)}
+    closed = [each for each, file in forwards.items() if file.exists() and _is_off(file)]
+    if not closed or _is_off(settings / "ip_forward"):  # sdd switches on all of them at once
+        return passed(name, "what comes in over the default routes is passed on")
+    commands = tuple(
+        f"sysctl -w net.ipv4.conf.{each.replace('.', '/')}.forwarding=1" for each in closed
+    )
+    return Finding(
+        name,
+        Verdict.WARN,
+        f"IPv4 packets that come in over {', '.join(closed)} are not passed on",
+        why="replies from outside do not reach sandboxes; the link's own forwarding is off",
+        fix=f"{'; '.join(commands)}, and where it was switched off (IPv4Forwarding= of networkd)",
+        commands=commands,
+    )
+
+
+def _is_off(file: Path) -> bool:
+    return file.read_text().strip() == "0"
 
 
 def files(limit: int) -> Finding:

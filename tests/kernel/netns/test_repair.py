@@ -42,6 +42,7 @@ def works(host: Host) -> None:
         assert "mtu 1300" not in links
         assert "moved0" not in links
         assert all("NOARP" not in line or ": lo:" in line for line in links.splitlines())
+    assert host.run("sysctl", "-n", f"net.ipv4.conf.{BRIDGE}.forwarding").strip() == "1"
     assert "stp_state 0" in host.run("ip", "-d", "link", "show", BRIDGE)
     port = host.run("bridge", "-d", "link", "show", "dev", VETH)
     for each in ("learning on", "flood on", "mcast_flood on", "bcast_flood on", "locked off"):
@@ -77,6 +78,7 @@ VETH = f"veth{identity('front client')[:7]}"
         ("host", "ip link set BRIDGE alias x group default"),
         ("host", "ip link set VETH alias x group default"),
         ("host", "ip link set BRIDGE arp off"),
+        ("host", "sysctl -w net.ipv4.conf.BRIDGE.forwarding=0"),
         ("host", "ip link set VETH arp off"),
         ("client", "ip link set eth0 arp off"),
         ("host", "bridge link set dev VETH state 0"),
@@ -168,6 +170,16 @@ def routes(host: Host) -> list[str]:
         for text in run("ip", version, "route", *which).splitlines()
     ]
     return sorted(each for each in found if "fe80::" not in each)
+
+
+async def test_bridges_forward_whatever_links_are_born_with(host: Host) -> None:
+    """Unless it is internal: from there nothing is to go anywhere."""
+    bridges = [FRONT, net("back", "10.71.0.0/24", internal=True)]
+    await host.settle(at(1, net("first", "10.72.0.0/24")))  # the host forwards from here on
+    host.run("sysctl", "-qw", "net.ipv4.conf.default.forwarding=0")
+    await host.settle(at(2, *bridges))
+    files = [f"net.ipv4.conf.{each.device}.forwarding" for each in bridges]
+    assert host.run("sysctl", "-n", *files).split() == ["1", "0"]
 
 
 async def test_a_foreign_link_in_the_way_is_said_and_left_alone(host: Host) -> None:

@@ -32,6 +32,30 @@ def test_forwarding_and_files() -> None:
     assert host.files(1024).verdict is Verdict.WARN
 
 
+ROUTES = """\
+Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT
+eth0 00000000 0101A8C0 0003 0 0 0 00000000 0 0 0
+eth1.7 00000000 0102A8C0 0003 0 0 9 00000000 0 0 0
+eth2 0003A8C0 00000000 0001 0 0 0 00FFFFFF 0 0 0
+gone 00000000 00000000 0001 0 0 0 00000000 0 0 0
+"""
+
+
+def test_a_link_of_a_default_route_that_does_not_forward_is_told(tmp_path: Path) -> None:
+    (tmp_path / "ip_forward").write_text("1\n")
+    for link, value in {"eth0": 1, "eth1.7": 1, "eth2": 0}.items():
+        (tmp_path / "conf" / link).mkdir(parents=True)
+        (tmp_path / "conf" / link / "forwarding").write_text(f"{value}\n")
+    assert host.uplinks(ROUTES, tmp_path).verdict is Verdict.PASS
+    (tmp_path / "conf/eth1.7/forwarding").write_text("0\n")
+    found = host.uplinks(ROUTES, tmp_path)
+    assert found.verdict is Verdict.WARN
+    assert " eth1.7 " in found.says
+    assert found.commands == ("sysctl -w net.ipv4.conf.eth1/7.forwarding=1",)
+    (tmp_path / "ip_forward").write_text("0\n")
+    assert host.uplinks(ROUTES, tmp_path).verdict is Verdict.PASS
+
+
 def chain(**values: str) -> dict[str, dict[str, str]]:
     base = {"family": "ip", "table": "filter", "name": "FORWARD", "hook": "forward"}
     return {"chain": base | {"policy": "drop"} | values}
