@@ -4,6 +4,7 @@ Replies come in over links that we cannot know, so the switch is the host's, not
 switched is remembered in a file below exec-root, which lives as long as the switch: until reboot.
 """
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -21,17 +22,28 @@ class Forwarding:
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        self._known: frozenset[int] = frozenset()  # what the file said or was told last
 
     def read(self) -> frozenset[int]:
         """The IP versions that are forwarded."""
         return frozenset(version for version, path in _SWITCHES.items() if sysctl.read(path) != "0")
 
     def switched(self) -> frozenset[int]:
-        """Those that we switched on."""
-        try:
-            return frozenset(json.loads(self._file.read_text()))
-        except (FileNotFoundError, ValueError):
-            return frozenset()
+        """Those that we switched on.
+
+        A file that somebody removed or damaged meanwhile is written again. Damaged before we ever
+        read it, it still tells that we switched something: all are taken for ours then, for a host
+        that is guarded in vain is told of, and one that is everybody's router is not.
+        """
+        found = self._stored()
+        if found:
+            self._known = found
+        elif self._known:
+            with contextlib.suppress(OSError):  # no room; there is another pass
+                self._remember(self._known)
+        elif found is None:
+            return frozenset(_SWITCHES)
+        return self._known
 
     def switch(self, version: int, *, on: bool) -> None:
         """Switches, remembers it, and keeps routes that the host learns from its routers."""
@@ -44,11 +56,25 @@ class Forwarding:
             self._remember(self.switched() - {version})
 
     def _remember(self, versions: frozenset[int]) -> None:
-        if not versions:
+        """Whole or not at all: an empty file would say that the host forwards by itself."""
+        if versions:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            draft = self._file.with_suffix(".new")
+            draft.write_text(json.dumps(sorted(versions)))
+            draft.replace(self._file)
+        else:
             self._file.unlink(missing_ok=True)
-            return
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        self._file.write_text(json.dumps(sorted(versions)))
+        self._known = versions
+
+    def _stored(self) -> frozenset[int] | None:
+        """None when the file says nothing that we ever wrote."""
+        try:
+            found = frozenset(json.loads(self._file.read_text()))
+        except FileNotFoundError:
+            return frozenset()
+        except (ValueError, TypeError):
+            return None
+        return found if found and found <= _SWITCHES.keys() else None
 
 
 def _keep_advertised_routes() -> None:

@@ -182,6 +182,23 @@ async def test_bridges_forward_whatever_links_are_born_with(host: Host) -> None:
     assert host.run("sysctl", "-n", *files).split() == ["1", "0"]
 
 
+async def test_the_host_stays_guarded_whatever_becomes_of_our_memory(host: Host) -> None:
+    now = one_client(host)
+    await host.settle(now)
+    guarded = host.run("nft", "list", "set", "inet", "sdd", "guarded")
+    assert "elements" in guarded
+    memory = host.root / "exec" / "forwarding"
+    for text in ("", None):
+        memory.unlink() if text is None else memory.write_text(text)
+        await host.settle(now)
+        assert host.run("nft", "list", "set", "inet", "sdd", "guarded") == guarded
+        assert memory.read_text() == "[4, 6]"
+    memory.unlink()
+    await host.settle(at(2))
+    assert host.run("sysctl", "-n", "net.ipv4.ip_forward").strip() == "0"
+    assert not memory.exists()
+
+
 async def test_a_foreign_link_in_the_way_is_said_and_left_alone(host: Host) -> None:
     host.run("ip", "link", "add", BRIDGE, "type", "bridge")
     outcome = await host.realise(one_client(host))
