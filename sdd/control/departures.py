@@ -4,10 +4,12 @@ In: the newest state, which says what is being removed or disconnected, and unti
 has time. Out: the same commands again. So a sandbox is never left without its memberships only.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Never
 
 from sdd import errors
+from sdd.control import members
 from sdd.control.commands import Commands
 from sdd.model import endpoint, ids, sandbox
 from sdd.reconcile import Slot
@@ -15,6 +17,8 @@ from sdd.state import ClusterState
 
 IDLE_S = 3600.0
 PACE_S = 1.0  # between two tries at what could not be removed
+
+_Leaving = sandbox.Sandbox | endpoint.Endpoint
 
 
 class Departures:
@@ -24,6 +28,8 @@ class Departures:
         self._commands = commands
         self._node = node
         self._clock = clock
+        # When each has had its time, by the loop's clock.
+        self._ends: dict[tuple[str, float], float] = {}
 
     async def run(self, slot: Slot) -> Never:
         """Watch over whatever the newest state says, for ever; ends by cancellation only."""
@@ -35,14 +41,20 @@ class Departures:
     async def _look(self, state: ClusterState) -> float:
         """Seconds until the next look."""
         mine = [each for each in state.departing if each.node == self._node]
-        now = self._clock()
+        now, at = self._clock(), asyncio.get_running_loop().time()
+        self._ends = {_key(each): self._end(each, now, at) for each in mine}
         for each in mine:
-            if each.leaves_at <= now:
+            if each.leaves_at <= now or self._ends[_key(each)] <= at:
                 await self._complete(each)
-        times = [each.leaves_at - now for each in mine]
+        times = [min(each.leaves_at - now, self._ends[_key(each)] - at) for each in mine]
         return max(PACE_S, min(times)) if times else IDLE_S
 
-    async def _complete(self, what: sandbox.Sandbox | endpoint.Endpoint) -> None:
+    def _end(self, what: _Leaving, now: float, at: float) -> float:
+        """No command has longer: the host's clock may have been set back since it began."""
+        left = min(what.leaves_at - now, members.COMPLETED_S)
+        return self._ends.get(_key(what), at + left)
+
+    async def _complete(self, what: _Leaving) -> None:
         try:
             if isinstance(what, sandbox.Sandbox):
                 await self._commands.remove_sandbox(what.id)
@@ -50,3 +62,8 @@ class Departures:
                 await self._commands.disconnect(what.network, what.sandbox)
         except errors.SddError:
             return  # it is gone meanwhile, or the next look tries again
+
+
+def _key(what: _Leaving) -> tuple[str, float]:
+    """One removal of one thing."""
+    return what.id, what.leaves_at

@@ -17,7 +17,7 @@ from sdd.store import codec
 WEIGHT_MAX = 65535  # what IPVS takes
 DRAIN_MAX_S = 24 * 3600
 WITHDRAWN_S = 5.0  # how long a command waits until nothing goes to a member any more
-_COMPLETED_S = WITHDRAWN_S + 5.0  # after that it is not the command any more that takes it away
+COMPLETED_S = WITHDRAWN_S + 5.0  # after that it is not the command any more that takes it away
 
 
 def join(ground: Ground, service_ref: str, asked: request.Join) -> Plan[service.Member]:
@@ -94,7 +94,7 @@ def withdraw(
     for each in withdrawn:
         draft.replace(ground.now.members[each.service, each.endpoint], each)
     if goes:
-        draft.replace(goes, replace(goes, leaves_at=ground.at + _COMPLETED_S))
+        draft.replace(goes, replace(goes, leaves_at=ground.at + COMPLETED_S))
     return draft.plan(withdrawn, ())
 
 

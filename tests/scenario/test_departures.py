@@ -95,6 +95,19 @@ async def test_the_next_daemon_completes_it(what: str, monkeypatch: pytest.Monke
         ]
 
 
+async def test_a_clock_that_was_set_back_keeps_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryStore()
+    async with node(store) as one:
+        await served(one)
+        await cut_off(one, "sandbox rm", monkeypatch)
+    monkeypatch.setattr("sdd.control.members.COMPLETED_S", 0.01)
+    monkeypatch.setattr("sdd.control.departures.PACE_S", 0.01)
+    async with node(store, seed=2) as one:
+        one.clock.now -= 3 * 3600
+        async with completing(one):
+            await support.eventually_async(lambda: names(one) == {"w2"}, 5, "it is gone")
+
+
 async def test_a_command_that_is_at_it_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     async with node() as one:
         await served(one)
