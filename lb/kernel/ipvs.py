@@ -176,7 +176,9 @@ def _balance(
 ) -> Iterator[world.Refusal]:
     there = session.listed() if whole else session.asked(_keys(have, after, vips))
     unready = {vip for vip in vips & after.services.keys() if _is_unready(after.services[vip])}
-    vips = vips - unready
+    if unready:  # what is there of them stays as it is
+        vips, kept = vips - unready, frozenset(_keys(have, after, unready))
+        there = {key: how for key, how in there.items() if key not in kept}
     new = [
         service
         for vip in vips

@@ -47,8 +47,9 @@ def load() -> None:
             )
 
 
-def is_there(scheduler: Scheduler, at: Places = HERE) -> bool:
-    """Whether IPVS can be asked for it; that of others it may load itself."""
+def is_there(scheduler: Scheduler, at: Places | None = None) -> bool:
+    """Whether IPVS can be asked for it, as `at` has it (HERE); that of others it may load itself."""
+    at = at or HERE
     if scheduler not in BEFOREHAND or (at.loaded / module(scheduler)).exists():
         return True
     with contextlib.suppress(OSError):

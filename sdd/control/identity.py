@@ -37,7 +37,7 @@ def settled(root: Path, given: str, hostname: str, state: ClusterState) -> ids.N
 
     Raises Conflict `SDD-NODE-NAME` when `given` is another name than that of the node which has
     something in `state`, Invalid `SDD-CONFIG-VALUE` when there is no name at all, Denied
-    `SDD-NODE-FILE` when the file cannot be read or written.
+    `SDD-NODE-FILE` when the file cannot be read.
     """
     written = _read(root / FILE)
     known = written or _bound(state)
@@ -71,11 +71,15 @@ def _read(path: Path) -> str:
     except FileNotFoundError:
         return ""
     except OSError as exc:
-        raise _denied(path, exc) from exc
+        raise errors.Denied(
+            f"the name of this node cannot be read from {path}: {exc.strerror}",
+            hint="let root read it, or remove what is there",
+            code="SDD-NODE-FILE",
+        ) from exc
 
 
 def _write(path: Path, name: str) -> None:
-    """Whole or not at all."""
+    """Whole or not at all; without room the next start tries again, and asks the store meanwhile."""
     draft = path.with_suffix(".new")
     try:
         with draft.open("w") as file:
@@ -84,12 +88,4 @@ def _write(path: Path, name: str) -> None:
             os.fsync(file.fileno())
         draft.replace(path)
     except OSError as exc:
-        raise _denied(path, exc) from exc
-
-
-def _denied(path: Path, exc: OSError) -> errors.Denied:
-    return errors.Denied(
-        f"the name of this node cannot be kept in {path}: {exc.strerror}",
-        hint="make room there and let root write it, or choose another --data-root",
-        code="SDD-NODE-FILE",
-    )
+        say.warning("node.name_not_kept", node=name, file=str(path), why=exc.strerror)

@@ -6,6 +6,8 @@ import itertools
 import re
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -221,6 +223,28 @@ def _unknown_for(number: int) -> object:
         return original(service)
 
     return settings
+
+
+async def test_a_scheduler_that_must_not_be_asked_for_leaves_the_service_as_it_is(
+    kernel: ipvs.IpvsKernel,
+    town: Town,
+    place: table.Place,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    web = lb_traffic.service(town)
+    await lb_traffic.put(kernel, town, web)
+    have, want = await kernel.read(place), replace(web, scheduler=Scheduler.LBLC)
+    monkeypatch.setattr(ipvs_modules, "HERE", ipvs_modules.Places(tmp_path, tmp_path / "none"))
+    steps = plan.diff(have, lb_kernel.table_of(want))
+    (refusal,) = (await kernel.apply(place, have, steps)).refusals
+    assert (refusal.vip, refusal.code) == (VIP, "SDD-LB-SCHEDULER")
+    assert "lblc" not in refusal.sentence.split("offers:")[1]
+    assert await kernel.read(place) == have
+    assert lb_traffic.shares(town, 9) == {"b1": 3, "b2": 3, "b3": 3}
+    monkeypatch.undo()
+    done = await kernel.apply(place, have, steps)
+    assert done.refusals == ()
 
 
 async def test_a_source_that_is_not_there_yet_is_said_to_be_waited_for(

@@ -50,5 +50,12 @@ def test_a_host_without_a_name_needs_one(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / identity.FILE).mkdir()
-    with pytest.raises(errors.Denied, match="cannot be kept"):
+    with pytest.raises(errors.Denied, match="cannot be read"):
         identity.settled(tmp_path, "", "host7", EMPTY)
+
+
+def test_without_room_for_the_file_the_name_holds_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / f"{identity.FILE}.new").mkdir()
+    assert identity.settled(tmp_path, "", "host7", EMPTY) == "host7"
+    assert not (tmp_path / identity.FILE).exists()
+    assert identity.settled(tmp_path, "", "host8", USED) == NODE
