@@ -48,7 +48,7 @@ def load() -> None:
 
 
 def is_there(scheduler: Scheduler, at: Places | None = None) -> bool:
-    """Whether IPVS can be asked for it, as `at` has it (HERE); that of others it may load itself."""
+    """Whether IPVS can be asked for it, as `at` has it; that of others it may load itself."""
     at = at or HERE
     if scheduler not in BEFOREHAND or (at.loaded / module(scheduler)).exists():
         return True

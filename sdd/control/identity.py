@@ -79,7 +79,7 @@ def _read(path: Path) -> str:
 
 
 def _write(path: Path, name: str) -> None:
-    """Whole or not at all; without room the next start tries again, and asks the store meanwhile."""
+    """Whole or not at all; without room the next start tries again, the store tells meanwhile."""
     draft = path.with_suffix(".new")
     try:
         with draft.open("w") as file:

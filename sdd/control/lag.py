@@ -15,9 +15,9 @@ from sdd.state import ClusterState
 
 Outcomes = Callable[[], Mapping[Backend, Outcome]]
 
-BEHIND_S: Final = 10.0  # a pass takes milliseconds, and seconds where a thousand things are made
+BEHIND_S: Final = 20.0  # passes take milliseconds; the resolver waits up to 10 s for what carries
 GRAIN_S: Final = 1.0  # revisions that came within this of each other are as old as their first
-HINT: Final = "it is given up after two minutes at the latest and tried again; see: sdctl logs"
+HINT: Final = "a pass is given up after two minutes or more and tried again; see: sdctl logs"
 CODE: Final = "SDD-BACKEND-BEHIND"
 
 

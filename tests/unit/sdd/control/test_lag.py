@@ -69,7 +69,7 @@ def test_a_backend_that_hangs_is_told_and_fails_as_a_whole() -> None:
     assert story.lag.sentences() == {}
     assert story.lag.outcomes() is story.made
     story.now += 24
-    sentence = "resolver has been behind for 34 s: it is at revision 13, the store at 14"
+    sentence = "resolver has been behind for 44 s: it is at revision 13, the store at 14"
     assert story.lag.sentences() == {Backend.RESOLVER: sentence}
     (failure,) = story.lag.outcomes()[Backend.RESOLVER].failures
     assert (failure.subject, failure.sentence) == (EVERYTHING, sentence)
@@ -82,9 +82,9 @@ def test_a_pass_over_what_is_realised_already_may_hang_as_well() -> None:
     story.realise(7)
     story.now += 5
     story.lag.began(Backend.NETNS)
-    story.now += 20
+    story.now += 25
     assert story.lag.sentences() == {
-        Backend.NETNS: "netns has been at one pass over revision 7 for 20 s"
+        Backend.NETNS: "netns has been at one pass over revision 7 for 25 s"
     }
     story.lag.ended(Backend.NETNS)
     assert story.lag.sentences() == {}
