@@ -42,17 +42,33 @@ class _Head(NamedTuple):
 def loads(
     family: int, services: Iterable[table.VirtualService], numbers: Iterable[int]
 ) -> Iterator[bytes]:
-    """What makes `services`, whose refusals will have `numbers`; to be sent one after the other."""
+    """What makes `services`, whose refusals will have `numbers`; to be sent one after the other.
+
+    Each is of at most some `2 * LOAD` bytes: neither what is sent nor what is refused of it
+    overflows the socket's buffers, however many backends a service has.
+    """
     waiting, size = list[bytes](), 0
     for service, number in zip(services, numbers, strict=True):
         one = piece(family, service, number)
         waiting.append(one)
         size += len(one)
         if size >= LOAD:
-            yield b"".join(waiting)
+            yield from _cut_up(b"".join(waiting))
             waiting, size = [], 0
     if waiting:
         yield b"".join(waiting)
+
+
+def _cut_up(requests: bytes) -> Iterator[bytes]:
+    """The same requests in order, in parts of `LOAD` bytes and the last one's rest."""
+    begin = at = 0
+    while len(requests) - begin > 2 * LOAD:
+        while at - begin < LOAD:
+            (length,) = _NUMBER.unpack_from(requests, at)
+            at += (length + 3) & ~3
+        yield requests[begin:at]
+        begin = at
+    yield requests[begin:]
 
 
 def piece(family: int, service: table.VirtualService, number: int) -> bytes:

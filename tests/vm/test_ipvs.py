@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,18 @@ async def test_B9_31_a_thousand_services_of_ten_are_there_to_the_last_entry(
     # Streams and datagrams of an address are services of their own.
     assert sum(line.startswith("-A") for line in lines) == 2 * 1000
     assert sum(line.startswith("-a") for line in lines) == 2 * 10_000
+    assert await kernel.read(place) == many
+
+
+async def test_a_service_of_more_backends_than_one_send_takes_is_made(
+    kernel: ipvs.IpvsKernel, town: Town, place: table.Place
+) -> None:
+    backends = tuple(table.Backend(address=ip_address("10.77.8.0") + at) for at in range(2000))
+    many = lb_kernel.table_of(table.VirtualService(number=1, vip=VIP, backends=backends))
+    have = await kernel.read(place)
+    assert (await kernel.apply(place, have, plan.diff(have, many))).refusals == ()
+    lines = town.inside("client", "ipvsadm", "-Sn").splitlines()
+    assert sum(line.startswith("-a") for line in lines) == 2 * 2000
     assert await kernel.read(place) == many
 
 

@@ -56,3 +56,18 @@ def test_loads_hold_several_services_and_all_of_them_in_order() -> None:
     numbers = [sequence for load in loads for _, _, sequence, _ in netlink.frames(load)]
     assert numbers == [number for number in range(7, 27) for _ in range(22)]
     assert list(ipvs_whole.loads(FAMILY, (), ())) == []
+
+
+def test_a_service_of_many_backends_is_cut_into_loads_between_requests() -> None:
+    many = tuple(table.Backend(address=ip_address("10.77.8.0") + at) for at in range(2000))
+    services = [
+        table.VirtualService(number=at, vip=ip_address(f"10.77.4.{at}"), backends=many)
+        for at in (1, 2)
+    ]
+    loads = list(ipvs_whole.loads(FAMILY, services, range(7, 9)))
+    assert max(map(len, loads)) <= 2 * ipvs_whole.LOAD
+    assert len(loads) < sum(map(len, loads)) / ipvs_whole.LOAD + 1
+    pieces = map(ipvs_whole.piece, (FAMILY, FAMILY), services, (7, 8))
+    assert b"".join(loads) == b"".join(pieces)
+    requests = sum(len(list(netlink.frames(load))) for load in loads)
+    assert requests == 2 * 2 * 2001
