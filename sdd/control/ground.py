@@ -157,12 +157,15 @@ class Draft:
             return ip_address(noted.value.decode())
         return self._ground.claims.cursor_of(net, subnet)
 
-    def plan(self, result: T, subjects: Collection[str]) -> Plan[T]:
-        """The finished plan."""
+    def plan(
+        self, result: T, subjects: Collection[str], *, begins_removal: bool = False
+    ) -> Plan[T]:
+        """The finished plan; `begins_removal` as of a Transaction."""
         return Plan(
             transaction=Transaction(
                 compares=tuple(self._compares.values()),
                 operations=tuple(self._operations.values()),
+                begins_removal=begins_removal,
             ),
             result=result,
             subjects=frozenset(subjects),

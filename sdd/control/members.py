@@ -69,7 +69,7 @@ def drain(
     changed = replace(member, drains_until=ground.at + patience_s)
     draft = Draft(ground)
     draft.replace(member, changed)
-    return draft.plan(changed, {svc.id, box.id, member.endpoint})
+    return draft.plan(changed, {svc.id, box.id, member.endpoint}, begins_removal=True)
 
 
 def withdraw(
@@ -95,7 +95,7 @@ def withdraw(
         draft.replace(ground.now.members[each.service, each.endpoint], each)
     if goes:
         draft.replace(goes, replace(goes, leaves_at=ground.at + COMPLETED_S))
-    return draft.plan(withdrawn, ())
+    return draft.plan(withdrawn, (), begins_removal=True)
 
 
 def retire(

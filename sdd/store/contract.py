@@ -78,11 +78,13 @@ Operation = Write | Delete
 class Transaction:
     """All operations happen when all compares hold, else none and `Lost` is raised.
 
-    A key may be operated on once (etcd refuses more); ValueError otherwise.
+    A key may be operated on once (etcd refuses more); ValueError otherwise. `begins_removal`:
+    it is what goes before a removal, which has room where nothing else has.
     """
 
     compares: tuple[Compare, ...] = ()
     operations: tuple[Operation, ...]
+    begins_removal: bool = False
 
     def __post_init__(self) -> None:
         keys = [each.key for each in self.operations]

@@ -113,7 +113,7 @@ class Tables:
     def commit(self, transaction: contract.Transaction) -> contract.Batch | None:
         """The batch made, on disk; None when nothing changed. Raises `Lost`.
 
-        On a full disk removals and verdicts get the room that is kept for them.
+        On a full disk removals, what begins them, and verdicts get the room that is kept for them.
         """
         try:
             batch = self._committed(transaction)
@@ -297,14 +297,14 @@ class Tables:
 
 
 def _is_urgent(transaction: contract.Transaction) -> bool:
-    """Whether less is stored afterwards, or all of it says how members are.
+    """Whether less is stored afterwards, now or soon, or all of it says how members are.
 
     A member that dies leaves names and balancing by this; it takes hardly more room than before.
     """
     operations = transaction.operations
     kinds = [isinstance(each, contract.Delete) for each in operations]
     is_word = all(each.key.startswith(codec.VERDICTS) for each in operations)
-    return is_word or kinds.count(True) > kinds.count(False)
+    return transaction.begins_removal or is_word or kinds.count(True) > kinds.count(False)
 
 
 def _create_private(path: Path) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import re
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -156,6 +157,19 @@ def test_C104_rules_that_a_firewall_flushed_come_back_and_no_others(own: Applian
     until(lambda: rules() == before, REPAIR_S, lambda: f"{before}\n{rules()}")
 
 
+def until_full(one: Appliance, filler: Path) -> None:
+    """No room on the disk of `filler`, and so no network more."""
+    with filler.open("ab", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    for number in range(200):  # until the log's last pages are used up as well
+        name = f"{'d' * 50}{number}"
+        refused = one.sdctl("network", "create", name, check=False)
+        if refused.returncode and "exists" not in refused.stderr:
+            break
+    assert "[SDD-STORE-FULL]" in refused.stderr
+
+
 def test_on_a_full_disk_only_removals_work_and_dead_members_leave() -> None:
     one = Appliance("full")
     data = one.root / "data"
@@ -166,27 +180,29 @@ def test_on_a_full_disk_only_removals_work_and_dead_members_leave() -> None:
         for name in ("a", "b", "c"):
             one.sdctl("network", "create", name)
             one.sandbox(name, "--network", name)
+        one.sandbox("plugged", "--network", "a")
         options = ("--endpoint-mode", "dnsrr", "--health", "tcp:80", "--health-interval", "0.2s")
         one.sdctl("service", "create", "web", "--network", "a", *options)
         one.sdctl("service", "join", "web", one.name("a"))
+        one.sdctl("service", "create", "all", "--network", "a")
+        for name in ("a", "plugged"):
+            one.sdctl("service", "join", "all", one.name(name))
         server = one.serve("a")
         one.until_replicas("web", "1/1")
         filler = data / "filler"
-        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-            while True:
-                file.write(bytes(4096))
-        refused = one.sdctl("network", "create", "d" * 60, check=False)
-        for number in range(200):  # until the log's last pages are used up as well
-            if refused.returncode:
-                break
-            refused = one.sdctl("network", "create", f"{'d' * 50}{number}", check=False)
-        assert "[SDD-STORE-FULL]" in refused.stderr
+        until_full(one, filler)
         server.kill()
         server.wait()
         one.until_replicas("web", "0/1")
-        one.sdctl("service", "rm", "web")
-        for name in ("a", "b", "c"):
+        until_full(one, filler)
+        one.sdctl("network", "disconnect", "a", one.name("plugged"))
+        until_full(one, filler)
+        one.sdctl("sandbox", "rm", one.name("a"))
+        for name in ("all", "web"):
+            one.sdctl("service", "rm", name)
+        for name in ("plugged", "b", "c"):
             one.sdctl("sandbox", "rm", one.name(name))
+        for name in ("a", "b", "c"):
             one.sdctl("network", "rm", name)
         filler.unlink()
         one.sdctl("network", "create", "again")
