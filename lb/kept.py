@@ -6,7 +6,7 @@ this daemon began; at most as many counts as there are members, times sandboxes.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lb import growth, world
@@ -34,10 +34,12 @@ class Kept:
     def __init__(self) -> None:
         self._state: ClusterState = EMPTY
         self._counts: dict[MemberKey, _Counts] = {}
+        self._met: dict[tuple[ids.ServiceId, bool], Mapping[IPAddress, service.Member]] = {}
 
     def put(self, state: ClusterState) -> None:
         """For `Feed.subscribe`: forgets what belongs to nobody any more."""
         before, self._state = self._state, state
+        self._met.clear()
         if not self._counts:
             return
         for key in affected.changed(before.members, state.members):
@@ -76,18 +78,21 @@ class Kept:
         one = None if owner is None else self._state.services.get(owner)
         if one is None or load.address is None:
             return None
-        is_ingress = load.vip in one.ingress_vips
-        for member in self._state.members_by_service.get(one.id, ()):
-            if load.address in _hosts(self._state, member, is_ingress=is_ingress):
-                return member
-        return None
+        # Of a mass failure every one of a thousand members is asked for, in each sandbox.
+        way = (one.id, load.vip in one.ingress_vips)
+        if way not in self._met:
+            self._met[way] = dict(_addressed(self._state, one.id, is_ingress=way[1]))
+        return self._met[way].get(load.address)
 
 
-def _hosts(
-    state: ClusterState, member: service.Member, *, is_ingress: bool
-) -> tuple[IPAddress, ...]:
-    end = member_on(state, member, is_ingress=is_ingress)
-    return end.hosts if end is not None else ()
+def _addressed(
+    state: ClusterState, of: ids.ServiceId, *, is_ingress: bool
+) -> Iterator[tuple[IPAddress, service.Member]]:
+    """Each member of the service by the addresses at which it is reached."""
+    for member in state.members_by_service.get(of, ()):
+        end = member_on(state, member, is_ingress=is_ingress)
+        for address in end.hosts if end is not None else ():
+            yield address, member
 
 
 def _is_same(member: service.Member, members: Mapping[MemberKey, service.Member]) -> bool:

@@ -2,15 +2,18 @@
 
 from dataclasses import replace
 from ipaddress import ip_address
+from typing import Any
 
-from lb import growth
+from lb import growth, world
 from lb.desired import desired, nothing
 from lb.fake import FakeKernel
 from lb.growth import Growth
 from lb.kept import Kept
 from lb.reconciler import Reconciler
 from lb.view import Row, View
+from sdd.model.endpoint import Endpoint
 from sdd.model.health import Status
+from sdd.model.ids import EndpointId
 from sdd.state import ClusterState, Object
 from tests.unit.lb import states
 
@@ -89,3 +92,36 @@ async def test_nothing_is_kept_of_a_sandbox_that_is_gone() -> None:
     assert bench.kept.with_former(CLIENT.id, loads) == loads
     await bench.to(MEMBER, UP)
     assert (await bench.shown()).connections == 0
+
+
+class Counted(dict[EndpointId, Endpoint]):
+    """Endpoints that count how often one is looked for."""
+
+    times = 0
+
+    def get(self, *asked: Any) -> Any:
+        self.times += 1
+        return super().get(*asked)
+
+
+def test_of_many_that_leave_at_once_each_member_is_looked_at_once_for_all() -> None:
+    names = [f"w{at}" for at in range(1, 201)]
+    plugs = [states.plug(name, "front", f"10.0.1.{at}/24") for at, name in enumerate(names, 1)]
+    members = [states.member("web", name, "front") for name in names]
+    svc = states.svc("web", "front", "10.0.1.250")
+    state = states.state(states.net("front", 1), *map(states.box, names), *plugs, svc, *members)
+    vip = svc.vips[0]
+    loads = [
+        world.Load(vip=vip, protocol=protocol, scheduler="mh", address=end.hosts[0], connections=3)
+        for end in plugs
+        for protocol in ("tcp", "udp")
+    ]
+    want = desired(state, nothing(states.NODE)).sandboxes[members[0].sandbox]
+    counted = Counted(state.endpoints)
+    kept = Kept()
+    kept.put(replace(state, endpoints=counted))
+    for box in members[:5]:
+        kept.left(box.sandbox, want, loads)
+    assert counted.times <= len(members)
+    again = kept.with_former(members[4].sandbox, loads)
+    assert [each.connections for each in again] == [6] * len(loads)
