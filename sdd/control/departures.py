@@ -36,18 +36,24 @@ class Departures:
         wait_s = IDLE_S
         while True:
             state = await slot.next(wait_s)
-            wait_s = IDLE_S if state is None else await self._look(state)
+            wait_s = IDLE_S if state is None else await self._look(state, slot)
 
-    async def _look(self, state: ClusterState) -> float:
+    async def _look(self, state: ClusterState, slot: Slot) -> float:
         """Seconds until the next look."""
+        for each in [each for each, left_s in self._left(state) if left_s <= 0]:
+            # Completing took its time: what was disconnected may be connected anew meanwhile.
+            state = await slot.next(0) or state
+            if _key(each) in map(_key, state.departing):
+                await self._complete(each)
+        times = [left_s for _, left_s in self._left(state)]
+        return max(PACE_S, min(times)) if times else IDLE_S
+
+    def _left(self, state: ClusterState) -> list[tuple[_Leaving, float]]:
+        """What leaves this node, and how many seconds more its command has."""
         mine = [each for each in state.departing if each.node == self._node]
         now, at = self._clock(), asyncio.get_running_loop().time()
         self._ends = {_key(each): self._end(each, now, at) for each in mine}
-        for each in mine:
-            if each.leaves_at <= now or self._ends[_key(each)] <= at:
-                await self._complete(each)
-        times = [min(each.leaves_at - now, self._ends[_key(each)] - at) for each in mine]
-        return max(PACE_S, min(times)) if times else IDLE_S
+        return [(each, min(each.leaves_at - now, self._ends[_key(each)] - at)) for each in mine]
 
     def _end(self, what: _Leaving, now: float, at: float) -> float:
         """No command has longer: the host's clock may have been set back since it began."""

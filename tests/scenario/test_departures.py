@@ -108,6 +108,29 @@ async def test_a_clock_that_was_set_back_keeps_nobody(monkeypatch: pytest.Monkey
             await support.eventually_async(lambda: names(one) == {"w2"}, 5, "it is gone")
 
 
+async def test_what_was_connected_anew_meanwhile_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with node() as one:
+        await served(one)
+        await cut_off(one, "another's rm", monkeypatch)
+        await cut_off(one, "network disconnect", monkeypatch)
+        one.clock.now += 60
+        remove, done = one.commands.remove_sandbox, list[str]()
+
+        async def slow(ref: str) -> None:
+            """While it is at it, somebody completes the other, and connects it again."""
+            await one.commands.disconnect("front", "w1")
+            await one.commands.connect("w1", request.Attachment(network="front"))
+            await remove(ref)
+            done.append(ref)
+
+        monkeypatch.setattr(one.commands, "remove_sandbox", slow)
+        async with completing(one):
+            await support.eventually_async(lambda: bool(done), 5, "the first is gone")
+            await one.commands.create_network(request.NetworkCreate(name="after"))
+            assert one.state.departing == ()
+        assert connected(one) == {"w1"}
+
+
 async def test_a_command_that_is_at_it_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     async with node() as one:
         await served(one)
