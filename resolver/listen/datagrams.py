@@ -13,10 +13,10 @@ import ctypes
 import errno
 import socket
 import struct
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Protocol
 
+from resolver import defects
 from sdd import errors
 
 MOST: Final = 64  # datagrams a call: bounds how long one sandbox keeps the others waiting
@@ -160,7 +160,7 @@ class Batch:
                     send(descriptor, at, end, later, peer, name)
                 behind(now)
             except Exception:  # noqa: BLE001 - it would end for good, and with it the listener
-                traceback.print_exc()
+                defects.tell()
 
     def peer(self, slot: int) -> tuple[str, int]:
         """Address and port of the sender, for a reply that comes later."""
@@ -183,7 +183,7 @@ class Batch:
         try:
             reply = otherwise(slot, bytes(self._bytes[start : start + size]))
         except Exception:  # noqa: BLE001 - a defect of one question is none of its neighbours'
-            traceback.print_exc()
+            defects.tell()
             self.broken += 1
             return False
         if not reply:

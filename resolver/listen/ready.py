@@ -64,8 +64,12 @@ class Memo:
     until: float = math.inf
 
     def lives_on(self, now: float) -> bool:
-        """Whether it was wanted since the last look and is still good; then it is as of `now`."""
-        if self.given == self.last or not self.is_good(now):
+        """Whether it was wanted since the last look and is still good; then it is as of `now`.
+
+        Not when the look comes late, on a quiet host: nobody wanted it since its second was over.
+        """
+        is_late = now - self.until >= FLEETING_S
+        if is_late or self.given == self.last or not self.is_good(now):
             return False
         self.last = self.given
         self.renew(now)

@@ -11,10 +11,11 @@ import contextvars
 import select
 import selectors
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVarTuple
+
+from resolver import defects
 
 AT_ONCE: Final = 64  # sockets a look; then whatever else there is has its turn
 A_TURN: Final = 4  # things that the loop does; then the hot readers have their turn
@@ -69,7 +70,7 @@ class Selector(selectors.BaseSelector):
                     try:
                         reader()
                     except Exception:  # noqa: BLE001 - one socket's defect ends nobody else
-                        traceback.print_exc()
+                        defects.tell()
             if is_usual:
                 return self._told()
             if self.is_due or (until is not None and (left := until - time.monotonic()) <= 0):

@@ -176,7 +176,7 @@ class Udp:
             if said is not None and said.steady:
                 self._remember(said, data, begun)
             return said.reply if said else None
-        if isinstance(said, wire.Query) and (told := self._behind(said, data)):
+        if isinstance(said, wire.Query) and (told := self._behind(said, data, begun)):
             return told
         if reply := recalled(tools, self._scope, said, data, stream=False):
             tools.counts.observe(counters.SIZES, respond.UDP, len(reply))
@@ -194,10 +194,10 @@ class Udp:
         memo.aging = ready.Aging((), now, math.inf)
         return self._tools.pool.put_fleeting(self._ready, data, memo, now)
 
-    def _behind(self, query: wire.Query, data: bytes) -> bytes | None:
+    def _behind(self, query: wire.Query, data: bytes, now: float) -> bytes | None:
         """The reply when the sandbox's search list made this name of one that was just asked."""
         tools, scope = self._tools, self._scope
-        ours = behind.followed(query, data, scope, self._ready)
+        ours = behind.followed(query, data, scope, self._ready, now)
         if ours is None:
             return None
         other = behind.other(query, data)

@@ -27,6 +27,7 @@ IDLE_S: Final = 5.0  # between two messages
 MESSAGE_S: Final = 3.0  # from the first byte of a message to its last (CVE-2024-8418)
 WRITE_S: Final = 3.0  # for a reply to leave
 SPARE_S: Final = 0.25  # between two messages, while others wait for a place
+ENDED_S: Final = 1.0  # for one that is ended for them to leave its place
 BACKLOG: Final = 512  # connections that wait for a place: more than programs have threads
 PAUSE_S: Final = 0.2  # before accepting is tried again when there was no descriptor for it
 
@@ -62,7 +63,7 @@ class Tcp:
         self._loop.remove_reader(self._link.fileno())
         self._link.close()
         for writer in tuple(self._open):
-            writer.close()
+            writer.transport.abort()  # what nobody reads would hold the sandbox's namespace
 
     def _accept(self) -> None:
         if self._sources.total() >= CONNECTIONS:
@@ -96,8 +97,12 @@ class Tcp:
         spare = [each for each, client in self._open.items() if client.is_spare(now)]
         if spare:
             self._tools.counts.add(counters.TCP_REJECTED, "idle")
-            min(spare, key=lambda each: self._open[each].heard).close()
-        self._crowd = self._loop.call_later(SPARE_S / 2, self._make_room)
+            chosen = min(spare, key=lambda each: (_unsent(each), self._open[each].heard))
+            self._open[chosen].heard = math.inf  # nobody is chosen twice
+            # Not `close`: one that does not read its answers would go on waiting.
+            chosen.transport.abort()
+        # Whoever is ended leaves in a few turns: also on a busy machine that is one for one.
+        self._crowd = self._loop.call_later(ENDED_S if spare else SPARE_S / 2, self._make_room)
 
     def _left(self, source: str) -> None:
         """There is a place."""
@@ -184,7 +189,7 @@ class _Client:
     owed: int = 0
 
     def is_spare(self, now: float) -> bool:
-        """Whether nothing is lost when it is closed."""
+        """Whether it may be closed: no answer is to come, and nothing was asked for a while."""
         return not self.owed and now - self.heard >= SPARE_S
 
 
@@ -207,8 +212,17 @@ async def _message(first: bytes, reader: asyncio.StreamReader) -> bytes:
         return await reader.readexactly(size)
 
 
+def _unsent(writer: asyncio.StreamWriter) -> bool:
+    """Whether answers are still here, for their reader does not read."""
+    return writer.transport.get_write_buffer_size() > 0
+
+
 async def _closed(writer: asyncio.StreamWriter) -> None:
+    """Everything that is written has left, or has had its time; the descriptor is released."""
     writer.close()
     with contextlib.suppress(OSError, TimeoutError):
         async with asyncio.timeout(WRITE_S):
             await writer.wait_closed()
+    # Nothing when it is closed. Else it would be kept for as long as its reader is there, and in
+    # nobody's count: whoever lets his answers lie could take all our descriptors.
+    writer.transport.abort()

@@ -8,6 +8,7 @@ Everything here is refused with EPERM: a library that tries learns that it may n
 
 import ctypes
 import errno
+import fcntl
 import os
 import socket
 from collections.abc import Iterator
@@ -20,14 +21,21 @@ _REFUSE: Final = 0x00050000  # SCMP_ACT_ERRNO, with the error in the lower half
 _NO_SLOW_SPECULATION: Final = 7  # SCMP_FLTATR_CTL_SSB: no code of strangers runs in here
 _UNKNOWN: Final = -1  # __NR_SCMP_ERROR: this release of the library does not know the call
 _CLONE_THREAD: Final = 0x00010000  # linux/sched.h
+_INT: Final = 0xFFFFFFFF  # all that the kernel reads of such an argument
 _KIND: Final = 0xF  # of a socket's type, without the flags
 
 # Another program, or another process.
 PROCESSES: Final = ("fork", "vfork", "execve", "execveat")
 # Into other processes of this user: the worker of another sdd.
-OTHERS: Final = ("ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd", "kill")
+OTHERS: Final = (
+    *("ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd"),
+    *("kill", "tkill", "pidfd_send_signal", "rt_sigqueueinfo", "rt_tgsigqueueinfo"),
+)
 # What would outlast us on a socket; and the way around all of this.
 SOCKETS: Final = ("bind", "shutdown", "io_uring_setup", "io_uring_enter", "io_uring_register")
+# Who is sent a signal by what comes at a socket: it would be the next worker. By
+# F_SETOWN, F_SETSIG, F_SETOWN_EX; FIOASYNC, FIOSETOWN, SIOCSPGRP (asm-generic/fcntl.h, ioctls.h).
+SIGNALS: Final = (("fcntl", (8, 10, 15)), ("ioctl", (0x5452, 0x8901, 0x8902)))
 # Whom we talk to; not to programs of this host, which could be given our sockets.
 FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
 # What asyncio asks of its connections.
@@ -68,6 +76,13 @@ def rules() -> Iterator[Rule]:
     yield from map(Rule, (*PROCESSES, *OTHERS, *SOCKETS))
     yield Rule("clone", (Condition(0, Compare.MASKED, _CLONE_THREAD, 0),))
     yield Rule("clone3", error=errno.ENOSYS)  # its flags lie in memory; glibc takes clone then
+    yield Rule("tgkill", (Condition(0, Compare.NOT, os.getpid()),))  # abort(3) sends itself one
+    yield Rule("prlimit64", (Condition(0, Compare.NOT, 0),))  # 0 is oneself
+    for call, commands in SIGNALS:
+        for each in commands:
+            yield Rule(call, (Condition(1, Compare.MASKED, _INT, each),))
+    asks = Condition(2, Compare.MASKED, fcntl.FASYNC, fcntl.FASYNC)
+    yield Rule("fcntl", (Condition(1, Compare.MASKED, _INT, fcntl.F_SETFL), asks))
     low, high = sorted(FAMILIES)
     yield Rule("socket", (Condition(0, Compare.LESS, low),))
     yield Rule("socket", (Condition(0, Compare.MORE, high),))

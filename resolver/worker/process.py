@@ -19,12 +19,11 @@ import socket
 import struct
 import sys
 import time
-import traceback
 from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Final
 
-from resolver import clock, counters, notes, parts, protocol
+from resolver import clock, counters, defects, notes, parts, protocol
 from resolver.listen import ready, respond, selector, server
 from resolver.upstream import doh, dot, forwarder, late, sockets
 from resolver.worker import confine, inquiry, linger, privileges, servers, serving, session
@@ -269,7 +268,7 @@ async def _contained(work: Coroutine[None, None, None]) -> None:
     try:
         await work
     except Exception:  # noqa: BLE001 - the one place where a defect of a question ends
-        traceback.print_exc()
+        defects.tell()
 
 
 if __name__ == "__main__":

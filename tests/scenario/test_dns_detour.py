@@ -30,6 +30,7 @@ from tests.scenario.test_dns_forwarding import (
 )
 from tests.scenario.worker import Session
 from tests.scenario.worker import address as records
+from tests.support import eventually
 
 __all__ = ["scripted"]  # a fixture of the neighbour's
 
@@ -197,6 +198,17 @@ def test_A8_112_who_was_told_of_a_name_of_ours_is_not_sent_on(
     assert texts(asked(ports, "web.corp.test")) == {"192.0.2.9"}
     timed(ports, "web.corp.test", "AAAA")
     assert len(server.heard) == 2
+
+
+def test_A8_112_a_longer_name_that_is_asked_later_on_a_quiet_host_is_asked_for(
+    session: Session, scripted: Make
+) -> None:
+    ports = searching(session, 0, scripted(good))
+    for _ in range(2):
+        assert timed(ports, "web", "AAAA")[0].answer == []
+    its_second_is_over = time.monotonic() + 1.1
+    eventually(lambda: time.monotonic() > its_second_is_over, 5, "the look-up is over")
+    assert timed(ports, "web.corp.test", "AAAA")[0].answer
 
 
 def test_A8_112_behind_a_name_of_ours_a_silent_server_is_waited_for_once(

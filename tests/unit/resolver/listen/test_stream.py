@@ -2,13 +2,18 @@
 
 import asyncio
 import socket
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import closing
+from pathlib import Path
+
+import pytest
 
 from resolver import counters, protocol
 from resolver.listen import ready, respond, selector, server, stream
+from resolver.message import wire
 from resolver.names import answer
 from tests.support import eventually_async
+from tests.unit.resolver import questions
 
 SCOPE = answer.Scope.of(protocol.View("s", "", [], [], {}, []), [])
 
@@ -61,3 +66,121 @@ async def test_two_hundred_connections_that_wait_are_let_in_as_others_leave() ->
     assert not [key for key, _ in counts.sums() if key[0] == counters.TCP_REJECTED]
     assert tcp.connections == 0
     tcp.close()
+
+
+class Talk:
+    """A listener with small buffers, whose answers are long, and its clients."""
+
+    def __init__(self) -> None:
+        self.counts = counters.Counters()
+        self.tasks = set[asyncio.Task[None]]()
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.listening.setblocking(False)
+        self.listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        many = questions.a(*(f"10.1.0.{number}" for number in range(1, 101)))
+        scope = questions.scope({wire.to_wire("many"): many})
+        self.tcp = stream.Tcp(self.listening, scope, tools(self.counts, self.tasks))
+        self.links: list[socket.socket] = []
+        self.descriptors = open_files()
+
+    async def client(self) -> socket.socket:
+        """One that is served."""
+        link = socket.socket()
+        self.links.append(link)
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        link.connect(self.listening.getsockname())
+        link.setblocking(False)
+        wanted = self.tcp.connections + 1
+        await eventually_async(lambda: self.tcp.connections == wanted, 5, "it is let in")
+        return link
+
+    async def unread(self) -> socket.socket:
+        """One that asks 20 times, and does not read its answers."""
+        link = await self.client()
+        wanted = self.answers() + 20
+        link.sendall(20 * QUESTION)
+        await eventually_async(lambda: self.answers() == wanted, 5, "all is answered")
+        return link
+
+    def answers(self) -> float:
+        return sum(value for key, value in self.counts.sums() if key[0] == counters.RESPONSES)
+
+    def ended(self) -> float:
+        """How many were ended for others."""
+        return sum(value for key, value in self.counts.sums() if key[0] == counters.TCP_REJECTED)
+
+    @property
+    def kept(self) -> int:
+        """Descriptors of connections at the server's side."""
+        return open_files() - self.descriptors - len(self.links)
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def framed(message: bytes) -> bytes:
+    return len(message).to_bytes(2, "big") + message
+
+
+QUESTION = framed(questions.data("many"))
+
+
+@pytest.fixture
+async def talk() -> AsyncIterator[Talk]:
+    made = Talk()
+    yield made
+    if made.listening.fileno() >= 0:
+        made.tcp.close()
+    for each in made.links:
+        each.close()
+    await asyncio.gather(*made.tasks)
+
+
+async def test_whoever_says_all_and_reads_nothing_keeps_no_descriptor(talk: Talk) -> None:
+    """He acknowledges for ever that he has no room, and asyncio would wait for that."""
+    link = await talk.unread()
+    link.shutdown(socket.SHUT_WR)
+    assert talk.kept == 1
+    await eventually_async(lambda: talk.tcp.connections == 0, 10, "its place is free")
+    await eventually_async(lambda: talk.kept == 0, 1, "its descriptor is released")
+
+
+async def test_a_sandbox_that_goes_is_held_by_nobody_who_does_not_read(talk: Talk) -> None:
+    await talk.unread()
+    talk.descriptors -= 1  # its listener goes too
+    talk.tcp.close()
+    await eventually_async(lambda: talk.kept == 0, 1, "its descriptor is released")
+
+
+async def test_A8_61_of_those_that_do_not_read_one_makes_room_at_once(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "CONNECTIONS", 3)
+    for _ in range(3):
+        await talk.unread()
+    for ended in (1, 2):
+        link = socket.create_connection(talk.listening.getsockname(), 5)
+        talk.links.append(link)
+        link.setblocking(False)
+        link.sendall(QUESTION)
+        async with asyncio.timeout(stream.IDLE_S / 2):
+            assert await asyncio.get_running_loop().sock_recv(link, 2)
+        assert talk.ended() == ended
+
+
+async def test_A8_61_first_one_makes_room_that_loses_nothing(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "CONNECTIONS", 2)
+    unread = await talk.unread()
+    idle = await talk.client()
+    talk.links.append(socket.create_connection(talk.listening.getsockname(), 5))
+    async with asyncio.timeout(stream.IDLE_S / 2):
+        assert await asyncio.get_running_loop().sock_recv(idle, 1) == b""
+    assert talk.ended() == 1
+    reader, writer = await asyncio.open_connection(sock=unread)
+    async with asyncio.timeout(stream.WRITE_S):
+        for _ in range(20):
+            await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
+    writer.close()

@@ -6,10 +6,19 @@ import sys
 import pytest
 
 PREPARED = """
-import asyncio, errno, os, socket, subprocess, threading
+import asyncio, ctypes, errno, fcntl, os, resource, signal, socket, struct, subprocess, threading
 from resolver.worker import confine, privileges
 datagrams, stream = (socket.socket(type=each) for each in (socket.SOCK_DGRAM, socket.SOCK_STREAM))
+libc, names = ctypes.CDLL(None, use_errno=True), ctypes.CDLL(confine.LIBRARY)
+info = struct.pack('iii', 0, 0, -1).ljust(128, b'\\0')  # siginfo_t with SI_QUEUE
+
+def call(name, *arguments):
+    if libc.syscall(names.seccomp_syscall_resolve_name(name), *arguments) < 0:
+        raise OSError(ctypes.get_errno(), name)
+
 privileges.drop(65533, 65533)
+other = subprocess.Popen(['cat'], stdin=subprocess.PIPE)  # of the same user; it ends with us
+theirs = os.pidfd_open(other.pid)
 confine.confine()
 """
 
@@ -32,6 +41,20 @@ def tried(what: str) -> str:
         "subprocess.run(['true'])",
         "os.execv('/bin/true', ['true'])",
         "os.kill(os.getpid(), 9)",
+        "call(b'tkill', other.pid, 0)",
+        "call(b'tgkill', other.pid, other.pid, 0)",
+        "call(b'rt_sigqueueinfo', other.pid, 0, info)",
+        "call(b'rt_tgsigqueueinfo', other.pid, other.pid, 0, info)",
+        "signal.pidfd_send_signal(theirs, 0)",
+        "resource.prlimit(other.pid, resource.RLIMIT_NOFILE, (3, 3))",
+        "fcntl.fcntl(datagrams, fcntl.F_SETOWN, -os.getpgrp())",
+        "fcntl.fcntl(datagrams, 15, struct.pack('ii', 1, os.getpid()))",  # F_SETOWN_EX
+        "fcntl.fcntl(datagrams, fcntl.F_SETSIG, 9)",
+        "fcntl.fcntl(datagrams, fcntl.F_SETFL, os.O_NONBLOCK | os.O_ASYNC)",
+        "call(b'fcntl', datagrams.fileno(), ctypes.c_uint64(1 << 32 | fcntl.F_SETSIG), 9)",
+        "fcntl.ioctl(datagrams, 0x5452, struct.pack('i', 1))",  # FIOASYNC
+        "fcntl.ioctl(datagrams, 0x8901, struct.pack('i', os.getpid()))",  # FIOSETOWN
+        "fcntl.ioctl(datagrams, 0x8902, struct.pack('i', os.getpid()))",  # SIOCSPGRP
         "socket.socket(socket.AF_UNIX)",
         "socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)",
         "socket.socketpair(type=socket.SOCK_DGRAM)",
@@ -52,6 +75,10 @@ def test_what_would_outlast_a_worker_is_refused(what: str) -> None:
     [
         "stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)",
         "socket.socketpair()",
+        "datagrams.setblocking(False)",
+        "os.set_blocking(datagrams.fileno(), False)",
+        "resource.getrlimit(resource.RLIMIT_NOFILE)",
+        "signal.pthread_kill(threading.get_ident(), 0)",
         "socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)",
         "threading.Thread(target=print).start()",
         "asyncio.run(asyncio.to_thread(socket.getaddrinfo, 'fe80::1%lo', 53))",
