@@ -1,9 +1,11 @@
 """The TCP listener: what is accepted counts at once, however fast it comes."""
 
 import asyncio
+import os
 import socket
+import stat
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -81,7 +83,6 @@ class Talk:
         scope = questions.scope({wire.to_wire("many"): many})
         self.tcp = stream.Tcp(self.listening, scope, tools(self.counts, self.tasks))
         self.links: list[socket.socket] = []
-        self.descriptors = open_files()
 
     async def client(self) -> socket.socket:
         """One that is served."""
@@ -112,11 +113,23 @@ class Talk:
     @property
     def kept(self) -> int:
         """Descriptors of connections at the server's side."""
-        return open_files() - self.descriptors - len(self.links)
+        clients = {each.getsockname() for each in self.links}
+        return sum(peer_of(int(each.name)) in clients for each in DESCRIPTORS.iterdir())
 
 
-def open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
+DESCRIPTORS = Path("/proc/self/fd")
+
+
+def peer_of(descriptor: int) -> object:
+    """Whom it is connected to, None when it is no such thing."""
+    with suppress(OSError):
+        copy = os.dup(descriptor)
+        if not stat.S_ISSOCK(os.fstat(copy).st_mode):
+            os.close(copy)
+            return None
+        with socket.socket(fileno=copy) as link:
+            return link.getpeername()
+    return None
 
 
 def framed(message: bytes) -> bytes:
@@ -148,7 +161,7 @@ async def test_whoever_says_all_and_reads_nothing_keeps_no_descriptor(talk: Talk
 
 async def test_a_sandbox_that_goes_is_held_by_nobody_who_does_not_read(talk: Talk) -> None:
     await talk.unread()
-    talk.descriptors -= 1  # its listener goes too
+    assert talk.kept == 1
     talk.tcp.close()
     await eventually_async(lambda: talk.kept == 0, 1, "its descriptor is released")
 
