@@ -174,7 +174,8 @@ def _balance(
     *,
     whole: bool,
 ) -> Iterator[world.Refusal]:
-    there = session.listed() if whole else session.asked(_keys(have, after, vips))
+    keys = frozenset(_keys(have, after, vips))
+    there = session.listed(keys) if whole else session.asked(keys)
     unready = {vip for vip in vips & after.services.keys() if _is_unready(after.services[vip])}
     if unready:  # what is there of them stays as it is
         vips, kept = vips - unready, frozenset(_keys(have, after, unready))
@@ -323,9 +324,8 @@ def _loads(family: int, only: Collection[IPAddress] | None = None) -> Iterator[w
     with netlink.Connection(netlink.NETFILTER) as connection:
         fronts = ipvs_front.read(connection, only).fronts
     with Session(family) as session:
-        listed = (
-            session.listed() if only is None else session.asked(ipvs_read.marks(fronts.values()))
-        )
+        ours = frozenset(ipvs_read.marks(fronts.values()))
+        listed = session.listed(ours) if only is None else session.asked(ours)
         for front in sorted(fronts.values(), key=lambda each: (each.vip.version, int(each.vip))):
             for protocol, mark in (("tcp", front.stream), ("udp", front.datagram)):
                 key = Key(front.vip.version, mark)

@@ -42,7 +42,8 @@ def read(
     fronts = found.fronts
     flaws = [table.Flaw(what=what) for what in found.flaws]
     with Session(family) as session:
-        listed = session.listed() if only is None else session.asked(marks(fronts.values()))
+        ours = frozenset(marks(fronts.values()))
+        listed = session.listed(ours) if only is None else session.asked(ours)
         right = {vip for vip in fronts if routes.get(vip, _NOWHERE) == place.source_for(vip)}
         services = _as_expected(session, listed, fronts, likely, right)
         doubtful = [each for vip, each in fronts.items() if vip not in services]
@@ -54,7 +55,7 @@ def read(
                 services[front.vip] = service
             flaws.extend(table.Flaw(vip=front.vip, what=what) for what in wrong)
         if only is None:
-            strays = entries.keys() - set(marks(fronts.values()))
+            strays = entries.keys() - ours
             flaws.extend(_strays(strays, routes.keys() - services.keys()))
             flaws.extend(_set_otherwise(session, services, place) if services else ())
     return table.Table(services=MappingProxyType(services), flaws=tuple(flaws))

@@ -38,20 +38,31 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self._connection.close()
 
-    def listed(self) -> dict[Key, ipvs_codec.Settings]:
-        """All services whose mark is in our range; others are not ours."""
+    def listed(self, sure: Iterable[Key] = ()) -> dict[Key, ipvs_codec.Settings]:
+        """All services whose mark is in our range; others are not ours.
+
+        The kernel goes on after the n-th service of all namespaces (`ip_vs_genl_dump_services` of
+        ip_vs_ctl.c): when some of another one go meanwhile, it leaves some of ours out. So those
+        that are `sure` to be there, unless there are none at all, are asked for once more.
+        """
         replies = self._connection.dump(self._family, ipvs_codec.services_request())
-        return {
+        found = {
             key: settings
             for key, settings in ipvs_codec.to_services(replies)
             if ipvs_front.BASE <= key.mark < ipvs_front.LIMIT
         }
+        if found and (missing := frozenset(sure) - found.keys()):
+            found |= self._each(missing)
+        return found
 
     def asked(self, keys: Iterable[Key]) -> dict[Key, ipvs_codec.Settings]:
         """Those of `keys` that are there."""
         keys = frozenset(keys)
         if len(keys) > FEW:
-            return {key: found for key, found in self.listed().items() if key in keys}
+            return {key: found for key, found in self.listed(keys).items() if key in keys}
+        return self._each(keys)
+
+    def _each(self, keys: Iterable[Key]) -> dict[Key, ipvs_codec.Settings]:
         results = self._connection.request(
             ipvs_codec.keyed_request(self._family, ipvs_codec.GET_SERVICE, key) for key in keys
         )

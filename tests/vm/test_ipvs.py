@@ -136,6 +136,23 @@ async def test_a_service_of_more_backends_than_one_send_takes_is_made(
     assert found == many
 
 
+async def test_services_that_go_in_another_namespace_hide_none_of_ours(
+    kernel: ipvs.IpvsKernel, town: Town, place: table.Place
+) -> None:
+    """The kernel goes on with a list where so many of all namespaces have been told."""
+    many = tuple(itertools.islice(lb_traffic.thousand(), 300))
+    other, reads = ipvs.IpvsKernel(town.doors, kernel._family), 0
+    await lb_traffic.put(kernel, town, *many)
+    for _ in range(3):
+        await lb_traffic.put(other, town, *many, name="b1")
+        async with asyncio.TaskGroup() as group:
+            going = group.create_task(lb_traffic.put(other, town, name="b1"), name="going")
+            while not going.done():
+                assert await kernel.read(place) == lb_kernel.table_of(*many)
+                reads += 1
+    assert reads > 3
+
+
 @pytest.mark.parametrize(
     "damage",
     ["-a -f {} -r 10.77.8.1:81 -m -w 1", "-e -f {} -r 10.77.8.1:0 -m -w 1 -x 5 -y 2"],
