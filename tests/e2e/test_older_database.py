@@ -65,7 +65,8 @@ async def spoil(path: Path) -> int:
 
 def failures(one: Appliance) -> list[str]:
     (found,) = one.json("status")
-    return [each["Error"] for at in found["Backends"] for each in at["Failures"]]
+    every = (each for at in found["Backends"] for each in at["Failures"])
+    return [f"{each['Name']}: {each['Error']}" for each in every]
 
 
 def test_all_but_what_is_spoiled_is_served_and_that_can_be_removed(daemon: Appliance) -> None:
