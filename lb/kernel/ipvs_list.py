@@ -4,6 +4,9 @@ Netlink lists the backends of one service at a time: for a thousand services tha
 questions, and each backend comes with its counters. Here a backend is a line, which does not tell
 its thresholds. Format: net/netfilter/ipvs/ip_vs_ctl.c, ip_vs_info_seq_show: hexadecimal, IPv6 with
 colons.
+
+What is not listed may be there all the same: a page ends after so many services of all namespaces
+(ip_vs_info_seq_next), and the next one begins after as many of this one (ip_vs_info_array).
 """
 
 import contextlib
@@ -28,7 +31,6 @@ _LINE = re.compile(
 )
 _MASQUERADED = "Masq"
 _SHORT = 4  # the IP version without colons
-_NONE = Listed({})
 
 
 class Listing:
@@ -49,10 +51,10 @@ class Listing:
         """Whether a service of that mark is there with just these `lines` of backends."""
         return backends in self._blocks.get(mark, ())
 
-    def of(self, key: Key) -> Listed:
-        """The backends of a mark service; none of one that is not there."""
+    def of(self, key: Key) -> Listed | None:
+        """The backends of a mark service; None where none is told."""
         found = [self._taken(lines) for lines in self._blocks.get(key.mark, ())]
-        return next((each[key.version] for each in found if key.version in each), _NONE)
+        return next((each[key.version] for each in found if key.version in each), None)
 
     def _taken(self, lines: str) -> Mapping[int, Listed]:
         if lines not in self._read:

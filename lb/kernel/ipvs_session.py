@@ -2,7 +2,7 @@
 
 import errno
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Self
 
 from lb import table
@@ -81,14 +81,14 @@ class Session:
         """The services with their backends' weights.
 
         More than a few are listed without thresholds: of some of them, others each time, these are
-        asked for, so that what hands set is found in the end.
+        asked for, so that what hands set is found in the end. So are those that the list has not.
         """
-        asked: Iterable[Key] = services
+        asked: Collection[Key] = services.keys()
         found: dict[Key, Listed] = {}
         if len(services) > FEW:
-            asked = random.sample(tuple(services), FEW)
             listing = self.listing()
-            found |= {key: listing.of(key) for key in services}
+            found |= {key: told for key in services if (told := listing.of(key)) is not None}
+            asked = {*random.sample(tuple(services), FEW), *(services.keys() - found.keys())}
         for key in asked:
             found[key] = ipvs_codec.to_listed(self._replies(key), key.version)
         return {
