@@ -79,7 +79,7 @@ def seen(netns: str, count: int, begun: float) -> float:
     """When the kernel's list there has `count` entries; a process in it lets us read the list."""
     while not namespaces.inode(netns):
         assert time.monotonic() - begun < DEADLINE_S, "there is no namespace"
-        time.sleep(0.02)
+        time.sleep(0.02)  # between looks
     with subprocess.Popen(["nsenter", f"--net={netns}", "sleep", "86400"]) as inside:
         try:
             wait_for(inside, count, begun)
