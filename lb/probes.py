@@ -12,6 +12,7 @@ from typing import Never
 
 from lb import dial as dials
 from lb import judge
+from lb.cable import Cable
 from lb.checks import Check, checks, said
 from lb.dial import Result
 from sdd import errors
@@ -22,12 +23,11 @@ from sdd.reconcile import Slot
 from sdd.state import ClusterState, MemberKey
 
 Record = Callable[[ids.ServiceId, ids.EndpointId, health.Said], Awaitable[None]]
-Carriers = Callable[[], Awaitable[frozenset[str]]]  # the host's links that have a carrier
 Told = Callable[[ids.ServiceId, Result, float], None]  # a check of a service took so many seconds
 
 IDLE_S = 3600.0  # without a new state nothing is to be decided here
 DENIED_S = 0.1  # between checks of a member against whom both a sign and a check speak
-CABLES_S = 0.05  # between two looks at the carriers of links
+SPREAD = 0.2  # of an interval, by which a check may come earlier
 CUT = Result(passed=False, reason="its link is down or gone", is_final=True)
 
 
@@ -60,7 +60,7 @@ class _Post:
 
 
 class Probes:
-    """`clock` in seconds, monotonic; `jitter` gives 0..1 and spreads the checks by ±10 %."""
+    """`clock` in seconds, monotonic; `jitter` gives 0..1 and spreads the checks."""
 
     def __init__(
         self,
@@ -70,7 +70,6 @@ class Probes:
         jitter: Callable[[], float],
         *,
         dial: dials.Dial = dials.dial,
-        carriers: Carriers | None = None,
         told: Told = lambda *_: None,
     ) -> None:
         self._told = told
@@ -79,23 +78,28 @@ class Probes:
         self._clock = clock
         self._jitter = jitter
         self._dial = dial
-        self._carriers = carriers
         self._running: dict[MemberKey, tuple[Check, _Post, asyncio.Task[None]]] = {}
-        self._news = asyncio.Event()
+        self._by_link: dict[str, set[MemberKey]] = {}
+        self._down: set[str] = set()  # links that are there, without a carrier
         self._suspicions: Counter[ids.ServiceId] = Counter()
 
     async def run(self, slot: Slot) -> Never:
         """Check whoever the newest state says, for ever; ends by cancellation only."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._watch_cables(), name="cables")
             while True:
                 state = await slot.next(IDLE_S)
                 if state is not None:
                     self._follow(state, group)
 
-    def news(self) -> None:
-        """Something about the host's links changed: a member whose cable is cut is down at once."""
-        self._news.set()
+    def cables(self, found: Mapping[str, Cable]) -> None:
+        """These links are another way than before: a member whose cable is cut is down at once."""
+        for link, cable in found.items():
+            (self._down.add if cable is Cable.DOWN else self._down.discard)(link)
+            for key in self._by_link.get(link, ()):
+                _, post, _ = self._running[key]
+                if post.is_cut != (cable is not Cable.UP):
+                    post.is_cut = not post.is_cut
+                    post.wake()
 
     def report(self, key: MemberKey, *, passed: bool, reason: str) -> None:
         """A member with a ttl check says how it is.
@@ -143,14 +147,23 @@ class Probes:
             if wanted.get(key) != check:
                 task.cancel()
                 del self._running[key]
+                self._unplug(key, check.link)
         for key, check in wanted.items():
             if key not in self._running:
                 known = said(state, key)
                 post = _Post(is_watched=known.status is not health.Status.UP)
+                # One that is not there yet is being made, and the kernel will tell of it.
+                post.is_cut = check.link in self._down
+                self._by_link.setdefault(check.link, set()).add(key)
                 task = group.create_task(
                     self._watch(check, post, known), name=f"probe {ids.short(check.endpoint)}"
                 )
                 self._running[key] = (check, post, task)
+
+    def _unplug(self, key: MemberKey, link: str) -> None:
+        self._by_link[link].discard(key)
+        if not self._by_link[link]:
+            del self._by_link[link]
 
     # --- one member -------------------------------------------------------------------------
 
@@ -215,27 +228,9 @@ class Probes:
             pace = min(pace, check.how.fast_s)
         if any(each.is_denied for each in standings):
             pace = min(pace, DENIED_S)
-        rest: float = max(0.0, pace * (0.9 + 0.2 * self._jitter()) - spent_s)
+        # The interval is a bound: a failure is met within it, whatever the spread.
+        rest: float = max(0.0, pace * (1 - SPREAD * self._jitter()) - spent_s)
         return rest
-
-    # --- cables -----------------------------------------------------------------------------
-
-    async def _watch_cables(self) -> None:
-        while self._carriers is not None:
-            await self._news.wait()
-            self._news.clear()
-            begun = self._clock()
-            try:
-                alive = await self._carriers()
-            except errors.SddError:
-                continue  # the checks themselves will tell
-            for check, post, _ in self._running.values():
-                cut = bool(check.link) and check.link not in alive
-                if cut != post.is_cut:
-                    post.is_cut = cut
-                    post.wake()
-            # Where changes never end, looking at them takes a tenth of a processor at most.
-            await asyncio.sleep(max(CABLES_S, 9 * (self._clock() - begun)))
 
 
 def _judged(standing: judge.Standing, check: Check, result: Result) -> judge.Standing:

@@ -44,7 +44,6 @@ class Watching:
         *,
         been: guests.Guests,
         dial: dials.Dial,
-        carriers: probes.Carriers,
         host: meter.HostCounts,
         hold: leaving.Hold,
     ) -> None:
@@ -53,7 +52,6 @@ class Watching:
         self.probes = probes.Probes(
             *(record, node, time.monotonic, random.random),
             dial=dial,
-            carriers=carriers,
             told=self.tally.told,
         )
         self._derived = derived.Derived(node)

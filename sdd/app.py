@@ -224,7 +224,8 @@ def _lb_watches(
         return (each.netns for each in news.state.sandboxes_by_node.get(node, ()))
 
     return {
-        "kernel news": lambda kick: events.follow(doors, paths, kick, checks.news),
+        "kernel news": lambda kick: events.follow(doors, paths, kick),
+        "cables": lambda _: carriers.follow(doors, checks.cables),
         "mounts": lambda kick: mounts.follow(lambda: netns_deaths.named(news.state, node), kick),
         "neighbours": lambda _: neighbours.follow(doors, checks.unreached),
         "refusals": lambda _: refusals.follow(doors, checks.unreached, ears.lost),
@@ -293,7 +294,6 @@ def _members(
         *(balancer.kernel, ids.NodeId(config.node_name), words.record, commands.drained),
         been=guests.Guests(config.exec_root / "lb-guests"),
         dial=lb_dial.through(doors),
-        carriers=lambda: carriers.carriers(doors),
         host=ports.counts,
         hold=namespaces.hold,
     )

@@ -43,27 +43,20 @@ async def follow(
     doors: namespaces.Namespaces,
     paths: Callable[[], Iterable[str]],
     kick: Callable[[Look], None],
-    heard: Callable[[], None] = lambda: None,
 ) -> Never:
     """Kicks at the first news, then at most every 0.05 s, at most every 2 s while it goes on.
 
     `paths` are the namespaces that matter. Changes made by this process itself, and those in
-    namespaces of strangers, are no news. `heard` is told of each at once, for what cannot wait: it
-    must cost next to nothing. Ends by cancellation.
+    namespaces of strangers, are no news. Ends by cancellation.
     """
     ears = await doors.run("", _open)
     gathering = news.Gathering(await doors.run("", _names))
     loop = asyncio.get_running_loop()
     wake = asyncio.Event()
 
-    def woken() -> None:
-        wake.set()
-        if gathering.has_news:
-            heard()
-
     try:
         for ear, hear in zip(ears, (gathering.route, gathering.netfilter), strict=True):
-            loop.add_reader(ear, _drain, ear, hear, gathering.lose, woken)
+            loop.add_reader(ear, _drain, ear, hear, gathering.lose, wake.set)
         await _kick_when_woken(wake, gathering, _Places(doors, paths), kick)
     finally:
         for ear in ears:

@@ -4,6 +4,7 @@ In: datagrams with the number of the namespace that they come from. Out: `News`,
 somebody takes it. Pure: sockets are the business of `events`, namespaces that of `numbers`.
 """
 
+import socket
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ _ADDRESSES = frozenset({address.NEW, address.DELETE})
 _INDEX = struct.Struct("=4xi")  # where struct ifinfomsg and struct ifaddrmsg have the index
 _NAME = 3  # IFLA_IFNAME
 _LINK_HEADER = 16
+_BRIDGE = socket.AF_BRIDGE  # of ifi_family: a link that left its bridge is "deleted" there
 _MAKERS = frozenset({route.KERNEL, marks.PROTOCOL})  # of the routes that we put back
 
 
@@ -50,11 +52,6 @@ class Gathering:
         self._links: set[str] = set()
         self._numbers: set[int] = set()
         self._ended: set[int] = set()
-
-    @property
-    def has_news(self) -> bool:
-        """Whether there is something to take."""
-        return self._host or self._lost or bool(self._numbers) or bool(self._ended)
 
     def take(self) -> News:
         """What was heard since the last call."""
@@ -110,5 +107,5 @@ class Gathering:
         self._links.add(name)  # a link that was renamed is two: the old name lacks it now
         if kind == link.NEW:
             self._names[index] = name
-        else:
+        elif body[0] != _BRIDGE:
             self._names.pop(index, None)

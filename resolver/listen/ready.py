@@ -24,6 +24,7 @@ MOST: Final = 16_384  # replies of all sandboxes together: 6 MiB, 29 if all of t
 MOST_ASLEEP: Final = 4096  # beside them: 2 MiB, 7 if all of them are long
 FLEETING_S: Final = 1.0  # TTLs count in seconds, so for a second a reply may stay as it is
 MOST_ENDS: Final = 4  # a look: whoever asks next does not wait for a thousand of them
+PATIENCE: Final = 8  # seconds without a question in which a reply is renewed all the same
 MOST_GONE: Final = 4096  # that are not counted yet: 1 MiB, and some 10 ms to count
 MOST_QUERY: Final = 300  # bytes; a longer one carries options that will hardly come again
 
@@ -33,13 +34,15 @@ _TTL: Final = struct.Struct(">I")
 class Aging(NamedTuple):
     """How a reply gets older: it came at `stored`, is good until `expires` (monotonic seconds).
 
-    `ttls` says where in the tail its TTLs lie, `spin` where its addresses do, if several.
+    `ttls` says where in the tail its TTLs lie, `spin` where its addresses do, if several. It is
+    renewed at the end of so many seconds, one after the other, in which nobody asked for it.
     """
 
     ttls: tuple[int, ...]
     stored: float
     expires: float
     spin: reply.Spin | None = None
+    patience: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -47,7 +50,8 @@ class Memo:
     """A reply without its id, what to count for it, and how often it was given since then.
 
     Its TTLs are those of `age_s` after it came; `last` is how often it was given when it was
-    looked at last. It may be given as it is until `until` (monotonic seconds).
+    looked at last, since when it was for nothing `idle` times. It may be given as it is until
+    `until` (monotonic seconds).
     """
 
     tail: bytes
@@ -61,15 +65,18 @@ class Memo:
     aging: Aging | None = None
     age_s: int = 0
     last: int = 0
+    idle: int = 0
     until: float = math.inf
 
     def lives_on(self, now: float) -> bool:
-        """Whether it was wanted since the last look and is still good; then it is as of `now`.
+        """Whether it was wanted not long ago and is still good; then it is as of `now`.
 
         Not when the look comes late, on a quiet host: nobody wanted it since its second was over.
         """
-        is_late = now - self.until >= FLEETING_S
-        if is_late or self.given == self.last or not self.is_good(now):
+        if now - self.until >= FLEETING_S or self.aging is None or now >= self.aging.expires:
+            return False
+        self.idle = self.idle + 1 if self.given == self.last else 0
+        if self.idle > self.aging.patience:
             return False
         self.last = self.given
         self.renew(now)

@@ -289,7 +289,7 @@ def _aging(entry: cache.Entry, reply: bytes) -> ready.Aging:
         there = (end - spin.begin) // spin.size  # of them, the others had no room
         begin = spin.begin - datagrams.ID
         spin = spin._replace(begin=begin, number=there) if there > 1 else None
-    return ready.Aging(at, entry.stored, entry.expires, spin)
+    return ready.Aging(at, entry.stored, entry.expires, spin, ready.PATIENCE)
 
 
 def recalled(

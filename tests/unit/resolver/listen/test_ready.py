@@ -146,6 +146,22 @@ def test_what_nobody_asks_for_does_not_live_on() -> None:
     assert not table
 
 
+def test_A8_58_what_is_asked_for_now_and_then_is_ready_all_the_while() -> None:
+    pool = ready.Pool(counters.Counters())
+    table = pool.table()
+    one = memo(b"xx" + (100).to_bytes(4, "big") + b"yy")
+    one.aging = ready.Aging((2,), stored=100.0, expires=200.0, patience=3)
+    pool.put_fleeting(table, b"idone", one, now=100.0)
+    left = []
+    for second in range(1, 10):
+        one.given += second == 3
+        pool.sweep(100.02 + second * 1.01)
+        left.append(int.from_bytes(one.tail[2:6], "big") if table else None)
+    assert left == [99, 98, 97, 96, 95, 94, None, None, None], "three seconds after it was asked"
+    pool.sweep(111.0)
+    assert pool.wake(table, b"IDone", 111.0) == b"IDxx" + (89).to_bytes(4, "big") + b"yy"
+
+
 def test_A8_58_what_no_look_has_ended_yet_is_renewed_by_who_asks() -> None:
     counts = counters.Counters()
     pool = ready.Pool(counts)

@@ -1,0 +1,70 @@
+"""How the host's links are is told at once, by what the kernel says of each."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from lb.cable import Cable
+from lb.kernel import carriers
+from sdd.linux import namespaces
+from tests.kernel.spaces import Space, Spaces
+from tests.support import eventually_async
+
+pytestmark = pytest.mark.kernel
+
+TURNS = 500  # each is two messages of more than a KiB: far more than a socket's queue takes
+
+
+@asynccontextmanager
+async def heard(space: Space) -> AsyncIterator[dict[str, Cable]]:
+    """What was told last of each link."""
+    told: dict[str, Cable] = {}
+    with contextlib.closing(namespaces.Namespaces()) as doors:
+        host = f"/run/netns/{space.name}"
+        ear = asyncio.ensure_future(carriers.follow(doors, told.update, host))  # noqa: TID251 - ended below
+        try:
+            yield told
+        finally:
+            ear.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await ear
+
+
+async def test_the_other_end_is_what_counts(spaces: Spaces) -> None:
+    host, box = spaces.make("host"), spaces.make("box")
+    host.run("ip", "link", "add", "br0", "up", "type", "bridge")
+    host.run("ip", "link", "add", "w", "type", "veth", "peer", "name", "eth0", "netns", box.name)
+    host.run("ip", "link", "set", "w", "master", "br0", "up")
+    async with heard(host) as told:
+        await eventually_async(lambda: told.get("w") is Cable.DOWN, 10, f"at the start: {told}")
+        for state, cable in (("up", Cable.UP), ("down", Cable.DOWN), ("up", Cable.UP)):
+            box.run("ip", "link", "set", "eth0", state)
+            await eventually_async(lambda c=cable: told["w"] is c, 10, f"{state}: {told}")
+        host.run("ip", "link", "set", "w", "nomaster")
+        host.run("ip", "link", "set", "w", "down")
+        host.run("ip", "link", "set", "w", "name", "v")
+        host.run("ip", "link", "set", "v", "up")
+        await eventually_async(
+            lambda: (told["w"], told.get("v")) == (Cable.GONE, Cable.UP), 10, f"renamed: {told}"
+        )
+        host.run("ip", "link", "del", "v")
+        await eventually_async(lambda: told["v"] is Cable.GONE, 10, f"deleted: {told}")
+
+
+async def test_what_was_too_much_to_hear_is_looked_at(spaces: Spaces, tmp_path: Path) -> None:
+    host = spaces.make("host")
+    host.run("ip", "link", "add", "w", "up", "type", "veth", "peer", "name", "x")
+    host.run("ip", "link", "set", "x", "up")
+    async with heard(host) as told:
+        await eventually_async(lambda: told.get("w") is Cable.UP, 10, f"at the start: {told}")
+        turns = "link set x down\nlink set x up\n" * TURNS
+        batch = tmp_path / "batch"
+        batch.write_text(turns + "link set x down\nlink add late up type bridge\n")
+        host.run("ip", "-batch", str(batch))  # nobody listens meanwhile
+        await eventually_async(
+            lambda: told["w"] is Cable.DOWN and "late" in told, 10, f"all: {told}"
+        )
