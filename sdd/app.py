@@ -155,6 +155,8 @@ async def assembled(
     """All parts, wired; on leaving, what they hold of the system is released."""
     async with contextlib.AsyncExitStack() as stack:
         doors = stack.enter_context(contextlib.closing(namespaces.Namespaces()))
+        # Checks wait for no one's work on the kernel.
+        checked = stack.enter_context(contextlib.closing(namespaces.Namespaces(workers=1)))
         store = await sqlite.SqliteStore.open(config.data_root / DATABASE)
         stack.push_async_callback(store.close)
         news = feed.Feed(store, on_fault=lambda exc: say.error("store.fault", error=str(exc)))
@@ -175,7 +177,8 @@ async def assembled(
         see, late = (kernel, balancer.kernel, query.Asker(doors).ask), reached.lag.sentences
         looker = verify.Verifier(lambda: news.state, node, *see, ports=ports, behind=late)
         history = journal.Journal(time.time)
-        members, words = _members(config, ports, doors, commands, balancer, news=news)
+        dial = lb_dial.through(checked)
+        members, words = _members(config, ports, dial, commands, balancer, news=news)
         metrics_page = page.build(VERSION, news, watcher, members, reached.lag.seconds)
         launcher.subscribe(standing.teller(history, metrics_page))
         yield daemon.Daemon(
@@ -283,7 +286,7 @@ async def _balancer(config: configuration.Config, doors: namespaces.Namespaces) 
 def _members(
     config: configuration.Config,
     ports: ports_linux.PortsKernel,
-    doors: namespaces.Namespaces,
+    dial: lb_dial.Dial,
     commands: commander.Commander,
     balancer: choose.Choice,
     *,
@@ -293,7 +296,7 @@ def _members(
     made = lb_watching.Watching(
         *(balancer.kernel, ids.NodeId(config.node_name), words.record, commands.drained),
         been=guests.Guests(config.exec_root / "lb-guests"),
-        dial=lb_dial.through(doors),
+        dial=dial,
         host=ports.counts,
         hold=namespaces.hold,
     )

@@ -43,7 +43,7 @@ async def test_the_other_end_is_what_counts(spaces: Spaces) -> None:
         await eventually_async(lambda: told.get("w") is Cable.DOWN, 10, f"at the start: {told}")
         for state, cable in (("up", Cable.UP), ("down", Cable.DOWN), ("up", Cable.UP)):
             box.run("ip", "link", "set", "eth0", state)
-            await eventually_async(lambda c=cable: told["w"] is c, 10, f"{state}: {told}")
+            await eventually_async(lambda: told["w"] is cable, 10, f"{state}: {told}")  # noqa: B023 - awaited
         host.run("ip", "link", "set", "w", "nomaster")
         host.run("ip", "link", "set", "w", "down")
         host.run("ip", "link", "set", "w", "name", "v")

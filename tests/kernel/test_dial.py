@@ -1,0 +1,44 @@
+"""Checks and what else enters namespaces do not wait for each other."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
+
+from lb import dial
+from lb.checks import Check
+from sdd.linux import namespaces
+from sdd.model import ids
+from sdd.model.service import CheckKind, HealthCheck
+
+pytestmark = pytest.mark.kernel
+
+
+async def test_a_check_from_the_host_waits_for_no_thread() -> None:
+    with (
+        contextlib.closing(namespaces.Namespaces(workers=1)) as doors,
+        socket.create_server(("127.0.0.1", 0)) as server,
+    ):
+        how = HealthCheck(kind=CheckKind.TCP, port=server.getsockname()[1], timeout_s=0.5)
+        check = Check(
+            service=ids.ServiceId("web"),
+            endpoint=ids.EndpointId("one"),
+            address=ip_address("127.0.0.1"),
+            how=how,
+            joined=0.0,
+        )
+        go_on = threading.Event()
+        busy = asyncio.ensure_future(doors.run("", go_on.wait))  # noqa: TID251 - awaited below
+        try:
+            dialled = dial.through(doors)
+            assert (await dialled(check)).passed
+            elsewhere = replace(check, inside=namespaces.OWN)
+            assert not (await dialled(elsewhere)).passed, "the one thread is busy"
+        finally:
+            go_on.set()
+            await busy
+        assert (await dialled(elsewhere)).passed
