@@ -155,8 +155,6 @@ async def assembled(
     """All parts, wired; on leaving, what they hold of the system is released."""
     async with contextlib.AsyncExitStack() as stack:
         doors = stack.enter_context(contextlib.closing(namespaces.Namespaces()))
-        # Checks wait for no one's work on the kernel.
-        checked = stack.enter_context(contextlib.closing(namespaces.Namespaces(workers=1)))
         store = await sqlite.SqliteStore.open(config.data_root / DATABASE)
         stack.push_async_callback(store.close)
         news = feed.Feed(store, on_fault=lambda exc: say.error("store.fault", error=str(exc)))
@@ -177,8 +175,7 @@ async def assembled(
         see, late = (kernel, balancer.kernel, query.Asker(doors).ask), reached.lag.sentences
         looker = verify.Verifier(lambda: news.state, node, *see, ports=ports, behind=late)
         history = journal.Journal(time.time)
-        dial = lb_dial.through(checked)
-        members, words = _members(config, ports, dial, commands, balancer, news=news)
+        members, words = _members(config, ports, _dial(stack), commands, balancer, news=news)
         metrics_page = page.build(VERSION, news, watcher, members, reached.lag.seconds)
         launcher.subscribe(standing.teller(history, metrics_page))
         yield daemon.Daemon(
@@ -281,6 +278,12 @@ async def _balancer(config: configuration.Config, doors: namespaces.Namespaces) 
     chosen = await choose.choose(doors, cast("choose.Wanted", config.lb_backend))
     say.info("lb.chosen", backend=chosen.name, why=chosen.why)
     return chosen
+
+
+def _dial(stack: contextlib.AsyncExitStack) -> lb_dial.Dial:
+    """Checks have a thread of their own: they wait for no one's work on the kernel."""
+    doors = stack.enter_context(contextlib.closing(namespaces.Namespaces(workers=1)))
+    return lb_dial.through(doors)
 
 
 def _members(

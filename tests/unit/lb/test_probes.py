@@ -9,7 +9,6 @@ from ipaddress import ip_address
 
 import pytest
 
-from lb.cable import Cable
 from lb.checks import Check
 from lb.dial import Result
 from lb.probes import Probes
@@ -20,45 +19,7 @@ from sdd.model.service import CheckKind, HealthCheck
 from sdd.reconcile import Slot
 from sdd.state import ClusterState
 from tests.unit.lb import ingress_states, states
-
-HASTY = HealthCheck(kind=CheckKind.TCP, port=80, interval_s=0.001, timeout_s=1, rise=2, fall=3)
-TOWN = (
-    states.net("front", 1),
-    states.box("web1"),
-    states.plug("web1", "front", "10.0.1.1/24"),
-    states.svc("web", "front", "10.0.1.100", check=HASTY),
-    states.member("web", "web1", "front"),
-)
-
-
-class World:
-    """Backends that answer as told, and a store that may refuse."""
-
-    def __init__(self) -> None:
-        self.healthy = True
-        self.refusing = False
-        self.dialled = 0
-        self.records: list[tuple[str, health.Status, str]] = []
-        self.failing: tuple[int, ...] = ()
-        self.ingress_failing: tuple[int, ...] = ()
-
-    async def dial(self, check: Check) -> Result:
-        self.dialled += 1
-        await asyncio.sleep(0)
-        return Result(passed=self.healthy, reason="told" if self.healthy else str(check.address))
-
-    async def record(
-        self, service: ids.ServiceId, endpoint: ids.EndpointId, said: health.Said
-    ) -> None:
-        if self.refusing:
-            raise errors.Unavailable(f"the store of {service} is away")
-        self.records.append((endpoint, said.status, said.reason))
-        self.failing, self.ingress_failing = said.failing, said.ingress_failing
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
-            while not condition():  # noqa: ASYNC110 - other tasks run on; nobody could set an event
-                await asyncio.sleep(0)
+from tests.unit.lb.watched import HASTY, TOWN, World
 
 
 @asynccontextmanager
@@ -155,55 +116,6 @@ async def test_a_changed_check_starts_anew_and_an_unchanged_one_goes_on() -> Non
         slot.put(states.state(*TOWN, up, slower, revision=3))
         await world.until(lambda: _probing() not in ({before}, set()))
     assert len(world.records) == 1
-
-
-async def test_a_cut_cable_is_down_at_once_and_a_mended_one_checked_at_once() -> None:
-    world = World()
-    slow = replace(HASTY, interval_s=600.0, fast_s=0.001)
-    town = (*TOWN[:-2], states.svc("web", "front", "10.0.1.100", check=slow), TOWN[-1])
-    link = states.plug("web1", "front").host_link
-    slot = Slot()
-    slot.put(states.state(*town))
-    probes = Probes(
-        world.record,
-        states.NODE,
-        time.monotonic,
-        lambda: 0.5,
-        dial=world.dial,
-    )
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(probes.run(slot), name="probes")
-        await world.until(lambda: len(world.records) == 1)
-        probes.cables({"another": Cable.DOWN, link: Cable.DOWN})
-        await world.until(lambda: len(world.records) == 2)
-        probes.cables({link: Cable.UP})
-        await world.until(lambda: len(world.records) == 3)
-        probes.cables({link: Cable.GONE})
-        await world.until(lambda: len(world.records) == 4)
-        probes.cables({link: Cable.UP})
-        await world.until(lambda: len(world.records) == 5)
-        task.cancel()
-    ways = [status for _, status, _ in world.records]
-    up, down = health.Status.UP, health.Status.DOWN
-    assert ways == [up, down, up, down, up]
-    assert "link" in world.records[1][2]
-
-
-@pytest.mark.parametrize(
-    ("cable", "status"), [(Cable.DOWN, health.Status.DOWN), (Cable.GONE, health.Status.UP)]
-)
-async def test_a_new_member_is_down_if_its_link_is_but_not_while_it_is_being_made(
-    cable: Cable, status: health.Status
-) -> None:
-    world, slot = World(), Slot()
-    slot.put(states.state(*TOWN))
-    probes = Probes(world.record, states.NODE, time.monotonic, lambda: 0.5, dial=world.dial)
-    probes.cables({states.plug("web1", "front").host_link: cable})
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(probes.run(slot), name="probes")
-        await world.until(lambda: len(world.records) == 1)
-        task.cancel()
-    assert world.records[0][1] is status
 
 
 async def test_a_member_that_reports_is_up_until_it_says_otherwise_or_falls_silent() -> None:
