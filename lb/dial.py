@@ -7,6 +7,7 @@ from, and whatever happens becomes a result. A command (exec_check) needs no soc
 import asyncio
 import functools
 import os
+import re
 import socket
 import ssl
 import struct
@@ -53,7 +54,7 @@ async def dial(check: Check, opened: Open | None = None) -> Result:
     except TimeoutError:
         return _silence(check)
     except ssl.SSLError as exc:
-        return Result(passed=False, reason=f"TLS: {exc.reason or exc}".lower())
+        return Result(passed=False, reason=f"tls: {_plain(exc)}")
     except errors.SddError as exc:
         return Result(passed=False, reason=exc.sentence)
     except (OSError, ValueError) as exc:
@@ -112,11 +113,6 @@ async def _tls(check: Check, link: socket.socket) -> str:
     return f"{version} handshake"
 
 
-async def _http(check: Check, link: socket.socket) -> str:
-    await _tcp(check, link)
-    return await http_check.ask(check, link)
-
-
 async def _unasked(check: Check, link: socket.socket) -> str:
     del check, link
     return "not dialled"
@@ -129,8 +125,8 @@ _ASKS: Mapping[CheckKind, tuple[socket.SocketKind, Ask]] = MappingProxyType(
         CheckKind.TTL: (_STREAM, _unasked),  # reports itself, see probes
         CheckKind.TCP: (_STREAM, _tcp),
         CheckKind.TLS: (_STREAM, _tls),
-        CheckKind.HTTP: (_STREAM, _http),
-        CheckKind.HTTPS: (_STREAM, _http),
+        CheckKind.HTTP: (_STREAM, http_check.ask),
+        CheckKind.HTTPS: (_STREAM, http_check.ask),
         CheckKind.UDP: (_DATAGRAM, datagram_checks.udp),
         CheckKind.DNS: (_DATAGRAM, datagram_checks.dns),
     },
@@ -141,6 +137,12 @@ def _silence(check: Check) -> Result:
     # A UDP server that is not asked anything it knows may stay silent; a dead one's host does not.
     passed = check.how.kind is CheckKind.UDP and not check.how.expect
     return Result(passed=passed, reason=f"no answer within {check.how.timeout_s:g} s")
+
+
+def _plain(exc: ssl.SSLError) -> str:
+    """OpenSSL's reason without the library's name and the line of Python's source."""
+    said = re.sub(r"^\[[^\]]*\] ?|\s*\(_ssl\.c:\d+\)$", "", exc.reason or str(exc))
+    return said.replace("_", " ").lower()
 
 
 def _words(exc: Exception) -> str:

@@ -2,7 +2,8 @@
 
 In: a check. Out: the command's first line; raises ValueError with the reason when it fails. The
 command is the administrator's, yet it gets no more than it needs: the member's network namespace,
-the host's files, the user nobody, no capability, a place to write nothing but its output.
+the host's files, the user nobody, no capability, a place to write nothing but its output. What it
+starts is in a pid namespace with it and dies with that (pid_namespaces(7)), in whatever session.
 """
 
 import asyncio
@@ -17,6 +18,11 @@ NOBODY = 65534  # the user and group that own nothing
 SHOWN = 200  # characters of the reason
 _KEPT = 4096  # bytes of the output; the rest is read and dropped
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# The first process there waits for the command's: the kernel keeps signals without a handler from
+# the first one, so a command that ends itself by one would not end.
+_FIRST = ("sh", "-c", 'sh -c "$0"; exit $?')
+_BY_SIGNAL = 128  # and the number: what a shell says of a command that a signal ended
+_ALONE = ("unshare", "--pid", "--fork", "--kill-child=KILL")
 _HARMLESS = (
     "setpriv",
     f"--reuid={NOBODY}",
@@ -35,20 +41,23 @@ async def ask(check: Check) -> str:
         try:
             said = await _output(process)
         finally:
-            # Its children too. It is not reaped yet, so the number is still its group's.
+            # With the first process the others go. The number of this one, which is not reaped
+            # yet, is still its group's.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
         status = process.wait()
     line = _first_line(said)
     if status:
-        how = f"exit status {status}" if status > 0 else f"signal {-status}"
+        by = status - _BY_SIGNAL
+        how = f"signal {by}" if 0 < by < signal.NSIG else f"exit status {status}"
         raise ValueError(f"{how}: {line}" if line else how)
     return line or "exit status 0"
 
 
 def _started(check: Check) -> subprocess.Popen[bytes]:
+    inside = ("nsenter", f"--net={check.inside}")
     return subprocess.Popen(
-        ["nsenter", f"--net={check.inside}", *_HARMLESS, "sh", "-c", check.how.command],
+        [*inside, *_ALONE, *_HARMLESS, *_FIRST, check.how.command],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -65,7 +65,7 @@ def on_host(state: ClusterState, one: Published, address: IPAddress) -> Iterator
             "host",
             f"{_at(address, one.port.published)} is rewritten to"
             f" {_at(ready[0].address, one.entry.port)},"
-            f" the service's address on ingress, and routed to the ingress sandbox; {_kept(one)}",
+            f" the service's address on ingress, and routed to the ingress sandbox; {_seen(one)}",
         )
         return
     said = ", ".join(

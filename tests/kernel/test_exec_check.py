@@ -45,7 +45,7 @@ async def result(inside: str, command: str, timeout_s: float = PATIENT_S) -> Res
         ("true", True, "exit status 0"),
         ("echo fine; echo more", True, "fine"),
         ("echo oops >&2; exit 3", False, "exit status 3: oops"),
-        ("kill -9 $$", False, "signal 9"),
+        ("kill -9 $$", False, "signal 9: Killed"),
         ("no-such-program", False, "exit status 127: sh: 1: no-such-program: not found"),
         ("printf 'a\\033[31mb'", True, "a?[31mb"),
         ("echo $SDD_ADDRESS", True, "10.0.0.7"),
@@ -88,6 +88,18 @@ async def test_a_child_that_stays_behind_ends_with_the_command(inside: str) -> N
     assert (await result(inside, "sleep 302 & echo $!")).passed
     found = await result(inside, "pgrep -x -f 'sleep 302'")
     assert found.reason == "exit status 1"
+
+
+async def test_a_child_with_a_session_of_its_own_ends_with_the_command(inside: str) -> None:
+    assert (await result(inside, "setsid sleep 303 >/dev/null 2>&1 & sleep 0.1; echo ok")).passed
+    found = await result(inside, "pgrep -x -f 'sleep 303'")
+    assert found.reason == "exit status 1"
+    slow = "setsid sleep 304 >/dev/null 2>&1 & sleep 305"
+    assert not (await result(inside, slow, HASTY_S)).passed
+    gone = "! pgrep -x -f 'sleep 30[45]'"
+    async with asyncio.timeout(PATIENT_S):
+        while not (await result(inside, gone)).passed:  # noqa: ASYNC110 - the kernel tells nobody
+            await asyncio.sleep(0.02)
 
 
 async def test_a_flood_of_words_is_cut(inside: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any, cast
 import pytest
 from dns import flags, message, rcode
 
+from lb import http_check
 from lb.checks import Check
 from lb.dial import Result, dial
 from sdd import errors
@@ -39,8 +40,10 @@ def check(kind: CheckKind, port: int, timeout_s: float = PATIENT_S, **how: Any) 
 
 
 @contextlib.asynccontextmanager
-async def serving(answer: bytes, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """A stream server that answers `answer` to whatever it reads first."""
+async def serving(
+    answer: bytes, tls: ssl.SSLContext | None = None, *, hangs: bool = False
+) -> AsyncIterator[int]:
+    """A stream server that answers `answer` to whatever it reads first; one that `hangs` stays."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
@@ -48,6 +51,8 @@ async def serving(answer: bytes, tls: ssl.SSLContext | None = None) -> AsyncIter
                 await reader.read(4096)
                 writer.write(answer)
                 await writer.drain()
+            if hangs:
+                await reader.read()
             writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
@@ -188,6 +193,31 @@ async def test_http_is_judged_by_status_and_body(
     assert found == result or (not answer and not found.passed)
 
 
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (OK, "HTTP status 200"),  # its length is told
+        (b"HTTP/1.1 200 OK\r\n\r\nhello", "HTTP status 200"),  # what is wanted was said
+        (CHUNKED + b"2\r\nhe\r\n3\r\nllo\r\n", "HTTP status 200"),
+        (b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + OK, "HTTP status 200"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" + OK, "HTTP status 200"),
+        (CHUNKED + b"2\r\nhi\r\n0\r\n\r\n", "HTTP status 200, but without 'hello'"),
+        (
+            b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * http_check.BODY_MAX + b"hello",
+            "HTTP status 200, but without 'hello'",
+        ),
+        (b"HTTP/1.1 302 Found\r\nLocation: http://192.0.2.1/\r\n\r\nhello", "HTTP status 302"),
+    ],
+)
+async def test_no_end_of_the_connection_is_waited_for(answer: bytes, reason: str) -> None:
+    async with serving(answer, hangs=True) as port:
+        found = await dial(check(CheckKind.HTTP, port, path="/", expect="hello"))
+    assert found == Result(passed="without" not in reason, reason=reason)
+
+
 async def test_a_line_without_end_is_no_answer() -> None:
     async with serving(b"HTTP/1.1 200 " + b"x" * 70_000) as port:
         assert not (await dial(check(CheckKind.HTTP, port, path="/"))).passed
@@ -201,10 +231,24 @@ async def test_https_and_tls_take_any_certificate(tls: ssl.SSLContext) -> None:
     assert hand == Result(passed=True, reason="TLSv1.3 handshake")
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+async def test_an_old_server_is_alive_too(tls: ssl.SSLContext) -> None:
+    tls.set_ciphers("ALL:@SECLEVEL=0")
+    tls.minimum_version, tls.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+    try:
+        async with serving(OK, tls) as port:
+            web = await dial(check(CheckKind.HTTPS, port, path="/"))
+            hand = await dial(check(CheckKind.TLS, port))
+    finally:
+        tls.maximum_version = ssl.TLSVersion.MAXIMUM_SUPPORTED
+    assert web == Result(passed=True, reason="HTTP status 200")
+    assert hand == Result(passed=True, reason="TLSv1.1 handshake")
+
+
 async def test_no_tls_is_a_failed_handshake() -> None:
     async with serving(b"220 hello\r\n") as port:
         found = await dial(check(CheckKind.TLS, port))
-    assert (found.passed, found.reason.startswith("tls: ")) == (False, True)
+    assert found == Result(passed=False, reason="tls: wrong version number")
 
 
 # --- datagrams --------------------------------------------------------------------------------
