@@ -8,6 +8,7 @@ starts is in a pid namespace with it and dies with that (pid_namespaces(7)), in 
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -16,7 +17,9 @@ from lb.checks import Check
 
 NOBODY = 65534  # the user and group that own nothing
 SHOWN = 200  # characters of the reason
-_KEPT = 4096  # bytes of the output; the rest is read and dropped
+_KEPT = 4096  # bytes of the output; the rest is dropped
+_ROOM = 1 << 20  # bytes of it, of which a look rids us; what a pipe of anybody may have (pipe(7))
+_DROP_S = 0.02  # between two such looks
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # The first process there waits for the command's: the kernel keeps signals without a handler from
 # the first one, so a command that ends itself by one would not end.
@@ -78,19 +81,38 @@ async def _output(process: subprocess.Popen[bytes]) -> bytes:
         with contextlib.suppress(BlockingIOError):
             if not (piece := os.read(pipe, _KEPT)):
                 loop.remove_reader(pipe)
-            kept.extend(piece[: _KEPT - len(kept)])
+            kept.extend(piece)
+        if len(kept) > _KEPT:
+            loop.remove_reader(pipe)
+            dropping.set()
 
-    loop = asyncio.get_running_loop()
+    loop, dropping = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(pipe, drain)
     loop.add_reader(ended, over.set)
+    rest = loop.create_task(_dropped(pipe, dropping))
     try:
         await over.wait()
         drain()
     finally:
+        rest.cancel()
         loop.remove_reader(pipe)
         loop.remove_reader(ended)
         os.close(ended)
-    return bytes(kept)
+    return bytes(kept[:_KEPT])
+
+
+async def _dropped(pipe: int, begin: asyncio.Event) -> None:
+    """What nobody will see goes now and then: each look at it would cost a turn of the loop."""
+    await begin.wait()
+    fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _ROOM)
+    nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                os.splice(pipe, nowhere, _ROOM)
+            await asyncio.sleep(_DROP_S)
+    finally:
+        os.close(nowhere)
 
 
 def _first_line(said: bytes) -> str:

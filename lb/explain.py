@@ -115,14 +115,15 @@ def _members(state: ClusterState, target: Target, now: float) -> Iterator[Step]:
     members = state.members_by_service.get(target.service.id, ())
     if not members:
         yield Step("member", "there is none: sdctl service join SVC SANDBOX makes one")
+    steps = state.steps_of(target.service, now)
     for each in sorted(members, key=lambda one: state.sandboxes[one.sandbox].name):
         end = _end(state, target, each)
         address = _address(end, target.vip.version) if end else None
-        words = _member(state, each, address, now)
+        words = _member(state, each, address, steps[each.endpoint])
         yield Step(f"member {state.sandboxes[each.sandbox].name}", words)
 
 
-def _member(state: ClusterState, member: service.Member, address: object, now: float) -> str:
+def _member(state: ClusterState, member: service.Member, address: object, step: int) -> str:
     status = state.status_of(member)
     verdict = state.verdicts.get((member.service, member.endpoint))
     words = [f"{address or 'no address of this IP version'}", status.value]
@@ -131,7 +132,7 @@ def _member(state: ClusterState, member: service.Member, address: object, now: f
     ):
         words.append(verdict.reason)
     words.append("draining" if member.drains_until else f"weight {member.weight}")
-    if (step := state.step_of(member, now)) < ramp.STEPS:
+    if step < ramp.STEPS:
         words.append(f"of which it gets {100 * step // ramp.STEPS} % for now")
     if member.backup:
         words.append("backup")

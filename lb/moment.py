@@ -30,7 +30,8 @@ def at(state: ClusterState, now: float) -> Moment:
     again_s = math.inf
     for svc in state.slow_starters:
         members = state.members_by_service.get(svc.id, ())
-        steps = [state.step_of(each, now) for each in members]
+        found = state.steps_of(svc, now)
+        steps = [found[each.endpoint] for each in members]
         changes += _weighed(members, steps)
         again_s = min(
             again_s,

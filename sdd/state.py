@@ -234,13 +234,19 @@ class ClusterState:
         verdict = self.verdicts.get((member.service, member.endpoint))
         return member.created if verdict is None else verdict.since
 
-    def step_of(self, member: service.Member, now: float) -> int:
-        """How many tenths of its weight a member gets at `now` (seconds since the epoch)."""
-        svc = self.services[member.service]
-        # What is down and serves all the same, because no check is believed, has not turned up.
-        if not svc.slow_start_s or self.status_of(member) is not health.Status.UP:
-            return ramp.STEPS
-        return ramp.step(svc.slow_start_s, self.up_since(member), now)
+    def steps_of(self, svc: service.Service, now: float) -> Mapping[ids.EndpointId, int]:
+        """How many tenths of its weight each member gets at `now` (seconds since the epoch).
+
+        All of it without slow start, and while no check is believed: who serves then though it is
+        down has not turned up, and would get more than those that have.
+        """
+        is_slow = svc.slow_start_s and self.serving(svc).mode is not serving.Mode.ALL
+        return {
+            each.endpoint: ramp.step(svc.slow_start_s, self.up_since(each), now)
+            if is_slow and self.status_of(each) is health.Status.UP
+            else ramp.STEPS
+            for each in self.members_by_service.get(svc.id, ())
+        }
 
     @cached_property
     def slow_starters(self) -> tuple[service.Service, ...]:

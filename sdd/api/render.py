@@ -305,12 +305,20 @@ def health_of(check: service.HealthCheck) -> Json:
 
 def members_of(state: ClusterState, one: service.Service, now: float) -> list[Json]:
     """`service ps`: each backend with its judged state."""
-    found = [member_of(state, each, now) for each in state.members_by_service.get(one.id, ())]
+    steps = state.steps_of(one, now)
+    members = state.members_by_service.get(one.id, ())
+    found = [_member_of(state, each, now, steps[each.endpoint]) for each in members]
     return sorted(found, key=lambda row: (row["Sandbox"], row["EndpointID"]))
 
 
 def member_of(state: ClusterState, one: service.Member, now: float) -> Json:
     """One backend of a service; `Share` is the percentage of its weight that it gets at `now`."""
+    svc = state.services.get(one.service)
+    step = state.steps_of(svc, now).get(one.endpoint, 0) if svc else 0
+    return _member_of(state, one, now, step)
+
+
+def _member_of(state: ClusterState, one: service.Member, now: float, step: int) -> Json:
     at = state.endpoints.get(one.endpoint)
     verdict = state.verdicts.get((one.service, one.endpoint))
     box, svc = state.sandboxes.get(one.sandbox), state.services.get(one.service)
@@ -321,7 +329,7 @@ def member_of(state: ClusterState, one: service.Member, now: float) -> Json:
         "Node": one.node,
         "Addresses": [str(each) for each in at.hosts] if at else [],
         "Weight": one.weight,
-        "Share": 100 * state.step_of(one, now) // ramp.STEPS if svc else 0,
+        "Share": 100 * step // ramp.STEPS,
         "Backup": one.backup,
         "State": _state(state, one),
         "Since": when(verdict.since if verdict else one.created),

@@ -67,6 +67,17 @@ def test_who_serves_though_it_is_down_does_not_start_slowly() -> None:
     assert weights(states.state(*TOWN, panic, OLD, NEW, *down), 2000.0) == [10, 10]
 
 
+def test_the_one_that_is_up_is_not_held_back_while_no_check_is_believed() -> None:
+    panic = replace(SLOW, health=states.CHECKED, panic=70)
+    down = states.verdict("web", "web1", "front", Status.DOWN)
+    back = replace(states.verdict("web", "web2", "front", Status.UP), since=2000.0)
+    state = states.state(*TOWN, panic, OLD, NEW, down, back)
+    assert weights(state, 2003.0) == [10, 10]
+    assert moment.at(state, 2003.0).again_s == math.inf
+    up = replace(states.verdict("web", "web1", "front", Status.UP), since=1.0)
+    assert weights(states.state(*TOWN, panic, OLD, NEW, up, back), 2003.0) == [10, 1]
+
+
 def test_weight_and_drain_count_as_before() -> None:
     weighed = replace(NEW, weight=4)
     assert weights(states.state(*TOWN, SLOW, OLD, weighed), 1015.0) == [10, 20]
