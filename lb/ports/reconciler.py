@@ -221,7 +221,9 @@ def _backends(entries: Iterable[Entry]) -> frozenset[IPAddress]:
 
 
 def _addresses(state: ClusterState) -> frozenset[IPAddress]:
-    return frozenset(address for end in state.endpoints.values() for address in end.hosts)
+    """Those at which there is somebody; those of services on ingress too, with ports or without."""
+    vips = {vip for svc in state.ingress_services for vip in svc.ingress_vips}
+    return frozenset(address for end in state.endpoints.values() for address in end.hosts) | vips
 
 
 def _is_bridge(driver: Driver) -> bool:

@@ -19,6 +19,7 @@ from sdd.alloc.pools import PoolTemplate
 from sdd.control import (
     connections,
     endpoints,
+    ingress,
     lookup,
     members,
     networks,
@@ -279,6 +280,10 @@ class Commander:
     async def drained(self, of: ids.ServiceId, endpoint_id: ids.EndpointId) -> None:
         """Ends a membership that was draining; does not wait for the backends."""
         await self._run.committed(lambda ground: members.drained(ground, of, endpoint_id))
+
+    async def ingress_ended(self, of: ids.ServiceId) -> None:
+        """Takes a service's addresses on `ingress`; does not wait for the backends."""
+        await self._run.committed(lambda ground: ingress.ended(ground, of))
 
     async def _left(self, member: service.Member) -> None:
         """Whoever watches the connections has ended the membership, or changed its mind."""

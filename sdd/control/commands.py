@@ -81,6 +81,10 @@ class Commands(Protocol):
         """Ends a membership that was draining; nothing when it is gone or stays after all."""
         ...
 
+    async def ingress_ended(self, of: ids.ServiceId) -> None:
+        """Takes a service's addresses on `ingress` that no port leads to; nothing otherwise."""
+        ...
+
     async def set_weight(self, service_ref: str, sandbox_ref: str, weight: int) -> service.Member:
         """The membership with its new weight, 0..65535; 0 drains."""
         ...

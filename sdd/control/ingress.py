@@ -15,7 +15,7 @@ from types import MappingProxyType
 from sdd import errors
 from sdd.alloc import addresses
 from sdd.control import endpoints, keys, networks, subnets, taken
-from sdd.control.ground import Draft, Ground
+from sdd.control.ground import Draft, Ground, Plan
 from sdd.model import ids, network, request, sandbox, service
 from sdd.state import MemberKey
 
@@ -25,11 +25,37 @@ _OPTIONS = MappingProxyType({"com.docker.network.container_iface_prefix": PREFIX
 
 
 def served(ground: Ground, draft: Draft, svc: service.Service) -> service.Service:
-    """`svc` with the virtual addresses that its ports need, and without those they do not."""
-    wants = any(each.is_ingress for each in svc.ports)
-    if wants == bool(svc.ingress_vips):
+    """`svc` with the virtual addresses that its ports need.
+
+    Those that they do not need any more stay as long as a drain, for whoever is connected.
+    """
+    if not is_wanted(svc):
+        return _closing(ground, draft, svc) if svc.ingress_vips else svc
+    return replace(svc if svc.ingress_vips else _opened(ground, draft, svc), ingress_leaves_at=0.0)
+
+
+def is_wanted(svc: service.Service) -> bool:
+    """Whether it has ports that every node opens."""
+    return any(each.is_ingress for each in svc.ports)
+
+
+def _closing(ground: Ground, draft: Draft, svc: service.Service) -> service.Service:
+    if svc.ingress_leaves_at:
         return svc
-    return _opened(ground, draft, svc) if wants else closed(ground, draft, svc)
+    if not svc.drain_s or not ground.now.members_by_service.get(svc.id):
+        return closed(ground, draft, svc)
+    return replace(svc, ingress_leaves_at=ground.at + svc.drain_s)
+
+
+def ended(ground: Ground, of: ids.ServiceId) -> Plan[service.Service] | None:
+    """The service without addresses that were to leave; None when they are gone, or stay."""
+    svc = ground.now.services.get(of)
+    if svc is None or not svc.ingress_leaves_at:
+        return None
+    draft = Draft(ground)
+    after = closed(ground, draft, svc)
+    draft.replace(svc, after)
+    return draft.plan(after, {svc.id})
 
 
 def closed(ground: Ground, draft: Draft, svc: service.Service) -> service.Service:
@@ -45,7 +71,7 @@ def closed(ground: Ground, draft: Draft, svc: service.Service) -> service.Servic
         _clear(ground, draft)
     else:
         draft.touch(net)
-    return replace(svc, ingress_vips=())
+    return replace(svc, ingress_vips=(), ingress_leaves_at=0.0)
 
 
 def joined(

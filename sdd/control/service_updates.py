@@ -75,7 +75,8 @@ def restore(ground: Ground, made: Update) -> Plan[Update]:
     draft = Draft(ground)
     # Addresses that it had on the network `ingress` are gone, and may be somebody else's.
     before = replace(made.before, ingress_vips=made.after.ingress_vips)
-    before = ingress.served(ground, draft, before)
+    is_kept = ingress.is_wanted(before) or before.ingress_leaves_at
+    before = (ingress.served if is_kept else ingress.closed)(ground, draft, before)
     draft.replace(made.after, before)
     book = ports.Book(ground, draft)
     book.restore(made.after.id, made.after.ports, made.before.ports)

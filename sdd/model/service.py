@@ -103,7 +103,8 @@ class Service:
     `number` is small, unique among live services and allocated with the service: packet marks
     are made of it. `vips` is empty in dnsrr mode, else one address per family of the network.
     `ingress_vips` are what ports lead to that every node opens: of the network `ingress`, empty
-    without such ports.
+    without such ports. When the last of these is gone, they stay until `ingress_leaves_at` (seconds
+    since the epoch, 0 = while there are ports) for whoever is connected.
     """
 
     id: ids.ServiceId
@@ -124,6 +125,7 @@ class Service:
     slow_start_s: float = 0.0
     ports: tuple[Port, ...] = ()
     ingress_vips: tuple[IPv4Address | IPv6Address, ...] = ()
+    ingress_leaves_at: float = 0.0
     created: float = 0.0
 
 

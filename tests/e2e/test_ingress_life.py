@@ -191,7 +191,7 @@ def test_live_updates_health_weights_and_drain(daemon: Appliance) -> None:
     servers["live2"].kill()
     daemon.until_replicas("live", "0/2")
     assert visits(8600, 2) == {"curl ends 7"}
-    remove = ("--publish-rm", "80/tcp", "--publish-rm", "53/udp")
+    remove = ("--publish-rm", "80/tcp", "--publish-rm", "53/udp", "--drain", "0s")
     daemon.sdctl("service", "update", "live", *remove)
     for name in servers:
         assert "ing0" not in daemon.inside(name, "ls", "/sys/class/net").stdout
@@ -221,6 +221,38 @@ def test_U6_a_drained_member_keeps_its_connection_and_gets_no_new_one(daemon: Ap
         assert "hello from leaver" in answer
         assert leaving.wait(15) == 0
     daemon.sdctl("service", "rm", "drainy")
+    daemon.sdctl("sandbox", "rm", box)
+
+
+@pytest.mark.parametrize("change", ["removed", "led straight"])
+def test_U6_whoever_is_connected_stays_when_the_last_port_goes(
+    daemon: Appliance, change: str
+) -> None:
+    name = "keeper" if change == "removed" else "mover"
+    box = daemon.sandbox(name, "--network", "front")
+    daemon.serve(name)
+    options = ("--network", "front", "--publish", "8620:80", "--drain", "4s")
+    daemon.sdctl("service", "create", "kept", *options)
+    daemon.sdctl("service", "join", "kept", box)
+    only = ("service", "update", "kept", "--publish-rm", "8620:80")
+    local = ("--publish-add", "published=8620,target=80,policy=local")
+    long = ("ip", "netns", "exec", CLIENT, sys.executable, "-c", SLOW, HOST, "8620")
+    with subprocess.Popen(long, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as live:
+        assert live.stdout is not None
+        assert live.stdout.readline() == "connected\n"
+        daemon.sdctl(*only, *(local if change == "led straight" else ()))
+        news = {"curl ends 7"} if change == "removed" else {f"hello from {name}, you are {HERE}"}
+        assert visits(8620) == news
+        answer, _ = live.communicate("go on\n", timeout=10)
+        assert f"hello from {name}" in answer
+    until(
+        lambda: "ing0" not in daemon.inside(name, "ls", "/sys/class/net").stdout,
+        15,
+        "the way through ingress is gone",
+    )
+    assert visits(8620) == news
+    assert daemon.sdctl("verify").returncode == 0
+    daemon.sdctl("service", "rm", "kept")
     daemon.sdctl("sandbox", "rm", box)
 
 

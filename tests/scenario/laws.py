@@ -65,7 +65,11 @@ def check_nothing_twice(now: ClusterState) -> None:
 
 def check_ingress(now: ClusterState) -> None:
     """What ports that every node opens need is there while there are such ports, and no longer."""
-    served = [svc for svc in now.services.values() if any(each.is_ingress for each in svc.ports)]
+    served = [
+        svc
+        for svc in now.services.values()
+        if any(each.is_ingress for each in svc.ports) or svc.ingress_leaves_at
+    ]
     assert {svc.id for svc in served} == {svc.id for svc in now.ingress_services}
     closed = sorted(net.name for net in now.networks.values() if net.is_closed)
     assert closed == (["gwbridge", "ingress"] if served else [])

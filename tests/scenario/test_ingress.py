@@ -16,6 +16,7 @@ from sdd.store import contract
 from sdd.store.memory import MemoryStore
 from tests.scenario import laws
 from tests.scenario.node import Node, node
+from tests.scenario.test_departures import completing
 from tests.support import eventually_async
 
 WEB = (request.Publish(published=8080, target=80),)
@@ -123,9 +124,49 @@ async def test_C122_an_update_makes_members_reachable_and_lets_them_go() -> None
         await one.commands.update_service("web", request.ServiceUpdate(publish_add=WEB))
         assert plugged(one) == {"a", "b"}
         await laws.check(one)
-        gone = (request.Unpublish(target=80),)
-        await one.commands.update_service("web", request.ServiceUpdate(publish_remove=gone))
+        gone = request.ServiceUpdate(publish_remove=(request.Unpublish(target=80),), drain_s=0.0)
+        await one.commands.update_service("web", gone)
         assert plugged(one) == set()
+        await laws.check(one)
+
+
+GONE = request.ServiceUpdate(publish_remove=(request.Unpublish(target=80),))
+
+
+async def test_whoever_is_connected_has_the_time_of_a_drain_when_the_last_port_goes() -> None:
+    store = MemoryStore()
+    async with node(store) as one:
+        await net(one, "front")
+        made = await svc(one, "web", "front", *WEB)
+        await box(one, "a", "front", services=("web",))
+        done = await one.commands.update_service("web", GONE)
+        assert done.ingress_vips == made.ingress_vips
+        assert not done.ports
+        assert plugged(one) == {"a"}
+        await laws.check(one)
+    async with node(store, seed=2) as one:
+        one.clock.now += made.drain_s + 1
+        async with completing(one):
+            await eventually_async(lambda: plugged(one) == set(), 5, "they are gone")
+        assert one.state.ingress is None
+        (svc_now,) = one.state.services.values()
+        assert (svc_now.ingress_vips, svc_now.ingress_leaves_at) == ((), 0.0)
+        await laws.check(one)
+
+
+async def test_what_is_published_again_meanwhile_stays() -> None:
+    async with node() as one:
+        await net(one, "front")
+        made = await svc(one, "web", "front", *WEB)
+        await box(one, "a", "front", services=("web",))
+        await one.commands.update_service("web", GONE)
+        again = await one.commands.update_service("web", request.ServiceUpdate(publish_add=WEB))
+        assert again.ingress_vips == made.ingress_vips
+        one.clock.now += made.drain_s + 1
+        await one.commands.ingress_ended(made.id)
+        assert plugged(one) == {"a"}
+        await one.commands.remove_service("web")
+        await one.commands.ingress_ended(made.id)
         await laws.check(one)
 
 
