@@ -22,7 +22,7 @@ class Check:
 
     Checked as well: `also`, its address of the other IP version, and those `on_ingress`, from the
     node's ingress sandbox (`gate`), the way that packets to published ports come. `is_ingress`
-    tells that this is a check of one of the latter.
+    tells that this is a check of one of the latter. `home` is the member's own namespace.
     """
 
     service: ids.ServiceId
@@ -37,6 +37,7 @@ class Check:
     on_ingress: tuple[IPv4Address | IPv6Address, ...] = ()
     gate: str = ""
     is_ingress: bool = False
+    home: str = ""
 
     @property
     def each(self) -> tuple["Check", ...]:
@@ -68,6 +69,7 @@ def checks(state: ClusterState, node: ids.NodeId) -> Mapping[MemberKey, Check]:
             also=_also(endpoint, how),
             on_ingress=_on_ingress(state, member, how) if gate else (),
             gate=gate,
+            home=box.netns,
         )
         for box in state.sandboxes_by_node.get(node, ())
         for endpoint in state.endpoints_by_sandbox.get(box.id, ())

@@ -19,7 +19,7 @@ from typing import Any
 from lb import datagram_checks, exec_check, http_check, patience
 from lb.checks import Check
 from sdd import errors
-from sdd.linux import namespaces
+from sdd.linux import namespaces, port_holders
 from sdd.model.service import CheckKind
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset
@@ -39,11 +39,13 @@ class Result:
 
 Dial = Callable[[Check], Coroutine[Any, Any, Result]]
 Open = Callable[[Check, socket.SocketKind], Awaitable[socket.socket]]
+# Whether a datagram to the member comes to a socket there; None when nobody can tell.
+Bound = Callable[[Check], Awaitable[bool | None]]
 # What an asking function gives: the reason it passed. It raises OSError or ValueError otherwise.
 Ask = Callable[[Check, socket.socket], Coroutine[Any, Any, str]]
 
 
-async def dial(check: Check, opened: Open | None = None) -> Result:
+async def dial(check: Check, opened: Open | None = None, bound: Bound | None = None) -> Result:
     """The result of one try, at the latest after the check's timeout; never raises OSError.
 
     What this process itself was late is no part of that time (`patience`).
@@ -52,7 +54,7 @@ async def dial(check: Check, opened: Open | None = None) -> Result:
         async with patience.limit(check.how.timeout_s):
             return Result(passed=True, reason=await _answer(check, opened or _here))
     except TimeoutError:
-        return _silence(check)
+        return await _silence(check, bound)
     except ssl.SSLError as exc:
         return Result(passed=False, reason=f"tls: {_plain(exc)}")
     except errors.SddError as exc:
@@ -81,7 +83,19 @@ def through(spaces: namespaces.Namespaces) -> Dial:
             return _socket(check, kind)
         return await spaces.run(check.inside, lambda: _socket(check, kind))
 
-    return functools.partial(dial, opened=opened)
+    async def bound(check: Check) -> bool | None:
+        asked = port_holders.Asked(
+            version=check.address.version,
+            protocol=socket.IPPROTO_UDP,
+            number=check.how.port,
+            address=check.address,
+        )
+        try:
+            return await spaces.run(check.home, lambda: port_holders.has_socket(asked))
+        except errors.SddError:
+            return None
+
+    return functools.partial(dial, opened=opened, bound=bound)
 
 
 async def _here(check: Check, kind: socket.SocketKind) -> socket.socket:
@@ -133,10 +147,17 @@ _ASKS: Mapping[CheckKind, tuple[socket.SocketKind, Ask]] = MappingProxyType(
 )
 
 
-def _silence(check: Check) -> Result:
-    # A UDP server that is not asked anything it knows may stay silent; a dead one's host does not.
-    passed = check.how.kind is CheckKind.UDP and not check.how.expect
-    return Result(passed=passed, reason=f"no answer within {check.how.timeout_s:g} s")
+async def _silence(check: Check, bound: Bound | None) -> Result:
+    """A UDP server that is not asked anything it knows may stay silent.
+
+    A dead one's host may, too: it says "port unreachable" once a second at most (icmp_ratelimit).
+    """
+    reason = f"no answer within {check.how.timeout_s:g} s"
+    if check.how.kind is not CheckKind.UDP or check.how.expect:
+        return Result(passed=False, reason=reason)
+    if bound is None or await bound(check) is not False:
+        return Result(passed=True, reason=reason)
+    return Result(passed=False, reason=f"{reason}, and no socket has UDP port {check.how.port}")
 
 
 def _plain(exc: ssl.SSLError) -> str:

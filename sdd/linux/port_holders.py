@@ -80,6 +80,14 @@ def sockets(asked: Collection[Asked]) -> Mapping[Asked, int]:
     return {each: found for each in asked if (found := _inode(each))}
 
 
+def has_socket(asked: Asked) -> bool | None:
+    """Whether what is sent there comes to a socket; None where the kernel does not tell."""
+    try:
+        return any(_clashes(asked, each) for each in _seen(asked))
+    except (errors.SddError, OSError):
+        return None
+
+
 def owning(inodes: Collection[int], limit_s: float = LIMIT_S) -> Mapping[int, Holder]:
     """Who has these sockets, found among all that all processes have open; never raises."""
     owners = _processes(inodes, time.monotonic() + limit_s)
@@ -111,13 +119,17 @@ def _inode(asked: Asked) -> int:
 
 
 def _sockets(asked: Asked) -> Iterator[_Socket]:
-    families = (socket.AF_INET, socket.AF_INET6) if asked.version == 4 else (socket.AF_INET6,)  # noqa: PLR2004 - IP
     try:
-        with netlink.Connection(_SOCK_DIAG) as connection:
-            for family in families:
-                yield from _listed(connection, family, asked)
+        yield from _seen(asked)
     except (errors.SddError, OSError):
         return  # a kernel without sock_diag for this protocol
+
+
+def _seen(asked: Asked) -> Iterator[_Socket]:
+    families = (socket.AF_INET, socket.AF_INET6) if asked.version == 4 else (socket.AF_INET6,)  # noqa: PLR2004 - IP
+    with netlink.Connection(_SOCK_DIAG) as connection:
+        for family in families:
+            yield from _listed(connection, family, asked)
 
 
 def _listed(connection: netlink.Connection, family: int, asked: Asked) -> Iterator[_Socket]:
