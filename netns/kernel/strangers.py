@@ -64,10 +64,10 @@ async def ask(
     """Of each of `asked` who has it, in words; empty when nobody answered.
 
     On a link that is not there or down there is nobody, and on a bridge that has only ports of
-    ours. Ends early when all were answered for.
+    ours; without a link only the host is asked. Ends early when all were answered for.
     """
     try:
-        own, ears = await doors.run("", lambda: (_own(), _ears(link, asked)))
+        own, ears = await doors.run("", lambda: (_own(), _ears(link, asked) if link else ()))
     except OSError:
         return dict.fromkeys(asked, "")
     if not ears:

@@ -48,7 +48,10 @@ class Observe(Protocol):
     async def strangers(
         self, link: str, asked: Collection[network.IPAddress]
     ) -> Mapping[network.IPAddress, str]:
-        """Of each address who on the wire of this node's link has it, in words; empty: nobody."""
+        """Of each address who on the wire of this node's link has it, in words; empty: nobody.
+
+        Without a link, whether this node has it.
+        """
         ...
 
     async def links(self, names: Collection[str]) -> Mapping[str, HostLink | None]:

@@ -21,7 +21,10 @@ MOST_PROBED = 32  # addresses at a time
 
 
 class Unprobed(Exception):
-    """It is not known who on the wire of `link` has `addresses`; ask, and plan again."""
+    """It is not known who on the wire of `link` has `addresses`; ask, and plan again.
+
+    Without a link: whether this host has them.
+    """
 
     def __init__(self, link: str, addresses: Collection[IPAddress]) -> None:
         super().__init__(link, addresses)
@@ -103,9 +106,21 @@ def _demand_answers(
 
 
 def check_wire(ground: Ground, net: network.Network, wanted: IPAddress) -> None:
-    """Raises Conflict SDD-IPAM-DUPLICATE when others on the wire have `wanted`, or `Unprobed`."""
-    _demand_answers(ground, net, wanted, [wanted])
-    if who := ground.strangers.get(wanted):
+    """Raises Conflict SDD-IPAM-DUPLICATE when others on the wire have `wanted`, or `Unprobed`.
+
+    Behind a bridge of ours the only others are the host's own links.
+    """
+    link = wire.of(net)
+    if wanted not in ground.strangers and (link or net.driver is network.Driver.BRIDGE):
+        raise Unprobed(link, [wanted])
+    who = ground.strangers.get(wanted)
+    if who and not link:
+        raise errors.Conflict(
+            f"{wanted} is an address of {who}",
+            hint="choose another address, or leave it out to get a free one",
+            code="SDD-IPAM-DUPLICATE",
+        )
+    if who:
         raise errors.Conflict(
             f"{wanted} is already in use on the wire of network {net.name}: by {who}",
             hint="choose another address, or leave it out to get a free one; a network made with"

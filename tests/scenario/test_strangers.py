@@ -204,3 +204,23 @@ async def test_a_wire_without_an_address_for_the_host_is_said() -> None:
         with pytest.raises(errors.Invalid, match="for the host: 6 are in use by others") as caught:
             await lan(one, "192.0.2.0/29", options=HOST_ACCESS)
         assert caught.value.code == "SDD-NET-AUX"
+
+
+async def test_an_address_of_the_host_is_nobody_elses() -> None:
+    async with node() as one:
+        await one.commands.create_network(request.NetworkCreate(name="front"))
+        (net,) = (each for each in one.state.networks.values() if each.name == "front")
+        taken = net.pools[0].subnet[200]
+        one.world.own = {taken}
+        with pytest.raises(errors.Conflict) as caught:
+            await one.commands.create_service(
+                request.ServiceCreate(name="web", network="front", vips=(taken,))
+            )
+        assert caught.value.code == "SDD-IPAM-DUPLICATE"
+        assert caught.value.sentence == f"{taken} is an address of this host itself"
+        assert not one.state.services
+        one.world.own = set()
+        one.clock.now += 10
+        await one.commands.create_service(
+            request.ServiceCreate(name="web", network="front", vips=(taken,))
+        )
