@@ -214,7 +214,7 @@ async def test_an_address_of_the_host_is_nobody_elses() -> None:
         one.world.own = {taken}
         with pytest.raises(errors.Conflict) as caught:
             await one.commands.create_service(
-                request.ServiceCreate(name="web", network="front", vips=(taken,))
+                request.ServiceCreate(name="web", network="front", vip=taken)
             )
         assert caught.value.code == "SDD-IPAM-DUPLICATE"
         assert caught.value.sentence == f"{taken} is an address of this host itself"
@@ -222,5 +222,5 @@ async def test_an_address_of_the_host_is_nobody_elses() -> None:
         one.world.own = set()
         one.clock.now += 10
         await one.commands.create_service(
-            request.ServiceCreate(name="web", network="front", vips=(taken,))
+            request.ServiceCreate(name="web", network="front", vip=taken)
         )
