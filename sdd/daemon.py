@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import structlog
 
 from metrics import registry
-from sdd import apart, errors, log, logbook, notify, reconcile
+from sdd import apart, defects, errors, log, logbook, notify, reconcile
 from sdd import config as configuration
 from sdd.api import context, server
 from sdd.control import feed, journal, progress
@@ -24,6 +24,7 @@ from sdd.linux import port_holders
 from sdd.model.event import Action, Kind
 from sdd.model.look import Look
 from sdd.model.progress import Backend, Failure, Outcome, told_once
+from sdd.model.raised import Raised
 
 MOST_REPAIRS = 16  # told one by one: a kernel that lost everything would flood the log
 LAG_S = 2.0  # between two looks at who is behind
@@ -133,7 +134,7 @@ class Daemon:
             part.realiser,
             part.slot,
             report=self._report,
-            on_defect=_defect,
+            on_defect=self._defect,
             jitter=random.random,
             clock=time.monotonic,
             begin=self.progress.lag.began,
@@ -157,9 +158,16 @@ class Daemon:
         self.registry.reconciled(backend, outcome)
         took = round(outcome.seconds * 1000, 1)
         say.debug("reconcile.pass", backend=backend, revision=outcome.revision, ms=took)
-        _tell(backend, before.failures if before else (), outcome.failures)
+        known = before.failures if before else ()
+        _tell(backend, known, outcome.failures)
+        for each in set(outcome.failures).difference(known):
+            if each.raised is not None:
+                self.context.defects.met(defects.Unit.OBJECT, each.raised, backend)
         if outcome.repaired:
             self._repaired(backend, outcome)
+
+    def _defect(self, backend: Backend, exc: Exception) -> None:
+        self.context.defects.met(defects.Unit.PASS, Raised.of(exc), backend)
 
     def _repaired(self, backend: Backend, outcome: Outcome) -> None:
         """One line for each thing that has a name, or one for them all."""
@@ -251,5 +259,6 @@ def _reload(
     manager.ready("reloaded")
 
 
-def _defect(backend: Backend, exc: Exception) -> None:
-    say.error("reconcile.defect", backend=backend, exc_info=exc)
+def told(unit: defects.Unit, raised: Raised, about: str) -> None:
+    """A defect, for the log: once for each place."""
+    say.error("defect", unit=unit, about=about, what=raised.what, traceback=raised.trace)
