@@ -11,6 +11,7 @@ from pathlib import Path
 from lb import plan, table, world
 from lb.back import Back
 from lb.kernel import ways_back
+from sdd import fence
 from sdd.linux import namespaces
 from sdd.model.network import IPAddress
 from sdd.model.port import Protocol
@@ -131,4 +132,5 @@ def _forwards() -> bool:
 def _forward() -> None:
     for each in _SWITCHES:
         if each.exists() and each.read_text().strip() == "0":
-            each.write_text("1")
+            with fence.writing():
+                each.write_text("1")
