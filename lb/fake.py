@@ -35,9 +35,9 @@ class FakeKernel:
         self._inodes.pop(netns, None)
         self.tables.pop(netns, None)
 
-    async def inode(self, netns: str) -> int:
+    async def inode(self, place: table.Place) -> int:
         """Its number, or 0."""
-        return self._inodes.get(netns, 0)
+        return self._inodes.get(place.netns, 0)
 
     async def read(
         self, place: table.Place, only: Collection[IPAddress] | None = None

@@ -35,9 +35,9 @@ class IngressKernel:
         """As the inner kernel."""
         return self._inner.counts_s
 
-    async def inode(self, netns: str) -> int:
+    async def inode(self, place: table.Place) -> int:
         """The namespace's number, 0 while there is none."""
-        return await self._inner.inode(netns)
+        return await self._inner.inode(place)
 
     async def read(
         self, place: table.Place, only: Collection[IPAddress] | None = None
@@ -100,7 +100,7 @@ class IngressKernel:
 
     async def _back(self, place: table.Place) -> Back | None:
         """Most sandboxes never have one: those are looked at once."""
-        inode = await self._inner.inode(place.netns)
+        inode = await self._inner.inode(place)
         if not place.is_member and inode and self._bare.get(place.netns) == inode:
             return None
         back = await self._spaces.run(place.netns, ways_back.read)

@@ -67,14 +67,13 @@ class Held:
         os.close(self._descriptor)
 
 
-def hold(path: str, wanted: int) -> Held | None:
-    """The namespace at `path`, if it is that of the inode `wanted` (0: any); None otherwise."""
+def hold(path: str) -> Held | None:
+    """The namespace at `path`; None where there is none."""
     try:
         opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         return None
-    found = os.fstat(opened)
-    if found.st_dev != _nsfs() or wanted not in (0, found.st_ino):
+    if os.fstat(opened).st_dev != _nsfs():
         os.close(opened)
         return None
     return Held(opened)

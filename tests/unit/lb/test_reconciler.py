@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from lb import plan, table, world
 from lb.fake import FakeKernel
 from lb.reconciler import Reconciler
+from sdd import errors
 from sdd.model import ids, progress
 from sdd.model.look import NOWHERE, Look
 from sdd.model.network import IPAddress
@@ -221,10 +222,30 @@ async def test_an_adopted_namespace_is_left_clean() -> None:
     assert bench.vips("web1") == {VIP}
 
 
+class Hanging(FakeKernel):
+    """Nobody can tell where the path of an adopted one leads."""
+
+    async def inode(self, place: table.Place) -> int:
+        if place.inode:
+            raise errors.Unavailable("the look takes more than 2 s", code="SDD-NETNS-HANGS")
+        return await super().inode(place)
+
+
+async def test_a_path_that_hangs_is_its_own_sandbox_s_failure() -> None:
+    bench = Bench(Hanging())
+    guest = replace(states.box("client"), netns_inode=7)
+    others = [each for each in TOWN if each.id != "client"]
+    outcome = await bench.reconciler.realise(states.state(*others, guest, *WEB))
+    assert [(each.subject, each.code) for each in outcome.failures] == [
+        ("client", "SDD-NETNS-HANGS")
+    ]
+    assert bench.vips("web1") == {VIP}
+
+
 async def test_a_stranger_at_an_adopted_path_gets_nothing_and_loses_nothing() -> None:
     bench = Bench()
     bench.reconciler = Reconciler(bench.kernel, states.NODE, ready_s=60)
-    inode = await bench.kernel.inode("/ns/client")
+    inode = await bench.kernel.inode(table.Place(netns="/ns/client"))
     guest = replace(states.box("client"), netns_inode=inode)
     others = [each for each in TOWN if each.id != "client"]
     await bench.reconciler.realise(states.state(*others, guest, *WEB, revision=1))
