@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from lb import growth, plan, table, world
 from sdd import errors
+from sdd.model import absence
 from sdd.model.network import IPAddress
 from sdd.model.port import Protocol
 from sdd.model.service import Scheduler
@@ -135,5 +136,5 @@ class FakeKernel:
 
     def _table(self, place: table.Place) -> table.Table:
         if place.netns not in self.tables:
-            raise errors.NotFound(f"there is no network namespace at {place.netns!r}")
+            raise errors.NotFound("there is no such namespace", code=absence.CODE)
         return self.tables[place.netns]

@@ -17,14 +17,14 @@ from lb.desired import Desired, Wanted, nothing
 from lb.leaving import Leaving, Left
 from sdd import contained, errors, reconcile
 from sdd.linux import guests
-from sdd.model import ids, progress
+from sdd.model import absence, ids, progress
 from sdd.model.look import EVERYWHERE, Look
 from sdd.model.network import IPAddress
 from sdd.state import ClusterState
 
 READY_S = 5.0  # how long a namespace may take to appear: netns works on the same revision
 _WITHDRAWN_OUTSIDE, _WITHDRAWN, _CHANGED, _NEW = range(4)  # what is done first
-GONE = frozenset({"SDD-NETNS-GONE", errors.NotFound.default_code})
+GONE = frozenset({absence.CODE, errors.NotFound.default_code})
 NOT_YET = GONE | {"SDD-LB-NOTYET"}
 
 
@@ -357,10 +357,7 @@ _UNSEEN = "the kernel took the change but does not show it"
 def _check_there(place: table.Place, found: int) -> None:
     """Raises NotFound where there is no namespace, or a stranger's."""
     if not found or (place.inode and found != place.inode):
-        raise errors.NotFound(
-            f"there is no namespace {place.netns!r}, or another one took its place",
-            code="SDD-NETNS-GONE",
-        )
+        raise errors.NotFound("there is no such namespace", code=absence.CODE)
 
 
 def _withdraws(step: plan.Step) -> bool:
@@ -392,6 +389,8 @@ def _owner(now: Desired, want: Wanted, vip: IPAddress | None) -> str:
 
 
 def _failure(box: ids.SandboxId, want: Wanted, exc: errors.SddError) -> progress.Failure:
+    if exc.code == absence.CODE:
+        return absence.of(box, want.name, want.place.netns, is_adopted=bool(want.place.inode))
     return progress.Failure(
         subject=box,
         sentence=f"sandbox {want.name!r} does not balance: {exc.sentence}",

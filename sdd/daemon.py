@@ -9,7 +9,7 @@ import random
 import signal
 import socket
 import time
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -153,14 +153,12 @@ class Daemon:
             await asyncio.sleep(LAG_S)
 
     def _report(self, backend: Backend, outcome: Outcome) -> None:
-        before = self.progress.snapshot().get(backend)
+        before = self.progress.snapshot()
         self.progress.report(backend, outcome)
         self.registry.reconciled(backend, outcome)
         took = round(outcome.seconds * 1000, 1)
         say.debug("reconcile.pass", backend=backend, revision=outcome.revision, ms=took)
-        known = before.failures if before else ()
-        _tell(backend, known, outcome.failures)
-        for each in set(outcome.failures).difference(known):
+        for each in _tell(backend, before, self.progress.snapshot()):
             if each.raised is not None:
                 self.context.defects.met(defects.Unit.OBJECT, each.raised, backend)
         if outcome.repaired:
@@ -209,11 +207,25 @@ class Daemon:
             raise
 
 
-def _tell(backend: Backend, before: Collection[Failure], now: Collection[Failure]) -> None:
-    """What fails from now on, and what does no more; what is tried again in vain is told once."""
-    _say(say.debug, "reconcile.failure", backend, [each for each in now if each in before])
-    _say(say.warning, "reconcile.failure", backend, [each for each in now if each not in before])
-    _say(say.info, "reconcile.over", backend, [each for each in before if each not in now])
+def _tell(
+    backend: Backend, before: Mapping[Backend, Outcome], now: Mapping[Backend, Outcome]
+) -> Collection[Failure]:
+    """What fails from now on, which is returned, and what does no more.
+
+    What is tried again in vain is told once, also when another backend told it.
+    """
+    known, left = _failures(before.values()), _failures(now.values())
+    mine, was = _failures([now[backend]]), _failures(filter(None, [before.get(backend)]))
+    new = [each for each in mine if each not in known]
+    _say(say.debug, "reconcile.failure", backend, [each for each in mine if each in known])
+    _say(say.warning, "reconcile.failure", backend, new)
+    _say(say.info, "reconcile.over", backend, [each for each in was if each not in left])
+    return new
+
+
+def _failures(outcomes: Iterable[Outcome]) -> Collection[Failure]:
+    """In order, and quick to be looked up."""
+    return dict.fromkeys(each for outcome in outcomes for each in outcome.failures)
 
 
 def _say(

@@ -11,7 +11,7 @@ from lb import plan, table, world
 from lb.fake import FakeKernel
 from lb.reconciler import Reconciler
 from sdd import errors
-from sdd.model import ids, progress
+from sdd.model import absence, ids, progress
 from sdd.model.look import NOWHERE, Look
 from sdd.model.network import IPAddress
 from sdd.model.service import Scheduler
@@ -254,8 +254,7 @@ async def test_a_stranger_at_an_adopted_path_gets_nothing_and_loses_nothing() ->
     theirs = bench.kernel.tables["/ns/client"] = bench.kernel.tables["/ns/web1"]
     async with asyncio.timeout(10):
         outcome = await bench.reconciler.realise(states.state(*others, guest, *WEB, revision=2))
-    (failure,) = outcome.failures
-    assert (failure.subject, failure.code) == ("client", "SDD-NETNS-GONE")
+    assert outcome.failures == (absence.of("client", "client", "/ns/client", is_adopted=True),)
     gone = [each for each in others if getattr(each, "sandbox", each.id) != "client"]
     outcome = await bench.reconciler.realise(states.state(*gone, *WEB, revision=3))
     assert (outcome.failures, outcome.changed) == ((), 0)

@@ -10,6 +10,7 @@ from sdd import contained
 from sdd.control import feed, journal, progress
 from sdd.daemon import Daemon, told
 from sdd.defects import Defects, Unit
+from sdd.model import absence
 from sdd.model.ids import Revision
 from sdd.model.progress import Backend, Failure, Outcome
 from sdd.store.memory import MemoryStore
@@ -56,3 +57,19 @@ def test_the_log_has_the_traceback_of_a_broken_pass_once() -> None:
             one._defect(Backend.LB, RuntimeError(text))
     assert [each["what"] for each in lines] == ["RuntimeError('one')"]
     assert one.context.defects.count(Unit.PASS) == 2
+
+
+def test_what_three_backends_meet_in_the_same_words_is_one_line_of_the_log() -> None:
+    one = daemon(Appliance())
+    gone = absence.of("box", "a", "/ns/a", is_adopted=True)
+    backends = (Backend.LB, Backend.NETNS, Backend.RESOLVER)
+    with capture_logs() as lines:
+        for _ in range(2):
+            for backend in backends:
+                one._report(backend, Outcome(revision=Revision(1), failures=(gone,)))
+    (told,) = [each for each in lines if each["log_level"] == "warning"]
+    assert (told["event"], told["why"]) == ("reconcile.failure", gone.sentence)
+    with capture_logs() as lines:
+        for backend in backends:
+            one._report(backend, Outcome(revision=Revision(2)))
+    assert [each["event"] for each in lines if each["log_level"] == "info"] == ["reconcile.over"]
