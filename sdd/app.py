@@ -29,7 +29,7 @@ from lb.kernel.ports import sockets
 from lb.ports import reconciler as ports_reconciler
 from netns import deaths as netns_deaths
 from netns import reconciler as netns_reconciler
-from netns.kernel import events, linux, mounts, observe
+from netns.kernel import entries, events, linux, mounts, observe
 from netns.kernel import names as netns_names
 from resolver import reconciler as dns_reconciler
 from resolver.control import launch, watch
@@ -227,6 +227,7 @@ def _lb_watches(
         "kernel news": lambda kick: events.follow(doors, paths, kick),
         "cables": lambda _: carriers.follow(doors, checks.cables),
         "mounts": lambda kick: mounts.follow(lambda: netns_deaths.named(news.state, node), kick),
+        "entries": lambda kick: entries.follow(lambda: netns_deaths.named(news.state, node), kick),
         "neighbours": lambda _: neighbours.follow(doors, checks.unreached),
         "refusals": lambda _: refusals.follow(doors, checks.unreached, ears.lost),
     }
