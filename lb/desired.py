@@ -242,28 +242,25 @@ def _derived(
     state: ClusterState, owners: Mapping[IPAddress, ids.ServiceId | None], known: Network | None
 ) -> tuple[Mapping[IPAddress, table.VirtualService | None], Failures]:
     """What is behind each address, and which services nothing can be made of."""
-    try:
-        was: Mapping[IPAddress, table.VirtualService] = {} if known is None else known.services
-        return {
-            vip: None if of is None else virtual_of(state, state.services[of], vip, was.get(vip))
-            for vip, of in owners.items()
-        }, {}
-    except Exception:  # noqa: BLE001 - of whichever service it is, it is told below
-        made = {
-            vip: None if of is None else _tried(state, state.services[of], vip)
-            for vip, of in owners.items()
-        }
+    was: Mapping[IPAddress, table.VirtualService] = {} if known is None else known.services
+    made = {
+        vip: None if of is None else _tried(state, state.services[of], vip, was.get(vip))
+        for vip, of in owners.items()
+    }
     failed = {vip: each for vip, each in made.items() if isinstance(each, progress.Failure)}
-    kept = {vip: None if known is None else known.services.get(vip) for vip in failed}
+    kept = {vip: was.get(vip) for vip in failed}
     virtual = {vip: each for vip, each in made.items() if not isinstance(each, progress.Failure)}
     return virtual | kept, {ids.ServiceId(each.subject): each for each in failed.values()}
 
 
 def _tried(
-    state: ClusterState, one: services.Service, vip: IPAddress
+    state: ClusterState,
+    one: services.Service,
+    vip: IPAddress,
+    was: table.VirtualService | None,
 ) -> table.VirtualService | progress.Failure:
     what = f"service {one.name!r} is not balanced as it should be"
-    return contained.attempt(functools.partial(virtual_of, state, one, vip), one.id, what)
+    return contained.attempt(functools.partial(virtual_of, state, one, vip, was), one.id, what)
 
 
 def _changed(

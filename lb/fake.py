@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from lb import growth, plan, table, world
 from sdd import errors
+from sdd.model import absence
 from sdd.model.network import IPAddress
 from sdd.model.port import Protocol
 from sdd.model.service import Scheduler
@@ -35,9 +36,9 @@ class FakeKernel:
         self._inodes.pop(netns, None)
         self.tables.pop(netns, None)
 
-    async def inode(self, netns: str) -> int:
+    async def inode(self, place: table.Place) -> int:
         """Its number, or 0."""
-        return self._inodes.get(netns, 0)
+        return self._inodes.get(place.netns, 0)
 
     async def read(
         self, place: table.Place, only: Collection[IPAddress] | None = None
@@ -135,5 +136,5 @@ class FakeKernel:
 
     def _table(self, place: table.Place) -> table.Table:
         if place.netns not in self.tables:
-            raise errors.NotFound(f"there is no network namespace at {place.netns!r}")
+            raise errors.NotFound("there is no such namespace", code=absence.CODE)
         return self.tables[place.netns]

@@ -2,7 +2,8 @@
 
 In: each state the moment it is published, before any backend works on it. Out: a way into the
 namespaces of those that left, for the reconciler's last visit. At the same revision `netns` takes
-the namespace away, and what was counted there since the last reading would go with it.
+the namespace away, and what was counted there since the last reading would go with it. Not an
+adopted one: that stays, and its path may hang, which must not be followed here.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,7 +29,7 @@ class Held(Protocol):
         ...
 
 
-Hold = Callable[[str, int], Held | None]  # its file, and the number it must have (0: any)
+Hold = Callable[[str], Held | None]  # by its file
 Ended = Callable[[ids.SandboxId, Wanted | None, Sequence[world.Load]], None]
 Left = Callable[[ids.SandboxId, Wanted, Sequence[world.Load]], None]
 
@@ -49,12 +50,12 @@ class Leaving:
         for each in affected.changed(before, state.sandboxes):
             box = before.get(each)
             if box is not None and each not in state.sandboxes and box.node == self._node:
-                self._held[each] = self._hold(box.netns, box.netns_inode)
+                self._held[each] = None if box.netns_inode else self._hold(box.netns)
 
     def left(self, state: ClusterState) -> frozenset[ids.SandboxId]:
         """Those that left by `state` and were not taken; one of a later state stays held."""
         return frozenset(self._held.keys() - state.sandboxes.keys())
 
     def take(self, box: ids.SandboxId) -> Held | None:
-        """Its namespace, to be closed; None when there is none any more."""
+        """Its namespace, to be closed; None when there is none any more, or it is of others."""
         return self._held.pop(box, None)

@@ -17,14 +17,14 @@ from lb.desired import Desired, Wanted, nothing
 from lb.leaving import Leaving, Left
 from sdd import contained, errors, reconcile
 from sdd.linux import guests
-from sdd.model import ids, progress
+from sdd.model import absence, ids, progress
 from sdd.model.look import EVERYWHERE, Look
 from sdd.model.network import IPAddress
 from sdd.state import ClusterState
 
 READY_S = 5.0  # how long a namespace may take to appear: netns works on the same revision
 _WITHDRAWN_OUTSIDE, _WITHDRAWN, _CHANGED, _NEW = range(4)  # what is done first
-GONE = frozenset({"SDD-NETNS-GONE", errors.NotFound.default_code})
+GONE = frozenset({absence.CODE, errors.NotFound.default_code})
 NOT_YET = GONE | {"SDD-LB-NOTYET"}
 
 
@@ -173,7 +173,7 @@ class Reconciler:
         """
         is_made = box in self._places or want.place.inode != 0
         known = self._known.pop(box, None)  # forgotten unless this pass ends well
-        inode = await self._kernel.inode(want.place.netns)
+        inode = await self._kernel.inode(want.place)
         if known is not None and known.inode != inode:
             known = None
         for pause_s in reconcile.pauses_s(self._ready_s):
@@ -185,7 +185,7 @@ class Reconciler:
             if box in self._absent or (is_made and missing & GONE) or self._is_vain(box):
                 break
             await asyncio.sleep(pause_s)
-            inode = await self._kernel.inode(want.place.netns)
+            inode = await self._kernel.inode(want.place)
         self._absent.add(box)
         return result
 
@@ -302,11 +302,15 @@ class Reconciler:
 
     async def _read_last(self, leaving: Leaving, box: ids.SandboxId, was: Wanted) -> None:
         """What was counted there; nothing when the namespace went before."""
-        held = leaving.take(box)
+        held, place = leaving.take(box), was.place
         loads: Sequence[world.Load] = ()
         try:
-            if held is not None and was.table.services:
-                loads = await self._kernel.loads(replace(was.place, netns=held.path))
+            if held is not None:
+                place = replace(place, netns=held.path)
+            elif place.inode:  # of others, who take it away in their own time
+                _check_there(place, await self._kernel.inode(place))
+            if was.table.services and (held is not None or place.inode):
+                loads = await self._kernel.loads(place)
         except errors.SddError:
             pass  # it can no longer be read
         finally:
@@ -336,7 +340,7 @@ class Reconciler:
         self, place: table.Place
     ) -> tuple[Sequence[plan.Step], Sequence[world.Refusal]]:
         """What was taken to leave nothing of ours there, and what of it the kernel refused."""
-        inode = await self._kernel.inode(place.netns)
+        inode = await self._kernel.inode(place)
         _check_there(place, inode)
         have = await self._kernel.read(place)
         steps = plan.diff(have, table.EMPTY)
@@ -353,10 +357,7 @@ _UNSEEN = "the kernel took the change but does not show it"
 def _check_there(place: table.Place, found: int) -> None:
     """Raises NotFound where there is no namespace, or a stranger's."""
     if not found or (place.inode and found != place.inode):
-        raise errors.NotFound(
-            f"there is no namespace {place.netns!r}, or another one took its place",
-            code="SDD-NETNS-GONE",
-        )
+        raise errors.NotFound("there is no such namespace", code=absence.CODE)
 
 
 def _withdraws(step: plan.Step) -> bool:
@@ -388,6 +389,8 @@ def _owner(now: Desired, want: Wanted, vip: IPAddress | None) -> str:
 
 
 def _failure(box: ids.SandboxId, want: Wanted, exc: errors.SddError) -> progress.Failure:
+    if exc.code == absence.CODE:
+        return absence.of(box, want.name, want.place.netns, is_adopted=bool(want.place.inode))
     return progress.Failure(
         subject=box,
         sentence=f"sandbox {want.name!r} does not balance: {exc.sentence}",

@@ -80,8 +80,11 @@ class Kernel(Protocol):
         """Seconds."""
         ...
 
-    async def inode(self, netns: str) -> int:
-        """The number that identifies the namespace at this path now; 0 while there is none."""
+    async def inode(self, place: table.Place) -> int:
+        """The number that identifies the namespace at the place's path now; 0 while there is none.
+
+        Raises `errors.Unavailable` when nobody can tell: the path of an adopted one may hang.
+        """
         ...
 
     async def read(

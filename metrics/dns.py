@@ -87,6 +87,7 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
     ),
     "rcode": ("NOERROR", "NXDOMAIN", "SERVFAIL", "FORMERR", "NOTIMP", "REFUSED"),
     "source": SOURCES,
+    "unit": ("listener", "socket", "question"),
 }
 
 FAMILIES: Mapping[str, Shape] = {
@@ -116,6 +117,7 @@ FAMILIES: Mapping[str, Shape] = {
         "counter", "Answers that made room for others.", ("type",)
     ),
     "sdd_dns_cache_bytes": Shape("gauge", "Memory of the cache."),
+    "sdd_dns_defects_total": Shape("counter", "Mistakes of sdd, by what they ended.", ("unit",)),
     "sdd_dns_tcp_rejected_total": Shape(
         "counter", "Connections of clients that were closed for others.", ("reason",)
     ),

@@ -55,6 +55,7 @@ class Pass:
         """What is not known to be as `now` wants it, and where to look for it."""
         then = self.want.spaces
         links = _Links.of(self.want, now)
+        look = _with_routes(now, look)
         paths = frozenset(self._unsure_paths(now, look, links.changed | look.links))
         names = links.with_their_ground(self._unsure_links(now, paths, look, links))
         leaving = frozenset(then.keys() - now.spaces.keys())
@@ -195,6 +196,14 @@ class Pass:
         if path != world.HOST:
             return self.want.spaces.get(path) == now.spaces.get(path)
         return self.want.table == now.table and self.want.host == now.host
+
+
+def _with_routes(now: Want, look: Look) -> Look:
+    """The same, with the links over which its `routes` should lead."""
+    if not look.routes:
+        return look
+    over = {each.link for each in now.host.routes if each.destination in look.routes}
+    return replace(look, links=look.links | over)
 
 
 def everything(want: Want) -> Errand:

@@ -4,18 +4,12 @@ In: what is wanted, and what is in its way. Out: failures with the way out of ea
 """
 
 from netns import world
-from sdd.model import network, progress
+from sdd.model import absence, network, progress
 
 
 def lost(wanted: world.Wanted) -> progress.Failure:
     """The namespace of a guest is gone."""
-    return progress.Failure(
-        subject=wanted.subject,
-        sentence=f"the namespace of sandbox {wanted.name!r} at {wanted.path!r} is gone, "
-        "or another one took its place",
-        hint=f"its container has ended; remove it with: sdctl sandbox rm {wanted.name}",
-        code="SDD-NETNS-GONE",
-    )
+    return absence.of(wanted.subject, wanted.name, wanted.path, is_adopted=True)
 
 
 def taken(subject: str, wanted: world.Link, found: world.Link) -> progress.Failure:

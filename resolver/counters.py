@@ -33,6 +33,7 @@ CACHE_STALE: Final = "sdd_dns_cache_stale_served_total"  # type
 CACHE_EVICTED: Final = "sdd_dns_cache_evictions_total"  # type
 CACHE_ENTRIES: Final = "sdd_dns_cache_entries"  # type
 CACHE_BYTES: Final = "sdd_dns_cache_bytes"
+DEFECTS: Final = "sdd_dns_defects_total"  # unit
 TCP_REJECTED: Final = "sdd_dns_tcp_rejected_total"  # reason
 TCP_CONNECTIONS: Final = "sdd_dns_tcp_connections"
 

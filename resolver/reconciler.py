@@ -15,7 +15,7 @@ from resolver.control import difference, handover, launch, link
 from resolver.desired import NOTHING, Wanted, desired, unheard
 from resolver.files import hosts, own, upstreams
 from resolver.space import addressing, place, reclaim
-from sdd import contained, errors, reconcile
+from sdd import contained, errors, fence, reconcile
 from sdd.linux import guests, namespaces
 from sdd.model import ids, network, progress
 from sdd.model.look import EVERYWHERE, NOWHERE, Look
@@ -141,8 +141,10 @@ class Reconciler:
 
         def write() -> result.Result:
             try:
-                written = self._files.write(box, self._suited(text, spot))
-            except errors.KernelRefused as exc:
+                suited = self._suited(text, spot)
+                with fence.writing(f"the files of sandbox {spot.name!r}"):
+                    written = self._files.write(box, suited)
+            except (errors.KernelRefused, errors.Unavailable) as exc:
                 return result.of_files(box, spot.name, exc)
             return result.Result(changed=written, repaired=written if is_known else 0)
 
@@ -160,6 +162,7 @@ class Reconciler:
     def _sweep(self, want: Wanted) -> result.Result:
         try:
             links = {box: text.link for box, text in want.texts.items()}
+            fence.check()
             return result.Result(changed=self._files.keep(links))
         except errors.KernelRefused as exc:
             return result.of_everything(exc)

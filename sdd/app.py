@@ -22,7 +22,6 @@ import structlog
 
 from lb import dial as lb_dial
 from lb import probes as lb_probes
-from lb import reconciler as lb_reconciler
 from lb import watching as lb_watching
 from lb.kernel import carriers, choose, neighbours, refusals
 from lb.kernel.ports import linux as ports_linux
@@ -30,7 +29,7 @@ from lb.kernel.ports import sockets
 from lb.ports import reconciler as ports_reconciler
 from netns import deaths as netns_deaths
 from netns import reconciler as netns_reconciler
-from netns.kernel import events, linux, mounts, observe
+from netns.kernel import entries, events, linux, mounts, observe
 from netns.kernel import names as netns_names
 from resolver import reconciler as dns_reconciler
 from resolver.control import launch, watch
@@ -40,6 +39,7 @@ from resolver.upstream import transports
 from sdd import config as configuration
 from sdd import (
     daemon,
+    defects,
     endings,
     errors,
     interpreter,
@@ -167,29 +167,29 @@ async def assembled(
         kernel = linux.LinuxKernel(doors, config.exec_root)
         launcher = await stack.enter_async_context(_launcher(config))
         workers, watcher = inquirer.Inquirer(launcher), watch.Watch(launcher, standing.noted)
-        is_vain = functools.partial(reached.has_failed, Backend.NETNS)
         names = _resolver(config, doors, node, launcher, slots[Backend.RESOLVER], reached=reached)
         stack.callback(names.close)
         commands = _commander(config, store, news, reached, doors, names=names)
         ports = stack.enter_context(contextlib.closing(ports_linux.PortsKernel(doors, held)))
         see, late = (kernel, balancer.kernel, query.Asker(doors).ask), reached.lag.sentences
         looker = verify.Verifier(lambda: news.state, node, *see, ports=ports, behind=late)
-        history = journal.Journal(time.time)
+        history, faults = journal.Journal(time.time), defects.Defects(daemon.told)
         members, words = _members(config, ports, _dial(stack), commands, balancer, news=news)
-        metrics_page = page.build(VERSION, news, watcher, members, reached.lag.seconds)
-        launcher.subscribe(standing.teller(history, metrics_page))
+        counts = page.build(VERSION, news, watcher, members, reached.lag.seconds, faults=faults)
+        launcher.subscribe(standing.teller(history, counts))
         yield daemon.Daemon(
             settings=in_force,
             feed=news,
             progress=reached,
-            registry=metrics_page,
-            parts=_parts(node, kernel, members.reconciler(is_vain), ports, names, slots=slots),
+            registry=counts,
+            parts=_parts(node, kernel, members, ports, names, slots=slots, reached=reached),
             followers=members.followers() | endings.followers(commands, node, history),
             watches=_lb_watches(doors, news, node, members.probes, ears)
             | _dns_watches(config, names, slots[Backend.RESOLVER], watcher),
             journal=history,
             context=context.Context(
                 commands=commands,
+                defects=faults,
                 state=lambda: news.state,
                 progress=words.progress(standing.progress(reached.lag.outcomes, launcher.trouble)),
                 repaired=reached.repaired,
@@ -200,7 +200,7 @@ async def assembled(
                 about=_about(config, balancer),
                 unheard=lambda: ears.why,
                 labels=in_force.labels,
-                registry=metrics_page,
+                registry=counts,
                 report=members.probes.report,
                 schedulers=balancer.kernel.schedulers,
                 journal=history,
@@ -227,6 +227,7 @@ def _lb_watches(
         "kernel news": lambda kick: events.follow(doors, paths, kick),
         "cables": lambda _: carriers.follow(doors, checks.cables),
         "mounts": lambda kick: mounts.follow(lambda: netns_deaths.named(news.state, node), kick),
+        "entries": lambda kick: entries.follow(lambda: netns_deaths.named(news.state, node), kick),
         "neighbours": lambda _: neighbours.follow(doors, checks.unreached),
         "refusals": lambda _: refusals.follow(doors, checks.unreached, ears.lost),
     }
@@ -310,15 +311,16 @@ def _members(
 def _parts(
     node: ids.NodeId,
     kernel: linux.LinuxKernel,
-    balancing: lb_reconciler.Reconciler,
+    members: lb_watching.Watching,
     ports: ports_linux.PortsKernel,
     names: dns_reconciler.Reconciler,
     *,
     slots: Mapping[Backend, reconcile.Slot],
+    reached: progress.Progress,
 ) -> tuple[daemon.Part, ...]:
     realisers: Mapping[Backend, reconcile.Realise] = {
         Backend.NETNS: netns_reconciler.Reconciler(kernel, node),
-        Backend.LB: balancing,
+        Backend.LB: members.reconciler(functools.partial(reached.has_failed, Backend.NETNS)),
         Backend.PORTS: ports_reconciler.Reconciler(ports, node),
         Backend.RESOLVER: names,
     }

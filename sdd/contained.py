@@ -1,17 +1,18 @@
 """What cannot be made of one object is the failure of that object; all others are made.
 
-In: how to make something of an object. Out: that, or a `Failure` which names it. A database may
-hold what this release no longer takes, and nobody else has to suffer for it.
+In: how to make something of an object. Out: that, or a `Failure` which names it, and holds the
+traceback: who reports it tells that to the log once (`sdd.defects`). A database may hold what this
+release no longer takes, and nobody else has to suffer for it.
 """
 
-import traceback
 from collections.abc import Awaitable, Callable
-from pathlib import Path
+from dataclasses import replace
 from typing import TypeVar
 
 from sdd import errors
 from sdd.model.address import Zoned
 from sdd.model.progress import Failure
+from sdd.model.raised import Raised
 
 T = TypeVar("T")
 CODE = "SDD-OBJECT-DATA"
@@ -42,8 +43,8 @@ def failed(exc: Exception, subject: str, what: str) -> Failure:
     """The failure of an object about which `exc` was raised."""
     if isinstance(exc, Zoned):
         return refused(subject, what, str(exc))
-    last = traceback.extract_tb(exc.__traceback__)[-1]
-    return refused(subject, what, f"{exc!r} in {Path(last.filename).name}:{last.lineno}")
+    raised = Raised.of(exc)
+    return replace(refused(subject, what, f"{raised.what} in {raised.place}"), raised=raised)
 
 
 def refused(subject: str, what: str, why: str) -> Failure:

@@ -9,14 +9,14 @@ import random
 import signal
 import socket
 import time
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import structlog
 
 from metrics import registry
-from sdd import apart, errors, log, logbook, notify, reconcile
+from sdd import apart, defects, errors, log, logbook, notify, reconcile
 from sdd import config as configuration
 from sdd.api import context, server
 from sdd.control import feed, journal, progress
@@ -24,6 +24,7 @@ from sdd.linux import port_holders
 from sdd.model.event import Action, Kind
 from sdd.model.look import Look
 from sdd.model.progress import Backend, Failure, Outcome, told_once
+from sdd.model.raised import Raised
 
 MOST_REPAIRS = 16  # told one by one: a kernel that lost everything would flood the log
 LAG_S = 2.0  # between two looks at who is behind
@@ -133,7 +134,7 @@ class Daemon:
             part.realiser,
             part.slot,
             report=self._report,
-            on_defect=_defect,
+            on_defect=self._defect,
             jitter=random.random,
             clock=time.monotonic,
             begin=self.progress.lag.began,
@@ -152,14 +153,19 @@ class Daemon:
             await asyncio.sleep(LAG_S)
 
     def _report(self, backend: Backend, outcome: Outcome) -> None:
-        before = self.progress.snapshot().get(backend)
+        before = self.progress.snapshot()
         self.progress.report(backend, outcome)
         self.registry.reconciled(backend, outcome)
         took = round(outcome.seconds * 1000, 1)
         say.debug("reconcile.pass", backend=backend, revision=outcome.revision, ms=took)
-        _tell(backend, before.failures if before else (), outcome.failures)
+        for each in _tell(backend, before, self.progress.snapshot()):
+            if each.raised is not None:
+                self.context.defects.met(defects.Unit.OBJECT, each.raised, backend)
         if outcome.repaired:
             self._repaired(backend, outcome)
+
+    def _defect(self, backend: Backend, exc: Exception) -> None:
+        self.context.defects.met(defects.Unit.PASS, Raised.of(exc), backend)
 
     def _repaired(self, backend: Backend, outcome: Outcome) -> None:
         """One line for each thing that has a name, or one for them all."""
@@ -201,11 +207,25 @@ class Daemon:
             raise
 
 
-def _tell(backend: Backend, before: Collection[Failure], now: Collection[Failure]) -> None:
-    """What fails from now on, and what does no more; what is tried again in vain is told once."""
-    _say(say.debug, "reconcile.failure", backend, [each for each in now if each in before])
-    _say(say.warning, "reconcile.failure", backend, [each for each in now if each not in before])
-    _say(say.info, "reconcile.over", backend, [each for each in before if each not in now])
+def _tell(
+    backend: Backend, before: Mapping[Backend, Outcome], now: Mapping[Backend, Outcome]
+) -> Collection[Failure]:
+    """What fails from now on, which is returned, and what does no more.
+
+    What is tried again in vain is told once, also when another backend told it.
+    """
+    known, left = _failures(before.values()), _failures(now.values())
+    mine, was = _failures([now[backend]]), _failures(filter(None, [before.get(backend)]))
+    new = [each for each in mine if each not in known]
+    _say(say.debug, "reconcile.failure", backend, [each for each in mine if each in known])
+    _say(say.warning, "reconcile.failure", backend, new)
+    _say(say.info, "reconcile.over", backend, [each for each in was if each not in left])
+    return new
+
+
+def _failures(outcomes: Iterable[Outcome]) -> Collection[Failure]:
+    """In order, and quick to be looked up."""
+    return dict.fromkeys(each for outcome in outcomes for each in outcome.failures)
 
 
 def _say(
@@ -251,5 +271,6 @@ def _reload(
     manager.ready("reloaded")
 
 
-def _defect(backend: Backend, exc: Exception) -> None:
-    say.error("reconcile.defect", backend=backend, exc_info=exc)
+def told(unit: defects.Unit, raised: Raised, about: str) -> None:
+    """A defect, for the log: once for each place."""
+    say.error("defect", unit=unit, about=about, what=raised.what, traceback=raised.trace)

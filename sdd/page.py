@@ -10,8 +10,10 @@ from collections.abc import Iterable, Iterator
 from lb import growth, watching
 from lb import meter as lb_meter
 from metrics import addresses, balancing, exposition, registry
+from metrics import defects as defect_metrics
 from metrics import dns as dns_metrics
 from resolver.control import watch
+from sdd import defects
 from sdd.control import feed, taken
 from sdd.model import service
 from sdd.state import ClusterState
@@ -23,6 +25,8 @@ def build(
     workers: watch.Watch,
     members: watching.Watching,
     behind_s: registry.Behind,
+    *,
+    faults: defects.Defects,
 ) -> registry.Registry:
     """The page of one daemon of release `version`; `behind_s` as in `Registry.behind`."""
     page = registry.Registry(version, time.time)
@@ -30,6 +34,7 @@ def build(
     page.add(exposition.objects(lambda: news.state))
     page.add(addresses.source(lambda: _fullness(news.state)))
     page.add(balancing.source(lambda: _balanced(news.state, members)))
+    page.add(defect_metrics.source(faults.count, defects.OF_SDD))
     page.add(dns_metrics.source(lambda: _counted(workers, page)))
     return page
 

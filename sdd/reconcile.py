@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Never, Protocol
 
-from sdd import apart, errors
+from sdd import apart, errors, fence
 from sdd.model import ids, progress
 from sdd.model.look import EVERYWHERE, NOWHERE, Look
 from sdd.state import ClusterState
@@ -128,7 +128,7 @@ async def run(
     new states come.
     `clock` is monotonic, in seconds; each outcome says how long its pass took.
     """
-    sweep = Sweep(resync_s)
+    sweep, passes = Sweep(resync_s), fence.Fence()
     failed, wait_s = 0, resync_s
     while True:
         state = await slot.next(wait_s)
@@ -140,11 +140,12 @@ async def run(
         begin(backend)
         try:
             # Apart: what one pass leaves behind must not end the loop.
-            outcome = await apart.within(
-                realiser.realise(state, look),
-                f"a pass of the {backend} backend",
-                limit_s + len(state.sandboxes) * SANDBOX_S,
-            )
+            with passes.term():  # and what it leaves to threads must not meet the next one
+                outcome = await apart.within(
+                    realiser.realise(state, look),
+                    f"a pass of the {backend} backend",
+                    limit_s + len(state.sandboxes) * SANDBOX_S,
+                )
         except Exception as exc:  # noqa: BLE001 - the one place where a backend's defect ends
             on_defect(backend, exc)
             is_defect = True

@@ -19,6 +19,7 @@ from sdd.model import (
     health,
     ids,
     network,
+    objects,
     ramp,
     record,
     sandbox,
@@ -27,16 +28,7 @@ from sdd.model import (
     template,
 )
 
-Object = (
-    network.Network
-    | template.Template
-    | sandbox.Sandbox
-    | endpoint.Endpoint
-    | service.Service
-    | service.Member
-    | health.Verdict
-    | record.Record
-)
+Object = objects.Object
 MemberKey = tuple[ids.ServiceId, ids.EndpointId]
 
 

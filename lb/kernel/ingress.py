@@ -11,6 +11,7 @@ from pathlib import Path
 from lb import plan, table, world
 from lb.back import Back
 from lb.kernel import ways_back
+from sdd import fence
 from sdd.linux import namespaces
 from sdd.model.network import IPAddress
 from sdd.model.port import Protocol
@@ -34,9 +35,9 @@ class IngressKernel:
         """As the inner kernel."""
         return self._inner.counts_s
 
-    async def inode(self, netns: str) -> int:
+    async def inode(self, place: table.Place) -> int:
         """The namespace's number, 0 while there is none."""
-        return await self._inner.inode(netns)
+        return await self._inner.inode(place)
 
     async def read(
         self, place: table.Place, only: Collection[IPAddress] | None = None
@@ -99,7 +100,7 @@ class IngressKernel:
 
     async def _back(self, place: table.Place) -> Back | None:
         """Most sandboxes never have one: those are looked at once."""
-        inode = await self._inner.inode(place.netns)
+        inode = await self._inner.inode(place)
         if not place.is_member and inode and self._bare.get(place.netns) == inode:
             return None
         back = await self._spaces.run(place.netns, ways_back.read)
@@ -131,4 +132,5 @@ def _forwards() -> bool:
 def _forward() -> None:
     for each in _SWITCHES:
         if each.exists() and each.read_text().strip() == "0":
-            each.write_text("1")
+            with fence.writing():
+                each.write_text("1")

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from lb import table
 from lb.kernel import ipvs_codec
+from sdd import fence
 from sdd.model.service import Scheduler
 
 DIRECTORY = Path("/proc/sys/net/ipv4")
@@ -59,4 +60,5 @@ def differing(want: Mapping[str, str], directory: Path = DIRECTORY) -> Iterator[
 def write(want: Mapping[str, str], directory: Path = DIRECTORY) -> None:
     """Set what differs; raises OSError when the kernel refuses."""
     for name, _ in tuple(differing(want, directory)):
-        (directory / name).write_text(want[name])
+        with fence.writing():
+            (directory / name).write_text(want[name])

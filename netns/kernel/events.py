@@ -100,7 +100,7 @@ class _Places:
         if heard.numbers or heard.ended:
             ask = functools.partial(self._numbers.paths, heard.numbers, heard.ended)
             spaces |= await self._doors.run("", ask)
-        return Look(spaces=spaces, links=heard.links)
+        return Look(spaces=spaces, links=heard.links, routes=heard.routes)
 
 
 def _names() -> dict[int, str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from netns.kernel import read, sysctl
 from netns.netlink import route
+from sdd import fence
 from sdd.linux import netlink
 
 _SWITCHES = {4: sysctl.ROOT / "ipv4/ip_forward", 6: sysctl.ROOT / "ipv6/conf/all/forwarding"}
@@ -47,6 +48,7 @@ class Forwarding:
 
     def switch(self, version: int, *, on: bool) -> None:
         """Switches, remembers it, and keeps routes that the host learns from its routers."""
+        fence.check()
         if on and version == 6:  # noqa: PLR2004 - the IP version
             _keep_advertised_routes()
         if on:

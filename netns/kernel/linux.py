@@ -23,7 +23,7 @@ from netns.kernel import (
     table,
 )
 from netns.kernel.wire import EMPTY, Missing, Wire
-from sdd import errors
+from sdd import errors, fence
 from sdd.linux import guests, namespaces
 
 
@@ -76,6 +76,7 @@ class LinuxKernel:
         found = {world.HOST: read.host(scope.links)}
         for path in self._paths(scope, is_pass=is_pass):
             inode = namespaces.inode(path)
+            fence.check()  # a path that hung is there now, maybe for a pass of long ago
             self._nurseries.see(path, inode, is_guest=not self._names.is_ours(path))
             if not inode:
                 continue

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from netns import contract, steps
-from sdd import errors
+from sdd import errors, fence
 from sdd.linux import namespaces
 from sdd.model import sandbox
 
@@ -64,10 +64,11 @@ class Names:
     def apply(self, step: steps.MakeSpace | steps.DropSpace) -> contract.Refusal | None:
         """None, or why it could not be done."""
         try:
-            if isinstance(step, steps.MakeSpace):
-                self._make(self._ours(step.space))
-            else:
-                self._drop(self._ours(step.space))
+            with fence.writing(self._made):
+                if isinstance(step, steps.MakeSpace):
+                    self._make(self._ours(step.space))
+                else:
+                    self._drop(self._ours(step.space))
         except errors.Conflict as exc:
             return contract.Refusal(step=step, reason=exc.sentence, hint=exc.hint, code=exc.code)
         except errors.SddError as exc:

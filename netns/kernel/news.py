@@ -19,6 +19,7 @@ _INDEX = struct.Struct("=4xi")  # where struct ifinfomsg and struct ifaddrmsg ha
 _NAME = 3  # IFLA_IFNAME
 _LINK_HEADER = 16
 _BRIDGE = socket.AF_BRIDGE  # of ifi_family: a link that left its bridge is "deleted" there
+_MOST_ROUTES = 256  # a router that replaces its thousands is none of ours; the resync sees the rest
 _MAKERS = frozenset({route.KERNEL, marks.PROTOCOL})  # of the routes that we put back
 
 
@@ -26,12 +27,14 @@ _MAKERS = frozenset({route.KERNEL, marks.PROTOCOL})  # of the routes that we put
 class News:
     """What was heard. `links` are those of the host, by each name that they had.
 
-    `numbers` are those of the namespaces where something happened, `ended` those that were taken
-    back. `lost` says that there was more than could be heard.
+    `routes` are the destinations of routes of the host that somebody replaced: the kernel names the
+    new one only. `numbers` are those of the namespaces where something happened, `ended` those that
+    were taken back. `lost` says that there was more than could be heard.
     """
 
     host: bool = False
     links: frozenset[str] = frozenset()
+    routes: frozenset[route.Network] = frozenset()
     numbers: frozenset[int] = frozenset()
     ended: frozenset[int] = frozenset()
     lost: bool = False
@@ -50,6 +53,7 @@ class Gathering:
     def _clear(self) -> None:
         self._host = self._lost = False
         self._links: set[str] = set()
+        self._routes: set[route.Network] = set()
         self._numbers: set[int] = set()
         self._ended: set[int] = set()
 
@@ -58,6 +62,7 @@ class Gathering:
         news = News(
             host=self._host,
             links=frozenset(self._links),
+            routes=frozenset(self._routes),
             numbers=frozenset(self._numbers),
             ended=frozenset(self._ended),
             lost=self._lost,
@@ -71,13 +76,13 @@ class Gathering:
 
     def route(self, datagram: bytes, origin: int) -> None:
         """Hear rtnetlink; `origin` is the namespace's number, `number.NONE` for the host."""
-        for kind, body in netlink_own.news(datagram):
+        for kind, flags, body in netlink_own.news(datagram):
             if kind in (number.NEW, number.DELETE):
                 self._numbered(kind, number.of(body))
             elif origin != number.NONE:
                 self._numbers.add(origin)
             else:
-                self._on_host(kind, body)
+                self._on_host(kind, flags, body)
 
     def netfilter(self, datagram: bytes, origin: int) -> None:
         """Hear nf_tables; of the host's table it is enough to know that it may have changed."""
@@ -90,7 +95,7 @@ class Gathering:
     def _numbered(self, kind: int, which: int) -> None:
         (self._ended if kind == number.DELETE else self._numbers).add(which)
 
-    def _on_host(self, kind: int, body: bytes) -> None:
+    def _on_host(self, kind: int, flags: int, body: bytes) -> None:
         self._host = True
         if len(body) < _INDEX.size:
             return
@@ -99,6 +104,8 @@ class Gathering:
         elif kind in _LINKS | _ADDRESSES:
             (index,) = _INDEX.unpack_from(body)
         else:
+            if kind == route.NEW and flags & netlink.REPLACE and len(self._routes) < _MOST_ROUTES:
+                self._routes |= {*route.destinations(body)}
             return
         self._links |= {self._names[index]} if index in self._names else set()
         if kind not in _LINKS:

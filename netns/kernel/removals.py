@@ -6,10 +6,12 @@ everybody who may still hold a pointer to it (rcu_barrier in net/core/dev.c, net
 without keeping others from their work. So another thread sends it, and the caller looks.
 """
 
+import functools
 from collections.abc import Collection, Iterable, Sequence
 from concurrent import futures
 
 from netns.netlink import link
+from sdd import fence
 from sdd.linux import netlink
 
 _AT_ONCE = 4  # removals on their way; more wait for their turn
@@ -25,7 +27,8 @@ def remove(
     `connection` is of the calling thread's namespace. In that, the messages go over a socket of
     their own.
     """
-    sent = _pool.submit(_send, netlink.Connection(netlink.ROUTE), messages)
+    sending = functools.partial(_send, netlink.Connection(netlink.ROUTE), messages)
+    sent = _pool.submit(fence.carried(sending))
     left = list(indexes)
     while not _is_done(sent):
         left = list(_present(connection, left))

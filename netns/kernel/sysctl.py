@@ -8,6 +8,8 @@ import contextlib
 import os
 from pathlib import Path
 
+from sdd import fence
+
 SYSTEM = Path("/proc/sys")
 ROOT = SYSTEM / "net"
 
@@ -50,6 +52,7 @@ def _put(path: str, value: int) -> None:
     """In two system calls: Python's own files ask for more than the kernel needs."""
     opened = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
-        os.write(opened, str(value).encode())
+        with fence.writing():
+            os.write(opened, str(value).encode())
     finally:
         os.close(opened)

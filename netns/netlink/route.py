@@ -91,6 +91,14 @@ def span(body: bytes) -> tuple[int, int, int] | None:
     return version, first, first | ((1 << (size - body[1])) - 1)
 
 
+def destinations(body: bytes) -> Iterator[Network]:
+    """Where a reported route leads to; nothing where `span` tells nothing."""
+    if len(body) >= _HEADER.size and (found := span(body)) is not None:
+        version, first, _ = found
+        kind = ipaddress.IPv4Network if version == 4 else ipaddress.IPv6Network  # noqa: PLR2004 - the IP version
+        yield kind((first, body[1]))
+
+
 def of(reply: netlink.Reply) -> Report | None:
     """The report in an answer of type NEW; None for other families and for cache entries."""
     family, length, _, _, table, protocol, scope, kind, flags = _HEADER.unpack_from(reply.body)

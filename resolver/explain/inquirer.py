@@ -4,7 +4,8 @@ In: questions as text. Out: frozen values. Long lists come in pages, so no other
 worker waits for long.
 """
 
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
 
 import dns.rdatatype
 
@@ -17,6 +18,7 @@ from resolver.message import wire
 from resolver.protocol import Step
 from sdd.model import ids
 
+Row = TypeVar("Row")
 MOST_ROWS: Final = 32_000  # more than any worker keeps: one that never ends is not believed
 
 
@@ -40,13 +42,12 @@ class Inquirer:
 
     async def cached(self) -> tuple[CacheEntry, ...]:
         """The cache's entries, the least recently used first."""
-        rows: list[protocol.CacheRow] = []
-        others = True
-        while others and len(rows) < MOST_ROWS:
-            page = await self._inquire(protocol.ListCache(len(rows)), protocol.CacheListed)
-            rows += page.rows
-            others = page.others and bool(page.rows)
-        return tuple(map(_entry, rows))
+
+        async def page(after: int) -> tuple[list[protocol.CacheRow], bool]:
+            found = await self._inquire(protocol.ListCache(after), protocol.CacheListed)
+            return found.rows, found.others
+
+        return tuple(map(_entry, await _all(page)))
 
     async def flush(self, name: str) -> int:
         """How many answers for `name` and below were forgotten; "." is everything.
@@ -59,19 +60,29 @@ class Inquirer:
 
     async def upstreams(self) -> tuple[Upstream, ...]:
         """The servers that sandboxes ask, or asked since the worker started, and how they did."""
-        rows: list[protocol.UpstreamRow] = []
-        others = True
-        while others and len(rows) < MOST_ROWS:
-            page = await self._inquire(protocol.ListUpstreams(len(rows)), protocol.UpstreamsListed)
-            rows += page.rows
-            others = page.others and bool(page.rows)
-        return tuple(map(_upstream, rows))
+
+        async def page(after: int) -> tuple[list[protocol.UpstreamRow], bool]:
+            found = await self._inquire(protocol.ListUpstreams(after), protocol.UpstreamsListed)
+            return found.rows, found.others
+
+        return tuple(map(_upstream, await _all(page)))
 
     async def _inquire(
         self, message: protocol.Question, expected: type[link.Answer]
     ) -> link.Answer:
         connected = await self.launcher.ensure()
         return await connected.inquire(message, expected)
+
+
+async def _all(page: Callable[[int], Awaitable[tuple[list[Row], bool]]]) -> list[Row]:
+    """The rows of all pages; each says whether there are others."""
+    rows: list[Row] = []
+    has_others = True
+    while has_others and len(rows) < MOST_ROWS:
+        found, has_others = await page(len(rows))
+        rows += found
+        has_others = has_others and bool(found)
+    return rows
 
 
 def _entry(row: protocol.CacheRow) -> CacheEntry:

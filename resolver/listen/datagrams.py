@@ -16,8 +16,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Protocol
 
-from resolver import defects
-from sdd import errors
+from sdd import defects, errors
 
 MOST: Final = 64  # datagrams a call: bounds how long one sandbox keeps the others waiting
 ROOM: Final = 4096  # bytes a datagram; an honest query has under 600, a reply at most 1232
@@ -51,7 +50,11 @@ Otherwise = Callable[[int, bytes], bytes | None]  # slot, query → reply, None 
 class Batch:
     """One set of buffers; all sockets of a thread use it in turn."""
 
-    def __init__(self) -> None:
+    def __init__(self, faults: defects.Defects | None = None) -> None:
+        """Our defects are told to `faults`."""
+        held = faults or defects.Defects()
+        self._question = held.holding(defects.Unit.QUESTION)
+        self._listener = held.holding(defects.Unit.LISTENER)
         if struct.calcsize("P") != 8:  # noqa: PLR2004 - bytes of a 64-bit pointer
             raise errors.Unavailable("sdd-dns needs a 64-bit system")
         libc = ctypes.CDLL(None)
@@ -78,7 +81,7 @@ class Batch:
         self._buffer_at = ctypes.c_void_p(at)
         self._peer_at = ctypes.c_void_p(ctypes.addressof(self._peers))
         self._peer_size = ctypes.byref(ctypes.c_uint(_NAME))
-        self.long = self.broken = 0  # those that are no query, and those at which we failed
+        self.long = 0  # those that are no query
 
     def serve(
         self,
@@ -138,29 +141,28 @@ class Batch:
         receive, room, flags, later = self._receive_one, ROOM, _ONE, _DONTWAIT
         at, peer, size_at, name = self._buffer_at, self._peer_at, self._peer_size, _NAME
         last = 0.0
-        while True:
-            yield
-            try:
-                now = clock()
-                pause_s, last = now - last, now
-                if pause_s < ALONE_S:
-                    many(now)
-                    continue
-                size = receive(descriptor, at, room, flags, peer, size_at)
-                if size < 0:
-                    continue
-                found = get(view[2:size])  # type: ignore[call-overload]  # bytes
-                if found is not None and found.until > now:
-                    tail = found.tail
-                    end = 2 + len(tail)
-                    buffer[2:end] = tail
-                    send(descriptor, at, end, later, peer, name)
-                    found.given += 1
-                elif end := self._other_alone(size, otherwise):
-                    send(descriptor, at, end, later, peer, name)
-                behind(now)
-            except Exception:  # noqa: BLE001 - it would end for good, and with it the listener
-                defects.tell()
+        while True:  # anew after a defect: it would end for good, and with it the listener
+            with self._listener:
+                while True:
+                    yield
+                    now = clock()
+                    pause_s, last = now - last, now
+                    if pause_s < ALONE_S:
+                        many(now)
+                        continue
+                    size = receive(descriptor, at, room, flags, peer, size_at)
+                    if size < 0:
+                        continue
+                    found = get(view[2:size])  # type: ignore[call-overload]  # bytes
+                    if found is not None and found.until > now:
+                        tail = found.tail
+                        end = 2 + len(tail)
+                        buffer[2:end] = tail
+                        send(descriptor, at, end, later, peer, name)
+                        found.given += 1
+                    elif end := self._other_alone(size, otherwise):
+                        send(descriptor, at, end, later, peer, name)
+                    behind(now)
 
     def peer(self, slot: int) -> tuple[str, int]:
         """Address and port of the sender, for a reply that comes later."""
@@ -180,12 +182,9 @@ class Batch:
         if self._headers[_WORDS * slot + _FLAGS] & _TRUNC:
             self.long += 1  # than any query; what is cut cannot be read
             return False
-        try:
+        reply = None
+        with self._question:
             reply = otherwise(slot, bytes(self._bytes[start : start + size]))
-        except Exception:  # noqa: BLE001 - a defect of one question is none of its neighbours'
-            defects.tell()
-            self.broken += 1
-            return False
         if not reply:
             return False
         self._bytes[start : start + len(reply)] = reply

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVarTuple
 
-from resolver import defects
+from sdd import defects
 
 AT_ONCE: Final = 64  # sockets a look; then whatever else there is has its turn
 A_TURN: Final = 4  # things that the loop does; then the hot readers have their turn
@@ -31,7 +31,9 @@ class Selector(selectors.BaseSelector):
     one thread. `is_due` is set by whoever gives the loop something to do meanwhile.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, faults: defects.Defects | None = None) -> None:
+        """A reader's defects are told to `faults`."""
+        self._one = (faults or defects.Defects()).holding(defects.Unit.SOCKET)
         self._usual = selectors.EpollSelector()
         self._epoll = select.epoll()
         self._door = self._usual.fileno()
@@ -69,8 +71,8 @@ class Selector(selectors.BaseSelector):
                 elif reader := readers.get(descriptor):  # else it went by the work of another
                     try:
                         reader()
-                    except Exception:  # noqa: BLE001 - one socket's defect ends nobody else
-                        defects.tell()
+                    except Exception as exc:  # noqa: BLE001 - `with` is a hundredth of an answer
+                        self._one.met(exc)
             if is_usual:
                 return self._told()
             if self.is_due or (until is not None and (left := until - time.monotonic()) <= 0):

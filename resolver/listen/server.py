@@ -80,7 +80,6 @@ class Tools:
         return [
             ((counters.IN_FLIGHT,), sum(each.inside for each in self.gates.values())),
             ((counters.MALFORMED, "long"), self.batch.long),
-            ((counters.DROPPED, "defect"), self.batch.broken),
         ]
 
     def gate(self, sandbox: str) -> Gate:

@@ -17,7 +17,7 @@ from resolver.result import NOTHING, Result, of_sandbox, total
 from resolver.space import kept, opener, redirect
 from sdd import errors, reconcile
 from sdd.linux import guests, namespaces
-from sdd.model import ids
+from sdd.model import absence, ids
 
 READY_S: Final = 5.0  # how long a namespace may take to appear: netns works on the same revision
 AT_ONCE: Final = 8  # sandboxes at the same time: others have their turn in the namespaces
@@ -160,7 +160,7 @@ class Places:
                 self._redirects.forget(before.inode)
             if isinstance(exc, errors.NotFound):
                 self._kept.drop(spot.box)
-            return Visit(box=spot.box, result=of_sandbox(spot.box, spot.name, exc))
+            return Visit(box=spot.box, result=_failed(spot, exc))
 
     async def leave(self, box: ids.SandboxId) -> Visit:
         """Take our table out of a namespace that outlives its sandbox."""
@@ -213,7 +213,7 @@ class Places:
         raise errors.NotFound(
             f"its namespace {spot.path!r} is not there",
             hint="its processes may have ended; remove the sandbox or give another path",
-            code="SDD-NETNS-GONE",
+            code=absence.CODE,
         )
 
     async def _serve(
@@ -314,6 +314,14 @@ class Places:
         removed = self._redirects.remove(inode)
         self._been.leave(path, inode)
         return removed
+
+
+def _failed(spot: Spot, exc: errors.SddError) -> Result:
+    if exc.code == absence.CODE:
+        is_adopted = bool(spot.inode)
+        gone = absence.of(spot.box, spot.name, spot.path, is_adopted=is_adopted)
+        return Result(failures=(gone,))
+    return of_sandbox(spot.box, spot.name, exc)
 
 
 def there(spot: Spot) -> int:

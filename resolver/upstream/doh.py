@@ -8,7 +8,7 @@ import socket
 from typing import Final
 
 from resolver import protocol
-from resolver.upstream import http2, sessions, trust
+from resolver.upstream import http2, sessions, tls
 from resolver.upstream.sessions import IDLE_S, OPEN_S, Said
 
 ALPN: Final = "h2"
@@ -130,11 +130,7 @@ def authority(server: protocol.Upstream) -> str:
 
 async def live(link: socket.socket, server: protocol.Upstream, opened: sessions.Opened) -> None:
     """Shake hands, say so, and read until the end; raises OSError."""
-    async with asyncio.timeout(OPEN_S):
-        context = await asyncio.to_thread(trust.context, server.ca, ALPN)
-        reader, writer = await asyncio.open_connection(
-            sock=link, ssl=context, server_hostname=server.name or server.address
-        )
+    reader, writer = await tls.shaken(link, server, ALPN)
     if writer.get_extra_info("ssl_object").selected_alpn_protocol() != ALPN:
         writer.transport.abort()
         raise ConnectionRefusedError("the server has no HTTP/2")

@@ -9,7 +9,7 @@ import secrets
 import socket
 
 from resolver import protocol
-from resolver.upstream import sessions, trust
+from resolver.upstream import sessions, tls
 from resolver.upstream.allowance import AT_ONCE, Allowance
 from resolver.upstream.sessions import IDLE_S, OPEN_S, Said
 
@@ -87,11 +87,7 @@ class Dot:
 
 async def live(link: socket.socket, server: protocol.Upstream, opened: sessions.Opened) -> None:
     """Shake hands, say so, and read until the end; raises OSError."""
-    async with asyncio.timeout(OPEN_S):
-        context = await asyncio.to_thread(trust.context, server.ca, ALPN)
-        reader, writer = await asyncio.open_connection(
-            sock=link, ssl=context, server_hostname=server.name or server.address
-        )
+    reader, writer = await tls.shaken(link, server, ALPN)
     session = Dot(reader, writer)
     try:
         opened(session)

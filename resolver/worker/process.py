@@ -10,6 +10,7 @@ import asyncio
 import concurrent.futures.thread  # noqa: F401 - now: files may be unreadable later
 import contextlib
 import encodings.idna  # noqa: F401 - for the same reason
+import functools
 import gc
 import os
 import random
@@ -19,15 +20,15 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from resolver import clock, counters, defects, notes, parts, protocol
-from resolver.listen import ready, respond, selector, server
+from resolver import clock, counters, notes, parts, protocol
+from resolver.listen import datagrams, ready, respond, selector, server
 from resolver.upstream import doh, dot, forwarder, late, sockets
 from resolver.worker import confine, inquiry, linger, privileges, servers, serving, session
-from sdd import interpreter
+from sdd import defects, interpreter
 
 TRANSPORTS: Final = (dot, doh)  # loaded now, for the same reason
 CONTROL: Final = 3  # the first descriptor of socket activation (sd_listen_fds(3)), and of ours
@@ -78,13 +79,18 @@ def main() -> None:
     control.listen()
     interpreter.tune()
     gc.freeze()  # of what was imported nothing ever goes: no search for garbage looks at it
-    hot = selector.Selector()
+    faults = defects.Defects()
+    hot = selector.Selector(faults)
     with asyncio.Runner(loop_factory=lambda: selector.Loop(hot)) as runner:
-        runner.run(serve(control, door, asked.linger, hot))
+        runner.run(serve(control, door, asked.linger, hot, faults))
 
 
 async def serve(
-    control: socket.socket, door: linger.Door, linger_s: float, hot: selector.Selector
+    control: socket.socket,
+    door: linger.Door,
+    linger_s: float,
+    hot: selector.Selector,
+    faults: defects.Defects,
 ) -> None:
     """Serve until SIGTERM or until there is no need of it; `hot` is the loop's own selector.
 
@@ -96,7 +102,7 @@ async def serve(
     loop.add_signal_handler(signal.SIGINT, stopped.set)
     try:
         async with asyncio.TaskGroup() as tasks:
-            worker = Worker(control, tasks, door, stopped.set, linger_s, hot=hot)
+            worker = Worker(control, tasks, door, stopped.set, linger_s, hot=hot, faults=faults)
             tasks.create_task(_stop(stopped, worker), name="dns-stop")
     except* _Stopped:
         pass
@@ -125,14 +131,17 @@ class Worker:
         linger_s: float,
         *,
         hot: selector.Selector,
+        faults: defects.Defects,
     ) -> None:
         self._control = control
+        self._question = faults.holding(defects.Unit.QUESTION)
         self._tasks = tasks
         self._session: session.Session | None = None
         self._has_quic = False
         self._is_closed = False
         self._started = time.time()
         self._counts = counters.Counters()
+        self._counts.fold(functools.partial(_met, faults))
         told = notes.Notes(clock.now)
         forwarding = forwarder.Forwarder(
             self._counts,
@@ -161,6 +170,7 @@ class Worker:
                 pool=ready.Pool(self._counts),
                 hot=hot,
                 note=told.note,
+                batch=datagrams.Batch(faults),
             )
         )
         self._told = inquiry.Inquiry(forwarding, self._serving, clock.now, told)
@@ -190,9 +200,14 @@ class Worker:
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         if self._is_closed:
             return work.close()
-        task = self._tasks.create_task(_contained(work), name="dns-work")
+        task = self._tasks.create_task(self._held(work), name="dns-work")
         # One that is cancelled before its first step never gets to `work`.
         return task.add_done_callback(lambda _: work.close())
+
+    async def _held(self, work: Coroutine[None, None, None]) -> None:
+        """One question's mistake must never end the others' answers."""
+        with self._question:
+            await work
 
     # --- the conversation with sdd ----------------------------------------------------------
 
@@ -263,12 +278,11 @@ def _uid(session: socket.socket) -> int:
     return int(_CREDENTIALS.unpack(data)[1])
 
 
-async def _contained(work: Coroutine[None, None, None]) -> None:
-    """One question's mistake must never end the others' answers; its traceback is for us."""
-    try:
-        await work
-    except Exception:  # noqa: BLE001 - the one place where a defect of a question ends
-        defects.tell()
+def _met(faults: defects.Defects) -> Iterator[tuple[tuple[str, ...], float]]:
+    """The mistakes of ours so far, for the page of metrics."""
+    for unit, count in faults.counts.items():
+        yield (counters.DEFECTS, unit.value), count
+    yield (counters.DROPPED, "defect"), faults.count(defects.Unit.QUESTION)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,13 @@ The protocols name the one verb each that the API needs of a backend, so that it
 
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from sdd.control.commands import Commands
 from sdd.control.journal import Journal
+from sdd.defects import Defects
 from sdd.logbook import Logbook
 from sdd.model import port as ports
 from sdd.model import progress, sandbox
@@ -217,6 +218,7 @@ class Context:
     registry: Registry
     report: Report
     schedulers: Callable[[], Awaitable[Sequence[Scheduler]]]
+    defects: Defects = field(default_factory=Defects)
     labels: Callable[[], Sequence[str]] = tuple
     nameservers: Callable[[], Collection[IPAddress]] = tuple
     unheard: Callable[[], str] = str

@@ -1,8 +1,7 @@
 """HTTP requests → handlers → JSON. The only file that knows aiohttp.
 
 In: a context and where to listen. Out: a running Server. Every error leaves here as a problem
-(sdd.errors.to_problem); what is not of our tree is a defect: logged with its traceback, told
-without.
+(sdd.errors.to_problem); what is not of our tree is a defect: its traceback is the log's alone.
 """
 
 import asyncio
@@ -27,6 +26,8 @@ from sdd.api.context import Context
 from sdd.api.openapi import DESCRIPTION
 from sdd.api.protocol import Patience
 from sdd.api.routes import PROBES, ROUTES, Route
+from sdd.defects import Unit
+from sdd.model.raised import Raised
 
 MAX_BODY_BYTES = 1 << 20  # the largest sensible request is a page; msgspec reads it in 10 ms
 SHUTDOWN_LEAST_S = 0.01  # aiohttp takes 0 for no end at all
@@ -248,11 +249,12 @@ class Dispatcher:
 
     async def _reply(self, request: web.BaseRequest) -> Reply:
         began = time.monotonic()
-        action = ""
+        action = whose = ""
         on: Mapping[str, str] = {}
         try:
             route, values = match.find(self._routes, request.method, request.rel_url.raw_path)
             on = _named(values)
+            whose = route.action
             action = route.action if route.method != "GET" else ""
             peercred.demand(self._access(request), route.access)
             match.check_query(route, request.query)
@@ -264,9 +266,9 @@ class Dispatcher:
         except (ConnectionError, web.RequestPayloadError):
             broken = protocol.broken("its body ended early or its chunks are broken")
             reply, result = _problem(broken), broken.code
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001 - a boundary: it becomes an answer
             unforeseen = _lacking(exc) or _defect()
-            log.exception("api.defect", method=request.method, path=request.path[:200])
+            self._context.defects.met(Unit.REQUEST, Raised.of(exc), whose)
             reply, result = _problem(unforeseen), unforeseen.code
         if action:
             seconds = time.monotonic() - began

@@ -7,12 +7,13 @@ outcome of each backend is kept: a later pass knows better.
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from sdd import errors
 from sdd.control import lag
-from sdd.model import ids
+from sdd.model import absence, ids
 from sdd.model.progress import EVERYTHING, Backend, Failure, Outcome
 
 CARRIED_S = 10.0  # for which what takes long waits for what carries connections
@@ -41,8 +42,25 @@ class Progress:
         moved.set()
 
     def snapshot(self) -> Mapping[Backend, Outcome]:
-        """The newest outcome of each backend that has reported."""
-        return MappingProxyType(dict(self._newest))
+        """The newest outcome of each backend that has reported; what fails is in one of them."""
+        told: dict[Backend, Outcome] = {}
+        for backend in filter(self._newest.__contains__, self._backends):
+            outcome = self._newest[backend]
+            first = tuple(self._not_in(outcome.failures, told))
+            told[backend] = (
+                outcome if first == outcome.failures else replace(outcome, failures=first)
+            )
+        return MappingProxyType(told)
+
+    def _not_in(
+        self, failures: Iterable[Failure], told: Mapping[Backend, Outcome]
+    ) -> Iterator[Failure]:
+        """Without what is told already, and where a namespace is missing, without all but why."""
+        known = {each for outcome in told.values() for each in outcome.failures}
+        reasons = {each.subject for each in known}
+        for each in failures:
+            if each not in known and (each.code != absence.CODE or each.subject not in reasons):
+                yield each
 
     def repaired(self) -> Mapping[Backend, int]:
         """How many steps of each backend undid what somebody else had changed, since the start."""
@@ -79,10 +97,11 @@ class Progress:
                     await self._moved.wait()
         except TimeoutError:
             raise self._timed_out(revision, timeout_s, what) from None
+        told = self.snapshot()
         return tuple(
             failure
             for backend in self._backends
-            for failure in self._newest[backend].failures
+            for failure in told[backend].failures
             if failure not in known
             and (failure.subject == EVERYTHING or failure.subject in subjects)
         )

@@ -23,7 +23,7 @@ from netns import plan as netns_plan
 from netns import world as netns_world
 from resolver.files import upstreams
 from sdd import errors
-from sdd.model import ids, sandbox
+from sdd.model import absence, ids, sandbox
 from sdd.model.difference import Difference
 from sdd.model.progress import Backend
 from sdd.state import ClusterState
@@ -128,7 +128,7 @@ class Verifier:
             try:
                 have = await self._balancer.read(wanted.place)
             except errors.SddError as error:
-                says = [error.sentence]
+                says = [error.sentence] if error.code != absence.CODE else []  # netns tells it
             else:
                 says = [balancing(step) for step in lb_plan.diff(have, wanted.table)]
             found += [Difference(backend=Backend.LB, subject=box, says=each) for each in says]
@@ -185,6 +185,8 @@ class Verifier:
             except errors.Invalid:
                 return None  # a sandbox may have a name that is none for DNS
             except errors.SddError as error:
+                if error.code == absence.CODE:
+                    return None  # netns tells it
                 says = error.sentence
             else:
                 if answer.rcode == "NOERROR":

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from sdd import fence
 from sdd.linux import namespaces
 
 _DRAFT = "new"  # no inode: what a kill leaves of it is forgotten with the next look
@@ -51,6 +52,7 @@ class Guests:
             return
         entry = self._folder / str(inode)
         with self._lock:
+            fence.check()  # the path may have hung for longer than the pass
             if _target(entry) != path:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 draft = self._folder / _DRAFT
@@ -65,6 +67,7 @@ class Guests:
     def _remove(self, entry: Path, path: str) -> None:
         """Unless somebody has put another one in its place, or a draft, meanwhile."""
         with self._lock:
+            fence.check()
             if _target(entry) == path:
                 entry.unlink(missing_ok=True)
 

@@ -19,7 +19,7 @@ from concurrent import futures
 from pathlib import Path
 from typing import TypeVar
 
-from sdd import errors
+from sdd import errors, fence
 from sdd.linux import cost, libc
 
 T = TypeVar("T")
@@ -67,14 +67,13 @@ class Held:
         os.close(self._descriptor)
 
 
-def hold(path: str, wanted: int) -> Held | None:
-    """The namespace at `path`, if it is that of the inode `wanted` (0: any); None otherwise."""
+def hold(path: str) -> Held | None:
+    """The namespace at `path`; None where there is none."""
     try:
         opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         return None
-    found = os.fstat(opened)
-    if found.st_dev != _nsfs() or wanted not in (0, found.st_ino):
+    if os.fstat(opened).st_dev != _nsfs():
         os.close(opened)
         return None
     return Held(opened)
@@ -111,13 +110,15 @@ class Namespaces:
         Raises `errors.NotFound` when `path` is no network namespace (or no longer one).
         """
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, self._inside, path, cost.charged(work))
+        sent = fence.carried(cost.charged(work))
+        return await loop.run_in_executor(self._pool, self._inside, path, sent)
 
     def run_sync(self, path: str, work: Callable[[], T]) -> T:
         """The same for callers in a thread that may block; nests inside `work` of another run."""
         if getattr(self._mark, "ours", False):
+            fence.check()
             return work() if self._mark.where == path else self._inside(path, work)
-        return self._pool.submit(self._inside, path, work).result()
+        return self._pool.submit(self._inside, path, fence.carried(work)).result()
 
     async def create(self, path: str) -> int:
         """Make a namespace named by the file `path`, with `lo` up; its inode.

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
-from sdd import errors
+from sdd import errors, fence
 from sdd.linux import closing, netlink_own
 
 ROUTE = 0
@@ -118,9 +118,9 @@ class Connection:
 
     def __init__(self, protocol: int, *, strict: bool = False) -> None:
         """Open it. `strict`: the header of a dump's request says which entries are wanted."""
-        self._socket = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol
-        )
+        kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
+        self._socket = socket.socket(socket.AF_NETLINK, kind, protocol)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PATIENCE)
         options = (
             (socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER),
             (_SOL_NETLINK, _CAP_ACK, 1),
@@ -129,7 +129,6 @@ class Connection:
         )
         for level, option, value in options:
             self._socket.setsockopt(level, option, value)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PATIENCE)
         netlink_own.bind(self._socket)
         self._sequence = itertools.count(1)
         self._waits = protocol == NETFILTER
@@ -186,9 +185,10 @@ class Connection:
         """
         ended: dict[int, Result] = {}
         for data in loads:
-            (fence,) = self.numbers(1)
-            self._socket.send(data + _HEADER.pack(_HEADER.size, _NOOP, REQUEST | ACK, fence, 0))
-            while fence not in ended:
+            (last,) = self.numbers(1)
+            with fence.writing():
+                self._socket.send(data + _HEADER.pack(_HEADER.size, _NOOP, REQUEST | ACK, last, 0))
+            while last not in ended:
                 for kind, flags, sequence, body in frames(self._receive()):
                     if kind == _ERROR:
                         ended.setdefault(sequence, _ending(flags, body, kind, ()))
@@ -210,7 +210,8 @@ class Connection:
             self._socket.setsockopt(
                 socket.SOL_SOCKET, _SO_SNDBUFFORCE, len(one.data) + _SEND_BUFFER
             )
-        self._socket.send(one.data)
+        with fence.writing():
+            self._socket.send(one.data)
         return self._first_refusal(range(one.first, one.first + one.length))
 
     def _first_refusal(self, sequences: Sequence[int]) -> Result:
@@ -242,7 +243,8 @@ class Connection:
         sequences = [next(self._sequence) & 0xFFFFFFFF for _ in messages]
         # The kernel works in order and tells of each refusal: the last ack is one for all.
         acks = itertools.chain(itertools.repeat(0, len(messages) - 1), (ACK,))
-        self._socket.send(b"".join(map(_framed, messages, sequences, acks)))
+        with fence.writing():
+            self._socket.send(b"".join(map(_framed, messages, sequences, acks)))
         return self._results(sequences)
 
     def _results(self, sequences: Sequence[int]) -> tuple[Result, ...]:
@@ -268,9 +270,7 @@ class Connection:
         try:
             return self._socket.recv(_RECEIVE)
         except BlockingIOError as exc:
-            raise errors.Unavailable(
-                f"the kernel gave no netlink answer for {_PATIENCE_S} s"
-            ) from exc
+            raise errors.Unavailable(f"the kernel gave no answer for {_PATIENCE_S} s") from exc
 
 
 def batch(subsystem: int, messages: Sequence[Message], first: int = _FIRST_OF_BATCH) -> Batch:

@@ -65,13 +65,13 @@ def ignore_own(one: socket.socket) -> None:
     one.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, told)
 
 
-def news(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """(type, body) of each message of a datagram that somebody else caused, the kernel included."""
+def news(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """(type, flags, body) of each message that somebody else caused, the kernel included."""
     offset, own = 0, os.getpid()
     while offset + _HEADER.size <= len(data):
-        length, kind, _, _, port = _HEADER.unpack_from(data, offset)
+        length, kind, flags, _, port = _HEADER.unpack_from(data, offset)
         if length < _HEADER.size or offset + length > len(data):
             return
         if port & _PID_MASK != own or port >= _PORTS_OF_OTHERS:
-            yield kind, data[offset + _HEADER.size : offset + length]
+            yield kind, flags, data[offset + _HEADER.size : offset + length]
         offset += (length + 3) & ~3

@@ -12,7 +12,7 @@ import os
 import struct
 from typing import Any, Self
 
-from sdd import errors
+from sdd import errors, fence
 from sdd.linux import closing, netlink
 
 LIBRARY = "libnftables.so.1"
@@ -104,7 +104,8 @@ class Nft:
         if self._context is None:
             raise errors.Defect("this nft context is closed")
         self._library.nft_ctx_output_set_flags(self._context, flags)
-        failed = self._library.nft_run_cmd_from_buffer(self._context, text.encode())
+        with fence.writing():
+            failed = self._library.nft_run_cmd_from_buffer(self._context, text.encode())
         # Reading a buffer empties it: both are read, so that nothing leaks into the next call.
         printed = self._library.nft_ctx_get_output_buffer(self._context) or b""
         complaint = self._library.nft_ctx_get_error_buffer(self._context) or b""

@@ -8,6 +8,8 @@ import zlib
 from dataclasses import dataclass
 from typing import Self
 
+from sdd.model.network import IPNetwork
+
 PARTS = 20  # each place belongs to one
 HOST = ""  # the path that means the host's own namespace, as everywhere
 
@@ -16,12 +18,14 @@ HOST = ""  # the path that means the host's own namespace, as everywhere
 class Look:
     """Places to read again: namespace files (`HOST` too), and links of the host by name.
 
+    `routes` are destinations on the host: the links over which they should lead are read again.
     `parts` are numbers below `PARTS`. `everywhere` means also what nobody wants any more.
     """
 
     everywhere: bool = False
     spaces: frozenset[str] = frozenset()
     links: frozenset[str] = frozenset()
+    routes: frozenset[IPNetwork] = frozenset()
     parts: frozenset[int] = frozenset()
 
     def __or__(self, other: Self) -> "Look":
@@ -31,6 +35,7 @@ class Look:
         return Look(
             spaces=self.spaces | other.spaces,
             links=self.links | other.links,
+            routes=self.routes | other.routes,
             parts=self.parts | other.parts,
         )
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from sdd.model import ids
+from sdd.model.raised import Raised
 
 EVERYTHING: Final = "*"  # the subject of a failure that concerns every object
 
@@ -26,7 +27,8 @@ class Failure:
 
     `subject` is the id of the object concerned (network, sandbox, endpoint or service), so that
     the command that waits for this object can say what failed. `cause` may be told otherwise each
-    time (the pid of who is in the way): the failure is the same one all the while.
+    time (the pid of who is in the way): the failure is the same one all the while. `raised` is what
+    nobody foresaw.
     """
 
     subject: str
@@ -34,6 +36,7 @@ class Failure:
     hint: str = ""
     code: str = "SDD-KERNEL"
     cause: str = field(default="", compare=False)
+    raised: Raised | None = field(default=None, compare=False, repr=False)
 
     @property
     def told(self) -> str:

@@ -26,22 +26,13 @@ from ipaddress import (
 import msgspec
 
 from sdd import errors, shared
-from sdd.model import endpoint, health, ids, network, record, sandbox, service, template
+from sdd.model import endpoint, health, ids, network, objects, record, sandbox, service, template
 from sdd.model.nameserver import Nameserver
 
 VERSION = 1
 CODE = "SDD-STORE-VALUE"
 
-Object = (
-    network.Network
-    | template.Template
-    | sandbox.Sandbox
-    | endpoint.Endpoint
-    | service.Service
-    | service.Member
-    | health.Verdict
-    | record.Record
-)
+Object = objects.Object
 Kind = type[Object]
 Reader = Callable[[object], object]
 

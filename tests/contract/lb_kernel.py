@@ -161,9 +161,16 @@ class LbKernelContract:
         assert (await kernel.apply(place, have, plan.diff(have, table.EMPTY))).refusals == ()
         assert await kernel.read(place) == table.EMPTY
 
+    async def test_an_adopted_namespace_has_the_same_number(
+        self, kernel: world.Kernel, place: table.Place
+    ) -> None:
+        found = await kernel.inode(place)
+        assert found != 0
+        assert await kernel.inode(replace(place, inode=found)) == found
+
     async def test_a_missing_namespace_is_not_found(self, kernel: world.Kernel) -> None:
         nowhere = table.Place(netns="/run/netns/t-lb-nowhere")
-        assert await kernel.inode(nowhere.netns) == 0
+        assert await kernel.inode(nowhere) == 0
         with pytest.raises(errors.NotFound):
             await kernel.read(nowhere)
         with pytest.raises(errors.NotFound):

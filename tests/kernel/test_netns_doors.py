@@ -1,16 +1,18 @@
 """Namespaces, netlink and libnftables against the running kernel, in scratch namespaces."""
 
+import asyncio
 import errno
 import resource
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Awaitable, Iterator
 from pathlib import Path
 
 import pytest
 
-from sdd import errors
+from sdd import errors, fence
 from sdd.linux import namespaces, netlink, nft
 
 pytestmark = pytest.mark.kernel
@@ -261,3 +263,35 @@ async def test_many_sockets_leave_no_descriptor_behind(
     for _ in range(50):
         await doors.run(scratch, bound)
     assert descriptors() <= before  # fewer: earlier sockets are closed a moment later
+
+
+async def test_work_of_a_pass_that_was_given_up_changes_nothing_inside(
+    doors: namespaces.Namespaces, scratch: str
+) -> None:
+    """It hangs in a namespace until the next pass has been there."""
+    passes, hangs, goes_on = fence.Fence(), threading.Event(), threading.Event()
+
+    def make(name: str) -> None:
+        with netlink.Connection(netlink.ROUTE) as connection:
+            connection.request((bridge(name),))
+
+    def stale() -> None:
+        hangs.set()
+        assert goes_on.wait(5)
+        make("t-stale")
+
+    async with asyncio.TaskGroup() as tasks:
+        with passes.term():
+            given_up = tasks.create_task(refused(doors.run(scratch, stale)), name="stale")
+            await asyncio.to_thread(hangs.wait, 5)
+        with passes.term():
+            await doors.run(scratch, lambda: make("t-next"))
+            goes_on.set()
+            assert (await given_up).code == fence.STALE
+    assert await doors.interfaces(scratch) == ("lo", "t-next")
+
+
+async def refused(work: Awaitable[None]) -> errors.Unavailable:
+    with pytest.raises(errors.Unavailable) as caught:
+        await work
+    return caught.value

@@ -6,12 +6,13 @@ from pathlib import Path
 import click
 import pytest
 
-from metrics import addresses, balancing, dns, exposition
+from metrics import addresses, balancing, defects, dns, exposition
 from metrics.registry import Registry
 from sdd import keys, options
 from sdd.api.openapi import DESCRIPTION
 from sdd.api.routes import PROBES, ROUTES
 from sdd.cli import root
+from sdd.defects import OF_SDD
 from sdd.state import EMPTY
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -48,6 +49,7 @@ async def test_every_family_has_its_row_with_kind_and_labels() -> None:
 
     registry.add(dns.source(nothing))
     registry.add(addresses.source(lambda: ()))
+    registry.add(defects.source(lambda _: 0, OF_SDD))
     page = (await registry.render(""))[0].decode()
     kinds = dict(re.findall(r"^# TYPE (sdd_\w+) (\w+)$", page, re.MULTILINE))
     created = {name for name in kinds if name.endswith("_created")}

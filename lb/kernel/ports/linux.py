@@ -9,10 +9,12 @@ from lb.kernel.ports import holders, loopback, read, sockets, text
 from lb.ports.image import NONE, Element, Image
 from lb.ports.table import Bind, Entry
 from lb.world import PortKey
+from sdd import fence
 from sdd.linux import namespaces, netlink, nft, own_addresses
 from sdd.model.network import IPAddress
 
 _UNKNOWN = -1
+_PORTS = "the sockets that hold ports"
 
 
 class PortsKernel:
@@ -42,7 +44,7 @@ class PortsKernel:
 
     async def release(self, binds: Collection[Bind]) -> None:
         """Anybody may have these ports again."""
-        await self._doors.run("", lambda: self._sockets.release(binds))
+        await self._doors.run("", lambda: self._release(binds))
 
     async def read(self) -> Image | None:
         """What is there; what was read is believed until somebody changes a rule."""
@@ -92,8 +94,16 @@ class PortsKernel:
         if self._is_new:  # the first are all that there should be
             self._sockets.claim(binds)
             self._is_new = False
-        reasons = ((each, self._sockets.hold(each)) for each in binds)
+        reasons = ((each, self._held(each)) for each in binds)
         return self._holders.named({each: reason for each, reason in reasons if reason})
+
+    def _held(self, bind: Bind) -> str:
+        with fence.writing(_PORTS):
+            return self._sockets.hold(bind)
+
+    def _release(self, binds: Collection[Bind]) -> None:
+        with fence.writing(_PORTS):
+            self._sockets.release(binds)
 
     def _read(self) -> Image | None:
         with netlink.Connection(netlink.NETFILTER) as connection:

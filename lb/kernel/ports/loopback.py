@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from enum import Enum, auto
 from pathlib import Path
 
+from sdd import fence
 from sdd.linux import netlink
 
 _CONF = Path("/proc/sys/net/ipv4/conf")
@@ -27,7 +28,7 @@ def switch(on: Collection[str], off: Collection[str]) -> frozenset[str]:
     found = _links([name for name, _ in wrong])
     for name, value in wrong:
         if found.get(name) is _Whose.OURS:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError), fence.writing():
                 _file(name).write_text(value)
     return frozenset(
         name for name in on if not _value(name) or found.get(name) is _Whose.UNFINISHED

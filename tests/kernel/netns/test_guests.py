@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from netns import contract, desired, plan, steps
-from sdd.model import ids, network, sandbox
+from sdd.model import absence, ids, network, sandbox
 from tests import support
 from tests.kernel.netns.conftest import Host, run_in
 from tests.netns_states import NODE, at, box, end, net
@@ -91,7 +91,7 @@ async def test_a_guest_that_ended_is_said_once_and_the_others_work(host: Host) -
     await host.settle(now)
     await host.doors.delete(adopted.netns)
     (failure,) = (await host.realise(now)).failures
-    assert (failure.subject, failure.code) == (adopted.id, "SDD-NETNS-GONE")
+    assert failure == absence.of(adopted.id, adopted.name, adopted.netns, is_adopted=True)
     host.run("ping", "-c1", "-w3", "10.70.0.3")
 
 

@@ -1,12 +1,13 @@
 """Hands in the kernel: whatever is deleted or changed comes back in one pass; kills heal."""
 
+import asyncio
 import functools
 import subprocess
 
 import pytest
 
 from netns import contract, desired, plan, reconciler
-from netns.kernel import linux
+from netns.kernel import events, linux
 from sdd import state
 from sdd.model.interface import SYSCTLS
 from sdd.model.look import NOWHERE, Look
@@ -14,7 +15,7 @@ from sdd.model.network import Driver
 from sdd.model.progress import EVERYTHING, told_once
 from tests.kernel.netns.conftest import Host
 from tests.netns_states import NODE, at, box, end, identity, net
-from tests.support import eventually
+from tests.support import eventually, eventually_async
 
 pytestmark = pytest.mark.kernel
 
@@ -157,6 +158,38 @@ async def test_one_look_at_what_was_heard_brings_all_back(
     assert outcome.repaired == outcome.changed > 0
     works(host)
     assert (await host.realise(now)).changed == 0
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "ip route replace 10.70.0.0/24 dev lo",
+        "ip -6 route replace fd70::/64 dev lo metric 256",
+        "ip route replace unreachable 10.70.0.0/24",
+    ],
+)
+async def test_a_route_that_somebody_replaced_is_heard_of_and_comes_back(
+    host: Host, damage: str
+) -> None:
+    now = one_client(host)
+    await host.settle(now)
+    before, looks = routes(host), list[Look]()
+    async with asyncio.TaskGroup() as group:
+        following = events.follow(host.doors, tuple, looks.append)
+        task = group.create_task(following, name="events")
+        while not looks:  # it has to open its sockets first
+            host.run("ip", "addr", "add", "192.0.2.77/32", "dev", "lo")
+            host.run("ip", "addr", "del", "192.0.2.77/32", "dev", "lo")
+            await asyncio.sleep(0.01)
+        host.run(*damage.split())
+        assert not {*before} <= {*routes(host)}
+        await eventually_async(lambda: any(each.routes for each in looks), 5, "it is heard")
+        task.cancel()
+    (look,) = [each for each in looks if each.routes]
+    outcome = await host.reconciler.realise(now, look)
+    assert outcome.failures == ()
+    assert outcome.repaired == outcome.changed == 1
+    assert {*before} < {*routes(host)}  # what somebody else put there is theirs
 
 
 def routes(host: Host) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from resolver.space import place
-from sdd.model import sandbox
+from sdd.model import absence, sandbox
 from tests import resolver_states as states
 from tests.kernel.resolver.town import Town, pair
 
@@ -129,7 +129,8 @@ async def test_an_absent_namespace_fails_alone(town: Town) -> None:
     values = (RED, *pair(town, "ann", 2), *pair(town, "absent", 3))
     outcome = await town.realise(daemon, *values)
     (failure,) = outcome.failures
-    assert (failure.subject, failure.code) == (states.identity("absent"), "SDD-NETNS-GONE")
+    whom = states.identity("absent")
+    assert failure == absence.of(whom, "absent", town.path("absent"), is_adopted=False)
     assert town.dig("ann", "absent") == "10.44.1.3"
 
 
@@ -156,7 +157,7 @@ async def test_an_adopted_namespace_is_left_clean_and_a_strangers_alone(town: To
     assert "127.0.0.11" not in town.inside("ann", "ss", "-Hanltu")
     stranger = states.box("ann", path, origin=sandbox.Origin.ADOPTED, inode=own + 1)
     (failure,) = (await town.realise(daemon, RED, stranger, end)).failures
-    assert failure.code == "SDD-NETNS-GONE"
+    assert failure == absence.of(box.id, "ann", path, is_adopted=True)
     assert "sdd-dns" not in town.inside("ann", "nft", "list", "tables")
 
 

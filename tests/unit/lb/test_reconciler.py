@@ -10,7 +10,8 @@ from ipaddress import ip_address
 from lb import plan, table, world
 from lb.fake import FakeKernel
 from lb.reconciler import Reconciler
-from sdd.model import ids, progress
+from sdd import errors
+from sdd.model import absence, ids, progress
 from sdd.model.look import NOWHERE, Look
 from sdd.model.network import IPAddress
 from sdd.model.service import Scheduler
@@ -221,10 +222,30 @@ async def test_an_adopted_namespace_is_left_clean() -> None:
     assert bench.vips("web1") == {VIP}
 
 
+class Hanging(FakeKernel):
+    """Nobody can tell where the path of an adopted one leads."""
+
+    async def inode(self, place: table.Place) -> int:
+        if place.inode:
+            raise errors.Unavailable("the look takes more than 2 s", code="SDD-NETNS-HANGS")
+        return await super().inode(place)
+
+
+async def test_a_path_that_hangs_is_its_own_sandbox_s_failure() -> None:
+    bench = Bench(Hanging())
+    guest = replace(states.box("client"), netns_inode=7)
+    others = [each for each in TOWN if each.id != "client"]
+    outcome = await bench.reconciler.realise(states.state(*others, guest, *WEB))
+    assert [(each.subject, each.code) for each in outcome.failures] == [
+        ("client", "SDD-NETNS-HANGS")
+    ]
+    assert bench.vips("web1") == {VIP}
+
+
 async def test_a_stranger_at_an_adopted_path_gets_nothing_and_loses_nothing() -> None:
     bench = Bench()
     bench.reconciler = Reconciler(bench.kernel, states.NODE, ready_s=60)
-    inode = await bench.kernel.inode("/ns/client")
+    inode = await bench.kernel.inode(table.Place(netns="/ns/client"))
     guest = replace(states.box("client"), netns_inode=inode)
     others = [each for each in TOWN if each.id != "client"]
     await bench.reconciler.realise(states.state(*others, guest, *WEB, revision=1))
@@ -233,8 +254,7 @@ async def test_a_stranger_at_an_adopted_path_gets_nothing_and_loses_nothing() ->
     theirs = bench.kernel.tables["/ns/client"] = bench.kernel.tables["/ns/web1"]
     async with asyncio.timeout(10):
         outcome = await bench.reconciler.realise(states.state(*others, guest, *WEB, revision=2))
-    (failure,) = outcome.failures
-    assert (failure.subject, failure.code) == ("client", "SDD-NETNS-GONE")
+    assert outcome.failures == (absence.of("client", "client", "/ns/client", is_adopted=True),)
     gone = [each for each in others if getattr(each, "sandbox", each.id) != "client"]
     outcome = await bench.reconciler.realise(states.state(*gone, *WEB, revision=3))
     assert (outcome.failures, outcome.changed) == ((), 0)

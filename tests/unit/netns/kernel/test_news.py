@@ -2,6 +2,7 @@
 
 import os
 import struct
+from ipaddress import ip_network
 
 import pytest
 
@@ -14,8 +15,8 @@ OWN = os.getpid()
 THERE = 7  # the number of some namespace
 
 
-def message(kind: int, body: bytes, *, port: int = 0) -> bytes:
-    return struct.pack("=IHHII", 16 + len(body), kind, 0, 0, port) + body
+def message(kind: int, body: bytes, *, port: int = 0, flags: int = 0) -> bytes:
+    return struct.pack("=IHHII", 16 + len(body), kind, flags, 0, port) + body
 
 
 def of_link(name: str, index: int = 3, kind: int = link.NEW, *, port: int = 0) -> bytes:
@@ -48,6 +49,29 @@ def test_a_lost_route_is_news_of_its_link(maker: int) -> None:
 def test_other_routes_may_be_a_million_and_are_no_news_of_links() -> None:
     for other in (of_route(route.DELETE, 4), of_route(route.NEW, route.KERNEL)):
         assert heard(other) == News(host=True)
+
+
+def of_replaced(text: str) -> bytes:
+    net = ip_network(text)
+    family = 2 if net.version == 4 else 10
+    header = struct.pack("=BBBBBBBBI", family, net.prefixlen, 0, 0, 254, 3, 0, 1, 0)
+    where = netlink.u32(15, 254) + netlink.attribute(1, net.network_address.packed)
+    return message(route.NEW, header + where + netlink.u32(4, 2), flags=netlink.REPLACE)
+
+
+def test_a_replaced_route_is_news_of_its_destination() -> None:
+    """The kernel tells of the new one alone, which may lead over any link."""
+    found = heard(of_replaced("10.1.0.0/24"), of_replaced("fd70::/64"))
+    routes = frozenset({ip_network("10.1.0.0/24"), ip_network("fd70::/64")})
+    assert found == News(host=True, routes=routes)
+    assert heard(of_replaced("10.1.0.0/24"), origin=THERE) == News(numbers=frozenset({THERE}))
+    odd = message(route.NEW, struct.pack("=BBBBBBBBI", 7, 24, 0, 0, 254, 3, 0, 1, 0), flags=0x100)
+    assert heard(odd, message(route.NEW, b"\2", flags=0x100)) == News(host=True)
+
+
+def test_of_a_router_that_replaces_thousands_some_are_heard() -> None:
+    many = [of_replaced(f"10.{each // 256}.{each % 256}.0/24") for each in range(1000)]
+    assert len(heard(*many).routes) == 256
 
 
 def test_a_link_is_news_of_the_host_by_its_name() -> None:

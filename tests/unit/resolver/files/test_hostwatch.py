@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from resolver.files import hostwatch
+from sdd.linux import inotify
 from tests.support import eventually_async
 
 
@@ -139,8 +140,8 @@ async def test_it_is_looked_again_without_an_event(tmp_path: Path) -> None:
 async def test_without_inotify_it_is_looked_now_and_then(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hostwatch, "BLIND_S", 0.01)
-    monkeypatch.setattr(hostwatch, "_FLAGS", -1)  # the kernel refuses to make an instance
+    monkeypatch.setattr(inotify, "BLIND_S", 0.01)
+    monkeypatch.setattr(inotify, "_FLAGS", -1)  # the kernel refuses to make an instance
     told = asyncio.Event()
     async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
         follower = tasks.create_task(hostwatch.follow([plain(tmp_path)], told.set))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from resolver.listen import datagrams
+from sdd.defects import Defects, Unit
 
 NOW = 1.0
 
@@ -199,7 +200,8 @@ class Turns:
     """Steps of `Batch.turns` at times of our choice, and what was called in them."""
 
     def __init__(self, listener: socket.socket, otherwise: datagrams.Otherwise) -> None:
-        self.batch = datagrams.Batch()
+        self.faults = Defects()
+        self.batch = datagrams.Batch(self.faults)
         self.known: dict[bytes, Given] = {}
         self.calls: list[tuple[str, float]] = []
         self.now = 10.0
@@ -256,7 +258,7 @@ def test_A8_50_who_asks_alone_too_long_or_meets_a_defect_ends_nothing(
             asker.sendto(asked, listener.getsockname())
             turns.step()
         assert replies(asker, 1) == [b"GOOD"]
-    assert (turns.batch.long, turns.batch.broken) == (1, 1)
+    assert (turns.batch.long, turns.faults.count(Unit.QUESTION)) == (1, 1)
     assert "ZeroDivisionError" in capfd.readouterr().err
 
 
@@ -270,4 +272,5 @@ def test_a_defect_behind_an_answer_is_told_and_ends_nothing(
             asker.sendto(b"question", listener.getsockname())
             turns.step()
         assert replies(asker, 2) == [b"QUESTION"] * 2
-    assert capfd.readouterr().err.count("AttributeError") == 2
+    assert turns.faults.count(Unit.LISTENER) == 2
+    assert capfd.readouterr().err.count("AttributeError") == 1  # it is one mistake

@@ -8,6 +8,7 @@ import pytest
 
 from resolver.listen import selector
 from resolver.worker import linger, process
+from sdd.defects import Defects
 
 
 async def test_work_that_never_began_is_closed_without_a_word() -> None:
@@ -24,7 +25,9 @@ async def test_work_that_never_began_is_closed_without_a_word() -> None:
 
     async def stopped() -> None:
         async with asyncio.TaskGroup() as tasks:
-            one = process.Worker(control, tasks, linger.Door(None), leave, 60, hot=hot)
+            one = process.Worker(
+                control, tasks, linger.Door(None), leave, 60, hot=hot, faults=Defects()
+            )
             one._spawn(asked)
             one.close()
             one._spawn(late)  # of a time-out that comes while all else is cancelled

@@ -6,7 +6,7 @@ import pytest
 
 from sdd import errors
 from sdd.control.progress import Progress
-from sdd.model import ids
+from sdd.model import absence, ids
 from sdd.model.progress import Backend, Failure, Outcome
 
 
@@ -78,3 +78,29 @@ async def test_what_carries_connections_is_waited_for_well_or_not_and_not_for_ev
         assert not waiting.done()
         progress.report(Backend.LB, at(5, failure("x")))
     await progress.carried(ids.Revision(6), patience_s=0.001)
+
+
+def test_what_two_backends_meet_in_the_same_words_is_in_one_outcome() -> None:
+    progress = Progress(tuple(Backend))
+    gone = absence.of("box", "a", "/ns/a", is_adopted=True)
+    for backend in (Backend.RESOLVER, Backend.LB, Backend.NETNS):
+        progress.report(backend, at(5, gone, failure(backend)))
+    told = {backend: outcome.failures for backend, outcome in progress.snapshot().items()}
+    assert told == {
+        Backend.NETNS: (gone, failure("netns")),
+        Backend.LB: (failure("lb"),),
+        Backend.RESOLVER: (failure("resolver"),),
+    }
+    assert progress.has_failed(Backend.LB, "box")  # it did, whoever tells it
+
+
+async def test_why_a_namespace_is_missing_is_told_alone() -> None:
+    progress = Progress(tuple(Backend))
+    why, gone = failure("box"), absence.of("box", "a", "/ns/a", is_adopted=False)
+    others = absence.of("other", "b", "/ns/b", is_adopted=False)
+    progress.report(Backend.NETNS, at(5, why))
+    for backend in (Backend.LB, Backend.PORTS, Backend.RESOLVER):
+        progress.report(backend, at(5, gone, others))
+    assert await progress.realised(ids.Revision(5), {"box"}, 1) == (why,)
+    assert progress.snapshot()[Backend.LB].failures == (others,)
+    assert progress.snapshot()[Backend.RESOLVER].failures == ()

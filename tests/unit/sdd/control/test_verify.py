@@ -13,7 +13,7 @@ from netns import fake as netns_fake
 from netns import reconciler as netns_reconciler
 from sdd import errors
 from sdd.control.verify import Verifier
-from sdd.model import ids, service
+from sdd.model import absence, ids, service
 from sdd.model.difference import Difference
 from sdd.model.network import IPAddress
 from sdd.model.progress import Backend
@@ -128,8 +128,6 @@ async def test_a_lost_backend_is_told(town: Town) -> None:
     town.balancer.make(CLIENT.netns)
     (found,) = {(each.backend, each.subject) for each in await town.differences()}
     assert found == (Backend.LB, CLIENT.id)
-    town.balancer.delete(CLIENT.netns)
-    assert any(each.backend is Backend.LB for each in await town.differences())
 
 
 async def test_a_server_that_does_not_answer_is_told(town: Town) -> None:
@@ -139,6 +137,15 @@ async def test_a_server_that_does_not_answer_is_told(town: Town) -> None:
         WEB1.id: "its own name is answered with SERVFAIL",
         CLIENT.id: "nobody listens",
     }
+
+
+async def test_of_a_namespace_that_is_gone_netns_tells_alone(town: Town) -> None:
+    town.netns.remove_space(CLIENT.netns)
+    town.balancer.delete(CLIENT.netns)
+    town.rcodes["client"] = errors.NotFound("there is no network namespace", code=absence.CODE)
+    found = await town.differences()
+    assert {each.backend for each in found} == {Backend.NETNS}
+    assert "the namespace 'client' is missing or different" in {each.says for each in found}
 
 
 async def test_a_name_that_is_none_for_dns_is_no_difference(town: Town) -> None:
