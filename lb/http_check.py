@@ -6,7 +6,6 @@ import socket
 import ssl
 
 import aiohttp
-import yarl
 
 from lb.checks import Check
 from sdd.model.service import CheckKind
@@ -50,7 +49,7 @@ def _asked(
     is_tls = how.kind is CheckKind.HTTPS
     where = ("https" if is_tls else "http", _authority(check), how.path)
     return session.get(
-        yarl.URL("{}://{}{}".format(*where), encoded=True),
+        "{}://{}{}".format(*where),
         headers={
             "Host": how.host or _authority(check),
             "User-Agent": "sdd-health",

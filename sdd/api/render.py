@@ -1,8 +1,7 @@
 """Model → the JSON that people and scripts see. Keys are Docker's where Docker has the thing.
 
-In: a state and an object of it. Out: plain dictionaries. Nothing is decided here. Empty values that
-Docker leaves out are left out. The state may be newer than the object: what that refers to may be
-gone, and is then told without a name.
+In: a state and an object of it. Out: plain dictionaries. Empty values that Docker leaves out are
+left out. The state may be newer: what the object refers to may be gone, and has no name then.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -314,8 +313,7 @@ def members_of(state: ClusterState, one: service.Service, now: float) -> list[Js
 def member_of(state: ClusterState, one: service.Member, now: float) -> Json:
     """One backend of a service; `Share` is the percentage of its weight that it gets at `now`."""
     svc = state.services.get(one.service)
-    step = state.steps_of(svc, now).get(one.endpoint, 0) if svc else 0
-    return _member_of(state, one, now, step)
+    return _member_of(state, one, now, state.steps_of(svc, now)[one.endpoint] if svc else 0)
 
 
 def _member_of(state: ClusterState, one: service.Member, now: float, step: int) -> Json:

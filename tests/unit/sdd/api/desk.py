@@ -287,6 +287,9 @@ class Desk:
         self._write(Put(made))
         return made
 
+    async def ingress_ended(self, of: ids.ServiceId) -> None:
+        raise NotImplementedError(of)
+
     async def remove_records(self, asked: request.RecordRemove) -> tuple[record.Record, ...]:
         net = lookup.network(self.state, asked.network)
         gone = tuple(
