@@ -59,6 +59,7 @@ class Wanted:
 
     snapshot: snapshot.Snapshot
     state: ClusterState = field(default=EMPTY, compare=False)  # from which all this was made
+    daemon: upstreams.DaemonDns | None = field(default=None, compare=False)  # and with which
     needs: Mapping[ids.SandboxId, Need] = field(default_factory=dict)  # every sandbox of this node
     spots: Mapping[ids.SandboxId, place.Spot] = field(default_factory=dict)
     texts: Mapping[ids.SandboxId, own.Texts] = field(default_factory=dict)
@@ -100,6 +101,7 @@ def desired(
     }
     return Wanted(
         state=state,
+        daemon=daemon,
         snapshot=snapshot.Snapshot(state.revision, tables, views),
         needs=needs,
         spots={box: need.spot for box, need in needs.items()},
@@ -108,12 +110,25 @@ def desired(
     )
 
 
-def unheard(state: ClusterState, node: ids.NodeId, before: Wanted) -> int:
-    """How many endpoints are on networks whose names are to be made from nothing for `state`."""
+def unheard(
+    state: ClusterState, node: ids.NodeId, daemon: upstreams.DaemonDns, before: Wanted
+) -> int:
+    """How many endpoints are on networks whose names are to be made from nothing for `state`.
+
+    With other settings of the daemon these are all that this node has to do with.
+    """
+    if before.daemon is not None and before.daemon is not daemon:
+        return sum(len(state.endpoints_by_network.get(net, ())) for net in _nets(state, node))
     ends = map(state.endpoints.get, affected.changed(before.state.endpoints, state.endpoints))
     nets = {end.network for end in ends if end is not None and end.node == node}
     new = (net for net in nets if str(net) not in before.snapshot.tables)
     return sum(len(state.endpoints_by_network.get(net, ())) for net in new)
+
+
+def _nets(state: ClusterState, node: ids.NodeId) -> frozenset[ids.NetworkId]:
+    boxes = state.sandboxes_by_node.get(node, ())
+    ends = (end for box in boxes for end in state.endpoints_by_sandbox.get(box.id, ()))
+    return frozenset(end.network for end in ends)
 
 
 def _need(

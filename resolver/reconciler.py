@@ -84,9 +84,10 @@ class Reconciler:
 
     def use(self, daemon: upstreams.DaemonDns) -> bool:
         """Take other settings from the next pass on; whether they differ: kick the slot then."""
-        differs = daemon != self._daemon
+        if daemon == self._daemon:
+            return False  # and stay with the very object: what was made of it stands
         self._daemon = daemon
-        return differs
+        return True
 
     def host_servers(self) -> frozenset[network.IPAddress]:
         """Whom the host itself, and sandboxes through it, ask for names just now."""
@@ -103,7 +104,7 @@ class Reconciler:
         But not at the start: what is asked for meanwhile is asked again.
         """
         ask = functools.partial(desired, state, self._node, self._daemon, self._want)
-        if unheard(state, self._node, self._want) < self._many:
+        if unheard(state, self._node, self._daemon, self._want) < self._many:
             return ask()
         if self._want is not NOTHING:
             await self._others(state.revision)

@@ -32,9 +32,9 @@ from netns import reconciler as netns_reconciler
 from netns.kernel import entries, events, linux, mounts, observe
 from netns.kernel import names as netns_names
 from resolver import reconciler as dns_reconciler
-from resolver.control import launch, watch
+from resolver.control import watch
 from resolver.explain import inquirer, query, trace
-from resolver.files import hostconf, hostwatch, own, upstreams
+from resolver.files import own
 from resolver.upstream import transports
 from sdd import config as configuration
 from sdd import (
@@ -46,6 +46,7 @@ from sdd import (
     lock,
     log,
     logbook,
+    naming,
     notify,
     options,
     page,
@@ -82,8 +83,7 @@ def main() -> None:
 def _run() -> None:
     asked = options.parse_args(sys.argv[1:], VERSION)
     try:
-        config = configuration.load(asked)
-        transports.check(config.dns, config.dns_ca)
+        config = _load(asked)
         if asked.validate:
             sys.stdout.write("the configuration is valid\n")
             return
@@ -94,7 +94,7 @@ def _run() -> None:
         libc.share_heap()  # before there are threads
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each published port holds one
-        asyncio.run(serve(config, lambda: configuration.load(asked), book))
+        asyncio.run(serve(config, lambda: _load(asked), book))
         _leave()
     except errors.SddError as exc:
         _end(exc)
@@ -110,6 +110,13 @@ def _run() -> None:
                 code="SDD-START",
             )
         )
+
+
+def _load(asked: options.Options) -> configuration.Config:
+    """The settings in force, which can be used here; raises `errors.Invalid`."""
+    config = configuration.load(asked)
+    transports.check(config.dns, config.dns_ca)
+    return config
 
 
 def _leave() -> NoReturn:
@@ -165,9 +172,9 @@ async def assembled(
         slots = {each: reconcile.Slot() for each in Backend}
         reached, balancer = progress.Progress(tuple(Backend)), await _balancer(config, doors)
         kernel = linux.LinuxKernel(doors, config.exec_root)
-        launcher = await stack.enter_async_context(_launcher(config))
+        launcher = await stack.enter_async_context(naming.launcher(config))
         workers, watcher = inquirer.Inquirer(launcher), watch.Watch(launcher, standing.noted)
-        names = _resolver(config, doors, node, launcher, slots[Backend.RESOLVER], reached=reached)
+        names = naming.reconciler(config, doors, node, launcher, slots, reached=reached)
         stack.callback(names.close)
         commands = _commander(config, store, news, reached, doors, names=names)
         ports = stack.enter_context(contextlib.closing(ports_linux.PortsKernel(doors, held)))
@@ -185,7 +192,7 @@ async def assembled(
             parts=_parts(node, kernel, members, ports, names, slots=slots, reached=reached),
             followers=members.followers() | endings.followers(commands, node, history),
             watches=_lb_watches(doors, news, node, members.probes, ears)
-            | _dns_watches(config, names, slots[Backend.RESOLVER], watcher),
+            | naming.watches(in_force, names, slots, watcher),
             journal=history,
             context=context.Context(
                 commands=commands,
@@ -230,20 +237,6 @@ def _lb_watches(
         "entries": lambda kick: entries.follow(lambda: netns_deaths.named(news.state, node), kick),
         "neighbours": lambda _: neighbours.follow(doors, checks.unreached),
         "refusals": lambda _: refusals.follow(doors, checks.unreached, ears.lost),
-    }
-
-
-def _dns_watches(
-    config: configuration.Config,
-    names: dns_reconciler.Reconciler,
-    slot: reconcile.Slot,
-    worker: watch.Watch,
-) -> dict[str, daemon.Watch]:
-    """What follows the host's own servers, and how our worker is."""
-    reread = functools.partial(_reread, config, names, slot)
-    return {
-        "dns worker": lambda _: worker.run(),
-        "host resolv.conf": lambda _: hostwatch.follow(hostconf.FILES, reread),
     }
 
 
@@ -325,58 +318,6 @@ def _parts(
         Backend.RESOLVER: names,
     }
     return tuple(daemon.Part(each, realisers[each], slot) for each, slot in slots.items())
-
-
-def _resolver(
-    config: configuration.Config,
-    doors: namespaces.Namespaces,
-    node: ids.NodeId,
-    launcher: launch.Launcher,
-    slot: reconcile.Slot,
-    *,
-    reached: progress.Progress,
-) -> dns_reconciler.Reconciler:
-    return dns_reconciler.Reconciler(
-        *(doors, launcher, node, own.Files(config.data_root), _daemon_dns(config)),
-        been=guests.Guests(config.exec_root / "dns-guests"),
-        on_lost=slot.kick,
-        is_vain=functools.partial(reached.has_failed, Backend.NETNS),
-        others=reached.carried,
-    )
-
-
-@contextlib.asynccontextmanager
-async def _launcher(config: configuration.Config) -> AsyncIterator[launch.Launcher]:
-    launcher = launch.Launcher(config.exec_root, quic=transports.has_quic())
-    if not launcher.has_user:
-        say.warning("dns.user_missing", user=launcher.user, hint="see `sdctl doctor --only host`")
-    try:
-        yield launcher
-    finally:
-        await launcher.leave()
-
-
-def _daemon_dns(config: configuration.Config) -> upstreams.DaemonDns:
-    """The daemon's own settings, and what the host's files say now."""
-    return hostconf.daemon_dns(
-        servers=config.dns,
-        search=config.dns_search,
-        options=config.dns_opts,
-        ttl=config.dns_ttl,
-        rate=config.dns_rate_limit,
-        ca=str(config.dns_ca or ""),
-        bind=upstreams.Bind(config.dns_bind),
-        forwarded=config.dns_forward_zones,
-    )
-
-
-def _reread(
-    config: configuration.Config, names: dns_reconciler.Reconciler, slot: reconcile.Slot
-) -> None:
-    """Follow the host's resolv.conf: other servers are asked from the next question on."""
-    if names.use(_daemon_dns(config)):
-        say.info("dns.host_changed")
-        slot.kick()
 
 
 def _about(config: configuration.Config, balancer: choose.Choice) -> context.About:

@@ -6,7 +6,7 @@ In: Options and the file's text. Out: a frozen Config. Every error is `errors.In
 
 import difflib
 import os.path
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from ipaddress import IPv4Interface
 from pathlib import Path
@@ -54,7 +54,13 @@ class Config:
 
 
 # What a running daemon takes over on SIGHUP; the rest needs a restart.
-RELOADABLE = frozenset({"debug", "log_level", "log_format", "labels"})
+RELOADABLE = frozenset(
+    {
+        *("debug", "log_level", "log_format", "labels"),
+        *("dns", "dns_ca", "dns_search", "dns_opts", "dns_ttl"),
+        *("dns_rate_limit", "dns_forward_zones", "dns_bind"),
+    }
+)
 
 
 def load(options: Options) -> Config:
@@ -127,12 +133,19 @@ class InForce:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self._told: list[Callable[[], None]] = []
+
+    def subscribe(self, told: Callable[[], None]) -> None:
+        """Call `told` whenever settings were taken from now on."""
+        self._told.append(told)
 
     def take(self, new: Config) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The keys that changed now, and those of `new` that need a restart."""
         now, later = changed(self.config, new)
         taken = {name: getattr(new, name) for name in RELOADABLE}
         self.config = replace(self.config, **taken)
+        for told in self._told:
+            told()
         return now, later
 
     def labels(self) -> tuple[str, ...]:

@@ -266,9 +266,10 @@ def _reload(
         return
     at_once, later = daemon.settings.take(new)
     log.configure(new.log_level, new.log_format, keep=book.keep)
-    say.info("config.reloaded", changed=",".join(at_once), restart_needed_for=",".join(later))
-    daemon.journal.tell(Kind.DAEMON, Action.RELOAD, attributes={"changed": ",".join(at_once)})
-    manager.ready("reloaded")
+    told = {"changed": ",".join(at_once), "restart_needed_for": ",".join(later)}
+    say.info("config.reloaded", **told)
+    daemon.journal.tell(Kind.DAEMON, Action.RELOAD, attributes=told)
+    manager.ready("reloaded" + (f"; a restart is needed for {', '.join(later)}" if later else ""))
 
 
 def told(unit: defects.Unit, raised: Raised, about: str) -> None:

@@ -72,3 +72,31 @@ async def test_names_of_many_wait_for_the_others_but_not_at_the_start(tmp_path: 
         seen.append((len(one._want.snapshot.tables), list(waited)))
     assert seen == [(1, []), (2, []), (3, [4])]
     doors.close()
+
+
+async def test_other_settings_are_wanted_anew_and_equal_ones_cost_nothing(tmp_path: Path) -> None:
+    waited: list[int] = []
+
+    async def others(revision: ids.Revision) -> None:
+        waited.append(revision)
+
+    doors = namespaces.Namespaces()
+    one = reconciler.Reconciler(
+        *(doors, launch.Launcher(tmp_path), states.NODE, own.Files(tmp_path), DaemonDns(ttl=7)),
+        been=guests.Guests(tmp_path / "guests"),
+        others=others,
+        many=1,
+    )
+    state = states.state(states.net("lab"), GOOD, states.plug("good", "lab", "10.44.1.2/24"))
+    one._want = await one._derived(state)
+    assert not one.use(DaemonDns(ttl=7))
+    again = await one._derived(state)
+    assert again.needs[GOOD.id] is one._want.needs[GOOD.id]
+    assert waited == []  # nothing was made anew, so nothing of it beside the loop
+    assert one.use(DaemonDns(ttl=3, search=("shop",)))
+    now = await one._derived(state)
+    assert waited == [state.revision]
+    (before,), (after,) = one._want.snapshot.tables.values(), now.snapshot.tables.values()
+    assert after.digest != before.digest
+    assert "search shop" in now.texts[GOOD.id].resolv
+    doors.close()

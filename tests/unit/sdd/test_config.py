@@ -341,6 +341,27 @@ def test_reloads_are_compared_with_what_is_in_force() -> None:
     assert running.labels() == ()
 
 
+def test_settings_of_names_take_effect_at_a_reload_and_whoever_follows_them_is_told() -> None:
+    running = config.InForce(built({"dns-ttl": 7}))
+    seen: list[int] = []
+    running.subscribe(lambda: seen.append(running.config.dns_ttl))
+    given: dict[str, object] = {
+        "dns": ["192.0.2.53"],
+        "dns-ca": "/ca.pem",
+        "dns-search": ["shop"],
+        "dns-opts": ["ndots:2"],
+        "dns-ttl": 3,
+        "dns-rate-limit": 0,
+        "dns-forward-zones": ["corp.local"],
+        "dns-bind": "direct",
+    }
+    assert given.keys() == {each for each in keys.KEYS if each.startswith("dns")}
+    now, later = running.take(built(given | {"bip": "172.20.0.1/16"}))
+    assert (sorted(now), later) == (sorted(given), ("bip",))
+    assert seen == [3]
+    assert running.config == built(given)
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: (
