@@ -6,7 +6,7 @@ what anybody meant: whoever is at home there would learn our names, could answer
 `web`, and is waited for when he is silent.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from resolver import counters
@@ -22,21 +22,22 @@ def followed(
     query: wire.Query,
     data: bytes,
     scope: answer.Scope,
-    known: Mapping[bytes, datagrams.Known],
+    known: Iterable[Mapping[bytes, datagrams.Known]],
     now: float,
 ) -> detour.Ours | None:
     """The name of ours without such records that was asked lately, in the same words, if any.
 
-    `known` are the replies that are ready, by their messages without ids; on a quiet host some stay
-    there that are not good `now` (monotonic seconds).
+    `known` are the replies that are ready, or were given, by their messages without ids; on a quiet
+    host some stay there that are not good `now` (monotonic seconds).
     """
     bare = detour.follows(query, scope)
     if not bare:
         return None
     end = wire.HEADER + len(bare) - len(_END)
     asked = data[datagrams.ID : end] + _END + data[wire.HEADER + len(query.name) :]
-    found = known.get(asked)
-    return detour.Ours(bare, is_before=True) if found and found.until > now else None
+    found = (each.get(asked) for each in known)
+    is_fresh = any(each is not None and each.until > now for each in found)
+    return detour.Ours(bare, is_before=True) if is_fresh else None
 
 
 def other(query: wire.Query, data: bytes) -> tuple[wire.Query, bytes] | None:

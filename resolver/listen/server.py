@@ -9,7 +9,7 @@ is not even entered for what is known (`selector`).
 import functools
 import math
 import socket
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final
@@ -133,6 +133,11 @@ class Udp:
         """What is answered from."""
         return self._scope
 
+    @property
+    def ready(self) -> Mapping[bytes, datagrams.Known]:
+        """What was answered lately, by the messages without their ids."""
+        return self._ready
+
     def see(self, scope: answer.Scope) -> None:
         """Answer from `scope` from now on."""
         self._scope = scope
@@ -175,7 +180,9 @@ class Udp:
             if said is not None and said.steady:
                 self._remember(said, data, begun)
             return said.reply if said else None
-        if isinstance(said, wire.Query) and (told := self._behind(said, data, begun)):
+        if isinstance(said, wire.Query) and (
+            told := passed_over(tools, said, data, self._scope, (self._ready,), stream=False)
+        ):
             return told
         if reply := recalled(tools, self._scope, said, data, stream=False):
             tools.counts.observe(counters.SIZES, respond.UDP, len(reply))
@@ -186,25 +193,11 @@ class Udp:
 
     def _remember(self, said: respond.Said, data: bytes, now: float) -> None:
         """Give it again; "no such records", for as long as a look-up may go on after that."""
-        memo = _memo(said, self._scope)
-        is_no = said.rcode == wire.Rcode.NOERROR.name and said.reply[6:8] == bytes(2)
-        if not self._scope.search or not is_no:
+        memo = memo_of(said, self._scope)
+        if not self._scope.search or not says_none(said):
             return self._tools.pool.put(self._ready, data, memo)
         memo.aging = ready.Aging((), now, math.inf)
         return self._tools.pool.put_fleeting(self._ready, data, memo, now)
-
-    def _behind(self, query: wire.Query, data: bytes, now: float) -> bytes | None:
-        """The reply when the sandbox's search list made this name of one that was just asked."""
-        tools, scope = self._tools, self._scope
-        ours = behind.followed(query, data, scope, self._ready, now)
-        if ours is None:
-            return None
-        other = behind.other(query, data)
-        if other and (tools.joins(*other, scope) or tools.lasting(*other, scope)):
-            return None
-        reply = behind.told(tools.counts, query, data, scope, ours)
-        tools.counts.observe(counters.SIZES, respond.UDP, len(reply))
-        return reply
 
     def _keep(self, asked: Foreign, data: bytes, reply: bytes, begun: float) -> None:
         """Give `reply` again for a while, unless what it was made of may change meanwhile."""
@@ -256,7 +249,38 @@ class Udp:
             self._tools.counts.add(counters.DROPPED, "send")
 
 
-def _memo(said: respond.Said, scope: answer.Scope) -> ready.Memo:
+def says_none(said: respond.Said) -> bool:
+    """Whether it is "no such records", after which a look-up goes on by its search list."""
+    return said.rcode == wire.Rcode.NOERROR.name and said.reply[6:8] == bytes(2)
+
+
+def passed_over(
+    tools: Tools,
+    query: wire.Query,
+    data: bytes,
+    scope: answer.Scope,
+    known: Iterable[Mapping[bytes, datagrams.Known]],
+    *,
+    stream: bool,
+) -> bytes | None:
+    """The reply when the sandbox's search list made this name of one that was just asked.
+
+    `known` as in `behind.followed`.
+    """
+    ours = behind.followed(query, data, scope, known, clock.now())
+    if ours is None:
+        return None
+    other = behind.other(query, data)
+    if other and (tools.joins(*other, scope) or tools.lasting(*other, scope)):
+        return None
+    reply = behind.told(tools.counts, query, data, scope, ours)
+    proto = respond.TCP if stream else respond.UDP
+    tools.counts.observe(counters.SIZES, proto, len(reply))
+    return reply
+
+
+def memo_of(said: respond.Said, scope: answer.Scope) -> ready.Memo:
+    """`said` as it may be given again."""
     tail = said.reply[datagrams.ID :]
     return ready.Memo(tail, scope.label, said.kind, said.rcode, said.source, said.seconds)
 

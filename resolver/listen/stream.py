@@ -10,11 +10,13 @@ import contextlib
 import math
 import socket
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
-from resolver import counters, notes
-from resolver.listen import respond, server
+from resolver import clock, counters, notes
+from resolver.listen import datagrams, respond, server
 from resolver.message import wire
 from resolver.names import answer
 
@@ -30,15 +32,25 @@ SPARE_S: Final = 0.25  # between two messages, while others wait for a place
 ENDED_S: Final = 1.0  # for one that is ended for them to leave its place
 BACKLOG: Final = 512  # connections that wait for a place: more than programs have threads
 PAUSE_S: Final = 0.2  # before accepting is tried again when there was no descriptor for it
+_NOTHING: Final[Mapping[bytes, datagrams.Known]] = MappingProxyType({})
 
 
 class Tcp:
     """The TCP listener of one sandbox."""
 
-    def __init__(self, link: socket.socket, scope: answer.Scope, tools: server.Tools) -> None:
+    def __init__(
+        self,
+        link: socket.socket,
+        scope: answer.Scope,
+        tools: server.Tools,
+        beside: Mapping[bytes, datagrams.Known] = _NOTHING,
+    ) -> None:
+        """`beside` is what was answered by datagrams lately: a look-up may begin with these."""
         self._link = link
         self._scope = scope
         self._tools = tools
+        self._told = tools.pool.table()  # of whom a look-up may go on
+        self._known = (self._told, beside)
         self._open: dict[asyncio.StreamWriter, _Client] = {}
         self._sources: Counter[str] = Counter()  # of all that were accepted and are not closed
         self._loop = asyncio.get_running_loop()
@@ -62,6 +74,7 @@ class Tcp:
                 each.cancel()
         self._loop.remove_reader(self._link.fileno())
         self._link.close()
+        self._tools.pool.drop(self._told)
         for writer in tuple(self._open):
             writer.transport.abort()  # what nobody reads would hold the sandbox's namespace
 
@@ -163,19 +176,34 @@ class Tcp:
         client: "_Client",
     ) -> None:
         try:
-            said = self._tools.responder.respond(data, self._scope, stream=True)
-            if said is None:
-                raise _Broken  # a message that is no query: nothing sensible follows
-            if isinstance(said, respond.Said):
-                reply = said.reply
-            else:
-                reply = await server.admitted(self._tools, self._scope, said, data, stream=True)
+            reply = await self._reply(data)
             writer.write(len(reply).to_bytes(2, "big") + reply)
             async with asyncio.timeout(WRITE_S):
                 await writer.drain()
         finally:
             client.owed -= 1
             slots.release()
+
+    async def _reply(self, data: bytes) -> bytes:
+        tools, scope = self._tools, self._scope
+        said = tools.responder.respond(data, scope, stream=True)
+        if said is None:
+            raise _Broken  # a message that is no query: nothing sensible follows
+        if isinstance(said, respond.Said):
+            if scope.search and server.says_none(said):
+                self._remember(said, data)
+            return said.reply
+        if isinstance(said, wire.Query) and (
+            told := server.passed_over(tools, said, data, scope, self._known, stream=True)
+        ):
+            return told
+        return await server.admitted(tools, scope, said, data, stream=True)
+
+    def _remember(self, said: respond.Said, data: bytes) -> None:
+        """For as long as a look-up may go on after it; nobody is given it again."""
+        now = clock.now()
+        self._tools.pool.put_fleeting(self._told, data, server.memo_of(said, self._scope), now)
+        self._tools.pool.sweep(now)
 
 
 @dataclass(slots=True, eq=False)

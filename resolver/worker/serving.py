@@ -272,10 +272,11 @@ class Serving:
         older = self._held.pop(sandbox, None)
         if older:
             older.close()
+        udp = server.Udp(links[0], scope, self._tools)
         self._held[sandbox] = Held(
             listening,
-            server.Udp(links[0], scope, self._tools),
-            stream.Tcp(links[1], scope, self._tools),
+            udp,
+            stream.Tcp(links[1], scope, self._tools, udp.ready),
             sockets.Inside(
                 links[LISTENERS : LISTENERS + udp_count], links[LISTENERS + udp_count :]
             ),

@@ -67,10 +67,13 @@ def searching(session: Session, ndots: int, *upstreams: Scripted) -> tuple[int, 
     return ports
 
 
-def timed(ports: tuple[int, int], name: str, kind: str = "A") -> tuple[dns.message.Message, float]:
+def timed(
+    ports: tuple[int, int], name: str, kind: str = "A", *, tcp: bool = False
+) -> tuple[dns.message.Message, float]:
     query = dns.message.make_query(name, kind, use_edns=0)
     began = time.monotonic()
-    reply = dns.query.udp(query, "127.0.0.1", 8, ports[0])
+    ask = dns.query.tcp if tcp else dns.query.udp
+    reply = ask(query, "127.0.0.1", 8, ports[tcp])
     return reply, time.monotonic() - began
 
 
@@ -181,34 +184,51 @@ def test_an_alias_of_ours_to_such_a_name_fails_with_it(session: Session, scripte
         assert asked(ports, "go").rcode() == FAILED
 
 
+@pytest.mark.parametrize("tcp", [False, True])
 def test_A8_112_who_was_told_of_a_name_of_ours_is_not_sent_on(
-    session: Session, scripted: Make
+    session: Session, scripted: Make, tcp: bool
 ) -> None:
-    """glibc with ndots:0, `getent hosts web`: no IPv6, so it tries the search list."""
+    """glibc with ndots:0, `getent hosts web`: no IPv6, so it tries the search list.
+
+    Over TCP with `options use-vc`.
+    """
     server = scripted(good)
     ports = searching(session, 0, server)
     for _ in range(3):
-        assert timed(ports, "web", "AAAA")[0].answer == []
-    reply, seconds = timed(ports, "web.corp.test", "AAAA")
+        assert timed(ports, "web", "AAAA", tcp=tcp)[0].answer == []
+    reply, seconds = timed(ports, "web.corp.test", "AAAA", tcp=tcp)
     assert (reply.rcode(), reply.answer, reply.authority) == (dns.rcode.NOERROR, [], [])
     assert "web is ours and came before it" in str(reply.extended_errors()[0].text)
     assert seconds < 1.0
     assert server.heard == []
     # Names that only a person writes: those of other types, and those asked for both versions.
-    assert texts(asked(ports, "web.corp.test")) == {"192.0.2.9"}
-    timed(ports, "web.corp.test", "AAAA")
+    assert texts(timed(ports, "web.corp.test", tcp=tcp)[0]) == {"192.0.2.9"}
+    timed(ports, "web.corp.test", "AAAA", tcp=tcp)
     assert len(server.heard) == 2
 
 
+@pytest.mark.parametrize("tcp", [False, True])
 def test_A8_112_a_longer_name_that_is_asked_later_on_a_quiet_host_is_asked_for(
-    session: Session, scripted: Make
+    session: Session, scripted: Make, tcp: bool
 ) -> None:
     ports = searching(session, 0, scripted(good))
     for _ in range(2):
-        assert timed(ports, "web", "AAAA")[0].answer == []
+        assert timed(ports, "web", "AAAA", tcp=tcp)[0].answer == []
     its_second_is_over = time.monotonic() + 1.1
     eventually(lambda: time.monotonic() > its_second_is_over, 5, "the look-up is over")
-    assert timed(ports, "web.corp.test", "AAAA")[0].answer
+    assert timed(ports, "web.corp.test", "AAAA", tcp=tcp)[0].answer
+
+
+def test_A8_112_who_was_told_by_a_datagram_is_told_over_a_stream_as_well(
+    session: Session, scripted: Make
+) -> None:
+    """A stub that finds its datagrams unanswered goes on over TCP, amid its look-up."""
+    server = scripted(good)
+    ports = searching(session, 0, server)
+    assert timed(ports, "web", "AAAA")[0].answer == []
+    reply, _ = timed(ports, "web.corp.test", "AAAA", tcp=True)
+    assert "web is ours and came before it" in str(reply.extended_errors()[0].text)
+    assert server.heard == []
 
 
 def test_A8_112_behind_a_name_of_ours_a_silent_server_is_waited_for_once(
