@@ -1,10 +1,16 @@
 """What every kind of test uses: waiting for a condition, running a tool."""
 
 import asyncio
+import contextlib
+import os
+import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from sdd.linux import high
 
 PAUSE_S = 0.01
 
@@ -56,3 +62,23 @@ def work_of(doing: Callable[[], object]) -> int:
     finally:
         sys.setprofile(None)
     return calls
+
+
+@contextlib.contextmanager
+def room_for(count: int) -> Iterator[None]:
+    """This process may open `count` files more, and none beyond."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    fillers = [os.open(os.devnull, os.O_RDONLY)]
+    # Those that are held for long have numbers from 1024 on, and stay.
+    low = [
+        int(each.name) for each in Path("/proc/self/fd").iterdir() if int(each.name) < high.FIRST
+    ]
+    while fillers[-1] < max(low):
+        fillers.append(os.dup(fillers[0]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (fillers[-1] + 1 + count, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for each in fillers:
+            os.close(each)

@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from resolver import protocol
+from resolver import notes, protocol
 from resolver.control import link, processes
 from sdd import errors
 
@@ -26,6 +26,7 @@ CONTROL: Final = 3  # the descriptor on which a worker finds its listening socke
 BACKLOG: Final = 4
 SILENT_S: Final = 2.0  # a worker that does not answer for so long is told of
 MANAGER: Final = 1  # systemd, as whose unit a worker is started when we connect
+LIMITS: Final = "see the limits of open files, processes and memory"
 TRIES: Final = 3  # workers that are found unfit and ended before one is started
 
 
@@ -128,6 +129,9 @@ class Launcher:
             except errors.Unavailable as exc:
                 self._why = exc.sentence
                 raise
+            except OSError as exc:
+                self._why = f"no DNS worker can be started: {exc.strerror}"
+                raise errors.Unavailable(self._why, hint=LIMITS, code=link.CODE) from exc
             await self._alone(found.pid)
             self._link = found
             return found
@@ -165,7 +169,9 @@ class Launcher:
             with self._address() as path:
                 try:
                     connected = link.connect(path)
-                except OSError:
+                except OSError as exc:
+                    if exc.errno in notes.SCARCE:
+                        raise  # there may be one, and it is not to be replaced
                     return None
             if found := await self._greeted(connected, patience_s):
                 return found

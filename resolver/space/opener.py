@@ -71,7 +71,7 @@ def open_sockets(inode: int, upstream: socket.AddressFamily | None, port: int = 
                 undo.callback(link.close)
                 links.append(link)
         except OSError as exc:
-            raise _refused(exc) from exc
+            raise refused(exc) from exc
         undo.pop_all()
     return Opened(
         protocol.Listening(
@@ -123,7 +123,8 @@ def _has_peer(link: socket.socket) -> bool:
     return True
 
 
-def _refused(exc: OSError) -> errors.KernelRefused:
+def refused(exc: OSError) -> errors.KernelRefused:
+    """What the kernel did not give us in a sandbox, for people."""
     if exc.errno == errno.EADDRINUSE:
         who = _holder() or "a server of its own"
         return errors.KernelRefused(

@@ -155,12 +155,12 @@ class Places:
                 return await self._bare(spot, inode)
         except errors.Unavailable:
             raise
-        except errors.SddError as exc:
+        except (errors.SddError, OSError) as exc:
             if before is not None:
                 self._redirects.forget(before.inode)
             if isinstance(exc, errors.NotFound):
                 self._kept.drop(spot.box)
-            return Visit(box=spot.box, result=_failed(spot, exc))
+            return Visit(box=spot.box, result=_failed(spot, _told(exc)))
 
     async def leave(self, box: ids.SandboxId) -> Visit:
         """Take our table out of a namespace that outlives its sandbox."""
@@ -175,9 +175,9 @@ class Places:
             return Visit(box=box, result=await self._removed(spot.path, settled.inode))
         except errors.NotFound:
             return Visit(box=box)  # the namespace went, and all in it
-        except errors.SddError as exc:
+        except (errors.SddError, OSError) as exc:
             self._settled[box] = settled  # tried again at the next pass
-            return Visit(box=box, result=of_sandbox(box, spot.name, exc))
+            return Visit(box=box, result=of_sandbox(box, spot.name, _told(exc)))
 
     async def clear(self, staying: Collection[int]) -> Result:
         """Take our tables out of the namespaces where a former daemon was.
@@ -185,7 +185,10 @@ class Places:
         But for those with the inodes `staying`.
         """
         stays = {*staying, *(each.inode for each in self._settled.values())}
-        been = await self._doors.run("", self._been.read)
+        try:
+            been = await self._doors.run("", self._been.read)
+        except OSError:
+            return NOTHING  # the next look tries again
         return total(
             [await self._cleared(path, inode) for path, inode in been.items() if inode not in stays]
         )
@@ -193,7 +196,7 @@ class Places:
     async def _cleared(self, path: str, inode: int) -> Result:
         try:
             return await self._removed(path, inode)
-        except errors.SddError:
+        except (errors.SddError, OSError):
             return NOTHING  # it went, or the next look tries again
 
     async def _arrived(self, spot: Spot, *, has_been: bool) -> int:
@@ -328,6 +331,11 @@ def there(spot: Spot) -> int:
     """The inode of the namespace that is meant; 0 when it is not there. Blocking."""
     found = namespaces.inode(spot.path)
     return found if not spot.inode or found == spot.inode else 0
+
+
+def _told(exc: errors.SddError | OSError) -> errors.SddError:
+    """In our words: whoever works inside a namespace may find no file left to open at any step."""
+    return exc if isinstance(exc, errors.SddError) else opener.refused(exc)
 
 
 def _fits(spot: Spot, have: protocol.Listening) -> bool:

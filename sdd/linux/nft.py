@@ -52,7 +52,15 @@ def _library() -> ctypes.CDLL:
 
 def _demand_low_descriptor() -> None:
     """Refuse what would abort the process; the margin is for other threads' descriptors."""
-    lowest = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        lowest = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as exc:
+        # Without one for its socket libnftables ends the process as well (netlink_init_error).
+        raise errors.Exhausted(
+            f"no file can be opened for nftables: {os.strerror(exc.errno or 0).lower()}",
+            hint="raise the limits of open files of sdd (LimitNOFILE) and of the system",
+            code="SDD-NFT-DESCRIPTORS",
+        ) from exc
     os.close(lowest)
     if lowest > _HIGHEST:
         raise errors.Exhausted(

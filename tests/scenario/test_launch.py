@@ -18,7 +18,7 @@ from lb import exec_check
 from resolver import protocol
 from resolver.control import launch, link, processes, watch
 from sdd import errors
-from tests.support import eventually_async
+from tests.support import eventually_async, room_for
 
 ODD = "tests.scenario.odd_worker"
 
@@ -365,3 +365,28 @@ async def test_a_worker_without_a_user_of_its_own_is_nobody_whom_others_are(benc
         assert number not in ("0", str(exec_check.NOBODY))
     with pytest.raises(KeyError):
         pwd.getpwuid(int(number))
+
+
+@pytest.mark.parametrize("count", range(4))
+async def test_without_room_for_files_a_living_worker_is_not_replaced(
+    bench: Bench, count: int
+) -> None:
+    serving = (await bench.launcher().ensure()).pid
+    bench.made[0].close()
+    again = bench.launcher()
+    with room_for(count), contextlib.suppress(errors.Unavailable):
+        await again.ensure()
+    assert (await again.ensure()).pid == serving
+    assert bench.workers() == {serving}
+
+
+@pytest.mark.parametrize("count", range(4))
+async def test_without_room_for_files_no_worker_is_started_and_it_is_told(
+    bench: Bench, count: int
+) -> None:
+    one = bench.launcher()
+    with room_for(count), contextlib.suppress(errors.Unavailable):
+        await one.ensure()
+    if one.connected is None:
+        assert "Too many open files" in one.trouble()
+    assert {(await one.ensure()).pid} == bench.workers()
