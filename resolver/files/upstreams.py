@@ -12,6 +12,8 @@ from enum import StrEnum
 
 from resolver import protocol
 from resolver.files import resolvconf
+from resolver.message import wire
+from resolver.names import records
 from sdd.model import nameserver, network, sandbox
 from sdd.model.nameserver import Nameserver
 from sdd.state import ClusterState
@@ -19,6 +21,7 @@ from sdd.state import ClusterState
 ASKED, NETWORK, DAEMON = "--dns", "network --dns", "daemon"
 ZONE = "network --dns-forward-zone"
 OURS = "the server of sdd"
+_WITHIN = "its names are those of a network that the sandbox is on"
 LINK = "it names a link of the host, which no sandbox has"
 _NONE = "no upstream: names that are not ours get"
 # Who has a server of ours gets these through it.
@@ -110,17 +113,33 @@ def zones(
 ) -> Mapping[str, tuple[Server, ...]]:
     """Whom to ask for the names of which zone instead, from inside the sandbox.
 
-    Of several networks with the same zone the first one's servers are asked.
+    Of several networks with the same zone the first one's servers are asked, of a zone within one
+    of ours none.
     """
     found: dict[str, tuple[Server, ...]] = {}
+    idle = _idle(state, box, daemon)
     for net in networks(state, box):
         given: dict[str, list[nameserver.Server]] = {}
         for each in net.dns_zones:
-            given.setdefault(each.zone, []).append(each.server)
+            if each.zone not in idle:
+                given.setdefault(each.zone, []).append(each.server)
         for zone, own in given.items():
             if zone not in found and (able := _servers(own, ZONE, inside=True, ca=daemon.ca)):
                 found[zone] = able
     return found
+
+
+def _idle(state: ClusterState, box: sandbox.Sandbox, daemon: DaemonDns) -> Collection[str]:
+    """The forward zones in which all names are ours, in any of the sandbox's networks."""
+    nets = networks(state, box)
+    given = {each.zone for net in nets for each in net.dns_zones}
+    if not given:
+        return ()
+    is_alone = not servers(state, box, daemon)
+    named = (net for net in nets if net.has_names)
+    ours = {zone for net in named for zone in records.zones(net, is_alone=is_alone)}
+    wired = ((zone, wire.to_wire(zone)) for zone in sorted(given))
+    return [zone for zone, name in wired if not ours.isdisjoint((name, *wire.parents(name)))]
 
 
 def for_worker(found: Iterable[Server]) -> tuple[protocol.Upstream, ...]:
@@ -170,7 +189,13 @@ def wanted(state: ClusterState, box: sandbox.Sandbox, daemon: DaemonDns) -> reso
         ),
         others=daemon.host.others,
         origins=tuple(origins),
-        notes=(*notes, *_linked(state, box), *_looping(daemon.host), *_skipped(daemon.host)),
+        notes=(
+            *notes,
+            *(f"left out: {zone} ({ZONE}): {_WITHIN}" for zone in _idle(state, box, daemon)),
+            *_linked(state, box),
+            *_looping(daemon.host),
+            *_skipped(daemon.host),
+        ),
     )
 
 

@@ -1,13 +1,16 @@
 """Who is asked for foreign names, from where, and what resolv.conf tells of it."""
 
+import socket
 from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
 
+from resolver.desired import desired
 from resolver.files import resolvconf, upstreams
 from sdd.model import nameserver, network, sandbox
 from sdd.model.forwardzone import ForwardZone
+from sdd.model.network import OPTION_FORWARD_UNKNOWN
 from sdd.state import ClusterState
 from tests import resolver_states as states
 
@@ -324,12 +327,13 @@ def test_A8_112_the_search_list_is_known_wherever_it_comes() -> None:
     assert upstreams.searches(state, states.box("b"), daemon) == (("corp.test",), 0)
 
 
-def test_forward_zones_are_those_of_the_first_network_that_has_them_and_asked_inside() -> None:
-    def zoned(name: str, number: int, *zones: str, internal: bool = False) -> network.Network:
-        pairs = (each.split("=") for each in zones)
-        given = tuple(ForwardZone(zone=zone, server=ip_address(text)) for zone, text in pairs)
-        return replace(states.net(name, number, internal=internal), dns_zones=given)
+def zoned(name: str, number: int, *zones: str, internal: bool = False) -> network.Network:
+    pairs = (each.split("=") for each in zones)
+    given = tuple(ForwardZone(zone=zone, server=ip_address(text)) for zone, text in pairs)
+    return replace(states.net(name, number, internal=internal), dns_zones=given)
 
+
+def test_forward_zones_are_those_of_the_first_network_that_has_them_and_asked_inside() -> None:
     red = zoned("red", 1, "corp.local=10.0.0.1", "corp.local=10.0.0.2", internal=True)
     blue = zoned("blue", 2, "corp.local=10.0.0.3", "lab=10.0.0.4", "loop=127.0.0.11", internal=True)
     box = states.box("b")
@@ -345,3 +349,37 @@ def test_forward_zones_are_those_of_the_first_network_that_has_them_and_asked_in
     assert "# upstream: 10.0.0.4 (network --dns-forward-zone lab)" in text
     assert "# no upstream" not in text
     assert "# no other upstream: names that are not ours, nor in a zone above" in text
+
+
+@pytest.mark.parametrize(
+    ("zone", "has_effect"),
+    [
+        ("red", False),
+        ("deep.red", False),
+        ("blue", False),  # of another network of the same sandbox
+        ("1.44.10.in-addr.arpa", False),
+        ("7.1.44.10.in-addr.arpa", False),
+        ("fred", True),
+        ("44.10.in-addr.arpa", True),
+        ("9.44.10.in-addr.arpa", True),
+    ],
+)
+def test_a_forward_zone_of_what_is_ours_is_asked_of_nobody_and_costs_no_socket(
+    zone: str, has_effect: bool
+) -> None:
+    box = states.box("b")
+    plugs = (states.plug("b", "red", "10.44.1.2/24"), states.plug("b", "blue", "10.44.2.2/24"))
+    state = states.state(zoned("red", 1, f"{zone}=10.0.0.1"), states.net("blue", 2), box, *plugs)
+    assert (upstreams.zones(state, box, GIVEN).keys() == {zone}) == has_effect
+    need = desired(state, states.NODE, GIVEN).needs[box.id]
+    assert need.spot.upstream == (socket.AF_INET if has_effect else None)
+    assert need.view is not None
+    assert bool(need.view.routes) == has_effect
+    assert (f"left out: {zone} (network --dns-forward-zone)" in need.texts.resolv) != has_effect
+
+
+def test_a_zone_below_a_network_that_forwards_what_it_does_not_know_has_effect() -> None:
+    box, plug = states.box("b"), states.plug("b", "red", "10.44.1.2/24")
+    red = replace(zoned("red", 1, "deep.red=10.0.0.1"), options={OPTION_FORWARD_UNKNOWN: "true"})
+    state = states.state(red, box, plug)
+    assert upstreams.zones(state, box, GIVEN).keys() == {"deep.red"}
