@@ -15,7 +15,7 @@ from resolver import protocol
 GROWING: Final[Mapping[type[protocol.Message], tuple[str, ...]]] = {
     protocol.Inventory: ("tables", "views", "listeners"),
     protocol.View: ("tables", "suffixes", "own", "upstreams", "wild", "routes"),
-    protocol.Applied: ("problems",),
+    protocol.Applied: ("problems", "listeners"),
     protocol.Counted: ("sums",),
     protocol.Explained: ("steps",),
 }

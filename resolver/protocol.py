@@ -14,7 +14,7 @@ import msgspec
 
 SOCKET: Final = "dns.sock"  # in the exec-root
 CONFINED: Final = 19  # the first release whose workers cannot change or leave what they were lent
-RELEASE: Final = 19  # grows with every change of a message or of what a table means
+RELEASE: Final = 20  # grows with every change of a message or of what a table means
 MOST_BYTES: Final = 1 << 16  # well below the default wmem_max, so a send never needs privileges
 NAMES_A_PART: Final = 200  # a name with its records takes at most ~300 bytes
 MOST_DESCRIPTORS: Final = 32
@@ -149,11 +149,19 @@ class View(Message, frozen=True):
 class Listen(Message, frozen=True):
     """Serve the sandbox on the descriptors that came along: UDP, TCP, then its upstream sockets.
 
-    Replaces the listeners that it has.
+    Replaces the listeners that it has, which go on answering until `Led`: they are what port 53
+    leads to until sdd knows that these serve. Where fewer came than the sandbox has, and not all,
+    it stays with those.
     """
 
     sandbox: str
     listening: Listening
+
+
+class Led(Message, frozen=True):
+    """Port 53 of the sandbox leads to its newest listeners: close the former ones, if any."""
+
+    sandbox: str
 
 
 class Gone(Message, frozen=True):
@@ -169,10 +177,14 @@ class Apply(Message, frozen=True):
 
 
 class Applied(Message, frozen=True):
-    """All staged changes are in force; `problems` maps sandboxes to what went wrong."""
+    """All staged changes are in force; `problems` maps sandboxes to what went wrong.
+
+    `listeners` are what those are served on all the same.
+    """
 
     revision: int
     problems: dict[str, str]
+    listeners: dict[str, Listening] = {}
     more: bool = False
 
 
@@ -302,7 +314,7 @@ class Pong(Message, frozen=True):
     notes: list[str] = []
 
 
-Staging = TablePart | TableEnd | TableChange | TableGone | View | Listen | Gone
+Staging = TablePart | TableEnd | TableChange | TableGone | View | Listen | Led | Gone
 Question = Count | Explain | ListCache | Flush | ListUpstreams | Ping
 ToWorker = Staging | Apply | Question
 FromWorker = (

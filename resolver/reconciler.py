@@ -195,7 +195,7 @@ class Reconciler:
         if is_new or done.changed or look != NOWHERE:
             await over.apply()
         await self._reclaim(worker)
-        return result.total((done, self._spoilt(want, over.problems)))
+        return result.total((done, self._spoilt(want, over)))
 
     async def _stage(self, worker: link.Link, want: Wanted) -> result.Result:
         """Send what the worker lacks."""
@@ -239,7 +239,7 @@ class Reconciler:
         have = worker.inventory.listeners
         return await asyncio.gather(
             *(
-                self._places.settle(spot, have.get(box), over.send)
+                self._places.settle(spot, have.get(box), over)
                 for box, spot in want.spots.items()
                 if look.covers(spot.path) or not self._places.is_settled(spot, have.get(box))
             ),
@@ -251,11 +251,12 @@ class Reconciler:
         """What a daemon that was killed left in namespaces of sandboxes that nobody knows now."""
         return await self._places.clear({spot.inode for spot in want.spots.values()})
 
-    def _spoilt(self, want: Wanted, problems: Mapping[str, str]) -> result.Result:
+    def _spoilt(self, want: Wanted, over: handover.Handover) -> result.Result:
         """What the worker could not do is tried with other sockets at the next pass."""
+        problems = over.problems
         bad = [spot for box, spot in want.spots.items() if box in problems]
         for spot in bad:
-            self._places.spoilt(spot.box)
+            self._places.spoilt(spot.box, is_served=spot.box in over.serving)
         return result.total(
             result.of_sandbox(spot.box, spot.name, _problem(problems[spot.box])) for spot in bad
         )

@@ -33,11 +33,18 @@ class Handover:
         self._is_staged = is_staged
         self._sent: dict[str, protocol.Listening] = {}
         self._problems: dict[str, str] = {}
+        self._serving: dict[str, protocol.Listening] = {}
+        self._asked: dict[str, asyncio.Future[bool]] = {}
 
     @property
     def problems(self) -> Mapping[str, str]:
         """What the worker could not do, by sandbox: that is sent again at the next pass."""
         return self._problems
+
+    @property
+    def serving(self) -> Mapping[str, protocol.Listening]:
+        """Of those with problems the ones that are served, and on what."""
+        return self._serving
 
     @property
     def has_sockets(self) -> bool:
@@ -54,21 +61,51 @@ class Handover:
         await self._worker.send(message, links)
         self._sent[message.sandbox] = message.listening
 
+    async def served(self, sandbox: str) -> bool:
+        """Whether the worker serves on what was handed over a moment ago, once it has said so."""
+        asked: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._asked[sandbox] = asked
+        return await asked
+
+    async def led(self, sandbox: str) -> None:
+        """Port 53 leads to the newest sockets."""
+        await self._worker.send(protocol.Led(sandbox))
+
     async def apply(self) -> None:
         """Make visible all that was sent, and know that it is there."""
-        applied = await self._worker.apply(self._want.revision)
+        try:
+            applied = await self._worker.apply(self._want.revision)
+        except errors.Unavailable as exc:
+            for each in self._answered():
+                each[1].set_exception(exc)
+            raise
         # Nothing was sent between: the link has one conversation at a time.
         sent, self._sent = self._sent, {}
         self._is_staged = False
         self._problems |= applied.problems
         bad = self._problems.keys()
         after = difference.after(self._worker.inventory, self._want)
-        listeners = {**after.listeners, **sent}
+        self._serving |= {
+            box: one
+            for box, one in applied.listeners.items()
+            # It can only be on what it was given.
+            if box in bad and one in (after.listeners.get(box), sent.get(box))
+        }
+        listeners = {**after.listeners, **sent, **self._serving}
+        for box, asked in self._answered():
+            asked.set_result(box not in bad or self._serving.get(box) == sent.get(box))
         self._worker.inventory = msgspec.structs.replace(
             after,
             views={box: digest for box, digest in after.views.items() if box not in bad},
-            listeners={box: one for box, one in listeners.items() if box not in bad},
+            listeners={
+                box: one for box, one in listeners.items() if box not in bad or box in self._serving
+            },
         )
+
+    def _answered(self) -> Sequence[tuple[str, asyncio.Future[bool]]]:
+        """Who waits to be told, each once."""
+        asked, self._asked = self._asked, {}
+        return [(box, each) for box, each in asked.items() if not each.done()]
 
     async def during(self, work: Coroutine[None, None, Done]) -> Done:
         """What `work`, which sends and raises nothing, comes to; applies what it sent meanwhile."""

@@ -9,6 +9,7 @@ import ipaddress
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from resolver import protocol
@@ -53,12 +54,18 @@ class NotYet(Exception):
     """
 
 
-def open_sockets(inode: int, upstream: socket.AddressFamily | None, port: int = ANY) -> Opened:
+def open_sockets(
+    inode: int,
+    upstream: socket.AddressFamily | None,
+    port: int = ANY,
+    held: Opened | None = None,
+) -> Opened:
     """Listeners on `port` of 127.0.0.11, and unbound sockets of the family `upstream` if any.
 
-    Raises `errors.NotFound` when the thread is not in the namespace `inode`: the path leads
-    elsewhere now; NotYet while `lo` has no route. AF_INET6 sockets reach IPv4 servers by mapped
-    addresses.
+    Where `held` are of that namespace and on such a port the listeners are duplicates of theirs: no
+    question and no answer that is under way then meets others. Raises `errors.NotFound` when the
+    thread is not in the namespace `inode`: the path leads elsewhere now; NotYet while `lo` has no
+    route. AF_INET6 sockets reach IPv4 servers by mapped addresses.
     """
     if namespaces.inode(namespaces.OWN) != inode:
         raise errors.NotFound("the namespace was replaced by another", code="SDD-NETNS-GONE")
@@ -67,7 +74,7 @@ def open_sockets(inode: int, upstream: socket.AddressFamily | None, port: int = 
     with contextlib.ExitStack() as undo:
         links: list[socket.socket] = []
         try:
-            for link in _sockets(upstream, port):
+            for link in chain(_listeners(inode, port, held), _outward(upstream)):
                 undo.callback(link.close)
                 links.append(link)
         except OSError as exc:
@@ -158,13 +165,26 @@ def _loopback_is_routed() -> bool:
         return ipaddress.ip_address(asked.getsockname()[0]).is_loopback
 
 
-def _sockets(upstream: socket.AddressFamily | None, port: int) -> Iterator[socket.socket]:
-    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-        yield _listener(kind, port)
+def _listeners(inode: int, port: int, held: Opened | None) -> Iterator[socket.socket]:
+    """UDP, then TCP."""
+    if held is not None and held.listening.inode == inode and _suits(held.listening, port):
+        for link in held.links[:2]:
+            yield link.dup()
+    else:
+        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+            yield _listener(kind, port)
+
+
+def _suits(listening: protocol.Listening, port: int) -> bool:
+    fixed = resolvconf.PORT in (listening.udp_port, listening.tcp_port)
+    return listening.udp_port == listening.tcp_port == port if port != ANY else not fixed
+
+
+def _outward(upstream: socket.AddressFamily | None) -> Iterator[socket.socket]:
     if upstream is not None:
         for kind, count in zip((socket.SOCK_DGRAM, socket.SOCK_STREAM), UPSTREAM, strict=True):
             for _ in range(count):
-                yield _outward(upstream, kind)
+                yield _one_outward(upstream, kind)
 
 
 def _listener(kind: socket.SocketKind, port: int) -> socket.socket:
@@ -184,7 +204,7 @@ def _listener(kind: socket.SocketKind, port: int) -> socket.socket:
     return link
 
 
-def _outward(family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
+def _one_outward(family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
     link = socket.socket(family, kind | _FLAGS)
     if family == socket.AF_INET6:
         link.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)

@@ -8,9 +8,9 @@ import asyncio
 import contextlib
 import functools
 import socket
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from resolver import protocol
 from resolver.result import NOTHING, Result, of_sandbox, total
@@ -22,7 +22,21 @@ from sdd.model import absence, ids
 READY_S: Final = 5.0  # how long a namespace may take to appear: netns works on the same revision
 AT_ONCE: Final = 8  # sandboxes at the same time: others have their turn in the namespaces
 
-HandOver = Callable[[protocol.Listen, Sequence[socket.socket]], Awaitable[None]]
+
+class Worker(Protocol):
+    """To whom sockets are handed over; raises `errors.Unavailable` when it fails us."""
+
+    async def send(self, message: protocol.Listen, links: Sequence[socket.socket], /) -> None:
+        """Hand over the sockets of a sandbox."""
+        ...
+
+    async def served(self, sandbox: str, /) -> bool:
+        """Whether it serves on what was handed over a moment ago, once it has said so."""
+        ...
+
+    async def led(self, sandbox: str, /) -> None:
+        """Port 53 leads to the newest sockets."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,11 +99,13 @@ class Places:
         self._settled: dict[ids.SandboxId, _Settled] = {}
         self._kept = kept.Kept()
         self._absent: set[ids.SandboxId] = set()  # waited for once, in vain
+        self._spoilt: set[ids.SandboxId] = set()  # whose sockets are to be replaced
         self._gate = asyncio.Semaphore(AT_ONCE)
 
     def departed(self, staying: frozenset[ids.SandboxId]) -> tuple[ids.SandboxId, ...]:
         """The sandboxes that have been here and are not among `staying`."""
         self._absent &= staying
+        self._spoilt &= staying
         return tuple(self._settled.keys() - staying)
 
     def keep_only(self, staying: Collection[ids.SandboxId]) -> None:
@@ -130,29 +146,39 @@ class Places:
             return None
         return held if self.is_settled(spot, held.listening) else None
 
-    def spoilt(self, box: ids.SandboxId) -> None:
-        """The worker cannot serve on these sockets: the next ones are new."""
-        self._kept.drop(box)
+    def spoilt(self, box: ids.SandboxId, *, is_served: bool) -> None:
+        """The worker cannot serve on these sockets, or not on all: the next ones are new.
+
+        `is_served` says that it serves the sandbox all the same.
+        """
+        self._spoilt.add(box)
+        if not is_served:
+            self._kept.drop(box)
 
     def is_settled(self, spot: Spot, have: protocol.Listening | None) -> bool:
         """Whether the last visit left what `spot` wants; looks at nothing outside."""
         before = self._settled.get(spot.box)
-        return before is not None and before.listening == have and before.spot == spot
+        is_same = before is not None and before.listening == have and before.spot == spot
+        return is_same and spot.box not in self._spoilt
 
-    async def settle(
-        self, spot: Spot, have: protocol.Listening | None, hand_over: HandOver
-    ) -> Visit:
+    async def settle(self, spot: Spot, have: protocol.Listening | None, worker: Worker) -> Visit:
         """Everything as `spot` wants it; `have` is what the worker serves for it.
 
-        What cannot be done is a failure of this sandbox; only `hand_over` may raise.
+        What cannot be done is a failure of this sandbox; only `worker` may raise.
         """
         before = self._settled.pop(spot.box, None)  # forgotten unless this visit ends well
         try:
             inode = await self._arrived(spot, has_been=before is not None)
-            async with self._gate:
-                if spot.served:
-                    return await self._serve(spot, inode, have, before, hand_over)
-                return await self._bare(spot, inode)
+            if not spot.served:
+                async with self._gate:
+                    return await self._bare(spot, inode)
+            if have is None or have.inode != inode:
+                async with self._gate:
+                    return await self._serve(spot, inode, worker)
+            if _fits(spot, have) and spot.box not in self._spoilt:
+                async with self._gate:
+                    return await self._stay(spot, have, before, worker)
+            return await self._exchange(spot, inode, before, worker)
         except errors.Unavailable:
             raise
         except (errors.SddError, OSError) as exc:
@@ -219,37 +245,64 @@ class Places:
             code=absence.CODE,
         )
 
-    async def _serve(
-        self,
-        spot: Spot,
-        inode: int,
-        have: protocol.Listening | None,
-        before: _Settled | None,
-        hand_over: HandOver,
-    ) -> Visit:
-        fits = have is not None and have.inode == inode and _fits(spot, have)
-        if have is not None and fits:
-            wrote = await self._doors.run(spot.path, functools.partial(self._lead, spot, have))
-            listening = have
-        else:
-            opened, wrote = await self._inherited(spot, inode) or await self._opened(spot, inode)
-            listening = opened.listening
-            try:
-                await hand_over(
-                    protocol.Listen(sandbox=spot.box, listening=listening), opened.links
-                )
-            except BaseException:
-                opened.close()
-                raise
-            self._kept.keep(spot.box, opened)
-        undone = wrote and before is not None and before.listening == listening
-        self._settled[spot.box] = _Settled(spot, inode, listening)
-        return Visit(
-            box=spot.box,
-            result=Result(changed=wrote + (not fits), repaired=int(undone)),
-        )
+    async def _serve(self, spot: Spot, inode: int, worker: Worker) -> Visit:
+        """Sockets for one that has no server. Who asks before the worker has them waits in them."""
+        opened = await self._inherited(spot, inode) or await self._opened(spot, inode)
+        await self._hand_over(spot, opened, worker)
+        self._kept.keep(spot.box, opened)
+        self._settled[spot.box] = _Settled(spot, inode, opened.listening)
+        return Visit(box=spot.box, result=Result(changed=1))
 
-    async def _inherited(self, spot: Spot, inode: int) -> tuple[opener.Opened, bool] | None:
+    async def _stay(
+        self, spot: Spot, have: protocol.Listening, before: _Settled | None, worker: Worker
+    ) -> Visit:
+        """It has the right sockets; whether port 53 leads there is looked at."""
+        wrote = await self._doors.run(spot.path, functools.partial(self._lead, spot, have))
+        if before is None:
+            await worker.led(spot.box)  # whoever handed them over may have been killed before
+        self._settled[spot.box] = _Settled(spot, have.inode, have)
+        undone = wrote and before is not None and before.listening == have
+        return Visit(box=spot.box, result=Result(changed=wrote, repaired=int(undone)))
+
+    async def _exchange(
+        self, spot: Spot, inode: int, before: _Settled | None, worker: Worker
+    ) -> Visit:
+        """Other sockets for one that has a server, which answers until these do.
+
+        The worker may have no room for them. What it says of that is told by who hears it.
+        """
+        async with self._gate:
+            opened = await self._opened(spot, inode, self._kept.sound(spot.box), is_led=False)
+            await self._hand_over(spot, opened, worker)
+        listening = opened.listening
+        try:
+            is_served = await worker.served(spot.box)
+        except BaseException:
+            opened.close()
+            raise
+        if not is_served:
+            opened.close()
+            if before is not None:
+                self._settled[spot.box] = before
+            return Visit(box=spot.box)
+        self._kept.keep(spot.box, opened)
+        async with self._gate:
+            await self._doors.run(spot.path, functools.partial(self._lead, spot, listening))
+        await worker.led(spot.box)
+        self._settled[spot.box] = _Settled(spot, inode, listening)
+        return Visit(box=spot.box, result=Result(changed=1))
+
+    async def _hand_over(self, spot: Spot, opened: opener.Opened, worker: Worker) -> None:
+        """Closes what cannot be handed over."""
+        listen = protocol.Listen(sandbox=spot.box, listening=opened.listening)
+        try:
+            await worker.send(listen, opened.links)
+        except BaseException:
+            opened.close()
+            raise
+        self._spoilt.discard(spot.box)
+
+    async def _inherited(self, spot: Spot, inode: int) -> opener.Opened | None:
         """As `_opened`, of sockets that a worker left which nobody here had known."""
         left = self._kept.inherited(inode)
         if left is None:
@@ -259,18 +312,21 @@ class Places:
             return None
         try:
             lead = functools.partial(self._lead, spot, left.listening)
-            return left, await self._doors.run(spot.path, lead)
+            await self._doors.run(spot.path, lead)
         except BaseException:
             left.close()
             raise
+        return left
 
-    async def _opened(self, spot: Spot, inode: int) -> tuple[opener.Opened, bool]:
-        """New sockets with port 53 led to them, and whether that had to be written.
+    async def _opened(
+        self, spot: Spot, inode: int, held: opener.Opened | None = None, *, is_led: bool = True
+    ) -> opener.Opened:
+        """New sockets, with port 53 led to them; the listeners are those of `held`, if any.
 
         `lo` is waited for, which another backend brings up. What comes before the worker has the
         sockets waits in their queues.
         """
-        work = functools.partial(self._open, inode, spot)
+        work = functools.partial(self._open, inode, spot, held, is_led=is_led)
         for pause_s in reconcile.pauses_s(self._ready_s):
             with contextlib.suppress(opener.NotYet):
                 return await self._doors.run(spot.path, work)
@@ -281,13 +337,17 @@ class Places:
             code="SDD-DNS-LOOPBACK",
         )
 
-    def _open(self, inode: int, spot: Spot) -> tuple[opener.Opened, bool]:
-        opened = opener.open_sockets(inode, spot.upstream, spot.port)
+    def _open(
+        self, inode: int, spot: Spot, held: opener.Opened | None, *, is_led: bool
+    ) -> opener.Opened:
+        opened = opener.open_sockets(inode, spot.upstream, spot.port, held)
         try:
-            return opened, self._lead(spot, opened.listening)
+            if is_led:
+                self._lead(spot, opened.listening)
         except BaseException:
             opened.close()
             raise
+        return opened
 
     def _lead(self, spot: Spot, listening: protocol.Listening) -> bool:
         """Whether the table had to be written."""

@@ -264,7 +264,7 @@ class Worker:
         if clock.now() >= self._tidied + TIDY_S:
             self._tidied = clock.now()
             self._healths.keep(servers.asked(self._serving.scopes()), self._tidied)
-        return protocol.Applied(revision, problems)
+        return protocol.Applied(revision, problems, self._serving.listening(problems))
 
 
 async def _prepared() -> None:

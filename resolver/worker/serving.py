@@ -6,7 +6,7 @@ from the new scopes; the inventory says what is there. A refused message changes
 
 import resource
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,12 +23,17 @@ _NOTHING: Final = protocol.View(sandbox="", digest="", tables=[], suffixes=[], o
 
 @dataclass(slots=True, eq=False)
 class Held:
-    """The listeners of one sandbox."""
+    """The listeners of one sandbox; `count` sockets of all kinds.
+
+    `older` are those before them, which answer as well until port 53 leads to these.
+    """
 
     listening: protocol.Listening
     udp: server.Udp
     tcp: stream.Tcp
     inside: sockets.Inside
+    count: int
+    older: "Held | None" = None
 
     @property
     def inode(self) -> int:
@@ -39,9 +44,35 @@ class Held:
         """Answer from `scope` from now on."""
         self.tcp.see(scope)
         self.udp.see(scope)
+        if self.older:
+            self.older.see(scope)
+
+    def forget(self) -> None:
+        """Look again for what was answered before."""
+        self.udp.forget()
+        if self.older:
+            self.older.forget()
+
+    @property
+    def connections(self) -> int:
+        """Open TCP connections."""
+        return self.tcp.connections + (self.older.connections if self.older else 0)
+
+    def retire(self) -> "Held":
+        """Others take its place: they ask upstreams, and these only answer."""
+        self.let_go()
+        self.inside.close()
+        return self
+
+    def let_go(self) -> None:
+        """Nobody is led to the older ones any more."""
+        if self.older:
+            self.older.close()
+            self.older = None
 
     def close(self) -> None:
         """Release every socket."""
+        self.let_go()
         self.udp.close()
         self.tcp.close()
         self.inside.close()
@@ -108,18 +139,8 @@ class Serving:
         staged = self._staged
         match message:
             case protocol.Listen(sandbox, listening):
-                if len(links) > (count := LISTENERS + sum(listening.upstream)):
-                    _close(links)
-                    raise ValueError(f"{len(links)} descriptors for {listening}")
-                if older := staged.listen.pop(sandbox, None):
-                    _close(older[1])
-                staged.gone.discard(sandbox)
-                staged.short.pop(sandbox, None)
-                if len(links) < count:
-                    staged.short[sandbox] = _short(len(links), count)
-                if len(links) >= LISTENERS:  # of the others each does
-                    staged.listen[sandbox] = (listening, list(links))
-                    return
+                self._stage_sockets(sandbox, listening, links)
+                return
             case protocol.TablePart(name, names):
                 staged.parts.setdefault(name, {}).update(alike.names(names))
             case protocol.TableEnd(name, digest):
@@ -134,10 +155,33 @@ class Serving:
                     whole = parts.joined(staged.view_parts.pop(sandbox))
                     staged.views[sandbox] = alike.view(whole)
                     staged.gone.discard(sandbox)
+            case protocol.Led(sandbox):
+                if held := self._held.get(sandbox):
+                    held.let_go()
             case protocol.Gone(sandbox):
                 staged.gone.add(sandbox)
                 staged.views.pop(sandbox, None)
         _close(links)  # nothing else brings descriptors
+
+    def _stage_sockets(
+        self, sandbox: str, listening: protocol.Listening, links: Sequence[socket.socket]
+    ) -> None:
+        staged = self._staged
+        if len(links) > (count := LISTENERS + sum(listening.upstream)):
+            _close(links)
+            raise ValueError(f"{len(links)} descriptors for {listening}")
+        if older := staged.listen.pop(sandbox, None):
+            _close(older[1])
+        staged.gone.discard(sandbox)
+        staged.short.pop(sandbox, None)
+        is_short = len(links) < count
+        if is_short:
+            staged.short[sandbox] = _short(len(links), count)
+        # Of the others each does without the rest.
+        if len(links) < LISTENERS or (is_short and self._has_more(sandbox, listening, len(links))):
+            _close(links)
+        else:
+            staged.listen[sandbox] = (listening, list(links))
 
     def apply(self, revision: int) -> dict[str, str]:
         """Everything staged is served from now on; which sandboxes have a problem, and why."""
@@ -158,13 +202,18 @@ class Serving:
             if is_new or not replaced.isdisjoint(view.tables):
                 held.see(self._scope(sandbox, view, problems))
             elif not staged.tables.keys().isdisjoint(view.tables):
-                held.udp.forget()  # its scope looks into the very table that changed
+                held.forget()  # its scope looks into the very table that changed
         sealed = {each for each in leaving if not self.leaves_host(each)}
         moved = {each for each, inode in places.items() if self._is_elsewhere(each, inode)}
         gone = staged.gone | moved
         if gone or sealed:
             self._tools.bar(gone, sealed)
         return problems
+
+    def listening(self, sandboxes: Iterable[str]) -> dict[str, protocol.Listening]:
+        """On what those of them are served that are."""
+        found = ((each, self._held.get(each)) for each in sandboxes)
+        return {sandbox: held.listening for sandbox, held in found if held}
 
     def inside(self, sandbox: str) -> sockets.Inside | None:
         """The sandbox's own sockets towards upstreams."""
@@ -188,7 +237,7 @@ class Serving:
     def forget_ready(self) -> None:
         """Nothing that was answered before is answered again without looking."""
         for held in self._held.values():
-            held.udp.forget()
+            held.forget()
 
     @property
     def is_busy(self) -> bool:
@@ -198,13 +247,18 @@ class Serving:
     @property
     def connections(self) -> int:
         """Open TCP connections of all sandboxes."""
-        return sum(held.tcp.connections for held in self._held.values())
+        return sum(held.connections for held in self._held.values())
 
     def close(self) -> None:
         """Stop serving."""
         self._staged.close()
         for sandbox in tuple(self._held):
             self._forget(sandbox)
+
+    def _has_more(self, sandbox: str, listening: protocol.Listening, count: int) -> bool:
+        """Whether it is served there already, on as many sockets."""
+        held = self._held.get(sandbox)
+        return held is not None and held.inode == listening.inode and held.count >= count
 
     def _is_elsewhere(self, sandbox: str, inode: int) -> bool:
         """Whether it is served in another namespace than that: whom it asks there are others."""
@@ -270,8 +324,9 @@ class Serving:
             _close(links)
             return
         older = self._held.pop(sandbox, None)
-        if older:
+        if older and older.inode != listening.inode:
             older.close()
+            older = None
         udp = server.Udp(links[0], scope, self._tools)
         self._held[sandbox] = Held(
             listening,
@@ -280,6 +335,8 @@ class Serving:
             sockets.Inside(
                 links[LISTENERS : LISTENERS + udp_count], links[LISTENERS + udp_count :]
             ),
+            len(links),
+            older.retire() if older else None,
         )
 
 

@@ -106,6 +106,46 @@ def test_A8_88_who_wants_more_sockets_than_there_are_keeps_nobody_else_from_name
         assert texts(ask(later, "web")) == {"10.0.0.9"}
 
 
+def test_former_listeners_answer_until_nobody_is_led_to_them(tmp_path: Path) -> None:
+    with running(tmp_path) as worker:
+        session = worker.session()
+        held = Path(f"/proc/{worker.process.pid}/fd")
+        former = session.serve("s", names=NAMES)
+        assert session.apply() == {}
+        count = len([*held.iterdir()])
+        newest = session.serve("s", inside=2)
+        session.table("net", NAMES | {wire.to_wire("new"): NAMES[wire.to_wire("web")]}, "e")
+        session.view("s", ["net"])
+        assert session.apply(2) == {}
+        for ports in (former, newest):
+            for name in ("web", "new"):
+                assert texts(ask(ports, name)) == texts(ask(ports, name, tcp=True)) == {"10.0.0.9"}
+        session.say(protocol.Led("s"))
+        assert session.apply(3) == {}
+        with pytest.raises(OSError, match="refused"):
+            ask(former, "web", tcp=True)
+        assert texts(ask(newest, "web")) == {"10.0.0.9"}
+        eventually(lambda: len([*held.iterdir()]) == count + 4, 5, "only what serves is left")
+
+
+def test_fewer_sockets_than_a_sandbox_has_take_no_place_of_those(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited = f"import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, ({MOST}, {MOST}))\n"
+    monkeypatch.setattr(workers, "LAUNCH", limited + workers.LAUNCH)
+    with running(tmp_path) as worker:
+        session = worker.session()
+        ports = session.serve("s", names=NAMES, inside=8)
+        assert session.apply() == {}
+        session.serve("s", names=NAMES, inside=14)
+        session.say(protocol.Apply(2))
+        applied = session.hear()
+        assert isinstance(applied, protocol.Applied)
+        assert "found room" in applied.problems["s"]
+        assert applied.listeners == {"s": protocol.Listening(7, *ports, upstream=(8, 8))}
+        assert texts(ask(ports, "web")) == {"10.0.0.9"}
+
+
 class Late(Upstream):
     """Answers each question after a while, however many there are."""
 

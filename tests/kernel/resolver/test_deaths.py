@@ -206,12 +206,21 @@ async def test_sockets_on_which_nobody_can_serve_are_not_given_again(town: Town)
     )
     places = place.Places(town.doors, guests.Guests(town.root / "exec" / "dns-guests"))
 
-    async def take(_message: protocol.Listen, _links: Sequence[socket.socket]) -> None:
+    class Taker:
         """A worker that finds fault with it later."""
 
-    assert (await places.settle(spot, None, take)).result.failures == ()
+        async def send(self, _message: protocol.Listen, _links: Sequence[socket.socket]) -> None:
+            """It takes everything."""
+
+        async def served(self, _sandbox: str) -> bool:
+            return True
+
+        async def led(self, _sandbox: str) -> None:
+            """It has nothing else."""
+
+    assert (await places.settle(spot, None, Taker())).result.failures == ()
     assert places.kept(spot, None) is not None
-    places.spoilt(spot.box)
+    places.spoilt(spot.box, is_served=False)
     assert places.kept(spot, None) is None
 
 

@@ -5,6 +5,9 @@ from collections.abc import Mapping, Sequence
 from socket import socket
 from typing import cast
 
+import msgspec
+import pytest
+
 from resolver import protocol
 from resolver.control import handover, link, snapshot
 from sdd import errors
@@ -19,14 +22,22 @@ WANT = snapshot.Snapshot(
 )
 
 
-class Worker:
-    """The link's two verbs that matter here; `problems` are told at the first `apply`."""
+LISTENING = protocol.Listening(1, 40001, 40002)
 
-    def __init__(self, problems: Mapping[str, str] | None = None) -> None:
+
+class Worker:
+    """The link's two verbs that matter here; `problems` are told at the first `apply`, with `serving`."""
+
+    def __init__(
+        self,
+        problems: Mapping[str, str] | None = None,
+        serving: Mapping[str, protocol.Listening] | None = None,
+    ) -> None:
         self.inventory = protocol.Inventory(protocol.RELEASE, 1, 0, {}, {}, {})
         self.is_dead = False
         self.applied = asyncio.Event()
         self._problems = dict(problems or {})
+        self._serving = dict(serving or {})
 
     async def send(self, _message: protocol.Listen, _links: Sequence[socket]) -> None:
         """Takes everything."""
@@ -37,7 +48,7 @@ class Worker:
             raise errors.Unavailable("the DNS worker hung up", code=link.CODE)
         told, self._problems = self._problems, {}
         self.applied.set()
-        return protocol.Applied(revision, told)
+        return protocol.Applied(revision, told, self._serving if told else {})
 
 
 def over(worker: Worker, *, is_staged: bool = False) -> handover.Handover:
@@ -45,7 +56,7 @@ def over(worker: Worker, *, is_staged: bool = False) -> handover.Handover:
 
 
 def listen(box: str) -> protocol.Listen:
-    return protocol.Listen(box, protocol.Listening(1, 40001, 40002))
+    return protocol.Listen(box, LISTENING)
 
 
 async def test_what_was_sent_is_applied_while_the_rest_is_under_way() -> None:
@@ -98,3 +109,55 @@ async def test_a_worker_that_dies_meanwhile_ends_nothing_of_the_work() -> None:
     async with asyncio.timeout(10):
         await one.during(work())
     assert one.has_new
+
+
+async def test_whoever_waits_hears_whether_the_worker_serves_on_what_it_was_given() -> None:
+    worker = Worker({"ann": "no room"})
+    one = over(worker)
+
+    async def exchanged(box: str) -> bool:
+        await one.send(listen(box), ())
+        return await one.served(box)
+
+    async def work() -> tuple[bool, bool]:
+        first, second = await asyncio.gather(exchanged("ann"), exchanged("bob"))
+        return first, second
+
+    async with asyncio.timeout(10):
+        assert await one.during(work()) == (False, True)
+
+
+@pytest.mark.parametrize("new", [False, True])
+async def test_with_problems_a_sandbox_may_be_served_all_the_same(new: bool) -> None:
+    """On some of what it was given, or on what it had."""
+    older, newer = protocol.Listening(1, 40003, 40004), listen("ann").listening
+    worker = Worker({"ann": "little room"}, {"ann": newer if new else older})
+    worker.inventory = msgspec.structs.replace(worker.inventory, listeners={"ann": older})
+    one = over(worker)
+    await one.send(listen("ann"), ())
+    async with asyncio.timeout(10):
+        assert await one.during(one.served("ann")) == new
+    await one.apply()
+    assert worker.inventory.listeners == one.serving == {"ann": newer if new else older}
+
+
+async def test_a_worker_cannot_make_up_what_it_serves_on() -> None:
+    worker = Worker({"ann": "no room"}, {"ann": protocol.Listening(1, 1, 1), "bob": LISTENING})
+    one = over(worker)
+    await one.send(listen("ann"), ())
+    await one.apply()
+    assert worker.inventory.listeners == one.serving == {}
+
+
+async def test_whoever_waits_hears_that_the_worker_died() -> None:
+    worker = Worker()
+    worker.is_dead = True
+    one = over(worker)
+    await one.send(listen("ann"), ())
+
+    async def work() -> None:
+        with pytest.raises(errors.Unavailable):
+            await one.served("ann")
+
+    async with asyncio.timeout(10):
+        await one.during(work())
