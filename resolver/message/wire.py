@@ -31,6 +31,7 @@ MOST_NAME: Final = 255
 MOST_LABEL: Final = 63
 MOST_OPTIONS: Final = 512  # bytes of EDNS options; longer lists are an attack (CVE-2026-41292)
 POINTER: Final = b"\xc0\x0c"  # an owner name: the question's
+WILDCARD: Final = b"\1*"  # the first label of RFC 4592 §2.1.1
 RECORD_HEAD: Final = 10  # type, class, TTL and length before the data
 MOST_PLAIN_RCODE: Final = 15  # what is above needs an OPT record (RFC 6891 §6.1.3)
 MOST_ADDITIONAL: Final = 2  # an OPT and a TSIG (docker.md D9)

@@ -21,7 +21,6 @@ from sdd.model.progress import Failure
 from sdd.model.record import ADDRESSES, ADDRESSING, Record, RecordType
 
 CACHED: Final = 32768  # names and addresses whose wire form is kept: they go, and come back
-WILDCARD: Final = b"\1*"  # the first label of RFC 4592 §2.1.1
 _STRING: Final = 255  # RFC 1035 §3.3.14: longer texts are several strings
 
 
@@ -55,7 +54,7 @@ def put(
                 continue
             names.setdefault(owner, {}).setdefault(kind, []).append(wire.record(kind, ttl, data))
             if each.is_wildcard:
-                wildcards.add(owner[len(WILDCARD) :])
+                wildcards.add(owner[len(wire.WILDCARD) :])
     put_owners = chain.from_iterable(owners(each, suffix) for each, _ in able)
     between.fill(names, filter(names.__contains__, put_owners), zone)
     if wildcards:

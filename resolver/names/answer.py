@@ -14,7 +14,7 @@ from resolver import protocol
 from resolver.counters import Source
 from resolver.message import wire
 from resolver.message.wire import Rcode
-from resolver.names import added, between
+from resolver.names import between
 from sdd import shared
 
 ROOT: Final = b"\0"
@@ -205,7 +205,7 @@ def wildcard(name: bytes, scope: Scope) -> Match | None:
         if name in names:
             continue  # there is something below it
         for zone in wire.parents(name):
-            entry = names.get(added.WILDCARD + zone)
+            entry = names.get(wire.WILDCARD + zone)
             if entry is not None:
                 return Match(network, zone, entry)
             if zone in names:

@@ -79,6 +79,7 @@ def main() -> None:
     control.listen()
     interpreter.tune()
     gc.freeze()  # of what was imported nothing ever goes: no search for garbage looks at it
+    gc.enable()
     faults = defects.Defects()
     hot = selector.Selector(faults)
     with asyncio.Runner(loop_factory=lambda: selector.Loop(hot)) as runner:
