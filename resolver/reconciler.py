@@ -253,12 +253,14 @@ class Reconciler:
 
     def _spoilt(self, want: Wanted, over: handover.Handover) -> result.Result:
         """What the worker could not do is tried with other sockets at the next pass."""
-        problems = over.problems
-        bad = [spot for box, spot in want.spots.items() if box in problems]
+        bad = [spot for box, spot in want.spots.items() if box in over.problems]
         for spot in bad:
             self._places.spoilt(spot.box, is_served=spot.box in over.serving)
         return result.total(
-            result.of_sandbox(spot.box, spot.name, _problem(problems[spot.box])) for spot in bad
+            (result.of_part if spot.box in over.serving else result.of_sandbox)(
+                spot.box, spot.name, _problem(over.problems[spot.box])
+            )
+            for spot in bad
         )
 
 

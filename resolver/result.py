@@ -34,6 +34,11 @@ def of_sandbox(box: ids.SandboxId, name: str, exc: errors.SddError) -> Result:
     return _failed(box, f"sandbox {name!r} has no name service: {exc.sentence}", exc)
 
 
+def of_part(box: ids.SandboxId, name: str, exc: errors.SddError) -> Result:
+    """The failure of one sandbox that is served all the same, by less than it wants."""
+    return _failed(box, f"sandbox {name!r} has not all of its name service: {exc.sentence}", exc)
+
+
 def of_files(box: ids.SandboxId, name: str, exc: errors.SddError) -> Result:
     """The failure of one sandbox's files, which goes on being answered."""
     return _failed(box, f"resolv.conf and hosts of sandbox {name!r} are old: {exc.sentence}", exc)
