@@ -267,8 +267,12 @@ class Dispatcher:
             broken = protocol.broken("its body ended early or its chunks are broken")
             reply, result = _problem(broken), broken.code
         except Exception as exc:  # noqa: BLE001 - a boundary: it becomes an answer
-            unforeseen = _lacking(exc) or _defect()
-            self._context.defects.met(Unit.REQUEST, Raised.of(exc), whose)
+            unforeseen = _lacking(exc)
+            if unforeseen is None:
+                self._context.defects.met(Unit.REQUEST, Raised.of(exc), whose)
+                unforeseen = _defect()
+            else:
+                log.warning("api.lacks", action=whose, why=unforeseen.sentence)
             reply, result = _problem(unforeseen), unforeseen.code
         if action:
             seconds = time.monotonic() - began

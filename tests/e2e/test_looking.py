@@ -2,6 +2,7 @@
 
 import re
 
+from sdd import defects as defects_of
 from tests.e2e.appliance import BIN, Appliance, until
 
 
@@ -60,6 +61,10 @@ def test_the_page_counts_objects_commands_and_questions(daemon: Appliance) -> No
     assert float(told['sdd_networks{driver="bridge"}']) >= 2
     assert float(told['sdd_reconcile_passes_total{kind="netns"}']) >= 1
     assert float(told[action]) >= 1
+    # Whatever this daemon was put through before.
+    defects = {each: value for each, value in told.items() if "_defects_total" in each}
+    assert len(defects) == len(defects_of.Unit)
+    assert set(map(float, defects.values())) == {0.0}
 
 
 def test_the_doctor_tells_what_of_others_is_dropped(daemon: Appliance) -> None:

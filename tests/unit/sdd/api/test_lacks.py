@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from sdd.defects import Unit
 from tests.unit.sdd.api.appliance import Appliance, served
 from tests.unit.sdd.api.test_server import ask
 
@@ -25,6 +26,7 @@ async def test_what_is_lacking_is_named(tmp_path: Path, lacks: int, advice: str)
     async with served(one, path):
         status, problem = await ask(path, "POST", "/v1/networks", {"name": "x"})
     assert (status, problem["code"]) == (507, "SDD-API-LACKS")
+    assert not one.context.defects.counts
     assert os.strerror(lacks).lower() in problem["error"]
     assert advice in problem["hint"]
 
@@ -34,3 +36,4 @@ async def test_another_error_of_the_system_is_a_defect(tmp_path: Path) -> None:
     one.desk.break_with = OSError(errno.EPERM, os.strerror(errno.EPERM))
     async with served(one, path):
         assert (await ask(path, "POST", "/v1/networks", {"name": "x"}))[0] == 500
+    assert one.context.defects.counts == {Unit.REQUEST: 1}
