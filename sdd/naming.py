@@ -67,9 +67,8 @@ def watches(
     def follow(event: str) -> None:
         if names.use(_daemon_dns(settings.config)):
             say.info(event)
-            slots[Backend.RESOLVER].kick(
-                NOWHERE
-            )  # other wants, not other facts: there is nothing to look at
+            # Other wants, not other facts: there is nothing to look at.
+            slots[Backend.RESOLVER].kick(NOWHERE)
 
     settings.subscribe(lambda: follow("dns.settings_changed"))
     reread = functools.partial(follow, "dns.host_changed")

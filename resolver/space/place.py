@@ -8,35 +8,19 @@ import asyncio
 import contextlib
 import functools
 import socket
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from resolver import protocol
 from resolver.result import NOTHING, Result, of_sandbox, total
-from resolver.space import kept, opener, redirect
+from resolver.space import kept, opener, redirect, taker
 from sdd import errors, reconcile
 from sdd.linux import guests, namespaces
 from sdd.model import absence, ids
 
 READY_S: Final = 5.0  # how long a namespace may take to appear: netns works on the same revision
 AT_ONCE: Final = 8  # sandboxes at the same time: others have their turn in the namespaces
-
-
-class Worker(Protocol):
-    """To whom sockets are handed over; raises `errors.Unavailable` when it fails us."""
-
-    async def send(self, message: protocol.Listen, links: Sequence[socket.socket], /) -> None:
-        """Hand over the sockets of a sandbox."""
-        ...
-
-    async def served(self, sandbox: str, /) -> bool:
-        """Whether it serves on what was handed over a moment ago, once it has said so."""
-        ...
-
-    async def led(self, sandbox: str, /) -> None:
-        """Port 53 leads to the newest sockets."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +145,9 @@ class Places:
         is_same = before is not None and before.listening == have and before.spot == spot
         return is_same and spot.box not in self._spoilt
 
-    async def settle(self, spot: Spot, have: protocol.Listening | None, worker: Worker) -> Visit:
+    async def settle(
+        self, spot: Spot, have: protocol.Listening | None, worker: taker.Taker
+    ) -> Visit:
         """Everything as `spot` wants it; `have` is what the worker serves for it.
 
         What cannot be done is a failure of this sandbox; only `worker` may raise.
@@ -245,7 +231,7 @@ class Places:
             code=absence.CODE,
         )
 
-    async def _serve(self, spot: Spot, inode: int, worker: Worker) -> Visit:
+    async def _serve(self, spot: Spot, inode: int, worker: taker.Taker) -> Visit:
         """Sockets for one that has no server. Who asks before the worker has them waits in them."""
         opened = await self._inherited(spot, inode) or await self._opened(spot, inode)
         await self._hand_over(spot, opened, worker)
@@ -254,7 +240,7 @@ class Places:
         return Visit(box=spot.box, result=Result(changed=1))
 
     async def _stay(
-        self, spot: Spot, have: protocol.Listening, before: _Settled | None, worker: Worker
+        self, spot: Spot, have: protocol.Listening, before: _Settled | None, worker: taker.Taker
     ) -> Visit:
         """It has the right sockets; whether port 53 leads there is looked at."""
         wrote = await self._doors.run(spot.path, functools.partial(self._lead, spot, have))
@@ -265,7 +251,7 @@ class Places:
         return Visit(box=spot.box, result=Result(changed=wrote, repaired=int(undone)))
 
     async def _exchange(
-        self, spot: Spot, inode: int, before: _Settled | None, worker: Worker
+        self, spot: Spot, inode: int, before: _Settled | None, worker: taker.Taker
     ) -> Visit:
         """Other sockets for one that has a server, which answers until these do.
 
@@ -292,7 +278,7 @@ class Places:
         self._settled[spot.box] = _Settled(spot, inode, listening)
         return Visit(box=spot.box, result=Result(changed=1))
 
-    async def _hand_over(self, spot: Spot, opened: opener.Opened, worker: Worker) -> None:
+    async def _hand_over(self, spot: Spot, opened: opener.Opened, worker: taker.Taker) -> None:
         """Closes what cannot be handed over."""
         listen = protocol.Listen(sandbox=spot.box, listening=opened.listening)
         try:

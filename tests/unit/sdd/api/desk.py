@@ -262,9 +262,6 @@ class Desk:
     async def drained(self, of: ids.ServiceId, endpoint_id: ids.EndpointId) -> None:
         self._write(Gone(service.Member, (of, endpoint_id)))
 
-    async def ingress_ended(self, of: ids.ServiceId) -> None:
-        """Services at this desk leave no addresses behind."""
-
     async def set_weight(self, service_ref: str, sandbox_ref: str, weight: int) -> service.Member:
         old = self._member(service_ref, sandbox_ref)
         made = service.Member(
