@@ -14,9 +14,9 @@ import msgspec
 
 SOCKET: Final = "dns.sock"  # in the exec-root
 CONFINED: Final = 19  # the first release whose workers cannot change or leave what they were lent
-RELEASE: Final = 20  # grows with every change of a message or of what a table means
+RELEASE: Final = 21  # grows with every change of a message or of what a table means
 MOST_BYTES: Final = 1 << 16  # well below the default wmem_max, so a send never needs privileges
-NAMES_A_PART: Final = 200  # a name with its records takes at most ~300 bytes
+GROUPS_A_PART: Final = 500  # 30 KiB as a rule; whoever takes them up keeps his askers waiting
 MOST_DESCRIPTORS: Final = 32
 
 # One name of a table: record type → the resource records of that type as wire bytes, each after
@@ -24,6 +24,7 @@ MOST_DESCRIPTORS: Final = 32
 # without any type (`{}`) has only names below it and gives way to another table's.
 Entry = dict[int, list[bytes]]
 Names = dict[bytes, Entry]  # lower-cased wire name → records
+Group = tuple[list[bytes], Entry]  # names that have the same records, as most have another one
 
 
 class Message(msgspec.Struct, frozen=True, tag=True, array_like=True):
@@ -61,7 +62,7 @@ class TablePart(Message, frozen=True):
     """More names of the table `id`; parts collect until its `TableEnd`."""
 
     id: str
-    names: Names
+    groups: list[Group]
 
 
 class TableEnd(Message, frozen=True):
@@ -77,7 +78,7 @@ class TableChange(Message, frozen=True):
     id: str
     base: str
     digest: str
-    put: Names
+    put: list[Group]
     gone: list[bytes]
 
 

@@ -141,8 +141,8 @@ class Serving:
             case protocol.Listen(sandbox, listening):
                 self._stage_sockets(sandbox, listening, links)
                 return
-            case protocol.TablePart(name, names):
-                staged.parts.setdefault(name, {}).update(alike.names(names))
+            case protocol.TablePart(name, groups):
+                alike.put(staged.parts.setdefault(name, {}), groups)
             case protocol.TableEnd(name, digest):
                 staged.tables[name] = Next(digest, staged.parts.pop(name, {}))
             case protocol.TableChange():
@@ -292,7 +292,7 @@ class Serving:
                 continue
             names = self._tables[name][1] if coming.names is None else coming.names
             for change in coming.changes:
-                names |= alike.names(change.put)
+                alike.put(names, change.put)
                 for each in change.gone:
                     names.pop(each, None)
             self._tables[name] = (coming.digest, names)
