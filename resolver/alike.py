@@ -5,7 +5,7 @@ changed, so nobody can tell but by the memory it takes, and the time to tell it.
 """
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -23,25 +23,18 @@ def view(one: protocol.View) -> protocol.View:
     return msgspec.structs.replace(alike, sandbox=one.sandbox, digest=one.digest)
 
 
-def groups(names: Mapping[bytes, protocol.Entry]) -> list[protocol.Group]:
+def groups(names: Mapping[bytes, protocol.Entry]) -> Iterator[protocol.Group]:
     """`names`, of which neighbours with one entry are told together."""
-    found: list[protocol.Group] = []
     owners: list[bytes] = []
     last: protocol.Entry | None = None
     for name, entry in names.items():
         if entry is not last:
-            owners = []
-            found.append((owners, entry))
-            last = entry
+            if last is not None:
+                yield owners, last
+            owners, last = [], entry
         owners.append(name)
-    return found
-
-
-def put(names: protocol.Names, those: Iterable[protocol.Group]) -> None:
-    """Adds the names of `those` to `names`; all of a group have one entry."""
-    for owners, entry in those:
-        for name in owners:
-            names[name] = entry
+    if last is not None:
+        yield owners, last
 
 
 @functools.lru_cache(KINDS)

@@ -4,6 +4,7 @@ In: an inventory and a snapshot. Out: messages in the order in which they are sa
 before the views that name them, what is gone last.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -37,11 +38,13 @@ def messages(have: protocol.Inventory, want: Snapshot) -> Iterator[protocol.ToWo
         yield protocol.TableGone(id=name)
 
 
-def table_parts(table: str, names: Mapping[bytes, protocol.Entry]) -> Iterator[protocol.TablePart]:
-    """`names` in parts that each fit one message."""
+def table_parts(
+    table: str, names: Mapping[bytes, protocol.Entry]
+) -> Iterator[protocol.TablePart[protocol.Entry]]:
+    """`names` in parts that each fit one message, each made when it is wanted."""
     groups = alike.groups(names)
-    for at in range(0, len(groups), protocol.GROUPS_A_PART):
-        for part in _parts(groups[at : at + protocol.GROUPS_A_PART]):
+    while some := list(itertools.islice(groups, protocol.GROUPS_A_PART)):
+        for part in _parts(some):
             yield protocol.TablePart(id=table, groups=part)
 
 
@@ -60,7 +63,7 @@ def _parts(groups: list[protocol.Group]) -> Iterator[list[protocol.Group]]:
         yield [(names, _fitted(names[0], entry))]
 
 
-def _change(name: str, table: Table) -> protocol.TableChange | None:
+def _change(name: str, table: Table) -> protocol.TableChange[protocol.Entry] | None:
     """The one message that brings the table before to this one; None when it takes several."""
     if len(table.put) + len(table.gone) > protocol.GROUPS_A_PART:
         return None
@@ -69,7 +72,7 @@ def _change(name: str, table: Table) -> protocol.TableChange | None:
         id=name,
         base=table.base,
         digest=table.digest,
-        put=alike.groups(put),
+        put=list(alike.groups(put)),
         gone=list(table.gone),
     )
     return change if protocol.size(change) <= protocol.MOST_BYTES else None

@@ -7,7 +7,7 @@ import dns.reversename
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resolver import alike, protocol
+from resolver import protocol
 from resolver.control import difference
 from resolver.control.snapshot import Snapshot
 from resolver.message import wire
@@ -118,12 +118,12 @@ def _obeyed(held: protocol.Names, those: Iterable[protocol.ToWorker]) -> protoco
     for told in those:
         match told:
             case protocol.TablePart(_, groups):
-                alike.put(coming, groups)
+                coming |= {name: entry for those, entry in groups for name in those}
             case protocol.TableEnd():
                 held, coming = coming, {}
             case protocol.TableChange():
                 held = {name: held[name] for name in held.keys() - set(told.gone)}
-                alike.put(held, told.put)
+                held |= {name: entry for those, entry in told.put for name in those}
             case _:
                 raise AssertionError(told)
     return held

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resolver import alike, protocol
+from resolver import protocol
 from resolver.control import difference
 from resolver.files import resolvconf
 
@@ -49,5 +49,5 @@ def test_parts_fit_and_together_are_the_table(names: protocol.Names, shared: boo
         assert len(protocol.encode(part)) <= protocol.MOST_BYTES
         assert 0 < len(part.groups) <= protocol.GROUPS_A_PART
         assert not together.keys() & {name for those, _ in part.groups for name in those}
-        alike.put(together, part.groups)
+        together |= {name: entry for those, entry in part.groups for name in those}
     assert together == names

@@ -115,7 +115,9 @@ def test_a_change_reaches_every_sandbox_with_the_table(worker: Worker) -> None:
         wire.to_wire("web"): {wire.A: address(wire.A, "10.1.0.3")},
         wire.to_wire("new"): {wire.A: address(wire.A, "10.1.0.4")},
     }
-    session.say(protocol.TableChange("net", "d", "e", alike.groups(put), [wire.to_wire("many")]))
+    session.say(
+        protocol.TableChange("net", "d", "e", list(alike.groups(put)), [wire.to_wire("many")])
+    )
     assert [texts(ask(each, "web")) for each in ports] == [{"10.1.0.2"}] * 2
     session.apply(2)
     for each in ports:
@@ -133,13 +135,13 @@ def test_changes_follow_each_other_and_those_never_applied_change_nothing(worker
     one, two = (
         {each: {wire.A: address(wire.A, f"10.1.0.{last}")}} for each, last in ((new, 3), (web, 4))
     )
-    session.say(protocol.TableChange("net", "d", "e", alike.groups(one), []))
+    session.say(protocol.TableChange("net", "d", "e", list(alike.groups(one)), []))
     session.link.close()
     session = worker.session()
     assert session.inventory.tables == {"net": "d"}
     assert not ask(ports, "new").answer
-    session.say(protocol.TableChange("net", "d", "e", alike.groups(one), []))
-    session.say(protocol.TableChange("net", "e", "f", alike.groups(two), [new]))
+    session.say(protocol.TableChange("net", "d", "e", list(alike.groups(one)), []))
+    session.say(protocol.TableChange("net", "e", "f", list(alike.groups(two)), [new]))
     session.apply(2)
     assert texts(ask(ports, "web")) == {"10.1.0.4"}
     assert not ask(ports, "new").answer

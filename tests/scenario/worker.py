@@ -88,7 +88,7 @@ class Session:
         return ports
 
     def table(self, name: str, names: protocol.Names, digest: str = "d") -> None:
-        self.say(protocol.TablePart(name, alike.groups(names)))
+        self.say(protocol.TablePart(name, list(alike.groups(names))))
         self.say(protocol.TableEnd(name, digest))
 
     def view(

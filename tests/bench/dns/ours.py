@@ -71,7 +71,7 @@ def _teach(
     }
     listening = protocol.Listening(0, udp.getsockname()[1], tcp.getsockname()[1])
     view = protocol.View("box", "v", ["net"], [], {}, list(upstreams))
-    link.send(protocol.encode(protocol.TablePart("net", alike.groups(table))))
+    link.send(protocol.encode(protocol.TablePart("net", list(alike.groups(table)))))
     link.send(protocol.encode(protocol.TableEnd("net", "t")))
     link.send(protocol.encode(view))
     message = protocol.encode(protocol.Listen("box", listening))

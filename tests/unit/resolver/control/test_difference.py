@@ -1,6 +1,6 @@
 """What a worker is told: only what it lacks, in a safe order, in pieces that fit."""
 
-from resolver import alike, protocol
+from resolver import protocol
 from resolver.control import difference
 from resolver.control.snapshot import Snapshot
 from resolver.names.table import Table
@@ -89,7 +89,7 @@ def test_more_names_of_one_entry_than_a_message_takes_are_told_in_several() -> N
     together: protocol.Names = {}
     for part in parts:
         assert len(protocol.encode(part)) <= protocol.MOST_BYTES
-        alike.put(together, part.groups)
+        together |= {name: entry for those, entry in part.groups for name in those}
     assert together == names
 
 

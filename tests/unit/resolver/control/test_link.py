@@ -29,7 +29,7 @@ class Worker:
         for each in messages:
             self.end.send(protocol.encode(each))
 
-    async def heard(self) -> protocol.ToWorker:
+    async def heard(self) -> protocol.Told:
         data = await asyncio.get_running_loop().sock_recv(self.end, protocol.MOST_BYTES)
         return protocol.decode_to_worker(data)
 
@@ -162,7 +162,7 @@ async def test_a_slow_worker_is_waited_for(worker: Worker) -> None:
     part = protocol.TablePart("t", [([b"n"], {1: [bytes(60_000)]})])
     sending = asyncio.gather(*(opened.send(part) for _ in range(50)))
     for _ in range(50):
-        assert await worker.heard() == part
+        assert protocol.encode(await worker.heard()) == protocol.encode(part)
     await sending
     opened.close()
 
