@@ -113,22 +113,26 @@ def desired(
 def unheard(
     state: ClusterState, node: ids.NodeId, daemon: upstreams.DaemonDns, before: Wanted
 ) -> int:
-    """How many endpoints are on networks whose names are to be made from nothing for `state`.
+    """How many objects of `state` must say anew what they need, or how they are called.
 
-    With other settings of the daemon these are all that this node has to do with.
+    All on networks whose names are to be made from nothing, endpoints that are new or others, and
+    all sandboxes with other settings of the daemon.
     """
-    if before.daemon is not None and before.daemon is not daemon:
-        return sum(len(state.endpoints_by_network.get(net, ())) for net in _nets(state, node))
-    ends = map(state.endpoints.get, affected.changed(before.state.endpoints, state.endpoints))
-    nets = {end.network for end in ends if end is not None and end.node == node}
-    new = (net for net in nets if str(net) not in before.snapshot.tables)
-    return sum(len(state.endpoints_by_network.get(net, ())) for net in new)
-
-
-def _nets(state: ClusterState, node: ids.NodeId) -> frozenset[ids.NetworkId]:
-    boxes = state.sandboxes_by_node.get(node, ())
-    ends = (end for box in boxes for end in state.endpoints_by_sandbox.get(box.id, ()))
-    return frozenset(end.network for end in ends)
+    tables = before.snapshot.tables
+    moved = affected.changed(before.state.endpoints, state.endpoints)
+    ends = [end for end in map(state.endpoints.get, moved) if end is not None]
+    here = {end.network for end in ends if end.node == node}
+    nets = (net for net in state.networks.values() if net.id in here or str(net.id) in tables)
+    new = {
+        net.id
+        for net in nets
+        if net.has_names and not table.stands(tables.get(str(net.id)), net, daemon.ttl)
+    }
+    is_new = before.daemon is not None and before.daemon is not daemon
+    boxes = len(state.sandboxes_by_node.get(node, ())) if is_new else 0
+    groups = (state.endpoints_by_network, state.services_by_network)
+    whole = sum(len(of.get(net, ())) for of in groups for net in new)
+    return boxes + whole + sum(end.network not in new for end in ends)
 
 
 def _need(

@@ -86,14 +86,20 @@ def table(
     `news` is what may differ from the state of `before`; without it everybody is asked.
     """
     ground = Ground.of(net, ttl)
-    if before is None or before.memory is None or before.memory.ground != ground:
+    then = before.memory if before else None
+    if before is None or then is None or then.ground != ground:
         return _made(state, net, ground)
-    then = before.memory
     moved = said.news(state, net, ground, then.said, news)
     records = _records(state, net, then, news)
     if not moved and not records:
         return before
     return _after(before, then, moved, records)
+
+
+def stands(before: Table | None, net: network.Network, ttl: int) -> bool:
+    """Whether the table of `net` can be made from `before`, and not only from nothing."""
+    then = before.memory if before else None
+    return then is not None and then.ground == Ground.of(net, ttl)
 
 
 def _records(
