@@ -1,10 +1,11 @@
 """What is equal for many sandboxes is one object: views of one network, names of one address.
 
 In: views and names. Out: equal ones that share whatever they have in common. Nothing of it is ever
-changed, so nobody can tell but by the memory it takes.
+changed, so nobody can tell but by the memory it takes, and the time to tell it.
 """
 
 import functools
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -22,13 +23,18 @@ def view(one: protocol.View) -> protocol.View:
     return msgspec.structs.replace(alike, sandbox=one.sandbox, digest=one.digest)
 
 
-def names(those: protocol.Names) -> protocol.Names:
-    """`those`, in which names with the same records have one entry."""
-    entries: dict[tuple[tuple[int | bytes, ...], ...], protocol.Entry] = {}
-    return {
-        name: entries.setdefault(tuple((kind, *found) for kind, found in entry.items()), entry)
-        for name, entry in those.items()
-    }
+def groups(names: Mapping[bytes, protocol.Entry]) -> Iterator[protocol.Group]:
+    """`names`, of which neighbours with one entry are told together."""
+    owners: list[bytes] = []
+    last: protocol.Entry | None = None
+    for name, entry in names.items():
+        if entry is not last:
+            if last is not None:
+                yield owners, last
+            owners, last = [], entry
+        owners.append(name)
+    if last is not None:
+        yield owners, last
 
 
 @functools.lru_cache(KINDS)

@@ -7,10 +7,10 @@ mostly touches one sandbox of a thousand.
 
 import functools
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
-from typing import Final
+from typing import Final, TypeVar
 
 from resolver.control import snapshot
 from resolver.files import foreign, hosts, own, resolvconf, upstreams
@@ -19,6 +19,9 @@ from resolver.space import opener, place
 from sdd import affected, contained, shared
 from sdd.model import endpoint, ids, network, progress, sandbox
 from sdd.state import EMPTY, ClusterState
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +58,10 @@ class Need:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What one revision wants of this node; `failures` are of what it cannot want."""
+    """What one revision wants of this node; `failures` are of what it cannot want.
+
+    `broken` are those of sandboxes. `named` are the networks whose names are told.
+    """
 
     snapshot: snapshot.Snapshot
     state: ClusterState = field(default=EMPTY, compare=False)  # from which all this was made
@@ -63,6 +69,8 @@ class Wanted:
     needs: Mapping[ids.SandboxId, Need] = field(default_factory=dict)  # every sandbox of this node
     spots: Mapping[ids.SandboxId, place.Spot] = field(default_factory=dict)
     texts: Mapping[ids.SandboxId, own.Texts] = field(default_factory=dict)
+    broken: Mapping[ids.SandboxId, progress.Failure] = field(default_factory=dict)
+    named: Collection[network.Network] = ()
     failures: tuple[progress.Failure, ...] = ()
 
 
@@ -76,59 +84,117 @@ def desired(
 
     A sandbox of which nothing can be made has no name service; all others are as ever.
     """
-    wild = frozenset(each.network for each in state.wildcards)
-    needs: dict[ids.SandboxId, Need] = {}
-    failures: list[progress.Failure] = []
-    for box in state.sandboxes_by_node.get(node, ()):
-        known = before.needs.get(box.id)
-        made = contained.attempt(
-            functools.partial(_need, state, box, daemon, wild, known),
-            box.id,
-            f"sandbox {box.name!r} has no name service",
-        )
-        if isinstance(made, Need):
-            needs[box.id] = made
-        else:
-            failures.append(made)
-    views = {str(box): need.view for box, need in needs.items() if need.view is not None}
-    used = {net.id: net for need in needs.values() if need.view for net in need.ground.nets}
-    named = (net for net in used.values() if net.has_names)
+    wild = _wild(state)
+    fresh: dict[ids.SandboxId, Need | None] = {}
+    broken: dict[ids.SandboxId, progress.Failure | None] = {}
+    for key in _reached(state, node, daemon, before):
+        box = state.sandboxes.get(key)
+        made = None
+        if box is not None and box.node == node:
+            made = contained.attempt(
+                functools.partial(_need, state, box, daemon, wild, before.needs.get(key)),
+                key,
+                f"sandbox {box.name!r} has no name service",
+            )
+        fresh[key] = made if isinstance(made, Need) else None
+        broken[key] = made if isinstance(made, progress.Failure) else None
+    fresh = {box: need for box, need in fresh.items() if need is not before.needs.get(box)}
+    needs = _amended(before.needs, fresh)
+    served = {str(box): need.view if need else None for box, need in fresh.items()}
+    named = _named(needs) if fresh else before.named
     tables_before = before.snapshot.tables
     news = affected.between(before.state, state)
     tables = {
         str(net.id): table.table(state, net, daemon.ttl, tables_before.get(str(net.id)), news)
         for net in named
     }
+    without = _amended(before.broken, broken)
     return Wanted(
         state=state,
         daemon=daemon,
-        snapshot=snapshot.Snapshot(state.revision, tables, views),
+        snapshot=snapshot.Snapshot(state.revision, tables, _amended(before.snapshot.views, served)),
         needs=needs,
-        spots={box: need.spot for box, need in needs.items()},
-        texts={box: need.texts for box, need in needs.items()},
-        failures=(*failures, *(one for each in tables.values() for one in each.failures)),
+        spots=_amended(
+            before.spots, {box: need.spot if need else None for box, need in fresh.items()}
+        ),
+        texts=_amended(
+            before.texts, {box: need.texts if need else None for box, need in fresh.items()}
+        ),
+        broken=without,
+        named=named,
+        failures=(
+            *(without[box] for box in sorted(without)),
+            *(one for each in tables.values() for one in each.failures),
+        ),
     )
+
+
+def _reached(
+    state: ClusterState, node: ids.NodeId, daemon: upstreams.DaemonDns, before: Wanted
+) -> Collection[ids.SandboxId]:
+    """The sandboxes that may need something else than before: of a thousand, mostly one.
+
+    Others than this node's may be among them.
+    """
+    if before.daemon is not daemon:
+        return {*before.needs, *(each.id for each in state.sandboxes_by_node.get(node, ()))}
+    was = before.state
+    ends = affected.changed(was.endpoints, state.endpoints)
+    found = (of.endpoints.get(each) for of in (was, state) for each in ends)
+    boxes = {end.sandbox for end in found if end is not None}
+    boxes |= affected.changed(was.sandboxes, state.sandboxes)
+    for net in affected.changed(was.networks, state.networks) | (_wild(was) ^ _wild(state)):
+        boxes.update(end.sandbox for end in state.endpoints_by_network.get(net, ()))
+    return boxes
+
+
+def _wild(state: ClusterState) -> frozenset[ids.NetworkId]:
+    """The networks that have wildcards."""
+    return frozenset(each.network for each in state.wildcards)
+
+
+def _named(needs: Mapping[ids.SandboxId, Need]) -> Collection[network.Network]:
+    """The networks of sandboxes that have a server, as far as they have names."""
+    used = {net.id: net for need in needs.values() if need.view for net in need.ground.nets}
+    return tuple(net for net in used.values() if net.has_names)
+
+
+def _amended(before: Mapping[K, V], news: Mapping[K, V | None]) -> Mapping[K, V]:
+    """`before` with other values; None takes the key away."""
+    if not news:
+        return before
+    after = dict(before)
+    for key, value in news.items():
+        if value is None:
+            after.pop(key, None)
+        else:
+            after[key] = value
+    return after
 
 
 def unheard(
     state: ClusterState, node: ids.NodeId, daemon: upstreams.DaemonDns, before: Wanted
 ) -> int:
-    """How many endpoints are on networks whose names are to be made from nothing for `state`.
+    """How many objects of `state` must say anew what they need, or how they are called.
 
-    With other settings of the daemon these are all that this node has to do with.
+    All on networks whose names are to be made from nothing, endpoints that are new or others, and
+    all sandboxes with other settings of the daemon.
     """
-    if before.daemon is not None and before.daemon is not daemon:
-        return sum(len(state.endpoints_by_network.get(net, ())) for net in _nets(state, node))
-    ends = map(state.endpoints.get, affected.changed(before.state.endpoints, state.endpoints))
-    nets = {end.network for end in ends if end is not None and end.node == node}
-    new = (net for net in nets if str(net) not in before.snapshot.tables)
-    return sum(len(state.endpoints_by_network.get(net, ())) for net in new)
-
-
-def _nets(state: ClusterState, node: ids.NodeId) -> frozenset[ids.NetworkId]:
-    boxes = state.sandboxes_by_node.get(node, ())
-    ends = (end for box in boxes for end in state.endpoints_by_sandbox.get(box.id, ()))
-    return frozenset(end.network for end in ends)
+    tables = before.snapshot.tables
+    moved = affected.changed(before.state.endpoints, state.endpoints)
+    ends = [end for end in map(state.endpoints.get, moved) if end is not None]
+    here = {end.network for end in ends if end.node == node}
+    nets = (net for net in state.networks.values() if net.id in here or str(net.id) in tables)
+    new = {
+        net.id
+        for net in nets
+        if net.has_names and not table.stands(tables.get(str(net.id)), net, daemon.ttl)
+    }
+    is_new = before.daemon is not None and before.daemon is not daemon
+    boxes = len(state.sandboxes_by_node.get(node, ())) if is_new else 0
+    groups = (state.endpoints_by_network, state.services_by_network)
+    whole = sum(len(of.get(net, ())) for of in groups for net in new)
+    return boxes + whole + sum(end.network not in new for end in ends)
 
 
 def _need(

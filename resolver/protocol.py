@@ -8,15 +8,15 @@ revisions. Both ends of a pair may be of different releases: an unknown message 
 connection, and a worker whose `release` differs is replaced.
 """
 
-from typing import Final, NamedTuple
+from typing import Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
 SOCKET: Final = "dns.sock"  # in the exec-root
 CONFINED: Final = 19  # the first release whose workers cannot change or leave what they were lent
-RELEASE: Final = 20  # grows with every change of a message or of what a table means
+RELEASE: Final = 21  # grows with every change of a message or of what a table means
 MOST_BYTES: Final = 1 << 16  # well below the default wmem_max, so a send never needs privileges
-NAMES_A_PART: Final = 200  # a name with its records takes at most ~300 bytes
+GROUPS_A_PART: Final = 250  # 20 KiB as a rule; whoever takes them up keeps his askers waiting
 MOST_DESCRIPTORS: Final = 32
 
 # One name of a table: record type → the resource records of that type as wire bytes, each after
@@ -24,6 +24,10 @@ MOST_DESCRIPTORS: Final = 32
 # without any type (`{}`) has only names below it and gives way to another table's.
 Entry = dict[int, list[bytes]]
 Names = dict[bytes, Entry]  # lower-cased wire name → records
+# Names that have the same records, as most have with another one. Sent they have an `Entry`; who
+# takes them reads it when somebody asks.
+Group = tuple[list[bytes], Entry]
+E = TypeVar("E", Entry, msgspec.Raw)
 
 
 class Message(msgspec.Struct, frozen=True, tag=True, array_like=True):
@@ -57,11 +61,11 @@ class Inventory(Message, frozen=True):
     more: bool = False
 
 
-class TablePart(Message, frozen=True):
+class TablePart(Message, Generic[E], frozen=True):
     """More names of the table `id`; parts collect until its `TableEnd`."""
 
     id: str
-    names: Names
+    groups: list[tuple[list[bytes], E]]
 
 
 class TableEnd(Message, frozen=True):
@@ -71,13 +75,13 @@ class TableEnd(Message, frozen=True):
     digest: str
 
 
-class TableChange(Message, frozen=True):
+class TableChange(Message, Generic[E], frozen=True):
     """The table `id` with the digest `base` becomes the one with `digest`, by a few names."""
 
     id: str
     base: str
     digest: str
-    put: Names
+    put: list[tuple[list[bytes], E]]
     gone: list[bytes]
 
 
@@ -314,15 +318,19 @@ class Pong(Message, frozen=True):
     notes: list[str] = []
 
 
-Staging = TablePart | TableEnd | TableChange | TableGone | View | Listen | Led | Gone
+_Staging = TableEnd | TableGone | View | Listen | Led | Gone
+Staging = TablePart[Entry] | TableChange[Entry] | _Staging
+Staged = TablePart[msgspec.Raw] | TableChange[msgspec.Raw] | _Staging  # the same, taken
 Question = Count | Explain | ListCache | Flush | ListUpstreams | Ping
 ToWorker = Staging | Apply | Question
+Told = Staged | Apply | Question
 FromWorker = (
     Inventory | Applied | Counted | Explained | CacheListed | Flushed | UpstreamsListed | Pong
 )
 
 _encoder = msgspec.msgpack.Encoder()
-_to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
+_to_worker: msgspec.msgpack.Decoder[Told] = msgspec.msgpack.Decoder(Told)
+_entry: msgspec.msgpack.Decoder[Entry] = msgspec.msgpack.Decoder(Entry)
 _from_worker: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(FromWorker)
 
 
@@ -336,7 +344,12 @@ def size(value: object) -> int:
     return len(_encoder.encode(value))
 
 
-def decode_to_worker(datagram: bytes) -> ToWorker:
+def decode_entry(raw: msgspec.Raw) -> Entry:
+    """What a name of `Staged` says; raises as `decode_to_worker`."""
+    return _entry.decode(raw)
+
+
+def decode_to_worker(datagram: bytes) -> Told:
     """What sdd says; raises msgspec.DecodeError (ValidationError) for anything else."""
     return _to_worker.decode(datagram)
 

@@ -27,6 +27,7 @@ class Affected:
 
     services: frozenset[ids.ServiceId]
     endpoints: frozenset[ids.EndpointId]
+    records: frozenset[ids.RecordId]
 
 
 def between(before: ClusterState, after: ClusterState) -> Affected:
@@ -42,7 +43,11 @@ def between(before: ClusterState, after: ClusterState) -> Affected:
         services.add(member[0])
     for end in endpoints:
         services.update(each.service for each in after.members_by_endpoint.get(end, ()))
-    return Affected(services=frozenset(services), endpoints=frozenset(endpoints))
+    return Affected(
+        services=frozenset(services),
+        endpoints=frozenset(endpoints),
+        records=frozenset(changed(before.records, after.records)),
+    )
 
 
 def changed(before: Mapping[K, object], after: Mapping[K, object]) -> set[K]:

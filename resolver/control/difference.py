@@ -4,27 +4,18 @@ In: an inventory and a snapshot. Out: messages in the order in which they are sa
 before the views that name them, what is gone last.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import itertools
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
 
-from resolver import parts, protocol
+from resolver import alike, parts, protocol
 from resolver.control.snapshot import Snapshot
 from resolver.names.table import Table
 
 _ROOM: Final = protocol.MOST_BYTES - 1024  # for the message around the names
 _RECORD: Final = 5  # bytes of msgpack around a record, at most
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """What one name takes in a part, in bytes, at most."""
-
-    name: bytes
-    entry: protocol.Entry
-    size: int
 
 
 def messages(have: protocol.Inventory, want: Snapshot) -> Iterator[protocol.ToWorker]:
@@ -47,37 +38,48 @@ def messages(have: protocol.Inventory, want: Snapshot) -> Iterator[protocol.ToWo
         yield protocol.TableGone(id=name)
 
 
-def table_parts(table: str, names: protocol.Names) -> Iterator[protocol.TablePart]:
-    """`names` in parts that each fit one message."""
-    part: protocol.Names = {}
-    used = 0
-    for each in map(_fitted, names.items()):
-        if part and (used + each.size > _ROOM or len(part) >= protocol.NAMES_A_PART):
-            yield protocol.TablePart(id=table, names=part)
-            part, used = {}, 0
-        part[each.name] = each.entry
-        used += each.size
-    if part:
-        yield protocol.TablePart(id=table, names=part)
+def table_parts(
+    table: str, names: Mapping[bytes, protocol.Entry]
+) -> Iterator[protocol.TablePart[protocol.Entry]]:
+    """`names` in parts that each fit one message, each made when it is wanted."""
+    groups = alike.groups(names)
+    while some := list(itertools.islice(groups, protocol.GROUPS_A_PART)):
+        for part in _parts(some):
+            yield protocol.TablePart(id=table, groups=part)
 
 
-def _change(name: str, table: Table) -> protocol.TableChange | None:
+def _parts(groups: list[protocol.Group]) -> Iterator[list[protocol.Group]]:
+    """`groups` in halves, and halves of these, until all fit."""
+    names, entry = groups[0]
+    if protocol.size(groups) <= _ROOM:
+        yield groups
+    elif len(groups) > 1:
+        yield from _parts(groups[: len(groups) // 2])
+        yield from _parts(groups[len(groups) // 2 :])
+    elif len(names) > 1:
+        yield from _parts([(names[: len(names) // 2], entry)])
+        yield from _parts([(names[len(names) // 2 :], entry)])
+    else:
+        yield [(names, _fitted(names[0], entry))]
+
+
+def _change(name: str, table: Table) -> protocol.TableChange[protocol.Entry] | None:
     """The one message that brings the table before to this one; None when it takes several."""
-    put = list(map(_fitted, table.put.items()))
-    size = sum(each.size for each in put) + sum(len(each) + _RECORD for each in table.gone)
-    if size > _ROOM or len(put) + len(table.gone) > protocol.NAMES_A_PART:
+    if len(table.put) + len(table.gone) > protocol.GROUPS_A_PART:
         return None
-    return protocol.TableChange(
+    put = {each: _fitted(each, entry) for each, entry in table.put.items()}
+    change = protocol.TableChange(
         id=name,
         base=table.base,
         digest=table.digest,
-        put={each.name: each.entry for each in put},
+        put=list(alike.groups(put)),
         gone=list(table.gone),
     )
+    return change if protocol.size(change) <= protocol.MOST_BYTES else None
 
 
 def _fitted_view(view: protocol.View) -> protocol.View:
-    own = {each.name: each.entry for each in map(_fitted, view.own.items())}
+    own = {name: _fitted(name, entry) for name, entry in view.own.items()}
     return msgspec.structs.replace(view, own=own) if own != view.own else view
 
 
@@ -92,18 +94,15 @@ def after(have: protocol.Inventory, want: Snapshot) -> protocol.Inventory:
     )
 
 
-def _fitted(item: tuple[bytes, protocol.Entry]) -> Size:
-    """One name with as many of its records as one message takes.
+def _fitted(name: bytes, entry: protocol.Entry) -> protocol.Entry:
+    """As many of a name's records as one message takes.
 
     A DNS message is as long as one of ours at most: records beyond that fit into no answer.
     """
-    name, entry = item
-    size = _size(name, entry)
-    if size > _ROOM:
-        most = (_ROOM - len(name) - 64) // max(1, len(entry))
-        entry = {kind: _cut(records, most - 16) for kind, records in entry.items()}
-        size = _size(name, entry)
-    return Size(name=name, entry=entry, size=size)
+    if _size(name, entry) <= _ROOM:
+        return entry
+    most = (_ROOM - len(name) - 64) // max(1, len(entry))
+    return {kind: _cut(records, most - 16) for kind, records in entry.items()}
 
 
 def _size(name: bytes, entry: protocol.Entry) -> int:

@@ -13,7 +13,7 @@ import msgspec
 
 from resolver import alike, protocol
 from resolver.message import wire
-from resolver.names import added, records
+from resolver.names import records, spelling
 from resolver.names.table import Table
 from sdd.model import ids, network, sandbox
 
@@ -65,7 +65,7 @@ def view(
         wild=[str(each) for each in wild],
         network=label,
         forwarded=[wire.to_wire(each) for each in forwarded],
-        search=[each for each in map(added.wire_name, search) if each],
+        search=[each for each in map(spelling.wire_name, search) if each],
         ndots=ndots,
         routes={wire.to_wire(zone): list(servers) for zone, servers in routes.items()},
         sealed=sealed,

@@ -14,7 +14,7 @@ from resolver import protocol
 from resolver.counters import Source
 from resolver.message import wire
 from resolver.message.wire import Rcode
-from resolver.names import between
+from resolver.names import block
 from sdd import shared
 
 ROOT: Final = b"\0"
@@ -357,7 +357,7 @@ def _below(query: wire.Query, zone: bytes, scope: Scope, *, is_given: bool) -> A
         is_top = zone == query.name and zone not in NOWHERE
         if is_top and query.kind in {wire.SOA, wire.ANY}:
             return Answer(Rcode.NOERROR, [_start(scope.ttl)], source=source)
-        is_there = is_top or between.is_block(query.name)
+        is_there = is_top or block.is_block(query.name)
         rcode = Rcode.NOERROR if is_there else Rcode.NXDOMAIN
         return Answer(rcode, [], soa(zone, scope.ttl), source)
     if zone == _LOCALHOST:

@@ -3,52 +3,58 @@
 In: the names of a table. Out: those between them and the names above that are ours too. Such a name
 is NODATA: NXDOMAIN would deny all below it (RFC 8020), and resolvers that ask label by label (RFC
 9156) never come to the names that are there. In a table it has no entry, `{}`.
+
+Each name claims the one right above it, and one that is claimed claims in turn, so a name that
+comes or goes costs a step, and all that are claimed and have no records are known: they are hollow.
 """
 
-import re
-from collections.abc import Collection, Iterable, Iterator
+from collections import deque
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from resolver import protocol
 from resolver.message import wire
+from resolver.names import spelling
+from sdd.overlaid import Draft
 
+ROOT: Final = spelling.ROOT
 _SERVICE: Final = b"_"  # begins the labels of a port and of a protocol
-# The reverse name of a block of addresses, each of which may have a name: less than a whole one.
-_BLOCK: Final = re.compile(
-    rb"(?:\x01[0-9]|\x02[1-9][0-9]|\x03(?:1[0-9][0-9]|2[0-4][0-9]|25[0-5])){1,3}"
-    rb"\x07in-addr\x04arpa\x00"
-    rb"|(?:\x01[0-9a-f]){1,31}\x03ip6\x04arpa\x00"
-)
 
 
-def fill(names: protocol.Names, owners: Iterable[bytes], zone: bytes) -> None:
-    """Adds the names between `owners`, which are in `names`, and the network's `zone`.
+def claims(names: protocol.Names, tail: bytes) -> tuple[bytes, ...]:
+    """What `names` claim beside each other; the network's own name `tail` is claimed anyway."""
+    return tuple(
+        [
+            above
+            for name in names
+            if (above := name[name[0] + 1 :]) not in (ROOT, tail) and above not in names
+        ]
+    )
 
-    Also those between `_port._protocol.host` and a host in `names`. Without `zone` (empty), whose
-    other names are somebody else's, only the latter.
+
+def count(claimed: Draft[bytes, int], more: Mapping[bytes, int]) -> list[bytes]:
+    """Adds `more` claims to those there; the names that are claimed now and were not, or no more.
+
+    A negative number takes claims away.
     """
-    for owner in tuple(owners):
-        if wire.PTR not in names[owner]:
-            for each in _above(owner, names, zone):
-                names.setdefault(each, {})
+    turned: list[bytes] = []
+    waiting = deque((name, number) for name, number in more.items() if number and name != ROOT)
+    while waiting:
+        name, number = waiting.popleft()
+        before = claimed.get(name) or 0
+        claimed.put(name, before + number or None)
+        if before and before + number:
+            continue
+        turned.append(name)
+        if (above := spelling.parent(name)) != ROOT:
+            waiting.append((above, 1 if not before else -1))
+    return turned
 
 
-def above(owner: bytes, zone: bytes) -> Iterator[bytes]:
-    """The names between `owner`, which is no name of a service, and `zone` above it."""
-    return _above(owner, (), zone)
-
-
-def is_block(name: bytes) -> bool:
-    """Whether it is the reverse name of more than one address."""
-    return _BLOCK.fullmatch(name) is not None
-
-
-def _above(owner: bytes, names: Collection[bytes], zone: bytes) -> Iterator[bytes]:
-    passed: list[bytes] = []
-    is_service = owner[1:2] == _SERVICE
-    for parent in wire.parents(owner):
-        if parent == zone or (is_service and parent in names):
-            yield from passed
-            passed.clear()
-        is_service = is_service and parent[1:2] == _SERVICE
-        passed.append(parent)
+def hosts(name: bytes) -> Iterator[bytes]:
+    """For `_proto.host` the names above it that it is between a service's name and, if any."""
+    if name[1:2] == _SERVICE:
+        for each in wire.parents(name):
+            yield each
+            if each[1:2] != _SERVICE:
+                return

@@ -1,39 +1,37 @@
 """Objects → the resource records by name that they bring to a network: docker.md §1.2, N1–N21.
 
 In: an endpoint or a service. Out: `protocol.Names`. Each name is there bare and with the network's
-name behind it; what several say of one name is put together by resolver.table.
+name behind it; what several say of one name is put together by resolver.names.table.
 """
 
+import functools
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
+from itertools import chain
 
 from resolver import protocol
 from resolver.message import wire
-from resolver.names import added, between, portnames
+from resolver.names import portnames, spelling
+from resolver.names.ground import Ground
 from sdd.model import endpoint, ids, network, port, sandbox, service
 from sdd.model.network import IPAddress
 from sdd.state import ClusterState
 
 TASKS = "tasks."
 Serving = tuple[service.Member, endpoint.Endpoint, sandbox.Sandbox]
+LOCALHOST = "localhost"
 _SRV = struct.Struct(">HHH")  # priority, weight, port
 _MOST_WEIGHT = 0xFFFF
-LOCALHOST = "localhost"
 
 
-def of_endpoint(
-    box: sandbox.Sandbox, of: endpoint.Endpoint, suffix: str, ttl: int, zone: bytes = b""
-) -> protocol.Names:
-    """What a sandbox's endpoint says on the network called `suffix`, with TTL `ttl` seconds.
-
-    `zone` is the network's name if all below it is ours.
-    """
-    known, hosts = names_of(box, of), of.hosts
-    entry = _entry(hosts, ttl)  # one of all: it is never changed once it is in a table
-    names = {owner: entry for name in known for owner in _owners(name, suffix)}
-    between.fill(names, names, zone)
-    _point(names, hosts, known[0], suffix, ttl)
+def of_endpoint(box: sandbox.Sandbox, of: endpoint.Endpoint, ground: Ground) -> protocol.Names:
+    """What a sandbox's endpoint says on a network."""
+    hosts = of.hosts
+    owners = [spelling.owners(name, ground.tail) for name in names_of(box, of)]
+    entry = _entry(hosts, ground.ttl)  # one of all: it is never changed once it is in a table
+    names = dict.fromkeys(chain.from_iterable(owners), entry)
+    _point(names, hosts, owners[0][1:], ground.ttl)
     return names
 
 
@@ -42,40 +40,44 @@ def names_of(box: sandbox.Sandbox, of: endpoint.Endpoint) -> tuple[str, ...]:
 
     A hostname may be `localhost`, which stays everybody's own (RFC 6761 §6.3).
     """
-    hostname = "" if box.hostname.lower() == LOCALHOST else box.hostname
-    wanted = (box.name, *of.aliases, ids.short(box.id), hostname)
-    return tuple(dict.fromkeys(name.lower() for name in wanted if name))
+    wanted = [box.name, *of.aliases, ids.short(box.id)]
+    if box.hostname and box.hostname.lower() != LOCALHOST:
+        wanted.append(box.hostname)
+    return tuple(filter(None, dict.fromkeys(map(str.lower, wanted))))
 
 
 def of_hosts(extra: Iterable[sandbox.ExtraHost], ttl: int) -> protocol.Names:
     """The names of `--add-host`, which only the sandbox itself sees."""
     names: protocol.Names = {}
     for each in extra:
-        _put(names, each.name, "", (each.address,), ttl)
-        _point(names, (each.address,), each.name, "", ttl)
+        owners = spelling.owners(each.name, b"")
+        for owner in owners:
+            names[owner] = _both(names.get(owner, {}), _entry((each.address,), ttl))
+        _point(names, (each.address,), owners, ttl)
     return names
 
 
-def of_service(
-    svc: service.Service, members: Iterable[Serving], suffix: str, ttl: int, zone: bytes = b""
-) -> protocol.Names:
+def of_service(svc: service.Service, members: Iterable[Serving], ground: Ground) -> protocol.Names:
     """The service's names: its virtual addresses or `members`; `tasks.` always its members.
 
-    Each of its ports has SRV records `_port._proto.name` that name the members (RFC 2782). `zone`
-    as in `of_endpoint`.
+    Each of its ports has SRV records `_port._proto.name` that name the members (RFC 2782).
     """
-    names: protocol.Names = {}
     members = tuple(members)
-    serving = tuple(address for _, end, _ in members for address in end.hosts)
-    addresses = tuple(_vips(svc, serving)) if svc.mode is service.EndpointMode.VIP else serving
+    serving = [address for _, end, _ in members for address in end.hosts]
+    each_one = _entry(serving, ground.ttl)
+    is_one = svc.mode is service.EndpointMode.VIP
+    one = _entry(_vips(svc, serving), ground.ttl) if is_one else each_one
+    names: protocol.Names = {}
     for name in dict.fromkeys((svc.name, *svc.aliases)):
-        _put(names, name, suffix, addresses, ttl)
-        _put(names, f"{TASKS}{name}", suffix, serving, ttl)
-    for each in svc.ports:
-        found = _srv(each, members, suffix, ttl)
-        names |= {owner: {wire.SRV: found} for owner in _srv_names(each, svc, suffix)}
-    between.fill(names, names, zone)
-    _point(names, svc.vips, svc.name, suffix, ttl)
+        for text, entry in ((name, one), (f"{TASKS}{name}", each_one)):
+            for owner in spelling.owners(text, ground.tail):
+                have = names.setdefault(owner, entry)
+                if have is not entry:  # an alias that is called like what is there anyway
+                    names[owner] = _both(have, entry)
+    for of in svc.ports:
+        srv = {wire.SRV: _srv(of, members, ground)}
+        names |= dict.fromkeys(_srv_names(of, svc, ground.tail), srv)
+    _point(names, svc.vips, spelling.owners(svc.name, ground.tail)[1:], ground.ttl)
     return names
 
 
@@ -98,66 +100,68 @@ def names_of_service(svc: service.Service) -> Iterator[str]:
         yield from (name, f"{TASKS}{name}")
 
 
-def _put(
-    names: protocol.Names, name: str, suffix: str, addresses: Iterable[IPAddress], ttl: int
-) -> None:
-    """Adds the addresses under `name` and `name.suffix`; a name without any is NODATA."""
-    for owner in _owners(name, suffix):
-        _fill(names.setdefault(owner, {}), addresses, ttl)
-
-
-def _owners(name: str, suffix: str) -> Iterator[bytes]:
-    for text in (name, f"{name}.{suffix}") if suffix else (name,):
-        if owner := added.spelled(text):
-            yield owner
-
-
 def _entry(addresses: Iterable[IPAddress], ttl: int) -> protocol.Entry:
+    """The addresses; without any it is a name all the same, and NODATA."""
     entry: protocol.Entry = {}
-    _fill(entry, addresses, ttl)
-    return entry
+    heads = _heads(ttl)
+    for data in dict.fromkeys([each.packed for each in addresses]):
+        kind, head = heads[len(data)]
+        entry.setdefault(kind, []).append(head + data)
+    return entry or {wire.A: []}
 
 
-def _fill(entry: protocol.Entry, addresses: Iterable[IPAddress], ttl: int) -> None:
-    for address in addresses:
-        kind = wire.A if address.version == 4 else wire.AAAA  # noqa: PLR2004 - IP version
-        records = entry.setdefault(kind, [])
-        record = wire.record(kind, ttl, address.packed)
-        if record not in records:
-            records.append(record)
-    if not entry:
-        entry[wire.A] = []  # it is a name all the same, and not one that is between others
+@functools.lru_cache
+def _heads(ttl: int) -> Mapping[int, tuple[int, bytes]]:
+    """Type of an address of so many bytes, and what is before these in its record."""
+    kinds = {4: wire.A, 16: wire.AAAA}
+    return {
+        size: (kind, wire.record(kind, ttl, bytes(size))[:-size]) for size, kind in kinds.items()
+    }
 
 
-def _srv(of: port.Port, members: Iterable[Serving], suffix: str, ttl: int) -> list[bytes]:
+def _both(one: protocol.Entry, other: protocol.Entry) -> protocol.Entry:
+    return {
+        kind: list(dict.fromkeys((*one.get(kind, ()), *other.get(kind, ()))))
+        for kind in (*one, *other)
+    }
+
+
+def _srv(of: port.Port, members: Iterable[Serving], ground: Ground) -> list[bytes]:
     """The SRV records of one port: all of one priority, chosen by the members' weights."""
-    named = ((member, added.wire_name(f"{box.name}.{suffix}")) for member, _, box in members)
+    named = ((member, spelling.below(box.name, ground.tail)) for member, _, box in members)
     return [
-        wire.record(wire.SRV, ttl, _SRV.pack(0, min(member.share, _MOST_WEIGHT), of.target) + name)
+        wire.record(
+            wire.SRV,
+            ground.ttl,
+            _SRV.pack(0, min(member.share, _MOST_WEIGHT), of.target) + name,
+        )
         for member, name in named
         if name
     ]
 
 
-def _srv_names(of: port.Port, svc: service.Service, suffix: str) -> Iterator[bytes]:
+def _srv_names(of: port.Port, svc: service.Service, tail: bytes) -> Iterator[bytes]:
     """`_port._proto` before each name of the service."""
     for name in dict.fromkeys((svc.name, *svc.aliases)):
         for label in portnames.labels(of.protocol, of.target):
-            for end in (name, f"{name}.{suffix}"):
-                if owner := added.wire_name(f"{label}._{of.protocol}.{end}"):
-                    yield owner
+            yield from spelling.owners(f"{label}._{of.protocol}.{name}", tail)
 
 
 def _point(
-    names: protocol.Names, addresses: Iterable[IPAddress], name: str, suffix: str, ttl: int
+    names: protocol.Names, addresses: Iterable[IPAddress], targets: Sequence[bytes], ttl: int
 ) -> None:
-    """PTR records `address → name.suffix`; the first that claims an address keeps it."""
-    if not (target := added.wire_name(f"{name}.{suffix}" if suffix else name)):
+    """PTR records `address → the last of targets`, if any: the name with the network's behind it.
+
+    The first that claims an address keeps it.
+    """
+    if not targets:
         return
+    found: protocol.Entry = {wire.PTR: [wire.record(wire.PTR, ttl, targets[-1])]}
     for address in addresses:
-        entry = names.get(owner := added.pointer(address), {})
-        if wire.PTR not in entry:
-            names[owner] = entry | {wire.PTR: [wire.record(wire.PTR, ttl, target)]}
+        owner = spelling.pointer(address)
+        entry = names.setdefault(owner, found)
+        if wire.PTR not in entry:  # a name of its own that is a reverse one
+            names[owner] = entry | found
 
 
 def zones(net: network.Network, *, is_alone: bool = False) -> Iterator[bytes]:
@@ -168,7 +172,7 @@ def zones(net: network.Network, *, is_alone: bool = False) -> Iterator[bytes]:
     can ask nobody (`is_alone`).
     """
     hides = is_alone or not net.forwards_unknown
-    if hides and (suffix := added.wire_name(net.name)):
+    if hides and (suffix := spelling.spelled(net.name)):
         yield suffix
     for pool in net.pools:
         step = 8 if pool.subnet.version == 4 else 4  # noqa: PLR2004 - IP version

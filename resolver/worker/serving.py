@@ -15,6 +15,7 @@ import msgspec
 from resolver import alike, parts, protocol
 from resolver.listen import server, stream
 from resolver.names import answer
+from resolver.names.unread import Unread
 from resolver.upstream import sockets, transports
 
 LISTENERS: Final = 2  # of a sandbox: they come first
@@ -83,15 +84,15 @@ class Next:
     """What becomes of a table: `names` in the place of those that are there, then `changes`."""
 
     digest: str
-    names: protocol.Names | None = None  # None: those that are there
-    changes: list[protocol.TableChange] = field(default_factory=list)
+    names: Unread | None = None  # None: those that are there
+    changes: list[protocol.TableChange[msgspec.Raw]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Staged:
     """What came since the last `apply`; of a table that is gone None."""
 
-    parts: dict[str, protocol.Names] = field(default_factory=dict)
+    parts: dict[str, Unread] = field(default_factory=dict)
     tables: dict[str, Next | None] = field(default_factory=dict)
     view_parts: dict[str, list[protocol.View]] = field(default_factory=dict)
     views: dict[str, protocol.View] = field(default_factory=dict)
@@ -111,7 +112,7 @@ class Serving:
     def __init__(self, tools: server.Tools) -> None:
         self._tools = tools
         self._revision = 0
-        self._tables: dict[str, tuple[str, protocol.Names]] = {}
+        self._tables: dict[str, tuple[str, Unread]] = {}
         self._views: dict[str, protocol.View] = {}
         self._held: dict[str, Held] = {}
         self._staged = Staged()
@@ -130,7 +131,7 @@ class Serving:
             quic=transports.has_quic(),
         )
 
-    def stage(self, message: protocol.Staging, links: Sequence[socket.socket]) -> None:
+    def stage(self, message: protocol.Staged, links: Sequence[socket.socket]) -> None:
         """Keep `message` until `apply`; owns `links` from now on.
 
         Descriptors that found no room here are a problem of that sandbox, told by `apply`. Raises
@@ -141,10 +142,10 @@ class Serving:
             case protocol.Listen(sandbox, listening):
                 self._stage_sockets(sandbox, listening, links)
                 return
-            case protocol.TablePart(name, names):
-                staged.parts.setdefault(name, {}).update(alike.names(names))
+            case protocol.TablePart(name, groups):
+                staged.parts.setdefault(name, Unread()).take(groups)
             case protocol.TableEnd(name, digest):
-                staged.tables[name] = Next(digest, staged.parts.pop(name, {}))
+                staged.tables[name] = Next(digest, staged.parts.pop(name, Unread()))
             case protocol.TableChange():
                 self._change(message)
             case protocol.TableGone(name):
@@ -270,7 +271,7 @@ class Serving:
         if held := self._held.pop(sandbox, None):
             held.close()
 
-    def _change(self, message: protocol.TableChange) -> None:
+    def _change(self, message: protocol.TableChange[msgspec.Raw]) -> None:
         """Stages a change; raises ValueError when it was made for another table."""
         held = self._tables.get(message.id)
         coming = self._staged.tables.get(message.id, Next(held[0]) if held else None)
@@ -292,7 +293,7 @@ class Serving:
                 continue
             names = self._tables[name][1] if coming.names is None else coming.names
             for change in coming.changes:
-                names |= alike.names(change.put)
+                names.take(change.put)
                 for each in change.gone:
                     names.pop(each, None)
             self._tables[name] = (coming.digest, names)

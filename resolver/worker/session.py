@@ -15,6 +15,7 @@ import msgspec
 from resolver import protocol
 
 TURN: Final = 256  # messages a wake-up; then the sandboxes have their turn
+HEARD: Final = 1 << 15  # bytes of a wake-up: of 55 000 names each would wait for all the others
 
 Obey = Callable[[bytes, list[socket.socket]], Iterable[protocol.Message]]
 
@@ -48,6 +49,7 @@ class Session:
             self._link.close()
 
     def _hear(self) -> None:
+        room = HEARD
         for _ in range(TURN):
             if self._link.fileno() < 0 or self._next is not None:
                 return
@@ -68,6 +70,9 @@ class Session:
             except (msgspec.DecodeError, ValueError) as exc:
                 sys.stderr.write(f"sdd-dns: sdd said what I do not understand: {exc}\n")
                 self._end()
+            room -= len(data)
+            if room <= 0:
+                return
 
     def _push(self) -> None:
         while self._link.fileno() >= 0:

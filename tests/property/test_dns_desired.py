@@ -3,12 +3,13 @@
 from dataclasses import replace
 from ipaddress import ip_address
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resolver.desired import NOTHING, desired
 from resolver.files.upstreams import DaemonDns
-from sdd.model import endpoint, ids, record
+from sdd.model import endpoint, ids, record, sandbox
 from sdd.model.nameserver import Nameserver
 from sdd.state import Change, ClusterState, Gone, Put
 from tests import resolver_states as states
@@ -62,6 +63,8 @@ def _changes() -> st.SearchStrategy[Change]:
             names,
             nets,
         ),
+        st.builds(lambda name: Gone(sandbox.Sandbox, ids.SandboxId(states.identity(name))), names),
+        st.builds(lambda name: Put(replace(states.box(name), node=ids.NodeId("away"))), names),
         st.builds(lambda label, net: Put(_record(label, net)), labels, nets),
         st.builds(lambda label, net: Gone(record.Record, _record(label, net).id), labels, nets),
     )
@@ -89,6 +92,8 @@ def test_step_by_step_is_the_same_as_at_once(
         fresh = desired(now, states.NODE, daemon)
         assert before.snapshot == fresh.snapshot
         assert (before.spots, before.texts) == (fresh.spots, fresh.texts)
+        assert before.needs.keys() == fresh.needs.keys()
+        assert {each.id: each for each in before.named} == {each.id: each for each in fresh.named}
 
 
 def test_what_no_revision_touched_is_not_made_again() -> None:
@@ -102,3 +107,32 @@ def test_what_no_revision_touched_is_not_made_again() -> None:
     two = desired(plugged, states.NODE, DAEMONS[0], one)
     kept = {box for box, need in two.needs.items() if need is one.needs[box]}
     assert kept == set(first.sandboxes) - {ids.SandboxId(states.identity("a"))}
+
+
+A_FRONT = states.plug("a", "front", "10.44.1.9/24")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        Gone(endpoint.Endpoint, A_FRONT.id),
+        Put(states.plug("b", "front", "10.44.1.8/24")),
+        Put(replace(A_FRONT, gw_priority=9)),
+        Put(_record("*.db", "front")),
+        Put(states.net("front", dns=("192.0.2.9",))),
+        Put(states.box("a", servers=("192.0.2.8",))),
+        Put(replace(states.box("a"), node=ids.NodeId("away"))),
+        Gone(sandbox.Sandbox, ids.SandboxId(states.identity("c"))),
+    ],
+)
+def test_each_change_reaches_the_sandbox_that_it_concerns(change: Change) -> None:
+    ends = (A_FRONT, states.plug("a", "com", "10.45.1.9/24"))
+    things = [Put(states.net(each)) for each in NETS] + [Put(states.box(each)) for each in BOXES]
+    one = ClusterState().apply(ids.Revision(1), [*things, *map(Put, ends)])
+    before = desired(one, states.NODE, DAEMONS[0])
+    two = one.apply(ids.Revision(2), [change])
+    now, fresh = (desired(two, states.NODE, DAEMONS[0], was) for was in (before, NOTHING))
+    assert now.snapshot == fresh.snapshot
+    assert (now.spots, now.texts) == (fresh.spots, fresh.texts)
+    told = [(each.snapshot.views, each.spots) for each in (before, now)]
+    assert told[0] != told[1]

@@ -1,7 +1,9 @@
 """A network's table made step by step is the one made at once, here and at the worker."""
 
+from collections.abc import Iterable
 from ipaddress import ip_address
 
+import dns.reversename
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,6 +12,7 @@ from resolver.control import difference
 from resolver.control.snapshot import Snapshot
 from resolver.message import wire
 from resolver.names import added, answer, records, table
+from sdd import affected
 from sdd.model import endpoint, health, ids, record, service
 from sdd.model.port import Port
 from sdd.state import Change, ClusterState, Gone, Object, Put
@@ -17,7 +20,11 @@ from tests import resolver_states as states
 from tests.unit.resolver.questions import query
 
 NET = states.net("front")
-BOXES, SERVICES, WORDS = ("a", "b", "c"), ("a", "s"), ("a", "x", "s", "x.a", "b.s.x")
+BOXES, SERVICES, WORDS = ("a", "b", "c"), ("a", "s"), ("a", "x", "s", "x.a", "b.s.x", "_s._p.y")
+ODD = (
+    *("*.x", "*.b.s.x", "_s._tcp.x", "_s._tcp.a", "_1._2._3.s", "_2._3.s", "_p.y", "c.b.s.x"),
+    *("7.2.0.192.in-addr.arpa", "*.44.10.in-addr.arpa", "y.7.2.0.192.in-addr.arpa", "*.front"),
+)
 A, TXT = record.RecordType.A, record.RecordType.TXT
 CHECK = service.HealthCheck(kind=service.CheckKind.TCP, port=1)
 
@@ -87,7 +94,7 @@ CHANGES = st.one_of(
     _come_and_go(
         st.builds(
             lambda name, kind: _record(name, TXT if name.startswith("_") else kind),
-            st.sampled_from((*WORDS, "*.x", "_s._tcp.x", "7.2.0.192.in-addr.arpa")),
+            st.sampled_from((*WORDS, *ODD)),
             st.sampled_from((record.RecordType.A, record.RecordType.TXT)),
         )
     ),
@@ -105,19 +112,53 @@ def _whole(now: ClusterState) -> ClusterState:
     return now.apply(now.revision, lost)
 
 
-def _obeyed(held: protocol.Names, told: protocol.ToWorker) -> protocol.Names:
-    assert isinstance(told, protocol.TableChange)
-    return {k: v for k, v in {**held, **told.put}.items() if k not in told.gone}
+def _obeyed(held: protocol.Names, those: Iterable[protocol.ToWorker]) -> protocol.Names:
+    """What a worker makes of them."""
+    coming: protocol.Names = {}
+    for told in those:
+        match told:
+            case protocol.TablePart(_, groups):
+                coming |= {name: entry for those, entry in groups for name in those}
+            case protocol.TableEnd():
+                held, coming = coming, {}
+            case protocol.TableChange():
+                held = {name: held[name] for name in held.keys() - set(told.gone)}
+                held |= {name: entry for those, entry in told.put for name in those}
+            case _:
+                raise AssertionError(told)
+    return held
 
 
 def _all_put(made: table.Table, now: ClusterState) -> protocol.Names:
-    """The names of objects with all records put on top of them."""
+    """The names of objects with all records put on top of them, with no regard to what it costs."""
     assert made.memory
-    names = {
-        name: {kind: list(found) for kind, found in entry.items()}
-        for name, entry in made.memory.plain.items()
-    }
-    added.put(names, now.records_by_network.get(NET.id, ()), *made.memory.ground)
+    ground, plain = made.memory.ground, dict(made.memory.plain)
+    names = {owner: {kind: list(found) for kind, found in plain[owner].items()} for owner in plain}
+    wild: set[bytes] = set()
+    backs: list[tuple[bytes, bytes]] = []
+    for each in now.records_by_network.get(NET.id, ()):
+        bare = wire.to_wire(each.name)
+        owners = (bare, bare[:-1] + ground.tail)
+        is_address = each.kind in record.ADDRESSING
+        kind, data = added.rendered(each)
+        for owner in owners:
+            if not (is_address and (owner in plain or bare in plain)):
+                entry = names.setdefault(owner, {})
+                entry.setdefault(kind, []).append(wire.record(kind, ground.ttl, data))
+                wild |= {owner[2:]} if owner.startswith(wire.WILDCARD) else set()
+        if each.kind is A and not each.is_wildcard and bare not in plain:
+            back = dns.reversename.from_address(each.data).to_wire()
+            assert back is not None
+            backs.append((back, owners[1]))
+    for back, target in backs:
+        names.setdefault(back, {wire.PTR: [wire.record(wire.PTR, ground.ttl, target)]})
+    for name in (*names, ground.tail):
+        above = list(wire.parents(name))
+        for at, zone in enumerate(above):
+            is_host = names.get(zone) and all(one[1:2] == b"_" for one in above[:at])
+            if zone == ground.zone or zone in wild or is_host:
+                for one in above[:at]:
+                    names.setdefault(one, {})
     return names
 
 
@@ -126,20 +167,20 @@ def _all_put(made: table.Table, now: ClusterState) -> protocol.Names:
 def test_step_by_step_is_the_same_as_at_once(steps: list[tuple[list[Change], int]]) -> None:
     now = ClusterState().apply(ids.Revision(1), START)
     last = table.table(now, NET, 5)
-    held, digest = last.names, last.digest
+    held, digest = dict(last.names), last.digest
     for number, (changes, ttl) in enumerate(steps, 2):
-        now = _whole(now.apply(ids.Revision(number), changes))
+        before, now = now, _whole(now.apply(ids.Revision(number), changes))
         was = last
         last = table.table(now, NET, ttl, was)
         assert last == table.table(now, NET, ttl)
+        reached = table.table(now, NET, ttl, was, affected.between(before, now))
+        assert reached == last
         assert last.names == _all_put(last, now)
-        assert (last.digest == was.digest) == (last.names == was.names)
+        assert last.digest != was.digest or last.names == was.names
         inventory = protocol.Inventory(
             release=1, pid=1, revision=1, tables={"t": digest}, views={}, listeners={}
         )
-        want = Snapshot(now.revision, {"t": last})
-        for told in difference.messages(inventory, want):
-            held = _obeyed(held, told)
+        held = _obeyed(held, difference.messages(inventory, Snapshot(now.revision, {"t": last})))
         digest = last.digest
         assert held == last.names
 
@@ -149,7 +190,7 @@ def test_all_names_above_one_that_is_there_are_there(changes: list[Change]) -> N
     now = _whole(ClusterState().apply(ids.Revision(2), [*START, *changes]))
     names = table.table(now, NET, 5).names
     view = protocol.View("s", "", [], list(records.zones(NET)), {}, [])
-    scope = answer.Scope.of(view, [names])
+    scope = answer.Scope.of(view, [dict(names)])
     for owner in names:
         for name in (owner, *wire.parents(owner)):
             if name == owner or any(each in scope.zones for each in (name, *wire.parents(name))):

@@ -40,12 +40,14 @@ def test_lines_of_the_right_kind_with_hostile_values(values: list[str]) -> None:
     assert all(each.isprintable() and " " not in each for each in everything)
 
 
-@given(NAMES)
-def test_parts_fit_and_together_are_the_table(names: protocol.Names) -> None:
+@given(NAMES, st.booleans())
+def test_parts_fit_and_together_are_the_table(names: protocol.Names, shared: bool) -> None:
+    if shared:
+        names = dict.fromkeys(names, next(iter(names.values()), {}))
     together: protocol.Names = {}
     for part in difference.table_parts("t" * 64, names):
         assert len(protocol.encode(part)) <= protocol.MOST_BYTES
-        assert 0 < len(part.names) <= protocol.NAMES_A_PART
-        assert not together.keys() & part.names.keys()
-        together |= part.names
+        assert 0 < len(part.groups) <= protocol.GROUPS_A_PART
+        assert not together.keys() & {name for those, _ in part.groups for name in those}
+        together |= {name: entry for those, entry in part.groups for name in those}
     assert together == names

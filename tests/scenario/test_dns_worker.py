@@ -10,7 +10,7 @@ import dns.rcode
 import dns.rrset
 import pytest
 
-from resolver import protocol
+from resolver import alike, protocol
 from resolver.message import wire
 from tests.scenario.worker import Upstream, Worker, address, ask
 
@@ -115,7 +115,9 @@ def test_a_change_reaches_every_sandbox_with_the_table(worker: Worker) -> None:
         wire.to_wire("web"): {wire.A: address(wire.A, "10.1.0.3")},
         wire.to_wire("new"): {wire.A: address(wire.A, "10.1.0.4")},
     }
-    session.say(protocol.TableChange("net", "d", "e", put, [wire.to_wire("many")]))
+    session.say(
+        protocol.TableChange("net", "d", "e", list(alike.groups(put)), [wire.to_wire("many")])
+    )
     assert [texts(ask(each, "web")) for each in ports] == [{"10.1.0.2"}] * 2
     session.apply(2)
     for each in ports:
@@ -133,13 +135,13 @@ def test_changes_follow_each_other_and_those_never_applied_change_nothing(worker
     one, two = (
         {each: {wire.A: address(wire.A, f"10.1.0.{last}")}} for each, last in ((new, 3), (web, 4))
     )
-    session.say(protocol.TableChange("net", "d", "e", one, []))
+    session.say(protocol.TableChange("net", "d", "e", list(alike.groups(one)), []))
     session.link.close()
     session = worker.session()
     assert session.inventory.tables == {"net": "d"}
     assert not ask(ports, "new").answer
-    session.say(protocol.TableChange("net", "d", "e", one, []))
-    session.say(protocol.TableChange("net", "e", "f", two, [new]))
+    session.say(protocol.TableChange("net", "d", "e", list(alike.groups(one)), []))
+    session.say(protocol.TableChange("net", "e", "f", list(alike.groups(two)), [new]))
     session.apply(2)
     assert texts(ask(ports, "web")) == {"10.1.0.4"}
     assert not ask(ports, "new").answer
@@ -151,7 +153,7 @@ def test_a_change_of_another_table_ends_the_conversation_only(tmp_path: Path) ->
     session = worker.session()
     ports = session.serve(names=NAMES)
     session.apply()
-    session.say(protocol.TableChange("net", "not d", "e", {}, [wire.to_wire("web")]))
+    session.say(protocol.TableChange("net", "not d", "e", [], [wire.to_wire("web")]))
     assert session.link.recv(1) == b""
     assert texts(ask(ports, "web")) == {"10.1.0.2"}
     assert worker.session().inventory.tables == {"net": "d"}

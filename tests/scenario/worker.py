@@ -15,7 +15,7 @@ import dns.exception
 import dns.message
 import dns.query
 
-from resolver import parts, protocol
+from resolver import alike, parts, protocol
 from resolver.message import wire
 
 TRIES = 3
@@ -88,7 +88,7 @@ class Session:
         return ports
 
     def table(self, name: str, names: protocol.Names, digest: str = "d") -> None:
-        self.say(protocol.TablePart(name, names))
+        self.say(protocol.TablePart(name, list(alike.groups(names))))
         self.say(protocol.TableEnd(name, digest))
 
     def view(

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from resolver import protocol
+from resolver import alike, protocol
 from resolver.message import wire
 from sdd.linux import namespaces
 from tests.bench.dns.lab import HOST, OURS, Server, inside
@@ -71,7 +71,7 @@ def _teach(
     }
     listening = protocol.Listening(0, udp.getsockname()[1], tcp.getsockname()[1])
     view = protocol.View("box", "v", ["net"], [], {}, list(upstreams))
-    link.send(protocol.encode(protocol.TablePart("net", table)))
+    link.send(protocol.encode(protocol.TablePart("net", list(alike.groups(table)))))
     link.send(protocol.encode(protocol.TableEnd("net", "t")))
     link.send(protocol.encode(view))
     message = protocol.encode(protocol.Listen("box", listening))

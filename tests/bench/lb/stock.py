@@ -59,25 +59,22 @@ async def _written(path: Path, net: ids.NetworkId, count: int, scheduler: Schedu
         await store.close()
 
 
-def _service(net: ids.NetworkId, number: int, scheduler: Scheduler) -> Iterator[contract.Operation]:
-    vip = IPv4Address(_VIPS + number)
+def things(net: ids.NetworkId, number: int, scheduler: Scheduler) -> Iterator[codec.Object]:
+    """One service with all that belongs to it; the service comes first."""
     made = service.Service(
         id=ids.ServiceId(_id(name(number))),
         name=name(number),
         network=net,
         number=number + 1,
-        vips=(vip,),
+        vips=(IPv4Address(_VIPS + number),),
         scheduler=scheduler,
     )
-    yield _put(made)
-    yield contract.Write(keys.number(made.number), made.id.encode())
-    yield contract.Write(keys.address(net, vip), made.id.encode())
-    yield contract.Write(keys.name(services.KIND, made.name), made.id.encode())
+    yield made
     for at in range(BACKENDS):
         yield from _member(made, at, IPv4Address(_MEMBERS + number * BACKENDS + at))
 
 
-def _member(svc: service.Service, at: int, address: IPv4Address) -> Iterator[contract.Operation]:
+def _member(svc: service.Service, at: int, address: IPv4Address) -> Iterator[codec.Object]:
     label = f"{svc.name}-{at}"
     box = sandbox.Sandbox(
         id=ids.SandboxId(_id(label)),
@@ -95,10 +92,24 @@ def _member(svc: service.Service, at: int, address: IPv4Address) -> Iterator[con
         mac="02:00:" + ":".join(f"{each:02x}" for each in address.packed),
         ifname="eth0",
     )
-    yield from (_put(box), _put(plug))
-    yield _put(service.Member(service=svc.id, endpoint=plug.id, sandbox=box.id, node=AWAY))
-    yield contract.Write(keys.address(svc.network, address), plug.id.encode())
-    yield contract.Write(keys.name(sandboxes.KIND, box.name), box.id.encode())
+    yield from (box, plug)
+    yield service.Member(service=svc.id, endpoint=plug.id, sandbox=box.id, node=AWAY)
+
+
+def _service(net: ids.NetworkId, number: int, scheduler: Scheduler) -> Iterator[contract.Operation]:
+    for each in things(net, number, scheduler):
+        yield _put(each)
+        match each:
+            case service.Service():
+                yield contract.Write(keys.number(each.number), each.id.encode())
+                for vip in each.vips:
+                    yield contract.Write(keys.address(net, vip), each.id.encode())
+                yield contract.Write(keys.name(services.KIND, each.name), each.id.encode())
+            case sandbox.Sandbox():
+                yield contract.Write(keys.name(sandboxes.KIND, each.name), each.id.encode())
+            case endpoint.Endpoint():
+                for address in each.addresses:
+                    yield contract.Write(keys.address(net, address.ip), each.id.encode())
 
 
 def _put(value: codec.Object) -> contract.Write:

@@ -32,24 +32,8 @@ def test_views_that_see_something_else_share_nothing() -> None:
     assert alike.view(VIEW).tables == ["net"]
 
 
-def test_names_with_the_same_records_have_one_entry() -> None:
-    def entry(*records: bytes) -> protocol.Entry:
-        return {wire.A: list(records)}
-
-    names = {b"a": entry(b"1"), b"b": entry(b"1"), b"c": entry(b"1", b"2"), b"d": {}, b"e": {}}
-    found = alike.names(names)
-    assert found == names
-    assert found[b"a"] is found[b"b"]
-    assert found[b"d"] is found[b"e"]
-
-
-def test_the_order_and_the_type_of_records_count() -> None:
-    names = {
-        b"a": {wire.A: [b"1", b"2"]},
-        b"b": {wire.A: [b"2", b"1"]},
-        b"c": {wire.TXT: [b"1", b"2"]},
-        b"d": {wire.A: [b"1"], wire.TXT: [b"2"]},
-    }
-    found = alike.names(names)
-    assert found == names
-    assert len({id(each) for each in found.values()}) == len(names)
+def test_names_that_have_one_entry_are_told_together() -> None:
+    one: protocol.Entry = {wire.A: [b"1"]}
+    names = {b"a": one, b"b": one, b"c": {wire.A: [b"1"]}, b"d": {}}
+    told = list(alike.groups(names))
+    assert told == [([b"a", b"b"], one), ([b"c"], {wire.A: [b"1"]}), ([b"d"], {})]

@@ -33,7 +33,7 @@ TOWN = (RED, BLUE, ANN, BOB, ANN_RED, BOB_RED, BOB_BLUE)
 def scope(state: ClusterState, of: sandbox.Sandbox = BOB) -> answer.Scope:
     built = desired.desired(state, NODE, DaemonDns()).snapshot
     view = built.views[of.id]
-    return answer.Scope.of(view, [built.tables[each].names for each in view.tables])
+    return answer.Scope.of(view, [dict(built.tables[each].names) for each in view.tables])
 
 
 def ask(
@@ -101,7 +101,8 @@ def test_C16_other_aliases_of_a_service_change_only_those_names() -> None:
         for each in difference.messages(has, after.snapshot)
         if isinstance(each, protocol.TableChange)
     )
-    said = {wire.to_text(each) for each in (*change.put, *change.gone)}
+    put = (name for names, _ in change.put for name in names)
+    said = {wire.to_text(each) for each in (*put, *change.gone)}
     names = {f"{tasks}{alias}." for tasks in ("", "tasks.") for alias in ("one", "three")}
     assert said == names | {f"{each}red." for each in names}
 

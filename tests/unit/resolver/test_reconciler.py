@@ -9,7 +9,7 @@ from resolver.desired import NOTHING, desired
 from resolver.files import own
 from resolver.files.upstreams import DaemonDns
 from sdd.linux import guests, namespaces
-from sdd.model import ids
+from sdd.model import ids, network
 from sdd.model.look import EVERYWHERE
 from sdd.state import Put
 from tests import resolver_states as states
@@ -71,6 +71,18 @@ async def test_names_of_many_wait_for_the_others_but_not_at_the_start(tmp_path: 
         one._want = await one._derived(state)
         seen.append((len(one._want.snapshot.tables), list(waited)))
     assert seen == [(1, []), (2, []), (3, [4])]
+    # All names of a network are made anew when what it does with unknown ones changes.
+    later = state.apply(
+        ids.Revision(9), [Put(replace(nets[2], options={network.OPTION_FORWARD_UNKNOWN: "true"}))]
+    )
+    assert later.networks[nets[2].id].forwards_unknown
+    one._want = await one._derived(later)
+    assert waited == [4, 9]
+    more = [states.plug(f"box{each}", "one", f"10.44.1.{each}/24") for each in (4, 5)]
+    boxes = [states.box(f"box{each}") for each in (4, 5)]
+    crowd = [*map(Put, boxes), *map(Put, more)]
+    one._want = await one._derived(later.apply(ids.Revision(10), crowd))
+    assert waited == [4, 9, 10]
     doors.close()
 
 

@@ -51,7 +51,7 @@ def test_a_change_reaches_what_leans_on_it(
 
 def test_the_same_state_reaches_nothing() -> None:
     assert affected.between(TOWN, TOWN) == affected.Affected(
-        services=frozenset(), endpoints=frozenset()
+        services=frozenset(), endpoints=frozenset(), records=frozenset()
     )
 
 

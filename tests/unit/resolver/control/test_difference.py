@@ -76,5 +76,30 @@ def test_a_name_with_more_records_than_a_message_takes_is_cut_to_what_fits() -> 
     names: protocol.Names = {b"\1a\0": {1: [bytes(14)] * 6000, 28: [bytes(26)] * 4000}}
     (part,) = difference.table_parts("t", names)
     assert len(protocol.encode(part)) <= protocol.MOST_BYTES
-    assert part.names[b"\1a\0"].keys() == {1, 28}
-    assert len(part.names[b"\1a\0"][1]) > 1500
+    ((those, entry),) = part.groups
+    assert (those, set(entry)) == ([b"\1a\0"], {1, 28})
+    assert len(entry[1]) > 1500
+
+
+def test_more_names_of_one_entry_than_a_message_takes_are_told_in_several() -> None:
+    entry: protocol.Entry = {1: [b"x"]}
+    names = dict.fromkeys([each.to_bytes(200, "big") for each in range(1000)], entry)
+    parts = list(difference.table_parts("t", names))
+    assert len(parts) > 2
+    together: protocol.Names = {}
+    for part in parts:
+        assert len(protocol.encode(part)) <= protocol.MOST_BYTES
+        together |= {name: entry for those, entry in part.groups for name in those}
+    assert together == names
+
+
+def test_a_change_that_one_message_does_not_take_is_the_whole_table() -> None:
+    names: protocol.Names = {bytes((at,)): {16: [bytes(60_000)]} for at in (1, 2)}
+    table = Table("e", names, base="d", put=names)
+    has = difference.after(BLANK, snap({"t": Table("d", {})}))
+    told = list(difference.messages(has, snap({"t": table})))
+    assert [type(each) for each in told] == [protocol.TablePart] * 2 + [protocol.TableEnd]
+    small = Table("e", {}, base="d", gone=[b"x"])
+    assert list(difference.messages(has, snap({"t": small}))) == [
+        protocol.TableChange("t", "d", "e", [], [b"x"])
+    ]

@@ -49,7 +49,7 @@ def more(state: ClusterState, value: Object) -> ClusterState:
 def scope(state: ClusterState) -> answer.Scope:
     built = desired(state, NODE, DaemonDns()).snapshot
     view = built.views[C.id]
-    return answer.Scope.of(view, [built.tables[each].names for each in view.tables])
+    return answer.Scope.of(view, [dict(built.tables[each].names) for each in view.tables])
 
 
 def ask(state: ClusterState, name: str, kind: str = "A") -> dns.message.Message:
@@ -284,7 +284,7 @@ def test_a_network_that_forwards_what_it_does_not_know_has_nothing_between() -> 
     on = replace(net("lab"), options={"forward-unknown": "true"})
     its = end(C, on, "10.1.0.2/24", aliases=("x.y.z",))
     built = desired(at(on, C, its), NODE, DaemonDns(servers=(ROOT,))).snapshot
-    seen = answer.Scope.of(built.views[C.id], [each.names for each in built.tables.values()])
+    seen = answer.Scope.of(built.views[C.id], [dict(each.names) for each in built.tables.values()])
     assert answer.answer(query("y.z.lab"), seen) is None
 
 
@@ -302,7 +302,7 @@ def in_network(name: str, *upstreams: Nameserver, forward: bool = False) -> answ
     on = replace(net(name), options={"forward-unknown": "true"} if forward else {})
     its = end(C, on, "10.1.0.2/24")
     built = desired(at(on, C, its), NODE, DaemonDns(servers=upstreams)).snapshot
-    return answer.Scope.of(built.views[C.id], [each.names for each in built.tables.values()])
+    return answer.Scope.of(built.views[C.id], [dict(each.names) for each in built.tables.values()])
 
 
 @pytest.mark.parametrize("name", ["com", "COM", "lab", "example.com", "arpa", "xn--p1ai"])

@@ -21,7 +21,7 @@ WEB_END = end(WEB, LAB, "10.1.0.2/24", "fd00:1::2/64", aliases=("cache", "web"))
 
 
 def names(state: ClusterState) -> protocol.Names:
-    return table.table(state, LAB, 5).names
+    return dict(table.table(state, LAB, 5).names)
 
 
 def addresses(found: protocol.Names, name: str, kind: int = wire.A) -> set[str]:
