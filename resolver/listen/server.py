@@ -17,6 +17,7 @@ from typing import Final
 from resolver import clock, counters, notes
 from resolver.listen import behind, datagrams, queues, ready, respond, selector
 from resolver.message import reasons, wire
+from resolver.message import reply as reply_of
 from resolver.names import answer, chase
 from resolver.upstream import cache
 from resolver.upstream.bucket import Bucket
@@ -266,6 +267,7 @@ def _recalled_memo(asked: Foreign, reply: bytes, scope: answer.Scope, seconds: f
     query = asked if isinstance(asked, wire.Query) else asked.query
     rcode = reply[3] & 0xF
     name = query.name if isinstance(asked, wire.Query) else asked.end.name
+    denies = reply_of.has_none(reply, query.end)
     has_servers = bool(scope.route(name).upstreams)
     return ready.Memo(
         tail=reply[datagrams.ID :],
@@ -274,7 +276,7 @@ def _recalled_memo(asked: Foreign, reply: bytes, scope: answer.Scope, seconds: f
         rcode=counters.rcode_label(rcode),
         source=counters.Source.CACHE if has_servers else counters.Source.POLICY,
         seconds=seconds,
-        cached=cache.kind(rcode, int.from_bytes(reply[6:8], "big")) if has_servers else "",
+        cached=cache.kind(rcode, denies=denies) if has_servers else "",
     )
 
 

@@ -99,6 +99,7 @@ class Tries:
         found = reply.read(heard[0], opening.sent.end, dnssec=asked.query.dnssec)
         if found is None or forward.wants_better(found) or opening.health.loops != opening.loops:
             return None
+        found = cut.of_zone(found, asked.query, asked.whole)
         self._answered(
             Said(found, UDP),
             health=opening.health,
