@@ -19,6 +19,7 @@ from sdd.model import sandbox
 
 TRIED: Final = "tried"
 CUT: Final = "cut"
+ANY: Final = "ANY"
 OWN: Final = ("network ", "added hosts")
 # counters.Source of our own words; nobody to ask is one too.
 OURS: Final = frozenset({"owned", "local_special", "policy", "none"})
@@ -35,6 +36,17 @@ class Attempt:
     rdtype: str
     steps: tuple[Step, ...]
     reply: query.Reply
+
+    @property
+    def is_found(self) -> bool:
+        """Whether there is anything of the type that was asked for; aliases alone are no answer."""
+        return any(self.rdtype in (kind, ANY) for _, _, kind, _ in self.reply.answers)
+
+    @property
+    def why(self) -> tuple[tuple[int, str], ...]:
+        """What the reply says of itself (RFC 8914), as (code, words)."""
+        explained = self.reply.explained
+        return tuple((code, text or reasons.NAMES.get(code, "")) for code, text in explained)
 
     @property
     def source(self) -> str:
@@ -100,7 +112,7 @@ class Tracer:
         made: list[Attempt] = []
         for each in candidates(name, config.search, resolvconf.ndots(config.options)):
             made.append(await self.ask(box, each, rdtype, tcp=tcp, timeout_s=timeout_s))
-            if made[-1].reply.answers:
+            if made[-1].is_found:
                 break
         return tuple(made)
 
