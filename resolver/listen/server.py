@@ -186,10 +186,9 @@ class Udp:
         return None
 
     def _remember(self, said: respond.Said, data: bytes, now: float) -> None:
-        """Give it again; "no such records", for as long as a look-up may go on after that."""
+        """Give it again; "no", for as long as a look-up may go on after that."""
         memo = _memo(said, self._scope)
-        is_no = said.rcode == wire.Rcode.NOERROR.name and said.reply[6:8] == bytes(2)
-        if not self._scope.search or not is_no:
+        if not self._scope.search or not _says_none(said):
             return self._tools.pool.put(self._ready, data, memo)
         memo.aging = ready.Aging((), now, math.inf)
         return self._tools.pool.put_fleeting(self._ready, data, memo, now)
@@ -257,6 +256,13 @@ class Udp:
             self._tools.counts.add(counters.DROPPED, "send")
 
 
+def _says_none(said: respond.Said) -> bool:
+    """Whether it is "no such name" or records, after which a look-up goes on by its search list."""
+    if said.rcode == wire.Rcode.NOERROR.name:
+        return reply_of.has_none(said.reply)
+    return said.rcode == wire.Rcode.NXDOMAIN.name
+
+
 def _memo(said: respond.Said, scope: answer.Scope) -> ready.Memo:
     tail = said.reply[datagrams.ID :]
     return ready.Memo(tail, scope.label, said.kind, said.rcode, said.source, said.seconds)
@@ -267,7 +273,7 @@ def _recalled_memo(asked: Foreign, reply: bytes, scope: answer.Scope, seconds: f
     query = asked if isinstance(asked, wire.Query) else asked.query
     rcode = reply[3] & 0xF
     name = query.name if isinstance(asked, wire.Query) else asked.end.name
-    denies = reply_of.has_none(reply, query.end)
+    denies = reply_of.has_none(reply)
     has_servers = bool(scope.route(name).upstreams)
     return ready.Memo(
         tail=reply[datagrams.ID :],

@@ -224,12 +224,13 @@ def _denies(data: bytes, end: int, kinds: Collection[int], opt: bytes) -> bool:
     return asked not in kinds and not (asked == wire.ANY and kinds)
 
 
-def has_none(said: bytes, end: int) -> bool:
+def has_none(said: bytes) -> bool:
     """Whether a reply of ours has nothing of what was asked, be it behind aliases."""
     answers, authority, _ = _COUNTS.unpack_from(said, 6)
     if not answers or not authority:
         return not answers
     # Beside answers there is an SOA, for aliases that lead to nothing, or what DNSSEC brings.
+    end = wire.name_end(said, wire.HEADER) + _ASKED
     found = read(said, end, dnssec=True, is_checked=True)
     return found is not None and found.denies
 
