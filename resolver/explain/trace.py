@@ -60,7 +60,7 @@ class Attempt:
     def _elsewhere(self) -> str:
         """Whoever said what is not a network's."""
         is_stale = reasons.STALE in self.reply.explained
-        tried = [text for stage, text, _ in self.steps if stage == TRIED]
+        tried = _last_tried(self.steps)
         for stage, text, _ in self.steps:
             # Of several names that aliases lead through, the last one's answer counts.
             if stage == "cache" and tried:
@@ -130,6 +130,17 @@ class Tracer:
             return await self._worker.explain(box.id, name, rdtype)
         except errors.Unavailable:
             return ()
+
+
+def _last_tried(steps: Iterable[Step]) -> list[str]:
+    """The exchanges about the last name that anybody was asked for: aliases may lead on."""
+    names: list[list[str]] = [[]]
+    for each in steps:
+        if each.stage == CUT:
+            names.append([])
+        elif each.stage == TRIED:
+            names[-1].append(each.text)
+    return next(filter(None, reversed(names)), [])
 
 
 def _owns(stage: str, text: str) -> bool:
