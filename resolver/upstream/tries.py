@@ -24,7 +24,7 @@ from resolver.upstream.sockets import NoReply, Why
 from resolver.upstream.tried import Tried
 
 # What speaks against the server itself: the next question would fare no better.
-AGAINST: Final = frozenset({Why.TLS, Why.REFUSED, Why.TIMEOUT})
+AGAINST: Final = frozenset({Why.TLS, Why.REFUSED, Why.UNREACHABLE, Why.TIMEOUT})
 ENCRYPTED: Final = frozenset({"tls", "https", "quic"})
 IDENTITY_BITS: Final = 16
 UDP: Final = "udp"

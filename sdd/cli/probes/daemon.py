@@ -181,11 +181,18 @@ def answering(servers: list[dict[str, Any]]) -> Finding:
         f"nobody answers for {what}, asked from {whose}: {told}{more}",
         why="look-ups of what is not of our networks fail there (SERVFAIL) or get old answers",
         now="names of sandboxes and services are answered; the servers are tried again and again",
-        fix="see whether they run and can be reached: sdctl dns upstream ls; or give others (--dns,"
-        " dns in daemon.json, the host's resolv.conf)",
+        fix=_AWAY if all(each["LastError"].startswith("unreachable") for each in those) else _DEAD,
     )
 
 
+_AWAY = (
+    "no way leads there: look at its routes and firewall (who is only on internal networks has no"
+    " way out), or give servers that it reaches"
+)
+_DEAD = (
+    "see whether they run and can be reached: sdctl dns upstream ls; or give others (--dns,"
+    " dns in daemon.json, the host's resolv.conf)"
+)
 _HOST = "host"  # where the servers of the host, and of the daemon's settings, are asked from
 _SILENT = frozenset({"down", "due"})
 

@@ -79,3 +79,6 @@ def test_lists_of_servers_that_are_all_down_are_warned_of() -> None:
         "nobody answers for names of others, asked from the host: 192.0.2.1 (tls: certificate has"
         " expired), 192.0.2.2 (timeout); 1 other lists are down too"
     )
+    away = {**one("192.0.2.1", "down"), "LastError": "unreachable: Network is unreachable"}
+    assert "no way leads there" in daemon.answering([away]).fix
+    assert "no way leads there" not in found.fix
