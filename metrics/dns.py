@@ -58,6 +58,7 @@ REASONS: Mapping[str, tuple[str, ...]] = {
         *(
             "timeout",
             "refused",
+            "unreachable",
             "mismatch",
             "too_many_aliases",
             "truncated",

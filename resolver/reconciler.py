@@ -80,6 +80,7 @@ class Reconciler:
             failures=(*want.failures, *both.failures),
             changed=both.changed,
             repaired=both.repaired,
+            repairs=both.repairs,
         )
 
     def use(self, daemon: upstreams.DaemonDns) -> bool:
@@ -240,7 +241,7 @@ class Reconciler:
         have = worker.inventory.listeners
         return await asyncio.gather(
             *(
-                self._places.settle(spot, have.get(box), over)
+                self._places.visit(spot, have.get(box), over)
                 for box, spot in want.spots.items()
                 if look.covers(spot.path) or not self._places.is_settled(spot, have.get(box))
             ),

@@ -14,6 +14,7 @@ class Result:
     failures: tuple[progress.Failure, ...] = ()
     changed: int = 0
     repaired: int = 0
+    repairs: tuple[progress.Repair, ...] = ()
 
 
 NOTHING = Result()
@@ -26,6 +27,7 @@ def total(results: Iterable[Result]) -> Result:
         failures=tuple(failure for each in every for failure in each.failures),
         changed=sum(each.changed for each in every),
         repaired=sum(each.repaired for each in every),
+        repairs=tuple(repair for each in every for repair in each.repairs),
     )
 
 

@@ -19,6 +19,7 @@ from sdd.model import sandbox
 
 TRIED: Final = "tried"
 CUT: Final = "cut"
+ANY: Final = "ANY"
 OWN: Final = ("network ", "added hosts")
 # counters.Source of our own words; nobody to ask is one too.
 OURS: Final = frozenset({"owned", "local_special", "policy", "none"})
@@ -37,6 +38,17 @@ class Attempt:
     reply: query.Reply
 
     @property
+    def is_found(self) -> bool:
+        """Whether there is anything of the type that was asked for; aliases alone are no answer."""
+        return any(self.rdtype in (kind, ANY) for _, _, kind, _ in self.reply.answers)
+
+    @property
+    def why(self) -> tuple[tuple[int, str], ...]:
+        """What the reply says of itself (RFC 8914), as (code, words)."""
+        explained = self.reply.explained
+        return tuple((code, text or reasons.NAMES.get(code, "")) for code, text in explained)
+
+    @property
     def source(self) -> str:
         """In a few words, where the answer came from; empty when that is not known."""
         owner = next((stage for stage, text, _ in self.steps if _owns(stage, text)), "")
@@ -48,7 +60,7 @@ class Attempt:
     def _elsewhere(self) -> str:
         """Whoever said what is not a network's."""
         is_stale = reasons.STALE in self.reply.explained
-        tried = [text for stage, text, _ in self.steps if stage == TRIED]
+        tried = _last_tried(self.steps)
         for stage, text, _ in self.steps:
             # Of several names that aliases lead through, the last one's answer counts.
             if stage == "cache" and tried:
@@ -100,7 +112,7 @@ class Tracer:
         made: list[Attempt] = []
         for each in candidates(name, config.search, resolvconf.ndots(config.options)):
             made.append(await self.ask(box, each, rdtype, tcp=tcp, timeout_s=timeout_s))
-            if made[-1].reply.answers:
+            if made[-1].is_found:
                 break
         return tuple(made)
 
@@ -118,6 +130,17 @@ class Tracer:
             return await self._worker.explain(box.id, name, rdtype)
         except errors.Unavailable:
             return ()
+
+
+def _last_tried(steps: Iterable[Step]) -> list[str]:
+    """The exchanges about the last name that anybody was asked for: aliases may lead on."""
+    names: list[list[str]] = [[]]
+    for each in steps:
+        if each.stage == CUT:
+            names.append([])
+        elif each.stage == TRIED:
+            names[-1].append(each.text)
+    return next(filter(None, reversed(names)), [])
 
 
 def _owns(stage: str, text: str) -> bool:

@@ -36,5 +36,23 @@ def without_ipv6(text: str) -> str:
     return "".join(kept)
 
 
+def kept_up(there: bytes, before: bytes, now: bytes) -> bytes:
+    """A file that somebody edited, with the lines that are ours as they are `now`.
+
+    `before` is what we said the last time. A line goes when it is byte for byte one that we do not
+    say any more, what is new comes at the end; all else is left alone, and in its order
+    (docker.md R14). Who took a line of ours out does not get it again.
+    """
+    old, new = ([line for line in text.split(b"\n") if line] for text in (before, now))
+    gone = set(old) - set(new)
+    kept = [line for line in there.split(b"\n") if line not in gone]
+    said = {*old, *kept}
+    more = [line for line in new if line not in said]
+    text = b"\n".join(kept)
+    if more and text and not text.endswith(b"\n"):
+        text += b"\n"
+    return text + b"".join(line + b"\n" for line in more)
+
+
 def _ordered(end: endpoint.Endpoint) -> list[str]:
     return [str(each) for each in sorted(end.hosts, key=lambda address: address.version)]

@@ -1,7 +1,8 @@
 """The files of sandboxes: `<data-root>/sandboxes/<id>/{resolv.conf,hosts}` and links to them.
 
 In: texts. Out: files that differ only where they must. Blocking. A file that somebody edited is
-never written again; nothing but our own names is ever removed; no symlink is followed.
+never written again, but for the lines of hosts that are ours; nothing but our own names is ever
+removed; no symlink is followed.
 
 Runtimes bind-mount these files, so a change is written into the same inode (docker.md R8). It goes
 in one write, padded to the old length: a reader sees the old text or the new one.
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from resolver.files import folders, foreign
+from resolver.files import folders, foreign, hosts
 from sdd import errors
 from sdd.model import ids, sandbox
 
@@ -24,6 +25,7 @@ RESOLV: Final = "resolv.conf"
 HOSTS: Final = "hosts"
 NAMES: Final = (RESOLV, HOSTS)
 LINKED: Final = "netns-name"  # says which directory below /etc/netns we made
+LAST: Final = HOSTS + ".last"  # what we said there, of which an edited one is kept up
 HASH: Final = ".hash"  # beside each file: the digest of what we wrote
 _WRITING: Final = "writing "  # in the digest's place while a write is on its way
 _NAMED: Final = (Path("/run/netns"), Path("/var/run/netns"))  # where `ip netns` finds names
@@ -140,7 +142,7 @@ class Files:
             with folders.opened(self._root / box) as folder:
                 foreign.restore(folder)
                 self._unlink_folder(folder)
-                names = (*NAMES, foreign.NOTE, LINKED, *(name + HASH for name in NAMES))
+                names = (*NAMES, foreign.NOTE, LINKED, LAST, *(name + HASH for name in NAMES))
                 removed = sum(folders.remove(folder, name) for name in names)
         except OSError:
             return 0  # a link or a file in the place of our directory: not ours
@@ -224,7 +226,11 @@ def _put(folder: int, name: str, content: bytes) -> bool:
     """Whether the file had to be written."""
     there = folders.read(folder, name)
     digest = hashlib.sha256(content).hexdigest()
-    if not _is_ours(folder, name) or (there == content and _noted(folder, name) == digest):
+    if not _is_ours(folder, name):
+        return name == HOSTS and there is not None and _keep_up(folder, there, content)
+    if there == content and _noted(folder, name) == digest:
+        if name == HOSTS and folders.read(folder, LAST) is None:
+            folders.replace(folder, LAST, content)  # older releases had none
         return False
     if there == content:
         pass  # we died before we noted it
@@ -234,8 +240,29 @@ def _put(folder: int, name: str, content: bytes) -> bool:
     else:
         folders.replace(folder, name + HASH, (_WRITING + digest).encode())
         folders.overwrite(folder, name, content, len(there))
+    if name == HOSTS:
+        folders.replace(folder, LAST, content)
     folders.replace(folder, name + HASH, digest.encode())
     return True
+
+
+def _keep_up(folder: int, there: bytes, content: bytes) -> bool:
+    """Whether lines of ours in a hosts file that somebody edited had to be changed.
+
+    Addresses come and go with networks, whatever was written beside them. A death in the middle
+    does no harm: what was done already is not done again.
+    """
+    before = folders.read(folder, LAST)
+    if before is None or len(there) >= folders.MOST:  # more of it may not have been read
+        return False
+    made = hosts.kept_up(there, before, content)
+    if made != there:
+        folders.overwrite(folder, HOSTS, made, len(there))
+    if before != content:
+        folders.replace(folder, LAST, content)
+    if made == content:  # the edit was undone
+        folders.replace(folder, HOSTS + HASH, hashlib.sha256(content).hexdigest().encode())
+    return made != there
 
 
 def _is_ours(folder: int, name: str) -> bool:

@@ -16,6 +16,7 @@ from sdd.model.network import IPAddress
 EMBEDDED: Final = nameserver.OURS
 PORT: Final = 53  # and where programs ask it: resolv.conf(5) knows no other
 MOST_LINE: Final = 1024  # characters; a longer line is ignored, no resolver reads one
+MOST_SEARCH: Final = 254  # characters of a line, all that musl reads (dns_and_users.md A1)
 MOST_VALUES: Final = 32  # of each kind; a resolver uses 3 servers and 6 domains
 _DOMAIN = re.compile(r"\.|[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?")
 _OPTION = re.compile(r"[a-z0-9-]{1,32}(:[0-9]{1,5})?")
@@ -131,19 +132,34 @@ def searched(domains: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in domains if name != "."))
 
 
+def unread(domains: Sequence[str]) -> str:
+    """That one C library passes over a search list, as it is too long; empty when none does."""
+    length = len(_search(domains))
+    if length <= MOST_SEARCH:
+        return ""
+    return (
+        f"the search line has {length} characters, and musl (Alpine) takes no note of one that has"
+        f" more than {MOST_SEARCH}: programs there have no search list"
+    )
+
+
+def _search(domains: Iterable[str]) -> str:
+    return f"search {' '.join(domains)}"
+
+
 def render(wanted: Wanted) -> str:
     """The file's text: what resolvers read first, then comments for people."""
     lines = ["# Written by sdd. Change it and sdd never touches it again."]
     lines += (f"nameserver {address}" for address in wanted.servers)
     if wanted.search:
-        lines.append(f"search {' '.join(wanted.search)}")
+        lines.append(_search(wanted.search))
     if wanted.options:
         lines.append(f"options {' '.join(wanted.options)}")
     lines += wanted.others
     lines.append("")
     lines += (f"# {what}: {origin}" for what, origin in wanted.origins)
     lines += (f"# upstream: {address} ({origin})" for address, origin in wanted.upstreams)
-    lines += (f"# {note}" for note in wanted.notes)
+    lines += (f"# {note}" for note in (*wanted.notes, unread(wanted.search)) if note)
     return "\n".join(lines).rstrip("\n") + "\n"
 
 

@@ -303,6 +303,12 @@ def searches(
     return _search(state, box, daemon)[0], ndots
 
 
+def given_search(state: ClusterState, box: sandbox.Sandbox) -> tuple[str, ...]:
+    """The search domains that it or its networks were given; empty where the daemon's count."""
+    of_networks = (name for net in networks(state, box) for name in net.dns_search)
+    return resolvconf.searched(box.dns.search or of_networks)
+
+
 def _where(server: Server) -> str:
     return server.origin if server.inside else f"{server.origin}, asked from the host"
 

@@ -1,9 +1,9 @@
 """What a search list makes of a name of ours, asked a moment after that name itself.
 
 In: a foreign question, and what the same sandbox was told lately. Out: the reply that ends the
-look-up. A stub that hears that `web` has no IPv6 address goes on to `web.example.org`, which is not
-what anybody meant: whoever is at home there would learn our names, could answer in the place of
-`web`, and is waited for when he is silent.
+look-up. A stub that hears that `web` has no IPv6 address, or that `db.lab` is not there, goes on to
+`web.example.org`, which is not what anybody meant: whoever is at home there would learn our names,
+could answer in the place of `web`, and is waited for when he is silent.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,19 +25,22 @@ def followed(
     known: Iterable[Mapping[bytes, datagrams.Known]],
     now: float,
 ) -> detour.Ours | None:
-    """The name of ours without such records that was asked lately, in the same words, if any.
+    """The name of ours without such records, or that is not there, which was asked lately, if any.
+
+    In the same words.
 
     `known` are the replies that are ready, or were given, by their messages without ids; on a quiet
     host some stay there that are not good `now` (monotonic seconds).
     """
-    bare = detour.follows(query, scope)
+    there = detour.follows(query, scope)
+    bare = there or detour.gone(query, scope)
     if not bare:
         return None
     end = wire.HEADER + len(bare) - len(_END)
     asked = data[datagrams.ID : end] + _END + data[wire.HEADER + len(query.name) :]
     found = (each.get(asked) for each in known)
     is_fresh = any(each is not None and each.until > now for each in found)
-    return detour.Ours(bare, is_before=True) if is_fresh else None
+    return detour.Ours(bare, is_before=True, is_there=bool(there)) if is_fresh else None
 
 
 def other(query: wire.Query, data: bytes) -> tuple[wire.Query, bytes] | None:
@@ -52,8 +55,11 @@ def told(
     scope: answer.Scope,
     ours: detour.Ours,
 ) -> bytes:
-    """NODATA, as for the name of ours; without an SOA nobody remembers it (RFC 2308 §5)."""
-    rcode = wire.Rcode.NOERROR
+    """As for the name of ours: NODATA or NXDOMAIN.
+
+    Without an SOA nobody remembers it (RFC 2308 §5).
+    """
+    rcode = wire.Rcode.NOERROR if ours.is_there else wire.Rcode.NXDOMAIN
     counts.response(scope.label, rcode.name, counters.Source.POLICY)
     why = (reasons.followed(str(ours)),)
     return wire.respond(data, query, rcode, authoritative=False, explain=why)

@@ -17,6 +17,7 @@ from typing import Final
 from resolver import clock, counters, notes
 from resolver.listen import behind, datagrams, queues, ready, respond, selector
 from resolver.message import reasons, wire
+from resolver.message import reply as reply_of
 from resolver.names import answer, chase
 from resolver.upstream import cache
 from resolver.upstream.bucket import Bucket
@@ -192,7 +193,7 @@ class Udp:
         return None
 
     def _remember(self, said: respond.Said, data: bytes, now: float) -> None:
-        """Give it again; "no such records", for as long as a look-up may go on after that."""
+        """Give it again; "no", for as long as a look-up may go on after that."""
         memo = memo_of(said, self._scope)
         if not self._scope.search or not says_none(said):
             return self._tools.pool.put(self._ready, data, memo)
@@ -250,8 +251,10 @@ class Udp:
 
 
 def says_none(said: respond.Said) -> bool:
-    """Whether it is "no such records", after which a look-up goes on by its search list."""
-    return said.rcode == wire.Rcode.NOERROR.name and said.reply[6:8] == bytes(2)
+    """Whether it is "no such name" or records, after which a look-up goes on by its search list."""
+    if said.rcode == wire.Rcode.NOERROR.name:
+        return reply_of.has_none(said.reply)
+    return said.rcode == wire.Rcode.NXDOMAIN.name
 
 
 def passed_over(
@@ -290,6 +293,7 @@ def _recalled_memo(asked: Foreign, reply: bytes, scope: answer.Scope, seconds: f
     query = asked if isinstance(asked, wire.Query) else asked.query
     rcode = reply[3] & 0xF
     name = query.name if isinstance(asked, wire.Query) else asked.end.name
+    denies = reply_of.has_none(reply)
     has_servers = bool(scope.route(name).upstreams)
     return ready.Memo(
         tail=reply[datagrams.ID :],
@@ -298,7 +302,7 @@ def _recalled_memo(asked: Foreign, reply: bytes, scope: answer.Scope, seconds: f
         rcode=counters.rcode_label(rcode),
         source=counters.Source.CACHE if has_servers else counters.Source.POLICY,
         seconds=seconds,
-        cached=cache.kind(rcode, int.from_bytes(reply[6:8], "big")) if has_servers else "",
+        cached=cache.kind(rcode, denies=denies) if has_servers else "",
     )
 
 

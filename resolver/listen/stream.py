@@ -7,6 +7,7 @@ there is a place: a stub takes one that is closed for "no such name".
 
 import asyncio
 import contextlib
+import errno
 import math
 import socket
 from collections import Counter
@@ -89,6 +90,9 @@ class Tcp:
                 if exc.errno in notes.SCARCE:
                     self._tools.note("accept", f"no TCP client is accepted now: {exc.strerror}")
                     self._wait()
+                elif exc.errno == errno.EINVAL:
+                    # Somebody closed it (SOCK_DESTROY): it would wake us for ever. sdd sees it.
+                    self._loop.remove_reader(self._link.fileno())
                 return  # none left, or one that went away while it waited
             if source != SHARED and self._sources[source] >= A_SOURCE:
                 link.close()

@@ -11,6 +11,8 @@ from resolver.message import wire
 OTHER: Final = 0
 CACHED: Final = 13  # RFC 8914 §4.14
 UNREACHABLE: Final = 22  # §4.23
+NETWORK: Final = 23  # §4.24: not even asked
+AWAY: Final = "unreachable"  # how those begin that no way leads to
 OVERLOADED: Final = wire.Explain(OTHER, "too many questions are under way")
 LOOP: Final = wire.Explain(OTHER, "this question came back: an upstream server asks us")
 NO_UPSTREAM: Final = wire.Explain(OTHER, "no upstream server may be asked from this sandbox")
@@ -87,7 +89,9 @@ def failed(results: Iterable[tuple[str, str, bool]]) -> wire.Explain:
     told = ", ".join(f"{server} {what}" for server, (what, _) in last.items())
     if any(spoke for _, spoke in last.values()):
         return wire.Explain(OTHER, f"no good answer: {told}"[:MOST_TEXT])
-    return wire.Explain(UNREACHABLE, f"no upstream server answered: {told}"[:MOST_TEXT])
+    is_away = bool(last) and all(what.startswith(AWAY) for what, _ in last.values())
+    code = NETWORK if is_away else UNREACHABLE
+    return wire.Explain(code, f"no upstream server answered: {told}"[:MOST_TEXT])
 
 
 def again(explain: Sequence[wire.Explain]) -> tuple[wire.Explain, ...]:

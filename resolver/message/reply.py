@@ -9,7 +9,7 @@ for poisoning (dns_and_users.md A3, A4). Formats: RFC 1035 §4.1, 2308 §5, 6891
 import bisect
 import itertools
 import struct
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 from resolver.message import chain, record, spelled, wire
@@ -57,7 +57,8 @@ class Reply(NamedTuple):
     that the server had more, which could not be fetched. `was_said` tells a server's failure from
     silence. `explain` are the extended errors that came along (RFC 8914), `spin` the addresses
     whose order means nothing, `aliases` the CNAMEs of the answers as they lead on. `has_opt` tells
-    whether the server speaks EDNS, `dropped` how many answers were about something else.
+    whether the server speaks EDNS, `dropped` how many answers were about something else. `denies`
+    says that there is no such name, or nothing of the type, be it at the end of aliases.
     """
 
     image: bytes
@@ -75,6 +76,7 @@ class Reply(NamedTuple):
     aliases: tuple[chain.Alias, ...] = ()
     has_opt: bool = False
     dropped: int = 0
+    denies: bool = False
 
     @property
     def rcode(self) -> int:
@@ -141,6 +143,7 @@ def _addresses(data: bytes, end: int, counts: tuple[int, int, int]) -> Reply | N
         extended=opt[_EXTENDED_AT] if opt else 0,
         spin=Spin(end, size, count) if count > 1 else None,
         has_opt=bool(opt),
+        denies=_denies(data, end, {int.from_bytes(kind, "big")}, opt),
     )
 
 
@@ -181,7 +184,10 @@ def _record_by_record(
         rest = linked and _without(data, (end, *ends), counts, linked.kept, opt)
         made = read(rest, end, dnssec=dnssec) if rest else None
         return made._replace(dropped=len(heads) - made.answers) if made else None
-    kept = counts[0] + (0 if counts[0] and not dnssec else counts[1])
+    denies = _denies(data, end, shortest.keys(), opt)
+    # Beside aliases, an authority without SOA only says who else could be asked.
+    is_no = not counts[0] or (denies and negative is not None)
+    kept = counts[0] + (counts[1] if is_no or dnssec else 0)
     ends, ttls = ends[:kept], ttls[:kept]
     image = bytearray(data[: (end, *ends)[-1]])
     image[6:12] = _COUNTS.pack(counts[0], kept - counts[0], 0)
@@ -199,7 +205,34 @@ def _record_by_record(
         spin=_spin(data, (end, *ends[: counts[0]])),
         aliases=linked.aliases,
         has_opt=bool(opt),
+        denies=denies,
     )
+
+
+def _denies(data: bytes, end: int, kinds: Collection[int], opt: bytes) -> bool:
+    """Whether a reply with answers of these `kinds` says "no" of what was asked.
+
+    The response code is that of the end of the aliases (RFC 6604 §3), and so is what is missing
+    (RFC 2308 §2.2).
+    """
+    rcode = data[3] & 0xF
+    if opt and opt[_EXTENDED_AT]:
+        return False
+    if rcode != Rcode.NOERROR:
+        return rcode == Rcode.NXDOMAIN
+    asked = int.from_bytes(data[end - _ASKED : end - _ASKED + 2], "big")
+    return asked not in kinds and not (asked == wire.ANY and kinds)
+
+
+def has_none(said: bytes) -> bool:
+    """Whether a reply of ours has nothing of what was asked, be it behind aliases."""
+    answers, authority, _ = _COUNTS.unpack_from(said, 6)
+    if not answers or not authority:
+        return not answers
+    # Beside answers there is an SOA, for aliases that lead to nothing, or what DNSSEC brings.
+    end = wire.name_end(said, wire.HEADER) + _ASKED
+    found = read(said, end, dnssec=True, is_checked=True)
+    return found is not None and found.denies
 
 
 def is_endless(data: bytes, end: int) -> bool:
@@ -274,7 +307,8 @@ def failure(data: bytes, query: wire.Query, rcode: int) -> Reply:
     """A reply of our own without records, to be remembered like one of an upstream."""
     image = data[:2] + bytes((0x80, 0x80 | rcode)) + b"\0\1" + bytes(6)
     asked = data[wire.HEADER : query.end]
-    return Reply(image + asked, query.end, (), (), 0, None, None, was_said=False)
+    denies = rcode in (Rcode.NOERROR, Rcode.NXDOMAIN)
+    return Reply(image + asked, query.end, (), (), 0, None, None, was_said=False, denies=denies)
 
 
 def _overlong(data: bytes, end: int, count: int) -> Reply:

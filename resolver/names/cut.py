@@ -165,10 +165,14 @@ def of_zone(found: reply.Reply, query: wire.Query, scope: answer.Scope) -> reply
     """What a zone's server said; without its error where that is of a name that others know.
 
     The response code is that of the end of the aliases (RFC 6604 §3). Such a server refuses, or
-    fails for, a name outside of its zone.
+    fails for, a name outside of its zone. Aliases alone, the rest of which somebody else tells,
+    deny nothing: they last as long as they say.
     """
-    if not found.aliases or found.rcode in (Rcode.NOERROR, Rcode.NXDOMAIN):
+    if not found.aliases or found.rcode == Rcode.NXDOMAIN:
         return found
+    if found.rcode == Rcode.NOERROR:
+        is_alone = found.denies and _is_open(found, query) and cuts(found, query, scope)
+        return found._replace(denies=False) if is_alone else found
     here, there = (scope.route(each) for each in (query.name, found.aliases[-1].target))
     if here is scope or there is here or not _is_open(found, query):
         return found

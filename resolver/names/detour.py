@@ -7,8 +7,10 @@ again. Otherwise it asks `web` first, and glibc goes on to `web.example.org` whe
 address of that version: `getent hosts web` does so for every name without IPv6.
 """
 
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from resolver.counters import Source
 from resolver.message import wire
 from resolver.names import answer
 
@@ -16,15 +18,17 @@ _ROOT: Final = b"\0"
 
 
 class Ours(NamedTuple):
-    """A name of ours, and its place in the look-up."""
+    """A name of ours, and its place in the look-up; `is_there` unless a zone of ours denies it."""
 
     name: bytes
     is_before: bool
+    is_there: bool = True
 
     def __str__(self) -> str:
         """For people."""
         name = wire.to_text(self.name).removesuffix(".")
-        return f"{name} is ours and {'came before' if self.is_before else 'comes after'} it"
+        whose = "is ours" if self.is_there else "would be ours"
+        return f"{name} {whose} and {'came before' if self.is_before else 'comes after'} it"
 
 
 def beside(query: wire.Query, scope: answer.Scope) -> Ours | None:
@@ -41,15 +45,29 @@ def follows(query: wire.Query, scope: answer.Scope) -> bytes:
 
     With so many dots as `ndots` a stub asks a name as it is first, and goes on after "no address".
     """
-    if not scope.search:
-        return b""
-    name = query.name
-    for labels, domain in enumerate(wire.parents(name), 1):
-        if labels > scope.ndots and domain in scope.search:
-            bare = name[: -len(domain)] + _ROOT
-            if answer.owns(bare, scope) and _has_none(query._replace(name=bare), scope):
-                return bare
+    for bare in _before(query.name, scope):
+        if answer.owns(bare, scope) and _has_none(query._replace(name=bare), scope):
+            return bare
     return b""
+
+
+def gone(query: wire.Query, scope: answer.Scope) -> bytes:
+    """The name that comes before this one and would be ours, if it were there; empty without such.
+
+    Whoever asks for one that was just removed means nobody else.
+    """
+    for bare in _before(query.name, scope):
+        found = answer.answer(query._replace(name=bare), scope)
+        if found and found.rcode == wire.Rcode.NXDOMAIN and found.source is Source.OWNED:
+            return bare
+    return b""
+
+
+def _before(name: bytes, scope: answer.Scope) -> Iterator[bytes]:
+    """The names that a stub asks as they are, and of which its list makes `name` then."""
+    for labels, domain in enumerate(wire.parents(name) if scope.search else (), 1):
+        if labels > scope.ndots and domain in scope.search:
+            yield name[: -len(domain)] + _ROOT
 
 
 def _has_none(query: wire.Query, scope: answer.Scope) -> bool:

@@ -50,6 +50,11 @@ class Kept:
             return None
         return held
 
+    def is_spoilt(self, box: ids.SandboxId) -> bool:
+        """Whether nobody can be served any more on what is held for `box`."""
+        held = self._all.get(box)
+        return held is not None and not opener.is_sound(held)
+
     def drop(self, box: ids.SandboxId) -> None:
         """Close what is held for `box`, if anything."""
         if opened := self._all.pop(box, None):

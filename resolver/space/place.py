@@ -9,7 +9,7 @@ import contextlib
 import functools
 import socket
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from resolver import protocol
@@ -17,7 +17,7 @@ from resolver.result import NOTHING, Result, of_sandbox, total
 from resolver.space import kept, opener, redirect, taker
 from sdd import errors, reconcile
 from sdd.linux import guests, namespaces
-from sdd.model import absence, ids
+from sdd.model import absence, ids, progress
 
 READY_S: Final = 5.0  # how long a namespace may take to appear: netns works on the same revision
 AT_ONCE: Final = 8  # sandboxes at the same time: others have their turn in the namespaces
@@ -144,6 +144,24 @@ class Places:
         before = self._settled.get(spot.box)
         is_same = before is not None and before.listening == have and before.spot == spot
         return is_same and spot.box not in self._spoilt
+
+    async def visit(
+        self, spot: Spot, have: protocol.Listening | None, worker: taker.Taker
+    ) -> Visit:
+        """As `settle`; sockets that were closed behind the worker's back are opened anew.
+
+        Whoever may administer the network of a namespace can do that (SOCK_DESTROY, `ss -K`), and
+        no worker may bind them again.
+        """
+        if have is None or not self._kept.is_spoilt(spot.box):
+            return await self.settle(spot, have, worker)
+        self._spoilt.add(spot.box)
+        made = await self.settle(spot, have, worker)
+        if made.result.failures or spot.box in self._spoilt:
+            return made
+        repair = progress.Repair(sandbox=spot.name, what="its DNS sockets")
+        done = replace(made.result, repaired=made.result.repaired + 1, repairs=(repair,))
+        return replace(made, result=done)
 
     async def settle(
         self, spot: Spot, have: protocol.Listening | None, worker: taker.Taker

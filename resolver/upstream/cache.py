@@ -183,21 +183,23 @@ def lifetime_s(found: reply.Reply) -> int:
     """Seconds for which a reply may be kept (RFC 2308 §5, RFC 9520, 2181 §9)."""
     if found.is_cut:
         return 0
-    if found.rcode == wire.Rcode.NOERROR and found.lowest is not None:
-        return min(found.lowest, POSITIVE_LIMIT_S)
-    if found.rcode in (wire.Rcode.NOERROR, wire.Rcode.NXDOMAIN):
-        return min(found.negative or 0, NEGATIVE_LIMIT_S)
+    if found.denies:
+        # Of the name that was asked: the aliases that lead to what is denied may lead elsewhere.
+        aliases_s = NEGATIVE_LIMIT_S if found.lowest is None else found.lowest
+        return min(found.negative or 0, aliases_s, NEGATIVE_LIMIT_S)
+    if found.rcode == wire.Rcode.NOERROR:
+        return min(found.lowest or 0, POSITIVE_LIMIT_S)
     return FAILURE_S if found.rcode == wire.Rcode.SERVFAIL else 0
 
 
 def kind_of(found: reply.Reply) -> str:
     """As `kind`."""
-    return kind(found.rcode, found.answers)
+    return kind(found.rcode, denies=found.denies)
 
 
-def kind(rcode: int, answers: int) -> str:
+def kind(rcode: int, *, denies: bool) -> str:
     """What kind of an answer it is: some records, "no", or that nobody knows."""
-    if rcode == wire.Rcode.NOERROR and answers:
+    if rcode == wire.Rcode.NOERROR and not denies:
         return "success"
     return "failure" if rcode == wire.Rcode.SERVFAIL else "denial"
 

@@ -148,7 +148,7 @@ class Forwarder:
         told = self._telling.remembered(asked, found, entry, now, stream=stream)
         if isinstance(told, bytes):
             return told
-        if why := _astray(told, asked, before):
+        if why := astray(told, asked, before):
             return self._telling.failed(asked, Source.ERROR, (why,), stream=stream)
         passed = (*before, query.name)
         rest = self.recall(told.end, told.message, scope.straight, True, before=passed)
@@ -160,7 +160,7 @@ class Forwarder:
         """`done` with the reply; where aliases lead out of our names again, with the rest of it."""
         if isinstance(told, bytes):
             return done(told)
-        if why := _astray(told, asked, way.before):
+        if why := astray(told, asked, way.before):
             return done(self._telling.failed(asked, Source.ERROR, (why,), stream=way.stream))
 
         def joined(rest: bytes) -> None:
@@ -365,7 +365,7 @@ class Forwarder:
         ]
 
 
-def _astray(told: chase.Onward, asked: Question, before: Before) -> wire.Explain | None:
+def astray(told: chase.Onward, asked: Question, before: Before) -> wire.Explain | None:
     """Why aliases are not followed: to where they came from, or through too many of others."""
     passed = (*before, asked.query.name)
     if told.end.name in passed:

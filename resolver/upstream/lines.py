@@ -21,7 +21,7 @@ from typing import Final
 from resolver import counters, protocol
 from resolver.upstream import forward, rooms
 from resolver.upstream.arrivals import Arrivals, Hot
-from resolver.upstream.sockets import Dial, NoReply, Why, address, why_of
+from resolver.upstream.sockets import Dial, NoReply, Why, address, detail_of, why_of
 from resolver.upstream.wheel import Wheel
 
 USES: Final = 8
@@ -132,12 +132,12 @@ class Lines:
             self._forget(asked)
             why = why_of(exc)
             if (
-                why is Why.REFUSED and not line.is_shared
+                why in (Why.REFUSED, Why.UNREACHABLE) and not line.is_shared
             ):  # an earlier question's, which is how others hear of it
                 self._fail(line, why)
             elif not line.waiting:
                 self._end(line)
-            raise NoReply(why) from exc
+            raise NoReply(why, detail_of(exc)) from exc
         asked.timer = self._wheel.add(deadline, functools.partial(self._over, asked))
         return asked
 
@@ -198,7 +198,7 @@ class Lines:
                 return self._opened(key, link)
         except OSError as exc:
             if why_of(exc) is not Why.SHORT or not lines:
-                raise NoReply(why_of(exc)) from exc
+                raise NoReply(why_of(exc), detail_of(exc)) from exc
         if not lines:
             return self._shared(key, number)
         free = [each for each in lines if number not in each.waiting]
@@ -292,8 +292,9 @@ class Lines:
                 size = line.link.recv_into(self._buffer)
         except BlockingIOError:
             return
-        except OSError:
-            self._fail(line, Why.REFUSED)
+        except OSError as exc:
+            is_away = why_of(exc) is Why.UNREACHABLE
+            self._fail(line, Why.UNREACHABLE if is_away else Why.REFUSED)
             return
         data = bytes(self._view[:size])
         number = int.from_bytes(data[:2], "big")

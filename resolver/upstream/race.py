@@ -132,7 +132,7 @@ class Race:
         firsts: dict[int, float] = {}
         for each in self._under_way():
             if each.rank < good.rank:
-                start_s = self.healths[each.at].head_start_s(denies=not good.found.answers)
+                start_s = self.healths[each.at].head_start_s(denies=good.found.denies)
                 firsts.setdefault(each.rank, self._first_of(each.rank) + start_s)
         return max(firsts.values(), default=self._began)
 

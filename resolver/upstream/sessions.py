@@ -16,7 +16,7 @@ from typing import Final, NamedTuple, Protocol
 
 from resolver import protocol
 from resolver.upstream import late, proof
-from resolver.upstream.sockets import Dial, NoReply, Why, address, why_of
+from resolver.upstream.sockets import Dial, NoReply, Why, address, detail_of, why_of
 
 IDLE_S: Final = 10.0
 OPEN_S: Final = 4.5  # a handshake may outlast the question that asked for it
@@ -214,7 +214,7 @@ class Sessions:
         except NoReply as exc:
             failed = exc
         except OSError as exc:
-            failed = NoReply(why_of(exc))
+            failed = NoReply(why_of(exc), detail_of(exc))
         finally:
             if not opening.done():
                 self._opening.pop(key, None)

@@ -31,6 +31,17 @@ SHORT: Final = frozenset(
         errno.EADDRNOTAVAIL,
     }
 )
+# No way leads there from here, or a firewall lets nothing out: nobody was asked, none can refuse.
+NO_WAY: Final = frozenset(
+    {
+        errno.ENETUNREACH,
+        errno.EHOSTUNREACH,
+        errno.ENETDOWN,
+        errno.EHOSTDOWN,
+        errno.EACCES,
+        errno.EPERM,
+    }
+)
 _DATAGRAMS = int(socket.SOCK_DGRAM) | int(socket.SOCK_NONBLOCK)  # each in Python is dear
 _UNSPEC = b"\0" * 16  # struct sockaddr with AF_UNSPEC: connect(2) dissolves the association
 
@@ -40,6 +51,7 @@ class Why(StrEnum):
 
     TIMEOUT = "timeout"
     REFUSED = "refused"
+    UNREACHABLE = "unreachable"
     MISMATCH = "mismatch"
     CHAIN = "too_many_aliases"
     TRUNCATED = "truncated"  # what must be whole is not
@@ -69,7 +81,14 @@ class Unreached(NoReply):
 
 def why_of(exc: OSError) -> Why:
     """What a system call's failure says: the server's or ours."""
+    if exc.errno in NO_WAY:
+        return Why.UNREACHABLE
     return Why.SHORT if exc.errno in SHORT else Why.REFUSED
+
+
+def detail_of(exc: OSError) -> str:
+    """What the kernel said, where that tells more than `why_of`."""
+    return exc.strerror or "" if exc.errno in NO_WAY else ""
 
 
 class Dial(Protocol):
@@ -292,7 +311,7 @@ async def over_tcp(way: Way, sent: forward.Sent) -> bytes:
         raise fails(late) from None
     except OSError as exc:
         why = why_of(exc)
-        raise (NoReply if why is Why.SHORT else fails)(why) from exc
+        raise (NoReply if why is Why.SHORT else fails)(why, detail_of(exc)) from exc
 
 
 async def _over_tcp(link: socket.socket, sent: forward.Sent) -> bytes:

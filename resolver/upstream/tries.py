@@ -24,7 +24,7 @@ from resolver.upstream.sockets import NoReply, Why
 from resolver.upstream.tried import Tried
 
 # What speaks against the server itself: the next question would fare no better.
-AGAINST: Final = frozenset({Why.TLS, Why.REFUSED, Why.TIMEOUT})
+AGAINST: Final = frozenset({Why.TLS, Why.REFUSED, Why.UNREACHABLE, Why.TIMEOUT})
 ENCRYPTED: Final = frozenset({"tls", "https", "quic"})
 IDENTITY_BITS: Final = 16
 UDP: Final = "udp"
@@ -99,6 +99,7 @@ class Tries:
         found = reply.read(heard[0], opening.sent.end, dnssec=asked.query.dnssec)
         if found is None or forward.wants_better(found) or opening.health.loops != opening.loops:
             return None
+        found = cut.of_zone(found, asked.query, asked.whole)
         self._answered(
             Said(found, UDP),
             health=opening.health,

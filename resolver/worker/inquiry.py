@@ -91,7 +91,7 @@ class Inquiry:
             yield from self._forwarded(rest.end, rest.message, scope.straight)
 
     def _cut(
-        self, asked: Question, scope: answer.Scope, found: reply.Reply, legs: int
+        self, asked: Question, scope: answer.Scope, found: reply.Reply, before: forwarder.Before
     ) -> Iterator[Step]:
         """Which records of others are not passed on, and what is said and asked instead."""
         if found.dropped:
@@ -99,15 +99,20 @@ class Inquiry:
         if told := cut.told(found, asked.query, scope):
             yield Step("cut", _left_out(told))
             said = cut.for_client(found, asked.data, asked.query, scope, stream=True)
-            if isinstance(said, chase.Onward) and legs:
-                yield from self._forwarded(said.end, said.message, scope.straight, legs - 1)
+            if not isinstance(said, chase.Onward):
+                return
+            if why := forwarder.astray(said, asked, before):
+                yield Step("cut", f"not followed: {why.text}")
+                return
+            passed = (*before, asked.query.name)
+            yield from self._forwarded(said.end, said.message, scope.straight, passed)
 
     def _forwarded(
         self,
         query: wire.Query,
         data: bytes,
         scope: answer.Scope,
-        legs: int = forwarder.MOST_LEGS - 1,
+        before: forwarder.Before = (),
     ) -> Iterator[Step]:
         asked = Question.of(query, data, scope)
         now = self._clock()
@@ -123,7 +128,7 @@ class Inquiry:
         for each in asked.scope.upstreams:
             health = self._forwarding.healths.of(each, asked.scope)
             where = "inside the sandbox" if each.inside else "the host"
-            yield Step("upstream", f"{each.label} from {where}, {health.state(now).value}")
+            yield Step("upstream", f"{each.label} from {where}, {servers.state(health, now)}")
         if not asked.scope.upstreams:
             yield Step("none", reasons.nobody(sealed=scope.sealed).text)
         if ours := detour.beside(asked.query, asked.scope):
@@ -134,7 +139,7 @@ class Inquiry:
             took = f"{tried.seconds * 1000:.1f} ms"
             yield Step("tried", f"{tried.server}{over}: {tried.result} in {took}", tried.number)
         if fresh is not None:
-            yield from self._cut(asked, scope, fresh.reply, legs)
+            yield from self._cut(asked, scope, fresh.reply, before)
 
     def _cached(self) -> Iterator[Callable[[], protocol.CacheRow]]:
         now = self._clock()
@@ -204,7 +209,8 @@ def _content(entry: protocol.Entry, kind: int) -> str:
     alias = entry.get(wire.CNAME)
     if alias and kind not in entry:
         return f"as an alias of {wire.to_text(alias[0][wire.RECORD_HEAD :])}"
-    return f"with {len(entry.get(kind, ()))} records of this type"
+    count = len(entry.get(kind, ()))
+    return f"with {count} record{'' if count == 1 else 's'} of this type"
 
 
 def _cache_row(key: cache.Key, entry: cache.Entry, now: float) -> protocol.CacheRow:

@@ -68,6 +68,11 @@ def _asked(scopes: Iterable[answer.Scope]) -> Iterator[tuple[bytes, healths.Key]
                 yield zone, healths.key(server, scope)
 
 
+def state(health: forward.Health, now: float) -> str:
+    """How a server is, in a word; of one that was never asked nobody knows."""
+    return NEW if health.is_new else health.state(now).value
+
+
 def _row(
     key: healths.Key, zones: list[bytes], health: forward.Health, now: float
 ) -> protocol.UpstreamRow:
@@ -76,7 +81,7 @@ def _row(
         address=server.label,
         port=server.port,
         sandbox=sandbox,
-        state=NEW if health.is_new else health.state(now).value,
+        state=state(health, now),
         silent=health.silent,
         rtt_ms=round(health.rtt_s * 1000, 3),
         edns=health.takes_edns(now),

@@ -8,7 +8,7 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from types import MappingProxyType
 from typing import Final
 
-from resolver.files import upstreams
+from resolver.files import resolvconf, upstreams
 from resolver.names import records
 from sdd.model import bridge, child, endpoint, nameserver, network, sandbox, tlds
 from sdd.state import ClusterState
@@ -88,7 +88,14 @@ def of_box(state: ClusterState, box: sandbox.Sandbox) -> str:
     ends = state.endpoints_by_sandbox.get(box.id, ())
     mixed = (told for each in ends for told in (*_mixed(state, each), *_twins(state, each)))
     linked = _linked(server for server, _ in upstreams.unasked(state, box))
-    return " ".join(filter(None, (*mixed, *_idle_options(box.dns.options), linked)))
+    long = unread(upstreams.given_search(state, box))
+    return " ".join(filter(None, (*mixed, *_idle_options(box.dns.options), linked, long)))
+
+
+def unread(domains: Iterable[str]) -> str:
+    """That some programs pass over search domains; networks' lists add up."""
+    told = resolvconf.unread(resolvconf.searched(domains))
+    return f"{told}. Give fewer or shorter domains" if told else ""
 
 
 def _linked(servers: Iterable[nameserver.Server]) -> str:
@@ -122,7 +129,9 @@ def _idle_options(options: Iterable[str]) -> Iterator[str]:
 
 def of_endpoint(state: ClusterState, one: endpoint.Endpoint) -> str:
     """The same of what is new with a connection."""
-    return " ".join((*_mixed(state, one), *_twins(state, one)))
+    box = state.sandboxes.get(one.sandbox)
+    long = unread(upstreams.given_search(state, box)) if box else ""
+    return " ".join(filter(None, (*_mixed(state, one), *_twins(state, one), long)))
 
 
 def _twins(state: ClusterState, one: endpoint.Endpoint) -> Iterator[str]:

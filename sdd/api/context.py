@@ -92,6 +92,16 @@ class Attempt(Protocol):
         """In a few words where it came from; empty when not known."""
         ...
 
+    @property
+    def is_found(self) -> bool:
+        """Whether the reply has anything of the type that was asked for."""
+        ...
+
+    @property
+    def why(self) -> Sequence[tuple[int, str]]:
+        """What the reply says of itself, as codes of RFC 8914 and words."""
+        ...
+
 
 class Trace(Protocol):
     """Asks and explains; resolver.trace implements it."""

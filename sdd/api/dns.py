@@ -109,7 +109,7 @@ def _decisive(found: Sequence[Attempt]) -> Attempt:
     An answer is always the last. Without one a name that exists counts most, then one of which
     nobody could tell.
     """
-    if found[-1].reply.answers:
+    if found[-1].is_found:
         return found[-1]
     existing = (each for each in found if each.reply.rcode == "NOERROR")
     unknown = (each for each in found if each.reply.rcode != "NXDOMAIN")
@@ -125,6 +125,7 @@ def _told(state: ClusterState, sandbox: str, found: Attempt) -> render.Json:
         "Authority": [render.record(each) for each in found.reply.authority],
         "Milliseconds": round(found.reply.milliseconds, 3),
         "Server": found.reply.server,
+        "Explained": [{"Code": code, "Text": text} for code, text in found.why],
         "Source": _named(state, found.source),
     }
 

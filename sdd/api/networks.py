@@ -77,7 +77,9 @@ async def update(context: Context, call: Call) -> Reply:
     """The network with its new DNS settings."""
     asked = body.decode(request.NetworkUpdate, call.body)
     changed = await context.commands.update_network(call.path["ref"], asked)
-    return Reply(value=render.network_of(context.state(), changed, context.nameservers()))
+    told = render.network_of(context.state(), changed, context.nameservers())
+    heard = (told["Warning"], cautions.unread(changed.dns_search))
+    return Reply(value={**told, "Warning": " ".join(filter(None, heard))})
 
 
 async def connect(context: Context, call: Call) -> Reply:

@@ -97,6 +97,7 @@ def network_made(
         cautions.other_name(net, asked),
         cautions.open_wire(net),
         cautions.homonym(state, net),
+        cautions.unread(net.dns_search),
     )
     return {**told, "Warning": " ".join(filter(None, heard))}
 

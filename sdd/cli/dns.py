@@ -95,7 +95,7 @@ def query(
     if current().output != "table":
         output.data([found])
     elif short or current().quiet:
-        for each in found["Answers"]:
+        for each in found["Answers"] if _is_found(found) else ():
             click.echo(each["Data"])
     else:
         _show(found)
@@ -133,22 +133,40 @@ def exit_code(found: dict[str, Any]) -> int:
     """0 with an answer, else why there is none."""
     match found["Rcode"]:
         case "NOERROR":
-            return 0 if found["Answers"] else NODATA
+            return 0 if _is_found(found) else NODATA
         case "NXDOMAIN":
             return NXDOMAIN
         case _:
             return FAILED
 
 
+def _is_found(found: dict[str, Any]) -> bool:
+    """Whether there is anything of the type that was asked for: aliases may lead to nothing."""
+    return any(found["Type"] in (each["Type"], "ANY") for each in found["Answers"])
+
+
+def _word(found: dict[str, Any]) -> str:
+    word: str = found["Rcode"]
+    if word == "NOERROR" and not _is_found(found):
+        return f"NOERROR, but no {found['Type']} record (NODATA)"
+    return word
+
+
+def _why(found: dict[str, Any]) -> Iterator[str]:
+    """What the reply says of itself: extended errors (RFC 8914)."""
+    for each in found["Explained"]:
+        words = f"{each['Text']} " if each["Text"] else ""
+        yield f"why: {words}(EDE {each['Code']})"
+
+
 def _show(found: dict[str, Any]) -> None:
     if found["Answers"]:
         output.table(found["Answers"], COLUMNS)
-    word = found["Rcode"]
-    if word == "NOERROR" and not found["Answers"]:
-        word = f"NOERROR, but no {found['Type']} record (NODATA)"
     source = f", {found['Source']}" if found["Source"] else ""
-    line = f"{found['Name']} {found['Type']}: {word} from {found['Server']}"
+    line = f"{found['Name']} {found['Type']}: {_word(found)} from {found['Server']}"
     click.echo(f"{line} in {found['Milliseconds']:.1f} ms{source}", err=True)
+    for each in _why(found):
+        click.echo(f"  {each}", err=True)
 
 
 @dns.command()
@@ -229,6 +247,7 @@ def _explain(found: dict[str, Any]) -> None:
     for step in found["Steps"]:
         click.echo(f"  {step['Stage']}: {step['Text']}")
     data = ", ".join(each["Data"] for each in found["Answers"])
-    click.echo(
-        f"  = {found['Rcode']}{' ' + data if data else ''} in {found['Milliseconds']:.1f} ms"
-    )
+    data = f" {data}" if data else ""
+    click.echo(f"  = {_word(found)}{data} in {found['Milliseconds']:.1f} ms")
+    for each in _why(found):
+        click.echo(f"  {each}")

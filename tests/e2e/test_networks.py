@@ -221,3 +221,28 @@ def test_G12_networks_are_made_from_a_configuration(daemon: Appliance) -> None:
     assert daemon.sdctl("network", "exists", "rack7", check=False).returncode == 0
     daemon.sdctl("network", "rm", "rack7")
     assert daemon.sdctl("network", "exists", "rack7", check=False).returncode == 1
+
+
+def test_R14_a_line_that_a_program_appends_to_hosts_costs_no_address(daemon: Appliance) -> None:
+    for net in ("left", "right"):
+        daemon.sdctl("network", "create", net)
+    name = daemon.sandbox("app", "--network", "left")
+    daemon.sdctl("network", "connect", "right", name)
+
+    def own() -> tuple[set[str], set[str]]:
+        """The addresses of its networks, and those that its hosts file gives it."""
+        (seen,) = daemon.json("sandbox", "inspect", name)
+        lines = [line.split() for line in Path(seen["HostsPath"]).read_text().splitlines()]
+        of_nets = {str(each["IPAddress"]) for each in seen["Networks"].values()}
+        return of_nets, {str(address) for address, *names in lines if name in names}
+
+    (seen,) = daemon.json("sandbox", "inspect", name)
+    with Path(seen["HostsPath"]).open("a") as file:
+        file.write("1.2.3.4 payments\n")
+    for count, change in ((2, "inspect"), (1, "disconnect"), (2, "connect")):
+        daemon.sdctl("network", change, "right", *(() if change == "inspect" else (name,)))
+        wanted, there = own()
+        assert (len(wanted), there) == (count, wanted)
+    assert "1.2.3.4 payments" in daemon.inside("app", "cat", "/etc/hosts").stdout
+    (seen,) = daemon.json("sandbox", "inspect", name)
+    assert seen["EditedFiles"] == [seen["HostsPath"]]

@@ -293,6 +293,8 @@ def test_A8_112_getent_hosts_of_an_ipv4_name_asks_nobody_else(
             address, *called = daemon.inside("getent", "getent", "hosts", name).stdout.split()
             assert (":" in address, called) == (False, [name])
             assert time.monotonic() - began < AT_ONCE, name
+        gone = daemon.inside("getent", "getent", "hosts", "gone.n", check=False)
+        assert gone.stdout == ""
         servers = daemon.json("dns", "upstream", "ls")
         assert [each["State"] for each in servers if each["From"] == daemon.name("getent")] == [
             "new"  # nobody asked it

@@ -8,8 +8,9 @@ import dns.rcode
 import pytest
 
 from resolver import protocol
-from resolver.message import wire
+from resolver.message import reasons, wire
 from tests.scenario.test_dns_forwarding import Scripted, address, explanations, failing, good
+from tests.scenario.test_dns_zones import steps
 from tests.scenario.worker import Session, Worker
 
 END = "www.elsewhere.example"
@@ -112,3 +113,15 @@ def test_A8_56_a_circle_through_an_upstream_is_servfail(worker: Worker, upstream
     upstream.script = leading("go.")
     failed = asked(served(worker.session(), upstream))
     assert (failed.rcode(), failed.answer, explanations(failed)) == (dns.rcode.SERVFAIL, [], [0])
+
+
+def test_a_circle_is_told_as_it_was_gone_and_where_it_ended(
+    worker: Worker, upstream: Scripted
+) -> None:
+    upstream.script = leading("go.")
+    session = worker.session()
+    ports = served(session, upstream)
+    asked(ports)
+    told = steps(session, "go")
+    assert len(upstream.heard) == len([text for stage, text in told if stage == "tried"]) == 1
+    assert told[-1] == ("cut", f"not followed: {reasons.CIRCLE.text}")

@@ -37,6 +37,7 @@ __all__ = ["scripted"]  # a fixture of the neighbour's
 NAMES: protocol.Names = {
     wire.to_wire("web"): {wire.A: records(wire.A, "10.1.0.2")},
     wire.to_wire("web.lab"): {wire.A: records(wire.A, "10.1.0.2")},
+    wire.to_wire("alias.lab"): {wire.CNAME: [wire.record(wire.CNAME, 5, wire.to_wire("web.lab"))]},
     wire.to_wire("go"): {
         wire.CNAME: [wire.record(wire.CNAME, 5, wire.to_wire("web.corp.test"))],
     },
@@ -45,7 +46,7 @@ NAMES: protocol.Names = {
         for name, target in (("away", "far.other.test"), ("ring", "gnir"), ("gnir", "ring"))
     },
 }
-PASSED, FAILED = dns.rcode.NXDOMAIN, dns.rcode.SERVFAIL
+FOUND, PASSED, FAILED = dns.rcode.NOERROR, dns.rcode.NXDOMAIN, dns.rcode.SERVFAIL
 
 
 def searching(session: Session, ndots: int, *upstreams: Scripted) -> tuple[int, int]:
@@ -55,7 +56,7 @@ def searching(session: Session, ndots: int, *upstreams: Scripted) -> tuple[int, 
         sandbox="s",
         digest="v",
         tables=["net"],
-        suffixes=[],
+        suffixes=[wire.to_wire("lab")],
         own={},
         upstreams=[each.server() for each in upstreams],
         network="net",
@@ -241,3 +242,22 @@ def test_A8_112_behind_a_name_of_ours_a_silent_server_is_waited_for_once(
         assert reply.rcode() == PASSED
         assert seconds < 1.0, kind
         assert "web.lab is ours and came before it" in str(reply.extended_errors()[1].text)
+
+
+@pytest.mark.parametrize(("name", "rcode"), [("gone.lab", PASSED), ("alias.lab", FOUND)])
+def test_A8_112_who_was_told_of_no_such_name_of_ours_is_not_sent_on(
+    session: Session, scripted: Make, name: str, rcode: dns.rcode.Rcode
+) -> None:
+    """A sandbox that was just removed, where others have `*.corp.test`; or an alias without IPv6."""
+    server = scripted(good)
+    ports = searching(session, 0, server)
+    for _ in range(2):  # the second is given as the first was
+        assert timed(ports, name, "AAAA")[0].rcode() == rcode
+    reply, _ = timed(ports, f"{name}.corp.test", "AAAA")
+    assert (reply.rcode(), reply.answer) == (rcode, [])
+    assert reply.authority == []
+    assert name in str(reply.extended_errors()[0].text)
+    assert server.heard == []
+    its_second_is_over = time.monotonic() + 1.1
+    eventually(lambda: time.monotonic() > its_second_is_over, 5, "the look-up is over")
+    assert timed(ports, f"{name}.corp.test", "AAAA")[0].answer

@@ -47,7 +47,7 @@ async def steps(sdd: link.Link, name: bytes, kind: int = wire.A) -> list[tuple[s
 
 async def test_an_owned_name_is_explained_by_its_network(sdd: link.Link) -> None:
     assert await steps(sdd, wire.to_wire("web")) == [
-        ("network net", "has it, with 1 records of this type")
+        ("network net", "has it, with 1 record of this type")
     ]
     assert await steps(sdd, wire.to_wire("web"), wire.AAAA) == [
         ("network net", "has it, with 0 records of this type")
@@ -71,7 +71,7 @@ async def test_a_foreign_name_is_explained_before_and_after_it_was_asked(
 ) -> None:
     before = await steps(sdd, WWW)
     assert [stage for stage, _ in before] == ["network net", "zones", "upstream"]
-    assert before[-1][1] == "127.0.0.1 from the host, up"
+    assert before[-1][1] == "127.0.0.1 from the host, new"
     ask(ports, "www.example.org")
     after = dict(await steps(sdd, WWW))
     assert after["cache"].startswith("NOERROR, ")

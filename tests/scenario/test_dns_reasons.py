@@ -165,3 +165,14 @@ def test_a_failure_that_a_server_said_is_remembered_all_the_same(
     for _ in range(5):
         assert explanations(asked(ports, "www.example.org")) == [13]
     assert len(server.heard) == heard
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls", "https"])
+def test_a_server_to_which_no_way_leads_refuses_nothing(session: Session, transport: str) -> None:
+    """The kernel sends no question to all the world, as none from a network without a way out."""
+    server = protocol.Upstream("255.255.255.255", 53, False, transport, "dns.test")
+    ports = session.serve(names={}, upstreams=[server])
+    assert session.apply() == {}
+    reply = asked(ports, "www.example.org")
+    assert f"{server.label} unreachable: " in why(reply)
+    assert explanations(reply) == [23]

@@ -31,6 +31,7 @@ def findings(client: Client, release: str) -> Iterator[Finding]:
     yield refusals(status)
     nets, boxes = client.get("/v1/networks"), client.get("/v1/sandboxes")
     yield searching(boxes, nets)
+    yield unread(boxes, nets)
     yield overruling(boxes)
     yield hiding(nets)
     yield asking(boxes, nets)
@@ -93,6 +94,22 @@ def searching(boxes: list[dict[str, Any]], nets: list[dict[str, Any]]) -> Findin
         f"{len(found)} sandboxes have a search list and ndots:0; the first: {found[0]}",
         why="musl (Alpine) never uses a search list then; glibc does for names that are not found",
         fix="if programs there use musl: --dns-opt ndots:1",
+    )
+
+
+def unread(boxes: list[dict[str, Any]], nets: list[dict[str, Any]]) -> Finding:
+    """Whether some sandbox has a search list that is too long for musl, whatever its options."""
+    of_nets = {net["Name"]: net["Dns"]["Search"] for net in nets}
+    found = [box["Name"] for box in boxes if _search_length(box, of_nets) > _MOST_SEARCH]
+    if not found:
+        return passed("daemon.searchline", "every search list is short enough for every C library")
+    return Finding(
+        "daemon.searchline",
+        Verdict.WARN,
+        f"{len(found)} sandboxes have a search line of more than {_MOST_SEARCH} characters; the"
+        f" first: {found[0]}",
+        why="musl (Alpine) takes no note of such a line: programs there have no search list",
+        fix="give fewer or shorter domains (--dns-search); those of a sandbox's networks add up",
     )
 
 
@@ -181,11 +198,18 @@ def answering(servers: list[dict[str, Any]]) -> Finding:
         f"nobody answers for {what}, asked from {whose}: {told}{more}",
         why="look-ups of what is not of our networks fail there (SERVFAIL) or get old answers",
         now="names of sandboxes and services are answered; the servers are tried again and again",
-        fix="see whether they run and can be reached: sdctl dns upstream ls; or give others (--dns,"
-        " dns in daemon.json, the host's resolv.conf)",
+        fix=_AWAY if all(each["LastError"].startswith("unreachable") for each in those) else _DEAD,
     )
 
 
+_AWAY = (
+    "no way leads there: look at its routes and firewall (who is only on internal networks has no"
+    " way out), or give servers that it reaches"
+)
+_DEAD = (
+    "see whether they run and can be reached: sdctl dns upstream ls; or give others (--dns,"
+    " dns in daemon.json, the host's resolv.conf)"
+)
 _HOST = "host"  # where the servers of the host, and of the daemon's settings, are asked from
 _SILENT = frozenset({"down", "due"})
 
@@ -195,6 +219,16 @@ def _is_searching(box: dict[str, Any], with_search: set[str]) -> bool:
     if search == ["."] or any(re.fullmatch(r"ndots:[1-9]\d*", each) for each in options):
         return False
     return bool(search or with_search & box["Networks"].keys())
+
+
+_MOST_SEARCH = 254
+
+
+def _search_length(box: dict[str, Any], of_nets: dict[str, list[str]]) -> int:
+    given = box["Dns"]["Search"] or [
+        each for net in box["Networks"] for each in of_nets.get(net, ())
+    ]
+    return len(" ".join(("search", *dict.fromkeys(each for each in given if each != "."))))
 
 
 def _counted(failures: list[dict[str, Any]]) -> str:

@@ -242,3 +242,20 @@ async def test_what_a_worker_that_was_taken_over_did_dies_with_it(town: Town) ->
         for kind in ("+notcp", "+tcp"):
             assert town.dig(name, kind, other) == address
     assert (await town.realise(daemon, *world, again=True)).failures == ()
+
+
+async def test_sockets_that_somebody_closed_are_opened_anew(town: Town) -> None:
+    """SOCK_DESTROY, as administrators and those who end connections do; no worker died."""
+    daemon, world = await ann_and_bob(town)
+    before = await listeners(town)
+    town.inside("ann", "ss", "-K", "-ltu")
+    assert town.dig("ann", "bob") != "10.44.1.3"
+    outcome = await town.realise(daemon, *world, again=True)
+    assert (outcome.failures, outcome.repaired) == ((), 1)
+    assert [(each.sandbox, each.what) for each in outcome.repairs] == [("ann", "its DNS sockets")]
+    for kind in ("+notcp", "+tcp"):
+        assert town.dig("ann", kind, "bob") == "10.44.1.3"
+    after = await listeners(town)
+    assert {box for box in after if after[box] != before[box]} == {states.identity("ann")}
+    again = await town.realise(daemon, *world, again=True)
+    assert (again.failures, again.changed, again.repaired) == ((), 0, 0)

@@ -21,8 +21,8 @@ def test_a_look_up_asks_what_resolv_conf_says(name: str, dots: int, asked: list[
 @pytest.mark.parametrize(
     ("steps", "source"),
     [
-        ([("network a", "does not have it"), ("network b", "has it, with 1 records")], "network b"),
-        ([("added hosts", "has it, with 1 records")], "added hosts"),
+        ([("network a", "does not have it"), ("network b", "has it, with 1 record")], "network b"),
+        ([("added hosts", "has it, with 1 record")], "added hosts"),
         ([("network a", "does not have it"), ("owned", "NXDOMAIN")], "sdd itself: NXDOMAIN"),
         ([("zones", "none"), ("cache", "NOERROR, 4 s left")], "cache: NOERROR, 4 s left"),
         (
@@ -51,6 +51,21 @@ def test_of_several_vain_tries_the_last_is_told_as_such(rcode: str) -> None:
     steps = tuple(Step("tried", f"x: timeout in {s} ms") for s in ("1500.2", "2900.0", "448.5"))
     made = trace.Attempt(name="web", rdtype="A", steps=steps, reply=query.Reply(rcode=rcode))
     assert made.source == "upstream x: timeout in 448.5 ms, the last of 3 tries"
+
+
+def test_only_tries_of_the_last_name_are_counted() -> None:
+    others = Step("tried", "x over udp: NOERROR in 1.1 ms", 1)
+    vain = [Step("tried", f"x: timeout in {n} ms", n) for n in (2, 3)]
+    leads = Step("cut", "go is ours, which leads on to b.example")
+    reply = query.Reply(rcode="SERVFAIL")
+    sources = [
+        trace.Attempt(name="web", rdtype="A", steps=tuple(steps), reply=reply).source
+        for steps in ([others, leads, *vain], [others, leads, Step("cut", "not followed: …")])
+    ]
+    assert sources == [
+        "upstream x: timeout in 3 ms, the last of 2 tries",
+        "upstream x over udp: NOERROR in 1.1 ms",
+    ]
 
 
 def test_an_old_answer_is_the_source_only_when_it_was_given() -> None:

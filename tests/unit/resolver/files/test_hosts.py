@@ -1,5 +1,7 @@
 """The hosts file."""
 
+import pytest
+
 from resolver.files import hosts
 from tests import resolver_states as states
 
@@ -43,3 +45,21 @@ def test_C53_own_lines_come_and_go_with_networks_and_added_hosts_stay() -> None:
     assert hosts.render(box, [red, blue]) == f"{base}10.44.1.2\tweb\n10.44.2.2\tweb\n"
     assert hosts.render(box, [red]) == f"{base}10.44.1.2\tweb\n"
     assert hosts.render(box, [blue, red]).splitlines()[-1] == "10.44.1.2\tweb"
+
+
+@pytest.mark.parametrize(
+    ("there", "kept"),
+    [
+        (b"127.0.0.1 l\n10.1.0.2\tcl\n1.2.3.4 app\n", b"127.0.0.1 l\n1.2.3.4 app\n10.2.0.3\tcl\n"),
+        (b"10.1.0.2\tcl\n1.2.3.4 app", b"1.2.3.4 app\n10.2.0.3\tcl\n"),  # no end of line
+        (b"10.1.0.2 cl\n", b"10.1.0.2 cl\n10.2.0.3\tcl\n"),  # not as we wrote it
+        (b"10.2.0.3\tcl\n", b"10.2.0.3\tcl\n"),  # somebody was first, or we died meanwhile
+        (b"\n\n# x\n", b"\n\n# x\n10.2.0.3\tcl\n"),  # who took ours out does not get it again
+        (b"", b"10.2.0.3\tcl\n"),
+    ],
+)
+def test_R14_in_an_edited_file_only_our_own_lines_change(there: bytes, kept: bytes) -> None:
+    before, now = b"127.0.0.1 l\n10.1.0.2\tcl\n", b"127.0.0.1 l\n10.2.0.3\tcl\n"
+    assert hosts.kept_up(there, before, now) == kept
+    assert hosts.kept_up(kept, before, now) == kept
+    assert hosts.kept_up(there, now, now) == there

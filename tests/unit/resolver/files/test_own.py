@@ -124,7 +124,7 @@ def test_removal_leaves_nothing_of_ours(ours: own.Files, tmp_path: Path) -> None
     other = ids.SandboxId(states.identity("other"))
     ours.write(BOX, TEXTS)
     ours.write(other, own.Texts(resolv="", hosts="", link="other"))
-    assert ours.keep({other: "other"}) == 7
+    assert ours.keep({other: "other"}) == 8
     assert everything(tmp_path / "netns") == {"other", "other/hosts", "other/resolv.conf"}
     assert ours.keep({}) > 0
     assert everything(tmp_path) == {"data", "data/sandboxes", "netns"}
@@ -237,3 +237,43 @@ def test_what_the_kernel_refuses_is_told_in_words(tmp_path: Path) -> None:
         own.Files(tmp_path / "data", tmp_path / "netns").write(BOX, TEXTS)
     assert "Errno" not in refused.value.sentence
     assert str(tmp_path / "data") in refused.value.sentence
+
+
+def with_hosts(*lines: str) -> own.Texts:
+    return dataclasses.replace(
+        TEXTS, hosts="".join(f"{line}\n" for line in ("127.0.0.1\tlocalhost", *lines))
+    )
+
+
+def test_R14_own_addresses_are_kept_up_in_hosts_that_somebody_edited(ours: own.Files) -> None:
+    path = ours.path(BOX, "hosts")
+    ours.write(BOX, with_hosts("10.1.0.2\tcl"))
+    inode = path.stat().st_ino
+    with path.open("a") as file:
+        file.write("1.2.3.4 app\n")
+    assert ours.write(BOX, with_hosts("10.1.0.2\tcl")) == 0
+    for _ in range(2):  # and nothing is left to do
+        changed = ours.write(BOX, with_hosts("10.2.0.3\tcl"))
+        text = "127.0.0.1\tlocalhost\n1.2.3.4 app\n10.2.0.3\tcl\n"
+        assert (path.read_text(), path.stat().st_ino) == (text, inode)
+        assert ours.edited(BOX) == (str(path),)
+    assert changed == 0
+    assert ours.write(BOX, with_hosts()) == 1
+    assert path.read_text() == "127.0.0.1\tlocalhost\n1.2.3.4 app\n"
+    path.write_text(with_hosts().hosts)  # the edit is undone
+    assert ours.write(BOX, with_hosts()) == 0
+    assert ours.edited(BOX) == ()
+    assert ours.write(BOX, TEXTS) == 0
+
+
+def test_R14_what_an_older_release_wrote_is_kept_up_once_it_was_seen(ours: own.Files) -> None:
+    ours.write(BOX, with_hosts("10.1.0.2\tcl"))
+    path = ours.path(BOX, "hosts")
+    path.with_name("hosts.last").unlink()
+    assert ours.write(BOX, with_hosts("10.1.0.2\tcl")) == 0
+    with path.open("a") as file:
+        file.write("1.2.3.4 app\n")
+    assert ours.write(BOX, with_hosts()) == 1
+    assert "10.1.0.2" not in path.read_text()
+    path.with_name("hosts.last").unlink()
+    assert ours.write(BOX, with_hosts("10.9.0.9\tcl")) == 0  # nobody knows what was ours

@@ -92,3 +92,14 @@ def test_ndots_is_the_last_one_and_bounded() -> None:
     assert resolvconf.ndots(()) == 1
     assert resolvconf.ndots(("ndots:2", "rotate", "ndots:0")) == 0
     assert resolvconf.ndots(("ndots:99",)) == 15
+
+
+@pytest.mark.parametrize(("length", "is_told"), [(254, False), (255, True)])
+def test_a_search_line_that_musl_does_not_read_is_told_of(length: int, is_told: bool) -> None:
+    domains = ("a" * 60 + ".test", "b" * 60 + ".test", "c" * 60 + ".test")
+    rest = length - len(f"search {' '.join(domains)} ")
+    search = (*domains, "d" * rest)
+    text = resolvconf.render(resolvconf.Wanted(servers=(), search=search))
+    assert len(text.splitlines()[1]) == length
+    assert (f"# the search line has {length} characters, and musl" in text) is is_told
+    assert bool(resolvconf.unread(search)) is is_told

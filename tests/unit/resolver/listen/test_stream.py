@@ -197,3 +197,26 @@ async def test_A8_61_first_one_makes_room_that_loses_nothing(
         for _ in range(20):
             await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
     writer.close()
+
+
+class Counted(socket.socket):
+    """Counts how often somebody wants to accept."""
+
+    tries = 0
+
+    def accept(self) -> tuple[socket.socket, object]:
+        self.tries += 1
+        return super().accept()
+
+
+async def test_a_listener_that_somebody_closed_wakes_the_loop_once() -> None:
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.setblocking(False)
+    counted = Counted(fileno=listening.detach())
+    tcp = stream.Tcp(counted, SCOPE, tools(counters.Counters(), set()))
+    counted.shutdown(socket.SHUT_RDWR)  # to the kernel as SOCK_DESTROY: no listener any more
+    await eventually_async(lambda: counted.tries > 0, 10, "it is noticed")
+    for _ in range(20):
+        await asyncio.sleep(0)  # a turn of the loop, in which a socket that is ready is told
+    assert counted.tries == 1
+    tcp.close()

@@ -58,6 +58,54 @@ def test_a_negative_reply_keeps_its_soa() -> None:
     assert found.negative == 60
 
 
+ALIAS = "www.example.org. 900 CNAME end.example.org."
+ADDRESS = "end.example.org. 60 A 192.0.2.1"
+
+
+@pytest.mark.parametrize("rcode", [0, 3])
+def test_no_at_the_end_of_aliases_is_a_denial_with_its_soa(rcode: int) -> None:
+    found = read(upstream(ALIAS, authority=SOA, rcode=rcode))
+    shown = said(found)
+    assert (shown.rcode(), len(shown.answer)) == (rcode, 1)
+    assert [(each.rdtype.name, each.ttl) for each in shown.authority] == [("SOA", 60)]
+    assert (found.denies, found.lowest, found.negative) == (True, 900, 60)
+    assert reply.has_none(shown.to_wire())
+
+
+def test_aliases_with_what_was_asked_at_their_end_deny_nothing() -> None:
+    found = read(upstream(ALIAS, ADDRESS, authority=SOA))
+    assert not found.denies
+    assert not said(found).authority
+    assert not reply.has_none(said(found).to_wire())
+    signed = read(upstream(ALIAS, ADDRESS, authority=SOA), dnssec=True)
+    assert not reply.has_none(said(signed).to_wire())
+
+
+def test_of_aliases_alone_no_authority_is_kept_that_says_who_else_could_be_asked() -> None:
+    found = read(upstream(ALIAS, authority=NS))
+    assert found.denies
+    assert not said(found).authority
+
+
+@pytest.mark.parametrize(("kind", "denies"), [("CNAME", False), ("ANY", False), ("AAAA", True)])
+def test_whether_aliases_are_what_was_asked_depends_on_the_type(kind: str, denies: bool) -> None:
+    asked = data("www.example.org", kind)
+    made = dns.message.make_response(dns.message.from_wire(asked), recursion_available=True)
+    made.answer.append(dns.rrset.from_text("www.example.org.", 9, "IN", "CNAME", "end.example."))
+    found = reply.read(made.to_wire(), FOUND.end, dnssec=False)
+    assert found is not None
+    assert found.denies is denies
+
+
+def test_addresses_of_the_other_version_are_none_of_those_asked_for() -> None:
+    asked = data("www.example.org", "AAAA")
+    made = dns.message.make_response(dns.message.from_wire(asked), recursion_available=True)
+    made.answer.append(dns.rrset.from_text("www.example.org.", 9, "IN", "A", "192.0.2.1"))
+    found = reply.read(made.to_wire(), FOUND.end, dnssec=False)
+    assert found is not None
+    assert found.denies
+
+
 def test_A2_a_denial_is_kept_by_nobody_for_longer_than_the_soa_says() -> None:
     found = read(upstream(authority=SOA, rcode=3))  # TTL 300, MINIMUM 60
     assert said(found).authority[0].ttl == 60

@@ -179,7 +179,7 @@ def test_the_trace_says_alias_and_wildcard() -> None:
     ]
     assert list(inquiry._decisions(query("a.apps"), seen))[-1] == protocol.Step(
         f"network {LAB.id}",
-        "has it, as *.apps. with 1 records of this type",
+        "has it, as *.apps. with 1 record of this type",
     )
 
 

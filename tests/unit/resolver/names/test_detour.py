@@ -73,6 +73,27 @@ def test_A8_112_a_name_of_ours_before_the_search_list(
     assert wire.to_text(detour.follows(query(name, kind), seen)).removesuffix(".") == found
 
 
+@pytest.mark.parametrize(
+    ("name", "ndots", "found"),
+    [
+        ("gone.net.corp.test", 0, "gone.net"),
+        ("gone.net.corp.test", 1, "gone.net"),
+        ("gone.net.corp.test", 2, ""),  # which comes first
+        ("db.net.corp.test", 0, ""),  # which is there
+        ("gone.lab.corp.test", 0, ""),  # which may be anybody's
+        ("gone.local.corp.test", 0, ""),  # which is denied for its use alone
+        ("gone.net.other.test", 0, ""),
+    ],
+)
+def test_A8_112_a_name_that_would_be_ours_before_the_search_list(
+    name: str, ndots: int, found: str
+) -> None:
+    names = {wire.to_wire("db.net"): a("10.2.0.2")}
+    seen = scope(WEB, names, search=(wire.to_wire("corp.test"),), ndots=ndots)
+    for kind in ("A", "AAAA", "MX"):
+        assert wire.to_text(detour.gone(query(name, kind), seen)).removesuffix(".") == found
+
+
 def test_a_scope_without_a_search_list_does_not_refer_to_itself() -> None:
     """It would stay, at each change one of each sandbox, until a search for garbage."""
     seen = scope(WEB, LAB)

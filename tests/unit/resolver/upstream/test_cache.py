@@ -1,3 +1,5 @@
+import pytest
+
 from resolver.message import reply, wire
 from resolver.message.wire import Rcode
 from resolver.upstream import cache
@@ -14,7 +16,9 @@ def key(name: str = "x.example", partition: str = "p") -> cache.Key:
 def kept(lowest: int | None = 60, *, size: int = 0, rcode: Rcode = Rcode.NOERROR) -> reply.Reply:
     made = reply.failure(ASKED, FOUND, rcode)
     negative = None if rcode == Rcode.NOERROR else 30
-    return made._replace(image=made.image + bytes(size), lowest=lowest, negative=negative)
+    has_none = made.denies and (rcode != Rcode.NOERROR or lowest is None)
+    image = made.image + bytes(size)
+    return made._replace(image=image, lowest=lowest, negative=negative, denies=has_none)
 
 
 def test_an_entry_lasts_as_long_as_its_lowest_ttl() -> None:
@@ -41,6 +45,22 @@ def test_lifetimes_of_each_kind_of_reply() -> None:
     assert cache.lifetime_s(kept(None)) == 0  # NODATA without a SOA
     assert cache.lifetime_s(kept(None, rcode=Rcode.SERVFAIL)) == 5
     assert cache.lifetime_s(kept(60, rcode=Rcode.REFUSED)) == 0
+
+
+@pytest.mark.parametrize("rcode", [Rcode.NOERROR, Rcode.NXDOMAIN])
+@pytest.mark.parametrize(
+    ("aliases_s", "soa_s", "lasts_s"),
+    [(900, 5, 5), (2, 300, 2), (0, 300, 0), (900, 900, 300), (900, None, 0)],
+)
+def test_no_behind_aliases_lasts_as_long_as_the_shortest_of_both(
+    rcode: Rcode, aliases_s: int, soa_s: int | None, lasts_s: int
+) -> None:
+    """RFC 2308 §5: of the name that was asked, which the aliases may lead elsewhere."""
+    found = kept(aliases_s)._replace(answers=1, negative=soa_s, denies=True)
+    found = found._replace(image=found.image[:3] + bytes((rcode,)) + found.image[4:])
+    assert found.rcode == rcode
+    assert cache.lifetime_s(found) == lasts_s
+    assert cache.kind_of(found) == "denial"
 
 
 def test_an_answer_that_may_not_be_kept_ends_the_older_one() -> None:
@@ -91,7 +111,7 @@ def test_entries_are_bounded_and_the_least_used_go_first() -> None:
     store.put(key("n3"), kept(), 1.0)
     assert store.get(key("n1"), 1.0) is None
     assert store.get(key("n0"), 1.0)
-    assert store.evicted == {"success": 0, "denial": 1, "failure": 0}
+    assert store.evicted == {"success": 1, "denial": 0, "failure": 0}
 
 
 def test_bytes_are_bounded_and_given_back() -> None:

@@ -57,7 +57,7 @@ class Resolver:
         tried: list[way.Attempt] = []
         for each in (name, *(f"{name}.{domain}" for domain in self.search)):
             tried.append(await self.ask(box, each, rdtype, tcp=tcp, timeout_s=timeout_s))
-            if tried[-1].reply.answers:
+            if tried[-1].is_found:
                 break
         return tried
 

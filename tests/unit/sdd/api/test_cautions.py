@@ -111,3 +111,10 @@ def test_an_internal_network_on_a_wire_is_told_to_be_open() -> None:
         replace(on_wire, driver=network.Driver.BRIDGE),
     )
     assert [cautions.open_wire(each) for each in others] == ["", "", ""]
+
+
+def test_search_domains_that_musl_takes_no_note_of_are_told_of() -> None:
+    long = tuple(f"dom{n}.some.long.example.com" for n in range(10))
+    assert cautions.unread(long[:8]) == ""
+    told = cautions.unread((*long, "."))
+    assert "musl (Alpine) takes no note of one that has more than 254" in told

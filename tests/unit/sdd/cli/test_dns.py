@@ -14,6 +14,9 @@ def asking(shell: Shell) -> Shell:
     shell.appliance.resolver.names |= {
         ("web", "A"): Answer(answers=two),
         ("web", "AAAA"): Answer(),
+        ("go", "AAAA"): Answer(answers=(("go.", 5, "CNAME", "web."),)),
+        ("go", "CNAME"): Answer(answers=(("go.", 5, "CNAME", "web."),)),
+        ("go", "ANY"): Answer(answers=(("go.", 5, "CNAME", "web."),)),
         ("bad", "A"): Answer(rcode="SERVFAIL"),
         ("slow", "A"): Answer(rcode="TIMEOUT"),
     }
@@ -26,6 +29,9 @@ def asking(shell: Shell) -> Shell:
         (("web",), 0),
         (("nothing",), 3),
         (("web", "AAAA"), 4),
+        (("go", "AAAA"), 4),
+        (("go", "CNAME"), 0),
+        (("go", "ANY"), 0),
         (("bad",), 5),
         (("slow",), 5),
     ],
@@ -34,6 +40,31 @@ def test_exit_codes_tell_why_there_is_no_answer(
     asking: Shell, argv: tuple[str, ...], code: int
 ) -> None:
     assert asking("dns", "query", *argv, "--from", "c").code == code
+
+
+def test_an_alias_that_leads_to_nothing_is_no_answer(asking: Shell) -> None:
+    done = asking("dns", "query", "go", "AAAA", "--from", "c")
+    assert "go AAAA: NOERROR, but no AAAA record (NODATA) from" in done.err
+    assert "web." in done.out
+    short = asking("dns", "query", "go", "AAAA", "--from", "c", "--short")
+    assert (short.code, short.out) == (4, "")
+    asking.appliance.resolver.search = ("go",)
+    asking.appliance.resolver.names["go.go", "AAAA"] = Answer(answers=(("x.", 5, "AAAA", "fd::1"),))
+    further = asking("dns", "query", "go", "AAAA", "--from", "c", "--search", "--short")
+    assert (further.code, further.out) == (0, "fd::1\n")
+
+
+def test_what_a_reply_says_of_itself_is_told(asking: Shell) -> None:
+    explained = ((0, "aliases lead to each other"), (6, ""), (4711, ""))
+    asking.appliance.resolver.names["bad", "A"] = Answer(rcode="SERVFAIL", explained=explained)
+    wanted = ["why: aliases lead to each other (EDE 0)", "why: DNSSEC Bogus (EDE 6)"]
+    wanted.append("why: (EDE 4711)")
+    done = asking("dns", "query", "bad", "--from", "c")
+    assert [line.strip() for line in done.err.splitlines()[-3:]] == wanted
+    traced = asking("dns", "trace", "bad", "--from", "c")
+    assert [line.strip() for line in traced.out.splitlines()[-3:]] == wanted
+    (found,) = asking("dns", "query", "bad", "--from", "c", "-o", "json").json()
+    assert found["Explained"][1] == {"Code": 6, "Text": "DNSSEC Bogus"}
 
 
 @pytest.mark.parametrize("argv", [("a..b",), ("",), ("web", "FOO"), ("web", "99999"), ("a" * 64,)])

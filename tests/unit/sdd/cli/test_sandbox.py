@@ -131,3 +131,23 @@ def test_dns_options_that_nobody_heeds_are_warned_of(shell: Shell) -> None:
     (shown,) = shell.ok("sandbox", "inspect", "odd").json()
     assert "ndots:-1" in shown["Warning"]
     assert not shell.ok("sandbox", "create", "well", "--dns-opt", "ndots:2").err
+
+
+def test_search_lists_that_musl_takes_no_note_of_are_warned_of(shell: Shell) -> None:
+    long = [f"dom{number}.some.long.example.com" for number in range(12)]
+    one, two = (
+        [text for each in half for text in ("--dns-search", each)] for half in (long[:6], long[6:])
+    )
+    told = "musl (Alpine) takes no note of one that has more than 254"
+    assert told in shell.ok("network", "create", "both", *one, *two).err
+    for name, half in (("aside", one), ("beside", two)):
+        assert not shell.ok("network", "create", name, *half).err
+    assert not shell.ok("sandbox", "create", "web", "--network", "aside").err
+    assert told in shell.ok("network", "connect", "beside", "web").err
+    assert (
+        told in shell.ok("sandbox", "create", "db", "--network", "aside", "--network", "beside").err
+    )
+    more = [text for each in long[6:] for text in ("--dns-search-add", each)]
+    assert told in shell.ok("network", "update", "aside", *more).err
+    (shown,) = shell.ok("sandbox", "inspect", "db").json()
+    assert told in shown["Warning"]

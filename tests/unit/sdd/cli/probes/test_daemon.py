@@ -79,3 +79,21 @@ def test_lists_of_servers_that_are_all_down_are_warned_of() -> None:
         "nobody answers for names of others, asked from the host: 192.0.2.1 (tls: certificate has"
         " expired), 192.0.2.2 (timeout); 1 other lists are down too"
     )
+    away = {**one("192.0.2.1", "down"), "LastError": "unreachable: Network is unreachable"}
+    assert "no way leads there" in daemon.answering([away]).fix
+    assert "no way leads there" not in found.fix
+
+
+def test_search_lists_that_are_too_long_for_musl_are_warned_of() -> None:
+    nets: list[dict[str, Any]] = [
+        {"Name": name, "Dns": {"Search": [f"{name}{n}.some.long.example.com" for n in range(6)]}}
+        for name in ("red", "blue")
+    ]
+
+    def box(*on: str, search: tuple[str, ...] = ()) -> dict[str, Any]:
+        return {"Name": "web", "Dns": {"Search": search}, "Networks": {each: {} for each in on}}
+
+    assert daemon.unread([box("red"), box("blue"), box()], nets).verdict is Verdict.PASS
+    assert daemon.unread([box("red", "blue", search=("a.test",))], nets).verdict is Verdict.PASS
+    found = daemon.unread([box("red", "blue")], nets)
+    assert (found.verdict, "web" in found.says) == (Verdict.WARN, True)
