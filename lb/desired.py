@@ -9,7 +9,7 @@ The mappings know their changes (`sdd.lineage`), so the plan does not look for t
 """
 
 import functools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import TypeVar
@@ -316,7 +316,7 @@ def virtual_of(
         vip=vip,
         scheduler=service.scheduler,
         persistence_s=min(service.persistence_s, services.PERSISTENCE_MAX_S),
-        backends=plan.ordered(list(_behind(state, service, vip, known))),
+        backends=plan.ordered(_behind(state, service, vip, known)),
     )
 
 
@@ -325,21 +325,23 @@ def _behind(
     service: services.Service,
     vip: IPAddress,
     known: Mapping[tuple[int, int], table.Backend],
-) -> Iterator[table.Backend]:
+) -> Collection[table.Backend]:
     """In any order. Ten thousand pass through here: nothing is called that need not be."""
-    is_ingress, version = vip in service.ingress_vips, vip.version
+    is_ingress, kind = vip in service.ingress_vips, type(vip)
+    endpoints, verdicts = state.endpoints, state.verdicts
+    found: list[table.Backend] = []
     for member in state.serving(service).members:
-        plug = member_on(state, member, is_ingress=is_ingress)
+        plug = state.on_ingress(member.sandbox) if is_ingress else endpoints.get(member.endpoint)
         if plug is None:
             continue
-        if (member.service, member.endpoint) in state.verdicts:
+        if verdicts and (member.service, member.endpoint) in verdicts:
             plug = state.answering(member, plug)
-        for address in plug.hosts:
-            if address.version == version:
-                share = member.share
-                yield known.get((id(address), share)) or table.Backend(
-                    address=address, weight=share
-                )
+        share = member.share
+        for address, packed in zip(plug.hosts, plug.packed, strict=True):
+            if isinstance(address, kind):
+                was = known.get((id(address), share)) if known else None
+                found.append(was or table.Backend(address=address, weight=share, packed=packed))
+    return found
 
 
 def member_on(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 from operator import attrgetter, is_
 from types import MappingProxyType
+from typing import cast
 
 from lb import table
 from lb.back import Back
@@ -144,6 +145,9 @@ def _identity(step: Step) -> object:
 
 def diff(have: table.Table, want: table.Table) -> tuple[Step, ...]:
     """The steps from `have` to `want`; empty when they are the same and nothing is flawed."""
+    if not have.services and not have.flaws:  # a thousand that are new: none is looked up
+        back = (SetBack(want.back),) if have.back != want.back else ()
+        return (*map(AddService, want.services.values()), *back)
     changed = _changed(have, want)
     return (
         *_departed(have, want, changed),
@@ -212,6 +216,12 @@ def touched(steps: Iterable[Step]) -> frozenset[IPAddress | None]:
             found.add(vip)
             last = vip
     return frozenset(found)
+
+
+def addresses(steps: Iterable[Step]) -> frozenset[IPAddress]:
+    """The same without the frame."""
+    found: frozenset[IPAddress | None] = touched(steps)
+    return cast("frozenset[IPAddress]", found - {None})  # a difference hashes none of them again
 
 
 def leaving(steps: Iterable[Step]) -> frozenset[tuple[IPAddress, IPAddress]]:

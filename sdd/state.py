@@ -103,6 +103,13 @@ class ClusterState:
 
     # Indexes are made on first use: most states of a burst are superseded before anyone looks.
 
+    def indexed(self) -> Self:
+        """The same with all groups made, for which no command waits then."""
+        for index in GROUPINGS:
+            with contextlib.suppress(KeyError):  # of a damaged store: whoever wants it fails
+                getattr(self, index)
+        return self
+
     @cached_property
     def endpoints_by_sandbox(self) -> Mapping[ids.SandboxId, tuple[endpoint.Endpoint, ...]]:
         """Each sandbox's endpoints in gateway order (docker.md G1): also the order of names."""
@@ -249,11 +256,10 @@ class ClusterState:
         """The members that names and balancers hand out at this revision."""
         members = self.members_by_service.get(svc.id, ())
         is_checked = svc.health.kind is not service.CheckKind.NONE
-        return serving.serving(
-            svc,
-            members,
-            lambda each: not is_checked or self.status_of(each) is health.Status.UP,
-        )
+        return serving.serving(svc, members, self._is_up if is_checked else None)
+
+    def _is_up(self, member: service.Member) -> bool:
+        return self.status_of(member) is health.Status.UP
 
 
 TABLES: Mapping[type[Object], str] = MappingProxyType(

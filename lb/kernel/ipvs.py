@@ -128,9 +128,10 @@ def _change(
 ) -> world.Change:
     ended = _last(family, have, steps)
     after = plan.result(have, steps)
-    refused = tuple(_apply(family, place, frame, have, after, steps=steps))
-    vips = [vip for vip in plan.touched(steps) if vip is not None]
-    likely = {vip: after.services[vip] for vip in vips if vip in after.services}
+    vips: AbstractSet[IPAddress] = plan.addresses(steps)
+    whole = plan.Mend(None) in steps
+    refused = tuple(_apply(family, place, frame, have, after, vips=vips, whole=whole))
+    likely = {vip: found for vip in vips if (found := after.services.get(vip)) is not None}
     shown = ipvs_read.read(family, place, vips, likely)
     return world.Change(refusals=refused, shown=shown, ended=ended)
 
@@ -142,12 +143,11 @@ def _apply(
     have: table.Table,
     after: table.Table,
     *,
-    steps: Sequence[plan.Step],
+    vips: AbstractSet[IPAddress],
+    whole: bool,
 ) -> Iterator[world.Refusal]:
-    if not steps:
+    if not vips and not whole:
         return
-    whole = plan.Mend(None) in steps
-    vips = {vip for vip in plan.touched(steps) if vip is not None}
     vips = vips | after.services.keys() if whole else vips
     with Session(family) as session:
         yield from _set_up(session, after, place)
@@ -179,16 +179,20 @@ def _balance(
 ) -> Iterator[world.Refusal]:
     keys = frozenset(_keys(have, after, vips))
     there = session.listed(keys) if whole else session.asked(keys)
-    unready = {vip for vip in vips & after.services.keys() if _is_unready(after.services[vip])}
+    told = {vip: after.services.get(vip) for vip in vips}
+    unready = {vip for vip, each in told.items() if each is not None and _is_unready(each)}
     if unready:  # what is there of them stays as it is
         vips, kept = vips - unready, frozenset(_keys(have, after, unready))
         there = {key: how for key, how in there.items() if key not in kept}
+    # A thousand addresses are looked up in nothing: that hashes none of them.
+    old, late = have.services or (), unready or ()
     new = [
-        service
-        for vip in vips
-        if vip not in have.services
-        and (service := after.services.get(vip)) is not None
-        and there.keys().isdisjoint(ipvs_entries.keys(service))
+        each
+        for vip, each in told.items()
+        if each is not None
+        and vip not in old
+        and vip not in late
+        and (not there or there.keys().isdisjoint(ipvs_entries.keys(each)))
     ]
     refused = session.make(new)
     if len(new) < len(vips) or there:
@@ -231,10 +235,11 @@ def _adapted(
 
 def _keys(have: table.Table, after: table.Table, vips: Collection[IPAddress]) -> Iterator[Key]:
     """The mark services of `vips`, before and afterwards."""
+    tables = [each for each in (have.services, after.services) if each]
     for vip in vips:
-        for services in (have.services, after.services):
-            if vip in services:
-                yield from ipvs_entries.keys(services[vip])
+        for services in tables:
+            if (found := services.get(vip)) is not None:
+                yield from ipvs_entries.keys(found)
 
 
 def _is_unready(service: table.VirtualService) -> bool:
@@ -302,6 +307,8 @@ def _schedulers(family: int) -> tuple[Scheduler, ...]:
 
 def _last(family: int, have: table.Table, steps: Sequence[plan.Step]) -> tuple[world.Load, ...]:
     """The counts of the backends that leave; of their services alone, for somebody waits."""
+    if not have.services:
+        return ()
     leaving = plan.leaving(steps)
     ending = {step.vip for step in steps if isinstance(step, plan.RemoveService)}
     vips = {*ending, *(vip for vip, _ in leaving)} & have.services.keys()

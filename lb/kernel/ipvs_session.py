@@ -106,7 +106,7 @@ class Session:
         All requests are sent, whatever happens to some.
         """
         numbers = self._connection.numbers(len(services))
-        loads = ipvs_whole.loads(self._family, services, numbers)
+        loads = ipvs_whole.loads(self._family, services, numbers, self._connection.room())
         refused = self._connection.refusals(loads)
         return {
             services[at - numbers.start].vip: why for at, why in refused.items() if at in numbers

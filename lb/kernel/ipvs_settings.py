@@ -17,7 +17,7 @@ from sdd.model.service import Scheduler
 
 DIRECTORY = Path("/proc/sys/net/ipv4")
 TIMEOUTS = ipvs_codec.Timeouts(tcp_s=900, tcp_fin_s=120, udp_s=30)
-HASHING = frozenset({Scheduler.MH, Scheduler.SH})
+HASHING = (Scheduler.MH, Scheduler.SH)  # no set: thousands are looked up, by identity
 _ALWAYS = MappingProxyType(
     {
         "vs/conntrack": "0",  # the client's source stays; nothing else translates these packets

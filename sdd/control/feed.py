@@ -90,7 +90,7 @@ class Feed:
         self.claims = Claims()
         for item in view.items:
             self.claims.wrote(item.key, item.value, item.revision)
-        self._publish(state.EMPTY.apply(view.revision, puts))
+        self._publish(state.EMPTY.apply(view.revision, puts).indexed())
 
     def _follow(self, batch: contract.Batch) -> None:
         changes = tuple(_changes(batch.operations))

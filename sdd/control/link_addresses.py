@@ -14,7 +14,7 @@ from sdd.alloc import macs
 from sdd.control import parents, taken
 from sdd.control.ground import Ground
 from sdd.model import bridge, child, endpoint, network, request, wire
-from sdd.model.mac import is_made_of
+from sdd.model.mac import beginning, is_made_of
 from sdd.state import ClusterState
 
 
@@ -71,8 +71,9 @@ def _ours(now: ClusterState, net: network.Network, mac: str) -> str:
     if net.driver is network.Driver.BRIDGE:
         if is_made_of(net.id, mac) and not bridge.of(net).name:
             return f"its bridge {net.device}"
-        for end in now.endpoints_by_network.get(net.id, ()):
-            if is_made_of(end.id, mac):
+        begin = beginning(mac)
+        for end in now.endpoints_by_network.get(net.id, ()) if begin else ():
+            if end.id.startswith(begin):
                 name = now.sandboxes[end.sandbox].name
                 return f"the host's end {end.host_link} of the link of sandbox {name}"
         return ""

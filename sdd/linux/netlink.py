@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from sdd import errors, fence
-from sdd.linux import closing, netlink_own
+from sdd.linux import closing, netlink_own, netlink_room
 
 ROUTE = 0
 NETFILTER = 12
@@ -47,10 +47,7 @@ _NESTED = 0x8000
 _TYPE_MASK = 0x3FFF
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11  # NFNL_MSG_BATCH_*
 _FIRST_OF_BATCH = 1 << 30  # beyond what a connection counts itself
-_SEND_BUFFER = 1 << 17  # bytes that any socket may send at once (net.core.wmem_default is more)
-_SO_SNDBUFFORCE = 32  # include/uapi/asm-generic/socket.h: beyond wmem_max, with CAP_NET_ADMIN
 _RECEIVE = 1 << 16  # bytes per recv: the kernel puts at most 32 KiB of a dump into one datagram
-_RECEIVE_BUFFER = 1 << 22
 _PATIENCE_S = 30  # the kernel answers at once; only a broken one lets us wait
 _PATIENCE = struct.pack("@ll", _PATIENCE_S, 0)  # struct timeval
 _DUMP_TRIES = 8  # a dump that changes under our eyes is read again this often
@@ -122,13 +119,13 @@ class Connection:
         self._socket = socket.socket(socket.AF_NETLINK, kind, protocol)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PATIENCE)
         options = (
-            (socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER),
             (_SOL_NETLINK, _CAP_ACK, 1),
             (_SOL_NETLINK, _EXT_ACK, 1),
             *(((_SOL_NETLINK, _GET_STRICT_CHK, 1),) if strict else ()),
         )
         for level, option, value in options:
             self._socket.setsockopt(level, option, value)
+        netlink_room.receiving(self._socket)
         netlink_own.bind(self._socket)
         self._sequence = itertools.count(1)
         self._waits = protocol == NETFILTER
@@ -178,10 +175,15 @@ class Connection:
         self._sequence = itertools.count(first + count)
         return range(first, first + count)
 
+    def room(self) -> int:
+        """How many bytes of requests `refusals` may send at once."""
+        return netlink_room.refusable(self._socket)
+
     def refusals(self, loads: Iterable[bytes]) -> dict[int, Result]:
         """Send whole requests without ACK, a load at once; of each number the first refusal.
 
         All are tried. Requests may share a number of `numbers`: then it tells what they are about.
+        A load is of at most `room` bytes.
         """
         ended: dict[int, Result] = {}
         for data in loads:
@@ -206,10 +208,7 @@ class Connection:
 
     def commit(self, one: "Batch") -> Result:
         """The same of requests that are put together already; one such batch a connection."""
-        if len(one.data) > _SEND_BUFFER:
-            self._socket.setsockopt(
-                socket.SOL_SOCKET, _SO_SNDBUFFORCE, len(one.data) + _SEND_BUFFER
-            )
+        netlink_room.sending(self._socket, len(one.data))
         with fence.writing():
             self._socket.send(one.data)
         return self._first_refusal(range(one.first, one.first + one.length))

@@ -9,10 +9,14 @@ from sdd.model.network import EMPTY, IPAddress
 
 
 class _Remembered:
-    """Room for what an endpoint's addresses come to; no field of it, so neither stored nor told."""
+    """What an endpoint's addresses come to; no field of it, so neither stored nor told.
 
-    __slots__ = ("_hosts",)
-    _hosts: tuple[IPAddress, ...]
+    `hosts` are the addresses without their prefix lengths, `packed` the same in network order.
+    """
+
+    __slots__ = ("hosts", "packed")
+    hosts: tuple[IPAddress, ...]
+    packed: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +41,12 @@ class Endpoint(_Remembered):
     leaves_at: float = 0.0
     created: float = 0.0
 
+    def __post_init__(self) -> None:
+        """Everybody asks for them: made when they are read, the first who asks waits for none."""
+        hosts = tuple([each.ip for each in self.addresses])
+        object.__setattr__(self, "hosts", hosts)
+        object.__setattr__(self, "packed", tuple([each.packed for each in hosts]))
+
     @property
     def host_link(self) -> str:
         """The host side's link name: `veth<7 hex>`."""
@@ -46,12 +56,3 @@ class Endpoint(_Remembered):
     def carried(self) -> tuple[IPv4Interface | IPv6Interface, ...]:
         """All that its link has."""
         return (*self.addresses, *self.link_local)
-
-    @property
-    def hosts(self) -> tuple[IPAddress, ...]:
-        """The addresses without their prefix lengths; the same objects each time."""
-        found: tuple[IPAddress, ...] | None = getattr(self, "_hosts", None)
-        if found is None:
-            found = tuple([each.ip for each in self.addresses])
-            object.__setattr__(self, "_hosts", found)
-        return found

@@ -11,4 +11,10 @@ def made_of(identity: str) -> str:
 
 def is_made_of(identity: str, mac: str) -> bool:
     """Whether `mac` is `made_of(identity)`, at the cost of a look."""
-    return mac.startswith("02:") and identity.startswith(mac[3:].replace(":", ""))
+    begin = beginning(mac)
+    return bool(begin) and identity.startswith(begin)
+
+
+def beginning(mac: str) -> str:
+    """With what the ids begin of which `mac` is made; empty if it is made of none."""
+    return mac[3:].replace(":", "") if mac.startswith("02:") else ""

@@ -7,6 +7,7 @@ those of HAProxy's `backup` servers with keepalived's `quorum`, and of Envoy's p
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from operator import attrgetter
 
 from sdd.model.service import Member, Service
 
@@ -27,14 +28,16 @@ class Serving:
     members: tuple[Member, ...]
 
 
-def serving(svc: Service, members: Sequence[Member], is_up: Callable[[Member], bool]) -> Serving:
-    """Who serves `svc`. What drains or weighs nothing does not count as up.
+def serving(
+    svc: Service, members: Sequence[Member], is_up: Callable[[Member], bool] | None
+) -> Serving:
+    """Who serves `svc`; without `is_up` all are up. What drains or weighs nothing does not count.
 
     Fewer than `svc.quorum` up: the backups that are up, if there are any. Fewer than `svc.panic`
     percent up: all members that are no backups. Else those that are up.
     """
-    up = [each for each in members if is_up(each)]
-    backups = [each for each in up if each.backup]
+    up = members if is_up is None else [each for each in members if is_up(each)]
+    backups = [each for each in up if each.backup] if any(map(_BACKUP, up)) else []
     if not backups and not svc.panic:
         return Serving(Mode.MEMBERS, tuple(up))
     counted = [each for each in members if each.share and not each.backup]
@@ -44,6 +47,9 @@ def serving(svc: Service, members: Sequence[Member], is_up: Callable[[Member], b
     if 100 * fit < svc.panic * len(counted):
         return Serving(Mode.ALL, tuple(each for each in members if not each.backup))
     return Serving(Mode.MEMBERS, tuple(_resting(each) if each.backup else each for each in up))
+
+
+_BACKUP = attrgetter("backup")
 
 
 def _resting(member: Member) -> Member:

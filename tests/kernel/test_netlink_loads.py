@@ -11,6 +11,7 @@ from sdd.linux import namespaces, netlink
 pytestmark = pytest.mark.kernel
 
 NEW_LINK = 16  # RTM_NEWLINK
+MANY = 1000  # more refusals than find room in the buffer that a socket has unasked
 HEADER = struct.Struct("=IHHII")  # struct nlmsghdr
 FLAGS = netlink.REQUEST | netlink.CREATE | netlink.EXCL
 
@@ -46,3 +47,22 @@ async def test_all_of_every_load_are_tried_and_refusals_have_their_numbers() -> 
         doors.close()
     assert refused == {2: errno.EEXIST, 3: errno.EEXIST}
     assert names >= {"a", "b", "c", "d"}
+
+
+async def test_as_much_as_there_is_room_for_can_be_refused_at_once() -> None:
+    def work() -> tuple[int, dict[int, int]]:
+        with netlink.Connection(netlink.ROUTE) as connection:
+            (made,) = connection.numbers(1)
+            assert connection.refusals((bridge("a", made),)) == {}
+            again = bridge("a", 0)
+            numbers = connection.numbers(connection.room() // len(again))
+            refused = connection.refusals((b"".join(bridge("a", each) for each in numbers),))
+            return len(numbers), {number: each.error for number, each in refused.items()}
+
+    doors = namespaces.Namespaces()
+    try:
+        count, refused = await doors.scratch(work)
+    finally:
+        doors.close()
+    assert count > MANY
+    assert list(refused.values()) == [errno.EEXIST] * count

@@ -88,6 +88,7 @@ def test_flaws_are_mended_once_each_and_strays_removed() -> None:
 def test_touched_names_addresses_and_the_frame() -> None:
     steps = (plan.AddService(virtual(WEB)), plan.Mend(None), plan.RemoveService(API))
     assert plan.touched(steps) == {WEB, None, API}
+    assert plan.addresses(steps) == {WEB, API}
 
 
 def test_backends_are_ordered_by_family_and_number() -> None:

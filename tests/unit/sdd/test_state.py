@@ -62,3 +62,12 @@ def test_an_index_is_amended_to_what_it_would_be_made_anew() -> None:
         for name in INDEXES:
             assert getattr(amended, name) == getattr(anew, name)
     assert {name: getattr(TOWN, name) for name in INDEXES} == before
+
+
+def test_groups_are_made_beforehand_but_those_that_a_damaged_store_cannot_have() -> None:
+    values = [each for name in state.TABLES.values() for each in getattr(TOWN, name).values()]
+    ready = ClusterState().apply(ids.Revision(1), map(Put, values)).indexed()
+    assert vars(ready).keys() >= state.GROUPINGS.keys()
+    lost = [states.plug("web1", net, "10.0.1.1/24") for net in ("front", "back")]
+    damaged = ClusterState().apply(ids.Revision(1), map(Put, lost)).indexed()
+    assert state.GROUPINGS.keys() - vars(damaged).keys() == {"endpoints_by_sandbox"}

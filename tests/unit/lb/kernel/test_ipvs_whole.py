@@ -13,6 +13,7 @@ from tests.contract.lb_kernel import WEB, WEB6, virtual
 from tests.property.test_lb_plan import VIPS, virtual_services
 
 FAMILY = 33
+ROOM = 1 << 14
 
 
 def one_by_one(service: table.VirtualService) -> list[bytes]:
@@ -51,8 +52,9 @@ def test_loads_hold_several_services_and_all_of_them_in_order() -> None:
         virtual(ip_address(f"10.77.4.{at}"), *weights, number=at, scheduler=Scheduler.MH)
         for at in range(1, 21)
     ]
-    loads = list(ipvs_whole.loads(FAMILY, services, range(7, 27)))
+    loads = list(ipvs_whole.loads(FAMILY, services, range(7, 27), ROOM))
     assert 1 < len(loads) < len(services)
+    assert max(map(len, loads)) <= ROOM
     numbers = [sequence for load in loads for _, _, sequence, _ in netlink.frames(load)]
     assert numbers == [number for number in range(7, 27) for _ in range(22)]
     assert list(ipvs_whole.loads(FAMILY, (), ())) == []

@@ -39,6 +39,7 @@ async def test_start_reads_everything_and_tells_who_subscribed() -> None:
     await feed.start()
     assert feed.state.revision == revision
     assert feed.state.networks == {lab().id: lab()}
+    assert vars(feed.state).keys() >= state.GROUPINGS.keys()  # the first command waits for none
     later: list[state.ClusterState] = []
     feed.subscribe(later.append)
     assert seen == later == [feed.state]
