@@ -86,6 +86,14 @@ def of(ready: Sequence[table.Backend], scheduler: Scheduler, persistence_s: int)
     return Choice(hashed, tuple(map(ready.__getitem__, found.base)), tuple(layers))
 
 
+def of_few(ready: Sequence[table.Backend], scheduler: Scheduler, persistence_s: int) -> Choice:
+    """The same without layers, for a rule that has one table: where it hashes, the smallest."""
+    hashed = key(scheduler, persistence_s)
+    if hashed is None:
+        return of(ready, scheduler, persistence_s)
+    return Choice(hashed, tuple(map(ready.__getitem__, maglev.small(ready))))
+
+
 def rules(service: table.VirtualService) -> int:
     """How many choose: one a table of slots, and one for what has no ports, which may be alone.
 

@@ -45,7 +45,7 @@ def of(entry: Entry) -> Iterator[Element]:
         yield Element(f"to_{kind}", key, f"{ready[0].address} . {entry.port}")
     elif ready:
         ip = choice.family(entry.bind.version)
-        chosen = choice.text(ip, choice.of(ready, entry.scheduler, entry.persistence_s))
+        chosen = choice.text(ip, choice.of_few(ready, entry.scheduler, entry.persistence_s))
         rule = f"meta l4proto {entry.bind.protocol} dnat {ip} to {chosen} : {entry.port}"
         chain = f"pool-{_digest(rule)}"
         yield Element(f"pool_{kind}", key, f"goto {chain}")
