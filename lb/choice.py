@@ -6,6 +6,7 @@ Schedulers are mapped to what nftables can do: a hash into a Maglev table, or tu
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import ip_address
 from types import MappingProxyType
 
 from lb import maglev, table, turns
@@ -41,12 +42,12 @@ class Choice:
     """`key` leads to one of `slots`; None: the next slot is taken each time.
 
     Unless one of `layers` knows better, the last one first: of a number of slots those that lead
-    somewhere else.
+    somewhere else. Backends are told by their addresses in network order.
     """
 
     key: Key | None
-    slots: tuple[table.Backend, ...]
-    layers: tuple[tuple[int, Mapping[int, table.Backend]], ...] = ()
+    slots: Sequence[bytes]
+    layers: tuple[tuple[int, Mapping[int, bytes]], ...] = ()
 
 
 def family(version: int) -> str:
@@ -78,12 +79,10 @@ def of(ready: Sequence[table.Backend], scheduler: Scheduler, persistence_s: int)
     """How each new flow is given one of at least two backends."""
     hashed = key(scheduler, persistence_s)
     if hashed is None:
-        return Choice(None, turns.turns(ready, weighted=counts_weights(scheduler)))
+        given = turns.turns(ready, weighted=counts_weights(scheduler))
+        return Choice(hashed, [each.packed for each in given])
     found = maglev.filled(ready)
-    layers = (
-        (size, {at: ready[each] for at, each in layer.items()}) for size, layer in found.layers
-    )
-    return Choice(hashed, tuple(map(ready.__getitem__, found.base)), tuple(layers))
+    return Choice(hashed, found.base, found.layers)
 
 
 def of_few(ready: Sequence[table.Backend], scheduler: Scheduler, persistence_s: int) -> Choice:
@@ -91,7 +90,7 @@ def of_few(ready: Sequence[table.Backend], scheduler: Scheduler, persistence_s: 
     hashed = key(scheduler, persistence_s)
     if hashed is None:
         return of(ready, scheduler, persistence_s)
-    return Choice(hashed, tuple(map(ready.__getitem__, maglev.small(ready))))
+    return Choice(hashed, maglev.small(ready))
 
 
 def rules(service: table.VirtualService) -> int:
@@ -129,9 +128,10 @@ def hashed(ip: str, by: Key, size: int) -> str:
     return f"jhash {_FIELDS[by].format(ip=ip)} mod {size} seed {SEED:#x}"
 
 
-def elements(slots: Mapping[int, table.Backend]) -> str:
+def elements(slots: Mapping[int, bytes]) -> str:
     """Slots as nft's elements of a map."""
-    return ", ".join(f"{at} : {each.address}" for at, each in slots.items())
+    words = {each: str(ip_address(each)) for each in set(slots.values())}
+    return ", ".join(f"{at} : {words[each]}" for at, each in slots.items())
 
 
 _FIELDS = MappingProxyType(

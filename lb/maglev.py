@@ -20,7 +20,6 @@ uneven, for to make a few slots even moves more than to make many so.
 """
 
 import functools
-from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -61,27 +60,27 @@ def slots(backends: Sequence[table.Backend]) -> tuple[table.Backend, ...]:
 
     Empty when none takes flows.
     """
-    ready = [each for each in backends if each.weight]
-    return tuple(map(ready.__getitem__, filled(ready).places())) if ready else ()
+    ready = {each.packed: each for each in backends if each.weight}
+    return tuple(map(ready.__getitem__, filled(tuple(ready.values())).all())) if ready else ()
 
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """Who has which slot, as indexes of backends.
+    """Who has which slot, by the addresses of backends in network order.
 
     `base` is the smallest table, and `layers` say what of each larger one is otherwise than in the
     one before it: its size, and slot → backend.
     """
 
-    base: Sequence[int]
-    layers: tuple[tuple[int, Mapping[int, int]], ...]
+    base: Sequence[bytes]
+    layers: tuple[tuple[int, Mapping[int, bytes]], ...] = ()
 
-    def places(self) -> Sequence[int]:
-        """All of the largest table."""
-        owners = array("I", self.base)
+    def all(self) -> Sequence[bytes]:
+        """The whole of the largest table."""
+        owners = list(self.base)
         for larger, layer in self.layers:
             parts = larger // len(owners)
-            owners = array("I", [owner for owner in owners for _ in range(parts)])
+            owners = [owner for owner in owners for _ in range(parts)]
             for at, owner in layer.items():
                 owners[at] = owner
         return owners
@@ -89,21 +88,17 @@ class Filled:
 
 def filled(ready: Sequence[table.Backend]) -> Filled:
     """The table of backends whose weights are above 0; at least one."""
-    weights = tuple([each.weight for each in ready])
-    return _filled(_keys(ready), weights, size(weights))
+    return _filled(_keys(ready), tuple([each.weight for each in ready]))
 
 
-def small(ready: Sequence[table.Backend]) -> Sequence[int]:
+def small(ready: Sequence[table.Backend]) -> Sequence[bytes]:
     """As the base of `filled`, but even by itself, where no larger table will follow.
 
     Where there are more backends than slots, the heaviest have one each.
     """
-    few: Sequence[int] = range(len(ready))
-    if len(ready) > SLOTS:
-        few = sorted(sorted(few, key=lambda each: -ready[each].weight)[:SLOTS])
-        ready = [ready[each] for each in few]
-    weights = tuple([each.weight for each in ready])
-    return [few[each] for each in _filled(_keys(ready), weights, SLOTS).base]
+    heaviest = sorted(ready, key=lambda each: -each.weight)[:SLOTS]
+    few = [each for each in ready if each in heaviest] if len(ready) > SLOTS else ready
+    return _filled(_keys(few), tuple([each.weight for each in few]), SLOTS).base
 
 
 def _keys(ready: Sequence[table.Backend]) -> bytes:
@@ -111,20 +106,23 @@ def _keys(ready: Sequence[table.Backend]) -> bytes:
 
 
 @functools.lru_cache(maxsize=256)  # all sandboxes of a network have the same services
-def _filled(addresses: bytes, weights: tuple[int, ...], most: int) -> Filled:
+def _filled(addresses: bytes, weights: tuple[int, ...], most: int = 0) -> Filled:
+    """With so many slots at most, if that is told."""
     width = len(addresses) // len(weights)
     keys = [addresses[at : at + width] for at in range(0, len(addresses), width)]
+    most = most or size(weights)
     owners, came = rendezvous.firsts(keys, weights)
     holdings = _Holdings(keys, weights, owners, came)
     if most == SLOTS:
-        for at, owner in holdings.evened(SLOTS, is_last=True).items():
+        for at, owner in holdings.evened(SLOTS, is_last=True):
             owners[at] = owner
-        return Filled(base=array("I", owners), layers=())
+        return Filled([keys[owner] for owner in owners])
     found, larger = [], SLOTS
     while larger < most:
         larger *= _PARTS
-        found.append((larger, holdings.evened(larger, is_last=larger == most)))
-    return Filled(base=array("I", owners), layers=tuple(found))
+        taken = holdings.evened(larger, is_last=larger == most)
+        found.append((larger, {at: keys[owner] for at, owner in taken}))
+    return Filled([keys[owner] for owner in owners], tuple(found))
 
 
 class _Holdings:
@@ -148,8 +146,8 @@ class _Holdings:
         self._counts = [len(self._held.get(each, ())) for each in range(len(weights))]
         self._size = len(owners)
 
-    def evened(self, size: int, *, is_last: bool) -> dict[int, int]:
-        """What becomes otherwise in a table of `size` slots: slot → backend."""
+    def evened(self, size: int, *, is_last: bool) -> list[tuple[int, int]]:
+        """What becomes otherwise in a table of `size` slots: (slot, backend)."""
         parts, self._size = size // self._size, size
         if parts > 1:
             self._counts = [parts * count for count in self._counts]
@@ -161,7 +159,7 @@ class _Holdings:
         for at, each in taken:
             self._counts[each] += 1
             self._held.setdefault(each, []).append((size, at))
-        return dict(taken)
+        return taken
 
     def _given(self, each: int, count: int) -> list[int]:
         """So many parts of those that `each` came to last, which are its no more."""

@@ -45,10 +45,11 @@ class Columns(NamedTuple):
 
 
 class _InColumns:
-    """Room for a service's columns."""
+    """Room for a service's columns, and for those of its backends that are open."""
 
-    __slots__ = ("_columns",)
+    __slots__ = ("_columns", "_open")
     _columns: Columns
+    _open: tuple[Backend, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,10 +74,13 @@ class VirtualService(_InColumns):
     @property
     def open(self) -> tuple[Backend, ...]:
         """The backends that take new connections."""
-        return self.backends if self.columns.weight else self._open()
-
-    def _open(self) -> tuple[Backend, ...]:
-        return tuple(each for each in self.backends if each.weight)
+        if self.columns.weight:
+            return self.backends
+        found: tuple[Backend, ...] | None = getattr(self, "_open", None)
+        if found is None:
+            found = tuple([each for each in self.backends if each.weight])
+            object.__setattr__(self, "_open", found)
+        return found
 
     @property
     def columns(self) -> Columns:

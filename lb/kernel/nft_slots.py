@@ -73,11 +73,7 @@ def _maps(service: table.VirtualService | None) -> Mapping[str, Mapping[int, byt
     if service is None or not choice.is_large(service):
         return {}
     ready = choice.taking(service.open, service.scheduler)
-    addresses = [each.packed for each in ready]
-    return {
-        nft_text.slots(service.vip, size): {at: addresses[each] for at, each in layer.items()}
-        for size, layer in maglev.filled(ready).layers
-    }
+    return {nft_text.slots(service.vip, size): layer for size, layer in maglev.filled(ready).layers}
 
 
 class Seen:
