@@ -14,6 +14,7 @@ from sdd.model.service import Scheduler
 
 SEED = 0x53444400  # any constant: all nodes must hash alike
 _WEIGHTED = frozenset({Scheduler.WRR, Scheduler.WLC, Scheduler.SED, Scheduler.NQ})
+_CHOICE = 2  # backends, or there is nothing to choose
 _FIRST_CHOICE = frozenset({Scheduler.FO, Scheduler.OVF})  # all to the heaviest
 
 
@@ -93,26 +94,36 @@ def of_few(ready: Sequence[table.Backend], scheduler: Scheduler, persistence_s: 
     return Choice(hashed, maglev.small(ready))
 
 
+def of_service(service: table.VirtualService) -> Choice:
+    """The same for a service, of whose open backends it uses at least two."""
+    return service.once(_of_service)
+
+
+def _of_service(service: table.VirtualService) -> Choice:
+    ready = taking(service.open, service.scheduler)
+    return of(ready, service.scheduler, service.persistence_s)
+
+
 def rules(service: table.VirtualService) -> int:
     """How many choose: one a table of slots, and one for what has no ports, which may be alone.
 
     Without a backend there are two that refuse.
     """
-    ready = taking(service.open, service.scheduler)
-    if len(ready) == 1:
+    if len(taking(service.open, service.scheduler)) == 1:
         return 1
-    return 2 + (_layers(ready) if key(service.scheduler, service.persistence_s) else 0)
-
-
-def _layers(ready: Sequence[table.Backend]) -> int:
-    return maglev.layers([each.weight for each in ready]) if len(ready) > 1 else 0
+    return 2 + service.once(_layers)
 
 
 def is_large(service: table.VirtualService) -> bool:
     """Whether it hashes into more slots than one table's."""
-    if key(service.scheduler, service.persistence_s) is None:
-        return False
-    return _layers(taking(service.open, service.scheduler)) > 0
+    return service.once(_layers) > 0
+
+
+def _layers(service: table.VirtualService) -> int:
+    ready = taking(service.open, service.scheduler)
+    if key(service.scheduler, service.persistence_s) is None or len(ready) < _CHOICE:
+        return 0
+    return maglev.layers([each.weight for each in ready])
 
 
 def text(ip: str, chosen: Choice) -> str:

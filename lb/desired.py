@@ -331,15 +331,16 @@ def _behind(
 ) -> Iterator[table.Backend]:
     """In any order. Ten thousand pass through here: nothing is called that need not be."""
     is_ingress, version = vip in service.ingress_vips, vip.version
+    on_ingress, endpoints, verdicts = state.on_ingress, state.endpoints, state.verdicts
     for member in state.serving(service).members:
-        plug = member_on(state, member, is_ingress=is_ingress)
+        plug = on_ingress(member.sandbox) if is_ingress else endpoints.get(member.endpoint)
         if plug is None:
             continue
-        if (member.service, member.endpoint) in state.verdicts:
+        if verdicts and (member.service, member.endpoint) in verdicts:
             plug = state.answering(member, plug)
+        share = member.share
         for address in plug.hosts:
             if address.version == version:
-                share = member.share
                 yield known.get((id(address), share)) or table.Backend(
                     address=address, weight=share
                 )

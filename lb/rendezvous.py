@@ -35,7 +35,10 @@ def firsts(keys: Sequence[bytes], weights: Sequence[int]) -> tuple[list[int], li
 
 
 _NOBODY = -1
-_Met = tuple[int, list[tuple[int, int]]]  # the turn behind these, and who met which slot, in order
+_Order = tuple[int, int, int]  # the first slot, how far it is to the next, and what undoes that
+_Met = list[tuple[int, int]]
+_ABREAST = 16  # tables in a row, or they would not fit into a processor's caches
+_FEW = 4
 
 
 @functools.lru_cache(maxsize=1 << 12)
@@ -77,9 +80,17 @@ def taken(
     orders = {each: _order(keys[each], size) for each in due}
     found, turn = [], 0
     while free:
-        # Looking whom each meets in one turn takes less than looking when all meet all.
-        are_many = len(free) * len(due) > size
-        turn, met = (_this_turn if are_many else _next_turns)(free, orders, size, turn)
+        abreast = min(_ABREAST, size // (2 * len(free)))
+        if len(free) * len(due) * _FEW <= size:
+            end = turn + 2 * size // len(due) + 1
+            met = _meeting(free, orders, size, end)
+        elif abreast < _FEW:
+            end = turn + 1
+            met = _in_turn(free, orders, size, turn)
+        else:
+            end = turn + abreast
+            met = _seen(free, orders, size, range(turn, end))
+        turn = end
         for at, each in met:
             if at in free and each in due:
                 found.append((at, each))
@@ -90,37 +101,57 @@ def taken(
     return found
 
 
-def _this_turn(
-    free: Collection[int], orders: Mapping[int, tuple[int, int]], size: int, turn: int
-) -> _Met:
+# Who meets which free slot within some turns, in order: in three ways, each the fastest for as many.
+
+
+def _in_turn(free: Collection[int], orders: Mapping[int, _Order], size: int, turn: int) -> _Met:
+    """Where most slots are free: by going to the one of this turn."""
     walks = orders.items()
-    met = [
-        (at, each) for each, (first, skip) in walks if (at := (first + turn * skip) % size) in free
+    return [
+        (at, each)
+        for each, (first, skip, _) in walks
+        if (at := (first + turn * skip) % size) in free
     ]
-    return turn + 1, met
 
 
-def _next_turns(
-    free: Collection[int], orders: Mapping[int, tuple[int, int]], size: int, turn: int
-) -> _Met:
-    """In so many turns that about half of the slots are taken: more would be looked at in vain."""
-    end = turn + size // len(orders) + 1
+def _seen(free: Collection[int], orders: Mapping[int, _Order], size: int, turns: range) -> _Met:
+    """Where few are: by a look at those of several turns, in a row of tables."""
+    one = bytearray(size)
+    for at in free:
+        one[at] = 1
+    row = bytes(one) * len(turns)
     met: list[tuple[int, int, int]] = []
-    for each, (first, skip) in orders.items():
-        back = pow(skip, -1, size)
+    for each, (first, skip, _) in orders.items():
+        begin = (first + turns.start * skip) % size
+        passed = row[begin : begin + len(turns) * skip : skip]
+        when = passed.find(1)
+        while when >= 0:
+            met.append((when, each, (begin + when * skip) % size))
+            when = passed.find(1, when + 1)
+    met.sort()
+    return [(at, each) for _, each, at in met]
+
+
+def _meeting(free: Collection[int], orders: Mapping[int, _Order], size: int, end: int) -> _Met:
+    """Where there are few of both: by asking when each comes to each, before the turn `end`.
+
+    Later ones are mostly in vain: one of both is gone by then.
+    """
+    met: list[tuple[int, int, int]] = []
+    for each, (first, _, back) in orders.items():
         met += [(when, each, at) for at in free if (when := (at - first) * back % size) < end]
     met.sort()
-    return end, [(at, each) for _, each, at in met]
+    return [(at, each) for _, each, at in met]
 
 
 @functools.lru_cache(maxsize=1 << 14)
-def _order(key: bytes, size: int) -> tuple[int, int]:
-    """One backend's permutation of the slots: the first, and how far it is to the next."""
+def _order(key: bytes, size: int) -> _Order:
+    """One backend's permutation of the slots."""
     first, second = _numbers(key)
     skip = second % (size - 1) + 1
     while math.gcd(skip, size) != 1:  # or it would not reach every slot
         skip += 1
-    return first % size, skip
+    return first % size, skip, pow(skip, -1, size)
 
 
 @functools.lru_cache(maxsize=1 << 14)

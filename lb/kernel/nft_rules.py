@@ -99,7 +99,7 @@ def _rules(
     if not ready:
         rules.insert(0, _ARRIVED)
     if len(ready) > 1:
-        chosen = choice.of(ready, service.scheduler, service.persistence_s)
+        chosen = choice.of_service(service)
         yield _WRITER.add_constant_map(slots, len(chosen.slots))
         yield from _WRITER.add_elements(slots, nft_slots.elements(chosen.slots))
         slot = _slot(version, chosen.key, len(chosen.slots))

@@ -68,7 +68,7 @@ def one_after_the_other(
     found: list[tuple[int, int]] = []
     for turn in range(SIZE):
         for each in sorted(left):
-            first, skip = rendezvous._order(names[each], SIZE)
+            first, skip, _ = rendezvous._order(names[each], SIZE)
             at = (first + turn * skip) % SIZE
             if left[each] and at in free - {slot for slot, _ in found}:
                 found.append((at, each))
