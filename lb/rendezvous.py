@@ -101,7 +101,7 @@ def taken(
     return found
 
 
-# Who meets which free slot within some turns, in order: in three ways, each the fastest for as many.
+# Who meets which free slot within some turns, in order: three ways, each the fastest for as many.
 
 
 def _in_turn(free: Collection[int], orders: Mapping[int, _Order], size: int, turn: int) -> _Met:
