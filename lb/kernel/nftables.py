@@ -203,5 +203,5 @@ def _load(
         weight=backend.weight,
         active=seen.active[where],
         inactive=seen.every[where] - seen.active[where],
-        **dataclasses.asdict(count),
+        **count._asdict(),
     )
