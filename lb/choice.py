@@ -6,6 +6,7 @@ Schedulers are mapped to what nftables can do: a hash into a Maglev table, or tu
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import ip_address
 from types import MappingProxyType
 
 from lb import maglev, table, turns
@@ -13,6 +14,7 @@ from sdd.model.service import Scheduler
 
 SEED = 0x53444400  # any constant: all nodes must hash alike
 _WEIGHTED = frozenset({Scheduler.WRR, Scheduler.WLC, Scheduler.SED, Scheduler.NQ})
+_CHOICE = 2  # backends, or there is nothing to choose
 _FIRST_CHOICE = frozenset({Scheduler.FO, Scheduler.OVF})  # all to the heaviest
 
 
@@ -41,12 +43,12 @@ class Choice:
     """`key` leads to one of `slots`; None: the next slot is taken each time.
 
     Unless one of `layers` knows better, the last one first: of a number of slots those that lead
-    somewhere else.
+    somewhere else. Backends are told by their addresses in network order.
     """
 
     key: Key | None
-    slots: tuple[table.Backend, ...]
-    layers: tuple[tuple[int, Mapping[int, table.Backend]], ...] = ()
+    slots: Sequence[bytes]
+    layers: tuple[tuple[int, Mapping[int, bytes]], ...] = ()
 
 
 def family(version: int) -> str:
@@ -78,12 +80,28 @@ def of(ready: Sequence[table.Backend], scheduler: Scheduler, persistence_s: int)
     """How each new flow is given one of at least two backends."""
     hashed = key(scheduler, persistence_s)
     if hashed is None:
-        return Choice(None, turns.turns(ready, weighted=counts_weights(scheduler)))
+        given = turns.turns(ready, weighted=counts_weights(scheduler))
+        return Choice(hashed, [each.packed for each in given])
     found = maglev.filled(ready)
-    layers = (
-        (size, {at: ready[each] for at, each in layer.items()}) for size, layer in found.layers
-    )
-    return Choice(hashed, tuple(map(ready.__getitem__, found.base)), tuple(layers))
+    return Choice(hashed, found.base, found.layers)
+
+
+def of_few(ready: Sequence[table.Backend], scheduler: Scheduler, persistence_s: int) -> Choice:
+    """The same without layers, for a rule that has one table: where it hashes, the smallest."""
+    hashed = key(scheduler, persistence_s)
+    if hashed is None:
+        return of(ready, scheduler, persistence_s)
+    return Choice(hashed, maglev.small(ready))
+
+
+def of_service(service: table.VirtualService) -> Choice:
+    """The same for a service, of whose open backends it uses at least two."""
+    return service.once(_of_service)
+
+
+def _of_service(service: table.VirtualService) -> Choice:
+    ready = taking(service.open, service.scheduler)
+    return of(ready, service.scheduler, service.persistence_s)
 
 
 def rules(service: table.VirtualService) -> int:
@@ -91,21 +109,21 @@ def rules(service: table.VirtualService) -> int:
 
     Without a backend there are two that refuse.
     """
-    ready = taking(service.open, service.scheduler)
-    if len(ready) == 1:
+    if len(taking(service.open, service.scheduler)) == 1:
         return 1
-    return 2 + (_layers(ready) if key(service.scheduler, service.persistence_s) else 0)
-
-
-def _layers(ready: Sequence[table.Backend]) -> int:
-    return maglev.layers([each.weight for each in ready]) if len(ready) > 1 else 0
+    return 2 + service.once(_layers)
 
 
 def is_large(service: table.VirtualService) -> bool:
     """Whether it hashes into more slots than one table's."""
-    if key(service.scheduler, service.persistence_s) is None:
-        return False
-    return _layers(taking(service.open, service.scheduler)) > 0
+    return service.once(_layers) > 0
+
+
+def _layers(service: table.VirtualService) -> int:
+    ready = taking(service.open, service.scheduler)
+    if key(service.scheduler, service.persistence_s) is None or len(ready) < _CHOICE:
+        return 0
+    return maglev.layers([each.weight for each in ready])
 
 
 def text(ip: str, chosen: Choice) -> str:
@@ -121,9 +139,10 @@ def hashed(ip: str, by: Key, size: int) -> str:
     return f"jhash {_FIELDS[by].format(ip=ip)} mod {size} seed {SEED:#x}"
 
 
-def elements(slots: Mapping[int, table.Backend]) -> str:
+def elements(slots: Mapping[int, bytes]) -> str:
     """Slots as nft's elements of a map."""
-    return ", ".join(f"{at} : {each.address}" for at, each in slots.items())
+    words = {each: str(ip_address(each)) for each in set(slots.values())}
+    return ", ".join(f"{at} : {words[each]}" for at, each in slots.items())
 
 
 _FIELDS = MappingProxyType(

@@ -1,28 +1,32 @@
 """Backends with weights → a table of slots, so that a hash of the flow chooses a backend.
 
-Maglev hashing (Eisenbud et al., NSDI 2016, §3.4): every backend fills slots in its own order, so
-the table is even, and taking one backend away moves few flows of the others. The table depends on
-the set of backends only, never on the order in which they came: all nodes choose alike.
+As in Maglev hashing (Eisenbud et al., NSDI 2016, §3.4) every backend has its own order of the
+slots. But nobody passes on to the next slot where another one was first: a slot goes to whoever
+comes to it first, the heavier the sooner. That is rendezvous (highest random weight) hashing, by
+which those who stay take no slot from each other when one comes, goes or weighs otherwise. It is
+only nearly even, so whoever has more slots than his share gives those away to which he came last,
+and whoever has fewer takes from these, first come, first served again: both sides have what they
+prefer, as in a stable matching (Gale and Shapley), and a change moves little more than its share.
+The table depends on the set of backends only, never on the order in which they came: all nodes
+choose alike.
 
 Its size grows with the backends and with how far their weights lie apart, and that must not move
 everybody's flows whenever a backend more comes or a weight changes. So a larger table is the next
 smaller one with each slot cut into parts: a hash that is scaled to the size, as the kernel does it,
 falls into a part of the slot it fell into before. The parts stay with whoever had the slot; only
-what somebody has too many of is filled anew, by those who have too few. What was filled anew is all
-that a kernel needs to be told beside the smaller table: a few slots a backend, whatever the size.
+what somebody has too many of is given away. That is all that a kernel needs to be told beside the
+smaller table: a few slots a backend, whatever the size. The smallest table of several is left
+uneven, for to make a few slots even moves more than to make many so.
 """
 
 import functools
-import hashlib
-import math
-from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lb import table
+from lb import rendezvous, table
+from lb.rendezvous import SLOTS
 
-SLOTS = 251  # of a small table: a prime, rewritten in a millisecond
 _PARTS = 4  # of a slot in the next larger table
 _EACH = 25  # slots for each backend: as many as differ by one are even within 4 %
 _LIGHTEST = 4  # slots for the lightest, or its share is no more than a guess
@@ -56,169 +60,165 @@ def slots(backends: Sequence[table.Backend]) -> tuple[table.Backend, ...]:
 
     Empty when none takes flows.
     """
-    ready = [each for each in backends if each.weight]
-    return tuple(map(ready.__getitem__, filled(ready).places)) if ready else ()
+    ready = {each.packed: each for each in backends if each.weight}
+    return tuple(map(ready.__getitem__, filled(tuple(ready.values())).all())) if ready else ()
 
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """Who has which slot, as indexes of backends.
+    """Who has which slot, by the addresses of backends in network order.
 
-    `places` is all of it; `base` the smallest table, and `layers` say what of each larger one is
-    otherwise than in the one before it: its size, and slot → backend.
+    `base` is the smallest table, and `layers` say what of each larger one is otherwise than in the
+    one before it: its size, and slot → backend.
     """
 
-    places: Sequence[int]
-    base: Sequence[int]
-    layers: tuple[tuple[int, Mapping[int, int]], ...]
+    base: Sequence[bytes]
+    layers: tuple[tuple[int, Mapping[int, bytes]], ...] = ()
+
+    def all(self) -> Sequence[bytes]:
+        """The whole of the largest table."""
+        owners = list(self.base)
+        for larger, layer in self.layers:
+            parts = larger // len(owners)
+            owners = [owner for owner in owners for _ in range(parts)]
+            for at, owner in layer.items():
+                owners[at] = owner
+        return owners
 
 
 def filled(ready: Sequence[table.Backend]) -> Filled:
     """The table of backends whose weights are above 0; at least one."""
-    addresses = b"".join([each.packed for each in ready])
-    return _filled(addresses, tuple([each.weight for each in ready]))
+    return _filled(_keys(ready), tuple([each.weight for each in ready]))
+
+
+def small(ready: Sequence[table.Backend]) -> Sequence[bytes]:
+    """As the base of `filled`, but even by itself, where no larger table will follow.
+
+    Where there are more backends than slots, the heaviest have one each.
+    """
+    heaviest = sorted(ready, key=lambda each: -each.weight)[:SLOTS]
+    few = [each for each in ready if each in heaviest] if len(ready) > SLOTS else ready
+    return _filled(_keys(few), tuple([each.weight for each in few]), SLOTS).base
+
+
+def _keys(ready: Sequence[table.Backend]) -> bytes:
+    return b"".join([each.packed for each in ready])
 
 
 @functools.lru_cache(maxsize=256)  # all sandboxes of a network have the same services
-def _filled(addresses: bytes, weights: tuple[int, ...]) -> Filled:
+def _filled(addresses: bytes, weights: tuple[int, ...], most: int = 0) -> Filled:
+    """With so many slots at most, if that is told."""
     width = len(addresses) // len(weights)
     keys = [addresses[at : at + width] for at in range(0, len(addresses), width)]
-    owners = [_NOBODY] * SLOTS
-    _fill(owners, range(SLOTS), _due(weights, SLOTS), keys, weights)
-    base, layers = array("I", owners), []
-    wanted = size(weights)
-    while len(owners) < wanted:
-        due = _due(weights, len(owners) * _PARTS)
-        owners, free = _inherited(owners, due)
-        _fill(owners, free, due, keys, weights)
-        layers.append((len(owners), {at: owners[at] for at in free}))
-    return Filled(places=array("I", owners), base=base, layers=tuple(layers))
+    most = most or size(weights)
+    owners, came = rendezvous.firsts(keys, weights)
+    holdings = _Holdings(keys, weights, owners, came)
+    if most == SLOTS:
+        for at, owner in holdings.evened(SLOTS, is_last=True):
+            owners[at] = owner
+        return Filled([keys[owner] for owner in owners])
+    found, larger = [], SLOTS
+    while larger < most:
+        larger *= _PARTS
+        taken = holdings.evened(larger, is_last=larger == most)
+        found.append((larger, {at: keys[owner] for at, owner in taken}))
+    return Filled([keys[owner] for owner in owners], tuple(found))
 
 
-_NOBODY = -1
+class _Holdings:
+    """Which slots each backend has, those first to which it came first.
 
-
-def _inherited(owners: Sequence[int], due: list[int]) -> tuple[list[int], list[int]]:
-    """A larger table, and its free slots, in order.
-
-    Whoever had a slot has its parts, the first ones as far as they are due; what is left is told.
+    A slot is (the size of the table in which it was had, its number there), and stays one however
+    many parts it is cut into, so that all this is as long as what the kernel is told.
     """
-    larger = [_NOBODY] * (_PARTS * len(owners))
-    for part in range(_PARTS):
-        larger[part::_PARTS] = owners
-    beyond: dict[int, int] = {}  # parts that somebody has and are not due
-    for owner, count in Counter(owners).items():
-        due[owner] -= _PARTS * count
-        if due[owner] < 0:
-            beyond[owner], due[owner] = -due[owner], 0
-    free: list[int] = []
-    for at in [at for at in range(len(owners) - 1, -1, -1) if owners[at] in beyond]:
-        lost = min(_PARTS, beyond[owners[at]])
-        beyond[owners[at]] -= lost
-        free += range(_PARTS * (at + 1) - 1, _PARTS * (at + 1) - 1 - lost, -1)
-    for at in free:
-        larger[at] = _NOBODY
-    return larger, free[::-1]
+
+    def __init__(
+        self,
+        keys: Sequence[bytes],
+        weights: Sequence[int],
+        owners: Sequence[int],
+        came: Sequence[float],
+    ) -> None:
+        self._keys, self._weights = keys, weights
+        self._held: dict[int, list[tuple[int, int]]] = {}
+        for at in sorted(range(len(owners)), key=came.__getitem__):
+            self._held.setdefault(owners[at], []).append((len(owners), at))
+        self._counts = [len(self._held.get(each, ())) for each in range(len(weights))]
+        self._size = len(owners)
+
+    def evened(self, size: int, *, is_last: bool) -> list[tuple[int, int]]:
+        """What becomes otherwise in a table of `size` slots: (slot, backend)."""
+        parts, self._size = size // self._size, size
+        if parts > 1:
+            self._counts = [parts * count for count in self._counts]
+        beyond, short = _beyond(self._counts, self._weights, size, is_last=is_last)
+        free = [at for each, count in beyond.items() for at in self._given(each, count)]
+        taken = rendezvous.taken(set(free), short, self._keys, size)
+        for each, count in beyond.items():
+            self._counts[each] -= count
+        for at, each in taken:
+            self._counts[each] += 1
+            self._held.setdefault(each, []).append((size, at))
+        return taken
+
+    def _given(self, each: int, count: int) -> list[int]:
+        """So many parts of those that `each` came to last, which are its no more."""
+        held = self._held[each]
+        given: list[int] = []
+        while count:
+            size, at = held.pop()
+            parts = self._size // size
+            first, lost = parts * at, min(parts, count)
+            given += range(first + parts - lost, first + parts)
+            held += [(self._size, one) for one in range(first, first + parts - lost)]
+            count -= lost
+        return given
 
 
-def _fill(
-    owners: list[int],
-    free: Sequence[int],
-    due: Sequence[int],
-    keys: Sequence[bytes],
-    weights: Sequence[int],
-) -> None:
-    """Whoever is due slots takes the next free one in its own order, in turns."""
-    fill = _fill_few if len(free) ** 2 < len(owners) else _fill_many
-    fill(owners, free, due, keys, weights)
+def _beyond(
+    counts: Sequence[int], weights: Sequence[int], size: int, *, is_last: bool
+) -> tuple[dict[int, int], dict[int, int]]:
+    """How many of `size` slots who has too many and too few: as many in all.
 
-
-def _fill_many(
-    owners: list[int],
-    _free: Sequence[int],
-    due: Sequence[int],
-    keys: Sequence[bytes],
-    weights: Sequence[int],
-) -> None:
-    """By trying one slot of an order after the other."""
-    size = len(owners)
-    orders = [_order(key, size) if left else (0, 0) for key, left in zip(keys, due, strict=True)]
-    at = [first for first, _ in orders]
-    for each in _turns(due, weights):
-        place, skip = at[each], orders[each][1]
-        while owners[place] != _NOBODY:
-            place = (place + skip) % size
-        owners[place] = each
-        at[each] = place
-
-
-def _fill_few(
-    owners: list[int],
-    free: Sequence[int],
-    due: Sequence[int],
-    keys: Sequence[bytes],
-    weights: Sequence[int],
-) -> None:
-    """The same by asking when each free slot comes in an order: it would mostly meet taken ones."""
-    size, left = len(owners), set(free)
-    ranks: dict[int, dict[int, int]] = {}  # of each who is due slots: slot → when it comes
-    for each in _turns(due, weights):
-        if each not in ranks:
-            first, skip = _order(keys[each], size)
-            back = pow(skip, -1, size)
-            ranks[each] = {at: (at - first) * back % size for at in free}
-        place = min(left, key=ranks[each].__getitem__)
-        owners[place] = each
-        left.remove(place)
-
-
-def _turns(due: Sequence[int], weights: Sequence[int]) -> Iterator[int]:
-    """Who takes a slot, one after the other: the heavier, the more often."""
-    when = [
-        (turn / weight, each)
-        for each, (left, weight) in enumerate(zip(due, weights, strict=True))
-        for turn in range(1, left + 1)
+    Each may have the whole number below its share or the one above, whichever is nearer to what it
+    has; where these do not add up, the largest remainders have the one above. In the last table
+    each has one slot at least.
+    """
+    room, total = _shared(weights, size) if is_last else (size, sum(weights))
+    bounds = {
+        weight: (max(weight * room // total, is_last), -(-weight * room // total))
+        for weight in set(weights)
+    }
+    due = [bounds[weight] for weight in weights]
+    beyond, short = {}, {}
+    for each, (count, (least, most)) in enumerate(zip(counts, due, strict=True)):
+        if count > most:
+            beyond[each] = count - most
+        elif count < least:
+            short[each] = least - count
+    spare = sum(beyond.values()) - sum(short.values())
+    if not spare:
+        return beyond, short
+    between = [
+        each
+        for each, (count, (least, most)) in enumerate(zip(counts, due, strict=True))
+        if least < most and (count <= least if spare > 0 else count >= most)
     ]
-    when.sort()
-    return (each for _, each in when)
+    between.sort(key=lambda each: -(weights[each] * room % total))
+    more = short if spare > 0 else beyond
+    for each in between[:spare] if spare > 0 else between[spare:]:
+        more[each] = more.get(each, 0) + 1
+    return beyond, short
 
 
-def _order(key: bytes, size: int) -> tuple[int, int]:
-    """One backend's permutation of the slots: the first, and how far it is to the next."""
-    first, second = _numbers(key)
-    skip = second % (size - 1) + 1
-    while math.gcd(skip, size) != 1:  # or it would not reach every slot
-        skip += 1
-    return first % size, skip
+def _shared(weights: Sequence[int], size: int) -> tuple[int, int]:
+    """The slots that are shared by weight, and the weight of those who share them.
 
-
-@functools.lru_cache(maxsize=1 << 14)
-def _numbers(key: bytes) -> tuple[int, int]:
-    digest = hashlib.blake2s(key, person=b"sdd-lb").digest()
-    return int.from_bytes(digest[:8], "big"), int.from_bytes(digest[8:16], "big")
-
-
-def _due(weights: Sequence[int], size: int) -> list[int]:
-    """How many of the slots each has: one at least, else by weight; the largest remainders first.
-
-    In a table with fewer slots than backends the heaviest have one each.
+    All others, the lightest, are due less than one, and have one each.
     """
-    heaviest = sorted(range(len(weights)), key=lambda each: -weights[each])[:size]
-    due = [0] * len(weights)
-    for each in heaviest:
-        due[each] = 1
-    sharing, room = heaviest, size
-    while True:
-        total = sum(weights[each] for each in sharing)
-        more = [each for each in sharing if weights[each] * room >= total]
-        if len(more) == len(sharing):
+    room, total = size, sum(weights)
+    for weight, count in sorted(Counter(weights).items()):
+        if weight * room >= total:
             break
-        room -= len(sharing) - len(more)
-        sharing = more
-    for each in sharing:
-        due[each] = weights[each] * room // total
-    left = size - sum(due)
-    by_remainder = sorted(sharing, key=lambda each: -(weights[each] * room % total))
-    for each in by_remainder[:left]:
-        due[each] += 1
-    return due
+        room, total = room - count, total - weight * count
+    return room, total

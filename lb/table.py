@@ -4,17 +4,18 @@ The same value describes what should be (from `desired`) and what is (from a ker
 is the difference of two tables. Nothing here knows a kernel, a service id or a health state.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar, cast
 
 from lb.back import Back
 from sdd.model.network import IPAddress
 from sdd.model.service import Scheduler
 
 _put = object.__setattr__
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -54,15 +55,17 @@ class Columns(NamedTuple):
     weight: int | None
 
 
-class _InColumns:
-    """Room for a service's columns."""
+class _Derived:
+    """Room for what is derived from a service, once."""
 
-    __slots__ = ("_columns",)
+    __slots__ = ("_columns", "_known", "_open")
     _columns: Columns
+    _open: tuple[Backend, ...]
+    _known: dict[Callable[..., object], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VirtualService(_InColumns):
+class VirtualService(_Derived):
     """All ports of one virtual address, spread over `backends` (ordered by address).
 
     `number` is the service's own (`Service.number`); `persistence_s` 0 means no affinity. Without
@@ -83,10 +86,13 @@ class VirtualService(_InColumns):
     @property
     def open(self) -> tuple[Backend, ...]:
         """The backends that take new connections."""
-        return self.backends if self.columns.weight else self._open()
-
-    def _open(self) -> tuple[Backend, ...]:
-        return tuple(each for each in self.backends if each.weight)
+        if self.columns.weight:
+            return self.backends
+        found: tuple[Backend, ...] | None = getattr(self, "_open", None)
+        if found is None:
+            found = tuple([each for each in self.backends if each.weight])
+            object.__setattr__(self, "_open", found)
+        return found
 
     @property
     def columns(self) -> Columns:
@@ -98,6 +104,16 @@ class VirtualService(_InColumns):
             found = Columns(packed, weights.pop() if len(weights) == 1 else None)
             object.__setattr__(self, "_columns", found)
         return found
+
+    def once(self, derive: Callable[["VirtualService"], T]) -> T:
+        """What `derive` makes of it: the first time; then it is known."""
+        known: dict[Callable[..., object], object] | None = getattr(self, "_known", None)
+        if known is None:
+            known = {}
+            object.__setattr__(self, "_known", known)
+        if derive not in known:
+            known[derive] = derive(self)
+        return cast("T", known[derive])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

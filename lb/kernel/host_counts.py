@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 
 from lb.growth import NONE, Growth
-from lb.kernel import nft_netlink
+from lb.kernel import nft_counters, nft_netlink
 from lb.world import PortKey
 from sdd import errors
 from sdd.linux import namespaces, netlink, nft
@@ -72,7 +72,9 @@ class HostCounts:
 def _read(connection: netlink.Connection) -> Iterator[tuple[PortKey, Growth]]:
     for name in _SETS:
         for version, width in nft_netlink.WIDTH.items():
-            for key, packets, octets in nft_netlink.counters(connection, f"{name}{version}", TABLE):
+            for key, packets, octets in nft_counters.counters(
+                connection, f"{name}{version}", TABLE
+            ):
                 if (protocol := _PROTOCOLS.get(key[0])) is None:
                     continue
                 where = (

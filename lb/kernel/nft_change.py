@@ -6,7 +6,6 @@ change of one service is the same in all of them, and only the kernel's part is 
 they balance beside it, on other networks, matters only where their whole table is written.
 """
 
-import dataclasses
 import functools
 import struct
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -153,7 +152,7 @@ class Change:
                     scheduler=service.scheduler,
                     persistence_s=service.persistence_s,
                     address=backend,
-                    **dataclasses.asdict(count),
+                    **count._asdict(),
                 )
 
     @functools.cached_property

@@ -6,11 +6,12 @@ and bytes to the backend and back. The rules make an element at its first packet
 by one hash look-up, so a change of services writes nothing here; only what leaves is cleared away.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import functools
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from ipaddress import ip_address
+from typing import NamedTuple
 
-from lb.kernel import conntrack, nft_frame, nft_messages, nft_netlink
+from lb.kernel import conntrack, nft_counters, nft_frame, nft_messages
 from lb.kernel import nft_expressions as nft
 from lb.kernel.nft_frame import TABLE
 from sdd.linux import netlink
@@ -20,7 +21,7 @@ from sdd.model.network import IPAddress
 # backends each and three protocols.
 _MOST = 65535
 _FAMILIES = {"ip": 4, "ip6": 6}
-_STREAMS = frozenset({conntrack.TCP, conntrack.SCTP})
+_COUNTED_AS = {conntrack.TCP: "tcp", conntrack.SCTP: "tcp", conntrack.UDP: "udp"}
 _PROTOCOLS = {  # and pings
     4: (conntrack.TCP, conntrack.UDP, conntrack.SCTP, 1),
     6: (conntrack.TCP, conntrack.UDP, conntrack.SCTP, 58),
@@ -59,8 +60,7 @@ Pair = tuple[IPAddress, IPAddress]  # virtual address, backend
 Keys = Mapping[str, Sequence[bytes]]  # set → keys of elements
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Count:
+class Count(NamedTuple):
     """Since the first connection; `in_` towards the backend."""
 
     connections: int = 0
@@ -69,33 +69,22 @@ class Count:
     in_bytes: int = 0
     out_bytes: int = 0
 
-    def __add__(self, other: "Count") -> "Count":
-        return Count(
-            connections=self.connections + other.connections,
-            in_packets=self.in_packets + other.in_packets,
-            out_packets=self.out_packets + other.out_packets,
-            in_bytes=self.in_bytes + other.in_bytes,
-            out_bytes=self.out_bytes + other.out_bytes,
-        )
-
 
 NOTHING = Count()
 Counted = dict[tuple[str, IPAddress, IPAddress], Count]  # tcp or udp, virtual address, backend
-_AS: Mapping[str, Callable[[int, int], Count]] = {
-    "began": lambda packets, _: Count(connections=packets),
-    "sent": lambda packets, octets: Count(in_packets=packets, in_bytes=octets),
-    "heard": lambda packets, octets: Count(out_packets=packets, out_bytes=octets),
-}
+# Of each set: which fields of a count its packets are, and which its bytes.
+_AS: Mapping[str, tuple[int, int | None]] = {"began": (0, None), "sent": (1, 3), "heard": (2, 4)}
+_Sums = dict[tuple[str, bytes], list[int]]  # protocol, both addresses → the fields of a count
 
 
 def read(connection: netlink.Connection) -> Counted:
     """The counts by (tcp or udp, virtual address, backend); SCTP counts as tcp, as with IPVS."""
-    found: Counted = {}
+    sums: _Sums = {}
     for name in _AS:
         for version in _FAMILIES.values():
             of = f"{name}{version}"
-            _add(found, of, nft_netlink.counters(connection, of))
-    return found
+            _add(sums, of, nft_counters.counters(connection, of))
+    return _counted(sums)
 
 
 def keys(pairs: Collection[Pair]) -> Keys:
@@ -117,31 +106,39 @@ def cleared(
 ) -> tuple[Sequence[netlink.Message], Counted]:
     """The requests that take those counters away that are there, and what they had counted."""
     there: list[netlink.Message] = []
-    counted: Counted = {}
-    for name, found in nft_netlink.counters_at(connection, those).items():
+    sums: _Sums = {}
+    for name, found in nft_counters.counters_at(connection, those).items():
         one = nft_messages.Set(name=name, key=nft_messages.ADDRESS[int(name[-1])])
         there += _WRITER.delete_elements(one, [nft.element(key) for key, _, _ in found])
-        _add(counted, name, found)
-    return there, counted
+        _add(sums, name, found)
+    return there, _counted(sums)
 
 
-def _add(to: Counted, name: str, found: Iterable[tuple[bytes, int, int]]) -> None:
-    width, count = nft_netlink.WIDTH[int(name[-1])], _AS[name[:-1]]
+def _add(to: _Sums, name: str, found: Iterable[nft_counters.Counter]) -> None:
+    """What a set tells of one or many thousands, which no objects are made of one by one."""
+    of_packets, of_bytes = _AS[name[:-1]]
     for key, packets, octets in found:
-        if (protocol := _protocol(key[0])) is not None:
-            where = (protocol, *_pair(key[_PADDED:], width))
-            to[where] = to.get(where, NOTHING) + count(packets, octets)
+        if (protocol := _COUNTED_AS.get(key[0])) is not None:
+            where = (protocol, key[_PADDED:])
+            if (sums := to.get(where)) is None:
+                sums = to[where] = [*NOTHING]
+            sums[of_packets] += packets
+            if of_bytes is not None:
+                sums[of_bytes] += octets
 
 
-def _protocol(number: int) -> str | None:
-    if number in _STREAMS:
-        return "tcp"
-    return "udp" if number == conntrack.UDP else None
+def _counted(sums: _Sums) -> Counted:
+    """Half of a key is an address each, for both are of one version."""
+    return {
+        (protocol, _address(key[: len(key) // 2]), _address(key[len(key) // 2 :])): Count(*numbers)
+        for (protocol, key), numbers in sums.items()
+    }
 
 
 def _key(protocol: int, vip: IPAddress, backend: IPAddress) -> bytes:
     return bytes((protocol, 0, 0, 0)) + vip.packed + backend.packed
 
 
-def _pair(key: bytes, width: int) -> Pair:
-    return ip_address(key[:width]), ip_address(key[width : 2 * width])
+@functools.lru_cache(maxsize=1 << 14)
+def _address(packed: bytes) -> IPAddress:
+    return ip_address(packed)

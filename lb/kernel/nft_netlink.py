@@ -85,26 +85,31 @@ def elements(
 
     A set that is not there has no elements: the rules that used it are then missing as well.
     """
+    yield from _elements(listed(connection, name, of))
+
+
+def listed(connection: netlink.Connection, name: str, of: str = TABLE) -> tuple[netlink.Reply, ...]:
+    """What the kernel tells of all elements of a set or map, in its own form; () if it is not."""
     try:
-        replies = connection.dump(_GET_ELEMENT, _INET + _in_set(name, of))
+        return connection.dump(_GET_ELEMENT, _INET + _in_set(name, of))
     except errors.KernelRefused:
-        return
-    yield from _elements(replies)
+        return ()
+
+
+def told(reply: netlink.Reply) -> bytes:
+    """The elements of a reply, one after the other."""
+    return netlink_picked.picked(reply.body, len(_INET), (3,))[0]
 
 
 def numbered(connection: netlink.Connection, name: str, width: int) -> dict[int, bytes]:
     """Number → address of that many bytes, of a map from one to the other; {} if it is not."""
     layout = struct.Struct(f"=12xI8x{width}s")  # as the kernel tells each; the rest are headers
     found: dict[int, bytes] = {}
-    try:
-        replies = connection.dump(_GET_ELEMENT, _INET + _in_set(name))
-    except errors.KernelRefused:
-        return found
-    for reply in replies:
-        (told,) = netlink_picked.picked(reply.body, len(_INET), (3,))
-        if len(told) % layout.size:
+    for reply in listed(connection, name):
+        whole = told(reply)
+        if len(whole) % layout.size:
             return {}
-        found |= layout.iter_unpack(told)
+        found |= layout.iter_unpack(whole)
     return found
 
 
@@ -113,50 +118,6 @@ def generation(connection: netlink.Connection) -> int:
     (result,) = connection.request((_named(_GET_GENERATION, b""),))
     told = (_body(reply).get(1, b"") for reply in result.replies)
     return int.from_bytes(next(told, b""), "big")
-
-
-def counters(
-    connection: netlink.Connection, name: str, of: str = TABLE
-) -> Iterator[tuple[bytes, int, int]]:
-    """(key, packets, bytes) of every element of a set that counts."""
-    try:
-        replies = connection.dump(_GET_ELEMENT, _INET + _in_set(name, of))
-    except errors.KernelRefused:
-        return
-    yield from _counters(replies)
-
-
-def counters_at(
-    connection: netlink.Connection, keys: Mapping[str, Sequence[bytes]]
-) -> dict[str, list[tuple[bytes, int, int]]]:
-    """The same of those `keys` that are there, by set; a few are asked for, all at once.
-
-    Of a service with a thousand backends there are thousands, most of which never carried anything.
-    """
-    found: defaultdict[str, list[tuple[bytes, int, int]]] = defaultdict(list)
-    for name, those in keys.items():
-        if len(those) > FEW:
-            wanted = frozenset(those)
-            found[name] += [each for each in counters(connection, name) if each[0] in wanted]
-    asked = [
-        (name, _asked(name, key))
-        for name, those in keys.items()
-        if len(those) <= FEW
-        for key in those
-    ]
-    results = connection.request(message for _, message in asked)
-    for (name, _), result in zip(asked, results, strict=True):
-        found[name].extend(_counters(result.replies))
-    return dict(found)
-
-
-def _counters(replies: Iterable[netlink.Reply]) -> Iterator[tuple[bytes, int, int]]:
-    for element in _walked(replies):
-        key = netlink.attributes(element.get(1, b"")).get(1, b"")
-        expression = netlink.attributes(element.get(7, b""))  # NFTA_SET_ELEM_EXPR
-        counted = netlink.attributes(expression.get(2, b""))  # NFTA_COUNTER_BYTES, _PACKETS
-        octets, packets = (int.from_bytes(counted.get(kind, b""), "big") for kind in (1, 2))
-        yield key, packets, octets
 
 
 def by_address(
@@ -243,11 +204,12 @@ def looked_up(
     connection: netlink.Connection, name: str, keys: Iterable[bytes]
 ) -> Iterator[tuple[bytes, bytes]]:
     """(key, data) of those of `keys` that are in a set or map."""
-    for result in connection.request(_asked(name, key) for key in keys):
+    for result in connection.request(asked(name, key) for key in keys):
         yield from _elements(result.replies)
 
 
-def _asked(name: str, key: bytes) -> netlink.Message:
+def asked(name: str, key: bytes) -> netlink.Message:
+    """The request for one element of a set or map."""
     element = netlink.nested(1, netlink.nested(1, netlink.attribute(1, key)))
     return _named(_GET_ELEMENT, _in_set(name) + netlink.nested(3, element))
 
@@ -257,20 +219,20 @@ def _elements(replies: Iterable[netlink.Reply]) -> Iterator[tuple[bytes, bytes]]
         if (alike := _alike(reply)) is not None:
             yield from alike
             continue
-        for found in _walked((reply,)):
+        for found in walked(reply):
             yield netlink.attributes(found.get(1, b"")).get(1, b""), found.get(2, b"")
 
 
 def _alike(reply: netlink.Reply) -> Iterable[tuple[bytes, bytes]] | None:
     """The same of elements that differ in key and data alone; None if these are not all such."""
-    (told,) = netlink_picked.picked(reply.body, len(_INET), (3,))
-    if len(told) < _ELEMENT.size:
+    whole = told(reply)
+    if len(whole) < _ELEMENT.size:
         return None
-    length, *_, of_key, _ = _ELEMENT.unpack_from(told)
+    length, *_, of_key, _ = _ELEMENT.unpack_from(whole)
     layout = _layout(of_key - 4 + 3 & ~3, length)
-    if layout is None or len(told) % layout.size:
+    if layout is None or len(whole) % layout.size:
         return None
-    heads, keys, others, data = zip(*layout.iter_unpack(told), strict=True)
+    heads, keys, others, data = zip(*layout.iter_unpack(whole), strict=True)
     if len(set(heads)) > 1 or len(set(others)) > 1 or not _is_plain(heads[0], others[0]):
         return None
     return zip(keys, data, strict=True)
@@ -294,10 +256,10 @@ def _is_plain(heads: bytes, other: bytes) -> bool:
     return (kind, keys, key, of_keys, other) == (1, 1, 1, of_key + 4, wanted) and of_key % 4 == 0
 
 
-def _walked(replies: Iterable[netlink.Reply]) -> Iterator[dict[int, bytes]]:
-    for reply in replies:
-        for _, element in netlink.walk(_body(reply).get(3, b"")):
-            yield netlink.attributes(element)
+def walked(reply: netlink.Reply) -> Iterator[dict[int, bytes]]:
+    """The attributes of each element of a reply."""
+    for _, element in netlink.walk(told(reply)):
+        yield netlink.attributes(element)
 
 
 def _in_set(name: str, of: str = TABLE) -> bytes:

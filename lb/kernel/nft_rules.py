@@ -99,10 +99,9 @@ def _rules(
     if not ready:
         rules.insert(0, _ARRIVED)
     if len(ready) > 1:
-        chosen = choice.of(ready, service.scheduler, service.persistence_s)
+        chosen = choice.of_service(service)
         yield _WRITER.add_constant_map(slots, len(chosen.slots))
-        led = [each.packed for each in chosen.slots]
-        yield from _WRITER.add_elements(slots, nft_slots.elements(led))
+        yield from _WRITER.add_elements(slots, nft_slots.elements(chosen.slots))
         slot = _slot(version, chosen.key, len(chosen.slots))
         rules.insert(0, slot + nft.mapped(slots.name, slots.number) + _REWRITTEN[version])
         for size, _ in chosen.layers:

@@ -11,7 +11,7 @@ import functools
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 
-from lb import choice, maglev, table
+from lb import choice, table
 from lb.kernel import nft_expressions as nft
 from lb.kernel import nft_frame, nft_netlink, nft_text
 from lb.kernel.nft_messages import DESTINATION, LENGTH, Set, Writer
@@ -72,12 +72,8 @@ def _maps(service: table.VirtualService | None) -> Mapping[str, Mapping[int, byt
     """Name → slot → address in bytes, of each map that it has."""
     if service is None or not choice.is_large(service):
         return {}
-    ready = choice.taking(service.open, service.scheduler)
-    addresses = [each.packed for each in ready]
-    return {
-        nft_text.slots(service.vip, size): {at: addresses[each] for at, each in layer.items()}
-        for size, layer in maglev.filled(ready).layers
-    }
+    layers = choice.of_service(service).layers
+    return {nft_text.slots(service.vip, size): layer for size, layer in layers}
 
 
 class Seen:

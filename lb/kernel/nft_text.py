@@ -20,7 +20,7 @@ from sdd.model.network import IPAddress
 from sdd.model.service import Scheduler
 
 PRIORITY = -100  # NF_IP_PRI_NAT_DST: where destinations are rewritten
-FORMAT = 6  # counts up when the rules of services change, so that a new release writes its own
+FORMAT = 7  # counts up when the rules of services change, so that a new release writes its own
 PORTED = "ported"  # the set of protocols that have ports
 # Where a new flow is sent that no backend takes: to this sandbox itself, where `returned` refuses
 # it. Refused on the way out, a send would fail with EPERM instead of hearing "refused".

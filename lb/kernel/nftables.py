@@ -206,5 +206,5 @@ def _load(
         weight=backend.weight,
         active=seen.active[where],
         inactive=seen.every[where] - seen.active[where],
-        **dataclasses.asdict(count),
+        **count._asdict(),
     )

@@ -12,15 +12,14 @@ from types import MappingProxyType
 
 from lb import plan, table
 from lb.ports.behind import Behind
-from lb.ports.table import Bind, Entry
+from lb.ports.made import VERSIONS, Kind, Made, Places, binds, made
+from lb.ports.table import Entry
 from sdd import affected, contained
 from sdd.model import endpoint, ids, port, progress, reach, sandbox, service
 from sdd.model.address import check_stored
 from sdd.model.network import IPAddress
-from sdd.model.ways import Ways
 from sdd.state import EMPTY, ClusterState
 
-_VERSIONS = (4, 6)
 Entries = tuple[Entry, ...]
 Publisher = sandbox.Sandbox | service.Service
 
@@ -29,12 +28,13 @@ Publisher = sandbox.Sandbox | service.Service
 class Want:
     """The entries of each sandbox or service of `node` that publishes something, by its id.
 
-    `refused` are those of which none can be made.
+    `refused` are those of which none can be made; `made` is how those of services came about.
     """
 
     state: ClusterState
     node: ids.NodeId
     parts: Mapping[str, Entries]
+    made: Mapping[str, Made] = field(default_factory=dict)
     refused: Mapping[str, progress.Failure] = field(default_factory=dict)
 
 
@@ -49,39 +49,50 @@ def desired(state: ClusterState, before: Want) -> Want:
         return Want(state=state, node=before.node, parts=MappingProxyType({}))
     stale = _Stale(before.state, state)
     parts: dict[str, Entries] = {}
+    kept: dict[str, Made] = {}
     refused: dict[str, progress.Failure] = {}
     for each in state.publishers:
-        known = before.parts.get(each.id)
+        known, was = before.parts.get(each.id), before.made.get(each.id)
         if isinstance(each, sandbox.Sandbox):
             is_stale = each.id in stale.boxes
         else:
             is_stale = stale.concerns(state, each)
         if known is not None and not is_stale:
             parts[each.id] = known
+            if was is not None:
+                kept[each.id] = was
             continue
-        made = contained.attempt(
-            functools.partial(_checked, state, each, before.node),
+        found = contained.attempt(
+            functools.partial(_derived, state, each, before.node, was),
             each.id,
             f"the ports of {each.name!r} are not published",
         )
-        if isinstance(made, progress.Failure):
-            refused[each.id] = made  # not among the parts: tried again at each revision
+        if isinstance(found, progress.Failure):
+            refused[each.id] = found  # not among the parts: tried again at each revision
+        elif isinstance(found, Made):
+            parts[each.id], kept[each.id] = found.entries, found
         else:
-            parts[each.id] = made
-    return Want(state=state, node=before.node, parts=MappingProxyType(parts), refused=refused)
+            parts[each.id] = found
+    return Want(
+        state=state, node=before.node, parts=MappingProxyType(parts), made=kept, refused=refused
+    )
 
 
-def _checked(state: ClusterState, publisher: Publisher, node: ids.NodeId) -> Entries:
-    if isinstance(publisher, service.Service) or publisher.node == node:
-        check_stored(*(each.address for each in publisher.ports))
-    return of(state, publisher, node)
+def _derived(
+    state: ClusterState, publisher: Publisher, node: ids.NodeId, was: Made | None
+) -> Made | Entries:
+    if isinstance(publisher, service.Service):
+        return _of_service(state, publisher, node, was)
+    if publisher.node != node:
+        return ()
+    check_stored(*(each.address for each in publisher.ports))
+    return tuple(_of_sandbox(state, publisher))
 
 
 def of(state: ClusterState, publisher: Publisher, node: ids.NodeId) -> Entries:
     """The entries of one sandbox (none on other nodes) or service."""
-    if isinstance(publisher, service.Service):
-        return tuple(_of_service(state, publisher, node))
-    return tuple(_of_sandbox(state, publisher)) if publisher.node == node else ()
+    found = _derived(state, publisher, node, None)
+    return found.entries if isinstance(found, Made) else found
 
 
 class _Stale:
@@ -108,7 +119,7 @@ def _of_sandbox(state: ClusterState, box: sandbox.Sandbox) -> Iterator[Entry]:
     ends = state.endpoints_by_sandbox.get(box.id, ())
     first = {
         version: found
-        for version in _VERSIONS
+        for version in VERSIONS
         if (found := _first_behind(state, ends, version)) is not None
     }
 
@@ -117,7 +128,7 @@ def _of_sandbox(state: ClusterState, box: sandbox.Sandbox) -> Iterator[Entry]:
         return _behind(state, version, policy, [(first[version], 1)] if version in first else [])
 
     for each in box.ports:
-        for bind in _binds(each, first):
+        for bind in binds(each, first):
             yield behind(bind.version, each.policy).entry(bind, box.id, each.target)
 
 
@@ -139,48 +150,34 @@ def _first_behind(
 # --- services ------------------------------------------------------------------------------------
 
 
-def _of_service(state: ClusterState, svc: service.Service, node: ids.NodeId) -> Iterator[Entry]:
-    """What is behind is the same for all ports of one policy and IP version: found out once."""
+def _of_service(
+    state: ClusterState, svc: service.Service, node: ids.NodeId, was: Made | None
+) -> Made:
+    """What is behind is the same for all ports of one kind: found out once.
+
+    Only of the kinds behind which others are than in `was` entries are made anew.
+    """
     versions = reach.published(state.networks[svc.network])
-    members = state.serving(svc).members
-    ways = Ways(svc.ports)
     vips: dict[int, IPAddress] = {vip.version: vip for vip in svc.ingress_vips}
+    places = Places(ports=svc.ports, versions=frozenset(versions), virtual=frozenset(vips))
+    if was is None or was.places != places:
+        check_stored(*(each.address for each in svc.ports))
+    else:
+        places = was.places
+    members = state.serving(svc).members
 
-    @functools.cache
-    def through(version: int, policy: port.Policy) -> Behind:
-        return _through(state, svc, vips.get(version), policy)
-
-    @functools.cache
-    def straight(version: int, policy: port.Policy, is_local: bool) -> Behind:
+    def behind(kind: Kind) -> Behind:
+        if kind.is_through:
+            return _through(state, svc, vips.get(kind.version), kind.policy)
         ends = [
             (state.answering(member, end), member.share)
             for member in members
-            if (not is_local or member.node == node)
+            if (not kind.is_local or member.node == node)
             and (end := state.endpoints.get(member.endpoint)) is not None
         ]
-        return _behind(state, version, policy, ends)
+        return _behind(state, kind.version, kind.policy, ends)
 
-    for each in svc.ports:
-        if not each.is_wide and ways.is_beside(each):
-            continue  # what it asks for, the wide one does
-        # Nobody asked for it at 127.0.0.1; at ::1 no port answers anyway.
-        is_outward = each.is_wide and not each.is_on_loopback and not ways.is_beside(each)
-        if each.is_ingress and vips:
-            for bind in _binds(each, vips):
-                found = through(bind.version, each.policy)
-                yield found.entry(bind, svc.id, each.target, is_outward=is_outward)
-            continue
-        is_local = each.mode is port.Mode.HOST or each.policy is port.Policy.LOCAL
-        for bind in _binds(each, versions):
-            found = straight(bind.version, each.policy, is_local)
-            yield found.entry(
-                bind,
-                svc.id,
-                each.target,
-                scheduler=svc.scheduler,
-                persistence_s=svc.persistence_s,
-                is_outward=is_outward,
-            )
+    return made(svc, places, {kind: behind(kind) for kind in places.kinds}, was)
 
 
 def _through(
@@ -213,24 +210,6 @@ def _members_addresses(state: ClusterState, svc: service.Service) -> frozenset[I
 
 
 # --- both ----------------------------------------------------------------------------------------
-
-
-def _binds(each: port.Port, versions: Iterable[int]) -> Iterator[Bind]:
-    """One per IP version that is served; without any the port is bound all the same.
-
-    A port without a number of the node is the fence's business alone (netns.desired).
-    """
-    if not each.published:
-        return
-    wanted = each.address
-    served = [
-        version
-        for version in _VERSIONS
-        if version in versions and (wanted is None or wanted.version == version)
-    ]
-    address = None if wanted is None or wanted.is_unspecified else wanted
-    for version in served or [wanted.version if wanted else _VERSIONS[0]]:
-        yield Bind(version=version, protocol=each.protocol, number=each.published, address=address)
 
 
 def _behind(

@@ -9,15 +9,17 @@ import functools
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from lb import choice
 from lb.ports.table import Bind, Entry
 from lb.table import Backend
 from sdd.model.network import IPAddress
+from sdd.model.service import Scheduler
 
 _IPV4 = 4
 CHAIN = ""  # the `set` of an element that is a chain of its own
-FORMAT = 1  # counts up when the rule of a chain changes
+FORMAT = 2  # counts up when the rule of a chain changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +42,37 @@ def of(entry: Entry) -> Iterator[Element]:
     yield Element(f"own_{kind}", key)
     if entry.is_outward and entry.bind.version == _IPV4:
         yield Element("outward", key)
-    ready = choice.taking(tuple(each for each in entry.backends if each.weight), entry.scheduler)
+    ready = choice.taking(tuple([each for each in entry.backends if each.weight]), entry.scheduler)
     if len(ready) == 1:
         yield Element(f"to_{kind}", key, f"{ready[0].address} . {entry.port}")
     elif ready:
-        ip = choice.family(entry.bind.version)
-        chosen = choice.text(ip, choice.of(ready, entry.scheduler, entry.persistence_s))
-        rule = f"meta l4proto {entry.bind.protocol} dnat {ip} to {chosen} : {entry.port}"
-        chain = f"pool-{_digest(rule)}"
+        version, protocol = entry.bind.version, entry.bind.protocol
+        pool = _pool(version, ready, entry.scheduler, entry.persistence_s)
+        chain = f"pool-{_digest(f'{pool.digest} {protocol} {entry.port}')}"
         yield Element(f"pool_{kind}", key, f"goto {chain}")
+        rule = (
+            f"meta l4proto {protocol} dnat {choice.family(version)} to {pool.text} : {entry.port}"
+        )
         yield Element(CHAIN, chain, rule=rule)
     yield from _shared(entry.bind.version, ready, entry.strange, entry.devices)
     for address in entry.masked:
         yield Element(f"masked_{kind}", f"{key} . {address}")
+
+
+class _Pool(NamedTuple):
+    """How one of several is chosen: nft's expression, and what stands for it in names."""
+
+    text: str
+    digest: str
+
+
+@functools.lru_cache(maxsize=256)  # an object may have thousands of ports before the same ones
+def _pool(
+    version: int, ready: tuple[Backend, ...], scheduler: Scheduler, persistence_s: int
+) -> _Pool:
+    chosen = choice.of_few(ready, scheduler, persistence_s)
+    text = choice.text(choice.family(version), chosen)
+    return _Pool(text, _digest(text))
 
 
 @functools.lru_cache(maxsize=256)
@@ -82,6 +102,6 @@ def _key(bind: Bind) -> str:
     return f"{where}{bind.protocol} . {bind.number}"
 
 
-def _digest(rule: str) -> str:
-    text = f"{FORMAT} {rule}"
+def _digest(words: str) -> str:
+    text = f"{FORMAT} {words}"
     return hashlib.blake2s(text.encode(), digest_size=8).hexdigest()

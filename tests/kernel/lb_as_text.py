@@ -51,8 +51,7 @@ def _verdicts(service: table.VirtualService) -> Iterator[str]:
 
 
 def _chosen(service: table.VirtualService) -> choice.Choice:
-    ready = choice.taking(service.open, service.scheduler)
-    return choice.of(ready, service.scheduler, service.persistence_s)
+    return choice.of_service(service)
 
 
 def _maps(service: table.VirtualService) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lb import choice, maglev
+from lb import choice, rendezvous
 from sdd.model.service import Scheduler
 from tests.contract.lb_kernel import backends
 
@@ -26,7 +26,7 @@ def test_counting_schedulers_take_turns() -> None:
     ],
 )
 def test_hashing_schedulers_choose_by_the_maglev_table(scheduler: Scheduler, key: str) -> None:
-    assert f"jhash {key} mod {maglev.SLOTS} seed" in chosen(1, 1, scheduler=scheduler)
+    assert f"jhash {key} mod {rendezvous.SLOTS} seed" in chosen(1, 1, scheduler=scheduler)
 
 
 @pytest.mark.parametrize("scheduler", [Scheduler.FO, Scheduler.OVF])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lb import maglev, plan, table
+from lb import maglev, plan, rendezvous, table
 
 Slots = tuple[table.Backend, ...]
 
@@ -81,8 +81,9 @@ def test_the_layers_over_the_smallest_table_are_the_whole_one(weights: list[int]
     found = maglev.filled(members(*weights))
     assert maglev.layers(weights) == len(found.layers)
     tables = ((len(found.base), dict(enumerate(found.base))), *found.layers)
-    for at, owner in enumerate(found.places):
-        scaled = ((layer, at * size // len(found.places)) for size, layer in tables)
+    places = found.all()
+    for at, owner in enumerate(places):
+        scaled = ((layer, at * size // len(places)) for size, layer in tables)
         assert [layer[slot] for layer, slot in scaled if slot in layer][-1] == owner
 
 
@@ -118,16 +119,28 @@ def test_shares_are_the_weights_to_one_slot(weights: list[int]) -> None:
         assert abs(found[each.address] - len(filled) * each.weight / sum(weights)) < 1
 
 
-@pytest.mark.parametrize("backends", [2, 3, 10, 11, 40, 41, 100, 160, 161, 300, 642, 643, 1000])
-def test_taking_one_away_moves_few_flows_of_the_others_also_where_the_size_steps(
-    backends: int,
-) -> None:
-    """Steps of size are at 11, 41 and 161 backends."""
+def moved_by_one_that_goes(backends: int) -> float:
+    """At most; of the flows of those who stay."""
     all_of_them = members(*[1] * backends)
     before = maglev.slots(all_of_them)
-    for gone in {0, backends // 2, backends - 1}:
-        after = maglev.slots([*all_of_them[:gone], *all_of_them[gone + 1 :]])
-        assert moved(before, after) < 0.15
+    return max(
+        moved(before, maglev.slots([*all_of_them[:gone], *all_of_them[gone + 1 :]]))
+        for gone in {0, backends // 3, backends // 2, backends - 1}
+    )
+
+
+@pytest.mark.parametrize(
+    ("backends", "part"),
+    [(2, 0), (3, 0.05), (10, 0.06), (20, 0.06), (40, 0.06), (100, 0.05), (300, 0.04), (1000, 0.02)],
+)
+def test_taking_one_away_moves_few_flows_of_the_others(backends: int, part: float) -> None:
+    assert moved_by_one_that_goes(backends) <= part
+
+
+@pytest.mark.parametrize("backends", [11, 41, 161, 642, 643])
+def test_taking_one_away_moves_few_flows_also_where_the_size_steps(backends: int) -> None:
+    """Steps of size are at 11, 41 and 161 backends."""
+    assert moved_by_one_that_goes(backends) < 0.08
 
 
 @pytest.mark.parametrize(
@@ -139,7 +152,7 @@ def test_a_weight_that_makes_the_table_grow_moves_little_more_than_its_share(
     old, new = members(*before), members(*after)
     shares = zip(old, new, strict=True)
     due = sum(abs(a.weight / sum(before) - b.weight / sum(after)) for a, b in shares) / 2
-    assert moved(maglev.slots(old), maglev.slots(new)) < due + 0.1
+    assert moved(maglev.slots(old), maglev.slots(new)) < due + 0.05
 
 
 @given(st.lists(st.integers(0, 100), min_size=1, max_size=8))
@@ -150,20 +163,14 @@ def test_every_slot_is_filled_by_somebody_who_serves(weights: list[int]) -> None
     assert all(each.weight for each in filled)
 
 
-def test_few_free_slots_are_given_as_many_are() -> None:
-    dice = random.Random(7)
-    keys = [bytes((10, 0, 0, each)) for each in range(20)]
-    for _ in range(50):
-        weights = [dice.choice((1, 1, 3, 40)) for _ in keys]
-        free = sorted(dice.sample(range(1004), dice.randint(1, 60)))
-        due = [0] * len(keys)
-        for _ in free:
-            due[dice.randrange(len(keys))] += 1
-        tables = []
-        for fill in (maglev._fill_few, maglev._fill_many):
-            owners = [0] * 1004
-            for at in free:
-                owners[at] = -1
-            fill(owners, free, due, keys, weights)
-            tables.append(owners)
-        assert tables[0] == tables[1]
+@pytest.mark.parametrize("weights", [[1] * 3, [1] * 20, [1] * 100, [1] * 251, (3, 1, 1), (9, 2)])
+def test_a_table_for_one_rule_is_even_by_itself(weights: list[int]) -> None:
+    found = collections.Counter(maglev.small(members(*weights)))
+    for each in members(*weights):
+        assert abs(found[each.packed] - rendezvous.SLOTS * each.weight / sum(weights)) < 1
+
+
+def test_of_more_backends_than_slots_the_heaviest_are_in_a_table_for_one_rule() -> None:
+    many = members(*[1] * 100, *[2] * 250, *[1] * 100)
+    found = maglev.small(many)
+    assert sorted(found) == [each.packed for each in (many[0], *many[100:350])]

@@ -1,11 +1,14 @@
 """Where published ports lead, by state."""
 
+from ipaddress import ip_address
+
 import pytest
 
 from lb.ports import desired
 from sdd.model import ids
 from sdd.model.health import Status
 from sdd.model.port import Mode, Policy
+from sdd.state import ClusterState
 from tests.support import work_of
 from tests.unit.lb import states
 from tests.unit.lb.ports import towns
@@ -150,3 +153,41 @@ def test_twice_as_many_ports_are_twice_the_work(mode: Mode) -> None:
 
     once, twice = deriving(200), deriving(400)
     assert once < twice < 2.2 * once
+
+
+def many_ports(count: int, *, through: bool) -> ClusterState:
+    """Of a service that is checked; half of its ports lead to members of this node alone."""
+    modes = [Mode.INGRESS if each % 2 else Mode.HOST for each in range(count)]
+    ports = (port(20000 + each, 20000 + each, mode=mode) for each, mode in enumerate(modes))
+    vips = (ip_address("10.255.0.9"),) if through else ()
+    many = svc("web", *ports, health=states.CHECKED, ingress_vips=vips)
+    verdicts = [states.verdict("web", each, "front", Status.UP) for each in ("web", "web2")]
+    return states.state(*towns.GROUND, many, *PAIR, *verdicts)
+
+
+@pytest.mark.parametrize("through", [True, False])
+def test_only_ports_behind_which_somebody_else_is_are_derived_anew(through: bool) -> None:
+    """The member that fails is another node's."""
+    before = many_ports(6, through=through)
+    first = desired.desired(before, desired.nothing(states.NODE))
+    after = towns.later(before, states.verdict("web", "web2", "front", Status.DOWN))
+    second = desired.desired(after, first)
+    anew = [
+        old is not new for old, new in zip(first.parts["web"], second.parts["web"], strict=True)
+    ]
+    leads_to_it = [
+        any(one.address in WEB2.hosts for one in each.backends) for each in first.parts["web"]
+    ]
+    assert anew == leads_to_it
+    assert any(anew) is not through
+    assert second.parts == desired.desired(after, desired.nothing(states.NODE)).parts
+
+
+def test_news_that_change_no_port_cost_the_same_however_many_there_are() -> None:
+    def following(count: int) -> int:
+        before = many_ports(count, through=True)
+        first = desired.desired(before, desired.nothing(states.NODE))
+        after = towns.later(before, states.verdict("web", "web2", "front", Status.DOWN))
+        return work_of(lambda: desired.desired(after, first))
+
+    assert following(400) < 1.1 * following(20)

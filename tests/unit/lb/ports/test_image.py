@@ -1,5 +1,9 @@
 """Entries as elements of sets and maps, and how many need each."""
 
+import re
+from collections import Counter
+from ipaddress import IPv4Address
+
 from lb.ports import image
 from lb.ports.ledger import Ledger
 from sdd.model.service import Scheduler
@@ -37,6 +41,15 @@ def test_several_lead_to_a_chain_that_is_named_by_what_it_does() -> None:
     (chain,) = chains[0]
     assert "numgen inc mod 2" in chain.rule
     assert f"pool_any4 tcp . 8080 goto {chain.key}" in shown(one)
+
+
+def test_a_port_before_many_backends_gives_each_its_share() -> None:
+    """A rule has one table: it must be even by itself."""
+    many = [IPv4Address("10.77.0.1") + each for each in range(100)]
+    (chain,) = (each for each in image.of(entry(bind(), *many)) if each.set == image.CHAIN)
+    counts = Counter(re.findall(r"\d+ : (10\.77\.0\.\d+)", chain.rule))
+    assert len(counts) == len(many)
+    assert set(counts.values()) == {2, 3}
 
 
 def test_what_two_entries_need_goes_with_the_second() -> None:
