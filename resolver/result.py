@@ -1,7 +1,7 @@
 """What the parts of a pass contribute to its outcome."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sdd import errors
 from sdd.model import ids, progress
@@ -18,6 +18,14 @@ class Result:
 
 
 NOTHING = Result()
+
+
+def mended(result: Result, sandbox: str, what: str) -> Result:
+    """With `what` of a sandbox set back, if nothing failed."""
+    if result.failures:
+        return result
+    repair = progress.Repair(sandbox=sandbox, what=what)
+    return replace(result, repaired=result.repaired + 1, repairs=(*result.repairs, repair))
 
 
 def total(results: Iterable[Result]) -> Result:

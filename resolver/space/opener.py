@@ -130,8 +130,10 @@ def _has_peer(link: socket.socket) -> bool:
     return True
 
 
-def refused(exc: OSError) -> errors.KernelRefused:
-    """What the kernel did not give us in a sandbox, for people."""
+def refused(exc: errors.SddError | OSError) -> errors.SddError:
+    """What the kernel did not give us in a sandbox, for people; what is in our words stays."""
+    if isinstance(exc, errors.SddError):
+        return exc
     if exc.errno == errno.EADDRINUSE:
         who = _holder() or "a server of its own"
         return errors.KernelRefused(

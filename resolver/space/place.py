@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from resolver import protocol
-from resolver.result import NOTHING, Result, of_sandbox, total
+from resolver.result import NOTHING, Result, mended, of_sandbox, total
 from resolver.space import kept, opener, redirect, taker
 from sdd import errors, reconcile
 from sdd.linux import guests, namespaces
-from sdd.model import absence, ids, progress
+from sdd.model import absence, ids
 
 READY_S: Final = 5.0  # how long a namespace may take to appear: netns works on the same revision
 AT_ONCE: Final = 8  # sandboxes at the same time: others have their turn in the namespaces
@@ -148,20 +148,14 @@ class Places:
     async def visit(
         self, spot: Spot, have: protocol.Listening | None, worker: taker.Taker
     ) -> Visit:
-        """As `settle`; sockets that were closed behind the worker's back are opened anew.
-
-        Whoever may administer the network of a namespace can do that (SOCK_DESTROY, `ss -K`), and
-        no worker may bind them again.
-        """
+        """As `settle`; sockets that somebody closed (SOCK_DESTROY, `ss -K`) are opened anew."""
         if have is None or not self._kept.is_spoilt(spot.box):
             return await self.settle(spot, have, worker)
         self._spoilt.add(spot.box)
         made = await self.settle(spot, have, worker)
-        if made.result.failures or spot.box in self._spoilt:
+        if spot.box in self._spoilt:
             return made
-        repair = progress.Repair(sandbox=spot.name, what="its DNS sockets")
-        done = replace(made.result, repaired=made.result.repaired + 1, repairs=(repair,))
-        return replace(made, result=done)
+        return replace(made, result=mended(made.result, spot.name, "its DNS sockets"))
 
     async def settle(
         self, spot: Spot, have: protocol.Listening | None, worker: taker.Taker
@@ -190,7 +184,7 @@ class Places:
                 self._redirects.forget(before.inode)
             if isinstance(exc, errors.NotFound):
                 self._kept.drop(spot.box)
-            return Visit(box=spot.box, result=_failed(spot, _told(exc)))
+            return Visit(box=spot.box, result=_failed(spot, opener.refused(exc)))
 
     async def leave(self, box: ids.SandboxId) -> Visit:
         """Take our table out of a namespace that outlives its sandbox."""
@@ -207,7 +201,7 @@ class Places:
             return Visit(box=box)  # the namespace went, and all in it
         except (errors.SddError, OSError) as exc:
             self._settled[box] = settled  # tried again at the next pass
-            return Visit(box=box, result=of_sandbox(box, spot.name, _told(exc)))
+            return Visit(box=box, result=of_sandbox(box, spot.name, opener.refused(exc)))
 
     async def clear(self, staying: Collection[int]) -> Result:
         """Take our tables out of the namespaces where a former daemon was.
@@ -395,11 +389,6 @@ def there(spot: Spot) -> int:
     """The inode of the namespace that is meant; 0 when it is not there. Blocking."""
     found = namespaces.inode(spot.path)
     return found if not spot.inode or found == spot.inode else 0
-
-
-def _told(exc: errors.SddError | OSError) -> errors.SddError:
-    """In our words: whoever works inside a namespace may find no file left to open at any step."""
-    return exc if isinstance(exc, errors.SddError) else opener.refused(exc)
 
 
 def _fits(spot: Spot, have: protocol.Listening) -> bool:

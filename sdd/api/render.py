@@ -10,7 +10,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
 from typing import Any
 
-from sdd.api import cautions, ports, settings, subjects
+from sdd.api import cautions, healths, ports, settings, subjects
 from sdd.control import taken
 from sdd.model import (
     endpoint,
@@ -265,7 +265,7 @@ def service_of(state: ClusterState, one: service.Service, now: float) -> Json:
         "IngressVIPs": [str(vip) for vip in one.ingress_vips],
         "Mode": one.mode.value,
         "Scheduler": one.scheduler.value,
-        "Health": health_of(one.health),
+        "Health": healths.of(one.health),
         "Drain": one.drain_s,
         "Persistence": one.persistence_s,
         "Weight": one.weight,
@@ -278,28 +278,6 @@ def service_of(state: ClusterState, one: service.Service, now: float) -> Json:
         "Aliases": list(one.aliases),
         "Labels": dict(one.labels),
         "Created": when(one.created),
-    }
-
-
-def health_of(check: service.HealthCheck) -> Json:
-    """How a service's members are checked; what the kind does not use is left out."""
-    used = {
-        "Port": check.port,
-        "Host": check.host,
-        "Path": check.path,
-        "Send": check.send,
-        "Expect": check.expect,
-        "TTL": check.ttl_s,
-        "Command": check.command,
-    }
-    return {
-        "Kind": check.kind.value,
-        **{key: value for key, value in used.items() if value},
-        "Interval": check.interval_s,
-        "FastInterval": check.fast_s,
-        "Timeout": check.timeout_s,
-        "Rise": check.rise,
-        "Fall": check.fall,
     }
 
 
