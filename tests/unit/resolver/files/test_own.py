@@ -228,7 +228,7 @@ def test_a_directory_in_the_place_of_a_file_stays_and_is_told(ours: own.Files, n
         ours.write(BOX, LATER)
         assert ours.path(BOX, name).is_dir()
         assert ours.edited(BOX) == (str(ours.path(BOX, name)),)
-    assert len(tuple(Path("/proc/self/fd").iterdir())) == before
+    assert len(tuple(Path("/proc/self/fd").iterdir())) <= before
 
 
 def test_what_the_kernel_refuses_is_told_in_words(tmp_path: Path) -> None:
