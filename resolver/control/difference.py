@@ -15,6 +15,7 @@ from resolver.control.snapshot import Snapshot
 from resolver.names.table import Table
 
 _ROOM: Final = protocol.MOST_BYTES - 1024  # for the message around the names
+_TOGETHER: Final = 200  # names of a change; as many that are gone fit, however long they are
 _RECORD: Final = 5  # bytes of msgpack around a record, at most
 
 
@@ -24,11 +25,12 @@ def messages(have: protocol.Inventory, want: Snapshot) -> Iterator[protocol.ToWo
         held = have.tables.get(name)
         if held == table.digest:
             continue
-        if held == table.base and (change := _change(name, table)):
-            yield change
-            continue
-        yield from table_parts(name, table.names)
-        yield protocol.TableEnd(id=name, digest=table.digest)
+        changes = len(table.put) + len(table.gone)
+        if held == table.base and changes <= max(_TOGETHER, len(table.names)):
+            yield from _changes(name, table)
+        else:
+            yield from table_parts(name, table.names)
+            yield protocol.TableEnd(id=name, digest=table.digest)
     for sandbox, view in want.views.items():
         if have.views.get(sandbox) != view.digest:
             yield from parts.of(_fitted_view(view))
@@ -42,10 +44,14 @@ def table_parts(
     table: str, names: Mapping[bytes, protocol.Entry]
 ) -> Iterator[protocol.TablePart[protocol.Entry]]:
     """`names` in parts that each fit one message, each made when it is wanted."""
+    for part in _fitting(names):
+        yield protocol.TablePart(id=table, groups=part)
+
+
+def _fitting(names: Mapping[bytes, protocol.Entry]) -> Iterator[list[protocol.Group]]:
     groups = alike.groups(names)
     while some := list(itertools.islice(groups, protocol.GROUPS_A_PART)):
-        for part in _parts(some):
-            yield protocol.TablePart(id=table, groups=part)
+        yield from _parts(some)
 
 
 def _parts(groups: list[protocol.Group]) -> Iterator[list[protocol.Group]]:
@@ -63,19 +69,27 @@ def _parts(groups: list[protocol.Group]) -> Iterator[list[protocol.Group]]:
         yield [(names, _fitted(names[0], entry))]
 
 
-def _change(name: str, table: Table) -> protocol.TableChange[protocol.Entry] | None:
-    """The one message that brings the table before to this one; None when it takes several."""
-    if len(table.put) + len(table.gone) > protocol.GROUPS_A_PART:
-        return None
-    put = {each: _fitted(each, entry) for each, entry in table.put.items()}
-    change = protocol.TableChange(
-        id=name,
-        base=table.base,
-        digest=table.digest,
-        put=list(alike.groups(put)),
-        gone=list(table.gone),
-    )
-    return change if protocol.size(change) <= protocol.MOST_BYTES else None
+def _changes(name: str, table: Table) -> Iterator[protocol.TableChange[protocol.Entry]]:
+    """What brings the table before to this one, mostly one message.
+
+    Of several each leads to the next by a digest that no table has: they are seen together.
+    """
+    put, gone = table.put, list(table.gone)
+    if len(put) + len(gone) <= _TOGETHER:
+        both = {each: _fitted(each, entry) for each, entry in put.items()}
+        change = protocol.TableChange(
+            id=name, base=table.base, digest=table.digest, put=list(alike.groups(both)), gone=gone
+        )
+        if protocol.size(change) <= protocol.MOST_BYTES:
+            yield change
+            return
+    steps: list[tuple[list[protocol.Group], list[bytes]]] = [(part, []) for part in _fitting(put)]
+    steps += [([], gone[at : at + _TOGETHER]) for at in range(0, len(gone), _TOGETHER)]
+    base = table.base
+    for number, (some, others) in enumerate(steps, 1):
+        digest = table.digest if number == len(steps) else f"{table.digest}.{number}"
+        yield protocol.TableChange(id=name, base=base, digest=digest, put=some, gone=others)
+        base = digest
 
 
 def _fitted_view(view: protocol.View) -> protocol.View:

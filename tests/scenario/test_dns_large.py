@@ -14,8 +14,8 @@ from resolver.files.upstreams import DaemonDns
 from resolver.message import wire
 from resolver.reconciler import Reconciler
 from sdd.linux import guests, namespaces
-from sdd.model import ids
-from sdd.state import ClusterState, Put
+from sdd.model import endpoint, ids
+from sdd.state import ClusterState, Gone, Put
 from tests import resolver_states as states
 from tests.scenario.worker import Worker, address, ask
 
@@ -97,3 +97,19 @@ def test_of_thousands_of_names_each_is_answered_also_when_others_came_and_went(
     assert found.to_text() == "10.44.99.9"
     (found,) = ask(ports, "box78").answer[0]
     assert found.to_text() == "10.44.0.78"
+    others = range(1000, 2000)  # more than one message takes, and not all that is there
+    gone = [Gone(endpoint.Endpoint, states.plug(f"box{each}", "front").id) for each in others]
+    last = desired(moved.apply(ids.Revision(4), gone), states.NODE, DaemonDns(), after)
+    told = list(difference.messages(difference.after(has, after.snapshot), last.snapshot))
+    assert len([each for each in told if isinstance(each, protocol.TableChange)]) > 1
+    assert not any(isinstance(each, protocol.TablePart) for each in told)
+    for message in told:
+        session.say(message)
+    session.apply(4)
+    assert not ask(ports, "box1500.front").answer
+    (found,) = ask(ports, "box2500").answer[0]
+    assert found.to_text() == "10.44.9.196"
+    assert (
+        worker.session().inventory.tables[states.identity("front")]
+        == next(iter(last.snapshot.tables.values())).digest
+    )

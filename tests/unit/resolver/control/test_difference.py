@@ -93,13 +93,32 @@ def test_more_names_of_one_entry_than_a_message_takes_are_told_in_several() -> N
     assert together == names
 
 
-def test_a_change_that_one_message_does_not_take_is_the_whole_table() -> None:
+def test_a_change_that_one_message_does_not_take_is_told_in_several() -> None:
+    long = [each.to_bytes(255, "big") for each in range(500)]
     names: protocol.Names = {bytes((at,)): {16: [bytes(60_000)]} for at in (1, 2)}
-    table = Table("e", names, base="d", put=names)
+    beside: protocol.Names = {b"%d" % each: {1: []} for each in range(1000)}
+    table = Table("e", names | beside, base="d", put=names, gone=long)
     has = difference.after(BLANK, snap({"t": Table("d", {})}))
+    held = dict.fromkeys(long, True)
+    base = "d"
+    for each in difference.messages(has, snap({"t": table})):
+        assert isinstance(each, protocol.TableChange)
+        assert len(protocol.encode(each)) <= protocol.MOST_BYTES
+        assert each.base == base
+        base = each.digest
+        held |= {name: True for those, _ in each.put for name in those}
+        held = {name: True for name in held if name not in each.gone}
+    assert base == "e"
+    assert held.keys() == names.keys()
+
+
+def test_what_is_more_than_the_table_is_the_whole_table() -> None:
+    has = difference.after(BLANK, snap({"t": Table("d", {})}))
+    many = [b"%d" % each for each in range(300)]
+    table = Table("e", {b"a": {}}, base="d", put={b"a": {}}, gone=many)
     told = list(difference.messages(has, snap({"t": table})))
-    assert [type(each) for each in told] == [protocol.TablePart] * 2 + [protocol.TableEnd]
-    small = Table("e", {}, base="d", gone=[b"x"])
-    assert list(difference.messages(has, snap({"t": small}))) == [
-        protocol.TableChange("t", "d", "e", [], [b"x"])
+    assert [type(each) for each in told] == [protocol.TablePart, protocol.TableEnd]
+    few = Table("e", {b"a": {}}, base="d", put={b"a": {}}, gone=[b"x", b"y"])
+    assert list(difference.messages(has, snap({"t": few}))) == [
+        protocol.TableChange("t", "d", "e", [([b"a"], {})], [b"x", b"y"])
     ]
