@@ -19,8 +19,12 @@ BASE: Final = (
 
 
 def render(box: sandbox.Sandbox, ends: Iterable[endpoint.Endpoint]) -> str:
-    """The file's text; own lines name the hostname, with its first label when it has dots."""
-    own = box.hostname or box.name
+    """The file's text; own lines name the hostname, with its first label when it has dots.
+
+    A hostname of `localhost` stays the loopback address alone (RFC 6761 §6.3).
+    """
+    is_loopback = f".{box.hostname.lower()}".endswith(".localhost")
+    own = box.name if is_loopback else box.hostname or box.name
     names = f"{own} {own.partition('.')[0]}" if "." in own else own
     lines = [
         *BASE,

@@ -1,5 +1,7 @@
 """The hosts file."""
 
+from dataclasses import replace
+
 import pytest
 
 from resolver.files import hosts
@@ -63,3 +65,11 @@ def test_R14_in_an_edited_file_only_our_own_lines_change(there: bytes, kept: byt
     assert hosts.kept_up(there, before, now) == kept
     assert hosts.kept_up(kept, before, now) == kept
     assert hosts.kept_up(there, now, now) == there
+
+
+@pytest.mark.parametrize("hostname", ["localhost", "LocalHost", "a.localhost"])
+def test_A8_17_localhost_is_the_loopback_address_whatever_the_hostname(hostname: str) -> None:
+    box = replace(states.box("web"), hostname=hostname)
+    lines = hosts.render(box, [states.plug("web", "red", "10.44.1.2/24")]).splitlines()
+    assert lines[-1] == "10.44.1.2\tweb"
+    assert [line for line in lines if "localhost" in line] == list(hosts.BASE[:2])
