@@ -95,8 +95,11 @@ def of_few(ready: Sequence[table.Backend], scheduler: Scheduler, persistence_s: 
 
 
 def of_service(service: table.VirtualService) -> Choice:
-    """The same for a service, of whose open backends it uses at least two."""
-    return service.once(_of_service)
+    """The same for a service, of whose open backends it uses at least two.
+
+    That of many is kept with it; thousands of small ones are found sooner than they are held.
+    """
+    return service.once(_of_service) if is_large(service) else _of_service(service)
 
 
 def _of_service(service: table.VirtualService) -> Choice:

@@ -310,7 +310,7 @@ def virtual_of(
     Whoever is as in `was` is the same object.
     """
     # By identity: to hash the addresses of a thousand members takes longer than to make them anew.
-    known = {(id(each.address), each.weight): each for each in was.backends} if was else {}
+    known = {id(each.address): each for each in was.backends} if was else {}
     return table.VirtualService(
         number=service.number,
         vip=vip,
@@ -324,8 +324,8 @@ def _behind(
     state: ClusterState,
     service: services.Service,
     vip: IPAddress,
-    known: Mapping[tuple[int, int], table.Backend],
-) -> Collection[table.Backend]:
+    known: Mapping[int, table.Backend],
+) -> list[table.Backend]:
     """In any order. Ten thousand pass through here: nothing is called that need not be."""
     is_ingress, kind = vip in service.ingress_vips, type(vip)
     endpoints, verdicts = state.endpoints, state.verdicts
@@ -339,8 +339,10 @@ def _behind(
         share = member.share
         for address, packed in zip(plug.hosts, plug.packed, strict=True):
             if isinstance(address, kind):
-                was = known.get((id(address), share)) if known else None
-                found.append(was or table.Backend(address=address, weight=share, packed=packed))
+                was = known.get(id(address)) if known else None
+                if was is None or was.weight != share:
+                    was = table.Backend(address=address, weight=share, packed=packed)
+                found.append(was)
     return found
 
 
