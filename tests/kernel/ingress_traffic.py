@@ -233,7 +233,7 @@ class IngressTraffic:
         town.mend()  # what another test broke
         sandbox = town.path("ingress-sbox")
         gone = (request.Unpublish(target=80), request.Unpublish(target=53, protocol=UDP))
-        without = request.ServiceUpdate(publish_remove=gone)
+        without = request.ServiceUpdate(publish_remove=gone, drain_s=0.0)
         town.do(lambda one: one.commands.update_service("web", without))
         town.mend()
         assert not town.state.ingress_sandboxes
