@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from sdd import errors
-from sdd.model import ids, progress
+from sdd.model import absence, ids, progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +42,15 @@ def total(results: Iterable[Result]) -> Result:
 def of_sandbox(box: ids.SandboxId, name: str, exc: errors.SddError) -> Result:
     """The failure of one sandbox."""
     return _failed(box, f"sandbox {name!r} has no name service: {exc.sentence}", exc)
+
+
+def of_space(
+    box: ids.SandboxId, name: str, path: str, exc: errors.SddError, *, is_adopted: bool
+) -> Result:
+    """The same; in the words of all backends where its namespace at `path` is not there."""
+    if exc.code != absence.CODE:
+        return of_sandbox(box, name, exc)
+    return Result(failures=(absence.of(box, name, path, is_adopted=is_adopted),))
 
 
 def of_part(box: ids.SandboxId, name: str, exc: errors.SddError) -> Result:

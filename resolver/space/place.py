@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from resolver import protocol
-from resolver.result import NOTHING, Result, mended, of_sandbox, total
+from resolver.result import NOTHING, Result, mended, of_sandbox, of_space, total
 from resolver.space import kept, opener, redirect, taker
 from sdd import errors, reconcile
 from sdd.linux import guests, namespaces
@@ -184,7 +184,9 @@ class Places:
                 self._redirects.forget(before.inode)
             if isinstance(exc, errors.NotFound):
                 self._kept.drop(spot.box)
-            return Visit(box=spot.box, result=_failed(spot, opener.refused(exc)))
+            whom, is_adopted = (spot.box, spot.name, spot.path), bool(spot.inode)
+            failed = of_space(*whom, opener.refused(exc), is_adopted=is_adopted)
+            return Visit(box=spot.box, result=failed)
 
     async def leave(self, box: ids.SandboxId) -> Visit:
         """Take our table out of a namespace that outlives its sandbox."""
@@ -237,11 +239,7 @@ class Places:
                 break
             await asyncio.sleep(pause_s)
         self._absent.add(spot.box)
-        raise errors.NotFound(
-            f"its namespace {spot.path!r} is not there",
-            hint="its processes may have ended; remove the sandbox or give another path",
-            code=absence.CODE,
-        )
+        raise errors.NotFound(f"its namespace {spot.path!r} is not there", code=absence.CODE)
 
     async def _serve(self, spot: Spot, inode: int, worker: taker.Taker) -> Visit:
         """Sockets for one that has no server. Who asks before the worker has them waits in them."""
@@ -375,14 +373,6 @@ class Places:
         removed = self._redirects.remove(inode)
         self._been.leave(path, inode)
         return removed
-
-
-def _failed(spot: Spot, exc: errors.SddError) -> Result:
-    if exc.code == absence.CODE:
-        is_adopted = bool(spot.inode)
-        gone = absence.of(spot.box, spot.name, spot.path, is_adopted=is_adopted)
-        return Result(failures=(gone,))
-    return of_sandbox(spot.box, spot.name, exc)
 
 
 def there(spot: Spot) -> int:
