@@ -83,6 +83,7 @@ async def follow(doors: namespaces.Namespaces, told: Told, host: str = "") -> Ne
     try:
         while True:
             lost.clear()
+            _emptied(ear)  # what was heard before is older than what is looked at now
             if found := links.all(await doors.run(host, _dumped)):
                 told(found)
             loop.add_reader(ear, drain)
@@ -91,6 +92,17 @@ async def follow(doors: namespaces.Namespaces, told: Told, host: str = "") -> Ne
     finally:
         loop.remove_reader(ear)
         ear.close()
+
+
+def _emptied(ear: socket.socket) -> None:
+    while True:
+        try:
+            ear.recv(_RECEIVE)
+        except BlockingIOError:
+            return
+        except OSError as exc:
+            if exc.errno != errno.ENOBUFS:
+                raise
 
 
 def _received(ear: socket.socket) -> tuple[list[tuple[int, bytes]], bool]:
