@@ -6,12 +6,11 @@ mostly touches one sandbox of a thousand.
 """
 
 import functools
-import socket
 from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv6Address
 from typing import Final, TypeVar
 
+from resolver import protocol
 from resolver.control import snapshot
 from resolver.files import foreign, hosts, own, resolvconf, upstreams
 from resolver.names import table
@@ -262,18 +261,14 @@ def _spot(
         inode=box.netns_inode if adopted else 0,
         outlives=adopted,
         served=served,
-        upstream=_family(found),
+        families=_families(found),
         port=resolvconf.PORT if bind is upstreams.Bind.DIRECT else opener.ANY,
     )
 
 
-def _family(found: tuple[upstreams.Server, ...]) -> socket.AddressFamily | None:
-    """IPv6 sockets reach both families, IPv4 ones work on every kernel."""
-    inside = [each.server.address for each in found if each.inside]
-    if not inside:
-        return None
-    six = any(isinstance(each, IPv6Address) for each in inside)
-    return socket.AF_INET6 if six else socket.AF_INET
+def _families(found: tuple[upstreams.Server, ...]) -> frozenset[protocol.Family]:
+    """Of those servers that are asked from inside."""
+    return frozenset(protocol.Family(each.server.address.version) for each in found if each.inside)
 
 
 def _elsewhere(box: sandbox.Sandbox) -> foreign.Target | None:

@@ -13,7 +13,7 @@ import msgspec
 from resolver import protocol
 
 GROWING: Final[Mapping[type[protocol.Message], tuple[str, ...]]] = {
-    protocol.Inventory: ("tables", "views", "listeners"),
+    protocol.Inventory: ("tables", "views", "listeners", "outward"),
     protocol.View: ("tables", "suffixes", "own", "upstreams", "wild", "routes"),
     protocol.Applied: ("problems", "listeners"),
     protocol.Counted: ("sums",),

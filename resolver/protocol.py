@@ -8,13 +8,14 @@ revisions. Both ends of a pair may be of different releases: an unknown message 
 connection, and a worker whose `release` differs is replaced.
 """
 
+from enum import IntEnum
 from typing import Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
 SOCKET: Final = "dns.sock"  # in the exec-root
 CONFINED: Final = 19  # the first release whose workers cannot change or leave what they were lent
-RELEASE: Final = 21  # grows with every change of a message or of what a table means
+RELEASE: Final = 22  # grows with every change of a message or of what a table means
 MOST_BYTES: Final = 1 << 16  # well below the default wmem_max, so a send never needs privileges
 GROUPS_A_PART: Final = 250  # 20 KiB as a rule; whoever takes them up keeps his askers waiting
 MOST_DESCRIPTORS: Final = 32
@@ -34,18 +35,30 @@ class Message(msgspec.Struct, frozen=True, tag=True, array_like=True):
     """Base of all messages."""
 
 
-class Listening(msgspec.Struct, frozen=True, array_like=True):
-    """The sockets of one sandbox: ports of 127.0.0.11 in the namespace `inode`.
+class Family(IntEnum):
+    """Of addresses. A socket that has spoken IPv4 by a mapped address never speaks IPv6 again."""
 
-    `upstream` tells how many sockets for its own upstreams came with them (UDP, TCP), `is_ipv6`
-    whether these reach servers of both families.
-    """
+    IPV4 = 4
+    IPV6 = 6
+
+
+class Listening(msgspec.Struct, frozen=True, array_like=True):
+    """The listeners of one sandbox: ports of 127.0.0.11 in the namespace `inode`."""
 
     inode: int
     udp_port: int
     tcp_port: int
-    upstream: tuple[int, int] = (0, 0)
-    is_ipv6: bool = False
+
+
+class Outward(msgspec.Struct, frozen=True, array_like=True):
+    """How many sockets towards upstreams of one family a sandbox has, in the namespace `inode`."""
+
+    inode: int
+    udp: int
+    tcp: int
+
+
+Reach = dict[Family, Outward]  # of one sandbox; without those of which it has none
 
 
 class Inventory(Message, frozen=True):
@@ -59,6 +72,7 @@ class Inventory(Message, frozen=True):
     listeners: dict[str, Listening]
     quic: bool = False  # whether it has loaded the library for QUIC
     more: bool = False
+    outward: dict[str, Reach] = {}
 
 
 class TablePart(Message, Generic[E], frozen=True):
@@ -114,6 +128,11 @@ class Upstream(msgspec.Struct, frozen=True, array_like=True, cache_hash=True):
         host = f"[{self.address}]" if ":" in self.address else self.address
         return f"{self.transport}://{host}:{self.port}"
 
+    @property
+    def family(self) -> Family:
+        """Which sockets reach it."""
+        return Family.IPV6 if ":" in self.address else Family.IPV4
+
 
 class View(Message, frozen=True):
     """What one sandbox sees: tables in order (the first that has a name answers for it).
@@ -151,15 +170,26 @@ class View(Message, frozen=True):
 
 
 class Listen(Message, frozen=True):
-    """Serve the sandbox on the descriptors that came along: UDP, TCP, then its upstream sockets.
+    """Serve the sandbox on the descriptors that came along: UDP, TCP.
 
     Replaces the listeners that it has, which go on answering until `Led`: they are what port 53
-    leads to until sdd knows that these serve. Where fewer came than the sandbox has, and not all,
-    it stays with those.
+    leads to until sdd knows that these serve. Where not both came it stays with those.
     """
 
     sandbox: str
     listening: Listening
+
+
+class Lend(Message, frozen=True):
+    """Ask the sandbox's own upstreams of `family` with the descriptors that came: UDP, then TCP.
+
+    Replaces those that it has; with none at all it needs none any more. Where fewer came than it
+    has, and not all, it stays with those.
+    """
+
+    sandbox: str
+    family: Family
+    outward: Outward
 
 
 class Led(Message, frozen=True):
@@ -318,7 +348,8 @@ class Pong(Message, frozen=True):
     notes: list[str] = []
 
 
-_Staging = TableEnd | TableGone | View | Listen | Led | Gone
+Sockets = Listen | Lend
+_Staging = TableEnd | TableGone | View | Sockets | Led | Gone
 Staging = TablePart[Entry] | TableChange[Entry] | _Staging
 Staged = TablePart[msgspec.Raw] | TableChange[msgspec.Raw] | _Staging  # the same, taken
 Question = Count | Explain | ListCache | Flush | ListUpstreams | Ping

@@ -14,7 +14,7 @@ from resolver import parts, protocol, result
 from resolver.control import difference, handover, launch, link
 from resolver.desired import NOTHING, Wanted, desired, unheard
 from resolver.files import hosts, own, upstreams
-from resolver.space import addressing, place, reclaim
+from resolver.space import addressing, place, reclaim, taker
 from sdd import contained, errors, fence, reconcile
 from sdd.linux import guests, namespaces
 from sdd.model import ids, network, progress
@@ -212,11 +212,10 @@ class Reconciler:
 
         What is left of its death is the start of another one, however many sandboxes there are.
         """
-        have = worker.inventory.listeners
+        have = worker.inventory
         for box, spot in want.spots.items():
-            if held := self._places.kept(spot, have.get(box)):
-                listen = protocol.Listen(sandbox=box, listening=held.listening)
-                await over.send(listen, held.links)
+            if held := self._places.kept(spot, _have(have, box)):
+                await over.send(*held)
         if over.has_sockets:
             await over.apply()
 
@@ -225,7 +224,8 @@ class Reconciler:
         lacking = self._places.lacking(worker.inventory.listeners)
         if lacking and self._reclaimed is not worker:
             self._reclaimed = worker
-            self._places.keep(lacking, await asyncio.to_thread(reclaim.sockets, worker.pid))
+            found = await asyncio.to_thread(reclaim.sockets, worker.pid)
+            self._places.keep({box: _have(worker.inventory, box) for box in lacking}, found)
 
     async def _inherit(self, pid: int) -> None:
         """Go on with the sockets of a worker that is of another release."""
@@ -238,12 +238,12 @@ class Reconciler:
 
         Nothing of it goes on in the background when one fails.
         """
-        have = worker.inventory.listeners
+        have = worker.inventory
         return await asyncio.gather(
             *(
-                self._places.visit(spot, have.get(box), over)
+                self._places.visit(spot, _have(have, box), over)
                 for box, spot in want.spots.items()
-                if look.covers(spot.path) or not self._places.is_settled(spot, have.get(box))
+                if look.covers(spot.path) or not self._places.is_settled(spot, _have(have, box))
             ),
             *map(self._places.leave, self._places.departed(frozenset(want.spots))),
             return_exceptions=True,
@@ -257,13 +257,18 @@ class Reconciler:
         """What the worker could not do is tried with other sockets at the next pass."""
         bad = [spot for box, spot in want.spots.items() if box in over.problems]
         for spot in bad:
-            self._places.spoilt(spot.box, is_served=spot.box in over.serving)
+            if spot.box not in over.serving:
+                self._places.spoilt(spot.box)
         return result.total(
             (result.of_part if spot.box in over.serving else result.of_sandbox)(
                 spot.box, spot.name, _problem(over.problems[spot.box])
             )
             for spot in bad
         )
+
+
+def _have(told: protocol.Inventory, box: ids.SandboxId) -> taker.Have:
+    return taker.Have(told.listeners.get(box), told.outward.get(box, {}))
 
 
 def _raised(visits: list[place.Visit | BaseException]) -> Iterator[place.Visit]:

@@ -34,10 +34,15 @@ def messages(have: protocol.Inventory, want: Snapshot) -> Iterator[protocol.ToWo
     for sandbox, view in want.views.items():
         if have.views.get(sandbox) != view.digest:
             yield from parts.of(_fitted_view(view))
-    for sandbox in sorted((have.views.keys() | have.listeners.keys()) - want.views.keys()):
+    for sandbox in sorted(_known(have) - want.views.keys()):
         yield protocol.Gone(sandbox=sandbox)
     for name in sorted(have.tables.keys() - want.tables.keys()):
         yield protocol.TableGone(id=name)
+
+
+def _known(have: protocol.Inventory) -> set[str]:
+    """The sandboxes of which a worker has anything."""
+    return {*have.views, *have.listeners, *have.outward}
 
 
 def table_parts(
@@ -105,6 +110,7 @@ def after(have: protocol.Inventory, want: Snapshot) -> protocol.Inventory:
         tables={name: table.digest for name, table in want.tables.items()},
         views={name: view.digest for name, view in want.views.items()},
         listeners={name: have.listeners[name] for name in have.listeners if name in want.views},
+        outward={name: have.outward[name] for name in have.outward if name in want.views},
     )
 
 

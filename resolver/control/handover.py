@@ -20,6 +20,9 @@ from sdd import errors
 
 EVERY_S: Final = 0.1  # what was handed over is served after so long, and not after the last of all
 
+# What a worker has of those with problems: it is given others, or told to have none.
+_UNKNOWN: Final = protocol.Outward(0, 0, 0)
+
 Done = TypeVar("Done")
 
 
@@ -31,7 +34,9 @@ class Handover:
         self._worker = worker
         self._want = want
         self._is_staged = is_staged
+        self._turn = asyncio.Lock()
         self._sent: dict[str, protocol.Listening] = {}
+        self._lent: dict[str, protocol.Reach] = {}
         self._problems: dict[str, str] = {}
         self._serving: dict[str, protocol.Listening] = {}
         self._asked: dict[str, asyncio.Future[bool]] = {}
@@ -49,17 +54,30 @@ class Handover:
     @property
     def has_sockets(self) -> bool:
         """Whether a sandbox waits to be served on what was handed over."""
-        return bool(self._sent)
+        return bool(self._sent or self._lent)
 
     @property
     def has_new(self) -> bool:
         """Whether anything was sent that is not visible yet."""
         return self._is_staged or self.has_sockets
 
-    async def send(self, message: protocol.Listen, links: Sequence[socket]) -> None:
-        """Hand over the sockets of a sandbox."""
-        await self._worker.send(message, links)
-        self._sent[message.sandbox] = message.listening
+    async def send(self, *handed: tuple[protocol.Sockets, Sequence[socket]]) -> None:
+        """Hand over sockets of a sandbox, which are all used from the same moment on."""
+        async with self._turn:
+            for message, links in handed:
+                await self._worker.send(message, links)
+                self._note(message)
+
+    def _note(self, sent: protocol.Sockets) -> None:
+        if isinstance(sent, protocol.Listen):
+            self._sent[sent.sandbox] = sent.listening
+            return
+        had = self._worker.inventory.outward.get(sent.sandbox, {})
+        lent = dict(self._lent.get(sent.sandbox, had))
+        lent.pop(sent.family, None)
+        if sent.outward.udp + sent.outward.tcp:
+            lent[sent.family] = sent.outward
+        self._lent[sent.sandbox] = lent
 
     async def served(self, sandbox: str) -> bool:
         """Whether the worker serves on what was handed over a moment ago, once it has said so."""
@@ -73,14 +91,18 @@ class Handover:
 
     async def apply(self) -> None:
         """Make visible all that was sent, and know that it is there."""
+        async with self._turn:
+            await self._apply()
+
+    async def _apply(self) -> None:
         try:
             applied = await self._worker.apply(self._want.revision)
         except errors.Unavailable as exc:
             for each in self._answered():
                 each[1].set_exception(exc)
             raise
-        # Nothing was sent between: the link has one conversation at a time.
         sent, self._sent = self._sent, {}
+        lent, self._lent = self._lent, {}
         self._is_staged = False
         self._problems |= applied.problems
         bad = self._problems.keys()
@@ -99,6 +121,11 @@ class Handover:
             views={box: digest for box, digest in after.views.items() if box not in bad},
             listeners={
                 box: one for box, one in listeners.items() if box not in bad or box in self._serving
+            },
+            outward={
+                box: dict.fromkeys(one, _UNKNOWN) if box in bad else one
+                for box, one in {**after.outward, **lent}.items()
+                if one
             },
         )
 

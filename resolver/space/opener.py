@@ -1,4 +1,4 @@
-"""Opens a sandbox's sockets. To be run inside its namespace (sdd.linux.namespaces).
+"""Opens a sandbox's listeners. To be run inside its namespace (sdd.linux.namespaces).
 
 In: nothing but where the thread is. Out: sockets for a worker, and the namespace they are in.
 """
@@ -7,9 +7,7 @@ import contextlib
 import errno
 import ipaddress
 import socket
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 from typing import Final
 
 from resolver import protocol
@@ -17,9 +15,6 @@ from resolver.files import resolvconf
 from sdd import errors
 from sdd.linux import namespaces, port_holders
 
-# Sockets towards upstreams: UDP, each for up to 128 questions at once, and TCP, lent by turns.
-UPSTREAM: Final = (8, 12)
-NONE: Final = (0, 0)
 ANY: Final = 0  # the kernel picks a port
 # What may wait for the worker at each UDP listener, twice that in the kernel's own measure: 2700
 # questions, half a second of its work where all are new ones. The usual 208 KiB are 277, and a stub
@@ -34,7 +29,7 @@ _FLAGS: Final = socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The sockets in the order of `protocol.Listen`, to be closed by whoever has them."""
+    """The listeners in the order of `protocol.Listen`, to be closed by whoever has them."""
 
     listening: protocol.Listening
     links: tuple[socket.socket, ...]
@@ -54,18 +49,11 @@ class NotYet(Exception):
     """
 
 
-def open_sockets(
-    inode: int,
-    upstream: socket.AddressFamily | None,
-    port: int = ANY,
-    held: Opened | None = None,
-) -> Opened:
-    """Listeners on `port` of 127.0.0.11, and unbound sockets of the family `upstream` if any.
+def open_sockets(inode: int, port: int = ANY) -> Opened:
+    """Listeners on `port` of 127.0.0.11.
 
-    Where `held` are of that namespace and on such a port the listeners are duplicates of theirs: no
-    question and no answer that is under way then meets others. Raises `errors.NotFound` when the
-    thread is not in the namespace `inode`: the path leads elsewhere now; NotYet while `lo` has no
-    route. AF_INET6 sockets reach IPv4 servers by mapped addresses.
+    Raises `errors.NotFound` when the thread is not in the namespace `inode`: the path leads
+    elsewhere now; NotYet while `lo` has no route.
     """
     if namespaces.inode(namespaces.OWN) != inode:
         raise errors.NotFound("the namespace was replaced by another", code="SDD-NETNS-GONE")
@@ -74,9 +62,9 @@ def open_sockets(
     with contextlib.ExitStack() as undo:
         links: list[socket.socket] = []
         try:
-            for link in chain(_listeners(inode, port, held), _outward(upstream)):
-                undo.callback(link.close)
-                links.append(link)
+            for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+                links.append(_listener(kind, port))
+                undo.callback(links[-1].close)
         except OSError as exc:
             raise refused(exc) from exc
         undo.pop_all()
@@ -85,8 +73,6 @@ def open_sockets(
             inode=inode,
             udp_port=links[0].getsockname()[1],
             tcp_port=links[1].getsockname()[1],
-            upstream=NONE if upstream is None else UPSTREAM,
-            is_ipv6=upstream == socket.AF_INET6,
         ),
         tuple(links),
     )
@@ -108,7 +94,7 @@ def is_sound(opened: Opened) -> bool:
     What else can be done to a socket a worker may not do (`resolver.worker.confine`); sockets
     towards upstreams are dissolved by whoever takes them over.
     """
-    udp, tcp = opened.links[:2]
+    udp, tcp = opened.links
     ports = opened.listening.udp_port, opened.listening.tcp_port
     wanted = [(str(resolvconf.EMBEDDED), each) for each in ports]
     try:
@@ -167,28 +153,6 @@ def _loopback_is_routed() -> bool:
         return ipaddress.ip_address(asked.getsockname()[0]).is_loopback
 
 
-def _listeners(inode: int, port: int, held: Opened | None) -> Iterator[socket.socket]:
-    """UDP, then TCP."""
-    if held is not None and held.listening.inode == inode and _suits(held.listening, port):
-        for link in held.links[:2]:
-            yield link.dup()
-    else:
-        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-            yield _listener(kind, port)
-
-
-def _suits(listening: protocol.Listening, port: int) -> bool:
-    fixed = resolvconf.PORT in (listening.udp_port, listening.tcp_port)
-    return listening.udp_port == listening.tcp_port == port if port != ANY else not fixed
-
-
-def _outward(upstream: socket.AddressFamily | None) -> Iterator[socket.socket]:
-    if upstream is not None:
-        for kind, count in zip((socket.SOCK_DGRAM, socket.SOCK_STREAM), UPSTREAM, strict=True):
-            for _ in range(count):
-                yield _one_outward(upstream, kind)
-
-
 def _listener(kind: socket.SocketKind, port: int) -> socket.socket:
     link = socket.socket(socket.AF_INET, kind | _FLAGS)
     try:
@@ -203,11 +167,4 @@ def _listener(kind: socket.SocketKind, port: int) -> socket.socket:
     except BaseException:
         link.close()
         raise
-    return link
-
-
-def _one_outward(family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
-    link = socket.socket(family, kind | _FLAGS)
-    if family == socket.AF_INET6:
-        link.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     return link

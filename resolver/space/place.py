@@ -7,14 +7,13 @@ In: what a sandbox wants and which sockets the worker has. Out: new sockets hand
 import asyncio
 import contextlib
 import functools
-import socket
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from resolver import protocol
 from resolver.result import NOTHING, Result, mended, of_sandbox, of_space, total
-from resolver.space import kept, opener, redirect, taker
+from resolver.space import kept, opener, redirect, supply, taker
 from sdd import errors, reconcile
 from sdd.linux import guests, namespaces
 from sdd.model import absence, ids
@@ -29,8 +28,8 @@ class Spot:
 
     `inode` is the only namespace that may be meant (0 = whatever is at `path`): the namespace of
     an adopted sandbox may end and its path lead to a stranger's. `outlives` says that it stays
-    when the sandbox is removed. `upstream` is the family of the sockets for its own upstreams,
-    `port` the one that its server holds.
+    when the sandbox is removed. `families` are those of its own upstreams, `port` the one that its
+    server holds.
     """
 
     box: ids.SandboxId
@@ -39,17 +38,17 @@ class Spot:
     inode: int = 0
     outlives: bool = False
     served: bool
-    upstream: socket.AddressFamily | None = None
+    families: frozenset[protocol.Family] = frozenset()
     port: int = opener.ANY
 
 
 @dataclass(frozen=True, slots=True)
 class _Settled:
-    """What a good pass left: the namespace and its sockets (None: it has no server)."""
+    """What a good pass left: the namespace and its sockets."""
 
     spot: Spot
     inode: int
-    listening: protocol.Listening | None
+    have: taker.Have
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,14 +81,13 @@ class Places:
         self._redirects = redirect.Redirects()
         self._settled: dict[ids.SandboxId, _Settled] = {}
         self._kept = kept.Kept()
+        self._supply = supply.Supply(doors, self._kept)
         self._absent: set[ids.SandboxId] = set()  # waited for once, in vain
-        self._spoilt: set[ids.SandboxId] = set()  # whose sockets are to be replaced
         self._gate = asyncio.Semaphore(AT_ONCE)
 
     def departed(self, staying: frozenset[ids.SandboxId]) -> tuple[ids.SandboxId, ...]:
         """The sandboxes that have been here and are not among `staying`."""
         self._absent &= staying
-        self._spoilt &= staying
         return tuple(self._settled.keys() - staying)
 
     def keep_only(self, staying: Collection[ids.SandboxId]) -> None:
@@ -105,62 +103,59 @@ class Places:
 
     def keep(
         self,
-        wanted: Mapping[ids.SandboxId, protocol.Listening],
-        found: Mapping[int, opener.Opened],
+        wanted: Mapping[ids.SandboxId, taker.Have],
+        found: Sequence[kept.Found],
     ) -> None:
-        """Hold those that were found, by namespace, and are the ones that a worker tells of."""
-        rest = dict(found)
-        for box, listening in wanted.items():
-            if listening.inode in rest and rest[listening.inode].listening == listening:
-                self._kept.keep(box, rest.pop(listening.inode))
-        for each in rest.values():
-            each.close()
+        """Hold those that were found and are the ones that a worker tells of."""
+        whose = {have.listening: box for box, have in wanted.items()}
+        for each in found:
+            if (box := whose.pop(each.opened.listening, None)) is None:
+                each.close()
+                continue
+            self._kept.keep(box, each.opened)
+            for lot in each.lots:
+                if wanted[box].reach.get(lot.family) == lot.outward:
+                    self._kept.keep_lot(box, lot)
+                else:
+                    lot.close()
 
-    def inherit(self, found: Mapping[int, opener.Opened]) -> None:
-        """A worker that is to be replaced has these, by namespace: the next one serves on them."""
+    def inherit(self, found: Sequence[kept.Found]) -> None:
+        """A worker that is to be replaced has these: the next one serves on them."""
         self._kept.inherit(found)
 
     def disinherit(self) -> None:
         """Every sandbox was visited: let go of what none of them wanted."""
         self._kept.disinherit()
 
-    def kept(self, spot: Spot, have: protocol.Listening | None) -> opener.Opened | None:
+    def kept(self, spot: Spot, have: taker.Have) -> Sequence[taker.Handed]:
         """The sockets that the last visit left as `spot` wants them, if the worker lacks them."""
-        if have is not None or (held := self._kept.sound(spot.box)) is None:
-            return None
-        return held if self.is_settled(spot, held.listening) else None
+        before = self._settled.get(spot.box)
+        if have.listening is not None or before is None or before.spot != spot:
+            return ()
+        held = self._kept.sound(spot.box)
+        if held is None or held.listening != before.have.listening:
+            return ()
+        return supply.handed(spot.box, held, self._kept.lots(spot.box, spot.families))
 
-    def spoilt(self, box: ids.SandboxId, *, is_served: bool) -> None:
-        """The worker cannot serve on these sockets, or not on all: the next ones are new.
+    def spoilt(self, box: ids.SandboxId) -> None:
+        """The worker cannot serve on these listeners: the next ones are new."""
+        self._kept.drop_listeners(box)
 
-        `is_served` says that it serves the sandbox all the same.
-        """
-        self._spoilt.add(box)
-        if not is_served:
-            self._kept.drop(box)
-
-    def is_settled(self, spot: Spot, have: protocol.Listening | None) -> bool:
+    def is_settled(self, spot: Spot, have: taker.Have) -> bool:
         """Whether the last visit left what `spot` wants; looks at nothing outside."""
         before = self._settled.get(spot.box)
-        is_same = before is not None and before.listening == have and before.spot == spot
-        return is_same and spot.box not in self._spoilt
+        return before is not None and before.have == have and before.spot == spot
 
-    async def visit(
-        self, spot: Spot, have: protocol.Listening | None, worker: taker.Taker
-    ) -> Visit:
+    async def visit(self, spot: Spot, have: taker.Have, worker: taker.Taker) -> Visit:
         """As `settle`; sockets that somebody closed (SOCK_DESTROY, `ss -K`) are opened anew."""
-        if have is None or not self._kept.is_spoilt(spot.box):
-            return await self.settle(spot, have, worker)
-        self._spoilt.add(spot.box)
+        is_spoilt = have.listening is not None and self._kept.is_spoilt(spot.box)
         made = await self.settle(spot, have, worker)
-        if spot.box in self._spoilt:
+        if not is_spoilt or self._kept.is_spoilt(spot.box):
             return made
         return replace(made, result=mended(made.result, spot.name, "its DNS sockets"))
 
-    async def settle(
-        self, spot: Spot, have: protocol.Listening | None, worker: taker.Taker
-    ) -> Visit:
-        """Everything as `spot` wants it; `have` is what the worker serves for it.
+    async def settle(self, spot: Spot, have: taker.Have, worker: taker.Taker) -> Visit:
+        """Everything as `spot` wants it; `have` is what the worker has of it.
 
         What cannot be done is a failure of this sandbox; only `worker` may raise.
         """
@@ -170,13 +165,14 @@ class Places:
             if not spot.served:
                 async with self._gate:
                     return await self._bare(spot, inode)
-            if have is None or have.inode != inode:
+            if have.listening is None or have.listening.inode != inode:
                 async with self._gate:
-                    return await self._serve(spot, inode, worker)
-            if _fits(spot, have) and spot.box not in self._spoilt:
+                    return await self._serve(spot, inode, have, worker)
+            is_right = redirect.is_direct(have.listening) == (spot.port != opener.ANY)
+            if is_right and not self._kept.is_spoilt(spot.box):
                 async with self._gate:
-                    return await self._stay(spot, have, before, worker)
-            return await self._exchange(spot, inode, before, worker)
+                    return await self._stay(spot, have.listening, have, before, worker)
+            return await self._exchange(spot, inode, have, before, worker)
         except errors.Unavailable:
             raise
         except (errors.SddError, OSError) as exc:
@@ -241,36 +237,40 @@ class Places:
         self._absent.add(spot.box)
         raise errors.NotFound(f"its namespace {spot.path!r} is not there", code=absence.CODE)
 
-    async def _serve(self, spot: Spot, inode: int, worker: taker.Taker) -> Visit:
+    async def _serve(self, spot: Spot, inode: int, have: taker.Have, worker: taker.Taker) -> Visit:
         """Sockets for one that has no server. Who asks before the worker has them waits in them."""
         opened = await self._inherited(spot, inode) or await self._opened(spot, inode)
-        await self._hand_over(spot, opened, worker)
+        given = await self._supply.hand_over(spot, inode, have, worker, opened)
         self._kept.keep(spot.box, opened)
-        self._settled[spot.box] = _Settled(spot, inode, opened.listening)
-        return Visit(box=spot.box, result=Result(changed=1))
+        return self._ended(spot, inode, opened.listening, given, Result(changed=1))
 
     async def _stay(
-        self, spot: Spot, have: protocol.Listening, before: _Settled | None, worker: taker.Taker
+        self,
+        spot: Spot,
+        listening: protocol.Listening,
+        have: taker.Have,
+        before: _Settled | None,
+        worker: taker.Taker,
     ) -> Visit:
-        """It has the right sockets; whether port 53 leads there is looked at."""
-        wrote = await self._doors.run(spot.path, functools.partial(self._lead, spot, have))
+        """It has the right listeners; whether port 53 leads there is looked at."""
+        wrote = await self._doors.run(spot.path, functools.partial(self._lead, spot, listening))
         if before is None:
             await worker.led(spot.box)  # whoever handed them over may have been killed before
-        self._settled[spot.box] = _Settled(spot, have.inode, have)
-        undone = wrote and before is not None and before.listening == have
-        return Visit(box=spot.box, result=Result(changed=wrote, repaired=int(undone)))
+        given = await self._supply.hand_over(spot, listening.inode, have, worker, None)
+        undone = wrote and before is not None and before.have.listening == listening
+        done = Result(changed=wrote or given.changed > 0, repaired=int(undone))
+        return self._ended(spot, listening.inode, listening, given, done)
 
     async def _exchange(
-        self, spot: Spot, inode: int, before: _Settled | None, worker: taker.Taker
+        self, spot: Spot, inode: int, have: taker.Have, before: _Settled | None, worker: taker.Taker
     ) -> Visit:
-        """Other sockets for one that has a server, which answers until these do.
+        """Listeners on another port for one that has a server, which answers until these do.
 
         The worker may have no room for them. What it says of that is told by who hears it.
         """
         async with self._gate:
-            opened = await self._opened(spot, inode, self._kept.sound(spot.box), is_led=False)
-            await self._hand_over(spot, opened, worker)
-        listening = opened.listening
+            opened = await self._opened(spot, inode, is_led=False)
+            given = await self._supply.hand_over(spot, inode, have, worker, opened)
         try:
             is_served = await worker.served(spot.box)
         except BaseException:
@@ -283,27 +283,30 @@ class Places:
             return Visit(box=spot.box)
         self._kept.keep(spot.box, opened)
         async with self._gate:
-            await self._doors.run(spot.path, functools.partial(self._lead, spot, listening))
+            lead = functools.partial(self._lead, spot, opened.listening)
+            await self._doors.run(spot.path, lead)
         await worker.led(spot.box)
-        self._settled[spot.box] = _Settled(spot, inode, listening)
-        return Visit(box=spot.box, result=Result(changed=1))
+        return self._ended(spot, inode, opened.listening, given, Result(changed=1))
 
-    async def _hand_over(self, spot: Spot, opened: opener.Opened, worker: taker.Taker) -> None:
-        """Closes what cannot be handed over."""
-        listen = protocol.Listen(sandbox=spot.box, listening=opened.listening)
-        try:
-            await worker.send(listen, opened.links)
-        except BaseException:
-            opened.close()
-            raise
-        self._spoilt.discard(spot.box)
+    def _ended(
+        self,
+        spot: Spot,
+        inode: int,
+        listening: protocol.Listening,
+        given: supply.Given,
+        done: Result,
+    ) -> Visit:
+        """Served; but it is seen to again where it cannot ask everybody."""
+        if not given.result.failures:
+            self._settled[spot.box] = _Settled(spot, inode, taker.Have(listening, given.reach))
+        return Visit(box=spot.box, result=total((done, given.result)))
 
     async def _inherited(self, spot: Spot, inode: int) -> opener.Opened | None:
         """As `_opened`, of sockets that a worker left which nobody here had known."""
         left = self._kept.inherited(inode)
         if left is None:
             return None
-        if not _fits(spot, left.listening):
+        if redirect.is_direct(left.listening) != (spot.port != opener.ANY):
             left.close()
             return None
         try:
@@ -314,15 +317,13 @@ class Places:
             raise
         return left
 
-    async def _opened(
-        self, spot: Spot, inode: int, held: opener.Opened | None = None, *, is_led: bool = True
-    ) -> opener.Opened:
-        """New sockets, with port 53 led to them; the listeners are those of `held`, if any.
+    async def _opened(self, spot: Spot, inode: int, *, is_led: bool = True) -> opener.Opened:
+        """New listeners, with port 53 led to them.
 
         `lo` is waited for, which another backend brings up. What comes before the worker has the
         sockets waits in their queues.
         """
-        work = functools.partial(self._open, inode, spot, held, is_led=is_led)
+        work = functools.partial(self._open, inode, spot, is_led=is_led)
         for pause_s in reconcile.pauses_s(self._ready_s):
             with contextlib.suppress(opener.NotYet):
                 return await self._doors.run(spot.path, work)
@@ -333,10 +334,8 @@ class Places:
             code="SDD-DNS-LOOPBACK",
         )
 
-    def _open(
-        self, inode: int, spot: Spot, held: opener.Opened | None, *, is_led: bool
-    ) -> opener.Opened:
-        opened = opener.open_sockets(inode, spot.upstream, spot.port, held)
+    def _open(self, inode: int, spot: Spot, *, is_led: bool) -> opener.Opened:
+        opened = opener.open_sockets(inode, spot.port)
         try:
             if is_led:
                 self._lead(spot, opened.listening)
@@ -358,7 +357,7 @@ class Places:
         """No server here: what an earlier life or a lost network left must not catch port 53."""
         self._kept.drop(spot.box)
         removed = await self._removed(spot.path, inode)
-        self._settled[spot.box] = _Settled(spot, inode, None)
+        self._settled[spot.box] = _Settled(spot, inode, taker.Have())
         return Visit(box=spot.box, result=removed)
 
     async def _there(self, spot: Spot) -> int:
@@ -379,12 +378,3 @@ def there(spot: Spot) -> int:
     """The inode of the namespace that is meant; 0 when it is not there. Blocking."""
     found = namespaces.inode(spot.path)
     return found if not spot.inode or found == spot.inode else 0
-
-
-def _fits(spot: Spot, have: protocol.Listening) -> bool:
-    """Whether the worker's sockets are those that are wanted."""
-    if redirect.is_direct(have) != (spot.port != opener.ANY):
-        return False
-    if have.is_ipv6 != (spot.upstream == socket.AF_INET6):
-        return False
-    return have.upstream == (opener.NONE if spot.upstream is None else opener.UPSTREAM)

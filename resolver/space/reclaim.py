@@ -11,13 +11,13 @@ import os
 import resource
 import socket
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from resolver import protocol
 from resolver.files import resolvconf
-from resolver.space import kept, opener
+from resolver.space import kept, opener, outward
 from sdd.linux import high
 
 _PIDFD_GETFD: Final = 438  # asm-generic/unistd.h, of all architectures
@@ -25,8 +25,8 @@ _SIOCGSKNS: Final = 0x894C  # linux/sockios.h: the namespace that a socket is in
 _OURS: Final = str(resolvconf.EMBEDDED)
 
 
-def sockets(pid: int) -> Mapping[int, opener.Opened]:
-    """Those of each namespace, by its inode, where they are whole; none without the right to.
+def sockets(pid: int) -> Sequence[kept.Found]:
+    """Those of each namespace where its listeners are whole; none without the right to.
 
     Where several sandboxes share a namespace nobody could tell whose they are.
     """
@@ -43,8 +43,8 @@ def sockets(pid: int) -> Mapping[int, opener.Opened]:
                 link.close()
     except OSError:
         pass  # it ended, or the kernel is too old, or we have no CAP_SYS_PTRACE
-    taken = {inode: made for inode, links in found.items() if (made := _picked(inode, links))}
-    used = {id(link) for each in taken.values() for link in each.links}
+    taken = [made for inode, links in found.items() if (made := _picked(inode, links))]
+    used = {id(link) for made in taken for link in made.links}
     for link in (each for links in found.values() for each in links):
         if id(link) not in used:
             link.close()
@@ -87,30 +87,36 @@ def _namespace(link: socket.socket) -> int:
         os.close(descriptor)
 
 
-def _picked(inode: int, links: Iterable[socket.socket]) -> opener.Opened | None:
-    """Two listeners and what else was opened with them, as we open them; None for anything else."""
-    by_kind: dict[tuple[socket.SocketKind, bool], list[socket.socket]] = defaultdict(list)
+def _picked(inode: int, links: Iterable[socket.socket]) -> kept.Found | None:
+    """Two listeners, and whole lots of what else we open; None for anything else."""
+    ours: dict[socket.SocketKind, list[socket.socket]] = defaultdict(list)
+    others: list[socket.socket] = []
     for link in links:
-        kind, is_ours = socket.SocketKind(link.type), _is_from_us(link)
-        if not is_ours or kind == socket.SOCK_DGRAM or _listens(link):  # no client's connection
-            by_kind[kind, is_ours].append(link)
-    udp, tcp = (by_kind[kind, True] for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM))
-    outward = tuple(by_kind[kind, False] for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM))
-    count = len(outward[0]), len(outward[1])
-    families = {link.family for each in outward for link in each}
-    if (len(udp), len(tcp)) != (1, 1) or count not in (opener.NONE, opener.UPSTREAM):
-        return None
-    if len(families) > 1:
+        kind = socket.SocketKind(link.type)
+        if not _is_from_us(link):
+            others.append(link)
+        elif kind == socket.SOCK_DGRAM or _listens(link):  # no client's connection
+            ours[kind].append(link)
+    udp, tcp = (ours[kind] for kind in outward.KINDS)
+    if (len(udp), len(tcp)) != (1, 1):
         return None
     opener.widen(udp[0])  # a former release may have left it narrow
     listening = protocol.Listening(
-        inode=inode,
-        udp_port=udp[0].getsockname()[1],
-        tcp_port=tcp[0].getsockname()[1],
-        upstream=count,
-        is_ipv6=families == {socket.AF_INET6},
+        inode=inode, udp_port=udp[0].getsockname()[1], tcp_port=tcp[0].getsockname()[1]
     )
-    return opener.Opened(listening, (*udp, *tcp, *outward[0], *outward[1]))
+    lots = (_lot(family, inode, others) for family in protocol.Family)
+    return kept.Found(opener.Opened(listening, (*udp, *tcp)), tuple(each for each in lots if each))
+
+
+def _lot(family: protocol.Family, inode: int, links: Iterable[socket.socket]) -> outward.Lot | None:
+    """Those of one family, if they are all that there are of it."""
+    domain = outward.DOMAINS[family]
+    clean = [each for each in links if each.family == domain and outward.is_clean(each)]
+    kinds = [[each for each in clean if each.type == kind] for kind in outward.KINDS]
+    counts = tuple(map(len, kinds))
+    if counts != outward.COUNTS:
+        return None
+    return outward.Lot(family, protocol.Outward(inode, *counts), (*kinds[0], *kinds[1]))
 
 
 def _listens(link: socket.socket) -> bool:

@@ -57,7 +57,7 @@ class _Line:
         self.key = key
         self.link = link
         self.is_shared = key[1] is None
-        self.peer = None if key[1] is None else address(link, key[1])
+        self.peer = None if key[1] is None else address(key[1])
         self.uses = 0
         self.waiting: dict[int, Asked] = {}
         self.late: set[int] = set()
@@ -119,7 +119,7 @@ class Lines:
         """
         number = int.from_bytes(sent.message[:2], "big")
         line = self._line(whom, number)
-        peer = line.peer or address(line.link, whom[1])
+        peer = line.peer or address(whom[1])
         asked = line.waiting[number] = Asked(line, peer, sent, told, rest_s=rest_s, near=near)
         line.uses += 1
         try:
@@ -177,7 +177,7 @@ class Lines:
         if is_free:
             return True
         for line in self._lines.get((dial, None), ()):
-            peer = address(line.link, server)
+            peer = address(server)
             return len(line.waiting) < MOST and line.shares[peer] < SHARE
         return True
 

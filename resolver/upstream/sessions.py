@@ -240,7 +240,7 @@ async def _run(server: protocol.Upstream, dial: Dial, opened: Opened) -> None:
     is_quic = server.transport == "quic"
     async with dial.udp() if is_quic else dial.tcp() as link:
         async with asyncio.timeout(OPEN_S):
-            await loop.sock_connect(link, address(link, server))
+            await loop.sock_connect(link, address(server))
         own = link.dup()  # asyncio closes what it is given; a lent socket must stay
         try:
             await live(own, server, opened)

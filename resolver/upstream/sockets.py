@@ -92,7 +92,7 @@ def detail_of(exc: OSError) -> str:
 
 
 class Dial(Protocol):
-    """Where sockets come from."""
+    """Where sockets come from that reach servers of one family."""
 
     def take(self, have: int) -> socket.socket | None:
         """A UDP socket as from `udp`, without waiting; None when none is free.
@@ -166,7 +166,7 @@ HOST6: Final = Host(socket.AF_INET6)
 
 
 class Inside:
-    """Lends the sockets that sdd opened inside one sandbox.
+    """Lends the sockets of one family that sdd opened inside one sandbox.
 
     One server is given a quarter of those for UDP at most, so that others find some, and one is
     left for all that find none.
@@ -304,7 +304,7 @@ async def over_tcp(way: Way, sent: forward.Sent) -> bytes:
     try:
         async with asyncio.timeout_at(way.deadline), way.dial.tcp() as link:
             fails, late = Unreached, Why.TIMEOUT
-            await asyncio.get_running_loop().sock_connect(link, address(link, way.server))
+            await asyncio.get_running_loop().sock_connect(link, address(way.server))
             fails = NoReply
             return await _over_tcp(link, sent)
     except TimeoutError:  # an OSError, too
@@ -329,10 +329,9 @@ async def _over_tcp(link: socket.socket, sent: forward.Sent) -> bytes:
     return data
 
 
-def address(link: socket.socket, server: protocol.Upstream) -> tuple[str, int]:
-    """What to connect `link` to; an IPv6 socket reaches an IPv4 server by its mapped address."""
-    mapped = link.family is socket.AF_INET6 and ":" not in server.address
-    return (f"::ffff:{server.address}" if mapped else server.address), server.port
+def address(server: protocol.Upstream) -> tuple[str, int]:
+    """What to connect a socket of its family to."""
+    return server.address, server.port
 
 
 async def _exactly(link: socket.socket, size: int) -> bytes:

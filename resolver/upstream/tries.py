@@ -31,7 +31,7 @@ UDP: Final = "udp"
 _OUR_QUESTION: Final = frozenset({forward.Trust.GOOD, forward.Trust.TRUNCATED})
 
 Bits = Callable[[int], int]  # how many random bits → a number
-Dialled = Callable[[str], sockets.Dial | None]
+Dialled = Callable[[str, protocol.Upstream], sockets.Dial | None]
 
 
 class Tries:
@@ -388,5 +388,5 @@ class Tries:
 
     def _dial(self, server: protocol.Upstream, scope: answer.Scope) -> sockets.Dial | None:
         if server.inside:
-            return self._inside(scope.sandbox)
-        return sockets.HOST6 if ":" in server.address else sockets.HOST4
+            return self._inside(scope.sandbox, server)
+        return sockets.HOST6 if server.family is protocol.Family.IPV6 else sockets.HOST4

@@ -192,8 +192,8 @@ class Worker:
     def _serves(self) -> bool:
         return self._serving.is_busy
 
-    def _inside(self, sandbox: str) -> sockets.Dial | None:
-        return self._serving.inside(sandbox)
+    def _inside(self, sandbox: str, server: protocol.Upstream) -> sockets.Dial | None:
+        return self._serving.inside(sandbox, server)
 
     def _leaves(self, sandbox: str) -> bool:
         return self._serving.leaves_host(sandbox)

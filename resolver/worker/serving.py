@@ -17,6 +17,7 @@ from resolver.listen import server, stream
 from resolver.names import answer
 from resolver.names.unread import Unread
 from resolver.upstream import sockets, transports
+from resolver.worker import lent
 
 LISTENERS: Final = 2  # of a sandbox: they come first
 _NOTHING: Final = protocol.View(sandbox="", digest="", tables=[], suffixes=[], own={}, upstreams=[])
@@ -24,7 +25,7 @@ _NOTHING: Final = protocol.View(sandbox="", digest="", tables=[], suffixes=[], o
 
 @dataclass(slots=True, eq=False)
 class Held:
-    """The listeners of one sandbox; `count` sockets of all kinds.
+    """The listeners of one sandbox.
 
     `older` are those before them, which answer as well until port 53 leads to these.
     """
@@ -32,8 +33,6 @@ class Held:
     listening: protocol.Listening
     udp: server.Udp
     tcp: stream.Tcp
-    inside: sockets.Inside
-    count: int
     older: "Held | None" = None
 
     @property
@@ -59,12 +58,6 @@ class Held:
         """Open TCP connections."""
         return self.tcp.connections + (self.older.connections if self.older else 0)
 
-    def retire(self) -> "Held":
-        """Others take its place: they ask upstreams, and these only answer."""
-        self.let_go()
-        self.inside.close()
-        return self
-
     def let_go(self) -> None:
         """Nobody is led to the older ones any more."""
         if self.older:
@@ -76,7 +69,6 @@ class Held:
         self.let_go()
         self.udp.close()
         self.tcp.close()
-        self.inside.close()
 
 
 @dataclass(slots=True)
@@ -97,12 +89,15 @@ class Staged:
     view_parts: dict[str, list[protocol.View]] = field(default_factory=dict)
     views: dict[str, protocol.View] = field(default_factory=dict)
     listen: dict[str, tuple[protocol.Listening, list[socket.socket]]] = field(default_factory=dict)
+    lend: dict[tuple[str, protocol.Family], tuple[protocol.Lend, list[socket.socket]]] = field(
+        default_factory=dict
+    )
     gone: set[str] = field(default_factory=set)
     short: dict[str, str] = field(default_factory=dict)
 
     def close(self) -> None:
         """Release the sockets that never came to serve."""
-        for _, links in self.listen.values():
+        for _, links in (*self.listen.values(), *self.lend.values()):
             _close(links)
 
 
@@ -115,6 +110,7 @@ class Serving:
         self._tables: dict[str, tuple[str, Unread]] = {}
         self._views: dict[str, protocol.View] = {}
         self._held: dict[str, Held] = {}
+        self._lent = lent.Lent()
         self._staged = Staged()
 
     def inventory(self, pid: int) -> protocol.Inventory:
@@ -129,6 +125,7 @@ class Serving:
             views={name: view.digest for name, view in self._views.items()},
             listeners={name: held.listening for name, held in self._held.items()},
             quic=transports.has_quic(),
+            outward=self._lent.reach(),
         )
 
     def stage(self, message: protocol.Staged, links: Sequence[socket.socket]) -> None:
@@ -139,8 +136,11 @@ class Serving:
         """
         staged = self._staged
         match message:
-            case protocol.Listen(sandbox, listening):
-                self._stage_sockets(sandbox, listening, links)
+            case protocol.Listen():
+                self._stage_listeners(message, links)
+                return
+            case protocol.Lend():
+                self._stage_outward(message, links)
                 return
             case protocol.TablePart(name, groups):
                 staged.parts.setdefault(name, Unread()).take(groups)
@@ -164,25 +164,35 @@ class Serving:
                 staged.views.pop(sandbox, None)
         _close(links)  # nothing else brings descriptors
 
-    def _stage_sockets(
-        self, sandbox: str, listening: protocol.Listening, links: Sequence[socket.socket]
-    ) -> None:
-        staged = self._staged
-        if len(links) > (count := LISTENERS + sum(listening.upstream)):
-            _close(links)
-            raise ValueError(f"{len(links)} descriptors for {listening}")
+    def _stage_listeners(self, listen: protocol.Listen, links: Sequence[socket.socket]) -> None:
+        staged, sandbox = self._staged, listen.sandbox
         if older := staged.listen.pop(sandbox, None):
             _close(older[1])
         staged.gone.discard(sandbox)
-        staged.short.pop(sandbox, None)
-        is_short = len(links) < count
-        if is_short:
-            staged.short[sandbox] = _short(len(links), count)
-        # Of the others each does without the rest.
-        if len(links) < LISTENERS or (is_short and self._has_more(sandbox, listening, len(links))):
-            _close(links)
+        if self._came(sandbox, links, LISTENERS):
+            staged.listen[sandbox] = (listen.listening, list(links))
         else:
-            staged.listen[sandbox] = (listening, list(links))
+            _close(links)
+
+    def _stage_outward(self, lend: protocol.Lend, links: Sequence[socket.socket]) -> None:
+        staged, key = self._staged, (lend.sandbox, lend.family)
+        if older := staged.lend.pop(key, None):
+            _close(older[1])
+        count = lend.outward.udp + lend.outward.tcp
+        # Fewer than there are take no place of those, and each does without the rest.
+        if self._came(lend.sandbox, links, count) or not self._lent.has_more(lend, len(links)):
+            staged.lend[key] = (lend, list(links))
+        else:
+            _close(links)
+
+    def _came(self, sandbox: str, links: Sequence[socket.socket], count: int) -> bool:
+        """Whether all did; that some found no room is told by `apply`."""
+        if len(links) > count:
+            _close(links)
+            raise ValueError(f"{len(links)} descriptors instead of {count}")
+        if len(links) < count:
+            self._staged.short[sandbox] = _short(len(links), count)
+        return len(links) == count
 
     def apply(self, revision: int) -> dict[str, str]:
         """Everything staged is served from now on; which sandboxes have a problem, and why."""
@@ -197,6 +207,8 @@ class Serving:
         self._views |= staged.views
         for sandbox, (listening, links) in staged.listen.items():
             self._listen(sandbox, listening, links, problems)
+        for lend, links in staged.lend.values():
+            self._lent.put(lend, links)
         for sandbox, held in self._held.items():
             view = self._views.get(sandbox, _NOTHING)
             is_new = sandbox in staged.views or sandbox in staged.listen
@@ -216,10 +228,9 @@ class Serving:
         found = ((each, self._held.get(each)) for each in sandboxes)
         return {sandbox: held.listening for sandbox, held in found if held}
 
-    def inside(self, sandbox: str) -> sockets.Inside | None:
-        """The sandbox's own sockets towards upstreams."""
-        held = self._held.get(sandbox)
-        return held.inside if held else None
+    def inside(self, sandbox: str, server: protocol.Upstream) -> sockets.Inside | None:
+        """The sandbox's own sockets that reach `server`."""
+        return self._lent.dial(sandbox, server.family)
 
     def leaves_host(self, sandbox: str) -> bool:
         """Whether the sandbox's questions may leave by the host's own sockets now."""
@@ -255,11 +266,7 @@ class Serving:
         self._staged.close()
         for sandbox in tuple(self._held):
             self._forget(sandbox)
-
-    def _has_more(self, sandbox: str, listening: protocol.Listening, count: int) -> bool:
-        """Whether it is served there already, on as many sockets."""
-        held = self._held.get(sandbox)
-        return held is not None and held.inode == listening.inode and held.count >= count
+        self._lent.close()
 
     def _is_elsewhere(self, sandbox: str, inode: int) -> bool:
         """Whether it is served in another namespace than that: whom it asks there are others."""
@@ -268,6 +275,7 @@ class Serving:
 
     def _forget(self, sandbox: str) -> None:
         self._views.pop(sandbox, None)
+        self._lent.drop(sandbox)
         if held := self._held.pop(sandbox, None):
             held.close()
 
@@ -317,7 +325,6 @@ class Serving:
         scope = self._scope(sandbox, _NOTHING, {})
         for link in links:
             link.setblocking(False)
-        udp_count = min(listening.upstream[0], len(links) - LISTENERS)
         try:
             links[1].listen(stream.BACKLOG)
         except OSError as exc:
@@ -328,16 +335,14 @@ class Serving:
         if older and older.inode != listening.inode:
             older.close()
             older = None
+        if older:
+            older.let_go()
         udp = server.Udp(links[0], scope, self._tools)
         self._held[sandbox] = Held(
             listening,
             udp,
             stream.Tcp(links[1], scope, self._tools, udp.ready),
-            sockets.Inside(
-                links[LISTENERS : LISTENERS + udp_count], links[LISTENERS + udp_count :]
-            ),
-            len(links),
-            older.retire() if older else None,
+            older,
         )
 
 

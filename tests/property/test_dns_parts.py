@@ -16,7 +16,8 @@ from sdd.model import ids
 Whole = TypeVar("Whole", bound=protocol.Message)
 MANY = 20_000
 ID = "f" * 64
-LISTENING = protocol.Listening(2**63, 65535, 65535, upstream=(16, 4))
+LISTENING = protocol.Listening(2**63, 65535, 65535)
+REACH = dict.fromkeys(protocol.Family, protocol.Outward(2**63, 16, 4))
 COUNTS = st.integers(0, MANY)
 BLANK = protocol.Inventory(protocol.RELEASE, 1, 0, {}, {}, {})
 
@@ -45,6 +46,7 @@ def test_what_a_worker_has_is_told_in_parts_that_fit(tables: int, views: int, bo
         views={identity(n): "d" * 24 for n in range(views)},
         listeners={identity(n): LISTENING for n in range(boxes)},
         quic=True,
+        outward={identity(n): REACH for n in range(boxes)},
     )
     assert len(fitting(whole)) <= parts.MOST_PARTS
 

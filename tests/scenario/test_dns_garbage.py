@@ -117,7 +117,7 @@ async def test_A8_74_questions_leave_no_garbage(make: Make, rcode: wire.Rcode) -
         scope = answer.Scope("box", (), frozenset(), make(stack))
         forwarding = forwarder.Forwarder(
             counters.Counters(),
-            lambda _: None,
+            lambda _box, _server: None,
             clock=clock.now,
             bits=secrets.randbits,
             spawn=spawn,

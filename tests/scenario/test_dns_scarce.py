@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import dns.message
+import dns.query
 import dns.rcode
+import msgspec
 import pytest
 
 from resolver import counters, protocol
@@ -19,7 +21,7 @@ from resolver.message import reply, wire
 from resolver.upstream import cache, lines
 from tests.scenario import worker as workers
 from tests.scenario.test_dns_forwarding import Scripted, good, texts
-from tests.scenario.worker import Upstream, ask, running
+from tests.scenario.worker import Upstream, Worker, ask, running
 from tests.support import eventually
 
 MOST = 40  # descriptors of the worker
@@ -89,7 +91,7 @@ def test_A8_88_who_wants_more_sockets_than_there_are_keeps_nobody_else_from_name
         problems = session.apply(2)
         assert problems.keys() == {"some"}
         assert re.fullmatch(
-            rf"only \d+ of its 32 sockets found room .* may have {MOST} files open .*",
+            rf"only \d+ of its 30 sockets found room .* may have {MOST} files open .*",
             problems["some"],
         )
         assert texts(ask(some, "web")) == {"10.0.0.9"}  # on those that came
@@ -113,7 +115,7 @@ def test_former_listeners_answer_until_nobody_is_led_to_them(tmp_path: Path) -> 
         former = session.serve("s", names=NAMES)
         assert session.apply() == {}
         count = len([*held.iterdir()])
-        newest = session.serve("s", inside=2)
+        newest = session.serve("s")
         session.table("net", NAMES | {wire.to_wire("new"): NAMES[wire.to_wire("web")]}, "e")
         session.view("s", ["net"])
         assert session.apply(2) == {}
@@ -125,25 +127,70 @@ def test_former_listeners_answer_until_nobody_is_led_to_them(tmp_path: Path) -> 
         with pytest.raises(OSError, match="refused"):
             ask(former, "web", tcp=True)
         assert texts(ask(newest, "web")) == {"10.0.0.9"}
-        eventually(lambda: len([*held.iterdir()]) == count + 4, 5, "only what serves is left")
+        eventually(lambda: len([*held.iterdir()]) == count, 5, "only what serves is left")
 
 
-def test_fewer_sockets_than_a_sandbox_has_take_no_place_of_those(
+def test_listeners_of_which_not_all_came_take_no_place_of_those(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limited = f"import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, ({MOST}, {MOST}))\n"
     monkeypatch.setattr(workers, "LAUNCH", limited + workers.LAUNCH)
     with running(tmp_path) as worker:
         session = worker.session()
-        ports = session.serve("s", names=NAMES, inside=8)
+        ports = session.serve("s", names=NAMES)
         assert session.apply() == {}
-        session.serve("s", names=NAMES, inside=14)
-        session.say(protocol.Apply(2))
+        session.lend("hungry", MOST // 2)
+        assert session.apply(2).keys() == {"hungry"}
+        session.serve("s", names=NAMES)
+        session.say(protocol.Apply(3))
         applied = session.hear()
         assert isinstance(applied, protocol.Applied)
         assert "found room" in applied.problems["s"]
-        assert applied.listeners == {"s": protocol.Listening(7, *ports, upstream=(8, 8))}
+        assert applied.listeners == {"s": protocol.Listening(7, *ports)}
         assert texts(ask(ports, "web")) == {"10.0.0.9"}
+
+
+@pytest.mark.parametrize("has_some", [True, False])
+def test_fewer_sockets_towards_upstreams_than_there_are_take_no_place_of_those(
+    tmp_path: Path, upstream: Scripted, monkeypatch: pytest.MonkeyPatch, has_some: bool
+) -> None:
+    limited = f"import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, ({MOST}, {MOST}))\n"
+    monkeypatch.setattr(workers, "LAUNCH", limited + workers.LAUNCH)
+    with running(tmp_path) as worker:
+        session = worker.session()
+        asked = [msgspec.structs.replace(upstream.server(), inside=True)]
+        ports = session.serve("s", names=NAMES, upstreams=asked, inside=10 * has_some)
+        assert session.apply() == {}
+        session.lend("s", 15)
+        assert "found room" in session.apply(2)["s"]
+        assert texts(ask(ports, "www.example.org")) == {"192.0.2.9"}
+        if has_some:  # otherwise there is no room for another conversation
+            reach = {protocol.Family.IPV4: protocol.Outward(7, 10, 10)}
+            assert worker.session().inventory.outward == {"s": reach}
+
+
+def test_sockets_towards_upstreams_come_and_go_beside_the_listeners(
+    worker: Worker, upstream: Scripted
+) -> None:
+    """Whoever is connected is so all the while."""
+    session = worker.session()
+    asked = [msgspec.structs.replace(upstream.server(), inside=True)]
+    ports = session.serve("s", names=NAMES, upstreams=asked)
+    assert session.apply() == {}
+    with socket.create_connection(("127.0.0.1", ports[1]), 5) as stub:
+        for number in range(3):
+            nobody = dns.message.make_query(f"a{number}.example.org", "A")
+            dns.query.send_tcp(stub, nobody.to_wire())
+            assert dns.query.receive_tcp(stub)[0].rcode() == dns.rcode.SERVFAIL
+            session.lend("s")
+            assert session.apply(2) == {}
+            somebody = dns.message.make_query(f"b{number}.example.org", "A")
+            dns.query.send_tcp(stub, somebody.to_wire())
+            assert texts(dns.query.receive_tcp(stub)[0]) == {"192.0.2.9"}
+            session.lend("s", 0)
+            assert session.apply(3) == {}
+            assert worker.session().inventory.outward == {}
+            session = worker.session()
 
 
 class Late(Upstream):

@@ -214,16 +214,6 @@ def test_A8_51_lent_sockets_have_a_fresh_port_for_every_question(worker: Worker)
     upstream.close()
 
 
-def test_lent_ipv6_sockets_reach_ipv4_servers(worker: Worker) -> None:
-    upstream = Answers(cut=True)
-    session = worker.session()
-    asked = [upstream.server(inside=True)]
-    ports = session.serve(names=NAMES, upstreams=asked, inside=1, family=socket.AF_INET6)
-    session.apply()
-    assert texts(ask(ports, "www.example.org")) == {"192.0.2.9"}
-    upstream.close()
-
-
 def test_C19_a_silent_upstream_is_passed_over_and_then_left_alone(worker: Worker) -> None:
     silent, answers = Answers(silent=True), Answers()
     session = worker.session()

@@ -17,6 +17,7 @@ import dns.query
 
 from resolver import alike, parts, protocol
 from resolver.message import wire
+from resolver.space import outward
 
 TRIES = 3
 ROOT = Path(__file__).parents[2]
@@ -65,7 +66,6 @@ class Session:
         names: protocol.Names | None = None,
         upstreams: list[protocol.Upstream] | None = None,
         inside: int = 0,
-        family: socket.AddressFamily = socket.AF_INET,
         *,
         rate: int = 0,
         inode: int = 7,
@@ -73,19 +73,34 @@ class Session:
         """Serves `names` to a sandbox on fresh loopback ports, which it returns (UDP, TCP)."""
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        extra = [socket.socket(family, socket.SOCK_DGRAM) for _ in range(inside)]
-        extra += [socket.socket(family, socket.SOCK_STREAM) for _ in range(inside)]
         for each in (udp, tcp):
             each.bind(("127.0.0.1", 0))
         ports = udp.getsockname()[1], tcp.getsockname()[1]
         if names is not None:
             self.table("net", names)
         self.view(sandbox, ["net"] if names is not None else [], upstreams, rate)
-        listening = protocol.Listening(inode, *ports, upstream=(inside, inside))
-        self.say(protocol.Listen(sandbox, listening), udp, tcp, *extra)
-        for each in (udp, tcp, *extra):
+        self.say(protocol.Listen(sandbox, protocol.Listening(inode, *ports)), udp, tcp)
+        for each in (udp, tcp):
             each.close()
+        if inside:
+            self.lend(sandbox, inside, inode=inode)
         return ports
+
+    def lend(
+        self,
+        sandbox: str = "s",
+        count: int = 2,
+        family: protocol.Family = protocol.Family.IPV4,
+        *,
+        inode: int = 7,
+    ) -> None:
+        """So many sockets of each kind towards upstreams of that family."""
+        domain = outward.DOMAINS[family]
+        links = [socket.socket(domain, kind) for kind in outward.KINDS for _ in range(count)]
+        lend = protocol.Lend(sandbox, family, protocol.Outward(inode, count, count))
+        self.say(lend, *links)
+        for each in links:
+            each.close()
 
     def table(self, name: str, names: protocol.Names, digest: str = "d") -> None:
         self.say(protocol.TablePart(name, list(alike.groups(names))))

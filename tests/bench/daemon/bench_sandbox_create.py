@@ -25,7 +25,7 @@ COUNT = 40
 WARM_UP = 5
 GOAL = 3.0
 GOAL_TYPED = 2.0
-LISTENING = protocol.Listening(inode=0, udp_port=40001, tcp_port=40002, upstream=(0, 0))
+LISTENING = protocol.Listening(inode=0, udp_port=40001, tcp_port=40002)
 
 
 class UnixConnection(http.client.HTTPConnection):

@@ -3,16 +3,14 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from resolver import protocol, reconciler
 from resolver.control import launch, processes
-from resolver.space import place
+from resolver.space import place, taker
 from sdd.linux import guests
 from sdd.model import ids
 from sdd.state import Object
@@ -209,7 +207,7 @@ async def test_sockets_on_which_nobody_can_serve_are_not_given_again(town: Town)
     class Taker:
         """A worker that finds fault with it later."""
 
-        async def send(self, _message: protocol.Listen, _links: Sequence[socket.socket]) -> None:
+        async def send(self, *_handed: taker.Handed) -> None:
             """It takes everything."""
 
         async def served(self, _sandbox: str) -> bool:
@@ -218,10 +216,10 @@ async def test_sockets_on_which_nobody_can_serve_are_not_given_again(town: Town)
         async def led(self, _sandbox: str) -> None:
             """It has nothing else."""
 
-    assert (await places.settle(spot, None, Taker())).result.failures == ()
-    assert places.kept(spot, None) is not None
-    places.spoilt(spot.box, is_served=False)
-    assert places.kept(spot, None) is None
+    assert (await places.settle(spot, taker.Have(), Taker())).result.failures == ()
+    assert places.kept(spot, taker.Have())
+    places.spoilt(spot.box)
+    assert not places.kept(spot, taker.Have())
 
 
 async def test_what_a_worker_that_was_taken_over_did_dies_with_it(town: Town) -> None:

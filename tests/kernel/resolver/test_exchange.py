@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from resolver import protocol
 from sdd.state import Object
 from tests import resolver_states as states
 from tests.kernel.resolver.town import Town, end_worker, pair
@@ -20,23 +21,38 @@ pytestmark = pytest.mark.kernel
 
 RED = states.net("red")
 NARROW = "tests.kernel.resolver.narrow"
-# Asks without a pause until its input ends; then says how many got no answer, and of how many.
+# Asks over "udp" or "tcp" without a pause until its input ends; then says how many got no answer, and of how many.
 ASKER = """
 import select, socket, sys
-import dns.message
-link = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-link.connect(("127.0.0.11", 53))
-link.settimeout(1)
+import dns.exception, dns.message, dns.query
+is_tcp = sys.argv[1] == "tcp"
+
+def connected():
+    link = socket.socket(socket.AF_INET, socket.SOCK_STREAM if is_tcp else socket.SOCK_DGRAM)
+    link.settimeout(1)
+    link.connect(("127.0.0.11", 53))
+    return link
+
+def answered(link, query):
+    if is_tcp:
+        dns.query.send_tcp(link, query)
+        return dns.query.receive_tcp(link)[0].id == query.id
+    link.send(query.to_wire())
+    while dns.message.from_wire(link.recv(4096)).id != query.id:
+        pass
+    return True
+
+link = connected()
 lost = asked = 0
 print("up", flush=True)
 while not select.select([sys.stdin], [], [], 0)[0]:
     query = dns.message.make_query("bob", "A", id=asked % 65536)
     asked += 1
     try:
-        link.send(query.to_wire())
-        while dns.message.from_wire(link.recv(4096)).id != query.id:
-            pass
-    except OSError:
+        if asked % 90 == 0:  # more are not taken on one connection
+            link = connected()
+        lost += not answered(link, query)
+    except (OSError, EOFError, dns.exception.DNSException):
         lost += 1
 print(lost, asked)
 """
@@ -120,24 +136,43 @@ async def test_a_worker_that_dies_after_that_is_replaced_as_ever(town: Town, aga
 
 
 async def test_nobody_goes_without_an_answer_meanwhile(town: Town) -> None:
+    """Over a connection that is there all the while, too, and the listeners are the same."""
     for name in ("ann", "bob"):
         await town.make(name)
     daemon = town.daemon()
     await town.settle(daemon, *asking(town))
-    before = sockets(await town.worker())
+    before, listening = sockets(await town.worker()), await listeners(town)
+    async with contextlib.AsyncExitStack() as open_ones:
+        askers = [await open_ones.enter_async_context(asker(town, kind)) for kind in ("udp", "tcp")]
+        for _ in range(20):
+            for servers in (("10.44.9.9",), ("10.44.9.9", "fd44::9"), ()):
+                done = await town.realise(daemon, *asking(town, *servers))
+                assert done.failures == ()
+                assert await listeners(town) == listening
+        for process in askers:
+            said, _ = await process.communicate(b"enough")
+            lost, asked = map(int, said.split())
+            assert asked > 100
+            assert lost == 0
+    assert sockets(await town.worker()) == before  # nothing is left of the former
+
+
+@contextlib.asynccontextmanager
+async def asker(town: Town, kind: str) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
-        *("nsenter", f"--net={town.path('ann')}", sys.executable, "-c", ASKER),
+        *("nsenter", f"--net={town.path('ann')}", sys.executable, "-c", ASKER, kind),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
-    assert process.stdout is not None
-    assert await process.stdout.readline() == b"up\n"
-    for _ in range(5):
-        for servers in (("10.44.9.9",), ()):
-            done = await town.realise(daemon, *asking(town, *servers))
-            assert done.failures == ()
-    said, _ = await process.communicate(b"enough")
-    lost, asked = map(int, said.split())
-    assert asked > 100
-    assert lost == 0
-    assert sockets(await town.worker()) == before  # nothing is left of the former
+    try:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"up\n"
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+async def listeners(town: Town) -> dict[str, protocol.Listening]:
+    return dict((await town.launchers[-1].ensure()).inventory.listeners)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.kernel
 
 async def _open(town: Town, path: str) -> opener.Opened:
     inode = await town.doors.run(path, functools.partial(namespaces.inode, namespaces.OWN))
-    return await town.doors.run(path, functools.partial(opener.open_sockets, inode, None))
+    return await town.doors.run(path, functools.partial(opener.open_sockets, inode))
 
 
 def _born_with_lo_down(path: str) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from resolver import protocol
 from sdd.model import progress
 from tests import resolver_states as states
 from tests.kernel.resolver.town import Town, pair
@@ -33,3 +34,25 @@ async def test_whoever_can_have_no_sockets_fails_alone(town: Town, count: int) -
     assert every in ([], ["SDD-DNS-FILE"])
     await town.settle(daemon, states.net("red"), *calm, *late)
     assert town.dig("late", "calm") == "10.44.1.2"
+
+
+async def test_whoever_can_have_none_towards_upstreams_has_its_own_names(town: Town) -> None:
+    daemon = town.daemon()
+    calm = pair(town, "calm", 2)
+    late = (
+        states.box("late", town.path("late"), servers=("10.44.9.9", "fd44::9")),
+        states.plug("late", "red", "10.44.1.3/24"),
+    )
+    for name in ("calm", "late"):
+        await town.make(name)
+    await town.settle(daemon, states.net("red"), *calm)
+    with room_for(MOST + 5):
+        done = await town.realise(daemon, states.net("red"), *calm, *late)
+        assert {each.subject for each in done.failures} == {late[0].id}
+        for each in done.failures:
+            assert "has not all of its name service" in each.sentence
+        assert {each.code for each in done.failures} == {"SDD-DNS-SOCKET"}
+    assert town.dig("late", "calm") == "10.44.1.2"
+    await town.settle(daemon, states.net("red"), *calm, *late)
+    worker = await town.launchers[-1].ensure()
+    assert worker.inventory.outward[late[0].id].keys() == set(protocol.Family)

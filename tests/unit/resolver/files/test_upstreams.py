@@ -1,11 +1,11 @@
 """Who is asked for foreign names, from where, and what resolv.conf tells of it."""
 
-import socket
 from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
 
+from resolver import protocol
 from resolver.desired import desired
 from resolver.files import resolvconf, upstreams
 from sdd.model import nameserver, network, sandbox
@@ -372,7 +372,7 @@ def test_a_forward_zone_of_what_is_ours_is_asked_of_nobody_and_costs_no_socket(
     state = states.state(zoned("red", 1, f"{zone}=10.0.0.1"), states.net("blue", 2), box, *plugs)
     assert (upstreams.zones(state, box, GIVEN).keys() == {zone}) == has_effect
     need = desired(state, states.NODE, GIVEN).needs[box.id]
-    assert need.spot.upstream == (socket.AF_INET if has_effect else None)
+    assert need.spot.families == ({protocol.Family.IPV4} if has_effect else set())
     assert need.view is not None
     assert bool(need.view.routes) == has_effect
     assert (f"left out: {zone} (network --dns-forward-zone)" in need.texts.resolv) != has_effect

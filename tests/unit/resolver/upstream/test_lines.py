@@ -171,33 +171,31 @@ async def test_lent_sockets_are_shared_when_there_are_no_more(
     ("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
 )
 async def test_silent_servers_leave_a_socket_to_the_others(
-    lines: Lines, server: socket.socket, suspects: list[Suspect], family: int, host: str
+    lines: Lines, suspects: list[Suspect], family: int, host: str
 ) -> None:
     lent = [socket.socket(family, socket.SOCK_DGRAM) for _ in range(4)]
     for each in lent:
         each.setblocking(False)
-        if family == socket.AF_INET6:
-            each.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     inside = sockets.Inside(lent, [])
     deadline = asyncio.get_running_loop().time() + PATIENCE_S
     with contextlib.ExitStack() as others:
         silent = [others.enter_context(socket.socket(family, socket.SOCK_DGRAM)) for _ in range(9)]
-        for each in silent:
+        server = others.enter_context(socket.socket(family, socket.SOCK_DGRAM))
+        server.setblocking(False)
+        for each in (server, *silent):
             each.bind((host, 0))
+
+        def at(link: socket.socket) -> protocol.Upstream:
+            return protocol.Upstream(host, link.getsockname()[1], inside=True)
+
         async with asyncio.TaskGroup() as tasks:
             in_vain = [
-                tasks.create_task(
-                    lines.hear(
-                        (inside, protocol.Upstream(host, each.getsockname()[1], inside=True)),
-                        sent(number),
-                        deadline,
-                    )
-                )
+                tasks.create_task(lines.hear((inside, at(each)), sent(number), deadline))
                 for number, each in enumerate(silent)
             ]
             await asyncio.sleep(0)
             heard = tasks.create_task(
-                lines.hear((inside, upstream(server)), sent(77, "live.org"), deadline)
+                lines.hear((inside, at(server)), sent(77, "live.org"), deadline)
             )
             asked, peer = await read(server)
             silent[0].sendto(reply(asked), (host, peer[1]))  # right, but not from whom was asked
