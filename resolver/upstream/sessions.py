@@ -1,9 +1,10 @@
 """Connections to upstreams that are kept: TLS, HTTPS and QUIC, opened once and shared.
 
 In: messages for a server. Out: its replies. A connection lives in a task of its own, which holds
-the socket it was lent; it ends when it was idle for a while, when the server ends it, or when
-nothing comes back on it. One that the server is about to end answers what was asked on it, and new
-questions go to another. A question on a connection that turns out to be gone is asked once more.
+the socket it was lent; it ends when it was idle for a while, or shortly where others wait for a
+socket, when the server ends it, or when nothing comes back on it. One that the server is about to
+end answers what was asked on it, and new questions go to another. A question on a connection that
+turns out to be gone is asked once more.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from typing import Final, NamedTuple, Protocol
 
 from resolver import protocol
 from resolver.upstream import late, proof
-from resolver.upstream.sockets import Dial, NoReply, Why, address, detail_of, why_of
+from resolver.upstream.sockets import Dial, Holder, NoReply, Why, address, detail_of, why_of
 
 IDLE_S: Final = 10.0
 OPEN_S: Final = 4.5  # a handshake may outlast the question that asked for it
@@ -73,6 +74,36 @@ Opened = Callable[[Session], None]
 Key = tuple[protocol.Upstream, str]
 
 
+class _Use:
+    """Of the connections to one server; they are idle while nobody asks it anything."""
+
+    __slots__ = ("askers", "idle_since")
+
+    def __init__(self) -> None:
+        self.askers = 0
+        self.idle_since: float | None = None
+
+
+class _Life:
+    """One connection, which holds a socket."""
+
+    __slots__ = ("_use", "session")
+
+    def __init__(self, use: _Use) -> None:
+        self._use = use
+        self.session: Session | None = None
+
+    @property
+    def idle_since(self) -> float | None:
+        """From when on nobody has asked anything; None while somebody does, or it opens."""
+        return self._use.idle_since if self.session else None
+
+    def let_go(self) -> None:
+        """Somebody needs its socket: the next question opens another one."""
+        if self.session:
+            self.session.close()
+
+
 class Sessions:
     """At most one connection a server that is asked, and a sandbox where it is dialled from inside.
 
@@ -85,6 +116,7 @@ class Sessions:
         self._opening: dict[Key, asyncio.Future[Session | NoReply]] = {}
         self._lives: dict[Key, set[asyncio.Task[None]]] = {}
         self._took_s: dict[Key, float] = {}
+        self._uses: dict[Key, _Use] = {}
 
     def forget(self, sandboxes: AbstractSet[str]) -> None:
         """Nobody is asked from inside of these any more: their connections end at once."""
@@ -109,6 +141,24 @@ class Sessions:
         LOST says only that a kept connection is gone: a new one was not tried, or not for long.
         """
         key = server, sandbox if server.inside else ""
+        use = self._uses.setdefault(key, _Use())
+        use.askers, use.idle_since = use.askers + 1, None
+        try:
+            return await self._answered(key, dial, message, deadline)
+        finally:
+            use.askers -= 1
+            if not use.askers:
+                use.idle_since = asyncio.get_running_loop().time()
+                dial.look()
+                self._tidy(key)
+
+    def _tidy(self, key: Key) -> None:
+        """Forget who uses what is not there."""
+        use = self._uses.get(key)
+        if use and not (use.askers or key in self._lives or key in self._opening):
+            del self._uses[key]
+
+    async def _answered(self, key: Key, dial: Dial, message: bytes, deadline: float) -> Said:
         for _ in range(ATTEMPTS):
             kept = self._open.get(key)
             try:
@@ -194,17 +244,19 @@ class Sessions:
             return  # forgotten before it began
         lives = self._lives.setdefault(key, set())
         lives.add(life)
-        opened: list[Session] = []
+        one = _Life(self._uses.setdefault(key, _Use()))
 
         def told(session: Session) -> None:
-            opened.append(session)
+            one.session = session
             self._open[key] = session
             self._opening.pop(key, None)  # whoever finds this one gone opens another
             opening.set_result(session)
+            if one.idle_since is not None:
+                dial.look()
 
         failed = NoReply(Why.REFUSED)
         try:
-            await _run(key[0], dial, told)
+            await _run(key[0], dial, one, told)
         except TimeoutError:
             failed = NoReply(Why.TIMEOUT)
         except ssl.SSLError as exc:
@@ -219,13 +271,14 @@ class Sessions:
             if not opening.done():
                 self._opening.pop(key, None)
                 opening.set_result(failed)
-            for session in opened:
-                session.close()
-                if self._open.get(key) is session:
+            if one.session:
+                one.session.close()
+                if self._open.get(key) is one.session:
                     del self._open[key]
             lives.discard(life)
             if not lives and self._lives.get(key) is lives:
                 del self._lives[key]
+            self._tidy(key)
 
 
 def _end_if_quiet(patience: asyncio.Timeout, session: Session, heard: int) -> None:
@@ -233,12 +286,12 @@ def _end_if_quiet(patience: asyncio.Timeout, session: Session, heard: int) -> No
         patience.reschedule(asyncio.get_running_loop().time())
 
 
-async def _run(server: protocol.Upstream, dial: Dial, opened: Opened) -> None:
+async def _run(server: protocol.Upstream, dial: Dial, holder: Holder, opened: Opened) -> None:
     """Connect, shake hands, say so, and stay until the end."""
     loop = asyncio.get_running_loop()
     live = await _transport(server.transport)
     is_quic = server.transport == "quic"
-    async with dial.udp() if is_quic else dial.tcp() as link:
+    async with dial.udp(holder) if is_quic else dial.tcp(holder) as link:
         async with asyncio.timeout(OPEN_S):
             await loop.sock_connect(link, address(server))
         own = link.dup()  # asyncio closes what it is given; a lent socket must stay

@@ -1,25 +1,19 @@
 """Sockets towards upstreams: where they come from, and one exchange over TCP.
 
 In: a message and a server. Out: a reply that `forward.judge` believes, or why there is none. From
-the host's namespace sockets are opened here; from inside a sandbox sdd has opened some and handed
-them over: disconnecting one (AF_UNSPEC) releases its port, so the next question has another.
+the host's namespace sockets are opened here; from inside a sandbox there are those of `lending`.
 """
 
 import asyncio
-import contextlib
-import ctypes
 import errno
-import functools
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
 from typing import Final, NamedTuple, Protocol
 
 from resolver import protocol
 from resolver.upstream import forward
 
-LEND_S: Final = 0.5  # how long a lent socket is waited for; then they are too few
 # What the kernel says when something is short here, which is no fault of the server.
 SHORT: Final = frozenset(
     {
@@ -43,7 +37,6 @@ NO_WAY: Final = frozenset(
     }
 )
 _DATAGRAMS = int(socket.SOCK_DGRAM) | int(socket.SOCK_NONBLOCK)  # each in Python is dear
-_UNSPEC = b"\0" * 16  # struct sockaddr with AF_UNSPEC: connect(2) dissolves the association
 
 
 class Why(StrEnum):
@@ -91,6 +84,19 @@ def detail_of(exc: OSError) -> str:
     return exc.strerror or "" if exc.errno in NO_WAY else ""
 
 
+class Holder(Protocol):
+    """Who keeps a socket for longer than an exchange, to have it when it is needed again."""
+
+    @property
+    def idle_since(self) -> float | None:
+        """From when on it has been of no use (loop's time); None while it is."""
+        ...
+
+    def let_go(self) -> None:
+        """Give it back soon: somebody else waits for one."""
+        ...
+
+
 class Dial(Protocol):
     """Where sockets come from that reach servers of one family."""
 
@@ -109,12 +115,16 @@ class Dial(Protocol):
         """Back from whoever took it."""
         ...
 
-    def udp(self) -> "contextlib.AbstractAsyncContextManager[socket.socket]":
-        """A non-blocking UDP socket without a port, for one exchange."""
+    def udp(self, holder: Holder | None = None) -> AbstractAsyncContextManager[socket.socket]:
+        """A non-blocking UDP socket without a port, for one exchange or for `holder`."""
         ...
 
-    def tcp(self) -> "contextlib.AbstractAsyncContextManager[socket.socket]":
-        """A non-blocking unconnected TCP socket, for one exchange."""
+    def tcp(self, holder: Holder | None = None) -> AbstractAsyncContextManager[socket.socket]:
+        """A non-blocking unconnected TCP socket, for one exchange or for `holder`."""
+        ...
+
+    def look(self) -> None:
+        """A holder has become idle: somebody may wait for his socket."""
         ...
 
 
@@ -152,139 +162,22 @@ class Host:
         """Close it."""
         link.close()
 
-    def udp(self) -> _Opened:
+    def udp(self, holder: Holder | None = None) -> _Opened:
         """A new socket; the kernel picks its port at random when it is connected."""
+        del holder
         return _Opened(self._family, socket.SOCK_DGRAM)
 
-    def tcp(self) -> _Opened:
+    def tcp(self, holder: Holder | None = None) -> _Opened:
         """A new socket."""
+        del holder
         return _Opened(self._family, socket.SOCK_STREAM)
+
+    def look(self) -> None:
+        """Nobody waits here."""
 
 
 HOST4: Final = Host(socket.AF_INET)
 HOST6: Final = Host(socket.AF_INET6)
-
-
-class Inside:
-    """Lends the sockets of one family that sdd opened inside one sandbox.
-
-    One server is given a quarter of those for UDP at most, so that others find some, and one is
-    left for all that find none.
-    """
-
-    def __init__(self, udp: list[socket.socket], tcp: list[socket.socket]) -> None:
-        spare = udp[1:][-1:]
-        self._left = spare[0] if spare else None
-        self._spare = _Shelf(spare)
-        self._udp = _Shelf(udp[: len(udp) - len(spare)])
-        self._tcp = _Shelf(tcp)
-        self._share = max(1, len(udp) // 4)
-
-    def close(self) -> None:
-        """Release them all, those that are lent as soon as they come back."""
-        for each in (self._udp, self._spare, self._tcp):
-            each.close()
-
-    def take(self, have: int) -> socket.socket | None:
-        """One that is free, without an address and a port."""
-        return None if have >= self._share else self._udp.take()
-
-    def spare(self) -> socket.socket | None:
-        """The one that is left, unless it is in use or there is only one at all."""
-        return self._spare.take()
-
-    def give(self, link: socket.socket) -> None:
-        """Free again."""
-        (self._spare if link is self._left else self._udp).give(link)
-
-    def udp(self) -> "contextlib.AbstractAsyncContextManager[socket.socket]":
-        """The next free one, without an address and a port; raises NoReply."""
-        return self._udp.lent()
-
-    def tcp(self) -> "contextlib.AbstractAsyncContextManager[socket.socket]":
-        """The next free one, unconnected; raises NoReply."""
-        return self._tcp.lent()
-
-
-class _Shelf:
-    """Sockets of one kind, each free or lent; whoever waits longest gets the next one.
-
-    Each sandbox has three, most of them empty: an `asyncio.Queue` would take 3 KiB.
-    """
-
-    __slots__ = ("_askers", "_free", "_is_closed")
-
-    def __init__(self, links: list[socket.socket]) -> None:
-        self._free = list(links)  # the one that was used longest ago comes first
-        self._askers: list[asyncio.Future[socket.socket]] = []
-        self._is_closed = False
-        for link in links:
-            _dissolve(link)  # a worker that died may have asked somebody with it
-
-    def close(self) -> None:
-        self._is_closed = True
-        while (link := self.take()) is not None:
-            link.close()
-
-    def take(self) -> socket.socket | None:
-        return self._free.pop(0) if self._free else None
-
-    def give(self, link: socket.socket) -> None:
-        if self._is_closed:
-            link.close()
-            return
-        _dissolve(link)
-        while self._askers:
-            if not (asker := self._askers.pop(0)).done():
-                asker.set_result(link)
-                return
-        self._free.append(link)
-
-    @asynccontextmanager
-    async def lent(self) -> AsyncIterator[socket.socket]:
-        try:
-            async with asyncio.timeout(LEND_S):
-                link = self.take() or await self._asked()
-        except TimeoutError:
-            raise NoReply(Why.SHORT) from None
-        try:
-            yield link
-        finally:
-            self.give(link)
-
-    async def _asked(self) -> socket.socket:
-        """The next one that is given back."""
-        asker: asyncio.Future[socket.socket] = asyncio.get_running_loop().create_future()
-        self._askers.append(asker)
-        try:
-            return await asker
-        except asyncio.CancelledError:
-            if asker.done() and not asker.cancelled():  # it came too late for us
-                self.give(asker.result())
-            raise
-        finally:
-            if asker in self._askers:
-                self._askers.remove(asker)
-
-
-def _dissolve(link: socket.socket) -> None:
-    """Forget peer, port and whatever is still in the queue."""
-    with contextlib.suppress(OSError):
-        _libc_connect(link)
-    if link.type == socket.SOCK_DGRAM:
-        with contextlib.suppress(OSError):
-            while link.recv(1):
-                pass
-
-
-def _libc_connect(link: socket.socket) -> None:
-    """connect(2) with AF_UNSPEC, which Python's own connect cannot say."""
-    _libc().connect(link.fileno(), _UNSPEC, len(_UNSPEC))
-
-
-@functools.cache
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
 
 
 class Way(NamedTuple):

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from resolver import protocol
-from resolver.upstream import sockets
+from resolver.upstream import lending
 
 
 class _Shelf(NamedTuple):
     """Those of one family; as many as `outward` says."""
 
     outward: protocol.Outward
-    inside: sockets.Inside
+    inside: lending.Inside
 
 
 class Lent:
@@ -25,7 +25,7 @@ class Lent:
     def __init__(self) -> None:
         self._all: dict[str, dict[protocol.Family, _Shelf]] = {}
 
-    def dial(self, sandbox: str, family: protocol.Family) -> sockets.Inside | None:
+    def dial(self, sandbox: str, family: protocol.Family) -> lending.Inside | None:
         """What reaches the sandbox's servers of that family."""
         shelf = self._all.get(sandbox, {}).get(family)
         return shelf.inside if shelf else None
@@ -55,7 +55,7 @@ class Lent:
         if links:
             shelves[lend.family] = _Shelf(
                 protocol.Outward(lend.outward.inode, udp, len(links) - udp),
-                sockets.Inside(list(links[:udp]), list(links[udp:])),
+                lending.Inside(list(links[:udp]), list(links[udp:])),
             )
         if not shelves:
             del self._all[lend.sandbox]

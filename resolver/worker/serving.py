@@ -16,7 +16,7 @@ from resolver import alike, parts, protocol
 from resolver.listen import server, stream
 from resolver.names import answer
 from resolver.names.unread import Unread
-from resolver.upstream import sockets, transports
+from resolver.upstream import lending, transports
 from resolver.worker import lent
 
 LISTENERS: Final = 2  # of a sandbox: they come first
@@ -228,7 +228,7 @@ class Serving:
         found = ((each, self._held.get(each)) for each in sandboxes)
         return {sandbox: held.listening for sandbox, held in found if held}
 
-    def inside(self, sandbox: str, server: protocol.Upstream) -> sockets.Inside | None:
+    def inside(self, sandbox: str, server: protocol.Upstream) -> lending.Inside | None:
         """The sandbox's own sockets that reach `server`."""
         return self._lent.dial(sandbox, server.family)
 

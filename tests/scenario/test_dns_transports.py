@@ -10,21 +10,27 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import dns.flags
 import dns.message
 import dns.query
 import dns.rcode
+import msgspec
 import pytest
 
 from resolver import protocol
+from resolver.message import wire
 from resolver.upstream import late
 from tests.scenario import certificates, encrypted
 from tests.scenario.certificates import NAME, Certificates
 from tests.scenario.encrypted import ADDRESS, Doq
 from tests.scenario.goaway import Goaway
 from tests.scenario.relays import Counting, Forgetting
+from tests.scenario.test_dns_forwarding import Make, good, scripted
 from tests.scenario.unbound import free_port
 from tests.scenario.worker import Session, ask
 from tests.support import eventually
+
+__all__ = ["scripted"]  # a fixture of the neighbour's
 
 KINDS = ["tls", "https", "quic"]
 ROUNDS = 10  # in which questions that took too long are asked again
@@ -113,6 +119,41 @@ def test_inside_a_sandbox_lent_sockets_carry_it(
 ) -> None:
     listening = served(session, server(kind, ports[kind], trusted, inside=True), inside=1)
     assert texts(ask(listening, "www.example.org")) == {ADDRESS}
+
+
+def test_more_servers_than_there_are_sockets_are_all_heard(
+    session: Session, ports: dict[str, int], trusted: Certificates, scripted: Make
+) -> None:
+    """A connection that is kept for later makes room; also for what is cut over UDP."""
+    kinds = (("tls", NAME), ("tls", ""), ("https", NAME), ("https", ""))
+    zones = {
+        wire.to_wire(f"z{number}.many.example"): [
+            server(kind, ports[kind], trusted, name, inside=True)
+        ]
+        for number, (kind, name) in enumerate(kinds)
+    }
+    usual = [msgspec.structs.replace(scripted(cut_once).server(), inside=True)]
+    listening = session.serve(inside=2)
+    session.say(protocol.View("s", "v", [], [], {}, usual, routes=zones))
+    assert session.apply() == {}
+    for turn in range(3):
+        for number in range(len(kinds)):
+            name = f"www{turn}.z{number}.many.example"
+            assert texts(ask(listening, name)) == {ADDRESS}
+        assert texts(ask(listening, f"www{turn}.example.net")) == {"192.0.2.9"}
+    session.say(protocol.ListUpstreams(0))
+    listed = session.hear()
+    assert isinstance(listed, protocol.UpstreamsListed)
+    assert [each.error for each in listed.rows] == [""] * 5
+
+
+def cut_once(query: dns.message.Message, stream: bool) -> bytes:
+    """Whole over TCP alone."""
+    if stream:
+        return good(query, stream)
+    answer = dns.message.make_response(query)
+    answer.flags |= dns.flags.TC
+    return answer.to_wire()
 
 
 def test_another_namespace_of_a_sandbox_is_asked_from_by_a_connection_of_its_own(

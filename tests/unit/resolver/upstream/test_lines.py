@@ -10,7 +10,7 @@ import pytest
 
 from resolver import protocol
 from resolver.counters import Suspect
-from resolver.upstream import forward, sockets
+from resolver.upstream import forward, lending, sockets
 from resolver.upstream.forward import Sent, Trust
 from resolver.upstream.lines import SHARE, USES, Heard, Lines
 from resolver.upstream.sockets import NoReply, Why
@@ -150,7 +150,7 @@ async def test_lent_sockets_are_shared_when_there_are_no_more(
     lent = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(4)]
     for each in lent:
         each.setblocking(False)
-    inside = sockets.Inside(lent, [])
+    inside = lending.Inside(lent, [])
     deadline = asyncio.get_running_loop().time() + PATIENCE_S
     async with asyncio.TaskGroup() as tasks:
         heard = [
@@ -176,7 +176,7 @@ async def test_silent_servers_leave_a_socket_to_the_others(
     lent = [socket.socket(family, socket.SOCK_DGRAM) for _ in range(4)]
     for each in lent:
         each.setblocking(False)
-    inside = sockets.Inside(lent, [])
+    inside = lending.Inside(lent, [])
     deadline = asyncio.get_running_loop().time() + PATIENCE_S
     with contextlib.ExitStack() as others:
         silent = [others.enter_context(socket.socket(family, socket.SOCK_DGRAM)) for _ in range(9)]
@@ -233,7 +233,7 @@ async def test_who_finds_no_room_waits_for_some_and_others_pass(
     lent = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
     for each in lent:
         each.setblocking(False)
-    inside = sockets.Inside(lent, [])
+    inside = lending.Inside(lent, [])
     with contextlib.ExitStack() as others:
         one, two = (others.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in range(2))
         for each in (one, two):
@@ -277,7 +277,7 @@ async def test_who_finds_no_room_in_time_is_told_that_it_is_short(
 ) -> None:
     lent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     lent.setblocking(False)
-    inside = sockets.Inside([lent], [])
+    inside = lending.Inside([lent], [])
     deadline = asyncio.get_running_loop().time() + PATIENCE_S
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", 0))

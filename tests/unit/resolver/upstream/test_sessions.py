@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 
 import pytest
 
 from resolver import protocol
-from resolver.upstream import sockets
+from resolver.upstream import lending, sockets
 from resolver.upstream.sessions import IDLE_S, OPEN_S, Sessions
 from resolver.upstream.sockets import NoReply
 from tests.scenario import certificates
@@ -27,9 +27,15 @@ def trusted() -> Iterator[certificates.Certificates]:
 
 
 class Echo:
-    """Says what it is asked, over TLS; `ended` counts connections that ended."""
+    """Says what it is asked, over TLS; `ended` counts connections that ended.
 
-    def __init__(self) -> None:
+    With `is_silent` it waits for `speak`.
+    """
+
+    def __init__(self, *, is_silent: bool = False) -> None:
+        self.speak = asyncio.Event()
+        if not is_silent:
+            self.speak.set()
         self.came = self.ended = 0
         self.changed = asyncio.Condition()
 
@@ -38,6 +44,7 @@ class Echo:
         await self._count(came=1)
         with contextlib.suppress(OSError):
             while data := await reader.read(1 << 16):
+                await self.speak.wait()
                 if writer.get_extra_info("ssl_object"):
                     writer.write(data)
         writer.transport.abort()
@@ -69,9 +76,9 @@ def upstream(port: int, trusted: certificates.Certificates) -> protocol.Upstream
     )
 
 
-def inside() -> sockets.Inside:
+def inside() -> lending.Inside:
     """What sdd opens in a sandbox."""
-    return sockets.Inside([], [socket.socket(type=socket.SOCK_STREAM | socket.SOCK_NONBLOCK)])
+    return lending.Inside([], [socket.socket(type=socket.SOCK_STREAM | socket.SOCK_NONBLOCK)])
 
 
 async def ask(sessions: Sessions, server: protocol.Upstream, sandbox: str) -> bytes:
@@ -130,3 +137,85 @@ async def test_one_that_is_being_opened_is_given_up(
             await life
         await asking
         assert echo.came == has_begun
+
+
+class Town:
+    """Servers over TLS, and a sandbox with fewer sockets than there are of these."""
+
+    def __init__(self, work: asyncio.TaskGroup, servers: Sequence[protocol.Upstream]) -> None:
+        links = [socket.socket(type=socket.SOCK_STREAM | socket.SOCK_NONBLOCK) for _ in servers[1:]]
+        self.dial = lending.Inside([], links)
+        self.servers = servers
+        self._sessions = Sessions(lambda job: _begun(work, job))
+        self._sandboxes = {STAYS}
+
+    async def ask(self, number: int, message: bytes = QUESTION, patience_s: float = 2.0) -> bytes:
+        deadline = asyncio.get_running_loop().time() + patience_s
+        said = await self._sessions.ask(self.dial, self.servers[number], STAYS, message, deadline)
+        return said.message
+
+    def close(self) -> None:
+        self._sessions.forget(self._sandboxes)
+        self.dial.close()
+
+
+def _begun(work: asyncio.TaskGroup, job: Coroutine[None, None, None]) -> None:
+    work.create_task(job, name="connection")
+
+
+@contextlib.asynccontextmanager
+async def crowded(
+    trusted: certificates.Certificates, echoes: Sequence[Echo]
+) -> AsyncIterator[Town]:
+    """One socket less than there are servers."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(trusted.chain, trusted.key)
+    async with contextlib.AsyncExitStack() as open_ones, asyncio.TaskGroup() as work:
+        ports = [await open_ones.enter_async_context(listening(each, context)) for each in echoes]
+        town = Town(work, [upstream(port, trusted) for port in ports])
+        try:
+            yield town
+        finally:
+            town.close()
+
+
+async def test_whoever_finds_no_socket_has_that_of_the_connection_idle_the_longest(
+    trusted: certificates.Certificates,
+) -> None:
+    echoes = [Echo() for _ in range(4)]
+    async with crowded(trusted, echoes) as town:
+        for number in (0, 1, 2, 0, 3):
+            assert await town.ask(number) == QUESTION
+        await echoes[1].wait(1, 1)
+        assert [(each.came, each.ended) for each in echoes] == [(1, 0), (1, 1), (1, 0), (1, 0)]
+        for number in (1, 2, 3, 0) * 3:
+            assert await town.ask(number) == QUESTION
+
+
+async def test_a_connection_on_which_somebody_waits_is_kept(
+    trusted: certificates.Certificates,
+) -> None:
+    """But whoever waits for a socket has it as soon as nobody does."""
+    silent, other = Echo(is_silent=True), Echo()
+    async with crowded(trusted, [silent, other]) as town, asyncio.TaskGroup() as both:
+        first = both.create_task(town.ask(0), name="first")
+        await silent.wait(1, 0)
+        with pytest.raises(NoReply) as told:
+            await town.ask(1)
+        assert told.value.why is sockets.Why.SHORT
+        second = both.create_task(town.ask(1), name="second")
+        await asyncio.sleep(0)
+        silent.speak.set()
+        assert await first == await second == QUESTION
+        await silent.wait(1, 1)
+
+
+async def test_an_exchange_over_plain_tcp_has_the_socket_of_an_idle_connection(
+    trusted: certificates.Certificates,
+) -> None:
+    echoes = [Echo(), Echo()]
+    async with crowded(trusted, echoes) as town:
+        assert await town.ask(0) == QUESTION
+        async with town.dial.tcp():
+            await echoes[0].wait(1, 1)
+        assert await town.ask(1) == QUESTION

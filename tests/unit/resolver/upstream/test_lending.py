@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from resolver.upstream import sockets
+from resolver.upstream import lending, sockets
 
 
 @pytest.fixture
@@ -18,14 +18,14 @@ def links() -> Iterator[list[socket.socket]]:
 
 
 async def test_the_one_used_longest_ago_is_lent_next(links: list[socket.socket]) -> None:
-    inside = sockets.Inside([], links)
+    inside = lending.Inside([], links)
     for each in (*links, *links):
         async with inside.tcp() as lent:
             assert lent is each
 
 
 async def test_who_waits_longest_gets_the_next_one(links: list[socket.socket]) -> None:
-    inside, got = sockets.Inside([], links[:1]), list[int]()
+    inside, got = lending.Inside([], links[:1]), list[int]()
 
     async def borrow(number: int) -> None:
         async with inside.tcp():
@@ -39,7 +39,7 @@ async def test_who_waits_longest_gets_the_next_one(links: list[socket.socket]) -
 
 
 async def test_who_gives_up_leaves_the_socket_to_the_others(links: list[socket.socket]) -> None:
-    inside = sockets.Inside([], links[:1])
+    inside = lending.Inside([], links[:1])
 
     async def borrow() -> socket.socket:
         async with inside.tcp() as lent:
@@ -57,7 +57,7 @@ async def test_who_gives_up_leaves_the_socket_to_the_others(links: list[socket.s
 
 
 async def test_nobody_waits_for_ever(links: list[socket.socket]) -> None:
-    inside = sockets.Inside([], links[:1])
+    inside = lending.Inside([], links[:1])
     async with inside.tcp():
         with pytest.raises(sockets.NoReply) as told:
             async with inside.tcp():
@@ -68,7 +68,7 @@ async def test_nobody_waits_for_ever(links: list[socket.socket]) -> None:
 
 
 async def test_what_is_lent_is_closed_when_it_comes_back(links: list[socket.socket]) -> None:
-    inside = sockets.Inside([], links)
+    inside = lending.Inside([], links)
     async with inside.tcp() as lent:
         inside.close()
         assert lent.fileno() >= 0
