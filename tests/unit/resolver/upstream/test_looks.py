@@ -81,7 +81,7 @@ async def test_a_server_that_is_silent_to_ours_was_silent(server: Server) -> Non
         began = clock.now()
         made(tasks).look(server.upstream, server.scope, health, began)
     assert (health.silent, health.is_looked_at) == (1, False)
-    assert clock.now() - began >= forward.LOOK_S - 0.01
+    assert clock.now() - began > 0.9 * forward.LOOK_S  # timers of many are a little early
 
 
 async def test_nobody_looks_who_has_learned_something_or_may_not(server: Server) -> None:
