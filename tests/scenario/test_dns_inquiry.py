@@ -131,7 +131,7 @@ async def test_more_upstreams_than_a_page_has_are_all_listed(
         )
         listed += page.rows
         others = page.others
-    assert [each.address for each in listed] == [each.address for each in servers]
+    assert [each.address for each in listed] == [each.label for each in servers]
     connected.close()
 
 

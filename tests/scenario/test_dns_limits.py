@@ -319,4 +319,6 @@ def test_A8_52_replies_of_a_wrong_id_or_question_are_counted_and_it_goes_over_tc
     assert ways == (["udp", "tcp"] * 2 if has_tcp else ["udp"] * 3)
     assert series(session)["sdd_upstream_spoof_suspect_total", reason] == ways.count("udp")
     (line,) = session.notes()
-    assert line.startswith("upstream 127.0.0.1: somebody else answers in its place")
+    assert line.startswith(
+        f"upstream {upstream.server().label}: somebody else answers in its place"
+    )
