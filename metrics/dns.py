@@ -66,7 +66,7 @@ REASONS: Mapping[str, tuple[str, ...]] = {
             "unsupported",
             "loop",
         ),
-        *("lost", "declined", "short"),
+        *("lost", "declined", "closed", "short"),
     ),
 }
 CACHED = ("success", "denial", "failure")

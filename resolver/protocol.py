@@ -19,6 +19,7 @@ RELEASE: Final = 22  # grows with every change of a message or of what a table m
 MOST_BYTES: Final = 1 << 16  # well below the default wmem_max, so a send never needs privileges
 GROUPS_A_PART: Final = 250  # 20 KiB as a rule; whoever takes them up keeps his askers waiting
 MOST_DESCRIPTORS: Final = 32
+_DNS_PORT, _DNS_PATH = 53, "/dns-query"  # what goes without saying of a server
 
 # One name of a table: record type → the resource records of that type as wire bytes, each after
 # the owner name (type, class, TTL, length, data). A name without the asked type is NODATA; one
@@ -122,11 +123,16 @@ class Upstream(msgspec.Struct, frozen=True, array_like=True, cache_hash=True):
 
     @property
     def label(self) -> str:
-        """How people and metrics call it: the address, with what is not plain DNS."""
-        if self.transport == "udp":
+        """How people and metrics call it: the address, with what is not plain DNS.
+
+        Two servers of one address are two: by port, path or the name that is to be proved.
+        """
+        if self.transport == "udp" and self.port == _DNS_PORT:
             return self.address
         host = f"[{self.address}]" if ":" in self.address else self.address
-        return f"{self.transport}://{host}:{self.port}"
+        path = "" if self.path == _DNS_PATH else self.path
+        name = f"#{self.name}" if self.name else ""
+        return f"{self.transport}://{host}:{self.port}{path}{name}"
 
     @property
     def family(self) -> Family:

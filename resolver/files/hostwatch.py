@@ -16,6 +16,7 @@ from typing import Final, Never
 from sdd.linux import inotify
 
 SETTLE_S: Final = 0.1  # a rename comes as several events, and DHCP clients write twice
+EMPTY_S: Final = 1.0  # a file that is empty for longer is so: `> resolv.conf` comes before writes
 AGAIN_S: Final = 30.0  # a mount over a folder is no event
 MOST_LINKS: Final = 8
 
@@ -33,6 +34,7 @@ async def follow(
         while True:
             if await watch.event(again_s):
                 await asyncio.sleep(SETTLE_S)
+            await _filled(watched)
             # The next watch stands before anybody reads: no change falls between the two.
             older, watch = watch, _watch(watched)
             older.close()
@@ -44,6 +46,21 @@ async def follow(
 def _watch(files: tuple[Path, ...]) -> inotify.Watch:
     """Made anew after each event, as links may differ."""
     return inotify.Watch(names=(each for file in files for each in names(file)), files=files)
+
+
+async def _filled(files: Iterable[Path]) -> None:
+    """Until none of the files is empty, which one that is being written is at first."""
+    for _ in range(round(EMPTY_S / SETTLE_S)):
+        if not any(map(_is_empty, files)):
+            return
+        await asyncio.sleep(SETTLE_S)
+
+
+def _is_empty(file: Path) -> bool:
+    try:
+        return file.stat().st_size == 0
+    except OSError:
+        return False
 
 
 def names(file: Path) -> Iterator[tuple[Path, str]]:

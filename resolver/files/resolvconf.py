@@ -75,6 +75,9 @@ def parse(text: str, path: str = "/etc/resolv.conf") -> Host:
     skipped: list[str] = []
     for line in _lines(text):
         keyword, *values = line.split()
+        if line[0].isspace():  # neither glibc nor musl looks behind the blank
+            skipped.append(f"{_printable(line.lstrip())} (behind a blank)")
+            continue
         if len(line) > MOST_LINE:
             skipped.append(f"{_printable(line)}… ({len(line)} characters)")
             continue

@@ -54,11 +54,12 @@ class Reply(NamedTuple):
     `lowest` is the lowest TTL of the answers, `negative` how long "no" may be kept, in seconds: no
     record of the authority has a longer TTL then.
     `extended` are the upper eight bits of the response code, which were in the OPT. `is_cut` says
-    that the server had more, which could not be fetched. `was_said` tells a server's failure from
-    silence. `explain` are the extended errors that came along (RFC 8914), `spin` the addresses
-    whose order means nothing, `aliases` the CNAMEs of the answers as they lead on. `has_opt` tells
-    whether the server speaks EDNS, `dropped` how many answers were about something else. `denies`
-    says that there is no such name, or nothing of the type, be it at the end of aliases.
+    that the server had more, which could not be fetched. `was_said` tells a failure that is the
+    name's from one for want of servers. `explain` are the extended errors that came along (RFC
+    8914), `spin` the addresses whose order means nothing, `aliases` the CNAMEs of the answers as
+    they lead on. `has_opt` tells whether the server speaks EDNS, `dropped` how many answers were
+    about something else. `denies` says that there is no such name, or nothing of the type, be it
+    at the end of aliases.
     """
 
     image: bytes
@@ -330,6 +331,17 @@ def aged(found: Reply, seconds: int) -> Reply:
     lowest = None if found.lowest is None else max(0, found.lowest - seconds)
     negative = None if found.negative is None else max(0, found.negative - seconds)
     return found._replace(image=bytes(image), lowest=lowest, negative=negative)
+
+
+def denied_for(found: Reply, most_s: int) -> Reply:
+    """The same, where it says "no" kept for so long at most, by others behind us too."""
+    if found.negative is None or found.negative <= most_s:
+        return found
+    image = bytearray(found.image)
+    for at in found.ttls[found.answers :]:
+        left = min(most_s, int.from_bytes(image[at : at + 4], "big"))
+        image[at : at + 4] = left.to_bytes(4, "big")
+    return found._replace(image=bytes(image), negative=most_s)
 
 
 def of_no_such_type(found: Reply) -> Reply:

@@ -213,6 +213,7 @@ class Flights:
         if tried is None:
             tried = []
             self._remember(asked, tried)
+        order = forward.order(known, now)
         for at in forward.to_probe(known, now):
             known[at].probed(now)
             self._spawn(self._probe(asked, at, known[at], tried))
@@ -230,7 +231,12 @@ class Flights:
         failure = found or reply.failure(asked.data, asked.query, wire.Rcode.SERVFAIL)
         why = reasons.failed((each.server, each.result, each.is_heard) for each in tried)
         said = poor.explain if poor else ()
-        was_said = poor is not None or any(each.is_heard for each in tried)
+        # Of a server that is well it is this name's failure, whatever else is heard from there.
+        was_said = (
+            poor is not None
+            or any(each.is_heard for each in tried)
+            or not all(known[at].is_doubtful for at in order)
+        )
         return failure._replace(explain=(*said, why), was_said=was_said)
 
     async def _probe(

@@ -16,17 +16,18 @@ from resolver.message import reply, wire
 from resolver.upstream.cookies import Cookies
 
 TRY_S: Final = 1.5
+LOOK_S: Final = 0.75  # of silence to a question, before the server is asked one of our own
 TOTAL_S: Final = 4.5  # stubs give up after 5
 TRIES: Final = 3  # at once one after the other; and so many servers at most
 RESEND_S: Final = (0.4, 1.6, 3.1, 4.0)  # after the first: whoever is silent is asked again
 STREAM_S: Final = 1.2  # for the rest over TCP, of what came over UDP within a try
-QUIET_S: Final = 1.0  # of a try that ended early: so long was time enough to answer
 SILENCES: Final = 3  # in a row before a server is left alone (dns_and_users.md A3)
 BESIDE_S: Final = 0.005  # after a doubtful server the next one is asked, at least
 STRANGER_S: Final = 0.01  # the head start of a server that was never heard, or is silent for long
 HEAD_START_S: Final = 0.01  # and of one that was heard: at least
 DENIAL_S: Final = 0.05  # the same against a "no", which often only the first can tell
 RTTS: Final = 2  # times as long as a server takes it may still be well; a try at most
+INSTEAD_S: Final = 5  # for how long a "no" is kept of who answers for a silent server before it
 DOUBT_S: Final = 0.25  # of a search list: who knows the next name of it waits so long for those
 GONE_S: Final = 0.03  # that were silent lately, or for long
 DOWN_FIRST_S: Final = 2.0
@@ -173,9 +174,11 @@ class State(Enum):
 class Health:
     """What an upstream showed of itself; time is passed in, in seconds of a monotonic clock.
 
-    `silent` counts silences in a row: questions that brought nothing, while nothing else came from
-    there either, each asked after the one before it had been given up. What was lost at one moment
-    is one silence, and a name that takes the server long is none (CVE-2023-26437).
+    `silent` counts silences in a row: questions of our own that brought nothing, while nothing else
+    came from there either, each asked after the one before it had been given up. What was lost at
+    one moment is one silence, and a name that takes the server long is none (CVE-2023-26437):
+    askers choose names, and one that is to put a server down for all is easily made.
+    `is_looked_at` while a question of ours is under way.
     """
 
     silent: int = 0
@@ -192,6 +195,7 @@ class Health:
     no_stream_until: float = 0.0
     error: str = ""
     error_at: float = -math.inf
+    is_looked_at: bool = False
 
     def heard(self, now: float) -> None:
         """Something came that can only be the server's: it works."""
@@ -204,12 +208,16 @@ class Health:
         seconds = min(seconds, TOTAL_S)  # a machine that slept meanwhile took no hours to ask
         self.rtt_s = seconds if not self.rtt_s else 0.875 * self.rtt_s + 0.125 * seconds
 
+    def is_open(self, asked_at: float) -> bool:
+        """Whether nothing was learned since then: what was asked came to nothing yet."""
+        return asked_at >= max(self.heard_at, self.silent_at)
+
     def failed(self, asked_at: float, now: float) -> None:
-        """A question brought no answer in time, or nobody is there.
+        """A question of ours brought no answer in time, or nobody is there.
 
         After three it is left alone for 2 s, doubling to 30 s.
         """
-        if asked_at < max(self.heard_at, self.silent_at):
+        if not self.is_open(asked_at):
             return
         self.silent += 1
         self.silent_at = now
@@ -260,6 +268,11 @@ class Health:
         far away makes nobody else answer for it.
         """
         return min(TRY_S, RTTS * self.rtt_s) if self.silent <= 1 else 0.0
+
+    @property
+    def look_s(self) -> float:
+        """How long it has to answer a question of ours: what is usual, and more."""
+        return max(LOOK_S, min(TRY_S, RTTS * self.rtt_s))
 
     @property
     def beside_s(self) -> float:

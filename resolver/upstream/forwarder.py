@@ -17,9 +17,11 @@ from resolver.message import reasons, reply, wire
 from resolver.names import answer, chase, cut, detour
 from resolver.upstream import (
     cache,
+    exchange,
     flights,
     forward,
     healths,
+    looks,
     sessions,
     siblings,
     telling,
@@ -33,6 +35,7 @@ from resolver.upstream.tried import Tried
 
 WAITING: Final = 16_384  # askers that wait for flights of others, about 1 KiB each
 MOST_LEGS: Final = 4  # names of others for one question, each behind aliases of ours
+FAILED_S: Final = 1.0  # RFC 9520 §3.2: no failure is forgotten sooner
 PATIENCE_S: Final = 1.8  # then an old answer is better than a late one (RFC 8767 §5)
 
 Spawn = Callable[[Coroutine[None, None, None]], None]
@@ -66,10 +69,10 @@ class Forwarder:
     def __init__(
         self,
         counts: counters.Counters,
-        inside: tries.Dialled,
+        inside: exchange.Dialled,
         *,
         clock: Callable[[], float],
-        bits: tries.Bits,
+        bits: exchange.Bits,
         spawn: Spawn,
         leaves: flights.Leaves,
         note: notes.Note = notes.unheard,
@@ -82,9 +85,11 @@ class Forwarder:
         self._clock = clock
         self._spawn = spawn
         self._streams = sessions.Sessions(spawn)
-        through = tries.Tries(
+        exchanges = exchange.Exchanges(
             counts, inside, self._streams, clock=clock, bits=bits, note=note, hot=hot
         )
+        own = looks.Looks(exchanges, clock=clock, spawn=spawn, leaves=leaves)
+        through = tries.Tries(counts, exchanges, own, clock=clock, note=note)
         self._flights = flights.Flights(
             counts, self.cache, self.healths, through, clock=clock, spawn=spawn, leaves=leaves
         )
@@ -99,9 +104,15 @@ class Forwarder:
         return self._fresh(asked, now), self.cache.stale(asked.key, now)
 
     def _fresh(self, asked: Question, now: float) -> cache.Entry | None:
-        """The cached answer that is good; a failure is over as soon as a server is heard again."""
+        """The cached answer that is good.
+
+        A failure for want of servers is over when one is heard again, but no sooner than a second
+        after it was known (RFC 9520 §3.2).
+        """
         entry = self.cache.get(asked.key, now)
         if entry is None or entry.reply.rcode != wire.Rcode.SERVFAIL or entry.reply.was_said:
+            return entry
+        if now < entry.stored + FAILED_S:
             return entry
         known = (self.healths.of(each, asked.scope) for each in asked.scope.upstreams)
         return None if any(each.heard_at > entry.stored for each in known) else entry

@@ -38,6 +38,7 @@ class _Attempt:
 class _Good:
     """A reply that can be taken once those before it in the order have had their time."""
 
+    at: int
     rank: int
     found: reply.Reply
 
@@ -79,7 +80,7 @@ class Race:
                     await self._news(wait_until)
                     self._look()
             if self._good:
-                return self._good.found
+                return self._kept_shortly(self._good)
             return forward.best(self.poor.values()) if self.goes_on() else None
         finally:
             self._is_over = True
@@ -101,6 +102,12 @@ class Race:
         if due is None and not any(True for _ in self._under_way()):
             return None
         return self._end if due is None else min(due, self._end)
+
+    def _kept_shortly(self, good: _Good) -> reply.Reply:
+        """The reply; a "no" in place of a server listed before, which may know better, is short."""
+        if all(at in self.poor for at in range(good.at)):
+            return good.found
+        return reply.denied_for(good.found, forward.INSTEAD_S)
 
     def _due(self) -> float | None:
         """When the next server is to be asked, if nothing comes before; None: not by itself."""
@@ -204,4 +211,4 @@ class Race:
             if forward.wants_better(found):
                 self.poor[each.at] = found
             elif self._good is None or each.rank < self._good.rank:
-                self._good = _Good(each.rank, found)
+                self._good = _Good(each.at, each.rank, found)

@@ -187,7 +187,7 @@ class Sessions:
         except OSError as exc:
             if session and session.answered:
                 raise _Gone from exc  # it was well, others have used it up
-            raise NoReply(Why.REFUSED) from exc
+            raise NoReply(Why.CLOSED) from exc
 
     async def _again(self, key: Key, kept: Session, message: bytes, deadline: float) -> Said:
         """The reply over a kept connection; raises _Gone when there is no such any more.

@@ -52,8 +52,13 @@ class Why(StrEnum):
     UNSUPPORTED = "unsupported"
     LOOP = "loop"
     LOST = "lost"  # a kept connection is gone, which says nothing of the server
+    CLOSED = "closed"  # the connection, before an answer
     SHORT = "short"  # of sockets or memory here: nobody was asked
     DECLINED = "declined"  # this question alone, over a connection that is well
+
+
+# Nobody is there, or nobody who can prove it: the next question would fare no better.
+GONE: Final = frozenset({Why.TLS, Why.REFUSED, Why.UNREACHABLE})
 
 
 class NoReply(Exception):
@@ -199,7 +204,10 @@ async def over_tcp(way: Way, sent: forward.Sent) -> bytes:
             fails, late = Unreached, Why.TIMEOUT
             await asyncio.get_running_loop().sock_connect(link, address(way.server))
             fails = NoReply
-            return await _over_tcp(link, sent)
+            try:
+                return await _over_tcp(link, sent)
+            except ConnectionError as exc:
+                raise NoReply(Why.CLOSED) from exc
     except TimeoutError:  # an OSError, too
         raise fails(late) from None
     except OSError as exc:
@@ -233,6 +241,6 @@ async def _exactly(link: socket.socket, size: int) -> bytes:
     while len(data) < size:
         part = await loop.sock_recv(link, size - len(data))
         if not part:
-            raise NoReply(Why.MISMATCH)
+            raise NoReply(Why.CLOSED)
         data += part
     return data

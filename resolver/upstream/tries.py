@@ -5,58 +5,45 @@ server goes to its `Health`, the counters and the list of what was tried.
 """
 
 import asyncio
-import contextlib
 import itertools
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
-
 from resolver import counters, notes, protocol
 from resolver.message import reasons, reply
-from resolver.names import answer, cut
-from resolver.upstream import carried, forward, lines, sessions, sockets
-from resolver.upstream.arrivals import Hot
-from resolver.upstream.carried import Carried, Said
+from resolver.names import cut
+from resolver.upstream import carried, forward, looks, sockets
+from resolver.upstream.carried import Said
+from resolver.upstream.exchange import UDP, Exchanges
 from resolver.upstream.opening import First, Opened, Opening
 from resolver.upstream.question import Question
-from resolver.upstream.sockets import NoReply, Why
+from resolver.upstream.sockets import GONE, NoReply, Why
 from resolver.upstream.tried import Tried
 
-# What speaks against the server itself: the next question would fare no better.
-AGAINST: Final = frozenset({Why.TLS, Why.REFUSED, Why.UNREACHABLE, Why.TIMEOUT})
-ENCRYPTED: Final = frozenset({"tls", "https", "quic"})
-IDENTITY_BITS: Final = 16
-UDP: Final = "udp"
-_OUR_QUESTION: Final = frozenset({forward.Trust.GOOD, forward.Trust.TRUNCATED})
-
-Bits = Callable[[int], int]  # how many random bits → a number
-Dialled = Callable[[str, protocol.Upstream], sockets.Dial | None]
+# A question of ours would fare alike, or this one's name made it so.
+IN_DOUBT: Final = frozenset({Why.CLOSED, Why.DECLINED})
+_TOLD: Final = GONE | {Why.TIMEOUT}  # that nothing comes any more, of what was silent already
 
 
 class Tries:
-    """Shared by all flights of a worker; `inside` finds a sandbox's own sockets."""
+    """Shared by all flights of a worker."""
 
     def __init__(
         self,
         counts: counters.Counters,
-        inside: Dialled,
-        streams: sessions.Sessions,
+        exchanges: Exchanges,
+        own: looks.Looks,
         *,
         clock: Callable[[], float],
-        bits: Bits,
         note: notes.Note,
-        hot: Hot | None = None,
     ) -> None:
         self._counts = counts
-        self._inside = inside
-        self._streams = streams
+        self._exchanges = exchanges
+        self._looks = own
         self._clock = clock
-        self._bits = bits
         self._note = note
         self._loop = asyncio.get_running_loop()
         self._numbers = itertools.count(1)
-        self._lines = lines.Lines(self._suspect, hot)
 
     def open(
         self,
@@ -67,19 +54,19 @@ class Tries:
     ) -> bool:
         """Whether the first step of `one` is done; `told` is called once with what came of it.
 
-        What has not come within a try may still come. No task waits meanwhile. Not done is what
-        takes more than a datagram.
+        What has not come within `forward.LOOK_S` may still come. No task waits meanwhile. Not done
+        is what takes more than a datagram.
         """
-        dial = self._dial(server, asked.scope)
+        dial = self._exchanges.dial(server, asked.scope)
         if server.transport != UDP or dial is None:
             return False
         now = self._clock()
-        way = sockets.Way(server, dial, self._loop.time() + forward.TRY_S)
-        sent = self._message(asked, health, server, edns=health.takes_edns(now))
+        way = sockets.Way(server, dial, self._loop.time() + forward.LOOK_S)
+        sent = self._exchanges.message(asked, health, server, edns=health.takes_edns(now))
         hear = Opened(Opening(sent, now, way, health, health.loops), told).hear
-        rest_s, near = forward.TOTAL_S - forward.TRY_S, health.near_misses(now)
+        rest_s, near = forward.TOTAL_S - forward.LOOK_S, health.near_misses(now)
         try:
-            self._lines.ask((dial, server), sent, way.deadline, hear, rest_s, near=near)
+            self._exchanges.lines.ask((dial, server), sent, way.deadline, hear, rest_s, near=near)
         except NoReply:
             return False  # `one` will hear the same, and count it
         return True
@@ -123,7 +110,8 @@ class Tries:
         """What the server says until `until` (loop's time); None when that is nothing to believe.
 
         `first` is what came of the first step when that was done already. `quiet` is called when
-        nothing came within `forward.TRY_S`, which counts as a silence; what comes later is taken.
+        nothing came within `forward.TRY_S`; what comes later is taken. Whether that speaks against
+        the server shows what it says to a question of ours, from `forward.LOOK_S` on.
         """
         label = self._counts.upstream(server.label)
         began, is_mixed = first[0].began if first else self._clock(), health.mixes()
@@ -135,20 +123,29 @@ class Tries:
             self._fell_short(server, health, NoReply(Why.TIMEOUT), began, tried)
             quiet()
 
-        limit_s = max(0.0, forward.TRY_S - (self._clock() - began))
-        timer = self._loop.call_later(limit_s, silent)
+        def look() -> None:
+            self._looks.look(server, asked.scope, health, began)
+
+        passed_s = self._clock() - began
+        timers = [
+            self._loop.call_later(max(0.0, limit_s - passed_s), then)
+            for limit_s, then in ((forward.LOOK_S, look), (forward.TRY_S, silent))
+        ]
         try:
-            said = await self._exchange(asked, server, health, first, until)
+            said = await self._exchanges.said(asked, server, health, first, until)
         except NoReply as exc:
-            if not is_quiet or exc.why not in AGAINST:
+            if not is_quiet or exc.why not in _TOLD:
                 self._fell_short(server, health, exc, began, tried)
+            if exc.why in IN_DOUBT:
+                look()
             if exc.why is Why.TLS:
                 self._note(f"tls {label}", f"upstream {label} is not believed: {exc.detail}")
-            if exc.why is Why.SHORT and self._dial(server, asked.scope):
+            if exc.why is Why.SHORT and self._exchanges.dial(server, asked.scope):
                 self._note("socket", "no socket to ask an upstream with")
             return None
         finally:
-            timer.cancel()
+            for each in timers:
+                each.cancel()
             if is_mixed and not health.mixes():
                 self._note(f"case {label}", f"upstream {label} {carried.FORGETS_CASE}")
         self._answered(said, health=health, server=server, began=began, tried=tried)
@@ -165,7 +162,7 @@ class Tries:
         """Nothing to believe came; whether that speaks against the server."""
         now, why = self._clock(), failed.why
         health.erred(str(failed), now)
-        if why in AGAINST and (why is not Why.TIMEOUT or now - began >= forward.QUIET_S):
+        if why in GONE:
             health.failed(began, now)
         if why is not Why.LOOP:  # counted when it was seen
             self._counts.add(counters.UPSTREAM_FAILURES, self._counts.upstream(server.label), why)
@@ -198,195 +195,3 @@ class Tries:
                 next(self._numbers), server.label, transport, seconds, f"{rcode}{cut}{why}", because
             )
         )
-
-    async def _exchange(
-        self,
-        asked: Question,
-        server: protocol.Upstream,
-        health: forward.Health,
-        first: First | None,
-        until: float,
-    ) -> Said:
-        """A checked reply; a server without EDNS is asked again without it.
-
-        Only when that helped it is remembered: a server may refuse a question for itself.
-        """
-        dial = self._dial(server, asked.scope)
-        if dial is None:
-            raise NoReply(Why.SHORT)  # the sandbox went, or is just getting other sockets
-        if server.transport != UDP:  # a kept connection is replaced, not waited for
-            until = min(until, self._loop.time() + forward.TRY_S)
-        way = sockets.Way(server, first[0].way.dial if first else dial, until)
-        now = self._clock()
-        edns = health.takes_edns(now)
-        said = await self._said(asked, way, health, edns=edns, first=first)
-        for transport in (UDP, "tcp"):  # with the cookie that it wants, or none (RFC 7873 §5.3)
-            if said.found.rcode == forward.BADCOOKIE:
-                again = msgspec.structs.replace(server, transport=transport)
-                said = await self._said(asked, way._replace(server=again), health, edns=edns)
-                because = carried.OTHER_COOKIE if transport != UDP else said.because
-                said = said._replace(because=because)
-        if not edns or not forward.blames_edns(said.found):
-            return said
-        with contextlib.suppress(NoReply):
-            plain = await self._said(asked, way, health, edns=False)
-            if forward.helps(plain.found):
-                health.needs_plain(now)
-                return plain
-        return said
-
-    async def _said(
-        self,
-        asked: Question,
-        way: sockets.Way,
-        health: forward.Health,
-        *,
-        edns: bool,
-        first: First | None = None,
-    ) -> Said:
-        loops, age_s = first[0].loops if first else health.loops, 0
-        if way.server.transport == UDP:
-            came = await self._over_udp(asked, way, health, edns=edns, first=first)
-        else:
-            sent = self._message(asked, health, way.server, edns=edns)
-            message, age_s = await self._streamed(asked, way, sent)
-            came = Carried(message, sent.end, way.server.transport)
-        data, end, transport, lost, because = came
-        if health.loops != loops:
-            raise NoReply(Why.LOOP)  # what it says, we said
-        found = reply.read(data, end, dnssec=asked.query.dnssec)
-        if found is None:
-            raise NoReply(Why.CHAIN if reply.is_endless(data, end) else Why.MISMATCH)
-        if lost:
-            found = found._replace(is_cut=True)
-            if cut.is_bare(found, asked.query, asked.whole):
-                raise NoReply(lost)
-        whole = cut.of_zone(reply.aged(found, age_s), asked.query, asked.whole)
-        return Said(whole, transport, because)
-
-    async def _over_udp(
-        self,
-        asked: Question,
-        way: sockets.Way,
-        health: forward.Health,
-        *,
-        edns: bool,
-        first: First | None,
-    ) -> Carried:
-        """A reply.
-
-        What was cut, lost the case of its letters or its cookie, or is guessed at by others, is
-        asked for over TCP, once. Without TCP it is better than nothing, or asked again, until a
-        server that forgets such things is known for it. What goes wrong on a connection says
-        nothing of the next one: a name may take the server long, and askers choose the names.
-        """
-        lost: Why | None = None
-        while True:
-            sent, data, trust = await self._datagram(
-                asked, way, health, edns=edns, first=first, guarded=not lost
-            )
-            first = None
-            now = self._clock()
-            if trust is forward.Trust.BARE:
-                return Carried(forward.asked_again(data, sent), sent.end, UDP)
-            is_proven = health.cookies.proves(sent.message, data)
-            if trust is forward.Trust.GOOD and is_proven:
-                return Carried(data, sent.end, UDP)
-            because = carried.BECAUSE.get(trust, "")
-            if trust in _OUR_QUESTION and not is_proven:
-                because = carried.NO_COOKIE
-                health.cookies.lost(now)
-                self._suspect(counters.Suspect.COOKIE)
-            elif trust is not forward.Trust.FORGED:
-                health.heard(now)
-            if trust is forward.Trust.OTHER_CASE:
-                health.case_losses += 1
-                self._suspect(counters.Suspect.CASE)
-            if not lost and health.has_stream(now):
-                soon = min(way.deadline, self._loop.time() + forward.STREAM_S)
-                short = way._replace(deadline=soon)
-                try:
-                    whole = await sockets.over_tcp(short, sent)
-                    return Carried(whole, sent.end, "tcp", because=because)
-                except NoReply as exc:
-                    lost = Why.SHORT if exc.why is Why.SHORT else Why.TRUNCATED
-                    if isinstance(exc, sockets.Unreached):
-                        health.lacks_stream(self._clock())
-            if trust is forward.Trust.TRUNCATED and is_proven:
-                return Carried(data, sent.end, UDP, lost=lost or Why.TRUNCATED)
-
-    async def _datagram(
-        self,
-        asked: Question,
-        way: sockets.Way,
-        health: forward.Health,
-        *,
-        edns: bool,
-        first: First | None,
-        guarded: bool,
-    ) -> tuple[forward.Sent, bytes, forward.Trust]:
-        """What was sent, and what came over UDP; raises NoReply.
-
-        `guarded`: it is given up when others guess at it, as far as there is TCP to go on with.
-        """
-        if first:
-            sent, come = first[0].sent, first[1]
-            heard = await come if isinstance(come, asyncio.Future) else come
-        else:
-            sent = self._message(asked, health, way.server, edns=edns)
-            near = health.near_misses(self._clock()) if guarded else 0
-            heard = await self._lines.hear((way.dial, way.server), sent, way.deadline, near=near)
-        if isinstance(heard, Why):
-            raise NoReply(heard)
-        if heard[1] is forward.Trust.FORGED:
-            label = self._counts.upstream(way.server.label)
-            self._note(f"forged {label}", f"upstream {label}: {carried.FORGED}")
-        return sent, *heard
-
-    def _message(
-        self,
-        asked: Question,
-        health: forward.Health,
-        server: protocol.Upstream,
-        *,
-        edns: bool,
-    ) -> forward.Sent:
-        case_bits = 8 * len(asked.query.name)
-        random = self._bits(IDENTITY_BITS + case_bits)
-        is_udp = server.transport == UDP
-        return forward.question(
-            asked.data,
-            asked.query,
-            random >> case_bits,
-            random if is_udp and health.mixes() else 0,
-            mark=health.mark if edns else None,
-            cookie=health.cookies.option(self._clock()) if is_udp else b"",
-            padded=server.transport in ENCRYPTED,
-        )
-
-    async def _streamed(
-        self, asked: Question, way: sockets.Way, sent: forward.Sent
-    ) -> sessions.Said:
-        """What a server says that is not asked over UDP; raises NoReply."""
-        if way.server.transport == "tcp":
-            return sessions.Said(await sockets.over_tcp(way, sent))
-        said = await self._streams.ask(
-            way.dial, way.server, asked.scope.sandbox, sent.message, way.deadline
-        )
-        # Nothing of a stream could be fetched over another transport: TC is the server's mistake.
-        match forward.judge(said.message, sent):
-            case forward.Trust.BARE:
-                return said._replace(message=forward.asked_again(said.message, sent))
-            case forward.Trust.FOREIGN:
-                raise NoReply(Why.MISMATCH)
-            case forward.Trust.TRUNCATED:
-                raise NoReply(Why.TRUNCATED)
-        return said
-
-    def _suspect(self, what: counters.Suspect) -> None:
-        self._counts.add(counters.SUSPECT, what)
-
-    def _dial(self, server: protocol.Upstream, scope: answer.Scope) -> sockets.Dial | None:
-        if server.inside:
-            return self._inside(scope.sandbox, server)
-        return sockets.HOST6 if server.family is protocol.Family.IPV6 else sockets.HOST4

@@ -16,6 +16,7 @@ from sdd.cli.settings import current
 from sdd.client import part
 
 NXDOMAIN, NODATA, FAILED = 3, 4, 5  # exit codes that scripts rely on
+_MOST_ZONES = 3  # of a server, in a table
 COLUMNS = (
     Column("NAME", lambda row: row["Name"]),
     Column("TTL", lambda row: row["TTL"], right=True),
@@ -40,11 +41,18 @@ def _last_error(row: output.Row) -> str:
     return f"{error}, {row['LastErrorSeconds']:.0f}s ago" if error else "-"
 
 
+def _zones(row: output.Row) -> str:
+    """The first few: a server may have dozens of them."""
+    most = len(row["Zones"]) if current().whole_ids else _MOST_ZONES
+    shown, more = row["Zones"][:most], len(row["Zones"]) - most
+    return ",".join(shown) + (f" +{more}" if more > 0 else "") or "-"
+
+
 UPSTREAM = (
     Column("ADDRESS", lambda row: row["Address"]),
     Column("PORT", lambda row: row["Port"], right=True),
     Column("FROM", lambda row: row["From"]),
-    Column("ZONE", lambda row: ",".join(row["Zones"]) or "-"),
+    Column("ZONE", _zones),
     Column("STATE", lambda row: row["State"]),
     Column("SILENT", lambda row: row["Silent"], right=True),
     Column("RTT", lambda row: f"{row['RttMs']:.1f}ms" if row["RttMs"] else "-", right=True),
@@ -234,6 +242,7 @@ def upstream() -> None:
 
 
 @upstream.command("ls")
+@output.no_trunc
 def upstream_ls() -> None:
     """List the servers that names of others are asked of, and how they did.
 

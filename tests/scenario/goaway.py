@@ -24,10 +24,13 @@ class Goaway:
     `heard` counts the requests of each connection.
     """
 
-    def __init__(self, certificates: Certificates, most: int, delay_s: float) -> None:
+    def __init__(
+        self, certificates: Certificates, most: int, delay_s: float, status: str = "200"
+    ) -> None:
         self.heard: list[int] = []
         self._most = most
         self._delay_s = delay_s
+        self._status = status
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(certificates.chain, certificates.key)
         self._context.set_alpn_protocols(["h2"])
@@ -65,13 +68,13 @@ class Goaway:
             link.sendall(GoAwayFrame(0, last_stream_id=max(bodies)).serialize())
             time.sleep(self._delay_s)
             for stream, data in bodies.items():
-                _answer(spoken, stream, data)
+                _answer(spoken, stream, data, self._status)
             link.sendall(spoken.data_to_send())
 
 
-def _answer(spoken: h2.connection.H2Connection, stream: int, data: bytes) -> None:
+def _answer(spoken: h2.connection.H2Connection, stream: int, data: bytes, status: str) -> None:
     query = dns.message.from_wire(data)
     answer = dns.message.make_response(query, recursion_available=True)
     answer.answer.append(dns.rrset.from_text(query.question[0].name, 300, "IN", "A", ADDRESS))
-    spoken.send_headers(stream, [(":status", "200")])
+    spoken.send_headers(stream, [(":status", status)])
     spoken.send_data(stream, answer.to_wire(), end_stream=True)

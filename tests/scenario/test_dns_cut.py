@@ -224,11 +224,12 @@ def test_the_trace_tells_why_a_question_went_over_tcp(
     session: Session, scripted: Make, script: Reply, why: str
 ) -> None:
     name = "a-long-name-with-many-letters.example.org"
-    ports = served(session, scripted(script))
+    server = scripted(script)
+    ports = served(session, server)
     assert texts(asked(ports, name)) == {"192.0.2.9"}
     session.say(protocol.Explain("s", wire.to_wire(name), wire.A))
     told = session.hear()
     assert isinstance(told, protocol.Explained)
     (tried,) = (each.text for each in told.steps if each.stage == "tried")
     over = f"over tcp (over udp it {why})" if why else "over udp"
-    assert tried.startswith(f"127.0.0.1 {over}: NOERROR in ")
+    assert tried.startswith(f"{server.server().label} {over}: NOERROR in ")

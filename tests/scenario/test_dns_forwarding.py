@@ -114,11 +114,12 @@ def test_F8_nxdomain_is_final(session: Session, scripted: Make) -> None:
 
 
 def test_refused_by_all_is_servfail_for_the_stub(session: Session, scripted: Make) -> None:
-    ports = served(session, scripted(lambda query, _: failing(query, dns.rcode.REFUSED)))
+    refuses = scripted(lambda query, _: failing(query, dns.rcode.REFUSED))
+    ports = served(session, refuses)
     reply = asked(ports, "www.example.org")
     assert reply.rcode() == dns.rcode.SERVFAIL
     assert explanations(reply) == [0]
-    assert "127.0.0.1 REFUSED" in str(reply.extended_errors()[0].text)
+    assert f"{refuses.server().label} REFUSED" in str(reply.extended_errors()[0].text)
 
 
 def test_C7_an_oversized_reply_without_edns_arrives_cut(session: Session, scripted: Make) -> None:
@@ -154,7 +155,7 @@ def test_A8_53_a_server_that_forgets_case_is_asked_over_tcp_and_then_plainly(
     assert transports.count("tcp") == 3
     assert transports.count("udp") == 8
     (line,) = session.notes()  # once, however often it is asked
-    assert line.startswith("upstream 127.0.0.1 does not keep the case of letters")
+    assert line.startswith(f"upstream {forgets.server().label} does not keep the case of letters")
     assert session.notes() == []
 
 

@@ -223,10 +223,14 @@ def both_transports() -> tuple[socket.socket, socket.socket]:
 
 
 class Upstream:
-    """A scripted server on loopback, UDP and TCP; `heard` are the questions that reached it."""
+    """A scripted server on loopback, UDP and TCP; `heard` are the questions that reached it.
+
+    `names` are those that were asked for over UDP: the root is a question of the resolver's own.
+    """
 
     def __init__(self) -> None:
         self.heard: list[tuple[str, int]] = []
+        self.names: list[str] = []
         self.held: list[socket.socket] = []
         self.holds_tcp = False
         self.udp, self.tcp = both_transports()
@@ -255,7 +259,9 @@ class Upstream:
             while True:
                 data, peer = self.udp.recvfrom(4096)
                 self.heard.append(("udp", peer[1]))
-                if reply := self.reply(dns.message.from_wire(data), stream=False):
+                query = dns.message.from_wire(data)
+                self.names.append(query.question[0].name.to_text().lower())
+                if reply := self.reply(query, stream=False):
                     self.udp.sendto(reply, peer)
 
     def _tcp(self) -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import functools
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -127,6 +128,40 @@ async def test_what_lies_beside_the_file_is_no_change(tmp_path: Path) -> None:
         await eventually_async(lambda: told, 10, "the change is told")
         follower.cancel()
     assert told == ["changed"]
+
+
+async def test_a_file_that_is_empty_for_a_moment_is_not_read(tmp_path: Path) -> None:
+    file, read = plain(tmp_path), list[str]()
+    async with asyncio.TaskGroup() as tasks:
+        follower = tasks.create_task(
+            hostwatch.follow([file], lambda: read.append(file.read_text()))
+        )
+        await asyncio.sleep(0)
+        emptied = asyncio.get_running_loop().time()
+        file.write_text("")
+        passed = functools.partial(_is_later, emptied + 3 * hostwatch.SETTLE_S)
+        await eventually_async(passed, 5, "whoever writes takes his time")
+        rewrite(file)
+        await eventually_async(lambda: read, 10, "the change is told")
+        follower.cancel()
+    assert read == ["nameserver 10.0.0.2\n"]
+
+
+async def test_a_file_that_stays_empty_is_read(tmp_path: Path) -> None:
+    file, read = plain(tmp_path), list[str]()
+    async with asyncio.TaskGroup() as tasks:
+        follower = tasks.create_task(
+            hostwatch.follow([file], lambda: read.append(file.read_text()))
+        )
+        await asyncio.sleep(0)
+        file.write_text("")
+        await eventually_async(lambda: read, 10, "it is believed")
+        follower.cancel()
+    assert read == [""]
+
+
+def _is_later(than: float) -> bool:
+    return asyncio.get_running_loop().time() >= than
 
 
 async def test_it_is_looked_again_without_an_event(tmp_path: Path) -> None:

@@ -30,6 +30,16 @@ def test_A8_98_what_is_left_out_is_told_printable(line: str, told: str) -> None:
     assert found.servers == (ip_address("192.0.2.1"),)
 
 
+def test_a_line_behind_a_blank_says_nothing_to_libc_nor_to_us() -> None:
+    found = resolvconf.parse(" nameserver 192.0.2.1\n\toptions ndots:3\nnameserver 192.0.2.2\n")
+    assert list(map(str, found.servers)) == ["192.0.2.2"]
+    assert found.options == ()
+    assert found.skipped == (
+        "nameserver 192.0.2.1 (behind a blank)",
+        "options ndots:3 (behind a blank)",
+    )
+
+
 def test_A8_97_more_than_three_servers_and_scopes_are_kept() -> None:
     lines = [f"nameserver 192.0.2.{number}" for number in range(1, 6)]
     found = resolvconf.parse("\n".join([*lines, "nameserver fe80::1%eth0"]))

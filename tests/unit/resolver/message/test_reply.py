@@ -116,6 +116,16 @@ def test_A2_a_denial_is_kept_by_nobody_for_longer_than_the_soa_says() -> None:
     assert said(read(upstream(proof, authority=NS), dnssec=True)).authority[0].ttl == 300
 
 
+def test_a_denial_that_is_doubted_is_kept_shortly_by_all() -> None:
+    found = read(upstream(authority=SOA, rcode=3))  # TTL 300, MINIMUM 60
+    for most_s, kept_s in ((5, 5), (300, 60)):
+        short = reply.denied_for(found, most_s)
+        assert short.negative == kept_s
+        assert said(short).authority[0].ttl == kept_s
+    positive = read(upstream("www.example.org. 60 A 192.0.2.1"))
+    assert reply.denied_for(positive, 5) is positive
+
+
 @pytest.mark.parametrize(("room", "told"), [(28, ""), (27, ""), (26, "old")])
 def test_an_explanation_never_takes_the_place_of_a_record(room: int, told: str) -> None:
     """RFC 8914 §3; 28 addresses leave 17 bytes of 512, in which the code alone has room."""

@@ -112,6 +112,12 @@ def test_a_slow_name_is_no_silence_of_a_server_that_answers_others() -> None:
     assert health.silent == 0
 
 
+def test_a_server_that_takes_long_has_longer_for_a_question_of_ours() -> None:
+    assert Health().look_s == Health(rtt_s=0.3).look_s == forward.LOOK_S
+    assert Health(rtt_s=0.6).look_s == pytest.approx(1.2)
+    assert Health(rtt_s=4.0).look_s == forward.TRY_S
+
+
 def test_what_is_lost_at_one_moment_is_one_silence() -> None:
     health = Health()
     for _ in range(200):

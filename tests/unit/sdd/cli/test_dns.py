@@ -244,16 +244,19 @@ def test_upstreams_are_listed(asking: Shell) -> None:
         error_s=75.0,
     )
     well = replace(server, state="up", silent=0, edns=False, keeps_case=True, error="", zones=())
-    asking.appliance.resolver.servers = (server, well)
+    many = replace(well, zones=tuple(f"z{number}" for number in range(40)))
+    asking.appliance.resolver.servers = (server, well, many)
     head, *rows = asking.ok("dns", "upstream", "ls").out.splitlines()
     assert head.split()[-5:] == ["RTT", "EDNS", "CASE", "LAST", "ERROR"]
     zones, error = ".,corp.local", ["timeout,", "75s", "ago"]
     assert [row.split() for row in rows] == [
         ["10.0.0.1", "53", "host", zones, "down", "3", "1.2ms", "yes", "lost", *error],
         ["10.0.0.1", "53", "host", "-", "up", "0", "1.2ms", "no", "kept", "-"],
+        ["10.0.0.1", "53", "host", "z0,z1,z2", "+37", "up", "0", "1.2ms", "no", "kept", "-"],
     ]
+    assert ",z39 " in asking.ok("dns", "upstream", "ls", "--no-trunc").out
     told = asking.ok("dns", "upstream", "ls", "-o", "json").json()
-    assert [each["Zones"] for each in told] == [[".", "corp.local"], []]
+    assert [each["Zones"] for each in told] == [[".", "corp.local"], [], list(many.zones)]
 
 
 def test_records_are_added_listed_and_removed(shell: Shell) -> None:
