@@ -52,7 +52,7 @@ def made(tasks: asyncio.TaskGroup, *, leaves: bool = True) -> looks.Looks:
 
     exchanges = exchange.Exchanges(
         counters.Counters(),
-        lambda _: sockets.HOST4,
+        lambda _box, _server: sockets.HOST4,
         sessions.Sessions(spawn),
         clock=clock.now,
         bits=lambda bits: next(numbers) % (1 << bits),
