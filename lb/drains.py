@@ -1,28 +1,32 @@
 """Ends memberships that are leaving: when their connections have ended, or their time is up.
 
-In: the newest state, the kernel's counts and the clock. Out: `finish` calls. What is waited for is
-in the state, so a daemon that was restarted in between goes on where it was.
+In: the newest state, what sandboxes and the host count, and the clock. Out: `finish` calls. What is
+waited for is in the state, so a daemon that was restarted in between goes on where it was.
 """
 
 import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple, Never
 
 from lb import world
 from lb.derived import Derived
 from lb.desired import member_on, nothing
+from lb.ports.way import Way, ways
 from sdd import errors
 from sdd.linux import cost
 from sdd.model import ids, service
 from sdd.model.network import IPAddress
+from sdd.model.port import Protocol
 from sdd.reconcile import Slot
 from sdd.state import ClusterState, MemberKey
 
 Finish = Callable[[ids.ServiceId, ids.EndpointId], Awaitable[None]]
+# Of members, each with the ways by which the host leads straight to it: who is not idle.
+Straight = Callable[[Mapping[MemberKey, Collection[Way]]], Awaitable[Collection[MemberKey]]]
 
 # How soon after its last connection a member is gone, and the head start of the balancer.
 POLL_S = 0.1
@@ -68,10 +72,12 @@ class Drains:
         clock: Callable[[], float],
         steady: Callable[[], float] = time.monotonic,
         *,
+        straight: Straight,
         derived: Derived | None = None,
     ) -> None:
         self._finish = finish
         self._kernel = kernel
+        self._straight = straight
         self._node = node
         self._clock = clock
         self._steady = steady
@@ -136,10 +142,13 @@ class Drains:
             # To count takes its time beside many sandboxes; whose time is up does not wait for it.
             async with asyncio.timeout(min(IDLE_S, left_s)):
                 counted = await self._counted({vip for each in services for vip in _vips(each)})
-        except TimeoutError:
+                reached = await self._straight(
+                    {key: _ways(state, member) for key, member in members.items()}
+                )
+        except (TimeoutError, errors.SddError):
             return
         for key, member in members.items():
-            if _is_idle(state, member, counted):
+            if key not in reached and _is_idle(state, member, counted):
                 await self._end(key)
 
     async def _end(self, key: MemberKey) -> None:
@@ -179,8 +188,15 @@ def leaving(state: ClusterState, node: ids.NodeId) -> dict[MemberKey, service.Me
     }
 
 
+def _ways(state: ClusterState, member: service.Member) -> Collection[Way]:
+    """Straight to the member by ports of its service that have connections."""
+    end = state.endpoints.get(member.endpoint)
+    found = ways(state.services[member.service], (end,) if end else ())
+    return frozenset(way for way in found if way.bind.protocol is not Protocol.UDP)
+
+
 def _is_idle(state: ClusterState, member: service.Member, counted: _Counted) -> bool:
-    """Whether it is certain that nothing is connected, and nothing can be any more."""
+    """Whether it is certain that no sandbox has connected to it, and none can any more."""
     svc = state.services[member.service]
     ends = [member_on(state, member, is_ingress=each) for each in (False, True)]
     hosts = [host for end in ends if end is not None for host in end.hosts]

@@ -1,8 +1,8 @@
 """(have, want) → the steps between, in an order that never leaves a service without its backends.
 
 Services that are not wanted go first, so that their addresses and marks are free; then services
-come, whole, and change, backends come, weights move, what is flawed is mended, and only then
-backends go. A live service is edited, never deleted and made again: that would reset its
+come, whole, and change, backends come, weights rise, then fall, what is flawed is mended, and only
+then backends go. A live service is edited, never deleted and made again: that would reset its
 connections.
 """
 
@@ -300,17 +300,29 @@ def _arrivals(have: table.Table, service: table.VirtualService) -> Iterator[Step
     if before is None:
         return  # it comes with all of them
     if _are_the_same(before, service):
-        for old, new in zip(before.backends, service.backends, strict=True):
-            if old.weight != new.weight:
-                yield SetWeight(service.vip, new)
+        pairs = zip(before.backends, service.backends, strict=True)
+        yield from _weighed(service.vip, ((old.weight, new) for old, new in pairs))
         return
     weights = before.weights
     for backend in service.backends:
         if backend.address not in weights:
             yield AddBackend(service.vip, backend)
-    for backend in service.backends:
-        if weights.get(backend.address, backend.weight) != backend.weight:
-            yield SetWeight(service.vip, backend)
+    known = ((weights.get(each.address, each.weight), each) for each in service.backends)
+    yield from _weighed(service.vip, known)
+
+
+def _weighed(vip: IPAddress, backends: Iterable[tuple[int, table.Backend]]) -> Iterator[Step]:
+    """Each of `backends` comes with its weight until now. Raised first: who takes over is there.
+
+    IPVS is told one by one; between two steps connections come in.
+    """
+    lowered: list[Step] = []
+    for weight, backend in backends:
+        if backend.weight > weight:
+            yield SetWeight(vip, backend)
+        elif backend.weight < weight:
+            lowered.append(SetWeight(vip, backend))
+    yield from lowered
 
 
 def _mends(have: table.Table, want: table.Table) -> Iterator[Step]:

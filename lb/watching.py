@@ -7,7 +7,7 @@ member and who has a carrier are the caller's to say: they touch the world.
 import random
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from lb import (
     derived,
@@ -32,6 +32,13 @@ from sdd.state import ClusterState
 Follow = Callable[[Slot], Coroutine[Any, Any, None]]
 
 
+class Host(NamedTuple):
+    """What is known of connections that the host leads straight to members."""
+
+    counts: meter.HostCounts
+    busy: drains.Straight
+
+
 class Watching:
     """The members of one node."""
 
@@ -44,7 +51,7 @@ class Watching:
         *,
         been: guests.Guests,
         dial: dials.Dial,
-        host: meter.HostCounts,
+        host: Host,
         hold: leaving.Hold,
     ) -> None:
         self._kernel, self._node, self._been = kernel, node, been
@@ -56,11 +63,15 @@ class Watching:
         )
         self._derived = derived.Derived(node)
         self.meter = meter.Meter(
-            *(kernel, node, self.probes.suspect, time.monotonic), host=host, derived=self._derived
+            *(kernel, node, self.probes.suspect, time.monotonic),
+            host=host.counts,
+            derived=self._derived,
         )
         self.leaving = leaving.Leaving(node, hold, self.meter.ended)
         self.kept = kept.Kept()
-        self._drains = drains.Drains(finish, kernel, node, time.time, derived=self._derived)
+        self._drains = drains.Drains(
+            *(finish, kernel, node, time.time), straight=host.busy, derived=self._derived
+        )
 
     def put(self, state: ClusterState) -> None:
         """For `Feed.subscribe`, before any reconciler works on it."""

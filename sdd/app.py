@@ -171,17 +171,17 @@ async def assembled(
         config = dataclasses.replace(config, node_name=node)
         slots = {each: reconcile.Slot() for each in Backend}
         reached, balancer = progress.Progress(tuple(Backend)), await _balancer(config, doors)
-        kernel = linux.LinuxKernel(doors, config.exec_root)
         launcher = await stack.enter_async_context(naming.launcher(config))
         workers, watcher = inquirer.Inquirer(launcher), watch.Watch(launcher, standing.noted)
         names = naming.reconciler(config, doors, node, launcher, slots, reached=reached)
         stack.callback(names.close)
         commands = _commander(config, store, news, reached, doors, names=names)
         ports = stack.enter_context(contextlib.closing(ports_linux.PortsKernel(doors, held)))
-        see, late = (kernel, balancer.kernel, query.Asker(doors).ask), reached.lag.sentences
+        kernel, late = linux.LinuxKernel(doors, config.exec_root), reached.lag.sentences
+        see = (kernel, balancer.kernel, query.Asker(doors).ask)
         looker = verify.Verifier(lambda: news.state, node, *see, ports=ports, behind=late)
         history, faults = journal.Journal(time.time), defects.Defects(daemon.told)
-        members, words = _members(config, ports, _dial(stack), commands, balancer, news=news)
+        members, publisher, words = _members(config, ports, stack, commands, balancer, news=news)
         counts = page.build(VERSION, news, watcher, members, reached.lag.seconds, faults=faults)
         launcher.subscribe(standing.teller(history, counts))
         yield daemon.Daemon(
@@ -189,7 +189,7 @@ async def assembled(
             feed=news,
             progress=reached,
             registry=counts,
-            parts=_parts(node, kernel, members, ports, names, slots=slots, reached=reached),
+            parts=_parts(node, kernel, members, publisher, names, slots=slots, reached=reached),
             followers=members.followers() | endings.followers(commands, node, history),
             watches=_lb_watches(doors, news, node, members.probes, ears)
             | naming.watches(in_force, names, slots, watcher),
@@ -283,29 +283,31 @@ def _dial(stack: contextlib.AsyncExitStack) -> lb_dial.Dial:
 def _members(
     config: configuration.Config,
     ports: ports_linux.PortsKernel,
-    dial: lb_dial.Dial,
+    stack: contextlib.AsyncExitStack,
     commands: commander.Commander,
     balancer: choose.Choice,
     *,
     news: feed.Feed,
-) -> tuple[lb_watching.Watching, Unstored]:
+) -> tuple[lb_watching.Watching, ports_reconciler.Reconciler, Unstored]:
+    node = ids.NodeId(config.node_name)
+    publisher = ports_reconciler.Reconciler(ports, node)
     words = Unstored(commands.record_verdict, lambda: news.state)
     made = lb_watching.Watching(
-        *(balancer.kernel, ids.NodeId(config.node_name), words.record, commands.drained),
+        *(balancer.kernel, node, words.record, commands.drained),
         been=guests.Guests(config.exec_root / "lb-guests"),
-        dial=dial,
-        host=ports.counts,
+        dial=_dial(stack),
+        host=lb_watching.Host(ports.counts, publisher.busy),
         hold=namespaces.hold,
     )
     news.subscribe(made.put)
-    return made, words
+    return made, publisher, words
 
 
 def _parts(
     node: ids.NodeId,
     kernel: linux.LinuxKernel,
     members: lb_watching.Watching,
-    ports: ports_linux.PortsKernel,
+    publisher: ports_reconciler.Reconciler,
     names: dns_reconciler.Reconciler,
     *,
     slots: Mapping[Backend, reconcile.Slot],
@@ -314,7 +316,7 @@ def _parts(
     realisers: Mapping[Backend, reconcile.Realise] = {
         Backend.NETNS: netns_reconciler.Reconciler(kernel, node),
         Backend.LB: members.reconciler(functools.partial(reached.has_failed, Backend.NETNS)),
-        Backend.PORTS: ports_reconciler.Reconciler(ports, node),
+        Backend.PORTS: publisher,
         Backend.RESOLVER: names,
     }
     return tuple(daemon.Part(each, realisers[each], slot) for each, slot in slots.items())

@@ -50,7 +50,8 @@ class Flow:
     """One live connection to `vip`, answered by `backend` (`vip` itself if it is not translated).
 
     `port` and `backend_port` belong to them, `source_port` to the client; 0 for what has no ports.
-    `key` is what the kernel needs to find it again.
+    `key` is what the kernel needs to find it again. A TCP connection `is_open` while neither end
+    closed it; what has no such state always is.
     """
 
     protocol: int
@@ -60,6 +61,7 @@ class Flow:
     port: int = 0
     backend_port: int = 0
     source_port: int = 0
+    is_open: bool = True
 
 
 class Counted(NamedTuple):
@@ -264,6 +266,7 @@ def _flow(reply: netlink.Reply, seen: _Seen) -> Flow:
         port=seen.port,
         backend_port=seen.backend_port,
         source_port=seen.source_port,
+        is_open=seen.state in (0, _ESTABLISHED),
     )
 
 

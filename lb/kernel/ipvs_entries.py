@@ -106,7 +106,10 @@ class Change(NamedTuple):
 
 
 def changes(family: int, have: Entries, want: Entries) -> Iterator[Change]:
-    """What turns `have` into `want`; additions come first."""
+    """What turns `have` into `want`; additions come first, and weights rise before others fall.
+
+    Connections come in between any two.
+    """
     for key, entry in want.items():
         before = have.get(key)
         if before is None or before.settings != entry.settings:
@@ -127,6 +130,8 @@ def _weighed(family: int, key: Key, before: Entry | None, after: Entry) -> Itera
         moved = [pair for pair in after.weights.items() if old.get(pair[0]) != pair[1]]
         new = tuple(pair for pair in moved if pair[0] not in old)
         other = tuple(pair for pair in moved if pair[0] in old)
+        if len(other) > 1:  # who takes over is there before others rest
+            other = tuple(sorted(other, key=lambda pair: pair[1] < old[pair[0]]))
     for command, pairs in ((ipvs_codec.NEW_BACKEND, new), (ipvs_codec.SET_BACKEND, other)):
         if pairs:
             for message in ipvs_codec.backend_requests(family, command, key, pairs):

@@ -4,7 +4,9 @@ from collections.abc import Collection, Mapping
 
 from lb.ports.image import NONE, Element, Image
 from lb.ports.table import Bind, Entry, Hindrance
+from lb.ports.way import Way
 from sdd.model.network import IPAddress
+from sdd.model.port import Protocol
 
 
 class FakeKernel:
@@ -23,6 +25,7 @@ class FakeKernel:
         self.writes: list[int] = []  # how many elements each touched
         self.forgotten: list[Entry] = []
         self.lost: set[IPAddress] = set()
+        self.connected: set[Way] = set()
         self.loose: set[str] = set()
 
     async def hold(self, binds: Collection[Bind]) -> Mapping[Bind, str]:
@@ -60,10 +63,26 @@ class FakeKernel:
             assert self.image >= set(gone)
             self.image = (self.image - set(gone)) | set(come)
 
-    async def forget(self, now: Collection[Entry], lost: Collection[IPAddress] = ()) -> None:
-        """Remembers what was asked."""
+    async def forget(
+        self,
+        now: Collection[Entry],
+        lost: Collection[IPAddress] = (),
+        ended: Collection[Way] = (),
+    ) -> None:
+        """Remembers what was asked; who is connected by what ended is not any more."""
         self.forgotten.extend(now)
         self.lost.update(lost)
+        self.connected = {
+            way for way in self.connected if way not in ended and way.backend not in lost
+        }
+
+    async def busy(self, those: Collection[Way]) -> Collection[Way]:
+        """What the tests say."""
+        return {
+            way
+            for way in self.connected.intersection(those)
+            if way.bind.protocol is not Protocol.UDP
+        }
 
     async def open_loopback(self, on: Collection[str], off: Collection[str]) -> Collection[str]:
         """Links that are there take it."""

@@ -16,12 +16,13 @@ from lb.ports.desired import Want, desired, nothing
 from lb.ports.image import Image
 from lb.ports.ledger import Ledger
 from lb.ports.table import Bind, Entry, Hindrance
-from sdd import errors, reconcile
+from lb.ports.way import Way, ways
+from sdd import affected, errors, reconcile
 from sdd.model import ids, progress
 from sdd.model.look import EVERYWHERE, HOST, Look
 from sdd.model.network import Driver, IPAddress
 from sdd.model.port import Protocol
-from sdd.state import ClusterState
+from sdd.state import ClusterState, MemberKey
 
 READY_S = 2.0  # how long a bridge may take to appear: netns works on the same revision
 
@@ -33,6 +34,7 @@ class Step:
     gone: Mapping[Bind, Entry] = field(default_factory=dict)
     come: Mapping[Bind, Entry] = field(default_factory=dict)
     left: frozenset[IPAddress] = frozenset()  # backends that serve none of these ports any more
+    ended: frozenset[Way] = frozenset()  # by which members were reached that are none any more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +72,7 @@ class Reconciler:
         done = _Done()
         failures: tuple[progress.Failure, ...] = ()
         try:
-            if look or step.gone or step.come:
+            if look or step.gone or step.come or step.ended:
                 done = await self._change(state, step, look=look)
             self._want = want  # else the next pass has all of the step to do once more
         except errors.SddError as exc:
@@ -86,6 +88,17 @@ class Reconciler:
             repaired=done.repaired,
             again_s=now.again_s,
         )
+
+    async def busy(self, leaving: Mapping[MemberKey, Collection[Way]]) -> Collection[MemberKey]:
+        """Those to whom somebody is connected by one of their ways, or may still be led."""
+        wanted = {way for ways_to in leaving.values() for way in ways_to}
+        found = frozenset(await self._kernel.busy(wanted)) if wanted else frozenset()
+        led = self._want.state.members
+        return {
+            key
+            for key, ways_to in leaving.items()
+            if not found.isdisjoint(ways_to) or (ways_to and key in led and led[key].share)
+        }
 
     def _is_due(self, asked: Look) -> bool:
         """Whether the host has to be read: it shall be, or nobody knows what it holds."""
@@ -114,8 +127,8 @@ class Reconciler:
         left = [replace(each, backends=()) for each in step.gone.values()]
         flows = [each for each in (*served, *left) if each.bind.protocol is Protocol.UDP]
         lost = step.left - _addresses(state) if step.left else frozenset()
-        if flows or lost:
-            await self._kernel.forget(flows, lost)
+        if flows or lost or step.ended:
+            await self._kernel.forget(flows, lost, step.ended)
         return done
 
     # --- rules -------------------------------------------------------------------------------
@@ -207,7 +220,19 @@ def difference(before: Want, now: Want) -> Step:
         gone={bind: each for bind, each in old.items() if bind not in new},
         come={bind: each for bind, each in new.items() if old.get(bind) != each},
         left=_backends(old.values()) - _backends(new.values()),
+        ended=frozenset(_ended(before.state, now.state)),
     )
+
+
+def _ended(before: ClusterState, now: ClusterState) -> Iterator[Way]:
+    """To members that left a service; a port that goes or leads elsewhere ends no connection."""
+    if before.members is now.members:
+        return
+    for key in affected.changed(before.members, now.members):
+        of, plug = key
+        svc, end = before.services.get(of), before.endpoints.get(plug)
+        if key not in now.members and of in now.services and svc is not None and end is not None:
+            yield from ways(svc, (end,))
 
 
 def _clashing(gone: Iterable[Bind], come: Iterable[Bind]) -> frozenset[Bind]:

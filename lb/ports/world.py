@@ -8,6 +8,7 @@ from typing import Protocol
 
 from lb.ports.image import Element, Image
 from lb.ports.table import Bind, Entry
+from lb.ports.way import Way
 from sdd.model.network import IPAddress
 
 
@@ -42,11 +43,21 @@ class Kernel(Protocol):
         """
         ...
 
-    async def forget(self, now: Collection[Entry], lost: Collection[IPAddress] = ()) -> None:
+    async def forget(
+        self,
+        now: Collection[Entry],
+        lost: Collection[IPAddress] = (),
+        ended: Collection[Way] = (),
+    ) -> None:
         """Ends the UDP flows to these ports whose backend is not one of those listed.
 
-        And every connection that was led to one of the backends `lost`, which are no more.
+        And every connection that was led to one of the backends `lost`, which are no more, or by
+        one of the ways `ended`.
         """
+        ...
+
+    async def busy(self, those: Collection[Way]) -> Collection[Way]:
+        """Those of them by which somebody is connected; UDP flows never end and do not count."""
         ...
 
     async def open_loopback(self, on: Collection[str], off: Collection[str]) -> Collection[str]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from sdd import errors
 from sdd.control import ingress, lookup, sandbox_checks
 from sdd.control.ground import Draft, Ground, Plan
-from sdd.model import endpoint, health, ids, request, sandbox, service
+from sdd.model import endpoint, health, ids, port, request, sandbox, service
 from sdd.state import ClusterState
 from sdd.store import codec
 
@@ -57,14 +57,14 @@ def drain(
     """The membership that takes nothing new from now on and ends after `drain_s` at the latest.
 
     None asks for the service's own time. No plan when there is nothing to wait for: no time, a
-    member that is not healthy and so has lost its connections, or a service that this node's
-    kernel does not balance.
+    member that is not healthy and so has lost its connections, or a service to which this node's
+    kernel leads nobody.
     """
     svc, box, member = _found(ground, service_ref, sandbox_ref)
     patience_s = svc.drain_s if drain_s is None else drain_s
     _check_drain(patience_s)
-    is_balanced = svc.vips or svc.ingress_vips
-    if not patience_s or not is_balanced or ground.now.status_of(member) is not health.Status.UP:
+    is_led = svc.vips or svc.ingress_vips or any(map(_is_counted, svc.ports))
+    if not patience_s or not is_led or ground.now.status_of(member) is not health.Status.UP:
         return None
     changed = replace(member, drains_until=ground.at + patience_s)
     draft = Draft(ground)
@@ -179,6 +179,11 @@ def _end(ground: Ground, draft: Draft, member: service.Member) -> None:
 def _is_chosen(now: ClusterState, member: service.Member) -> bool:
     serving = now.serving(now.services[member.service]).members
     return any(each.share for each in serving if each.endpoint == member.endpoint)
+
+
+def _is_counted(each: port.Port) -> bool:
+    """Whether somebody can be connected through it; UDP flows have no end to wait for."""
+    return bool(each.published) and each.protocol is not port.Protocol.UDP
 
 
 def _found(

@@ -9,10 +9,15 @@ from lb import table
 from lb.ports import image, world
 from lb.ports.image import Image
 from lb.ports.table import Bind, Entry
+from lb.ports.way import Way
 from sdd.model.port import Protocol
 from sdd.model.service import Scheduler
 
 WEB, API, WEB6 = ip_address("10.77.0.2"), ip_address("10.77.0.3"), ip_address("fd77::2")
+WAYS = (
+    Way(Bind(version=4, protocol=Protocol.TCP, number=8080), WEB, 80),
+    Way(Bind(version=6, protocol=Protocol.SCTP, number=8080), WEB6, 80),
+)
 LOOPBACK = ip_address("127.0.0.1")
 Take = Callable[[Protocol, int], object]
 
@@ -112,4 +117,8 @@ class PortsKernelContract:
         assert await kernel.open_loopback({"br-nowhere"}, {"br-no"}) == {"br-nowhere"}
 
     async def test_forgetting_what_never_flowed_is_fine(self, kernel: world.Kernel) -> None:
-        await kernel.forget([entry(bind(53, protocol=Protocol.UDP), WEB)])
+        await kernel.forget([entry(bind(53, protocol=Protocol.UDP), WEB)], (API,), WAYS)
+
+    async def test_nobody_is_connected_where_nothing_was_led(self, kernel: world.Kernel) -> None:
+        assert not await kernel.busy(WAYS)
+        assert not await kernel.busy(())

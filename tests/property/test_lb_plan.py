@@ -91,6 +91,38 @@ def test_no_service_is_without_backends_on_the_way(have: table.Table, want: tabl
         assert all(now.services[vip].backends for vip in stays)
 
 
+# A backend's weights before and after; None: it is not there. None takes connections all the time.
+TURNS = ((1, 0), (0, 1), (2, 0), (0, 2), (0, 0), (1, None), (None, 1), (None, 0))
+
+
+@st.composite
+def reweighed(draw: st.DrawFn) -> tuple[table.VirtualService, table.VirtualService]:
+    """A service twice, whose backends take each other's place."""
+    vip = draw(st.sampled_from(VIPS))
+    which = draw(st.lists(addresses(vip.version), unique=True, min_size=2))
+    turns = {each: draw(st.sampled_from(TURNS)) for each in which}
+
+    def service(at: int) -> table.VirtualService:
+        pairs = ((each, turn[at]) for each, turn in turns.items())
+        found = [table.Backend(address=a, weight=w) for a, w in pairs if w is not None]
+        return table.VirtualService(number=1, vip=vip, backends=plan.ordered(found))
+
+    return service(0), service(1)
+
+
+@given(reweighed())
+def test_who_takes_connections_before_and_after_takes_them_on_the_way(
+    both: tuple[table.VirtualService, table.VirtualService],
+) -> None:
+    have, want = (table.Table(services={each.vip: each}) for each in both)
+    steps = plan.diff(have, want)
+    if not all(each.open for each in both):
+        return
+    for at in range(len(steps) + 1):
+        (now,) = plan.result(have, steps[:at]).services.values()
+        assert now.open
+
+
 @given(tables(), tables())
 def test_every_step_changes_something(have: table.Table, want: table.Table) -> None:
     now = have

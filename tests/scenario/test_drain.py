@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from sdd import errors
-from sdd.model import ids, request
+from sdd.model import ids, port, request
 from sdd.model.health import Said, Status
 from sdd.model.service import CheckKind, EndpointMode, HealthCheck, Member
 from tests.scenario.node import Node, node
@@ -41,6 +41,23 @@ async def test_leaving_with_patience_returns_when_somebody_says_drained() -> Non
             assert not leave.done()
             await one.commands.drained(member.service, member.endpoint)
         assert leave.result().endpoint == joined.endpoint
+        assert not one.state.members
+
+
+PORT = request.Publish(published=8080, target=80, mode=port.Mode.HOST)
+DATAGRAMS = request.Publish(
+    published=5300, target=53, mode=port.Mode.HOST, protocol=port.Protocol.UDP
+)
+
+
+async def test_who_is_reached_by_ports_of_the_host_alone_drains_too() -> None:
+    async with node() as one:
+        await served(one, drain_s=30.0, mode=EndpointMode.DNSRR, publish=(PORT,))
+        async with asyncio.TaskGroup() as group:
+            leave = group.create_task(one.commands.leave("web", "w1", None), name="leave")
+            member = await draining(one)
+            assert not leave.done()
+            await one.commands.drained(member.service, member.endpoint)
         assert not one.state.members
 
 
@@ -99,9 +116,10 @@ async def refused(one: Node) -> str:
     [
         {"drain_s": 0.0},
         {"mode": EndpointMode.DNSRR},
+        {"mode": EndpointMode.DNSRR, "publish": (DATAGRAMS,)},
         {"health": HealthCheck(kind=CheckKind.TCP, port=80)},
     ],
-    ids=["no patience", "not balanced by the kernel", "never healthy"],
+    ids=["no patience", "not balanced by the kernel", "datagrams alone", "never healthy"],
 )
 async def test_what_has_nothing_to_wait_for_leaves_at_once(service: dict[str, object]) -> None:
     async with node() as one:

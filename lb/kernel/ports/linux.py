@@ -1,18 +1,25 @@
 """Published ports on the running kernel, in the host's namespace. Never forks, never decides."""
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from lb.growth import Growth
 from lb.kernel import conntrack, host_counts
 from lb.kernel.ports import holders, loopback, read, sockets, text
 from lb.ports.image import NONE, Element, Image
 from lb.ports.table import Bind, Entry
+from lb.ports.way import Way
 from lb.world import PortKey
 from sdd import fence
 from sdd.linux import namespaces, netlink, nft, own_addresses
 from sdd.model.network import IPAddress
+from sdd.model.port import Protocol
 
+_PROTOCOLS = {
+    conntrack.TCP: Protocol.TCP,
+    conntrack.UDP: Protocol.UDP,
+    conntrack.SCTP: Protocol.SCTP,
+}
 _UNKNOWN = -1
 _PORTS = "the sockets that hold ports"
 
@@ -59,9 +66,18 @@ class PortsKernel:
         """One transaction."""
         await self._doors.run("", lambda: self._write(gone, come, after))
 
-    async def forget(self, now: Collection[Entry], lost: Collection[IPAddress] = ()) -> None:
-        """Ends the UDP flows that lead to the wrong place."""
-        await self._doors.run("", lambda: _forget(now, lost))
+    async def forget(
+        self,
+        now: Collection[Entry],
+        lost: Collection[IPAddress] = (),
+        ended: Collection[Way] = (),
+    ) -> None:
+        """Ends the UDP flows that lead to the wrong place, and what was led to who is no more."""
+        await self._doors.run("", lambda: _forget(now, lost, frozenset(ended)))
+
+    async def busy(self, those: Collection[Way]) -> Collection[Way]:
+        """As conntrack has them; TCP counts while it is established, as in sandboxes."""
+        return await self._doors.run("", lambda: _busy(frozenset(those)))
 
     async def open_loopback(self, on: Collection[str], off: Collection[str]) -> Collection[str]:
         """Sets `route_localnet`."""
@@ -117,7 +133,24 @@ class PortsKernel:
         return found
 
 
-def _forget(now: Collection[Entry], lost: Collection[IPAddress]) -> None:
+def _busy(those: frozenset[Way]) -> frozenset[Way]:
+    wanted = {way for way in those if way.bind.protocol is not Protocol.UDP}
+    with netlink.Connection(netlink.NETFILTER) as connection:
+        flows = conntrack.behind(connection, {way.backend for way in wanted})
+    return frozenset(way for flow in flows if flow.is_open for way in _ways(flow) if way in wanted)
+
+
+def _ways(flow: conntrack.Flow) -> Iterator[Way]:
+    """Those that a connection may have been led by: of the address it came for, and of all."""
+    protocol = _PROTOCOLS.get(flow.protocol)
+    if protocol is None:
+        return
+    for address in (flow.vip, None):
+        bind = Bind(version=flow.vip.version, protocol=protocol, number=flow.port, address=address)
+        yield Way(bind, flow.backend, flow.backend_port)
+
+
+def _forget(now: Collection[Entry], lost: Collection[IPAddress], ended: frozenset[Way]) -> None:
     by_number: dict[tuple[int, int], list[Entry]] = {}
     for each in now:
         by_number.setdefault((each.bind.version, each.bind.number), []).append(each)
@@ -129,7 +162,10 @@ def _forget(now: Collection[Entry], lost: Collection[IPAddress]) -> None:
             for entry in by_number.get((flow.vip.version, flow.port), ())
             if _is_stuck(flow, entry)
         ]
-        conntrack.forget(connection, (*stuck, *conntrack.behind(connection, lost)))
+        gone = frozenset(lost)
+        led = conntrack.behind(connection, gone | {way.backend for way in ended})
+        over = (flow for flow in led if flow.backend in gone or not ended.isdisjoint(_ways(flow)))
+        conntrack.forget(connection, (*stuck, *over))
 
 
 def _is_stuck(flow: conntrack.Flow, entry: Entry) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_address
@@ -13,10 +13,14 @@ import pytest
 from lb import plan, table, world
 from lb.drains import POLL_S, Drains
 from lb.fake import FakeKernel
+from lb.ports.table import Bind
+from lb.ports.way import Way
 from sdd import errors
 from sdd.linux.cost import _COST
 from sdd.model import ids
 from sdd.model.network import IPAddress
+from sdd.model.port import Mode, Port, Protocol
+from sdd.model.service import EndpointMode
 from sdd.reconcile import Slot
 from sdd.state import ClusterState, MemberKey, Put
 from tests.support import eventually_async
@@ -72,7 +76,18 @@ class Bench:
         self.slot = Slot()
         self.slot.put(state)
         clocks = (clock or self.clock, time.monotonic if clock else self.clock)
-        self.drains = Drains(self.finish, self.kernel, states.NODE, *clocks)
+        self.reached: set[MemberKey] = set()
+        self.failure: errors.SddError | None = None
+        self.asked: list[Mapping[MemberKey, Collection[Way]]] = []
+        self.drains = Drains(
+            *(self.finish, self.kernel, states.NODE, *clocks), straight=self.straight
+        )
+
+    async def straight(self, those: Mapping[MemberKey, Collection[Way]]) -> Collection[MemberKey]:
+        if self.failure:
+            raise self.failure
+        self.asked.append(those)
+        return self.reached
 
     def clock(self) -> float:
         self.now += POLL_S
@@ -126,6 +141,42 @@ async def test_a_member_with_connections_stays_until_they_end() -> None:
         await eventually_async(lambda: bench.now > 5 * POLL_S, 10, "it was looked at")
         assert bench.finished == []
         bench.kernel.active = 0
+        await bench.until(1)
+
+
+def published(svc_mode: EndpointMode = EndpointMode.VIP) -> ClusterState:
+    ports = (
+        Port(published=8080, target=80, mode=Mode.HOST),
+        Port(published=5300, target=53, protocol=Protocol.UDP),
+        Port(published=0, target=81),
+    )
+    vips = (str(VIP),) if svc_mode is EndpointMode.VIP else ()
+    svc = replace(states.svc("web", "front", *vips, mode=svc_mode), ports=ports)
+    return leaving().apply(ids.Revision(2), [Put(svc)])
+
+
+@pytest.mark.parametrize("mode", list(EndpointMode))
+async def test_who_is_reached_by_a_port_of_the_host_stays_until_that_ends(
+    mode: EndpointMode,
+) -> None:
+    async with Bench(published(mode)) as bench:
+        bench.kernel.active = 0
+        bench.reached = {KEY}
+        await eventually_async(lambda: len(bench.asked) > 2, 10, "it was looked at")
+        assert bench.finished == []
+        bench.reached.clear()
+        await bench.until(1)
+    bind = Bind(version=4, protocol=Protocol.TCP, number=8080)
+    assert bench.asked[0] == {KEY: {Way(bind, BACKEND, 80)}}, "datagrams are not waited for"
+
+
+async def test_a_host_that_cannot_be_asked_is_not_taken_for_idle() -> None:
+    async with Bench(published()) as bench:
+        bench.kernel.active = 0
+        bench.failure = errors.Unavailable("the list changes faster than it is read")
+        await eventually_async(lambda: bench.now > 5 * POLL_S, 10, "it was looked at")
+        assert bench.finished == []
+        bench.failure = None
         await bench.until(1)
 
 

@@ -36,6 +36,13 @@ def test_B9_28_a_wrong_weight_is_set_not_replaced() -> None:
     assert step == plan.SetWeight(WEB, table.Backend(address=ip_address("10.77.0.1"), weight=1))
 
 
+def test_backups_take_over_before_the_members_rest() -> None:
+    """Each step is a request of its own to IPVS, which refuses what comes in between."""
+    (first, second) = plan.diff(table_of(virtual(WEB, 10, 0)), table_of(virtual(WEB, 0, 10)))
+    assert first == plan.SetWeight(WEB, table.Backend(address=ip_address("10.77.0.2"), weight=10))
+    assert second == plan.SetWeight(WEB, table.Backend(address=ip_address("10.77.0.1"), weight=0))
+
+
 def test_a_change_of_one_among_many_looks_at_each_a_few_times() -> None:
     class Counted(IPv4Address):
         hashed = 0

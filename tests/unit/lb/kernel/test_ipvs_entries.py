@@ -1,6 +1,7 @@
 """A virtual service is two mark services, and their difference a few requests."""
 
 import dataclasses
+from collections.abc import Iterator
 from ipaddress import ip_address
 
 from hypothesis import given
@@ -13,7 +14,7 @@ from sdd.linux import netlink
 from sdd.model.network import IPAddress
 from sdd.model.service import Scheduler
 from tests.contract.lb_kernel import WEB, virtual
-from tests.property.test_lb_plan import VIPS, virtual_services
+from tests.property.test_lb_plan import VIPS, reweighed, virtual_services
 
 FAMILY = 33
 ONE, TWO = ip_address("10.77.0.1"), ip_address("10.77.0.2")
@@ -86,7 +87,14 @@ def test_a_netmask_of_hands_is_edited_away_and_thresholds_are_set_to_none() -> N
 
 
 def applied(have: Entries, want: Entries) -> dict[Key, Entry]:
-    """What a kernel holds after the requests, decoded from their bytes."""
+    """What a kernel holds after the requests."""
+    *_, last = steps(have, want)
+    return last
+
+
+def steps(have: Entries, want: Entries) -> Iterator[dict[Key, Entry]]:
+    """What a kernel holds before the first request and after each, decoded from their bytes."""
+    yield dict(have)
     services = {key: (each.settings, dict(each.weights)) for key, each in have.items()}
     for change in ipvs_entries.changes(FAMILY, have, want):
         attributes = netlink.attributes(change.message.body[4:])
@@ -107,7 +115,10 @@ def applied(have: Entries, want: Entries) -> dict[Key, Entry]:
                     change.command == ipvs_codec.SET_BACKEND
                 )
                 services[change.key][1][address] = netlink.to_int(backend[4])
-    return {key: Entry(settings=how, weights=weights) for key, (how, weights) in services.items()}
+        yield {
+            key: Entry(settings=how, weights=dict(weights))
+            for key, (how, weights) in services.items()
+        }
 
 
 def _address(backend: dict[int, bytes], key: Key) -> IPAddress:
@@ -122,6 +133,24 @@ def test_the_requests_lead_from_what_is_to_what_should_be(
     assert applied(have, want) == want
     assert applied({}, want) == want
     assert applied(have, {}) == {}
+
+
+def test_backups_take_over_before_the_members_rest() -> None:
+    have, want = (ipvs_entries.entries(virtual(WEB, *weights)) for weights in ((10, 0), (0, 10)))
+    weights = [each[STREAM].weights for each in steps(have, want)]
+    assert weights[0] == {ONE: 10, TWO: 0}
+    assert {ONE: 10, TWO: 10} in weights
+    assert {ONE: 0, TWO: 0} not in weights
+
+
+@given(reweighed())
+def test_who_takes_connections_before_and_after_takes_them_between_any_two_requests(
+    both: tuple[table.VirtualService, table.VirtualService],
+) -> None:
+    before, after = both
+    if before.open and after.open:
+        for now in steps(ipvs_entries.entries(before), ipvs_entries.entries(after)):
+            assert all(any(each.weights.values()) for each in now.values())
 
 
 @given(virtual_services(VIPS[0]))

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from ipaddress import ip_address
+from typing import Any
 
 import pytest
 
@@ -10,10 +11,13 @@ from lb.ports import desired, image
 from lb.ports.fake import FakeKernel
 from lb.ports.reconciler import Reconciler
 from lb.ports.table import Bind, Entry
+from lb.ports.way import Way
 from sdd import errors
+from sdd.model import ids
+from sdd.model.health import Status
 from sdd.model.look import EVERYWHERE, HOST, NOWHERE, Look
 from sdd.model.network import IPAddress
-from sdd.model.port import Protocol
+from sdd.model.port import Mode, Policy, Port, Protocol
 from sdd.model.progress import Failure, Outcome
 from sdd.state import ClusterState, Object
 from tests.unit.lb import states
@@ -203,6 +207,75 @@ async def test_a_target_that_changes_is_one_change() -> None:
     assert host.kernel.image == host.wanted()
 
 
+API = states.plug("api", "front", "10.1.0.3/24")
+TOWN = (box("web"), PLUG, box("api"), API)
+HOSTS = (ip_address("10.1.0.2"), ip_address("fd01::2"))
+
+
+def members(*of: str, name: str = "shop", drains_until: float = 0.0) -> tuple[Object, ...]:
+    found = (states.member(name, each, "front") for each in of)
+    return tuple(replace(each, drains_until=drains_until) for each in found)
+
+
+def way(number: int = 8080, at: int = 0, **options: object) -> Way:
+    bind = Bind(version=HOSTS[at].version, protocol=Protocol.TCP, number=number, **options)  # type: ignore[arg-type]  # options of one case each
+    return Way(bind, HOSTS[at], 80)
+
+
+@pytest.mark.parametrize(
+    "kind", [{}, {"mode": Mode.INGRESS, "policy": Policy.LOCAL}], ids=["host", "local"]
+)
+async def test_who_leaves_a_service_is_no_longer_connected_by_its_ports_and_by_these_alone(
+    kind: dict[str, Any],
+) -> None:
+    host = Host()
+    shop, other = towns.svc("shop", port(**kind)), towns.svc("other", port(9090))
+    both = members("web", "api"), members("web", name="other")
+    await host.to(*TOWN, shop, other, *both[0], *both[1])
+    host.kernel.connected = {way(), way(at=1), way(9090)}
+    await host.to(*TOWN, shop, other, *members("api"), *both[1])
+    assert host.kernel.connected == {way(9090)}
+
+
+@pytest.mark.parametrize(
+    "ports",
+    [(), (port(8080, 81),), (port(mode=Mode.INGRESS),)],
+    ids=["removed", "led elsewhere", "of another mode"],
+)
+async def test_a_port_that_changes_ends_no_connection_of_who_stays(ports: tuple[Port, ...]) -> None:
+    host = Host()
+    await host.to(*TOWN, towns.svc("shop", port()), *members("web", "api"))
+    host.kernel.connected = {way()}
+    await host.to(*TOWN, towns.svc("shop", *ports), *members("web", "api"))
+    assert host.kernel.connected == {way()}
+
+
+async def test_one_who_leaves_while_it_is_down_is_not_connected_either() -> None:
+    host = Host()
+    shop = towns.svc("shop", port(), health=states.CHECKED)
+    verdicts = (
+        states.verdict("shop", "web", "front", Status.DOWN),
+        states.verdict("shop", "api", "front", Status.UP),
+    )
+    await host.to(*TOWN, shop, *members("web", "api"), *verdicts)
+    host.kernel.connected = {way()}
+    await host.to(*TOWN, shop, *members("api"), verdicts[1])
+    assert host.kernel.connected == set()
+
+
+async def test_who_leaves_is_busy_while_connected_or_while_the_rules_may_still_lead_there() -> None:
+    host = Host()
+    shop, key = towns.svc("shop", port()), (ids.ServiceId("shop"), ids.EndpointId("web-front"))
+    await host.to(*TOWN, shop, *members("web"))
+    assert await host.one.busy({key: {way()}}) == {key}, "it is given new ones"
+    await host.to(*TOWN, shop, *members("web", drains_until=9.0))
+    assert await host.one.busy({key: {way()}}) == set()
+    host.kernel.connected = {way()}
+    assert await host.one.busy({key: {way()}}) == {key}
+    assert await host.one.busy({key: {way(9090)}}) == set()
+    assert await host.one.busy({key: ()}) == set()
+
+
 class Failing(FakeKernel):
     """Each verb fails as often as it stands in `faults`."""
 
@@ -237,9 +310,14 @@ class Failing(FakeKernel):
         self.fail("open_loopback")
         return await super().open_loopback(on, off)
 
-    async def forget(self, now: Collection[Entry], lost: Collection[IPAddress] = ()) -> None:
+    async def forget(
+        self,
+        now: Collection[Entry],
+        lost: Collection[IPAddress] = (),
+        ended: Collection[Way] = (),
+    ) -> None:
         self.fail("forget")
-        await super().forget(now, lost)
+        await super().forget(now, lost, ended)
 
 
 @pytest.mark.parametrize("error", [errors.KernelRefused("no room"), OSError("no room")])
