@@ -94,15 +94,21 @@ class Appliance:
     def until_replicas(self, service: str, word: str, deadline_s: float = 20) -> None:
         """Until `service ls` says so, and each backend has done what the states up to then want.
 
-        Nobody waits for the kernel to follow a verdict, as a command would.
+        Nobody waits for the kernel to follow a verdict, as a command would. Who is up is led to on
+        ingress too: that is another check, which may be the later one.
         """
         until(lambda: self._replicas(service) == word, deadline_s, f"{service} has {word}")
+        until(lambda: not self._half(service), deadline_s, f"{service} is up on ingress")
         revision = self._status()["Revision"]
         until(lambda: self._done() >= revision, deadline_s, f"revision {revision} is done")
 
     def _replicas(self, service: str) -> str:
         rows = self.json("service", "ls")
         return str(next(row["Replicas"] for row in rows if row["Name"] == service))
+
+    def _half(self, service: str) -> bool:
+        rows = self.json("service", "ps", service)
+        return any(row["State"] == "up" and row["IngressFailing"] for row in rows)
 
     def _done(self) -> int:
         return min(int(backend["Revision"]) for backend in self._status()["Backends"])
