@@ -57,7 +57,7 @@ def test_refusals_from_outside_bring_the_next_check_forward(daemon: Appliance) -
     daemon.sdctl("service", "create", "web", "--network", "front", "--publish", "8510:80", *options)
     for name in servers:
         daemon.sdctl("service", "join", "web", daemon.name(name))
-    until(lambda: states(daemon, "web") == ["up", "up"], 20, "both are up")
+    daemon.until_replicas("web", "2/2")  # on ingress too: until then checks come quickly
     servers["one"].kill()
     servers["one"].wait(10)
 
