@@ -29,17 +29,23 @@ NAMES: protocol.Names = {wire.to_wire("web"): {wire.A: workers.address(wire.A, "
 
 
 @pytest.fixture
+def scarce(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker has no more than MOST descriptors."""
+    limited = f"import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, ({MOST}, {MOST}))\n"
+    monkeypatch.setattr(workers, "LAUNCH", limited + workers.LAUNCH)
+
+
+@pytest.fixture
 def upstream() -> Iterator[Scripted]:
     one = Scripted(good)
     yield one
     one.close()
 
 
+@pytest.mark.usefixtures("scarce")
 def test_A8_88_without_descriptors_it_is_servfail_and_then_as_before(
-    tmp_path: Path, upstream: Scripted, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, upstream: Scripted
 ) -> None:
-    limited = f"import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, ({MOST}, {MOST}))\n"
-    monkeypatch.setattr(workers, "LAUNCH", limited + workers.LAUNCH)
     with running(tmp_path) as worker:
         session = worker.session()
         ports = session.serve(names=NAMES, upstreams=[upstream.server()])
@@ -77,11 +83,10 @@ def test_A8_88_without_descriptors_it_is_servfail_and_then_as_before(
             time.sleep(0.1)
 
 
+@pytest.mark.usefixtures("scarce")
 def test_A8_88_who_wants_more_sockets_than_there_are_keeps_nobody_else_from_names(
-    tmp_path: Path, upstream: Scripted, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, upstream: Scripted
 ) -> None:
-    limited = f"import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, ({MOST}, {MOST}))\n"
-    monkeypatch.setattr(workers, "LAUNCH", limited + workers.LAUNCH)
     with running(tmp_path) as worker:
         session = worker.session()
         calm = session.serve("calm", names=NAMES)
@@ -130,11 +135,8 @@ def test_former_listeners_answer_until_nobody_is_led_to_them(tmp_path: Path) -> 
         eventually(lambda: len([*held.iterdir()]) == count, 5, "only what serves is left")
 
 
-def test_listeners_of_which_not_all_came_take_no_place_of_those(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    limited = f"import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, ({MOST}, {MOST}))\n"
-    monkeypatch.setattr(workers, "LAUNCH", limited + workers.LAUNCH)
+@pytest.mark.usefixtures("scarce")
+def test_listeners_of_which_not_all_came_take_no_place_of_those(tmp_path: Path) -> None:
     with running(tmp_path) as worker:
         session = worker.session()
         ports = session.serve("s", names=NAMES)
@@ -151,11 +153,10 @@ def test_listeners_of_which_not_all_came_take_no_place_of_those(
 
 
 @pytest.mark.parametrize("has_some", [True, False])
+@pytest.mark.usefixtures("scarce")
 def test_fewer_sockets_towards_upstreams_than_there_are_take_no_place_of_those(
-    tmp_path: Path, upstream: Scripted, monkeypatch: pytest.MonkeyPatch, has_some: bool
+    tmp_path: Path, upstream: Scripted, has_some: bool
 ) -> None:
-    limited = f"import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, ({MOST}, {MOST}))\n"
-    monkeypatch.setattr(workers, "LAUNCH", limited + workers.LAUNCH)
     with running(tmp_path) as worker:
         session = worker.session()
         asked = [msgspec.structs.replace(upstream.server(), inside=True)]

@@ -47,19 +47,25 @@ async def test_whatever_is_wrong_with_one_sandboxs_files_fails_nobody_elses(tmp_
     doors.close()
 
 
-async def test_names_of_many_wait_for_the_others_but_not_at_the_start(tmp_path: Path) -> None:
-    waited: list[int] = []
+def _waiting(
+    doors: namespaces.Namespaces, folder: Path, waited: list[int], dns: DaemonDns, *, many: int
+) -> reconciler.Reconciler:
+    """It makes `many` names beside the loop, after the others, whose revisions go into `waited`."""
 
     async def others(revision: ids.Revision) -> None:
         waited.append(revision)
 
-    doors = namespaces.Namespaces()
-    one = reconciler.Reconciler(
-        *(doors, launch.Launcher(tmp_path), states.NODE, own.Files(tmp_path), DaemonDns()),
-        been=guests.Guests(tmp_path / "guests"),
+    return reconciler.Reconciler(
+        *(doors, launch.Launcher(folder), states.NODE, own.Files(folder), dns),
+        been=guests.Guests(folder / "guests"),
         others=others,
-        many=2,
+        many=many,
     )
+
+
+async def test_names_of_many_wait_for_the_others_but_not_at_the_start(tmp_path: Path) -> None:
+    waited, doors = list[int](), namespaces.Namespaces()
+    one = _waiting(doors, tmp_path, waited, DaemonDns(), many=2)
     plugs = {each: states.plug("good", each, "10.44.1.2/24") for each in ("lab", "one", "two")}
     other = states.plug("bad", "two", "10.44.1.3/24")
     nets = [states.net(each) for each in plugs]
@@ -87,18 +93,8 @@ async def test_names_of_many_wait_for_the_others_but_not_at_the_start(tmp_path: 
 
 
 async def test_other_settings_are_wanted_anew_and_equal_ones_cost_nothing(tmp_path: Path) -> None:
-    waited: list[int] = []
-
-    async def others(revision: ids.Revision) -> None:
-        waited.append(revision)
-
-    doors = namespaces.Namespaces()
-    one = reconciler.Reconciler(
-        *(doors, launch.Launcher(tmp_path), states.NODE, own.Files(tmp_path), DaemonDns(ttl=7)),
-        been=guests.Guests(tmp_path / "guests"),
-        others=others,
-        many=1,
-    )
+    waited, doors = list[int](), namespaces.Namespaces()
+    one = _waiting(doors, tmp_path, waited, DaemonDns(ttl=7), many=1)
     state = states.state(states.net("lab"), GOOD, states.plug("good", "lab", "10.44.1.2/24"))
     one._want = await one._derived(state)
     assert not one.use(DaemonDns(ttl=7))

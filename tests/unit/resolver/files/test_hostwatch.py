@@ -1,7 +1,8 @@
 import asyncio
+import contextlib
 import functools
 import shutil
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -130,33 +131,35 @@ async def test_what_lies_beside_the_file_is_no_change(tmp_path: Path) -> None:
     assert told == ["changed"]
 
 
-async def test_a_file_that_is_empty_for_a_moment_is_not_read(tmp_path: Path) -> None:
-    file, read = plain(tmp_path), list[str]()
+@contextlib.asynccontextmanager
+async def _reading(file: Path, read: list[str]) -> AsyncIterator[None]:
+    """What the file holds goes into `read` whenever a change is told."""
     async with asyncio.TaskGroup() as tasks:
         follower = tasks.create_task(
             hostwatch.follow([file], lambda: read.append(file.read_text()))
         )
         await asyncio.sleep(0)
+        yield
+        follower.cancel()
+
+
+async def test_a_file_that_is_empty_for_a_moment_is_not_read(tmp_path: Path) -> None:
+    file, read = plain(tmp_path), list[str]()
+    async with _reading(file, read):
         emptied = asyncio.get_running_loop().time()
         file.write_text("")
         passed = functools.partial(_is_later, emptied + 3 * hostwatch.SETTLE_S)
         await eventually_async(passed, 5, "whoever writes takes his time")
         rewrite(file)
         await eventually_async(lambda: read, 10, "the change is told")
-        follower.cancel()
     assert read == ["nameserver 10.0.0.2\n"]
 
 
 async def test_a_file_that_stays_empty_is_read(tmp_path: Path) -> None:
     file, read = plain(tmp_path), list[str]()
-    async with asyncio.TaskGroup() as tasks:
-        follower = tasks.create_task(
-            hostwatch.follow([file], lambda: read.append(file.read_text()))
-        )
-        await asyncio.sleep(0)
+    async with _reading(file, read):
         file.write_text("")
         await eventually_async(lambda: read, 10, "it is believed")
-        follower.cancel()
     assert read == [""]
 
 

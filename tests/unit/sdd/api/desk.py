@@ -288,7 +288,8 @@ class Desk:
         return made
 
     async def ingress_ended(self, of: ids.ServiceId) -> None:
-        raise NotImplementedError(of)
+        svc = self.state.services[of]
+        self._write(Put(replace(svc, ingress_vips=(), ingress_leaves_at=0.0)))
 
     async def remove_records(self, asked: request.RecordRemove) -> tuple[record.Record, ...]:
         net = lookup.network(self.state, asked.network)
