@@ -4,13 +4,15 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 from tests.bench.dns.lab import CLIENT, HOST, Server, inside, ready, run
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
+BARE = "a bare Python loop"
 AARDVARK = "/usr/lib/podman/aardvark-dns"
 
 
@@ -74,6 +76,14 @@ def unbound(
         lines += ["forward-zone:", '  name: "."', f"  forward-addr: {HOST}@{upstream}"]
     config.write_text("\n".join(lines) + "\n")
     with peer(space, "unbound", port, ["unbound", "-d", "-c", str(config)], asked) as one:
+        yield one
+
+
+@contextlib.contextmanager
+def bare(space: str, names: Iterable[str]) -> Iterator[Server]:
+    """A loop in Python that does nothing but answer (`bare`)."""
+    command = [sys.executable, "-m", "tests.bench.dns.bare", HOST, "5314", *names]
+    with peer(space, BARE, 5314, command, next(iter(names))) as one:
         yield one
 
 
