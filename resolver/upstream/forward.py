@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from resolver.message import reply, wire
 from resolver.upstream.cookies import Cookies
+from resolver.upstream.rtt import UNMEASURED, Rtt
 
 TRY_S: Final = 1.5
 LOOK_S: Final = 0.75  # of silence to a question, before the server is asked one of our own
@@ -188,7 +189,7 @@ class Health:
     pause_s: float = field(default=DOWN_FIRST_S)
     case_losses: int = 0
     plain_until: float = 0.0
-    rtt_s: float = 0.0
+    rtt: Rtt = UNMEASURED
     mark: bytes = b""
     cookies: Cookies = field(default_factory=Cookies)
     loops: int = 0
@@ -205,8 +206,7 @@ class Health:
     def answered(self, now: float, seconds: float) -> None:
         """It works; `seconds` is how long it took."""
         self.heard(now)
-        seconds = min(seconds, TOTAL_S)  # a machine that slept meanwhile took no hours to ask
-        self.rtt_s = seconds if not self.rtt_s else 0.875 * self.rtt_s + 0.125 * seconds
+        self.rtt = self.rtt.after(now - seconds, now, TOTAL_S)
 
     def is_open(self, asked_at: float) -> bool:
         """Whether nothing was learned since then: what was asked came to nothing yet."""
@@ -259,6 +259,11 @@ class Health:
     def is_doubtful(self) -> bool:
         """Whether it was silent just now, so that nobody should wait for it alone."""
         return self.silent > 0
+
+    @property
+    def rtt_s(self) -> float:
+        """How long it usually takes; 0 when that is not known."""
+        return self.rtt.seconds
 
     @property
     def usual_s(self) -> float:

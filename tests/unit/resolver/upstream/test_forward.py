@@ -9,6 +9,7 @@ from resolver.message import reply, wire
 from resolver.message.wire import Rcode
 from resolver.upstream import forward
 from resolver.upstream.forward import Health, State, Trust
+from resolver.upstream.rtt import Rtt
 from tests.unit.resolver.questions import data, query
 
 ASKED = data("www.example.org")
@@ -113,9 +114,9 @@ def test_a_slow_name_is_no_silence_of_a_server_that_answers_others() -> None:
 
 
 def test_a_server_that_takes_long_has_longer_for_a_question_of_ours() -> None:
-    assert Health().look_s == Health(rtt_s=0.3).look_s == forward.LOOK_S
-    assert Health(rtt_s=0.6).look_s == pytest.approx(1.2)
-    assert Health(rtt_s=4.0).look_s == forward.TRY_S
+    assert Health().look_s == took(0.3).look_s == forward.LOOK_S
+    assert took(0.6).look_s == pytest.approx(1.2)
+    assert took(4.0).look_s == forward.TRY_S
 
 
 def test_what_is_lost_at_one_moment_is_one_silence() -> None:
@@ -130,11 +131,11 @@ def test_a_doubtful_server_has_a_head_start_of_its_own_time() -> None:
     health = Health()
     health.failed(0, 1)
     assert _starts(health) == (0.01, 0.01)
-    health.rtt_s = 0.001
+    health.rtt = took(0.001).rtt
     assert _starts(health) == (0.01, 0.05)
-    health.rtt_s = 0.04
+    health.rtt = took(0.04).rtt
     assert _starts(health) == (0.08, 0.08)
-    health.rtt_s = 9
+    health.rtt = took(9).rtt
     assert _starts(health) == (forward.TRY_S, forward.TRY_S)
     health.failed(2, 3)
     assert _starts(health) == (0.01, 0.01)
@@ -153,8 +154,23 @@ def test_a_lost_packet_of_a_far_server_makes_nobody_else_answer_for_it() -> None
     assert forward.patience_s([far], 6.0) == forward.DOUBT_S
 
 
+def test_what_came_late_from_a_server_that_hung_makes_nobody_wait_for_it_later() -> None:
+    health = Health()
+    for asked_at in (1.0, 1.4, 2.6):  # all answered when it went on
+        health.answered(4.0, 4.0 - asked_at)
+    health.answered(4.1, 0.001)
+    health.failed(5.0, 6.5)
+    assert health.beside_s == forward.BESIDE_S
+    assert _starts(health) == (forward.HEAD_START_S, forward.DENIAL_S)
+
+
 def _starts(health: Health) -> tuple[float, float]:
     return health.head_start_s(denies=False), health.head_start_s(denies=True)
+
+
+def took(seconds: float) -> Health:
+    """One that answered once, after so long."""
+    return Health(rtt=Rtt((seconds,), seconds))
 
 
 def silent(at: float) -> Health:
