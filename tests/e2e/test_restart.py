@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -195,6 +196,25 @@ def test_a_hanging_dns_worker_is_told_of_and_replaced_within_ten_seconds(
     assert told_of(daemon, "worker_end")[-1] == worker
     until(lambda: ready(daemon) == "ok", 5, "it is ready")
     assert "dns.worker.dismissed" in daemon.log()
+
+
+def test_a_daemon_that_starts_says_so(daemon: Appliance) -> None:
+    (worker,) = worker_pids(daemon)
+    daemon.kill()
+    subprocess.run(["kill", "-STOP", worker], check=True)  # what it is waited for
+    with ThreadPoolExecutor() as pool:
+        starting = pool.submit(daemon.start)
+        until(lambda: state(daemon) == (1, "starting"), 10, "it says that it starts")
+        assert "first pass" in ready(daemon)
+        assert daemon.sdctl("service", "ls").stdout.count("web") == 1
+        assert "sdd_build_info" in page(daemon)
+        starting.result()
+    assert state(daemon) == (0, "ready")
+
+
+def state(one: Appliance) -> tuple[int, str]:
+    found = one.sdctl("-o", "name", "status", check=False)
+    return found.returncode, found.stdout.strip()
 
 
 def ready(one: Appliance) -> str:
