@@ -33,8 +33,13 @@ class Step:
 
     gone: Mapping[Bind, Entry] = field(default_factory=dict)
     come: Mapping[Bind, Entry] = field(default_factory=dict)
-    left: frozenset[IPAddress] = frozenset()  # backends that serve none of these ports any more
+    left: frozenset[IPAddress] = frozenset()  # to which none of these ports leads any more
     ended: frozenset[Way] = frozenset()  # by which members were reached that are none any more
+
+    @property
+    def is_any(self) -> bool:
+        """Whether something differs."""
+        return bool(self.gone or self.come or self.left or self.ended)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +77,7 @@ class Reconciler:
         done = _Done()
         failures: tuple[progress.Failure, ...] = ()
         try:
-            if look or step.gone or step.come or step.ended:
+            if look or step.is_any:
                 done = await self._change(state, step, look=look)
             self._want = want  # else the next pass has all of the step to do once more
         except errors.SddError as exc:
@@ -219,7 +224,8 @@ def difference(before: Want, now: Want) -> Step:
     return Step(
         gone={bind: each for bind, each in old.items() if bind not in new},
         come={bind: each for bind, each in new.items() if old.get(bind) != each},
-        left=_backends(old.values()) - _backends(new.values()),
+        left=(_backends(old.values()) - _backends(new.values()))
+        | (_vips(before.state) - _vips(now.state)),
         ended=frozenset(_ended(before.state, now.state)),
     )
 
@@ -247,8 +253,14 @@ def _backends(entries: Iterable[Entry]) -> frozenset[IPAddress]:
 
 def _addresses(state: ClusterState) -> frozenset[IPAddress]:
     """Those at which there is somebody; those of services on ingress too, with ports or without."""
-    vips = {vip for svc in state.ingress_services for vip in svc.ingress_vips}
-    return frozenset(address for end in state.endpoints.values() for address in end.hosts) | vips
+    return frozenset(address for end in state.endpoints.values() for address in end.hosts) | _vips(
+        state
+    )
+
+
+def _vips(state: ClusterState) -> frozenset[IPAddress]:
+    """Those on ingress. They stay for a drain when the last port that leads there has gone."""
+    return frozenset(vip for svc in state.ingress_services for vip in svc.ingress_vips)
 
 
 def _is_bridge(driver: Driver) -> bool:

@@ -32,6 +32,17 @@ class Duration(click.ParamType[float]):
         return sum(float(each.group(1)) * UNITS_S[each.group(2)] for each in parts)
 
 
+class Seconds(Duration):
+    """The same, and a bare number is one of seconds, as `ipvsadm -p` has it."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Seconds."""
+        is_bare = isinstance(value, str) and value.isascii() and value.isdecimal()
+        return super().convert(f"{value}s" if is_bare else value, param, ctx)
+
+
 class Number(click.IntRange):
     """A whole number between bounds, either of which may be missing."""
 
@@ -282,6 +293,7 @@ class Moment(click.ParamType[float]):
 
 
 DURATION = Duration()
+SECONDS = Seconds()
 MOMENT = Moment()
 ADDRESS = Address()
 IP4 = AddressOf(4, "--ip6")

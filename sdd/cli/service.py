@@ -8,7 +8,7 @@ from sdd.cli import complete, filters, output, several
 from sdd.cli.check import HEALTH, STATUSES
 from sdd.cli.command import Inspect, Noun
 from sdd.cli.output import Column
-from sdd.cli.params import ADDRESS, DURATION, LABEL, Number
+from sdd.cli.params import ADDRESS, DURATION, LABEL, SECONDS, Number
 from sdd.cli.publish import PUBLISH, UNPUBLISH
 from sdd.cli.settings import current
 from sdd.client import part
@@ -97,7 +97,7 @@ def service() -> None:
 @click.option("--health-send", default="", help="What udp sends.")
 @click.option("--health-expect", default="", help="What the answer must contain.")
 @click.option("--drain", type=DURATION, default="10s", help="Patience with live connections.")
-@click.option("--persistence", type=DURATION, default="0s", help="A client keeps its backend.")
+@click.option("--persistence", type=SECONDS, default="0s", help="A client keeps its backend.")
 @click.option("--weight", type=WEIGHT, default=1, help="Of members that join without one.")
 @click.option("--quorum", type=QUORUM, default=1, help="Fewer members up: backups serve.")
 @click.option("--panic", type=PERCENT, default=0, help="Fewer percent up: all serve; 0: never.")
@@ -146,7 +146,7 @@ def create(name: str, **asked: Any) -> None:
 @click.option("--health-send", help="What udp sends.")
 @click.option("--health-expect", help="What the answer must contain.")
 @click.option("--drain", type=DURATION, help="Patience with live connections.")
-@click.option("--persistence", type=DURATION, help="A client keeps its backend.")
+@click.option("--persistence", type=SECONDS, help="A client keeps its backend.")
 @click.option("--weight", type=WEIGHT, help="Of members that join later.")
 @click.option("--quorum", type=QUORUM, help="Fewer members up: backups serve.")
 @click.option("--panic", type=PERCENT, help="Fewer percent up: all serve; 0: never.")

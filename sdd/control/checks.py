@@ -24,7 +24,8 @@ def _target(check: HealthCheck) -> str:
         return f"port {check.port} is not between 1 and {PORT_MAX}"
     if check.kind in _HTTP and not (check.path.startswith("/") and _is_plain(check.path)):
         return (
-            f"the path {errors.quoted(check.path)} does not start with a slash or has blanks in it"
+            f"the path {errors.quoted(check.path)} does not start with a slash, or has blanks or"
+            " other characters than ASCII in it, which a URL writes as %20"
         )
     if check.host and not _is_host(check.host):
         return f"{errors.quoted(check.host)} is no host name"

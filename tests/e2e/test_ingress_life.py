@@ -237,19 +237,31 @@ def test_U6_whoever_is_connected_stays_when_the_last_port_goes(
     only = ("service", "update", "kept", "--publish-rm", "8620:80")
     local = ("--publish-add", "published=8620,target=80,policy=local")
     long = ("ip", "netns", "exec", CLIENT, sys.executable, "-c", SLOW, HOST, "8620")
-    with subprocess.Popen(long, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as live:
-        assert live.stdout is not None
-        assert live.stdout.readline() == "connected\n"
+    with (
+        subprocess.Popen(long, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as live,
+        subprocess.Popen(
+            long,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as late,
+    ):
+        for each in (live, late):
+            assert each.stdout is not None
+            assert each.stdout.readline() == "connected\n"
         daemon.sdctl(*only, *(local if change == "led straight" else ()))
         news = {"curl ends 7"} if change == "removed" else {f"hello from {name}, you are {HERE}"}
         assert visits(8620) == news
         answer, _ = live.communicate("go on\n", timeout=10)
         assert f"hello from {name}" in answer
-    until(
-        lambda: "ing0" not in daemon.inside(name, "ls", "/sys/class/net").stdout,
-        15,
-        "the way through ingress is gone",
-    )
+        until(
+            lambda: "ing0" not in daemon.inside(name, "ls", "/sys/class/net").stdout,
+            15,
+            "the way through ingress is gone",
+        )
+        _, told = late.communicate("go on\n", timeout=10)  # who stayed longer is told so
+        assert "ConnectionResetError" in told
     assert visits(8620) == news
     assert daemon.sdctl("verify").returncode == 0
     daemon.sdctl("service", "rm", "kept")

@@ -250,6 +250,19 @@ async def test_a_port_that_changes_ends_no_connection_of_who_stays(ports: tuple[
     assert host.kernel.connected == {way()}
 
 
+async def test_who_is_connected_through_ingress_stays_for_the_drain_and_is_then_reset() -> None:
+    host = Host()
+    vip = ip_address("10.255.0.9")
+    through = Way(way().bind, vip, 80)
+    led = towns.svc("shop", port(mode=Mode.INGRESS), ingress_vips=(vip,))
+    await host.to(*TOWN, led, *members("web"))
+    host.kernel.connected = {through}
+    await host.to(*TOWN, replace(led, ports=(), ingress_leaves_at=5.0), *members("web"))
+    assert host.kernel.connected == {through}
+    await host.to(*TOWN, towns.svc("shop"), *members("web"))
+    assert not host.kernel.connected
+
+
 async def test_one_who_leaves_while_it_is_down_is_not_connected_either() -> None:
     host = Host()
     shop = towns.svc("shop", port(), health=states.CHECKED)

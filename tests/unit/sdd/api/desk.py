@@ -207,7 +207,11 @@ class Desk:
             aliases=asked.aliases,
             labels=asked.labels,
             drain_s=asked.drain_s,
+            persistence_s=asked.persistence_s,
             weight=asked.weight,
+            quorum=asked.quorum,
+            panic=asked.panic,
+            slow_start_s=asked.slow_start_s,
             created=3000.0,
         )
         self._write(Put(made))

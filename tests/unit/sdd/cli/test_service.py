@@ -17,7 +17,7 @@ async def test_a_service_and_its_backends(web: Shell) -> None:
         *("service", "create", "web", "--network", "lab", "--vip", "10.200.0.99"),
         *("--scheduler", "rr", "--health", "tcp:80", "--health-interval", "0.5s"),
         *("--health-timeout", "250ms", "--health-rise", "1", "--health-fall", "5"),
-        *("--drain", "1m", "--persistence", "2m", "--alias", "www", "--label", "k=v"),
+        *("--drain", "1m", "--persistence", "120", "--alias", "www", "--label", "k=v"),
     ).out.strip()
     (seen,) = web.ok("service", "inspect", "web").json()
     assert seen["Id"] == made
@@ -31,6 +31,7 @@ async def test_a_service_and_its_backends(web: Shell) -> None:
         "Fall": 5,
     }
     assert (seen["VIPs"], seen["Aliases"]) == (["10.200.0.99"], ["www"])
+    assert seen["Persistence"] == 120
     web.ok("service", "join", "web", "w1", "--weight", "3")
     web.ok("service", "join", "web", "w2")
     desk = web.appliance.desk
