@@ -207,10 +207,15 @@ def _elements(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """The table as read: the virtual addresses that are complete, and what is wrong."""
+    """The table as read: the virtual addresses that are complete, and what is wrong.
+
+    `damaged` are those of which something is left, told as far as that goes.
+    """
 
     fronts: Fronts
+    damaged: Fronts
     flaws: tuple[str, ...]
+    is_there: bool
 
 
 def read(
@@ -218,7 +223,7 @@ def read(
 ) -> Found:
     """What the namespace's table holds; nothing when there is none."""
     if not nft_netlink.present(connection):
-        return Found(fronts={}, flaws=())
+        return Found(fronts={}, damaged={}, flaws=(), is_there=False)
     marks: defaultdict[bytes, dict[int, int]] = defaultdict(dict)
     protocols = tuple(each for each, _ in _PROTOCOLS)
     for key, protocol, data in nft_netlink.by_address_prefix(connection, "mark", only, protocols):
@@ -232,16 +237,24 @@ def read(
     )
     asked = {each.packed: each for each in only or ()}
     fronts: dict[IPAddress, Front] = {}
+    damaged: dict[IPAddress, Front] = {}
     flaws: list[str] = []
     for key in marks.keys() | numbers.keys() | own | up:
         vip = asked[key] if key in asked else ip_address(key)
-        front = Front(vip=vip, number=numbers.get(key, 0), is_up=key in up)
+        number = numbers[key] if key in numbers else _number_of(marks.get(key, {}))
+        front = Front(vip=vip, number=number, is_up=key in up)
         whole = key in numbers and key in own
         if whole and marks.get(key, {}) == (front.marks if front.is_up else {}):
             fronts[vip] = front
         else:
+            damaged[vip] = front
             flaws.append(f"the marks of {vip} are not as sdd writes them")
     if only is None:
         comments = nft_netlink.comments(connection)
         flaws.extend(nft_netlink.frame_flaws(connection, chains_of(uplink), comments))
-    return Found(fronts=fronts, flaws=tuple(flaws))
+    return Found(fronts=fronts, damaged=damaged, flaws=tuple(flaws), is_there=True)
+
+
+def _number_of(marks: Mapping[int, int]) -> int:
+    """The number of the service whose marks, of which there may be none, these are."""
+    return (next(iter(marks.values()), BASE) & ~BASE) >> 1

@@ -5,6 +5,7 @@ kernel lists is compared with what it lists of such; only of the others it is ta
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 
 from lb import table
@@ -19,6 +20,7 @@ from lb.kernel import (
 )
 from lb.kernel.ipvs_codec import Key
 from lb.kernel.ipvs_session import Session
+from lb.kernel.nft_frame import TABLE
 from sdd.linux import netlink
 from sdd.model.network import IPAddress
 
@@ -50,13 +52,13 @@ def read(
         asked = listed if only is None else listed.keys() & set(marks(doubtful))
         entries = session.entries({key: listed[key] for key in asked})
         for front in doubtful:
-            service, wrong = _judged(front, entries, is_right=front.vip in right)
+            route = "" if front.vip in right else "wrong" if front.vip in routes else "gone"
+            service, wrong = _judged(front, entries, route)
             if service is not None:
                 services[front.vip] = service
             flaws.extend(table.Flaw(vip=front.vip, what=what) for what in wrong)
         if only is None:
-            strays = entries.keys() - ours
-            flaws.extend(_strays(strays, routes.keys() - services.keys()))
+            flaws.extend(_strays(found, entries.keys(), routes.keys()))
             flaws.extend(_set_otherwise(session, services, place) if services else ())
     return table.Table(services=MappingProxyType(services), flaws=tuple(flaws))
 
@@ -90,15 +92,15 @@ def marks(fronts: Iterable[ipvs_front.Front]) -> Iterator[Key]:
 
 
 def _judged(
-    front: ipvs_front.Front,
-    entries: ipvs_entries.Entries,
-    *,
-    is_right: bool,
+    front: ipvs_front.Front, entries: ipvs_entries.Entries, route: str
 ) -> tuple[table.VirtualService | None, list[str]]:
-    """The virtual service behind a front, and what around it is not as it should be."""
+    """The virtual service behind a front, and what around it is not as it should be.
+
+    `route` says what its local route is, if that is not right.
+    """
     stream = entries.get(Key(front.vip.version, front.stream))
     if stream is None:
-        return None, ["its IPVS service is gone"]
+        return None, [f"{front.vip} was gone"]
     service = ipvs_entries.virtual(front.vip, front.number, stream)
     if service is None:
         return None, [f"its scheduler is {stream.settings.scheduler!r}"]
@@ -109,15 +111,25 @@ def _judged(
     ]
     if front.is_up != bool(service.open):
         wrong.append("its answer to pings is wrong")
-    if not is_right:
-        wrong.append("its local route is wrong")
+    if route:
+        wrong.append(f"its local route is {route}")
     return service, wrong
 
 
-def _strays(marks: Collection[Key], routes: Collection[IPAddress]) -> Iterator[table.Flaw]:
-    for key in marks:
+def _strays(
+    found: ipvs_front.Found, entries: AbstractSet[Key], routes: AbstractSet[IPAddress]
+) -> Iterator[table.Flaw]:
+    """What belongs to no virtual address, damaged ones included.
+
+    Routes are ours alone: where they stand without the table, it is that which is missing.
+    """
+    if routes and not found.is_there:
+        yield table.Flaw(what=f"the table inet {TABLE} was gone")
+        return
+    known = {**found.damaged, **found.fronts}
+    for key in entries - frozenset(marks(known.values())):
         yield table.Flaw(what=f"the IPVS service {key.mark:#x} belongs to no virtual address")
-    for vip in routes:
+    for vip in routes - known.keys():
         yield table.Flaw(what=f"the local route to {vip} belongs to no virtual address")
 
 

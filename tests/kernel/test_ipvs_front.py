@@ -72,7 +72,9 @@ async def test_fronts_are_read_as_they_were_written_all_or_some(count: int) -> N
 
     def work(here: Inside) -> None:
         written(here, want)
-        assert ipvs_front.read(here.tables) == ipvs_front.Found(fronts=want, flaws=())
+        assert ipvs_front.read(here.tables) == ipvs_front.Found(
+            fronts=want, damaged={}, flaws=(), is_there=True
+        )
         found = ipvs_front.read(here.tables, some)
         assert found.fronts == {vip: want[vip] for vip in some}
 
@@ -90,6 +92,7 @@ async def test_a_mark_of_hands_is_found_among_many() -> None:
         found = ipvs_front.read(here.tables)
         assert found.flaws == (f"the marks of {FIRST} are not as sdd writes them",)
         assert found.fronts == {vip: each for vip, each in want.items() if vip != FIRST}
+        assert found.damaged == {FIRST: want[FIRST]}
         assert len(list(nft_netlink.elements(here.tables, "own4"))) == 100
 
     await inside(work)

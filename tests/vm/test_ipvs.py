@@ -64,49 +64,6 @@ async def test_auto_takes_ipvs_and_says_why(town: Town) -> None:
     assert (choice.name, "IPVS 1." in choice.why) == ("ipvs", True)
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        "ipvsadm -C",
-        "ipvsadm -d -f 1560281090 -r 10.77.0.1:0",
-        "ipvsadm -e -f 1560281090 -r 10.77.0.1:0 -m -w 9",
-        "ipvsadm -e -f 1560281091 -r 10.77.0.1:0 -m -w 9",
-        "ipvsadm -E -f 1560281090 -s fo",
-        "ipvsadm -E -f 1560281091 -s lc",
-        "ipvsadm -E -f 1560281090 -s rr -p 60",
-        "ipvsadm -E -f 1560281090 -s rr -M 255.255.255.0",
-        "ipvsadm -a -f 1560281090 -r 10.77.0.9:81 -m -w 1",
-        "ipvsadm -a -f 1560281090 -r 10.77.0.1:81 -m -w 1",
-        "ipvsadm -a -f 1560281090 -r 10.77.0.9:0 -g -w 1",
-        "ipvsadm -e -f 1560281090 -r 10.77.0.1:0 -g -w 1",
-        "ipvsadm -e -f 1560281090 -r 10.77.0.1:0 -m -w 1 -x 5 -y 2",
-        "ipvsadm -A -f 1560346608 -s rr",
-        "ipvsadm --set 10 10 10",
-        "nft delete table inet sdd-lb",
-        "nft flush chain inet sdd-lb output",
-        "nft flush map inet sdd-lb mark4",
-        "nft delete element inet sdd-lb own4 { 10.77.0.200 }",
-        "nft delete element inet sdd-lb up4 { 10.77.0.200 }",
-        "nft add table inet sdd-lb { flags dormant; }",
-        "ip route del local 10.77.0.200 table local",
-        "ip route add local 10.77.0.250 dev lo table local proto 93",
-        "sysctl -qw net.ipv4.vs.expire_nodest_conn=0",
-    ],
-)
-async def test_what_hands_change_is_seen_and_mended(
-    kernel: ipvs.IpvsKernel, town: Town, place: table.Place, damage: str
-) -> None:
-    await lb_traffic.put(kernel, town, lb_traffic.service(town))
-    want = await kernel.read(place)
-    town.inside("client", *damage.split())
-    have = await kernel.read(place)
-    steps = plan.diff(have, want)
-    assert steps
-    assert (await kernel.apply(place, have, steps)).refusals == ()
-    assert await kernel.read(place) == want
-    assert lb_traffic.shares(town, 9) == {"b1": 3, "b2": 3, "b3": 3}
-
-
 async def test_B9_31_a_thousand_services_of_ten_are_there_to_the_last_entry(
     kernel: ipvs.IpvsKernel, town: Town, place: table.Place
 ) -> None:
