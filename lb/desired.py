@@ -328,14 +328,12 @@ def _behind(
 ) -> list[table.Backend]:
     """In any order. Ten thousand pass through here: nothing is called that need not be."""
     is_ingress, kind = vip in service.ingress_vips, type(vip)
-    endpoints, verdicts = state.endpoints, state.verdicts
+    endpoints = state.endpoints
     found: list[table.Backend] = []
-    for member in state.serving(service).members:
+    for member in state.serving(service, vip.version, is_ingress=is_ingress).members:
         plug = state.on_ingress(member.sandbox) if is_ingress else endpoints.get(member.endpoint)
         if plug is None:
             continue
-        if verdicts and (member.service, member.endpoint) in verdicts:
-            plug = state.answering(member, plug)
         share = member.share
         for address, packed in zip(plug.hosts, plug.packed, strict=True):
             if isinstance(address, kind):

@@ -10,11 +10,12 @@ from typing import NamedTuple
 
 from lb import choice, maglev, moment, table, turns, world
 from lb.desired import member_on, virtual_of
+from sdd import steps, ways
 from sdd.model import endpoint, ramp, sandbox, service
 from sdd.model.health import Status
 from sdd.model.network import IPAddress
 from sdd.model.port import Protocol
-from sdd.model.serving import Mode
+from sdd.model.serving import Mode, Way
 from sdd.state import ClusterState
 
 _FEW = 20  # whose shares are told one by one
@@ -66,7 +67,7 @@ def decided(
         f" this sandbox is {source} there, on {target.plug.ifname}",
     )
     yield from _members(state, target, now)
-    yield Step("serving", _serving(state, target.service))
+    yield Step("serving", _serving(state, target))
     counted = "udp" if protocol is Protocol.UDP else "tcp"  # SCTP is with TCP
     here = [each for each in loads if each.vip == target.vip and each.protocol == counted]
     wanted = virtual_of(moment.at(state, now).state, target.service, target.vip)
@@ -115,11 +116,11 @@ def _members(state: ClusterState, target: Target, now: float) -> Iterator[Step]:
     members = state.members_by_service.get(target.service.id, ())
     if not members:
         yield Step("member", "there is none: sdctl service join SVC SANDBOX makes one")
-    steps = state.steps_of(target.service, now)
+    tenths = steps.of(state, target.service, now)
     for each in sorted(members, key=lambda one: state.sandboxes[one.sandbox].name):
         end = _end(state, target, each)
         address = _address(end, target.vip.version) if end else None
-        words = _member(state, each, address, steps[each.endpoint])
+        words = _member(state, each, address, tenths[each.endpoint])
         yield Step(f"member {state.sandboxes[each.sandbox].name}", words)
 
 
@@ -139,16 +140,21 @@ def _member(state: ClusterState, member: service.Member, address: object, step: 
     return ", ".join(words)
 
 
-def _serving(state: ClusterState, svc: service.Service) -> str:
-    found = state.serving(svc)
+def _serving(state: ClusterState, target: Target) -> str:
+    svc = target.service
+    way = Way(target.vip.version, is_ingress=target.vip in svc.ingress_vips)
+    found = state.serving(svc, way.version, is_ingress=way.is_ingress)
+    by = f" by {way}" if any(each != found for each in ways.of(state, svc).values()) else ""
     count = sum(bool(each.share) for each in found.members)
     match found.mode:
         case Mode.BACKUPS:
-            return f"the backups, {count}: fewer than {svc.quorum} members are up"
+            return f"the backups, {count}: fewer than {svc.quorum} members are up{by}"
         case Mode.ALL:
-            return f"all members, {count}: fewer than {svc.panic} % are up, no check is believed"
+            return (
+                f"all members, {count}: fewer than {svc.panic} % are up{by}, no check is believed"
+            )
         case Mode.MEMBERS:
-            return f"the members that are up and take connections: {count}"
+            return f"the members that are up{by} and take connections: {count}"
 
 
 def _end(state: ClusterState, target: Target, member: service.Member) -> endpoint.Endpoint | None:

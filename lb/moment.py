@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from sdd import steps as tenths
 from sdd.model import ramp, service
 from sdd.state import ClusterState, Put
 
@@ -30,7 +31,7 @@ def at(state: ClusterState, now: float) -> Moment:
     again_s = math.inf
     for svc in state.slow_starters:
         members = state.members_by_service.get(svc.id, ())
-        found = state.steps_of(svc, now)
+        found = tenths.of(state, svc, now)
         steps = [found[each.endpoint] for each in members]
         changes += _weighed(members, steps)
         again_s = min(

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
 from lb import desired, explain, growth, kept, table, world
-from sdd import errors
-from sdd.model import sandbox
+from sdd import errors, ways
+from sdd.model import sandbox, service
+from sdd.model.network import IPAddress
+from sdd.model.serving import Way
 from sdd.state import ClusterState
 
 
@@ -16,10 +18,12 @@ from sdd.state import ClusterState
 class Row:
     """One backend of one virtual service in one sandbox; `service` is empty when nobody's.
 
-    All ports are forwarded, so `port` is 0. Fields as in `lb.world.Load`.
+    All ports are forwarded, so `port` is 0. `serving` says who serves by that address, where not
+    the same do by all. Fields as in `lb.world.Load`.
     """
 
     service: str
+    serving: str
     protocol: str
     vip: IPv4Address | IPv6Address
     port: int
@@ -72,7 +76,8 @@ class View:
     async def __call__(self, box: sandbox.Sandbox, /, rates: bool = False) -> tuple[Row, ...]:
         """The rows of one sandbox; none when its namespace is gone."""
         state = self._state()
-        names = {each.vip: each.service.name for each in explain.targets(state, box)}
+        named = {each.vip: each.service for each in explain.targets(state, box)}
+        served = {vip: _serving(state, svc, vip) for vip, svc in named.items()}
         try:
             loads = await self._loads(desired.place_of(state, box), rates=rates)
         except errors.NotFound:
@@ -80,7 +85,15 @@ class View:
         if self._kept is not None:
             loads = self._kept.with_former(box.id, loads)
         ordered = sorted(loads, key=_order)
-        return tuple(_row(each, names.get(each.vip, ""), rates=rates) for each in ordered)
+        return tuple(
+            _row(
+                each,
+                named[each.vip].name if each.vip in named else "",
+                served.get(each.vip, ""),
+                rates=rates,
+            )
+            for each in ordered
+        )
 
     async def _loads(self, place: table.Place, *, rates: bool) -> tuple[world.Load, ...]:
         begun = self._clock()
@@ -98,7 +111,15 @@ def _order(load: world.Load) -> tuple[int, int, str, int]:
     return load.vip.version, int(load.vip), load.protocol, backend
 
 
-def _row(load: world.Load, name: str, *, rates: bool) -> Row:
+def _serving(state: ClusterState, svc: service.Service, vip: IPAddress) -> str:
+    found = ways.differing(state, svc)
+    way = Way(vip.version, is_ingress=vip in svc.ingress_vips)
+    return found[way].mode.value if way in found else ""
+
+
+def _row(load: world.Load, name: str, serving: str, *, rates: bool) -> Row:
     kind = RateRow if rates else Row
-    asked = kind.__dataclass_fields__.keys() - {"service", "port"}
-    return kind(service=name, port=0, **{field: getattr(load, field) for field in asked})
+    asked = kind.__dataclass_fields__.keys() - {"service", "serving", "port"}
+    return kind(
+        service=name, serving=serving, port=0, **{field: getattr(load, field) for field in asked}
+    )

@@ -7,7 +7,7 @@ Nothing here writes, waits or reads a clock; a new state is a new value.
 import contextlib
 import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
 from types import MappingProxyType
@@ -20,7 +20,6 @@ from sdd.model import (
     ids,
     network,
     objects,
-    ramp,
     record,
     sandbox,
     service,
@@ -207,19 +206,6 @@ class ClusterState:
         verdict = self.verdicts.get((member.service, member.endpoint))
         return verdict.status if verdict else health.Status.STARTING
 
-    def answering(self, member: service.Member, end: endpoint.Endpoint) -> endpoint.Endpoint:
-        """`end`, by which the member is reached, with those addresses at which it answers."""
-        verdict = self.verdicts.get((member.service, member.endpoint))
-        if verdict is None:
-            return end
-        failing = verdict.failing
-        if self.ingress is not None and end.network == self.ingress.id:
-            failing = (*failing, *verdict.ingress_failing)
-        if not failing:
-            return end
-        kept = (each for each in end.addresses if each.version not in failing)
-        return replace(end, addresses=tuple(kept))
-
     def healthy(self, of: ids.ServiceId) -> tuple[service.Member, ...]:
         """The members that are up at this revision."""
         return tuple(
@@ -233,33 +219,35 @@ class ClusterState:
         verdict = self.verdicts.get((member.service, member.endpoint))
         return member.created if verdict is None else verdict.since
 
-    def steps_of(self, svc: service.Service, now: float) -> Mapping[ids.EndpointId, int]:
-        """How many tenths of its weight each member gets at `now` (seconds since the epoch).
-
-        All of it without slow start, and while no check is believed: who serves then though it is
-        down has not turned up, and would get more than those that have.
-        """
-        is_slow = svc.slow_start_s and self.serving(svc).mode is not serving.Mode.ALL
-        return {
-            each.endpoint: ramp.step(svc.slow_start_s, self.up_since(each), now)
-            if is_slow and self.status_of(each) is health.Status.UP
-            else ramp.STEPS
-            for each in self.members_by_service.get(svc.id, ())
-        }
-
     @cached_property
     def slow_starters(self) -> tuple[service.Service, ...]:
         """The services whose members start slowly."""
         return tuple(each for each in self.services.values() if each.slow_start_s)
 
-    def serving(self, svc: service.Service) -> serving.Serving:
-        """The members that names and balancers hand out at this revision."""
-        members = self.members_by_service.get(svc.id, ())
-        is_checked = svc.health.kind is not service.CheckKind.NONE
-        return serving.serving(svc, members, self._is_up if is_checked else None)
+    def serving(
+        self, svc: service.Service, version: int = 0, *, is_ingress: bool = False
+    ) -> serving.Serving:
+        """The members that names and balancers hand out to who comes by that IP version.
 
-    def _is_up(self, member: service.Member) -> bool:
-        return self.status_of(member) is health.Status.UP
+        0: to whoever comes, the service as a whole.
+        """
+        members = self.members_by_service.get(svc.id, ())
+        if svc.health.kind is service.CheckKind.NONE:
+            return serving.serving(svc, members, None)
+        verdicts = self.verdicts
+
+        def is_up(member: service.Member) -> bool:
+            verdict = verdicts.get((member.service, member.endpoint))
+            return verdict is not None and verdict.answers(version, is_ingress=is_ingress)
+
+        return serving.serving(svc, members, is_up)
+
+    def is_split(self, svc: service.Service) -> bool:
+        """Whether a member answers in one way and not in another: who serves may differ then."""
+        verdicts = self.verdicts
+        members = self.members_by_service.get(svc.id, ()) if verdicts else ()
+        found = (verdicts.get((each.service, each.endpoint)) for each in members)
+        return any(each is not None and each.is_split for each in found)
 
 
 TABLES: Mapping[type[Object], str] = MappingProxyType(

@@ -164,14 +164,17 @@ def _of_service(
         check_stored(*(each.address for each in svc.ports))
     else:
         places = was.places
-    members = state.serving(svc).members
+
+    @functools.cache
+    def members(version: int) -> tuple[service.Member, ...]:
+        return state.serving(svc, version).members
 
     def behind(kind: Kind) -> Behind:
         if kind.is_through:
             return _through(state, svc, vips.get(kind.version), kind.policy)
         ends = [
-            (state.answering(member, end), member.share)
-            for member in members
+            (end, member.share)
+            for member in members(kind.version)
             if (not kind.is_local or member.node == node)
             and (end := state.endpoints.get(member.endpoint)) is not None
         ]

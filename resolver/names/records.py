@@ -7,6 +7,7 @@ name behind it; what several say of one name is put together by resolver.names.t
 import functools
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 from itertools import chain
 
@@ -88,10 +89,26 @@ def _vips(svc: service.Service, serving: Iterable[IPAddress]) -> Iterator[IPAddr
 
 
 def members(state: ClusterState, svc: service.Service) -> Iterator[Serving]:
-    """The members whose addresses are handed out."""
+    """The members whose addresses are handed out, each with those at which it serves."""
+    if state.is_split(svc):
+        yield from _by_version(state, svc)
+        return
     for member in state.serving(svc).members:
         if member.share and (found := state.endpoints.get(member.endpoint)):
-            yield member, state.answering(member, found), state.sandboxes[found.sandbox]
+            yield member, found, state.sandboxes[found.sandbox]
+
+
+def _by_version(state: ClusterState, svc: service.Service) -> Iterator[Serving]:
+    served = {
+        version: {each.endpoint for each in state.serving(svc, version).members if each.share}
+        for version in (4, 6)
+    }
+    for member in state.members_by_service.get(svc.id, ()):
+        end = state.endpoints.get(member.endpoint)
+        if end is not None:
+            kept = tuple(each for each in end.addresses if end.id in served[each.version])
+            if kept:
+                yield member, replace(end, addresses=kept), state.sandboxes[end.sandbox]
 
 
 def names_of_service(svc: service.Service) -> Iterator[str]:

@@ -10,6 +10,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
 from typing import Any
 
+from sdd import steps, ways
 from sdd.api import cautions, healths, ports, settings, subjects
 from sdd.control import taken
 from sdd.model import (
@@ -25,6 +26,7 @@ from sdd.model import (
     template,
 )
 from sdd.model.port import Mode
+from sdd.model.serving import Serving, Way
 from sdd.state import ClusterState
 
 Json = dict[str, Any]
@@ -273,6 +275,9 @@ def service_of(state: ClusterState, one: service.Service, now: float) -> Json:
         "Panic": one.panic,
         "SlowStart": one.slow_start_s,
         "Serving": state.serving(one).mode.value,
+        "ServingBy": {
+            str(way): each.mode.value for way, each in ways.differing(state, one).items()
+        },
         "Ports": ports.rows(one),
         "Members": members_of(state, one, now),
         "Aliases": list(one.aliases),
@@ -283,19 +288,29 @@ def service_of(state: ClusterState, one: service.Service, now: float) -> Json:
 
 def members_of(state: ClusterState, one: service.Service, now: float) -> list[Json]:
     """`service ps`: each backend with its judged state."""
-    steps = state.steps_of(one, now)
+    tenths = steps.of(state, one, now)
+    found = ways.differing(state, one)
     members = state.members_by_service.get(one.id, ())
-    found = [_member_of(state, each, now, steps[each.endpoint]) for each in members]
-    return sorted(found, key=lambda row: (row["Sandbox"], row["EndpointID"]))
+    rows = [_member_of(state, each, now, tenths[each.endpoint], found) for each in members]
+    return sorted(rows, key=lambda row: (row["Sandbox"], row["EndpointID"]))
 
 
 def member_of(state: ClusterState, one: service.Member, now: float) -> Json:
     """One backend of a service; `Share` is the percentage of its weight that it gets at `now`."""
     svc = state.services.get(one.service)
-    return _member_of(state, one, now, state.steps_of(svc, now)[one.endpoint] if svc else 0)
+    if svc is None:
+        return _member_of(state, one, now, 0, {})
+    step = steps.of(state, svc, now)[one.endpoint]
+    return _member_of(state, one, now, step, ways.differing(state, svc))
 
 
-def _member_of(state: ClusterState, one: service.Member, now: float, step: int) -> Json:
+def _member_of(
+    state: ClusterState,
+    one: service.Member,
+    now: float,
+    step: int,
+    found: Mapping[Way, Serving],
+) -> Json:
     at = state.endpoints.get(one.endpoint)
     verdict = state.verdicts.get((one.service, one.endpoint))
     box, svc = state.sandboxes.get(one.sandbox), state.services.get(one.service)
@@ -308,6 +323,7 @@ def _member_of(state: ClusterState, one: service.Member, now: float, step: int) 
         "Weight": one.weight,
         "Share": 100 * step // ramp.STEPS,
         "Backup": one.backup,
+        "ServesBy": [str(way) for way, each in found.items() if each.takes(one.endpoint)],
         "State": _state(state, one),
         "Since": when(verdict.since if verdict else one.created),
         "Reason": _reason(one, verdict, now),

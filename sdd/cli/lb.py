@@ -95,9 +95,15 @@ def _numbers(*pairs: tuple[str, str]) -> tuple[Column, ...]:
 
 
 # The words and their order are ipvsadm's, which people know.
+def _service(row: Row) -> str:
+    """Whose the address is and, where not the same serve by all, who does by this one."""
+    serving = f" ({row['Serving']})" if row["Serving"] else ""
+    return (str(row["Service"]) or "-") + serving
+
+
 PLACE = (
     Column("SANDBOX", lambda row: row["Sandbox"]),
-    Column("SERVICE", lambda row: row["Service"] or "-"),
+    Column("SERVICE", _service),
     Column("PROT", lambda row: row["Protocol"]),
     Column("LOCAL ADDRESS", lambda row: row["Vip"]),
     Column("SCHEDULER", lambda row: row["Scheduler"]),

@@ -36,6 +36,12 @@ COLUMNS = (
 )
 
 
+def _role(row: output.Row) -> str:
+    """What it is and, where backups serve in one way alone, in which ways it serves."""
+    ways = ", ".join(row["ServesBy"])
+    return ("backup" if row["Backup"] else "member") + (f" ({ways})" if ways else "")
+
+
 def _error(row: output.Row) -> str:
     """Why a member is not up, or is not everywhere where it should be."""
     fails = row["State"] != "up" or row["Failing"] or row["IngressFailing"]
@@ -48,7 +54,7 @@ MEMBER_COLUMNS = (
     Column("NODE", lambda row: row["Node"]),
     Column("ADDRESS", lambda row: row["Addresses"]),
     Column("WEIGHT", _weight, right=True),
-    Column("ROLE", lambda row: "backup" if row["Backup"] else "member"),
+    Column("ROLE", _role),
     Column("STATE", lambda row: row["State"]),
     Column("SINCE", lambda row: output.ago(row["Since"])),
     Column("PORTS", lambda row: row["Ports"]),

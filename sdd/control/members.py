@@ -7,7 +7,7 @@ either never leaves a membership behind.
 from collections.abc import Iterable
 from dataclasses import replace
 
-from sdd import errors
+from sdd import errors, ways
 from sdd.control import ingress, lookup, sandbox_checks
 from sdd.control.ground import Draft, Ground, Plan
 from sdd.model import endpoint, health, ids, port, request, sandbox, service
@@ -177,8 +177,9 @@ def _end(ground: Ground, draft: Draft, member: service.Member) -> None:
 
 
 def _is_chosen(now: ClusterState, member: service.Member) -> bool:
-    serving = now.serving(now.services[member.service]).members
-    return any(each.share for each in serving if each.endpoint == member.endpoint)
+    """Whether anything new goes to it, in whatever way."""
+    found = ways.of(now, now.services[member.service]).values()
+    return any(each.takes(member.endpoint) for each in found)
 
 
 def _is_counted(each: port.Port) -> bool:

@@ -39,3 +39,19 @@ class Verdict:
     reason: str = ""
     failing: tuple[int, ...] = ()
     ingress_failing: tuple[int, ...] = ()
+
+    @property
+    def is_split(self) -> bool:
+        """Whether it is up in one way and not in another."""
+        return bool(self.failing or self.ingress_failing)
+
+    def answers(self, version: int, *, is_ingress: bool) -> bool:
+        """Whether it is up for who comes by that IP version, or by any (0).
+
+        On `ingress` it answers from the same address, so it must be fit both here and there.
+        """
+        return (
+            self.status is Status.UP
+            and version not in self.failing
+            and not (is_ingress and version in self.ingress_failing)
+        )

@@ -2,6 +2,7 @@
 
 Names and balancers both take their members from here, so that they never disagree. The modes are
 those of HAProxy's `backup` servers with keepalived's `quorum`, and of Envoy's panic threshold.
+A member may answer in one way and not in another, so each way has its own answer.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from operator import attrgetter
 
+from sdd.model import ids
 from sdd.model.service import Member, Service
 
 
@@ -21,11 +23,26 @@ class Mode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """How clients come: by which IP version, and whether by way of the network `ingress`."""
+
+    version: int
+    is_ingress: bool = False
+
+    def __str__(self) -> str:
+        return f"IPv{self.version}{' on ingress' if self.is_ingress else ''}"
+
+
+@dataclass(frozen=True, slots=True)
 class Serving:
     """`members` in the order given; those of weight 0 keep live connections and get nothing new."""
 
     mode: Mode
     members: tuple[Member, ...]
+
+    def takes(self, end: ids.EndpointId) -> bool:
+        """Whether the member of that endpoint gets anything new."""
+        return any(each.share for each in self.members if each.endpoint == end)
 
 
 def serving(

@@ -1,6 +1,9 @@
 """Quorum, backups and the panic threshold, with real servers that are killed and come back."""
 
+import functools
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,8 +60,8 @@ def test_B9_16_below_the_quorum_the_backup_answers_and_then_the_members_again(
     servers["two"].kill()
     servers["two"].wait(10)
     until(lambda: mode(daemon, "web") == "backups", 20, "one is too few")
-    assert served(daemon, "client", vip) == {"sorry": ASKED}
-    assert names(daemon, "client", "web") == {addresses["sorry"]}
+    until(lambda: served(daemon, "client", vip) == {"sorry": ASKED}, 5, "the kernel follows")
+    until(lambda: names(daemon, "client", "web") == {addresses["sorry"]}, 5, "the names follow")
     roles = [(row["Backup"], row["State"]) for row in daemon.json("service", "ps", "web")]
     assert sorted(roles) == [(False, "down"), (False, "up"), (True, "up")]
     until(lambda: mode(daemon, "calm") == "all", 20, "half of them is below 60 percent")
@@ -75,3 +78,57 @@ def test_B9_16_below_the_quorum_the_backup_answers_and_then_the_members_again(
 def test_what_cannot_be_is_refused(daemon: Appliance, option: tuple[str, ...], code: str) -> None:
     done = daemon.sdctl("service", "create", "x", "--network", "bridge", *option, check=False)
     assert (done.returncode, code in done.stderr) == (2, True)
+
+
+def test_a_backup_takes_over_ipv6_alone_by_virtual_address_name_and_port(
+    daemon: Appliance, tmp_path: Path
+) -> None:
+    daemon.sdctl("network", "create", "dual", "--ipv6")
+    check = ("--health", "tcp:80", "--health-interval", "200ms", "--health-fast", "50ms")
+    ports = ("-p", "published=8096,target=80", "-p", "published=8097,target=80,mode=host")
+    daemon.sdctl("service", "create", "half", "--network", "dual", *check, *ports)
+    for name, listens in (("only4", "0.0.0.0"), ("spare", "[::]")):
+        daemon.sandbox(name, "--network", "dual")
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "who").write_text(name)
+        page = str(tmp_path / name)
+        daemon.program(name, "busybox", "httpd", "-f", "-p", f"{listens}:80", "-h", page)
+        backup = ("--backup",) if name == "spare" else ()
+        daemon.sdctl("service", "join", "half", daemon.name(name), *backup)
+    daemon.sandbox("asks", "--network", "dual")
+
+    def shown() -> Any:
+        (found,) = daemon.json("service", "inspect", "half")
+        return found
+
+    wanted = dict.fromkeys(("IPv4", "IPv4 on ingress"), "members")
+    wanted |= dict.fromkeys(("IPv6", "IPv6 on ingress"), "backups")
+    until(lambda: shown()["ServingBy"] == wanted, 30, lambda: f"{shown()}")
+    fetch = ("curl", "-sf", "--max-time", "3")
+
+    def leads(to: str, who: str, *flags: str, port: int | None = None) -> None:
+        """The kernel follows the store: not before the next moment."""
+        url = f"http://[{to}]" if ":" in to else f"http://{to}"
+        command = (*fetch, *flags, f"{url}:{port or 80}/who")
+        ask = daemon.on_host if port else functools.partial(daemon.inside, "asks")
+        until(lambda: ask(*command, check=False).stdout == who, 5, f"{command} leads to {who}")
+
+    four, six = sorted(shown()["VIPs"], key=lambda each: ":" in each)
+    leads(four, "only4")
+    leads(six, "spare")
+    for flag, who in (("-4", "only4"), ("-6", "spare")):
+        leads("half", who, flag)
+        leads("tasks.half", who, flag)
+    (net,) = daemon.json("network", "inspect", "dual")
+    for gateway in (str(each["Gateway"]) for each in net["IPAM"]["Config"]):
+        for port in (8096, 8097):
+            leads(gateway, "spare" if ":" in gateway else "only4", port=port)
+    told = daemon.sdctl("service", "ps", "half").stdout
+    assert "backup (IPv6, IPv6 on ingress)" in told
+    assert "half (backups)" in daemon.sdctl("lb", "ls", "half").stdout
+    trace = daemon.sdctl("lb", "trace", f"[{six}]:80", "--from", daemon.name("asks")).stdout
+    assert "fewer than 1 members are up by IPv6" in trace
+    daemon.program("only4", "socat", "TCP6-LISTEN:80,ipv6only=1,fork", "EXEC:true")
+    until(lambda: shown()["ServingBy"] == {}, 30, "it answers by IPv6 as well")
+    leads(four, "only4")
+    daemon.sdctl("verify")

@@ -23,9 +23,9 @@ REMOVALS: dict[str, Removal] = {
 }
 
 
-async def served(one: Node, **service: object) -> None:
+async def served(one: Node, front: request.NetworkCreate | None = None, **service: object) -> None:
     """A service `web` with the members `w1` and `w2`."""
-    await one.commands.create_network(request.NetworkCreate(name="front"))
+    await one.commands.create_network(front or request.NetworkCreate(name="front"))
     asked = request.ServiceCreate(name="web", network="front", **service)  # type: ignore[arg-type]  # the test's own fields
     await one.commands.create_service(asked)
     for name in ("w1", "w2"):
@@ -91,6 +91,20 @@ async def test_whom_nobody_chooses_goes_in_one_step() -> None:
         before = one.state.revision
         await one.commands.remove_sandbox("w1")
         assert one.state.revision == before + 1
+
+
+async def test_a_backup_that_serves_ipv6_alone_is_withdrawn_before_it_goes() -> None:
+    async with node() as one:
+        asked = request.NetworkCreate(name="front", ipv6=True)
+        await served(one, health=HealthCheck(kind=CheckKind.TCP, port=80), front=asked)
+        await one.commands.leave("web", "w2", 0.0)
+        await one.commands.join("web", request.Join(sandbox="w2", backup=True))
+        for member in tuple(one.state.members.values()):
+            said = Said(Status.UP, "", () if member.backup else (6,))
+            await one.commands.record_verdict(member.service, member.endpoint, said)
+        before = one.state.revision
+        await one.commands.remove_sandbox("w2")
+        assert one.state.revision == before + 2
 
 
 async def test_a_leave_that_was_overtaken_by_the_end_of_the_drain_is_done(

@@ -27,6 +27,7 @@ def lb_row(service: str = "web", *, rates: bool = False) -> view.Row:
     """One row as lb.view makes it."""
     common = {
         "service": service,
+        "serving": "",
         "protocol": "tcp",
         "vip": ip_address("10.1.0.2"),
         "port": 0,

@@ -240,6 +240,7 @@ class Desk:
             sandbox=at.sandbox,
             node=at.node,
             weight=svc.weight if asked.weight is None else asked.weight,
+            backup=asked.backup,
             created=4000.0,
         )
         self._write(Put(made))

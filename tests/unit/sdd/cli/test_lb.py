@@ -1,5 +1,6 @@
 import pytest
 
+from sdd.cli import lb
 from tests.unit.sdd.cli.typed import Shell
 
 
@@ -33,6 +34,13 @@ def test_one_service(balanced: Shell) -> None:
     (row,) = balanced.ok("lb", "ls", "db").out.splitlines()[1:]
     assert row.split()[:2] == ["b", "db"]
     assert balanced("lb", "ls", "nobody").code == 1
+
+
+def test_who_serves_stands_by_the_service_where_it_differs() -> None:
+    row = {"Service": "web", "Serving": "backups"}
+    assert lb._service(row) == "web (backups)"
+    assert lb._service(row | {"Serving": ""}) == "web"
+    assert lb._service({"Service": "", "Serving": ""}) == "-"
 
 
 def test_counts_and_rates_and_a_dash_where_nobody_counts(balanced: Shell) -> None:

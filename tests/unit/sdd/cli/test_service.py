@@ -1,6 +1,10 @@
+from dataclasses import replace
+from ipaddress import ip_network
+
 import pytest
 
-from sdd.model import health
+from sdd.model import health, network
+from sdd.state import Put
 from tests.unit.sdd.cli.typed import Shell
 
 
@@ -67,6 +71,29 @@ async def test_a_member_that_is_up_and_fails_somewhere_says_where(web: Shell) ->
     assert (row["State"], row["Failing"], row["IngressFailing"]) == ("up", [], [6])
     await desk.record_verdict(of, end, health.Said(health.Status.UP, "connected"))
     assert "connected" not in web.ok("service", "ps", "web").out
+
+
+async def test_who_serves_is_told_by_ip_version_where_that_differs(web: Shell) -> None:
+    web.ok("service", "create", "web", "--network", "lab", "--health", "tcp:80")
+    web.ok("service", "join", "web", "w1")
+    web.ok("service", "join", "web", "w2", "--backup")
+    desk = web.appliance.desk
+    (lab,) = (each for each in desk.state.networks.values() if each.name == "lab")
+    both = map(ip_network, ("10.200.0.0/24", "fd21::/64"))
+    pools = tuple(network.Pool(subnet=each) for each in both)
+    desk.state = desk.state.apply(desk.state.revision, [Put(replace(lab, pools=pools))])
+    for failing, by, roles in (
+        ((6,), {"IPv4": "members", "IPv6": "backups"}, ["member (IPv4)", "backup (IPv6)"]),
+        ((), {}, ["member ", "backup "]),
+    ):
+        for (of, end), one in desk.state.members.items():
+            said = health.Said(health.Status.UP, "", () if one.backup else failing)
+            await desk.record_verdict(of, end, said)
+        (seen,) = web.ok("service", "inspect", "web").json()
+        assert (seen["Serving"], seen["ServingBy"]) == ("members", by)
+        lines = web.ok("service", "ps", "web").out.splitlines()[1:]
+        assert [role in line for line, role in zip(lines, roles, strict=True)] == [True, True]
+        assert [" (IPv" in line for line in lines] == [bool(by)] * 2
 
 
 async def test_an_update_sends_what_was_given_and_no_more(web: Shell) -> None:
