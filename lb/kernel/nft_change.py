@@ -19,6 +19,7 @@ from lb.kernel import (
     nft_rules,
     nft_slots,
     nft_text,
+    unanswered,
 )
 from sdd.linux import netlink, nft_compile
 from sdd.model.network import IPAddress
@@ -63,6 +64,7 @@ class Change:
             counted = self._cleared(connection) if not self.after.services else {}
             lost = _counts(connection) if None in self._touched else {}
             refused = self._written(connection, netns, have, slots) if self.steps else ()
+            unanswered.let_go(self._came)
             # What is over is not among them: for a minute the backend still holds those ports, and
             # only conntrack's memory keeps a connection to another virtual address from arriving
             # there with the same ones, where its SYN would be dropped as too old (PAWS).
@@ -138,9 +140,13 @@ class Change:
     ) -> tuple[world.Refusal, ...]:
         """Where there is no table."""
         if have.services is self.have.services:
-            return _refused(connection.commit(self._anew), None)
-        whole = nft_rules.Rules(have, plan.result(have, self.steps), self._rules.records)
-        return _run(connection, whole.rebuild(self._frame, is_there=False), None)
+            after, refused = self.after, _refused(connection.commit(self._anew), None)
+        else:
+            after = plan.result(have, self.steps)
+            whole = nft_rules.Rules(have, after, self._rules.records)
+            refused = _run(connection, whole.rebuild(self._frame, is_there=False), None)
+        unanswered.let_go(after.services)
+        return refused
 
     def _ended(self, counted: nft_counts.Counted) -> Iterator[world.Load]:
         for (protocol, vip, backend), count in counted.items():
@@ -172,6 +178,16 @@ class Change:
     @functools.cached_property
     def _vips(self) -> Sequence[IPAddress]:
         return [vip for vip in self._touched if vip is not None]
+
+    @functools.cached_property
+    def _came(self) -> Collection[IPAddress]:
+        """Of a table that was there: what may have been sent to these was not balanced."""
+        if None in self._touched:
+            return self.after.services.keys()
+        if not self.have.services:
+            return ()
+        those = (each for each in self.steps if isinstance(each, plan.AddService | plan.Mend))
+        return [vip for vip in plan.touched(those) if vip is not None]
 
     @functools.cached_property
     def _rules(self) -> nft_rules.Rules:

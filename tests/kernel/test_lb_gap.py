@@ -1,0 +1,92 @@
+"""While hands have the table away, packets wait for an address that nobody has; then they go on."""
+
+import contextlib
+import errno
+import select
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from lb import plan
+from lb.kernel.nftables import NftablesKernel
+from sdd.model.network import IPAddress
+from tests.kernel import lb_traffic
+from tests.kernel.lb_town import VIP, VIP6, Town
+from tests.support import eventually
+
+pytestmark = pytest.mark.kernel
+
+HELD = 20
+NEW = 5
+# TCP sends again after 0.2 s, and after 0.4 s more when the first time came too early.
+GOES_ON_S = 1.2
+SYN_S = 2.2  # and to connect, after 1 s
+LOCKED = {errno.EINPROGRESS, errno.EAGAIN}
+
+
+@pytest.fixture(scope="module")
+def town() -> Iterator[Town]:
+    built = Town("gap")
+    yield built
+    built.close()
+
+
+def waits(town: Town, vip: IPAddress) -> bool:
+    """Whether the kernel asks on the wire whose address it is."""
+    return "INCOMPLETE" in neighbours(town, vip)
+
+
+def neighbours(town: Town, vip: IPAddress) -> str:
+    return town.inside("client", "ip", "neigh", "show", "to", str(vip))
+
+
+def begun(town: Town, vip: IPAddress) -> socket.socket:
+    """A connection that is being made."""
+    opened = town.opened("client", socket.SOCK_STREAM, vip.version)
+    opened.setblocking(False)
+    assert opened.connect_ex((str(vip), 80)) in LOCKED
+    return opened
+
+
+def ready_s(sockets: list[socket.socket], events: int, longest_s: float) -> float:
+    """How long it takes until all of them are."""
+    began = time.monotonic()
+    poll = select.poll()
+    waited = {each.fileno() for each in sockets}
+    for each in waited:
+        poll.register(each, events)
+    while waited and time.monotonic() - began < longest_s:
+        for each, _ in poll.poll(50):
+            poll.unregister(each)
+            waited.discard(each)
+    assert not waited, f"{len(waited)} of {len(sockets)} still wait after {longest_s} s"
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize("vip", [VIP, VIP6])
+async def test_what_was_sent_while_the_table_was_away_goes_on_when_it_is_back(
+    town: Town, vip: IPAddress
+) -> None:
+    kernel, place = NftablesKernel(town.doors), town.place()
+    await lb_traffic.put(kernel, town, lb_traffic.service(town, vip))
+    want = await kernel.read(place)
+    with contextlib.ExitStack() as stack:
+        held = [stack.enter_context(town.connect(to=vip)) for _ in range(HELD)]
+        for each in held:
+            each.sendall(b"who?")
+            assert each.recv(100)
+        town.nft("client", "delete table inet sdd-lb")
+        for each in held:
+            each.sendall(b"who?")
+        new = [stack.enter_context(begun(town, vip)) for _ in range(NEW)]
+        eventually(lambda: waits(town, vip), 2, "the kernel asks who has the virtual address")
+        have = await kernel.read(place)
+        assert (await kernel.apply(place, have, plan.diff(have, want))).refusals == ()
+        ready_s(held, select.POLLIN, GOES_ON_S)
+        assert all(each.recv(100) for each in held)
+        ready_s(new, select.POLLOUT, SYN_S)
+        assert {each.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) for each in new} == {0}
+    assert neighbours(town, vip) == ""
+    await lb_traffic.put(kernel, town)
