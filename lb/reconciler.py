@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from lb import moment, plan, repairs, table, world
 from lb.derived import Derived
-from lb.desired import Desired, Wanted, nothing
+from lb.desired import Wanted, nothing
 from lb.leaving import Leaving, Left
 from sdd import contained, errors, reconcile
 from sdd.linux import guests
@@ -64,19 +64,23 @@ class Reconciler:
         derived: Derived | None = None,
         ready_s: float = READY_S,
         is_vain: reconcile.IsVain = reconcile.hopeful,
+        was_realised: reconcile.WasRealised = reconcile.unknown,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Waits `ready_s` for a namespace that is being made, unless `is_vain`.
 
         `been` remembers the adopted namespaces that have a table of ours, over restarts; `leaving`
         holds those of sandboxes that left, so that their last counts can be read; `left` is told
-        those of backends that left a sandbox, with what it balanced before.
+        those of backends that left a sandbox, with what it balanced before. `was_realised` is
+        asked once: what the first pass finds undone was undone by others.
         """
         self._been = been
         self._leaving = leaving
         self._left = left
         self._kernel = kernel
         self._is_vain = is_vain
+        self._was_realised = was_realised
+        self._is_taken_over = False  # whether what this pass finds is an earlier process's work
         self._clock = clock
         self._derived = derived or Derived(node)
         self._desired = self._before = nothing(node)
@@ -88,6 +92,8 @@ class Reconciler:
 
     async def realise(self, state: ClusterState, look: Look = EVERYWHERE) -> progress.Outcome:
         """Bring every sandbox of this node to its table at `state`'s revision."""
+        self._is_taken_over = self._was_realised(state.revision)
+        self._was_realised = reconcile.unknown
         now = moment.at(state, self._clock())
         self._before, self._desired = self._desired, self._derived.of(now.state)
         self._diff = plan.Diff()
@@ -199,7 +205,7 @@ class Reconciler:
             if known is not None and not look and known.place == want.place:
                 done = await self._trusting(box, want, known.table)
             else:
-                undone = known is not None and self._same(known, want)
+                undone = self._is_taken_over or (known is not None and self._same(known, want))
                 have = await self._kernel.read(want.place)
                 done = await self._stepped(box, want, have, () if undone else None)
         except errors.SddError as exc:
@@ -240,7 +246,7 @@ class Reconciler:
             failures=failures,
             changed=len(steps),
             repaired=len(mended),
-            repairs=() if failures else _repairs(self._desired, want, have, mended),
+            repairs=() if failures else repairs.of(self._desired, want, have, mended),
         )
 
     async def _apply(
@@ -364,28 +370,6 @@ def _withdraws(step: plan.Step) -> bool:
     return isinstance(step, plan.RemoveBackend | plan.RemoveService) or (
         isinstance(step, plan.SetWeight) and not step.backend.weight
     )
-
-
-def _repairs(
-    now: Desired, want: Wanted, have: table.Table, steps: Sequence[plan.Step]
-) -> tuple[progress.Repair, ...]:
-    """One per virtual address, and one for what all of the sandbox share."""
-    whose: dict[IPAddress | None, list[plan.Step]] = {}
-    for each in steps:
-        whose.setdefault(plan.subject(each), []).append(each)
-    return tuple(
-        progress.Repair(
-            sandbox=want.name,
-            service=_owner(now, want, vip),
-            what=repairs.told(have, those),
-        )
-        for vip, those in whose.items()
-    )
-
-
-def _owner(now: Desired, want: Wanted, vip: IPAddress | None) -> str:
-    owner = None if vip is None else now.state.services.get(want.owners.get(vip, ids.ServiceId("")))
-    return owner.name if owner is not None else ""
 
 
 def _failure(box: ids.SandboxId, want: Wanted, exc: errors.SddError) -> progress.Failure:

@@ -3,8 +3,29 @@
 from collections.abc import Iterable, Iterator
 
 from lb import plan, table
+from lb.desired import Desired, Wanted
+from sdd.model import ids, progress
+from sdd.model.network import IPAddress
 
 MOST = 8  # named one by one; a thousand backends would fill a page
+
+
+def of(
+    now: Desired, want: Wanted, have: table.Table, steps: Iterable[plan.Step]
+) -> tuple[progress.Repair, ...]:
+    """One per virtual address, and one for what all of the sandbox share."""
+    whose: dict[IPAddress | None, list[plan.Step]] = {}
+    for each in steps:
+        whose.setdefault(plan.subject(each), []).append(each)
+    return tuple(
+        progress.Repair(sandbox=want.name, service=_owner(now, want, vip), what=told(have, those))
+        for vip, those in whose.items()
+    )
+
+
+def _owner(now: Desired, want: Wanted, vip: IPAddress | None) -> str:
+    owner = None if vip is None else now.state.services.get(want.owners.get(vip, ids.ServiceId("")))
+    return owner.name if owner is not None else ""
 
 
 def told(have: table.Table, steps: Iterable[plan.Step]) -> str:

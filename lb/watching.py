@@ -82,7 +82,9 @@ class Watching:
         """What the kernels count, with what they had counted before members were away."""
         return view.View(self._kernel, state, kept=self.kept)
 
-    def reconciler(self, is_vain: reconcile.IsVain) -> reconciler.Reconciler:
+    def reconciler(
+        self, is_vain: reconcile.IsVain, was_realised: reconcile.WasRealised
+    ) -> reconciler.Reconciler:
         """What realises the balancing; of whoever leaves it passes on what was counted."""
         return reconciler.Reconciler(
             *(self._kernel, self._node),
@@ -91,6 +93,7 @@ class Watching:
             left=self._left,
             derived=self._derived,
             is_vain=is_vain,
+            was_realised=was_realised,
         )
 
     def _left(self, box: ids.SandboxId, was: desired.Wanted, loads: Sequence[world.Load]) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from netns import contract, errand, memory, plan, repairs, steps, words, world
 from netns.desired import Want, desired
+from sdd import reconcile
 from sdd.model import ids, progress
 from sdd.model.look import EVERYWHERE, Look
 from sdd.state import ClusterState
@@ -18,7 +19,15 @@ from sdd.state import ClusterState
 class Reconciler:
     """The `Realise` of this backend; called by one task at a time."""
 
-    def __init__(self, kernel: contract.Kernel, node: ids.NodeId) -> None:
+    def __init__(
+        self,
+        kernel: contract.Kernel,
+        node: ids.NodeId,
+        *,
+        was_realised: reconcile.WasRealised = reconcile.unknown,
+    ) -> None:
+        """`was_realised` is asked once: what the first pass finds undone was undone by others."""
+        self._was_realised = was_realised
         self._kernel = kernel
         self._node = node
         self._last = errand.NOTHING
@@ -47,6 +56,7 @@ class Reconciler:
     ) -> tuple[progress.Outcome, Sequence[steps.Step]]:
         """One look and what it led to, remembered for the next one."""
         last = self._last
+        is_taken_over = last.revision == ids.NEVER and self._was_realised(state.revision)
         if last.revision == ids.NEVER or look.everywhere:
             task = errand.everything(want)
         else:
@@ -61,7 +71,7 @@ class Reconciler:
             wide=None if refusals else memory.wide(have, done),
             mtus=last.seen(want, have),
         )
-        undone = [step for step in done if last.had_met(want, step)]
+        undone = [step for step in done if last.had_met(want, step, by_others=is_taken_over)]
         outcome = progress.Outcome(
             revision=state.revision,
             failures=failures,

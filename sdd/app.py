@@ -51,6 +51,7 @@ from sdd import (
     options,
     page,
     reconcile,
+    settled,
 )
 from sdd.alloc import pools
 from sdd.api import context
@@ -162,15 +163,13 @@ async def assembled(
     """All parts, wired; on leaving, what they hold of the system is released."""
     async with contextlib.AsyncExitStack() as stack:
         doors = stack.enter_context(contextlib.closing(namespaces.Namespaces()))
-        store = await sqlite.SqliteStore.open(config.data_root / DATABASE)
-        stack.push_async_callback(store.close)
-        news = feed.Feed(store, on_fault=lambda exc: say.error("store.fault", error=str(exc)))
-        await news.start()
+        store, news = await _store(config, stack)
         in_force, ears = configuration.InForce(config), hearing.Hearing()
         node = identity.named(config.data_root, config.node_name, news.state)
         config = dataclasses.replace(config, node_name=node)
         slots = {each: reconcile.Slot() for each in Backend}
-        reached, balancer = progress.Progress(tuple(Backend)), await _balancer(config, doors)
+        balancer = await _balancer(config, doors)
+        reached = _progress(config, balancer, news)
         launcher = await stack.enter_async_context(naming.launcher(config))
         workers, watcher = inquirer.Inquirer(launcher), watch.Watch(launcher, standing.noted)
         names = naming.reconciler(config, doors, node, launcher, slots, reached=reached)
@@ -181,7 +180,9 @@ async def assembled(
         see = (kernel, balancer.kernel, query.Asker(doors).ask)
         looker = verify.Verifier(lambda: news.state, node, *see, ports=ports, behind=late)
         history, faults = journal.Journal(time.time), defects.Defects(daemon.told)
-        members, publisher, words = _members(config, ports, stack, commands, balancer, news=news)
+        members, publisher, words = _members(
+            *(config, ports, stack, commands, balancer), news=news, reached=reached
+        )
         counts = page.build(VERSION, news, watcher, members, reached.lag.seconds, faults=faults)
         launcher.subscribe(standing.teller(history, counts))
         yield daemon.Daemon(
@@ -216,6 +217,28 @@ async def assembled(
                 nameservers=names.host_servers,
             ),
         )
+
+
+async def _store(
+    config: configuration.Config, stack: contextlib.AsyncExitStack
+) -> tuple[sqlite.SqliteStore, feed.Feed]:
+    """Opened, and read for the first time."""
+    store = await sqlite.SqliteStore.open(config.data_root / DATABASE)
+    stack.push_async_callback(store.close)
+    news = feed.Feed(store, on_fault=lambda exc: say.error("store.fault", error=str(exc)))
+    await news.start()
+    return store, news
+
+
+def _progress(
+    config: configuration.Config, balancer: choose.Choice, news: feed.Feed
+) -> progress.Progress:
+    """With what an earlier process left: all namespaces that we made must be there."""
+    boxes = news.state.sandboxes_by_node.get(ids.NodeId(config.node_name), ())
+    made = (each.netns for each in boxes if not each.netns_inode)
+    life = settled.life(VERSION, balancer.name)
+    done = settled.Settled(config.exec_root, life, made)
+    return progress.Progress(tuple(Backend), settled=done)
 
 
 def _lb_watches(
@@ -288,9 +311,12 @@ def _members(
     balancer: choose.Choice,
     *,
     news: feed.Feed,
+    reached: progress.Progress,
 ) -> tuple[lb_watching.Watching, ports_reconciler.Reconciler, Unstored]:
     node = ids.NodeId(config.node_name)
-    publisher = ports_reconciler.Reconciler(ports, node)
+    publisher = ports_reconciler.Reconciler(
+        ports, node, was_realised=functools.partial(reached.was_realised, Backend.PORTS)
+    )
     words = Unstored(commands.record_verdict, lambda: news.state)
     made = lb_watching.Watching(
         *(balancer.kernel, node, words.record, commands.drained),
@@ -313,9 +339,12 @@ def _parts(
     slots: Mapping[Backend, reconcile.Slot],
     reached: progress.Progress,
 ) -> tuple[daemon.Part, ...]:
+    was = {each: functools.partial(reached.was_realised, each) for each in Backend}
     realisers: Mapping[Backend, reconcile.Realise] = {
-        Backend.NETNS: netns_reconciler.Reconciler(kernel, node),
-        Backend.LB: members.reconciler(functools.partial(reached.has_failed, Backend.NETNS)),
+        Backend.NETNS: netns_reconciler.Reconciler(kernel, node, was_realised=was[Backend.NETNS]),
+        Backend.LB: members.reconciler(
+            functools.partial(reached.has_failed, Backend.NETNS), was[Backend.LB]
+        ),
         Backend.PORTS: publisher,
         Backend.RESOLVER: names,
     }

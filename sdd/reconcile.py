@@ -95,6 +95,14 @@ def hopeful(_subject: str) -> bool:
     return False
 
 
+WasRealised = Callable[[ids.Revision], bool]  # by an earlier process, in the very same kernel
+
+
+def unknown(_revision: ids.Revision) -> bool:
+    """A `WasRealised` that knows of no earlier process."""
+    return False
+
+
 def pauses_s(patience_s: float) -> Iterator[float]:
     """Seconds to wait between looks at what another backend makes for the same revision.
 

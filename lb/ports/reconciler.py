@@ -58,7 +58,10 @@ class Reconciler:
         *,
         ready_s: float = READY_S,
         clock: Callable[[], float] = time.time,
+        was_realised: reconcile.WasRealised = reconcile.unknown,
     ) -> None:
+        """`was_realised` is asked once: what the first look finds undone was undone by others."""
+        self._was_realised = was_realised
         self._kernel = kernel
         self._clock = clock
         self._want = nothing(node)
@@ -79,6 +82,9 @@ class Reconciler:
         try:
             if look or step.is_any:
                 done = await self._change(state, step, look=look)
+                if self._was_realised(state.revision):
+                    done = replace(done, repaired=done.changed)
+                self._was_realised = reconcile.unknown
             self._want = want  # else the next pass has all of the step to do once more
         except errors.SddError as exc:
             self._is_sure = False

@@ -15,6 +15,7 @@ from sdd import errors
 from sdd.control import lag
 from sdd.model import absence, ids
 from sdd.model.progress import EVERYTHING, Backend, Failure, Outcome
+from sdd.settled import Settled
 
 CARRIED_S = 10.0  # for which what takes long waits for what carries connections
 CARRYING = frozenset({Backend.NETNS, Backend.LB, Backend.PORTS})
@@ -22,11 +23,18 @@ CODE = "SDD-PROGRESS-TIMEOUT"
 
 
 class Progress:
-    """Waits for all of `backends`; `lag` says which of them are late by `clock`, in seconds."""
+    """Waits for all of `backends`; `lag` says which of them are late by `clock`, in seconds.
+
+    `settled` notes how far they are for the process after this one.
+    """
 
     def __init__(
-        self, backends: Collection[Backend], clock: Callable[[], float] = time.monotonic
+        self,
+        backends: Collection[Backend],
+        clock: Callable[[], float] = time.monotonic,
+        settled: Settled | None = None,
     ) -> None:
+        self._settled = settled
         self._backends = tuple(backends)
         self._newest: dict[Backend, Outcome] = {}
         self._repaired = dict.fromkeys(backends, 0)
@@ -37,6 +45,8 @@ class Progress:
         """A reconciler made a pass."""
         self._newest[backend] = outcome
         self.lag.ended(backend)
+        if self._settled is not None:
+            self._settled.note(backend, outcome)
         self._repaired[backend] += outcome.repaired
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
@@ -65,6 +75,10 @@ class Progress:
     def repaired(self) -> Mapping[Backend, int]:
         """How many steps of each backend undid what somebody else had changed, since the start."""
         return MappingProxyType(self._repaired)
+
+    def was_realised(self, backend: Backend, revision: ids.Revision) -> bool:
+        """Whether an earlier process had realised that, in the very same kernel."""
+        return self._settled is not None and self._settled.was_realised(backend, revision)
 
     def has_failed(self, backend: Backend, subject: str) -> bool:
         """Whether the backend's newest pass failed at that object."""
