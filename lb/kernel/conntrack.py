@@ -31,7 +31,10 @@ _IP, _PROTOCOL = 1, 2  # CTA_TUPLE_IP, CTA_TUPLE_PROTO
 _SOURCE, _DESTINATION = (1, 3), (2, 4)  # CTA_IP_V4_*, CTA_IP_V6_*
 _NUMBER, _FROM, _TO = 1, 2, 3  # CTA_PROTO_NUM, CTA_PROTO_SRC_PORT, CTA_PROTO_DST_PORT
 _BY_SOURCE, _BY_DESTINATION, _BY_PROTOCOL = 1, 2, 8  # net/netfilter/nf_internals.h
-_ESTABLISHED, _TIME_WAIT = 3, 7  # TCP_CONNTRACK_*
+_TIME_WAIT = 7  # TCP_CONNTRACK_*
+# While data may flow, if only one way: TCP established, FIN_WAIT, CLOSE_WAIT; SCTP established,
+# its two SHUTDOWNs while data is still under way, and HEARTBEAT_SENT (SCTP_CONNTRACK_*).
+_OPEN = frozenset({(TCP, 3), (TCP, 4), (TCP, 5), *((SCTP, state) for state in (4, 5, 6, 8))})
 _HEADER = struct.Struct(">BBH")  # struct nfgenmsg
 _ATTRIBUTE = struct.Struct("=HH")
 # For each list the kernel goes through the table of all namespaces, however few are of this one:
@@ -50,8 +53,8 @@ class Flow:
     """One live connection to `vip`, answered by `backend` (`vip` itself if it is not translated).
 
     `port` and `backend_port` belong to them, `source_port` to the client; 0 for what has no ports.
-    `key` is what the kernel needs to find it again. A TCP connection `is_open` while neither end
-    closed it; what has no such state always is.
+    `key` is what the kernel needs to find it again. It `is_open` from the handshake until both
+    ends have closed it; datagrams and pings are not opened.
     """
 
     protocol: int
@@ -61,7 +64,7 @@ class Flow:
     port: int = 0
     backend_port: int = 0
     source_port: int = 0
-    is_open: bool = True
+    is_open: bool = False
 
 
 class Counted(NamedTuple):
@@ -70,11 +73,11 @@ class Counted(NamedTuple):
     protocol: int
     vip: IPAddress
     backend: IPAddress
-    is_established: bool
+    is_open: bool
 
 
 class _Seen(NamedTuple):
-    """A connection as bytes; `state` is TCP_CONNTRACK_*, 0 of another protocol."""
+    """A connection as bytes; `state` is TCP_CONNTRACK_* or SCTP_CONNTRACK_*, 0 of the others."""
 
     protocol: int
     vip: bytes
@@ -112,14 +115,14 @@ def counted(
     wanted = {each.packed for each in vips}
     replies = _listed(connection, vips, _ORIGINAL, _DESTINATION[0], _BY_DESTINATION)
     found = collections.Counter(
-        (seen.protocol, seen.vip, seen.backend, seen.state == _ESTABLISHED)
+        (seen.protocol, seen.vip, seen.backend, _is_open(seen))
         for seen in map(_seen, replies)
         if seen.vip in wanted
     )
     result: collections.Counter[Counted] = collections.Counter()
-    for (protocol, vip, backend, is_established), count in found.items():
+    for (protocol, vip, backend, is_open), count in found.items():
         to, of = ipaddress.ip_address(vip), ipaddress.ip_address(backend)
-        result[Counted(protocol, to, of, is_established)] = count
+        result[Counted(protocol, to, of, is_open)] = count
     return result
 
 
@@ -212,8 +215,13 @@ def _filter(direction: int, flag: int) -> bytes:
 
 def _live(replies: Iterable[netlink.Reply]) -> Iterator[tuple[netlink.Reply, _Seen]]:
     for reply in replies:
-        if (seen := _seen(reply)).state != _TIME_WAIT:
+        seen = _seen(reply)
+        if (seen.protocol, seen.state) != (TCP, _TIME_WAIT):
             yield reply, seen
+
+
+def _is_open(seen: _Seen) -> bool:
+    return (seen.protocol, seen.state) in _OPEN
 
 
 def _seen(reply: netlink.Reply) -> _Seen:
@@ -227,12 +235,12 @@ def _seen(reply: netlink.Reply) -> _Seen:
     (_, _, _, vip, protocol, source_port, port, _, _, backend, _, _, backend_port, _) = (
         both.unpack_from(body)
     )
-    state = _state(body, both.size) if protocol == TCP else 0
+    state = _state(body, both.size) if protocol in (TCP, SCTP) else 0
     return _Seen(protocol, vip, backend, source_port, port, backend_port, state)
 
 
 def _state(body: bytes, offset: int) -> int:
-    """That of CTA_PROTOINFO_TCP_STATE, which is the first in the first of CTA_PROTOINFO."""
+    """That of CTA_PROTOINFO_*_STATE, which is the first in the first of CTA_PROTOINFO."""
     while offset + 12 < len(body):
         length, kind = _ATTRIBUTE.unpack_from(body, offset)
         if kind & 0x3FFF == _PROTOINFO:
@@ -266,7 +274,7 @@ def _flow(reply: netlink.Reply, seen: _Seen) -> Flow:
         port=seen.port,
         backend_port=seen.backend_port,
         source_port=seen.source_port,
-        is_open=seen.state in (0, _ESTABLISHED),
+        is_open=_is_open(seen),
     )
 
 

@@ -166,7 +166,7 @@ def _loads(
     active, every = Open(), Open()
     for each, count in counted.items():
         every[_where(each)] += count
-        active[_where(each)] += count if each.is_established else 0
+        active[_where(each)] += count if each.is_open else 0
     seen = _Seen(active=active, every=every, counts=counts)
     return tuple(
         _load(service, protocol, backend, seen)

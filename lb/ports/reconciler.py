@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from lb import moment
 from lb.ports import world
 from lb.ports.desired import Want, desired, nothing
+from lb.ports.former import Former
 from lb.ports.image import Image
 from lb.ports.ledger import Ledger
 from lb.ports.table import Bind, Entry, Hindrance
@@ -67,6 +68,7 @@ class Reconciler:
         self._want = nothing(node)
         self._ready_s = ready_s
         self._ledger = Ledger()
+        self._former = Former()
         self._refused: dict[Bind, tuple[Entry, str]] = {}
         self._loose: frozenset[str] = frozenset()
         self._is_sure = False  # whether the rules are known to be what the ledger says
@@ -76,7 +78,7 @@ class Reconciler:
         now = moment.at(state, self._clock())
         want = desired(now.state, self._want)
         look = self._is_due(asked)
-        step = difference(self._want, want)
+        step = self._with_former(difference(self._want, want), want.state)
         done = _Done()
         failures: tuple[progress.Failure, ...] = ()
         try:
@@ -85,6 +87,7 @@ class Reconciler:
                 if self._was_realised(state.revision):
                     done = replace(done, repaired=done.changed)
                 self._was_realised = reconcile.unknown
+            self._former.note(self._want.state, want.state, step.come.keys())
             self._want = want  # else the next pass has all of the step to do once more
         except errors.SddError as exc:
             self._is_sure = False
@@ -102,14 +105,25 @@ class Reconciler:
 
     async def busy(self, leaving: Mapping[MemberKey, Collection[Way]]) -> Collection[MemberKey]:
         """Those to whom somebody is connected by one of their ways, or may still be led."""
-        wanted = {way for ways_to in leaving.values() for way in ways_to}
+        state = self._want.state
+        every = {key: self._former.to(state, key).union(those) for key, those in leaving.items()}
+        wanted = {way for ways_to in every.values() for way in ways_to}
         found = frozenset(await self._kernel.busy(wanted)) if wanted else frozenset()
-        led = self._want.state.members
+        led = state.members
         return {
             key
             for key, ways_to in leaving.items()
-            if not found.isdisjoint(ways_to) or (ways_to and key in led and led[key].share)
+            if not found.isdisjoint(every[key]) or (ways_to and key in led and led[key].share)
         }
+
+    def _with_former(self, step: Step, now: ClusterState) -> Step:
+        """What was led by a port that went ends with the membership as well."""
+        before = self._want.state
+        if before.members is now.members:
+            return step
+        left = affected.changed(before.members, now.members) - now.members.keys()
+        ways_to = (self._former.to(before, key) for key in left)
+        return replace(step, ended=step.ended.union(*ways_to))
 
     def _is_due(self, asked: Look) -> bool:
         """Whether the host has to be read: it shall be, or nobody knows what it holds."""

@@ -76,7 +76,7 @@ class PortsKernel:
         await self._doors.run("", lambda: _forget(now, lost, frozenset(ended)))
 
     async def busy(self, those: Collection[Way]) -> Collection[Way]:
-        """As conntrack has them; TCP counts while it is established, as in sandboxes."""
+        """As conntrack has them; what only one end has closed is not over."""
         return await self._doors.run("", lambda: _busy(frozenset(those)))
 
     async def open_loopback(self, on: Collection[str], off: Collection[str]) -> Collection[str]:

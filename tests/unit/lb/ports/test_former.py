@@ -1,0 +1,64 @@
+"""Ports that went are remembered for whoever came by them, and no longer than they matter."""
+
+from dataclasses import replace
+from ipaddress import ip_address
+
+from lb.ports.former import Former
+from lb.ports.table import Bind
+from lb.ports.way import Way
+from sdd.model import ids, service
+from sdd.model.port import Protocol
+from sdd.state import ClusterState, Gone
+from tests.unit.lb import states
+from tests.unit.lb.ports import towns
+
+KEY = (ids.ServiceId("web"), ids.EndpointId("one-front"))
+WEB = towns.svc("web", towns.port(8080), towns.port(8081))
+BIND = Bind(version=4, protocol=Protocol.TCP, number=8080)
+WAY = Way(BIND, ip_address("10.1.0.2"), 80)
+
+
+def began() -> ClusterState:
+    plug = states.plug("one", "front", "10.1.0.2/24")
+    member = states.member("web", "one", "front")
+    return states.state(*towns.GROUND, towns.box("one"), plug, WEB, member)
+
+
+def without(state: ClusterState) -> ClusterState:
+    return towns.later(state, replace(WEB, ports=WEB.ports[1:]))
+
+
+def test_a_port_that_went_is_a_way_still() -> None:
+    former, before = Former(), began()
+    now = without(before)
+    former.note(before, now, ())
+    assert former.to(now, KEY) == {WAY}
+    later = towns.later(now, replace(WEB, ports=()))
+    former.note(now, later, ())
+    assert former.to(later, KEY) == {WAY, WAY._replace(bind=replace(BIND, number=8081))}
+
+
+def test_others_are_not_meant() -> None:
+    former, before = Former(), began()
+    now = without(before)
+    former.note(before, now, ())
+    assert not former.to(now, (ids.ServiceId("db"), KEY[1]))
+    assert not former.to(now, (KEY[0], ids.EndpointId("two-front")))
+
+
+def test_who_publishes_the_port_anew_has_it() -> None:
+    former, before = Former(), began()
+    now = without(before)
+    former.note(before, now, ())
+    former.note(now, now, (BIND,))
+    assert not former.to(now, KEY)
+
+
+def test_a_service_that_goes_is_forgotten() -> None:
+    former, before = Former(), began()
+    now = without(before)
+    former.note(before, now, ())
+    gone = now.apply(ids.Revision(now.revision + 1), [Gone(service.Service, WEB.id)])
+    former.note(now, gone, ())
+    former.note(gone, towns.later(gone, WEB), ())
+    assert not former.to(now, KEY)
