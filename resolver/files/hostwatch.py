@@ -8,17 +8,15 @@ host that has no instance of it left, is covered by looking every now and then.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final, Never
 
-from sdd.linux import inotify
+from sdd.linux import inotify, ways
 
 SETTLE_S: Final = 0.1  # a rename comes as several events, and DHCP clients write twice
 EMPTY_S: Final = 1.0  # a file that is empty for longer is so: `> resolv.conf` comes before writes
 AGAIN_S: Final = 30.0  # a mount over a folder is no event
-MOST_LINKS: Final = 8
 
 
 async def follow(
@@ -64,27 +62,5 @@ def _is_empty(file: Path) -> bool:
 
 
 def names(file: Path) -> Iterator[tuple[Path, str]]:
-    """Folder and name of all that `file` depends on: each part of its path, and of its links.
-
-    Ends at the first that is not there: when that appears, there is more to watch.
-    """
-    at, left, links = Path("/"), deque(file.parts[1:]), 0
-    while left:
-        name = left.popleft()
-        if name == "..":
-            at = at.parent
-            continue
-        yield at, name
-        here = at / name
-        try:
-            target = here.readlink()
-        except OSError:  # no link, or nothing
-            if not here.exists():
-                return
-            at = here
-            continue
-        links += 1
-        if links > MOST_LINKS:
-            return
-        at = Path("/") if target.is_absolute() else at
-        left.extendleft(reversed(target.parts[1:] if target.is_absolute() else target.parts))
+    """Folder and name of all that `file` depends on: each part of its path, and of its links."""
+    return ((Path(folder), name) for folder, name in ways.names(str(file)))

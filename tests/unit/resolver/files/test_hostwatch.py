@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from resolver.files import hostwatch
-from sdd.linux import inotify
+from sdd.linux import inotify, inotify_instance, ways
 from tests.support import eventually_async
 
 
@@ -179,7 +179,7 @@ async def test_without_inotify_it_is_looked_now_and_then(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inotify, "BLIND_S", 0.01)
-    monkeypatch.setattr(inotify, "_FLAGS", -1)  # the kernel refuses to make an instance
+    monkeypatch.setattr(inotify_instance, "FLAGS", -1)  # the kernel refuses to make an instance
     told = asyncio.Event()
     async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
         follower = tasks.create_task(hostwatch.follow([plain(tmp_path)], told.set))
@@ -196,7 +196,7 @@ def test_names_are_those_of_all_links_and_loops_end(tmp_path: Path) -> None:
         (tmp_path / "run", "stub"),
     ]
     (tmp_path / "loop").symlink_to("loop")
-    assert len(list(hostwatch.names(tmp_path / "loop"))) == len(above) + hostwatch.MOST_LINKS + 1
+    assert len(list(hostwatch.names(tmp_path / "loop"))) == len(above) + ways.MOST_LINKS + 1
 
 
 def test_dots_and_absolute_links_lead_where_the_kernel_goes(tmp_path: Path) -> None:
