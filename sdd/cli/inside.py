@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sdd import errors
-from sdd.linux import libc
+from sdd.linux import keeper, libc
 
 MOST_HOSTNAME = 64  # bytes: __NEW_UTS_LEN, include/uapi/linux/utsname.h
 # The interpreter ignores these and a command inherits that: `yes | head` would complain.
@@ -30,8 +30,7 @@ def run(
     Raises Denied without the privilege, NotFound when the namespace is gone.
     """
     try:
-        _enter(netns)
-        _mount(files)
+        _enter(netns, files)
         _call(hostname)
     except PermissionError:
         raise errors.Denied(
@@ -52,21 +51,42 @@ def run(
     return _become(command)
 
 
-def _enter(netns: str) -> None:
+def _enter(netns: str, files: Mapping[str, str]) -> None:
     descriptor = os.open(netns, os.O_RDONLY | os.O_CLOEXEC)
     try:
+        libc.unshare_mounts()
+        # Before the network is entered: `ip netns pids` tells of the command, not of the keeper.
+        _cover(files)
         libc.setns(descriptor, netns)
     finally:
         os.close(descriptor)
-
-
-def _mount(files: Mapping[str, str]) -> None:
-    libc.unshare_mounts()
     # /sys shows the network namespace it was mounted in: /sys/class/net must be the sandbox's.
     libc.mount_sysfs("/sys")
+
+
+def _cover(files: Mapping[str, str]) -> None:
+    """Put the sandbox's files over the host's, and keep them there."""
     for target, source in files.items():
-        if Path(source).exists() and Path(target).exists():
-            libc.bind_mount(source, target)
+        try:
+            keeper.bind(target, source)
+        except FileNotFoundError:  # the keeper does it when there is one
+            _warn(_lack(target, source))
+    if files:
+        keeper.start(files)
+
+
+def _lack(target: str, source: str) -> str:
+    if not Path(source).exists():
+        return f"the sandbox has no {source} yet; until sdd writes it the host's is seen"
+    there = Path(target).resolve()
+    why = f"this host has no {target}"
+    if Path(target).is_symlink():
+        why = f"{target} of this host leads to {there}, which is not there"
+    return f"{why}, so that the command has none either; put a file there, even an empty one"
+
+
+def _warn(sentence: str) -> None:
+    sys.stderr.write(f"Warning: {sentence}\n")
 
 
 def _call(hostname: str) -> None:
