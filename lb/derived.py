@@ -4,9 +4,22 @@ In: a state per call. Out: what `lb.desired` makes of it. A thousand services th
 ms to derive; what is asked of the same state again is remembered.
 """
 
+from collections.abc import Iterator
+
+from lb import table
 from lb.desired import Desired, desired, nothing
+from sdd import affected
 from sdd.model import ids
 from sdd.state import ClusterState
+
+
+def renewed(before: Desired, now: Desired) -> Iterator[table.VirtualService]:
+    """The services of `now`, of networks that nobody here is on as well, that `before` had not."""
+    for net, each in now.networks.items():
+        known = before.networks.get(net)
+        if known is not each:
+            was = known.services if known is not None else {}
+            yield from (each.services[vip] for vip in affected.differing(was, each.services))
 
 
 class Derived:

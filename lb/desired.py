@@ -56,6 +56,7 @@ class Network:
 class Desired:
     """Every sandbox of `node`, also those with nothing to balance (their table is empty).
 
+    `networks` are also those with services on which nobody here is yet.
     `refused` are the services that nobody can balance, `failures` theirs and those of the sandboxes
     of which nothing can be made. `mixed` is what is served on several networks, one object for all
     sandboxes that are on the same.
@@ -81,7 +82,7 @@ def desired(state: ClusterState, before: Desired) -> Desired:
     stale = _stale(before.state, state) if before.networks else frozenset()
     here = state.sandboxes_by_node.get(before.node, ())
     used = {each.network for box in here for each in _seen(state, box)}
-    networks = {net: _network(state, net, stale, before) for net in used}
+    networks = _networks(state, used, stale, before)
     nodes = ways_back.nodes(state)
     draft = Desired(
         state=state, node=before.node, networks=networks, sandboxes=before.sandboxes, nodes=nodes
@@ -90,7 +91,7 @@ def desired(state: ClusterState, before: Desired) -> Desired:
     made = {box.id: _attempted(draft, box, before, mixed) for box in here}
     refused = _refused(state, stale if before.networks else state.services.keys(), before)
     failed = (each for each in made.values() if isinstance(each, progress.Failure))
-    odd = {of: each for net in networks.values() for of, each in net.failures.items()}
+    odd = {of: each for net in used for of, each in networks[net].failures.items()}
     return replace(
         draft,
         sandboxes={box: each for box, each in made.items() if isinstance(each, Wanted)},
@@ -213,6 +214,25 @@ def place_of(state: ClusterState, box: sandbox.Sandbox) -> table.Place:
 
 
 # Networks
+
+
+def _networks(
+    state: ClusterState,
+    used: Collection[ids.NetworkId],
+    stale: frozenset[ids.ServiceId],
+    before: Desired,
+) -> Mapping[ids.NetworkId, Network]:
+    """Those in use, and those with services: whoever joins one finds it derived.
+
+    A thousand services take longer to derive than a namespace to be made.
+    """
+    found = {net: _network(state, net, stale, before) for net in used}
+    those = (each.services.get(one) for one in stale for each in (before.state, state))
+    touched = {one.network for one in those if one is not None}
+    for net in state.services_by_network.keys() - found.keys():
+        known = None if net in touched else before.networks.get(net)
+        found[net] = known or _network(state, net, stale, before)
+    return found
 
 
 def _network(
