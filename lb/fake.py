@@ -1,7 +1,7 @@
 """A balancing kernel in memory: the contract suite holds it to what the real ones do."""
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from lb import growth, plan, table, world
@@ -23,6 +23,7 @@ class FakeKernel:
         self.led: dict[tuple[IPAddress, int], IPAddress] = {}
         self.counts: dict[growth.Key, growth.Growth] = {}
         self.read_loads = 0
+        self.foreseen: list[table.VirtualService] = []
         self._inodes: dict[str, int] = {}
         self._offers = frozenset(offers)
 
@@ -35,6 +36,10 @@ class FakeKernel:
         """The namespace goes, with all that is in it."""
         self._inodes.pop(netns, None)
         self.tables.pop(netns, None)
+
+    def foresee(self, services: Iterable[table.VirtualService]) -> None:
+        """Remembers them."""
+        self.foreseen.extend(services)
 
     async def inode(self, place: table.Place) -> int:
         """Its number, or 0."""

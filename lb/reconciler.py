@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from lb import moment, plan, repairs, table, world
-from lb.derived import Derived
+from lb.derived import Derived, renewed
 from lb.desired import Wanted, nothing
 from lb.leaving import Leaving, Left
 from sdd import contained, errors, reconcile
@@ -117,6 +117,8 @@ class Reconciler:
         if look.everywhere:
             await self._clear(want.place.netns for want in wanted.values())
         self._absent &= wanted.keys()
+        # Whoever joins a network waits for none of it.
+        self._kernel.foresee(renewed(self._before, self._desired))
         return progress.Outcome(
             revision=state.revision,
             # What concerns a service is the same in every sandbox and IP version: said once.
@@ -182,6 +184,8 @@ class Reconciler:
         inode = await self._kernel.inode(want.place)
         if known is not None and known.inode != inode:
             known = None
+        if not is_made and not look:
+            known = _Known(inode=inode, place=want.place, table=table.EMPTY)  # netns makes it now
         for pause_s in reconcile.pauses_s(self._ready_s):
             result = await self._pass(box, want, known, inode, look=look)
             missing = {failure.code for failure in result.failures} & NOT_YET
@@ -190,6 +194,8 @@ class Reconciler:
                 return result
             if box in self._absent or (is_made and missing & GONE) or self._is_vain(box):
                 break
+            if not missing & GONE and not is_made:
+                known = None  # some of it is there by now
             await asyncio.sleep(pause_s)
             inode = await self._kernel.inode(want.place)
         self._absent.add(box)

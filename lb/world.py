@@ -1,6 +1,6 @@
 """What the reconciler asks of a kernel that balances; the fake and the real ones pass one suite."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
@@ -78,6 +78,10 @@ class Kernel(Protocol):
     @property
     def counts_s(self) -> float:
         """Seconds."""
+        ...
+
+    def foresee(self, services: Iterable[table.VirtualService]) -> None:
+        """Have ready what makes them where nothing of ours is: somebody may come to need it."""
         ...
 
     async def inode(self, place: table.Place) -> int:

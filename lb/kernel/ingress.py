@@ -4,7 +4,7 @@ In members the ways back to the ingress sandboxes, in an ingress sandbox that it
 What balances is the inner kernel's business.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +34,10 @@ class IngressKernel:
     def counts_s(self) -> float:
         """As the inner kernel."""
         return self._inner.counts_s
+
+    def foresee(self, services: Iterable[table.VirtualService]) -> None:
+        """As the inner kernel."""
+        self._inner.foresee(services)
 
     async def inode(self, place: table.Place) -> int:
         """The namespace's number, 0 while there is none."""

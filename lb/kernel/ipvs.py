@@ -5,21 +5,22 @@ about and every request is judged by itself. Order: IPVS first, then the marks t
 the routes; whatever is missing in between, the front refuses rather than lets a packet stray.
 """
 
-import contextlib
 import errno
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from lb import plan, table, world
 from lb.kernel import (
     ipvs_codec,
     ipvs_connections,
+    ipvs_counts,
     ipvs_entries,
     ipvs_front,
     ipvs_modules,
     ipvs_read,
     ipvs_session,
     ipvs_settings,
+    ipvs_whole,
     legible,
     local_routes,
     nft_frames,
@@ -27,7 +28,6 @@ from lb.kernel import (
 )
 from lb.kernel.ipvs_codec import Key
 from lb.kernel.ipvs_session import Session
-from sdd import errors
 from sdd.linux import lookups, namespaces, netlink, nft_compile
 from sdd.model.network import IPAddress
 from sdd.model.port import Protocol
@@ -51,6 +51,10 @@ class IpvsKernel:
     async def prepare(self) -> None:
         """Have ready what is alike in all sandboxes, so that the first does not wait for it."""
         await self._frames.of("")
+
+    def foresee(self, services: Iterable[table.VirtualService]) -> None:
+        """Their requests are put together now: a thousand take longer than a namespace."""
+        ipvs_whole.foresee(self._family, services)
 
     async def inode(self, place: table.Place) -> int:
         """The namespace's number, 0 while there is none."""
@@ -82,7 +86,7 @@ class IpvsKernel:
     async def loads(self, place: table.Place) -> tuple[world.Load, ...]:
         """IPVS's own connection, packet and byte counters."""
         return await self._spaces.run(
-            place.netns, lambda: legible.counts(lambda: _loads(self._family))
+            place.netns, lambda: legible.counts(lambda: ipvs_counts.loads(self._family))
         )
 
     async def counters(self, place: table.Place) -> tuple[world.Load, ...]:
@@ -94,7 +98,7 @@ class IpvsKernel:
     ) -> tuple[world.Load, ...]:
         """The same of those services alone."""
         return await self._spaces.run(
-            place.netns, lambda: legible.counts(lambda: _loads(self._family, vips))
+            place.netns, lambda: legible.counts(lambda: ipvs_counts.loads(self._family, vips))
         )
 
     async def led_to(
@@ -126,14 +130,36 @@ def _change(
     have: table.Table,
     steps: Sequence[plan.Step],
 ) -> world.Change:
-    ended = _last(family, have, steps)
+    ended = ipvs_counts.last(family, have, steps)
     after = plan.result(have, steps)
-    vips: AbstractSet[IPAddress] = plan.addresses(steps)
+    vips = _concerned(have, after, steps)
     whole = plan.Mend(None) in steps
     refused = tuple(_apply(family, place, frame, have, after, vips=vips, whole=whole))
-    likely = {vip: found for vip in vips if (found := after.services.get(vip)) is not None}
+    likely = _served(have, after, vips)
     shown = ipvs_read.read(family, place, vips, likely)
     return world.Change(refusals=refused, shown=shown, ended=ended)
+
+
+# Hashing an address takes as long as making the requests of a backend. Of an empty namespace all
+# services are new, so that a thousand of them need not be looked up again and again.
+
+
+def _concerned(
+    have: table.Table, after: table.Table, steps: Sequence[plan.Step]
+) -> AbstractSet[IPAddress]:
+    """The virtual addresses that `steps` are about."""
+    if have.services or have.flaws:
+        return plan.addresses(steps)
+    return after.services.keys()
+
+
+def _served(
+    have: table.Table, after: table.Table, vips: AbstractSet[IPAddress]
+) -> Mapping[IPAddress, table.VirtualService]:
+    """Those of `vips`, the addresses of all that changes, with a service afterwards."""
+    if not have.services:
+        return after.services
+    return {vip: found for vip in vips if (found := after.services.get(vip)) is not None}
 
 
 def _apply(
@@ -177,10 +203,9 @@ def _balance(
     *,
     whole: bool,
 ) -> Iterator[world.Refusal]:
-    keys = frozenset(_keys(have, after, vips))
-    there = session.listed(keys) if whole else session.asked(keys)
-    told = {vip: after.services.get(vip) for vip in vips}
-    unready = {vip for vip, each in told.items() if each is not None and _is_unready(each)}
+    there = _there(session, have, after, vips, whole=whole)
+    told = _served(have, after, vips)
+    unready = {vip for vip, each in told.items() if _is_unready(each)}
     if unready:  # what is there of them stays as it is
         vips, kept = vips - unready, frozenset(_keys(have, after, unready))
         there = {key: how for key, how in there.items() if key not in kept}
@@ -189,8 +214,7 @@ def _balance(
     new = [
         each
         for vip, each in told.items()
-        if each is not None
-        and vip not in old
+        if vip not in old
         and vip not in late
         and (not there or there.keys().isdisjoint(ipvs_entries.keys(each)))
     ]
@@ -207,6 +231,21 @@ def _balance(
             yield _unknown(service, known)
         else:
             yield world.Refusal(vip=vip, sentence=f"IPVS refuses: {result}", code="SDD-LB-IPVS")
+
+
+def _there(
+    session: Session,
+    have: table.Table,
+    after: table.Table,
+    vips: AbstractSet[IPAddress],
+    *,
+    whole: bool,
+) -> Mapping[Key, ipvs_codec.Settings]:
+    """What is there of their mark services, or of all of ours."""
+    if not have.services and not session.listed():
+        return {}
+    keys = frozenset(_keys(have, after, vips))
+    return session.listed(keys) if whole else session.asked(keys)
 
 
 def _adapted(
@@ -300,83 +339,6 @@ def _route(
 def _schedulers(family: int) -> tuple[Scheduler, ...]:
     with Session(family) as session:
         return session.schedulers()
-
-
-# Counting
-
-
-def _last(family: int, have: table.Table, steps: Sequence[plan.Step]) -> tuple[world.Load, ...]:
-    """The counts of the backends that leave; of their services alone, for somebody waits."""
-    if not have.services:
-        return ()
-    leaving = plan.leaving(steps)
-    ending = {step.vip for step in steps if isinstance(step, plan.RemoveService)}
-    vips = {*ending, *(vip for vip, _ in leaving)} & have.services.keys()
-    if not vips:
-        return ()
-    with Session(family) as session:
-        found = (each for vip in vips for each in _told(session, have.services[vip]))
-        return tuple(
-            each for each in found if each.vip in ending or (each.vip, each.address) in leaving
-        )
-
-
-def _told(session: Session, service: table.VirtualService) -> Iterator[world.Load]:
-    """Nothing of what is gone already."""
-    how, keys = ipvs_entries.settings(service), ipvs_entries.keys(service)
-    for protocol, key in zip(("tcp", "udp"), keys, strict=True):
-        with contextlib.suppress(errors.KernelRefused):
-            for backend in session.backends(key):
-                yield _load(service.vip, protocol, how, backend)
-
-
-def _loads(family: int, only: Collection[IPAddress] | None = None) -> Iterator[world.Load]:
-    with netlink.Connection(netlink.NETFILTER) as connection:
-        fronts = ipvs_front.read(connection, only).fronts
-    with Session(family) as session:
-        ours = frozenset(ipvs_read.marks(fronts.values()))
-        listed = session.listed(ours) if only is None else session.asked(ours)
-        for front in sorted(fronts.values(), key=lambda each: (each.vip.version, int(each.vip))):
-            for protocol, mark in (("tcp", front.stream), ("udp", front.datagram)):
-                key = Key(front.vip.version, mark)
-                if (settings := listed.get(key)) is not None:
-                    for backend in _ordered(session.backends(key)) or (None,):
-                        yield _load(front.vip, protocol, settings, backend)
-
-
-def _ordered(backends: Iterable[ipvs_codec.Backend]) -> list[ipvs_codec.Backend]:
-    """By address, as nftables has them; the kernel lists the newest first."""
-    return sorted(backends, key=lambda each: int(each.address))
-
-
-_COUNTED = tuple(ipvs_codec.Stats.__dataclass_fields__)
-
-
-def _load(
-    vip: IPAddress,
-    protocol: str,
-    settings: ipvs_codec.Settings,
-    backend: ipvs_codec.Backend | None,
-) -> world.Load:
-    if backend is None:
-        return world.Load(
-            vip=vip,
-            protocol=protocol,
-            scheduler=settings.scheduler,
-            persistence_s=settings.timeout_s,
-        )
-    return world.Load(
-        vip=vip,
-        protocol=protocol,
-        scheduler=settings.scheduler,
-        persistence_s=settings.timeout_s,
-        address=backend.address,
-        forward=ipvs_codec.FORWARDS.get(backend.forward, str(backend.forward)),
-        weight=backend.weight,
-        active=backend.active,
-        inactive=backend.inactive,
-        **{name: getattr(backend.stats, name) for name in _COUNTED},
-    )
 
 
 available = ipvs_session.available

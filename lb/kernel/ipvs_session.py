@@ -105,12 +105,10 @@ class Session:
 
         All requests are sent, whatever happens to some.
         """
-        numbers = self._connection.numbers(len(services))
-        loads = ipvs_whole.loads(self._family, services, numbers, self._connection.room())
+        loads = ipvs_whole.loads(self._family, services, self._connection.room())
         refused = self._connection.refusals(loads)
-        return {
-            services[at - numbers.start].vip: why for at, why in refused.items() if at in numbers
-        }
+        whose = {ipvs_whole.number(each): each.vip for each in services} if refused else {}
+        return {whose[at]: why for at, why in refused.items() if at in whose}
 
     def change(self, have: Entries, want: Entries) -> dict[Key, netlink.Result]:
         """Turn `have` into `want`; per service the first request that was refused.

@@ -3,12 +3,12 @@
 A thousand services of ten are 22 000 requests that differ in a mark, an address and a weight. Made
 one by one they take Python 6 µs each; here what is alike is packed once, and the requests about all
 backends of a mark are one `join`. Those about a service have one number, by which it is known who
-was refused.
+was refused; it is the service's own, so that they are made once for however many sandboxes.
 """
 
 import functools
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
@@ -26,6 +26,7 @@ _NUMBER = struct.Struct("=I")
 _NUMBER_AT = 8
 _MARK_AT = _HEADER.size + 4 + 4 + 8 + 4  # behind struct genlmsghdr, the service and its family
 _ADDRESS_AT = _MARK_AT + 4 + 4 + 4  # behind a backend's head and its own
+_V4 = 4
 _ZERO: dict[int, IPAddress] = {4: IPv4Address(0), 16: IPv6Address(0)}
 
 
@@ -42,19 +43,17 @@ class _Head(NamedTuple):
 
 
 def loads(
-    family: int,
-    services: Iterable[table.VirtualService],
-    numbers: Iterable[int],
-    room: int = 2 * LOAD,
+    family: int, services: Iterable[table.VirtualService], room: int = 2 * LOAD
 ) -> Iterator[bytes]:
-    """What makes `services`, whose refusals will have `numbers`; to be sent one after the other.
+    """What makes `services`, whose refusals will have their `number`s; to be sent in order.
 
     Each is of at most `room` bytes: neither what is sent nor what is refused of it overflows the
     socket's buffers, however many backends a service has.
     """
     waiting, size, load = list[bytes](), 0, min(LOAD, room // 2)
-    for service, number in zip(services, numbers, strict=True):
-        one = piece(family, service, number)
+    make = maker(family)
+    for service in services:
+        one = service.once(make)  # the same for all sandboxes of its network
         waiting.append(one)
         size += len(one)
         if size >= load:
@@ -76,12 +75,33 @@ def _cut_up(requests: bytes, load: int) -> Iterator[bytes]:
     yield requests[begin:]
 
 
-def piece(family: int, service: table.VirtualService, number: int) -> bytes:
+def foresee(family: int, services: Iterable[table.VirtualService]) -> None:
+    """Have ready what makes `services`."""
+    make = maker(family)
+    for each in services:
+        each.once(make)
+
+
+def number(service: table.VirtualService) -> int:
+    """What the requests about it are numbered by: its mark, and whether it is of IPv6.
+
+    No connection counts that far.
+    """
+    return ipvs_front.stream_mark(service.number) | (service.vip.version != _V4)
+
+
+@functools.cache
+def maker(family: int) -> Callable[[table.VirtualService], bytes]:
+    """`piece`, the very same function each time: by it a service knows what was made of it."""
+    return functools.partial(piece, family)
+
+
+def piece(family: int, service: table.VirtualService) -> bytes:
     """The requests about one service, for streams and for datagrams."""
     version, mark = service.vip.version, ipvs_front.stream_mark(service.number)
     bare = _service_head(family, version, ipvs_entries.settings(service))
     head = _backend_head(family, version)
-    told, parts = _NUMBER.pack(number), []
+    told, parts = _NUMBER.pack(number(service)), []
     for at, those in ((mark, service), (mark | 1, ipvs_entries.datagrams(service))):
         of = _NUMBER.pack(at)
         parts.append(bare.about(told, of))

@@ -6,7 +6,7 @@ other tables is touched, and connections are conntrack's: rewriting the rules mo
 
 import collections
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lb import plan, table, world
@@ -45,6 +45,9 @@ class NftablesKernel:
         self._frames = nft_frames.Frames(spaces, nft_text.frame_of)
         self._slots = nft_slots.Seen()
         self._latest: collections.deque[nft_change.Change] = collections.deque(maxlen=_LATEST)
+
+    def foresee(self, services: Iterable[table.VirtualService]) -> None:
+        """Nothing: a table's transaction is put together as a whole."""
 
     async def inode(self, place: table.Place) -> int:
         """The namespace's number, 0 while there is none."""

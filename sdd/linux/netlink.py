@@ -182,8 +182,8 @@ class Connection:
     def refusals(self, loads: Iterable[bytes]) -> dict[int, Result]:
         """Send whole requests without ACK, a load at once; of each number the first refusal.
 
-        All are tried. Requests may share a number of `numbers`: then it tells what they are about.
-        A load is of at most `room` bytes.
+        All are tried. Requests may share a number, of `numbers` or of those that no connection
+        counts up to: then it tells what they are about. A load is of at most `room` bytes.
         """
         ended: dict[int, Result] = {}
         for data in loads:

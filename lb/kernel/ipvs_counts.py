@@ -1,0 +1,92 @@
+"""What IPVS counts of a namespace, by virtual address, protocol and backend.
+
+Call from a thread inside the namespace.
+"""
+
+import contextlib
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from lb import plan, table, world
+from lb.kernel import ipvs_codec, ipvs_entries, ipvs_front, ipvs_read
+from lb.kernel.ipvs_codec import Key
+from lb.kernel.ipvs_session import Session
+from sdd import errors
+from sdd.linux import netlink
+from sdd.model.network import IPAddress
+
+
+def last(family: int, have: table.Table, steps: Sequence[plan.Step]) -> tuple[world.Load, ...]:
+    """The counts of the backends that leave; of their services alone, for somebody waits."""
+    if not have.services:
+        return ()
+    leaving = plan.leaving(steps)
+    ending = {step.vip for step in steps if isinstance(step, plan.RemoveService)}
+    vips = {*ending, *(vip for vip, _ in leaving)} & have.services.keys()
+    if not vips:
+        return ()
+    with Session(family) as session:
+        found = (each for vip in vips for each in _told(session, have.services[vip]))
+        return tuple(
+            each for each in found if each.vip in ending or (each.vip, each.address) in leaving
+        )
+
+
+def _told(session: Session, service: table.VirtualService) -> Iterator[world.Load]:
+    """Nothing of what is gone already."""
+    how, keys = ipvs_entries.settings(service), ipvs_entries.keys(service)
+    for protocol, key in zip(("tcp", "udp"), keys, strict=True):
+        with contextlib.suppress(errors.KernelRefused):
+            for backend in session.backends(key):
+                yield _load(service.vip, protocol, how, backend)
+
+
+def loads(family: int, only: Collection[IPAddress] | None = None) -> Iterator[world.Load]:
+    """Of all services that the front leads to, or of those of `only`."""
+    with netlink.Connection(netlink.NETFILTER) as connection:
+        fronts = ipvs_front.read(connection, only).fronts
+    if not fronts:  # or it is being filled: to list it takes the lock of who does that
+        return
+    with Session(family) as session:
+        ours = frozenset(ipvs_read.marks(fronts.values()))
+        listed = session.listed(ours) if only is None else session.asked(ours)
+        for front in sorted(fronts.values(), key=lambda each: (each.vip.version, int(each.vip))):
+            for protocol, mark in (("tcp", front.stream), ("udp", front.datagram)):
+                key = Key(front.vip.version, mark)
+                if (settings := listed.get(key)) is not None:
+                    for backend in _ordered(session.backends(key)) or (None,):
+                        yield _load(front.vip, protocol, settings, backend)
+
+
+def _ordered(backends: Iterable[ipvs_codec.Backend]) -> list[ipvs_codec.Backend]:
+    """By address, as nftables has them; the kernel lists the newest first."""
+    return sorted(backends, key=lambda each: int(each.address))
+
+
+_COUNTED = tuple(ipvs_codec.Stats.__dataclass_fields__)
+
+
+def _load(
+    vip: IPAddress,
+    protocol: str,
+    settings: ipvs_codec.Settings,
+    backend: ipvs_codec.Backend | None,
+) -> world.Load:
+    if backend is None:
+        return world.Load(
+            vip=vip,
+            protocol=protocol,
+            scheduler=settings.scheduler,
+            persistence_s=settings.timeout_s,
+        )
+    return world.Load(
+        vip=vip,
+        protocol=protocol,
+        scheduler=settings.scheduler,
+        persistence_s=settings.timeout_s,
+        address=backend.address,
+        forward=ipvs_codec.FORWARDS.get(backend.forward, str(backend.forward)),
+        weight=backend.weight,
+        active=backend.active,
+        inactive=backend.inactive,
+        **{name: getattr(backend.stats, name) for name in _COUNTED},
+    )
