@@ -1,7 +1,7 @@
 """A balancing kernel in memory: the contract suite holds it to what the real ones do."""
 
 import dataclasses
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from lb import growth, plan, table, world
@@ -46,9 +46,13 @@ class FakeKernel:
         return self._inodes.get(place.netns, 0)
 
     async def read(
-        self, place: table.Place, only: Collection[IPAddress] | None = None
+        self,
+        place: table.Place,
+        only: Collection[IPAddress] | None = None,
+        likely: Mapping[IPAddress, table.VirtualService] = world.NOTHING_KNOWN,
     ) -> table.Table:
         """What `apply` and the tests have put there."""
+        del likely
         found = self._table(place)
         return found if only is None else table.narrowed(found, only)
 

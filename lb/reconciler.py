@@ -212,7 +212,7 @@ class Reconciler:
                 done = await self._trusting(box, want, known.table)
             else:
                 undone = self._is_taken_over or (known is not None and self._same(known, want))
-                have = await self._kernel.read(want.place)
+                have = await self._kernel.read(want.place, None, want.table.services)
                 done = await self._stepped(box, want, have, () if undone else None)
         except errors.SddError as exc:
             return _Result(failures=(_failure(box, want, exc),))

@@ -1,8 +1,9 @@
 """What the reconciler asks of a kernel that balances; the fake and the real ones pass one suite."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
+from types import MappingProxyType
 from typing import Protocol
 
 from lb import plan, table
@@ -66,6 +67,7 @@ class Change:
     ended: tuple[Load, ...] = ()
 
 
+NOTHING_KNOWN: Mapping[IPAddress, table.VirtualService] = MappingProxyType({})
 PortKey = tuple[str, int, IPAddress]  # tcp or udp, the target, backend
 
 
@@ -92,10 +94,14 @@ class Kernel(Protocol):
         ...
 
     async def read(
-        self, place: table.Place, only: Collection[IPAddress] | None = None
+        self,
+        place: table.Place,
+        only: Collection[IPAddress] | None = None,
+        likely: Mapping[IPAddress, table.VirtualService] = NOTHING_KNOWN,
     ) -> table.Table:
         """What is there, flaws included: everything, or the virtual addresses in `only`.
 
+        What is `likely` and found so may be the very same value: that saves taking it apart.
         Raises `errors.NotFound` when there is no such namespace.
         """
         ...

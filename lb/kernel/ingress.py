@@ -4,7 +4,7 @@ In members the ways back to the ingress sandboxes, in an ingress sandbox that it
 What balances is the inner kernel's business.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,10 +44,13 @@ class IngressKernel:
         return await self._inner.inode(place)
 
     async def read(
-        self, place: table.Place, only: Collection[IPAddress] | None = None
+        self,
+        place: table.Place,
+        only: Collection[IPAddress] | None = None,
+        likely: Mapping[IPAddress, table.VirtualService] = world.NOTHING_KNOWN,
     ) -> table.Table:
         """The inner kernel's table; a full reading tells of ways back and forwarding as well."""
-        found = await self._inner.read(place, only)
+        found = await self._inner.read(place, only, likely)
         if only is not None:
             return found
         flaws = found.flaws

@@ -63,12 +63,17 @@ class IpvsKernel:
         return namespaces.inode(place.netns)  # a file of ours: a thread would take longer to ask
 
     async def read(
-        self, place: table.Place, only: Collection[IPAddress] | None = None
+        self,
+        place: table.Place,
+        only: Collection[IPAddress] | None = None,
+        likely: Mapping[IPAddress, table.VirtualService] = world.NOTHING_KNOWN,
     ) -> table.Table:
         """The table as IPVS, the front and the routes hold it together."""
-        return await self._spaces.run(
-            place.netns, lambda: legible.legible(lambda: ipvs_read.read(self._family, place, only))
-        )
+
+        def work() -> table.Table:
+            return ipvs_read.read(self._family, place, only, likely)
+
+        return await self._spaces.run(place.netns, lambda: legible.legible(work))
 
     async def apply(
         self, place: table.Place, have: table.Table, steps: Sequence[plan.Step]

@@ -4,6 +4,7 @@ Call from a thread inside the namespace. Of many services that are likely to be 
 kernel lists is compared with what it lists of such; only of the others it is taken apart.
 """
 
+import random
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from types import MappingProxyType
@@ -13,6 +14,7 @@ from lb.kernel import (
     ipvs_codec,
     ipvs_entries,
     ipvs_front,
+    ipvs_list,
     ipvs_session,
     ipvs_settings,
     local_routes,
@@ -47,10 +49,13 @@ def read(
         ours = frozenset(marks(fronts.values()))
         listed = session.listed(ours) if only is None else session.asked(ours)
         right = {vip for vip in fronts if routes.get(vip, _NOWHERE) == place.source_for(vip)}
-        services = _as_expected(session, listed, fronts, likely, right)
+        listing = session.listing() if len(likely) > ipvs_session.FEW else None
+        services = _as_expected(listing, listed, fronts, likely, right) if listing else {}
+        if only is None:
+            _doubt_some(services)
         doubtful = [each for vip, each in fronts.items() if vip not in services]
-        asked = listed if only is None else listed.keys() & set(marks(doubtful))
-        entries = session.entries({key: listed[key] for key in asked})
+        asked = listed.keys() - frozenset(marks(fronts[vip] for vip in services))
+        entries = session.entries({key: listed[key] for key in asked}, listing)
         for front in doubtful:
             route = "" if front.vip in right else "wrong" if front.vip in routes else "gone"
             service, wrong = _judged(front, entries, route)
@@ -63,17 +68,20 @@ def read(
     return table.Table(services=MappingProxyType(services), flaws=tuple(flaws))
 
 
+def _doubt_some(services: dict[IPAddress, table.VirtualService]) -> None:
+    """The list tells no thresholds: a few, others each time, are asked for one by one."""
+    for vip in random.sample(tuple(services), min(len(services), ipvs_session.FEW // 2)):
+        del services[vip]
+
+
 def _as_expected(
-    session: Session,
+    listing: ipvs_list.Listing,
     listed: Mapping[Key, ipvs_codec.Settings],
     fronts: ipvs_front.Fronts,
     likely: Mapping[IPAddress, table.VirtualService],
     right: Collection[IPAddress],
 ) -> dict[IPAddress, table.VirtualService]:
     """Those of many that are just so: what the kernel lists is compared, not taken apart."""
-    if len(likely) <= ipvs_session.FEW:
-        return {}
-    listing = session.listing()
     return {
         vip: service
         for vip, service in likely.items()

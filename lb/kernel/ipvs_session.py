@@ -77,8 +77,12 @@ class Session:
         message = ipvs_codec.keyed_request(self._family, ipvs_codec.GET_BACKEND, key)
         return self._connection.dump(self._family, message.body)
 
-    def entries(self, services: Mapping[Key, ipvs_codec.Settings]) -> dict[Key, Entry]:
-        """The services with their backends' weights.
+    def entries(
+        self,
+        services: Mapping[Key, ipvs_codec.Settings],
+        listing: ipvs_list.Listing | None = None,
+    ) -> dict[Key, Entry]:
+        """The services with their backends' weights; `listing` has them, if there is one already.
 
         More than a few are listed without thresholds: of some of them, others each time, these are
         asked for, so that what hands set is found in the end. So are those that the list has not.
@@ -86,7 +90,7 @@ class Session:
         asked: Collection[Key] = services.keys()
         found: dict[Key, Listed] = {}
         if len(services) > FEW:
-            listing = self.listing()
+            listing = listing or self.listing()
             found |= {key: told for key in services if (told := listing.of(key)) is not None}
             asked = {*random.sample(tuple(services), FEW), *(services.keys() - found.keys())}
         for key in asked:

@@ -56,9 +56,13 @@ class NftablesKernel:
         return namespaces.inode(place.netns)  # a file of ours: a thread would take longer to ask
 
     async def read(
-        self, place: table.Place, only: Collection[IPAddress] | None = None
+        self,
+        place: table.Place,
+        only: Collection[IPAddress] | None = None,
+        likely: Mapping[IPAddress, table.VirtualService] = world.NOTHING_KNOWN,
     ) -> table.Table:
         """The table as the kernel holds it."""
+        del likely  # what a set lists is an element each, and soon read
         return await self._spaces.run(
             place.netns, lambda: legible.legible(lambda: self._read(place, only))
         )

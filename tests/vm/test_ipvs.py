@@ -77,6 +77,10 @@ async def test_B9_31_a_thousand_services_of_ten_are_there_to_the_last_entry(
     found = await kernel.read(place)
     assert found.flaws == ()
     assert found == many
+    again = await kernel.read(place, None, many.services)
+    assert again == many
+    same = sum(again.services[vip] is each for vip, each in many.services.items())
+    assert same == 1000 - ipvs_session.FEW // 2  # of which the thresholds were asked for
 
 
 async def test_a_service_of_more_backends_than_one_send_takes_is_made(
@@ -110,21 +114,23 @@ async def test_services_that_go_in_another_namespace_hide_none_of_ours(
     assert reads > 3
 
 
+@pytest.mark.parametrize("knows", [False, True])
 @pytest.mark.parametrize(
     "damage",
     ["-a -f {} -r 10.77.8.1:81 -m -w 1", "-e -f {} -r 10.77.8.1:0 -m -w 1 -x 5 -y 2"],
 )
 async def test_a_backend_of_hands_among_many_services_is_found_in_the_end(
-    kernel: ipvs.IpvsKernel, town: Town, place: table.Place, damage: str
+    kernel: ipvs.IpvsKernel, town: Town, place: table.Place, damage: str, knows: bool
 ) -> None:
-    many = lb_kernel.table_of(*itertools.islice(lb_traffic.thousand(), ipvs_session.FEW))
+    many = lb_kernel.table_of(*itertools.islice(lb_traffic.thousand(), ipvs_session.FEW + 1))
+    likely = many.services if knows else {}
     have = await kernel.read(place)
     assert (await kernel.apply(place, have, plan.diff(have, many))).refusals == ()
     (vip, service), *_ = many.services.items()
     mark = ipvs_front.stream_mark(service.number)
     town.inside("client", "ipvsadm", *damage.format(mark).split())
     end = time.monotonic() + 60  # thresholds are asked for in some services at each look
-    while not (steps := plan.diff(have := await kernel.read(place), many)):
+    while not (steps := plan.diff(have := await kernel.read(place, None, likely), many)):
         assert time.monotonic() < end
     assert plan.touched(steps) == {vip}
     assert (await kernel.apply(place, have, steps)).refusals == ()

@@ -1,6 +1,6 @@
 """What is ready before the first sandbox joins a network, and what is not asked of a new one."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from ipaddress import ip_address
 
@@ -93,12 +93,17 @@ class Read(FakeKernel):
     def __init__(self) -> None:
         super().__init__()
         self.reads = 0
+        self.likely: Mapping[IPAddress, table.VirtualService] = {}
 
     async def read(
-        self, place: table.Place, only: Collection[IPAddress] | None = None
+        self,
+        place: table.Place,
+        only: Collection[IPAddress] | None = None,
+        likely: Mapping[IPAddress, table.VirtualService] = world.NOTHING_KNOWN,
     ) -> table.Table:
         self.reads += 1
-        return await super().read(place, only)
+        self.likely = likely
+        return await super().read(place, only, likely)
 
     async def apply(
         self, place: table.Place, have: table.Table, steps: Collection[plan.Step]
@@ -165,3 +170,13 @@ async def test_an_adopted_namespace_is_read_and_so_is_one_where_we_were() -> Non
     again.make("/ns/new")
     await other.realise(joined(), NOWHERE)
     assert again.reads == 1
+
+
+async def test_a_look_tells_the_kernel_what_is_likely_to_be_there() -> None:
+    kernel = Read()
+    one = await realised(kernel)
+    kernel.make("/ns/new")
+    await one.realise(joined(), NOWHERE)
+    assert kernel.likely == {}
+    await one.realise(joined(), EVERYWHERE)
+    assert kernel.likely == first().networks[FRONT].services

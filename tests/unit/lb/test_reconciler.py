@@ -3,7 +3,7 @@
 import asyncio
 import math
 import struct
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 
@@ -332,10 +332,13 @@ class Picky(FakeKernel):
     reads = 0
 
     async def read(
-        self, place: table.Place, only: Collection[IPAddress] | None = None
+        self,
+        place: table.Place,
+        only: Collection[IPAddress] | None = None,
+        likely: Mapping[IPAddress, table.VirtualService] = world.NOTHING_KNOWN,
     ) -> table.Table:
         self.reads += 1
-        return await super().read(place, only)
+        return await super().read(place, only, likely)
 
     async def apply(
         self, place: table.Place, have: table.Table, steps: Sequence[plan.Step]
