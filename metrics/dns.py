@@ -66,7 +66,7 @@ REASONS: Mapping[str, tuple[str, ...]] = {
             "unsupported",
             "loop",
         ),
-        *("lost", "declined", "closed", "short"),
+        *("lost", "declined", "closed", "short", "replaced"),
     ),
 }
 CACHED = ("success", "denial", "failure")

@@ -51,8 +51,8 @@ class Tools:
     `recall` gives what an upstream said not long ago, `lasting` what is kept of it, `stays`
     whether it gives the same for a while, `forward` asks
     one, `begin` does so without a task for the asker; `joins` says that somebody asks just the same
-    already, `bar` ends what is under way for sandboxes that are gone, or may ask nobody from the
-    host any more.
+    already, `bar` ends what is under way for sandboxes that are gone, or that may not have it asked
+    any more, of those that see others or have other sockets.
     """
 
     responder: respond.Responder

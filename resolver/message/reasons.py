@@ -12,8 +12,12 @@ OTHER: Final = 0
 CACHED: Final = 13  # RFC 8914 §4.14
 UNREACHABLE: Final = 22  # §4.23
 NETWORK: Final = 23  # §4.24: not even asked
-AWAY: Final = "unreachable"  # how those begin that no way leads to
+# How those begin that no way leads to, or to which there is no socket.
+AWAY: Final = ("unreachable", "replaced", "short")
 OVERLOADED: Final = wire.Explain(OTHER, "too many questions are under way")
+REPLACED: Final = wire.Explain(
+    OTHER, "the servers of this sandbox were just replaced: the next question is asked of others"
+)
 LOOP: Final = wire.Explain(OTHER, "this question came back: an upstream server asks us")
 NO_UPSTREAM: Final = wire.Explain(OTHER, "no upstream server may be asked from this sandbox")
 SEALED: Final = wire.Explain(
@@ -47,7 +51,7 @@ CUT: Final = wire.Explain(
     OTHER, "the answer is too long for UDP, and the upstream server gave none over TCP"
 )
 # Nothing is known of what was asked for, nor soon will be: to ask again is right.
-PASSING: Final = frozenset({OVERLOADED, LOOP})
+PASSING: Final = frozenset({OVERLOADED, REPLACED, LOOP})
 MOST_TEXT: Final = 160
 # The registry's words, for people who read codes of servers.
 NAMES: Final = {

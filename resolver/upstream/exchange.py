@@ -14,7 +14,7 @@ import msgspec
 from resolver import counters, notes, protocol
 from resolver.message import reply
 from resolver.names import answer, cut
-from resolver.upstream import carried, forward, lines, sessions, sockets
+from resolver.upstream import carried, forward, lending, lines, sessions, sockets
 from resolver.upstream.arrivals import Hot
 from resolver.upstream.carried import Carried, Said
 from resolver.upstream.opening import First
@@ -67,7 +67,7 @@ class Exchanges:
         """
         dial = self.dial(server, asked.scope)
         if dial is None:
-            raise NoReply(Why.SHORT)  # the sandbox went, or is just getting other sockets
+            raise NoReply(Why.REPLACED, lending.REPLACED)
         if server.transport != UDP:  # a kept connection is replaced, not waited for
             until = min(until, self._loop.time() + forward.TRY_S)
         way = sockets.Way(server, first[0].way.dial if first else dial, until)
@@ -163,7 +163,8 @@ class Exchanges:
                     whole = await sockets.over_tcp(short, sent)
                     return Carried(whole, sent.end, "tcp", because=because)
                 except NoReply as exc:
-                    lost = Why.SHORT if exc.why is Why.SHORT else Why.TRUNCATED
+                    is_ours = exc.why in (Why.SHORT, Why.REPLACED)
+                    lost = exc.why if is_ours else Why.TRUNCATED
                     if isinstance(exc, sockets.Unreached):
                         health.lacks_stream(self._clock())
             if trust is forward.Trust.TRUNCATED and is_proven:

@@ -18,7 +18,10 @@ class Flight:
     `sandboxes` are those for which somebody may be asked: without any it goes nowhere.
     """
 
-    __slots__ = ("_askers", "_heard", "_hears", "began", "found", "sandboxes")
+    __slots__ = (
+        *("_askers", "_change", "_heard", "_hears", "_is_changed"),
+        *("began", "found", "sandboxes"),
+    )
 
     def __init__(self, began: float, sandbox: str) -> None:
         self.began = began
@@ -27,6 +30,8 @@ class Flight:
         self._askers: list[tuple[str, Landed]] = []
         self._hears: asyncio.Future[None] | None = None
         self._heard: reply.Reply | None = None
+        self._change: asyncio.Future[None] | None = None
+        self._is_changed = False
 
     def goes_on(self) -> bool:
         """Whether anybody may still be asked for it."""
@@ -51,6 +56,20 @@ class Flight:
         self._askers = [each for each in self._askers if each[0] != sandbox]
         for each in barred:
             each(said)
+
+    async def changed(self, patience_s: float) -> bool:
+        """Whether `change` comes within `patience_s`, or has come since this was asked before."""
+        if not self._is_changed:
+            self._change = asyncio.get_running_loop().create_future()
+            await asyncio.wait((self._change,), timeout=max(0.0, patience_s))
+        is_changed, self._is_changed = self._is_changed, False
+        return is_changed
+
+    def change(self) -> None:
+        """One of its sandboxes has other sockets or servers now."""
+        self._is_changed = True
+        if self._change and not self._change.done():
+            self._change.set_result(None)
 
     def hear(self, found: reply.Reply | None) -> None:
         """What the servers said, before anything is made of it."""

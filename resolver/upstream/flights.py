@@ -7,18 +7,17 @@ Decisions are `forward`'s, the sockets' work is that of `tries`; here is only th
 import asyncio
 import functools
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
 from resolver import counters
 from resolver.message import reasons, reply, wire
-from resolver.names import answer
-from resolver.upstream import cache, flight, forward, gate, healths, race, siblings, tries
+from resolver.upstream import anew, cache, flight, forward, gate, healths, race, siblings, tries
 from resolver.upstream.opening import First
 from resolver.upstream.question import Question
 from resolver.upstream.sockets import Why
-from resolver.upstream.telling import BARRED, BUSY
+from resolver.upstream.telling import BARRED, BUSY, REPLACED, SHORT
 from resolver.upstream.tried import Tried
 
 GLOBAL: Final = 1024  # flights at once, all sandboxes together
@@ -26,16 +25,16 @@ SPARE: Final = 256  # more, for sandboxes that have only a few
 QUEUE: Final = 4096  # and those that wait to be
 MOST_TRIED: Final = 256  # flights whose exchanges can be told afterwards
 RECHECK_S: Final = 30.0  # RFC 8767 §5: what failed is not asked again sooner
+CHANGE_S: Final = 1.0  # a link that goes or comes, and the servers with it, are one change
 
 Spawn = Callable[[Coroutine[None, None, None]], None]
-Leaves = Callable[[str], bool]
 
 
 class Flights:
     """All of a worker, by what they ask; `known` is where their answers are kept.
 
-    `leaves` says whether a sandbox may ask anybody from the host at this moment: a question may
-    have waited, or have come through other names, since its scope was right.
+    `sees` gives what a sandbox sees at this moment: a question may have waited, or have come
+    through other names, since its scope was right.
     """
 
     def __init__(
@@ -47,10 +46,10 @@ class Flights:
         *,
         clock: Callable[[], float],
         spawn: Spawn,
-        leaves: Leaves,
+        sees: anew.Sees,
     ) -> None:
         self._counts = counts
-        self._leaves = leaves
+        self._sees = sees
         self._known = known
         self._healths = servers
         self._tries = through
@@ -70,7 +69,7 @@ class Flights:
 
     def join(self, asked: Question, landed: flight.Landed) -> None:
         """`landed` is told by the flight under way for this question, or by a new one."""
-        if self._is_barred(asked.scope):
+        if self._is_barred(asked):
             return landed(BARRED)
         running = self._flights.get(asked.key)
         if running:
@@ -84,23 +83,32 @@ class Flights:
 
     def send(self, asked: Question) -> None:
         """Find out, for the cache, unless somebody does."""
-        if asked.key not in self._flights and not self._is_barred(asked.scope):
+        if asked.key not in self._flights and not self._is_barred(asked):
             self._depart(asked)
 
-    def _is_barred(self, scope: answer.Scope) -> bool:
-        return scope.leaves_host and not self._leaves(scope.sandbox)
+    def _is_barred(self, asked: Question) -> bool:
+        now = self._sees(asked.scope.sandbox)
+        return now is not asked.whole and anew.is_barred(asked.key, now)
 
-    def bar(self, gone: AbstractSet[str], sealed: AbstractSet[str]) -> None:
+    def bar(self, gone: AbstractSet[str], changed: AbstractSet[str]) -> None:
         """What is under way for these ends: without a reply from outside, and without more tries.
 
-        The `sealed` may ask nobody from the host any more (CVE-2024-29018): what is asked from
-        inside of them goes on.
+        Of the `changed` it is what they may have asked no more (CVE-2024-29018: from the host), or
+        nobody would hear. Each asker may begin again, with what his sandbox sees now.
         """
+        concerned = gone | changed
         for key, each in tuple(self._flights.items()):
-            servers, _ = key.partition
-            is_from_host = any(not server.inside for server in servers)
-            for sandbox in (gone | sealed if is_from_host else gone) & each.sandboxes:
-                each.bar(sandbox, BARRED)
+            for sandbox in concerned & each.sandboxes:
+                if sandbox in gone or anew.is_barred(key, self._sees(sandbox)):
+                    self._bar(key, each, sandbox)
+                else:
+                    each.change()
+
+    def _bar(self, key: cache.Key, barred: flight.Flight, sandbox: str) -> None:
+        if barred.sandboxes == {sandbox} and self._flights.get(key) is barred:
+            del self._flights[key]  # whoever asks the same from now on is not to end with it
+        barred.bar(sandbox, BARRED)
+        barred.change()
 
     def _depart(self, asked: Question) -> flight.Flight:
         """A new flight. Its first step takes no task, nor does its end when that was enough."""
@@ -158,6 +166,8 @@ class Flights:
                     self._gate.leave(asked.scope.sandbox)
             else:
                 found = await self._admitted(asked, new)
+            if found and new.goes_on() and self._may_change(asked, found):
+                found = await self._changed(asked, new, found)
             new.hear(found)
             found = await self.siblings.mended(asked.key, new.began, found or nothing)
         finally:
@@ -171,16 +181,43 @@ class Flights:
 
     def _land(self, key: cache.Key, new: flight.Flight, found: reply.Reply) -> None:
         """Remember what was found and tell it."""
-        del self._flights[key]
+        if self._flights.get(key) is new:
+            del self._flights[key]
         now = self._clock()
         failed = found.rcode == wire.Rcode.SERVFAIL
-        if found is BUSY or (failed and not new.goes_on()):
+        if _is_own(found) or (failed and not new.goes_on()):
             pass  # of the world nothing was learned
         elif not failed or self._known.stale(key, now) is None:
             self._known.put(key, found, now)
         else:
             self._known.postpone(key, now + RECHECK_S)
         new.land(found)
+
+    def _may_change(self, asked: Question, found: reply.Reply) -> bool:
+        """Whether nobody could be asked from inside the sandbox, and that is news.
+
+        A link goes before its servers, and comes before its sockets: soon we shall be told.
+        """
+        scope = asked.scope
+        if not anew.is_unasked(found) or not any(each.inside for each in scope.upstreams):
+            return False
+        if found.rcode == wire.Rcode.SERVFAIL and not _is_own(found):
+            known = (self._healths.of(each, scope) for each in scope.upstreams)
+            since = max(each.silent_since for each in known)
+            return self._clock() < since + CHANGE_S
+        return self._sees(scope.sandbox) is not None
+
+    async def _changed(
+        self, asked: Question, new: flight.Flight, found: reply.Reply
+    ) -> reply.Reply | None:
+        """What the servers say once the sandbox has other sockets; `found` if nothing changes."""
+        while anew.is_unasked(found):
+            if not await new.changed(new.began + CHANGE_S - self._clock()):
+                break
+            if not new.goes_on() or (again := await self._admitted(asked, new)) is None:
+                return None
+            found = again
+        return found
 
     async def _admitted(self, asked: Question, new: flight.Flight) -> reply.Reply | None:
         """As `_ask`; BUSY when too many others are under way for too long."""
@@ -217,14 +254,14 @@ class Flights:
         for at in forward.to_probe(known, now):
             known[at].probed(now)
             self._spawn(self._probe(asked, at, known[at], tried))
-        left_s = forward.TOTAL_S - (now - first[0].began if first else 0.0)
+        left_s = forward.TOTAL_S - (now - new.began)
         one = race.Race(asked, known, tried, self._tries, self._spawn, new.goes_on)
         end = asyncio.get_running_loop().time() + left_s
         found = await one.run(now, end, first)
         if found is None and self._clock() - now >= left_s:
             self._counts.add(counters.DROPPED, "late")
-        if found is None and all(each.result == Why.SHORT for each in tried):
-            return BUSY
+        if found is None and (short := _short(tried)):
+            return short
         if found is not None and found.rcode != wire.Rcode.SERVFAIL:
             return found
         poor = found or next(iter(one.poor.values()), None)
@@ -245,3 +282,16 @@ class Flights:
         """Only what it does to `health` matters."""
         until = asyncio.get_running_loop().time() + forward.TRY_S
         await self._tries.one(asked, asked.scope.upstreams[at], health, tried, until=until)
+
+
+def _is_own(found: reply.Reply) -> bool:
+    """Whether it is a failure of ours, of which of the world nothing was learned."""
+    return found is BUSY or found is SHORT or found is REPLACED
+
+
+def _short(tried: Sequence[Tried]) -> reply.Reply | None:
+    """What it is called where each try was for want of sockets here."""
+    if all(each.result == Why.SHORT for each in tried):
+        return SHORT
+    own = all(each.result == Why.SHORT or each.result.startswith(Why.REPLACED) for each in tried)
+    return REPLACED if own else None

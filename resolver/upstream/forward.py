@@ -184,6 +184,7 @@ class Health:
 
     silent: int = 0
     silent_at: float = -math.inf
+    silent_since: float = -math.inf
     heard_at: float = -math.inf
     down_until: float = 0.0
     pause_s: float = field(default=DOWN_FIRST_S)
@@ -219,6 +220,8 @@ class Health:
         """
         if not self.is_open(asked_at):
             return
+        if not self.silent:
+            self.silent_since = now
         self.silent += 1
         self.silent_at = now
         if self.silent >= SILENCES:

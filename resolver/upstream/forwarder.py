@@ -9,18 +9,20 @@ import functools
 import math
 from collections.abc import Callable, Coroutine
 from collections.abc import Set as AbstractSet
-from typing import Final, NamedTuple
+from typing import Final
 
 from resolver import counters, notes
 from resolver.counters import Source
 from resolver.message import reasons, reply, wire
-from resolver.names import answer, chase, cut, detour
+from resolver.names import answer, cut, detour
 from resolver.upstream import (
+    anew,
     cache,
     exchange,
     flights,
     forward,
     healths,
+    legs,
     looks,
     sessions,
     siblings,
@@ -34,23 +36,12 @@ from resolver.upstream.sockets import Why
 from resolver.upstream.tried import Tried
 
 WAITING: Final = 16_384  # askers that wait for flights of others, about 1 KiB each
-MOST_LEGS: Final = 4  # names of others for one question, each behind aliases of ours
 FAILED_S: Final = 1.0  # RFC 9520 §3.2: no failure is forgotten sooner
 PATIENCE_S: Final = 1.8  # then an old answer is better than a late one (RFC 8767 §5)
 
 Spawn = Callable[[Coroutine[None, None, None]], None]
 Done = Callable[[bytes], None]
 Tell = Callable[[telling.Told], None]
-Before = tuple[bytes, ...]
-
-
-class Way(NamedTuple):
-    """How a question came: as a stream or not, behind which names of others, to end until when."""
-
-    stream: bool
-    before: Before
-    until: float
-
 
 NOBODYS: Final = Question.of(
     wire.Query(b"", 0, 0, 0, 0, False, False),
@@ -62,7 +53,7 @@ NOBODYS: Final = Question.of(
 class Forwarder:
     """Shared by all listeners of a worker; made within the running event loop.
 
-    `inside` finds a sandbox's own sockets, `leaves` tells whether it may ask from the host now.
+    `inside` finds a sandbox's own sockets, `sees` what it sees now, and so whom it may ask.
     `hot` watches for answers, else the loop does.
     """
 
@@ -74,7 +65,7 @@ class Forwarder:
         clock: Callable[[], float],
         bits: exchange.Bits,
         spawn: Spawn,
-        leaves: flights.Leaves,
+        sees: anew.Sees,
         note: notes.Note = notes.unheard,
         hot: Hot | None = None,
     ) -> None:
@@ -84,14 +75,15 @@ class Forwarder:
         self._telling = telling.Telling(counts, clock, self._passes)
         self._clock = clock
         self._spawn = spawn
+        self._sees = sees
         self._streams = sessions.Sessions(spawn)
         exchanges = exchange.Exchanges(
             counts, inside, self._streams, clock=clock, bits=bits, note=note, hot=hot
         )
-        own = looks.Looks(exchanges, clock=clock, spawn=spawn, leaves=leaves)
+        own = looks.Looks(exchanges, clock=clock, spawn=spawn, leaves=self._leaves)
         through = tries.Tries(counts, exchanges, own, clock=clock, note=note)
         self._flights = flights.Flights(
-            counts, self.cache, self.healths, through, clock=clock, spawn=spawn, leaves=leaves
+            counts, self.cache, self.healths, through, clock=clock, spawn=spawn, sees=sees
         )
         self._siblings = self._flights.siblings
         self._waiting = 0
@@ -121,16 +113,20 @@ class Forwarder:
         """The exchanges of the last flight for this question, if it was not long ago."""
         return self._flights.tried(asked.key)
 
-    def bar(self, gone: AbstractSet[str], sealed: AbstractSet[str]) -> None:
+    def _leaves(self, sandbox: str) -> bool:
+        now = self._sees(sandbox)
+        return now is not None and now.leaves_host
+
+    def bar(self, gone: AbstractSet[str], changed: AbstractSet[str]) -> None:
         """As `flights.Flights.bar`; nothing is kept of the servers inside those that are gone.
 
         That is also what a sandbox was until it got another namespace.
         """
-        self._flights.bar(gone, sealed)
         self.healths.forget(gone)
         self._streams.forget(gone)
         if gone:
             self.cache.forget(gone)
+        self._flights.bar(gone, changed)
 
     def recall(
         self,
@@ -139,7 +135,7 @@ class Forwarder:
         scope: answer.Scope,
         stream: bool,
         *,
-        before: Before = (),
+        before: legs.Before = (),
     ) -> bytes | None:
         """The reply for the client when it is known without asking anybody, else None.
 
@@ -159,25 +155,25 @@ class Forwarder:
         told = self._telling.remembered(asked, found, entry, now, stream=stream)
         if isinstance(told, bytes):
             return told
-        if why := astray(told, asked, before):
+        if why := legs.astray(told, asked, before):
             return self._telling.failed(asked, Source.ERROR, (why,), stream=stream)
         passed = (*before, query.name)
         rest = self.recall(told.end, told.message, scope.straight, True, before=passed)
         return self._telling.joined(asked, told, rest, stream=stream) if rest else None
 
     def _go_on(
-        self, asked: Question, scope: answer.Scope, way: Way, done: Done, told: telling.Told
+        self, asked: Question, scope: answer.Scope, way: legs.Way, done: Done, told: telling.Told
     ) -> None:
         """`done` with the reply; where aliases lead out of our names again, with the rest of it."""
         if isinstance(told, bytes):
             return done(told)
-        if why := astray(told, asked, way.before):
+        if why := legs.astray(told, asked, way.before):
             return done(self._telling.failed(asked, Source.ERROR, (why,), stream=way.stream))
 
         def joined(rest: bytes) -> None:
             done(self._telling.joined(asked, told, rest, stream=way.stream))
 
-        onward = Way(True, (*way.before, asked.query.name), way.until)
+        onward = legs.Way(True, (*way.before, asked.query.name), way.until)
         return self._begin(told.end, told.message, scope.straight, joined, onward)
 
     async def _look_again(
@@ -198,7 +194,7 @@ class Forwarder:
 
     def stays(self, query: wire.Query, data: bytes, scope: answer.Scope, seconds: float) -> bool:
         """Whether `recall` says the same for so long, unless servers or names of ours change."""
-        for _ in range(MOST_LEGS):
+        for _ in range(legs.MOST):
             asked = self._question(query, data, scope)
             entry = self.cache.get(asked.key, self._clock())
             if entry is None:
@@ -255,28 +251,38 @@ class Forwarder:
 
         Of this question `recall` has known nothing just now.
         """
-        self._find_out(query, data, scope, done, Way(stream, (), math.inf))
+        self._find_out(query, data, scope, done, legs.Way(stream, (), math.inf))
 
     def _begin(
-        self, query: wire.Query, data: bytes, scope: answer.Scope, done: Done, way: Way
+        self, query: wire.Query, data: bytes, scope: answer.Scope, done: Done, way: legs.Way
     ) -> None:
         if known := self.recall(query, data, scope, way.stream, before=way.before):
             return done(known)
         return self._find_out(query, data, scope, done, way)
 
     def _find_out(
-        self, query: wire.Query, data: bytes, scope: answer.Scope, done: Done, way: Way
+        self, query: wire.Query, data: bytes, scope: answer.Scope, done: Done, way: legs.Way
     ) -> None:
         self._counts.add(counters.CACHE_REQUESTS)
         asked, began = self._question(query, data, scope), self._clock()
         # All names that one question leads to share its time.
         ends = way._replace(until=min(way.until, began + forward.TOTAL_S))
         told = functools.partial(self._go_on, asked, scope, ends, done)
-        return self._find(asked, began, told, way)
 
-    def _find(self, asked: Question, began: float, done: Tell, way: Way) -> None:
-        """`done` is called with what is told of the cache, or of a flight."""
-        stream = way.stream
+        def ended(found: reply.Reply) -> reply.Reply | None:
+            """What a failed flight comes to; None: it begins again, which tells `done`."""
+            late = self._clock() >= ends.until
+            then = anew.then(asked, found, self._sees(scope.sandbox), is_late=late)
+            if isinstance(then, reply.Reply):
+                return then
+            self._find_out(query, data, then, done, ends)
+            return None
+
+        return self._find(asked, began, legs.Ends(told, ended), way)
+
+    def _find(self, asked: Question, began: float, ends: legs.Ends, way: legs.Way) -> None:
+        """`ends` are told of the cache, or of a flight."""
+        stream, done = way.stream, ends.tell
         if self._came_back(asked):
             return done(self._telling.failed(asked, Source.ERROR, (reasons.LOOP,), stream=stream))
         if (entry := self._fresh(asked, began)) and not self._siblings.is_open(
@@ -289,13 +295,15 @@ class Forwarder:
         stale = self.cache.stale(asked.key, began)
         if stale and self._is_hopeless(asked, stale, began):
             return done(self._telling.stale(asked, stale, began, stream=stream))
-        if stale or way.before or self._passes(asked):
-            return self._patient(asked, stale, began, done, way)
+        if stale or way.until < math.inf or self._passes(asked):
+            return self._patient(asked, stale, began, ends, way)
         self._waiting += 1
 
         def landed(found: reply.Reply) -> None:
             self._waiting -= 1
-            done(self._telling.found(asked, found, began, stream=stream))
+            said = ends.after(found) if found.rcode == wire.Rcode.SERVFAIL else found
+            if said:
+                done(self._telling.found(asked, said, began, stream=stream))
 
         return self._flights.join(asked, landed)
 
@@ -315,7 +323,12 @@ class Forwarder:
         return True
 
     def _patient(
-        self, asked: Question, stale: cache.Entry | None, began: float, done: Tell, way: Way
+        self,
+        asked: Question,
+        stale: cache.Entry | None,
+        began: float,
+        ends: legs.Ends,
+        way: legs.Way,
     ) -> None:
         """The reply; when it is late or none, the old answer (RFC 8767), or that there is none."""
         self._waiting += 1
@@ -324,10 +337,11 @@ class Forwarder:
         def landed(found: reply.Reply) -> None:
             self._waiting -= 1
             late.cancel()
-            if stale and self._telling.is_worse(asked, found, stream=stream):
-                done(self._telling.stale(asked, stale, began, stream=stream))
-            else:
-                done(self._telling.found(asked, found, began, stream=stream))
+            said = ends.after(found) if found.rcode == wire.Rcode.SERVFAIL else found
+            if said and stale and self._telling.is_worse(asked, said, stream=stream):
+                ends.tell(self._telling.stale(asked, stale, began, stream=stream))
+            elif said:
+                ends.tell(self._telling.found(asked, said, began, stream=stream))
 
         def is_late() -> None:
             if most_s >= self._patience_s(asked, stale):  # else too little was left to find out
@@ -374,11 +388,3 @@ class Forwarder:
             ((counters.CACHE_BYTES,), self.cache.bytes),
             *(((counters.CACHE_EVICTED, kind), n) for kind, n in self.cache.evicted.items()),
         ]
-
-
-def astray(told: chase.Onward, asked: Question, before: Before) -> wire.Explain | None:
-    """Why aliases are not followed: to where they came from, or through too many of others."""
-    passed = (*before, asked.query.name)
-    if told.end.name in passed:
-        return reasons.CIRCLE
-    return reasons.TOO_MANY if len(passed) >= MOST_LEGS else None

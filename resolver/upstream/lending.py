@@ -16,6 +16,7 @@ from typing import Final
 from resolver.upstream.sockets import Holder, NoReply, Why
 
 LEND_S: Final = 0.5  # how long a lent socket is waited for; then they are too few
+REPLACED: Final = "its sandbox just gets other sockets, or needs none any more"
 _UNSPEC = b"\0" * 16  # struct sockaddr with AF_UNSPEC: connect(2) dissolves the association
 
 
@@ -91,6 +92,10 @@ class _Shelf:
         self._is_closed = True
         while (link := self.take()) is not None:
             link.close()
+        for each in self._askers:  # none is given back to them
+            if not each.done():
+                each.set_exception(NoReply(Why.REPLACED, REPLACED))
+        self._askers.clear()
 
     def take(self) -> socket.socket | None:
         return self._free.pop(0) if self._free else None
@@ -123,6 +128,8 @@ class _Shelf:
 
     @asynccontextmanager
     async def lent(self, holder: Holder | None) -> AsyncIterator[socket.socket]:
+        if self._is_closed:
+            raise NoReply(Why.REPLACED, REPLACED)
         try:
             async with asyncio.timeout(LEND_S):
                 link = self.take() or await self._asked()
@@ -146,7 +153,8 @@ class _Shelf:
         try:
             return await asker
         except asyncio.CancelledError:
-            if asker.done() and not asker.cancelled():  # it came too late for us
+            came = asker.done() and not asker.cancelled()
+            if came and asker.exception() is None:  # it came too late for us
                 self.give(asker.result())
             raise
         finally:

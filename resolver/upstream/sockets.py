@@ -54,11 +54,14 @@ class Why(StrEnum):
     LOST = "lost"  # a kept connection is gone, which says nothing of the server
     CLOSED = "closed"  # the connection, before an answer
     SHORT = "short"  # of sockets or memory here: nobody was asked
+    REPLACED = "replaced"  # the sandbox's sockets, or they are gone with its servers: nobody either
     DECLINED = "declined"  # this question alone, over a connection that is well
 
 
 # Nobody is there, or nobody who can prove it: the next question would fare no better.
 GONE: Final = frozenset({Why.TLS, Why.REFUSED, Why.UNREACHABLE})
+# How it is where nobody was asked at all.
+UNASKED: Final = frozenset({Why.SHORT, Why.REPLACED, Why.UNREACHABLE})
 
 
 class NoReply(Exception):

@@ -17,8 +17,11 @@ from resolver.upstream.question import Question
 STALE_TTL_S: Final = 30
 Told = bytes | chase.Onward
 # Stand for "not asked": told apart by identity, never sent.
-BUSY: Final = reply.Reply(b"\0\0\x80\x82" + bytes(8), 12, (), (), 0, None, None)
-BARRED: Final = reply.Reply(b"\0\0\x80\x82" + bytes(8), 12, (), (), 0, None, None)
+_FAILURE: Final = reply.Reply(b"\0\0\x80\x82" + bytes(8), 12, (), (), 0, None, None)
+BUSY: Final = _FAILURE._replace(explain=(reasons.OVERLOADED,))  # too many flights
+SHORT: Final = _FAILURE._replace(explain=(reasons.OVERLOADED,))  # too few sockets
+REPLACED: Final = _FAILURE._replace(explain=(reasons.REPLACED,))
+BARRED: Final = _FAILURE._replace(explain=(reasons.NO_UPSTREAM,))
 
 
 class Telling:
@@ -85,13 +88,12 @@ class Telling:
     def found(self, asked: Question, found: reply.Reply, began: float, *, stream: bool) -> Told:
         """The reply from what a flight brought."""
         if found is BARRED:
-            return self.failed(asked, Source.POLICY, (reasons.NO_UPSTREAM,), stream=stream)
+            return self.failed(asked, Source.POLICY, found.explain, stream=stream)
         failed = found.rcode == wire.Rcode.SERVFAIL
         source = Source.ERROR if failed else Source.UPSTREAM
         self._counts.observe(counters.SECONDS, source, self._clock() - began)
         if failed:
-            why = (reasons.OVERLOADED,) if found is BUSY else found.explain
-            return self.failed(asked, Source.ERROR, why, stream=stream)
+            return self.failed(asked, Source.ERROR, found.explain, stream=stream)
         if _is_useless(asked, found, stream=stream):
             return self.failed(asked, Source.ERROR, (reasons.CUT,), stream=stream)
         words = (found, asked.data, asked.query, asked.whole)

@@ -15,7 +15,7 @@ from resolver.listen import respond
 from resolver.message import reasons, reply, wire
 from resolver.names import answer, chase, cut, detour
 from resolver.protocol import Step
-from resolver.upstream import cache, forwarder
+from resolver.upstream import cache, forwarder, legs
 from resolver.upstream.question import Question, flags
 from resolver.worker import servers
 
@@ -91,7 +91,7 @@ class Inquiry:
             yield from self._forwarded(rest.end, rest.message, scope.straight)
 
     def _cut(
-        self, asked: Question, scope: answer.Scope, found: reply.Reply, before: forwarder.Before
+        self, asked: Question, scope: answer.Scope, found: reply.Reply, before: legs.Before
     ) -> Iterator[Step]:
         """Which records of others are not passed on, and what is said and asked instead."""
         if found.dropped:
@@ -101,7 +101,7 @@ class Inquiry:
             said = cut.for_client(found, asked.data, asked.query, scope, stream=True)
             if not isinstance(said, chase.Onward):
                 return
-            if why := forwarder.astray(said, asked, before):
+            if why := legs.astray(said, asked, before):
                 yield Step("cut", f"not followed: {why.text}")
                 return
             passed = (*before, asked.query.name)
@@ -112,7 +112,7 @@ class Inquiry:
         query: wire.Query,
         data: bytes,
         scope: answer.Scope,
-        before: forwarder.Before = (),
+        before: legs.Before = (),
     ) -> Iterator[Step]:
         asked = Question.of(query, data, scope)
         now = self._clock()

@@ -26,6 +26,7 @@ from typing import Final
 
 from resolver import clock, counters, notes, parts, protocol
 from resolver.listen import datagrams, ready, respond, selector, server
+from resolver.names import answer
 from resolver.upstream import doh, dot, forwarder, late, sockets
 from resolver.worker import confine, inquiry, linger, privileges, servers, serving, session
 from sdd import defects, interpreter
@@ -150,7 +151,7 @@ class Worker:
             clock=clock.now,
             bits=secrets.randbits,
             spawn=self._spawn,
-            leaves=self._leaves,
+            sees=self._sees,
             note=told.note,
             hot=hot,
         )
@@ -195,8 +196,8 @@ class Worker:
     def _inside(self, sandbox: str, server: protocol.Upstream) -> sockets.Dial | None:
         return self._serving.inside(sandbox, server)
 
-    def _leaves(self, sandbox: str) -> bool:
-        return self._serving.leaves_host(sandbox)
+    def _sees(self, sandbox: str) -> answer.Scope | None:
+        return self._serving.sees(sandbox)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         if self._is_closed:

@@ -199,7 +199,6 @@ class Serving:
         staged, self._staged = self._staged, Staged()
         self._revision = revision
         problems: dict[str, str] = dict(staged.short)
-        leaving = {each for each in self._held if self.leaves_host(each)}
         places = {each: self._held[each].inode for each in staged.listen if each in self._held}
         for sandbox in staged.gone:
             self._forget(sandbox)
@@ -216,11 +215,11 @@ class Serving:
                 held.see(self._scope(sandbox, view, problems))
             elif not staged.tables.keys().isdisjoint(view.tables):
                 held.forget()  # its scope looks into the very table that changed
-        sealed = {each for each in leaving if not self.leaves_host(each)}
+        changed = {*staged.views, *staged.listen, *(sandbox for sandbox, _ in staged.lend)}
         moved = {each for each, inode in places.items() if self._is_elsewhere(each, inode)}
         gone = staged.gone | moved
-        if gone or sealed:
-            self._tools.bar(gone, sealed)
+        if gone or changed:
+            self._tools.bar(gone, changed)
         return problems
 
     def listening(self, sandboxes: Iterable[str]) -> dict[str, protocol.Listening]:
@@ -232,10 +231,10 @@ class Serving:
         """The sandbox's own sockets that reach `server`."""
         return self._lent.dial(sandbox, server.family)
 
-    def leaves_host(self, sandbox: str) -> bool:
-        """Whether the sandbox's questions may leave by the host's own sockets now."""
+    def sees(self, sandbox: str) -> answer.Scope | None:
+        """What the sandbox is answered from; None when it has no listeners."""
         held = self._held.get(sandbox)
-        return held is not None and held.udp.scope.leaves_host
+        return held.udp.scope if held else None
 
     def scope(self, sandbox: str) -> answer.Scope | None:
         """What the sandbox sees now; None when it is not served."""

@@ -121,7 +121,7 @@ async def test_A8_74_questions_leave_no_garbage(make: Make, rcode: wire.Rcode) -
             clock=clock.now,
             bits=secrets.randbits,
             spawn=spawn,
-            leaves=lambda _: True,
+            sees=lambda _: scope,
         )
         before = descriptors()
         for number in range(COUNT):

@@ -73,3 +73,24 @@ async def test_what_is_lent_is_closed_when_it_comes_back(links: list[socket.sock
         inside.close()
         assert lent.fileno() >= 0
     assert all(each.fileno() < 0 for each in links)
+
+
+async def test_who_waits_for_sockets_that_are_replaced_hears_so_at_once(
+    links: list[socket.socket],
+) -> None:
+    inside = lending.Inside([], links[:1])
+
+    async def borrow() -> sockets.Why | None:
+        try:
+            async with inside.tcp():
+                return None
+        except sockets.NoReply as exc:
+            return exc.why
+
+    async with asyncio.TaskGroup() as askers:
+        async with inside.tcp():
+            waiting = askers.create_task(borrow())
+            await asyncio.sleep(0)
+            inside.close()
+            assert await waiting is sockets.Why.REPLACED
+        assert await borrow() is sockets.Why.REPLACED

@@ -1,0 +1,178 @@
+"""A question that is under way while its sandbox gets other servers, sockets or listeners."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import dns.message
+import dns.rcode
+import msgspec
+import pytest
+
+from resolver import protocol
+from resolver.message import wire
+from tests.scenario.test_dns_faults import held
+from tests.scenario.test_dns_forwarding import (
+    Make,
+    Scripted,
+    explanations,
+    good,
+    mute,
+    scripted,
+    served,
+    texts,
+)
+from tests.scenario.test_dns_own_questions import rows
+from tests.scenario.worker import Session
+from tests.support import eventually
+
+__all__ = ["scripted"]  # a fixture of the neighbour's
+NO_WAY = protocol.Upstream("255.255.255.255", 5301, inside=True)  # the kernel: EACCES
+SOON_S = 0.4  # before anybody would be asked again by himself
+
+
+def inside(server: Scripted) -> protocol.Upstream:
+    return msgspec.structs.replace(server.server(), inside=True)
+
+
+@contextlib.contextmanager
+def asking(ports: tuple[int, int], name: str = "www.example.org") -> Iterator[socket.socket]:
+    """Asked, and not heard yet."""
+    query = dns.message.make_query(name, "A", use_edns=0)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+        link.settimeout(6)
+        link.sendto(query.to_wire(), ("127.0.0.1", ports[0]))
+        yield link
+
+
+def heard(link: socket.socket) -> dns.message.Message:
+    return dns.message.from_wire(link.recv(4096))
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_who_gets_servers_of_his_own_has_them_asked_at_once(
+    session: Session, scripted: Make, sealed: bool
+) -> None:
+    """CVE-2024-29018: where all networks are internal by now the host's are asked no more."""
+    gate = threading.Event()
+    hosts, own = scripted(held(gate)), scripted(good)
+    with asking(served(session, hosts)) as link:
+        eventually(lambda: hosts.heard, 5, "the question is under way")
+        count = len(hosts.heard)
+        session.view("s", [], [inside(own)], sealed=sealed)
+        session.lend("s")
+        began = time.monotonic()
+        assert session.apply(2) == {}
+        assert texts(heard(link)) == {"192.0.2.9"}
+        assert time.monotonic() - began < SOON_S
+        assert own.heard
+        gate.set()
+        link.settimeout(2.0)  # past the first try's time
+        with pytest.raises(TimeoutError):
+            link.recv(4096)
+        assert len(hosts.heard) == count
+
+
+def test_a_sealed_sandbox_has_the_hosts_servers_asked_under_no_view(
+    session: Session, scripted: Make
+) -> None:
+    """Whatever a view says: internal networks alone are enough."""
+    own, hosts = scripted(mute), scripted(good)
+    ports = session.serve(names={}, upstreams=[inside(own)], inside=2)
+    assert session.apply() == {}
+    with asking(ports) as link:
+        eventually(lambda: own.heard, 5, "the question is under way")
+        session.view("s", [], [hosts.server()], sealed=True)
+        assert session.apply(2) == {}
+        assert heard(link).rcode() == dns.rcode.SERVFAIL
+        assert not hosts.heard
+
+
+def test_who_loses_his_own_servers_has_the_hosts_asked_at_once(
+    session: Session, scripted: Make
+) -> None:
+    own, hosts = scripted(mute), scripted(good)
+    ports = session.serve(names={}, upstreams=[inside(own)], inside=2)
+    assert session.apply() == {}
+    with asking(ports) as link:
+        eventually(lambda: own.heard, 5, "the question is under way")
+        session.view("s", [], [hosts.server()])
+        session.lend("s", 0)
+        began = time.monotonic()
+        assert session.apply(2) == {}
+        assert texts(heard(link)) == {"192.0.2.9"}
+        assert time.monotonic() - began < SOON_S
+
+
+def test_a_link_that_goes_before_its_servers_fails_no_question(
+    session: Session, scripted: Make
+) -> None:
+    hosts = scripted(good)
+    ports = session.serve(names={}, upstreams=[NO_WAY], inside=2)
+    assert session.apply() == {}
+    with asking(ports) as link, asking(ports) as other:
+        eventually(
+            lambda: "unreachable" in rows(session)[NO_WAY.port].error, 5, "no way leads there"
+        )
+        session.view("s", [], [hosts.server()])
+        session.lend("s", 0)
+        assert session.apply(2) == {}
+        for each in (link, other):
+            assert texts(heard(each)) == {"192.0.2.9"}
+
+
+def test_a_server_that_stays_unreachable_is_told_at_once(session: Session) -> None:
+    """Only when it is news somebody waits for more of it."""
+    ports = session.serve(names={}, upstreams=[NO_WAY], inside=2)
+    assert session.apply() == {}
+    with asking(ports) as link:
+        reply = heard(link)
+        assert (reply.rcode(), explanations(reply)) == (dns.rcode.SERVFAIL, [23])
+    for number in range(3):
+        began = time.monotonic()
+        with asking(ports, f"n{number}.example.org") as link:
+            assert explanations(heard(link)) == [23]
+        assert time.monotonic() - began < SOON_S
+
+
+def test_sockets_that_come_after_the_question_ask_it(session: Session, scripted: Make) -> None:
+    own = scripted(good)
+    ports = session.serve(names={}, upstreams=[inside(own)])
+    assert session.apply() == {}
+    with asking(ports) as link:
+        eventually(lambda: rows(session)[own.port].error, 5, "there is no socket")
+        session.lend("s")
+        assert session.apply(2) == {}
+        assert texts(heard(link)) == {"192.0.2.9"}
+
+
+def test_sockets_that_are_gone_are_told_as_such(session: Session, scripted: Make) -> None:
+    own = scripted(good)
+    ports = session.serve(names={}, upstreams=[inside(own)])
+    assert session.apply() == {}
+    with asking(ports) as link:
+        reply = heard(link)
+        assert "were just replaced" in str(reply.extended_errors()[0].text)
+    assert rows(session)[own.port].error.startswith("replaced: ")
+    session.lend("s")
+    assert session.apply(2) == {}
+    with asking(ports) as link:  # of the world nothing was learned
+        assert texts(heard(link)) == {"192.0.2.9"}
+
+
+def test_a_name_that_is_ours_by_now_is_asked_nobody(session: Session, scripted: Make) -> None:
+    hosts, own = scripted(mute), scripted(good)
+    ports = served(session, hosts)
+    with asking(ports, "web") as link:
+        eventually(lambda: hosts.heard, 5, "the question is under way")
+        session.table("new", {wire.to_wire("web"): {wire.A: [wire.record(wire.A, 5, b"\n\0\0\1")]}})
+        session.view("s", ["new"], [inside(own)])
+        session.lend("s")
+        assert session.apply(2) == {}
+        reply = heard(link)
+        assert "were just replaced" in str(reply.extended_errors()[0].text)
+        assert not own.heard
+    with asking(ports, "web") as link:
+        assert texts(heard(link)) == {"10.0.0.1"}
