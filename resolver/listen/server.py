@@ -111,6 +111,7 @@ class Udp:
 
     def __init__(self, link: socket.socket, scope: answer.Scope, tools: Tools) -> None:
         self._link = link
+        self._heir: Udp | None = None
         self._scope = scope
         self._tools = tools
         self._ready = tools.pool.table()
@@ -148,8 +149,12 @@ class Udp:
         """Look again for what was answered before."""
         self._tools.pool.forget(self._ready)
 
-    def close(self) -> None:
-        """Stop and release the socket."""
+    def close(self, heir: "Udp | None" = None) -> None:
+        """Stop and release the socket. What is under way is answered from that of `heir`.
+
+        Port 53 leads there by then, so it is from there that the stub expects it.
+        """
+        self._heir = heir
         self._tools.pool.drop(self._ready)
         self._tools.buckets.pop(self._scope.sandbox, None)
         self._tools.hot.remove_hot(self._descriptor)
@@ -244,6 +249,8 @@ class Udp:
         self._say(peer, reply)
 
     def _say(self, peer: Peer, reply: bytes) -> None:
+        if self._heir:
+            return self._heir._say(peer, reply)  # noqa: SLF001 - of the same class
         try:
             self._link.sendto(reply, peer)
         except OSError:

@@ -61,13 +61,13 @@ class Held:
     def let_go(self) -> None:
         """Nobody is led to the older ones any more."""
         if self.older:
-            self.older.close()
+            self.older.close(heir=self.udp)
             self.older = None
 
-    def close(self) -> None:
-        """Release every socket."""
+    def close(self, heir: server.Udp | None = None) -> None:
+        """Release every socket; what was asked as datagrams is answered from `heir`."""
         self.let_go()
-        self.udp.close()
+        self.udp.close(heir)
         self.tcp.close()
 
 

@@ -176,3 +176,22 @@ def test_a_name_that_is_ours_by_now_is_asked_nobody(session: Session, scripted: 
         assert not own.heard
     with asking(ports, "web") as link:
         assert texts(heard(link)) == {"10.0.0.1"}
+
+
+def test_what_was_asked_of_former_listeners_is_answered_from_the_new_ones(
+    session: Session, scripted: Make
+) -> None:
+    """Port 53 leads there by then, and a stub hears nobody else."""
+    gate = threading.Event()
+    hosts = scripted(held(gate))
+    former = served(session, hosts)
+    with asking(former) as link:
+        eventually(lambda: hosts.heard, 5, "the question is under way")
+        newest = session.serve(upstreams=[hosts.server()])
+        assert session.apply(2) == {}
+        session.say(protocol.Led("s"))
+        assert session.apply(3) == {}
+        gate.set()
+        data, peer = link.recvfrom(4096)
+        assert texts(dns.message.from_wire(data)) == {"192.0.2.9"}
+        assert peer[1] == newest[0]
