@@ -150,8 +150,11 @@ def _serving(state: ClusterState, target: Target) -> str:
         case Mode.BACKUPS:
             return f"the backups, {count}: fewer than {svc.quorum} members are up{by}"
         case Mode.ALL:
+            every = state.members_by_service.get(svc.id, ())
+            lacks = len(found.members) < sum(not each.backup for each in every)
+            but = f" but those that are up and fail{by}" if lacks else ""
             return (
-                f"all members, {count}: fewer than {svc.panic} % are up{by}, no check is believed"
+                f"all members{but}, {count}: fewer than {svc.panic} % are up, no check is believed"
             )
         case Mode.MEMBERS:
             return f"the members that are up{by} and take connections: {count}"

@@ -19,8 +19,19 @@ from sdd.model import ids
 from sdd.model.progress import Backend, Outcome
 
 FILE = "settled"
+MOST_BYTES = 1024 * 64  # ours has hundreds
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 HOST = Path("/proc/self/ns/net")
+
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    OverflowError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+)
 
 
 class Mark(NamedTuple):
@@ -71,13 +82,16 @@ class Settled:
 
     def _read(self) -> Mapping[Backend, Mark]:
         try:
-            found = json.loads(self._path.read_text())
+            with self._path.open("rb") as file:
+                found = json.loads(file.read(MOST_BYTES))
             if found["life"] != self._life:
                 return {}
-            marks = {Backend(each): Mark(*mark) for each, mark in found["backends"].items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return {
+                Backend(each): Mark(int(revision), float(due))
+                for each, (revision, due) in found["backends"].items()
+            }
+        except _UNREADABLE:
             return {}  # there is none, or nobody of us wrote it
-        return marks
 
 
 def life(*words: str) -> tuple[str, ...]:

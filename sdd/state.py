@@ -238,9 +238,13 @@ class ClusterState:
 
         def is_up(member: service.Member) -> bool:
             verdict = verdicts.get((member.service, member.endpoint))
+            return verdict is not None and verdict.status is health.Status.UP
+
+        def answers(member: service.Member) -> bool:
+            verdict = verdicts.get((member.service, member.endpoint))
             return verdict is not None and verdict.answers(version, is_ingress=is_ingress)
 
-        return serving.serving(svc, members, is_up)
+        return serving.serving(svc, members, is_up, answers if version else None)
 
     def is_split(self, svc: service.Service) -> bool:
         """Whether a member answers in one way and not in another: who serves may differ then."""

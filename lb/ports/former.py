@@ -1,13 +1,14 @@
 """Ports that a service published before: whoever came by one of them is connected still.
 
 A port that goes ends no connection, and the state knows nothing of it any more. Remembered for the
-life of the process, until the service goes or somebody publishes the port anew.
+life of the process, until the service goes or somebody leads from the same port to the same member
+and target anew: then it cannot be told who came by which.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from lb.ports.table import Bind
+from lb.ports.table import Bind, Entry
 from lb.ports.way import Way, ways
 from sdd import affected
 from sdd.model import endpoint, ids, service
@@ -20,19 +21,20 @@ class Former:
     def __init__(self) -> None:
         self._ways: Mapping[ids.ServiceId, frozenset[Way]] = {}
 
-    def note(self, before: ClusterState, now: ClusterState, come: Collection[Bind]) -> None:
-        """The state is another one; `come` are the ports that lead somewhere new."""
+    def note(self, before: ClusterState, now: ClusterState, come: Mapping[Bind, Entry]) -> None:
+        """The state is another one; `come` are the ports that lead somewhere new, and where to."""
         found = {of: each for of, each in self._ways.items() if of in now.services}
         if before.services is not now.services:
             for of in affected.changed(before.services, now.services):
                 if of in before.services and of in now.services:
                     gone = frozenset(_gone(before, now.services[of]))
                     found[of] = found.get(of, frozenset()) | gone
-        self._ways = {
-            of: left
-            for of, each in found.items()
-            if (left := frozenset(way for way in each if way.bind not in come))
+        led = {
+            Way(bind, each.address, entry.port)
+            for bind, entry in come.items()
+            for each in entry.backends
         }
+        self._ways = {of: left for of, each in found.items() if (left := each - led)}
 
     def to(self, state: ClusterState, key: MemberKey) -> frozenset[Way]:
         """Those to a member, whether it is in `state` still or was in the one before."""

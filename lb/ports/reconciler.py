@@ -87,7 +87,7 @@ class Reconciler:
                 if self._was_realised(state.revision):
                     done = replace(done, repaired=done.changed)
                 self._was_realised = reconcile.unknown
-            self._former.note(self._want.state, want.state, step.come.keys())
+            self._former.note(self._want.state, want.state, step.come)
             self._want = want  # else the next pass has all of the step to do once more
         except errors.SddError as exc:
             self._is_sure = False

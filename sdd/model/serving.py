@@ -46,24 +46,36 @@ class Serving:
 
 
 def serving(
-    svc: Service, members: Sequence[Member], is_up: Callable[[Member], bool] | None
+    svc: Service,
+    members: Sequence[Member],
+    is_up: Callable[[Member], bool] | None,
+    answers: Callable[[Member], bool] | None = None,
 ) -> Serving:
-    """Who serves `svc`; without `is_up` all are up. What drains or weighs nothing does not count.
+    """Who serves `svc` in one way. What drains or weighs nothing does not count.
 
-    Fewer than `svc.quorum` up: the backups that are up, if there are any. Fewer than `svc.panic`
-    percent up: all members that are no backups. Else those that are up.
+    Without `is_up` all are up; `answers` says it of this way, if that is not said of all. Fewer
+    than `svc.quorum` answer: the backups that do, if there are any. Fewer than `svc.panic` percent
+    up, in whatever way: all members that are no backups, but for those that are up and do not
+    answer here, for of them the checks are believed. Else those that answer.
     """
-    up = members if is_up is None else [each for each in members if is_up(each)]
+    here = answers or is_up
+    up = members if here is None else [each for each in members if here(each)]
     backups = [each for each in up if each.backup] if any(map(_BACKUP, up)) else []
     if not backups and not svc.panic:
         return Serving(Mode.MEMBERS, tuple(up))
-    counted = [each for each in members if each.share and not each.backup]
-    fit = sum(1 for each in up if each.share and not each.backup)
-    if fit < svc.quorum and any(each.share for each in backups):
+    if _fit(up) < svc.quorum and any(each.share for each in backups):
         return Serving(Mode.BACKUPS, tuple(each if each.backup else _resting(each) for each in up))
-    if 100 * fit < svc.panic * len(counted):
-        return Serving(Mode.ALL, tuple(each for each in members if not each.backup))
+    well = members if is_up is None else [each for each in members if is_up(each)]
+    if 100 * _fit(well) < svc.panic * _fit(members):
+        absent = {each.endpoint for each in well} - {each.endpoint for each in up}
+        those = (each for each in members if not each.backup and each.endpoint not in absent)
+        return Serving(Mode.ALL, tuple(those))
     return Serving(Mode.MEMBERS, tuple(_resting(each) if each.backup else each for each in up))
+
+
+def _fit(members: Sequence[Member]) -> int:
+    """How many of them count."""
+    return sum(1 for each in members if each.share and not each.backup)
 
 
 _BACKUP = attrgetter("backup")

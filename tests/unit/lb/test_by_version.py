@@ -87,13 +87,18 @@ def test_the_quorum_counts_those_that_answer_in_the_ip_version() -> None:
     }
 
 
-def test_panic_is_of_an_ip_version() -> None:
+def test_a_program_that_knows_one_ip_version_is_no_panic() -> None:
     calm = replace(WEB, panic=60)
-    assert who(town(calm, up("a"), up("b", 6), up("c", 6))) == {
+    assert who(town(calm, up("a", 6), up("b", 6))) == {4: {"a", "b"}, 6: set()}
+    assert who(town(calm, up("a"), up("b", 6), up("c", 6))) == {4: {"a", "b", "c"}, 6: {"a"}}
+
+
+def test_in_panic_nobody_is_led_to_who_is_known_not_to_answer_there() -> None:
+    calm = replace(WEB, panic=60)
+    assert who(town(calm, up("a", 6), down("b"), down("c"))) == {
         4: {"a", "b", "c"},
-        6: {"a", "b", "c"},
+        6: {"b", "c"},
     }
-    assert who(town(calm, up("a"), up("b"), up("c", 6))) == {4: {"a", "b", "c"}, 6: {"a", "b"}}
 
 
 def test_who_rests_in_one_ip_version_keeps_its_connections_there() -> None:
@@ -138,8 +143,8 @@ def test_a_backup_takes_over_on_ingress_alone() -> None:
         assert [str(each.address) for each in own.open] == ["10.1.0.2"]
 
 
-def test_slow_start_waits_while_no_check_is_believed_in_an_ip_version() -> None:
-    slow = replace(WEB, panic=60, slow_start_s=30.0)
+def test_slow_start_waits_while_no_check_is_believed() -> None:
+    slow = replace(WEB, panic=70, slow_start_s=30.0)
     verdicts = [replace(each, since=1000.0) for each in (up("a"), up("b", 6), down("c"))]
     state = moment.at(town(slow, *verdicts), 1001.0).state
     assert {each.weight for each in state.members.values()} == {10}
@@ -165,9 +170,11 @@ def test_a_trace_says_by_which_ip_version_where_it_differs() -> None:
         "the backups, 1: fewer than 1 members are up by IPv6",
     ]
     panic = replace(WEB, panic=60)
-    assert serving(town(panic, up("a"), up("b", 6)))[1] == (
-        "all members, 2: fewer than 60 % are up by IPv6, no check is believed"
-    )
+    assert serving(town(panic, up("a", 6), down("b"), down("c"))) == [
+        "all members, 3: fewer than 60 % are up, no check is believed",
+        "all members but those that are up and fail by IPv6, 2: fewer than 60 % are up, no check is"
+        + " believed",
+    ]
     same = "the members that are up and take connections: 1"
     assert serving(town(WEB, up("a"), up("sorry"))) == [same, same]
 

@@ -67,7 +67,14 @@ def test_where_a_namespace_is_gone_nothing_is_known(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "3", '{"life": 1}', '{"life": LIFE, "backends": {"lb": [1]}}']
+    "text",
+    [
+        *("", "{", "[]", "3", '{"life": 1}', "[" * 200_000, "\0" * 200_000),
+        *(
+            '{"life": LIFE, "backends": {"lb": ' + mark + "}}"
+            for mark in ("[1]", '[14, "soon"]', '["x", 1]', "[1, 2, 3]", "[1e999, 1]", "null")
+        ),
+    ],
 )
 def test_a_file_that_is_none_of_ours_says_nothing(tmp_path: Path, text: str) -> None:
     one = settled(tmp_path)

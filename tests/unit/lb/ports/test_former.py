@@ -3,9 +3,12 @@
 from dataclasses import replace
 from ipaddress import ip_address
 
+import pytest
+
 from lb.ports.former import Former
-from lb.ports.table import Bind
+from lb.ports.table import Bind, Entry
 from lb.ports.way import Way
+from lb.table import Backend
 from sdd.model import ids, service
 from sdd.model.port import Protocol
 from sdd.state import ClusterState, Gone
@@ -31,34 +34,47 @@ def without(state: ClusterState) -> ClusterState:
 def test_a_port_that_went_is_a_way_still() -> None:
     former, before = Former(), began()
     now = without(before)
-    former.note(before, now, ())
+    former.note(before, now, {})
     assert former.to(now, KEY) == {WAY}
     later = towns.later(now, replace(WEB, ports=()))
-    former.note(now, later, ())
+    former.note(now, later, {})
     assert former.to(later, KEY) == {WAY, WAY._replace(bind=replace(BIND, number=8081))}
 
 
 def test_others_are_not_meant() -> None:
     former, before = Former(), began()
     now = without(before)
-    former.note(before, now, ())
+    former.note(before, now, {})
     assert not former.to(now, (ids.ServiceId("db"), KEY[1]))
     assert not former.to(now, (KEY[0], ids.EndpointId("two-front")))
 
 
-def test_who_publishes_the_port_anew_has_it() -> None:
+def entry(target: int, address: str = "10.1.0.2") -> Entry:
+    backend = Backend(address=ip_address(address), weight=1)
+    return Entry(bind=BIND, subject="other", port=target, backends=(backend,))
+
+
+def test_who_leads_the_same_way_anew_has_it() -> None:
     former, before = Former(), began()
     now = without(before)
-    former.note(before, now, ())
-    former.note(now, now, (BIND,))
+    former.note(before, now, {})
+    former.note(now, now, {BIND: entry(80)})
     assert not former.to(now, KEY)
+
+
+@pytest.mark.parametrize("elsewhere", [entry(81), entry(80, "10.1.0.3")], ids=["target", "member"])
+def test_a_port_that_leads_elsewhere_now_was_a_way(elsewhere: Entry) -> None:
+    former, before = Former(), began()
+    now = without(before)
+    former.note(before, now, {BIND: elsewhere})
+    assert former.to(now, KEY) == {WAY}
 
 
 def test_a_service_that_goes_is_forgotten() -> None:
     former, before = Former(), began()
     now = without(before)
-    former.note(before, now, ())
+    former.note(before, now, {})
     gone = now.apply(ids.Revision(now.revision + 1), [Gone(service.Service, WEB.id)])
-    former.note(now, gone, ())
-    former.note(gone, towns.later(gone, WEB), ())
+    former.note(now, gone, {})
+    former.note(gone, towns.later(gone, WEB), {})
     assert not former.to(now, KEY)
