@@ -172,8 +172,10 @@ def test_a_trace_says_by_which_ip_version_where_it_differs() -> None:
     panic = replace(WEB, panic=60)
     assert serving(town(panic, up("a", 6), down("b"), down("c"))) == [
         "all members, 3: fewer than 60 % are up, no check is believed",
-        "all members but those that are up and fail by IPv6, 2: fewer than 60 % are up, no check is"
-        + " believed",
+        (
+            "all members but those that are up and fail by IPv6, 2: fewer than 60 % are up,"
+            " no check is believed"
+        ),
     ]
     same = "the members that are up and take connections: 1"
     assert serving(town(WEB, up("a"), up("sorry"))) == [same, same]
