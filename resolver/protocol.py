@@ -15,7 +15,7 @@ import msgspec
 
 SOCKET: Final = "dns.sock"  # in the exec-root
 CONFINED: Final = 19  # the first release whose workers cannot change or leave what they were lent
-RELEASE: Final = 22  # grows with every change of a message or of what a table means
+RELEASE: Final = 23  # grows with every change of a message or of what a table means
 MOST_BYTES: Final = 1 << 16  # well below the default wmem_max, so a send never needs privileges
 GROUPS_A_PART: Final = 250  # 20 KiB as a rule; whoever takes them up keeps his askers waiting
 MOST_DESCRIPTORS: Final = 32
@@ -77,10 +77,11 @@ class Inventory(Message, frozen=True):
 
 
 class TablePart(Message, Generic[E], frozen=True):
-    """More names of the table `id`; parts collect until its `TableEnd`."""
+    """More names of the table `id`, and `further` records of those before; until its `TableEnd`."""
 
     id: str
     groups: list[tuple[list[bytes], E]]
+    further: list[tuple[list[bytes], E]] = []
 
 
 class TableEnd(Message, frozen=True):
@@ -98,6 +99,7 @@ class TableChange(Message, Generic[E], frozen=True):
     digest: str
     put: list[tuple[list[bytes], E]]
     gone: list[bytes]
+    further: list[tuple[list[bytes], E]] = []
 
 
 class TableGone(Message, frozen=True):

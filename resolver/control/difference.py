@@ -6,17 +6,27 @@ before the views that name them, what is gone last.
 
 import itertools
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from resolver import alike, parts, protocol
 from resolver.control.snapshot import Snapshot
+from resolver.message import wire
 from resolver.names.table import Table
 
 _ROOM: Final = protocol.MOST_BYTES - 1024  # for the message around the names
 _TOGETHER: Final = 200  # names of a change; as many that are gone fit, however long they are
+_OWNERS: Final = 1 << 14  # bytes of names that one entry in pieces is told of together
 _RECORD: Final = 5  # bytes of msgpack around a record, at most
+_SET: Final = 16  # and around all those of one type
+
+
+class _Some(NamedTuple):
+    """As much of some names as one message takes: their first records, and further ones."""
+
+    groups: list[protocol.Group]
+    further: list[protocol.Group]
 
 
 def messages(have: protocol.Inventory, want: Snapshot) -> Iterator[protocol.ToWorker]:
@@ -33,7 +43,7 @@ def messages(have: protocol.Inventory, want: Snapshot) -> Iterator[protocol.ToWo
             yield protocol.TableEnd(id=name, digest=table.digest)
     for sandbox, view in want.views.items():
         if have.views.get(sandbox) != view.digest:
-            yield from parts.of(_fitted_view(view))
+            yield from parts.of(view)
     for sandbox in sorted(_known(have) - want.views.keys()):
         yield protocol.Gone(sandbox=sandbox)
     for name in sorted(have.tables.keys() - want.tables.keys()):
@@ -50,28 +60,55 @@ def table_parts(
 ) -> Iterator[protocol.TablePart[protocol.Entry]]:
     """`names` in parts that each fit one message, each made when it is wanted."""
     for part in _fitting(names):
-        yield protocol.TablePart(id=table, groups=part)
+        yield protocol.TablePart(id=table, groups=part.groups, further=part.further)
 
 
-def _fitting(names: Mapping[bytes, protocol.Entry]) -> Iterator[list[protocol.Group]]:
+def _fitting(names: Mapping[bytes, protocol.Entry]) -> Iterator[_Some]:
     groups = alike.groups(names)
     while some := list(itertools.islice(groups, protocol.GROUPS_A_PART)):
         yield from _parts(some)
 
 
-def _parts(groups: list[protocol.Group]) -> Iterator[list[protocol.Group]]:
-    """`groups` in halves, and halves of these, until all fit."""
+def _parts(groups: list[protocol.Group]) -> Iterator[_Some]:
+    """`groups` in halves, and halves of these, until all fit; one that never does in pieces."""
     names, entry = groups[0]
     if protocol.size(groups) <= _ROOM:
-        yield groups
+        yield _Some(groups, [])
     elif len(groups) > 1:
         yield from _parts(groups[: len(groups) // 2])
         yield from _parts(groups[len(groups) // 2 :])
-    elif len(names) > 1:
+    elif len(names) > 1 and protocol.size(names) > _OWNERS:
         yield from _parts([(names[: len(names) // 2], entry)])
         yield from _parts([(names[len(names) // 2 :], entry)])
     else:
-        yield [(names, _fitted(names[0], entry))]
+        first, *others = _pieces(entry, _ROOM - protocol.size(names))
+        yield _Some([(names, first)], [])
+        yield from (_Some([], [(names, each)]) for each in others)
+
+
+def _pieces(entry: protocol.Entry, room: int) -> Iterator[protocol.Entry]:
+    """`entry` in parts of `room` bytes: each of its sets is as long as an answer, or longer."""
+    piece: protocol.Entry = {}
+    used = 0
+    for kind, records in entry.items():
+        for each in _sayable(records):
+            size = len(each) + _RECORD + (0 if kind in piece else _SET)
+            if used + size > room:
+                yield piece
+                piece, used = {}, 0
+            piece.setdefault(kind, []).append(each)
+            used += size
+    yield piece
+
+
+def _sayable(records: list[bytes]) -> Iterator[bytes]:
+    """As many as one answer takes, and one more: by that the worker sees that it is not whole."""
+    used = 0
+    for each in records:
+        yield each
+        used += len(wire.POINTER) + len(each)
+        if used > wire.STREAM_LIMIT:
+            return
 
 
 def _changes(name: str, table: Table) -> Iterator[protocol.TableChange[protocol.Entry]]:
@@ -81,25 +118,26 @@ def _changes(name: str, table: Table) -> Iterator[protocol.TableChange[protocol.
     """
     put, gone = table.put, list(table.gone)
     if len(put) + len(gone) <= _TOGETHER:
-        both = {each: _fitted(each, entry) for each, entry in put.items()}
         change = protocol.TableChange(
-            id=name, base=table.base, digest=table.digest, put=list(alike.groups(both)), gone=gone
+            id=name, base=table.base, digest=table.digest, put=list(alike.groups(put)), gone=gone
         )
         if protocol.size(change) <= protocol.MOST_BYTES:
             yield change
             return
-    steps: list[tuple[list[protocol.Group], list[bytes]]] = [(part, []) for part in _fitting(put)]
-    steps += [([], gone[at : at + _TOGETHER]) for at in range(0, len(gone), _TOGETHER)]
+    steps: list[tuple[_Some, list[bytes]]] = [(part, []) for part in _fitting(put)]
+    steps += [(_Some([], []), gone[at : at + _TOGETHER]) for at in range(0, len(gone), _TOGETHER)]
     base = table.base
     for number, (some, others) in enumerate(steps, 1):
         digest = table.digest if number == len(steps) else f"{table.digest}.{number}"
-        yield protocol.TableChange(id=name, base=base, digest=digest, put=some, gone=others)
+        yield protocol.TableChange(
+            id=name,
+            base=base,
+            digest=digest,
+            put=some.groups,
+            gone=others,
+            further=some.further,
+        )
         base = digest
-
-
-def _fitted_view(view: protocol.View) -> protocol.View:
-    own = {name: _fitted(name, entry) for name, entry in view.own.items()}
-    return msgspec.structs.replace(view, own=own) if own != view.own else view
 
 
 def after(have: protocol.Inventory, want: Snapshot) -> protocol.Inventory:
@@ -112,30 +150,3 @@ def after(have: protocol.Inventory, want: Snapshot) -> protocol.Inventory:
         listeners={name: have.listeners[name] for name in have.listeners if name in want.views},
         outward={name: have.outward[name] for name in have.outward if name in want.views},
     )
-
-
-def _fitted(name: bytes, entry: protocol.Entry) -> protocol.Entry:
-    """As many of a name's records as one message takes.
-
-    A DNS message is as long as one of ours at most: records beyond that fit into no answer.
-    """
-    if _size(name, entry) <= _ROOM:
-        return entry
-    most = (_ROOM - len(name) - 64) // max(1, len(entry))
-    return {kind: _cut(records, most - 16) for kind, records in entry.items()}
-
-
-def _size(name: bytes, entry: protocol.Entry) -> int:
-    records = sum(len(each) + _RECORD for those in entry.values() for each in those)
-    return len(name) + 16 + 16 * len(entry) + records
-
-
-def _cut(records: list[bytes], most: int) -> list[bytes]:
-    kept: list[bytes] = []
-    used = 0
-    for each in records:
-        used += len(each) + _RECORD
-        if used > most:
-            break
-        kept.append(each)
-    return kept

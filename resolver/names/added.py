@@ -3,7 +3,7 @@
 In: a record of sdd.model.record. Out: what a network's table takes of it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import IPv4Address, ip_address
 from types import MappingProxyType
 from typing import Final
@@ -13,6 +13,7 @@ from resolver.names import spelling
 from sdd.model import address
 from sdd.model.record import ADDRESSES, Record, RecordType
 
+_AROUND: Final = 27  # bytes of an answer beside names and records: header, type and class, OPT
 _STRING: Final = 255  # RFC 1035 §3.3.14: longer texts are several strings
 
 
@@ -30,6 +31,21 @@ def pointers(of: Record) -> Iterator[bytes]:
 def rendered(of: Record) -> tuple[int, bytes]:
     """Type number and data of a record whose data is canonical."""
     return FORMS[of.kind](of.data)
+
+
+def fits(those: Iterable[Record], tail: bytes) -> bool:
+    """Whether one answer takes them all; they are of one name and type, each after a pointer to it.
+
+    By the longest name that they are asked for, which for wildcards is any below theirs.
+    """
+    room = wire.STREAM_LIMIT - _AROUND
+    head = len(wire.POINTER) + wire.RECORD_HEAD
+    for each in those:
+        room -= head + len(rendered(each)[1])
+        longest = wire.MOST_NAME if each.is_wildcard else max(map(len, owners(each, tail)))
+        if room < longest:
+            return False
+    return True
 
 
 def _srv(text: str) -> tuple[int, bytes]:

@@ -25,6 +25,16 @@ class Unread(dict[bytes, protocol.Entry]):
             for name in owners:
                 self[name] = entry  # type: ignore[assignment]  # read by `get`
 
+    def extend(self, those: Iterable[tuple[list[bytes], msgspec.Raw]]) -> None:
+        """Adds records to names that are there. Few have so many, so they are read at once."""
+        for owners, entry in those:
+            more = protocol.decode_entry(entry)
+            for name in owners:
+                have = self.get(name, {})
+                self[name] = {
+                    kind: [*have.get(kind, ()), *more.get(kind, ())] for kind in (*have, *more)
+                }
+
     @overload  # type: ignore[override]  # whoever says what else is positional too
     def get(self, name: bytes, /) -> protocol.Entry | None: ...
     @overload

@@ -142,8 +142,10 @@ class Serving:
             case protocol.Lend():
                 self._stage_outward(message, links)
                 return
-            case protocol.TablePart(name, groups):
-                staged.parts.setdefault(name, Unread()).take(groups)
+            case protocol.TablePart(name, groups, further):
+                names = staged.parts.setdefault(name, Unread())
+                names.take(groups)
+                names.extend(further)
             case protocol.TableEnd(name, digest):
                 staged.tables[name] = Next(digest, staged.parts.pop(name, Unread()))
             case protocol.TableChange():
@@ -301,6 +303,7 @@ class Serving:
             names = self._tables[name][1] if coming.names is None else coming.names
             for change in coming.changes:
                 names.take(change.put)
+                names.extend(change.further)
                 for each in change.gone:
                     names.pop(each, None)
             self._tables[name] = (coming.digest, names)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from ipaddress import IPv4Address
 from types import MappingProxyType
 
+from resolver.names import added, spelling
 from resolver.names import records as owned
 from sdd import errors
 from sdd.alloc import names
@@ -286,10 +287,26 @@ def _check_room(now: ClusterState, net: network.Network, made: Record) -> None:
             hint=f"let one of them lead elsewhere; what there is: sdctl dns record ls {net.name}",
             code="SDD-RECORD-CNAME",
         )
+    _check_count(net, made, there)
+
+
+def _check_count(net: network.Network, made: Record, there: Collection[Record]) -> None:
+    """That an answer takes all records of a type: of a set in part nobody can tell what is missing.
+
+    Raises Conflict `SDD-RECORD-MANY`.
+    """
     if len(there) >= MOST_AT_A_NAME:
         raise errors.Conflict(
             f"{made.name} has {len(there)} records on network {net.name} already",
             hint=f"a name has at most {MOST_AT_A_NAME}",
+            code="SDD-RECORD-MANY",
+        )
+    alike = [each for each in there if each.kind is made.kind]
+    if not added.fits((*alike, made), spelling.spelled(net.name)):
+        raise errors.Conflict(
+            f"{made.name} has {len(alike)} records of type {made.kind} on network {net.name}"
+            " already, which with this one are longer than an answer may be (65535 bytes)",
+            hint="add it under another name, or shorter",
             code="SDD-RECORD-MANY",
         )
 

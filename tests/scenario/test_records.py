@@ -271,6 +271,36 @@ async def test_a_name_has_a_bounded_number_of_records() -> None:
         assert await refused(one, "db", "TXT", "more") == "SDD-RECORD-MANY"
 
 
+@pytest.mark.parametrize(("name", "most"), [("db", 32), ("*.db", 32), ("d" * 63, 32)])
+async def test_records_that_no_answer_takes_together_are_refused(name: str, most: int) -> None:
+    """Part of a set says something else than the whole, and no stub sees that (RFC 2181 §9)."""
+    async with node() as one:
+        await lab(one)
+        for number in range(most):
+            await add(one, name, "TXT", f"{number:02}".ljust(2000, "x"))
+        assert await refused(one, name, "TXT", "y" * 2000) == "SDD-RECORD-MANY"
+        await add(one, name, "A", "10.0.0.9")  # a set of its own
+        left = 65535 - 27 - len(owned_longest(name)) - most * (12 + 2008) - 12
+        longest = max(size for size in range(1000) if size + -(-size // 255) <= left)
+        assert await refused(one, name, "TXT", "y" * (longest + 1)) == "SDD-RECORD-MANY"
+        await add(one, name, "TXT", "y" * longest)
+        assert await refused(one, name, "TXT", "z") == "SDD-RECORD-MANY"
+        await laws.check(one)
+        (net,) = (each for each in one.state.networks.values() if each.name == "lab")
+        entry = table.table(one.state, net, 5).names[wire.to_wire(f"{name}.lab")]
+        owner = owned_longest(name)
+        query = wire.Query(owner, wire.TXT, wire.IN, 16 + len(owner), 1232, True, False)
+        said = bytes(12) + owner + b"\0\x10\0\1"
+        reply = wire.respond(said, query, 0, entry[wire.TXT], stream=True)
+        assert 65534 <= len(reply) <= 65535
+        assert reply[2] & 2 == 0, "TC"
+
+
+def owned_longest(name: str) -> bytes:
+    """As long as any name that its records are asked for on the network `lab`."""
+    return bytes(255) if name.startswith("*") else wire.to_wire(f"{name}.lab")
+
+
 async def test_what_workers_get_follows_the_records() -> None:
     async with node() as one:
         await lab(one, "c")

@@ -1,9 +1,13 @@
 """What a worker is told: only what it lacks, in a safe order, in pieces that fit."""
 
+from collections.abc import Iterable
+
 from resolver import protocol
 from resolver.control import difference
 from resolver.control.snapshot import Snapshot
+from resolver.message import wire
 from resolver.names.table import Table
+from resolver.names.unread import Unread
 from sdd.model import ids
 
 BLANK = protocol.Inventory(
@@ -72,13 +76,70 @@ def test_after_keeps_the_listeners_of_sandboxes_that_stay() -> None:
     assert (after.listeners, after.views) == ({"a": LISTENING}, {"a": "v"})
 
 
-def test_a_name_with_more_records_than_a_message_takes_is_cut_to_what_fits() -> None:
-    names: protocol.Names = {b"\1a\0": {1: [bytes(14)] * 6000, 28: [bytes(26)] * 4000}}
-    (part,) = difference.table_parts("t", names)
-    assert len(protocol.encode(part)) <= protocol.MOST_BYTES
-    ((those, entry),) = part.groups
-    assert (those, set(entry)) == ([b"\1a\0"], {1, 28})
-    assert len(entry[1]) > 1500
+def told_of(those: Iterable[protocol.ToWorker]) -> Unread:
+    """What a worker knows of a table when it was told so."""
+    held = Unread()
+    for each in those:
+        data = protocol.encode(each)
+        assert len(data) <= protocol.MOST_BYTES
+        match protocol.decode_to_worker(data):
+            case protocol.TablePart(_, groups, further):
+                held.take(groups)
+                held.extend(further)
+            case protocol.TableChange(_, _, _, put, _, further):
+                held.take(put)
+                held.extend(further)
+    return held
+
+
+def text(size: int, number: int) -> bytes:
+    return wire.record(wire.TXT, 5, number.to_bytes(2, "big") + bytes(size - 2))
+
+
+SETS: protocol.Entry = {
+    wire.TXT: [text(2000, number) for number in range(32)],
+    wire.SRV: [wire.record(wire.SRV, 5, bytes((number, *bytes(200)))) for number in range(250)],
+    wire.A: [wire.record(wire.A, 5, number.to_bytes(4, "big")) for number in range(4000)],
+}
+
+
+def test_sets_that_fit_an_answer_each_are_told_whole_however_long_they_are_together() -> None:
+    assert told_of(difference.table_parts("t", {b"\1a\0": SETS})).get(b"\1a\0") == SETS
+
+
+def test_a_change_tells_sets_whole_as_well_and_in_place_of_those_before() -> None:
+    put: protocol.Names = {b"\1a\0": SETS, b"\1b\0": {wire.A: []}}
+    table = Table("e", put, base="d", put=put)
+    has = difference.after(BLANK, snap({"t": Table("d", {})}))
+    told = list(difference.messages(has, snap({"t": table})))
+    assert {type(each) for each in told} == {protocol.TableChange}
+    held = told_of((*told, *told))
+    assert {name: held.get(name) for name in held} == put
+
+
+def test_of_a_set_that_no_answer_takes_more_is_told_than_one_takes() -> None:
+    """So the worker itself sees that what it says is not the whole set, and says it (TC)."""
+    names: protocol.Names = {
+        b"\1a\0": {
+            wire.A: [wire.record(wire.A, 5, number.to_bytes(4, "big")) for number in range(9000)],
+            wire.TXT: [text(2000, number) for number in range(100)],
+        }
+    }
+    entry = told_of(difference.table_parts("t", names)).get(b"\1a\0", {})
+    for kind, most in ((wire.A, 4096), (wire.TXT, 33)):
+        assert most <= len(entry[kind]) <= most + 1
+        assert entry[kind] == names[b"\1a\0"][kind][: len(entry[kind])]
+        query = wire.Query(b"\1a\0", kind, wire.IN, 12 + 7, 512, False, False)
+        reply = wire.respond(bytes(12) + b"\1a\0\0\1\0\1", query, 0, entry[kind], stream=True)
+        assert len(reply) <= wire.STREAM_LIMIT
+        assert reply[2] & 2, "TC"
+
+
+def test_many_names_with_more_records_than_a_message_takes_are_told_whole() -> None:
+    entry: protocol.Entry = {wire.A: SETS[wire.A], wire.TXT: SETS[wire.TXT]}
+    names = dict.fromkeys([each.to_bytes(250, "big") for each in range(200)], entry)
+    held = told_of(difference.table_parts("t", names))
+    assert {name: held.get(name) for name in held} == names
 
 
 def test_more_names_of_one_entry_than_a_message_takes_are_told_in_several() -> None:
