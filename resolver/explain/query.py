@@ -37,7 +37,8 @@ Record = tuple[str, int, str, str]
 class Reply:
     """What came. Records are (name, TTL in seconds, type, data).
 
-    `explained` are the extended errors (RFC 8914), as (code, text).
+    `explained` are the extended errors (RFC 8914), as (code, text). `is_cut` means that records are
+    missing, which the server itself says (TC).
     """
 
     rcode: str
@@ -47,6 +48,7 @@ class Reply:
     milliseconds: float = 0.0
     server: str = SERVER
     source: str = ""
+    is_cut: bool = False
 
 
 class Asker:
@@ -179,6 +181,7 @@ def _told(reply: dns.message.Message | None, milliseconds: float) -> Reply:
         authority=tuple(_records(reply.authority)),
         explained=tuple((int(each.code), each.text or "") for each in reply.extended_errors()),
         milliseconds=milliseconds,
+        is_cut=bool(reply.flags & dns.flags.TC),
     )
 
 

@@ -170,11 +170,11 @@ def _decisions(query: wire.Query, scope: answer.Scope) -> Iterator[Step]:
     for network, names in zip(scope.networks, scope.tables, strict=True):
         stage = f"network {network}" if network else "added hosts"
         if entry := names.get(query.name):
-            yield Step(stage, f"has it, {_content(entry, query.kind)}")
+            yield Step(stage, f"has it, {_content(entry, query)}")
             return
         yield Step(stage, "has names below it" if query.name in names else "does not have it")
     if wild := answer.wildcard(query.name, scope):
-        text = f"has it, as *.{wire.to_text(wild.zone)} {_content(wild.entry, query.kind)}"
+        text = f"has it, as *.{wire.to_text(wild.zone)} {_content(wild.entry, query)}"
         yield Step(f"network {wild.network}", text)
         return
     found = answer.answer(query, scope)
@@ -205,12 +205,15 @@ def _passing(ours: detour.Ours, patience_s: float) -> str:
     return f"{ours}: without an answer{wait}, NXDOMAIN{at_once}"
 
 
-def _content(entry: protocol.Entry, kind: int) -> str:
+def _content(entry: protocol.Entry, query: wire.Query) -> str:
     alias = entry.get(wire.CNAME)
-    if alias and kind not in entry:
+    if alias and query.kind not in entry:
         return f"as an alias of {wire.to_text(alias[0][wire.RECORD_HEAD :])}"
-    count = len(entry.get(kind, ()))
-    return f"with {count} record{'' if count == 1 else 's'} of this type"
+    records = entry.get(query.kind, ())
+    size = query.end + sum(len(wire.POINTER) + len(each) for each in records)
+    if size > wire.STREAM_LIMIT:
+        return "with more records of this type than an answer takes, over TCP too (TC)"
+    return f"with {len(records)} record{'' if len(records) == 1 else 's'} of this type"
 
 
 def _cache_row(key: cache.Key, entry: cache.Entry, now: float) -> protocol.CacheRow:

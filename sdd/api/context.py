@@ -45,6 +45,11 @@ class Asked(Protocol):
         ...
 
     @property
+    def is_cut(self) -> bool:
+        """Whether records are missing, as it says itself."""
+        ...
+
+    @property
     def server(self) -> str:
         """The address asked."""
         ...

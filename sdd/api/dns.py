@@ -122,6 +122,7 @@ def _told(state: ClusterState, sandbox: str, found: Attempt) -> render.Json:
         "From": sandbox,
         "Rcode": found.reply.rcode,
         "Answers": [render.record(each) for each in found.reply.answers],
+        "Truncated": found.reply.is_cut,
         "Authority": [render.record(each) for each in found.reply.authority],
         "Milliseconds": round(found.reply.milliseconds, 3),
         "Server": found.reply.server,

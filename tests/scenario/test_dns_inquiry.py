@@ -4,6 +4,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 
+import dns.flags
 import dns.message
 import pytest
 
@@ -13,7 +14,10 @@ from resolver.message import wire
 from tests.scenario.test_dns_forwarding import Scripted, good, mute
 from tests.scenario.worker import Worker, address, ask
 
-NAMES: protocol.Names = {wire.to_wire("web"): {wire.A: address(wire.A, "10.1.0.2")}}
+NAMES: protocol.Names = {
+    wire.to_wire("web"): {wire.A: address(wire.A, "10.1.0.2")},
+    wire.to_wire("crowd"): {wire.TXT: [wire.record(wire.TXT, 5, b"\1x") for _ in range(5000)]},
+}
 WWW = wire.to_wire("www.example.org")
 
 
@@ -53,6 +57,16 @@ async def test_an_owned_name_is_explained_by_its_network(sdd: link.Link) -> None
     assert await steps(sdd, wire.to_wire("web"), wire.AAAA) == [
         ("network net", "has it, with 0 records of this type")
     ]
+
+
+async def test_a_set_that_no_answer_takes_says_so_over_tcp_too(
+    sdd: link.Link, ports: tuple[int, int]
+) -> None:
+    reply = ask(ports, "crowd", "TXT", tcp=True)
+    assert reply.flags & dns.flags.TC
+    assert reply.answer
+    ((_, text),) = await steps(sdd, wire.to_wire("crowd"), wire.TXT)
+    assert text == "has it, with more records of this type than an answer takes, over TCP too (TC)"
 
 
 async def test_no_network_is_named_for_what_is_refused_whoever_has_it(sdd: link.Link) -> None:

@@ -15,7 +15,8 @@ import dns.exception
 import dns.message
 import dns.query
 
-from resolver import alike, parts, protocol
+from resolver import parts, protocol
+from resolver.control import difference
 from resolver.message import wire
 from resolver.space import outward
 
@@ -103,7 +104,8 @@ class Session:
             each.close()
 
     def table(self, name: str, names: protocol.Names, digest: str = "d") -> None:
-        self.say(protocol.TablePart(name, list(alike.groups(names))))
+        for part in difference.table_parts(name, names):
+            self.say(part)
         self.say(protocol.TableEnd(name, digest))
 
     def view(

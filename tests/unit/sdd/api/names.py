@@ -19,6 +19,7 @@ class Answer:
     milliseconds: float = 0.25
     server: str = "127.0.0.11"
     explained: Sequence[tuple[int, str]] = ()
+    is_cut: bool = False
 
 
 class Resolver:

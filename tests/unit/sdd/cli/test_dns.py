@@ -67,6 +67,17 @@ def test_what_a_reply_says_of_itself_is_told(asking: Shell) -> None:
     assert found["Explained"][1] == {"Code": 6, "Text": "DNSSEC Bogus"}
 
 
+def test_an_answer_that_is_not_whole_is_told_as_such(asking: Shell) -> None:
+    names = asking.appliance.resolver.names
+    names["web", "A"] = replace(names["web", "A"], is_cut=True)
+    wanted = "not whole: there are records that this answer had no room for (TC)"
+    assert wanted in asking.ok("dns", "query", "web", "--from", "c").err
+    assert wanted in asking.ok("dns", "trace", "web", "--from", "c").out
+    for name, is_cut in (("web", True), ("nothing", False)):
+        (found,) = asking("dns", "query", name, "--from", "c", "-o", "json").json()
+        assert found["Truncated"] is is_cut
+
+
 @pytest.mark.parametrize("argv", [("a..b",), ("",), ("web", "FOO"), ("web", "99999"), ("a" * 64,)])
 def test_what_is_no_question_is_a_wrong_command_line(asking: Shell, argv: tuple[str, ...]) -> None:
     for verb in ("query", "trace"):
