@@ -29,6 +29,7 @@ STREAMS: Final = 100  # of a connection at once, which is what servers mostly al
 NO_ERROR, PROTOCOL_ERROR, CANCELLED = 0x0, 0x2, 0x3  # RFC 9250 §4.3
 logging.getLogger("quic").setLevel(logging.CRITICAL)  # servers must not fill our log
 _TLS_ALERTS: Final = range(0x100, 0x200)  # RFC 9001 §4.8
+_CERTIFICATE: Final = range(0x100 + 42, 0x100 + 49)  # bad … unknown authority: RFC 8446 §6.2
 
 
 class Doq(QuicConnectionProtocol):
@@ -148,8 +149,7 @@ class Doq(QuicConnectionProtocol):
         elif isinstance(event, events.StreamReset):
             self._fail(event.stream_id, sessions.Declined("the stream was reset"))
         elif isinstance(event, events.ConnectionTerminated):
-            is_tls = event.error_code in _TLS_ALERTS
-            self._end(ssl.SSLError(event.reason_phrase) if is_tls else ConnectionResetError())
+            self._end(_why(event))
 
     def _data(self, event: events.StreamDataReceived) -> None:
         self.heard += 1
@@ -176,6 +176,14 @@ class Doq(QuicConnectionProtocol):
             self.ready.set_exception(why)
         for stream in self._waiting:
             self._fail(stream, ConnectionResetError())
+
+
+def _why(event: events.ConnectionTerminated) -> OSError:
+    if event.error_code in _CERTIFICATE:
+        return ssl.SSLCertVerificationError(event.reason_phrase)
+    if event.error_code in _TLS_ALERTS:
+        return ssl.SSLError(event.reason_phrase)
+    return ConnectionResetError()
 
 
 def configuration(server: protocol.Upstream) -> QuicConfiguration:

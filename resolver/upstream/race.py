@@ -8,6 +8,7 @@ packet may be lost, and a server may come back.
 """
 
 import asyncio
+import functools
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -54,6 +55,7 @@ class Race:
     spawn: Spawn
     goes_on: Callable[[], bool]
     poor: dict[int, reply.Reply] = field(default_factory=dict)
+    _unproven: set[int] = field(default_factory=set)
     _order: Sequence[int] = ()
     _begun: list[_Attempt] = field(default_factory=list)
     _good: _Good | None = None
@@ -127,9 +129,13 @@ class Race:
         return next((at for s in forward.RESEND_S if (at := self._began + s) >= later), None)
 
     def _skip_poor(self) -> bool:
-        """Whether anybody is left who has not spoken: to ask those again would only add load."""
+        """Whether anybody is left who may say more: to ask the others again would only add load.
+
+        Those have spoken, or showed a certificate that would be refused again.
+        """
         for _ in self._order:
-            if self._order[self._next % len(self._order)] not in self.poor:
+            at = self._order[self._next % len(self._order)]
+            if at not in self.poor and at not in self._unproven:
                 return True
             self._next += 1
         return False
@@ -183,6 +189,7 @@ class Race:
                 first,
                 until=self._end,
                 quiet=is_quiet,
+                unproven=functools.partial(self._unproven.add, attempt.at),
             )
         finally:
             attempt.found.set_result(found)

@@ -17,7 +17,16 @@ from typing import Final, NamedTuple, Protocol
 
 from resolver import protocol
 from resolver.upstream import late, proof
-from resolver.upstream.sockets import Dial, Holder, NoReply, Why, address, detail_of, why_of
+from resolver.upstream.sockets import (
+    Dial,
+    Holder,
+    NoReply,
+    Unproven,
+    Why,
+    address,
+    detail_of,
+    why_of,
+)
 
 IDLE_S: Final = 10.0
 OPEN_S: Final = 4.5  # a handshake may outlast the question that asked for it
@@ -231,7 +240,7 @@ class Sessions:
             self._spawn(self._live(key, dial, opening))
         found = await asyncio.shield(opening)
         if isinstance(found, NoReply):
-            raise NoReply(found.why, found.detail)  # a raised one is its raiser's own
+            raise type(found)(found.why, found.detail)  # a raised one is its raiser's own
         return found
 
     async def _live(
@@ -259,6 +268,8 @@ class Sessions:
             await _run(key[0], dial, one, told)
         except TimeoutError:
             failed = NoReply(Why.TIMEOUT)
+        except ssl.SSLCertVerificationError as exc:
+            failed = Unproven(Why.TLS, proof.lacking(exc))
         except ssl.SSLError as exc:
             failed = NoReply(Why.TLS, proof.lacking(exc))
         except ImportError:

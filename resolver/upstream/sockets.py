@@ -80,6 +80,10 @@ class Unreached(NoReply):
     """No connection came to be, whatever was to be asked on it."""
 
 
+class Unproven(NoReply):
+    """The server's certificate is not believed, and would not be if it were asked for again."""
+
+
 def why_of(exc: OSError) -> Why:
     """What a system call's failure says: the server's or ours."""
     if exc.errno in NO_WAY:

@@ -17,7 +17,7 @@ from resolver.upstream.carried import Said
 from resolver.upstream.exchange import UDP, Exchanges
 from resolver.upstream.opening import First, Opened, Opening
 from resolver.upstream.question import Question
-from resolver.upstream.sockets import GONE, NoReply, Why
+from resolver.upstream.sockets import GONE, NoReply, Unproven, Why
 from resolver.upstream.tried import Tried
 
 # A question of ours would fare alike, or this one's name made it so.
@@ -106,12 +106,14 @@ class Tries:
         *,
         until: float,
         quiet: Callable[[], None] = lambda: None,
+        unproven: Callable[[], None] = lambda: None,
     ) -> reply.Reply | None:
         """What the server says until `until` (loop's time); None when that is nothing to believe.
 
         `first` is what came of the first step when that was done already. `quiet` is called when
         nothing came within `forward.TRY_S`; what comes later is taken. Whether that speaks against
-        the server shows what it says to a question of ours, from `forward.LOOK_S` on.
+        the server shows what it says to a question of ours, from `forward.LOOK_S` on. `unproven` is
+        called where its certificate is not believed.
         """
         label = self._counts.upstream(server.label)
         began, is_mixed = first[0].began if first else self._clock(), health.mixes()
@@ -138,6 +140,8 @@ class Tries:
                 self._fell_short(server, health, exc, began, tried)
             if exc.why in IN_DOUBT:
                 look()
+            if isinstance(exc, Unproven):
+                unproven()
             if exc.why is Why.TLS:
                 self._note(f"tls {label}", f"upstream {label} is not believed: {exc.detail}")
             if exc.why is Why.SHORT and self._exchanges.dial(server, asked.scope):

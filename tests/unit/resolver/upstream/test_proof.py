@@ -22,6 +22,20 @@ def unverified(code: int, message: str) -> ssl.SSLCertVerificationError:
             "certificate is not yet valid (or the clock here is behind)",
         ),
         (ssl.SSLError("what QUIC said\n\x1b[2J"), "what quic said[2j"),
+        (
+            ssl.SSLCertVerificationError(
+                "hostname 'dns.test' doesn't match either of DNSPattern(pattern=b'evil.test'), IPA"
+            ),
+            "Hostname mismatch, certificate is not valid for 'dns.test'",
+        ),
+        (
+            ssl.SSLCertVerificationError("hostname 'fd00::1' doesn't match DNSPattern(b'x')"),
+            "IP address mismatch, certificate is not valid for 'fd00::1'",
+        ),
+        (
+            ssl.SSLCertVerificationError("Certificate is not valid yet"),
+            "certificate is not valid yet (or the clock here is behind)",
+        ),
         (ssl.SSLError(), ""),
         (ssl.SSLError("x" * 500), "x" * proof.MOST_TEXT),
     ],
