@@ -24,6 +24,7 @@ OURS = "the server of sdd"
 _WITHIN = "its names are those of a network that the sandbox is on"
 LINK = "it names a link of the host, which no sandbox has"
 _NONE = "no upstream: names that are not ours get"
+_NOWHERE = "no upstream, for it is on no network: names that are not ours get"
 # Who has a server of ours gets these through it.
 _ENCRYPTED = "resolv.conf names only plain servers on port 53"
 _NO_OTHER = "no other upstream: names that are not ours, nor in a zone above, get"
@@ -174,7 +175,8 @@ def wanted(state: ClusterState, box: sandbox.Sandbox, daemon: DaemonDns) -> reso
     origins = [("nameserver", OURS), *origins, *_of_options(options, options_from)]
     special = zones(state, box, daemon)
     rcode = "NXDOMAIN" if sealed(state, box) else "SERVFAIL"
-    notes = () if found else (f"{_NO_OTHER if special else _NONE} {rcode}",)
+    none = _NONE if networks(state, box) else _NOWHERE
+    notes = () if found else (f"{_NO_OTHER if special else none} {rcode}",)
     return resolvconf.Wanted(
         servers=(resolvconf.EMBEDDED,),
         search=search,

@@ -27,6 +27,9 @@ NOT_READY: Final = wire.Explain(  # §4.15: later there may be some
     14,
     "no upstream server is known: no --dns, no dns of the daemon, none in the host's resolv.conf",
 )
+NO_NETWORK: Final = wire.Explain(  # the same
+    14, "the sandbox is on no network: sdctl network connect NETWORK SANDBOX"
+)
 CIRCLE: Final = wire.Explain(
     OTHER, "aliases of several servers, or of theirs and ours, lead to each other"
 )
@@ -80,11 +83,6 @@ NAMES: Final = {
     23: "Network Error",
     24: "Invalid Data",
 }
-
-
-def nobody(*, sealed: bool) -> wire.Explain:
-    """Why a sandbox without upstream servers has no answer; `sealed` as in `protocol.View`."""
-    return SEALED if sealed else NOT_READY
 
 
 def failed(results: Iterable[tuple[str, str, bool]]) -> wire.Explain:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from resolver import protocol
 from resolver.counters import Source
-from resolver.message import wire
+from resolver.message import reasons, wire
 from resolver.message.wire import Rcode
 from resolver.names import block
 from sdd import shared
@@ -121,6 +121,13 @@ class Scope:
         object.__setattr__(self, "leaves_host", away)
         inside = any(each.inside for each in self.upstreams)
         object.__setattr__(self, "partition", (self.upstreams, self.sandbox if inside else ""))
+
+    @property
+    def nobody(self) -> wire.Explain:
+        """Why there is nobody to ask, where there is not."""
+        if self.sealed:
+            return reasons.SEALED
+        return reasons.NOT_READY if self.label else reasons.NO_NETWORK
 
     @property
     def straight(self) -> "Scope":

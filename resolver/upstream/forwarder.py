@@ -144,8 +144,7 @@ class Forwarder:
         asked = self._question(query, data, scope)
         now = self._clock()
         if not asked.scope.upstreams:
-            nobody = reasons.nobody(sealed=asked.whole.sealed)
-            said = self._telling.failed(asked, Source.POLICY, (nobody,), stream=stream)
+            said = self._telling.failed(asked, Source.POLICY, (asked.whole.nobody,), stream=stream)
             self._counts.observe(counters.SECONDS, Source.POLICY, self._clock() - now)
             return said
         entry = self._fresh(asked, now)

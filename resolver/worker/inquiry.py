@@ -130,7 +130,7 @@ class Inquiry:
             where = "inside the sandbox" if each.inside else "the host"
             yield Step("upstream", f"{each.label} from {where}, {servers.state(health, now)}")
         if not asked.scope.upstreams:
-            yield Step("none", reasons.nobody(sealed=scope.sealed).text)
+            yield Step("none", scope.nobody.text)
         if ours := detour.beside(asked.query, asked.scope):
             yield Step("search", _passing(ours, self._forwarding.patience_s(asked)))
         for tried in self._forwarding.tried(asked):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dns.flags
 import dns.message
+import dns.query
 import dns.rcode
 import dns.rrset
 import pytest
@@ -158,6 +159,27 @@ def test_a_change_of_another_table_ends_the_conversation_only(tmp_path: Path) ->
     assert texts(ask(ports, "web")) == {"10.1.0.2"}
     assert worker.session().inventory.tables == {"net": "d"}
     assert "do not understand" in worker.stop()
+
+
+@pytest.mark.parametrize(
+    ("tables", "words"), [([], "on no network"), (["net"], "no upstream server is known")]
+)
+def test_who_can_ask_nobody_is_told_why(worker: Worker, tables: list[str], words: str) -> None:
+    """A sandbox that left all its networks is not told that the host has no servers."""
+    session = worker.session()
+    ports = session.serve(names=NAMES)
+    session.view("s", tables)
+    session.apply()
+    query = dns.message.make_query("www.example.org", "A", use_edns=0)
+    reply = dns.query.udp(query, "127.0.0.1", 5, ports[0])
+    assert reply.rcode() == dns.rcode.SERVFAIL
+    (why,) = reply.extended_errors()
+    assert int(why.code) == 14
+    assert words in str(why.text)
+    session.say(protocol.Explain("s", wire.to_wire("www.example.org"), wire.A))
+    explained = session.hear()
+    assert isinstance(explained, protocol.Explained)
+    assert words in explained.steps[-1].text
 
 
 @pytest.mark.parametrize("sealed", [False, True])

@@ -59,6 +59,7 @@ def see(
         own={},
         upstreams=[each.server() for each in usual],
         routes={wire.to_wire(zone): [near(each)] for zone, each in zones.items()},
+        network="net",
     )
     session.say(view)
     assert session.apply(revision) == {}

@@ -58,6 +58,9 @@ def test_A8_22_an_open_network_beside_the_internal_one_gives_upstreams() -> None
 
 def test_a_sandbox_without_any_network_has_no_upstream() -> None:
     assert asked(GIVEN, states.box("alone")) == []
+    alone = replace(states.box("alone"), keeps_server=True)
+    (note,) = upstreams.wanted(*world(alone), GIVEN).notes
+    assert note == "no upstream, for it is on no network: names that are not ours get SERVFAIL"
 
 
 @pytest.mark.parametrize("servers", [("127.0.0.11",), ("127.0.0.11", "192.0.2.1")])
