@@ -82,6 +82,7 @@ class Inquiry:
         if not isinstance(query, wire.Query):
             raise ValueError(f"{name!r} is no wire name")  # noqa: TRY004 - a bad value of sdd's
         yield from _decisions(query, scope)
+        yield from _aliases(query, scope)
         found = answer.answer(query, scope)
         if found is None:
             yield from self._forwarded(query, data, scope)
@@ -168,7 +169,7 @@ def _decisions(query: wire.Query, scope: answer.Scope) -> Iterator[Step]:
         yield Step(Source.POLICY, "REFUSED: only types of data are answered, no zones as a whole")
         return
     for network, names in zip(scope.networks, scope.tables, strict=True):
-        stage = f"network {network}" if network else "added hosts"
+        stage = _stage(network)
         if entry := names.get(query.name):
             yield Step(stage, f"has it, {_content(entry, query)}")
             return
@@ -184,10 +185,55 @@ def _decisions(query: wire.Query, scope: answer.Scope) -> Iterator[Step]:
         if scope.route(query.name) is not scope:
             use = "in a forward zone of a network"
         yield Step("zones", f"none of ours, {use}")
+        if zone := _routed(query.name, scope):
+            yield Step(protocol.FORWARD_ZONE, wire.to_text(zone))
     elif respond.is_special(found):
         yield Step(found.source, f"{rcode_label(found.rcode)}: {reasons.SPECIAL.text}")
     else:
         yield Step(found.source, rcode_label(found.rcode))
+
+
+def _routed(name: bytes, scope: answer.Scope) -> bytes:
+    """The forward zone of a network whose servers are asked for `name`; empty without."""
+    way = scope.route(name)
+    zones = (name, *wire.parents(name)) if way is not scope else ()
+    return next((zone for zone in zones if scope.routes.get(zone) is way), b"")
+
+
+def _aliases(query: wire.Query, scope: answer.Scope) -> Iterator[Step]:
+    """Each name of ours to which aliases of ours lead, as far as they are followed."""
+    way = [query.name]
+    while (held := _holder(way[-1], scope)) and (alias := _alias(held[1], query.kind)):
+        way.append(alias)
+        if alias in way[:-1]:
+            circle = " -> ".join(map(wire.to_text, way[way.index(alias) :]))
+            yield Step("alias", f"leads in a circle: {circle}")
+            return
+        if len(way) > answer.MOST_ALIASES + 1:
+            yield Step("alias", f"more than {answer.MOST_ALIASES} in a row: not followed any more")
+            return
+        if then := _holder(alias, scope):
+            yield Step(then[0], f"{wire.to_text(alias)} is there {_content(then[1], query)}")
+
+
+def _holder(name: bytes, scope: answer.Scope) -> tuple[str, protocol.Entry] | None:
+    """Who has `name`, as a stage, and what is said of it."""
+    for network, names in zip(scope.networks, scope.tables, strict=True):
+        if entry := names.get(name):
+            return _stage(network), entry
+    found = answer.wildcard(name, scope)
+    return (_stage(found.network), found.entry) if found else None
+
+
+def _stage(network: str) -> str:
+    return f"network {network}" if network else "added hosts"
+
+
+def _alias(entry: protocol.Entry, kind: int) -> bytes:
+    """The name that `entry` stands for where it has nothing of the type itself; or nothing."""
+    found = entry.get(wire.CNAME)
+    is_followed = found and not entry.get(kind) and kind != wire.ANY
+    return found[0][wire.RECORD_HEAD :] if found and is_followed else b""
 
 
 def _left_out(told: cut.Told) -> str:

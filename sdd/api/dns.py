@@ -1,12 +1,15 @@
 """/v1/dns/…: questions asked from inside a sandbox, and what the DNS server knows and remembers."""
 
+import itertools
 from collections.abc import Sequence
 
+from resolver.files import upstreams as forwarding
+from resolver.protocol import FORWARD_ZONE
 from sdd.api import render
 from sdd.api.call import Call, Reply
-from sdd.api.context import Attempt, Context
+from sdd.api.context import Attempt, Context, Step
 from sdd.control import lookup
-from sdd.model import ids
+from sdd.model import ids, sandbox
 from sdd.state import ClusterState
 
 TIMEOUT_S = 5.0
@@ -44,9 +47,7 @@ async def trace(context: Context, call: Call) -> Reply:
             {
                 "Name": each.name,
                 **_told(state, box.name, each),
-                "Steps": [
-                    {"Stage": _named(state, step.stage), "Text": step.text} for step in each.steps
-                ],
+                "Steps": [_step(state, box, step) for step in each.steps],
             }
             for each in found
         ]
@@ -92,11 +93,11 @@ async def upstreams(context: Context, call: Call) -> Reply:
                 "Zones": list(each.zones),
                 "State": each.state,
                 "Silent": each.silent,
-                "RttMs": each.rtt_ms,
+                "RttMs": each.rtt_ms or None,
                 "Edns": each.edns,
                 "KeepsCase": each.keeps_case,
                 "LastError": each.error,
-                "LastErrorSeconds": each.error_s,
+                "LastErrorSeconds": each.error_s if each.error else None,
             }
             for each in await context.names.upstreams()
         ]
@@ -129,6 +130,20 @@ def _told(state: ClusterState, sandbox: str, found: Attempt) -> render.Json:
         "Explained": [{"Code": code, "Text": text} for code, text in found.why],
         "Source": _named(state, found.source),
     }
+
+
+def _step(state: ClusterState, box: sandbox.Sandbox, step: Step) -> render.Json:
+    """A decision; with a forward zone the network whose it is: several may have one of that name.
+
+    It is the first one's, as for the servers that are asked (`forwarding.zones`).
+    """
+    text = step.text
+    if step.stage == FORWARD_ZONE:
+        zone = text.removesuffix(".")
+        nets = forwarding.networks(state, box)
+        having = (net.name for net in nets if any(each.zone == zone for each in net.dns_zones))
+        text = " of network ".join((text, *itertools.islice(having, 1)))
+    return {"Stage": _named(state, step.stage), "Text": text}
 
 
 def _named(state: ClusterState, stage: str) -> str:

@@ -57,7 +57,7 @@ def _row(net: str, of: record.Record, held: Mapping[str, str]) -> render.Json:
         "Network": net,
         "Name": of.name,
         "Type": of.kind.value,
-        "Data": of.data,
+        "Data": of.shown,
         "State": SHADOWED if records.is_shadowed(of, held) else ACTIVE,
         "Created": render.when(of.created),
     }

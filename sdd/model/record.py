@@ -1,11 +1,15 @@
 """A DNS record that somebody added to a network, beside the names that objects have anyway."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import IPv4Address
+from typing import Final
 
 from sdd.model import ids
 
 WILDCARD = "*."
+_MAPPED: Final = re.compile("::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})")
 
 
 class RecordType(StrEnum):
@@ -43,6 +47,15 @@ class Record:
         """Whether it stands for every name below its own that nobody has (RFC 4592)."""
         return self.name.startswith(WILDCARD)
 
+    @property
+    def shown(self) -> str:
+        """The data for people: the IPv4 address in an IPv6 one as such (RFC 5952 §5)."""
+        mapped = _MAPPED.fullmatch(self.data) if self.kind is RecordType.AAAA else None
+        if mapped is None:
+            return self.data
+        high, low = (int(each, 16) for each in mapped.groups())
+        return f"::ffff:{IPv4Address(high << 16 | low)}"
+
     def __str__(self) -> str:
         """As `dns record add` takes it."""
-        return f"{self.name} {self.kind} {self.data}"
+        return f"{self.name} {self.kind} {self.shown}"

@@ -126,6 +126,7 @@ def test_A8_23_a_forward_zone_of_an_internal_network_is_asked_from_inside_only(
         assert "NXDOMAIN" in heard("www.example.org")  # the host is asked nothing
         traced = daemon.sdctl("dns", "trace", "www.corp.local", "--from", box).stdout
         assert "in a forward zone of a network" in traced
+        assert "forward zone: corp.local. of network sealed" in traced
         assert "127.0.0.8 from inside the sandbox" in traced
         daemon.sdctl(
             *("network", "update", "sealed", "--dns-forward-zone-add", "lab.test=127.0.0.8"),

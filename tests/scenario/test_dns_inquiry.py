@@ -16,6 +16,14 @@ from tests.scenario.worker import Worker, address, ask
 
 NAMES: protocol.Names = {
     wire.to_wire("web"): {wire.A: address(wire.A, "10.1.0.2")},
+    **{
+        wire.to_wire(name): {wire.CNAME: [wire.record(wire.CNAME, 5, wire.to_wire(target))]}
+        for name, target in (
+            *(("one", "two"), ("two", "web")),
+            *(("into", "round"), ("round", "about"), ("about", "round")),
+            *((f"n{at}", f"n{at + 1}") for at in range(12)),
+        )
+    },
     wire.to_wire("crowd"): {wire.TXT: [wire.record(wire.TXT, 5, b"\1x") for _ in range(5000)]},
 }
 WWW = wire.to_wire("www.example.org")
@@ -67,6 +75,23 @@ async def test_a_set_that_no_answer_takes_says_so_over_tcp_too(
     assert reply.answer
     ((_, text),) = await steps(sdd, wire.to_wire("crowd"), wire.TXT)
     assert text == "has it, with more records of this type than an answer takes, over TCP too (TC)"
+
+
+async def test_aliases_of_ours_are_followed_step_by_step(sdd: link.Link) -> None:
+    assert await steps(sdd, wire.to_wire("one")) == [
+        ("network net", "has it, as an alias of two."),
+        ("network net", "two. is there as an alias of web."),
+        ("network net", "web. is there with 1 record of this type"),
+    ]
+    assert len(await steps(sdd, wire.to_wire("one"), wire.CNAME)) == 1
+
+
+async def test_it_is_told_where_a_circle_of_aliases_closes(sdd: link.Link) -> None:
+    found = await steps(sdd, wire.to_wire("into"))
+    assert found[0] == ("network net", "has it, as an alias of round.")
+    assert found[-1] == ("alias", "leads in a circle: round. -> about. -> round.")
+    row = await steps(sdd, wire.to_wire("n0"))
+    assert row[-1] == ("alias", "more than 8 in a row: not followed any more")
 
 
 async def test_no_network_is_named_for_what_is_refused_whoever_has_it(sdd: link.Link) -> None:

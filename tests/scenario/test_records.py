@@ -263,6 +263,23 @@ async def test_records_go_with_their_network() -> None:
         await laws.check(one)
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("::FFFF:1.2.3.4", "::ffff:1.2.3.4"),
+        ("::ffff:102:304", "::ffff:1.2.3.4"),
+        ("::1:2", "::1:2"),
+    ],
+)
+async def test_an_ipv4_address_in_an_ipv6_one_is_shown_as_such(given: str, shown: str) -> None:
+    async with node() as one:
+        await lab(one)
+        await add(one, "db", "AAAA", given)
+        (made,) = one.state.records.values()
+        assert (made.shown, str(made)) == (shown, f"db AAAA {shown}")
+        assert await rm(one, "db", "AAAA", shown) == 1
+
+
 async def test_a_name_has_a_bounded_number_of_records() -> None:
     async with node() as one:
         await lab(one)

@@ -270,6 +270,27 @@ def test_upstreams_are_listed(asking: Shell) -> None:
     assert [each["Zones"] for each in told] == [[".", "corp.local"], [], list(many.zones)]
 
 
+def test_what_is_not_known_of_an_upstream_is_null_and_not_zero(asking: Shell) -> None:
+    """To a script 0 is a fast server, and an error of just now."""
+    new = inspection.Upstream(
+        address="10.0.0.1",
+        port=53,
+        sandbox="",
+        state="new",
+        silent=0,
+        rtt_ms=0.0,
+        edns=True,
+        keeps_case=True,
+    )
+    failed = replace(new, rtt_ms=0.5, error="timeout", error_s=0.0)
+    asking.appliance.resolver.servers = (new, failed)
+    told = asking.ok("dns", "upstream", "ls", "-o", "json").json()
+    assert [each["RttMs"] for each in told] == [None, 0.5]
+    assert [each["LastErrorSeconds"] for each in told] == [None, 0.0]
+    _, row, _ = asking.ok("dns", "upstream", "ls").out.splitlines()
+    assert row.split()[-4:] == ["-", "yes", "kept", "-"]
+
+
 def test_records_are_added_listed_and_removed(shell: Shell) -> None:
     shell.ok("network", "create", "lab")
     assert (
