@@ -15,6 +15,7 @@ from sdd.state import ClusterState
 
 _NUMBERED: Final = ("ndots", "timeout", "attempts")  # the options of resolv.conf(5)
 _REVERSE: Final = (".in-addr.arpa", ".ip6.arpa")
+_ARPA: Final = ".arpa"
 # Top-level names that are no public domains: who has them instead.
 _SPECIAL: Final = MappingProxyType(
     {
@@ -89,7 +90,27 @@ def of_box(state: ClusterState, box: sandbox.Sandbox) -> str:
     mixed = (told for each in ends for told in (*_mixed(state, each), *_twins(state, each)))
     linked = _linked(server for server, _ in upstreams.unasked(state, box))
     long = unread(upstreams.given_search(state, box))
-    return " ".join(filter(None, (*mixed, *_idle_options(box.dns.options), linked, long)))
+    odd = (*_loopback(box), *(told for each in ends for told in _reverse(each)))
+    return " ".join(filter(None, (*mixed, *odd, *_idle_options(box.dns.options), linked, long)))
+
+
+def _loopback(box: sandbox.Sandbox) -> Iterator[str]:
+    """That its hostname is no name of it to others (RFC 6761 §6.3)."""
+    if box.hostname.lower() == records.LOCALHOST:
+        yield (
+            f"nobody finds {box.name} by its hostname {box.hostname}, which means each asker's own"
+            " loopback."
+        )
+
+
+def _reverse(one: endpoint.Endpoint) -> Iterator[str]:
+    """That aliases are where the names of addresses are looked for (RFC 1035 §3.5)."""
+    for each in one.aliases:
+        if f".{each.lower()}".endswith(_ARPA):
+            yield (
+                f"the alias {each} is in the zone arpa, in which the names of addresses are looked"
+                " for: whoever asks for those finds this sandbox instead."
+            )
 
 
 def unread(domains: Iterable[str]) -> str:
@@ -131,7 +152,8 @@ def of_endpoint(state: ClusterState, one: endpoint.Endpoint) -> str:
     """The same of what is new with a connection."""
     box = state.sandboxes.get(one.sandbox)
     long = unread(upstreams.given_search(state, box)) if box else ""
-    return " ".join(filter(None, (*_mixed(state, one), *_twins(state, one), long)))
+    told = (*_mixed(state, one), *_twins(state, one), *_reverse(one), long)
+    return " ".join(filter(None, told))
 
 
 def _twins(state: ClusterState, one: endpoint.Endpoint) -> Iterator[str]:

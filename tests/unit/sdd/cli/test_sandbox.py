@@ -89,6 +89,20 @@ def test_exec_says_when_the_namespace_is_gone(shell: Shell) -> None:
     assert shell("sandbox", "exec", "c", "--").code == 2
 
 
+def test_names_that_mean_something_else_to_programs_are_told(shell: Shell) -> None:
+    """They are taken, as Docker takes them."""
+    shell.ok("network", "create", "lab")
+    done = shell.ok("sandbox", "create", "own", "--hostname", "LocalHost")
+    assert "nobody finds own by its hostname LocalHost" in done.err
+    for alias in ("arpa", "2.0.4.10.in-addr.arpa"):
+        done = shell.ok("sandbox", "create", f"c{len(alias)}", "--network", f"lab,alias={alias}")
+        assert f"the alias {alias} is in the zone arpa" in done.err
+    shell.ok("sandbox", "create", "late")
+    done = shell.ok("network", "connect", "lab", "late", "--alias", "x.ip6.arpa")
+    assert "the alias x.ip6.arpa is in the zone arpa" in done.err
+    assert shell.ok("sandbox", "create", "well", "--hostname", "arpa.example").err == ""
+
+
 def test_a_name_that_is_anothers_name_on_the_network_is_told_of(shell: Shell) -> None:
     shell.ok("network", "create", "lab")
     shell.ok("network", "create", "other")
