@@ -18,11 +18,15 @@ from typing import Any
 
 from lb import datagram_checks, exec_check, http_check, patience
 from lb.checks import Check
+from lb.heard import Heard
 from sdd import errors
-from sdd.linux import namespaces, port_holders
+from sdd.linux import namespaces, neighbour, port_holders
 from sdd.model.service import CheckKind
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset
+# Between looks at a neighbour who is asked for. Who is there answers within one; the others are for
+# a machine that is busy.
+_LOOKS_S = (0.01, 0.04, 0.1, 0.1, 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,26 +39,34 @@ class Result:
     passed: bool
     reason: str
     is_final: bool = False
+    heard: Heard = Heard.WORDS
 
 
 Dial = Callable[[Check], Coroutine[Any, Any, Result]]
 Open = Callable[[Check, socket.SocketKind], Awaitable[socket.socket]]
 # Whether a datagram to the member comes to a socket there; None when nobody can tell.
 Bound = Callable[[Check], Awaitable[bool | None]]
+# Whether somebody on the wire answers for the member's address; True when nobody can tell.
+Wired = Callable[[Check], Awaitable[bool]]
 # What an asking function gives: the reason it passed. It raises OSError or ValueError otherwise.
 Ask = Callable[[Check, socket.socket], Coroutine[Any, Any, str]]
 
 
-async def dial(check: Check, opened: Open | None = None, bound: Bound | None = None) -> Result:
+async def dial(
+    check: Check, opened: Open | None = None, bound: Bound | None = None, wired: Wired | None = None
+) -> Result:
     """The result of one try, at the latest after the check's timeout; never raises OSError.
 
-    What this process itself was late is no part of that time (`patience`).
+    What this process itself was late is no part of that time (`patience`), nor is asking what
+    silence means.
     """
     try:
         async with patience.limit(check.how.timeout_s):
             return Result(passed=True, reason=await _answer(check, opened or _here))
     except TimeoutError:
-        return await _silence(check, bound)
+        return await _silence(check, bound, wired)
+    except ConnectionRefusedError as exc:
+        return Result(passed=False, reason=_words(exc), heard=Heard.NOBODY)
     except ssl.SSLError as exc:
         return Result(passed=False, reason=f"tls: {_plain(exc)}")
     except errors.SddError as exc:
@@ -95,7 +107,19 @@ def through(spaces: namespaces.Namespaces) -> Dial:
         except errors.SddError:
             return None
 
-    return functools.partial(dial, opened=opened, bound=bound)
+    async def wired(check: Check) -> bool:
+        asked = neighbour.ask
+        try:
+            for pause_s in _LOOKS_S:
+                if not await spaces.run(check.inside, functools.partial(asked, check.address)):
+                    return True
+                await asyncio.sleep(pause_s)
+                asked = neighbour.is_unanswered
+        except (errors.SddError, OSError):
+            return True
+        return False
+
+    return functools.partial(dial, opened=opened, bound=bound, wired=wired)
 
 
 async def _here(check: Check, kind: socket.SocketKind) -> socket.socket:
@@ -147,17 +171,21 @@ _ASKS: Mapping[CheckKind, tuple[socket.SocketKind, Ask]] = MappingProxyType(
 )
 
 
-async def _silence(check: Check, bound: Bound | None) -> Result:
+async def _silence(check: Check, bound: Bound | None, wired: Wired | None) -> Result:
     """A UDP server that is not asked anything it knows may stay silent.
 
     A dead one's host may, too: it says "port unreachable" once a second at most (icmp_ratelimit).
+    And a host that is away says nothing at all.
     """
     reason = f"no answer within {check.how.timeout_s:g} s"
     if check.how.kind is not CheckKind.UDP or check.how.expect:
         return Result(passed=False, reason=reason)
-    if bound is None or await bound(check) is not False:
-        return Result(passed=True, reason=reason)
-    return Result(passed=False, reason=f"{reason}, and no socket has UDP port {check.how.port}")
+    if bound is not None and await bound(check) is False:
+        words = f"{reason}, and no socket has UDP port {check.how.port}"
+        return Result(passed=False, reason=words, heard=Heard.NOBODY)
+    if wired is not None and not await wired(check):
+        return Result(passed=False, reason=f"{reason}, and nobody answers for its address")
+    return Result(passed=True, reason=reason, heard=Heard.SILENCE)
 
 
 def _plain(exc: ssl.SSLError) -> str:

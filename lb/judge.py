@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from lb.heard import Heard
 from sdd.model.health import Said, Status
 
 
@@ -11,12 +12,14 @@ class Standing:
     """`against` counts the results in a row that speak against `status`.
 
     `doubts` is how many passes in a row it takes until a suspicion is forgotten; the sign that
-    raised it counts as a result.
+    raised it counts as a result. `has_answered` is of the program that has the port: from its first
+    answer on, silence is none.
     """
 
     status: Status = Status.STARTING
     against: int = 0
     doubts: int = 0
+    has_answered: bool = False
 
     @property
     def is_denied(self) -> bool:
@@ -29,13 +32,32 @@ class Standing:
         return self.against > 0 or self.doubts > 0 or self.status is Status.STARTING
 
 
-def judged(before: Standing, *, passed: bool, rise: int, fall: int) -> Standing:
+def is_hung(standing: Standing, heard: Heard) -> bool:
+    """Whether silence, which may be all that a program ever says, is a failure of this one."""
+    return standing.has_answered and heard is Heard.SILENCE
+
+
+def judged(
+    before: Standing, *, passed: bool, rise: int, fall: int, heard: Heard = Heard.WORDS
+) -> Standing:
     """The standing after one more result.
 
     `rise` passes in a row make a member UP, `fall` failures in a row make it DOWN; a result that
     agrees with the status forgets what spoke against it. A member that starts has passed nothing
     yet: its failures count towards DOWN and its passes towards UP, whichever row is unbroken.
     """
+    now = _turned(before, passed=passed, rise=rise, fall=fall)
+    return replace(now, has_answered=_has_answered(before, heard, passed=passed))
+
+
+def _has_answered(before: Standing, heard: Heard, *, passed: bool) -> bool:
+    """A program that hangs stays known, though it be down; one that is gone is not."""
+    if passed and heard is Heard.WORDS:
+        return True
+    return before.has_answered and heard is not Heard.NOBODY
+
+
+def _turned(before: Standing, *, passed: bool, rise: int, fall: int) -> Standing:
     if before.status is Status.STARTING:
         return _started(before, passed=passed, rise=rise, fall=fall)
     if passed == (before.status is Status.UP):

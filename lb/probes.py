@@ -8,6 +8,7 @@ who is checked is `checks`', what makes a member suspect is `suspicion`'s and `n
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Never
 
 from lb import dial as dials
@@ -176,7 +177,7 @@ class Probes:
                 post.is_doubted = False
                 how = check.how
                 standings = [judge.doubted(one, rise=how.rise, fall=how.fall) for one in standings]
-            results = await self._results(check, post)
+            results = await self._results(check, post, standings)
             standings = [
                 _judged(one, check, result) for one, result in zip(standings, results, strict=True)
             ]
@@ -190,15 +191,18 @@ class Probes:
             if check.how.kind is not CheckKind.TTL:
                 await post.wait(self._rest(check, standings, self._clock() - begun))
 
-    async def _results(self, check: Check, post: _Post) -> Sequence[Result]:
+    async def _results(
+        self, check: Check, post: _Post, standings: Sequence[judge.Standing]
+    ) -> Sequence[Result]:
         """One per address, made at the same time."""
-        return await asyncio.gather(*(self._result(each, post) for each in check.each))
+        pairs = zip(check.each, standings, strict=True)
+        return await asyncio.gather(*(self._result(each, post, one) for each, one in pairs))
 
-    async def _result(self, check: Check, post: _Post) -> Result:
+    async def _result(self, check: Check, post: _Post, standing: judge.Standing) -> Result:
         if post.cut():
             return CUT
         if check.how.kind is not CheckKind.TTL:
-            return await self._dialled(check)
+            return await self._dialled(check, standing)
         end = self._clock() + check.how.ttl_s
         while post.report is None and not post.cut() and (left_s := end - self._clock()) > 0:
             await post.wait(left_s)
@@ -208,9 +212,13 @@ class Probes:
         silence = f"no report for {check.how.ttl_s:g} s"
         return report or Result(passed=False, reason=silence, is_final=True)
 
-    async def _dialled(self, check: Check) -> Result:
+    async def _dialled(self, check: Check, standing: judge.Standing) -> Result:
         begun = self._clock()
         result = await self._dial(check)
+        if judge.is_hung(standing, result.heard):
+            result = replace(
+                result, passed=False, reason=f"{result.reason}, though it answered before"
+            )
         self._told(check.service, result, self._clock() - begun)
         return result
 
@@ -234,10 +242,8 @@ class Probes:
 
 
 def _judged(standing: judge.Standing, check: Check, result: Result) -> judge.Standing:
-    if result.is_final:
-        return judge.judged(standing, passed=result.passed, rise=1, fall=1)
-    how = check.how
-    return judge.judged(standing, passed=result.passed, rise=how.rise, fall=how.fall)
+    rise, fall = (1, 1) if result.is_final else (check.how.rise, check.how.fall)
+    return judge.judged(standing, passed=result.passed, rise=rise, fall=fall, heard=result.heard)
 
 
 def _ways(said: health.Said) -> tuple[object, ...]:

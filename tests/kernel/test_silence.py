@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
@@ -9,10 +10,12 @@ import pytest
 from lb import dial
 from lb.checks import Check
 from lb.dial import Result
+from lb.heard import Heard
 from sdd.linux import namespaces
 from sdd.model import ids
 from sdd.model.service import CheckKind, HealthCheck
 from tests.kernel.spaces import Space, Spaces
+from tests.support import eventually_async
 
 pytestmark = pytest.mark.kernel
 
@@ -67,11 +70,52 @@ def bound(at: str) -> socket.socket:
 async def test_nobody_at_the_port_is_dead_and_somebody_alive(
     member: Space, address: str, at: str, is_alive: bool
 ) -> None:
-    dead = Result(passed=False, reason=f"{SILENT}, and no socket has UDP port {PORT}")
+    words = f"{SILENT}, and no socket has UDP port {PORT}"
+    dead = Result(passed=False, reason=words, heard=Heard.NOBODY)
     with contextlib.closing(namespaces.Namespaces()) as doors:
         check, dialled = checks(member, address), dial.through(doors)
         assert await dialled(check) == dead
         with await doors.run(member.path, lambda: bound(at)):
-            alive = Result(passed=True, reason=SILENT)
+            alive = Result(passed=True, reason=SILENT, heard=Heard.SILENCE)
             assert await dialled(check) == (alive if is_alive else dead)
         assert await dialled(check) == dead
+
+
+@pytest.mark.parametrize("address", ["10.98.0.2", "fd98::2"])
+async def test_whoever_is_off_the_wire_is_dead_and_the_next_check_finds_it_alive(
+    spaces: Spaces, address: str
+) -> None:
+    """However long the kernel would believe that it is there."""
+    host, member = spaces.make("host"), spaces.make("member")
+    host.run("ip", "link", "add", "w", "type", "veth", "peer", "name", "w", "netns", member.name)
+    for one, last in ((host, 1), (member, 2)):
+        one.run("sysctl", "-qw", "net.ipv6.conf.w.accept_dad=0")  # as on links of ours
+        one.run("ip", "addr", "add", f"10.98.0.{last}/24", "dev", "w")
+        one.run("ip", "addr", "add", f"fd98::{last}/64", "dev", "w", "nodad")
+        one.run("ip", "link", "set", "w", "up")
+    check = replace(checks(member, address), inside=host.path)
+    host.run("ping", "-c1", "-w3", address)
+    alive = Result(passed=True, reason=SILENT, heard=Heard.SILENCE)
+    lost = Result(passed=False, reason=f"{SILENT}, and nobody answers for its address")
+    with contextlib.closing(namespaces.Namespaces()) as doors:
+        dialled = dial.through(doors)
+        with await doors.run(member.path, lambda: bound(address)):
+            assert await dialled(check) == alive
+            member.run("nft", DEAF)
+            for _ in range(2):  # the kernel believed in it, then it asks
+                assert await dialled(check) == lost
+            host.run("ip", "neigh", "flush", "dev", "w")
+            assert await dialled(check) == lost
+            member.run("nft", "flush ruleset")
+            await eventually_async(lambda: is_reached(host, address), 10, "it is there again")
+            assert await dialled(check) == alive
+
+
+def is_reached(host: Space, address: str) -> bool:
+    host.run("ping", "-c1", "-W1", address, check=False)
+    return "REACHABLE" in host.run("ip", "neigh", "show", "to", address)
+
+
+DEAF = """table arp deaf { chain in { type filter hook input priority 0; policy drop; }; }
+table ip6 deaf { chain in { type filter hook input priority 0;
+  icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } drop; }; }"""

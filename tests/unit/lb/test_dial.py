@@ -17,6 +17,7 @@ from dns import flags, message, rcode
 from lb import http_check
 from lb.checks import Check
 from lb.dial import Result, dial
+from lb.heard import Heard
 from sdd import errors
 from sdd.model import ids
 from sdd.model.service import CheckKind, HealthCheck
@@ -133,7 +134,7 @@ async def test_a_listening_port_passes() -> None:
 @pytest.mark.parametrize("kind", [CheckKind.TCP, CheckKind.HTTP, CheckKind.TLS, CheckKind.UDP])
 async def test_a_closed_port_fails_and_says_so(closed: int, kind: CheckKind) -> None:
     found = await dial(check(kind, closed, path="/", send="x"))
-    assert found == Result(passed=False, reason="connection refused")
+    assert found == Result(passed=False, reason="connection refused", heard=Heard.NOBODY)
 
 
 @pytest.mark.parametrize("kind", [CheckKind.TCP, CheckKind.HTTPS])
@@ -261,7 +262,8 @@ async def test_udp_passes_by_an_answer_and_by_silence_when_none_is_expected() ->
         wrong = await dial(check(CheckKind.UDP, port, send="ping", expect="pi"))
         assert wrong == Result(passed=False, reason="an answer without 'pi'")
     async with answering(None) as port:
-        assert (await dial(check(CheckKind.UDP, port, HASTY_S, send="x"))).passed
+        silent = await dial(check(CheckKind.UDP, port, HASTY_S, send="x"))
+        assert (silent.passed, silent.heard) == (True, Heard.SILENCE)
         assert not (await dial(check(CheckKind.UDP, port, HASTY_S, send="x", expect="y"))).passed
 
 

@@ -2,16 +2,18 @@
 
 import pytest
 
-from lb.judge import Standing, doubted, judged, summed, taken_up
+from lb.heard import Heard
+from lb.judge import Standing, doubted, is_hung, judged, summed, taken_up
 from sdd.model.health import Said, Status
 
 UP, DOWN, STARTING = Standing(status=Status.UP), Standing(status=Status.DOWN), Standing()
 
 
 def after(start: Standing, results: str, rise: int = 2, fall: int = 3) -> Standing:
-    """`results`: + passed, - failed."""
+    """`results`: + passed, - failed; nobody says a word."""
     for each in results:
-        start = judged(start, passed=each == "+", rise=rise, fall=fall)
+        passed = each == "+"
+        start = judged(start, passed=passed, rise=rise, fall=fall, heard=Heard.SILENCE)
     return start
 
 
@@ -96,3 +98,39 @@ def test_a_member_is_up_where_it_answers_in_one_ip_version() -> None:
 def test_what_the_store_says_is_taken_up_for_each_address() -> None:
     assert taken_up(Said(Status.UP, "", (6,)), [False, True]) == [UP, DOWN]
     assert taken_up(Said(Status.STARTING, ""), [False, False]) == [STARTING, STARTING]
+
+
+def heard(start: Standing, results: str) -> Standing:
+    """`results`: ! answered, . silent, x nobody there, - failed otherwise."""
+    kinds = {"!": Heard.WORDS, ".": Heard.SILENCE, "x": Heard.NOBODY, "-": Heard.WORDS}
+    for each in results:
+        passed = each == "!" or (each == "." and not is_hung(start, Heard.SILENCE))
+        start = judged(start, passed=passed, rise=2, fall=3, heard=kinds[each])
+    return start
+
+
+@pytest.mark.parametrize(
+    ("start", "results", "status"),
+    [
+        (STARTING, "..", Status.UP),
+        (UP, ".....", Status.UP),
+        (UP, "!..", Status.UP),
+        (UP, "!...", Status.DOWN),
+        (UP, "!.......", Status.DOWN),  # it does not rise by what took it down
+        (UP, "!...!!", Status.UP),
+        (UP, "!...!!...", Status.DOWN),
+        (UP, "!---...", Status.DOWN),  # a link that was cut tells nothing of the program
+        (UP, "!xxx..", Status.UP),  # another program, which may be silent
+        (STARTING, "!...", Status.DOWN),
+        (DOWN, "..", Status.UP),
+    ],
+)
+def test_silence_is_a_failure_of_a_program_that_answered(
+    start: Standing, results: str, status: Status
+) -> None:
+    assert heard(start, results).status is status
+
+
+def test_a_doubt_does_not_forget_that_it_answered() -> None:
+    assert is_hung(doubted(heard(UP, "!"), rise=2, fall=3), Heard.SILENCE)
+    assert not is_hung(heard(UP, "!"), Heard.WORDS)

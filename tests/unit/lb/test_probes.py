@@ -11,6 +11,7 @@ import pytest
 
 from lb.checks import Check
 from lb.dial import Result
+from lb.heard import Heard
 from lb.probes import Probes
 from lb.tally import Tally
 from sdd import errors
@@ -314,3 +315,32 @@ async def test_who_does_not_answer_on_ingress_is_up_for_all_others() -> None:
         deaf.add("10.1.0.2")
         await world.until(lambda: len(world.records) == 3)
     assert world.records[-1] == ("web-front", health.Status.DOWN, "connection refused")
+
+
+async def test_silence_is_a_failure_once_it_answered_and_after_a_restart_it_is_learnt_anew() -> (
+    None
+):
+    world, tally = World(), Tally()
+    is_silent = False
+
+    async def dial(check: Check) -> Result:
+        del check
+        world.dialled += 1
+        await asyncio.sleep(0)
+        heard = Heard.SILENCE if is_silent else Heard.WORDS
+        return Result(passed=True, reason="no answer" if is_silent else "an answer", heard=heard)
+
+    up = states.verdict("web", "web1", "front", health.Status.UP)
+    down = states.verdict("web", "web1", "front", health.Status.DOWN)
+    common = (world.record, states.NODE, time.monotonic, lambda: 0.5)
+    async with run(Probes(*common, dial=dial, told=tally.told), states.state(*TOWN, up)):
+        await world.until(lambda: world.dialled >= 2)
+        is_silent = True
+        before = world.dialled
+        await world.until(lambda: world.dialled >= before + 10)
+    word = "no answer, though it answered before"
+    assert world.records == [("web1-front", health.Status.DOWN, word)]
+    assert tally.of(ids.ServiceId("web")).failures >= 9
+    async with run(Probes(*common, dial=dial), states.state(*TOWN, down)):
+        await world.until(lambda: len(world.records) == 2)
+    assert world.records[1] == ("web1-front", health.Status.UP, "no answer")
