@@ -114,6 +114,21 @@ def _link(state: ClusterState, of: endpoints.Endpoint) -> str:
     return of.host_link if state.networks[of.network].driver is Driver.BRIDGE else ""
 
 
+def unheard(state: ClusterState, node: ids.NodeId) -> frozenset[str]:
+    """The namespaces of `node`'s checked members whose packets pass no bridge of the host."""
+    return frozenset(
+        state.sandboxes[member.sandbox].netns
+        for one in state.services.values()
+        if one.health.kind not in _UNSIGNED and state.networks[one.network].driver in _CHILDREN
+        for member in state.members_by_service.get(one.id, ())
+        if member.node == node
+    )
+
+
+_UNSIGNED = (CheckKind.NONE, CheckKind.TTL)  # a sign brings no check of these forward
+_CHILDREN = (Driver.MACVLAN, Driver.IPVLAN)
+
+
 def said(state: ClusterState, key: MemberKey) -> health.Said:
     """What the store says of the member now."""
     verdict = state.verdicts.get(key)

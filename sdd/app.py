@@ -20,10 +20,11 @@ from typing import NoReturn, cast
 
 import structlog
 
+from lb import checks as lb_checks
 from lb import dial as lb_dial
 from lb import probes as lb_probes
 from lb import watching as lb_watching
-from lb.kernel import carriers, choose, neighbours, refusals
+from lb.kernel import carriers, choose, neighbours, refusals, refusals_inside
 from lb.kernel.ports import linux as ports_linux
 from lb.kernel.ports import sockets
 from lb.ports import reconciler as ports_reconciler
@@ -191,7 +192,7 @@ async def assembled(
             progress=reached,
             registry=counts,
             parts=_parts(node, kernel, members, publisher, names, slots=slots, reached=reached),
-            followers=members.followers() | endings.followers(commands, node, history),
+            followers=_looking(doors, node, members) | endings.followers(commands, node, history),
             watches=_lb_watches(doors, news, node, members.probes, ears)
             | naming.watches(in_force, names, slots, watcher),
             journal=history,
@@ -261,6 +262,15 @@ def _lb_watches(
         "neighbours": lambda _: neighbours.follow(doors, checks.unreached),
         "refusals": lambda _: refusals.follow(doors, checks.unreached, ears.lost),
     }
+
+
+def _looking(
+    doors: namespaces.Namespaces, node: ids.NodeId, members: lb_watching.Watching
+) -> dict[str, lb_watching.Follow]:
+    """What looks at members, and what hears of refusals that pass no bridge of the host."""
+    where = functools.partial(lb_checks.unheard, node=node)
+    inside = refusals_inside.Inside(doors, where, members.probes.unreached)
+    return {**members.followers(), "inner refusals": inside.follow}
 
 
 def _commander(

@@ -54,12 +54,12 @@ async def follow(
     loop = asyncio.get_running_loop()
     with contextlib.ExitStack() as held:
         try:
-            ear = await doors.run(host, lambda: _open(held))
+            heard = await doors.run(host, lambda: _open(held))
         except (errors.SddError, OSError) as exc:
             lost(str(exc))
         else:
-            loop.add_reader(ear, ears.drain, ear, refusing, told)
-            held.callback(loop.remove_reader, ear)
+            loop.add_reader(heard, ears.drain, heard, refusing, told)
+            held.callback(loop.remove_reader, heard)
         await asyncio.Event().wait()
     raise AssertionError("nobody sets the event")
 
@@ -82,11 +82,8 @@ def _sender(packet: bytes) -> IPAddress | None:
 
 def _open(held: contextlib.ExitStack) -> socket.socket:
     """The ear, then the tables; all of it is closed with `held`."""
-    ear = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, netlink.NETFILTER)
-    held.callback(ear.close)
-    netlink_own.bind(ear)
-    _listen(ear)
-    ear.setblocking(False)
+    heard = ear()
+    held.callback(heard.close)
     rules = nft.Nft()
     held.callback(rules.close)
     rules.run(_table("inet", {"forward": "", "input": "ct status dnat "}))
@@ -94,7 +91,22 @@ def _open(held: contextlib.ExitStack) -> socket.socket:
         bridges = nft.Nft()
         held.callback(bridges.close)
         bridges.run(_table("bridge", {"forward": ""}))
-    return ear
+    return heard
+
+
+def ear() -> socket.socket:
+    """The one reader of the log group in the calling thread's namespace. Raises OSError."""
+    made = socket.socket(
+        socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, netlink.NETFILTER
+    )
+    try:
+        netlink_own.bind(made)
+        _listen(made)
+        made.setblocking(False)
+    except BaseException:
+        made.close()
+        raise
+    return made
 
 
 def _listen(ear: socket.socket) -> None:
@@ -133,3 +145,19 @@ def _table(family: str, chains: dict[str, str]) -> str:
     )
     told = "chain told {\n" + "\n".join(limited) + "\n}"
     return "\n".join((f"table {family} {TABLE} {{", "flags owner;", *sets, told, *hooked, "}"))
+
+
+# The same in the namespace of whoever refuses: what it says to itself aside, and of its own only.
+INSIDE = "\n".join(
+    (
+        f"table inet {TABLE} {{",
+        "chain output { type filter hook output priority 0; policy accept;",
+        *(
+            f'oifname != "lo" {sign} limit rate 4/second burst 4 packets'
+            f" log group {GROUP} snaplen {_COPIED}"
+            for sign in (_REFUSED, *_UNREACHABLE)
+        ),
+        "}",
+        "}",
+    )
+)

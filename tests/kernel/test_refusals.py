@@ -2,15 +2,18 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from ipaddress import ip_address
 
 import pytest
 
-from lb.kernel import refusals
+from lb.kernel import refusals, refusals_inside
 from sdd.linux import namespaces
-from tests.kernel.spaces import Spaces
-from tests.support import eventually_async
+from sdd.reconcile import Slot
+from sdd.state import ClusterState
+from tests.kernel.spaces import Space, Spaces
+from tests.support import eventually_async, run
 
 pytestmark = pytest.mark.kernel
 
@@ -70,6 +73,76 @@ async def test_only_one_process_of_a_host_listens(spaces: Spaces) -> None:
                 await ear
         assert "sdd-signs" in host.run("nft", "list", "tables")
     assert told == []
+
+
+@contextlib.asynccontextmanager
+async def listening(wanted: list[str]) -> AsyncIterator[tuple[Slot, list[object]]]:
+    """Inside the namespaces of `wanted`, read anew at each state that is put."""
+    slot = Slot()
+    told: list[object] = []
+    with contextlib.closing(namespaces.Namespaces()) as doors:
+        inside = refusals_inside.Inside(doors, lambda _: tuple(wanted), told.append)
+        slot.put(ClusterState())
+        following = asyncio.ensure_future(inside.follow(slot))  # noqa: TID251 - ended below
+        try:
+            yield slot, told
+        finally:
+            following.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await following
+
+
+async def test_refusals_inside_are_told_for_as_long_as_they_are_wanted(spaces: Spaces) -> None:
+    client, member = spaces.make("client"), spaces.make("member")
+    wired(client, member)
+    wanted = [member.path]
+    async with listening(wanted) as (slot, told):
+        await eventually_async(lambda: is_heard(member), 10, "it listens")
+        member.run("ip", "addr", "add", "10.99.0.22/24", "dev", "w")
+        member.run("bash", "-c", "echo x > /dev/tcp/10.99.0.22/9", check=False)
+        for address in ("10.99.0.2", "fd99::2"):
+            for kind in ("tcp", "udp"):
+                client.run("bash", "-c", f"echo x > /dev/{kind}/{address}/9", check=False)
+                # And nothing else: what it said to itself was none.
+                await eventually_async(lambda: told == [ip_address(address)], 10, kind)  # noqa: B023 - awaited
+                told.clear()
+        wanted.clear()
+        slot.put(ClusterState())
+        await eventually_async(lambda: not is_heard(member), 10, "nobody wants it")
+        wanted.append(member.path)
+        slot.put(ClusterState())
+        await eventually_async(lambda: is_refused(client, told), 10, "it is wanted again")
+    await eventually_async(lambda: not is_heard(member), 10, "it is over")
+
+
+async def test_a_namespace_that_comes_later_is_listened_in(spaces: Spaces) -> None:
+    client, name = spaces.make("client"), f"t-late-{os.getpid()}"
+    path = f"/run/netns/{name}"
+    async with listening([path]) as (_, told):
+        await asyncio.sleep(0)
+        run("ip", "netns", "add", name)
+        try:
+            wired(client, Space(name))
+            await eventually_async(lambda: is_refused(client, told), 10, "it is heard")
+        finally:
+            run("ip", "netns", "del", name)
+
+
+def is_refused(client: Space, told: list[object]) -> bool:
+    client.run("bash", "-c", "echo x > /dev/tcp/10.99.0.2/9", check=False)
+    return ip_address("10.99.0.2") in told
+
+
+def is_heard(space: Space) -> bool:
+    return "table inet sdd-signs" in space.run("nft", "list", "tables")
+
+
+def wired(one: Space, two: Space) -> None:
+    one.run("ip", "link", "add", "w", "type", "veth", "peer", "name", "w", "netns", two.name)
+    for each, last in ((one, 1), (two, 2)):
+        each.run("ip", "addr", "add", f"10.99.0.{last}/24", "dev", "w")
+        each.run("ip", "addr", "add", f"fd99::{last}/64", "dev", "w", "nodad")
+        each.run("ip", "link", "set", "w", "up")
 
 
 def test_bytes_that_are_no_packet_tell_of_nobody() -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from lb.checks import checks, said
+from lb.checks import checks, said, unheard
 from sdd.model.health import Status
 from sdd.model.network import Driver
 from sdd.model.service import CheckKind, HealthCheck
@@ -96,3 +96,15 @@ def test_signs_about_a_members_address_on_ingress_are_about_it() -> None:
     shop = ingress_states.shop(health=states.CHECKED)
     (check,) = checks(ingress_states.town(shop), states.NODE).values()
     assert {str(each) for each in check.known_by} == {"10.1.0.2", "10.0.0.10", "fd00::a"}
+
+
+def test_whose_packets_pass_no_bridge_of_the_host_is_listened_to_inside() -> None:
+    here = states.member("web", "web1", "front")
+    assert unheard(states.state(*TOWN, here), states.NODE) == frozenset()
+    for driver in (Driver.MACVLAN, Driver.IPVLAN):
+        lan = (*TOWN, replace(states.net("front", 1), driver=driver))
+        assert unheard(states.state(*lan, here), states.NODE) == {"/ns/web1"}
+        assert unheard(states.state(*lan, here), states.ELSEWHERE) == frozenset()
+        for kind in (CheckKind.NONE, CheckKind.TTL):
+            unsigned = replace(WEB, health=HealthCheck(kind=kind, ttl_s=1))
+            assert unheard(states.state(*lan, unsigned, here), states.NODE) == frozenset()

@@ -1,0 +1,134 @@
+"""A UDP program that hangs, a member that is off the wire, and a death that no bridge carries."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+from tests.e2e.appliance import Appliance, until
+
+MEMBERS = ("one", "two", "three")
+OFTEN = ("--health-interval", "300ms", "--health-fast", "50ms", "--health-timeout", "200ms")
+DEAF = """table arp deaf {
+  chain in { type filter hook input priority 0; policy drop; }
+  chain out { type filter hook output priority 0; policy drop; }
+}"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def town(daemon: Appliance) -> None:
+    daemon.sdctl("network", "create", "front")
+    for name in MEMBERS:
+        daemon.sandbox(name, "--network", "front")
+
+
+def states(daemon: Appliance, service: str) -> dict[str, str]:
+    rows = daemon.json("service", "ps", service)
+    return {row["Sandbox"].rsplit("-", 1)[1]: row["State"] for row in rows}
+
+
+def listens(daemon: Appliance, sandbox: str, port: int) -> None:
+    def is_there() -> bool:
+        return f":{port} " in daemon.inside(sandbox, "ss", "-Hlun").stdout
+
+    until(is_there, 10, f"{sandbox} has {port}")
+
+
+def created(daemon: Appliance, service: str, members: tuple[str, ...], *options: str) -> None:
+    daemon.sdctl("service", "create", service, *options)
+    for each in members:
+        daemon.sdctl("service", "join", service, daemon.name(each))
+    until(lambda: set(states(daemon, service).values()) == {"up"}, 20, "all are up")
+
+
+def test_a_program_that_hangs_is_down_if_it_answered_before(daemon: Appliance) -> None:
+    for name in MEMBERS:
+        daemon.program(name, "socat", "UDP4-RECVFROM:7001,fork", "PIPE")
+        listens(daemon, name, 7001)
+    check = ("--health", "udp:7001", "--health-send", "hello", *OFTEN)
+    created(daemon, "echo", MEMBERS, "--network", "front", *check)
+    (hung,) = pids(daemon, "two", 7001)
+    os.kill(hung, signal.SIGSTOP)
+    try:
+        until(lambda: states(daemon, "echo")["two"] == "down", 20, "it hangs")
+        (row,) = [each for each in daemon.json("service", "ps", "echo") if each["State"] == "down"]
+        assert row["Reason"] == "no answer within 0.2 s, though it answered before"
+    finally:
+        os.kill(hung, signal.SIGCONT)
+    until(lambda: states(daemon, "echo")["two"] == "up", 20, "it answers again")
+
+
+def pids(daemon: Appliance, sandbox: str, port: int) -> set[int]:
+    """Those that have a socket at the port."""
+    said = daemon.inside(sandbox, "ss", "-Hlunp", "sport", "=", str(port)).stdout
+    return {int(each) for each in re.findall(r"pid=(\d+)", said)}
+
+
+def test_a_member_that_nobody_reaches_on_the_wire_is_down_though_it_is_silent_anyway(
+    daemon: Appliance,
+) -> None:
+    for name in MEMBERS:
+        daemon.program(name, "socat", "-u", "UDP4-RECV:7002", "OPEN:/dev/null")
+        listens(daemon, name, 7002)
+    created(daemon, "sink", MEMBERS, "--network", "front", "--health", "udp:7002", *OFTEN)
+    daemon.inside("three", "nft", DEAF)
+    try:
+        until(lambda: states(daemon, "sink")["three"] == "down", 20, "it is off the wire")
+        (row,) = [each for each in daemon.json("service", "ps", "sink") if each["State"] == "down"]
+        assert row["Reason"] == "no answer within 0.2 s, and nobody answers for its address"
+    finally:
+        daemon.inside("three", "nft", "delete", "table", "arp", "deaf")
+    until(lambda: set(states(daemon, "sink").values()) == {"up"}, 20, "it is there again")
+
+
+@pytest.fixture
+def lan(daemon: Appliance) -> None:
+    """A network of which the host hears nothing, with so many sandboxes that counters are late."""
+    daemon.on_host("ip", "link", "add", "up0", "type", "veth", "peer", "name", "far0")
+    for each in ("up0", "far0"):
+        daemon.on_host("ip", "link", "set", each, "up")
+    subnet = ("--subnet", "10.99.1.0/24", "-o", "parent=up0")
+    daemon.sdctl("network", "create", "lan", "-d", "macvlan", *subnet)
+    for number in range(30):
+        daemon.sandbox(f"lan{number}", "--network", "lan")
+
+
+@pytest.mark.usefixtures("lan")
+def test_a_death_that_no_bridge_carries_is_heard_where_it_is(daemon: Appliance) -> None:
+    """By a flow that never pauses; checks are too seldom to tell."""
+    members = tuple(f"lan{number}" for number in range(3))
+    for each in members:
+        daemon.program(each, "socat", "UDP4-RECVFROM:7003,fork", f"SYSTEM:echo from-{each}")
+        listens(daemon, each, 7003)
+    often = ("--health-interval", "60s", "--health-send", "hello")
+    created(daemon, "chat", members, "--network", "lan", "--health", "udp:7003", *often)
+    (made,) = daemon.json("service", "inspect", "chat")
+    # nc and socat would end at the first refusal.
+    talk = "while /usr/bin/printf x >&3; :; do sleep 0.02; done"
+    flow = f"exec 3<>/dev/udp/{made['VIPs'][0]}/7003; {talk} & while cat <&3; :; do :; done"
+    enter = ("ip", "netns", "exec", daemon.name("lan9"), "bash", "-c", flow)
+    with subprocess.Popen(
+        enter, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as client:
+        try:
+            first = heard(client)
+            for pid in pids(daemon, first, 7003):
+                os.kill(pid, signal.SIGKILL)
+            begun = time.monotonic()
+            while heard(client) == first:
+                assert time.monotonic() - begun < 1, f"{first} answers still"
+            assert time.monotonic() - begun < 1
+        finally:
+            os.killpg(client.pid, signal.SIGKILL)
+
+
+def heard(client: subprocess.Popen[bytes]) -> str:
+    """Who answers next."""
+    assert client.stdout is not None
+    told = b""
+    while not (found := re.findall(rb"from-(\w+)\n", told)):
+        told += os.read(client.stdout.fileno(), 65536)
+    return str(found[-1], "ascii")
