@@ -8,10 +8,10 @@ from ipaddress import ip_address
 
 import pytest
 
-from lb.kernel import refusals, refusals_inside
+from lb.kernel import refusals
 from sdd.linux import namespaces
-from sdd.reconcile import Slot
 from sdd.state import ClusterState
+from tests.kernel.inner_ears import is_refused, listening
 from tests.kernel.spaces import Space, Spaces
 from tests.support import eventually_async, run
 
@@ -75,23 +75,6 @@ async def test_only_one_process_of_a_host_listens(spaces: Spaces) -> None:
     assert told == []
 
 
-@contextlib.asynccontextmanager
-async def listening(wanted: list[str]) -> AsyncIterator[tuple[Slot, list[object]]]:
-    """Inside the namespaces of `wanted`, read anew at each state that is put."""
-    slot = Slot()
-    told: list[object] = []
-    with contextlib.closing(namespaces.Namespaces()) as doors:
-        inside = refusals_inside.Inside(doors, lambda _: tuple(wanted), told.append)
-        slot.put(ClusterState())
-        following = asyncio.ensure_future(inside.follow(slot))  # noqa: TID251 - ended below
-        try:
-            yield slot, told
-        finally:
-            following.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await following
-
-
 async def test_refusals_inside_are_told_for_as_long_as_they_are_wanted(spaces: Spaces) -> None:
     client, member = spaces.make("client"), spaces.make("member")
     wired(client, member)
@@ -111,7 +94,9 @@ async def test_refusals_inside_are_told_for_as_long_as_they_are_wanted(spaces: S
         await eventually_async(lambda: not is_heard(member), 10, "nobody wants it")
         wanted.append(member.path)
         slot.put(ClusterState())
-        await eventually_async(lambda: is_refused(client, told), 10, "it is wanted again")
+        await eventually_async(
+            lambda: is_refused(client, "10.99.0.2", told), 10, "it is wanted again"
+        )
     await eventually_async(lambda: not is_heard(member), 10, "it is over")
 
 
@@ -123,14 +108,9 @@ async def test_a_namespace_that_comes_later_is_listened_in(spaces: Spaces) -> No
         run("ip", "netns", "add", name)
         try:
             wired(client, Space(name))
-            await eventually_async(lambda: is_refused(client, told), 10, "it is heard")
+            await eventually_async(lambda: is_refused(client, "10.99.0.2", told), 10, "it is heard")
         finally:
             run("ip", "netns", "del", name)
-
-
-def is_refused(client: Space, told: list[object]) -> bool:
-    client.run("bash", "-c", "echo x > /dev/tcp/10.99.0.2/9", check=False)
-    return ip_address("10.99.0.2") in told
 
 
 def is_heard(space: Space) -> bool:
