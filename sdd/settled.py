@@ -71,8 +71,11 @@ class Settled:
         if not outcome.failures:
             self._marks[backend] = Mark(outcome.revision, self._clock() + outcome.again_s)
         if before != self._marks.get(backend):
-            with contextlib.suppress(OSError):
+            try:
                 self._write()
+            except OSError:  # a full disk: the older marks are not to be believed either
+                with contextlib.suppress(OSError):
+                    self._path.unlink(missing_ok=True)
 
     def _write(self) -> None:
         text = json.dumps({"life": self._life, "backends": self._marks})

@@ -51,7 +51,7 @@ def start(files: Mapping[str, str]) -> None:
         child = os.fork()
         if child == 0:
             _leave(program, files)
-        _, status = os.waitpid(child, 0)
+        status = _ended(child)
     finally:
         os.close(program)
     if status:
@@ -64,6 +64,17 @@ def main() -> None:
     program, *paths = sys.argv[1:]
     files = dict(zip(paths[::2], paths[1::2], strict=True))
     _Keeper(files, is_lean=True).run(int(program))
+
+
+def _ended(child: int) -> int:
+    """Its status; 0 where the caller's parent left SIGCHLD ignored, so that the kernel keeps none.
+
+    That is inherited by the command, which may count on it, and so is not changed.
+    """
+    try:
+        return os.waitpid(child, 0)[1]
+    except ChildProcessError:
+        return 0
 
 
 def _leave(program: int, files: Mapping[str, str]) -> None:
