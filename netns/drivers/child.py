@@ -74,7 +74,7 @@ def _host_link(net: network.Network, options: child.Child) -> world.Link:
         _link(net, options, _host_name(net)),
         mark=net.id,
         mac=mac.made_of(net.id) if net.driver is network.Driver.MACVLAN else "",
-        settings=frozenset({(Setting.ARP_IGNORE, 1), _arp(net, options)})
+        settings=frozenset({(Setting.ARP_IGNORE, 1), _arp(options)})
         | (_UNIQUE if has_ipv6 else _NO_LINK_LOCAL),
     )
 
@@ -95,10 +95,9 @@ def _link(net: network.Network, options: child.Child, name: str) -> world.Link:
     )
 
 
-def _arp(net: network.Network, options: child.Child) -> tuple[Setting, int]:
+def _arp(options: child.Child) -> tuple[Setting, int]:
     """The L3 modes of ipvlan have no neighbours (drivers/net/ipvlan, ipvlan_set_port_mode)."""
-    is_l2 = net.driver is network.Driver.MACVLAN or options.ipvlan_mode is IpvlanMode.L2
-    return Setting.ARP, int(is_l2)
+    return Setting.ARP, int(not options.is_routed)
 
 
 def vlan_mark(name: str) -> str:
@@ -131,7 +130,7 @@ def _attach(net: network.Network, end: endpoint.Endpoint) -> contract.Attachment
             _link(net, options, end.ifname),
             mark=end.id,
             mac=end.mac if is_macvlan else "",  # an ipvlan link has its parent's
-            settings=inside.settings(end) | {_arp(net, options)},
+            settings=inside.settings(end) | {_arp(options)},
             sysctls=inside.sysctls(end),
         ),
         addresses=frozenset(world.Address(end.ifname, each) for each in end.carried),
@@ -158,7 +157,7 @@ def _ways(
     net: network.Network, end: endpoint.Endpoint, options: child.Child
 ) -> Iterator[contract.Way]:
     """In the L3 modes the parent's host routes: there is no neighbour to ask for."""
-    if net.driver is network.Driver.IPVLAN and options.ipvlan_mode is not IpvlanMode.L2:
+    if options.is_routed:
         versions = sorted({address.version for address in end.hosts})
         yield from (contract.Way(version, None) for version in versions if not net.internal)
     else:

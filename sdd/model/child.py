@@ -74,8 +74,12 @@ class Child:
     @property
     def wire(self) -> str:
         """The link whose neighbours may have our addresses; empty when there can be none."""
-        has_neighbours = self.duplicate_probe and self.ipvlan_mode is IpvlanMode.L2
-        return self.parent if has_neighbours else ""
+        return self.parent if self.duplicate_probe and not self.is_routed else ""
+
+    @property
+    def is_routed(self) -> bool:
+        """The L3 modes of ipvlan: there are no neighbours, and the link itself is the way out."""
+        return self.ipvlan_mode is not IpvlanMode.L2
 
     @property
     def is_social(self) -> bool:

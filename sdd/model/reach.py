@@ -1,6 +1,6 @@
 """How the endpoints of a network can be reached: by the host, by its ports, by routes."""
 
-from sdd.model import bridge, endpoint, network
+from sdd.model import bridge, child, endpoint, network
 from sdd.model.network import Driver
 
 
@@ -30,8 +30,8 @@ def is_way_out(net: network.Network, end: endpoint.Endpoint, version: int) -> bo
     pool = None if address is None else net.pool_of(address)
     if pool is None or net.internal:
         return False
-    # In the L3 modes of ipvlan the link itself is the way.
-    return pool.gateway is not None or net.driver is Driver.IPVLAN
+    is_routed = net.driver is Driver.IPVLAN and child.of(net).is_routed
+    return pool.gateway is not None or is_routed
 
 
 def _with_modes(net: network.Network, modes: frozenset[bridge.GatewayMode]) -> frozenset[int]:

@@ -34,6 +34,7 @@ from tests.scenario.node import NODE, Node, node
 
 HOST, HOST6 = ip_address("192.0.2.1"), ip_address("2001:db8:7::1")
 HERE, HERE6 = "192.0.2.9", "2001:db8:7::9"
+PARENT = "eth1"  # a link of the host on which networks may stand, as `World.parents` has it
 LOCALHOST = ip_address("127.0.0.1")
 WEB, TALK = 8080, 5300  # what leads to 80/tcp and 53/udp
 Balancer = Callable[[namespaces.Namespaces], world.Kernel]
@@ -114,8 +115,9 @@ class IngressTown(Town):
         host = [f"addr add {HOST}/24 dev up0", f"addr add {HOST6}/64 dev up0 nodad"]
         here = [f"addr add {HERE}/24 dev eth0", f"addr add {HERE6}/64 dev eth0 nodad"]
         up = ["link set lo up", "link set {} up"]
-        link = f"link add up0 type veth {peer}"
-        batch(self.netns("host"), [link, *(each.format("up0") for each in up), *host])
+        links = [f"link add up0 type veth {peer}", f"link add {PARENT} type veth peer name far1"]
+        links += [f"link set {each} up" for each in (PARENT, "far1")]
+        batch(self.netns("host"), [*links, *(each.format("up0") for each in up), *host])
         batch(self.netns("client"), [*(each.format("eth0") for each in up), *here])
         forward_nothing(super().path("host"))
         self.doors.close()

@@ -8,6 +8,7 @@ from lb.kernel import ipvs
 from sdd.linux import namespaces
 from tests.kernel.ingress_town import IngressTown
 from tests.kernel.ingress_traffic import ALL, IngressTraffic
+from tests.kernel.ingress_ways import FULL, IngressWays
 
 pytestmark = pytest.mark.vm
 
@@ -27,6 +28,14 @@ def town() -> Iterator[IngressTown]:
 
 class TestTraffic(IngressTraffic):
     """The suite of nftables."""
+
+
+class TestWays(IngressWays):
+    """With the kinds of networks that this kernel has beside those of every kernel."""
+
+    @pytest.mark.parametrize("kind", FULL)
+    def test_members_on_networks_of_every_kind_answer(self, town: IngressTown, kind: str) -> None:
+        self.answers(town, FULL[kind])
 
 
 @pytest.mark.parametrize(
