@@ -7,8 +7,26 @@ from ipaddress import IPv4Address, IPv6Address
 from sdd.model import endpoint as endpoints
 from sdd.model import health, ids, reach
 from sdd.model.network import Driver
+from sdd.model.sandbox import Sandbox
 from sdd.model.service import CheckKind, HealthCheck, Member
 from sdd.state import ClusterState, MemberKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """The node's ingress sandbox, from which members are checked as clients reach them.
+
+    It asks over `link` from one of `outside`, its addresses towards the host: to a member these are
+    strangers as clients are, whose answers need the way back over the same link.
+    """
+
+    netns: str
+    link: str
+    outside: tuple[IPv4Address | IPv6Address, ...]
+
+    def source(self, version: int) -> IPv4Address | IPv6Address | None:
+        """The address to ask from, None if there is none of this IP version."""
+        return next((each for each in self.outside if each.version == version), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +53,7 @@ class Check:
     known_by: frozenset[IPv4Address | IPv6Address] = frozenset()
     also: tuple[IPv4Address | IPv6Address, ...] = ()
     on_ingress: tuple[IPv4Address | IPv6Address, ...] = ()
-    gate: str = ""
+    gate: Gate | None = None
     is_ingress: bool = False
     home: str = ""
 
@@ -43,11 +61,12 @@ class Check:
     def each(self) -> tuple["Check", ...]:
         """One check per address."""
         alone = replace(self, also=(), on_ingress=())
+        inside = self.gate.netns if self.gate is not None else ""
         return (
             alone,
             *(replace(alone, address=one) for one in self.also),
             *(
-                replace(alone, address=one, inside=self.gate, is_ingress=True)
+                replace(alone, address=one, inside=inside, is_ingress=True)
                 for one in self.on_ingress
             ),
         )
@@ -55,7 +74,7 @@ class Check:
 
 def checks(state: ClusterState, node: ids.NodeId) -> Mapping[MemberKey, Check]:
     """The checks of all members that run on `node`."""
-    gate = next((box.netns for box in state.ingress_sandboxes if box.node == node), "")
+    gate = next((_gate(state, box) for box in state.ingress_sandboxes if box.node == node), None)
     return {
         (member.service, member.endpoint): Check(
             service=member.service,
@@ -67,7 +86,7 @@ def checks(state: ClusterState, node: ids.NodeId) -> Mapping[MemberKey, Check]:
             inside=_inside(state, endpoint, how),
             known_by=_known_by(state, endpoint),
             also=_also(endpoint, how),
-            on_ingress=_on_ingress(state, member, how) if gate else (),
+            on_ingress=_on_ingress(state, member, how) if gate is not None else (),
             gate=gate,
             home=box.netns,
         )
@@ -81,6 +100,16 @@ def checks(state: ClusterState, node: ids.NodeId) -> Mapping[MemberKey, Check]:
 
 
 _UNDIALLED = (CheckKind.EXEC, CheckKind.TTL)  # a command and a report are about the member itself
+
+
+def _gate(state: ClusterState, box: Sandbox) -> Gate:
+    here = state.on_ingress(box.id)
+    plugs = state.endpoints_by_sandbox.get(box.id, ())
+    return Gate(
+        netns=box.netns,
+        link=here.ifname if here is not None else "",
+        outside=tuple(host for each in plugs if each is not here for host in each.hosts),
+    )
 
 
 def _on_ingress(

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lb import datagram_checks, exec_check, http_check, patience
-from lb.checks import Check
+from lb.checks import Check, Gate
 from lb.heard import Heard
 from sdd import errors
 from sdd.linux import namespaces, neighbour, port_holders
@@ -133,7 +133,22 @@ def _socket(check: Check, kind: socket.SocketKind) -> socket.socket:
     if kind is socket.SOCK_STREAM:
         # A reset leaves no TIME_WAIT behind, and thousands of checks would.
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    if check.is_ingress and check.gate is not None:
+        _as_client(opened, check.gate, check.address.version)
     return opened
+
+
+def _as_client(opened: socket.socket, gate: Gate, version: int) -> None:
+    """The port is chosen when it connects, so that checks of many members share few ports."""
+    try:
+        if (source := gate.source(version)) is not None:
+            opened.setsockopt(socket.IPPROTO_IP, socket.IP_BIND_ADDRESS_NO_PORT, 1)
+            opened.bind((str(source), 0))
+        # After the address: IPv6 would ask for one of this link.
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, gate.link.encode())
+    except OSError:
+        opened.close()
+        raise
 
 
 async def _tcp(check: Check, link: socket.socket) -> str:

@@ -7,6 +7,7 @@ What balances is the inner kernel's business.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from lb import plan, table, world
 from lb.back import Back
@@ -17,8 +18,14 @@ from sdd.model.network import IPAddress
 from sdd.model.port import Protocol
 from sdd.model.service import Scheduler
 
-_SWITCHES = tuple(
-    Path("/proc/sys/net") / each for each in ("ipv4/ip_forward", "ipv6/conf/all/forwarding")
+# It asks who has a member's address from its own one beside it, also when it checks the member
+# from the outside: members may not answer strangers there (arp_announce, fib_validate_source).
+_SWITCHES = MappingProxyType(
+    {
+        Path("/proc/sys/net/ipv4/ip_forward"): "1",
+        Path("/proc/sys/net/ipv6/conf/all/forwarding"): "1",
+        Path("/proc/sys/net/ipv4/conf/all/arp_announce"): "2",
+    }
 )
 
 
@@ -55,7 +62,7 @@ class IngressKernel:
             return found
         flaws = found.flaws
         if place.uplink and not await self._spaces.run(place.netns, _forwards):
-            flaws = (*flaws, table.Flaw(what="it does not forward packets"))
+            flaws = (*flaws, table.Flaw(what="its settings do not let it forward"))
         return replace(found, flaws=flaws, back=await self._back(place))
 
     async def apply(
@@ -133,11 +140,19 @@ _UNSEEN = "the kernel took the way back to the ingress sandbox but does not show
 
 
 def _forwards() -> bool:
-    return all(each.read_text().strip() != "0" for each in _SWITCHES if each.exists())
+    return not _unset()
 
 
 def _forward() -> None:
-    for each in _SWITCHES:
-        if each.exists() and each.read_text().strip() == "0":
-            with fence.writing():
-                each.write_text("1")
+    for each, value in _unset().items():
+        with fence.writing():
+            each.write_text(value)
+
+
+def _unset() -> dict[Path, str]:
+    """Those that are not as they should be, and there; where IPv6 is off, its own are not."""
+    return {
+        each: value
+        for each, value in _SWITCHES.items()
+        if each.exists() and each.read_text().strip() != value
+    }

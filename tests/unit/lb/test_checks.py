@@ -85,6 +85,10 @@ def test_a_member_is_asked_on_ingress_from_the_ingress_sandbox_where_ports_lead_
         ("10.0.0.10", "/ns/sbox", True),
         ("fd00::a", "/ns/sbox", True),
     ]
+    assert check.gate is not None
+    assert check.gate.link == "ing0"
+    sources = [str(check.gate.source(version)) for version in (4, 6)]
+    assert sources == ["172.18.0.2", "fd18::2"], "strangers to members, as clients are"
     closed = replace(shop, ingress_vips=(), ports=())
     command = replace(shop, health=HealthCheck(kind=CheckKind.EXEC, command="true"))
     for other in (closed, command):
