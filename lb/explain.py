@@ -81,16 +81,23 @@ def decided(
 NOBODY = "led to nobody"
 # conntrack drops a connection that a reset answers at once (nf_conntrack_proto_tcp.c).
 FORGOTTEN = "led to a member that the kernel has forgotten, as it does when that one refuses"
+UNTOLD = "led to a member, but the kernel does not tell to which"
+REFUSED = "connection refused"  # the system's words for ECONNREFUSED, as a try says them
 
 
-def led(state: ClusterState, target: Target, to: IPAddress | None, now: float) -> str:
-    """Who has the address that a connection was led to."""
+def untold(said: str) -> str:
+    """Whom a try was led to of which the kernel knows nothing; `said` is what became of it."""
+    return FORGOTTEN if said == REFUSED else UNTOLD
+
+
+def led(state: ClusterState, target: Target, to: IPAddress | None, now: float, said: str) -> str:
+    """Who has the address that a try was led to, of which `said` came."""
     for end in state.endpoints_by_network.get(target.plug.network, ()):
         if to in end.hosts:
             return f"led to {state.sandboxes[end.sandbox].name} ({to})"
     if to is None:
         wanted = virtual_of(moment.at(state, now).state, target.service, target.vip)
-        return FORGOTTEN if wanted.open else NOBODY
+        return untold(said) if wanted.open else NOBODY
     return NOBODY if to == target.vip else f"led to {to}, which is no sandbox"
 
 

@@ -97,10 +97,10 @@ def led(state: ClusterState, found: Passed) -> str:
     return f"led to {_who(state, found.backend)}, which sees {found.client}"
 
 
-def unknown(one: Published) -> str:
+def unknown(one: Published, said: str) -> str:
     """The same where the host knows nothing of it (any more)."""
     is_open = any(each.weight for each in one.entry.backends)
-    return explain.FORGOTTEN if is_open else explain.NOBODY
+    return explain.untold(said) if is_open else explain.NOBODY
 
 
 def _kept(one: Published) -> str:

@@ -144,9 +144,9 @@ class Tracer:
         if led:
             whom = explain_port.led(state, led[0])
         elif target is not None:
-            whom = explain.led(state, target, None, self._clock())
+            whom = explain.led(state, target, None, self._clock(), said)
         else:
-            whom = explain_port.unknown(one)
+            whom = explain_port.unknown(one, said)
         return [*steps, Step("tried", f"{whence}: {said} in {spent_ms:.1f} ms, {whom}")]
 
     async def _chosen(
@@ -166,7 +166,7 @@ class Tracer:
             led.append(await self._kernel.led_to(place, target.vip, own[1], asked.protocol))
 
         said, spent_ms, own = await self._try(place.netns, target.vip, asked, look)
-        whom = explain.led(state, target, led[0], self._clock())
+        whom = explain.led(state, target, led[0], self._clock(), said)
         whence = f"port {asked.port}/{asked.protocol} from port {own}"
         step = Step("tried", f"{whence}: {said} in {spent_ms:.1f} ms, {whom}")
         if led[0] is None or led[0] == target.vip:

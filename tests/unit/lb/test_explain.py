@@ -1,5 +1,7 @@
 """How a choice is told: members, who serves, what the kernel holds, shares."""
 
+import errno
+import os
 from dataclasses import replace
 from ipaddress import ip_address as address
 
@@ -130,12 +132,14 @@ def test_where_a_connection_was_led_is_told_with_a_name() -> None:
     box = next(each for each in now.sandboxes.values() if each.name == "client")
     (target,) = explain.targets(now, box)
 
-    def led(to: IPAddress | None) -> str:
-        return explain.led(now, target, to, 0.0)
+    def led(to: IPAddress | None, said: str = "connected") -> str:
+        return explain.led(now, target, to, 0.0, said)
 
     assert led(address("10.0.1.2")) == "led to web2 (10.0.1.2)"
     assert led(VIP) == "led to nobody"
-    assert led(None) == explain.FORGOTTEN
+    refusal = os.strerror(errno.ECONNREFUSED).lower()
+    assert led(None, refusal) == explain.FORGOTTEN
+    assert "refuses" not in led(None, "no answer")
     assert "no sandbox" in led(address("192.0.2.1"))
     assert "sees 10.0.1.9" in explain.way(now, target, address("10.0.1.2")).text
     assert "itself" in explain.way(now, target, address("10.0.1.9")).text
