@@ -62,7 +62,7 @@ class IngressKernel:
             return found
         flaws = found.flaws
         if place.uplink and not await self._spaces.run(place.netns, _forwards):
-            flaws = (*flaws, table.Flaw(what="its settings do not let it forward"))
+            flaws = (*flaws, table.Flaw(what="its settings are not those that forwarding needs"))
         return replace(found, flaws=flaws, back=await self._back(place))
 
     async def apply(

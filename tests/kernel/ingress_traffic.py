@@ -193,6 +193,7 @@ class IngressTraffic:
             ("b1", "ip link set ing0 down"),
             ("b1", "ip addr flush dev ing0"),
             ("ingress-sbox", "sysctl -qw net.ipv4.ip_forward=0"),
+            ("ingress-sbox", "sysctl -qw net.ipv4.conf.all.arp_announce=0"),
             ("ingress-sbox", "nft delete table inet sdd-lb"),
             ("ingress-sbox", "nft flush chain inet sdd-lb forward"),
             ("ingress-sbox", "ip route del default"),
