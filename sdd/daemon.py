@@ -113,6 +113,26 @@ class Daemon:
         await self.context.commands.ensure_default_network()
         # People and Prometheus see it start: with 500 sandboxes that takes seconds.
         servers = await self._listen()
+        async with asyncio.TaskGroup() as running:
+            begun = [
+                running.create_task(servers[0].keep(), name="api socket"),
+                running.create_task(self._begin(manager, reload, book), name="first pass"),
+            ]
+            await stopped.wait()
+            for task in begun:
+                task.cancel()
+        manager.stopping()
+        for each in servers:
+            await each.close()
+        raise _Stopped
+
+    async def _begin(
+        self,
+        manager: notify.Notifier,
+        reload: Callable[[], configuration.Config],
+        book: logbook.Logbook,
+    ) -> None:
+        """Say when all is as it was left, or as far as it can be; reloads come after that."""
         await self._first_pass()
         asyncio.get_running_loop().add_signal_handler(
             signal.SIGHUP, lambda: _reload(self, reload, manager, book)
@@ -120,14 +140,6 @@ class Daemon:
         manager.ready(self.context.about.lb_why)
         self.journal.tell(Kind.DAEMON, Action.START, attributes={"node": self.context.about.node})
         say.info("sdd.ready", node=self.context.about.node, revision=self.feed.state.revision)
-        async with asyncio.TaskGroup() as keeping:
-            keeper = keeping.create_task(servers[0].keep(), name="api socket")
-            await stopped.wait()
-            keeper.cancel()
-        manager.stopping()
-        for each in servers:
-            await each.close()
-        raise _Stopped
 
     async def _reconcile(self, part: Part) -> NoReturn:
         await reconcile.run(

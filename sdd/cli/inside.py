@@ -44,8 +44,9 @@ def run(
             code="SDD-SANDBOX-NONETNS",
         ) from None
     except OSError as exc:
+        where = f"{exc.filename}: " if exc.filename else ""
         raise errors.Unavailable(
-            f'cannot enter sandbox "{name}": {exc.filename}: {exc.strerror}',
+            f'cannot enter sandbox "{name}": {where}{exc.strerror}',
             code="SDD-SANDBOX-ENTER",
         ) from None
     return _become(command)
@@ -68,7 +69,7 @@ def _cover(files: Mapping[str, str]) -> None:
     """Put the sandbox's files over the host's, and keep them there."""
     for target, source in files.items():
         try:
-            keeper.bind(target, source)
+            keeper.put(target, source)
         except FileNotFoundError:  # the keeper does it when there is one
             _warn(_lack(target, source))
     if files:

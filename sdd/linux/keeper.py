@@ -5,22 +5,28 @@ namespace when what it covers is renamed over or unlinked (detach_mounts, fs/nam
 is how resolv.conf is changed everywhere: who runs in the namespace then sees the host's file. A
 file system over the whole folder would prevent it, but hide later files or lose what is written.
 
-The process waits by poll(2) for the programs and by inotify(7) for names. It begins as a copy of
-its caller, which costs a short command next to nothing, and soon becomes a small interpreter: no
-module here may import much (no typing, no pathlib).
+The process waits by poll(2) for the programs and for its namespace's list of mounts, which tells of
+one that went (proc(5), mountinfo). That takes none of root's inotify instances, which are 128 as a
+rule. What takes no mount off is seen at a look a second: that a link leads elsewhere, that a file
+appears, or that a source was made anew. It begins as a copy of its caller, which costs a short
+command next to nothing, and soon becomes a small interpreter: no module here may import much (no
+typing, no pathlib).
 """
 
-import math
+import errno
 import os
 import select
 import sys
 import time
 from collections.abc import Mapping
 
-from sdd.linux import inotify_instance, libc, ways
+from sdd.linux import libc
 
-BLIND_MS = 2000  # between looks where inotify gives nothing
+LOOK_MS = 1000
+HURRY_MS = 1  # while a file is being replaced: the kernel takes its mount off before its name
+HURRIES = 50  # in a row, then it is not there
 LEAN_S = 2.0  # most commands have ended by then
+MOUNTS = "/proc/self/mountinfo"
 NAME = "sdd-keeper"
 _CODE = """import sys
 sys.path.insert(0, sys.argv.pop(1))
@@ -30,14 +36,35 @@ _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__
 
 
 def bind(target: str, source: str) -> None:
-    """Make `target` say what `source` does, unless it does; raises `FileNotFoundError` or such."""
+    """Make `target` say what `source` does, unless it does.
+
+    Raises `FileNotFoundError` when either is not there, or `target` is just being replaced.
+    """
     there = os.stat(target)
     if os.path.samestat(there, os.stat(source)):
         return
     if not there.st_nlink:
-        # A source that was bound and then removed: nothing can be mounted over it (ENOENT).
-        libc.unmount(target)
+        # A source that was bound and then removed: nothing can be mounted over it (ENOENT). Or the
+        # host's own, which another is just renamed over: its mount is off, its name not gone yet.
+        try:
+            libc.unmount(target)
+        except OSError as exc:
+            if exc.errno != errno.EINVAL:
+                raise
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), target) from None
     libc.bind_mount(source, target)
+
+
+def put(target: str, source: str) -> None:
+    """As `bind`, and waits until whoever replaces `target` has done so (50 ms at most)."""
+    for _ in range(HURRIES):
+        try:
+            return bind(target, source)
+        except FileNotFoundError:
+            if not (os.path.exists(target) and os.path.exists(source)):
+                raise
+        time.sleep(HURRY_MS / 1000)
+    return bind(target, source)
 
 
 def start(files: Mapping[str, str]) -> None:
@@ -111,77 +138,39 @@ class _Keeper:
         self._files = files
         self._is_lean = is_lean
         self._lean_at = time.monotonic() + LEAN_S
-        self._mounts = os.readlink("/proc/self/ns/mnt")
-        self._notices = inotify_instance.Instance()
-        self._names: dict[int, set[bytes]] = {}
-        self._is_blind = False
+        self._space = os.readlink("/proc/self/ns/mnt")
+        self._mounts = os.open(MOUNTS, os.O_RDONLY | os.O_CLOEXEC)
+        self._hurries = 0
 
     def run(self, program: int) -> None:
         """Until nothing runs in this mount namespace any more, `program` being the first."""
         _call()
-        self._look()
         running: int | None = program
         while running is not None:
-            if self._wait(running):
-                self._look()
-            elif _has_ended(running):
+            self._bind()
+            if self._has_ended(running):
                 os.close(running)
                 running = self._another()
-            else:
-                if not self._is_lean and time.monotonic() >= self._lean_at:
-                    self._become_lean(running)
-                self._look()
-
-    def _look(self) -> None:
-        """Bind at once, watch the way as it is now, and bind what changed before that."""
-        self._bind()
-        if self._notices.descriptor < 0:
-            self._notices = inotify_instance.Instance()
-        watches = [
-            self._watched(folder, name)
-            for pair in self._files.items()
-            for file in pair
-            for folder, name in ways.names(file)
-        ]
-        self._is_blind = -1 in watches
-        self._bind()
+            elif not self._is_lean and time.monotonic() >= self._lean_at:
+                self._become_lean(running)
 
     def _bind(self) -> None:
+        is_whole = True
         for target, source in self._files.items():
             try:
                 bind(target, source)
             except OSError:
-                continue  # it is not there, or is just being replaced: heard of when that is done
+                is_whole = False  # not there, or just being replaced
+        self._hurries = 0 if is_whole else self._hurries + 1
 
-    def _watched(self, folder: str, name: str) -> int:
-        watch = self._notices.add(folder, inotify_instance.NAMES)
-        self._names.setdefault(watch, set()).add(os.fsencode(name))
-        return watch
-
-    def _wait(self, running: int) -> bool:
-        """Whether something happened to a name; else the process ended, or time went by."""
+    def _has_ended(self, running: int) -> bool:
+        """Waits for that, for a mount that comes or goes, or for the next look."""
         waiting = select.poll()
         waiting.register(running, select.POLLIN)
-        if self._notices.descriptor >= 0:
-            waiting.register(self._notices.descriptor, select.POLLIN)
-        while ready := waiting.poll(self._timeout_ms()):
-            if any(descriptor == running for descriptor, _ in ready):
-                return False
-            if any(not name or name in self._names[watch] for watch, name in self._events()):
-                return True
-        return False
-
-    def _events(self) -> list[tuple[int, bytes]]:
-        """What is of no watch is an overflow: as good as a name that is watched."""
-        return [
-            (watch, name if watch in self._names else b"") for watch, name in self._notices.read()
-        ]
-
-    def _timeout_ms(self) -> int | None:
-        times = [BLIND_MS] if self._is_blind else []
-        if not self._is_lean:
-            times.append(max(0, math.ceil(1000 * (self._lean_at - time.monotonic()))))
-        return min(times, default=None)
+        waiting.register(self._mounts, select.POLLPRI)
+        is_hurried = 0 < self._hurries <= HURRIES
+        ready = waiting.poll(HURRY_MS if is_hurried else LOOK_MS)
+        return any(descriptor == running for descriptor, _ in ready)
 
     def _another(self) -> int | None:
         """The descriptor of any other process in this namespace.
@@ -202,7 +191,7 @@ class _Keeper:
 
     def _is_here(self, pid: int) -> bool:
         try:
-            return os.readlink(f"/proc/{pid}/ns/mnt") == self._mounts
+            return os.readlink(f"/proc/{pid}/ns/mnt") == self._space
         except OSError:
             return False  # it ended
 
@@ -222,12 +211,6 @@ def _call() -> None:
     """By its name in `ps`."""
     with open("/proc/self/comm", "w", encoding="ascii") as file:
         file.write(NAME)
-
-
-def _has_ended(process: int) -> bool:
-    waiting = select.poll()
-    waiting.register(process, select.POLLIN)
-    return bool(waiting.poll(0))
 
 
 def _pids() -> list[int]:

@@ -3,6 +3,7 @@
 import difflib
 import json
 import re
+import signal
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -210,6 +211,21 @@ def test_a_daemon_that_starts_says_so(daemon: Appliance) -> None:
         assert "sdd_build_info" in page(daemon)
         starting.result()
     assert state(daemon) == (0, "ready")
+
+
+def test_a_daemon_that_starts_can_be_stopped(daemon: Appliance) -> None:
+    (worker,) = worker_pids(daemon)
+    daemon.kill()
+    subprocess.run(["kill", "-STOP", worker], check=True)
+    with ThreadPoolExecutor() as pool:
+        starting = pool.submit(daemon.start)
+        until(lambda: state(daemon) == (1, "starting"), 10, "it says that it starts")
+        daemon.kill(signal.SIGTERM)
+        with pytest.raises(AssertionError, match="sdd ended with 0"):
+            starting.result()
+    subprocess.run(["kill", "-CONT", worker], check=True)
+    daemon.start()
+    assert works(daemon)
 
 
 def state(one: Appliance) -> tuple[int, str]:

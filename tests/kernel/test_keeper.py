@@ -15,7 +15,6 @@ pytestmark = pytest.mark.kernel
 
 ROOT = Path(__file__).parents[2]
 SOON_S = 5
-BLIND = "from sdd.linux import inotify_instance; inotify_instance.FLAGS = -1; keeper.BLIND_MS = 20; keeper.LEAN_S = 60"
 START = """
 import os, sys
 from sdd.linux import keeper, libc
@@ -210,14 +209,54 @@ def test_it_becomes_small_and_goes_on(place: Place) -> None:
         until_own(reader)
     (pid,) = place.keepers()
     kept = {str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()}
-    assert kept == {"/dev/null", "anon_inode:inotify", "anon_inode:[pidfd]"}
+    assert kept == {"/dev/null", f"/proc/{pid}/mountinfo", "anon_inode:[pidfd]"}
 
 
-def test_without_inotify_it_looks_now_and_then(place: Place) -> None:
-    reader = place.reader(settings=BLIND)
-    assert seen(reader) == "own\n"
-    rename_over(place.target)
+def test_links_that_lead_elsewhere_are_followed(place: Place) -> None:
+    a_link(place)
+    reader = place.reader()
     until_own(reader)
+    (place.run / "other").write_text("host, other\n")
+    draft = place.target.with_name("draft")
+    draft.symlink_to("../run/other")
+    draft.replace(place.target)
+    until_own(reader)
+
+
+def test_a_file_that_is_replaced_all_the_time_is_covered_at_once(tmp_path: Path) -> None:
+    """What a rename takes off for milliseconds is no file that is missing."""
+    target, source = tmp_path / "resolv.conf", tmp_path / "own"
+    target.write_text("host\n")
+    source.write_text("own\n")
+    code = f"""
+import threading
+from pathlib import Path
+from sdd.linux import keeper, libc
+libc.unshare_mounts()
+target, done = Path({str(target)!r}), threading.Event()
+def replace():
+    draft = target.with_name("draft")
+    while not done.is_set():
+        draft.write_text("host")
+        draft.replace(target)
+        done.wait(0.005)
+replacing = threading.Thread(target=replace)
+replacing.start()
+try:
+    for _ in range(300):
+        keeper.put(str(target), {str(source)!r})
+finally:
+    done.set()
+    replacing.join()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_program_does_not_know_of_it(place: Place) -> None:
@@ -225,6 +264,14 @@ def test_the_program_does_not_know_of_it(place: Place) -> None:
     done = place.program(sys.executable, "-c", code)
     assert done.communicate(timeout=SOON_S)[0] == "no child\n"
     assert done.returncode == 0
+
+
+def test_a_caller_that_ignores_the_ends_of_children_is_kept_as_well(place: Place) -> None:
+    ignoring = "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN)"
+    reader = place.reader(settings=ignoring)
+    assert seen(reader) == "own\n"
+    rename_over(place.target)
+    until_own(reader)
 
 
 def test_ctrl_c_does_not_end_it_and_sigterm_does(place: Place) -> None:

@@ -84,6 +84,14 @@ def test_a_file_that_is_none_of_ours_says_nothing(tmp_path: Path, text: str) -> 
     assert not settled(tmp_path).was_realised(Backend.LB, REVISION)
 
 
+def test_what_cannot_be_written_leaves_no_older_marks(tmp_path: Path) -> None:
+    one = settled(tmp_path)
+    one.note(Backend.LB, done())
+    (tmp_path / FILE).with_suffix(".new").mkdir()  # in the way of what is to be written
+    one.note(Backend.NETNS, done())
+    assert not settled(tmp_path).was_realised(Backend.LB, REVISION)
+
+
 def test_what_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
     one = settled(tmp_path / "gone")
     one.note(Backend.LB, done())
