@@ -101,9 +101,10 @@ class IpvsKernel:
     async def connections(
         self, place: table.Place, vips: Collection[IPAddress]
     ) -> tuple[world.Load, ...]:
-        """The same of those services alone."""
+        """The same of those services alone, with half-closed connections among the active."""
         return await self._spaces.run(
-            place.netns, lambda: legible.counts(lambda: ipvs_counts.loads(self._family, vips))
+            place.netns,
+            lambda: legible.counts(lambda: ipvs_counts.connections(self._family, vips)),
         )
 
     async def led_to(

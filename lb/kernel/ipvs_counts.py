@@ -5,9 +5,10 @@ Call from a thread inside the namespace.
 
 import contextlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from lb import plan, table, world
-from lb.kernel import ipvs_codec, ipvs_entries, ipvs_front, ipvs_read
+from lb.kernel import ipvs_codec, ipvs_connections, ipvs_entries, ipvs_front, ipvs_read
 from lb.kernel.ipvs_codec import Key
 from lb.kernel.ipvs_session import Session
 from sdd import errors
@@ -55,6 +56,28 @@ def loads(family: int, only: Collection[IPAddress] | None = None) -> Iterator[wo
                 if (settings := listed.get(key)) is not None:
                     for backend in _ordered(session.backends(key)) or (None,):
                         yield _load(front.vip, protocol, settings, backend)
+
+
+def connections(family: int, vips: Collection[IPAddress]) -> Iterator[world.Load]:
+    """The same of `vips`; connections that are half-closed are active, too.
+
+    IPVS counts those with the ones that are over, and only its table tells them apart.
+    """
+    found = tuple(loads(family, vips))
+    if any(map(_may_hide, found)):
+        with ipvs_connections.FILE.open() as lines:
+            half = ipvs_connections.half_closed(lines)
+        found = tuple(
+            replace(each, active=1)
+            if _may_hide(each) and (each.vip, each.address) in half
+            else each
+            for each in found
+        )
+    yield from found
+
+
+def _may_hide(load: world.Load) -> bool:
+    return load.protocol == "tcp" and not load.active and bool(load.inactive)
 
 
 def _ordered(backends: Iterable[ipvs_codec.Backend]) -> list[ipvs_codec.Backend]:

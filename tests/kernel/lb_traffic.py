@@ -6,7 +6,7 @@ import contextlib
 import socket
 import struct
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from ipaddress import ip_address
 from types import MappingProxyType
 from typing import NamedTuple
@@ -90,6 +90,13 @@ def _ended_by_the_server(town: Town, listener: socket.socket, to: IPAddress, por
         told = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
     (again,) = struct.unpack_from("=I", told, 100)  # tcpi_total_retrans, include/uapi/linux/tcp.h
     return int(again)
+
+
+async def _falls(count: Callable[[], Awaitable[int]], to: int) -> None:
+    """Until it is so low again."""
+    if await count() > to:
+        await asyncio.sleep(0.1)
+        await _falls(count, to)
 
 
 def _from_port(town: Town, port: int) -> str:
@@ -322,10 +329,39 @@ class LbTraffic:
         await put(kernel, town, service(town, vip, b1=5, b2=5, b3=5, b4=1))
         assert await counted() == now, "another weight and another backend reset nothing"
 
+    @pytest.mark.parametrize("vip", BOTH)
+    @pytest.mark.parametrize("who", ["client", "server"])
+    async def test_U6_who_has_only_said_its_last_is_connected_still(
+        self, kernel: world.Kernel, town: Town, vip: IPAddress, who: str
+    ) -> None:
+        async def open_ones() -> int:
+            await asyncio.sleep(self.lag_s)
+            found = await kernel.connections(town.place(), (vip,))
+            return sum(each.active for each in found if each.protocol == "tcp")
+
+        await put(kernel, town, service(town, vip, b1=1))
+        with (
+            contextlib.closing(town.opened("b1", socket.SOCK_STREAM, vip.version, 8181)) as server,
+            contextlib.closing(town.opened("client", socket.SOCK_STREAM, vip.version)) as client,
+        ):
+            server.listen()
+            before = await open_ones()
+            client.connect((str(vip), 8181))
+            accepted, _ = server.accept()
+            with accepted:
+                {"client": client, "server": accepted}[who].shutdown(socket.SHUT_WR)
+                other = {"client": accepted, "server": client}[who]
+                assert other.recv(1) == b""
+                assert await open_ones() > before
+                other.sendall(b"x")
+        async with asyncio.timeout(10 + 3 * self.lag_s):
+            await _falls(open_ones, before)
+
     async def test_what_was_refused_counts_for_no_backend(
         self, kernel: world.Kernel, town: Town
     ) -> None:
         await put(kernel, town, service(town, b1=1))
+        await asyncio.sleep(self.lag_s)  # what earlier tests sent is counted late as well
         before = _counted(await kernel.loads(town.place()), VIP)
         await put(kernel, town, empty())
         with pytest.raises(ConnectionRefusedError):

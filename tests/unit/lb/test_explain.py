@@ -118,6 +118,18 @@ def test_ipvs_connections_are_read(vip: str, port: int, backend: str | None) -> 
     assert ipvs_connections.backend_of(lines, address(vip), port, client=theirs) is None
 
 
+def test_half_closed_connections_of_ipvs_are_told_apart() -> None:
+    lines = CONNECTIONS.splitlines()
+    assert not ipvs_connections.half_closed(lines)
+    for state, is_half in (("FIN_WAIT", True), ("CLOSE_WAIT", True), ("TIME_WAIT", False)):
+        found = ipvs_connections.half_closed(each.replace("ESTABLISHED", state) for each in lines)
+        both = {
+            (address("10.0.1.100"), address("10.0.1.3")),
+            (address("fd00::64"), address("fd00::3")),
+        }
+        assert found == (both if is_half else set())
+
+
 CONNECTIONS = """\
 Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData
 UDP 0A000109 9C40 0A000164 0035 0A000101 0035 UDP              29
