@@ -20,7 +20,7 @@ from lb.kernel.nftables import NftablesKernel
 from sdd.model.network import IPAddress
 from sdd.model.service import Scheduler
 from tests.contract import lb_kernel
-from tests.kernel import lb_as_text, lb_soak, lb_town, lb_traffic
+from tests.kernel import lb_as_text, lb_counts, lb_soak, lb_town, lb_traffic
 from tests.kernel.lb_town import VIP, Town
 from tests.support import eventually
 
@@ -49,6 +49,10 @@ def place(town: Town) -> table.Place:
 
 class TestContract(lb_kernel.LbKernelContract):
     """The suite of the fake."""
+
+
+class TestCounts(lb_counts.LbCounts):
+    """What nftables and conntrack count."""
 
 
 class TestTraffic(lb_traffic.LbTraffic):

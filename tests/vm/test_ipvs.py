@@ -16,7 +16,7 @@ from lb import plan, table, world
 from lb.kernel import choose, ipvs, ipvs_codec, ipvs_entries, ipvs_front, ipvs_modules, ipvs_session
 from sdd.model.service import Scheduler
 from tests.contract import lb_kernel
-from tests.kernel import lb_soak, lb_town, lb_traffic
+from tests.kernel import lb_counts, lb_soak, lb_town, lb_traffic
 from tests.kernel.lb_town import VIP, VIP6, Town
 
 pytestmark = pytest.mark.vm
@@ -49,6 +49,10 @@ class TestContract(lb_kernel.LbKernelContract):
 
 class TestTraffic(lb_traffic.LbTraffic):
     """The suite of nftables."""
+
+
+class TestCounts(lb_counts.LbCounts):
+    """The same of what is counted."""
 
     lag_s = 5.0  # IPVS sums its counters up every 2 s
 
