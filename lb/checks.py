@@ -57,6 +57,17 @@ class Check:
     is_ingress: bool = False
     home: str = ""
 
+    def asks_like(self, other: "Check") -> bool:
+        """Whether it asks the same of the same program: what was heard holds for both."""
+        mine, its = self.how, other.how
+        return (mine.kind, mine.port, mine.send, self.home, self.joined) == (
+            its.kind,
+            its.port,
+            its.send,
+            other.home,
+            other.joined,
+        )
+
     @property
     def each(self) -> tuple["Check", ...]:
         """One check per address."""
@@ -75,6 +86,10 @@ class Check:
 def checks(state: ClusterState, node: ids.NodeId) -> Mapping[MemberKey, Check]:
     """The checks of all members that run on `node`."""
     gate = next((_gate(state, box) for box in state.ingress_sandboxes if box.node == node), None)
+
+    def led(member: Member, how: HealthCheck) -> tuple[IPv4Address | IPv6Address, ...]:
+        return _on_ingress(state, member, how) if gate is not None else ()
+
     return {
         (member.service, member.endpoint): Check(
             service=member.service,
@@ -86,8 +101,9 @@ def checks(state: ClusterState, node: ids.NodeId) -> Mapping[MemberKey, Check]:
             inside=_inside(state, endpoint, how),
             known_by=_known_by(state, endpoint),
             also=_also(endpoint, how),
-            on_ingress=_on_ingress(state, member, how) if gate is not None else (),
-            gate=gate,
+            on_ingress=(on_ingress := led(member, how)),
+            # Else the node's first port on ingress would begin all checks anew.
+            gate=gate if on_ingress else None,
             home=box.netns,
         )
         for box in state.sandboxes_by_node.get(node, ())

@@ -32,10 +32,14 @@ SPREAD = 0.2  # of an interval, by which a check may come earlier
 CUT = Result(passed=False, reason="its link is down or gone", is_final=True)
 
 
+_Way = tuple[IPAddress, bool]  # an address, and whether it is asked by way of ingress
+
+
 class _Post:
     """Where one member's task hears what was said about it meanwhile."""
 
-    def __init__(self, *, is_watched: bool) -> None:
+    def __init__(self, *, is_watched: bool, answered: frozenset[_Way] = frozenset()) -> None:
+        self.answered = answered  # the ways in which the program has answered
         self.is_cut = False  # read by `cut`: it changes while others wait
         self.is_doubted = False
         self.is_watched = (
@@ -144,15 +148,22 @@ class Probes:
         wanted = checks(state, self._node)
         for gone in self._suspicions.keys() - state.services.keys():
             del self._suspicions[gone]
-        for key, (check, _, task) in tuple(self._running.items()):
-            if wanted.get(key) != check:
+        answered: dict[MemberKey, frozenset[_Way]] = {}
+        for key, (check, post, task) in tuple(self._running.items()):
+            then = wanted.get(key)
+            if then != check:
                 task.cancel()
                 del self._running[key]
                 self._unplug(key, check.link)
+                if then is not None and then.asks_like(check):
+                    answered[key] = post.answered
         for key, check in wanted.items():
             if key not in self._running:
                 known = said(state, key)
-                post = _Post(is_watched=known.status is not health.Status.UP)
+                post = _Post(
+                    is_watched=known.status is not health.Status.UP,
+                    answered=answered.get(key, frozenset()),
+                )
                 # One that is not there yet is being made, and the kernel will tell of it.
                 post.is_cut = check.link in self._down
                 self._by_link.setdefault(check.link, set()).add(key)
@@ -170,7 +181,14 @@ class Probes:
 
     async def _watch(self, check: Check, post: _Post, recorded: health.Said) -> None:
         is_stored = True
-        standings = judge.taken_up(recorded, [_is_failing(recorded, each) for each in check.each])
+        standings: Sequence[judge.Standing] = [
+            replace(one, has_answered=_way(each) in post.answered)
+            for each, one in zip(
+                check.each,
+                judge.taken_up(recorded, [_is_failing(recorded, each) for each in check.each]),
+                strict=True,
+            )
+        ]
         while True:
             begun = self._clock()
             if post.is_doubted:
@@ -181,6 +199,11 @@ class Probes:
             standings = [
                 _judged(one, check, result) for one, result in zip(standings, results, strict=True)
             ]
+            post.answered = frozenset(
+                _way(each)
+                for each, one in zip(check.each, standings, strict=True)
+                if one.has_answered
+            )
             now = _said(check, standings, results)
             is_pending = any(each.is_suspect for each in standings)
             post.is_watched = is_pending or now.status is not health.Status.UP
@@ -239,6 +262,10 @@ class Probes:
         # The interval is a bound: a failure is met within it, whatever the spread.
         rest: float = max(0.0, pace * (1 - SPREAD * self._jitter()) - spent_s)
         return rest
+
+
+def _way(check: Check) -> _Way:
+    return check.address, check.is_ingress
 
 
 def _judged(standing: judge.Standing, check: Check, result: Result) -> judge.Standing:

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from resolver import protocol
+from resolver import pieces, protocol
 
 GROWING: Final[Mapping[type[protocol.Message], tuple[str, ...]]] = {
     protocol.Inventory: ("tables", "views", "listeners", "outward"),
@@ -27,7 +27,10 @@ Row = TypeVar("Row")
 
 
 def of(whole: Whole) -> Iterator[Whole]:
-    """`whole` itself when it fits, else its parts; any single entry of it has to fit."""
+    """`whole` itself when it fits, else its parts.
+
+    Any single entry of it has to fit, but for the records of a name, which come in pieces.
+    """
     if protocol.size(whole) <= protocol.MOST_BYTES:
         yield whole
         return
@@ -38,7 +41,7 @@ def of(whole: Whole) -> Iterator[Whole]:
     used = head
     for name in fields:
         held = getattr(whole, name)
-        for entry in held.items() if isinstance(held, dict) else held:
+        for entry in _entries(held, protocol.MOST_BYTES - head - _AROUND):
             size = protocol.size(entry)
             if used + size > protocol.MOST_BYTES and part:
                 yield msgspec.structs.replace(whole, **blank | part, more=True)
@@ -78,15 +81,33 @@ def first(rows: Iterable[Row], room: int = protocol.MOST_BYTES - _AROUND) -> tup
     return taken, False
 
 
+def _entries(held: Any, room: int) -> Iterator[Any]:
+    if not isinstance(held, dict):
+        yield from held
+        return
+    for key, value in held.items():
+        if isinstance(value, dict) and protocol.size((key, value)) > room:
+            for each in pieces.of(value, room - protocol.size(key)):
+                yield key, each
+        else:
+            yield key, value
+
+
 def _put(held: Any, entry: Any) -> None:
     if isinstance(held, dict):
-        held[entry[0]] = entry[1]
+        _add(held, *entry)
     else:
         held.append(entry)
 
 
 def _extend(held: Any, others: Any) -> None:
     if isinstance(held, dict):
-        held.update(others)
+        for key, value in others.items():
+            _add(held, key, value)
     else:
         held.extend(others)
+
+
+def _add(held: dict[Any, Any], key: Any, value: Any) -> None:
+    known = held.get(key)
+    held[key] = pieces.joined(known, value) if isinstance(known, dict) else value

@@ -77,7 +77,9 @@ def connections(family: int, vips: Collection[IPAddress]) -> Iterator[world.Load
 
 
 def _may_hide(load: world.Load) -> bool:
-    return load.protocol == "tcp" and not load.active and bool(load.inactive)
+    """Whoever has a weight is busy anyway, and to read the table takes the kernel its time."""
+    is_leaving = load.address is not None and not load.weight
+    return is_leaving and load.protocol == "tcp" and not load.active and bool(load.inactive)
 
 
 def _ordered(backends: Iterable[ipvs_codec.Backend]) -> list[ipvs_codec.Backend]:

@@ -10,16 +10,13 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from resolver import alike, parts, protocol
+from resolver import alike, parts, pieces, protocol
 from resolver.control.snapshot import Snapshot
-from resolver.message import wire
 from resolver.names.table import Table
 
 _ROOM: Final = protocol.MOST_BYTES - 1024  # for the message around the names
 _TOGETHER: Final = 200  # names of a change; as many that are gone fit, however long they are
 _OWNERS: Final = 1 << 14  # bytes of names that one entry in pieces is told of together
-_RECORD: Final = 5  # bytes of msgpack around a record, at most
-_SET: Final = 16  # and around all those of one type
 
 
 class _Some(NamedTuple):
@@ -81,34 +78,9 @@ def _parts(groups: list[protocol.Group]) -> Iterator[_Some]:
         yield from _parts([(names[: len(names) // 2], entry)])
         yield from _parts([(names[len(names) // 2 :], entry)])
     else:
-        first, *others = _pieces(entry, _ROOM - protocol.size(names))
+        first, *others = pieces.of(entry, _ROOM - protocol.size(names))
         yield _Some([(names, first)], [])
         yield from (_Some([], [(names, each)]) for each in others)
-
-
-def _pieces(entry: protocol.Entry, room: int) -> Iterator[protocol.Entry]:
-    """`entry` in parts of `room` bytes: each of its sets is as long as an answer, or longer."""
-    piece: protocol.Entry = {}
-    used = 0
-    for kind, records in entry.items():
-        for each in _sayable(records):
-            size = len(each) + _RECORD + (0 if kind in piece else _SET)
-            if used + size > room:
-                yield piece
-                piece, used = {}, 0
-            piece.setdefault(kind, []).append(each)
-            used += size
-    yield piece
-
-
-def _sayable(records: list[bytes]) -> Iterator[bytes]:
-    """As many as one answer takes, and one more: by that the worker sees that it is not whole."""
-    used = 0
-    for each in records:
-        yield each
-        used += len(wire.POINTER) + len(each)
-        if used > wire.STREAM_LIMIT:
-            return
 
 
 def _changes(name: str, table: Table) -> Iterator[protocol.TableChange[protocol.Entry]]:

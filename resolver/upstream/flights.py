@@ -6,6 +6,7 @@ Decisions are `forward`'s, the sockets' work is that of `tries`; here is only th
 
 import asyncio
 import functools
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Sequence
 from collections.abc import Set as AbstractSet
@@ -59,6 +60,7 @@ class Flights:
         self.siblings = siblings.Siblings(self._flights, known, clock)
         self._tried: OrderedDict[cache.Key, list[Tried]] = OrderedDict()
         self._gate = gate.Gate(GLOBAL, QUEUE, spare=SPARE)
+        self._changed_at: dict[str, float] = {}  # sandbox → when it got other servers or sockets
 
     def __contains__(self, key: cache.Key) -> bool:
         return key in self._flights
@@ -96,7 +98,10 @@ class Flights:
         Of the `changed` it is what they may have asked no more (CVE-2024-29018: from the host), or
         nobody would hear. Each asker may begin again, with what his sandbox sees now.
         """
-        concerned = gone | changed
+        now, concerned = self._clock(), gone | changed
+        for sandbox in gone:
+            self._changed_at.pop(sandbox, None)
+        self._changed_at.update(dict.fromkeys(changed - gone, now))
         for key, each in tuple(self._flights.items()):
             for sandbox in concerned & each.sandboxes:
                 if sandbox in gone or anew.is_barred(key, self._sees(sandbox)):
@@ -205,7 +210,7 @@ class Flights:
             known = (self._healths.of(each, scope) for each in scope.upstreams)
             since = max(each.silent_since for each in known)
             return self._clock() < since + CHANGE_S
-        return self._sees(scope.sandbox) is not None
+        return self._clock() < self._changed_at.get(scope.sandbox, -math.inf) + CHANGE_S
 
     async def _changed(
         self, asked: Question, new: flight.Flight, found: reply.Reply
@@ -225,8 +230,7 @@ class Flights:
             self._counts.add(counters.DROPPED, "queue_timeout")
             return BUSY
         try:
-            # Whoever wanted it may have been barred meanwhile.
-            return await self._ask(asked, new) if new.goes_on() else None
+            return await self._ask(asked, new)
         finally:
             self._gate.leave(asked.scope.sandbox)
 
@@ -243,7 +247,12 @@ class Flights:
         first: First | None = None,
         tried: list[Tried] | None = None,
     ) -> reply.Reply | None:
-        """What the servers say; otherwise a failure that tells what each did."""
+        """What the servers say; otherwise a failure that tells what each did.
+
+        None where nobody wants it any more, or may have it asked (CVE-2024-29018).
+        """
+        if not new.goes_on():
+            return None
         servers = asked.scope.upstreams
         known = [self._healths.of(each, asked.scope) for each in servers]
         now = self._clock()

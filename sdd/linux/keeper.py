@@ -25,6 +25,7 @@ from sdd.linux import libc
 LOOK_MS = 1000
 HURRY_MS = 1  # while a file is being replaced: the kernel takes its mount off before its name
 HURRIES = 50  # in a row, then it is not there
+PAUSE_S = 0.01  # after a file was put: whoever puts his own over it without end waits as well
 LEAN_S = 2.0  # most commands have ended by then
 MOUNTS = "/proc/self/mountinfo"
 NAME = "sdd-keeper"
@@ -35,14 +36,14 @@ keeper.main()"""
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
-def bind(target: str, source: str) -> None:
-    """Make `target` say what `source` does, unless it does.
+def bind(target: str, source: str) -> bool:
+    """Make `target` say what `source` does; False where it does already.
 
     Raises `FileNotFoundError` when either is not there, or `target` is just being replaced.
     """
     there = os.stat(target)
     if os.path.samestat(there, os.stat(source)):
-        return
+        return False
     if not there.st_nlink:
         # A source that was bound and then removed: nothing can be mounted over it (ENOENT). Or the
         # host's own, which another is just renamed over: its mount is off, its name not gone yet.
@@ -53,9 +54,10 @@ def bind(target: str, source: str) -> None:
                 raise
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), target) from None
     libc.bind_mount(source, target)
+    return True
 
 
-def put(target: str, source: str) -> None:
+def put(target: str, source: str) -> bool:
     """As `bind`, and waits until whoever replaces `target` has done so (50 ms at most)."""
     for _ in range(HURRIES):
         try:
@@ -155,13 +157,15 @@ class _Keeper:
                 self._become_lean(running)
 
     def _bind(self) -> None:
-        is_whole = True
+        is_whole, has_put = True, False
         for target, source in self._files.items():
             try:
-                bind(target, source)
+                has_put |= bind(target, source)
             except OSError:
                 is_whole = False  # not there, or just being replaced
         self._hurries = 0 if is_whole else self._hurries + 1
+        if has_put:
+            time.sleep(PAUSE_S)
 
     def _has_ended(self, running: int) -> bool:
         """Waits for that, for a mount that comes or goes, or for the next look."""

@@ -96,6 +96,7 @@ class LbCounts:
                 {"client": client, "server": accepted}[who].shutdown(socket.SHUT_WR)
                 other = {"client": accepted, "server": client}[who]
                 assert other.recv(1) == b""
+                await put(kernel, town, service(town, vip, b1=0, b2=1))  # it leaves
                 assert await open_ones() > before
                 other.sendall(b"x")
         async with asyncio.timeout(10 + 3 * self.lag_s):

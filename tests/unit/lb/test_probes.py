@@ -344,3 +344,29 @@ async def test_silence_is_a_failure_once_it_answered_and_after_a_restart_it_is_l
     async with run(Probes(*common, dial=dial), states.state(*TOWN, down)):
         await world.until(lambda: len(world.records) == 2)
     assert world.records[1] == ("web1-front", health.Status.UP, "no answer")
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["another interval", "another port"])
+async def test_a_check_that_asks_the_same_program_goes_on_with_what_it_heard(same: bool) -> None:
+    world = World()
+    is_silent = False
+
+    async def dial(check: Check) -> Result:
+        del check
+        world.dialled += 1
+        await asyncio.sleep(0)
+        heard = Heard.SILENCE if is_silent else Heard.WORDS
+        return Result(passed=True, reason="no answer" if is_silent else "an answer", heard=heard)
+
+    up = states.verdict("web", "web1", "front", health.Status.UP)
+    down = states.verdict("web", "web1", "front", health.Status.DOWN)
+    probes = Probes(world.record, states.NODE, time.monotonic, lambda: 0.5, dial=dial)
+    async with run(probes, states.state(*TOWN, up)) as slot:
+        await world.until(lambda: world.dialled >= 2)
+        is_silent = True
+        await world.until(lambda: len(world.records) == 1)
+        how = replace(HASTY, interval_s=0.02) if same else replace(HASTY, port=81)
+        slot.put(states.state(*TOWN, states.svc("web", "front", "10.1.0.100", check=how), down))
+        before = world.dialled
+        await world.until(lambda: world.dialled >= before + 10)
+    assert [each[1] for each in world.records[1:]] == ([] if same else [health.Status.UP])
