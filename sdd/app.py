@@ -60,6 +60,7 @@ from sdd.control import commander, feed, hearing, identity, journal, progress, s
 from sdd.control.unstored import Unstored
 from sdd.linux import capabilities, descriptors, guests, libc, namespaces
 from sdd.model import ids
+from sdd.model.look import Look
 from sdd.model.progress import Backend
 from sdd.store import sqlite
 
@@ -184,6 +185,7 @@ async def assembled(
         members, publisher, words = _members(
             *(config, ports, stack, commands, balancer), news=news, reached=reached
         )
+        inside = _inner_ears(doors, node, members.probes)
         counts = page.build(VERSION, news, watcher, members, reached.lag.seconds, faults=faults)
         launcher.subscribe(standing.teller(history, counts))
         yield daemon.Daemon(
@@ -192,8 +194,8 @@ async def assembled(
             progress=reached,
             registry=counts,
             parts=_parts(node, kernel, members, publisher, names, slots=slots, reached=reached),
-            followers=_looking(doors, node, members) | endings.followers(commands, node, history),
-            watches=_lb_watches(doors, news, node, members.probes, ears)
+            followers=_looking(members, inside) | endings.followers(commands, node, history),
+            watches=_lb_watches(doors, news, node, members.probes, (ears, inside))
             | naming.watches(in_force, names, slots, watcher),
             journal=history,
             context=context.Context(
@@ -247,29 +249,46 @@ def _lb_watches(
     news: feed.Feed,
     node: ids.NodeId,
     checks: lb_probes.Probes,
-    ears: hearing.Hearing,
+    hear: tuple[hearing.Hearing, refusals_inside.Inside],
 ) -> dict[str, daemon.Watch]:
     """What tells reconcilers and checks that something changed in the kernel."""
+    ears, inside = hear
 
     def paths() -> Iterable[str]:
         return (each.netns for each in news.state.sandboxes_by_node.get(node, ()))
 
+    def both(kick: Callable[[Look], None]) -> Callable[[Look], None]:
+        def kicked(look: Look) -> None:
+            inside.kick(look)
+            kick(look)
+
+        return kicked
+
+    def named() -> Iterable[str]:
+        return netns_deaths.named(news.state, node)
+
     return {
         "kernel news": lambda kick: events.follow(doors, paths, kick),
         "cables": lambda _: carriers.follow(doors, checks.cables),
-        "mounts": lambda kick: mounts.follow(lambda: netns_deaths.named(news.state, node), kick),
-        "entries": lambda kick: entries.follow(lambda: netns_deaths.named(news.state, node), kick),
+        "mounts": lambda kick: mounts.follow(named, both(kick)),
+        "entries": lambda kick: entries.follow(named, both(kick)),
         "neighbours": lambda _: neighbours.follow(doors, checks.unreached),
         "refusals": lambda _: refusals.follow(doors, checks.unreached, ears.lost),
     }
 
 
-def _looking(
-    doors: namespaces.Namespaces, node: ids.NodeId, members: lb_watching.Watching
-) -> dict[str, lb_watching.Follow]:
-    """What looks at members, and what hears of refusals that pass no bridge of the host."""
+def _inner_ears(
+    doors: namespaces.Namespaces, node: ids.NodeId, checks: lb_probes.Probes
+) -> refusals_inside.Inside:
+    """What hears of refusals that pass no bridge of the host."""
     where = functools.partial(lb_checks.unheard, node=node)
-    inside = refusals_inside.Inside(doors, where, members.probes.unreached)
+    return refusals_inside.Inside(doors, where, checks.unreached)
+
+
+def _looking(
+    members: lb_watching.Watching, inside: refusals_inside.Inside
+) -> dict[str, lb_watching.Follow]:
+    """What looks at members."""
     return {**members.followers(), "inner refusals": inside.follow}
 
 

@@ -17,6 +17,7 @@ from typing import Never
 from lb.kernel import ears, refusals
 from sdd import errors
 from sdd.linux import closing, high, lookups, namespaces, netlink, nft_compile
+from sdd.model.look import NOWHERE, Look
 from sdd.model.network import IPAddress
 from sdd.reconcile import Slot
 from sdd.state import ClusterState
@@ -42,10 +43,17 @@ class Inside:
         self._lookups = lookups.Lookups()
         self._open: dict[str, tuple[int, socket.socket]] = {}  # with the namespace's inode
         self._table: netlink.Batch | None = None
+        self._slot: Slot | None = None
+
+    def kick(self, look: Look) -> None:
+        """A namespace may be gone: to listen in it would keep it, and all links in it."""
+        if self._slot is not None:
+            self._slot.kick(look)
 
     async def follow(self, slot: Slot) -> Never:
         """For ever; ends by cancellation, and nobody listens any more."""
         loop = asyncio.get_running_loop()
+        self._slot = slot
         wanted: Collection[str] = ()
         look_due, again_s, pause_s = loop.time() + LOOK_S, AGAIN_S, LOOK_S
         try:
@@ -54,7 +62,7 @@ class Inside:
                 again_s = min(LOOK_S, 2 * again_s)
                 if state is not None:
                     wanted, again_s = self._where(state), AGAIN_S
-                if loop.time() >= look_due:
+                if slot.look() != NOWHERE or loop.time() >= look_due:
                     await self._look()
                     look_due = loop.time() + LOOK_S
                 pause_s = LOOK_S if await self._listen(wanted) else again_s

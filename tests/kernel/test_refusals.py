@@ -10,6 +10,7 @@ import pytest
 
 from lb.kernel import refusals
 from sdd.linux import namespaces
+from sdd.model.look import EVERYWHERE
 from sdd.state import ClusterState
 from tests.kernel.inner_ears import is_refused, listening
 from tests.kernel.spaces import Space, Spaces
@@ -111,6 +112,24 @@ async def test_a_namespace_that_comes_later_is_listened_in(spaces: Spaces) -> No
             await eventually_async(lambda: is_refused(client, "10.99.0.2", told), 10, "it is heard")
         finally:
             run("ip", "netns", "del", name)
+
+
+async def test_a_namespace_that_is_removed_is_let_go_at_the_news(spaces: Spaces) -> None:
+    """Else its links live on, with their MAC and IP addresses."""
+    client, name = spaces.make("client"), f"t-gone-{os.getpid()}"
+    async with listening([f"/run/netns/{name}"]) as (slot, _):
+        run("ip", "netns", "add", name)
+        try:
+            wired(client, Space(name))
+            await eventually_async(lambda: is_heard(Space(name)), 10, "it is listened in")
+        finally:
+            run("ip", "netns", "del", name)
+        slot.kick(EVERYWHERE)
+        await eventually_async(lambda: not links(client), 10, "its links are gone")
+
+
+def links(space: Space) -> str:
+    return space.run("ip", "-br", "link", "show", "type", "veth")
 
 
 def is_heard(space: Space) -> bool:
