@@ -185,7 +185,6 @@ async def assembled(
         members, publisher, words = _members(
             *(config, ports, stack, commands, balancer), news=news, reached=reached
         )
-        inside = _inner_ears(doors, node, members.probes)
         counts = page.build(VERSION, news, watcher, members, reached.lag.seconds, faults=faults)
         launcher.subscribe(standing.teller(history, counts))
         yield daemon.Daemon(
@@ -194,8 +193,8 @@ async def assembled(
             progress=reached,
             registry=counts,
             parts=_parts(node, kernel, members, publisher, names, slots=slots, reached=reached),
-            followers=_looking(members, inside) | endings.followers(commands, node, history),
-            watches=_lb_watches(doors, news, node, members.probes, (ears, inside))
+            followers=members.followers() | endings.followers(commands, node, history),
+            watches=_lb_watches(doors, news, node, members.probes, ears)
             | naming.watches(in_force, names, slots, watcher),
             journal=history,
             context=context.Context(
@@ -249,10 +248,12 @@ def _lb_watches(
     news: feed.Feed,
     node: ids.NodeId,
     checks: lb_probes.Probes,
-    hear: tuple[hearing.Hearing, refusals_inside.Inside],
+    ears: hearing.Hearing,
 ) -> dict[str, daemon.Watch]:
     """What tells reconcilers and checks that something changed in the kernel."""
-    ears, inside = hear
+    slot, where = reconcile.Slot(), functools.partial(lb_checks.unheard, node=node)
+    inside = refusals_inside.Inside(doors, where, checks.unreached)
+    news.subscribe(slot.put)
 
     def paths() -> Iterable[str]:
         return (each.netns for each in news.state.sandboxes_by_node.get(node, ()))
@@ -273,23 +274,9 @@ def _lb_watches(
         "mounts": lambda kick: mounts.follow(named, both(kick)),
         "entries": lambda kick: entries.follow(named, both(kick)),
         "neighbours": lambda _: neighbours.follow(doors, checks.unreached),
+        "inner refusals": lambda _: inside.follow(slot),
         "refusals": lambda _: refusals.follow(doors, checks.unreached, ears.lost),
     }
-
-
-def _inner_ears(
-    doors: namespaces.Namespaces, node: ids.NodeId, checks: lb_probes.Probes
-) -> refusals_inside.Inside:
-    """What hears of refusals that pass no bridge of the host."""
-    where = functools.partial(lb_checks.unheard, node=node)
-    return refusals_inside.Inside(doors, where, checks.unreached)
-
-
-def _looking(
-    members: lb_watching.Watching, inside: refusals_inside.Inside
-) -> dict[str, lb_watching.Follow]:
-    """What looks at members."""
-    return {**members.followers(), "inner refusals": inside.follow}
 
 
 def _commander(

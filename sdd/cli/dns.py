@@ -162,7 +162,7 @@ def _word(found: dict[str, Any]) -> str:
 
 def _why(found: dict[str, Any]) -> Iterator[str]:
     """What the reply says of itself: that it is not whole, extended errors (RFC 8914)."""
-    if found["Truncated"]:
+    if found.get("Truncated"):
         yield "not whole: there are records that this answer had no room for (TC)"
     for each in found["Explained"]:
         words = f"{each['Text']} " if each["Text"] else ""
