@@ -57,7 +57,7 @@ def is_last(message: protocol.Message) -> bool:
 
 
 def joined(parts: Sequence[Whole]) -> Whole:
-    """The whole that `of` took apart; raises ValueError when they are of several kinds."""
+    """The whole that `of` took apart; raises ValueError when they do not belong together."""
     last = parts[-1]
     if len(parts) == 1:
         return last
@@ -110,4 +110,9 @@ def _extend(held: Any, others: Any) -> None:
 
 def _add(held: dict[Any, Any], key: Any, value: Any) -> None:
     known = held.get(key)
-    held[key] = pieces.joined(known, value) if isinstance(known, dict) else value
+    if not isinstance(known, dict):
+        held[key] = value
+    elif all(isinstance(each, list) for each in (*known.values(), *value.values())):
+        held[key] = pieces.joined(known, value)
+    else:
+        raise ValueError(f"{key!r} comes twice")

@@ -55,14 +55,17 @@ class Inside:
         loop = asyncio.get_running_loop()
         self._slot = slot
         wanted: Collection[str] = ()
+        known: ClusterState | None = None
         look_due, again_s, pause_s = loop.time() + LOOK_S, AGAIN_S, LOOK_S
         try:
             while True:
                 state = await slot.next(pause_s)
                 again_s = min(LOOK_S, 2 * again_s)
-                if state is not None:
-                    wanted, again_s = self._where(state), AGAIN_S
-                if slot.look() != NOWHERE or loop.time() >= look_due:
+                if state is not None and state is not known:
+                    known, wanted, again_s = state, self._where(state), AGAIN_S
+                is_news = slot.look() != NOWHERE
+                if is_news or loop.time() >= look_due:
+                    again_s = AGAIN_S if is_news else again_s
                     await self._look()
                     look_due = loop.time() + LOOK_S
                 pause_s = LOOK_S if await self._listen(wanted) else again_s

@@ -127,6 +127,12 @@ def test_parts_of_different_kinds_are_no_whole() -> None:
         parts.joined([BLANK, protocol.Applied(1, {})])
 
 
+def test_what_comes_twice_and_is_no_piece_is_no_whole() -> None:
+    twice = msgspec.structs.replace(BLANK, outward={ID: REACH})
+    with pytest.raises(ValueError, match="comes twice"):
+        parts.joined([twice, twice])
+
+
 @given(st.lists(st.integers(0, 70_000), max_size=40))
 def test_a_page_holds_the_first_rows_that_fit(sizes: list[int]) -> None:
     rows = [bytes(size) for size in sizes]
