@@ -10,7 +10,7 @@ from ipaddress import ip_address
 import pytest
 
 from lb.checks import Check
-from lb.dial import Result
+from lb.dial import Dial, Result
 from lb.heard import Heard
 from lb.probes import Probes
 from lb.tally import Tally
@@ -317,25 +317,34 @@ async def test_who_does_not_answer_on_ingress_is_up_for_all_others() -> None:
     assert world.records[-1] == ("web-front", health.Status.DOWN, "connection refused")
 
 
+class Program:
+    """One that answers until it hangs; silence passes, as of a program that never says a word."""
+
+    is_silent = False
+
+    def dialled(self, world: World) -> Dial:
+        async def dial(check: Check) -> Result:
+            del check
+            world.dialled += 1
+            await asyncio.sleep(0)
+            if self.is_silent:
+                return Result(passed=True, reason="no answer", heard=Heard.SILENCE)
+            return Result(passed=True, reason="an answer", heard=Heard.WORDS)
+
+        return dial
+
+
 async def test_silence_is_a_failure_once_it_answered_and_after_a_restart_it_is_learnt_anew() -> (
     None
 ):
-    world, tally = World(), Tally()
-    is_silent = False
-
-    async def dial(check: Check) -> Result:
-        del check
-        world.dialled += 1
-        await asyncio.sleep(0)
-        heard = Heard.SILENCE if is_silent else Heard.WORDS
-        return Result(passed=True, reason="no answer" if is_silent else "an answer", heard=heard)
-
+    world, tally, program = World(), Tally(), Program()
+    dial = program.dialled(world)
     up = states.verdict("web", "web1", "front", health.Status.UP)
     down = states.verdict("web", "web1", "front", health.Status.DOWN)
     common = (world.record, states.NODE, time.monotonic, lambda: 0.5)
     async with run(Probes(*common, dial=dial, told=tally.told), states.state(*TOWN, up)):
         await world.until(lambda: world.dialled >= 2)
-        is_silent = True
+        program.is_silent = True
         before = world.dialled
         await world.until(lambda: world.dialled >= before + 10)
     word = "no answer, though it answered before"
@@ -348,22 +357,14 @@ async def test_silence_is_a_failure_once_it_answered_and_after_a_restart_it_is_l
 
 @pytest.mark.parametrize("same", [True, False], ids=["another interval", "another port"])
 async def test_a_check_that_asks_the_same_program_goes_on_with_what_it_heard(same: bool) -> None:
-    world = World()
-    is_silent = False
-
-    async def dial(check: Check) -> Result:
-        del check
-        world.dialled += 1
-        await asyncio.sleep(0)
-        heard = Heard.SILENCE if is_silent else Heard.WORDS
-        return Result(passed=True, reason="no answer" if is_silent else "an answer", heard=heard)
-
+    world, program = World(), Program()
+    dial = program.dialled(world)
     up = states.verdict("web", "web1", "front", health.Status.UP)
     down = states.verdict("web", "web1", "front", health.Status.DOWN)
     probes = Probes(world.record, states.NODE, time.monotonic, lambda: 0.5, dial=dial)
     async with run(probes, states.state(*TOWN, up)) as slot:
         await world.until(lambda: world.dialled >= 2)
-        is_silent = True
+        program.is_silent = True
         await world.until(lambda: len(world.records) == 1)
         how = replace(HASTY, interval_s=0.02) if same else replace(HASTY, port=81)
         slot.put(states.state(*TOWN, states.svc("web", "front", "10.1.0.100", check=how), down))
