@@ -1,8 +1,9 @@
 """One boot of the lab kernel: tests of tests/vm or benchmarks run in the guest, reports come back.
 
 The guest's root is the host's files, read-only under a memory overlay (so a test there may write
-anywhere and changes nothing here), with /tmp and /run of its own. Its console is shown from the
-moment the tests start. QEMU emulates the processor: no host is asked for virtualisation.
+anywhere and changes nothing here), with /tmp and /run of its own and without what an sdd that is
+installed here has: its store, its configuration, its units and commands. Its console is shown from
+the moment the tests start. QEMU emulates the processor: no host is asked for virtualisation.
 """
 
 import os

@@ -16,6 +16,8 @@ mount -t 9p -o ro,trans=virtio,version=9p2000.L,cache=loose,msize=1048576 host /
 mount -t tmpfs -o mode=755 memory /upper
 mkdir /upper/files /upper/work
 mount -t overlay -o lowerdir=/lower,upperdir=/upper/files,workdir=/upper/work root /new
+rm -rf /new/var/lib/sdd /new/etc/sdd
+rm -rf /new/etc/systemd/system/sdd* /new/usr/bin/sdd /new/usr/bin/sdctl /new/usr/bin/sdd-dns
 mkdir /checkout
 mount --bind "/new@checkout@" /checkout
 mount -t tmpfs memory /new/tmp

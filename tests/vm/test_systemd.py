@@ -106,6 +106,7 @@ def let_the_worker_in() -> None:
 
 @pytest.fixture(scope="module")
 def machine() -> Iterator[Machine]:
+    assert not Path("/var/lib/sdd").exists(), "the daemon begins with a store of its own"
     let_the_worker_in()
     for name in ("sdd", "sdctl", "sdd-dns"):
         Path("/usr/bin", name).symlink_to(Path(sys.prefix, "bin", name))
