@@ -179,4 +179,4 @@ def said(state: ClusterState, key: MemberKey) -> health.Said:
     verdict = state.verdicts.get(key)
     if verdict is None:
         return health.Said(health.Status.STARTING, "")
-    return health.Said(verdict.status, verdict.reason, verdict.failing, verdict.ingress_failing)
+    return verdict.said

@@ -37,6 +37,18 @@ def is_hung(standing: Standing, heard: Heard) -> bool:
     return standing.has_answered and heard is Heard.SILENCE
 
 
+def is_known_to_answer(standing: Standing, heard: Heard, *, was: bool) -> bool:
+    """Whether the store is to say that this program has answered; `was`: it does so now.
+
+    A program that comes and goes between two checks must not make the store write each time: of
+    one that is up it is told that nobody is there only with its status, of one that is not up it is
+    told no sooner that it answers.
+    """
+    if standing.status is Status.UP:
+        return standing.has_answered or (was and heard is Heard.NOBODY)
+    return standing.has_answered and was
+
+
 def judged(
     before: Standing, *, passed: bool, rise: int, fall: int, heard: Heard = Heard.WORDS
 ) -> Standing:

@@ -155,14 +155,15 @@ class Probes:
                 task.cancel()
                 del self._running[key]
                 self._unplug(key, check.link)
-                if then is not None and then.asks_like(check):
-                    answered[key] = post.answered
+                if then is not None:
+                    is_like = then.asks_like(check)
+                    answered[key] = post.answered if is_like else frozenset()
         for key, check in wanted.items():
             if key not in self._running:
                 known = said(state, key)
                 post = _Post(
                     is_watched=known.status is not health.Status.UP,
-                    answered=answered.get(key, frozenset()),
+                    answered=answered[key] if key in answered else _answered(known, check),
                 )
                 # One that is not there yet is being made, and the kernel will tell of it.
                 post.is_cut = check.link in self._down
@@ -204,11 +205,11 @@ class Probes:
                 for each, one in zip(check.each, standings, strict=True)
                 if one.has_answered
             )
-            now = _said(check, standings, results)
+            now = _said(check, standings, results, recorded)
             is_pending = any(each.is_suspect for each in standings)
             post.is_watched = is_pending or now.status is not health.Status.UP
             # After a refusal also that all is as before: somebody was told that it is not.
-            if _ways(now) != _ways(recorded) or not is_stored:
+            if (now.status, now.ways) != (recorded.status, recorded.ways) or not is_stored:
                 is_stored = await self._recorded(check, now)
                 recorded = now if is_stored else recorded
             if check.how.kind is not CheckKind.TTL:
@@ -273,16 +274,43 @@ def _judged(standing: judge.Standing, check: Check, result: Result) -> judge.Sta
     return judge.judged(standing, passed=result.passed, rise=rise, fall=fall, heard=result.heard)
 
 
-def _ways(said: health.Said) -> tuple[object, ...]:
-    """What makes it another word: not the reason."""
-    return said.status, said.failing, said.ingress_failing
-
-
 def _is_failing(said: health.Said, way: Check) -> bool:
     return way.address.version in (said.ingress_failing if way.is_ingress else said.failing)
 
 
+def _answered(said: health.Said, check: Check) -> frozenset[_Way]:
+    """The ways in which the program has answered, as the store knows it."""
+    return frozenset(
+        _way(each)
+        for each in check.each
+        if each.address.version in (said.ingress_answered if each.is_ingress else said.answered)
+    )
+
+
 def _said(
+    check: Check,
+    standings: Sequence[judge.Standing],
+    results: Sequence[Result],
+    before: health.Said,
+) -> health.Said:
+    """What the standings come to, and who has answered."""
+    now = _found(check, standings, results)
+    if check.how.kind is not CheckKind.UDP:
+        return now
+    was = _answered(before, check)
+    answered = [
+        each
+        for each, one, result in zip(check.each, standings, results, strict=True)
+        if judge.is_known_to_answer(one, result.heard, was=_way(each) in was)
+    ]
+    return replace(
+        now,
+        answered=tuple(each.address.version for each in answered if not each.is_ingress),
+        ingress_answered=tuple(each.address.version for each in answered if each.is_ingress),
+    )
+
+
+def _found(
     check: Check, standings: Sequence[judge.Standing], results: Sequence[Result]
 ) -> health.Said:
     """What the standings come to; the reason is that of whoever decides it.

@@ -9,6 +9,7 @@ RUN_MAX = 100  # results in a row; more would be a typing error
 TEXT_MAX = 512  # of what is sent or expected: fits one datagram with room
 TTL_MAX_S = 24 * 3600.0
 STATUS_MIN, STATUS_MAX = 100, 599
+PACE_MIN_S = 0.02  # between checks: more often is load, for a failure is then met in no time anyway
 
 _PORTLESS = frozenset({CheckKind.NONE, CheckKind.TTL, CheckKind.EXEC})
 _HTTP = frozenset({CheckKind.HTTP, CheckKind.HTTPS})
@@ -55,8 +56,10 @@ def _talk(check: HealthCheck) -> str:
 
 
 def _times(check: HealthCheck) -> str:
-    if min(check.interval_s, check.timeout_s, check.fast_s) <= 0:
-        return "interval, fast interval and timeout must be more than 0 seconds"
+    if min(check.interval_s, check.fast_s) < PACE_MIN_S:
+        return f"interval and fast interval must be at least {PACE_MIN_S:g} seconds"
+    if check.timeout_s <= 0:
+        return "the timeout must be more than 0 seconds"
     if not (1 <= check.rise <= RUN_MAX and 1 <= check.fall <= RUN_MAX):
         return f"rise and fall must be between 1 and {RUN_MAX}"
     return ""

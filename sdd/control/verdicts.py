@@ -14,8 +14,7 @@ def record(
     member = ground.now.members.get((of, end))
     old = ground.now.verdicts.get((of, end))
     is_same = old is not None and old.status is said.status
-    ways = (said.failing, said.ingress_failing)
-    if member is None or (old and is_same and (old.failing, old.ingress_failing) == ways):
+    if member is None or (old and is_same and old.said.ways == said.ways):
         return None
     verdict = health.Verdict(
         service=of,
@@ -25,6 +24,8 @@ def record(
         reason=said.reason,
         failing=said.failing,
         ingress_failing=said.ingress_failing,
+        answered=said.answered,
+        ingress_answered=said.ingress_answered,
     )
     draft = Draft(ground)
     draft.hold(member)

@@ -22,6 +22,13 @@ class Said:
     reason: str
     failing: tuple[int, ...] = ()
     ingress_failing: tuple[int, ...] = ()
+    answered: tuple[int, ...] = ()
+    ingress_answered: tuple[int, ...] = ()
+
+    @property
+    def ways(self) -> tuple[object, ...]:
+        """What it says of each way to the member: with the status all that makes it another."""
+        return self.failing, self.ingress_failing, self.answered, self.ingress_answered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +36,9 @@ class Verdict:
     """`since` is seconds since the epoch, `reason` a short text such as "connect refused".
 
     `failing` are the IP versions in which a member that is up does not answer, `ingress_failing`
-    those in which it does not at its address on the network `ingress`.
+    those in which it does not at its address on the network `ingress`. `answered` and
+    `ingress_answered` are those in which a program with a udp check has answered one, so that its
+    silence says that it hangs; empty with other checks.
     """
 
     service: ids.ServiceId
@@ -39,6 +48,20 @@ class Verdict:
     reason: str = ""
     failing: tuple[int, ...] = ()
     ingress_failing: tuple[int, ...] = ()
+    answered: tuple[int, ...] = ()
+    ingress_answered: tuple[int, ...] = ()
+
+    @property
+    def said(self) -> Said:
+        """What of it a check found."""
+        return Said(
+            self.status,
+            self.reason,
+            self.failing,
+            self.ingress_failing,
+            self.answered,
+            self.ingress_answered,
+        )
 
     @property
     def is_split(self) -> bool:

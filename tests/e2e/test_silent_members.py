@@ -56,9 +56,24 @@ def test_a_program_that_hangs_is_down_if_it_answered_before(daemon: Appliance) -
         until(lambda: states(daemon, "echo")["two"] == "down", 20, "it hangs")
         (row,) = [each for each in daemon.json("service", "ps", "echo") if each["State"] == "down"]
         assert row["Reason"] == "no answer within 0.2 s, though it answered before"
+        # It hangs also for the next daemon: silence does not bring it up.
+        daemon.kill(signal.SIGTERM)
+        daemon.start()
+        until(lambda: failures(daemon, "echo") >= 4, 20, "its silence is a failure")
+        assert states(daemon, "echo") == {"one": "up", "two": "down", "three": "up"}
     finally:
         os.kill(hung, signal.SIGCONT)
     until(lambda: states(daemon, "echo")["two"] == "up", 20, "it answers again")
+
+
+def failures(daemon: Appliance, service: str) -> int:
+    """Checks that failed since the daemon started."""
+    socket = daemon.url.removeprefix("unix://")
+    page = daemon.on_host("curl", "-s", "--unix-socket", socket, "http://sdd/metrics").stdout
+    found = re.search(
+        rf'^sdd_lb_healthcheck_failures_total{{service="{service}"}} (\d+)', page, re.MULTILINE
+    )
+    return int(found[1]) if found else 0
 
 
 def pids(daemon: Appliance, sandbox: str, port: int) -> set[int]:

@@ -199,10 +199,16 @@ async def test_verdicts_are_written_on_transitions_only() -> None:
             web.id, end.id, health.Said(health.Status.UP, "connected")
         )
         assert one.state.revision == revision
+        answered = health.Said(health.Status.UP, "an answer", answered=(4,))
+        for _ in range(2):  # a transition, too, and no other status
+            await one.commands.record_verdict(web.id, end.id, answered)
+        assert one.state.revision == revision + 1
+        assert one.state.verdicts[web.id, end.id].since == one.clock.now - 5
+        assert one.state.verdicts[web.id, end.id].answered == (4,)
         await one.commands.record_verdict(
             web.id, end.id, health.Said(health.Status.DOWN, "connect refused")
         )
-        assert one.state.revision == revision + 1
+        assert one.state.revision == revision + 2
         assert one.state.verdicts[web.id, end.id].since == one.clock.now
         assert not one.state.healthy(web.id)
 

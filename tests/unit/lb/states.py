@@ -69,9 +69,14 @@ def member(of: str, name: str, on: str, weight: int = 1, node: ids.NodeId = NODE
     )
 
 
-def verdict(of: str, name: str, on: str, status: health.Status) -> health.Verdict:
+def verdict(
+    of: str, name: str, on: str, status: health.Status, answered: tuple[int, ...] = ()
+) -> health.Verdict:
     return health.Verdict(
-        service=ids.ServiceId(of), endpoint=ids.EndpointId(f"{name}-{on}"), status=status
+        service=ids.ServiceId(of),
+        endpoint=ids.EndpointId(f"{name}-{on}"),
+        status=status,
+        answered=answered,
     )
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from lb.heard import Heard
-from lb.judge import Standing, doubted, is_hung, judged, summed, taken_up
+from lb.judge import Standing, doubted, is_hung, is_known_to_answer, judged, summed, taken_up
 from sdd.model.health import Said, Status
 
 UP, DOWN, STARTING = Standing(status=Status.UP), Standing(status=Status.DOWN), Standing()
@@ -129,6 +129,29 @@ def test_silence_is_a_failure_of_a_program_that_answered(
     start: Standing, results: str, status: Status
 ) -> None:
     assert heard(start, results).status is status
+
+
+@pytest.mark.parametrize(
+    ("start", "results", "was", "is_known"),
+    [
+        (UP, "!", False, True),
+        (UP, "!x", True, True),  # it may be back at the next check: nothing to write
+        (UP, "!x!", True, True),
+        (UP, "!x", False, False),
+        (UP, "!x.", True, False),  # another program, which may be silent
+        (UP, "!xxx", True, False),
+        (UP, "!...", True, True),  # it hangs, also for who looks at it next
+        (DOWN, "!", False, False),  # told with its status, once it rises
+        (DOWN, "!!", False, True),
+        (STARTING, "!", False, False),
+        (STARTING, "!!", False, True),
+    ],
+)
+def test_what_the_store_is_told_of_a_program_that_answered(
+    start: Standing, results: str, was: bool, is_known: bool
+) -> None:
+    last = {"!": Heard.WORDS, ".": Heard.SILENCE, "x": Heard.NOBODY}[results[-1]]
+    assert is_known_to_answer(heard(start, results), last, was=was) is is_known
 
 
 def test_a_doubt_does_not_forget_that_it_answered() -> None:

@@ -334,25 +334,43 @@ class Program:
         return dial
 
 
-async def test_silence_is_a_failure_once_it_answered_and_after_a_restart_it_is_learnt_anew() -> (
-    None
-):
+ECHO = states.svc("web", "front", "10.1.0.100", check=replace(HASTY, kind=CheckKind.UDP))
+
+
+async def test_silence_is_a_failure_once_it_answered_also_after_a_restart() -> None:
     world, tally, program = World(), Tally(), Program()
     dial = program.dialled(world)
     up = states.verdict("web", "web1", "front", health.Status.UP)
-    down = states.verdict("web", "web1", "front", health.Status.DOWN)
+    down = states.verdict("web", "web1", "front", health.Status.DOWN, (4,))
     common = (world.record, states.NODE, time.monotonic, lambda: 0.5)
-    async with run(Probes(*common, dial=dial, told=tally.told), states.state(*TOWN, up)):
+    async with run(Probes(*common, dial=dial, told=tally.told), states.state(*TOWN, ECHO, up)):
         await world.until(lambda: world.dialled >= 2)
+        assert world.records == [("web1-front", health.Status.UP, "an answer")]
+        assert world.answered == (4,)
         program.is_silent = True
         before = world.dialled
         await world.until(lambda: world.dialled >= before + 10)
     word = "no answer, though it answered before"
-    assert world.records == [("web1-front", health.Status.DOWN, word)]
+    assert world.records[1:] == [("web1-front", health.Status.DOWN, word)]
+    assert world.answered == (4,)
     assert tally.of(ids.ServiceId("web")).failures >= 9
-    async with run(Probes(*common, dial=dial), states.state(*TOWN, down)):
-        await world.until(lambda: len(world.records) == 2)
-    assert world.records[1] == ("web1-front", health.Status.UP, "no answer")
+    async with run(Probes(*common, dial=dial), states.state(*TOWN, ECHO, down)):
+        before = world.dialled
+        await world.until(lambda: world.dialled >= before + 10)
+        assert len(world.records) == 2
+        program.is_silent = False
+        await world.until(lambda: len(world.records) == 3)
+    assert world.records[2] == ("web1-front", health.Status.UP, "an answer")
+
+
+async def test_of_who_never_answered_nothing_is_told() -> None:
+    world, program = World(), Program()
+    program.is_silent = True
+    common = (world.record, states.NODE, time.monotonic, lambda: 0.5)
+    async with run(Probes(*common, dial=program.dialled(world)), states.state(*TOWN, ECHO)):
+        await world.until(lambda: world.dialled >= 10)
+    assert world.records == [("web1-front", health.Status.UP, "no answer")]
+    assert world.answered == ()
 
 
 @pytest.mark.parametrize("same", [True, False], ids=["another interval", "another port"])

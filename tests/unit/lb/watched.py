@@ -43,6 +43,7 @@ class World:
             raise errors.Unavailable(f"the store of {service} is away")
         self.records.append((endpoint, said.status, said.reason))
         self.failing, self.ingress_failing = said.failing, said.ingress_failing
+        self.answered = said.answered
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(10):
