@@ -60,6 +60,8 @@ class Exchanges:
         health: forward.Health,
         first: First | None,
         until: float,
+        *,
+        goes_on: Callable[[], bool] = sockets.always,
     ) -> Said:
         """A checked reply; a server without EDNS is asked again without it.
 
@@ -70,7 +72,7 @@ class Exchanges:
             raise NoReply(Why.REPLACED, lending.REPLACED)
         if server.transport != UDP:  # a kept connection is replaced, not waited for
             until = min(until, self._loop.time() + forward.TRY_S)
-        way = sockets.Way(server, first[0].way.dial if first else dial, until)
+        way = sockets.Way(server, first[0].way.dial if first else dial, until, goes_on)
         now = self._clock()
         edns = health.takes_edns(now)
         said = await self._said(asked, way, health, edns=edns, first=first)
@@ -157,6 +159,7 @@ class Exchanges:
                 health.case_losses += 1
                 self._suspect(counters.Suspect.CASE)
             if not lost and health.has_stream(now):
+                _may_go_on(way)
                 soon = min(way.deadline, self._loop.time() + forward.STREAM_S)
                 short = way._replace(deadline=soon)
                 try:
@@ -188,6 +191,7 @@ class Exchanges:
             sent, come = first[0].sent, first[1]
             heard = await come if isinstance(come, asyncio.Future) else come
         else:
+            _may_go_on(way)
             sent = self.message(asked, health, way.server, edns=edns)
             near = health.near_misses(self._clock()) if guarded else 0
             heard = await self.lines.hear((way.dial, way.server), sent, way.deadline, near=near)
@@ -224,6 +228,7 @@ class Exchanges:
         self, asked: Question, way: sockets.Way, sent: forward.Sent
     ) -> sessions.Said:
         """What a server says that is not asked over UDP; raises NoReply."""
+        _may_go_on(way)
         if way.server.transport == "tcp":
             return sessions.Said(await sockets.over_tcp(way, sent))
         said = await self._streams.ask(
@@ -247,3 +252,9 @@ class Exchanges:
         if server.inside:
             return self._inside(scope.sandbox, server)
         return sockets.HOST6 if server.family is protocol.Family.IPV6 else sockets.HOST4
+
+
+def _may_go_on(way: sockets.Way) -> None:
+    """Raises NoReply where nobody who asks may have this server asked any more."""
+    if not way.goes_on():
+        raise NoReply(Why.REPLACED, lending.REPLACED)

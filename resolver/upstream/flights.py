@@ -262,7 +262,7 @@ class Flights:
         order = forward.order(known, now)
         for at in forward.to_probe(known, now):
             known[at].probed(now)
-            self._spawn(self._probe(asked, at, known[at], tried))
+            self._spawn(self._probe(asked, new, at, tried))
         left_s = forward.TOTAL_S - (now - new.began)
         one = race.Race(asked, known, tried, self._tries, self._spawn, new.goes_on)
         end = asyncio.get_running_loop().time() + left_s
@@ -285,12 +285,12 @@ class Flights:
         )
         return failure._replace(explain=(*said, why), was_said=was_said)
 
-    async def _probe(
-        self, asked: Question, at: int, health: forward.Health, tried: list[Tried]
-    ) -> None:
-        """Only what it does to `health` matters."""
+    async def _probe(self, asked: Question, of: flight.Flight, at: int, tried: list[Tried]) -> None:
+        """Only what it does to the server's health matters."""
         until = asyncio.get_running_loop().time() + forward.TRY_S
-        await self._tries.one(asked, asked.scope.upstreams[at], health, tried, until=until)
+        server = asked.scope.upstreams[at]
+        health = self._healths.of(server, asked.scope)
+        await self._tries.one(asked, server, health, tried, until=until, goes_on=of.goes_on)
 
 
 def _is_own(found: reply.Reply) -> bool:

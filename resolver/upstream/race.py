@@ -188,6 +188,7 @@ class Race:
                 self.tried,
                 first,
                 until=self._end,
+                goes_on=self.goes_on,
                 quiet=is_quiet,
                 unproven=functools.partial(self._unproven.add, attempt.at),
             )

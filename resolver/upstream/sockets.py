@@ -7,6 +7,7 @@ the host's namespace sockets are opened here; from inside a sandbox there are th
 import asyncio
 import errno
 import socket
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
 from typing import Final, NamedTuple, Protocol
@@ -192,12 +193,21 @@ HOST4: Final = Host(socket.AF_INET)
 HOST6: Final = Host(socket.AF_INET6)
 
 
+def always() -> bool:
+    """Of a question of our own: nobody who asks it can lose his servers."""
+    return True
+
+
 class Way(NamedTuple):
-    """Whom an exchange is with, and until when: `deadline` is a time of the event loop."""
+    """Whom an exchange is with, and until when: `deadline` is a time of the event loop.
+
+    `goes_on` tells whether it may still be asked at all (CVE-2024-29018), before each further step.
+    """
 
     server: protocol.Upstream
     dial: Dial
     deadline: float
+    goes_on: Callable[[], bool] = always
 
 
 async def over_tcp(way: Way, sent: forward.Sent) -> bytes:

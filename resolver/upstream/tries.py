@@ -105,6 +105,7 @@ class Tries:
         first: First | None = None,
         *,
         until: float,
+        goes_on: Callable[[], bool],
         quiet: Callable[[], None] = lambda: None,
         unproven: Callable[[], None] = lambda: None,
     ) -> reply.Reply | None:
@@ -113,7 +114,7 @@ class Tries:
         `first` is what came of the first step when that was done already. `quiet` is called when
         nothing came within `forward.TRY_S`; what comes later is taken. Whether that speaks against
         the server shows what it says to a question of ours, from `forward.LOOK_S` on. `unproven` is
-        called where its certificate is not believed.
+        called where its certificate is not believed. `goes_on` tells whether it may be asked on.
         """
         label = self._counts.upstream(server.label)
         began, is_mixed = first[0].began if first else self._clock(), health.mixes()
@@ -134,7 +135,7 @@ class Tries:
             for limit_s, then in ((forward.LOOK_S, look), (forward.TRY_S, silent))
         ]
         try:
-            said = await self._exchanges.said(asked, server, health, first, until)
+            said = await self._exchanges.said(asked, server, health, first, until, goes_on=goes_on)
         except NoReply as exc:
             if not is_quiet or exc.why not in _TOLD:
                 self._fell_short(server, health, exc, began, tried)

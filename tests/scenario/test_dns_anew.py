@@ -4,8 +4,9 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import dns.flags
 import dns.message
 import dns.rcode
 import msgspec
@@ -18,6 +19,7 @@ from tests.scenario.test_dns_forwarding import (
     Make,
     Scripted,
     explanations,
+    failing,
     good,
     mute,
     scripted,
@@ -73,6 +75,42 @@ def test_who_gets_servers_of_his_own_has_them_asked_at_once(
         with pytest.raises(TimeoutError):
             link.recv(4096)
         assert len(hosts.heard) == count
+
+
+def cut(query: dns.message.Message) -> bytes:
+    answer = dns.message.make_response(query, recursion_available=True)
+    answer.flags |= dns.flags.TC
+    return answer.to_wire()
+
+
+STEPS: dict[str, Callable[[dns.message.Message], bytes]] = {
+    "over TCP": cut,
+    "without EDNS": lambda query: failing(query, dns.rcode.FORMERR),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_A8_22_what_the_hosts_server_says_after_the_seal_leads_to_no_further_step(
+    session: Session, scripted: Make, step: str
+) -> None:
+    """CVE-2024-29018: it was asked before; it is not asked again to get the whole."""
+    gate = threading.Event()
+
+    def half(query: dns.message.Message, stream: bool) -> bytes:
+        gate.wait(5)
+        return good(query, stream) if stream or query.edns < 0 else STEPS[step](query)
+
+    silent, hosts, own = scripted(mute), scripted(half), scripted(good)
+    with asking(served(session, silent, hosts)) as link:
+        eventually(lambda: hosts.heard, 5, "the second server is asked beside the first")
+        session.view("s", [], [inside(own)], sealed=True)
+        session.lend("s")
+        assert session.apply(2) == {}
+        assert texts(heard(link)) == {"192.0.2.9"}
+        gate.set()
+        eventually(lambda: rows(session)[hosts.port].error, 5, "its reply came to nothing")
+    assert {kind for kind, _ in hosts.heard} == {"udp"}
+    assert len(hosts.heard) == 1
 
 
 def test_a_sealed_sandbox_has_the_hosts_servers_asked_under_no_view(
