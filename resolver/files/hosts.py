@@ -6,7 +6,7 @@ In: the sandbox and its endpoints in gateway order. Out: text (docker.md R11, R1
 from collections.abc import Iterable
 from typing import Final
 
-from sdd.model import endpoint, sandbox
+from sdd.model import endpoint, loopback, sandbox
 
 BASE: Final = (
     "127.0.0.1\tlocalhost",
@@ -21,9 +21,9 @@ BASE: Final = (
 def render(box: sandbox.Sandbox, ends: Iterable[endpoint.Endpoint]) -> str:
     """The file's text; own lines name the hostname, with its first label when it has dots.
 
-    A hostname of `localhost` stays the loopback address alone (RFC 6761 §6.3).
+    A hostname of `localhost` or below it stays the loopback address alone (RFC 6761 §6.3).
     """
-    is_loopback = f".{box.hostname.lower()}".endswith(".localhost")
+    is_loopback = loopback.is_loopback(box.hostname)
     own = box.name if is_loopback else box.hostname or box.name
     names = f"{own} {own.partition('.')[0]}" if "." in own else own
     lines = [

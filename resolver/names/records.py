@@ -15,13 +15,12 @@ from resolver import protocol
 from resolver.message import wire
 from resolver.names import portnames, spelling
 from resolver.names.ground import Ground
-from sdd.model import endpoint, ids, network, port, sandbox, service
+from sdd.model import endpoint, ids, loopback, network, port, sandbox, service
 from sdd.model.network import IPAddress
 from sdd.state import ClusterState
 
 TASKS = "tasks."
 Serving = tuple[service.Member, endpoint.Endpoint, sandbox.Sandbox]
-LOCALHOST = "localhost"
 _SRV = struct.Struct(">HHH")  # priority, weight, port
 _MOST_WEIGHT = 0xFFFF
 
@@ -39,10 +38,10 @@ def of_endpoint(box: sandbox.Sandbox, of: endpoint.Endpoint, ground: Ground) -> 
 def names_of(box: sandbox.Sandbox, of: endpoint.Endpoint) -> tuple[str, ...]:
     """The names of a sandbox on one network, the first being the one of its PTR record (N1).
 
-    A hostname may be `localhost`, which stays everybody's own (RFC 6761 §6.3).
+    A hostname may be `localhost` or below it, which stays everybody's own (RFC 6761 §6.3).
     """
     wanted = [box.name, *of.aliases, ids.short(box.id)]
-    if box.hostname and box.hostname.lower() != LOCALHOST:
+    if box.hostname and not loopback.is_loopback(box.hostname):
         wanted.append(box.hostname)
     return tuple(filter(None, dict.fromkeys(map(str.lower, wanted))))
 

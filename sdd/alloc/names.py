@@ -7,13 +7,13 @@ a file name and every name may become a DNS label, hence the bounds.
 import re
 
 from sdd import errors
+from sdd.model.loopback import LOCALHOST, is_loopback
 
 LIMIT = 63  # octets of one DNS label, RFC 1035 §2.3.4
 HOST_LIMIT = 253  # octets of a whole name as people write it
 NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")  # Docker's rule for names
 LABEL = re.compile(r"[a-zA-Z0-9_]([a-zA-Z0-9_-]*[a-zA-Z0-9_])?")
 OPTION = re.compile(r"[a-z0-9][a-z0-9-]*(:[a-z0-9.-]+)?")
-LOCALHOST = "localhost"  # is the loopback address for every program (RFC 6761 §6.3)
 TASKS = "tasks."  # `tasks.<service>` means the members, so no object may be called so
 
 
@@ -61,11 +61,6 @@ def checked_owned(what: str, name: str) -> str:
 
 # RFC 6761 §6.3, §6.4, RFC 7686, RFC 9476: a question for them would tell strangers.
 NEVER_FORWARDED = frozenset({LOCALHOST, "invalid", "onion", "alt"})
-
-
-def is_loopback(name: str) -> bool:
-    """Whether `name` is `localhost` or below it."""
-    return f".{name.lower()}".endswith(f".{LOCALHOST}")
 
 
 def _check_loopback(what: str, name: str) -> None:

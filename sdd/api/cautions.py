@@ -10,7 +10,7 @@ from typing import Final
 
 from resolver.files import resolvconf, upstreams
 from resolver.names import records
-from sdd.model import bridge, child, endpoint, nameserver, network, sandbox, tlds
+from sdd.model import bridge, child, endpoint, loopback, nameserver, network, sandbox, tlds
 from sdd.state import ClusterState
 
 _NUMBERED: Final = ("ndots", "timeout", "attempts")  # the options of resolv.conf(5)
@@ -96,7 +96,7 @@ def of_box(state: ClusterState, box: sandbox.Sandbox) -> str:
 
 def _loopback(box: sandbox.Sandbox) -> Iterator[str]:
     """That its hostname is no name of it to others (RFC 6761 §6.3)."""
-    if box.hostname.lower() == records.LOCALHOST:
+    if loopback.is_loopback(box.hostname):
         yield (
             f"nobody finds {box.name} by its hostname {box.hostname}, which means each asker's own"
             " loopback."

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from lb.ports.former import Former
+from lb.ports.former import MOST, Former
 from lb.ports.table import Bind, Entry
 from lb.ports.way import Way
 from lb.table import Backend
@@ -78,3 +78,29 @@ def test_a_service_that_goes_is_forgotten() -> None:
     former.note(now, gone, {})
     former.note(gone, towns.later(gone, WEB), {})
     assert not former.to(now, KEY)
+
+
+def test_a_member_that_goes_is_forgotten_and_the_others_are_not() -> None:
+    former, before = Former(), began()
+    two = states.plug("two", "front", "10.1.0.3/24")
+    before = towns.later(before, towns.box("two"), two, states.member("web", "two", "front"))
+    now = without(before)
+    former.note(before, now, {})
+    member = service.Member
+    gone = now.apply(ids.Revision(now.revision + 1), [Gone(member, KEY)])
+    former.note(now, gone, {})
+    back = towns.later(gone, states.member("web", "one", "front"))
+    former.note(gone, back, {})
+    assert not former.to(back, KEY)
+    other = (KEY[0], ids.EndpointId("two-front"))
+    assert former.to(back, other) == {WAY._replace(backend=ip_address("10.1.0.3"))}
+
+
+def test_of_a_service_that_gives_port_after_port_the_last_are_remembered() -> None:
+    former, state = Former(), began()
+    for number in range(9000, 9000 + MOST + 10):
+        later = towns.later(state, replace(WEB, ports=(towns.port(number),)))
+        former.note(state, later, {})
+        state = later
+    known = {way.bind.number for way in former.to(state, KEY)}
+    assert known == set(range(9009, 9009 + MOST))

@@ -149,9 +149,10 @@ def test_A8_14_added_hosts_resolve_both_ways() -> None:
     assert pointer(found, "192.0.2.5") == ["printer."]
 
 
-def test_A8_17_a_hostname_of_localhost_is_no_name_for_others() -> None:
-    box = replace(WEB, hostname="LocalHost")
-    assert "localhost" not in records.names_of(box, WEB_END)
+@pytest.mark.parametrize("name", ["LocalHost", "db.localhost"])
+def test_A8_17_a_hostname_of_localhost_is_no_name_for_others(name: str) -> None:
+    box = replace(WEB, hostname=name)
+    assert name.lower() not in records.names_of(box, WEB_END)
     assert "web.example" in records.names_of(replace(WEB, hostname="web.example"), WEB_END)
 
 
