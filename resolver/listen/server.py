@@ -20,7 +20,7 @@ from resolver.message import reasons, wire
 from resolver.message import reply as reply_of
 from resolver.names import answer, chase
 from resolver.upstream import cache
-from resolver.upstream.bucket import Bucket
+from resolver.upstream.bucket import Buckets
 from resolver.upstream.gate import Gate
 
 DRAIN: Final = 4 * datagrams.MOST  # datagrams a wake-up; then the other sandboxes have their turn
@@ -70,7 +70,7 @@ class Tools:
     note: notes.Note = notes.unheard
     batch: datagrams.Batch = field(default_factory=datagrams.Batch)
     gates: dict[str, Gate] = field(default_factory=dict)
-    buckets: dict[str, Bucket] = field(default_factory=dict)
+    buckets: Buckets = field(default_factory=Buckets)
     lost: queues.Queues = field(init=False)
 
     def __post_init__(self) -> None:
@@ -92,10 +92,7 @@ class Tools:
 
     def is_too_fast(self, scope: answer.Scope) -> bool:
         """Whether the sandbox asks more foreign questions than it may; counts one that it asks."""
-        bucket = self.buckets.get(scope.sandbox)
-        if bucket is None:
-            bucket = self.buckets[scope.sandbox] = Bucket()
-        if bucket.take(scope.rate, clock.now()):
+        if self.buckets.take(scope.sandbox, scope.rate, clock.now()):
             return False
         self.counts.add(counters.DROPPED, "rate_limit")
         return True
@@ -156,7 +153,7 @@ class Udp:
         """
         self._heir = heir
         self._tools.pool.drop(self._ready)
-        self._tools.buckets.pop(self._scope.sandbox, None)
+        self._tools.buckets.drop(self._scope.sandbox)
         self._tools.hot.remove_hot(self._descriptor)
         self._tools.lost.remove(self._link)
         self._link.close()

@@ -7,7 +7,7 @@ import bisect
 import struct
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from resolver.message import spelled, wire
 
@@ -19,17 +19,28 @@ _TTL = 4  # where in a record's fixed part its TTL lies
 _SOA_NUMBERS = 20
 
 
+class Behind(NamedTuple):
+    """What a pointer leads to: where those labels end, and the bytes of all to the root."""
+
+    stop: int
+    size: int
+
+
+Known = dict[int, Behind]  # by where they begin; of one message
+
+
 def sane(ttl: int) -> int:
     """A TTL with the top bit set means 0 (RFC 2181 §8)."""
     return 0 if ttl & 0x80000000 else ttl
 
 
-def read(data: bytes, at: int, ttls: list[int]) -> tuple[int, int, int, int] | None:
+def read(data: bytes, at: int, ttls: list[int], known: Known) -> tuple[int, int, int, int] | None:
     """(start of data, end, type, TTL) of the record at `at`, None when it is not whole.
 
-    `ttls` says where the TTLs of the records before it lie; this one's is added.
+    `ttls` says where the TTLs of the records before it lie, `known` what their pointers led to;
+    this one's are added.
     """
-    at = _name(data, at, ttls)
+    at = _name(data, at, ttls, known)
     if not at or at + FIXED.size > len(data):
         return None
     kind, klass, ttl, length = FIXED.unpack_from(data, at)
@@ -45,7 +56,7 @@ def read(data: bytes, at: int, ttls: list[int]) -> tuple[int, int, int, int] | N
         before, count = spelled.NAMES[kind]
         inside = body + before
         for _ in range(count):
-            inside = _name(data, inside, ttls)
+            inside = _name(data, inside, ttls, known)
             if not inside or inside > end:
                 return None
         if inside + (_SOA_NUMBERS if kind == wire.SOA else 0) != end:
@@ -53,38 +64,62 @@ def read(data: bytes, at: int, ttls: list[int]) -> tuple[int, int, int, int] | N
     return body, end, kind, sane(ttl)
 
 
-def _name(data: bytes, at: int, ttls: list[int]) -> int:
-    """Where the name at `at` ends; 0 for a bad one.
+def _name(data: bytes, at: int, ttls: list[int], known: Known) -> int:
+    """Where the name at `at` ends; 0 for a bad one, as RFC 9267 lists them."""
+    mark = _labels(data, at, len(data))
+    if not mark:
+        return 0
+    if not data[mark]:
+        return mark + 1
+    return mark + 2 if _leads(data, at, mark, ttls, known) else 0
 
-    Its pointers are followed: each must lead to labels that end before those that led to it, so
-    the way is finite, and the whole must be a name of at most 255 bytes (RFC 9267). Behind a
-    pointer is what was a name before (RFC 1035 §4.1.4), never the fixed part of a record: its TTL
-    changes on the way to the client, and the name with it.
-    """
-    limit = len(data)
-    end = 0
-    begin = at
-    total = 1
-    while at < limit:
+
+def _labels(data: bytes, at: int, limit: int) -> int:
+    """Where behind the labels at `at` the root or a pointer is, before `limit`; 0 for neither."""
+    most = at + wire.MOST_NAME
+    while at < limit and at < most:
         length = data[at]
-        if length >= POINTER and at + 2 <= limit:
-            if end and _is_fixed(ttls, begin, at + 2):
-                return 0
-            end = end or at + 2
-            limit = begin
-            begin = at = int.from_bytes(data[at : at + 2], "big") & 0x3FFF
-            if at < wire.HEADER:
-                return 0
-        elif not length:
-            return 0 if end and _is_fixed(ttls, begin, at + 1) else end or at + 1
-        elif length > wire.MOST_LABEL:
+        if not length:
+            return at
+        if length >= POINTER:
+            return at if at + 2 <= limit else 0
+        if length > wire.MOST_LABEL:
             return 0
-        else:
-            at += length + 1
-            total += length + 1
-            if total > wire.MOST_NAME:
-                return 0
+        at += length + 1
     return 0
+
+
+def _leads(data: bytes, begin: int, mark: int, ttls: list[int], known: Known) -> bool:
+    """Whether the pointer at `mark`, behind labels from `begin` on, leads to the rest of a name.
+
+    Each pointer must lead to labels that end before those that led to it, so the way is finite, and
+    the whole must be a name of at most 255 bytes. Behind a pointer is what was a name before (RFC
+    1035 §4.1.4), never the fixed part of a record: its TTL changes on the way to the client, and
+    the name with it. What was seen once is not looked at again: names of a message may share long
+    ways, and hundreds of them.
+    """
+    total = mark - begin + 1
+    passed: list[tuple[int, int, int]] = []
+    while data[mark]:
+        limit = begin
+        begin = int.from_bytes(data[mark : mark + 2], "big") & 0x3FFF
+        if (seen := known.get(begin)) is not None:
+            total += seen.size
+            if seen.stop > limit:
+                return False
+            break
+        if begin < wire.HEADER or not (mark := _labels(data, begin, limit)):
+            return False
+        stop = mark + (2 if data[mark] else 1)
+        if _is_fixed(ttls, begin, stop):
+            return False
+        passed.append((begin, stop, total))
+        total += mark - begin
+    if total > wire.MOST_NAME:
+        return False
+    for first, stop, before in passed:
+        known[first] = Behind(stop, total - before)
+    return True
 
 
 def _is_fixed(ttls: list[int], begin: int, end: int) -> bool:

@@ -106,6 +106,12 @@ def read(data: bytes, end: int, *, dnssec: bool, is_checked: bool = False) -> Re
     return _record_by_record(data, end, counts, dnssec=dnssec, is_checked=is_checked)
 
 
+def records(data: bytes) -> int:
+    """How many records of it are looked at, as far as it has those that it claims to have."""
+    answers, authority, additional = _COUNTS.unpack_from(data, 6)
+    return min(int(answers + authority + additional), MOST_RECORDS)
+
+
 def _addresses(data: bytes, end: int, counts: tuple[int, int, int]) -> Reply | None:
     """What `_record_by_record` makes of addresses of the very name that was asked, if that is all.
 
@@ -163,11 +169,12 @@ def _record_by_record(
     negative: int | None = None
     extended = 0
     explain: tuple[wire.Explain, ...] = ()
+    known: record.Known = {}
     shortest: dict[int, int] = {}
     heads: list[chain.Head] = []
     opt = b""
     for number in range(sum(counts)):
-        found, begin = record.read(data, at, ttls), at
+        found, begin = record.read(data, at, ttls, known), at
         if found is None:
             return None
         body, at, kind, ttl = found

@@ -26,6 +26,7 @@ IDENTITY_BITS: Final = 16
 UDP: Final = "udp"
 _OUR_QUESTION: Final = frozenset({forward.Trust.GOOD, forward.Trust.TRUNCATED})
 
+Charge = Callable[[str, int], None]
 Bits = Callable[[int], int]  # how many random bits → a number
 Dialled = Callable[[str, protocol.Upstream], sockets.Dial | None]
 
@@ -43,7 +44,10 @@ class Exchanges:
         bits: Bits,
         note: notes.Note,
         hot: Hot | None = None,
+        charge: Charge = lambda *_: None,
     ) -> None:
+        """`charge` is told of whose questions a reply was, and how many records it had."""
+        self._charge = charge
         self._counts = counts
         self._inside = inside
         self._streams = streams
@@ -110,7 +114,7 @@ class Exchanges:
         data, end, transport, lost, because = came
         if health.loops != loops:
             raise NoReply(Why.LOOP)  # what it says, we said
-        found = reply.read(data, end, dnssec=asked.query.dnssec)
+        found = self.read(asked, data, end)
         if found is None:
             raise NoReply(Why.CHAIN if reply.is_endless(data, end) else Why.MISMATCH)
         if lost:
@@ -119,6 +123,11 @@ class Exchanges:
                 raise NoReply(lost)
         whole = cut.of_zone(reply.aged(found, age_s), asked.query, asked.whole)
         return Said(whole, transport, because)
+
+    def read(self, asked: Question, data: bytes, end: int) -> reply.Reply | None:
+        """`reply.read`, at the cost of who asked."""
+        self._charge(asked.scope.sandbox, reply.records(data))
+        return reply.read(data, end, dnssec=asked.query.dnssec)
 
     async def _over_udp(
         self,

@@ -17,6 +17,7 @@ from resolver.message import reasons, reply, wire
 from resolver.names import answer, cut, detour
 from resolver.upstream import (
     anew,
+    bucket,
     cache,
     exchange,
     flights,
@@ -71,6 +72,7 @@ class Forwarder:
     ) -> None:
         self.cache = cache.Cache()
         self.healths = healths.Healths(bits)
+        self.buckets = bucket.Buckets()
         self._counts = counts
         self._telling = telling.Telling(counts, clock, self._passes)
         self._clock = clock
@@ -78,7 +80,14 @@ class Forwarder:
         self._sees = sees
         self._streams = sessions.Sessions(spawn)
         exchanges = exchange.Exchanges(
-            counts, inside, self._streams, clock=clock, bits=bits, note=note, hot=hot
+            counts,
+            inside,
+            self._streams,
+            clock=clock,
+            bits=bits,
+            note=note,
+            hot=hot,
+            charge=self.buckets.charge,
         )
         own = looks.Looks(exchanges, clock=clock, spawn=spawn, leaves=self._leaves)
         through = tries.Tries(counts, exchanges, own, clock=clock, note=note)

@@ -16,6 +16,8 @@ PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 MOST_FRAME: Final = 1 << 14  # the default, which we leave in force (RFC 9113 §4.2)
 MOST_BODY: Final = 1 << 16  # a DNS message is no longer
 MOST_HEADERS: Final = 1 << 14
+MOST_FIELDS: Final = 256  # of one block of headers, and
+MOST_BLOCKS: Final = 8  # such blocks of one response: interim ones, the answer's, trailers
 MOST_STREAMS: Final = 100  # until the server says how many it takes at once
 _ALLOWED, _EACH, _MOST_ALLOWED = 128, 16, 1 << 14  # frames: at first, a request, in store
 _LAST_STREAM: Final = (1 << 31) - 1
@@ -67,6 +69,7 @@ class Response(NamedTuple):
 class _Stream:
     status: int = 0
     age_s: int = 0
+    blocks: int = 0
     body: bytearray = field(default_factory=bytearray)
 
 
@@ -203,6 +206,9 @@ class Connection:
         found = self._streams.get(stream)
         if found is None:
             return []
+        found.blocks += 1
+        if found.blocks > MOST_BLOCKS:
+            raise Broken("headers come again and again")
         status, age_s = read_headers(bytes(block))
         found.status, found.age_s = status or found.status, age_s or found.age_s
         return self._finished(stream) if first & _END_STREAM else []
@@ -273,9 +279,12 @@ def _integer(value: int, bits: int, mark: int) -> bytes:
 
 def read_headers(block: bytes) -> tuple[int, int]:
     """(status, age in seconds), 0 for what is not there. Raises Broken."""
-    at, status, age_s = 0, 0, 0
+    at, status, age_s, fields = 0, 0, 0, 0
     try:
         while at < len(block):
+            fields += 1
+            if fields > MOST_FIELDS:
+                raise Broken("too many headers")
             first = block[at]
             if first & 0x80:  # a whole field of the table
                 index, at = _read_integer(block, at, 7)
@@ -330,6 +339,8 @@ def _read_text(block: bytes, at: int) -> tuple[tuple[bool, bytes], int]:
 def _digits(text: tuple[bool, bytes]) -> int:
     """The number written there; 0 for anything else."""
     coded, octets = text
+    if len(octets) > _MOST_DIGITS:
+        return 0  # before it is read: its sender has chosen its length
     shown = _huffman(octets) if coded else octets.decode("latin-1")
     return int(shown) if shown.isascii() and shown.isdigit() and len(shown) <= _MOST_DIGITS else 0
 
@@ -338,7 +349,7 @@ def _huffman(octets: bytes) -> str:
     """Digits out of their Huffman codes; empty when it is anything else."""
     bits = "".join(f"{octet:08b}" for octet in octets)
     out, at = "", 0
-    while at < len(bits) and "0" in bits[at:]:  # the end is padded with ones
+    while "0" in bits[at:]:  # the end is padded with ones
         for size, codes in ((5, _SHORT), (6, _LONG)):
             code = bits[at : at + size]
             if len(code) == size and int(code, 2) in codes:

@@ -83,7 +83,7 @@ class Tries:
             return None
         if not opening.health.cookies.proves(opening.sent.message, heard[0]):
             return None
-        found = reply.read(heard[0], opening.sent.end, dnssec=asked.query.dnssec)
+        found = self._exchanges.read(asked, heard[0], opening.sent.end)
         if found is None or forward.wants_better(found) or opening.health.loops != opening.loops:
             return None
         found = cut.of_zone(found, asked.query, asked.whole)

@@ -173,6 +173,7 @@ class Worker:
                 hot=hot,
                 note=told.note,
                 batch=datagrams.Batch(faults),
+                buckets=forwarding.buckets,
             )
         )
         self._told = inquiry.Inquiry(forwarding, self._serving, clock.now, told)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from resolver.upstream import http2
 from resolver.upstream.http2 import Broken, Connection, Frame
+from tests import support
 
 OK = b"\x88"
 
@@ -73,6 +74,39 @@ def test_only_status_and_age_are_read(block: bytes, status: int, age_s: int) -> 
 def test_A8_44_what_is_wrong_ends_the_connection(data: bytes) -> None:
     with pytest.raises(Broken):
         asked().feed(data)
+
+
+def zeros(size: int) -> bytes:
+    """An age of so many Huffman-coded octets, each the first bits of a zero."""
+    return b"\x0f\x06" + http2._integer(size, 7, 0x80) + bytes(size)
+
+
+def test_A8_44_a_number_of_any_length_takes_no_time() -> None:
+    block = b"\x88" + zeros(16_000)
+    assert http2.read_headers(block) == (200, 0)
+    assert support.work_of(lambda: http2.read_headers(block)) < 100
+
+
+@pytest.mark.parametrize(
+    ("blocks", "why"),
+    [
+        ([OK * (http2.MOST_FIELDS + 1)], "too many headers"),
+        ([OK] * (http2.MOST_BLOCKS + 1), "again and again"),
+    ],
+)
+def test_A8_44_headers_without_end_end_the_connection(blocks: list[bytes], why: str) -> None:
+    connection = asked()
+    with pytest.raises(Broken, match=why):
+        connection.feed(b"".join(frame(Frame.HEADERS, 4, 1, each) for each in blocks))
+
+
+def test_interim_answers_are_passed_over() -> None:
+    connection = asked()
+    interim = b"\x08\x03103"  # early hints
+    data = b"".join(frame(Frame.HEADERS, 4, 1, each) for each in (interim, interim, OK))
+    assert connection.feed(data + frame(Frame.DATA, 1, 1, b"yes"))[0] == [
+        http2.Response(1, 200, 0, b"yes")
+    ]
 
 
 def test_a_body_longer_than_any_message_ends_it() -> None:
