@@ -82,7 +82,7 @@ def service() -> None:
     shell_complete=complete.networks,
     help="Where its name and virtual IP live.",
 )
-@click.option("--vip", type=ADDRESS, help="A fixed virtual IP.")
+@click.option("--vip", type=ADDRESS, multiple=True, help="A fixed virtual IP, one a family.")
 @click.option(
     "--endpoint-mode", type=click.Choice(["vip", "dnsrr"]), default="vip", help="dnsrr has no VIP."
 )
@@ -128,9 +128,8 @@ def create(name: str, **asked: Any) -> None:
         "panic": asked["panic"],
         "slow_start_s": asked["slow_start"],
         "publish": asked["publish"],
+        "vips": asked["vip"],
     }
-    if asked["vip"]:
-        body["vip"] = asked["vip"]
     output.created(current().client().post(PATH, body))
 
 

@@ -131,11 +131,11 @@ class SandboxCreate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceCreate:
-    """`sdctl service create`; `network` is a ref."""
+    """`sdctl service create`; `network` is a ref, `vips` are at most one of each IP version."""
 
     name: str
     network: str
-    vip: IPv4Address | IPv6Address | None = None
+    vips: tuple[IPv4Address | IPv6Address, ...] = ()
     mode: service.EndpointMode = service.EndpointMode.VIP
     scheduler: service.Scheduler = service.Scheduler.MH
     health: service.HealthCheck = service.HealthCheck()

@@ -159,7 +159,7 @@ class LbTraffic:
             town.ask(to=vip)
         with pytest.raises(ConnectionRefusedError):
             town.ask_udp(to=vip)
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < PROMPT_S
 
     @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
     async def test_a_source_port_used_for_two_addresses_of_a_backend_loses_no_syn(
@@ -215,7 +215,7 @@ class LbTraffic:
             begun = time.monotonic()
             with pytest.raises(ConnectionResetError):
                 lb_town.say(live)
-            assert time.monotonic() - begun < 0.5
+            assert time.monotonic() - begun < PROMPT_S
         assert town.ask().who == "b2"
 
     @pytest.mark.parametrize("vip", BOTH)

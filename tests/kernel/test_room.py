@@ -23,5 +23,5 @@ def test_a_store_is_not_seen_in_a_room_and_one_made_there_ends_with_it() -> None
 
 
 def test_the_other_state_of_the_machine_is_there() -> None:
-    expected = sorted(each.name for each in Path("/var/lib").iterdir() if each.name != "sdd")
-    assert support.run(ROOM, "ls", "-A1", "/var/lib").stdout.split() == expected
+    inner = support.run(ROOM, "find", "/var/lib/dpkg", "-maxdepth", "1", "-name", "status").stdout
+    assert inner == "/var/lib/dpkg/status\n"

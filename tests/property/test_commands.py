@@ -118,7 +118,10 @@ def _create_service(
     name: str, net: str, vip: Any, publishes: tuple[request.Publish, ...] = ()
 ) -> Step:
     check = service.HealthCheck(kind=service.CheckKind.TCP, port=80)
-    asked = request.ServiceCreate(name=name, network=net, vip=vip, health=check, publish=publishes)
+    vips = (vip,) if vip is not None else ()
+    asked = request.ServiceCreate(
+        name=name, network=net, vips=vips, health=check, publish=publishes
+    )
     return lambda one: one.commands.create_service(asked)
 
 

@@ -186,6 +186,9 @@ async def test_C70_fixed_addresses_on_subnets_from_the_pools() -> None:
         assert isinstance(six, IPv6Address)
         end = await join(one, "w", "a", ip=IPv4Address("172.17.3.4"), ip6=six)
         assert hosts(end) == ["172.17.3.4", str(six)]
+        vips = (six + 1, IPv4Address("172.17.3.5"))
+        asked = request.ServiceCreate(name="s", network="a", vips=vips)
+        assert set((await one.commands.create_service(asked)).vips) == set(vips)
 
 
 async def test_several_subnets_of_one_family_are_filled_in_turn() -> None:

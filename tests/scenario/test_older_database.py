@@ -59,7 +59,9 @@ async def older() -> Store:
         publish = request.Publish(target=80, published=8099, address=address)
         await one.commands.create_sandbox(replace(box("port"), publish=(publish,)))
         vip = IPv6Address("fd31::77%a")
-        await one.commands.create_service(request.ServiceCreate(name="vip", network="lab", vip=vip))
+        await one.commands.create_service(
+            request.ServiceCreate(name="vip", network="lab", vips=(vip,))
+        )
         other = await one.commands.create_network(request.NetworkCreate(name="other", ipv6=True))
         await one.commands.create_sandbox(box("far", on="other"))
         pools = (*other.pools, network.Pool(subnet=ip_network("fd37::%1/64")))

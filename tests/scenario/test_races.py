@@ -77,7 +77,7 @@ RIVALS: Mapping[str, Step] = {
     "connect-other": lambda one: one.commands.connect("db", request.Attachment(network="side")),
     "disconnect": lambda one: one.commands.disconnect("lab", "db"),
     "service": lambda one: one.commands.create_service(
-        request.ServiceCreate(name="new", network="lab", vip=SPOT)
+        request.ServiceCreate(name="new", network="lab", vips=(SPOT,))
     ),
     "idle-service": lambda one: one.commands.create_service(
         request.ServiceCreate(name="idler", network="idle")

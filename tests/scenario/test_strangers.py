@@ -214,12 +214,12 @@ async def test_an_address_of_the_host_is_nobody_elses() -> None:
         one.world.own = {taken}
         with pytest.raises(errors.Conflict) as caught:
             await one.commands.create_service(
-                request.ServiceCreate(name="web", network="front", vip=taken)
+                request.ServiceCreate(name="web", network="front", vips=(taken,))
             )
         assert caught.value.code == "SDD-IPAM-DUPLICATE"
         assert caught.value.sentence == f"{taken} is an address of this host itself"
         assert not one.state.services
         free = net.pools[0].subnet[201]
         await one.commands.create_service(
-            request.ServiceCreate(name="web", network="front", vip=free)
+            request.ServiceCreate(name="web", network="front", vips=(free,))
         )

@@ -5,8 +5,6 @@ All modes at once: on an emulated machine a DNS worker takes 20 s to start, so t
 
 from pathlib import Path
 
-import pytest
-
 from sdd.model import network
 from sdd.state import Object
 from tests.kernel.netns.conftest import Host, host
@@ -41,7 +39,6 @@ def asked(host: Host, sandbox: str, *questions: str) -> list[str]:
     return host.inside(sandbox, "dig", *words).split()
 
 
-@pytest.mark.timeout(180)
 async def test_C25_names_are_answered_on_every_driver_and_lead_to_the_sandbox(
     host: Host, tmp_path: Path
 ) -> None:

@@ -211,7 +211,7 @@ def test_published_ports_are_held_while_it_is_started_again(machine: Machine, cl
     assert client
     machine.run("sdctl", "sandbox", "create", "open", "--network", "front", "--publish", "8099:80")
     assert machine.property("sdd.service", "NFileDescriptorStore") == "1"
-    thief = "timeout 1 socat -u TCP4-LISTEN:8099,reuseaddr STDOUT 2>&1"
+    thief = "timeout 60 socat -u TCP4-LISTEN:8099,reuseaddr STDOUT 2>&1"
     before = machine.main_pid("sdd.service")
     # One shell, so that it tries at once: systemd starts the daemon again after a second.
     gone = f"kill -9 {before}; while kill -0 {before} 2>&-; do :; done"
@@ -228,7 +228,8 @@ def test_published_ports_are_held_while_it_is_started_again(machine: Machine, cl
     assert "failed to bind" not in machine.run("sdctl", "status")
     machine.run("sdctl", "sandbox", "rm", "open")
     assert machine.property("sdd.service", "NFileDescriptorStore") == "0"
-    assert "in use" not in machine.run("sh", "-c", thief, check=False)
+    listens = "until ss -Hltn sport = :8099 | grep -q 8099; do kill -0 $!; done; kill $!"
+    machine.run("sh", "-euc", f"{thief} & {listens}")
 
 
 def test_stop_is_orderly_and_names_are_still_served(machine: Machine, client: str) -> None:

@@ -2,13 +2,10 @@
 
 from pathlib import Path
 
-import pytest
-
 from tests.kernel.resolver import families
 from tests.kernel.resolver.town import Town
 
 
-@pytest.mark.timeout(300)
 async def test_servers_of_both_families_are_heard_through_the_same_sockets(tmp_path: Path) -> None:
     town = Town(tmp_path)
     try:

@@ -18,7 +18,17 @@ def web(shell: Shell) -> Shell:
 
 async def test_a_service_and_its_backends(web: Shell) -> None:
     made = web.ok(
-        *("service", "create", "web", "--network", "lab", "--vip", "10.200.0.99"),
+        *(
+            "service",
+            "create",
+            "web",
+            "--network",
+            "lab",
+            "--vip",
+            "10.200.0.99",
+            "--vip",
+            "fd00::99",
+        ),
         *("--scheduler", "rr", "--health", "tcp:80", "--health-interval", "0.5s"),
         *("--health-timeout", "250ms", "--health-rise", "1", "--health-fall", "5"),
         *("--drain", "1m", "--persistence", "120", "--alias", "www", "--label", "k=v"),
@@ -34,7 +44,7 @@ async def test_a_service_and_its_backends(web: Shell) -> None:
         "Rise": 1,
         "Fall": 5,
     }
-    assert (seen["VIPs"], seen["Aliases"]) == (["10.200.0.99"], ["www"])
+    assert (seen["VIPs"], seen["Aliases"]) == (["10.200.0.99", "fd00::99"], ["www"])
     assert seen["Persistence"] == 120
     web.ok("service", "join", "web", "w1", "--weight", "3")
     web.ok("service", "join", "web", "w2")
@@ -44,7 +54,7 @@ async def test_a_service_and_its_backends(web: Shell) -> None:
     await desk.record_verdict(svc.id, first.endpoint, health.Said(health.Status.UP, ""))
     head, row = web.ok("service", "ls").out.splitlines()
     assert head.split() == ["ID", "NAME", "MODE", "REPLICAS", "VIP", "PORTS"]
-    assert row.split() == [made[:12], "web", "vip", "1/2", "10.200.0.99"]
+    assert row.split() == [made[:12], "web", "vip", "1/2", "10.200.0.99,", "fd00::99"]
     assert web.ok("service", "ls", "-o", "json").json()[0]["Replicas"] == "1/2"
     assert web.ok("service", "ps", "web").out.count("starting") == 1
     web.ok("service", "set-weight", "web", "w2", "0")

@@ -8,24 +8,27 @@ from tests import support
 
 def test_all_is_closed_in_order_by_another_thread() -> None:
     closed: list[tuple[int, str]] = []
-    ended = threading.Event()
+    gate, ended = threading.Event(), threading.Event()
     closer = Closer(later_s=0.01)
+    closer.later(lambda: gate.wait(5))
     for number in range(3):
         closer.later(lambda at=number: closed.append((at, threading.current_thread().name)))  # type: ignore[misc]  # a lambda's default
     assert closed == []
+    gate.set()
     closer.later(ended.set)
     assert ended.wait(5)
     assert closed == [(0, "closing"), (1, "closing"), (2, "closing")]
 
 
 def test_one_thread_serves_all() -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     closer = Closer(later_s=0.0)
     for _ in range(2):
         ended = threading.Event()
         closer.later(ended.set)
         assert ended.wait(5)
-    assert threading.active_count() == before + 1
+    new = set(threading.enumerate()) - before
+    assert [each.name for each in new] == ["closing"]
 
 
 def test_no_more_than_a_bound_of_them_wait() -> None:
