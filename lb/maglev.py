@@ -96,8 +96,8 @@ def small(ready: Sequence[table.Backend]) -> Sequence[bytes]:
 
     Where there are more backends than slots, the heaviest have one each.
     """
-    heaviest = sorted(ready, key=lambda each: -each.weight)[:SLOTS]
-    few = [each for each in ready if each in heaviest] if len(ready) > SLOTS else ready
+    heaviest = {each.packed for each in sorted(ready, key=lambda each: -each.weight)[:SLOTS]}
+    few = [each for each in ready if each.packed in heaviest]
     return _filled(_keys(few), tuple([each.weight for each in few]), SLOTS).base
 
 

@@ -1,7 +1,7 @@
 """All that looks at members: checks, signs, drains, counts, and the reconciler. Wires them.
 
 In: a kernel, and what to call with what was found. Out: loops that follow the state. How to reach a
-member and who has a carrier are the caller's to say: they touch the world.
+member is the caller's to say, for it touches the world.
 """
 
 import random

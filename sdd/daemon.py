@@ -28,7 +28,7 @@ from sdd.model.raised import Raised
 
 MOST_REPAIRS = 16  # told one by one: a kernel that lost everything would flood the log
 LAG_S = 2.0  # between two looks at who is behind
-FIRST_PASS_S = 15.0  # after this the API opens though a backend still fails: people must look in
+FIRST_PASS_S = 15.0  # after this it is ready though a backend still fails: people must look in
 
 Follow = Callable[[reconcile.Slot], Coroutine[Any, Any, None]]
 """A loop beside the backends: takes each newest state from its slot."""

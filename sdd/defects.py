@@ -29,7 +29,6 @@ class Unit(StrEnum):
 
 
 OF_SDD: Final = (Unit.OBJECT, Unit.PASS, Unit.REQUEST)
-OF_WORKERS: Final = (Unit.LISTENER, Unit.SOCKET, Unit.QUESTION)
 
 Tell = Callable[[Unit, Raised, str], None]
 """Takes what has not been told yet, and whose it is."""

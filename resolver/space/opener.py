@@ -14,6 +14,7 @@ from resolver import protocol
 from resolver.files import resolvconf
 from sdd import errors
 from sdd.linux import namespaces, port_holders
+from sdd.model import absence
 
 ANY: Final = 0  # the kernel picks a port
 # What may wait for the worker at each UDP listener, twice that in the kernel's own measure: 2700
@@ -56,7 +57,7 @@ def open_sockets(inode: int, port: int = ANY) -> Opened:
     elsewhere now; NotYet while `lo` has no route.
     """
     if namespaces.inode(namespaces.OWN) != inode:
-        raise errors.NotFound("the namespace was replaced by another", code="SDD-NETNS-GONE")
+        raise errors.NotFound("the namespace was replaced by another", code=absence.CODE)
     if not _loopback_is_routed():
         raise NotYet
     with contextlib.ExitStack() as undo:

@@ -94,13 +94,13 @@ def _numbers(*pairs: tuple[str, str]) -> tuple[Column, ...]:
     return tuple(Column(title, _counted(key), right=True) for title, key in pairs)
 
 
-# The words and their order are ipvsadm's, which people know.
 def _service(row: Row) -> str:
     """Whose the address is and, where not the same serve by all, who does by this one."""
     serving = f" ({row['Serving']})" if row["Serving"] else ""
     return (str(row["Service"]) or "-") + serving
 
 
+# The words and their order are ipvsadm's, which people know.
 PLACE = (
     Column("SANDBOX", lambda row: row["Sandbox"]),
     Column("SERVICE", _service),

@@ -1,7 +1,6 @@
 """One inotify(7) instance, without anybody who waits for it.
 
-In: folders and files. Out: (watch, name) of what happened. Small: a process that does nothing but
-wait uses this; `inotify` is the same for an event loop.
+In: folders and files. Out: (watch, name) of what happened. `inotify` is the same for an event loop.
 """
 
 import ctypes

@@ -21,6 +21,7 @@ from typing import TypeVar
 
 from sdd import errors, fence
 from sdd.linux import cost, libc
+from sdd.model import absence
 
 T = TypeVar("T")
 
@@ -266,7 +267,7 @@ def _no_namespace(path: str, exc: OSError) -> errors.NotFound:
     return errors.NotFound(
         f"there is no network namespace at {path!r}: {exc.strerror}",
         hint="its processes may have ended; remove the sandbox or give another path",
-        code="SDD-NETNS-GONE",
+        code=absence.CODE,
     )
 
 

@@ -1,6 +1,6 @@
 """The way to a file: each folder on it with the name that is looked up there, through all symlinks.
 
-In: a path. Out: folders and names, as text: a process that shall stay small uses this, too.
+In: a path. Out: folders and names, as text.
 """
 
 import os

@@ -221,10 +221,17 @@ def _is_searching(box: dict[str, Any], with_search: set[str]) -> bool:
     return bool(search or with_search & box["Networks"].keys())
 
 
-_MOST_SEARCH = 254
+_MOST_SEARCH = 254  # as resolver.files.resolvconf has it, which no command imports
 
 
 def _search_length(box: dict[str, Any], of_nets: dict[str, list[str]]) -> int:
+    """Of the line in its file, which may come of the daemon's or the host's; else as given."""
+    try:
+        lines = Path(box["ResolvConfPath"]).read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    if there := [len(each) for each in lines if each.startswith("search ")]:
+        return max(there)
     given = box["Dns"]["Search"] or [
         each for net in box["Networks"] for each in of_nets.get(net, ())
     ]

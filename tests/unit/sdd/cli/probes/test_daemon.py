@@ -84,16 +84,22 @@ def test_lists_of_servers_that_are_all_down_are_warned_of() -> None:
     assert "no way leads there" not in found.fix
 
 
-def test_search_lists_that_are_too_long_for_musl_are_warned_of() -> None:
+def test_search_lists_that_are_too_long_for_musl_are_warned_of(tmp_path: Path) -> None:
     nets: list[dict[str, Any]] = [
         {"Name": name, "Dns": {"Search": [f"{name}{n}.some.long.example.com" for n in range(6)]}}
         for name in ("red", "blue")
     ]
 
     def box(*on: str, search: tuple[str, ...] = ()) -> dict[str, Any]:
-        return {"Name": "web", "Dns": {"Search": search}, "Networks": {each: {} for each in on}}
+        there = {"ResolvConfPath": str(tmp_path / "resolv.conf"), "Dns": {"Search": search}}
+        return {"Name": "web", "Networks": {each: {} for each in on}, **there}
 
     assert daemon.unread([box("red"), box("blue"), box()], nets).verdict is Verdict.PASS
     assert daemon.unread([box("red", "blue", search=("a.test",))], nets).verdict is Verdict.PASS
     found = daemon.unread([box("red", "blue")], nets)
     assert (found.verdict, "web" in found.says) == (Verdict.WARN, True)
+    # What is in the file counts: its list may come of the daemon's settings, or the host's file.
+    for length, verdict in ((247, Verdict.PASS), (248, Verdict.WARN)):
+        line = f"search {'a' * length}"
+        (tmp_path / "resolv.conf").write_text(f"nameserver 127.0.0.11\n{line}\n")
+        assert daemon.unread([box()], nets).verdict is verdict
