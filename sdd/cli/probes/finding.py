@@ -25,7 +25,7 @@ TOPICS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "lb": (
             *("kernel.nftables", "kernel.nft_spread", "kernel.ipvs", "kernel.conntrack"),
-            *("kernel.sctp", "daemon.refusals"),
+            *("kernel.sctp", "host.flows", "daemon.refusals"),
         ),
     }
 )

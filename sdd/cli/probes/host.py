@@ -13,6 +13,8 @@ from sdd.cli.probes.finding import Finding, Verdict, passed
 MOST_FILES = 65536  # two sockets and a few descriptors per sandbox, for thousands of sandboxes
 RUN = "/run/sdd"
 IPV4 = Path("/proc/sys/net/ipv4")
+TRACKED = Path("/proc/sys/net/netfilter")
+FULL = 0.9  # of the table of connections
 WORKER = "sdd-dns"
 
 
@@ -22,6 +24,11 @@ def findings() -> Iterator[Finding]:
     yield forwarding((IPV4 / "ip_forward").read_text())
     yield uplinks(Path("/proc/net/route").read_text(), IPV4)
     yield files(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    if (TRACKED / "nf_conntrack_max").exists():
+        count, most = (
+            int((TRACKED / f"nf_conntrack_{each}").read_text()) for each in ("count", "max")
+        )
+        yield flows(count, most)
     yield user(WORKER, exists=_has_user(WORKER))
     yield settings()
     if os.geteuid() == 0:
@@ -99,6 +106,21 @@ def files(limit: int) -> Finding:
         f"only {limit} files may be open",
         why="each sandbox takes a few",
         fix="the units of sdd raise it; elsewhere: ulimit -n 1048576",
+    )
+
+
+def flows(count: int, most: int) -> Finding:
+    """Whether the host's table of connections has room: `most` 0 is no bound (nf_conntrack)."""
+    if not most or count < FULL * most:
+        return passed("host.flows", f"{count} connections are tracked, of {most or 'any number'}")
+    return Finding(
+        "host.flows",
+        Verdict.WARN,
+        f"{count} connections are tracked, of {most} at most",
+        why="what is new is dropped then: published ports, sandboxes on their way out, and health"
+        " checks, so that members are down that are well",
+        fix=f"give it room: sysctl -w net.netfilter.nf_conntrack_max={4 * most}",
+        commands=(f"sysctl -w net.netfilter.nf_conntrack_max={4 * most}",),
     )
 
 

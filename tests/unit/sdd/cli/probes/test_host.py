@@ -32,6 +32,14 @@ def test_forwarding_and_files() -> None:
     assert host.files(1024).verdict is Verdict.WARN
 
 
+def test_a_full_table_of_connections_is_warned_of() -> None:
+    assert host.flows(899, 1000).verdict is Verdict.PASS
+    assert host.flows(899, 0).verdict is Verdict.PASS
+    found = host.flows(900, 1000)
+    assert found.verdict is Verdict.WARN
+    assert found.commands == ("sysctl -w net.netfilter.nf_conntrack_max=4000",)
+
+
 ROUTES = """\
 Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT
 eth0 00000000 0101A8C0 0003 0 0 0 00000000 0 0 0
