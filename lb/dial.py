@@ -104,7 +104,7 @@ def through(spaces: namespaces.Namespaces) -> Dial:
         )
         try:
             return await spaces.run(check.home, lambda: port_holders.has_socket(asked))
-        except errors.SddError:
+        except (errors.SddError, OSError):
             return None
 
     async def wired(check: Check) -> bool:

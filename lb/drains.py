@@ -145,7 +145,7 @@ class Drains:
                 reached = await self._straight(
                     {key: _ways(state, member) for key, member in members.items()}
                 )
-        except (TimeoutError, errors.SddError):
+        except (errors.SddError, OSError):  # a TimeoutError is one, too
             return
         for key, member in members.items():
             if key not in reached and _is_idle(state, member, counted):
@@ -165,7 +165,7 @@ class Drains:
                 loads = await self._kernel.connections(want.place, vips)
             except errors.NotFound:
                 continue  # the namespace is gone, and its connections with it
-            except errors.SddError:
+            except (errors.SddError, OSError):
                 found.unsure.update(vips)  # who cannot be counted may have connections
                 continue
             found.unsure.update(vips.difference(load.vip for load in loads))

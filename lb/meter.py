@@ -219,7 +219,7 @@ class Meter:
             return
         try:
             before, self._on_host = self._on_host, await self._host()
-        except errors.SddError:
+        except (errors.SddError, OSError):
             return
         for key, counted in self._on_host.items():
             if (member := members.get(key)) is not None:
@@ -258,7 +258,7 @@ async def _loads(
 ) -> Sequence[world.Load] | None:
     try:
         return await read(want.place)
-    except errors.SddError:
+    except (errors.SddError, OSError):  # without a descriptor left, it grows until one is
         return None
 
 

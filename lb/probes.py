@@ -89,12 +89,19 @@ class Probes:
         self._suspicions: Counter[ids.ServiceId] = Counter()
 
     async def run(self, slot: Slot) -> Never:
-        """Check whoever the newest state says, for ever; ends by cancellation only."""
-        async with asyncio.TaskGroup() as group:
-            while True:
-                state = await slot.next(IDLE_S)
-                if state is not None:
-                    self._follow(state, group)
+        """Check whoever the newest state says, for ever; ends by cancellation only.
+
+        It may begin anew: then nobody is checked yet.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    state = await slot.next(IDLE_S)
+                    if state is not None:
+                        self._follow(state, group)
+        finally:
+            self._running.clear()
+            self._by_link.clear()
 
     def cables(self, found: Mapping[str, Cable]) -> None:
         """These links are another way than before: a member whose cable is cut is down at once."""

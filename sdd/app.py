@@ -253,6 +253,7 @@ def _lb_watches(
     """What tells reconcilers and checks that something changed in the kernel."""
     slot, where = reconcile.Slot(), functools.partial(lb_checks.unheard, node=node)
     inside = refusals_inside.Inside(doors, where, checks.unreached)
+    links = carriers.Links()
     news.subscribe(slot.put)
 
     def paths() -> Iterable[str]:
@@ -270,7 +271,7 @@ def _lb_watches(
 
     return {
         "kernel news": lambda kick: events.follow(doors, paths, kick),
-        "cables": lambda _: carriers.follow(doors, checks.cables),
+        "cables": lambda _: carriers.follow(doors, checks.cables, links=links),
         "mounts": lambda kick: mounts.follow(named, both(kick)),
         "entries": lambda kick: entries.follow(named, both(kick)),
         "neighbours": lambda _: neighbours.follow(doors, checks.unreached),

@@ -4,6 +4,7 @@ In: the parts that `sdd.app` built. Out: nothing but its log; it ends at SIGTERM
 """
 
 import asyncio
+import functools
 import os
 import random
 import signal
@@ -16,13 +17,13 @@ from typing import Any, NoReturn
 import structlog
 
 from metrics import registry
-from sdd import apart, defects, errors, log, logbook, notify, reconcile
+from sdd import apart, defects, errors, lasting, log, logbook, notify, reconcile
 from sdd import config as configuration
 from sdd.api import context, server
 from sdd.control import feed, journal, progress
 from sdd.linux import port_holders
 from sdd.model.event import Action, Kind
-from sdd.model.look import Look
+from sdd.model.look import EVERYWHERE, Look
 from sdd.model.progress import Backend, Failure, Outcome, told_once
 from sdd.model.raised import Raised
 
@@ -98,9 +99,12 @@ class Daemon:
         for name, follow in self.followers.items():
             slot = reconcile.Slot()
             self.feed.subscribe(slot.put)
-            _lasting(tasks, follow(slot), name)
+            loop = lasting.run(functools.partial(follow, slot), name, slot.kick)
+            tasks.create_task(loop, name=name)
+        everywhere = functools.partial(self._kick, EVERYWHERE)
         for name, watch in self.watches.items():
-            _lasting(tasks, watch(self._kick), name)
+            loop = lasting.run(functools.partial(watch, self._kick), name, everywhere)
+            tasks.create_task(loop, name=name)
 
     async def _live(
         self,
@@ -115,7 +119,7 @@ class Daemon:
         servers = await self._listen()
         async with asyncio.TaskGroup() as running:
             begun = [
-                running.create_task(servers[0].keep(), name="api socket"),
+                running.create_task(lasting.run(servers[0].keep, "api socket"), name="api socket"),
                 running.create_task(self._begin(manager, reload, book), name="first pass"),
             ]
             await stopped.wait()

@@ -4,11 +4,12 @@ In: level and format. Out: structlog configured for the whole process, foreign l
 aiohttp) led into it. logfmt for people, JSON for machines; under journald the journal stamps time.
 """
 
+import contextlib
 import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -43,12 +44,29 @@ def configure(
     structlog.configure(
         processors=_chain(form, to_journal, keep),
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(file=out),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _Unfailing(out))),
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
     root.handlers = [_Foreign()]
     root.setLevel(max(LEVELS[level], logging.WARNING))
+
+
+class _Unfailing:
+    """A stream as far as a logger writes to it: a full disk or a broken pipe ends no daemon."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        """What finds no room is lost."""
+        with contextlib.suppress(OSError, ValueError):  # ValueError: it is closed
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        """The same."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 def _is_journal(out: TextIO) -> bool:

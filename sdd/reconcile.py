@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Never, Protocol
 
-from sdd import apart, errors, fence
+from sdd import apart, errors, fence, lacks
 from sdd.model import ids, progress
 from sdd.model.look import EVERYWHERE, NOWHERE, Look
 from sdd.state import ClusterState
@@ -131,7 +131,8 @@ async def run(
     """Realise whatever the slot holds, for ever; ends by cancellation only.
 
     A defect in one pass is reported as a failure of everything and tried again like any other; so
-    is a pass that takes longer than `limit_s`, and `SANDBOX_S` more for each sandbox.
+    is what the machine lacks for a whole pass, which is no defect, and a pass that takes longer
+    than `limit_s`, and `SANDBOX_S` more for each sandbox.
     Each pass looks where the kicks say, and within `resync_s` everything was looked at however fast
     new states come.
     `clock` is monotonic, in seconds; each outcome says how long its pass took.
@@ -143,7 +144,7 @@ async def run(
         if state is None:
             continue
         begun = clock()
-        is_defect = False
+        is_broken = False
         look = sweep.look(begun, len(state.sandboxes), slot.look(), again=failed > 0)
         begin(backend)
         try:
@@ -155,27 +156,32 @@ async def run(
                     limit_s + len(state.sandboxes) * SANDBOX_S,
                 )
         except Exception as exc:  # noqa: BLE001 - the one place where a backend's defect ends
-            on_defect(backend, exc)
-            is_defect = True
-            outcome = _defect(backend, state.revision, exc)
+            if (refused := lacks.told(exc)) is None:
+                on_defect(backend, exc)
+            is_broken = True
+            outcome = _broken(backend, state.revision, refused or _unforeseen(exc))
             sweep.forget()
         ended = clock()
         failed = failed + 1 if outcome.failures else 0
         report(backend, replace(outcome, seconds=ended - begun))
-        # After a defect everything is looked at again, but not at once: it will mostly be the same.
-        due_s = math.inf if is_defect else sweep.wait_s(ended, len(state.sandboxes))
+        # After that everything is looked at again, but not at once: it will mostly be the same.
+        due_s = math.inf if is_broken else sweep.wait_s(ended, len(state.sandboxes))
         wait_s = min(due_s, outcome.again_s, backoff_s(failed, jitter()) if failed else math.inf)
 
 
-def _defect(backend: progress.Backend, revision: ids.Revision, exc: Exception) -> progress.Outcome:
+def _unforeseen(exc: Exception) -> errors.SddError:
     if isinstance(exc, errors.Defect) and exc.code == apart.HUNG:
-        why, hint, code = exc.sentence, exc.hint, apart.HUNG
-    else:
-        why, hint, code = repr(exc), "this is a bug in sdd; the log has its traceback", "SDD-DEFECT"
+        return exc
+    return errors.Defect(repr(exc), hint="this is a bug in sdd; the log has its traceback")
+
+
+def _broken(
+    backend: progress.Backend, revision: ids.Revision, why: errors.SddError
+) -> progress.Outcome:
     failure = progress.Failure(
         subject=progress.EVERYTHING,
-        sentence=f"the {backend} backend failed on revision {revision}: {why}",
-        hint=hint,
-        code=code,
+        sentence=f"the {backend} backend failed on revision {revision}: {why.sentence}",
+        hint=why.hint,
+        code=why.code,
     )
     return progress.Outcome(revision=revision, failures=(failure,))

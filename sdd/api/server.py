@@ -12,14 +12,13 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Final, Never
+from typing import Any, Never
 
 import msgspec
 import structlog
 from aiohttp import web
 
-from sdd import errors
+from sdd import errors, lacks
 from sdd.api import listen, match, peercred, protocol
 from sdd.api.call import Access, Call, Reply
 from sdd.api.context import Context
@@ -34,14 +33,6 @@ SHUTDOWN_LEAST_S = 0.01  # aiohttp takes 0 for no end at all
 SHUTDOWN_S = 2.0  # for requests under way at the end, unless the configuration says otherwise
 KEEP_S = 1.0  # how soon a socket file that somebody removed is missed
 PATIENCE = Patience()
-LACKS: Final[Mapping[int, str]] = MappingProxyType(
-    {
-        errno.EMFILE: "raise the limit of open files of the daemon (LimitNOFILE, ulimit -n)",
-        errno.ENFILE: "raise the limit of open files of the system (sysctl fs.file-max)",
-        errno.ENOMEM: "free some memory, or raise the daemon's limit",
-        errno.ENOSPC: "free some disk space",
-    }
-)
 
 log = structlog.get_logger()
 
@@ -81,8 +72,13 @@ class Server:
             self._foreign[path] = _number(path)
             return
         self._foreign.pop(path, None)
-        before, self._sites[path] = self._sites[path], web.SockSite(self._runner, link)
-        await self._sites[path].start()
+        site = web.SockSite(self._runner, link)
+        try:
+            await site.start()
+        except BaseException:
+            link.close()  # else the next try would take it for another daemon's
+            raise
+        before, self._sites[path] = self._sites[path], site
         await before.stop()
         self._numbers[path] = _number(path)
         log.warning("api.socket_reopened", path=str(path))
@@ -379,11 +375,11 @@ def _defect() -> errors.Defect:
 
 def _lacking(exc: Exception) -> errors.SddError | None:
     """What the machine had not enough of, if that is why a command failed."""
-    if not isinstance(exc, OSError) or exc.errno is None or exc.errno not in LACKS:
+    if not isinstance(exc, OSError) or exc.errno is None or exc.errno not in lacks.HINTS:
         return None
     return errors.Exhausted(
         f"sdd could not work on this request: {os.strerror(exc.errno).lower()}",
-        hint=LACKS[exc.errno],
+        hint=lacks.HINTS[exc.errno],
         code="SDD-API-LACKS",
     )
 

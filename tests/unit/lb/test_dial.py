@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import errno
+import os
 import socket
 import ssl
 import subprocess
@@ -9,16 +11,17 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Never, cast
 
 import pytest
 from dns import flags, message, rcode
 
 from lb import http_check
 from lb.checks import Check
-from lb.dial import Result, dial
+from lb.dial import Result, dial, through
 from lb.heard import Heard
 from sdd import errors
+from sdd.linux import namespaces
 from sdd.model import ids
 from sdd.model.service import CheckKind, HealthCheck
 
@@ -153,6 +156,20 @@ async def test_a_namespace_that_is_gone_is_a_failed_check() -> None:
 
     found = await dial(check(CheckKind.TCP, 1), nowhere)
     assert found == Result(passed=False, reason="there is no network namespace at '/ns/a'")
+
+
+async def test_without_a_descriptor_left_silence_speaks_against_nobody() -> None:
+    """Who has the port is asked in the sandbox, and that takes descriptors."""
+
+    class NoRoom(namespaces.Namespaces):
+        async def run(self, path: str, work: object) -> Never:
+            del path, work
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with contextlib.closing(NoRoom()) as spaces:
+        async with answering(None) as port:
+            found = await through(spaces)(check(CheckKind.UDP, port, HASTY_S, send="x"))
+    assert (found.passed, found.heard) == (True, Heard.SILENCE)
 
 
 # --- http -------------------------------------------------------------------------------------

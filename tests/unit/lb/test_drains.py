@@ -1,6 +1,7 @@
 """Who leaves is gone when nothing is connected any more, or when the time is up."""
 
 import asyncio
+import errno
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
@@ -29,6 +30,10 @@ from tests.unit.lb import states
 VIP, BACKEND = ip_address("10.0.1.100"), ip_address("10.0.1.1")
 KEY = (ids.ServiceId("web"), ids.EndpointId("web1-front"))
 UNTIL = 1000.0
+REFUSALS = (
+    errors.Unavailable("the list changes faster than it is read"),
+    OSError(errno.EMFILE, "too many open files"),
+)
 
 
 class Counting(FakeKernel):
@@ -42,7 +47,7 @@ class Counting(FakeKernel):
         self.hidden = False
         self.answering = asyncio.Event()
         self.answering.set()
-        self.failure: errors.SddError | None = None
+        self.failure: Exception | None = None
         self.make("/ns/client")
         self.give(weight=0)
 
@@ -77,7 +82,7 @@ class Bench:
         self.slot.put(state)
         clocks = (clock or self.clock, time.monotonic if clock else self.clock)
         self.reached: set[MemberKey] = set()
-        self.failure: errors.SddError | None = None
+        self.failure: Exception | None = None
         self.asked: list[Mapping[MemberKey, Collection[Way]]] = []
         self.drains = Drains(
             *(self.finish, self.kernel, states.NODE, *clocks), straight=self.straight
@@ -170,10 +175,11 @@ async def test_who_is_reached_by_a_port_of_the_host_stays_until_that_ends(
     assert bench.asked[0] == {KEY: {Way(bind, BACKEND, 80)}}, "datagrams are not waited for"
 
 
-async def test_a_host_that_cannot_be_asked_is_not_taken_for_idle() -> None:
+@pytest.mark.parametrize("failure", REFUSALS)
+async def test_a_host_that_cannot_be_asked_is_not_taken_for_idle(failure: Exception) -> None:
     async with Bench(published()) as bench:
         bench.kernel.active = 0
-        bench.failure = errors.Unavailable("the list changes faster than it is read")
+        bench.failure = failure
         await eventually_async(lambda: bench.now > 5 * POLL_S, 10, "it was looked at")
         assert bench.finished == []
         bench.failure = None

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from ipaddress import ip_address
 
+import pytest
+
 from lb import table, world
 from lb.fake import FakeKernel
 from lb.growth import Growth
@@ -100,17 +102,22 @@ async def test_totals_are_what_came_since_the_start() -> None:
         assert bench.meter.totals()[WEB, "udp"] == Growth()
 
 
-async def test_what_nobody_can_read_in_one_sandbox_ends_no_meter() -> None:
+@pytest.mark.parametrize(
+    "refusal",
+    [errors.KernelRefused("it has ports where addresses should be"), OSError(24, "no descriptor")],
+)
+async def test_what_nobody_can_read_in_one_sandbox_ends_no_meter(refusal: Exception) -> None:
     async with running() as bench:
-        counters = bench.kernel.counters
+        loads = bench.kernel.loads
 
         async def odd(place: table.Place) -> tuple[world.Load, ...]:
+            del place
             bench.kernel.read_loads += 1
-            raise errors.KernelRefused(f"{place.netns} has ports where addresses should be")
+            raise refusal
 
-        bench.kernel.counters = odd  # type: ignore[method-assign]  # for a moment
+        bench.kernel.loads = odd  # type: ignore[method-assign]  # for a moment
         await bench.read()
-        bench.kernel.counters = counters  # type: ignore[method-assign]
+        bench.kernel.loads = loads  # type: ignore[method-assign]
         await bench.count(ONE, connections=4)
         assert bench.total() == Growth(connections=4)
 

@@ -42,6 +42,15 @@ async def run(probes: Probes, state: ClusterState) -> AsyncIterator[Slot]:
             await task
 
 
+async def test_who_begins_anew_checks_everybody_again() -> None:
+    world = World()
+    probes = Probes(world.record, states.NODE, time.monotonic, lambda: 0.5, dial=world.dial)
+    for _ in range(2):
+        before = world.dialled
+        async with run(probes, states.state(*TOWN)):
+            await world.until(lambda: world.dialled > before)  # noqa: B023 - awaited
+
+
 async def test_a_new_member_is_recorded_up_once() -> None:
     world = World()
     async with running(world, states.state(*TOWN)):

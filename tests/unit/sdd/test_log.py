@@ -1,3 +1,4 @@
+import contextlib
 import io
 import json
 import logging
@@ -70,3 +71,14 @@ def test_the_journal_is_known_by_its_stream(monkeypatch: pytest.MonkeyPatch) -> 
     log.configure("info", "text", stream=out)
     structlog.get_logger().info("x")
     assert out.getvalue().startswith("time=")
+
+
+def test_a_log_that_takes_nothing_any_more_ends_nobody() -> None:
+    """The disk of the file is full, or whoever read the pipe is gone."""
+    with open("/dev/full", "w", encoding="utf-8", buffering=1) as full:  # noqa: PTH123 - a device
+        log.configure("info", "text", stream=full, journal=False)
+        structlog.get_logger().info("vip.assigned")
+        logging.getLogger("asyncio").warning("slow")
+        with contextlib.suppress(OSError):
+            full.close()
+        structlog.get_logger().info("after it was closed")

@@ -1,12 +1,13 @@
 """The loop: newest state wins, failures are tried again, defects are told, nothing is lost."""
 
 import asyncio
+import errno
 import math
 from itertools import count
 
 import pytest
 
-from sdd import reconcile
+from sdd import errors, reconcile
 from sdd.model import ids, progress
 from sdd.model.look import EVERYWHERE, HOST, NOWHERE, Look
 from sdd.model.progress import Backend, Outcome
@@ -108,6 +109,25 @@ async def test_a_failure_is_tried_again_without_a_new_state() -> None:
     await play(script, slot, 2)
     assert script.seen == [1, 1]
     assert [len(each.failures) for each in script.reports] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("lack", "why"),
+    [
+        (errors.Unavailable("the list changes faster than it is read"), "the list changes faster"),
+        (OSError(errno.EMFILE, "x"), "too many open files"),
+    ],
+    ids=repr,
+)
+async def test_what_the_machine_lacks_is_no_defect(lack: Exception, why: str) -> None:
+    script, slot = Script(lack), reconcile.Slot()
+    slot.put(at(1))
+    await play(script, slot, 2)
+    assert script.defects == []
+    (failure,) = script.reports[0].failures
+    assert failure.sentence.startswith(f"the netns backend failed on revision 1: {why}")
+    assert "bug" not in failure.hint
+    assert not script.reports[1].failures
 
 
 async def test_a_defect_is_told_fails_everything_and_is_tried_again() -> None:

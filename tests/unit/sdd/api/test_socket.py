@@ -28,6 +28,19 @@ async def test_a_socket_that_somebody_removes_comes_back(path: Path) -> None:
     assert not path.exists()
 
 
+async def test_a_socket_comes_back_when_there_are_descriptors_again(path: Path) -> None:
+    """That there are none is told, and is no end: `sdd.lasting` keeps on."""
+    async with served(Appliance(), path) as server:
+        path.unlink()
+        with support.room_for(0), pytest.raises(OSError, match="Too many open files"):
+            await server.keep(0.01)
+        async with asyncio.TaskGroup() as group:
+            keeper = group.create_task(server.keep(0.01), name="keep")
+            await support.eventually_async(path.exists, 10, "the file is back")
+            assert (await ask(path, "GET", "/v1/version"))[0] == 200
+            keeper.cancel()
+
+
 async def test_what_others_put_in_the_place_of_the_socket_stays(path: Path) -> None:
     async with served(Appliance(), path) as server, asyncio.TaskGroup() as group:
         keeper = group.create_task(server.keep(0.01), name="keep")
