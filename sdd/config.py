@@ -12,7 +12,7 @@ from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Any
 
-from sdd import errors, strict_json
+from sdd import errors, plain, strict_json
 from sdd.alloc.pools import PoolTemplate
 from sdd.keys import KEYS, MetricsAddress, Wrong
 from sdd.model import listener
@@ -155,8 +155,7 @@ class InForce:
 
 def _read(path: Path, *, required: bool) -> bytes:
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
+        data = plain.read(path, MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         if not required:
             return b""

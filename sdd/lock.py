@@ -16,6 +16,7 @@ from sdd import errors
 
 FILE = "sdd.lock"
 NAME = "sdd.host"  # of a unix socket without a file, which belongs to the network namespace
+_MOST = 32  # characters read; a process has a number
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 
 
@@ -40,7 +41,7 @@ def held(root: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
             file.seek(0)
-            holder = file.read().strip() or "unknown"
+            holder = file.read(_MOST).strip() or "unknown"
             raise errors.Conflict(
                 f"another sdd (process {holder}) already uses {root}",
                 hint="stop it first, or give this one its own --data-root and --exec-root",

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from sdd import plain
 from sdd.linux import namespaces
 from sdd.model import ids
 from sdd.model.progress import Backend, Outcome
@@ -79,14 +80,11 @@ class Settled:
 
     def _write(self) -> None:
         text = json.dumps({"life": self._life, "backends": self._marks})
-        draft = self._path.with_suffix(".new")
-        draft.write_text(text)
-        draft.replace(self._path)
+        plain.replace(self._path, text.encode())
 
     def _read(self) -> Mapping[Backend, Mark]:
         try:
-            with self._path.open("rb") as file:
-                found = json.loads(file.read(MOST_BYTES))
+            found = json.loads(plain.read(self._path, MOST_BYTES))
             if found["life"] != self._life:
                 return {}
             return {

@@ -6,13 +6,16 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar, cast
 
 from sdd.linux import high
 
 PAUSE_S = 0.01
+T = TypeVar("T")
 
 
 def eventually(condition: Callable[[], object], deadline_s: float, why: str) -> None:
@@ -82,3 +85,23 @@ def room_for(count: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         for each in fillers:
             os.close(each)
+
+
+def at_once(doing: Callable[[], T]) -> T:
+    """What `doing` returns or raises; fails when it waits, as for who writes into a pipe."""
+    ended: list[tuple[T | None, BaseException | None]] = []
+
+    def work() -> None:
+        try:
+            ended.append((doing(), None))
+        except BaseException as exc:  # noqa: BLE001 - raised again by whoever asked
+            ended.append((None, exc))
+
+    thread = threading.Thread(target=work, daemon=True)  # one that waits for ever ends with us
+    thread.start()
+    thread.join(10)
+    assert ended, "it waits for something"
+    found, raised = ended[0]
+    if raised is not None:
+        raise raised
+    return cast("T", found)

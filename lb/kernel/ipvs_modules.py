@@ -13,11 +13,13 @@ import subprocess
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from sdd import plain
 from sdd.model.service import Scheduler
 
 BEFOREHAND: Final = frozenset({Scheduler.LBLC, Scheduler.LBLCR})
 _PROGRAM: Final = "/sbin/modprobe"
 _WAIT_S: Final = 10
+_MOST_BYTES: Final = 1 << 20  # of the list of modules; Debian's has 10 KB
 
 
 class Places(NamedTuple):
@@ -53,7 +55,7 @@ def is_there(scheduler: Scheduler, at: Places | None = None) -> bool:
     if scheduler not in BEFOREHAND or (at.loaded / module(scheduler)).exists():
         return True
     with contextlib.suppress(OSError):
-        return f"/{module(scheduler)}.ko" in at.built_in.read_text()
+        return f"/{module(scheduler)}.ko".encode() in plain.read(at.built_in, _MOST_BYTES)
     return False
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from netns.kernel import read, sysctl
 from netns.netlink import route
-from sdd import fence
+from sdd import fence, plain
 from sdd.linux import netlink
 
 _SWITCHES = {4: sysctl.ROOT / "ipv4/ip_forward", 6: sysctl.ROOT / "ipv6/conf/all/forwarding"}
+_MOST_BYTES = 1 << 10  # ours has six
 _BY_ADVERTISEMENT = 9  # RTPROT_RA
 _AS_HOST, _ALWAYS = "1", 2  # accept_ra: only while not forwarding, in any case
 
@@ -61,9 +62,7 @@ class Forwarding:
         """Whole or not at all: an empty file would say that the host forwards by itself."""
         if versions:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            draft = self._file.with_suffix(".new")
-            draft.write_text(json.dumps(sorted(versions)))
-            draft.replace(self._file)
+            plain.replace(self._file, json.dumps(sorted(versions)).encode())
         else:
             self._file.unlink(missing_ok=True)
         self._known = versions
@@ -71,10 +70,10 @@ class Forwarding:
     def _stored(self) -> frozenset[int] | None:
         """None when the file says nothing that we ever wrote."""
         try:
-            found = frozenset(json.loads(self._file.read_text()))
+            found = frozenset(json.loads(plain.read(self._file, _MOST_BYTES)))
         except FileNotFoundError:
             return frozenset()
-        except (ValueError, TypeError):
+        except (plain.NotPlain, ValueError, TypeError, RecursionError):
             return None
         return found if found and found <= _SWITCHES.keys() else None
 

@@ -80,7 +80,7 @@ def _asked(
 ) -> netlink.Result:
     """What the kernel says of the namespace at `path`; nothing when it ended since."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return netlink.Result()
     try:

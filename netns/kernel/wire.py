@@ -116,7 +116,7 @@ class Wire:
         The path "" is the namespace that the thread is in.
         """
         try:
-            opened = os.open(path or namespaces.OWN, os.O_RDONLY | os.O_CLOEXEC)
+            opened = os.open(path or namespaces.OWN, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as exc:
             words = f"there is no namespace at {path!r}: {exc.strerror}"
             raise Missing(words, path) from exc

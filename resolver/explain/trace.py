@@ -7,11 +7,10 @@ resolv.conf is read, as its programs do, also when a user changed it.
 import asyncio
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from resolver.explain import inquirer, query
-from resolver.files import own, resolvconf
+from resolver.files import hostconf, own, resolvconf
 from resolver.message import reasons
 from resolver.protocol import Step
 from sdd import errors
@@ -25,7 +24,6 @@ OWN: Final = ("network ", "added hosts")
 OURS: Final = frozenset({"owned", "local_special", "policy", "none"})
 HAS: Final = "has it"
 UNANSWERED: Final = frozenset({"SERVFAIL", query.TIMEOUT})
-_MOST_BYTES: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +106,7 @@ class Tracer:
         timeout_s: float,
     ) -> tuple[Attempt, ...]:
         """Every question that the look-up of `name` leads to, up to the first with an answer."""
-        config = _read(self._files.path(box.id))
+        config = hostconf.read(self._files.path(box.id))
         made: list[Attempt] = []
         for each in candidates(name, config.search, resolvconf.ndots(config.options)):
             made.append(await self.ask(box, each, rdtype, tcp=tcp, timeout_s=timeout_s))
@@ -169,12 +167,3 @@ def is_known(steps: Iterable[Step]) -> bool:
     while told and told[-1] == "upstream":
         told.pop()
     return told[-1:] == ["cache"]
-
-
-def _read(path: Path) -> resolvconf.Host:
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MOST_BYTES)
-    except OSError:
-        data = b""
-    return resolvconf.parse(data.decode("utf-8", errors="replace"), str(path))

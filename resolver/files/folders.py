@@ -43,7 +43,8 @@ def read(folder: int, name: str) -> bytes | None:
 
 def overwrite(folder: int, name: str, content: bytes, length: int) -> None:
     """The same inode says `content` instead of its `length` bytes, in one write."""
-    descriptor = os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(name, flags, dir_fd=folder)
     try:
         os.pwrite(descriptor, content.ljust(length, b"\n"), 0)
         os.ftruncate(descriptor, len(content))

@@ -1,12 +1,14 @@
 """Reads the host's resolv.conf: the one that its own programs use, and the one behind a stub.
 
-In: files of the host. Out: parsed values. A file that is absent or unreadable says nothing.
+In: files of the host. Out: parsed values. A file that is absent or unreadable, and
+what is no plain file, says nothing.
 """
 
 from pathlib import Path
 from typing import Final
 
 from resolver.files import resolvconf, upstreams
+from sdd import lacks, plain
 from sdd.model.nameserver import Nameserver
 
 HOST: Final = Path("/etc/resolv.conf")
@@ -51,10 +53,15 @@ def daemon_dns(
 
 
 def read(path: Path) -> resolvconf.Host:
-    """What the file says, of its first 64 KiB."""
+    """What the file says, of its first 64 KiB.
+
+    Raises `OSError` where nobody can tell for now, as without a descriptor left: that a host has no
+    servers is another thing.
+    """
     try:
-        with path.open("rb") as file:
-            data = file.read(MOST_BYTES)
-    except OSError:
+        data = plain.read(path, MOST_BYTES)
+    except OSError as exc:
+        if lacks.told(exc) is not None:
+            raise
         data = b""
     return resolvconf.parse(data.decode("utf-8", errors="replace"), str(path))

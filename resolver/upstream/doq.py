@@ -187,7 +187,10 @@ def _why(event: events.ConnectionTerminated) -> OSError:
 
 
 def configuration(server: protocol.Upstream) -> QuicConfiguration:
-    """TLS as strict as with the other transports; the authorities are read at each handshake."""
+    """TLS as strict as with the other transports; the authorities are read at each handshake.
+
+    Raises OSError for a file of authorities that cannot be read.
+    """
     return QuicConfiguration(
         is_client=True,
         alpn_protocols=[ALPN],
@@ -201,9 +204,9 @@ def configuration(server: protocol.Upstream) -> QuicConfiguration:
 async def live(link: socket.socket, server: protocol.Upstream, opened: sessions.Opened) -> None:
     """Shake hands, say so, and stay until it was idle for a while; raises OSError."""
     peer = link.getpeername()
-    loop = asyncio.get_running_loop()
+    loop, how = asyncio.get_running_loop(), configuration(server)
     transport, session = await loop.create_datagram_endpoint(
-        lambda: Doq(QuicConnection(configuration=configuration(server))), sock=link
+        lambda: Doq(QuicConnection(configuration=how)), sock=link
     )
     try:
         session.connect(peer)

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Iterable
 from pathlib import Path
 
+from resolver.upstream import trust
 from sdd import errors
 from sdd.model.nameserver import Nameserver, Transport
 
@@ -38,6 +39,7 @@ def has_quic() -> bool:
 
 def _check_authorities(ca: Path) -> None:
     try:
+        trust.check(str(ca))
         ssl.create_default_context(cafile=str(ca))
     except OSError as exc:
         raise errors.Invalid(

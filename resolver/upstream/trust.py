@@ -9,18 +9,28 @@ import ssl
 from pathlib import Path
 from typing import Final
 
+from sdd import plain
+
 SYSTEM: Final = ssl.get_default_verify_paths().openssl_cafile
+MOST_BYTES: Final = 1 << 22  # all authorities of the web take a twentieth of that
 DEBIAN: Final = "/etc/ssl/certs/ca-certificates.crt"  # where the former is a folder only
 
 
 def context(ca: str, *alpn: str) -> ssl.SSLContext:
     """A client's context; raises OSError (ssl.SSLError) for a file that cannot be used. Reads."""
-    return _context(ca, Path(ca).stat().st_mtime_ns if ca else 0, alpn)
+    return _context(ca, check(ca) if ca else 0, alpn)
 
 
 def file(ca: str) -> str:
-    """The file of authorities, for what takes only a file."""
-    return ca or (SYSTEM if Path(SYSTEM).exists() else DEBIAN)
+    """The file of authorities, for what takes only a file; raises OSError as `check` does."""
+    found = ca or (SYSTEM if Path(SYSTEM).exists() else DEBIAN)
+    check(found)
+    return found
+
+
+def check(ca: str) -> int:
+    """When the file was written; raises OSError for what would be read for ever, or waited for."""
+    return plain.check(ca, MOST_BYTES).st_mtime_ns
 
 
 @functools.lru_cache(maxsize=8)

@@ -53,7 +53,7 @@ def run(
 
 
 def _enter(netns: str, files: Mapping[str, str]) -> None:
-    descriptor = os.open(netns, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(netns, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         libc.unshare_mounts()
         # Before the network is entered: `ip netns pids` tells of the command, not of the keeper.

@@ -7,13 +7,12 @@ only the first proposal. Data roots of older releases have no such file: what is
 store tells.
 """
 
-import os
 import socket
 from pathlib import Path
 
 import structlog
 
-from sdd import errors
+from sdd import errors, plain
 from sdd.model import ids
 from sdd.state import ClusterState
 
@@ -66,8 +65,7 @@ def _bound(state: ClusterState) -> str:
 
 def _read(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return file.read(_MOST).decode(errors="replace").strip()
+        return plain.read(path, _MOST).decode(errors="replace").strip()
     except FileNotFoundError:
         return ""
     except OSError as exc:
@@ -80,12 +78,7 @@ def _read(path: Path) -> str:
 
 def _write(path: Path, name: str) -> None:
     """Whole or not at all; without room the next start tries again, the store tells meanwhile."""
-    draft = path.with_suffix(".new")
     try:
-        with draft.open("w") as file:
-            file.write(f"{name}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
+        plain.replace(path, f"{name}\n".encode(), lasting=True)
     except OSError as exc:
         say.warning("node.name_not_kept", node=name, file=str(path), why=exc.strerror)

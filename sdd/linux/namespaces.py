@@ -202,7 +202,7 @@ class Namespaces:
 
 def _touch(path: str) -> None:
     """A file, not a directory: a namespace is mounted on it. 0o444 as `ip netns add` does."""
-    flags = os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC
+    flags = os.O_CREAT | os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         made = os.open(path, flags, 0o444)
     except FileNotFoundError:
@@ -235,9 +235,12 @@ def _enter(path: str) -> None:
 
 
 def _open(path: str) -> int:
-    """A descriptor; a namespace is not gone because there is no room for one more of these."""
+    """A descriptor; a namespace is not gone because there is no room for one more of these.
+
+    Somebody may have put a pipe in the place of its file: nobody waits there.
+    """
     try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as exc:
         if exc.errno not in _NO_ROOM:
             raise _no_namespace(path, exc) from exc

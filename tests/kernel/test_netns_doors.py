@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import os
 import resource
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from sdd import errors, fence
 from sdd.linux import namespaces, netlink, nft
+from tests import support
 
 pytestmark = pytest.mark.kernel
 
@@ -96,6 +98,17 @@ async def test_a_plain_file_left_by_a_crash_is_mounted_over(
     path.touch()
     assert await doors.create(str(path)) == namespaces.inode(str(path)) != 0
     await doors.delete(str(path))
+
+
+def test_a_pipe_in_the_place_of_a_namespace_keeps_no_thread(
+    doors: namespaces.Namespaces, tmp_path: Path
+) -> None:
+    """There are two of them, and all work on the kernel is theirs."""
+    pipe = tmp_path / "t-netns-pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(errors.NotFound):
+        support.at_once(lambda: doors.run_sync(str(pipe), lambda: None))
+    assert support.at_once(lambda: doors.create_sync(str(pipe)))
 
 
 async def test_deleting_twice_is_fine_and_leaves_no_file(

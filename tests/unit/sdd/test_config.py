@@ -1,4 +1,5 @@
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import IPv4Interface, IPv4Network
@@ -14,6 +15,7 @@ from sdd.alloc import names
 from sdd.alloc.pools import PoolTemplate
 from sdd.model import nameserver
 from sdd.options import Options
+from tests import support
 
 WHERE = Path("/etc/sdd/daemon.json")
 
@@ -297,10 +299,13 @@ def test_a_file_that_is_no_json_object(text: str, tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    for path in (tmp_path / "missing", tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "missing", tmp_path, Path("/dev/zero")):
         with pytest.raises(errors.Invalid) as caught:
             load(path)
         assert caught.value.code == "SDD-CONFIG-FILE"
+    with pytest.raises(errors.Invalid, match="cannot be read: it is no plain file"):
+        support.at_once(lambda: load(tmp_path / "pipe"))
     latin = tmp_path / "latin"
     latin.write_bytes(b'{"node-name": "\xe9"}')
     with pytest.raises(errors.Invalid, match="not UTF-8"):

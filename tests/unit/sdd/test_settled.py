@@ -1,6 +1,7 @@
 """A later process believes that all was done only when nothing but hands can have undone it."""
 
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from sdd.model.ids import Revision
 from sdd.model.progress import Backend, Failure, Outcome
 from sdd.settled import FILE, Settled, life
+from tests.support import at_once
 
 LIFE = ("boot", "host", "1.0", "nftables")
 NOW = 1000.0
@@ -90,6 +92,14 @@ def test_what_cannot_be_written_leaves_no_older_marks(tmp_path: Path) -> None:
     (tmp_path / FILE).with_suffix(".new").mkdir()  # in the way of what is to be written
     one.note(Backend.NETNS, done())
     assert not settled(tmp_path).was_realised(Backend.LB, REVISION)
+
+
+def test_a_pipe_in_its_place_is_not_waited_for(tmp_path: Path) -> None:
+    for each in (tmp_path / FILE, (tmp_path / FILE).with_suffix(".new")):
+        os.mkfifo(each)
+    one = at_once(lambda: settled(tmp_path))
+    at_once(lambda: one.note(Backend.LB, done()))
+    assert settled(tmp_path).was_realised(Backend.LB, REVISION)
 
 
 def test_what_cannot_be_written_ends_nothing(tmp_path: Path) -> None:

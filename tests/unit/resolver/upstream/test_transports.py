@@ -1,14 +1,16 @@
 """What is missing for encrypted upstreams is said at the start."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from resolver.upstream import transports
+from resolver.upstream import transports, trust
 from sdd import errors
 from sdd.model import nameserver
+from tests import support
 
 PLAIN = (nameserver.parse("192.0.2.1"),)
 TLS = (nameserver.parse("tls://192.0.2.1"),)
@@ -47,9 +49,14 @@ def test_plain_servers_need_nothing() -> None:
 def test_a_file_without_certificates_is_refused(tmp_path: Path) -> None:
     empty = tmp_path / "ca.pem"
     empty.write_text("nothing\n")
-    for wrong in (empty, tmp_path / "none.pem"):
+    pipe, huge = tmp_path / "pipe.pem", tmp_path / "huge.pem"
+    os.mkfifo(pipe)
+    with huge.open("wb") as file:
+        file.truncate(trust.MOST_BYTES + 1)
+    # Those that would be waited for, or read for ever, are looked at by the loop of the daemon.
+    for wrong in (empty, tmp_path / "none.pem", pipe, huge, Path("/dev/zero"), tmp_path):
         with pytest.raises(errors.Invalid) as caught:
-            transports.check(TLS, wrong)
+            support.at_once(lambda: transports.check(TLS, wrong))  # noqa: B023 - called at once
         assert caught.value.code == "SDD-DNS-CA"
 
 

@@ -1,5 +1,6 @@
 """Which node a data root belongs to, over changed names of the host and of the setting."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from sdd import errors
 from sdd.control import identity
 from sdd.state import ClusterState
+from tests.support import at_once
 from tests.unit.lb.states import NODE, box
 
 EMPTY = ClusterState()
@@ -52,6 +54,15 @@ def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / identity.FILE).mkdir()
     with pytest.raises(errors.Denied, match="cannot be read"):
         identity.settled(tmp_path, "", "host7", EMPTY)
+
+
+def test_a_pipe_in_its_place_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / f"{identity.FILE}.new")
+    assert at_once(lambda: identity.settled(tmp_path, "", "host7", EMPTY)) == "host7"
+    (tmp_path / identity.FILE).unlink()
+    os.mkfifo(tmp_path / identity.FILE)
+    with pytest.raises(errors.Denied, match="no plain file"):
+        at_once(lambda: identity.settled(tmp_path, "", "host7", EMPTY))
 
 
 def test_without_room_for_the_file_the_name_holds_all_the_same(tmp_path: Path) -> None:
