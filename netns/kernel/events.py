@@ -50,11 +50,11 @@ async def follow(
     namespaces of strangers, are no news. Ends by cancellation.
     """
     ears = await doors.run("", _open)
-    gathering = news.Gathering(await doors.run("", _names))
     loop = asyncio.get_running_loop()
     wake = asyncio.Event()
 
     try:
+        gathering = news.Gathering(await doors.run("", _names))
         for ear, hear in zip(ears, (gathering.route, gathering.netfilter), strict=True):
             loop.add_reader(ear, _drain, ear, hear, gathering.lose, wake.set)
         await _kick_when_woken(wake, gathering, _Places(doors, paths), kick)
