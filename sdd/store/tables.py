@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from sdd import errors
+from sdd import errors, plain
 from sdd.model import ids
 from sdd.store import codec, contract, reserve
 
@@ -317,8 +317,10 @@ def _create_private(path: Path) -> None:
 def _make_private(path: Path) -> None:
     """The same for a database of ours, and its log, that an older release left open to all."""
     for each in (path, path.with_name(f"{path.name}-wal")):
-        # By name: closing a descriptor of the file would drop SQLite's locks on it (fcntl(2)).
-        with contextlib.suppress(FileNotFoundError, PermissionError):
+        # By name: closing a descriptor of the file would drop SQLite's locks on it (fcntl(2)). What
+        # a link leads to may be a device, which others need.
+        with contextlib.suppress(FileNotFoundError, PermissionError, plain.NotPlain):
+            plain.check(each)
             each.chmod(PRIVATE)
 
 

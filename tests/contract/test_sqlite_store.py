@@ -1,6 +1,7 @@
 """The SQLite engine passes the store's suite, and keeps what it acknowledged."""
 
 import asyncio
+import os
 import signal
 import sqlite3
 import subprocess
@@ -286,3 +287,13 @@ async def test_a_database_that_was_open_to_all_is_closed_to_others(path: Path) -
     await put(store, a="0")
     assert modes(path) == {0o600}
     await store.close()
+
+
+def test_what_others_need_stays_open_to_them(path: Path, tmp_path: Path) -> None:
+    """A link in the place of the log may lead to a device, such as /dev/zero."""
+    device = tmp_path / "device"
+    os.mkfifo(device)
+    device.chmod(0o666)
+    path.with_name(f"{path.name}-wal").symlink_to(device)
+    tables._make_private(path)
+    assert device.stat().st_mode & 0o777 == 0o666
