@@ -132,6 +132,7 @@ def publish(
                 like = replace(like, published=numbers)
                 if any(_is_same(one, like) for one in found.along(like)):
                     continue
+                _check_way(found, like)
                 made = _exactly(book, like, but=holder if found.is_beside(like) else "")
             else:
                 made = _first_free(book, like, numbers, busy)
@@ -181,10 +182,11 @@ def _is_same(have: Port, wanted: Port) -> bool:
     """Whether `have` does already what `wanted` asks for."""
     if have.is_wide and have.is_beside(wanted):
         return False  # it asks for 127.0.0.1 as well
-    where = (have.published, have.protocol, have.target)
-    return where == (wanted.published, wanted.protocol, wanted.target) and port.covers(
-        have.address, wanted.address
-    )
+    return _how(have) == _how(wanted) and port.covers(have.address, wanted.address)
+
+
+def _how(one: Port) -> tuple[object, ...]:
+    return (one.published, one.protocol, one.target, one.mode, one.policy)
 
 
 def wants_ingress(asked: Iterable[request.Publish]) -> bool:
@@ -270,6 +272,21 @@ def _check(asked: request.Publish, kind: str) -> None:
             hint="leave the mode out, or publish a service that the sandbox joins",
             code="SDD-PUBLISH-MODE",
         )
+
+
+def _check_way(found: Ways, wanted: Port) -> None:
+    """That the same object has not published the same otherwise: it would stay as it is."""
+    for each in found.along(wanted):
+        is_met = port.overlap(each.address, wanted.address) and not each.is_beside(wanted)
+        if is_met and _how(each) != _how(wanted):
+            gone = f"{each.published}:{each.target}/{each.protocol}"
+            raise errors.Conflict(
+                f"port {each} leads to target port {each.target} already, with mode={each.mode} and"
+                f" policy={each.policy}, and cannot with mode={wanted.mode} and"
+                f" policy={wanted.policy} as well",
+                hint=f"to change it, take it away in the same update: --publish-rm {gone}",
+                code="SDD-PUBLISH-INUSE",
+            )
 
 
 def _too_many(count: int) -> errors.Invalid:

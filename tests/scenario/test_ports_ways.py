@@ -7,9 +7,10 @@ import pytest
 from sdd import errors
 from sdd.api import ports
 from sdd.model import request
+from sdd.model.port import Mode, Policy
 from tests.scenario import laws
 from tests.scenario.node import node
-from tests.scenario.test_ports import box, front, numbers, publish
+from tests.scenario.test_ports import box, front, numbers, publish, served, shown
 
 
 async def test_C92_an_ipv6_address_of_the_host_leads_to_no_ipv4_network() -> None:
@@ -77,3 +78,55 @@ async def test_a_sandbox_without_a_network_keeps_its_numbers_and_shows_none_as_p
             await one.commands.create_sandbox(other)
         await one.commands.connect("web", request.Attachment(network="lab"))
         assert told() == (published, "")
+
+
+OTHERWISE = (
+    publish(policy=Policy.SNAT),
+    publish(policy=Policy.LOCAL),
+    publish(mode=Mode.HOST),
+    publish(mode=Mode.HOST, host="127.0.0.1"),
+    publish(8080, 80, published_last=8081, target_last=81, mode=Mode.HOST),
+)
+
+
+@pytest.mark.parametrize("other", OTHERWISE)
+async def test_a_port_with_another_mode_or_policy_is_refused_until_the_old_one_goes(
+    other: request.Publish,
+) -> None:
+    """It was taken without a word, and nothing changed."""
+    async with node() as one:
+        await served(one, publish())
+        before = await one.keys()
+        with pytest.raises(errors.Conflict, match="with mode=ingress and policy=preserve") as told:
+            await one.commands.update_service("web", request.ServiceUpdate(publish_add=(other,)))
+        assert told.value.code == "SDD-PUBLISH-INUSE"
+        assert "--publish-rm 8080:80" in told.value.hint
+        assert await one.keys() == before
+        both = request.ServiceUpdate(
+            publish_add=(other,), publish_remove=(request.Unpublish(published=8080, target=80),)
+        )
+        await one.commands.update_service("web", both)
+        (svc,) = one.state.services.values()
+        assert {(each.mode, each.policy) for each in svc.ports} == {
+            (other.mode or Mode.INGRESS, other.policy)
+        }
+        await one.commands.update_service("web", request.ServiceUpdate(publish_add=(other,)))
+        assert one.state.services[svc.id].ports == svc.ports
+        await laws.check(one)
+
+
+async def test_nothing_is_published_in_two_ways_at_once() -> None:
+    async with node() as one:
+        await front(one)
+        asked = request.ServiceCreate(
+            name="web", network="front", publish=(publish(), publish(mode=Mode.HOST))
+        )
+        with pytest.raises(errors.Conflict, match="cannot with mode=host"):
+            await one.commands.create_service(asked)
+        assert not one.state.services
+
+
+async def test_what_is_for_127_0_0_1_may_have_a_policy_of_its_own() -> None:
+    async with node() as one:
+        await served(one, publish(), publish(host="127.0.0.1", policy=Policy.SNAT))
+        assert shown(one) == ["8080:80/tcp"] * 2
