@@ -6,13 +6,14 @@ who is checked is `checks`', what makes a member suspect is `suspicion`'s and `n
 """
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Never
 
 from lb import dial as dials
-from lb import judge
+from lb import judge, patience
 from lb.cable import Cable
 from lb.checks import Check, checks, said
 from lb.dial import Result
@@ -54,13 +55,16 @@ class _Post:
     def wake(self) -> None:
         self._wake.set()
 
+    async def heard(self) -> None:
+        """Until somebody says something."""
+        await self._wake.wait()
+        self._wake.clear()
+
     async def wait(self, timeout_s: float) -> None:
-        """Until somebody says something, or time is up."""
-        try:
+        """The same, or until time is up."""
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
+                await self.heard()
         self._wake.clear()
 
 
@@ -234,9 +238,11 @@ class Probes:
             return CUT
         if check.how.kind is not CheckKind.TTL:
             return await self._dialled(check, standing)
-        end = self._clock() + check.how.ttl_s
-        while post.report is None and not post.cut() and (left_s := end - self._clock()) > 0:
-            await post.wait(left_s)
+        with contextlib.suppress(TimeoutError):
+            # Reports that came while this process did not run are heard before silence is.
+            async with patience.limit(check.how.ttl_s):
+                while post.report is None and not post.cut():
+                    await post.heard()
         if post.cut():
             return CUT
         report, post.report = post.report, None
