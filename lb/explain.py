@@ -11,7 +11,7 @@ from typing import NamedTuple
 from lb import choice, maglev, moment, table, turns, world
 from lb.desired import member_on, virtual_of
 from sdd import steps, ways
-from sdd.model import endpoint, ramp, sandbox, service
+from sdd.model import endpoint, network, ramp, reach, sandbox, service
 from sdd.model.health import Status
 from sdd.model.network import IPAddress
 from sdd.model.port import Protocol
@@ -64,7 +64,7 @@ def decided(
     yield Step(
         f"network {net.name}",
         f"{target.vip} is a virtual address of service {target.service.name};"
-        f" this sandbox is {source} there, on {target.plug.ifname}",
+        f" this sandbox is {source} there, on {target.plug.ifname}{_apart(net)}",
     )
     yield from _members(state, target, now)
     yield Step("serving", _serving(state, target))
@@ -109,14 +109,20 @@ def way(state: ClusterState, target: Target, to: IPAddress) -> Step:
             "way", f"it is this sandbox itself: its own packets come back to it as {source}"
         )
     net = state.networks[target.plug.network]
-    answers = f"the member sees {source} and answers it directly"
+    answers = f"; the member sees {source} and answers it directly"
     if target.vip in target.service.ingress_vips:
-        answers = f"the member sees the client, here {source}, and answers by way of this sandbox"
+        answers = f"; the member sees the client, here {source}, and answers by way of this sandbox"
     return Step(
         "way",
-        f"rewritten in this sandbox, sent over {target.plug.ifname} to {to} on network {net.name};"
-        f" {answers}",
+        f"rewritten in this sandbox, sent over {target.plug.ifname} to {to} on network {net.name}"
+        f"{_apart(net) or answers}",
     )
+
+
+def _apart(net: network.Network) -> str:
+    """What becomes of the way to another sandbox of a network that keeps them apart."""
+    option = reach.apart(net)
+    return f", where {option} keeps sandboxes from reaching each other" if option else ""
 
 
 def _members(state: ClusterState, target: Target, now: float) -> Iterator[Step]:

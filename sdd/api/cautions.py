@@ -1,4 +1,4 @@
-"""What whoever made a network or a sandbox should know of its names, and of those of others.
+"""What whoever made a network, a sandbox or a service should know of it, and of names of others.
 
 In: the object, and the state for what concerns others. Out: sentences; empty when there is nothing.
 """
@@ -10,7 +10,18 @@ from typing import Final
 
 from resolver.files import resolvconf, upstreams
 from resolver.names import records
-from sdd.model import bridge, child, endpoint, loopback, nameserver, network, sandbox, tlds
+from sdd.model import (
+    bridge,
+    child,
+    endpoint,
+    loopback,
+    nameserver,
+    network,
+    reach,
+    sandbox,
+    service,
+    tlds,
+)
 from sdd.state import ClusterState
 
 _NUMBERED: Final = ("ndots", "timeout", "attempts")  # the options of resolv.conf(5)
@@ -81,6 +92,20 @@ def open_wire(net: network.Network) -> str:
     return (
         f"--internal of a {net.driver} network leaves out the gateway alone: its sandboxes and the"
         f" machines on the wire of {on.parent} reach each other. Without a parent it leads nowhere"
+    )
+
+
+def of_service(state: ClusterState, one: service.Service) -> str:
+    """That no sandbox reaches its members, where nothing is published either."""
+    net = state.networks.get(one.network)
+    option = reach.apart(net) if net and not one.ports else ""
+    if not net or not option:
+        return ""
+    what = "virtual address" if one.vips else "name"
+    return (
+        f"sandboxes of network {net.name} do not reach each other ({option}), so the {what} of"
+        f" service {one.name} leads none of them to another: publish a port of it, or choose"
+        " another network"
     )
 
 

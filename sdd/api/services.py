@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from sdd import errors
-from sdd.api import body, render
+from sdd.api import body, cautions, render
 from sdd.api.call import Call, Reply
 from sdd.api.context import Context
 from sdd.control import lookup
@@ -43,7 +43,9 @@ async def create(context: Context, call: Call) -> Reply:
     """The service that was made."""
     asked = await _asked(context, request.ServiceCreate, call.body)
     made = await context.commands.create_service(asked)
-    return Reply(value=render.service_of(context.state(), made, context.clock()), status=201)
+    state = context.state()
+    value = render.service_of(state, made, context.clock())
+    return Reply(value={**value, "Warning": cautions.of_service(state, made)}, status=201)
 
 
 async def inspect(context: Context, call: Call) -> Reply:

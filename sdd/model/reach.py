@@ -14,6 +14,18 @@ def is_on_host(net: network.Network) -> bool:
     return all(options.has_gateway(pool.subnet.version) for pool in net.pools)
 
 
+def apart(net: network.Network) -> str:
+    """The option by which sandboxes of the network do not reach each other; empty when they do."""
+    if net.driver is Driver.BRIDGE:
+        return "" if bridge.of(net).icc else "enable_icc=false"
+    if net.driver not in child.OPTIONS:
+        return ""
+    options = child.of(net)
+    if options.mode is child.MacvlanMode.PRIVATE:
+        return "macvlan_mode=private"
+    return "ipvlan_flag=private" if options.ipvlan_flag is child.IpvlanFlag.PRIVATE else ""
+
+
 def published(net: network.Network) -> frozenset[int]:
     """The IP versions in which ports of this node can lead to the network's endpoints."""
     return _with_modes(net, _PUBLISHING)

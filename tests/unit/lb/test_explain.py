@@ -9,7 +9,7 @@ import pytest
 
 from lb import explain, world
 from lb.kernel import ipvs_connections
-from sdd.model import service
+from sdd.model import network, service
 from sdd.model.health import Status
 from sdd.model.network import IPAddress
 from sdd.state import ClusterState, Object
@@ -154,4 +154,31 @@ def test_where_a_connection_was_led_is_told_with_a_name() -> None:
     assert "refuses" not in led(None, "no answer")
     assert "no sandbox" in led(address("192.0.2.1"))
     assert "sees 10.0.1.9" in explain.way(now, target, address("10.0.1.2")).text
+    assert "itself" in explain.way(now, target, address("10.0.1.9")).text
+
+
+@pytest.mark.parametrize(
+    ("driver", "options", "told"),
+    [
+        (
+            network.Driver.BRIDGE,
+            {"com.docker.network.bridge.enable_icc": "false"},
+            "enable_icc=false",
+        ),
+        (network.Driver.MACVLAN, {"macvlan_mode": "private"}, "macvlan_mode=private"),
+        (network.Driver.IPVLAN, {"ipvlan_flag": "private"}, "ipvlan_flag=private"),
+    ],
+)
+def test_a_network_that_keeps_its_sandboxes_apart_is_told(
+    driver: network.Driver, options: dict[str, str], told: str
+) -> None:
+    lonely = replace(states.net("front", 1), driver=driver, options=options)
+    now = states.state(lonely, *TOWN[1:], PLAIN, *MEMBERS)
+    (target,) = explain.targets(now, next(b for b in now.sandboxes.values() if b.name == "client"))
+    words = f", where {told} keeps sandboxes from reaching each other"
+    (first, *_) = explain.decided(now, target, (), "nftables", 0.0)
+    assert first.text.endswith(words)
+    way = explain.way(now, target, address("10.0.1.2")).text
+    assert way.endswith(words)
+    assert "answers it directly" not in way
     assert "itself" in explain.way(now, target, address("10.0.1.9")).text

@@ -6,9 +6,11 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from sdd.api import cautions
-from sdd.model import ids, network
+from sdd.model import ids, network, port
 from sdd.model.forwardzone import ForwardZone
 from sdd.model.nameserver import Nameserver
+from sdd.state import ClusterState
+from tests.unit.lb import states
 
 POOLS = tuple(network.Pool(subnet=ip_network(each)) for each in ("10.1.0.0/23", "fd00:1::/64"))
 NET = network.Network(id=ids.NetworkId("n1"), name="Lab", pools=POOLS)
@@ -118,3 +120,18 @@ def test_search_domains_that_musl_takes_no_note_of_are_told_of() -> None:
     assert cautions.unread(long[:8]) == ""
     told = cautions.unread((*long, "."))
     assert "musl (Alpine) takes no note of one that has more than 254" in told
+
+
+def test_a_service_that_no_sandbox_reaches_is_told_so() -> None:
+    alone = {"com.docker.network.bridge.enable_icc": "false"}
+    lonely = replace(states.net("front", 1), options=alone)
+    plain = states.svc("web", "front", "10.0.1.100")
+    told = cautions.of_service(states.state(lonely, plain), plain)
+    assert "sandboxes of network front do not reach each other (enable_icc=false)" in told
+    assert "virtual address of service web" in told
+    nameless = replace(plain, vips=())
+    assert "the name of service web" in cautions.of_service(states.state(lonely, plain), nameless)
+    published = replace(plain, ports=(port.Port(published=8080, target=80),))
+    assert cautions.of_service(states.state(lonely, plain), published) == ""
+    assert cautions.of_service(states.state(states.net("front", 1), plain), plain) == ""
+    assert cautions.of_service(ClusterState(), plain) == ""
