@@ -69,6 +69,11 @@ class Check:
         )
 
     @property
+    def is_at_home(self) -> bool:
+        """Whether it is made in the member's own namespace."""
+        return bool(self.inside) and self.inside == self.home
+
+    @property
     def each(self) -> tuple["Check", ...]:
         """One check per address."""
         alone = replace(self, also=(), on_ingress=())

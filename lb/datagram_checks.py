@@ -40,6 +40,7 @@ async def dns(check: Check, link: socket.socket) -> str:
 
 async def _exchange(check: Check, link: socket.socket, sent: bytes) -> bytes:
     loop = asyncio.get_running_loop()
-    await loop.sock_connect(link, (str(check.address), check.how.port))
+    # Never waits. The loop would take EAGAIN, that no port is left to ask from, for waiting.
+    link.connect((str(check.address), check.how.port))
     await loop.sock_sendall(link, sent)
     return await loop.sock_recv(link, _RECEIVE)

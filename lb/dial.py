@@ -1,7 +1,8 @@
-"""One check of one member: a try over real sockets, a result out; always within its timeout.
+"""One check of one member: a try over real sockets, a result out; never much later than in time.
 
 What is asked is one file per protocol; here the socket is opened, where the check is to be made
-from, and whatever happens becomes a result. A command (exec_check) needs no socket.
+from, and whatever happens becomes a result, or that there is none (`unmade`). A command
+(exec_check) needs no socket.
 """
 
 import asyncio
@@ -16,9 +17,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from lb import datagram_checks, exec_check, http_check, patience
+from lb import datagram_checks, exec_check, http_check, patience, unmade
 from lb.checks import Check, Gate
 from lb.heard import Heard
+from lb.unmade import Unmade
 from sdd import errors
 from sdd.linux import namespaces, neighbour, port_holders
 from sdd.model.service import CheckKind
@@ -42,7 +44,7 @@ class Result:
     heard: Heard = Heard.WORDS
 
 
-Dial = Callable[[Check], Coroutine[Any, Any, Result]]
+Dial = Callable[[Check], Coroutine[Any, Any, Result | Unmade]]
 Open = Callable[[Check, socket.SocketKind], Awaitable[socket.socket]]
 # Whether a datagram to the member comes to a socket there; None when nobody can tell.
 Bound = Callable[[Check], Awaitable[bool | None]]
@@ -54,40 +56,77 @@ Ask = Callable[[Check, socket.socket], Coroutine[Any, Any, str]]
 
 async def dial(
     check: Check, opened: Open | None = None, bound: Bound | None = None, wired: Wired | None = None
-) -> Result:
-    """The result of one try, at the latest after the check's timeout; never raises OSError.
+) -> Result | Unmade:
+    """The result of one try, at the latest after twice the check's timeout; never raises OSError.
 
-    What this process itself was late is no part of that time (`patience`), nor is asking what
-    silence means.
+    The timeout is the member's. What this process itself was late is no part of it (`patience`),
+    nor is how long opening takes, which has as much, nor asking what silence means.
     """
+    if check.how.kind is CheckKind.EXEC:
+        return await _ran(check)
+    kind, ask = _ASKS[check.how.kind]
+    try:
+        link = await _opened(check, kind, opened or _here)
+    except TimeoutError:
+        return Unmade(f"not begun within {check.how.timeout_s:g} s")
+    except errors.NotFound as exc:
+        # The member is gone with its namespace; the one of ingress is ours.
+        lost = exc.sentence
+        return Unmade(lost) if check.is_ingress else Result(passed=False, reason=lost)
+    except (errors.SddError, OSError) as exc:
+        return Unmade(_words(exc))
+    with link:
+        found = await _asked(check, ask(check, link))
+    return found if found is not None else await _silence(check, bound, wired)
+
+
+async def _opened(check: Check, kind: socket.SocketKind, opened: Open) -> socket.socket:
+    if not check.inside:  # it waits for nobody: no timer for each of thousands
+        return await opened(check, kind)
+    async with patience.limit(check.how.timeout_s):
+        return await opened(check, kind)
+
+
+async def _asked(check: Check, asking: Awaitable[str]) -> Result | Unmade | None:
+    """What a socket that is open hears; None for nothing."""
     try:
         async with patience.limit(check.how.timeout_s):
-            return Result(passed=True, reason=await _answer(check, opened or _here))
+            return Result(passed=True, reason=await asking)
     except TimeoutError:
-        return await _silence(check, bound, wired)
-    except ConnectionRefusedError as exc:
-        return Result(passed=False, reason=_words(exc), heard=Heard.NOBODY)
-    except ssl.SSLError as exc:
-        return Result(passed=False, reason=f"tls: {_plain(exc)}")
-    except errors.SddError as exc:
-        return Result(passed=False, reason=exc.sentence)
+        return None
     except (OSError, ValueError) as exc:
+        return _failed(check, exc)
+
+
+def _failed(check: Check, exc: OSError | ValueError) -> Result | Unmade:
+    match exc:
+        case ConnectionRefusedError():
+            return Result(passed=False, reason=_words(exc), heard=Heard.NOBODY)
+        case ssl.SSLError():
+            return Result(passed=False, reason=f"tls: {_plain(exc)}")
+        case OSError() if unmade.is_ours(exc, check):
+            return Unmade(_words(exc))
+        case _:
+            return Result(passed=False, reason=_words(exc))
+
+
+async def _ran(check: Check) -> Result | Unmade:
+    """What a command says; all errors but its own are of this host."""
+    try:
+        return Result(passed=True, reason=await exec_check.ask(check))
+    except TimeoutError:
+        return Result(passed=False, reason=_silent(check))
+    except (errors.SddError, OSError) as exc:
+        return Unmade(_words(exc))
+    except ValueError as exc:
         return Result(passed=False, reason=_words(exc))
-
-
-async def _answer(check: Check, opened: Open) -> str:
-    if check.how.kind is CheckKind.EXEC:
-        return await exec_check.ask(check)
-    kind, ask = _ASKS[check.how.kind]
-    with await opened(check, kind) as link:
-        return await ask(check, link)
 
 
 def through(spaces: namespaces.Namespaces) -> Dial:
     """A dial whose sockets are opened in the namespace each check names.
 
-    `spaces` has better threads of its own: a check's time runs while it waits for one. From the
-    host, where this process is, it waits for none.
+    `spaces` has better threads of its own: a check that waits for one is not begun. From the host,
+    where this process is, it waits for none.
     """
 
     async def opened(check: Check, kind: socket.SocketKind) -> socket.socket:
@@ -192,7 +231,7 @@ async def _silence(check: Check, bound: Bound | None, wired: Wired | None) -> Re
     A dead one's host may, too: it says "port unreachable" once a second at most (icmp_ratelimit).
     And a host that is away says nothing at all.
     """
-    reason = f"no answer within {check.how.timeout_s:g} s"
+    reason = _silent(check)
     if check.how.kind is not CheckKind.UDP or check.how.expect:
         return Result(passed=False, reason=reason)
     if bound is not None and await bound(check) is False:
@@ -203,6 +242,10 @@ async def _silence(check: Check, bound: Bound | None, wired: Wired | None) -> Re
     return Result(passed=True, reason=reason, heard=Heard.SILENCE)
 
 
+def _silent(check: Check) -> str:
+    return f"no answer within {check.how.timeout_s:g} s"
+
+
 def _plain(exc: ssl.SSLError) -> str:
     """OpenSSL's reason without the library's name and the line of Python's source."""
     said = re.sub(r"^\[[^\]]*\] ?|\s*\(_ssl\.c:\d+\)$", "", exc.reason or str(exc))
@@ -210,6 +253,9 @@ def _plain(exc: ssl.SSLError) -> str:
 
 
 def _words(exc: Exception) -> str:
+    if isinstance(exc, errors.SddError):
+        return exc.sentence
     if isinstance(exc, OSError) and exc.errno:
-        return os.strerror(exc.errno).lower()
+        what = f"{exc.filename}: " if isinstance(exc, FileNotFoundError) else ""
+        return what + os.strerror(exc.errno).lower()
     return str(exc) or type(exc).__name__

@@ -11,6 +11,7 @@ from lb.checks import Check
 from sdd.model.service import CheckKind
 
 BODY_MAX = 64 << 10  # bytes, where the expected text must be found by
+_NOTHING = "no HTTP answer"
 
 
 async def ask(check: Check, link: socket.socket) -> str:
@@ -28,12 +29,20 @@ async def ask(check: Check, link: socket.socket) -> str:
     except aiohttp.ClientOSError:
         raise
     except aiohttp.ClientError as exc:
-        raise ValueError("no HTTP answer") from exc
+        raise ValueError(_NOTHING) from exc
 
 
 def _session(link: socket.socket) -> aiohttp.ClientSession:
     """One connection, over `link`; what one answer says is told to no other one."""
-    connector = aiohttp.TCPConnector(socket_factory=lambda _: link, force_close=True)
+    left = [link]
+
+    def once(_address: object) -> socket.socket:
+        """It asks for another one where the first was closed without an answer."""
+        if not left:
+            raise OSError(_NOTHING)
+        return left.pop()
+
+    connector = aiohttp.TCPConnector(socket_factory=once, force_close=True)
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),

@@ -1,8 +1,9 @@
 """Checks the members of this node and records transitions: one task per checked member.
 
 In: the newest state, the members' own reports, news of cables, suspicions. Out: `record` calls,
-made only when a status changes. How to dial is `dial`'s business, when a status turns is `judge`'s,
-who is checked is `checks`', what makes a member suspect is `suspicion`'s and `neighbours`'.
+made only when a status changes, and whose check cannot be made. How to dial is `dial`'s business,
+what the results come to is `finding`'s, who is checked is `checks`', what makes a member suspect
+is `suspicion`'s and `neighbours`'.
 """
 
 import asyncio
@@ -13,10 +14,11 @@ from dataclasses import replace
 from typing import Never
 
 from lb import dial as dials
-from lb import judge, patience
+from lb import finding, judge, patience
 from lb.cable import Cable
 from lb.checks import Check, checks, said
 from lb.dial import Result
+from lb.unmade import Unmade
 from sdd import errors
 from sdd.model import health, ids
 from sdd.model.network import IPAddress
@@ -25,7 +27,10 @@ from sdd.reconcile import Slot
 from sdd.state import ClusterState, MemberKey
 
 Record = Callable[[ids.ServiceId, ids.EndpointId, health.Said], Awaitable[None]]
-Told = Callable[[ids.ServiceId, Result, float], None]  # a check of a service took so many seconds
+# A check of a service took so many seconds.
+Told = Callable[[ids.ServiceId, Result | Unmade, float], None]
+# A member's check cannot be made, and why; "" when it can be again.
+Turned = Callable[[MemberKey, str], None]
 
 IDLE_S = 3600.0  # without a new state nothing is to be decided here
 DENIED_S = 0.1  # between checks of a member against whom both a sign and a check speak
@@ -33,13 +38,10 @@ SPREAD = 0.2  # of an interval, by which a check may come earlier
 CUT = Result(passed=False, reason="its link is down or gone", is_final=True)
 
 
-_Way = tuple[IPAddress, bool]  # an address, and whether it is asked by way of ingress
-
-
 class _Post:
     """Where one member's task hears what was said about it meanwhile."""
 
-    def __init__(self, *, is_watched: bool, answered: frozenset[_Way] = frozenset()) -> None:
+    def __init__(self, *, is_watched: bool, answered: frozenset[finding.Way] = frozenset()) -> None:
         self.answered = answered  # the ways in which the program has answered
         self.is_cut = False  # read by `cut`: it changes while others wait
         self.is_doubted = False
@@ -47,6 +49,8 @@ class _Post:
             is_watched  # it is checked quickly already, or is down: signs say nothing new
         )
         self.report: Result | None = None
+        self.unmade = 0  # tries in a row of which some could not be made
+        self.unchecked = ""  # why, once that many failures would have turned the status
         self._wake = asyncio.Event()
 
     def cut(self) -> bool:
@@ -80,8 +84,10 @@ class Probes:
         *,
         dial: dials.Dial = dials.dial,
         told: Told = lambda *_: None,
+        turned: Turned = lambda *_: None,
     ) -> None:
         self._told = told
+        self._turned = turned
         self._record = record
         self._node = node
         self._clock = clock
@@ -159,12 +165,14 @@ class Probes:
         wanted = checks(state, self._node)
         for gone in self._suspicions.keys() - state.services.keys():
             del self._suspicions[gone]
-        answered: dict[MemberKey, frozenset[_Way]] = {}
+        answered: dict[MemberKey, frozenset[finding.Way]] = {}
         for key, (check, post, task) in tuple(self._running.items()):
             then = wanted.get(key)
             if then != check:
                 task.cancel()
                 del self._running[key]
+                if post.unchecked:
+                    self._turned(key, "")
                 self._unplug(key, check.link)
                 if then is not None:
                     is_like = then.asks_like(check)
@@ -174,7 +182,7 @@ class Probes:
                 known = said(state, key)
                 post = _Post(
                     is_watched=known.status is not health.Status.UP,
-                    answered=answered[key] if key in answered else _answered(known, check),
+                    answered=answered[key] if key in answered else finding.answered(known, check),
                 )
                 # One that is not there yet is being made, and the kernel will tell of it.
                 post.is_cut = check.link in self._down
@@ -193,30 +201,31 @@ class Probes:
 
     async def _watch(self, check: Check, post: _Post, recorded: health.Said) -> None:
         is_stored = True
-        standings: Sequence[judge.Standing] = [
-            replace(one, has_answered=_way(each) in post.answered)
-            for each, one in zip(
-                check.each,
-                judge.taken_up(recorded, [_is_failing(recorded, each) for each in check.each]),
-                strict=True,
-            )
-        ]
+        standings: Sequence[judge.Standing]
+        standings = finding.taken_up(check, recorded, post.answered)
+        results: Sequence[Result | None] = [None] * len(standings)
         while True:
             begun = self._clock()
             if post.is_doubted:
                 post.is_doubted = False
                 how = check.how
                 standings = [judge.doubted(one, rise=how.rise, fall=how.fall) for one in standings]
-            results = await self._results(check, post, standings)
+            found = await self._results(check, post, standings)
+            self._count(check, post, found)
             standings = [
-                _judged(one, check, result) for one, result in zip(standings, results, strict=True)
+                finding.judged(one, check, result)
+                for one, result in zip(standings, found, strict=True)
             ]
+            counting = [
+                finding.last(before, now) for before, now in zip(results, found, strict=True)
+            ]
+            results = counting
             post.answered = frozenset(
-                _way(each)
+                finding.way(each)
                 for each, one in zip(check.each, standings, strict=True)
                 if one.has_answered
             )
-            now = _said(check, standings, results, recorded)
+            now = finding.said(check, standings, counting, recorded)
             is_pending = any(each.is_suspect for each in standings)
             post.is_watched = is_pending or now.status is not health.Status.UP
             # After a refusal also that all is as before: somebody was told that it is not.
@@ -224,16 +233,19 @@ class Probes:
                 is_stored = await self._recorded(check, now)
                 recorded = now if is_stored else recorded
             if check.how.kind is not CheckKind.TTL:
-                await post.wait(self._rest(check, standings, self._clock() - begun))
+                pace = _pace(check, post, standings, found)
+                # The interval is a bound: a failure is met within it, whatever the spread.
+                rest = pace * (1 - SPREAD * self._jitter()) - (self._clock() - begun)
+                await post.wait(max(0.0, rest))
 
     async def _results(
         self, check: Check, post: _Post, standings: Sequence[judge.Standing]
-    ) -> Sequence[Result]:
+    ) -> Sequence[Result | Unmade]:
         """One per address, made at the same time."""
         pairs = zip(check.each, standings, strict=True)
         return await asyncio.gather(*(self._result(each, post, one) for each, one in pairs))
 
-    async def _result(self, check: Check, post: _Post, standing: judge.Standing) -> Result:
+    async def _result(self, check: Check, post: _Post, standing: judge.Standing) -> Result | Unmade:
         if post.cut():
             return CUT
         if check.how.kind is not CheckKind.TTL:
@@ -249,15 +261,27 @@ class Probes:
         silence = f"no report for {check.how.ttl_s:g} s"
         return report or Result(passed=False, reason=silence, is_final=True)
 
-    async def _dialled(self, check: Check, standing: judge.Standing) -> Result:
+    async def _dialled(self, check: Check, standing: judge.Standing) -> Result | Unmade:
         begun = self._clock()
         result = await self._dial(check)
-        if judge.is_hung(standing, result.heard):
+        if isinstance(result, Result) and judge.is_hung(standing, result.heard):
             result = replace(
                 result, passed=False, reason=f"{result.reason}, though it answered before"
             )
         self._told(check.service, result, self._clock() - begun)
         return result
+
+    def _count(self, check: Check, post: _Post, found: Sequence[Result | Unmade]) -> None:
+        """A member that cannot be checked keeps its status, and that is told.
+
+        Not at once: as many failures as this would have taken it down.
+        """
+        reason = finding.lack(check, found)
+        post.unmade = post.unmade + 1 if reason else 0
+        now = reason if post.unmade >= check.how.fall else ""
+        if now != post.unchecked:
+            post.unchecked = now
+            self._turned((check.service, check.endpoint), now)
 
     async def _recorded(self, check: Check, said: health.Said) -> bool:
         """Whether the store took it; if not, the next check tries again."""
@@ -267,82 +291,20 @@ class Probes:
             return False
         return True
 
-    def _rest(self, check: Check, standings: Sequence[judge.Standing], spent_s: float) -> float:
-        pace = check.how.interval_s
-        if any(each.is_suspect for each in standings):
-            pace = min(pace, check.how.fast_s)
-        if any(each.is_denied for each in standings):
-            pace = min(pace, DENIED_S)
-        # The interval is a bound: a failure is met within it, whatever the spread.
-        rest: float = max(0.0, pace * (1 - SPREAD * self._jitter()) - spent_s)
-        return rest
 
-
-def _way(check: Check) -> _Way:
-    return check.address, check.is_ingress
-
-
-def _judged(standing: judge.Standing, check: Check, result: Result) -> judge.Standing:
-    rise, fall = (1, 1) if result.is_final else (check.how.rise, check.how.fall)
-    return judge.judged(standing, passed=result.passed, rise=rise, fall=fall, heard=result.heard)
-
-
-def _is_failing(said: health.Said, way: Check) -> bool:
-    return way.address.version in (said.ingress_failing if way.is_ingress else said.failing)
-
-
-def _answered(said: health.Said, check: Check) -> frozenset[_Way]:
-    """The ways in which the program has answered, as the store knows it."""
-    return frozenset(
-        _way(each)
-        for each in check.each
-        if each.address.version in (said.ingress_answered if each.is_ingress else said.answered)
-    )
-
-
-def _said(
-    check: Check,
-    standings: Sequence[judge.Standing],
-    results: Sequence[Result],
-    before: health.Said,
-) -> health.Said:
-    """What the standings come to, and who has answered."""
-    now = _found(check, standings, results)
-    if check.how.kind is not CheckKind.UDP:
-        return now
-    was = _answered(before, check)
-    answered = [
-        each
-        for each, one, result in zip(check.each, standings, results, strict=True)
-        if judge.is_known_to_answer(one, result.heard, was=_way(each) in was)
-    ]
-    return replace(
-        now,
-        answered=tuple(each.address.version for each in answered if not each.is_ingress),
-        ingress_answered=tuple(each.address.version for each in answered if each.is_ingress),
-    )
-
-
-def _found(
-    check: Check, standings: Sequence[judge.Standing], results: Sequence[Result]
-) -> health.Said:
-    """What the standings come to; the reason is that of whoever decides it.
-
-    Ingress decides nothing about the member: who is down there serves those who come directly.
-    """
-    own = [one for each, one in zip(check.each, standings, strict=True) if not each.is_ingress]
-    status = judge.summed(own)
-    failing = [
-        (each, result.reason)
-        for each, one, result in zip(check.each, standings, results, strict=True)
-        if one.status is not health.Status.UP
-    ]
-    if status is not health.Status.UP or not failing:
-        return health.Said(status, results[0].reason)
-    reason = ", ".join(
-        f"{'published ports, ' if each.is_ingress else ''}IPv{each.address.version}: {words}"
-        for each, words in failing
-    )
-    by_ingress = tuple(each.address.version for each, _ in failing if each.is_ingress)
-    direct = tuple(each.address.version for each, _ in failing if not each.is_ingress)
-    return health.Said(status, reason, direct, by_ingress)
+def _pace(
+    check: Check, post: _Post, standings: Sequence[judge.Standing], found: Sequence[Result | Unmade]
+) -> float:
+    """Seconds from the beginning of one check to the next, at most."""
+    pace = check.how.interval_s
+    if post.unchecked:  # nothing is learnt by asking again soon
+        standings = [
+            one for one, each in zip(standings, found, strict=True) if isinstance(each, Result)
+        ]
+    elif post.unmade:
+        pace = min(pace, check.how.fast_s)
+    if any(each.is_suspect for each in standings):
+        pace = min(pace, check.how.fast_s)
+    if any(each.is_denied for each in standings):
+        pace = min(pace, DENIED_S)
+    return pace

@@ -1,18 +1,23 @@
-"""How checks went, per service: how many, how long, how many failed. For the page of metrics."""
+"""How checks went, per service: how many, how long, how many failed, or could not be made.
+
+In: results. Out: sums for the page of metrics.
+"""
 
 from dataclasses import dataclass, replace
 
 from lb.dial import Result
+from lb.unmade import Unmade
 from sdd.model import ids
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """Since this daemon began."""
+    """Since this daemon began; `unmade` are no checks."""
 
     checks: int = 0
     seconds: float = 0.0
     failures: int = 0
+    unmade: int = 0
 
 
 class Tally:
@@ -21,9 +26,12 @@ class Tally:
     def __init__(self) -> None:
         self._services: dict[ids.ServiceId, Checked] = {}
 
-    def told(self, of: ids.ServiceId, result: Result, seconds: float) -> None:
+    def told(self, of: ids.ServiceId, result: Result | Unmade, seconds: float) -> None:
         """A check of a member of `of` took `seconds`."""
         known = self._services.get(of, Checked())
+        if isinstance(result, Unmade):
+            self._services[of] = replace(known, unmade=known.unmade + 1)
+            return
         self._services[of] = replace(
             known,
             checks=known.checks + 1,

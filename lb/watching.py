@@ -53,6 +53,7 @@ class Watching:
         dial: dials.Dial,
         host: Host,
         hold: leaving.Hold,
+        unchecked: probes.Turned,
     ) -> None:
         self._kernel, self._node, self._been = kernel, node, been
         self.tally = tally.Tally()
@@ -60,6 +61,7 @@ class Watching:
             *(record, node, time.monotonic, random.random),
             dial=dial,
             told=self.tally.told,
+            turned=unchecked,
         )
         self._derived = derived.Derived(node)
         self.meter = meter.Meter(

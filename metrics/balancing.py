@@ -55,6 +55,7 @@ class Checks(NamedTuple):
     made: int
     seconds: float
     failures: int
+    unmade: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +115,12 @@ def families(rows: Rows) -> Iterator[Metric]:
         "Checks that failed.",
         ("service",),
         (((svc,), each.failures) for svc, each in checks),
+    )
+    yield _counter(
+        "sdd_lb_healthcheck_unmade",
+        "Checks that could not be made, for want of something on this host.",
+        ("service",),
+        (((svc,), each.unmade) for svc, each in checks),
     )
     yield _counter(
         "sdd_lb_suspicions",

@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from importlib import metadata
-from typing import NoReturn, cast
+from typing import NamedTuple, NoReturn, cast
 
 import structlog
 
@@ -57,6 +57,7 @@ from sdd import (
 from sdd.alloc import pools
 from sdd.api import context
 from sdd.control import commander, feed, hearing, identity, journal, progress, standing, verify
+from sdd.control.unchecked import Unchecked
 from sdd.control.unstored import Unstored
 from sdd.linux import capabilities, descriptors, guests, libc, namespaces
 from sdd.model import ids
@@ -179,8 +180,7 @@ async def assembled(
         commands = _commander(config, store, news, reached, doors, names=names)
         ports = stack.enter_context(contextlib.closing(ports_linux.PortsKernel(doors, held)))
         kernel, late = linux.LinuxKernel(doors, config.exec_root), reached.lag.sentences
-        see = (kernel, balancer.kernel, query.Asker(doors).ask)
-        looker = verify.Verifier(lambda: news.state, node, *see, ports=ports, behind=late)
+        see = (lambda: news.state, node, kernel, balancer.kernel, query.Asker(doors).ask)
         history, faults = journal.Journal(time.time), defects.Defects(daemon.told)
         members, publisher, words = _members(
             *(config, ports, stack, commands, balancer), news=news, reached=reached
@@ -202,6 +202,7 @@ async def assembled(
                 defects=faults,
                 state=lambda: news.state,
                 progress=words.progress(standing.progress(reached.lag.outcomes, launcher.trouble)),
+                unchecked=words.unchecked.reasons,
                 repaired=reached.repaired,
                 trace=trace.Tracer(query.Asker(doors), workers, own.Files(config.data_root)),
                 names=workers,
@@ -215,7 +216,7 @@ async def assembled(
                 schedulers=balancer.kernel.schedulers,
                 journal=history,
                 logbook=book,
-                verify=looker.differences,
+                verify=verify.Verifier(*see, ports=ports, behind=late).differences,
                 nameservers=names.host_servers,
             ),
         )
@@ -320,6 +321,17 @@ def _dial(stack: contextlib.AsyncExitStack) -> lb_dial.Dial:
     return lb_dial.through(doors)
 
 
+class _Words(NamedTuple):
+    """What of health is told beside the state."""
+
+    unstored: Unstored
+    unchecked: Unchecked
+
+    def progress(self, made: standing.Progress) -> standing.Progress:
+        """`made`, with both."""
+        return self.unchecked.progress(self.unstored.progress(made))
+
+
 def _members(
     config: configuration.Config,
     ports: ports_linux.PortsKernel,
@@ -329,18 +341,21 @@ def _members(
     *,
     news: feed.Feed,
     reached: progress.Progress,
-) -> tuple[lb_watching.Watching, ports_reconciler.Reconciler, Unstored]:
+) -> tuple[lb_watching.Watching, ports_reconciler.Reconciler, _Words]:
     node = ids.NodeId(config.node_name)
     publisher = ports_reconciler.Reconciler(
         ports, node, was_realised=functools.partial(reached.was_realised, Backend.PORTS)
     )
-    words = Unstored(commands.record_verdict, lambda: news.state)
+    words = _Words(
+        Unstored(commands.record_verdict, lambda: news.state), Unchecked(lambda: news.state)
+    )
     made = lb_watching.Watching(
-        *(balancer.kernel, node, words.record, commands.drained),
+        *(balancer.kernel, node, words.unstored.record, commands.drained),
         been=guests.Guests(config.exec_root / "lb-guests"),
         dial=_dial(stack),
         host=lb_watching.Host(ports.counts, publisher.busy),
         hold=namespaces.hold,
+        unchecked=words.unchecked.turned,
     )
     news.subscribe(made.put)
     return made, publisher, words

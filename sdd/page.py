@@ -65,7 +65,7 @@ def _balanced(now: ClusterState, by: watching.Watching) -> balancing.Rows:
         },
         connections=dict(_connections(now, by.meter)),
         checks={
-            name: balancing.Checks(each.checks, each.seconds, each.failures)
+            name: balancing.Checks(each.checks, each.seconds, each.failures, each.unmade)
             for name, each in checked.items()
         },
         suspicions={

@@ -219,6 +219,7 @@ class Context:
     those of this node that hold now: a reload may change them. `schedulers` asks the balancer what
     it offers. `clock` gives seconds since the epoch. `nameservers` are those that the host asks
     just now. `unheard` says why refusals of connections are not heard; empty when they are.
+    `unchecked` says of members why their checks cannot be made.
     """
 
     commands: Commands
@@ -237,6 +238,7 @@ class Context:
     labels: Callable[[], Sequence[str]] = tuple
     nameservers: Callable[[], Collection[IPAddress]] = tuple
     unheard: Callable[[], str] = str
+    unchecked: Callable[[], Mapping[MemberKey, str]] = dict
     clock: Callable[[], float] = time.time
     journal: Journal | None = None
     logbook: Logbook | None = None

@@ -8,8 +8,8 @@ from sdd.api import body, cautions, render
 from sdd.api.call import Call, Reply
 from sdd.api.context import Context
 from sdd.control import lookup
-from sdd.model import request
-from sdd.model.service import Scheduler
+from sdd.model import ids, request
+from sdd.model.service import Member, Scheduler, Service
 
 T = TypeVar("T")
 
@@ -43,17 +43,13 @@ async def create(context: Context, call: Call) -> Reply:
     """The service that was made."""
     asked = await _asked(context, request.ServiceCreate, call.body)
     made = await context.commands.create_service(asked)
-    state = context.state()
-    value = render.service_of(state, made, context.clock())
-    return Reply(value={**value, "Warning": cautions.of_service(state, made)}, status=201)
+    warning = cautions.of_service(context.state(), made)
+    return Reply(value={**_whole(context, made), "Warning": warning}, status=201)
 
 
 async def inspect(context: Context, call: Call) -> Reply:
     """One service."""
-    state = context.state()
-    return Reply(
-        value=render.service_of(state, lookup.service(state, call.path["ref"]), context.clock())
-    )
+    return Reply(value=_whole(context, lookup.service(context.state(), call.path["ref"])))
 
 
 async def remove(context: Context, call: Call) -> Reply:
@@ -66,7 +62,7 @@ async def update(context: Context, call: Call) -> Reply:
     """The service as it is now."""
     asked = await _asked(context, request.ServiceUpdate, call.body)
     changed = await context.commands.update_service(call.path["ref"], asked)
-    return Reply(value=render.service_of(context.state(), changed, context.clock()))
+    return Reply(value=_whole(context, changed))
 
 
 async def _asked(context: Context, kind: type[T], data: bytes) -> T:
@@ -86,16 +82,13 @@ async def _asked(context: Context, kind: type[T], data: bytes) -> T:
 
 async def members(context: Context, call: Call) -> Reply:
     """The backends with their state."""
-    state = context.state()
-    return Reply(
-        value=render.members_of(state, lookup.service(state, call.path["ref"]), context.clock())
-    )
+    return Reply(value=_rows(context, lookup.service(context.state(), call.path["ref"])))
 
 
 async def join(context: Context, call: Call) -> Reply:
     """The new backend."""
     made = await context.commands.join(call.path["ref"], body.decode(request.Join, call.body))
-    return Reply(value=render.member_of(context.state(), made, context.clock()), status=201)
+    return Reply(value=_row(context, made), status=201)
 
 
 async def set_weight(context: Context, call: Call) -> Reply:
@@ -104,7 +97,7 @@ async def set_weight(context: Context, call: Call) -> Reply:
     changed = await context.commands.set_weight(
         call.path["ref"], call.path["sandbox"], asked.weight
     )
-    return Reply(value=render.member_of(context.state(), changed, context.clock()))
+    return Reply(value=_row(context, changed))
 
 
 async def report(context: Context, call: Call) -> Reply:
@@ -120,7 +113,7 @@ async def report(context: Context, call: Call) -> Reply:
     member = lookup.member(state, call.path["ref"], call.path["sandbox"])
     key = (member.service, member.endpoint)
     context.report(key, passed=asked.status == "pass", reason=asked.reason[:REASON_MAX])
-    return Reply(value=render.member_of(state, member, context.clock()))
+    return Reply(value=_row(context, member))
 
 
 async def leave(context: Context, call: Call) -> Reply:
@@ -128,3 +121,22 @@ async def leave(context: Context, call: Call) -> Reply:
     drain_s = call.number("drain", 0.0, 0.0, DRAIN_MAX_S) if "drain" in call.query else None
     gone = await context.commands.leave(call.path["ref"], call.path["sandbox"], drain_s)
     return Reply(value={"ServiceID": gone.service, "SandboxID": gone.sandbox})
+
+
+def _whole(context: Context, one: Service) -> render.Json:
+    row = render.service_of(context.state(), one, context.clock())
+    return {**row, "Members": _rows(context, one)}
+
+
+def _rows(context: Context, of: Service) -> list[render.Json]:
+    rows = render.members_of(context.state(), of, context.clock())
+    return [_told(context, of.id, each) for each in rows]
+
+
+def _row(context: Context, one: Member) -> render.Json:
+    return _told(context, one.service, render.member_of(context.state(), one, context.clock()))
+
+
+def _told(context: Context, of: ids.ServiceId, row: render.Json) -> render.Json:
+    """With why its checks cannot be made, which no state says."""
+    return {**row, "Unchecked": context.unchecked().get((of, row["EndpointID"]), "")}

@@ -43,9 +43,11 @@ def _role(row: output.Row) -> str:
 
 
 def _error(row: output.Row) -> str:
-    """Why a member is not up, or is not everywhere where it should be."""
+    """Why a member is not up, is not everywhere where it should be, or cannot be checked."""
     fails = row["State"] != "up" or row["Failing"] or row["IngressFailing"]
-    return str(row["Reason"]) if fails else ""
+    lack = row.get("Unchecked")  # a daemon of an older release does not tell
+    told = (row["Reason"] if fails else "", f"cannot be checked: {lack}" if lack else "")
+    return "; ".join(filter(None, told))
 
 
 MEMBER_COLUMNS = (

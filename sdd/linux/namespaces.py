@@ -229,26 +229,28 @@ def _enter(path: str) -> None:
     except OSError as exc:
         if exc.errno == errno.EPERM:
             raise _denied(f"the namespace {path!r}") from exc
-        raise _no_namespace(path, exc) from exc
+        raise _not_entered(path, exc) from exc
     finally:
         os.close(descriptor)
 
 
 def _open(path: str) -> int:
-    """A descriptor; a namespace is not gone because there is no room for one more of these.
-
-    Somebody may have put a pipe in the place of its file: nobody waits there.
-    """
+    """A descriptor. Somebody may have put a pipe in the place of its file: nobody waits."""
     try:
         return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as exc:
-        if exc.errno not in _NO_ROOM:
-            raise _no_namespace(path, exc) from exc
-        raise errors.KernelRefused(
-            f"the namespace {path!r} cannot be entered: {os.strerror(exc.errno or 0).lower()}",
-            hint="raise the limits of open files of sdd (LimitNOFILE) and of the system",
-            code="SDD-NETNS-LIMIT",
-        ) from exc
+        raise _not_entered(path, exc) from exc
+
+
+def _not_entered(path: str, exc: OSError) -> errors.SddError:
+    """A namespace is not gone because there is no room for one more descriptor, or in memory."""
+    if exc.errno not in _NO_ROOM:
+        return _no_namespace(path, exc)
+    return errors.KernelRefused(
+        f"the namespace {path!r} cannot be entered: {os.strerror(exc.errno or 0).lower()}",
+        hint="raise the limits of open files of sdd (LimitNOFILE) and of the system",
+        code="SDD-NETNS-LIMIT",
+    )
 
 
 def _enter_home(descriptor: int) -> None:

@@ -103,7 +103,8 @@ def checked(town: IngressTown) -> dict[int, Result]:
 
     async def all_of_them() -> dict[int, Result]:
         ways = [each for each in found.each if each.is_ingress]
-        return {each.address.version: await dialled(each) for each in ways}
+        results = {each.address.version: await dialled(each) for each in ways}
+        return {at: each for at, each in results.items() if isinstance(each, Result)}
 
     return asyncio.run(all_of_them())
 

@@ -11,6 +11,8 @@ import pytest
 
 from lb import dial
 from lb.checks import Check
+from lb.dial import Result
+from lb.unmade import Unmade
 from sdd.linux import namespaces
 from sdd.model import ids
 from sdd.model.service import CheckKind, HealthCheck
@@ -35,10 +37,12 @@ async def test_a_check_from_the_host_waits_for_no_thread() -> None:
         busy = asyncio.ensure_future(doors.run("", go_on.wait))  # noqa: TID251 - awaited below
         try:
             dialled = dial.through(doors)
-            assert (await dialled(check)).passed
+            passed = Result(passed=True, reason=f"port {how.port} accepts connections")
+            assert await dialled(check) == passed
             elsewhere = replace(check, inside=namespaces.OWN)
-            assert not (await dialled(elsewhere)).passed, "the one thread is busy"
+            late = Unmade("not begun within 0.5 s")
+            assert await dialled(elsewhere) == late, "the one thread is busy"
         finally:
             go_on.set()
             await busy
-        assert (await dialled(elsewhere)).passed
+        assert await dialled(elsewhere) == passed

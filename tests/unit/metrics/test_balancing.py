@@ -33,7 +33,7 @@ def test_connections_are_by_backend_and_checks_by_service() -> None:
     rows = balancing.Rows(
         traffic={},
         connections={("web", "web1", "active"): 7, ("web", "web1", "inactive"): 2},
-        checks={"web": balancing.Checks(10, 1.5, 3)},
+        checks={"web": balancing.Checks(10, 1.5, 3, 2)},
         suspicions={"web": 1},
     )
     assert values(rows) == {
@@ -42,6 +42,7 @@ def test_connections_are_by_backend_and_checks_by_service() -> None:
         ("sdd_lb_healthcheck_duration_seconds_count", "web"): 10,
         ("sdd_lb_healthcheck_duration_seconds_sum", "web"): 1.5,
         ("sdd_lb_healthcheck_failures_total", "web"): 3,
+        ("sdd_lb_healthcheck_unmade_total", "web"): 2,
         ("sdd_lb_suspicions_total", "web"): 1,
     }
 
@@ -55,4 +56,4 @@ def test_a_page_stays_small() -> None:
 
 async def test_a_source_reads_at_every_scrape() -> None:
     found = await balancing.source(lambda: EMPTY)()
-    assert len(found) == 10
+    assert len(found) == 11

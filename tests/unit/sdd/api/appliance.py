@@ -62,6 +62,7 @@ class Appliance:
         self.labels: tuple[str, ...] = ()
         self.rows: Mapping[str, Sequence[str]] = {}
         self.reports: list[tuple[MemberKey, bool, str]] = []
+        self.unchecked: dict[MemberKey, str] = {}
         self.registry = Registry("0.0-test", clock=lambda: 5000.0)
         self.registry.add(exposition.objects(lambda: self.desk.state))
         self._context = Context(
@@ -85,6 +86,7 @@ class Appliance:
             ),
             registry=self.registry,
             report=self.report,
+            unchecked=lambda: self.unchecked,
             schedulers=self.schedulers,
             labels=lambda: self.labels,
             journal=self.desk.journal,

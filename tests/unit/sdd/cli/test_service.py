@@ -83,6 +83,32 @@ async def test_a_member_that_is_up_and_fails_somewhere_says_where(web: Shell) ->
     assert "connected" not in web.ok("service", "ps", "web").out
 
 
+async def test_a_member_that_cannot_be_checked_says_why(web: Shell) -> None:
+    web.ok("service", "create", "web", "--network", "lab", "--health", "tcp:80")
+    web.ok("service", "join", "web", "w1")
+    desk = web.appliance.desk
+    ((of, end),) = desk.state.members
+    await desk.record_verdict(of, end, health.Said(health.Status.UP, "connected"))
+    web.appliance.unchecked[of, end] = "too many open files"
+    shown = web.ok("service", "ps", "web").out
+    assert "cannot be checked: too many open files" in shown
+    assert "connected" not in shown
+    ((row,), (svc,)) = (
+        web.ok("service", *verb, "-o", "json").json()
+        for verb in (("ps", "web"), ("inspect", "web"))
+    )
+    assert row == svc["Members"][0]
+    assert (row["State"], row["Unchecked"]) == ("up", "too many open files")
+    await desk.record_verdict(of, end, health.Said(health.Status.DOWN, "refused"))
+    assert "refused; cannot be checked: too many" in web.ok("service", "ps", "web").out
+
+
+async def test_a_service_that_nobody_reaches_is_made_with_a_warning(web: Shell) -> None:
+    web.ok("network", "create", "alone", "-o", "com.docker.network.bridge.enable_icc=false")
+    assert "enable_icc=false" in web.ok("service", "create", "api", "--network", "alone").err
+    assert web.ok("service", "create", "plain", "--network", "lab").err == ""
+
+
 async def test_who_serves_is_told_by_ip_version_where_that_differs(web: Shell) -> None:
     web.ok("service", "create", "web", "--network", "lab", "--health", "tcp:80")
     web.ok("service", "join", "web", "w1")
