@@ -177,6 +177,7 @@ async def test_without_a_descriptor_left_silence_speaks_against_nobody() -> None
     with contextlib.closing(NoRoom()) as spaces:
         async with answering(None) as port:
             found = await through(spaces)(check(CheckKind.UDP, port, HASTY_S, send="x"))
+    assert isinstance(found, Result)
     assert (found.passed, found.heard) == (True, Heard.SILENCE)
 
 
