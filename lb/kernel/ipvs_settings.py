@@ -20,7 +20,7 @@ TIMEOUTS = ipvs_codec.Timeouts(tcp_s=900, tcp_fin_s=120, udp_s=30)
 HASHING = (Scheduler.MH, Scheduler.SH)  # no set: thousands are looked up, by identity
 _ALWAYS = MappingProxyType(
     {
-        "vs/conntrack": "0",  # the client's source stays; nothing else translates these packets
+        "vs/conntrack": "1",  # a sandbox's own firewall knows a reply: `ct state established`
         "vs/conn_reuse_mode": "1",  # a reused client port is scheduled anew
         "vs/expire_nodest_conn": "1",  # a removed backend's connections end with a reset
         "vs/expire_quiescent_template": "1",  # affinity does not hold on to a drained backend

@@ -20,6 +20,18 @@ from tests.kernel.lb_town import VIP, VIP6, Town
 ALL = ("b1", "b2", "b3")
 PROMPT_S = 2.0  # the lab kernel is emulated; a client that hangs waits for a second at least each
 BOTH = (VIP, VIP6)
+# What people write: nothing comes in but replies, nothing goes out but what is meant to.
+FIREWALL = """table inet own {
+  chain in { type filter hook input priority 0; policy drop;
+    ct state established,related accept; iif lo accept
+    icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept;
+  }
+  chain out { type filter hook output priority 0; policy drop;
+    ct state established,related accept; ct state new tcp dport 80 accept
+    ct state new udp dport 53 accept
+    icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept;
+  }
+}"""
 
 
 async def put(
@@ -160,6 +172,18 @@ class LbTraffic:
         with pytest.raises(ConnectionRefusedError):
             town.ask_udp(to=vip)
         assert time.monotonic() - begun < PROMPT_S
+
+    @pytest.mark.parametrize("vip", BOTH)
+    async def test_a_client_with_a_stateful_firewall_of_its_own_is_served(
+        self, kernel: world.Kernel, town: Town, vip: IPAddress
+    ) -> None:
+        await put(kernel, town, service(town, vip))
+        town.nft("client", FIREWALL)
+        try:
+            assert shares(town, 6, vip) == dict.fromkeys(ALL, 2)
+            assert {town.ask_udp(to=vip).who for _ in range(9)} == set(ALL)
+        finally:
+            town.nft("client", "delete table inet own")
 
     @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
     async def test_a_source_port_used_for_two_addresses_of_a_backend_loses_no_syn(
