@@ -1,17 +1,20 @@
 """Forwarded answers, kept until their TTL ends: bounded by entries and by bytes.
 
-In: checked replies and the time. Out: entries and their age; a TTL is never extended. What is over
-stays for a while, to be given only when nobody answers (RFC 8767). Entries are partitioned by the
-upstreams that were asked: sandboxes with other upstreams see nothing of them.
+In: checked replies, for whom they were fetched, and the time. Out: entries and their age; a TTL is
+never extended. What is over stays for a while, to be given only when nobody answers (RFC 8767).
+Entries are partitioned by the upstreams that were asked: sandboxes with other upstreams see nothing
+of them. Where room is wanted the sandbox that had most fetched makes it.
 """
 
 from collections import OrderedDict
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
+from itertools import chain
 from typing import Final, NamedTuple
 
 from resolver import protocol
 from resolver.message import reply, wire
+from resolver.upstream.holdings import NOBODY, Holdings
 
 ROOT: Final = b"\0"
 ENTRIES: Final = 10_000
@@ -24,7 +27,7 @@ FAILURES: Final = 1000  # of so many names at once: those of one sandbox push ou
 STALE_S: Final = 3600
 KINDS: Final = ("success", "denial", "failure")
 _ANSWERS: Final = frozenset({wire.Rcode.NOERROR, wire.Rcode.NXDOMAIN})
-_OVERHEAD: Final = 700  # bytes of Python around an entry, measured with tracemalloc
+_OVERHEAD: Final = 820  # bytes of Python around an entry, measured with tracemalloc
 _RECORD_OVERHEAD: Final = 80  # the two numbers kept of each record
 
 
@@ -41,13 +44,15 @@ class Key(NamedTuple):
 class Entry(NamedTuple):
     """A reply, when it came, and until when it is good; seconds of `resolver.clock`.
 
-    `recheck` is until when it is given as stale without another try to renew it.
+    `recheck` is until when it is given as stale without another try to renew it. `holder` is the
+    sandbox for which it was fetched.
     """
 
     reply: reply.Reply
     stored: float
     expires: float
     recheck: float = 0.0
+    holder: str = NOBODY
 
     def age_s(self, now: float) -> int:
         """Whole seconds since it came."""
@@ -55,12 +60,16 @@ class Entry(NamedTuple):
 
 
 class Cache:
-    """Least recently used entries go first; of failures there are few, gone when they are over."""
+    """Of whoever holds most the least recently used go first, what nobody may be given before it.
+
+    Of failures there are few, gone when they are over.
+    """
 
     def __init__(self, *, entries: int = ENTRIES, size: int = BYTES) -> None:
         self._most_entries = entries
         self._most_bytes = size
-        self._entries: OrderedDict[Key, Entry] = OrderedDict()
+        self._entries: OrderedDict[Key, Entry] = OrderedDict()  # as they came
+        self._holdings: Holdings[Key] = Holdings()
         self._failures: OrderedDict[Key, float] = OrderedDict()  # when over: all last as long
         self.bytes = 0
         self.evicted = dict.fromkeys(KINDS, 0)
@@ -78,7 +87,7 @@ class Cache:
             if not _may_be_stale(entry, now):
                 self._drop(key)
             return None
-        self._entries.move_to_end(key)
+        self._holdings.use(entry.holder, key)
         return entry
 
     def stale(self, key: Key, now: float) -> Entry | None:
@@ -95,8 +104,8 @@ class Cache:
         if entry := self._entries.get(key):
             self._entries[key] = entry._replace(recheck=recheck)
 
-    def put(self, key: Key, found: reply.Reply, now: float) -> None:
-        """Keep `found` as long as it allows; big ones are not kept.
+    def put(self, key: Key, found: reply.Reply, now: float, holder: str = NOBODY) -> None:
+        """Keep `found`, fetched for `holder`, as long as it allows; big ones are not kept.
 
         What was known before is over in any case, unless `found` says nothing of the name, or only
         a part of what the records before it said as a whole.
@@ -108,15 +117,16 @@ class Cache:
         if lifetime <= 0 or len(found.image) > MOST_ENTRY:
             return
         self._drop(key)
-        self._entries[key] = Entry(found, now, now + lifetime)
+        self._entries[key] = Entry(found, now, now + lifetime, holder=holder)
         self.kinds[kind_of(found)] += 1
-        self.bytes += _cost(key, found)
+        size = _cost(key, found)
+        self.bytes += size
+        self._holdings.take(holder, key, size)
         if found.rcode == wire.Rcode.SERVFAIL:
             self._failures[key] = now + lifetime
             if len(self._failures) > FAILURES:
                 self._evict(next(iter(self._failures)))
-        while len(self._entries) > self._most_entries or self.bytes > self._most_bytes:
-            self._evict(next(iter(self._entries)))
+        self._make_room(now)
 
     def tidy(self, now: float) -> None:
         """Forget the failures that are over: they take the place of what may still be given."""
@@ -134,12 +144,17 @@ class Cache:
         return len(gone)
 
     def forget(self, sandboxes: AbstractSet[str]) -> None:
-        """Nobody is asked from inside of these any more, or of those that were there."""
+        """Nobody is asked from inside of these any more, or of those that were there.
+
+        What they shared with others stays, and is nobody's.
+        """
         for key in [each for each in self._entries if each.partition[1] in sandboxes]:
             self._drop(key)
+        for key in chain.from_iterable(map(self._holdings.leave, sandboxes)):
+            self._entries[key] = self._entries[key]._replace(holder=NOBODY)
 
     def entries(self, now: float) -> Iterator[tuple[Key, Entry]]:
-        """All entries that may be given still, the least recently used first."""
+        """All entries that may be given still, the oldest first."""
         return (
             (key, entry)
             for key, entry in self._entries.items()
@@ -150,6 +165,19 @@ class Cache:
         entry = self._entries.get(key)
         return entry is not None and kind_of(entry.reply) == "success"
 
+    def _make_room(self, now: float) -> None:
+        """Down to the bounds.
+
+        Whatever came two hours ago may be given to nobody any more. It goes first: those who hold
+        little would keep it for good.
+        """
+        while len(self._entries) > self._most_entries or self.bytes > self._most_bytes:
+            oldest, entry = next(iter(self._entries.items()))
+            if now >= entry.expires and not _may_be_stale(entry, now):
+                self._drop(oldest)
+            else:
+                self._evict(self._holdings.first())
+
     def _evict(self, key: Key) -> None:
         self.evicted[kind_of(self._entries[key].reply)] += 1
         self._drop(key)
@@ -158,7 +186,7 @@ class Cache:
         entry = self._entries.pop(key, None)
         self._failures.pop(key, None)
         if entry is not None:
-            self.bytes -= _cost(key, entry.reply)
+            self.bytes -= self._holdings.drop(entry.holder, key)
             self.kinds[kind_of(entry.reply)] -= 1
 
 

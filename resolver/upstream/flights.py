@@ -14,7 +14,18 @@ from typing import Final
 
 from resolver import counters
 from resolver.message import reasons, reply, wire
-from resolver.upstream import anew, cache, flight, forward, gate, healths, race, siblings, tries
+from resolver.upstream import (
+    anew,
+    cache,
+    flight,
+    forward,
+    gate,
+    healths,
+    holdings,
+    race,
+    siblings,
+    tries,
+)
 from resolver.upstream.opening import First
 from resolver.upstream.question import Question
 from resolver.upstream.sockets import Why
@@ -150,8 +161,8 @@ class Flights:
         self._gate.leave(asked.scope.sandbox)
         new.hear(found)
         if found.rcode == wire.Rcode.NXDOMAIN and self.siblings.of(asked.key):
-            return self._spawn(self._land_mended(asked.key, new, found))
-        return self._land(asked.key, new, found)
+            return self._spawn(self._land_mended(asked, new, found))
+        return self._land(asked, new, found)
 
     async def _fly(
         self,
@@ -176,16 +187,17 @@ class Flights:
             new.hear(found)
             found = await self.siblings.mended(asked.key, new.began, found or nothing)
         finally:
-            self._land(asked.key, new, found or nothing)
+            self._land(asked, new, found or nothing)
 
-    async def _land_mended(self, key: cache.Key, new: flight.Flight, found: reply.Reply) -> None:
+    async def _land_mended(self, asked: Question, new: flight.Flight, found: reply.Reply) -> None:
         try:
-            found = await self.siblings.mended(key, new.began, found)
+            found = await self.siblings.mended(asked.key, new.began, found)
         finally:
-            self._land(key, new, found)
+            self._land(asked, new, found)
 
-    def _land(self, key: cache.Key, new: flight.Flight, found: reply.Reply) -> None:
+    def _land(self, asked: Question, new: flight.Flight, found: reply.Reply) -> None:
         """Remember what was found and tell it."""
+        key, first = asked.key, asked.scope.sandbox
         if self._flights.get(key) is new:
             del self._flights[key]
         now = self._clock()
@@ -193,7 +205,8 @@ class Flights:
         if _is_own(found) or (failed and not new.goes_on()):
             pass  # of the world nothing was learned
         elif not failed or self._known.stale(key, now) is None:
-            self._known.put(key, found, now)
+            holder = first if first in new.sandboxes else holdings.NOBODY  # else it went
+            self._known.put(key, found, now, holder)
         else:
             self._known.postpone(key, now + RECHECK_S)
         new.land(found)

@@ -9,13 +9,15 @@ import dns.rcode
 
 from resolver import counters, protocol
 from resolver.listen import server
+from resolver.message import wire
 from tests.scenario.test_dns_forwarding import Make, good, mute, scripted
-from tests.scenario.worker import Session, Worker
+from tests.scenario.worker import Session, Worker, ask
 from tests.support import eventually
 
 __all__ = ["scripted"]  # a fixture of the neighbour's
 CHUNK = 100  # datagrams that a socket's queue surely holds
 EQUAL = 5000
+RECORDS = [wire.POINTER + wire.record(wire.A, 300, bytes((192, 0, 2, at))) for at in range(150)]
 
 
 def total(session: Session, name: str) -> float:
@@ -111,3 +113,38 @@ def test_who_asks_what_nobody_answers_takes_the_places_of_nobody(
             link.sendto(question(number, f"m{number}.example.net"), ("127.0.0.1", calm[0]))
         replies = [dns.message.from_wire(link.recv(4096)) for _ in range(20)]
         assert {each.rcode() for each in replies} == {dns.rcode.NOERROR}
+
+
+def crowded(query: dns.message.Message, stream: bool) -> bytes:
+    """An answer of which a thousand fill the cache."""
+    del stream
+    asked = query.to_wire()
+    end = wire.skip_name(asked, wire.HEADER) + 4
+    counts = b"\0\1" + len(RECORDS).to_bytes(2, "big") + bytes(4)
+    return asked[:2] + b"\x81\x80" + counts + asked[wire.HEADER : end] + b"".join(RECORDS)
+
+
+def test_who_asks_for_thousands_of_names_empties_the_cache_of_nobody(
+    worker: Worker, scripted: Make
+) -> None:
+    """A crawler, and who asks the same servers: what was fetched for these is there still."""
+    session, upstream = worker.session(), scripted(crowded)
+    calm, loud, other = (
+        session.serve(name, names={}, upstreams=[upstream.server()])
+        for name in ("calm", "loud", "other")
+    )
+    assert session.apply() == {}
+    names = [f"n{number}.example.org." for number in range(30)]
+    for each in names:
+        ask(calm, each)
+    with ExitStack() as stack:
+        [link] = clients(stack, 1)
+        for first in range(0, 1300, 50):
+            for number in range(first, first + 50):
+                link.sendto(question(number, f"m{number}.example.net"), ("127.0.0.1", loud[0]))
+            for _ in range(50):
+                link.recv(4096)
+    assert total(session, counters.CACHE_EVICTED) > 100
+    for each in names:  # by another one, for whom nothing is kept ready
+        assert ask(other, each).answer
+    assert sorted(upstream.names.count(each) for each in names) == [1] * len(names)

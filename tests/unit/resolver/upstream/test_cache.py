@@ -124,6 +124,57 @@ def test_bytes_are_bounded_and_given_back() -> None:
     assert (store.bytes, len(store)) == (0, 0)
 
 
+def test_who_asks_for_thousands_of_names_pushes_out_his_own() -> None:
+    store = cache.Cache(entries=100)
+    for number in range(30):
+        store.put(key(f"n{number}"), kept(), 0.0, "calm")
+    for number in range(1000):  # of the servers that both ask, and of his own
+        store.put(key(f"m{number}", ("p", "loud")[number % 2]), kept(), 1.0, "loud")
+    assert all(store.get(key(f"n{number}"), 2.0) for number in range(30))
+    assert len(store) == 100
+    for number in range(30, 45):
+        store.put(key(f"n{number}"), kept(), 3.0, "calm")
+    assert all(store.stale(key(f"n{number}"), 65.0) for number in range(45))
+    assert len(list(store.entries(65.0))) == 100
+    assert store.evicted == {"success": 945, "denial": 0, "failure": 0}
+
+
+def test_who_has_the_largest_answers_kept_makes_room_for_others() -> None:
+    store = cache.Cache(size=200_000)
+    for number in range(30):
+        store.put(key(f"n{number}"), kept(), 0.0, "calm")
+    for number in range(1000):
+        store.put(key(f"m{number}"), kept(size=8000), 1.0, "loud")
+        assert store.bytes <= 200_000
+    assert all(store.get(key(f"n{number}"), 2.0) for number in range(30))
+
+
+def test_what_nobody_may_be_given_any_more_goes_before_all_else() -> None:
+    store = cache.Cache(entries=100)
+    for number in range(50):
+        store.put(key(f"n{number}"), kept(60), 0.0, f"box{number}")
+    later = 61.0 + cache.STALE_S
+    for number in range(100):
+        store.put(key(f"m{number}"), kept(), later, "busy")
+    assert all(store.get(key(f"m{number}"), later) for number in range(100))
+    assert sum(store.evicted.values()) == 0
+
+
+def test_what_sandboxes_that_are_gone_left_is_together_and_stays_for_others() -> None:
+    store = cache.Cache(entries=100)
+    for number in range(99):
+        store.put(key(f"n{number}", ""), kept(), 0.0, f"box{number}")
+    store.put(key("own", "box0"), kept(), 0.0, "box0")
+    store.forget({f"box{number}" for number in range(99)})
+    assert len(store) == 99
+    for number in range(50):
+        store.put(key(f"m{number}", ""), kept(), 1.0, "busy")
+        assert store.get(key("n0", ""), 1.0)
+    assert all(store.get(key(f"m{number}", ""), 2.0) for number in range(50))
+    assert store.flush() == 100
+    assert (store.bytes, sum(store.kinds.values())) == (0, 0)
+
+
 def test_flush_takes_a_name_and_all_below_it() -> None:
     store = cache.Cache()
     for name in ("example", "www.example", "a.b.example", "myexample", "other"):
