@@ -105,3 +105,14 @@ def at_once(doing: Callable[[], T]) -> T:
     if raised is not None:
         raise raised
     return cast("T", found)
+
+
+@contextlib.contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Files grow to `size` bytes and no further: a write takes what fits, the next is EFBIG."""
+    before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))

@@ -41,15 +41,33 @@ def read(folder: int, name: str) -> bytes | None:
         os.close(descriptor)
 
 
-def overwrite(folder: int, name: str, content: bytes, length: int) -> None:
-    """The same inode says `content` instead of its `length` bytes, in one write."""
-    flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+def overwrite(folder: int, name: str, content: bytes) -> None:
+    """The same inode says `content`, as `rewrite` has it."""
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     descriptor = os.open(name, flags, dir_fd=folder)
     try:
-        os.pwrite(descriptor, content.ljust(length, b"\n"), 0)
-        os.ftruncate(descriptor, len(content))
+        rewrite(descriptor, content)
     finally:
         os.close(descriptor)
+
+
+def rewrite(file: int, content: bytes) -> None:
+    """The file says `content`, in one write; where there is no room for it, what it said before.
+
+    A full disk takes a part of a write and tells nothing: only the next one says why.
+    """
+    before = os.pread(file, MOST, 0)
+    whole = content.ljust(len(before), b"\n")
+    written = 0
+    try:
+        while written < len(whole):
+            written += os.pwrite(file, whole[written:], written)
+        os.ftruncate(file, len(content))
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.pwrite(file, before, 0)
+            os.ftruncate(file, len(before))
+        raise
 
 
 def replace(folder: int, name: str, content: bytes, mode: int = 0o644) -> None:

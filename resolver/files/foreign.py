@@ -196,9 +196,8 @@ def _write(where: int, target: Target, content: bytes) -> None:
     if not _is_mounted(where, _name(target)):
         _replace(where, target, content)
         return
-    with _plain(where, target, os.O_WRONLY) as file:
-        os.pwrite(file, content.ljust(os.fstat(file).st_size, b"\n"), 0)
-        os.ftruncate(file, len(content))
+    with _plain(where, target, os.O_RDWR) as file:
+        folders.rewrite(file, content)
 
 
 def _is_mounted(where: int, name: str) -> bool:

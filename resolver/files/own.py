@@ -239,7 +239,7 @@ def _put(folder: int, name: str, content: bytes) -> bool:
         folders.replace(folder, name, content)
     else:
         folders.replace(folder, name + HASH, (_WRITING + digest).encode())
-        folders.overwrite(folder, name, content, len(there))
+        folders.overwrite(folder, name, content)
     if name == HOSTS:
         folders.replace(folder, LAST, content)
     folders.replace(folder, name + HASH, digest.encode())
@@ -257,7 +257,7 @@ def _keep_up(folder: int, there: bytes, content: bytes) -> bool:
         return False
     made = hosts.kept_up(there, before, content)
     if made != there:
-        folders.overwrite(folder, HOSTS, made, len(there))
+        folders.overwrite(folder, HOSTS, made)
     if before != content:
         folders.replace(folder, LAST, content)
     if made == content:  # the edit was undone

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from resolver.files import foreign, own
+from resolver.files import folders, foreign, own
 from sdd import errors
 from sdd.model import ids
 from tests import resolver_states as states
 from tests.guest import guest
+from tests.support import largest_file
 
 pytestmark = pytest.mark.kernel
 
@@ -59,6 +60,26 @@ def test_a_mounted_file_is_written_in_place_and_stays_mounted(
         ours.keep({})
         assert source.read_text() == THEIRS
     assert (root / "etc/resolv.conf").read_text() == "# below the mount\n"
+
+
+def test_a_mounted_file_for_which_there_is_no_room_says_what_it_said(
+    root: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "of-the-runtime"
+    source.write_text(THEIRS)
+    more = OURS + "# more\n" * 1000
+    with (
+        guest(root, root / "etc/resolv.conf", source) as pid,
+        folders.opened(tmp_path) as folder,
+    ):
+        target = texts(pid).elsewhere
+        assert target is not None
+        with largest_file(4096), pytest.raises(errors.KernelRefused, match="too large"):
+            foreign.put(folder, target, more.encode())
+        assert source.read_text() == THEIRS
+        assert foreign.edited(folder) == ""
+        foreign.put(folder, target, more.encode())
+        assert source.read_text() == more
 
 
 def test_A8_91_links_that_point_to_the_host_end_inside(

@@ -11,6 +11,7 @@ from resolver.files import own
 from sdd import errors
 from sdd.model import ids, sandbox
 from tests import resolver_states as states
+from tests.support import largest_file
 
 BOX = ids.SandboxId(states.identity("web"))
 TEXTS = own.Texts(resolv="nameserver 127.0.0.11\n", hosts="127.0.0.1\tlocalhost\n", link="web")
@@ -53,6 +54,33 @@ def test_A8_95_an_edited_file_is_never_written_again_until_it_is_deleted(ours: o
     ours.write(BOX, LATER)
     assert ours.path(BOX).read_text() == LATER.resolv
     assert ours.edited(BOX) == ()
+
+
+def test_a_file_for_which_there_is_no_room_says_what_it_said_and_is_nobodys_edit(
+    ours: own.Files,
+) -> None:
+    ours.write(BOX, TEXTS)
+    more = dataclasses.replace(TEXTS, hosts=TEXTS.hosts + "10.1.0.2\tweb\n" * 1000)
+    with largest_file(4096), pytest.raises(errors.KernelRefused) as refused:
+        ours.write(BOX, more)
+    assert refused.value.code == "SDD-DNS-FILE"
+    assert ours.path(BOX, "hosts").read_text() == TEXTS.hosts
+    assert ours.edited(BOX) == ()
+    assert ours.write(BOX, more) == 1
+    assert ours.path(BOX, "hosts").read_text() == more.hosts
+
+
+def test_an_edited_hosts_for_which_there_is_no_room_keeps_the_edit(ours: own.Files) -> None:
+    ours.write(BOX, TEXTS)
+    file, edit = ours.path(BOX, "hosts"), TEXTS.hosts + "192.0.2.1\tmine\n"
+    file.write_text(edit)
+    more = dataclasses.replace(TEXTS, hosts=TEXTS.hosts + "10.1.0.2\tweb\n" * 1000)
+    with largest_file(4096), pytest.raises(errors.KernelRefused):
+        ours.write(BOX, more)
+    assert file.read_text() == edit
+    assert ours.write(BOX, more) == 1
+    assert "192.0.2.1\tmine\n" in file.read_text()
+    assert file.read_text().count("10.1.0.2\tweb\n") == 1000
 
 
 def test_files_of_others_that_ip_netns_would_find_are_told(ours: own.Files, tmp_path: Path) -> None:
