@@ -7,7 +7,8 @@ Names are those of the page (docs/metrics.md); no query name and no sandbox ever
 import bisect
 import itertools
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -41,6 +42,7 @@ MOST_UPSTREAMS: Final = 32  # label values; what comes later is "other"
 MOST_NETWORKS: Final = 100  # the same; each may have some twenty series
 OTHER: Final = "other"
 _OF_UPSTREAMS: Final = frozenset({UPSTREAM_RESPONSES, UPSTREAM_FAILURES, UPSTREAM_SECONDS})
+_OF_NETWORKS: Final = frozenset({REQUESTS, RESPONSES})
 FAMILY: Final = "ipv4"  # of the listeners: 127.0.0.11
 BUCKETS_S: Final = tuple(0.00025 * 2**n for n in range(16))
 BUCKETS_BYTES: Final = (100, 200, 300, 400, 511, 1023, 1232, 2047, 4095, 16383, 65535)
@@ -140,16 +142,22 @@ class Counters:
         """The label of an upstream: its address while there are few, then "other"."""
         return _known(address, self._upstreams, MOST_UPSTREAMS)
 
-    def keep_upstreams(self, labels: Container[str]) -> None:
+    def keep_upstreams(self, labels: AbstractSet[str]) -> None:
         """Nobody asks any others: their labels are free, and their series over."""
-        for gone in [each for each in self._upstreams if each not in labels]:
-            self._upstreams.discard(gone)
-            sums: tuple[dict[tuple[str, ...], Any], ...] = (self._sums, self._observed)
-            for series in sums:
-                for key in [
-                    each for each in series if each[0] in _OF_UPSTREAMS and each[1] == gone
-                ]:
-                    del series[key]
+        self._upstreams = self._kept(self._upstreams, labels, _OF_UPSTREAMS)
+
+    def keep_networks(self, labels: AbstractSet[str]) -> None:
+        """The same of networks on which nobody is; the label of who is on none is never free."""
+        self._networks = self._kept(self._networks, labels | {""}, _OF_NETWORKS)
+
+    def _kept(self, seen: set[str], labels: AbstractSet[str], names: AbstractSet[str]) -> set[str]:
+        """Those of `seen` that stay; the series of the others, called one of `names`, are over."""
+        gone = seen - labels
+        sums: tuple[dict[tuple[str, ...], Any], ...] = (self._sums, self._observed)
+        for series in sums if gone else ():
+            for key in [each for each in series if each[0] in names and each[1] in gone]:
+                del series[key]
+        return seen - gone
 
     def took(self, upstream: str, proto: str, seconds: float) -> None:
         """One exchange with an upstream."""

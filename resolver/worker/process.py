@@ -255,11 +255,13 @@ class Worker:
     def _counted(self) -> protocol.Counted:
         sums = self._counts.sums()
         sums.append(([counters.TCP_CONNECTIONS], float(self._serving.connections)))
-        asked = servers.asked(self._serving.scopes())
+        scopes = self._serving.scopes()
+        asked = servers.asked(scopes)
         up = servers.up(asked, self._healths, self._counts.upstream, clock.now())
         sums += [([counters.UPSTREAM_UP, label], float(is_up)) for label, is_up in up.items()]
         # What was counted of others is told once more, and over then.
         self._counts.keep_upstreams({server.label for server, _ in asked})
+        self._counts.keep_networks({each.label for each in scopes})
         return protocol.Counted(os.getpid(), self._started, sums)
 
     def _applied(self, revision: int) -> protocol.Applied:

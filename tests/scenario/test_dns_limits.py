@@ -177,6 +177,29 @@ def series(session: Session) -> dict[tuple[str, ...], float]:
     return {tuple(labels): value for labels, value in heard.sums}
 
 
+def networks(session: Session) -> set[str]:
+    """Those of which anything is counted."""
+    return {labels[1] for labels in series(session) if labels[0] == "sdd_dns_requests_total"}
+
+
+def test_what_was_counted_of_a_network_is_told_once_more_when_nobody_is_on_it(
+    session: Session,
+) -> None:
+    ports = session.serve("stays", names={})
+    session.table("job", {})
+    session.view("comes", ["job"])
+    goes = session.serve("goes")
+    session.view("goes", ["job"])
+    assert session.apply() == {}
+    for each in (ports, goes):
+        ask(each, "web.example")
+    session.say(protocol.Gone("goes"))
+    session.say(protocol.Gone("comes"))
+    assert session.apply() == {}
+    assert networks(session) == {"net", "job"}
+    assert networks(session) == {"net"}
+
+
 def test_B3_every_kind_of_event_is_counted(session: Session, scripted: Make) -> None:
     def script(query: dns.message.Message, stream: bool) -> bytes:
         if query.question[0].name.to_text().lower().startswith("none"):

@@ -36,3 +36,18 @@ def test_labels_of_servers_that_are_gone_are_free_again() -> None:
     counts.keep_upstreams({"10.0.0.1"})
     assert counts.upstream("10.0.1.1") == "10.0.1.1"
     assert {key[1] for key, _ in counts.sums()} == {"10.0.0.1", counters.OTHER}
+
+
+def test_labels_of_networks_on_which_nobody_is_any_more_are_free_again() -> None:
+    """A host that makes a network for each job and removes it with its end."""
+    counts = Counters()
+    counts.request("", "udp", "A")
+    for number in range(2 * counters.MOST_NETWORKS):
+        counts.request(f"job{number}", "udp", "A")
+        counts.response(f"job{number}", "NOERROR", Source.OWNED)
+        counts.request("lab", "udp", "A")
+        counts.keep_networks({"lab"})
+    counts.request("new", "udp", "A")
+    told = {tuple(key): value for key, value in counts.sums()}
+    assert {key[1] for key in told} == {"", "lab", "new"}
+    assert told[counters.REQUESTS, "lab", "udp", "ipv4", "A"] == 2 * counters.MOST_NETWORKS
