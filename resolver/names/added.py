@@ -10,8 +10,8 @@ from typing import Final
 
 from resolver.message import wire
 from resolver.names import spelling
-from sdd.model import address
-from sdd.model.record import ADDRESSES, Record, RecordType
+from sdd.model import address, loopback
+from sdd.model.record import ADDRESSES, NAMING, Record, RecordType
 
 _AROUND: Final = 27  # bytes of an answer beside names and records: header, type and class, OPT
 _STRING: Final = 255  # RFC 1035 §3.3.14: longer texts are several strings
@@ -28,9 +28,35 @@ def pointers(of: Record) -> Iterator[bytes]:
         yield spelling.pointer(ip_address(of.data))
 
 
-def rendered(of: Record) -> tuple[int, bytes]:
-    """Type number and data of a record whose data is canonical."""
-    return FORMS[of.kind](of.data)
+def rendered(
+    of: Record, tail: bytes, is_own: Callable[[bytes], bool] = lambda _: True
+) -> tuple[int, bytes]:
+    """Type number and data of a record whose data is canonical; see `target`."""
+    return FORMS[of.kind](of.data, target(of, tail, is_own))
+
+
+def lead(of: Record) -> str:
+    """The name to which the record leads, as it was given; empty where it leads to none."""
+    if of.kind not in NAMING:
+        return ""
+    return of.data.rpartition(" ")[2].removesuffix(".")
+
+
+def target(of: Record, tail: bytes, is_own: Callable[[bytes], bool]) -> bytes:
+    """The wire name to which the record leads; the root where that is none.
+
+    A name of the record's own network has the network's behind it: whoever is on others too would
+    find theirs by the bare one, and others would be asked for it once it is gone. That is each name
+    of one label but `localhost`, and of several what `is_own` says of the bare one.
+    """
+    text = lead(of)
+    if not text:
+        return spelling.ROOT
+    bare = wire.to_wire(text)
+    if tail in wire.parents(bare) or loopback.is_loopback(text):
+        return bare
+    whole = spelling.below(text, tail)
+    return whole if whole and ("." not in text or is_own(bare)) else bare
 
 
 def fits(those: Iterable[Record], tail: bytes) -> bool:
@@ -41,30 +67,30 @@ def fits(those: Iterable[Record], tail: bytes) -> bool:
     room = wire.STREAM_LIMIT - _AROUND
     head = len(wire.POINTER) + wire.RECORD_HEAD
     for each in those:
-        room -= head + len(rendered(each)[1])
+        room -= head + len(rendered(each, tail)[1])
         longest = wire.MOST_NAME if each.is_wildcard else max(map(len, owners(each, tail)))
         if room < longest:
             return False
     return True
 
 
-def _srv(text: str) -> tuple[int, bytes]:
-    *numbers, target = text.split()
-    head = b"".join(int(each).to_bytes(2, "big") for each in numbers)
-    return wire.SRV, head + (b"\0" if target == "." else wire.to_wire(target))
+def _srv(text: str, name: bytes) -> tuple[int, bytes]:
+    *numbers, _ = text.split()
+    return wire.SRV, b"".join(int(each).to_bytes(2, "big") for each in numbers) + name
 
 
-def _txt(text: str) -> tuple[int, bytes]:
+def _txt(text: str, _: bytes) -> tuple[int, bytes]:
     data = text.encode()
     parts = (data[at : at + _STRING] for at in range(0, len(data), _STRING))
     return wire.TXT, b"".join(bytes((len(part),)) + part for part in parts)
 
 
-FORMS: Mapping[RecordType, Callable[[str], tuple[int, bytes]]] = MappingProxyType(
+# By the canonical data, and the name to which these lead.
+FORMS: Mapping[RecordType, Callable[[str, bytes], tuple[int, bytes]]] = MappingProxyType(
     {
-        RecordType.A: lambda text: (wire.A, IPv4Address(text).packed),
-        RecordType.AAAA: lambda text: (wire.AAAA, address.parse_v6(text).packed),
-        RecordType.CNAME: lambda text: (wire.CNAME, wire.to_wire(text)),
+        RecordType.A: lambda text, _: (wire.A, IPv4Address(text).packed),
+        RecordType.AAAA: lambda text, _: (wire.AAAA, address.parse_v6(text).packed),
+        RecordType.CNAME: lambda _, name: (wire.CNAME, name),
         RecordType.TXT: _txt,
         RecordType.SRV: _srv,
     }

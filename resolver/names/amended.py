@@ -2,7 +2,8 @@
 
 In: what was so before, the names that were touched, the records. Out: the same as if all were made
 anew. What is at a name depends on who has it, on the records of that name, on addresses that lead
-back to it, on names below it and on zones above it; each of these is found by the name.
+back to it, on names below it, on zones above it, and on the names to which its records lead; each
+of these is found by the name.
 
 A sandbox or a service keeps its name: of records beside it only TXT and SRV are taken. A name
 between others is there where all above it is ours: in the network's zone, below a wildcard, and as
@@ -34,14 +35,16 @@ _ROOM: Final = len(wire.WILDCARD)
 class Layer:
     """`names` with the records; `owners` and `pointers` are the records at each name.
 
-    `grown` are the names that are there by records. `claimed` says how many names claim one that is
-    above them, `kin` which names of protocols are below one. `wild` are the zones of wildcards, and
-    `spoiled` the failures of records that cannot be rendered.
+    `leading` are the records that lead to a name of several labels, which is one of the network's
+    or not. `grown` are the names that are there by records. `claimed` says how many names claim one
+    that is above them, `kin` which names of protocols are below one. `wild` are the zones of
+    wildcards, and `spoiled` the failures of records that cannot be rendered.
     """
 
     names: Names
     owners: By = field(default_factory=Overlaid)
     pointers: By = field(default_factory=Overlaid)
+    leading: By = field(default_factory=Overlaid)
     grown: Overlaid[bytes, bool] = field(default_factory=Overlaid)
     claimed: Overlaid[bytes, int] = field(default_factory=Overlaid)
     kin: Overlaid[bytes, tuple[bytes, ...]] = field(default_factory=Overlaid)
@@ -83,6 +86,7 @@ class _Amending:
         self._plain = plain
         self._ground = ground
         self._owners, self._pointers = Draft(before.owners), Draft(before.pointers)
+        self._leading = Draft(before.leading)
         self._grown, self._wild = Draft(before.grown), Draft(before.wild)
         self._claimed, self._kin = Draft(before.claimed), Draft(before.kin)
         self._spoiled = dict(before.spoiled)
@@ -92,21 +96,19 @@ class _Amending:
         if self._spoiled.pop(of.id, None):
             return
         self._suspects.update(*self._places(of))
-        for by, names in zip((self._owners, self._pointers), self._places(of), strict=True):
-            for name in names:
-                others = tuple(each for each in by.get(name) or () if each.id != of.id)
-                by.put(name, others or None)
+        for by, name in self._entered(of):
+            others = tuple(each for each in by.get(name) or () if each.id != of.id)
+            by.put(name, others or None)
 
     def add(self, of: Record) -> None:
         what = f"record {str(of)!r} is not served"
-        tried = contained.attempt(functools.partial(added.rendered, of), of.id, what)
+        tried = contained.attempt(functools.partial(self._rendered, of), of.id, what)
         if isinstance(tried, Failure):
             self._spoiled[of.id] = tried
             return
         self._suspects.update(*self._places(of))
-        for by, names in zip((self._owners, self._pointers), self._places(of), strict=True):
-            for name in names:
-                by.put(name, tuple(sorted((*(by.get(name) or ()), of), key=_order)))
+        for by, name in self._entered(of):
+            by.put(name, tuple(sorted((*(by.get(name) or ()), of), key=_order)))
 
     def done(self, news: News) -> tuple[Layer, Changes]:
         self._suspects.update(news.touched)
@@ -118,6 +120,7 @@ class _Amending:
             claims[spelling.parent(name)] += self._growth(name)
         self._suspects.update(self._rewilded(), self._reclaimed(claims))
         self._suspects.update(tuple(self._below(self._suspects)))
+        self._suspects.update(tuple(self._led(self._suspects)))
         was = self._before.names
         found = ((name, self._entry(name)) for name in self._suspects)
         changes = {name: entry for name, entry in found if entry != was.get(name)}
@@ -125,6 +128,7 @@ class _Amending:
             names=was.changed(changes),
             owners=self._owners.done(),
             pointers=self._pointers.done(),
+            leading=self._leading.done(),
             grown=self._grown.done(),
             claimed=self._claimed.done(),
             kin=self._kin.done(),
@@ -139,6 +143,14 @@ class _Amending:
         """Where the record is found, and what leads back to it."""
         return added.owners(of, self._ground.tail), tuple(added.pointers(of))
 
+    def _entered(self, of: Record) -> Iterator[tuple[Draft[bytes, tuple[Record, ...]], bytes]]:
+        """Each place in each of the orders in which the record is found."""
+        owners, pointers = self._places(of)
+        yield from ((self._owners, name) for name in owners)
+        yield from ((self._pointers, name) for name in pointers)
+        if "." in (target := added.lead(of)):
+            yield self._leading, spelling.spelled(target)
+
     def _growth(self, name: bytes) -> int:
         """1 if records make the name now and did not before, -1 for the contrary."""
         seen = self._seen(name)
@@ -151,10 +163,21 @@ class _Amending:
 
     def _rewilded(self) -> Iterator[bytes]:
         """The names between others below zones whose wildcards came or went."""
-        was = self._before.wild
-        zones = tuple(zone for zone, is_wild in self._wild.news.items() if is_wild != was.get(zone))
-        if zones:
+        if zones := self._turned():
             yield from (each for each in self._before.claimed if each.endswith(zones))
+
+    def _turned(self) -> tuple[bytes, ...]:
+        """The zones whose wildcards came or went."""
+        was = self._before.wild
+        return tuple(zone for zone, is_wild in self._wild.news.items() if is_wild != was.get(zone))
+
+    def _led(self, names: Collection[bytes]) -> Iterator[bytes]:
+        """Where records lead to any of `names`, or below zones whose wildcards came or went."""
+        zones = self._turned()
+        below = (each for each in self._before.leading if each.endswith(zones)) if zones else ()
+        for name in (*names, *below):
+            for each in self._leading.get(name) or ():
+                yield from self._places(each)[0]
 
     def _reclaimed(self, claims: Mapping[bytes, int]) -> list[bytes]:
         """The names above others that are such now, or no more."""
@@ -178,10 +201,19 @@ class _Amending:
         if seen := self._seen(name):
             entry = {kind: list(found) for kind, found in (own or {}).items()}
             for each in seen:
-                kind, data = added.rendered(each)
+                kind, data = self._rendered(each)
                 entry.setdefault(kind, []).append(wire.record(kind, self._ground.ttl, data))
             return entry
         return own or self._back(name) or ({} if self._is_between(name) else None)
+
+    def _rendered(self, of: Record) -> tuple[int, bytes]:
+        return added.rendered(of, self._ground.tail, self._is_own)
+
+    def _is_own(self, name: bytes) -> bool:
+        """Whether the network has the name, be it by a wildcard."""
+        if name in self._plain or name in self._owners:
+            return True
+        return any(zone in self._wild for zone in wire.parents(name))
 
     def _seen(self, name: bytes) -> list[Record]:
         found = self._owners.get(name) or ()

@@ -16,14 +16,13 @@ from sdd.alloc import names
 from sdd.control import lookup
 from sdd.control.ground import Draft, Ground, Plan
 from sdd.model import address, ids, network, request
-from sdd.model.record import ADDRESSING, WILDCARD, Record, RecordType
+from sdd.model.record import ADDRESSING, NAMING, WILDCARD, Record, RecordType
 from sdd.state import ClusterState
 
 TEXT_MAX = 2000  # bytes of a TXT record: fits one message beside everything else
 NUMBER_MAX = 65535  # priority, weight and port of SRV are 16 bits
 MOST_AT_A_NAME = 100  # records of one name: more would fit into no UDP answer anyway
 SRV_FIELDS = 4
-NAMING = frozenset({RecordType.CNAME, RecordType.SRV})  # their data end in a name
 
 
 def add(ground: Ground, asked: request.RecordAdd) -> Plan[Record]:

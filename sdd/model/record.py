@@ -25,6 +25,7 @@ class RecordType(StrEnum):
 ADDRESSES = frozenset({RecordType.A, RecordType.AAAA})
 # What a sandbox or a service of the same name has already, or what would stand for it.
 ADDRESSING = ADDRESSES | {RecordType.CNAME}
+NAMING = frozenset({RecordType.CNAME, RecordType.SRV})  # their data end in a name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,17 +43,29 @@ def test_libc_follows_an_alias_and_a_wildcard(daemon: Appliance) -> None:
     assert "network lab: has it, as *.apps. as an alias of www." in told
 
 
+def test_an_alias_leads_to_its_own_network_and_to_nobody_once_the_target_is_gone(
+    daemon: Appliance,
+) -> None:
+    daemon.sandbox("twin", "--network", "other,ip=10.63.0.80,alias=shop")
+    daemon.sandbox("shop", "--network", "lab,ip=10.62.0.81,alias=shop")
+    daemon.sandbox("both", "--network", "other,gw-priority=1", "--network", "lab")
+    add(daemon, "buy", "CNAME", "shop")
+    assert short(daemon, "both", "shop") == {"10.63.0.80"}
+    assert dig(daemon, "both", "+short", "buy.lab").split() == ["shop.lab.", "10.62.0.81"]
+    daemon.sdctl("sandbox", "rm", daemon.name("shop"))
+    for sandbox in ("both", "c"):
+        assert "NXDOMAIN" in dig(daemon, sandbox, "buy.lab")
+    asked = ("dns", "query", "shop.lab", "--from", daemon.name("both"))
+    assert "network lab" in daemon.sdctl(*asked, check=False).stderr
+
+
 def test_text_and_services_are_what_was_added(daemon: Appliance) -> None:
     add(daemon, "web", "TXT", "owner=shop and more")
     add(daemon, "_http._tcp.web", "SRV", "0", "10", "8080", "web")
     assert '"owner=shop and more"' in dig(daemon, "c", "+short", "web", "TXT")
-    assert dig(daemon, "c", "+short", "_http._tcp.web", "SRV").split() == [
-        "0",
-        "10",
-        "8080",
-        "web.",
-    ]
-    assert "web.\t\t\t5\tIN\tA\t10.62.0.80" in dig(daemon, "c", "_http._tcp.web", "SRV")
+    found = dig(daemon, "c", "+short", "_http._tcp.web", "SRV")
+    assert found.split() == ["0", "10", "8080", "web.lab."]
+    assert "web.lab.\t\t5\tIN\tA\t10.62.0.80" in dig(daemon, "c", "_http._tcp.web", "SRV")
     assert "NXDOMAIN" in dig(daemon, "c", "_nope._tcp.web", "SRV")
     assert short(daemon, "c", "web") == {"10.62.0.80"}
 

@@ -58,9 +58,12 @@ def _member(name: str, box: str) -> service.Member:
 
 
 def _record(name: str, kind: record.RecordType) -> record.Record:
-    data = "192.0.2.7" if kind is record.RecordType.A else "hello"
+    return _leading(name, kind, "192.0.2.7" if kind is record.RecordType.A else "hello")
+
+
+def _leading(name: str, kind: record.RecordType, data: str) -> record.Record:
     return record.Record(
-        id=ids.RecordId(states.identity(f"record {name} {kind}")),
+        id=ids.RecordId(states.identity(f"record {name} {kind} {data}")),
         network=NET.id,
         name=name,
         kind=kind,
@@ -98,6 +101,13 @@ CHANGES = st.one_of(
             st.sampled_from((record.RecordType.A, record.RecordType.TXT)),
         )
     ),
+    _come_and_go(
+        st.builds(
+            lambda name, target: _leading(name, record.RecordType.SRV, f"0 0 1 {target}"),
+            st.sampled_from(WORDS),
+            st.sampled_from((*WORDS, "y.x", "x.a.front", "localhost", "www.example")),
+        )
+    ),
 )
 START = [Put(NET), *(Put(states.box(name)) for name in BOXES)]
 
@@ -133,14 +143,20 @@ def _all_put(made: table.Table, now: ClusterState) -> protocol.Names:
     """The names of objects with all records put on top of them, with no regard to what it costs."""
     assert made.memory
     ground, plain = made.memory.ground, dict(made.memory.plain)
+    records_ = now.records_by_network.get(NET.id, ())
     names = {owner: {kind: list(found) for kind, found in plain[owner].items()} for owner in plain}
     wild: set[bytes] = set()
     backs: list[tuple[bytes, bytes]] = []
-    for each in now.records_by_network.get(NET.id, ()):
+    own = plain.keys() | {wire.to_wire(each.name) for each in records_}
+    below = {wire.to_wire(each.name)[2:] for each in records_ if each.is_wildcard}
+    below |= {wire.to_wire(each.name)[2:-1] + ground.tail for each in records_ if each.is_wildcard}
+    for each in records_:
         bare = wire.to_wire(each.name)
         owners = (bare, bare[:-1] + ground.tail)
         is_address = each.kind in record.ADDRESSING
-        kind, data = added.rendered(each)
+        kind, data = added.rendered(
+            each, ground.tail, lambda name: name in own or not below.isdisjoint(wire.parents(name))
+        )
         for owner in owners:
             if not (is_address and (owner in plain or bare in plain)):
                 entry = names.setdefault(owner, {})

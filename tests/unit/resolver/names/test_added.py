@@ -68,7 +68,7 @@ def answers(state: ClusterState, name: str, kind: str = "A") -> list[str]:
     [
         ("db A 10.1.0.9", "5 IN A 10.1.0.9"),
         ("db AAAA fd00::9", "5 IN AAAA fd00::9"),
-        ("db SRV 1 2 8080 c", "5 IN SRV 1 2 8080 c."),
+        ("db SRV 1 2 8080 c", "5 IN SRV 1 2 8080 c.lab."),
         ("db SRV 0 0 0 .", "5 IN SRV 0 0 0 ."),
         ("db CNAME elsewhere.example", "5 IN CNAME elsewhere.example."),
         ("db TXT hello world", '5 IN TXT "hello world"'),
@@ -91,14 +91,68 @@ def test_an_alias_is_followed_through_our_names() -> None:
     state = town("one CNAME two.lab", "two CNAME c")
     assert answers(state, "one") == [
         "one. 5 IN CNAME two.lab.",
-        "two.lab. 5 IN CNAME c.",
-        "c. 5 IN A 10.1.0.2",
+        "two.lab. 5 IN CNAME c.lab.",
+        "c.lab. 5 IN A 10.1.0.2",
     ]
     assert answers(state, "one", "CNAME") == ["one. 5 IN CNAME two.lab."]
     nothing = ask(state, "one", "AAAA")
     assert [each.rdtype for each in nothing.answer] == [wire.CNAME, wire.CNAME]
     assert nothing.authority
     assert nothing.rcode() == dns.rcode.NOERROR
+
+
+def two_networks(*texts: str, web: bool = True) -> ClusterState:
+    """`c` is on both, `lab` first, where a sandbox is called `web`; on `out` it is an alias."""
+    other, named = box("other"), box("web")
+    state = more(more(town(), named), end(named, LAB, "10.1.0.3/24", aliases=("y.apps",)))
+    state = more(more(state, other), end(other, OUT, "10.2.0.3/24", aliases=("web",) * web))
+    for text in texts:
+        state = more(state, added(text, OUT.id))
+    return state
+
+
+def test_an_alias_of_one_network_leads_to_what_that_one_calls_so() -> None:
+    state = two_networks("www CNAME web", "_http._tcp.api SRV 0 10 8080 web")
+    assert answers(state, "web") == ["web. 5 IN A 10.1.0.3"]
+    assert answers(state, "www") == ["www. 5 IN CNAME web.out.", "web.out. 5 IN A 10.2.0.3"]
+    said, _ = beside(state, "_http._tcp.api")
+    assert [each.to_text() for each in said.answer] == [
+        "_http._tcp.api. 5 IN SRV 0 10 8080 web.out."
+    ]
+    assert [each.to_text() for each in said.additional] == ["web.out. 5 IN A 10.2.0.3"]
+
+
+def test_when_the_target_of_an_alias_is_gone_nobody_else_is_asked_for_it() -> None:
+    state = two_networks("www CNAME web", "_http._tcp.api SRV 0 10 8080 web", web=False)
+    said = ask(state, "www")
+    assert said.rcode() == dns.rcode.NXDOMAIN
+    assert [each.to_text() for each in said.answer] == ["www. 5 IN CNAME web.out."]
+    assert not beside(state, "_http._tcp.api")[0].additional
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ("x.apps", "x.apps.out."),  # a record
+        ("y.apps", "y.apps.out."),  # a name that the wildcard has there, and a sandbox elsewhere
+        ("other.out", "other.out."),
+        ("gone.out", "gone.out."),
+        ("out", "out.out."),
+        ("localhost", "localhost."),
+        ("www.example", "www.example."),
+        ("web.lab", "web.lab."),
+        ("a" * 63, f"{'a' * 63}.out."),
+    ],
+)
+def test_a_target_is_a_name_of_the_records_network_or_of_others(target: str, told: str) -> None:
+    state = two_networks(f"www CNAME {target}", "x.apps A 10.2.0.9", "*.apps A 10.2.0.8")
+    assert answers(state, "www", "CNAME") == [f"www. 5 IN CNAME {told}"]
+
+
+def test_a_name_too_long_for_the_networks_behind_it_stays_as_it_is() -> None:
+    long = ".".join(("a" * 63, "b" * 63, "c" * 63, "d" * 59))
+    state = two_networks(f"www CNAME {long}", f"{long} A 10.2.0.9")
+    assert answers(state, "www", "CNAME") == [f"www. 5 IN CNAME {long}."]
 
 
 def test_an_alias_out_of_our_names_says_whom_to_ask_for() -> None:
@@ -175,7 +229,7 @@ def test_equal_states_have_equal_tables_in_whatever_order_records_came() -> None
 def test_the_trace_says_alias_and_wildcard() -> None:
     seen = scope(town("one CNAME c", "*.apps A 10.1.0.9"))
     assert list(inquiry._decisions(query("one"), seen)) == [
-        protocol.Step(f"network {LAB.id}", "has it, as an alias of c.")
+        protocol.Step(f"network {LAB.id}", "has it, as an alias of c.lab.")
     ]
     assert list(inquiry._decisions(query("a.apps"), seen))[-1] == protocol.Step(
         f"network {LAB.id}",
@@ -193,10 +247,12 @@ def beside(state: ClusterState, name: str, **options: object) -> tuple[dns.messa
 def test_A8_16_an_srv_answer_brings_the_addresses_of_its_target() -> None:
     state = town("_http._tcp.api SRV 0 1 80 db", "db A 10.1.0.9", "db AAAA fd00::9")
     said, _ = beside(state, "_http._tcp.api.lab")
-    assert [each.to_text() for each in said.answer] == ["_http._tcp.api.lab. 5 IN SRV 0 1 80 db."]
+    assert [each.to_text() for each in said.answer] == [
+        "_http._tcp.api.lab. 5 IN SRV 0 1 80 db.lab."
+    ]
     assert [each.to_text() for each in said.additional] == [
-        "db. 5 IN A 10.1.0.9",
-        "db. 5 IN AAAA fd00::9",
+        "db.lab. 5 IN A 10.1.0.9",
+        "db.lab. 5 IN AAAA fd00::9",
     ]
 
 
@@ -217,7 +273,7 @@ def test_addresses_beside_are_whole_and_what_does_not_fit_is_not_missed(
     (answered,) = said.answer
     assert len(answered) == 1
     assert limit - 20 <= size <= limit
-    assert 20 < sum(len(each) for each in said.additional) < 100
+    assert 15 < sum(len(each) for each in said.additional) < 100
     assert not said.flags & dns.flags.TC
     assert (said.edns >= 0) is (payload is not None)
 
