@@ -5,6 +5,7 @@ None for what must be dropped. Only the question and the OPT record are read; ev
 the end of the message. Formats: RFC 1035 §4.1, RFC 6891 §6.1, RFC 9619 (one question).
 """
 
+import codecs
 import struct
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
@@ -259,17 +260,24 @@ def opt(query: Query, rcode: int, explain: Sequence[Explain], room: int) -> byte
 def explanations(data: bytes, at: int, end: int) -> Iterator[Explain]:
     """The extended errors among the options of an OPT record, whose data is `data[at:end]`.
 
-    Their text is a stranger's: what cannot be printed becomes `?`, more than 100 bytes are cut.
+    Their text is a stranger's UTF-8: what is none, or cannot be printed, becomes `?`, more than 100
+    bytes are cut.
     """
     while at + 4 <= end:
         code, size = _QUESTION.unpack_from(data, at)
         at += 4
         if code == EDE and _QUESTION.size // 2 <= size <= end - at:
-            text = data[at + 2 : min(at + size, at + 2 + _MOST_TEXT)].rstrip(b"\0")
-            shown = "".join(char if char.isprintable() else "?" for char in text.decode("latin-1"))
-            shown = shown.encode("ascii", "replace").decode()
+            shown = _words(data[at + 2 : at + size].rstrip(b"\0"))
             yield Explain(int.from_bytes(data[at : at + 2], "big"), shown)
         at += size
+
+
+def _words(text: bytes) -> str:
+    is_whole = len(text) <= _MOST_TEXT
+    # Of a character that is cut nothing is shown.
+    told, _ = codecs.utf_8_decode(text[:_MOST_TEXT], "replace", is_whole)
+    known = told.replace("\ufffd", "?")
+    return "".join(char if char.isprintable() else "?" for char in known)
 
 
 def _fitting(whole: Sequence[bytes], room: int) -> tuple[int, bytes]:

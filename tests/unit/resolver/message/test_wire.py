@@ -193,3 +193,26 @@ def test_names_are_shown_without_anything_that_could_confuse() -> None:
     assert wire.to_text(wire.to_wire("Web.Net-1_x.")) == "web.net-1_x."
     assert wire.to_text(b"\4a.\n\xff\0") == r"a\.\010\255."
     assert wire.to_text(b"\0") == "."
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (b"no signature", "no signature"),
+        ("Signatur ungültig: é 署名".encode(), "Signatur ungültig: é 署名"),
+        (b"one\0\0", "one"),
+        (b"a\nb\x1b[2Jc\0d\x7f", "a?b?[2Jc?d?"),
+        (b"caf\xe9 \xff\xfe", "caf? ??"),
+        ("\x9b31m\x85".encode(), "?31m?"),  # controls of one byte in latin-1
+        ("a\u202eb\u200b\u2028c\ufeff".encode(), "a?b??c?"),  # what turns or hides text
+        (b"\xed\xa0\x80\xc0\xaf\xf4\x90\x80\x80", "?" * 9),  # surrogates, too long, too large
+        (b"x" * 200, "x" * 100),
+        (b"x" * 99 + "é".encode(), "x" * 99),
+        (b"x" * 98 + "é".encode(), "x" * 98 + "é"),
+    ],
+)
+def test_the_words_of_servers_are_utf_8_without_what_cannot_be_printed(
+    text: bytes, shown: str
+) -> None:
+    option = wire.EDE.to_bytes(2, "big") + (len(text) + 2).to_bytes(2, "big") + b"\0\6" + text
+    assert list(wire.explanations(b"at" + option, 2, 2 + len(option))) == [wire.Explain(6, shown)]
