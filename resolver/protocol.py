@@ -20,6 +20,7 @@ MOST_BYTES: Final = 1 << 16  # well below the default wmem_max, so a send never 
 GROUPS_A_PART: Final = 250  # 20 KiB as a rule; whoever takes them up keeps his askers waiting
 MOST_DESCRIPTORS: Final = 32
 FORWARD_ZONE: Final = "forward zone"  # the stage of a `Step`, whose text is the zone
+OWN_ZONE: Final = "own zone"  # the same of a zone of our networks
 _DNS_PORT, _DNS_PATH = 53, "/dns-query"  # what goes without saying of a server
 
 # One name of a table: record type → the resource records of that type as wire bytes, each after

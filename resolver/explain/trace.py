@@ -12,7 +12,7 @@ from typing import Final
 from resolver.explain import inquirer, query
 from resolver.files import hostconf, own, resolvconf
 from resolver.message import reasons
-from resolver.protocol import Step
+from resolver.protocol import OWN_ZONE, Step
 from sdd import errors
 from sdd.model import sandbox
 
@@ -67,13 +67,19 @@ class Attempt:
             if stage == "cache" or (stage == "stale" and is_stale):
                 return f"{stage}: {text}"
             if stage in OURS:
-                return f"sdd itself: {text}"
+                return self._zone or f"sdd itself: {text}"
         if not tried:
             return ""
         # One that keeps silent is asked several times, and the last of them is short.
         is_vain = len(tried) > 1 and self.reply.rcode in UNANSWERED
         count = f", the last of {len(tried)} tries" if is_vain else ""
         return f"upstream {tried[-1]}{count}"
+
+    @property
+    def _zone(self) -> str:
+        """The zone of a network that the name is in, and not there; empty of other names."""
+        zones = (each.text for each in self.steps if each.stage == OWN_ZONE)
+        return next((f"{OWN_ZONE} {zone}" for zone in zones), "")
 
 
 class Tracer:

@@ -191,6 +191,8 @@ def _decisions(query: wire.Query, scope: answer.Scope) -> Iterator[Step]:
         yield Step(found.source, f"{rcode_label(found.rcode)}: {reasons.SPECIAL.text}")
     else:
         yield Step(found.source, rcode_label(found.rcode))
+        if zone := _denying(query.name, found, scope):
+            yield Step(protocol.OWN_ZONE, wire.to_text(zone))
 
 
 def _routed(name: bytes, scope: answer.Scope) -> bytes:
@@ -198,6 +200,12 @@ def _routed(name: bytes, scope: answer.Scope) -> bytes:
     way = scope.route(name)
     zones = (name, *wire.parents(name)) if way is not scope else ()
     return next((zone for zone in zones if scope.routes.get(zone) is way), b"")
+
+
+def _denying(name: bytes, found: answer.Answer, scope: answer.Scope) -> bytes:
+    """The zone of a network in which `name` is not there, or has nothing; empty without."""
+    zone = found.zone[: wire.skip_name(found.zone, 0)] if found.zone else name
+    return zone if zone in scope.zones else b""
 
 
 def _aliases(query: wire.Query, scope: answer.Scope) -> Iterator[Step]:

@@ -1,10 +1,12 @@
 """/v1/dns/…: questions asked from inside a sandbox, and what the DNS server knows and remembers."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from resolver.files import upstreams as forwarding
-from resolver.protocol import FORWARD_ZONE
+from resolver.message import wire
+from resolver.names import records
+from resolver.protocol import FORWARD_ZONE, OWN_ZONE
 from sdd.api import render
 from sdd.api.call import Call, Reply
 from sdd.api.context import Attempt, Context, Step
@@ -29,7 +31,7 @@ async def query(context: Context, call: Call) -> Reply:
         name = found.name
     else:
         found = await context.trace.ask(box, name, rdtype, tcp=tcp, timeout_s=timeout_s)
-    return Reply(value={"Name": name, **_told(context.state(), box.name, found)})
+    return Reply(value={"Name": name, **_told(context.state(), box, found)})
 
 
 async def trace(context: Context, call: Call) -> Reply:
@@ -46,7 +48,7 @@ async def trace(context: Context, call: Call) -> Reply:
         value=[
             {
                 "Name": each.name,
-                **_told(state, box.name, each),
+                **_told(state, box, each),
                 "Steps": [_step(state, box, step) for step in each.steps],
             }
             for each in found
@@ -117,10 +119,10 @@ def _decisive(found: Sequence[Attempt]) -> Attempt:
     return next(existing, next(unknown, found[-1]))
 
 
-def _told(state: ClusterState, sandbox: str, found: Attempt) -> render.Json:
+def _told(state: ClusterState, box: sandbox.Sandbox, found: Attempt) -> render.Json:
     return {
         "Type": found.rdtype,
-        "From": sandbox,
+        "From": box.name,
         "Rcode": found.reply.rcode,
         "Answers": [render.record(each) for each in found.reply.answers],
         "Truncated": found.reply.is_cut,
@@ -128,27 +130,36 @@ def _told(state: ClusterState, sandbox: str, found: Attempt) -> render.Json:
         "Milliseconds": round(found.reply.milliseconds, 3),
         "Server": found.reply.server,
         "Explained": [{"Code": code, "Text": text} for code, text in found.why],
-        "Source": _named(state, found.source),
+        "Source": _named(state, box, found.source),
     }
 
 
 def _step(state: ClusterState, box: sandbox.Sandbox, step: Step) -> render.Json:
-    """A decision; with a forward zone the network whose it is: several may have one of that name.
+    """A decision; with a zone the network whose it is: several may have one of that name.
 
     It is the first one's, as for the servers that are asked (`forwarding.zones`).
     """
-    text = step.text
-    if step.stage == FORWARD_ZONE:
-        zone = text.removesuffix(".")
-        nets = forwarding.networks(state, box)
-        having = (net.name for net in nets if any(each.zone == zone for each in net.dns_zones))
-        text = " of network ".join((text, *itertools.islice(having, 1)))
-    return {"Stage": _named(state, step.stage), "Text": text}
+    having = _having(state, box, step.stage, step.text)
+    text = " of network ".join((step.text, *itertools.islice(having, 1)))
+    return {"Stage": _named(state, box, step.stage), "Text": text}
 
 
-def _named(state: ClusterState, stage: str) -> str:
-    """A network's id in a stage → its name, which people know."""
+def _having(state: ClusterState, box: sandbox.Sandbox, stage: str, zone: str) -> Iterator[str]:
+    """The sandbox's networks that have the `zone` of a step of that `stage`, by name."""
+    if stage in (FORWARD_ZONE, OWN_ZONE):
+        for net in forwarding.networks(state, box):
+            forward = (f"{each.zone}." for each in net.dns_zones)
+            own = map(wire.to_text, records.zones(net, is_alone=True))
+            if zone in (forward if stage == FORWARD_ZONE else own):
+                yield net.name
+
+
+def _named(state: ClusterState, box: sandbox.Sandbox, stage: str) -> str:
+    """A network's id in a stage → its name, which people know; a zone → that of its network."""
     stage, then, rest = stage.partition(THEN)
+    if stage.startswith(f"{OWN_ZONE} "):
+        having = _having(state, box, OWN_ZONE, stage.removeprefix(f"{OWN_ZONE} "))
+        stage = next((f"{NETWORK}{name}" for name in having), stage)
     net = state.networks.get(ids.NetworkId(stage.removeprefix(NETWORK)))
     shown = f"{NETWORK}{net.name}" if net and stage.startswith(NETWORK) else stage
     return f"{shown}{then}{rest}"

@@ -24,6 +24,7 @@ def test_a_look_up_asks_what_resolv_conf_says(name: str, dots: int, asked: list[
         ([("network a", "does not have it"), ("network b", "has it, with 1 record")], "network b"),
         ([("added hosts", "has it, with 1 record")], "added hosts"),
         ([("network a", "does not have it"), ("owned", "NXDOMAIN")], "sdd itself: NXDOMAIN"),
+        ([("owned", "NXDOMAIN"), ("own zone", "lab.")], "own zone lab."),
         ([("zones", "none"), ("cache", "NOERROR, 4 s left")], "cache: NOERROR, 4 s left"),
         (
             [("upstream", "x"), ("tried", "x: timeout"), ("tried", "y over udp: NOERROR in 2 ms")],

@@ -34,6 +34,7 @@ class Resolver:
         self.entries: tuple[inspection.CacheEntry, ...] = ()
         self.servers: tuple[inspection.Upstream, ...] = ()
         self.flushed: list[str] = []
+        self.zones: dict[str, str] = {}  # name → the zone of a network that it is in
 
     async def ask(
         self, box: sandbox.Sandbox, name: str, rdtype: str, *, tcp: bool, timeout_s: float
@@ -44,7 +45,9 @@ class Resolver:
         found = self.names.get((name, rdtype), Answer(rcode="NXDOMAIN"))
         step = protocol.Step("owned", found.rcode)
         kind = query.type_name(rdtype)
-        return way.Attempt(name=name, rdtype=kind, steps=(step,), reply=found)  # type: ignore[arg-type]  # the shape is what counts
+        zone = self.zones.get(name)
+        steps = (step, protocol.Step(protocol.OWN_ZONE, zone)) if zone else (step,)
+        return way.Attempt(name=name, rdtype=kind, steps=steps, reply=found)  # type: ignore[arg-type]  # the shape is what counts
 
     async def trace(
         self,

@@ -200,6 +200,24 @@ def test_trace_shows_every_question_and_its_decisions(asking: Shell) -> None:
     assert asking("dns", "trace", "nobody", "--from", "c").code == 3
 
 
+@pytest.mark.parametrize(
+    ("zone", "owner"),
+    [("lab.", "network lab"), ("9.1.10.in-addr.arpa.", "network lab"), ("gone.", "own zone gone.")],
+)
+def test_the_network_in_whose_zone_a_name_is_not_there_is_the_source(
+    asking: Shell, zone: str, owner: str
+) -> None:
+    asking.ok("network", "create", "lab", "--subnet", "10.1.9.0/24")
+    asking.ok("network", "connect", "lab", "c")
+    asking.appliance.resolver.zones["x.lab"] = zone
+    done = asking("dns", "query", "x.lab", "--from", "c")
+    assert done.code == 3
+    assert f"NXDOMAIN from 127.0.0.11 in 0.2 ms, {owner}" in done.err
+    traced = asking("dns", "trace", "x.lab", "--from", "c").out.splitlines()
+    whose = f" of {owner}" if owner.startswith("network") else ""
+    assert f"  own zone: {zone}{whose}" in traced
+
+
 def test_the_cache_is_listed_and_flushed(asking: Shell) -> None:
     entry = inspection.CacheEntry(
         name="www.example.org.",
