@@ -22,7 +22,7 @@ from lb.checks import Check, Gate
 from lb.heard import Heard
 from lb.unmade import Unmade
 from sdd import errors
-from sdd.linux import namespaces, neighbour, port_holders
+from sdd.linux import lookups, namespaces, neighbour, port_holders
 from sdd.model.service import CheckKind
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset
@@ -46,7 +46,8 @@ class Result:
 
 Dial = Callable[[Check], Coroutine[Any, Any, Result | Unmade]]
 Open = Callable[[Check, socket.SocketKind], Awaitable[socket.socket]]
-# Whether a datagram to the member comes to a socket there; None when nobody can tell.
+# Whether a datagram to the member comes to a socket there; None when nobody can tell, and raises
+# `lookups.Hangs` when nobody can tell what is there at all.
 Bound = Callable[[Check], Awaitable[bool | None]]
 # Whether somebody on the wire answers for the member's address; True when nobody can tell.
 Wired = Callable[[Check], Awaitable[bool]]
@@ -143,6 +144,8 @@ def through(spaces: namespaces.Namespaces) -> Dial:
         )
         try:
             return await spaces.run(check.home, lambda: port_holders.has_socket(asked))
+        except lookups.Hangs:
+            raise
         except (errors.SddError, OSError):
             return None
 
@@ -225,7 +228,7 @@ _ASKS: Mapping[CheckKind, tuple[socket.SocketKind, Ask]] = MappingProxyType(
 )
 
 
-async def _silence(check: Check, bound: Bound | None, wired: Wired | None) -> Result:
+async def _silence(check: Check, bound: Bound | None, wired: Wired | None) -> Result | Unmade:
     """A UDP server that is not asked anything it knows may stay silent.
 
     A dead one's host may, too: it says "port unreachable" once a second at most (icmp_ratelimit).
@@ -234,7 +237,11 @@ async def _silence(check: Check, bound: Bound | None, wired: Wired | None) -> Re
     reason = _silent(check)
     if check.how.kind is not CheckKind.UDP or check.how.expect:
         return Result(passed=False, reason=reason)
-    if bound is not None and await bound(check) is False:
+    try:
+        is_bound = None if bound is None else await bound(check)
+    except lookups.Hangs as exc:
+        return Unmade(exc.sentence)
+    if is_bound is False:
         words = f"{reason}, and no socket has UDP port {check.how.port}"
         return Result(passed=False, reason=words, heard=Heard.NOBODY)
     if wired is not None and not await wired(check):

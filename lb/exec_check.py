@@ -49,6 +49,7 @@ async def ask(check: Check) -> str:
 
     TimeoutError when it takes longer than the check's timeout, from its own beginning on.
     """
+    await namespaces.wait_inode(check.inside)  # who hangs at a path cannot be killed, or waited for
     with _started(check) as process:
         try:
             said = await _output(process, check.how.timeout_s)
@@ -60,7 +61,7 @@ async def ask(check: Check) -> str:
         status = process.wait()
     line = _first_line(said)
     if not said.startswith(_BEGUN):
-        raise _not_begun(check, line or f"exit status {status}")
+        raise await _not_begun(check, line or f"exit status {status}")
     if status:
         by = status - _BY_SIGNAL
         how = f"signal {by}" if 0 < by < signal.NSIG else f"exit status {status}"
@@ -68,9 +69,9 @@ async def ask(check: Check) -> str:
     return line or "exit status 0"
 
 
-def _not_begun(check: Check, said: str) -> Exception:
+async def _not_begun(check: Check, said: str) -> Exception:
     """Whoever is gone with its namespace fails its check; else something lacks here."""
-    if not namespaces.inode(check.inside):
+    if not await namespaces.wait_inode(check.inside):
         return ValueError(f"there is no network namespace at {check.inside!r}")
     return errors.Unavailable(f"the command was not begun: {said}")
 

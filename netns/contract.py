@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from netns import firewall, steps, world
+from sdd import errors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +35,12 @@ class Have:
     where something of ours may be left. `named` are the namespaces that we made (path → inode, 0
     for one not complete): all, or those asked for when the scope names links. `table` is None
     when there is none of ours, or not one that we wrote. `forwarding` names the IP versions that
-    the host forwards, `switched` those that it forwards only because a step said so.
+    the host forwards, `switched` those that it forwards only because a step said so. `hanging` are
+    the paths of which nobody can tell where they lead, with the reason.
     """
 
     spaces: Mapping[str, world.Space]
+    hanging: Mapping[str, errors.Unavailable] = field(default_factory=dict)
     named: Mapping[str, int] = field(default_factory=dict)
     table: firewall.Table | None = None
     forwarding: frozenset[int] = frozenset()

@@ -4,12 +4,23 @@ In: what is wanted, and what is in its way. Out: failures with the way out of ea
 """
 
 from netns import world
+from sdd import errors
 from sdd.model import absence, network, progress
 
 
 def lost(wanted: world.Wanted) -> progress.Failure:
     """The namespace of a guest is gone."""
     return absence.of(wanted.subject, wanted.name, wanted.path, is_adopted=True)
+
+
+def hanging(wanted: world.Wanted, why: errors.Unavailable) -> progress.Failure:
+    """Nobody can tell where the path of a guest leads: it stays as it is."""
+    return progress.Failure(
+        subject=wanted.subject,
+        sentence=f"sandbox {wanted.name!r} stays as it is: {why.sentence}",
+        hint=why.hint,
+        code=why.code,
+    )
 
 
 def taken(subject: str, wanted: world.Link, found: world.Link) -> progress.Failure:

@@ -20,7 +20,7 @@ _FRESH = world.Space(
 
 def obstacles(have: contract.Have, want: desired.Want) -> tuple[progress.Failure, ...]:
     """What makes some wishes impossible: lost guests, names that others hold."""
-    lost = (failures.lost(each) for each in want.spaces.values() if not _usable(have, each))
+    lost = (_lost(have, each) for each in want.spaces.values() if not _usable(have, each))
     host = have.spaces[world.HOST]
     blocked = _blocked(host, want.host)
     rivals = {link.name: link for link in want.host.links if link.name in blocked}
@@ -44,6 +44,12 @@ def _blocked(host: world.Space, wanted: world.Wanted) -> frozenset[str]:
         and _found(host, link) is None
         and not (link.kind in world.CHILDREN and _is_robbed(host.links[link.name], link))
     )
+
+
+def _lost(have: contract.Have, wanted: world.Wanted) -> progress.Failure:
+    """Why a guest cannot be used."""
+    why = have.hanging.get(wanted.path)
+    return failures.lost(wanted) if why is None else failures.hanging(wanted, why)
 
 
 def _usable(have: contract.Have, wanted: world.Wanted) -> bool:

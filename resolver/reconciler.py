@@ -16,7 +16,7 @@ from resolver.desired import NOTHING, Wanted, desired, unheard
 from resolver.files import hosts, own, upstreams
 from resolver.space import addressing, place, reclaim, taker
 from sdd import contained, errors, fence, reconcile
-from sdd.linux import guests, namespaces
+from sdd.linux import guests, lookups, namespaces
 from sdd.model import ids, network, progress
 from sdd.model.look import EVERYWHERE, NOWHERE, Look
 from sdd.state import ClusterState
@@ -146,6 +146,8 @@ class Reconciler:
                 suited = self._suited(text, spot)
                 with fence.writing(f"the files of sandbox {spot.name!r}"):
                     written = self._files.write(box, suited)
+            except lookups.Hangs as exc:  # those who serve it tell of that
+                return result.NOTHING if is_known else result.of_files(box, spot.name, exc)
             except (errors.KernelRefused, errors.Unavailable) as exc:
                 return result.of_files(box, spot.name, exc)
             return result.Result(changed=written, repaired=written if is_known else 0)

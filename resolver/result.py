@@ -44,6 +44,11 @@ def of_sandbox(box: ids.SandboxId, name: str, exc: errors.SddError) -> Result:
     return _failed(box, f"sandbox {name!r} has no name service: {exc.sentence}", exc)
 
 
+def of_hanging(box: ids.SandboxId, name: str, exc: errors.SddError) -> Result:
+    """The failure of one sandbox of which nobody can tell whether it is still there."""
+    return _failed(box, f"the name service of sandbox {name!r} stays as it is: {exc.sentence}", exc)
+
+
 def of_space(
     box: ids.SandboxId, name: str, path: str, exc: errors.SddError, *, is_adopted: bool
 ) -> Result:

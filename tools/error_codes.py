@@ -59,12 +59,24 @@ def _constants(tree: ast.Module) -> Iterator[tuple[str, str]]:
 
 def _codes(tree: ast.AST, named: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
     """(code, class, sentence) of every place that has one; `named` are the constants it sees."""
+    bases = dict(_bases(tree))
     for node in ast.walk(tree):
         match node:
             case ast.Call():
-                yield from _call(node, named)
+                for code, kind, sentence in _call(node, named):
+                    yield code, bases.get(kind, kind), sentence
             case ast.ClassDef():
                 yield from _defaults(node)
+
+
+def _bases(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """(name, kind) of the classes of this file that are one of the kinds of error."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.ClassDef(
+                name=name, bases=[ast.Attribute(value=ast.Name(id="errors"), attr=kind)]
+            ):
+                yield name, kind
 
 
 def _call(node: ast.Call, named: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:

@@ -28,7 +28,7 @@ from lb.kernel import (
 )
 from lb.kernel.ipvs_codec import Key
 from lb.kernel.ipvs_session import Session
-from sdd.linux import lookups, namespaces, netlink, nft_compile
+from sdd.linux import namespaces, netlink, nft_compile
 from sdd.model.network import IPAddress
 from sdd.model.port import Protocol
 from sdd.model.service import Scheduler
@@ -44,7 +44,6 @@ class IpvsKernel:
 
     def __init__(self, spaces: namespaces.Namespaces, family: int) -> None:
         self._spaces = spaces
-        self._lookups = lookups.Lookups()
         self._family = family
         self._frames = nft_frames.Frames(spaces, ipvs_front.frame_of)
 
@@ -58,9 +57,7 @@ class IpvsKernel:
 
     async def inode(self, place: table.Place) -> int:
         """The namespace's number, 0 while there is none."""
-        if place.inode:
-            return await self._lookups.inode(place.netns)
-        return namespaces.inode(place.netns)  # a file of ours: a thread would take longer to ask
+        return await namespaces.wait_inode(place.netns)
 
     async def read(
         self,

@@ -21,7 +21,7 @@ from lb.kernel import (
     nft_slots,
     nft_text,
 )
-from sdd.linux import lookups, namespaces, netlink
+from sdd.linux import namespaces, netlink
 from sdd.model.network import IPAddress
 from sdd.model.port import Protocol
 from sdd.model.service import Scheduler
@@ -40,7 +40,6 @@ class NftablesKernel:
 
     def __init__(self, spaces: namespaces.Namespaces, former: int | None = None) -> None:
         self._spaces = spaces
-        self._lookups = lookups.Lookups()
         self._former = former
         self._frames = nft_frames.Frames(spaces, nft_text.frame_of)
         self._slots = nft_slots.Seen()
@@ -51,9 +50,7 @@ class NftablesKernel:
 
     async def inode(self, place: table.Place) -> int:
         """The namespace's number, 0 while there is none."""
-        if place.inode:
-            return await self._lookups.inode(place.netns)
-        return namespaces.inode(place.netns)  # a file of ours: a thread would take longer to ask
+        return await namespaces.wait_inode(place.netns)
 
     async def read(
         self,

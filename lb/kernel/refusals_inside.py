@@ -16,7 +16,7 @@ from typing import Never
 
 from lb.kernel import ears, refusals
 from sdd import errors
-from sdd.linux import closing, high, lookups, namespaces, netlink, nft_compile
+from sdd.linux import closing, high, namespaces, netlink, nft_compile
 from sdd.model.look import NOWHERE, Look
 from sdd.model.network import IPAddress
 from sdd.reconcile import Slot
@@ -40,7 +40,6 @@ class Inside:
         self._doors = doors
         self._where = where
         self._told = told
-        self._lookups = lookups.Lookups()
         self._open: dict[str, tuple[int, socket.socket]] = {}  # with the namespace's inode
         self._table: netlink.Batch | None = None
         self._slot: Slot | None = None
@@ -77,7 +76,7 @@ class Inside:
         """A path that leads elsewhere than it did is listened at anew."""
         for path, (inode, _) in tuple(self._open.items()):
             with contextlib.suppress(errors.SddError):
-                if await self._lookups.inode(path) != inode:
+                if await namespaces.wait_inode(path) != inode:
                     self._close(path)
 
     async def _listen(self, wanted: Collection[str]) -> bool:
@@ -89,7 +88,7 @@ class Inside:
 
     async def _begun(self, path: str) -> bool:
         try:
-            inode = await self._lookups.inode(path)
+            inode = await namespaces.wait_inode(path)
             table = await self._made()
             ear = await self._doors.run(path, lambda: _opened(table))
         except (errors.SddError, OSError):

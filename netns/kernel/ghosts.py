@@ -18,7 +18,8 @@ from sdd.linux import namespaces, netlink
 def remove(named: Collection[str]) -> int:
     """In how many there were; of the calling thread's namespace all children that are ours.
 
-    Takes a question for each namespace of `named` and for each number.
+    Takes a question for each namespace of `named` and for each number. Raises `lookups.Hangs` when
+    nobody can tell which of these is where one of `named` leads.
     """
     with netlink.Connection(netlink.ROUTE) as connection:
         known = {numbers.of(connection, path) for path in (*named, namespaces.OWN)}

@@ -24,7 +24,7 @@ from netns.kernel import (
 )
 from netns.kernel.wire import EMPTY, Missing, Wire
 from sdd import errors, fence
-from sdd.linux import guests, namespaces
+from sdd.linux import guests, lookups, namespaces
 
 
 class LinuxKernel:
@@ -74,8 +74,15 @@ class LinuxKernel:
             self._met = {}
         # The host's routes are not ours and may be a million.
         found = {world.HOST: read.host(scope.links)}
-        for path in self._paths(scope, is_pass=is_pass):
-            inode = namespaces.inode(path)
+        hanging: dict[str, errors.Unavailable] = {}
+        paths = self._paths(scope, is_pass=is_pass)
+        lookups.ALL.begin(path for path in paths if not self._names.is_ours(path))
+        for path in paths:
+            try:
+                inode = namespaces.inode(path)
+            except lookups.Hangs as exc:
+                hanging[path] = exc
+                continue
             fence.check()  # a path that hung is there now, maybe for a pass of long ago
             self._nurseries.see(path, inode, is_guest=not self._names.is_ours(path))
             if not inode:
@@ -86,6 +93,9 @@ class LinuxKernel:
                 found[path] = self._doors.run_sync(path, look)
             except errors.NotFound:
                 continue  # it ended while we were reading
+            except lookups.Hangs as exc:
+                hanging[path] = exc
+                continue
             if is_pass and not self._names.is_ours(path):
                 self._met[path] = inode
             ours = [each for each in found[path].links.values() if each.mark]
@@ -97,6 +107,7 @@ class LinuxKernel:
         is_narrow = scope.links is not None
         return contract.Have(
             spaces=found,
+            hanging=hanging,
             named=self._names.read(scope.paths | scope.leaving if is_narrow else None),
             table=self._table.read() if scope.is_wide else None,
             forwarding=self._forwarding.read() if scope.is_wide else frozenset(),
@@ -112,7 +123,7 @@ class LinuxKernel:
 
     def _apply(self, plan: Sequence[steps.Step]) -> list[contract.Refusal]:
         if self._nurseries.is_sure() and self._nurseries.take_lost():
-            ghosts.remove(self._known())
+            self._remove_ghosts()
         refusals: list[contract.Refusal] = []
         born: dict[str, dict[str, int]] = {}
         for step, run in _runs(plan):
@@ -136,12 +147,14 @@ class LinuxKernel:
         for step in plan:
             if not isinstance(step, steps.AddChild):
                 continue
-            self._nurseries.enter(step.inside, namespaces.inode(step.inside))
-            if not self._names.is_ours(step.inside):
-                try:
+            try:
+                self._nurseries.enter(step.inside, namespaces.inode(step.inside))
+                if not self._names.is_ours(step.inside):
                     self._guests.enter(step.inside)
-                except OSError as exc:  # a full disk; others do not wait for it
-                    refusals.append(contract.Refusal(step=step, reason=str(exc)))
+            except lookups.Hangs as exc:
+                refusals.append(_hangs(step, exc))
+            except OSError as exc:  # a full disk; others do not wait for it
+                refusals.append(contract.Refusal(step=step, reason=str(exc)))
         return refusals
 
     def _host_wide(self, step: steps.WriteTable | steps.Forward) -> list[contract.Refusal]:
@@ -163,9 +176,17 @@ class LinuxKernel:
         refusals, left = self._visit(space, group, born)
         if self._hindrances.are_new(refusals) and self._nurseries.is_sure():
             self._hindrances.search(refusals)
-            if ghosts.remove(self._known()):
+            if self._remove_ghosts():
                 refusals, _ = self._visit(space, left, born)
         return refusals
+
+    def _remove_ghosts(self) -> int:
+        """As `ghosts.remove`; later where nobody can tell which of them has a path."""
+        try:
+            return ghosts.remove(self._known())
+        except lookups.Hangs:
+            self._nurseries.lose()
+            return 0
 
     def _known(self) -> frozenset[str]:
         """The namespaces where our links may be."""
@@ -177,10 +198,16 @@ class LinuxKernel:
     ) -> tuple[list[contract.Refusal], list[steps.Step]]:
         try:
             return self._doors.run_sync(space, lambda: _links(group, space, born, self._met))
+        except lookups.Hangs as exc:
+            return [_hangs(each, exc) for each in group], []
         except errors.SddError as exc:
             lacks = space if isinstance(exc, errors.NotFound) else ""
             refused = (contract.Refusal(step=e, reason=exc.sentence, lacks=lacks) for e in group)
             return list(refused), []
+
+
+def _hangs(step: steps.Step, exc: lookups.Hangs) -> contract.Refusal:
+    return contract.Refusal(step=step, reason=exc.sentence, hint=exc.hint, code=exc.code)
 
 
 def _without_pair(plan: Sequence[steps.Step]) -> list[str]:

@@ -5,12 +5,13 @@ forgotten when it is taken back, a path when it leads to another namespace. Of a
 a number nothing is heard: a veth pair brings one, macvlan and ipvlan links do not, so it is given.
 """
 
+import contextlib
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from netns.netlink import number
-from sdd.linux import namespaces, netlink
+from sdd.linux import lookups, namespaces, netlink
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +44,21 @@ class Numbers:
         self._known = {}
 
     def _learn(self) -> None:
-        inodes = {path: namespaces.inode(path) for path in self._paths()}
+        inodes = {path: self._inode(path) for path in self._paths()}
         kept = {
             path: known for path, known in self._known.items() if inodes.get(path) == known.inode
         }
         asked = [path for path, inode in inodes.items() if inode and path not in kept]
         new = {path: _Known(inodes[path], which) for path, which in _numbers(asked)}
         self._known = kept | new
+
+    def _inode(self, path: str) -> int:
+        """Where a path hangs, it leads where it led as far as anybody knows."""
+        try:
+            return namespaces.inode(path)
+        except lookups.Hangs:
+            known = self._known.get(path)
+            return known.inode if known else 0
 
 
 def give(paths: Collection[str]) -> None:
@@ -58,19 +67,24 @@ def give(paths: Collection[str]) -> None:
         return
     with netlink.Connection(netlink.ROUTE) as connection:
         for path in paths:
-            _asked(connection, path, number.give)
+            with contextlib.suppress(lookups.Hangs):
+                _asked(connection, path, number.give)
 
 
 def _numbers(paths: Iterable[str]) -> Iterator[tuple[str, int]]:
     """Each path that has a number, with it."""
     with netlink.Connection(netlink.ROUTE) as connection:
         for path in paths:
-            if (which := of(connection, path)) != number.NONE:
-                yield path, which
+            with contextlib.suppress(lookups.Hangs):
+                if (which := of(connection, path)) != number.NONE:
+                    yield path, which
 
 
 def of(connection: netlink.Connection, path: str) -> int:
-    """The number of the namespace at `path`; `number.NONE` when it has none."""
+    """The number of the namespace at `path`; `number.NONE` when it has none.
+
+    Raises `lookups.Hangs` when nobody can tell.
+    """
     result = _asked(connection, path, number.of_namespace)
     return number.of(result.replies[0].body) if result.replies else number.NONE
 
@@ -80,7 +94,7 @@ def _asked(
 ) -> netlink.Result:
     """What the kernel says of the namespace at `path`; nothing when it ended since."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = namespaces.descriptor(path)
     except OSError:
         return netlink.Result()
     try:

@@ -66,6 +66,11 @@ class Nurseries:
         with self._lock:
             return frozenset(self._known)
 
+    def lose(self) -> None:
+        """One may have lost its name: what could be left of it was not looked for."""
+        with self._lock:
+            self._has_lost = True
+
     def take_lost(self) -> bool:
         """Whether one lost its name since the last call, or before the first."""
         with self._lock:

@@ -1,6 +1,7 @@
 """What the commands ask about the world before they decide.
 
-In: paths and process ids. Out: facts; absence is a value, nothing is raised for a bad path.
+In: paths and process ids. Out: facts; absence is a value, nothing is raised for a path that leads
+nowhere.
 """
 
 import contextlib
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from netns.kernel import host_routes, names, read, strangers, sysctl
 from sdd import errors
-from sdd.linux import namespaces
+from sdd.linux import lookups, namespaces
 from sdd.model import network
 from sdd.model.host_link import HostLink
 from sdd.model.host_route import HostRoute
@@ -53,17 +54,27 @@ class Observer:
         return await self._doors.run("", lambda: read.host_links(asked))
 
     async def namespace(self, path: str) -> Facts:
-        """The inode, the link names and the switch of IPv6 at `path`."""
+        """The inode, the link names and the switch of IPv6 at `path`.
+
+        Raises `errors.Unavailable` when nobody can tell where it leads.
+        """
         if not path:
             return Facts()
         try:
             return await self._doors.run(path, lambda: _facts(path))
+        except lookups.Hangs:
+            raise
         except errors.SddError:
             return Facts()
 
     async def inodes(self, paths: Collection[str]) -> Mapping[str, int]:
-        """The inode of each namespace file, 0 for what is none."""
-        return await self._doors.run("", lambda: {path: namespaces.inode(path) for path in paths})
+        """The inode of each namespace file, 0 for what is none; not of those that hang."""
+        lookups.ALL.begin(paths)
+        found = {}
+        for path in paths:
+            with contextlib.suppress(lookups.Hangs):
+                found[path] = await namespaces.wait_inode(path)
+        return found
 
     async def homonym(self, name: str) -> str:
         """The path of somebody else's namespace `name` where `ip netns` looks; empty: none."""

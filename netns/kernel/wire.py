@@ -12,7 +12,7 @@ from typing import Self
 
 from netns import contract, steps
 from netns.kernel import removals
-from sdd.linux import namespaces, netlink
+from sdd.linux import lookups, namespaces, netlink
 
 Job = tuple[steps.Step, Sequence[netlink.Message], frozenset[int]]
 NOTHING: frozenset[int] = frozenset()
@@ -116,7 +116,9 @@ class Wire:
         The path "" is the namespace that the thread is in.
         """
         try:
-            opened = os.open(path or namespaces.OWN, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            opened = namespaces.descriptor(path or namespaces.OWN)
+        except lookups.Hangs as exc:
+            raise Missing(exc.sentence, path) from exc
         except OSError as exc:
             words = f"there is no namespace at {path!r}: {exc.strerror}"
             raise Missing(words, path) from exc

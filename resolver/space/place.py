@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from resolver import protocol
-from resolver.result import NOTHING, Result, mended, of_sandbox, of_space, total
+from resolver.result import NOTHING, Result, mended, of_hanging, of_sandbox, of_space, total
 from resolver.space import kept, opener, redirect, supply, taker
 from sdd import errors, reconcile
-from sdd.linux import guests, namespaces
+from sdd.linux import guests, lookups, namespaces
 from sdd.model import absence, ids
 
 READY_S: Final = 5.0  # how long a namespace may take to appear: netns works on the same revision
@@ -83,11 +83,13 @@ class Places:
         self._kept = kept.Kept()
         self._supply = supply.Supply(doors, self._kept)
         self._absent: set[ids.SandboxId] = set()  # waited for once, in vain
+        self._hanging: set[ids.SandboxId] = set()  # nobody can tell what is there
         self._gate = asyncio.Semaphore(AT_ONCE)
 
     def departed(self, staying: frozenset[ids.SandboxId]) -> tuple[ids.SandboxId, ...]:
         """The sandboxes that have been here and are not among `staying`."""
         self._absent &= staying
+        self._hanging &= staying
         return tuple(self._settled.keys() - staying)
 
     def keep_only(self, staying: Collection[ids.SandboxId]) -> None:
@@ -144,7 +146,9 @@ class Places:
     def is_settled(self, spot: Spot, have: taker.Have) -> bool:
         """Whether the last visit left what `spot` wants; looks at nothing outside."""
         before = self._settled.get(spot.box)
-        return before is not None and before.have == have and before.spot == spot
+        if before is None or spot.box in self._hanging:
+            return False
+        return before.have == have and before.spot == spot
 
     async def visit(self, spot: Spot, have: taker.Have, worker: taker.Taker) -> Visit:
         """As `settle`; sockets that somebody closed (SOCK_DESTROY, `ss -K`) are opened anew."""
@@ -160,6 +164,7 @@ class Places:
         What cannot be done is a failure of this sandbox; only `worker` may raise.
         """
         before = self._settled.pop(spot.box, None)  # forgotten unless this visit ends well
+        self._hanging.discard(spot.box)
         try:
             inode = await self._arrived(spot, has_been=before is not None)
             if not spot.served:
@@ -173,6 +178,11 @@ class Places:
                 async with self._gate:
                     return await self._stay(spot, have.listening, have, before, worker)
             return await self._exchange(spot, inode, have, before, worker)
+        except lookups.Hangs as exc:  # it is served as before, also by the next worker
+            self._hanging.add(spot.box)
+            if before is not None:
+                self._settled[spot.box] = before
+            return Visit(box=spot.box, result=of_hanging(spot.box, spot.name, exc))
         except errors.Unavailable:
             raise
         except (errors.SddError, OSError) as exc:
@@ -190,11 +200,14 @@ class Places:
         settled = self._settled.pop(box)
         spot = settled.spot
         taken_over = any(each.inode == settled.inode for each in self._settled.values())
-        if not spot.outlives or taken_over or await self._there(spot) != settled.inode:
-            self._redirects.forget(settled.inode)
-            return Visit(box=box)
         try:
+            if not spot.outlives or taken_over or await _there(spot) != settled.inode:
+                self._redirects.forget(settled.inode)
+                return Visit(box=box)
             return Visit(box=box, result=await self._removed(spot.path, settled.inode))
+        except lookups.Hangs:
+            self._redirects.forget(settled.inode)
+            return Visit(box=box)  # `clear` looks there again
         except errors.NotFound:
             return Visit(box=box)  # the namespace went, and all in it
         except (errors.SddError, OSError) as exc:
@@ -228,7 +241,7 @@ class Places:
         which may say so, would wait as well.
         """
         for pause_s in reconcile.pauses_s(self._ready_s):
-            if found := await self._there(spot):
+            if found := await _there(spot):
                 self._absent.discard(spot.box)
                 return found
             if spot.box in self._absent or has_been or spot.inode or self._is_vain(spot.box):
@@ -360,10 +373,6 @@ class Places:
         self._settled[spot.box] = _Settled(spot, inode, taker.Have())
         return Visit(box=spot.box, result=removed)
 
-    async def _there(self, spot: Spot) -> int:
-        """Not on the event loop: the path is the user's, and its file system may hang."""
-        return await self._doors.run("", lambda: there(spot))
-
     async def _removed(self, path: str, inode: int) -> Result:
         return Result(changed=int(await self._doors.run(path, lambda: self._left(path, inode))))
 
@@ -375,6 +384,17 @@ class Places:
 
 
 def there(spot: Spot) -> int:
-    """The inode of the namespace that is meant; 0 when it is not there. Blocking."""
-    found = namespaces.inode(spot.path)
+    """The inode of the namespace that is meant; 0 when it is not there.
+
+    Blocking; raises `lookups.Hangs` when nobody can tell.
+    """
+    return _meant(spot, namespaces.inode(spot.path))
+
+
+async def _there(spot: Spot) -> int:
+    """The same on the event loop."""
+    return _meant(spot, await namespaces.wait_inode(spot.path))
+
+
+def _meant(spot: Spot, found: int) -> int:
     return found if not spot.inode or found == spot.inode else 0

@@ -32,9 +32,9 @@ class Seen:
     """What was observed of a namespace file; `inode` 0: there is no namespace.
 
     `host_inode` is the node's own namespace, which is nobody's sandbox, `held` are the inodes that
-    the sandboxes' paths have now: those of named ones change with every boot, and the number of an
-    adopted one that ended is soon another's. For one that we make, `homonym` is the path of
-    somebody else's namespace of that name.
+    the sandboxes' paths have now, as far as that can be told: those of named ones change with every
+    boot, and the number of an adopted one that ended is soon another's. For one that we make,
+    `homonym` is the path of somebody else's namespace of that name.
     """
 
     path: str = ""
@@ -227,7 +227,7 @@ def _check_namespace(ground: Ground, asked: request.SandboxCreate, seen: Seen) -
             code="SDD-SANDBOX-HOST",
         )
     for box in ground.now.sandboxes.values():
-        is_there = seen.held.get(box.netns) == seen.inode
+        is_there = seen.held.get(box.netns, box.netns_inode) == seen.inode
         if box.node == ground.node and is_there and box.netns_inode in (0, seen.inode):
             raise errors.Conflict(
                 f"the namespace {seen.path} is already sandbox {box.name}",

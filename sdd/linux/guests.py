@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sdd import fence
-from sdd.linux import namespaces
+from sdd.linux import lookups, namespaces
 
 _DRAFT = "new"  # no inode: what a kill leaves of it is forgotten with the next look
 
@@ -23,9 +23,12 @@ class Guests:
         self._lock = threading.Lock()
 
     def read(self) -> dict[str, int]:
-        """Path → inode of those that mean the namespace that we went into; others are forgotten."""
+        """Path → inode of those that mean the namespace that we went into; others are forgotten.
+
+        What hangs may be the same as ever: nobody can tell.
+        """
         found = {}
-        for entry, path, inode in self._entries():
+        for entry, path, inode in self._looked():
             if _leads(path, inode):
                 found[path] = inode
             else:
@@ -34,12 +37,12 @@ class Guests:
 
     def look(self) -> dict[str, int]:
         """The same, and nothing is forgotten."""
-        return {path: inode for _, path, inode in self._entries() if _leads(path, inode)}
+        return {path: inode for _, path, inode in self._looked() if _leads(path, inode)}
 
     def missing(self) -> dict[str, int]:
         """The same of those whose path leads to no namespace now."""
-        entries = [(path, inode) for _, path, inode in self._entries() if inode]
-        return {path: inode for path, inode in entries if not namespaces.inode(path)}
+        entries = [(path, inode) for _, path, inode in self._looked() if inode]
+        return {path: inode for path, inode in entries if _is_nowhere(path)}
 
     def enter(self, path: str) -> None:
         """To be called before anything is put into the namespace at `path`.
@@ -71,6 +74,12 @@ class Guests:
             if _target(entry) == path:
                 entry.unlink(missing_ok=True)
 
+    def _looked(self) -> list[tuple[Path, str, int]]:
+        """Each of the entries, and one waits for all that hang, not for each."""
+        every = list(self._entries())
+        lookups.ALL.begin(path for _, path, _ in every)
+        return every
+
     def _entries(self) -> Iterator[tuple[Path, str, int]]:
         """Each link, where it leads, and the inode that it had there; 0 for what is no inode."""
         with self._lock:
@@ -82,7 +91,17 @@ class Guests:
 
 
 def _leads(path: str, inode: int) -> bool:
-    return bool(inode) and namespaces.inode(path) == inode
+    try:
+        return bool(inode) and namespaces.inode(path) == inode
+    except lookups.Hangs:
+        return True
+
+
+def _is_nowhere(path: str) -> bool:
+    try:
+        return not namespaces.inode(path)
+    except lookups.Hangs:
+        return False
 
 
 def _target(entry: Path) -> str | None:

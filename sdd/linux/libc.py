@@ -1,4 +1,4 @@
-"""The calls that Python 3.11 does not offer: setns, unshare, mount, umount2, mallopt.
+"""The calls that Python 3.11 does not offer: setns, unshare, mount, umount2, statx, mallopt.
 
 In: plain values. Out: nothing, or `OSError` with the kernel's errno and the path concerned.
 No policy and no threads: who may call these, and where, is `namespaces`' business.
@@ -7,6 +7,7 @@ No policy and no threads: who may call these, and where, is `namespaces`' busine
 import ctypes
 import functools
 import os
+from typing import Any
 
 CLONE_NEWNET = 0x40000000  # include/uapi/linux/sched.h
 CLONE_NEWNS = 0x00020000
@@ -66,6 +67,11 @@ def mount_sysfs(target: str) -> None:
     """Put a sysfs of the current network namespace over `target`."""
     arguments = (b"sysfs", os.fsencode(target), b"sysfs", 0, None)
     _check(_libc().mount(*arguments), target)
+
+
+def statx(descriptor: int, flags: int, mask: int, told: Any) -> None:
+    """Fill the struct statx behind the pointer `told` with what is asked of the file itself."""
+    _check(_libc().statx(descriptor, b"", flags, mask, told), "an open file")
 
 
 def share_heap() -> None:

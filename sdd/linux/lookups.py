@@ -1,47 +1,206 @@
-"""Where paths that others gave lead, asked in threads: what they lead through may hang.
+"""Where paths that others gave lead, though what they lead through may hang.
 
-In: a path. Out: the inode of the namespace there, or `errors.Unavailable` when nothing is heard in
-time. Whoever asks for a path that hangs waits with the others for the one thread that hangs in it.
+In: a path. Out: the namespace there, or `Hangs` when nothing is heard in time. What the kernel
+knows by heart is told at once. Else a thread goes and looks, and no other thread, nor the loop's
+executor, is ever lost to a path. Where others are stuck it goes not: who asks again hears at once.
 """
 
 import asyncio
+import contextlib
+import errno
 import functools
-from collections.abc import Callable
+import os
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent import futures
+from pathlib import Path
 from typing import Final
 
 from sdd import errors
-from sdd.linux import namespaces
+from sdd.linux import dcache, walk
 
-PATIENCE_S: Final = 2.0  # a look takes microseconds; what hangs once is looked at again anyway
+CODE: Final = "SDD-NETNS-HANGS"
+OWN: Final = "/proc/thread-self/ns/net"
+PATIENCE_S: Final = 2.0  # a look takes microseconds; what hangs is looked at again anyway
+MOST: Final = 64  # threads: a few for each file system that is away
+# Never hang, and some mean what they mean in the thread that asks alone.
+_PROC = re.compile(r"/proc/(?:(?:self|thread-self|\d+)/ns/net|self/fd/\d+)")
+NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
+
+class Hangs(errors.Unavailable):
+    """Nobody can tell where a path leads."""
+
+
+class Found:
+    """What a path leads to: a namespace with its `inode`, or something else (0).
+
+    It stays as long as somebody has this, and several may: the last one closes it.
+    """
+
+    __slots__ = ("_descriptor", "inode")
+
+    def __init__(self, device: int, inode: int, descriptor: int | OSError) -> None:
+        self.inode = inode if device == nsfs() else 0
+        self._descriptor = descriptor
+
+    def __del__(self) -> None:
+        if isinstance(self._descriptor, int):
+            os.close(self._descriptor)
+
+    def opened(self) -> int:
+        """A descriptor of the namespace, the caller's; raises OSError."""
+        if not isinstance(self._descriptor, int):
+            raise self._descriptor
+        return os.open(f"/proc/self/fd/{self._descriptor}", os.O_RDONLY | os.O_CLOEXEC)
+
+
+@functools.cache
+def nsfs() -> int:
+    """The device number of the kernel's file system of namespaces."""
+    return Path(OWN).stat().st_dev
+
+
+def look(path: str, walks: walk.Walks | None = None) -> Found:
+    """What is there, from the calling thread, which may hang; raises OSError."""
+    try:
+        if walks is not None:
+            return _found(walks.open(path))
+        opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        return _found(dcache.Entry(opened, dcache.known(opened)))
+    except OSError as exc:
+        if exc.errno not in NO_ROOM:
+            raise
+        # No descriptor is left. What cannot be opened now is there all the same.
+        there = os.stat(path)  # noqa: PTH116 - it is no more than a number
+        return Found(there.st_dev, there.st_ino, exc)
+
+
+def at_once(path: str) -> Found | None:
+    """What is there as far as nobody has to wait for it; raises OSError where nothing is."""
+    if _PROC.fullmatch(path):
+        return look(path)
+    entry = dcache.find(path)
+    return None if entry is None else _found(entry)
+
+
+def _found(entry: dcache.Entry) -> Found:
+    return Found(entry.known.device, entry.known.inode, entry.descriptor)
+
+
+class _Going:
+    """A look under way, and until when whoever asks waits for it."""
+
+    def __init__(self, path: str, until: float) -> None:
+        self.path = path
+        self.until = until
+        self.is_waiting = False  # for a thread
+        self.found: futures.Future[Found] = futures.Future()
+        self.found.set_running_or_notify_cancel()  # who gives it up takes it from nobody else
 
 
 class Lookups:
-    """`ask` blocks; used within one event loop."""
+    """For all threads, and event loops."""
 
     def __init__(
-        self, ask: Callable[[str], int] = namespaces.inode, patience_s: float = PATIENCE_S
+        self,
+        ask: Callable[[str], Found] | None = None,
+        *,
+        at_once: Callable[[str], Found | None] = at_once,
+        patience_s: float = PATIENCE_S,
+        most: int = MOST,
     ) -> None:
-        self._ask = ask
+        self._ask = ask or functools.partial(look, walks=walk.Walks(patience_s / 2))
+        self._at_once = at_once
         self._patience_s = patience_s
-        self._going: dict[str, asyncio.Future[int]] = {}
+        self._most = most
+        self._lock = threading.Lock()
+        self._going: dict[str, _Going] = {}
+        self._waiting: deque[_Going] = deque()
+        self._threads = 0
 
-    async def inode(self, path: str) -> int:
-        """As `namespaces.inode`."""
-        going = self._going.get(path)
-        if going is None:
-            going = asyncio.get_running_loop().run_in_executor(None, self._ask, path)
-            self._going[path] = going
-            going.add_done_callback(functools.partial(self._done, path))
+    def begin(self, paths: Iterable[str]) -> None:
+        """Look for them all at the same time: who asks for one after the other waits once."""
+        for path in paths:
+            with contextlib.suppress(OSError):
+                if self._at_once(path) is None:
+                    self._begun(path)
+
+    def find(self, path: str) -> Found:
+        """What is there; blocks. Raises OSError where nothing is, `Hangs` when nobody can tell."""
+        if (found := self._at_once(path)) is not None:
+            return found
+        going = self._begun(path)
         try:
-            async with asyncio.timeout(self._patience_s):
-                return await asyncio.shield(going)
-        except TimeoutError:
-            raise errors.Unavailable(
-                f"nobody can tell where {path!r} leads: the look takes more than"
-                f" {self._patience_s:g} s",
-                hint="a file system on the way does not answer; mend or unmount it",
-                code="SDD-NETNS-HANGS",
-            ) from None
+            return going.found.result(max(0.0, going.until - time.monotonic()))
+        except futures.TimeoutError:
+            raise self._hangs(path) from None
 
-    def _done(self, path: str, _: asyncio.Future[int]) -> None:
-        del self._going[path]
+    async def wait_found(self, path: str) -> Found:
+        """As `find`, for an event loop."""
+        if (found := self._at_once(path)) is not None:
+            return found
+        going = self._begun(path)
+        try:
+            async with asyncio.timeout(going.until - time.monotonic()):
+                return await asyncio.wrap_future(going.found)
+        except TimeoutError:
+            raise self._hangs(path) from None
+
+    def _hangs(self, path: str) -> Hangs:
+        return Hangs(
+            f"nobody can tell where {path!r} leads: the look takes more than"
+            f" {self._patience_s:g} s",
+            hint="a file system on the way does not answer; mend or unmount it",
+            code=CODE,
+        )
+
+    def _begun(self, path: str) -> _Going:
+        """The look that is under way; else one that begins, or waits for a thread.
+
+        One that is stuck says nothing of where the path leads now: the next one goes there anew.
+        """
+        with self._lock:
+            now = time.monotonic()
+            going = self._going.get(path)
+            if going is not None and (now < going.until or going.is_waiting):
+                return going
+            going = self._going[path] = _Going(path, now + self._patience_s)
+            if self._threads < self._most:
+                # Not of an executor: the end of the process would wait for what hangs.
+                threading.Thread(
+                    target=self._work, args=(going,), name="lookup", daemon=True
+                ).start()
+                self._threads += 1
+            else:
+                going.is_waiting = True
+                self._waiting.append(going)
+            return going
+
+    def _work(self, first: _Going) -> None:
+        going: _Going | None = first
+        while going is not None:
+            try:
+                found: Found | Exception = self._ask(going.path)
+            except (OSError, ValueError) as exc:  # raised where it was asked for
+                found = exc
+            ended = going
+            with self._lock:
+                if self._going.get(ended.path) is ended:
+                    del self._going[ended.path]
+                going = self._waiting.popleft() if self._waiting else None
+                if going is None:
+                    self._threads -= 1
+                else:
+                    going.is_waiting = False
+            if isinstance(found, Exception):
+                ended.found.set_exception(found)
+            else:
+                ended.found.set_result(found)
+            del found, ended  # not held while the next one is looked for
+
+
+ALL: Final = Lookups()  # what hangs, hangs for the whole process

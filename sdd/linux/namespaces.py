@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import errno
 import fcntl
-import functools
 import os
 import socket
 import struct
@@ -20,25 +19,25 @@ from pathlib import Path
 from typing import TypeVar
 
 from sdd import errors, fence
-from sdd.linux import cost, libc
+from sdd.linux import cost, libc, lookups
 from sdd.model import absence
 
 T = TypeVar("T")
 
-OWN = "/proc/thread-self/ns/net"
+OWN = lookups.OWN
 WORKERS = 2  # more would only wait: for one lock in the kernel (rtnl), for another in Python
 _SIOCSIFFLAGS = 0x8914  # include/uapi/linux/sockios.h
 _IFF_UP = 0x1
 _IFREQ = struct.Struct("16sh14x")  # struct ifreq: the name, its flags
 _NOT_MOUNTED = frozenset({errno.EINVAL, errno.ENOENT})
-_NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _MOST_LAYERS = 16  # a bound on unmounting: nobody stacks more mounts on one namespace file
 
 
 def inode(path: str) -> int:
     """The number that identifies the namespace at `path`; 0 when there is none.
 
-    A plain file (left by a crash between creating and mounting it) is no namespace.
+    A plain file (left by a crash between creating and mounting it) is no namespace. Blocks only
+    where others gave the path, for `lookups.PATIENCE_S` at most: raises `lookups.Hangs` then.
     """
     try:
         return inode_of(path)
@@ -47,9 +46,16 @@ def inode(path: str) -> int:
 
 
 def inode_of(path: str) -> int:
-    """The same; raises OSError for a path that leads nowhere, or nobody can tell where."""
-    found = os.stat(path)  # noqa: PTH116 - asked a few times for every change
-    return found.st_ino if found.st_dev == _nsfs() else 0
+    """The same; raises OSError for a path that leads nowhere."""
+    return lookups.ALL.find(path).inode
+
+
+async def wait_inode(path: str) -> int:
+    """As `inode`, for an event loop."""
+    try:
+        return (await lookups.ALL.wait_found(path)).inode
+    except OSError:
+        return 0
 
 
 class Held:
@@ -69,21 +75,22 @@ class Held:
 
 
 def hold(path: str) -> Held | None:
-    """The namespace at `path`; None where there is none."""
+    """The namespace at `path`; None where there is none, or nobody can tell."""
     try:
-        opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
+        return Held(descriptor(path))
+    except (OSError, lookups.Hangs):
         return None
-    if os.fstat(opened).st_dev != _nsfs():
-        os.close(opened)
-        return None
-    return Held(opened)
 
 
-@functools.cache
-def _nsfs() -> int:
-    """The device number of the kernel's file system of namespaces."""
-    return Path(OWN).stat().st_dev
+def descriptor(path: str) -> int:
+    """An open descriptor of the namespace at `path`, the caller's.
+
+    Raises OSError where there is none, `lookups.Hangs` when nobody can tell.
+    """
+    found = lookups.ALL.find(path)
+    if not found.inode:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
+    return found.opened()
 
 
 class Namespaces:
@@ -108,8 +115,12 @@ class Namespaces:
     async def run(self, path: str, work: Callable[[], T]) -> T:
         """What `work()` returns or raises, run inside the namespace `path` ("" = the host's).
 
-        Raises `errors.NotFound` when `path` is no network namespace (or no longer one).
+        Raises `errors.NotFound` when `path` is no network namespace (or no longer one),
+        `lookups.Hangs` when nobody can tell.
         """
+        if path:  # no thread of these waits for one that hangs
+            with contextlib.suppress(OSError):  # told by whoever enters
+                await lookups.ALL.wait_found(path)
         loop = asyncio.get_running_loop()
         sent = fence.carried(cost.charged(work))
         return await loop.run_in_executor(self._pool, self._inside, path, sent)
@@ -223,28 +234,28 @@ def _set_loopback_up() -> None:
 
 
 def _enter(path: str) -> None:
-    descriptor = _open(path)
+    opened = _open(path)
     try:
-        libc.setns(descriptor, path)
+        libc.setns(opened, path)
     except OSError as exc:
         if exc.errno == errno.EPERM:
             raise _denied(f"the namespace {path!r}") from exc
         raise _not_entered(path, exc) from exc
     finally:
-        os.close(descriptor)
+        os.close(opened)
 
 
 def _open(path: str) -> int:
-    """A descriptor. Somebody may have put a pipe in the place of its file: nobody waits."""
+    """As `descriptor`, with its errors in words for people."""
     try:
-        return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return descriptor(path)
     except OSError as exc:
         raise _not_entered(path, exc) from exc
 
 
 def _not_entered(path: str, exc: OSError) -> errors.SddError:
     """A namespace is not gone because there is no room for one more descriptor, or in memory."""
-    if exc.errno not in _NO_ROOM:
+    if exc.errno not in lookups.NO_ROOM:
         return _no_namespace(path, exc)
     return errors.KernelRefused(
         f"the namespace {path!r} cannot be entered: {os.strerror(exc.errno or 0).lower()}",

@@ -7,6 +7,7 @@ the kernel's errno. Source: include/uapi/linux/openat2.h, man openat2.
 import ctypes
 import enum
 import errno
+import functools
 import os
 from typing import Final
 
@@ -21,6 +22,7 @@ class Resolve(enum.IntFlag):
     NO_MAGICLINKS = 0x02
     NO_SYMLINKS = 0x04  # implies the one above
     IN_ROOT = 0x10  # "/" and ".." end at the directory, as after chroot
+    CACHED = 0x20  # what would have to wait for a file system is refused (EAGAIN)
 
 
 class _How(ctypes.Structure):
@@ -31,13 +33,19 @@ class _How(ctypes.Structure):
     )
 
 
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
 def openat2(directory: int, path: str, flags: int, resolve: Resolve) -> int:
     """The descriptor of what `path` means from `directory`, closed on exec; nothing is created."""
+    if "\0" in path:
+        raise ValueError("embedded null character")  # as os.open: C would see what is before it
     how = _How(flags=flags | os.O_CLOEXEC, mode=0, resolve=int(resolve))
-    libc = ctypes.CDLL(None, use_errno=True)
-    for _ in range(TRIES):
+    for _ in range(1 if resolve & Resolve.CACHED else TRIES):
         found = int(
-            libc.syscall(
+            _libc().syscall(
                 ctypes.c_long(_NUMBER),
                 ctypes.c_int(directory),
                 os.fsencode(path),

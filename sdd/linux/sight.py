@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from sdd.linux import namespaces
+from sdd.linux import lookups, namespaces
 
 Place = tuple[str, int]  # path, inode of the namespace that should be there
 _TABLE = Path("/proc/self/mountinfo")
@@ -28,8 +28,8 @@ class Sight:
 
     def places(self, paths: Collection[str]) -> frozenset[Place]:
         """The namespaces at `paths` now, which count as seen; blocking as `lost`."""
-        found = ((path, namespaces.inode(path)) for path in paths)
-        there = frozenset(place for place in found if place[1])
+        lookups.ALL.begin(paths)
+        there = frozenset((path, inode) for path in paths if (inode := _inode(path)))
         self._seen |= there
         return there
 
@@ -42,6 +42,7 @@ class Sight:
 
     def _lost(self, places: Collection[Place]) -> Iterator[Place]:
         seen = self._seen & frozenset(places)
+        lookups.ALL.begin(path for path, _ in places)
         for place in places:
             path, wanted = place
             try:
@@ -49,7 +50,7 @@ class Sight:
             except (FileNotFoundError, NotADirectoryError, ProcessLookupError):
                 yield place
                 continue
-            except OSError:
+            except (OSError, lookups.Hangs):
                 continue  # nobody can tell
             if found == wanted:
                 seen |= {place}
@@ -59,6 +60,14 @@ class Sight:
 
     def _hears(self, path: str) -> bool:
         return hears(self._table.read_text(), os.path.realpath(path))
+
+
+def _inode(path: str) -> int:
+    """As `namespaces.inode`; 0 also when nobody can tell."""
+    try:
+        return namespaces.inode(path)
+    except lookups.Hangs:
+        return 0
 
 
 def hears(mountinfo: str, path: str) -> bool:

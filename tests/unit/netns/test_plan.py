@@ -7,6 +7,7 @@ import pytest
 
 from netns import contract, plan, steps, world
 from netns.desired import desired
+from sdd import errors
 from sdd.model import network
 from tests.netns_states import NODE, at, box, end, net
 
@@ -276,3 +277,16 @@ def test_a_link_on_a_parent_that_was_robbed_of_all_marks_is_made_again(where: st
     theirs = replace(robbed, mac="02:99:99:99:99:99")
     spaces[where] = world.Space(links={"lo": LO, link.name: theirs})
     assert dropped not in plan.diff(have, want)
+
+
+def test_of_a_guest_nobody_can_tell_of_nothing_is_changed_and_that_is_said() -> None:
+    guest = box("one", "/away/one", inode=7)
+    own = end(FRONT, guest, "10.1.0.2")
+    want = desired(at(1, FRONT, guest, own), NODE)
+    host = world.Space(links={"lo": LO} | {link.name: link for link in want.host.links})
+    why = errors.Unavailable("nobody can tell", hint="mend it", code="SDD-NETNS-HANGS")
+    have = contract.Have(spaces={world.HOST: host}, hanging={guest.netns: why})
+    (failure,) = plan.obstacles(have, want)
+    assert (failure.subject, failure.code, failure.hint) == (guest.id, why.code, why.hint)
+    assert failure.sentence == "sandbox 'one' stays as it is: nobody can tell"
+    assert not [each for each in plan.diff(have, want) if each.subject in (guest.id, own.id)]

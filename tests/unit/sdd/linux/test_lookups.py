@@ -1,13 +1,23 @@
 """A path that hangs keeps one thread and nobody else."""
 
 import asyncio
+import errno
+import os
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from sdd import errors
 from sdd.linux import lookups
+from tests.support import eventually
+
+ALIKE = 4
+
+
+def found(number: int) -> lookups.Found:
+    return lookups.Found(lookups.nsfs(), number, OSError(errno.EMFILE, "no room"))
 
 
 class Host:
@@ -17,44 +27,133 @@ class Host:
         self.asked: list[str] = []
         self.mended = threading.Event()
 
-    def ask(self, path: str) -> int:
+    def ask(self, path: str) -> lookups.Found:
         self.asked.append(path)
-        if path == "/hangs":
+        if path.startswith("/hangs"):
             assert self.mended.wait(10)
-        return len(self.asked)
+        if path == "/away":
+            raise FileNotFoundError(path)
+        return found(len(self.asked))
+
+    def lookups(self, patience_s: float = 0.02, most: int = ALIKE) -> lookups.Lookups:
+        """Of which nothing is known by heart."""
+        return lookups.Lookups(self.ask, at_once=lambda _: None, patience_s=patience_s, most=most)
 
 
 @pytest.fixture
 def host() -> Iterator[Host]:
     made = Host()
     yield made
-    made.mended.set()  # else the loop waits for its threads
+    made.mended.set()
 
 
 async def test_a_path_is_asked_for_each_time(host: Host) -> None:
-    one = lookups.Lookups(host.ask)
-    assert [await one.inode("/a"), await one.inode("/a")] == [1, 2]
+    one = host.lookups(patience_s=5)
+    assert [(await one.wait_found("/a")).inode, one.find("/a").inode] == [1, 2]
+
+
+async def test_what_is_known_by_heart_takes_no_thread(host: Host) -> None:
+    one = lookups.Lookups(host.ask, at_once=lambda path: found(len(path)))
+    one.begin(("/hangs",))
+    assert [one.find("/abc").inode, (await one.wait_found("/a")).inode] == [4, 2]
+    assert host.asked == []
+
+
+async def test_what_a_look_meets_is_raised_where_it_was_asked_for(host: Host) -> None:
+    one = host.lookups(patience_s=5)
+    with pytest.raises(FileNotFoundError):
+        one.find("/away")
+    with pytest.raises(FileNotFoundError):
+        await one.wait_found("/away")
 
 
 async def test_who_asks_for_a_path_that_hangs_hears_so_and_all_share_one_thread(
     host: Host,
 ) -> None:
-    one = lookups.Lookups(host.ask, patience_s=0.02)
-    for _ in range(3):
-        with pytest.raises(errors.Unavailable, match="'/hangs'") as caught:
-            await one.inode("/hangs")
-        assert caught.value.code == "SDD-NETNS-HANGS"
+    one = host.lookups(patience_s=0.2)
+    results = await asyncio.gather(
+        *(one.wait_found("/hangs") for _ in range(3)), return_exceptions=True
+    )
+    for each in results:
+        assert isinstance(each, errors.Unavailable)
+        assert "'/hangs'" in each.sentence
+        assert each.code == "SDD-NETNS-HANGS"
     assert host.asked == ["/hangs"]
-    assert await one.inode("/fine") == 2
+
+
+def test_a_look_that_is_stuck_says_nothing_of_the_next_one(host: Host) -> None:
+    """The path may lead elsewhere by now."""
+    one = host.lookups(patience_s=0.02)
+    for _ in range(2):
+        with pytest.raises(lookups.Hangs):
+            one.find("/hangs")
+    assert host.asked == ["/hangs", "/hangs"]
+    host.mended.set()
+    eventually(lambda: not any(each.name == "lookup" for each in threading.enumerate()), 10, "over")
+
+
+async def test_others_wait_for_no_path_that_hangs(host: Host) -> None:
+    one = host.lookups(patience_s=5)
+    one.begin(("/hangs",))
+    assert (await one.wait_found("/fine")).inode
+    assert one.find("/fine").inode
+
+
+def test_those_that_were_begun_together_are_waited_for_together(host: Host) -> None:
+    one = host.lookups(patience_s=10)
+    paths = tuple(f"/hangs{n}" for n in range(ALIKE))
+    one.begin(paths)
+    eventually(lambda: set(host.asked) == set(paths), 10, "all are looked for")
+    host.mended.set()
+    assert all(one.find(path).inode for path in paths)
 
 
 async def test_a_path_that_was_mended_is_asked_anew(host: Host) -> None:
-    one = lookups.Lookups(host.ask, patience_s=5)
+    one = host.lookups(patience_s=5)
     async with asyncio.TaskGroup() as tasks:
-        asking = [tasks.create_task(one.inode("/hangs"), name=f"ask {n}") for n in range(2)]
-        given_up = tasks.create_task(one.inode("/hangs"), name="given up")
+        asking = [tasks.create_task(one.wait_found("/hangs"), name=f"ask {n}") for n in range(2)]
+        given_up = tasks.create_task(one.wait_found("/hangs"), name="given up")
         await asyncio.sleep(0)
         given_up.cancel()  # takes the look from nobody else
         host.mended.set()
-    assert [each.result() for each in asking] == [1, 1]
-    assert await one.inode("/hangs") == 2
+    assert [each.result().inode for each in asking] == [1, 1]
+    assert (await one.wait_found("/hangs")).inode == 2
+
+
+def test_no_more_threads_than_allowed_hang_and_the_rest_is_looked_for_afterwards(
+    host: Host,
+) -> None:
+    one = host.lookups(patience_s=0.05, most=1)
+    for path in ("/hangs", "/fine"):
+        with pytest.raises(lookups.Hangs):
+            one.find(path)
+    assert host.asked == ["/hangs"]
+    host.mended.set()
+    eventually(lambda: host.asked == ["/hangs", "/fine"], 10, "the other one had its turn")
+    patient = host.lookups(patience_s=5, most=1)
+    assert patient.find("/fine").inode
+
+
+def test_a_namespace_is_there_for_whoever_has_no_descriptor_left() -> None:
+    own = found(7)
+    assert own.inode == 7
+    with pytest.raises(OSError, match="no room"):
+        own.opened()
+
+
+def test_a_file_that_is_no_namespace_has_no_inode_of_one(tmp_path: Path) -> None:
+    assert lookups.look(str(tmp_path)).inode == 0
+    known = lookups.at_once(str(tmp_path))
+    assert known is not None
+    assert known.inode == 0
+    with pytest.raises(FileNotFoundError):
+        lookups.look(str(tmp_path / "none"))
+
+
+def test_the_own_namespace_is_found_by_the_thread_that_asks() -> None:
+    known = lookups.at_once(lookups.OWN)
+    assert known is not None
+    assert known.inode == Path(lookups.OWN).stat().st_ino
+    opened = known.opened()
+    assert os.fstat(opened).st_ino == known.inode
+    os.close(opened)

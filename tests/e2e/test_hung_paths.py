@@ -1,0 +1,113 @@
+"""An adopted sandbox whose path leads into a file system that hangs: all others go on."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sdd.linux import lookups
+from tests.e2e.appliance import Appliance, appliance, until
+from tests.hung import Hung, hung
+
+HANGS = "SDD-NETNS-HANGS"
+PROMPT_S = 5.0  # a command: at most once one of a backend's threads waits for the path
+
+
+@pytest.fixture(scope="module")
+def daemon() -> Iterator[Appliance]:
+    with appliance("hung") as one:
+        one.sdctl("network", "create", "front", "--subnet", "10.90.0.0/24")
+        web = ("--health", "tcp:80", "-p", "published=8090,target=80,mode=ingress")
+        one.sdctl("service", "create", "web", "--network", "front", *web)
+        one.sdctl("service", "create", "odd", "--network", "front", "--health", "udp:5000")
+        for name in ("web1", "web2"):
+            one.sandbox(name, "--network", "front")
+            one.serve(name)
+            one.sdctl("service", "join", "web", one.name(name))
+        one.until_replicas("web", "2/2")
+        yield one
+
+
+@pytest.fixture
+def away(daemon: Appliance) -> Iterator[Hung]:
+    with hung(daemon.root / "away") as made:
+        yield made
+
+
+@pytest.fixture
+def guest(daemon: Appliance) -> Iterator[str]:
+    """Adopted by a link, through which it is a member."""
+    name = daemon.name("guest")
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    try:
+        lead(daemon, Path(f"/run/netns/{name}"))
+        attach = ("sandbox", "attach", name, "--netns", str(daemon.root / "guest"))
+        daemon.sdctl(*attach, "--network", "front", "--network-alias", "guest")
+        daemon.sdctl("service", "join", "odd", name)
+        yield name
+        daemon.sdctl("sandbox", "rm", name, check=False)
+    finally:
+        subprocess.run(["ip", "netns", "del", name], check=True)
+
+
+def lead(one: Appliance, to: Path) -> None:
+    draft = one.root / "draft"
+    draft.symlink_to(to)
+    draft.replace(one.root / "guest")
+
+
+def failures(one: Appliance) -> dict[str, list[tuple[str, str]]]:
+    """By backend: the name of what failed, the code."""
+    (status,) = one.json("status")
+    return {
+        each["Name"]: [(failed["Name"], failed["Code"]) for failed in each["Failures"]]
+        for each in status["Backends"]
+    }
+
+
+def members(one: Appliance) -> list[tuple[Any, ...]]:
+    rows = one.json("service", "ps", "web")
+    return [(row["State"], row["Failing"], row["IngressFailing"]) for row in rows]
+
+
+def test_one_path_that_hangs_is_one_sandbox_s_failure(
+    daemon: Appliance, guest: str, away: Hung
+) -> None:
+    well = members(daemon)
+    lead(daemon, away.file)
+    begun = time.monotonic()
+    daemon.sandbox("new1", "--network", "front")
+    assert time.monotonic() - begun < PROMPT_S + lookups.PATIENCE_S
+    told = [(guest, HANGS)]
+    wanted = {"netns": told, "lb": told, "ports": [], "resolver": told}
+    until(lambda: failures(daemon) == wanted, 60, "it is told of that sandbox alone")
+    begun = time.monotonic()
+    daemon.sandbox("new2", "--network", "front")
+    assert time.monotonic() - begun < PROMPT_S
+    assert daemon.inside("web1", "getent", "ahostsv4", "new2").returncode == 0
+    refused = daemon.sdctl("network", "connect", "bridge", guest, check=False)
+    assert HANGS in refused.stderr
+    assert members(daemon) == well
+    assert daemon.log().count(HANGS) <= 2 * len(told) * 3, "each backend tells it once"
+    lead(daemon, Path(f"/run/netns/{guest}"))
+    until(lambda: not any(failures(daemon).values()), 30, "all is well again")
+    daemon.sdctl("network", "connect", "bridge", guest)
+    assert daemon.inside("web1", "getent", "ahostsv4", "guest").returncode == 0
+
+
+def test_a_sandbox_whose_path_hangs_can_be_removed_and_a_start_waits_for_none(
+    daemon: Appliance, guest: str, away: Hung
+) -> None:
+    lead(daemon, away.file)
+    daemon.kill()
+    daemon.start()
+    until(lambda: HANGS in str(failures(daemon)), 30, "it is told")
+    daemon.sdctl("sandbox", "rm", guest)
+    until(lambda: not any(failures(daemon).values()), 30, "nobody misses it")
+    theirs = subprocess.run(
+        ["ip", "-n", guest, "-br", "link"], check=True, capture_output=True, text=True
+    )
+    assert "eth0" not in theirs.stdout

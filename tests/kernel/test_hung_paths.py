@@ -1,0 +1,173 @@
+"""A path of others that leads into a file system that hangs takes no thread from anybody."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from lb import dial
+from lb.checks import Check
+from lb.unmade import Unmade
+from sdd.linux import guests, lookups, namespaces, sight, walk
+from sdd.model import ids
+from sdd.model.service import CheckKind, HealthCheck
+from tests import support
+from tests.hung import Hung, hung
+from tests.kernel.spaces import Space, Spaces
+from tests.support import eventually, eventually_async
+
+pytestmark = pytest.mark.kernel
+
+
+@pytest.fixture
+def away(tmp_path: Path) -> Iterator[Hung]:
+    with hung(tmp_path / "away") as made:
+        yield made
+
+
+@pytest.fixture
+def box(spaces: Spaces) -> Space:
+    return spaces.make("fine")
+
+
+@pytest.fixture
+def one() -> Iterator[namespaces.Namespaces]:
+    """With one thread: who loses it loses everything."""
+    with contextlib.closing(namespaces.Namespaces(workers=1)) as made:
+        yield made
+
+
+def lead(path: Path, to: str | Path) -> str:
+    draft = path.with_name("draft")
+    draft.symlink_to(to)
+    draft.replace(path)
+    return str(path)
+
+
+def lookers() -> int:
+    return sum(each.name == "lookup" for each in threading.enumerate())
+
+
+async def test_work_elsewhere_goes_on(away: Hung, box: Space, one: namespaces.Namespaces) -> None:
+    path = str(away.file)
+    async with asyncio.timeout(lookups.PATIENCE_S + 5), asyncio.TaskGroup() as tasks:
+        entering = [
+            tasks.create_task(_refused(one, path), name=f"enter {number}") for number in range(3)
+        ]
+        await eventually_async(lambda: away.asked, 5, "somebody went there")
+        begun = time.monotonic()
+        assert "lo" in await one.interfaces(box.path)
+        assert time.monotonic() - begun < lookups.PATIENCE_S / 2
+        assert not any(each.done() for each in entering)
+    before = lookers()
+    async with asyncio.timeout(lookups.PATIENCE_S / 2):  # it is known to hang
+        await _refused(one, path)
+        with pytest.raises(lookups.Hangs):
+            await namespaces.wait_inode(path)
+    with pytest.raises(lookups.Hangs):
+        one.run_sync(path, lambda: None)
+    with pytest.raises(lookups.Hangs):
+        namespaces.inode(path)
+    assert namespaces.hold(path) is None
+    assert lookers() == before
+
+
+async def _refused(doors: namespaces.Namespaces, path: str) -> None:
+    with pytest.raises(lookups.Hangs) as caught:
+        await doors.run(path, lambda: None)
+    assert caught.value.code == "SDD-NETNS-HANGS"
+
+
+async def test_a_path_that_is_mended_is_a_namespace_again(
+    away: Hung, box: Space, one: namespaces.Namespaces, tmp_path: Path
+) -> None:
+    path = lead(tmp_path / "link", away.file)
+    await _refused(one, path)
+    lead(tmp_path / "link", box.path)
+    assert namespaces.inode(path) == Path(box.path).stat().st_ino, "known by heart"
+    assert "lo" in await one.interfaces(path)
+    lead(tmp_path / "link", away.file)
+    away.end()
+    await asyncio.to_thread(eventually, lambda: not is_hanging(path), 5, "they hear that it ended")
+    assert namespaces.inode(path) == 0
+
+
+def is_hanging(path: str) -> bool:
+    try:
+        namespaces.inode(path)
+    except lookups.Hangs:
+        return True
+    return False
+
+
+def test_many_paths_into_one_file_system_keep_a_few_threads(away: Hung) -> None:
+    paths = [str(away.path / f"file{number}") for number in range(40)]
+    lookups.ALL.begin(paths)
+    assert all(map(is_hanging, paths))
+    assert all(map(is_hanging, paths))
+    eventually(lambda: lookers() <= walk.EACH, 5, "all others gave up")
+    assert away.asked <= walk.EACH
+
+
+def test_a_path_that_leads_around_a_hung_file_system_is_there_at_once(
+    away: Hung,
+) -> None:
+    assert is_hanging(str(away.file))
+    support.run("umount", "-l", str(away.path))
+    away.file.write_text("")
+    assert not is_hanging(str(away.file))
+    assert lookers() > 0, "who went there before is stuck for ever"
+
+
+def test_who_went_to_a_path_that_hangs_is_not_forgotten_and_not_lost(
+    away: Hung, box: Space, tmp_path: Path
+) -> None:
+    path, inode = lead(tmp_path / "link", box.path), namespaces.inode(box.path)
+    been, eye = guests.Guests(tmp_path / "been"), sight.Sight()
+    been.enter(path)
+    lead(tmp_path / "link", away.file)
+    assert been.missing() == {}
+    assert been.read() == been.look() == {path: inode}
+    assert eye.lost({(path, inode)}) == frozenset()
+    assert eye.places((path, box.path)) == {(box.path, inode)}
+
+
+async def test_a_check_of_one_is_no_check_of_others(
+    away: Hung, box: Space, one: namespaces.Namespaces
+) -> None:
+    """Neither of those that are made inside, nor what silence means to UDP."""
+    fine = Check(
+        service=ids.ServiceId("web"),
+        endpoint=ids.EndpointId("one"),
+        address=ip_address("127.0.0.1"),
+        how=HealthCheck(kind=CheckKind.TCP, port=9, timeout_s=0.5),
+        joined=0.0,
+        inside=box.path,
+    )
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        udp = replace(fine.how, kind=CheckKind.UDP, port=silent.getsockname()[1])
+        run = replace(fine.how, kind=CheckKind.EXEC, command="true")
+        there = str(away.file)
+        odd = (
+            replace(fine, inside=there, home=there),
+            replace(fine, inside=there, home=there, how=run),
+            replace(fine, inside="", home=there, how=udp),
+        )
+        dialled = dial.through(one)
+        async with asyncio.timeout(lookups.PATIENCE_S + 5), asyncio.TaskGroup() as tasks:
+            going = [
+                tasks.create_task(dialled(each), name=f"check {each.how.kind}") for each in odd
+            ]
+            await eventually_async(lambda: away.asked, 5, "somebody went there")
+            for _ in range(3):
+                result = await dialled(fine)
+                assert result.reason == "connection refused"
+    assert all(isinstance(each.result(), Unmade) for each in going)
