@@ -36,7 +36,8 @@ async def _nobody(_: ids.Revision) -> None:
 class Reconciler:
     """The `Realise` of this backend; called by one task at a time.
 
-    `on_lost` is called when the worker goes away between passes: kick the slot there. `is_vain`
+    `on_lost` is called when the worker goes away between passes: kick the slot there. `on_claim`
+    hears what the kernel gave us of the sockets of a worker that others started. `is_vain`
     says of a sandbox that its namespace is not worth waiting for; `others` waits for the backends
     that connections depend on, before the names of `many` objects are made.
     """
@@ -53,6 +54,7 @@ class Reconciler:
         on_lost: Callable[[], None] = lambda: None,
         is_vain: reconcile.IsVain = reconcile.hopeful,
         others: Others = _nobody,
+        on_claim: Callable[[reclaim.Claim], None] = lambda _: None,
         many: int = MANY,
     ) -> None:
         self._launcher = launcher
@@ -66,6 +68,7 @@ class Reconciler:
         self._others, self._many = others, many
         self._want = NOTHING
         self._reclaimed: link.Link | None = None
+        self._on_claim, self._refused = on_claim, ""
         self._texts: Mapping[ids.SandboxId, own.Texts] = {}
 
     async def realise(self, state: ClusterState, look: Look = EVERYWHERE) -> progress.Outcome:
@@ -226,12 +229,20 @@ class Reconciler:
         lacking = self._places.lacking(worker.inventory.listeners)
         if lacking and self._reclaimed is not worker:
             self._reclaimed = worker
-            found = await asyncio.to_thread(reclaim.sockets, worker.pid)
-            self._places.keep({box: _have(worker.inventory, box) for box in lacking}, found)
+            claim = await self._claimed(worker.pid)
+            self._places.keep({box: _have(worker.inventory, box) for box in lacking}, claim.found)
 
     async def _inherit(self, pid: int) -> None:
         """Go on with the sockets of a worker that is of another release."""
-        self._places.inherit(await asyncio.to_thread(reclaim.sockets, pid))
+        self._places.inherit((await self._claimed(pid)).found)
+
+    async def _claimed(self, pid: int) -> reclaim.Claim:
+        """What the kernel gives us of a worker, which is told; a refusal once."""
+        claim = await asyncio.to_thread(reclaim.sockets, pid)
+        if not claim.refused or claim.refused != self._refused:
+            self._on_claim(claim)
+        self._refused = claim.refused
+        return claim
 
     async def _visit(
         self, over: handover.Handover, worker: link.Link, want: Wanted, look: Look

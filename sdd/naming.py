@@ -12,6 +12,7 @@ import structlog
 from resolver import reconciler as dns_reconciler
 from resolver.control import launch, watch
 from resolver.files import hostconf, hostwatch, own, upstreams
+from resolver.space import reclaim
 from resolver.upstream import transports
 from sdd import config as configuration
 from sdd import reconcile
@@ -41,7 +42,21 @@ def reconciler(
         on_lost=slots[Backend.RESOLVER].kick,
         is_vain=functools.partial(reached.has_failed, Backend.NETNS),
         others=reached.carried,
+        on_claim=_tell,
     )
+
+
+def _tell(claim: reclaim.Claim) -> None:
+    """What a former sdd opened is held by us as well, or it is not."""
+    if claim.refused:
+        say.warning(
+            "dns.sockets_refused",
+            why=f"the kernel keeps the worker's sockets from sdd: {claim.refused}",
+            instead="sandboxes of before this start get new ones when that worker ends",
+            hint="it takes CAP_SYS_PTRACE, pidfd_getfd(2) and Linux 5.6: see systemd/sdd.service",
+        )
+    else:
+        say.info("dns.sockets_reclaimed", sandboxes=len(claim.found))
 
 
 @contextlib.asynccontextmanager

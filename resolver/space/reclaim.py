@@ -1,7 +1,7 @@
 """The sockets of a worker that a former sdd started: duplicates of them, as if we had opened them.
 
-In: a process, of whatever release. Out: the sockets. The worker is not asked: what a socket is
-bound to, and in which namespace, is the kernel's word. Blocking.
+In: a process, of whatever release. Out: the sockets, or that they are kept from us. The worker is
+not asked: what a socket is bound to, and in which namespace, is the kernel's word. Blocking.
 """
 
 import ctypes
@@ -11,7 +11,8 @@ import os
 import resource
 import socket
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -22,33 +23,53 @@ from sdd.linux import high
 
 _PIDFD_GETFD: Final = 438  # asm-generic/unistd.h, of all architectures
 _SIOCGSKNS: Final = 0x894C  # linux/sockios.h: the namespace that a socket is in
+# No CAP_SYS_PTRACE, a filter of system calls around us, or a kernel before 5.6.
+_REFUSED: Final = (errno.EPERM, errno.EACCES, errno.ENOSYS)
 _OURS: Final = str(resolvconf.EMBEDDED)
 
 
-def sockets(pid: int) -> Sequence[kept.Found]:
-    """Those of each namespace where its listeners are whole; none without the right to.
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Those of each namespace where the worker's listeners are whole.
 
-    Where several sandboxes share a namespace nobody could tell whose they are.
+    `refused` says why there are none of a worker that lives; it is empty otherwise. Where several
+    sandboxes share a namespace nobody could tell whose they are.
     """
-    found: dict[int, list[socket.socket]] = defaultdict(list)
+
+    found: tuple[kept.Found, ...] = ()
+    refused: str = ""
+
+
+def sockets(pid: int) -> Claim:
+    """What the kernel gives us of the process `pid`."""
+    links: dict[int, list[socket.socket]] = defaultdict(list)
+    refused = ""
     # A worker that was taken over has as many as it likes.
     most, count = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // kept.SHARE, 0
     try:
         for link in _duplicates(pid):
             inode = _namespace(link)
             if inode and count < most and link.family in (socket.AF_INET, socket.AF_INET6):
-                found[inode].append(link)
+                links[inode].append(link)
                 count += 1
             else:
                 link.close()
-    except OSError:
-        pass  # it ended, or the kernel is too old, or we have no CAP_SYS_PTRACE
-    taken = [made for inode, links in found.items() if (made := _picked(inode, links))]
-    used = {id(link) for made in taken for link in made.links}
-    for link in (each for links in found.values() for each in links):
-        if id(link) not in used:
-            link.close()
-    return taken
+    except OSError as exc:  # it ended, or we have no room for more
+        if exc.errno in _REFUSED:
+            refused = os.strerror(exc.errno).lower()
+    return Claim(tuple(_whole(links)), refused)
+
+
+def _whole(found: Mapping[int, Sequence[socket.socket]]) -> Iterator[kept.Found]:
+    """What is left over is closed."""
+    for inode, links in found.items():
+        made = _picked(inode, links)
+        used = {id(link) for link in made.links} if made else ()
+        for link in links:
+            if id(link) not in used:
+                link.close()
+        if made:
+            yield made
 
 
 def _duplicates(pid: int) -> Iterator[socket.socket]:

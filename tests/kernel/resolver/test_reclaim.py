@@ -9,6 +9,7 @@ import pytest
 
 from resolver import protocol
 from resolver.space import outward, reclaim
+from tests import support
 from tests.kernel.resolver.town import Town
 
 pytestmark = pytest.mark.kernel
@@ -69,7 +70,7 @@ async def test_listeners_and_whole_lots_that_spoke_one_family_alone(
 ) -> None:
     await town.make("ann")
     with worker(town, outward.COUNTS, lots) as pid:
-        (found,) = reclaim.sockets(pid)
+        (found,) = reclaim.sockets(pid).found
     assert [each.family for each in found.lots] == families
     assert all(len(each.links) == sum(outward.COUNTS) for each in found.lots)
     assert [each.getsockname()[1] for each in found.opened.links] == [
@@ -82,6 +83,19 @@ async def test_listeners_and_whole_lots_that_spoke_one_family_alone(
 async def test_listeners_are_taken_over_whatever_is_beside_them(town: Town) -> None:
     await town.make("ann")
     with worker(town, (3, 1), ("four",)) as pid:
-        (found,) = reclaim.sockets(pid)
+        (found,) = reclaim.sockets(pid).found
     assert found.lots == ()
     found.close()
+
+
+def said(pid: int, *before: str) -> str:
+    script = f"from resolver.space import reclaim; print(reclaim.sockets({pid}))"
+    return support.run(*before, sys.executable, "-c", script).stdout
+
+
+async def test_whether_they_are_kept_from_us_is_told(town: Town) -> None:
+    await town.make("ann")
+    with worker(town, outward.COUNTS, ("four",)) as pid:
+        without = said(pid, "setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-all")
+    assert without == "Claim(found=(), refused='permission denied')\n"
+    assert said(pid) == "Claim(found=(), refused='')\n"  # it ended
