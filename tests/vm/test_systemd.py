@@ -4,11 +4,13 @@ systemd runs as the first process of a process namespace of the guest, with the 
 units are installed by the very commands of docs/configuration.md.
 """
 
+import functools
+import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -150,8 +152,8 @@ def client(machine: Machine) -> Iterator[str]:
 
 
 def asks(machine: Machine, client: str) -> bool:
-    answer = machine.run("ip", "netns", "exec", client, "getent", "hosts", "web")
-    return answer.split()[1] == "web"
+    ask = ("ip", "netns", "exec", client, "getent", "hosts", "web")
+    return machine.run(*ask, check=False).split()[1:2] == ["web"]
 
 
 def test_the_documented_commands_start_it_and_it_says_ready(machine: Machine) -> None:
@@ -205,6 +207,9 @@ def test_killed_it_is_started_again_and_names_never_stop(machine: Machine, clien
     )
     assert machine.main_pid("sdd-dns.service") == worker
     assert asks(machine, client)
+    said = machine.journal("sdd.service")
+    assert "dns.sockets_reclaimed" in said
+    assert "dns.sockets_refused" not in said
 
 
 def test_published_ports_are_held_while_it_is_started_again(machine: Machine, client: str) -> None:
@@ -230,6 +235,80 @@ def test_published_ports_are_held_while_it_is_started_again(machine: Machine, cl
     assert machine.property("sdd.service", "NFileDescriptorStore") == "0"
     listens = "until ss -Hltn sport = :8099 | grep -q 8099; do kill -0 $!; done; kill $!"
     machine.run("sh", "-euc", f"{thief} & {listens}")
+
+
+def member(machine: Machine, service: str, *options: str) -> Callable[[], bool]:
+    """Whether `web` is up in a new service of these options."""
+    machine.run("sdctl", "service", "create", service, "--network", "front", *options)
+    machine.run("sdctl", "service", "join", service, "web")
+    ask = ("sdctl", "-o", "json", "service", "ps", service)
+    return lambda: json.loads(machine.run(*ask))[0]["State"] == "up"
+
+
+def test_checks_that_take_more_than_a_socket_pass(machine: Machine, client: str) -> None:
+    assert client
+    often = ("--health-interval", "2s", "--health-timeout")
+    listening = ("socat", "-u", "UDP4-RECV:7002", "OPEN:/dev/null")
+    machine.run("systemd-run", "--unit=lab-sink", "ip", "netns", "exec", "web", *listening)
+    asked = ("--health", "exec:ip -o -4 address | grep $SDD_ADDRESS")
+    silent = ("--health", "udp:7002")
+    for name, check in {"asked": (*asked, *often, "20s"), "sink": (*silent, *often, "1s")}.items():
+        is_up = member(machine, name, *check)
+        support.eventually(is_up, PATIENCE_S, f"{check} passes")
+        machine.run("sdctl", "service", "rm", "--force", name)
+    machine.run("systemctl", "stop", "lab-sink")
+
+
+def test_published_ports_lead_to_a_member(machine: Machine, client: str) -> None:
+    """On this node, and by the namespace of `ingress`, its links, its rules and IPVS."""
+    answering = ("socat", "-t9", "TCP4-LISTEN:80,fork,reuseaddr", "EXEC:echo welcome")
+    machine.run("systemd-run", "--unit=lab-web", "ip", "netns", "exec", "web", *answering)
+    modes = {"host": 8094, "ingress": 8095}
+    publish = [f"--publish=published={port},target=80,mode={mode}" for mode, port in modes.items()]
+    is_up = member(machine, "site", "--health", "tcp:80", "--health-interval", "2s", *publish)
+    support.eventually(is_up, PATIENCE_S, "it is up")
+    own = machine.run("ip", "-n", client, "route", "show", "default").split()[2]
+
+    def answers(port: int) -> bool:
+        ask = f"socat -u TCP4:{own}:{port},connect-timeout=5 STDOUT"
+        return machine.run("timeout", "9", "sh", "-c", ask, check=False) == "welcome\n"
+
+    for port in modes.values():
+        support.eventually(functools.partial(answers, port), PATIENCE_S, f"{own}:{port} answers")
+    machine.run("sdctl", "service", "rm", "--force", "site")
+    machine.run("systemctl", "stop", "lab-web")
+
+
+def test_a_container_has_its_resolv_conf_written(machine: Machine, client: str) -> None:
+    """Inside the root of a process: by openat2, which RestrictSUIDSGID= takes away."""
+    assert client
+    root = "/run/lab-box"
+    made = f"mkdir -p {root}/etc; echo nameserver 192.0.2.1 >{root}/etc/resolv.conf"
+    machine.run("sh", "-ec", f"{made}; cp /bin/busybox {root}/sleep")
+    inside = ("unshare", "--net", "chroot", root, "/sleep", "1000")
+    machine.run("systemd-run", "--unit=lab-box", *inside)
+    here = ("--pid", machine.main_pid("lab-box"), "--write-resolv-conf", "/etc/resolv.conf")
+    machine.run("sdctl", "sandbox", "attach", "box", "--network", "front", *here)
+    assert "nameserver 127.0.0.11\n" in machine.run("cat", f"{root}/etc/resolv.conf")
+    machine.run("sdctl", "sandbox", "rm", "box")
+    machine.run("systemctl", "stop", "lab-box")
+
+
+def test_a_worker_that_it_starts_itself_serves(machine: Machine, client: str) -> None:
+    """In the daemon's own unit, whose filters it inherits."""
+    machine.run("systemctl", "stop", "sdd-dns.socket", "sdd-dns.service")
+
+    def workers() -> list[str]:
+        words = ("pgrep", "-f", "resolver.worker --exec-root /run/sdd")
+        return machine.run(*words, check=False).split()
+
+    support.eventually(workers, PATIENCE_S, "sdd starts one")
+    support.eventually(lambda: asks(machine, client), PATIENCE_S, "it answers")
+    machine.run("systemctl", "stop", "sdd.service")
+    machine.run("kill", *workers())
+    machine.run("systemctl", "start", "sdd-dns.socket", "sdd.service")
+    support.eventually(lambda: asks(machine, client), PATIENCE_S, "the unit serves again")
+    assert machine.is_active("sdd-dns.service")
 
 
 def test_stop_is_orderly_and_names_are_still_served(machine: Machine, client: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from resolver import protocol
 from resolver.space import outward, reclaim
-from tests import support
+from tests import support, under_unit
 from tests.kernel.resolver.town import Town
 
 pytestmark = pytest.mark.kernel
@@ -99,3 +99,10 @@ async def test_whether_they_are_kept_from_us_is_told(town: Town) -> None:
         without = said(pid, "setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-all")
     assert without == "Claim(found=(), refused='permission denied')\n"
     assert said(pid) == "Claim(found=(), refused='')\n"  # it ended
+
+
+async def test_the_unit_of_systemd_keeps_none_from_us(town: Town) -> None:
+    await town.make("ann")
+    with worker(town, outward.COUNTS, ("four",)) as pid:
+        text = said(pid, *under_unit.words("sdd.service"))
+    assert text.startswith("Claim(found=(Found("), text
