@@ -28,6 +28,8 @@ from lb.kernel import (
 )
 from lb.kernel.ipvs_codec import Key
 from lb.kernel.ipvs_session import Session
+from lb.kernel.nft_prints import Prints
+from sdd import errors
 from sdd.linux import namespaces, netlink, nft_compile
 from sdd.model.network import IPAddress
 from sdd.model.port import Protocol
@@ -66,11 +68,19 @@ class IpvsKernel:
         likely: Mapping[IPAddress, table.VirtualService] = world.NOTHING_KNOWN,
     ) -> table.Table:
         """The table as IPVS, the front and the routes hold it together."""
+        frame = await self._prints(place) if only is None else {}
 
         def work() -> table.Table:
-            return ipvs_read.read(self._family, place, only, likely)
+            return ipvs_read.read(self._family, place, only, likely, frame)
 
         return await self._spaces.run(place.netns, lambda: legible.legible(work))
+
+    async def _prints(self, place: table.Place) -> Prints:
+        """Nothing to compare with where it cannot be known: the next look tries again."""
+        try:
+            return await self._frames.prints(place.uplink)
+        except errors.SddError:
+            return {}
 
     async def apply(
         self, place: table.Place, have: table.Table, steps: Sequence[plan.Step]

@@ -17,10 +17,11 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from types import MappingProxyType
 
-from lb.kernel import nft_frame, nft_netlink
+from lb.kernel import nft_frame, nft_netlink, nft_prints
 from lb.kernel.nft_expressions import element, plain
 from lb.kernel.nft_frame import TABLE
 from lb.kernel.nft_messages import ADDRESS, Set, Writer
+from lb.kernel.nft_prints import Prints
 from sdd.linux import netlink
 from sdd.linux.netlink import Message
 from sdd.model.network import IPAddress
@@ -219,9 +220,15 @@ class Found:
 
 
 def read(
-    connection: netlink.Connection, only: Collection[IPAddress] | None = None, uplink: str = ""
+    connection: netlink.Connection,
+    only: Collection[IPAddress] | None = None,
+    uplink: str = "",
+    wanted: Prints = MappingProxyType({}),
 ) -> Found:
-    """What the namespace's table holds; nothing when there is none."""
+    """What the namespace's table holds; nothing when there is none.
+
+    All of it, its rules are compared with those `wanted`, if any are told.
+    """
     if not nft_netlink.present(connection):
         return Found(fronts={}, damaged={}, flaws=(), is_there=False)
     marks: defaultdict[bytes, dict[int, int]] = defaultdict(dict)
@@ -250,8 +257,11 @@ def read(
             damaged[vip] = front
             flaws.append(f"the marks of {vip} are not as sdd writes them")
     if only is None:
-        comments = nft_netlink.comments(connection)
+        rules = nft_netlink.rules(connection)
+        comments = nft_netlink.comments(rules)
         flaws.extend(nft_netlink.frame_flaws(connection, chains_of(uplink), comments))
+        if wanted and not flaws:
+            flaws.extend(nft_prints.differences(nft_prints.of_chains(connection, rules), wanted))
     return Found(fronts=fronts, damaged=damaged, flaws=tuple(flaws), is_there=True)
 
 

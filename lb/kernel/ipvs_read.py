@@ -23,6 +23,7 @@ from lb.kernel import (
 from lb.kernel.ipvs_codec import Key
 from lb.kernel.ipvs_session import Session
 from lb.kernel.nft_frame import TABLE
+from lb.kernel.nft_prints import Prints
 from sdd.linux import netlink
 from sdd.model.network import IPAddress
 
@@ -34,10 +35,11 @@ def read(
     place: table.Place,
     only: Collection[IPAddress] | None,
     likely: Mapping[IPAddress, table.VirtualService] = MappingProxyType({}),
+    frame: Prints = MappingProxyType({}),
 ) -> table.Table:
-    """What is `likely` and found so, is the very same value."""
+    """What is `likely` and found so, is the very same value; `frame` are the prints to be met."""
     with netlink.Connection(netlink.NETFILTER) as connection:
-        found = ipvs_front.read(connection, only, place.uplink)
+        found = ipvs_front.read(connection, only, place.uplink, frame)
     with netlink.Connection(netlink.ROUTE) as connection:
         if only is not None and len(only) <= nft_netlink.FEW:
             routes = local_routes.asked(connection, only)

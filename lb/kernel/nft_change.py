@@ -9,22 +9,30 @@ they balance beside it, on other networks, matters only where their whole table 
 import functools
 import struct
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
-from lb import choice, plan, table, world
+from lb import plan, table, world
 from lb.kernel import (
     conntrack,
     nft_counts,
     nft_netlink,
     nft_read,
     nft_rules,
-    nft_slots,
     nft_text,
+    nft_trust,
     unanswered,
 )
 from sdd.linux import netlink, nft_compile
 from sdd.model.network import IPAddress
 
 Frame = Sequence[netlink.Message]
+
+
+class _Written(NamedTuple):
+    """What was refused, and whether the whole table is what was written."""
+
+    refused: tuple[world.Refusal, ...] = ()
+    is_whole: bool = False
 
 
 class Change:
@@ -53,8 +61,8 @@ class Change:
             return False
         return all(mine.get(vip) is theirs.get(vip) for vip in self._vips)
 
-    def make(self, netns: str, have: table.Table, slots: nft_slots.Seen) -> world.Change:
-        """Make it in the namespace of the calling thread, called `netns`; tells `slots` of it.
+    def make(self, netns: str, have: table.Table, trust: nft_trust.Trust) -> world.Change:
+        """Make it in the namespace of the calling thread, called `netns`; by way of `trust`.
 
         `have` is all that is there, for which `is_of` said yes. All of the steps are taken or, when
         nft refuses, all but the virtual services it refuses.
@@ -63,7 +71,10 @@ class Change:
             # With the table its counters go, too.
             counted = self._cleared(connection) if not self.after.services else {}
             lost = _counts(connection) if None in self._touched else {}
-            refused = self._written(connection, netns, have, slots) if self.steps else ()
+            refused: tuple[world.Refusal, ...] = ()
+            if self.steps:
+                with trust.writing(connection, netns) as written:
+                    refused, written.is_whole = self._write(connection, have)
             unanswered.let_go(self._came)
             # What is over is not among them: for a minute the backend still holds those ports, and
             # only conntrack's memory keeps a connection to another virtual address from arriving
@@ -75,39 +86,12 @@ class Change:
             ]
             conntrack.forget(connection, stuck)
             if self.after.services:
-                counted = self._counted(connection, netns, slots)
+                with trust.writing(connection, netns):
+                    counted = self._cleared(connection)
             shown = nft_read.read(connection, self._vips, self.after.services, self._rules.records)
             # A table that was written anew has forgotten all; then nothing was left to be cleared.
             ended = tuple(self._ended(counted if refused else {**lost, **counted}))
             return world.Change(refusals=refused, shown=shown, ended=ended)
-
-    def _written(
-        self, connection: netlink.Connection, netns: str, have: table.Table, slots: nft_slots.Seen
-    ) -> tuple[world.Refusal, ...]:
-        """What was refused; slots that were good are so after our change alone, unread."""
-        if not self._has_slots:
-            return self._write(connection, have)
-        inode, before = slots.now(connection, netns)
-        were_good = slots.are_good(netns, (inode, before))
-        refused = self._write(connection, have)
-        now = slots.now(connection, netns)
-        if were_good and not refused and now == (inode, before + 1):
-            slots.saw(netns, now)
-        return refused
-
-    def _counted(
-        self, connection: netlink.Connection, netns: str, slots: nft_slots.Seen
-    ) -> nft_counts.Counted:
-        """As `_cleared`, which changes no slots."""
-        if not self._has_slots or not any(self._gone.values()):
-            return self._cleared(connection)
-        inode, before = slots.now(connection, netns)
-        were_good = slots.are_good(netns, (inode, before))
-        counted = self._cleared(connection)
-        now = slots.now(connection, netns)
-        if were_good and now == (inode, before + 1):
-            slots.saw(netns, now)
-        return counted
 
     def _cleared(self, connection: netlink.Connection) -> nft_counts.Counted:
         """What those had counted that leave."""
@@ -115,29 +99,26 @@ class Change:
         _run(connection, cleared, None)
         return counted
 
-    def _write(
-        self, connection: netlink.Connection, have: table.Table
-    ) -> tuple[world.Refusal, ...]:
+    def _write(self, connection: netlink.Connection, have: table.Table) -> _Written:
         expects_all = self.have.services and self.after.services and None not in self._touched
         # Where it is not there after all, this is refused.
         if expects_all and not connection.commit(self._batch).error:
-            return ()
+            return _Written()
         is_there = nft_netlink.present(connection)
         if not self.after.services:
-            return _run(connection, nft_rules.remove() if is_there else (), None)
+            return _Written(_run(connection, nft_rules.remove() if is_there else (), None))
         if not is_there:
             return self._write_anew(connection, have)
         if None in self._touched:
-            return _run(connection, self._rules.rebuild(self._frame, is_there=True), None)
+            whole = self._rules.rebuild(self._frame, is_there=True)
+            return _Written(_run(connection, whole, None), is_whole=True)
         if not expects_all and not _run(connection, self._rules.changes(self._vips), None):
-            return ()
+            return _Written()
         # Nothing was taken: find out what the kernel refuses, and take all the others.
         each = [_run(connection, self._rules.changes((vip,), anew=True), vip) for vip in self._vips]
-        return tuple(refusal for one in each for refusal in one)
+        return _Written(tuple(refusal for one in each for refusal in one))
 
-    def _write_anew(
-        self, connection: netlink.Connection, have: table.Table
-    ) -> tuple[world.Refusal, ...]:
+    def _write_anew(self, connection: netlink.Connection, have: table.Table) -> _Written:
         """Where there is no table."""
         if have.services is self.have.services:
             after, refused = self.after, _refused(connection.commit(self._anew), None)
@@ -146,7 +127,7 @@ class Change:
             whole = nft_rules.Rules(have, after, self._rules.records)
             refused = _run(connection, whole.rebuild(self._frame, is_there=False), None)
         unanswered.let_go(after.services)
-        return refused
+        return _Written(refused, is_whole=True)
 
     def _ended(self, counted: nft_counts.Counted) -> Iterator[world.Load]:
         for (protocol, vip, backend), count in counted.items():
@@ -165,11 +146,6 @@ class Change:
     def after(self) -> table.Table:
         """What is there when all was taken."""
         return plan.result(self.have, self.steps)
-
-    @functools.cached_property
-    def _has_slots(self) -> bool:
-        """Whether there are maps that hands could change."""
-        return any(map(choice.is_large, self.after.services.values()))
 
     @functools.cached_property
     def _touched(self) -> Collection[IPAddress | None]:
@@ -238,7 +214,7 @@ def _departed(steps: Sequence[plan.Step]) -> frozenset[IPAddress]:
     leaving = [
         step
         for step in steps
-        if isinstance(step, plan.AddService | plan.RemoveService | plan.RemoveBackend)
+        if isinstance(step, plan.AddService | plan.RemoveService | plan.RemoveBackend | plan.Mend)
         or (isinstance(step, plan.SetWeight) and not step.backend.weight)
     ]
     return frozenset(vip for vip in plan.touched(leaving) if vip is not None)

@@ -1,8 +1,8 @@
 """The shape all our balancing tables share: named chains whose rules carry numbered comments.
 
-A rule cannot be changed once it is made, only replaced, and its comment would be replaced with it;
-anonymous maps are closed once a rule uses them. So a rule whose comment is ours is ours, and a
-chain whose comments are complete is as we wrote it: reading comments is enough to know.
+The comments tell what a chain is, so that reading them is enough to know what should be there. They
+do not prove it: hands replace a rule and keep its comment, and even its number stays the same. What
+rules do is compared where somebody may have written (`nft_trust`, `nft_prints`).
 """
 
 from collections.abc import Sequence

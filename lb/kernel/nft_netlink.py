@@ -1,4 +1,4 @@
-"""What the kernel holds in our tables, by netlink: comments, hooks and elements.
+"""What the kernel holds in our tables, by netlink: rules, hooks and elements.
 
 The table is `inet sdd-lb` unless another is named.
 
@@ -11,6 +11,7 @@ import struct
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
+from typing import NamedTuple
 
 from lb.kernel.nft_frame import TABLE, Chain
 from sdd import errors
@@ -18,7 +19,9 @@ from sdd.linux import netlink, netlink_picked
 from sdd.model.network import IPAddress
 
 _SUBSYSTEM = 10 << 8  # NFNL_SUBSYS_NFTABLES
-_GET_TABLE, _GET_CHAIN, _GET_RULE, _GET_ELEMENT = (_SUBSYSTEM | each for each in (1, 4, 7, 13))
+_GET_TABLE, _GET_CHAIN, _GET_RULE, _GET_SET, _GET_ELEMENT = (
+    _SUBSYSTEM | each for each in (1, 4, 7, 10, 13)
+)
 _GET_GENERATION = _SUBSYSTEM | 16
 _INET = struct.pack(">BBH", 1, 0, 0)  # struct nfgenmsg: NFPROTO_INET
 _DORMANT = 1  # NFT_TABLE_F_DORMANT: the table's chains are not hooked
@@ -37,22 +40,58 @@ Hook = tuple[str, str, int]
 Comments = Mapping[str, Sequence[str]]  # chain → its rules' comments, in order
 
 
+class Rule(NamedTuple):
+    """One rule as listed; one without a comment has "": it is not ours."""
+
+    comment: str
+    expressions: bytes
+
+
+Rules = Mapping[str, Sequence[Rule]]  # by chain, in order
+
+
 def present(connection: netlink.Connection, of: str = TABLE) -> bool:
     """Whether the namespace of `connection` has the table."""
+    return handle(connection, of) is not None
+
+
+def handle(connection: netlink.Connection, of: str = TABLE) -> int | None:
+    """The number of the table, which no other one gets until the next boot; None: there is none."""
     (result,) = connection.request((_named(_GET_TABLE, netlink.text(1, of)),))
-    return not result.error
+    if result.error:
+        return None
+    told = (_body(reply).get(4, b"") for reply in result.replies)
+    return int.from_bytes(next(told, b""), "big")
 
 
-def comments(
+def rules(
     connection: netlink.Connection, chain: str = "", of: str = TABLE
-) -> dict[str, list[str]]:
-    """The comments of one chain or all; a rule without one counts as "": it is not ours."""
+) -> dict[str, list[Rule]]:
+    """The rules of one chain or all."""
     body = _INET + netlink.text(1, of) + (netlink.text(2, chain) if chain else b"")
-    found: defaultdict[str, list[str]] = defaultdict(list)
+    found: defaultdict[str, list[Rule]] = defaultdict(list)
     for reply in connection.dump(_GET_RULE, body):
-        name, userdata = netlink_picked.picked(reply.body, len(_INET), (2, 7))
-        found[netlink.to_text(name)].append(_comment(userdata))
+        chain_, expressions, userdata = netlink_picked.picked(reply.body, len(_INET), (2, 4, 7))
+        found[netlink.to_text(chain_)].append(Rule(_comment(userdata), expressions))
     return dict(found)
+
+
+def sets(connection: netlink.Connection, of: str = TABLE) -> Sequence[tuple[bytes, bytes]]:
+    """Name and number of each set and map of the table; a number is never used again there.
+
+    A table that is not there has none.
+    """
+    try:
+        replies = connection.dump(_GET_SET, _INET + netlink.text(1, of))
+    except errors.KernelRefused:
+        return ()
+    told = (netlink_picked.picked(each.body, len(_INET), (2, 16)) for each in replies)
+    return [(name, number) for name, number in told]
+
+
+def comments(rules: Rules) -> dict[str, list[str]]:
+    """Those of the rules, by chain."""
+    return {chain: [each.comment for each in those] for chain, those in rules.items()}
 
 
 def frame_flaws(

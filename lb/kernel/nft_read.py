@@ -1,4 +1,7 @@
-"""The rules of `nft_rules` as a table again, without reading what the comments already say."""
+"""The rules of `nft_rules` as a table again, as their comments record it.
+
+What the rules do is not read here: `nft_trust` knows which may do something else.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from ipaddress import ip_address
@@ -17,34 +20,40 @@ def read(
     only: Collection[IPAddress] | None = None,
     likely: Services = MappingProxyType({}),
     records: nft_text.Records | None = None,
-    uplink: str = "",
 ) -> table.Table:
     """What is there; with `only`, nothing but those virtual addresses is looked at.
 
     What is as in `likely`, by its `records`, need not be taken to pieces to be known.
-
-    Every flaw concerns the frame: damage by hand is rare and the table is then written anew.
     """
     if not nft_netlink.present(connection):
         return table.EMPTY
-    if only is None:
-        comments = nft_netlink.comments(connection)
-        services, flaws = _services(connection, comments, None, {})
-        chains = {nft_text.chain(vip) for vip in services}
-        shared = nft_text.chains_of(uplink)
-        flaws.extend(nft_netlink.frame_flaws(connection, shared, comments, chains))
+    if only is None or len(only) > nft_netlink.FEW:
+        rules = nft_netlink.rules(connection)
     else:
-        if len(only) > nft_netlink.FEW:
-            comments = nft_netlink.comments(connection)
-        else:
-            comments = {}
-            for vip in only:
-                comments |= nft_netlink.comments(connection, nft_text.chain(vip))
-        services, flaws = _services(
-            connection, comments, only, _recorded(likely, only, records or nft_text.Records())
-        )
+        rules = {}
+        for vip in only:
+            rules |= nft_netlink.rules(connection, nft_text.chain(vip))
+    known = {} if only is None else _recorded(likely, only, records or nft_text.Records())
+    services, flaws = _services(connection, nft_netlink.comments(rules), only, known)
+    return _told(services, flaws)
+
+
+def whole(connection: netlink.Connection, rules: nft_netlink.Rules, uplink: str) -> table.Table:
+    """All of the table, whose `rules` these are, and what is wrong with what its services share.
+
+    Every flaw concerns the frame: damage by hand is rare and the table is then written anew.
+    """
+    comments = nft_netlink.comments(rules)
+    services, flaws = _services(connection, comments, None, {})
+    chains = {nft_text.chain(vip) for vip in services}
+    shared = nft_text.chains_of(uplink)
+    flaws.extend(nft_netlink.frame_flaws(connection, shared, comments, chains))
+    return _told(services, flaws)
+
+
+def _told(services: Services, flaws: Sequence[str]) -> table.Table:
     return table.Table(
-        services=MappingProxyType(services),
+        services=MappingProxyType(dict(services)),
         flaws=tuple(table.Flaw(what=what) for what in flaws),
     )
 

@@ -9,20 +9,17 @@ change such a map, too, so it is compared.
 
 import functools
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from lb import choice, table
 from lb.kernel import nft_expressions as nft
 from lb.kernel import nft_frame, nft_netlink, nft_text
 from lb.kernel.nft_messages import DESTINATION, LENGTH, Set, Writer
-from sdd.linux import namespaces, netlink
+from sdd.linux import netlink
 from sdd.linux.netlink import Message
 
 _WRITER = Writer(nft_frame.TABLE)
-_MOST_SEEN = 4096
 _NUMBER = 1 << 30  # of all maps with names in a transaction: the kernel finds them by these
-
-Moment = tuple[int, int]  # the inode of a namespace, the generation of its tables
 
 
 def changed(
@@ -76,53 +73,17 @@ def _maps(service: table.VirtualService | None) -> Mapping[str, Mapping[int, byt
     return {nft_text.slots(service.vip, size): layer for size, layer in layers}
 
 
-class Seen:
-    """Remembers up to which change of a namespace's tables all slots were as they should be.
+def flaws(
+    connection: netlink.Connection, services: Iterable[table.VirtualService]
+) -> Iterator[table.Flaw]:
+    """What is wrong with the maps of `services`, in the namespace of `connection`.
 
-    Reading them takes milliseconds, in each sandbox at each look; that nobody changed anything
-    since takes one question.
+    They concern the frame, as others: damage by hand is rare and all is written anew. Reading takes
+    milliseconds, so ask only where somebody may have changed something.
     """
-
-    def __init__(self) -> None:
-        self._good: dict[str, Moment] = {}  # by namespace
-
-    def flaws(
-        self, connection: netlink.Connection, netns: str, found: table.Table
-    ) -> tuple[table.Flaw, ...]:
-        """What is wrong with the maps of `found`, in the namespace of `connection`, called `netns`.
-
-        They concern the frame, as all others: damage by hand is rare and all is written anew.
-        """
-        large = [each for each in found.services.values() if choice.is_large(each)]
-        if not large:
-            self._good.pop(netns, None)
-            return ()
-        now = self.now(connection, netns)
-        if self.are_good(netns, now):
-            return ()
-        wrong = tuple(
-            table.Flaw(what=f"the slots of {each.vip} are not as sdd writes them")
-            for each in large
-            if not _is_whole(connection, each)
-        )
-        if not wrong:
-            self.saw(netns, now)
-        return wrong
-
-    @staticmethod
-    def now(connection: netlink.Connection, netns: str) -> Moment:
-        """What the namespace of `connection`, called `netns`, is at."""
-        return namespaces.inode(netns), nft_netlink.generation(connection)
-
-    def are_good(self, netns: str, at: Moment) -> bool:
-        """Whether all slots were seen to be as they should be then."""
-        return self._good.get(netns) == at
-
-    def saw(self, netns: str, at: Moment) -> None:
-        """All slots are as they should be: they were read, or written and nobody else wrote."""
-        if len(self._good) > _MOST_SEEN:
-            self._good.clear()
-        self._good[netns] = at
+    for each in filter(choice.is_large, services):
+        if not _is_whole(connection, each):
+            yield table.Flaw(what=f"the slots of {each.vip} are not as sdd writes them")
 
 
 def _is_whole(connection: netlink.Connection, service: table.VirtualService) -> bool:

@@ -17,10 +17,15 @@ from lb.kernel import (
     nft_change,
     nft_counts,
     nft_frames,
+    nft_netlink,
+    nft_patterns,
+    nft_prints,
     nft_read,
     nft_slots,
     nft_text,
+    nft_trust,
 )
+from sdd import errors
 from sdd.linux import namespaces, netlink
 from sdd.model.network import IPAddress
 from sdd.model.port import Protocol
@@ -41,8 +46,9 @@ class NftablesKernel:
     def __init__(self, spaces: namespaces.Namespaces, former: int | None = None) -> None:
         self._spaces = spaces
         self._former = former
-        self._frames = nft_frames.Frames(spaces, nft_text.frame_of)
-        self._slots = nft_slots.Seen()
+        self._frames = nft_frames.Frames(spaces, nft_text.frame_of, (nft_text.PORTED,))
+        self._patterns = nft_patterns.Patterns(spaces, self._frames)
+        self._trust = nft_trust.Trust()
         self._latest: collections.deque[nft_change.Change] = collections.deque(maxlen=_LATEST)
 
     def foresee(self, services: Iterable[table.VirtualService]) -> None:
@@ -58,21 +64,63 @@ class NftablesKernel:
         only: Collection[IPAddress] | None = None,
         likely: Mapping[IPAddress, table.VirtualService] = world.NOTHING_KNOWN,
     ) -> table.Table:
-        """The table as the kernel holds it."""
+        """The table as the kernel holds it; what hands may have changed is compared."""
         del likely  # what a set lists is an element each, and soon read
-        return await self._spaces.run(
-            place.netns, lambda: legible.legible(lambda: self._read(place, only))
+        doubts: list[_Doubt] = []
+        found = await self._spaces.run(
+            place.netns, lambda: legible.legible(lambda: self._read(place, only, doubts))
         )
+        for each in doubts:
+            found = await self._compared(place, found, each)
+        return found
 
-    def _read(self, place: table.Place, only: Collection[IPAddress] | None) -> table.Table:
+    def _read(
+        self, place: table.Place, only: Collection[IPAddress] | None, doubts: list["_Doubt"]
+    ) -> table.Table:
+        """Adds to `doubts` what has yet to be compared."""
         with netlink.Connection(netlink.NETFILTER) as connection:
-            found = nft_read.read(connection, only, uplink=place.uplink)
             if only is not None:
-                return found
-            flaws = [*found.flaws, *self._slots.flaws(connection, place.netns, found)]
+                return nft_read.read(connection, only)
+            found = self._whole(connection, place, doubts)
         if self._former is not None and leftovers.are_there(self._former):
-            flaws.append(table.Flaw(what="services or routes of IPVS are left"))
-        return dataclasses.replace(found, flaws=tuple(flaws))
+            left = table.Flaw(what="services or routes of IPVS are left")
+            return dataclasses.replace(found, flaws=(*found.flaws, left))
+        return found
+
+    def _whole(
+        self, connection: netlink.Connection, place: table.Place, doubts: list["_Doubt"]
+    ) -> table.Table:
+        at, trust = nft_trust.now(connection, place.netns), self._trust
+        if not nft_netlink.present(connection):
+            return table.EMPTY
+        rules = nft_netlink.rules(connection)
+        found = nft_read.whole(connection, rules, place.uplink)
+        is_right = trust.is_right(place.netns, at)
+        if found.flaws or (is_right and trust.has_look(place.netns)):
+            return found
+        look = nft_prints.outside(connection, rules)
+        if is_right:
+            if nft_trust.now(connection, place.netns) == at:  # so what was listed is what was right
+                trust.saw(place.netns, at, look)
+            return found
+        prints = nft_prints.of_sets(connection, (nft_text.PORTED,))
+        if not trust.looked_so(place.netns, at, look):
+            prints |= nft_prints.of_chains(connection, rules)
+        doubts.append(_Doubt(at, look, prints))
+        slots = tuple(nft_slots.flaws(connection, found.services.values()))
+        return dataclasses.replace(found, flaws=slots)
+
+    async def _compared(
+        self, place: table.Place, found: table.Table, doubt: "_Doubt"
+    ) -> table.Table:
+        """`found`, with what is wrong with what was doubtful."""
+        try:
+            flaws = await self._patterns.flaws(place.uplink, found.services, doubt.prints)
+        except errors.SddError:
+            return found  # with what we would write there: the next look tries again
+        if not flaws and not found.flaws:
+            self._trust.saw(place.netns, doubt.at, doubt.look)
+        return dataclasses.replace(found, flaws=(*found.flaws, *flaws))
 
     async def apply(
         self, place: table.Place, have: table.Table, steps: Sequence[plan.Step]
@@ -94,7 +142,7 @@ class NftablesKernel:
     def _make(self, netns: str, have: table.Table, change: nft_change.Change) -> world.Change:
         if self._former is not None and plan.Mend(None) in change.steps:
             leftovers.clear(self._former)
-        return change.make(netns, have, self._slots)
+        return change.make(netns, have, self._trust)
 
     async def schedulers(self) -> tuple[Scheduler, ...]:
         """All: each is mapped to its nearest (lb/choice.py)."""
@@ -128,6 +176,15 @@ class NftablesKernel:
         return await self._spaces.run(
             place.netns, lambda: _led_to(vip, port, _NUMBERS[protocol], client)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    """When that was found of which it is not known whether it is right, and its prints."""
+
+    at: nft_trust.Moment
+    look: bytes
+    prints: nft_prints.Prints
 
 
 _NUMBERS = {

@@ -64,7 +64,7 @@ def _found() -> tuple[Back | None, frozenset[_Rule], frozenset[_Line]]:
 def _table(connection: netlink.Connection) -> Back | None:
     if not nft_netlink.present(connection, TABLE):
         return None
-    comments = nft_netlink.comments(connection, of=TABLE)
+    comments = nft_netlink.comments(nft_netlink.rules(connection, of=TABLE))
     back = back_text.back_of(comments)
     if back is None:
         return DAMAGED

@@ -6,6 +6,7 @@ connection costs no process. Everything is in namespaces named `t-lb-…` and go
 
 import contextlib
 import ipaddress
+import re
 import selectors
 import socket
 import subprocess
@@ -132,6 +133,13 @@ class Town:
 
     def nft(self, name: str, *command: str) -> str:
         return sh("nsenter", f"--net={self.path(name)}", "nft", *command).stdout
+
+    def edit(self, name: str, chain: str, at: int, rule: str) -> None:
+        """As who edits by hand: `nft -a list`, then `rule` in a rule's place, with its comment."""
+        listed = self.nft(name, "-a", "list", "chain", "inet", "sdd-lb", chain)
+        comment, handle = re.findall(r'comment "([^"]*)" # handle (\d+)', listed)[at]
+        where = f"inet sdd-lb {chain} handle {handle}"
+        self.nft(name, f'replace rule {where} {rule} comment "{comment}"')
 
     def inside(self, name: str, *command: str) -> str:
         return sh("nsenter", f"--net={self.path(name)}", *command).stdout

@@ -1,5 +1,6 @@
 """What stands in front of IPVS, and the local routes: nftables and rtnetlink alone, so any kernel."""
 
+import re
 import tempfile
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
@@ -7,11 +8,19 @@ from typing import NamedTuple
 
 import pytest
 
-from lb.kernel import ipvs_front, local_routes, nft_frame, nft_messages, nft_netlink
+from lb.kernel import (
+    ipvs_front,
+    local_routes,
+    nft_frame,
+    nft_messages,
+    nft_netlink,
+    nft_prints,
+)
 from lb.kernel.ipvs_front import Front
 from lb.kernel.nft_expressions import element
 from sdd.linux import namespaces, netlink, nft_compile
 from sdd.model.network import IPAddress
+from tests import support
 
 pytestmark = pytest.mark.kernel
 
@@ -94,6 +103,23 @@ async def test_a_mark_of_hands_is_found_among_many() -> None:
         assert found.fronts == {vip: each for vip, each in want.items() if vip != FIRST}
         assert found.damaged == {FIRST: want[FIRST]}
         assert len(list(nft_netlink.elements(here.tables, "own4"))) == 100
+
+    await inside(work)
+
+
+@pytest.mark.parametrize("rule", ["ip daddr 10.77.4.0 accept", "meta mark set 7"])
+async def test_a_rule_that_hands_replaced_with_its_comment_is_found(rule: str) -> None:
+    def work(here: Inside) -> None:
+        written(here, fronts(3))
+        prints = nft_prints.of_chains(here.tables, nft_netlink.rules(here.tables))
+        assert ipvs_front.read(here.tables, wanted=prints).flaws == ()
+        listed = support.run("nft", "-a", "list", "chain", "inet", "sdd-lb", "output").stdout
+        comment, handle = re.findall(r'comment "([^"]*)" # handle (\d+)', listed)[0]
+        replaced = f'replace rule inet sdd-lb output handle {handle} {rule} comment "{comment}"'
+        support.run("nft", replaced)
+        assert ipvs_front.read(here.tables, wanted=prints).flaws == (
+            "the rules of the chain 'output' do not do what they say",
+        )
 
     await inside(work)
 

@@ -1,5 +1,6 @@
 """What hands do to a sandbox's table is mended; before anybody looked it fails no change of ours."""
 
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from lb.reconciler import Reconciler
 from sdd.model import ids, sandbox
 from sdd.model.look import NOWHERE
 from sdd.state import ClusterState, Put
-from tests.kernel import lb_traffic
+from tests.kernel import lb_town, lb_traffic
 from tests.kernel.lb_town import VIP, Town
 from tests.unit.lb import states
 
@@ -111,6 +112,102 @@ async def test_a_change_after_hands_is_made(town: Town, damage: str) -> None:
         assert set(lb_traffic.shares(town, 40)) == set(after)
     none = at(town, 50, other=False)
     await reconciler.realise(none)
+
+
+# Chain, which of its rules, and what comes there; or a command of nft.
+EDITS = [
+    "delete element inet sdd-lb ported { tcp }",
+    "add element inet sdd-lb ported { icmp }",
+    "flush set inet sdd-lb ported",
+    (f"vip-{VIP}", 0, "meta l4proto @ported dnat ip to 10.77.0.1"),
+    (f"vip-{VIP}", 0, "meta l4proto @ported dnat ip to numgen inc mod 2 map { 0 : 10.77.0.1 }"),
+    (f"vip-{VIP}", 1, "dnat ip to 10.77.0.99"),
+    ("output", 0, "ip daddr 10.77.0.9 accept"),
+    ("refuse", 0, "ip daddr @own4 return"),
+    ("refused", 1, "meta l4proto { icmp } reject with icmpx type host-unreachable"),
+    ("sent", 0, "accept"),
+]
+
+
+def edit_by_hand(town: Town, edit: str | tuple[str, int, str]) -> None:
+    if isinstance(edit, str):
+        town.nft("client", edit)
+    else:
+        town.edit("client", *edit)
+
+
+@pytest.mark.parametrize("edit", EDITS)
+@pytest.mark.parametrize("is_restarted", [False, True])
+async def test_an_edit_that_keeps_the_comments_is_seen_mended_and_told(
+    town: Town, edit: str | tuple[str, int, str], is_restarted: bool
+) -> None:
+    """Also what was done while no sdd ran, and beside what others changed."""
+    reconciler = Reconciler(NftablesKernel(town.doors), states.NODE)
+    state = at(town, 10, "b1", "b2", "b3")
+    await reconciler.realise(at(town, 9, "b1", "b2"))
+    await reconciler.realise(state, NOWHERE)
+    assert (await reconciler.realise(state)).repairs == ()
+    town.nft("client", "add table inet theirs; delete table inet theirs")
+    edit_by_hand(town, edit)
+    if is_restarted:
+        reconciler = Reconciler(
+            NftablesKernel(town.doors), states.NODE, was_realised=lambda _revision: True
+        )
+    outcome = await reconciler.realise(state)
+    assert (outcome.failures, outcome.repaired) == ((), 1)
+    (told,) = outcome.repairs
+    assert told.sandbox == "client"
+    again = await reconciler.realise(state)
+    assert (again.changed, again.repairs) == (0, ())
+    assert set(lb_traffic.shares(town, 40)) == {"b1", "b2", "b3"}
+    await reconciler.realise(at(town, 50, other=False))
+
+
+async def test_what_an_edit_led_astray_comes_back_with_it(town: Town) -> None:
+    reconciler = Reconciler(NftablesKernel(town.doors), states.NODE)
+    state = at(town, 10, "b1")
+    for _ in range(2):
+        await reconciler.realise(state)
+    town.edit("client", f"vip-{VIP}", 0, "dnat ip to 10.77.0.3")
+    with town.opened("client", socket.SOCK_DGRAM) as talker:
+        talker.connect((str(VIP), 53))
+        assert lb_town.say(talker).who == "b3"
+        assert (await reconciler.realise(state)).repaired == 1
+        assert lb_town.say(talker).who == "b1"
+    await reconciler.realise(at(town, 50, other=False))
+
+
+async def test_a_change_of_our_own_does_not_hide_what_hands_did_before_it(town: Town) -> None:
+    reconciler = Reconciler(NftablesKernel(town.doors), states.NODE)
+    await reconciler.realise(at(town, 10, "b1", "b2"))
+    await reconciler.realise(at(town, 10, "b1", "b2"))
+    town.edit("client", "output", 0, "ip daddr 10.77.0.9 accept")
+    await reconciler.realise(at(town, 11, "b1", "b2", "b3"), NOWHERE)
+    outcome = await reconciler.realise(at(town, 11, "b1", "b2", "b3"))
+    assert [each.what for each in outcome.repairs] == [
+        "the rules of the chain 'output' do not do what they say"
+    ]
+    assert (await reconciler.realise(at(town, 11, "b1", "b2", "b3"))).changed == 0
+    await reconciler.realise(at(town, 50, other=False))
+
+
+async def test_a_table_that_was_saved_edited_and_loaded_again_is_seen(town: Town) -> None:
+    """Its rules may have the numbers that ours had."""
+    reconciler = Reconciler(NftablesKernel(town.doors), states.NODE)
+    state = at(town, 10, "b1", "b2", "b3")
+    for _ in range(2):
+        await reconciler.realise(state)
+    saved = town.nft("client", "-s", "list", "table", "inet", "sdd-lb")
+    edited = saved.replace(" : 10.77.0.2", " : 10.77.0.1")
+    assert edited != saved
+    town.nft("client", f"delete table inet sdd-lb; {edited}")
+    outcome = await reconciler.realise(state)
+    assert [(each.service, each.what) for each in outcome.repairs] == [
+        ("web", f"the rules of {VIP} do not do what they say")
+    ]
+    assert set(lb_traffic.shares(town, 40)) == {"b1", "b2", "b3"}
+    assert (await reconciler.realise(state)).changed == 0
+    await reconciler.realise(at(town, 50, other=False))
 
 
 async def test_a_change_is_put_together_once_for_all_networks(town: Town) -> None:

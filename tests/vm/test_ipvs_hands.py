@@ -77,6 +77,37 @@ async def test_what_hands_change_is_seen_and_mended(
     assert lb_traffic.shares(town, 9) == {"b1": 3, "b2": 3, "b3": 3}
 
 
+@pytest.mark.parametrize("is_restarted", [False, True])
+@pytest.mark.parametrize(
+    ("chain", "rule"),
+    [
+        ("output", "ip daddr 10.77.0.200 accept"),
+        ("refuse", "ip daddr @own4 accept"),
+        ("refused", "meta l4proto tcp drop"),
+    ],
+)
+async def test_a_rule_that_hands_replaced_with_its_comment_is_seen_and_mended(
+    town: Town, place: table.Place, chain: str, rule: str, is_restarted: bool
+) -> None:
+    found = ipvs.available()
+    assert found is not None
+    kernel = ipvs.IpvsKernel(town.doors, found[0])
+    await lb_traffic.put(kernel, town, lb_traffic.service(town))
+    want = await kernel.read(place)
+    assert want.flaws == ()
+    town.edit("client", chain, 0, rule)
+    if is_restarted:
+        kernel = ipvs.IpvsKernel(town.doors, found[0])
+    have = await kernel.read(place)
+    assert [each.what for each in have.flaws] == [
+        f"the rules of the chain '{chain}' do not do what they say"
+    ]
+    assert (await kernel.apply(place, have, plan.diff(have, want))).refusals == ()
+    assert await kernel.read(place) == want
+    assert lb_traffic.shares(town, 9) == {"b1": 3, "b2": 3, "b3": 3}
+    await lb_traffic.put(kernel, town)
+
+
 @pytest.mark.parametrize(
     ("damage", "told"),
     [

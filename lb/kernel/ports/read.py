@@ -20,7 +20,7 @@ def read(connection: netlink.Connection) -> Image | None:
     """What is there; None when something of it is not as we make it."""
     if not nft_netlink.present(connection, TABLE):
         return NONE
-    comments = nft_netlink.comments(connection, of=TABLE)
+    comments = nft_netlink.comments(nft_netlink.rules(connection, of=TABLE))
     shared = {each.name for each in CHAINS}
     pools = comments.keys() - shared
     if any(nft_netlink.frame_flaws(connection, CHAINS, comments, pools, TABLE)):
