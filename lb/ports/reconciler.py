@@ -169,7 +169,8 @@ class Reconciler:
 
     async def _mend(self, own: int) -> _Done:
         """Looks, and writes what differs; `own` elements were to change in this pass anyway."""
-        after, have = self._ledger.everything(), await self._kernel.read()
+        after = self._ledger.everything()
+        have = await self._kernel.read(after)
         steps = len(after ^ have) if have is not None else max(1, len(after))
         if have is None or (steps and not (have and after)):
             await self._kernel.write((), after, after)

@@ -6,7 +6,7 @@ The fake and the real one pass one suite: tests/contract/ports_kernel.py.
 from collections.abc import Collection, Mapping
 from typing import Protocol
 
-from lb.ports.image import Element, Image
+from lb.ports.image import NONE, Element, Image
 from lb.ports.table import Bind, Entry
 from lb.ports.way import Way
 from sdd.model.network import IPAddress
@@ -27,8 +27,11 @@ class Kernel(Protocol):
         """Anybody may have these ports again; what is not held is fine."""
         ...
 
-    async def read(self) -> Image | None:
-        """What is there; nothing when there is no table, None when ours is damaged."""
+    async def read(self, likely: Image = NONE) -> Image | None:
+        """What is there; nothing when there is no table, None when ours is damaged.
+
+        `likely` says what is in chains that are likely to be there.
+        """
         ...
 
     async def write(

@@ -1,12 +1,15 @@
 """Published ports on this machine's kernel: the contract, and what hands can do to our table."""
 
+import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
+from lb.kernel.nft_prints import Prints
+from lb.kernel.ports import reading
 from lb.kernel.ports.linux import PortsKernel
 from lb.kernel.ports.sockets import MOST_KEPT, Sockets
 from lb.ports import image
@@ -15,7 +18,7 @@ from sdd.linux import namespaces
 from sdd.model.port import Protocol
 from tests import keeper, support
 from tests.contract import ports_kernel
-from tests.contract.ports_kernel import EVERYTHING, bind
+from tests.contract.ports_kernel import EVERYTHING, WEB, bind, entry, made_of
 from tests.kernel.spaces import Space, Spaces
 
 pytestmark = pytest.mark.kernel
@@ -183,6 +186,64 @@ async def test_a_damaged_table_is_none_and_written_anew(
     assert await kernel.read() is None
     await kernel.write((), EVERYTHING, EVERYTHING)
     assert await kernel.read() == EVERYTHING
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+@pytest.mark.parametrize(
+    ("chain", "rule"),
+    [
+        ("lead", "accept"),
+        ("guard", 'iifname "lo" ip daddr 127.0.0.0/8 drop'),
+        ("refused", "meta l4proto tcp drop"),
+        ("pool-", "meta l4proto udp dnat ip to numgen inc mod 2 map { 0 : 10.77.0.2 } : 80"),
+    ],
+)
+async def test_a_rule_that_hands_replaced_with_its_comment_is_seen(
+    doors: namespaces.Namespaces, host: Space, chain: str, rule: str, is_restarted: bool
+) -> None:
+    kernel = PortsKernel(doors)
+    await kernel.write((), EVERYTHING, EVERYTHING)
+    host.run("nft", "add", "table", "inet", "theirs")
+    assert await kernel.read(EVERYTHING) == EVERYTHING
+    listed = host.run("nft", "-a", "list", "table", "inet", "sdd-ports")
+    name, _, rules = next(
+        each.partition("{") for each in listed.split("chain ") if each.startswith(chain)
+    )
+    comment, handle = re.findall(r'comment "([^"]*)" # handle (\d+)', rules)[0]
+    replaced = f"replace rule inet sdd-ports {name} handle {handle} {rule}"
+    host.run("nft", f'{replaced} comment "{comment}"')
+    if is_restarted:
+        kernel.close()
+        kernel = PortsKernel(doors)
+    assert await kernel.read(EVERYTHING) is None
+    assert await kernel.read(EVERYTHING) is None
+    await kernel.write((), EVERYTHING, EVERYTHING)
+    assert await kernel.read(EVERYTHING) == EVERYTHING
+    kernel.close()
+
+
+async def test_rules_are_compared_once_whatever_others_write(
+    kernel: PortsKernel, host: Space, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    wanted = reading.wanted
+
+    def noted(chains: Collection[image.Element]) -> Prints:
+        made.append("once more")
+        return wanted(chains)
+
+    monkeypatch.setattr(reading, "wanted", noted)
+    await kernel.write((), EVERYTHING, EVERYTHING)
+    for table in ("one", "two"):
+        assert await kernel.read(EVERYTHING) == EVERYTHING
+        host.run("nft", "add", "table", "inet", table)
+    assert made == []
+    one = made_of(entry(bind(1), WEB))
+    await kernel.write((), one, None)
+    for table in ("three", "four"):
+        host.run("nft", "add", "table", "inet", table)
+        assert await kernel.read(EVERYTHING | one) == EVERYTHING | one
+    assert made == ["once more"]
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,10 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 
 from lb.growth import Growth
-from lb.kernel import conntrack, host_counts
-from lb.kernel.ports import holders, loopback, read, sockets, text
+from lb.kernel import conntrack, host_counts, nft_netlink, nft_prints
+from lb.kernel.ports import holders, loopback, read, reading, sockets, text
+from lb.kernel.ports.frame import TABLE
+from lb.kernel.ports.reading import Reading
 from lb.ports.image import NONE, Element, Image
 from lb.ports.table import Bind, Entry
 from lb.ports.way import Way
@@ -35,6 +37,7 @@ class PortsKernel:
         self._is_new = True
         self._image: Image | None = NONE
         self._generation = _UNKNOWN
+        self._look = b""  # of rules that were seen to be right
 
     def close(self) -> None:
         """Frees every port that nobody keeps for us; the rules stay, and connections live on."""
@@ -53,9 +56,22 @@ class PortsKernel:
         """Anybody may have these ports again."""
         await self._doors.run("", lambda: self._release(binds))
 
-    async def read(self) -> Image | None:
+    async def read(self, likely: Image = NONE) -> Image | None:
         """What is there; what was read is believed until somebody changes a rule."""
-        return await self._doors.run("", self._read)
+        found = await self._doors.run("", self._read)
+        if isinstance(found, Reading):
+            return await self._compared(found, likely)
+        return found
+
+    async def _compared(self, found: Reading, likely: Image) -> Image | None:
+        chains = found.chains(likely)
+        is_right = found.is_as(await self._doors.scratch(lambda: reading.wanted(chains)))
+        return await self._doors.run("", lambda: self._saw(found, is_right=is_right))
+
+    def _saw(self, found: Reading, *, is_right: bool) -> Image | None:
+        self._image = found.image if is_right else None
+        self._generation, self._look = found.generation, found.look
+        return self._image
 
     async def write(
         self,
@@ -99,6 +115,7 @@ class PortsKernel:
         # A transaction counts one: nobody else's came between, so what is there is known.
         is_known = before == self._generation or after is not None
         self._generation = now if is_known and now == before + 1 else _UNKNOWN
+        self._look = b""
         if after is not None:
             self._image = frozenset(after)
         elif self._image is not None:
@@ -121,16 +138,27 @@ class PortsKernel:
         with fence.writing(_PORTS):
             self._sockets.release(binds)
 
-    def _read(self) -> Image | None:
+    def _read(self) -> Image | Reading | None:
+        """What is there, or what has yet to be compared."""
         with netlink.Connection(netlink.NETFILTER) as connection:
             before = nft.generation(connection)
-            if before == self._generation:
+            is_known = before == self._generation
+            if is_known and (self._look or not self._image):
                 return self._image
-            found = read.read(connection)
+            rules = nft_netlink.rules(connection, of=TABLE)
+            look = nft_prints.outside(connection, rules, TABLE)
+            if is_known:
+                self._look = look if nft.generation(connection) == before else b""
+                return self._image
+            image = read.read(connection, rules)
+            is_doubtful = bool(image) and look != self._look
+            prints = nft_prints.of_chains(connection, rules, TABLE) if is_doubtful else {}
             # What changed while we were reading is seen at the next look.
-            self._generation = before if nft.generation(connection) == before else _UNKNOWN
-        self._image = found
-        return found
+            generation = before if nft.generation(connection) == before else _UNKNOWN
+        if is_doubtful and image is not None:
+            return Reading(image=image, look=look, prints=prints, generation=generation)
+        self._image, self._generation = image, generation
+        return image
 
 
 def _busy(those: frozenset[Way]) -> frozenset[Way]:

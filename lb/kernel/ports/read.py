@@ -16,11 +16,11 @@ _ALIGNED = 4  # each part of a concatenation begins at a multiple of this
 _PROTOCOLS = MappingProxyType({6: "tcp", 17: "udp", 132: "sctp"})
 
 
-def read(connection: netlink.Connection) -> Image | None:
-    """What is there; None when something of it is not as we make it."""
+def read(connection: netlink.Connection, rules: nft_netlink.Rules) -> Image | None:
+    """What is there; None when something of it is not as we make it. `rules` are the table's."""
     if not nft_netlink.present(connection, TABLE):
         return NONE
-    comments = nft_netlink.comments(nft_netlink.rules(connection, of=TABLE))
+    comments = nft_netlink.comments(rules)
     shared = {each.name for each in CHAINS}
     pools = comments.keys() - shared
     if any(nft_netlink.frame_flaws(connection, CHAINS, comments, pools, TABLE)):
