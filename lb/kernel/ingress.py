@@ -5,15 +5,15 @@ What balances is the inner kernel's business.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
 from lb import plan, table, world
-from lb.back import Back
-from lb.kernel import ways_back
+from lb.back import DAMAGED, Back
+from lb.kernel import nft_prints, nft_trust, ways_back
 from sdd import fence
-from sdd.linux import namespaces
+from sdd.linux import namespaces, netlink
 from sdd.model.network import IPAddress
 from sdd.model.port import Protocol
 from sdd.model.service import Scheduler
@@ -36,6 +36,7 @@ class IngressKernel:
         self._spaces = spaces
         self._inner = inner
         self._bare: dict[str, int] = {}  # namespaces that were seen without ways back
+        self._trust = nft_trust.Trust()
 
     @property
     def counts_s(self) -> float:
@@ -117,23 +118,64 @@ class IngressKernel:
         inode = await self._inner.inode(place)
         if not place.is_member and inode and self._bare.get(place.netns) == inode:
             return None
-        back = await self._spaces.run(place.netns, ways_back.read)
+        back = await self._spaces.run(place.netns, lambda: self._read(place.netns))
+        if isinstance(back, _Doubt):
+            back = await self._compared(place.netns, back)
         if back is None:
             self._bare[place.netns] = inode
         else:
             self._bare.pop(place.netns, None)
         return back
 
+    def _read(self, netns: str) -> "Back | _Doubt | None":
+        """What is there; its rules may do something else than what they were made of."""
+        with netlink.Connection(netlink.NETFILTER) as connection:
+            at, back = nft_trust.now(connection, netns), ways_back.read()
+            if back is None or back is DAMAGED or self._trust.is_right(netns, at):
+                return back
+            look, prints = ways_back.look(connection)
+        if not self._trust.looked_so(netns, at, look):
+            return _Doubt(back, at, look, prints)
+        self._trust.saw(netns, at, look)
+        return back
+
+    async def _compared(self, netns: str, doubt: "_Doubt") -> Back:
+        """As `doubt` says, unless its rules are others."""
+        wanted = await self._spaces.scratch(lambda: ways_back.wanted(doubt.back))
+        if wanted != doubt.prints:
+            return DAMAGED
+        self._trust.saw(netns, doubt.at, doubt.look)
+        return doubt.back
+
     async def _set(self, place: table.Place, want: Back | None) -> tuple[world.Refusal, ...]:
         self._bare.pop(place.netns, None)
+        return await self._spaces.run(place.netns, lambda: self._written(place.netns, want))
 
-        def work() -> tuple[world.Refusal, ...]:
-            refused = ways_back.write(want)
-            if not refused and ways_back.read() != want:
+    def _written(self, netns: str, want: Back | None) -> tuple[world.Refusal, ...]:
+        with netlink.Connection(netlink.NETFILTER) as connection:
+            before = nft_trust.now(connection, netns)
+            refused = ways_back.write(want, anew=not self._trust.is_right(netns, before))
+            if refused:
+                return refused
+            at = nft_trust.now(connection, netns)
+            if ways_back.read() != want:
                 return (world.Refusal(vip=None, sentence=_UNSEEN, code="SDD-LB-UNSEEN"),)
-            return refused
+            look, _ = ways_back.look(connection)
+            # One transaction is ours: what was seen since is what it made.
+            is_ours = at.generation == before.generation + 1
+            if is_ours and nft_trust.now(connection, netns) == at:
+                self._trust.saw(netns, at, look)
+        return ()
 
-        return await self._spaces.run(place.netns, work)
+
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    """What a table says it was made of, when, how it looked from outside, and its prints."""
+
+    back: Back
+    at: nft_trust.Moment
+    look: bytes
+    prints: nft_prints.Prints
 
 
 _UNSEEN = "the kernel took the way back to the ingress sandbox but does not show it"

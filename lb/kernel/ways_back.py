@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 from lb import world
 from lb.back import DAMAGED, Back
-from lb.kernel import back_text, mark_routes, nft_netlink
+from lb.kernel import back_text, mark_routes, nft_netlink, nft_prints
 from lb.kernel.back_text import TABLE
+from lb.kernel.nft_prints import Prints
 from sdd import errors
 from sdd.linux import netlink, nft
 
@@ -32,14 +33,33 @@ def read() -> Back | None:
     return back if is_whole else DAMAGED
 
 
-def write(want: Back | None) -> tuple[world.Refusal, ...]:
-    """Makes it so. The marks come before what needs them, and go after it."""
+def look(connection: netlink.Connection) -> tuple[bytes, Prints]:
+    """How the table of the namespace of `connection` looks from outside, and the prints of that."""
+    rules = nft_netlink.rules(connection, of=TABLE)
+    return (
+        nft_prints.outside(connection, rules, TABLE),
+        nft_prints.of_chains(connection, rules, TABLE),
+    )
+
+
+def wanted(back: Back) -> Prints:
+    """What the prints should be. Call it in an empty namespace: nft makes the table there."""
+    _run(back_text.text(back))
+    with netlink.Connection(netlink.NETFILTER) as connection:
+        return look(connection)[1]
+
+
+def write(want: Back | None, *, anew: bool = False) -> tuple[world.Refusal, ...]:
+    """Makes it so; the table in any case `anew`, since it may say what it is not.
+
+    The marks come before what needs them, and go after it.
+    """
     index = _index(want.link) if want is not None else 0
     if want is not None and not index:
         return (_not_yet(want.link),)
     back, _, _ = _found()
     try:
-        if want is not None and back != want:
+        if want is not None and (anew or back != want):
             _run(back_text.text(want))
         refused = tuple(_routed(want, index))
         if want is None and back is not None:

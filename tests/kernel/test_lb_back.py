@@ -1,5 +1,7 @@
 """Ways back to ingress sandboxes on this machine's kernel: written, read, changed, taken away."""
 
+import contextlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
@@ -140,6 +142,36 @@ async def test_what_hands_change_is_seen_and_mended(
     member.run("ip", "addr", "replace", "fd00::fa/64", "dev", "ing0", "nodad")
     member.run("ip", "link", "set", "ing0", "up")
     await bring(kernel, place_of(member), ONE)
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+@pytest.mark.parametrize(
+    ("chain", "rule"),
+    [
+        ("arriving", 'iifname "ing0" accept'),
+        ("asked", 'iifname "ing0" ip daddr 10.0.0.250 dnat ip to 10.1.0.9'),
+        ("answering", "accept"),
+        ("closed", "accept"),
+    ],
+)
+async def test_a_rule_that_hands_replaced_with_its_comment_is_seen_and_mended(
+    member: Space, chain: str, rule: str, is_restarted: bool
+) -> None:
+    with contextlib.closing(namespaces.Namespaces()) as doors:
+        kernel = IngressKernel(doors, NftablesKernel(doors))
+        await bring(kernel, place_of(member), ONE)
+        assert (await kernel.read(place_of(member))).back == ONE
+        listed = member.run("nft", "-a", "list", "chain", "inet", "sdd-ingress", chain)
+        comment, handle = re.findall(r'comment "([^"]*)" # handle (\d+)', listed)[0]
+        replaced = f"replace rule inet sdd-ingress {chain} handle {handle} {rule}"
+        member.run("nft", f'{replaced} comment "{comment}"')
+        if is_restarted:
+            kernel = IngressKernel(doors, NftablesKernel(doors))
+        assert (await kernel.read(place_of(member))).back == DAMAGED
+        await bring(kernel, place_of(member), ONE)
+        assert f"{rule} comment" not in member.run(
+            "nft", "list", "chain", "inet", "sdd-ingress", chain
+        )
 
 
 async def test_a_socket_of_no_address_answers_the_ingress_sandbox_from_its_usual_one(
