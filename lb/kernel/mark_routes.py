@@ -161,14 +161,16 @@ def _network(raw: bytes, length: int) -> IPNetwork:
 
 
 def _message(of: Ours, *, is_new: bool) -> netlink.Message:
-    flags = netlink.CREATE | netlink.EXCL if is_new else 0
     match of:
         case Rule():
+            flags = netlink.CREATE | netlink.EXCL if is_new else 0
             return netlink.Message(_NEW_RULE if is_new else _DELETE_RULE, flags, _rule(of))
         case Route():
             body = _route(of)
         case Near():
             body = _near(of)
+    # The tables are ours: what `ip route replace` put in the place of ours makes room again.
+    flags = netlink.CREATE | netlink.REPLACE if is_new else 0
     return netlink.Message(_NEW_ROUTE if is_new else _DELETE_ROUTE, flags, body)
 
 

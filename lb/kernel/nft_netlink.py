@@ -26,6 +26,7 @@ _GET_GENERATION = _SUBSYSTEM | 16
 _INET = struct.pack(">BBH", 1, 0, 0)  # struct nfgenmsg: NFPROTO_INET
 _DORMANT = 1  # NFT_TABLE_F_DORMANT: the table's chains are not hooked
 _NF_ACCEPT = 1
+_GOTO = struct.pack(">i", -4)  # NFT_GOTO
 _HOOKS = MappingProxyType(
     {0: "prerouting", 1: "input", 2: "forward", 3: "output", 4: "postrouting"}
 )  # enum nf_inet_hooks
@@ -207,9 +208,9 @@ def value(data: bytes) -> bytes:
 
 
 def target(data: bytes) -> str:
-    """The chain an element's verdict goes to."""
+    """The chain an element's verdict goes to, not to come back; empty for another verdict."""
     verdict = netlink.attributes(netlink.attributes(data).get(2, b""))
-    return netlink.to_text(verdict.get(2, b""))
+    return netlink.to_text(verdict.get(2, b"")) if verdict.get(1) == _GOTO else ""
 
 
 def _hooks(connection: netlink.Connection, of: str) -> Iterator[tuple[str, Hook | None]]:

@@ -130,6 +130,10 @@ async def test_B9_26_what_others_have_stays(kernel: IngressKernel, member: Space
         "ip rule add pref 5 lookup 9 protocol 94",
         "ip route flush proto 94 table all",
         "ip route add default via 10.0.0.9 dev ing0 table 1577058307 proto 94",
+        "ip route replace default via 10.0.0.9 dev ing0 table 1577058306",
+        "ip -6 route replace default via fd00::9 dev ing0 table 1577058306",
+        "ip route replace 10.0.0.0/24 dev ing0 src 10.0.0.250 table 1577058304",
+        "ip -6 route replace fd00::/64 dev ing0 src fd00::fa table 1577058304",
         "ip link set ing0 down",
     ],
 )

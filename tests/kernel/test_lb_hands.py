@@ -52,6 +52,10 @@ def at(town: Town, revision: int, *members: str, other: bool = True) -> ClusterS
         "flush chain inet sdd-lb vip-10.77.0.200",
         "delete element inet sdd-lb vip4 { 10.77.0.200 }",
         "delete element inet sdd-lb own4 { 10.77.0.200 }",
+        (
+            "delete element inet sdd-lb vip4 { 10.77.0.200 };"
+            " add element inet sdd-lb vip4 { 10.77.0.200 : jump vip-10.77.0.200 }"
+        ),
         "add rule inet sdd-lb vip-10.77.0.200 drop",
         "insert rule inet sdd-lb output drop",
         "add chain inet sdd-lb foreign",
