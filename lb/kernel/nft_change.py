@@ -86,12 +86,20 @@ class Change:
             ]
             conntrack.forget(connection, stuck)
             if self.after.services:
-                with trust.writing(connection, netns):
-                    counted = self._cleared(connection)
+                counted = self._cleared_of(connection, netns, trust)
             shown = nft_read.read(connection, self._vips, self.after.services, self._rules.records)
             # A table that was written anew has forgotten all; then nothing was left to be cleared.
             ended = tuple(self._ended(counted if refused else {**lost, **counted}))
             return world.Change(refusals=refused, shown=shown, ended=ended)
+
+    def _cleared_of(
+        self, connection: netlink.Connection, netns: str, trust: nft_trust.Trust
+    ) -> nft_counts.Counted:
+        """As `_cleared`, in a table that stays."""
+        if not any(self._gone.values()):
+            return {}
+        with trust.writing(connection, netns):
+            return self._cleared(connection)
 
     def _cleared(self, connection: netlink.Connection) -> nft_counts.Counted:
         """What those had counted that leave."""

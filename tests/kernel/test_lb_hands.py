@@ -1,16 +1,19 @@
 """What hands do to a sandbox's table is mended; before anybody looked it fails no change of ours."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
 
-from lb import plan
+from lb import plan, table
+from lb.kernel import nft_patterns, nft_prints
+from lb.kernel.nft_prints import Prints
 from lb.kernel.nftables import NftablesKernel
 from lb.reconciler import Reconciler
 from sdd.model import ids, sandbox
 from sdd.model.look import NOWHERE
+from sdd.model.network import IPAddress
 from sdd.state import ClusterState, Put
 from tests.kernel import lb_town, lb_traffic
 from tests.kernel.lb_town import VIP, Town
@@ -19,6 +22,7 @@ from tests.unit.lb import states
 pytestmark = pytest.mark.kernel
 
 OTHER = "10.77.0.201"
+Services = Mapping[IPAddress, table.VirtualService]
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +182,37 @@ async def test_what_an_edit_led_astray_comes_back_with_it(town: Town) -> None:
         assert lb_town.say(talker).who == "b3"
         assert (await reconciler.realise(state)).repaired == 1
         assert lb_town.say(talker).who == "b1"
+    await reconciler.realise(at(town, 50, other=False))
+
+
+async def test_rules_are_compared_once_whatever_others_write(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[str] = []
+    flaws = nft_patterns.Patterns.flaws
+
+    async def noted(
+        self: nft_patterns.Patterns, uplink: str, services: Services, found: Prints
+    ) -> Sequence[table.Flaw]:
+        compared.extend(each for each in found if not each.startswith(nft_prints.SET))
+        return await flaws(self, uplink, services, found)
+
+    monkeypatch.setattr(nft_patterns.Patterns, "flaws", noted)
+    town.nft("client", "add table inet sdd-lb; delete table inet sdd-lb")
+    reconciler = Reconciler(NftablesKernel(town.doors), states.NODE)
+    for revision, members in ((10, ("b1", "b2")), (11, ("b1", "b3")), (12, ("b1",))):
+        await reconciler.realise(at(town, revision, *members), NOWHERE)
+        await reconciler.realise(at(town, revision, *members))  # nobody else wrote
+        for _ in range(2):
+            town.nft("client", "add table inet theirs; delete table inet theirs")
+            assert (await reconciler.realise(at(town, revision, *members))).changed == 0
+    assert compared == []
+    town.nft("client", "add table inet theirs; delete table inet theirs")
+    for _ in range(2):
+        await reconciler.realise(at(town, 13, "b1", "b2"), NOWHERE)
+        await reconciler.realise(at(town, 13, "b1", "b2"))
+    assert sorted(set(compared)) == sorted(compared)
+    assert {"output", f"vip-{VIP}"} <= set(compared)
     await reconciler.realise(at(town, 50, other=False))
 
 
