@@ -103,6 +103,20 @@ def test_partitions_see_nothing_of_each_other() -> None:
     assert store.get(key(partition="two"), 0.0) is None
 
 
+def test_what_was_asked_from_inside_of_a_sandbox_goes_with_it() -> None:
+    store = cache.Cache()
+    for partition in ("one", "two", ""):
+        store.put(key(partition=partition), kept(), 0.0)
+        store.put(key("bad", partition), failure(), 0.0)
+    store.forget({"one", "three"})
+    for name in ("x.example", "bad"):
+        assert store.get(key(name, "one"), 0.0) is None
+        assert store.stale(key(name, "one"), 0.0) is None
+        assert store.get(key(name, "two"), 0.0)
+        assert store.get(key(name, ""), 0.0)
+    assert store.kinds == {"success": 2, "denial": 0, "failure": 2}
+
+
 def test_entries_are_bounded_and_the_least_used_go_first() -> None:
     store = cache.Cache(entries=3)
     for number in range(3):

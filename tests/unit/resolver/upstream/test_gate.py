@@ -55,6 +55,22 @@ async def test_giving_up_leaves_no_trace() -> None:
     assert await one.enter()
 
 
+async def test_a_place_given_in_the_moment_of_giving_up_is_given_back() -> None:
+    one = gate.Gate(1, 2)
+    assert await one.enter("s")
+    async with asyncio.TaskGroup() as tasks:
+        leaver = tasks.create_task(one.enter("s"), name="leaver")
+        stayer = tasks.create_task(one.enter("s"), name="stayer")
+        await asyncio.sleep(0)
+        one.leave("s")
+        leaver.cancel()
+    assert leaver.cancelled()
+    assert stayer.result()
+    one.leave("s")
+    assert one.is_unused
+    assert one.try_enter("s")
+
+
 async def test_a_free_place_goes_to_whoever_has_the_fewest() -> None:
     one = gate.Gate(3, 100)
     assert await one.enter("calm")
