@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ class Appliance:
         self.options = options
         self.process: subprocess.Popen[bytes] | None = None
         self.served: list[subprocess.Popen[bytes]] = []
+        self.kept_waiting: dict[Path, float] = {}  # also of threads that are gone
         for name, text in (files or {}).items():
             (self.root / name).write_text(text)
         run("ip", "netns", "add", self.host)
@@ -75,6 +76,16 @@ class Appliance:
         assert self.process is not None
         self.process.send_signal(signum)
         self.process.wait(20)
+
+    def own_s(self) -> float:
+        """A clock that stands while the daemon or this test could go on but for other programs.
+
+        What takes long by it does so on a machine that has nothing else to do.
+        """
+        assert self.process is not None
+        for pid in (self.process.pid, os.getpid()):
+            self.kept_waiting |= _kept_waiting_s(pid)
+        return time.monotonic() - sum(self.kept_waiting.values())
 
     def log(self) -> str:
         """What the daemon said so far."""
@@ -233,6 +244,15 @@ def run(*command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     if check and done.returncode:
         raise AssertionError(f"{' '.join(command)} → {done.returncode}\n{done.stdout}{done.stderr}")
     return done
+
+
+def _kept_waiting_s(pid: int) -> dict[Path, float]:
+    """How long each of its threads was ready to run and others had the processors."""
+    found: dict[Path, float] = {}
+    for each in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with suppress(OSError):  # it ends
+            found[each] = int(each.read_text().split()[1]) / 1e9
+    return found
 
 
 def until(condition: Any, deadline_s: float, why: str | Callable[[], str]) -> None:

@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 
 import pytest
 
@@ -132,10 +131,10 @@ def test_a_death_that_no_bridge_carries_is_heard_where_it_is(daemon: Appliance) 
             first = heard(client)
             for pid in pids(daemon, first, 7003):
                 os.kill(pid, signal.SIGKILL)
-            begun = time.monotonic()
+            begun = daemon.own_s()
             while heard(client) == first:
-                assert time.monotonic() - begun < 1, f"{first} answers still"
-            assert time.monotonic() - begun < 1
+                assert daemon.own_s() - begun < 1, f"{first} answers still"
+            assert daemon.own_s() - begun < 1
         finally:
             os.killpg(client.pid, signal.SIGKILL)
 
@@ -145,5 +144,7 @@ def heard(client: subprocess.Popen[bytes]) -> str:
     assert client.stdout is not None
     told = b""
     while not (found := re.findall(rb"from-(\w+)\n", told)):
-        told += os.read(client.stdout.fileno(), 65536)
+        part = os.read(client.stdout.fileno(), 65536)
+        assert part, "the client ended"
+        told += part
     return str(found[-1], "ascii")

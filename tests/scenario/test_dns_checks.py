@@ -179,7 +179,7 @@ def test_A8_55_a_hundred_equal_questions_are_one_upstream_and_each_has_its_id(
     worker: Worker, upstream: Scripted
 ) -> None:
     def slow(query: dns.message.Message, _: bool) -> bytes:
-        time.sleep(0.3)
+        time.sleep(0.3)  # all have asked by then
         return address(query)
 
     upstream.script = slow

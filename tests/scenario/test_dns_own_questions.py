@@ -1,6 +1,7 @@
 """Askers choose names; whether a server is there, what it says to a question of ours decides."""
 
 import functools
+import statistics
 import threading
 import time
 
@@ -13,6 +14,7 @@ import msgspec
 import pytest
 
 from resolver import protocol
+from resolver.upstream import forward
 from tests.scenario.certificates import Certificates
 from tests.scenario.goaway import Goaway
 from tests.scenario.test_dns_forwarding import (
@@ -111,8 +113,8 @@ def test_a_server_that_is_gone_is_left_alone(session: Session, scripted: Make) -
     gone = scripted(mute)
     ports = served(session, gone, scripted(good))
     assert took_s(ports, "first.example.org") > 1.0
-    for number in range(20):
-        assert took_s(ports, f"n{number}.example.org") < 0.5
+    times = [took_s(ports, f"n{number}.example.org") for number in range(20)]
+    assert statistics.median(times) < forward.TRY_S / 2, "nobody waits for a try of it"
     eventually(
         lambda: (
             took_s(ports, f"{time.monotonic_ns()}.org") < 1
@@ -196,7 +198,7 @@ def test_a_server_that_ends_connections_without_an_answer_is_left_alone(
         )
         # Its connections are served one after the other.
         assert rows(session)[closing.port].error == ("timeout" if after_s else "closed")
-        assert asked_at_all("last.org") < 0.3
+        eventually(lambda: asked_at_all(f"{time.monotonic_ns()}.org") < 0.3, 9, "it is asked last")
     finally:
         closing.close()
 
@@ -218,7 +220,7 @@ def test_a_server_that_declines_each_question_is_left_alone(
             "three questions of ours were declined",
         )
         assert rows(session)[ends.port].error == "declined"
-        assert took_s(ports, "last.org") < 0.3
+        eventually(lambda: took_s(ports, f"{time.monotonic_ns()}.org") < 0.3, 9, "it is asked last")
 
 
 def test_a_connection_ended_for_one_name_speaks_not_against_the_server(

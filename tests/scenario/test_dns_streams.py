@@ -66,7 +66,7 @@ def test_A8_65_answers_come_as_they_become_known(
     ports: tuple[int, int], upstream: Scripted
 ) -> None:
     def slow(query: dns.message.Message, is_stream: bool) -> bytes:
-        time.sleep(0.3)
+        time.sleep(0.3)  # longer than names of ours take
         return good(query, is_stream)
 
     upstream.script = slow

@@ -1,10 +1,10 @@
 import json
 import threading
-import time
 
 import pytest
 
 from sdd.model.event import Action, Kind
+from tests.support import eventually
 from tests.unit.sdd.cli.typed import Shell
 
 
@@ -52,8 +52,7 @@ def test_filters_and_times(lived: Shell) -> None:
 
 def test_follow_goes_on_until_the_time_given(lived: Shell) -> None:
     def later() -> None:
-        while not lived.appliance.desk.journal.followers:
-            time.sleep(0.01)
+        eventually(lambda: lived.appliance.desk.journal.followers, 5, "somebody follows")
         lived.appliance.desk.state  # noqa: B018 - the desk is reached by the API only
         from sdd.client import Client
 

@@ -1,7 +1,9 @@
 import json
+import threading
 
 import pytest
 
+from tests.support import eventually
 from tests.unit.sdd.cli.typed import Shell
 
 
@@ -56,12 +58,8 @@ def test_what_concerns_one_object(lived: Shell) -> None:
 
 
 def test_follow_goes_on_after_the_tail(lived: Shell) -> None:
-    import threading
-    import time
-
     def later() -> None:
-        while not lived.appliance.logbook.followers:
-            time.sleep(0.01)
+        eventually(lambda: lived.appliance.logbook.followers, 5, "somebody follows")
         for name in ("next", "last"):
             lived.appliance.logbook.keep({"level": "info", "msg": name})
 
