@@ -1,13 +1,11 @@
-"""ClusterState, node → which members this node checks, and how. Pure."""
+"""ClusterState, node → whether this node checks a member, and how. Pure."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 
 from sdd.model import endpoint as endpoints
 from sdd.model import health, ids, reach
 from sdd.model.network import Driver
-from sdd.model.sandbox import Sandbox
 from sdd.model.service import CheckKind, HealthCheck, Member
 from sdd.state import ClusterState, MemberKey
 
@@ -88,42 +86,41 @@ class Check:
         )
 
 
-def checks(state: ClusterState, node: ids.NodeId) -> Mapping[MemberKey, Check]:
-    """The checks of all members that run on `node`."""
-    gate = next((_gate(state, box) for box in state.ingress_sandboxes if box.node == node), None)
-
-    def led(member: Member, how: HealthCheck) -> tuple[IPv4Address | IPv6Address, ...]:
-        return _on_ingress(state, member, how) if gate is not None else ()
-
-    return {
-        (member.service, member.endpoint): Check(
-            service=member.service,
-            endpoint=member.endpoint,
-            address=endpoint.hosts[0],
-            how=how,
-            link=_link(state, endpoint),
-            joined=member.created,
-            inside=_inside(state, endpoint, how),
-            known_by=_known_by(state, endpoint),
-            also=_also(endpoint, how),
-            on_ingress=(on_ingress := led(member, how)),
-            # Else the node's first port on ingress would begin all checks anew.
-            gate=gate if on_ingress else None,
-            home=box.netns,
-        )
-        for box in state.sandboxes_by_node.get(node, ())
-        for endpoint in state.endpoints_by_sandbox.get(box.id, ())
-        for member in state.members_by_endpoint.get(endpoint.id, ())
-        if member.node == node
-        and (how := state.services[member.service].health).kind is not CheckKind.NONE
-        and endpoint.hosts
-    }
+def check(state: ClusterState, key: MemberKey, node: ids.NodeId, gate: Gate | None) -> Check | None:
+    """How `node` checks the member, `gate` being its own; None if it does not, or it is gone."""
+    member, one = state.members.get(key), state.services.get(key[0])
+    end = state.endpoints.get(key[1])
+    box = state.sandboxes.get(end.sandbox) if end is not None else None
+    if member is None or one is None or end is None or box is None:
+        return None
+    if not member.node == box.node == node or not end.hosts or one.health.kind is CheckKind.NONE:
+        return None
+    on_ingress = _on_ingress(state, member, one.health) if gate is not None else ()
+    return Check(
+        service=member.service,
+        endpoint=member.endpoint,
+        address=end.hosts[0],
+        how=one.health,
+        link=_link(state, end),
+        joined=member.created,
+        inside=_inside(state, end, one.health),
+        known_by=_known_by(state, end),
+        also=_also(end, one.health),
+        on_ingress=on_ingress,
+        # Else the node's first port on ingress would begin all checks anew.
+        gate=gate if on_ingress else None,
+        home=box.netns,
+    )
 
 
 _UNDIALLED = (CheckKind.EXEC, CheckKind.TTL)  # a command and a report are about the member itself
 
 
-def _gate(state: ClusterState, box: Sandbox) -> Gate:
+def gate(state: ClusterState, node: ids.NodeId) -> Gate | None:
+    """From where `node` checks on ingress; None as long as it has no ingress sandbox."""
+    box = next((each for each in state.ingress_sandboxes if each.node == node), None)
+    if box is None:
+        return None
     here = state.on_ingress(box.id)
     plugs = state.endpoints_by_sandbox.get(box.id, ())
     return Gate(

@@ -16,10 +16,11 @@ from typing import Never
 from lb import dial as dials
 from lb import finding, judge, patience
 from lb.cable import Cable
-from lb.checks import Check, checks, said
+from lb.checked import Checked, checked, nothing
+from lb.checks import Check, said
 from lb.dial import Result
 from lb.unmade import Unmade
-from sdd import errors
+from sdd import affected, errors
 from sdd.model import health, ids
 from sdd.model.network import IPAddress
 from sdd.model.service import CheckKind
@@ -103,15 +104,17 @@ class Probes:
 
         It may begin anew: then nobody is checked yet.
         """
+        known = nothing(self._node)
         try:
             async with asyncio.TaskGroup() as group:
                 while True:
                     state = await slot.next(IDLE_S)
                     if state is not None:
-                        self._follow(state, group)
+                        before, known = known, checked(state, known)
+                        self._follow(before, known, group)
         finally:
-            self._running.clear()
-            self._by_link.clear()
+            for each in tuple(self._running):
+                self._ended(each, None)
 
     def cables(self, found: Mapping[str, Cable]) -> None:
         """These links are another way than before: a member whose cable is cut is down at once."""
@@ -161,36 +164,46 @@ class Probes:
             if address in check.known_by:
                 self.suspect(key)
 
-    def _follow(self, state: ClusterState, group: asyncio.TaskGroup) -> None:
-        wanted = checks(state, self._node)
-        for gone in self._suspicions.keys() - state.services.keys():
+    def _follow(self, before: Checked, now: Checked, group: asyncio.TaskGroup) -> None:
+        for gone in [each for each in self._suspicions if each not in now.state.services]:
             del self._suspicions[gone]
-        answered: dict[MemberKey, frozenset[finding.Way]] = {}
-        for key, (check, post, task) in tuple(self._running.items()):
-            then = wanted.get(key)
-            if then != check:
-                task.cancel()
-                del self._running[key]
-                if post.unchecked:
-                    self._turned(key, "")
-                self._unplug(key, check.link)
-                if then is not None:
-                    is_like = then.asks_like(check)
-                    answered[key] = post.answered if is_like else frozenset()
-        for key, check in wanted.items():
-            if key not in self._running:
-                known = said(state, key)
-                post = _Post(
-                    is_watched=known.status is not health.Status.UP,
-                    answered=answered[key] if key in answered else finding.answered(known, check),
-                )
-                # One that is not there yet is being made, and the kernel will tell of it.
-                post.is_cut = check.link in self._down
-                self._by_link.setdefault(check.link, set()).add(key)
-                task = group.create_task(
-                    self._watch(check, post, known), name=f"probe {ids.short(check.endpoint)}"
-                )
-                self._running[key] = (check, post, task)
+        for key in affected.changed(before.checks, now.checks):
+            check = now.checks.get(key)
+            answered = self._ended(key, check)
+            if check is not None:
+                self._begin(key, check, now.state, answered, group)
+
+    def _ended(self, key: MemberKey, then: Check | None) -> frozenset[finding.Way] | None:
+        """Ends a member's check; the ways in which what `then` asks as well has answered."""
+        if key not in self._running:
+            return None
+        check, post, task = self._running.pop(key)
+        task.cancel()
+        if post.unchecked:
+            self._turned(key, "")
+        self._unplug(key, check.link)
+        return post.answered if then is not None and then.asks_like(check) else frozenset()
+
+    def _begin(
+        self,
+        key: MemberKey,
+        check: Check,
+        state: ClusterState,
+        answered: frozenset[finding.Way] | None,
+        group: asyncio.TaskGroup,
+    ) -> None:
+        known = said(state, key)
+        post = _Post(
+            is_watched=known.status is not health.Status.UP,
+            answered=finding.answered(known, check) if answered is None else answered,
+        )
+        # One that is not there yet is being made, and the kernel will tell of it.
+        post.is_cut = check.link in self._down
+        self._by_link.setdefault(check.link, set()).add(key)
+        task = group.create_task(
+            self._watch(check, post, known), name=f"probe {ids.short(check.endpoint)}"
+        )
+        self._running[key] = (check, post, task)
 
     def _unplug(self, key: MemberKey, link: str) -> None:
         self._by_link[link].discard(key)

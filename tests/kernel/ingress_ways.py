@@ -12,7 +12,8 @@ from types import MappingProxyType
 
 import pytest
 
-from lb import checks, dial
+from lb import checked as checking
+from lb import dial
 from lb.dial import Result
 from sdd.model import request
 from sdd.model.network import Driver, IPAddress
@@ -98,7 +99,11 @@ def checked(town: IngressTown) -> dict[int, Result]:
     state = town.state
     (svc,) = (each for each in state.services.values() if each.name == "kinds")
     watched = replace(state, services={**state.services, svc.id: replace(svc, health=CHECK)})
-    (found,) = (each for (of, _), each in checks.checks(watched, NODE).items() if of == svc.id)
+    (found,) = (
+        each
+        for (of, _), each in checking.checked(watched, checking.nothing(NODE)).checks.items()
+        if of == svc.id
+    )
     dialled = dial.through(town.doors)
 
     async def all_of_them() -> dict[int, Result]:

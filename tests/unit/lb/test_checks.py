@@ -1,12 +1,21 @@
 """Which members a node checks."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
-from lb.checks import checks, said, unheard
+from lb.checked import checked, nothing
+from lb.checks import Check, said, unheard
+from sdd.model import ids
 from sdd.model.health import Status
 from sdd.model.network import Driver
 from sdd.model.service import CheckKind, HealthCheck
+from sdd.state import ClusterState, MemberKey
 from tests.unit.lb import ingress_states, states
+
+
+def checks(state: ClusterState, node: ids.NodeId) -> Mapping[MemberKey, Check]:
+    return checked(state, nothing(node)).checks
+
 
 WEB = states.svc("web", "front", "10.0.1.100", check=states.CHECKED)
 TOWN = (

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from lb import checks
+from lb import checked
 from sdd.model import ids, network, service
 from tests.netns_states import NODE, at, box, end, net
 
@@ -30,5 +30,7 @@ def test_a_member_that_the_host_cannot_reach_is_dialled_from_inside(
     how = service.HealthCheck(kind=service.CheckKind.TCP, port=80)
     web = service.Service(id=ids.ServiceId("web"), name="web", network=on.id, number=1, health=how)
     member = service.Member(service=web.id, endpoint=at_end.id, sandbox=one.id, node=NODE)
-    (check,) = checks.checks(at(1, on, one, at_end, web, member), NODE).values()
+    (check,) = checked.checked(
+        at(1, on, one, at_end, web, member), checked.nothing(NODE)
+    ).checks.values()
     assert check.inside == (one.netns if is_inside else "")
