@@ -32,12 +32,12 @@ from sdd.control import (
     subnets,
     taken,
     templates,
-    verdicts,
 )
 from sdd.control.feed import Feed
 from sdd.control.ground import Ground, Plan
 from sdd.control.observe import Facts, Observe
 from sdd.control.progress import Progress
+from sdd.control.recording import Recording
 from sdd.control.runner import Make, Prefixes, Runner
 from sdd.control.wires import Wires
 from sdd.model import (
@@ -104,6 +104,7 @@ class Commander:
             ground=self._ground,
             timeout_s=timeout_s,
         )
+        self._recording = Recording(self._run.committed)
 
     # --- networks ---------------------------------------------------------------------------
 
@@ -320,7 +321,7 @@ class Commander:
         self, of: ids.ServiceId, endpoint_id: ids.EndpointId, said: health.Said
     ) -> None:
         """Writes a transition; does not wait for the backends, who will see it."""
-        await self._run.committed(lambda ground: verdicts.record(ground, of, endpoint_id, said))
+        await self._recording.record(of, endpoint_id, said)
 
     async def _created(
         self, make: Make[T], undo: Callable[[T], Make[T]], prefixes: Prefixes = ()

@@ -180,7 +180,8 @@ class Appliance:
         """Removes every trace, also of a daemon that was killed."""
         for signum in (signal.SIGTERM, signal.SIGKILL):
             for pid in self.pids():
-                os.kill(pid, signum)
+                with suppress(ProcessLookupError):  # it ended since, maybe with another one
+                    os.kill(pid, signum)
             try:
                 until(lambda: not self.pids(), 10, "our processes end")
                 break

@@ -183,6 +183,21 @@ async def test_what_takes_too_long_is_named_stays_and_is_completed_later() -> No
             await one.commands.create_network(net("lab"))
 
 
+async def test_verdicts_of_the_same_moment_are_one_revision() -> None:
+    async with node() as one:
+        await one.commands.create_network(net("lab", "10.80.0.0/24"))
+        names = tuple(f"web{number}" for number in range(20))
+        check = service.HealthCheck(kind=service.CheckKind.TCP, port=80)
+        for name in names:
+            await one.commands.create_service(svc(name, "lab", health=check))
+        await one.commands.create_sandbox(box("w1", "lab", services=names))
+        revision, down = one.state.revision, health.Said(health.Status.DOWN, "link down")
+        members = tuple(one.state.members)
+        await asyncio.gather(*(one.commands.record_verdict(*each, down) for each in members))
+        assert one.state.revision == revision + 1
+        assert [one.state.verdicts[each].said for each in members] == [down] * len(names)
+
+
 async def test_verdicts_are_written_on_transitions_only() -> None:
     check = service.HealthCheck(kind=service.CheckKind.TCP, port=80)
     async with node() as one:
