@@ -62,6 +62,14 @@ def judged(standing: judge.Standing, check: Check, result: Result | Unmade) -> j
     return judge.judged(standing, passed=result.passed, rise=rise, fall=fall, heard=result.heard)
 
 
+def is_borne_out(standings: Sequence[judge.Standing], found: Sequence[Result | Unmade]) -> bool:
+    """Whether these results say why the member is as it is, and not that it may be turning."""
+    return all(
+        isinstance(result, Result) and result.passed == (one.status is health.Status.UP)
+        for one, result in zip(standings, found, strict=True)
+    )
+
+
 def answered(said: health.Said, check: Check) -> frozenset[Way]:
     """The ways in which the program has answered, as the store knows it."""
     return frozenset(

@@ -98,6 +98,7 @@ class Probes:
         self._by_link: dict[str, set[MemberKey]] = {}
         self._down: set[str] = set()  # links that are there, without a carrier
         self._suspicions: Counter[ids.ServiceId] = Counter()
+        self._newer: dict[MemberKey, health.Said] = {}
 
     async def run(self, slot: Slot) -> Never:
         """Check whoever the newest state says, for ever; ends by cancellation only.
@@ -158,6 +159,10 @@ class Probes:
         """How often a member of a service was checked at once because of a sign."""
         return self._suspicions
 
+    def newer(self) -> Mapping[MemberKey, health.Said]:
+        """What members fail by now, where that is not the reason that was recorded."""
+        return self._newer
+
     def unreached(self, address: IPAddress) -> None:
         """Who has this address is suspect: it refused, or nobody on the wire answered for it."""
         for key, (check, _, _) in tuple(self._running.items()):
@@ -179,6 +184,7 @@ class Probes:
             return None
         check, post, task = self._running.pop(key)
         task.cancel()
+        self._newer.pop(key, None)
         if post.unchecked:
             self._turned(key, "")
         self._unplug(key, check.link)
@@ -245,6 +251,8 @@ class Probes:
             if (now.status, now.ways) != (recorded.status, recorded.ways) or not is_stored:
                 is_stored = await self._recorded(check, now)
                 recorded = now if is_stored else recorded
+            if finding.is_borne_out(standings, found):
+                self._note(check, now, recorded)
             if check.how.kind is not CheckKind.TTL:
                 pace = _pace(check, post, standings, found)
                 # The interval is a bound: a failure is met within it, whatever the spread.
@@ -295,6 +303,18 @@ class Probes:
         if now != post.unchecked:
             post.unchecked = now
             self._turned((check.service, check.endpoint), now)
+
+    def _note(self, check: Check, now: health.Said, recorded: health.Said) -> None:
+        """Keeps another reason in memory: the store is written when a status turns.
+
+        What a member that answers says, which may be another at each check, concerns nobody.
+        """
+        key = (check.service, check.endpoint)
+        fails = now.status is not health.Status.UP or now.failing or now.ingress_failing
+        if fails and now.reason != recorded.reason:
+            self._newer[key] = now
+        else:
+            self._newer.pop(key, None)
 
     async def _recorded(self, check: Check, said: health.Said) -> bool:
         """Whether the store took it; if not, the next check tries again."""

@@ -16,6 +16,7 @@ from lb import (
     kept,
     leaving,
     meter,
+    newest,
     probes,
     reconciler,
     tally,
@@ -79,6 +80,10 @@ class Watching:
         """For `Feed.subscribe`, before any reconciler works on it."""
         self.leaving.put(state)
         self.kept.put(state)
+
+    def told(self, state: Callable[[], ClusterState]) -> Callable[[], ClusterState]:
+        """The state as people read it: with the newest reasons that are known here."""
+        return lambda: newest.told(state(), self.probes.newer())
 
     def view(self, state: Callable[[], ClusterState]) -> view.View:
         """What the kernels count, with what they had counted before members were away."""

@@ -215,10 +215,11 @@ class About:
 class Context:
     """`state` is the newest state, `progress` each backend's last outcome.
 
-    `repaired` counts for each what it undid of the doings of others since the start. `labels` are
-    those of this node that hold now: a reload may change them. `schedulers` asks the balancer what
-    it offers. `clock` gives seconds since the epoch. `nameservers` are those that the host asks
-    just now. `unheard` says why refusals of connections are not heard; empty when they are.
+    In `state` are the newest reasons of this node's checks. `repaired` counts for each backend what
+    it undid of the doings of others since the start. `labels` are those of this node that hold now:
+    a reload may change them. `schedulers` asks the balancer what it offers. `clock` gives seconds
+    since the epoch. `nameservers` are those that the host asks just now. `unheard` says why
+    refusals of connections are not heard; empty when they are.
     `unchecked` says of members why their checks cannot be made.
     """
 

@@ -214,6 +214,36 @@ def test_a_member_whose_link_goes_down_is_down_before_any_check(daemon: Applianc
     daemon.sdctl("service", "rm", "far")
 
 
+def test_why_a_member_is_down_is_told_as_it_is_now(daemon: Appliance) -> None:
+    daemon.sandbox("web7", "--network", "front")
+    program = daemon.serve("web7")
+    check = ("--health", "http://:80/", "--health-interval", "60s")
+    daemon.sdctl("service", "create", "mended", "--network", "front", *check)
+    daemon.sdctl("service", "join", "mended", daemon.name("web7"))
+    until(lambda: states(daemon, "mended") == ["up"], 10, "the member is up")
+    program.kill()
+
+    def is_cut() -> bool:
+        daemon.inside("web7", "ip", "link", "set", "eth0", "down")
+        return states(daemon, "mended") == ["down"]
+
+    until(is_cut, 10, "the cut cable is noticed")
+    (row,) = daemon.json("service", "ps", "mended")
+
+    def reason() -> str:
+        (now,) = daemon.json("service", "ps", "mended")
+        assert (now["State"], now["Since"]) == ("down", row["Since"])
+        return str(now["Reason"])
+
+    until(lambda: reason() == "connection refused", 10, "the cable is mended, the program is not")
+    vip = daemon.json("service", "inspect", "mended")[0]["VIPs"][0]
+    traced = daemon.sdctl("lb", "trace", vip, "--from", daemon.name("client")).stdout
+    assert "down, connection refused" in traced
+    told = daemon.sdctl("events", "--since", "1h", "-f", "event=health_status")
+    assert "its link is down or gone" in told.stdout
+    daemon.sdctl("service", "rm", "mended")
+
+
 def test_lb_trace_tells_the_decisions_and_where_a_connection_goes(daemon: Appliance) -> None:
     daemon.sdctl("service", "create", "traced", "--network", "front", "--scheduler", "rr")
     for name in ("web1", "web2"):
