@@ -80,6 +80,7 @@ class Meter:
         self._totals: dict[tuple[ids.ServiceId, str], Growth] = {}
         self._open: Counter[tuple[MemberKey, str]] = Counter()
         self._unanswered: dict[MemberKey, Growth] = {}  # datagrams, since the last answer
+        self._answering: dict[MemberKey, float] = {}  # since when the program that did was up
 
     async def run(self, slot: Slot) -> Never:
         """For ever; ends by cancellation only."""
@@ -236,21 +237,38 @@ class Meter:
         for key, by_protocol in grown.by_member.items():
             for protocol, more in by_protocol.items():
                 totals[key[0], protocol] = totals.get((key[0], protocol), growth.NONE) + more
-            self._doubt(key, by_protocol)
+            self._doubt(state, key, by_protocol)
         for (of, protocol), more in grown.of_strays.items():
             if (of, protocol) in totals:
                 totals[of, protocol] += more
         self._totals = totals
-        for gone in self._unanswered.keys() - state.members.keys():
-            del self._unanswered[gone]
+        for known in (self._unanswered, self._answering):
+            for gone in [key for key in known if key not in state.members]:
+                del known[gone]
 
-    def _doubt(self, key: MemberKey, grown: Mapping[str, Growth]) -> None:
+    def _doubt(self, state: ClusterState, key: MemberKey, grown: Mapping[str, Growth]) -> None:
         """A slow flow sends less between two readings than it takes to be a sign."""
         datagrams = self._unanswered.pop(key, growth.NONE) + grown.get("udp", growth.NONE)
+        if not self._is_answering(state, key, datagrams):
+            datagrams = growth.NONE
         if suspicion.is_suspect({**grown, "udp": datagrams}):
             self._suspect(key)
         elif datagrams.in_packets and not datagrams.out_packets:
             self._unanswered[key] = datagrams
+
+    def _is_answering(self, state: ClusterState, key: MemberKey, datagrams: Growth) -> bool:
+        """Whether the member's program is one that answers, as was seen since it came up.
+
+        Who only listens (syslog, statsd) would be suspect for as long as anybody sends.
+        """
+        if (member := state.members.get(key)) is None:
+            return False
+        if datagrams.out_packets:
+            self._answering[key] = state.up_since(member)
+        verdict = state.verdicts.get(key)
+        if verdict is not None and (verdict.answered or verdict.ingress_answered):
+            return True
+        return self._answering.get(key) == state.up_since(member)
 
 
 async def _loads(

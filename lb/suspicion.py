@@ -13,7 +13,7 @@ def is_suspect(grown: Mapping[str, Growth]) -> bool:
 
     `grown` is by protocol. A TCP connection that is served brings back at least two packets: one
     each is a refusal, none is silence. A datagram may want no answer at all, so only several in a
-    row that stay alone are a sign.
+    row that stay alone are a sign, and only of a program that is known to answer.
     """
     tcp, udp = grown.get("tcp", Growth()), grown.get("udp", Growth())
     if tcp.connections and tcp.out_packets <= tcp.connections:

@@ -16,12 +16,12 @@ from lb.meter import Meter
 from lb.reconciler import Reconciler
 from lb.world import PortKey
 from sdd import errors
-from sdd.model import ids
+from sdd.model import health, ids
 from sdd.model.network import IPAddress
 from sdd.model.port import Mode, Port
 from sdd.model.service import EndpointMode, Member
 from sdd.reconcile import Slot
-from sdd.state import ClusterState, Gone, MemberKey, Object
+from sdd.state import ClusterState, Gone, MemberKey, Object, Put
 from tests.unit.lb import ingress_states, states
 
 VIP, ONE, TWO = (ip_address(f"10.0.1.{last}") for last in (100, 1, 2))
@@ -51,7 +51,7 @@ class Bench:
             pause_s=0.001,
             part=0,
         )
-        self.rounds = 0
+        self.slot = Slot()
 
     async def count(
         self, address: object, vip: IPAddress = VIP, protocol: str = "tcp", **grown: int
@@ -79,13 +79,13 @@ async def running(
     before: int = 0, state: ClusterState = STATE, client: str = "client"
 ) -> AsyncIterator[Bench]:
     """With a kernel that counted connections `before` the daemon began."""
-    bench, slot = Bench(), Slot()
+    bench = Bench()
     bench.kernel.counts[VIP, "tcp", ONE] = Growth(connections=before)
     bench.kernel.make(f"/ns/{client}")
     await Reconciler(bench.kernel, states.NODE, ready_s=0.001).realise(state)
-    slot.put(state)
+    bench.slot.put(state)
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(bench.meter.run(slot), name="meter")
+        task = group.create_task(bench.meter.run(bench.slot), name="meter")
         await bench.read()
         yield bench
         task.cancel()
@@ -180,6 +180,36 @@ async def test_a_slow_flow_of_datagrams_is_a_sign_as_a_quick_one_is() -> None:
             await bench.count(ONE, protocol="udp", in_packets=sent, out_packets=1)
             assert bench.suspects == []
         await bench.count(ONE, protocol="udp", in_packets=4, out_packets=1)
+        assert bench.suspects == [(WEB, ids.EndpointId("web1-front"))]
+
+
+async def test_a_program_that_was_never_seen_to_answer_is_not_suspect_for_its_silence() -> None:
+    async with running() as bench:
+        for sent in (5, 10, 20):
+            await bench.count(ONE, protocol="udp", in_packets=sent)
+        assert bench.suspects == []
+        await bench.count(ONE, protocol="udp", in_packets=21, out_packets=1)
+        await bench.count(ONE, protocol="udp", in_packets=24, out_packets=1)
+        assert bench.suspects == [(WEB, ids.EndpointId("web1-front"))]
+
+
+async def test_what_answered_before_it_came_up_again_may_be_another_program() -> None:
+    check = states.svc("web", "front", str(VIP), check=states.CHECKED)
+    up = states.verdict("web", "web1", "front", health.Status.UP)
+    other = states.verdict("web", "web2", "front", health.Status.UP)
+    state = states.state(*TOWN, check, up, other)
+    async with running(state=state) as bench:
+        await bench.count(ONE, protocol="udp", in_packets=1, out_packets=1)
+        bench.slot.put(state.apply(ids.Revision(2), [Put(replace(up, since=9.0))]))
+        await bench.count(ONE, protocol="udp", in_packets=9, out_packets=1)
+        assert bench.suspects == []
+
+
+async def test_who_answered_a_udp_check_is_known_to_answer() -> None:
+    check = states.svc("web", "front", str(VIP), check=states.CHECKED)
+    up = states.verdict("web", "web1", "front", health.Status.UP, answered=(4,))
+    async with running(state=states.state(*TOWN, check, up)) as bench:
+        await bench.count(ONE, protocol="udp", in_packets=3)
         assert bench.suspects == [(WEB, ids.EndpointId("web1-front"))]
 
 
