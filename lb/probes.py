@@ -53,9 +53,28 @@ class _Post:
         self.unmade = 0  # tries in a row of which some could not be made
         self.unchecked = ""  # why, once that many failures would have turned the status
         self._wake = asyncio.Event()
+        self._under_way: set[asyncio.Timeout] = set()  # what a cut cable ends
 
     def cut(self) -> bool:
         return self.is_cut
+
+    def turn(self) -> None:
+        """The cable is cut, or is mended."""
+        self.is_cut = not self.is_cut
+        for each in self._under_way if self.is_cut else ():
+            each.reschedule(asyncio.get_running_loop().time())
+        self.wake()
+
+    async def unless_cut(self, check: Awaitable[Result | Unmade]) -> Result | Unmade:
+        """Its result; that the cable was cut meanwhile is known before any silence tells."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None) as limit:
+                self._under_way.add(limit)
+                try:
+                    return await check
+                finally:
+                    self._under_way.discard(limit)
+        return CUT
 
     def wake(self) -> None:
         self._wake.set()
@@ -124,8 +143,7 @@ class Probes:
             for key in self._by_link.get(link, ()):
                 _, post, _ = self._running[key]
                 if post.is_cut != (cable is not Cable.UP):
-                    post.is_cut = not post.is_cut
-                    post.wake()
+                    post.turn()
 
     def report(self, key: MemberKey, *, passed: bool, reason: str) -> None:
         """A member with a ttl check says how it is.
@@ -270,7 +288,7 @@ class Probes:
         if post.cut():
             return CUT
         if check.how.kind is not CheckKind.TTL:
-            return await self._dialled(check, standing)
+            return await post.unless_cut(self._dialled(check, standing))
         with contextlib.suppress(TimeoutError):
             # Reports that came while this process did not run are heard before silence is.
             async with patience.limit(check.how.ttl_s):

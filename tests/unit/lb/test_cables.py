@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 
 from lb.cable import Cable
+from lb.checks import Check
+from lb.dial import Result
 from lb.probes import Probes
 from sdd.model import health
 from sdd.reconcile import Slot
@@ -44,6 +46,36 @@ async def test_a_cut_cable_is_down_at_once_and_a_mended_one_checked_at_once() ->
     up, down = health.Status.UP, health.Status.DOWN
     assert ways == [up, down, up, down, up]
     assert "link" in world.records[1][2]
+
+
+async def test_a_check_that_is_under_way_when_the_cable_is_cut_is_waited_for_no_more() -> None:
+    """Its silence would tell the same as late as its timeout."""
+    world, slot, hangs = World(), Slot(), asyncio.Event()
+
+    async def dial(check: Check) -> Result:
+        if not hangs.is_set():
+            return await world.dial(check)
+        world.dialled += 1
+        await asyncio.Event().wait()
+        raise AssertionError("it waits until it is cancelled")
+
+    up = states.verdict("web", "web1", "front", health.Status.UP)
+    slot.put(states.state(*TOWN, up))
+    probes = Probes(world.record, states.NODE, time.monotonic, lambda: 0.5, dial=dial)
+    link = states.plug("web1", "front").host_link
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(probes.run(slot), name="probes")
+        await world.until(lambda: world.dialled >= 3)
+        hangs.set()
+        before = world.dialled
+        await world.until(lambda: world.dialled > before)
+        probes.cables({link: Cable.DOWN})
+        await world.until(lambda: len(world.records) == 1)
+        hangs.clear()
+        probes.cables({link: Cable.UP})
+        await world.until(lambda: len(world.records) == 2)
+        task.cancel()
+    assert [status for _, status, _ in world.records] == [health.Status.DOWN, health.Status.UP]
 
 
 @pytest.mark.parametrize(

@@ -117,3 +117,11 @@ async def test_a_member_that_left_is_told_of_no_more() -> None:
         await world.until(lambda: len(world.told) == 2)
         await asyncio.sleep(0)
     assert world.told[-1] == (KEY, "")
+
+
+async def test_probes_that_begin_anew_have_told_of_nobody_yet() -> None:
+    world = Poor()
+    world.lacking = {"10.0.1.1": "too many open files"}
+    async with run(world.probes(), states.state(*TOWN)):
+        await world.until(lambda: bool(world.told))
+    assert world.told == [(KEY, "too many open files"), (KEY, "")]
