@@ -62,7 +62,8 @@ class _Post:
         """The cable is cut, or is mended."""
         self.is_cut = not self.is_cut
         for each in self._under_way if self.is_cut else ():
-            each.reschedule(asyncio.get_running_loop().time())
+            if not each.expired():  # of a cut just before
+                each.reschedule(asyncio.get_running_loop().time())
         self.wake()
 
     async def unless_cut(self, check: Awaitable[Result | Unmade]) -> Result | Unmade:
