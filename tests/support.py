@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import resource
 import subprocess
@@ -70,6 +71,7 @@ def work_of(doing: Callable[[], object]) -> int:
 @contextlib.contextmanager
 def room_for(count: int) -> Iterator[None]:
     """This process may open `count` files more, and none beyond."""
+    gc.collect()  # what others have dropped would make room meanwhile
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     fillers = [os.open(os.devnull, os.O_RDONLY)]
     # Those that are held for long have numbers from 1024 on, and stay.

@@ -15,15 +15,17 @@ FIXED: Final = struct.Struct(">HHIH")  # type, class, TTL and length, behind the
 POINTER: Final = 0xC0
 # Of a known length whatever they say: stubs copy so much without looking (CVE-2023-4527).
 LENGTHS: Final[Mapping[int, int]] = MappingProxyType({wire.A: 4, wire.AAAA: 16})
+MOST_POINTERS: Final = 128  # of one name, which has 127 labels at most
 _TTL = 4  # where in a record's fixed part its TTL lies
 _SOA_NUMBERS = 20
 
 
 class Behind(NamedTuple):
-    """What a pointer leads to: where those labels end, and the bytes of all to the root."""
+    """What a pointer leads to: where those labels end, the bytes and pointers to the root."""
 
     stop: int
     size: int
+    pointers: int
 
 
 Known = dict[int, Behind]  # by where they begin; of one message
@@ -93,32 +95,37 @@ def _leads(data: bytes, begin: int, mark: int, ttls: list[int], known: Known) ->
     """Whether the pointer at `mark`, behind labels from `begin` on, leads to the rest of a name.
 
     Each pointer must lead to labels that end before those that led to it, so the way is finite, and
-    the whole must be a name of at most 255 bytes. Behind a pointer is what was a name before (RFC
-    1035 §4.1.4), never the fixed part of a record: its TTL changes on the way to the client, and
-    the name with it. What was seen once is not looked at again: names of a message may share long
-    ways, and hundreds of them.
+    the whole must be a name of at most 255 bytes and of no more pointers than such a name has
+    labels. Behind a pointer is what was a name before (RFC 1035 §4.1.4), never the fixed part of a
+    record: its TTL changes on the way to the client, and the name with it. What was seen once is
+    not looked at again: names of a message may share long ways, and hundreds of them.
     """
-    total = mark - begin + 1
+    total, further = mark - begin + 1, 0
     passed: list[tuple[int, int, int]] = []
     while data[mark]:
         limit = begin
         begin = int.from_bytes(data[mark : mark + 2], "big") & 0x3FFF
         if (seen := known.get(begin)) is not None:
             total += seen.size
+            further = 1 + seen.pointers
             if seen.stop > limit:
                 return False
             break
-        if begin < wire.HEADER or not (mark := _labels(data, begin, limit)):
+        if (
+            len(passed) > MOST_POINTERS
+            or begin < wire.HEADER
+            or not (mark := _labels(data, begin, limit))
+        ):
             return False
         stop = mark + (2 if data[mark] else 1)
         if _is_fixed(ttls, begin, stop):
             return False
         passed.append((begin, stop, total))
         total += mark - begin
-    if total > wire.MOST_NAME:
+    if total > wire.MOST_NAME or len(passed) + further > MOST_POINTERS:
         return False
-    for first, stop, before in passed:
-        known[first] = Behind(stop, total - before)
+    for at, (first, stop, before) in enumerate(passed, 1):
+        known[first] = Behind(stop, total - before, len(passed) - at + further)
     return True
 
 

@@ -106,12 +106,6 @@ def read(data: bytes, end: int, *, dnssec: bool, is_checked: bool = False) -> Re
     return _record_by_record(data, end, counts, dnssec=dnssec, is_checked=is_checked)
 
 
-def records(data: bytes) -> int:
-    """How many records of it are looked at, as far as it has those that it claims to have."""
-    answers, authority, additional = _COUNTS.unpack_from(data, 6)
-    return min(int(answers + authority + additional), MOST_RECORDS)
-
-
 def _addresses(data: bytes, end: int, counts: tuple[int, int, int]) -> Reply | None:
     """What `_record_by_record` makes of addresses of the very name that was asked, if that is all.
 

@@ -6,6 +6,7 @@ asked again without EDNS, with another cookie, over TCP; whom to ask else is dec
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -26,7 +27,7 @@ IDENTITY_BITS: Final = 16
 UDP: Final = "udp"
 _OUR_QUESTION: Final = frozenset({forward.Trust.GOOD, forward.Trust.TRUNCATED})
 
-Charge = Callable[[str, int], None]
+Charge = Callable[[str, float], None]  # a sandbox, seconds of the processor
 Bits = Callable[[int], int]  # how many random bits → a number
 Dialled = Callable[[str, protocol.Upstream], sockets.Dial | None]
 
@@ -45,9 +46,10 @@ class Exchanges:
         note: notes.Note,
         hot: Hot | None = None,
         charge: Charge = lambda *_: None,
+        spent: Callable[[], float] = time.thread_time,
     ) -> None:
-        """`charge` is told of whose questions a reply was, and how many records it had."""
-        self._charge = charge
+        """`charge` is told for whom a reply was read, and how long that took by `spent`."""
+        self._charge, self._spent = charge, spent
         self._counts = counts
         self._inside = inside
         self._streams = streams
@@ -126,8 +128,11 @@ class Exchanges:
 
     def read(self, asked: Question, data: bytes, end: int) -> reply.Reply | None:
         """`reply.read`, at the cost of who asked."""
-        self._charge(asked.scope.sandbox, reply.records(data))
-        return reply.read(data, end, dnssec=asked.query.dnssec)
+        began = self._spent()
+        try:
+            return reply.read(data, end, dnssec=asked.query.dnssec)
+        finally:
+            self._charge(asked.scope.sandbox, self._spent() - began)
 
     async def _over_udp(
         self,

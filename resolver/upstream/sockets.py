@@ -61,7 +61,6 @@ class Why(StrEnum):
 
 # Nobody is there, or nobody who can prove it: the next question would fare no better.
 GONE: Final = frozenset({Why.TLS, Why.REFUSED, Why.UNREACHABLE})
-# How it is where nobody was asked at all.
 
 
 class NoReply(Exception):

@@ -130,8 +130,12 @@ def create(name: str, **asked: Any) -> None:
         "panic": asked["panic"],
         "slow_start_s": asked["slow_start"],
         "publish": asked["publish"],
-        "vips": asked["vip"],
     }
+    match asked["vip"]:
+        case [one]:
+            body["vip"] = one  # all that a daemon of an older release takes
+        case [_, *_] as several:
+            body["vips"] = several
     output.created(current().client().post(PATH, body))
 
 

@@ -98,11 +98,11 @@ def _vips(
     if asked.mode is service.EndpointMode.DNSRR:
         return ()
     chosen: list[IPAddress] = []
-    for vip in asked.vips:
+    for vip in asked.all_vips:
         if vip.version not in addresses.families(net):
             raise taken.outside(net, vip)
     for version in addresses.families(net):
-        wanted = next((each for each in asked.vips if each.version == version), None)
+        wanted = next((each for each in asked.all_vips if each.version == version), None)
         _, ip = taken.choose(ground, draft, net, version, wanted)
         draft.claim_address(net, ip, holder)
         chosen.append(ip)
@@ -131,17 +131,17 @@ def _check_network(net: network.Network, asked: request.ServiceCreate) -> None:
             hint="make one first: sdctl network create NAME",
             code="SDD-SERVICE-NETWORK",
         )
-    if asked.vips and asked.mode is service.EndpointMode.DNSRR:
+    if asked.all_vips and asked.mode is service.EndpointMode.DNSRR:
         raise errors.Invalid(
-            f"service {asked.name!r} cannot have the virtual address {asked.vips[0]}"
+            f"service {asked.name!r} cannot have the virtual address {asked.all_vips[0]}"
             " in endpoint mode dnsrr",
             hint="use --endpoint-mode vip, or leave --vip out",
             code="SDD-SERVICE-VIP",
         )
-    if len({each.version for each in asked.vips}) < len(asked.vips):
+    if len({each.version for each in asked.all_vips}) < len(asked.all_vips):
         raise errors.Invalid(
             f"service {asked.name!r} cannot have two virtual addresses of one IP version:"
-            f" {', '.join(map(str, asked.vips))}",
+            f" {', '.join(map(str, asked.all_vips))}",
             hint="give one for each family of the network, or make another service",
             code="SDD-SERVICE-VIP",
         )

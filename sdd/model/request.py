@@ -131,10 +131,14 @@ class SandboxCreate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceCreate:
-    """`sdctl service create`; `network` is a ref, `vips` are at most one of each IP version."""
+    """`sdctl service create`; `network` is a ref.
+
+    The virtual addresses asked for are `vip`, if any, and `vips`: at most one of each IP version.
+    """
 
     name: str
     network: str
+    vip: IPv4Address | IPv6Address | None = None
     vips: tuple[IPv4Address | IPv6Address, ...] = ()
     mode: service.EndpointMode = service.EndpointMode.VIP
     scheduler: service.Scheduler = service.Scheduler.MH
@@ -148,6 +152,11 @@ class ServiceCreate:
     panic: int = 0
     slow_start_s: float = 0.0
     publish: tuple[Publish, ...] = ()
+
+    @property
+    def all_vips(self) -> tuple[IPv4Address | IPv6Address, ...]:
+        """The virtual addresses asked for."""
+        return (*((self.vip,) if self.vip is not None else ()), *self.vips)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

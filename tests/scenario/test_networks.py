@@ -187,7 +187,7 @@ async def test_C70_fixed_addresses_on_subnets_from_the_pools() -> None:
         end = await join(one, "w", "a", ip=IPv4Address("172.17.3.4"), ip6=six)
         assert hosts(end) == ["172.17.3.4", str(six)]
         vips = (six + 1, IPv4Address("172.17.3.5"))
-        asked = request.ServiceCreate(name="s", network="a", vips=vips)
+        asked = request.ServiceCreate(name="s", network="a", vip=vips[0], vips=vips[1:])
         assert set((await one.commands.create_service(asked)).vips) == set(vips)
 
 

@@ -62,6 +62,13 @@ SERVICES = [
         "service web",
     ),
     case(
+        "vip_twice",
+        make_svc("s", "lab", vip=V4("10.80.0.77"), vips=(V4("10.80.0.77"),)),
+        errors.Invalid,
+        "SDD-SERVICE-VIP",
+        "10.80.0.77, 10.80.0.77",
+    ),
+    case(
         "vips_of_one_version",
         make_svc("s", "lab", vips=(V4("10.80.0.77"), V4("10.80.0.78"))),
         errors.Invalid,

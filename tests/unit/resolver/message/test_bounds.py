@@ -67,6 +67,35 @@ def test_names_that_share_long_ways_are_followed_once(
     head = b"\0\1\x81\x80\0\1" + COUNT.to_bytes(2, "big") + bytes(4)
     message = head + ASKED + body
     found = reply.read(message, END, dnssec=True)
-    assert found is not None, "it is whole: every part of it is looked at"
-    assert found.answers + found.dropped == COUNT
+    if records is bare_pointers:
+        assert found is None, "a name has no more pointers than labels"
+    else:
+        assert found is not None, "it is whole: every part of it is looked at"
+        assert found.answers + found.dropped == COUNT
     assert work_of(lambda: reply.read(message, END, dnssec=True)) < EACH * COUNT + 2 * len(message)
+
+
+@pytest.mark.parametrize(("extra", "is_whole"), [(0, True), (1, False)])
+def test_a_name_has_at_most_so_many_pointers(extra: int, is_whole: bool) -> None:
+    """However they are met: by one long way, or piece by piece behind what was seen before."""
+    start = END + len(made(OWNER, wire.TXT, b""))
+    count = record.MOST_POINTERS - 1 + extra  # and that of the owner
+    steps = b"".join(pointer(start + 2 * step) for step in range(count - 1))
+    text = made(OWNER, wire.TXT, OWNER + steps)
+    last = made(pointer(start + 2 * (count - 1)), wire.A, bytes(4))
+    half = made(pointer(start + 2 * (count // 2)), wire.A, bytes(4))
+    for records in ((text, last), (text, half, last)):
+        head = b"\0\1\x81\x80\0\1" + len(records).to_bytes(2, "big") + bytes(4)
+        message = head + ASKED + b"".join(records)
+        assert (reply.read(message, END, dnssec=True) is not None) is is_whole
+
+
+def test_what_was_seen_before_leads_back_from_nowhere_behind_it() -> None:
+    """The second name's labels lie within those that the first one was seen to lead to."""
+    text_at = END + len(made(OWNER, wire.TXT, b""))
+    text = made(OWNER, wire.TXT, b"\2" + pointer(text_at) + b"\0")
+    first, second = (made(pointer(text_at + at), wire.A, bytes(4)) for at in (0, 1))
+    for records, is_whole in (((text, first), True), ((text, first, second), False)):
+        head = b"\0\1\x81\x80\0\1" + len(records).to_bytes(2, "big") + bytes(4)
+        message = head + ASKED + b"".join(records)
+        assert (reply.read(message, END, dnssec=True) is not None) is is_whole

@@ -200,7 +200,7 @@ class Desk:
             name=asked.name,
             network=net.id,
             number=1 + len(self.state.services),
-            vips=asked.vips or (net.pools[0].subnet[-2],),
+            vips=asked.all_vips or (net.pools[0].subnet[-2],),
             mode=asked.mode,
             scheduler=asked.scheduler,
             health=asked.health,
