@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 
 import dns.reversename
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from resolver import protocol
@@ -178,7 +178,12 @@ def _all_put(made: table.Table, now: ClusterState) -> protocol.Names:
     return names
 
 
+_LEADS = _leading("a", record.RecordType.SRV, "0 0 1 y.x")
+_WILD = _record("*.x", A)
+
+
 @settings(max_examples=300)
+@example([([Put(_LEADS)], 5), ([Put(_WILD)], 5), ([Gone(record.Record, _WILD.id)], 5)])
 @given(st.lists(st.tuples(st.lists(CHANGES, min_size=1), st.integers(4, 5)), max_size=10))
 def test_step_by_step_is_the_same_as_at_once(steps: list[tuple[list[Change], int]]) -> None:
     now = ClusterState().apply(ids.Revision(1), START)
