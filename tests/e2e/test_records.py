@@ -46,16 +46,16 @@ def test_libc_follows_an_alias_and_a_wildcard(daemon: Appliance) -> None:
 def test_an_alias_leads_to_its_own_network_and_to_nobody_once_the_target_is_gone(
     daemon: Appliance,
 ) -> None:
-    daemon.sandbox("twin", "--network", "other,ip=10.63.0.80,alias=shop")
-    daemon.sandbox("shop", "--network", "lab,ip=10.62.0.81,alias=shop")
+    daemon.sandbox("twin", "--network", "other,ip=10.63.0.80,alias=kiosk")
+    daemon.sandbox("kiosk", "--network", "lab,ip=10.62.0.81,alias=kiosk")
     daemon.sandbox("both", "--network", "other,gw-priority=1", "--network", "lab")
-    add(daemon, "buy", "CNAME", "shop")
-    assert short(daemon, "both", "shop") == {"10.63.0.80"}
-    assert dig(daemon, "both", "+short", "buy.lab").split() == ["shop.lab.", "10.62.0.81"]
-    daemon.sdctl("sandbox", "rm", daemon.name("shop"))
+    add(daemon, "buy", "CNAME", "kiosk")
+    assert short(daemon, "both", "kiosk") == {"10.63.0.80"}
+    assert dig(daemon, "both", "+short", "buy.lab").split() == ["kiosk.lab.", "10.62.0.81"]
+    daemon.sdctl("sandbox", "rm", daemon.name("kiosk"))
     for sandbox in ("both", "c"):
         assert "NXDOMAIN" in dig(daemon, sandbox, "buy.lab")
-    asked = ("dns", "query", "shop.lab", "--from", daemon.name("both"))
+    asked = ("dns", "query", "kiosk.lab", "--from", daemon.name("both"))
     assert "network lab" in daemon.sdctl(*asked, check=False).stderr
 
 
