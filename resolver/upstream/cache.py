@@ -3,7 +3,7 @@
 In: checked replies, for whom they were fetched, and the time. Out: entries and their age; a TTL is
 never extended. What is over stays for a while, to be given only when nobody answers (RFC 8767).
 Entries are partitioned by the upstreams that were asked: sandboxes with other upstreams see nothing
-of them. Where room is wanted the sandbox that had most fetched makes it.
+of them. Where room is wanted what is over makes it, then the sandbox that had most fetched.
 """
 
 from collections import OrderedDict
@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from resolver import protocol
 from resolver.message import reply, wire
+from resolver.upstream.ends import Ends
 from resolver.upstream.holdings import NOBODY, Holdings
 
 ROOT: Final = b"\0"
@@ -25,9 +26,12 @@ NEGATIVE_LIMIT_S: Final = 300
 FAILURE_S: Final = 5  # RFC 9520: failures are remembered, shortly
 FAILURES: Final = 1000  # of so many names at once: those of one sandbox push out nobody's answers
 STALE_S: Final = 3600
+# The part of the cache that what is over has before what is good, in even parts for all who hold
+# such: a crawler's fresh names leave others something for bad times.
+OVER: Final = 1 / 8
 KINDS: Final = ("success", "denial", "failure")
 _ANSWERS: Final = frozenset({wire.Rcode.NOERROR, wire.Rcode.NXDOMAIN})
-_OVERHEAD: Final = 820  # bytes of Python around an entry, measured with tracemalloc
+_OVERHEAD: Final = 860  # bytes of Python around an entry, measured with tracemalloc
 _RECORD_OVERHEAD: Final = 80  # the two numbers kept of each record
 
 
@@ -60,16 +64,20 @@ class Entry(NamedTuple):
 
 
 class Cache:
-    """Of whoever holds most the least recently used go first, what nobody may be given before it.
+    """What is over goes first, then of whoever holds most the least recently used.
 
-    Of failures there are few, gone when they are over.
+    Whoever asks for many names in turn would else lose each of them just before it is asked for
+    again, while what others never ask for again stays its hour. Of failures there are few, gone
+    when they are over.
     """
 
     def __init__(self, *, entries: int = ENTRIES, size: int = BYTES) -> None:
         self._most_entries = entries
         self._most_bytes = size
         self._entries: OrderedDict[Key, Entry] = OrderedDict()  # as they came
-        self._holdings: Holdings[Key] = Holdings()
+        self._ends: Ends[Key] = Ends()
+        self._good: Holdings[Key] = Holdings()  # whose end was not told yet
+        self._over: Holdings[Key] = Holdings()
         self._failures: OrderedDict[Key, float] = OrderedDict()  # when over: all last as long
         self.bytes = 0
         self.evicted = dict.fromkeys(KINDS, 0)
@@ -87,7 +95,7 @@ class Cache:
             if not _may_be_stale(entry, now):
                 self._drop(key)
             return None
-        self._holdings.use(entry.holder, key)
+        self._good.use(entry.holder, key)
         return entry
 
     def stale(self, key: Key, now: float) -> Entry | None:
@@ -117,11 +125,12 @@ class Cache:
         if lifetime <= 0 or len(found.image) > MOST_ENTRY:
             return
         self._drop(key)
-        self._entries[key] = Entry(found, now, now + lifetime, holder=holder)
+        entry = self._entries[key] = Entry(found, now, now + lifetime, holder=holder)
         self.kinds[kind_of(found)] += 1
         size = _cost(key, found)
         self.bytes += size
-        self._holdings.take(holder, key, size)
+        self._good.take(holder, key, size)
+        self._ends.put(key, entry.expires)
         if found.rcode == wire.Rcode.SERVFAIL:
             self._failures[key] = now + lifetime
             if len(self._failures) > FAILURES:
@@ -150,7 +159,8 @@ class Cache:
         """
         for key in [each for each in self._entries if each.partition[1] in sandboxes]:
             self._drop(key)
-        for key in chain.from_iterable(map(self._holdings.leave, sandboxes)):
+        left = (held.leave(each) for held in (self._good, self._over) for each in sandboxes)
+        for key in chain.from_iterable(left):
             self._entries[key] = self._entries[key]._replace(holder=NOBODY)
 
     def entries(self, now: float) -> Iterator[tuple[Key, Entry]]:
@@ -171,12 +181,20 @@ class Cache:
         Whatever came two hours ago may be given to nobody any more. It goes first: those who hold
         little would keep it for good.
         """
+        for key in self._ends.over(now):
+            holder = self._entries[key].holder
+            self._over.take(holder, key, self._good.drop(holder, key))
         while len(self._entries) > self._most_entries or self.bytes > self._most_bytes:
             oldest, entry = next(iter(self._entries.items()))
             if now >= entry.expires and not _may_be_stale(entry, now):
                 self._drop(oldest)
             else:
-                self._evict(self._holdings.first())
+                self._evict(self._next())
+
+    def _next(self) -> Key:
+        """What is given up next."""
+        spared = OVER * self.bytes / (len(self._over) or 1)
+        return (self._over if self._over.most() > spared or not self._good else self._good).first()
 
     def _evict(self, key: Key) -> None:
         self.evicted[kind_of(self._entries[key].reply)] += 1
@@ -186,7 +204,8 @@ class Cache:
         entry = self._entries.pop(key, None)
         self._failures.pop(key, None)
         if entry is not None:
-            self.bytes -= self._holdings.drop(entry.holder, key)
+            held = self._good if self._ends.drop(key, entry.expires) else self._over
+            self.bytes -= held.drop(entry.holder, key)
             self.kinds[kind_of(entry.reply)] -= 1
 
 

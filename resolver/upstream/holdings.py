@@ -26,7 +26,11 @@ class Holdings(Generic[K]):
         self._keys: dict[str, OrderedDict[K, int]] = {}
         self._bytes: Counter[str] = Counter()
         self._largest = Ranking()  # by the bytes, below zero
-        self._moved: set[str] = set()  # since they were ranked
+        self._moved: set[str] = set()  # since they were ranked, of those who hold something
+
+    def __len__(self) -> int:
+        """How many hold something."""
+        return len(self._keys)
 
     def take(self, holder: str, key: K, size: int) -> None:
         """`holder` has a new one."""
@@ -38,8 +42,11 @@ class Holdings(Generic[K]):
         self._moved.add(holder)
 
     def use(self, holder: str, key: K) -> None:
-        """Of those of `holder` it is given up last."""
-        self._keys[holder].move_to_end(key)
+        """Of those of `holder` it is given up last, if he has it."""
+        try:  # noqa: SIM105 - `suppress` takes longer than all else here
+            self._keys[holder].move_to_end(key)
+        except KeyError:  # a look before it would hash the key once more for each answer
+            pass
 
     def drop(self, holder: str, key: K) -> int:
         """The bytes of what `holder` has no more."""
@@ -47,9 +54,10 @@ class Holdings(Generic[K]):
         size = keys.pop(key)
         if keys:
             self._bytes[holder] -= size
+            self._moved.add(holder)
         else:
             del self._keys[holder], self._bytes[holder]
-        self._moved.add(holder)
+            self._forget(holder)
         return size
 
     def leave(self, holder: str) -> tuple[K, ...]:
@@ -58,21 +66,31 @@ class Holdings(Generic[K]):
         if left:
             self._keys.setdefault(NOBODY, OrderedDict()).update(left)
             self._bytes[NOBODY] += self._bytes.pop(holder)
-            self._moved |= {holder, NOBODY}
+            self._moved.add(NOBODY)
+            if holder != NOBODY:
+                self._forget(holder)
         return tuple(left)
+
+    def most(self) -> int:
+        """The bytes of whoever holds most; 0 when nobody holds anything."""
+        return self._bytes.get(self._first(), 0)
 
     def first(self) -> K:
         """What is given up next. Raises LookupError when there is nothing.
 
         It takes a time that grows with the logarithm of how many holders there are.
         """
-        for each in self._moved:
-            if held := self._bytes.get(each):
-                self._largest.put(each, -held)
-            else:
-                self._largest.drop(each)
-        self._moved.clear()
-        holder = self._largest.first()
-        if holder is None:
+        holder = self._first()
+        if holder not in self._keys:
             raise LookupError("nobody holds anything")
         return next(iter(self._keys[holder]))
+
+    def _first(self) -> str:
+        for each in self._moved:
+            self._largest.put(each, -self._bytes[each])
+        self._moved.clear()
+        return self._largest.first() or NOBODY
+
+    def _forget(self, holder: str) -> None:
+        self._moved.discard(holder)
+        self._largest.drop(holder)

@@ -163,6 +163,52 @@ def test_who_has_the_largest_answers_kept_makes_room_for_others() -> None:
     assert all(store.get(key(f"n{number}"), 2.0) for number in range(30))
 
 
+@pytest.mark.parametrize(("hot", "others"), [(60, 1), (60, 10), (30, 50)])
+def test_what_is_over_goes_before_what_is_asked_for_in_turn(hot: int, others: int) -> None:
+    store = cache.Cache(entries=100)
+    misses = 0
+    for second in range(300):
+        name = key(f"n{second % hot}")
+        if store.get(name, float(second)) is None:
+            misses += 1
+            store.put(name, kept(3600), float(second), "busy")
+        store.put(key(f"once{second}"), kept(5), float(second), f"other{second % others}")
+    assert misses == hot
+    assert len(store) == 100
+
+
+def test_who_asks_for_thousands_of_names_leaves_others_a_part_of_what_is_over() -> None:
+    store = cache.Cache(entries=100)
+    for number in range(90):
+        store.put(key(f"n{number}"), kept(60), number / 90, f"calm{number % 2}")
+    for number in range(1000):
+        store.put(key(f"m{number}"), kept(3600), 100.0 + number, "loud")
+    left = [number for number in range(90) if store.stale(key(f"n{number}"), 1100.0)]
+    assert left == list(range(78, 90))  # an eighth of the cache, the last
+    assert len(store) == 100
+
+
+def test_what_all_have_is_over_and_goes_all_the_same() -> None:
+    store = cache.Cache(entries=10)
+    for number in range(10):
+        store.put(key(f"n{number}"), kept(60), 0.0, f"calm{number}")
+    store.put(key("new"), kept(60, size=cache.MOST_ENTRY - 100), 100.0)
+    assert len(store) == 10
+    store.flush(wire.to_wire("new"))
+    assert sum(store.stale(key(f"n{number}"), 100.0) is not None for number in range(10)) == 9
+
+
+def test_a_question_that_came_before_the_last_look_is_answered() -> None:
+    store = cache.Cache()
+    store.put(key(), kept(60), 0.0)
+    store.put(key("other"), kept(60), 100.0)
+    assert store.get(key(), 59.0)
+    store.forget({""})
+    assert store.stale(key(), 100.0)
+    assert store.flush() == 2
+    assert (store.bytes, len(store)) == (0, 0)
+
+
 def test_what_nobody_may_be_given_any_more_goes_before_all_else() -> None:
     store = cache.Cache(entries=100)
     for number in range(50):

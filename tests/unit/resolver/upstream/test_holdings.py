@@ -1,5 +1,7 @@
 """Whose key goes first, against a look at all of them."""
 
+import weakref
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,7 +38,9 @@ def test_the_first_is_the_least_used_of_whoever_holds_most(
         elif what == "leave":
             assert held.leave(holder) == tuple(keys)
             model.setdefault(holdings.NOBODY, {}).update(model.pop(holder))
+        assert len(held) == sum(map(bool, model.values()))
         most = max((sum(each.values()) for each in model.values()), default=0)
+        assert held.most() == most
         if most == 0:
             with pytest.raises(LookupError):
                 held.first()
@@ -51,3 +55,27 @@ def test_who_has_nothing_leaves_nothing() -> None:
     held.take("a", 1, 10)
     assert held.leave("b") == ()
     assert held.drop("a", 1) == 10
+
+
+class Holder(str):
+    """One of which one can see that nobody has it any more."""
+
+    __slots__ = ("__weakref__",)
+
+
+def test_of_whoever_has_nothing_any_more_nothing_is_kept() -> None:
+    held: holdings.Holdings[int] = holdings.Holdings()
+
+    def come_and_go(number: int) -> "weakref.ref[Holder]":
+        one = Holder(f"box{number}")
+        held.take(one, number, 10)
+        if number % 2:
+            held.leave(one)
+            held.drop(holdings.NOBODY, number)
+        else:
+            held.drop(one, number)
+        return weakref.ref(one)
+
+    seen = [come_and_go(number) for number in range(10)]
+    assert not any(each() for each in seen)
+    assert len(held) == held.most() == 0
