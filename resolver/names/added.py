@@ -9,10 +9,13 @@ from types import MappingProxyType
 from typing import Final
 
 from resolver.message import wire
-from resolver.names import spelling
-from sdd.model import address, loopback
+from resolver.names import records, spelling
+from sdd.model import address, loopback, tlds
+from sdd.model.port import Protocol
 from sdd.model.record import ADDRESSES, NAMING, Record, RecordType
 
+_TASKS: Final = [records.TASKS.removesuffix(".")]
+_PROTOCOLS: Final = [[f"_{each}"] for each in Protocol]
 _AROUND: Final = 27  # bytes of an answer beside names and records: header, type and class, OPT
 _STRING: Final = 255  # RFC 1035 §3.3.14: longer texts are several strings
 
@@ -47,7 +50,8 @@ def target(of: Record, tail: bytes, is_own: Callable[[bytes], bool]) -> bytes:
 
     A name of the record's own network has the network's behind it: whoever is on others too would
     find theirs by the bare one, and others would be asked for it once it is gone. That is each name
-    of one label but `localhost`, and of several what `is_own` says of the bare one.
+    of one label but `localhost`, and of several those that only a network has (`is_ours`) and
+    what `is_own` says of the bare one.
     """
     text = lead(of)
     if not text:
@@ -56,7 +60,21 @@ def target(of: Record, tail: bytes, is_own: Callable[[bytes], bool]) -> bytes:
     if tail in wire.parents(bare) or loopback.is_loopback(text):
         return bare
     whole = spelling.below(text, tail)
-    return whole if whole and ("." not in text or is_own(bare)) else bare
+    return whole if whole and (is_ours(text) or is_own(bare)) else bare
+
+
+def is_ours(text: str) -> bool:
+    """Whether the target `text` is a name of the record's network, be it there or not.
+
+    `tasks.NAME` and `_PORT._PROTOCOL.NAME` are a service's, of which nobody else is asked before it
+    comes or when it has gone, unless NAME is a public domain: that has such names, too.
+    """
+    *first, name = text.split(".")
+    if not first:
+        return not loopback.is_loopback(text)
+    if name in tlds.PUBLIC:
+        return False
+    return first == _TASKS or (first[0].startswith("_") and first[1:] in _PROTOCOLS)
 
 
 def fits(those: Iterable[Record], tail: bytes) -> bool:

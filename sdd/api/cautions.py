@@ -9,7 +9,8 @@ from types import MappingProxyType
 from typing import Final
 
 from resolver.files import resolvconf, upstreams
-from resolver.names import records
+from resolver.names import added, records
+from sdd.control import records as control
 from sdd.model import (
     bridge,
     child,
@@ -18,6 +19,7 @@ from sdd.model import (
     nameserver,
     network,
     reach,
+    record,
     sandbox,
     service,
     tlds,
@@ -117,6 +119,24 @@ def of_box(state: ClusterState, box: sandbox.Sandbox) -> str:
     long = unread(upstreams.given_search(state, box))
     odd = (*_loopback(box), *(told for each in ends for told in _reverse(each)))
     return " ".join(filter(None, (*mixed, *odd, *_idle_options(box.dns.options), linked, long)))
+
+
+def of_record(state: ClusterState, of: record.Record) -> str:
+    """That it leads to a name of its network which nobody has."""
+    net, target = state.networks.get(of.network), added.lead(of)
+    if net is None or not target or "." in target or not added.is_ours(target):
+        return ""
+    there = {each.name for each in state.records_by_network.get(net.id, ())}
+    catching = f"{record.WILDCARD}{net.name.lower()}"
+    if catching in there or target in there or target in control.holders(state, net.id):
+        return ""
+    asked = f"others are asked for {target}.{net.name.lower()}"
+    then = asked if net.forwards_unknown else "the record leads nowhere"
+    return (
+        f"{target} is no name of network {net.name}: {then} until it is. What is on another network"
+        " is given as NAME.NETWORK, what others know with its domain, and what --add-host gave by"
+        " its address, in a record of its own"
+    )
 
 
 def _loopback(box: sandbox.Sandbox) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from sdd.api import body, render
+from sdd.api import body, cautions, render
 from sdd.api.call import Call, Reply
 from sdd.api.context import Context
 from sdd.control import lookup, records
@@ -24,8 +24,9 @@ async def listing(context: Context, call: Call) -> Reply:
 async def add(context: Context, call: Call) -> Reply:
     """The record that was added."""
     made = await context.commands.add_record(body.decode(request.RecordAdd, call.body))
-    (row,) = rows(context.state(), (made,))
-    return Reply(value=row, status=201)
+    state = context.state()
+    (row,) = rows(state, (made,))
+    return Reply(value={**row, "Warning": cautions.of_record(state, made)}, status=201)
 
 
 async def remove(context: Context, call: Call) -> Reply:

@@ -40,6 +40,7 @@ def add(network: str, name: str, rdtype: str, data: tuple[str, ...]) -> None:
     """  # noqa: D301 - click's sign for lines that are not joined
     body = {"network": network, "name": name, "type": rdtype, "data": " ".join(data)}
     made = current().client().post(PATH, body)
+    output.warned(made)
     if current().output != "table":
         output.data([made])
 

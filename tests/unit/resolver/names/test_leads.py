@@ -49,6 +49,16 @@ def test_when_the_target_of_an_alias_is_gone_nobody_else_is_asked_for_it() -> No
         ("www.example", "www.example."),
         ("web.lab", "web.lab."),
         ("a" * 63, f"{'a' * 63}.out."),
+        ("tasks.gone", "tasks.gone.out."),  # a service's, when it has gone or before it comes
+        ("tasks.gone.out", "tasks.gone.out."),
+        ("_http._tcp.gone", "_http._tcp.gone.out."),
+        ("_1._sctp.gone", "_1._sctp.gone.out."),
+        ("tasks.org", "tasks.org."),  # a public domain
+        ("_sip._udp.org", "_sip._udp.org."),
+        ("tasks.example.com", "tasks.example.com."),
+        ("_sip._tcp.example.com", "_sip._tcp.example.com."),
+        ("_dmarc.gone", "_dmarc.gone."),
+        ("http._tcp.gone", "http._tcp.gone."),
     ],
 )
 def test_a_target_is_a_name_of_the_records_network_or_of_others(target: str, told: str) -> None:

@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from sdd.api import cautions
-from sdd.model import ids, network, port
+from sdd.model import ids, network, port, record
 from sdd.model.forwardzone import ForwardZone
 from sdd.model.nameserver import Nameserver
 from sdd.state import ClusterState
@@ -135,3 +135,44 @@ def test_a_service_that_no_sandbox_reaches_is_told_so() -> None:
     assert cautions.of_service(states.state(lonely, plain), published) == ""
     assert cautions.of_service(states.state(states.net("front", 1), plain), plain) == ""
     assert cautions.of_service(ClusterState(), plain) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "is_told"),
+    [
+        ("www CNAME printer", True),
+        ("_s._tcp.x SRV 0 1 80 printer", True),
+        ("www CNAME Front", True),  # of the network itself there is no front.front
+        ("www CNAME web", False),  # a service
+        ("www CNAME a", False),  # a sandbox
+        ("www CNAME db", False),  # a record
+        ("www CNAME printer.front", False),
+        ("www CNAME localhost", False),
+        ("www CNAME tasks.gone", False),
+        ("x SRV 0 0 0 .", False),
+        ("x TXT printer", False),
+    ],
+)
+def test_a_record_that_leads_to_nobody_on_its_network_is_told_so(text: str, is_told: bool) -> None:
+    front = states.net("front", 1)
+    web = states.svc("web", "front", "10.0.1.100")
+    box, end = states.box("a"), states.plug("a", "front", "10.0.1.2/24")
+    state = states.state(front, web, box, end, _record("db A 10.0.0.9", front.id))
+    made = _record(text, front.id)
+    told = cautions.of_record(state, made)
+    wanted = "is no name of network front: the record leads nowhere until it is"
+    assert (wanted in told) is is_told
+    assert bool(told) is is_told
+    asking = replace(front, options={"forward-unknown": "true"})
+    told = cautions.of_record(states.state(asking), _record("www CNAME printer", front.id))
+    assert "front: others are asked for printer.front until it is" in told
+    caught = states.state(front, _record("*.front A 10.0.0.9", front.id))
+    assert cautions.of_record(caught, made) == ""
+    assert cautions.of_record(ClusterState(), made) == ""  # the network is gone by now
+
+
+def _record(text: str, on: ids.NetworkId) -> record.Record:
+    name, kind, data = text.split(maxsplit=2)
+    return record.Record(
+        id=ids.RecordId(text), network=on, name=name, kind=record.RecordType(kind), data=data
+    )

@@ -328,6 +328,15 @@ def test_records_are_added_listed_and_removed(shell: Shell) -> None:
     assert shell("dns", "record", "ls", "nowhere").code == 1
 
 
+def test_whoever_lets_a_record_lead_to_nobody_is_warned(shell: Shell) -> None:
+    shell.ok("network", "create", "lab")
+    told = shell.ok("dns", "record", "add", "lab", "www", "CNAME", "web").err
+    assert told.startswith("Warning: web is no name of network lab: the record leads nowhere")
+    assert shell.ok("dns", "record", "add", "lab", "web", "A", "10.0.0.9").err == ""
+    made = shell.ok("dns", "record", "add", "lab", "w3", "CNAME", "web", "-o", "json")
+    assert (made.err, made.json()[0]["Warning"]) == ("", "")
+
+
 def test_a_record_is_shadowed_while_a_sandbox_has_its_name(shell: Shell) -> None:
     shell.ok("network", "create", "lab")
     shell.ok("dns", "record", "add", "lab", "web", "A", "10.0.0.9")
