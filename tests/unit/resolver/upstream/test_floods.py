@@ -14,7 +14,7 @@ from resolver.upstream import allowance, doq, dot, http2
 from resolver.upstream.doh import Doh
 from resolver.upstream.dot import Dot
 
-PATIENCE_S = 5.0
+PATIENCE_S = 20.0
 SERVER = protocol.Upstream("127.0.0.1", 443, inside=True, transport="https", path="/dns-query")
 QUESTION = b"\x12\x34" + bytes(20)
 
