@@ -59,7 +59,7 @@ from sdd.api import context
 from sdd.control import commander, feed, hearing, identity, journal, progress, standing, verify
 from sdd.control.unchecked import Unchecked
 from sdd.control.unstored import Unstored
-from sdd.linux import capabilities, descriptors, guests, libc, namespaces
+from sdd.linux import capabilities, descriptors, guests, libc, lookups, namespaces
 from sdd.model import ids
 from sdd.model.look import Look
 from sdd.model.progress import Backend
@@ -154,6 +154,7 @@ async def serve(
     manager = notify.Notifier(notify.take_address(os.environ))
     kept, listening = sockets.split(notify.take_sockets(os.environ, os.getpid()))
     held = sockets.Sockets(manager, kept)
+    lookups.ALL.trust(config.exec_root / "netns")
     with lock.held(config.data_root), lock.held(config.exec_root), lock.alone():
         async with assembled(config, book, held) as one:
             await dataclasses.replace(one, inherited=listening).run(manager, reload, book)

@@ -1,4 +1,4 @@
-"""The calls that Python 3.11 does not offer: setns, unshare, mount, umount2, statx, mallopt.
+"""The calls that Python 3.11 does not offer: setns, unshare, mount, statx, fstatfs, mallopt.
 
 In: plain values. Out: nothing, or `OSError` with the kernel's errno and the path concerned.
 No policy and no threads: who may call these, and where, is `namespaces`' business.
@@ -16,6 +16,8 @@ MS_BIND = 4096  # include/uapi/linux/mount.h
 MS_REC = 16384
 MS_SLAVE = 1 << 19
 M_ARENA_MAX = -8  # glibc's malloc.h
+PROC_SUPER_MAGIC = 0x9FA0  # include/uapi/linux/magic.h
+_STATFS_WORDS = 64  # more than struct statfs has, on every architecture
 MNT_DETACH = 2  # include/linux/fs.h: leave the tree now, free when the last user is gone
 
 
@@ -72,6 +74,13 @@ def mount_sysfs(target: str) -> None:
 def statx(descriptor: int, flags: int, mask: int, told: Any) -> None:
     """Fill the struct statx behind the pointer `told` with what is asked of the file itself."""
     _check(_libc().statx(descriptor, b"", flags, mask, told), "an open file")
+
+
+def kind_of_file_system(descriptor: int) -> int:
+    """The number (`f_type`) of the kind of file system that an open file is in."""
+    told = (ctypes.c_uint32 * _STATFS_WORDS)()
+    _check(_libc().fstatfs(descriptor, ctypes.byref(told)), "an open file")
+    return int(told[0])
 
 
 def share_heap() -> None:

@@ -11,6 +11,7 @@ import errno
 import functools
 import os
 import re
+import stat
 import threading
 import time
 from collections import deque
@@ -67,16 +68,35 @@ def nsfs() -> int:
 def look(path: str, walks: walk.Walks | None = None) -> Found:
     """What is there, from the calling thread, which may hang; raises OSError."""
     try:
-        if walks is not None:
-            return _found(walks.open(path))
-        opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
-        return _found(dcache.Entry(opened, dcache.known(opened)))
+        return _opened(path) if walks is None else _walked(path, walks)
     except OSError as exc:
         if exc.errno not in NO_ROOM:
             raise
         # No descriptor is left. What cannot be opened now is there all the same.
-        there = os.stat(path)  # noqa: PTH116 - it is no more than a number
+        with walks.within(path) if walks else contextlib.nullcontext():
+            there = os.stat(path)  # noqa: PTH116 - it is no more than a number
         return Found(there.st_dev, there.st_ino, exc)
+
+
+def _opened(path: str) -> Found:
+    opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    return _found(dcache.Entry(opened, dcache.known(opened)))
+
+
+def _walked(path: str, walks: walk.Walks) -> Found:
+    """That no namespace is there is what the kernel says: a sandbox may be removed for it."""
+    try:
+        found = _found(walks.open(path))
+    except TimeoutError:
+        raise
+    except OSError as exc:
+        if exc.errno in NO_ROOM:
+            raise
+    else:
+        if found.inode:
+            return found
+    with walks.within(path):
+        return _opened(path)
 
 
 def at_once(path: str) -> Found | None:
@@ -114,13 +134,24 @@ class Lookups:
         most: int = MOST,
     ) -> None:
         self._ask = ask or functools.partial(look, walks=walk.Walks(patience_s / 2))
-        self._at_once = at_once
+        self._known = at_once
+        self._ours: frozenset[str] = frozenset()
         self._patience_s = patience_s
         self._most = most
         self._lock = threading.Lock()
         self._going: dict[str, _Going] = {}
         self._waiting: deque[_Going] = deque()
         self._threads = 0
+
+    def trust(self, folder: Path) -> None:
+        """What lies in it is ours and never hangs: each look at it is at once, from now on."""
+        self._ours |= {str(folder)}
+
+    def _at_once(self, path: str) -> Found | None:
+        # A link in it may lead anywhere.
+        if os.path.dirname(path) in self._ours and not stat.S_ISLNK(os.lstat(path).st_mode):  # noqa: PTH120 - of thousands
+            return look(path)
+        return self._known(path)
 
     def begin(self, paths: Iterable[str]) -> None:
         """Look for them all at the same time: who asks for one after the other waits once."""

@@ -19,6 +19,7 @@ _NUMBER: Final = 437  # the same on every architecture
 class Resolve(enum.IntFlag):
     """What the look-up of the path refuses (ELOOP, EXDEV), or takes as its root."""
 
+    NO_XDEV = 0x01  # what is mounted on the way
     NO_MAGICLINKS = 0x02
     NO_SYMLINKS = 0x04  # implies the one above
     IN_ROOT = 0x10  # "/" and ".." end at the directory, as after chroot

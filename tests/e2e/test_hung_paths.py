@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sdd.linux import lookups
+from tests.automount import automount
 from tests.e2e.appliance import Appliance, appliance, until
 from tests.hung import Hung, hung
 
@@ -111,3 +112,20 @@ def test_a_sandbox_whose_path_hangs_can_be_removed_and_a_start_waits_for_none(
         ["ip", "-n", guest, "-br", "link"], check=True, capture_output=True, text=True
     )
     assert "eth0" not in theirs.stdout
+
+
+def test_who_waits_for_an_automount_keeps_nobody_from_its_file_system(daemon: Appliance) -> None:
+    with automount(daemon.root / "share") as share:
+        for _ in range(2):
+            attach = ("sandbox", "attach", daemon.name("odd"), "--netns", str(share / "ns"))
+            assert HANGS in daemon.sdctl(*attach, "--network", "front", check=False).stderr
+        begun = time.monotonic()
+        daemon.sandbox("new3", "--network", "front")
+        other = daemon.name("other")
+        subprocess.run(["ip", "netns", "add", other], check=True)
+        try:
+            daemon.sdctl("sandbox", "attach", other, "--netns", other, "--network", "front")
+            assert time.monotonic() - begun < PROMPT_S
+            daemon.sdctl("sandbox", "rm", other)
+        finally:
+            subprocess.run(["ip", "netns", "del", other], check=True)

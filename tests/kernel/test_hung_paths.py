@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import threading
 import time
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Never
 
 import pytest
 
@@ -19,6 +21,7 @@ from sdd.linux import guests, lookups, namespaces, sight, walk
 from sdd.model import ids
 from sdd.model.service import CheckKind, HealthCheck
 from tests import support
+from tests.automount import automount
 from tests.hung import Hung, hung
 from tests.kernel.spaces import Space, Spaces
 from tests.support import eventually, eventually_async
@@ -124,6 +127,55 @@ def test_a_path_that_leads_around_a_hung_file_system_is_there_at_once(
     away.file.write_text("")
     assert not is_hanging(str(away.file))
     assert lookers() > 0, "who went there before is stuck for ever"
+
+
+def test_who_waits_for_a_mount_keeps_nobody_from_the_file_system_below(tmp_path: Path) -> None:
+    before, many = lookers(), range(10 * walk.EACH)
+    for number in many:
+        (tmp_path / f"fine{number}").write_text("")
+    with automount(tmp_path / "share") as share:
+        one = lookups.Lookups(patience_s=0.2, at_once=lambda _: None)
+        paths = [str(share / f"file{number}") for number in many]
+        for _ in range(2):
+            one.begin(paths)
+            for path in paths:
+                with pytest.raises(lookups.Hangs):
+                    one.find(path)
+            for number in many:
+                assert one.find(str(tmp_path / f"fine{number}")).inode == 0
+            with pytest.raises(FileNotFoundError):
+                one.find(str(tmp_path / "none"))
+        eventually(lambda: lookers() <= before + 3 * walk.EACH, 5, "all others gave up")
+    eventually(lambda: lookers() <= before, 5, "they hear that it ended")
+
+
+def test_a_namespace_is_there_by_another_proc(box: Space, tmp_path: Path) -> None:
+    """As a container's own, in which its processes are."""
+    other = tmp_path / "proc"
+    other.mkdir()
+    support.run("mount", "-t", "proc", "proc", str(other))
+    try:
+        assert other.stat().st_dev != Path("/proc").stat().st_dev
+        path, wanted = str(other / f"{os.getpid()}/ns/net"), Path(lookups.OWN).stat().st_ino
+        by_root = f"{other}/{os.getpid()}/root{box.path}"
+        assert namespaces.inode(path) == wanted
+        assert namespaces.inode(by_root) == Path(box.path).stat().st_ino
+        assert sight.Sight().lost({(path, wanted)}) == frozenset()
+        entry = walk.Walks(1).open(path)
+        os.close(entry.descriptor)
+        assert entry.known.inode == wanted
+    finally:
+        support.run("umount", str(other))
+
+
+def test_what_the_kernel_finds_is_there_whatever_a_walk_says(box: Space) -> None:
+    """An adopted sandbox whose namespace is gone is removed."""
+
+    class Lost(walk.Walks):
+        def open(self, path: str) -> Never:
+            raise FileNotFoundError(path)
+
+    assert lookups.look(box.path, Lost(1)).inode == Path(box.path).stat().st_ino
 
 
 def test_who_went_to_a_path_that_hangs_is_not_forgotten_and_not_lost(

@@ -157,3 +157,21 @@ def test_the_own_namespace_is_found_by_the_thread_that_asks() -> None:
     opened = known.opened()
     assert os.fstat(opened).st_ino == known.inode
     os.close(opened)
+
+
+def test_what_is_ours_is_looked_at_at_once_but_not_where_a_link_leads(
+    host: Host, tmp_path: Path
+) -> None:
+    one, ours = host.lookups(patience_s=5), tmp_path / "netns"
+    ours.mkdir()
+    (ours / "box").write_text("")
+    (ours / "link").symlink_to("/hangs")
+    one.trust(ours)
+    one.begin((str(ours / "box"), str(ours / "none")))
+    assert one.find(str(ours / "box")).inode == 0
+    with pytest.raises(FileNotFoundError):
+        one.find(str(ours / "none"))
+    assert host.asked == []
+    for path in (ours / "link", ours / "deep" / "box"):
+        assert one.find(str(path)).inode
+        assert host.asked.pop() == str(path)

@@ -3,6 +3,7 @@
 import errno
 import os
 import threading
+from collections.abc import Hashable
 from concurrent import futures
 from pathlib import Path
 from typing import Never
@@ -68,6 +69,24 @@ def test_where_somebody_is_stuck_nobody_follows_and_the_rest_is_free(tmp_path: P
     assert inode(str(tmp_path), walks) == tmp_path.stat().st_ino
 
 
+def test_one_name_that_hangs_closes_no_file_system_but_several_do(tmp_path: Path) -> None:
+    walks, leave, device = walk.Walks(0.02), threading.Event(), tmp_path.stat().st_dev
+    number = tmp_path.parent.stat().st_ino
+    with futures.ThreadPoolExecutor(walk.EACH) as pool:
+        stuck = [pool.submit(_stay, walks, device, leave, (number, tmp_path.name))]
+        try:
+            with pytest.raises(TimeoutError):
+                until_refused(tmp_path, walks)
+            assert inode(str(tmp_path.parent), walks) == number
+            stuck += [pool.submit(_stay, walks, device, leave, n) for n in range(1, walk.EACH)]
+            with pytest.raises(TimeoutError):
+                until_refused(tmp_path.parent, walks)
+        finally:
+            leave.set()
+        for each in stuck:
+            each.result()
+
+
 def test_only_a_few_go_into_one_file_system_at_once(tmp_path: Path) -> None:
     walks, leave, device = walk.Walks(10), threading.Event(), tmp_path.stat().st_dev
     with futures.ThreadPoolExecutor(walk.EACH + 1) as pool:
@@ -97,6 +116,6 @@ def until_refused(path: Path, walks: walk.Walks) -> Never:
         inode(str(path), walks)
 
 
-def _stay(walks: walk.Walks, device: int, leave: threading.Event) -> None:
-    with walks.within(device):
+def _stay(walks: walk.Walks, device: int, leave: threading.Event, name: Hashable = None) -> None:
+    with walks.within(device, name):
         assert leave.wait(10)
