@@ -98,7 +98,7 @@ def _run() -> None:
         libc.share_heap()  # before there are threads
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each published port holds one
-        asyncio.run(serve(config, lambda: _load(asked), book))
+        asyncio.run(serve(config, lambda: _load(asked, again=True), book))
         _leave()
     except errors.SddError as exc:
         _end(exc)
@@ -116,9 +116,9 @@ def _run() -> None:
         )
 
 
-def _load(asked: options.Options) -> configuration.Config:
+def _load(asked: options.Options, *, again: bool = False) -> configuration.Config:
     """The settings in force, which can be used here; raises `errors.Invalid`."""
-    config = configuration.load(asked)
+    config = configuration.load(asked, again=again)
     transports.check(config.dns, config.dns_ca)
     return config
 

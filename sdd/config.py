@@ -63,10 +63,14 @@ RELOADABLE = frozenset(
 )
 
 
-def load(options: Options) -> Config:
-    """The settings in force; reads the file. Raises Invalid naming the key."""
-    path = options.config or DEFAULT_FILE
-    data = _read(path, required=options.config is not None)
+def load(options: Options, *, again: bool = False) -> Config:
+    """The settings in force; reads the file. Raises Invalid naming the key.
+
+    A file that was named may be a pipe, which has its content once: not `again`, nor by default.
+    """
+    path, is_named = options.config or DEFAULT_FILE, options.config is not None
+    take = plain.drain if is_named and not again else plain.read
+    data = _read(path, take, required=is_named)
     return build(options.settings, _object(data, path) if data else {}, path)
 
 
@@ -153,9 +157,9 @@ class InForce:
         return self.config.labels
 
 
-def _read(path: Path, *, required: bool) -> bytes:
+def _read(path: Path, take: Callable[[Path, int], bytes], *, required: bool) -> bytes:
     try:
-        data = plain.read(path, MAX_FILE_BYTES + 1)
+        data = take(path, MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         if not required:
             return b""

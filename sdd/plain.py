@@ -33,6 +33,15 @@ def read(path: Path | str, most: int) -> bytes:
         return file.read(most)
 
 
+def drain(path: Path | str, most: int) -> bytes:
+    """The first `most` bytes of whatever it is: of a pipe, what others write until they are done.
+
+    For what somebody named who waits for it; raises `OSError`.
+    """
+    with open(path, "rb", opener=lambda name, how: os.open(name, how | os.O_NOCTTY)) as file:
+        return file.read(most)
+
+
 def replace(path: Path, content: bytes, *, lasting: bool = False) -> None:
     """The file says `content`, whole or not at all; `lasting`: also after the power failed.
 

@@ -304,8 +304,9 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         with pytest.raises(errors.Invalid) as caught:
             load(path)
         assert caught.value.code == "SDD-CONFIG-FILE"
+    asked = Options(config=tmp_path / "pipe", settings={})
     with pytest.raises(errors.Invalid, match="cannot be read: it is no plain file"):
-        support.at_once(lambda: load(tmp_path / "pipe"))
+        support.at_once(lambda: config.load(asked, again=True))
     latin = tmp_path / "latin"
     latin.write_bytes(b'{"node-name": "\xe9"}')
     with pytest.raises(errors.Invalid, match="not UTF-8"):
@@ -318,6 +319,14 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     marked.write_bytes(b"\xef\xbb\xbf{}")
     with pytest.raises(errors.Invalid, match="byte order mark"):
         load(marked)
+
+
+def test_a_pipe_that_is_named_is_read_to_its_end() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading), os.fdopen(writing, "w") as written:
+        written.write('{"mtu": 1400}')
+        written.close()
+        assert load(Path(f"/dev/fd/{reading}")).mtu == 1400
 
 
 def test_a_reload_tells_what_takes_effect_and_what_needs_a_restart() -> None:
