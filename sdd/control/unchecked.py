@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import structlog
 
+from sdd.control import membership
 from sdd.model.progress import Backend, Failure, Outcome
 from sdd.state import ClusterState, MemberKey
 
@@ -37,9 +38,9 @@ class Unchecked:
         if reason:
             self._reasons[key] = reason
             if reason not in known:
-                say.warning("health.unchecked", **self._who(key), why=reason)
+                say.warning("health.unchecked", **membership.who(self._state(), key), why=reason)
         if before and before not in self._reasons.values():
-            say.info("health.checked", **self._who(key), why=before)
+            say.info("health.checked", **membership.who(self._state(), key), why=before)
 
     def reasons(self) -> Mapping[MemberKey, str]:
         """Why checks cannot be made, by member."""
@@ -58,16 +59,6 @@ class Unchecked:
             return MappingProxyType({**outcomes, Backend.LB: failing})
 
         return now
-
-    def _who(self, key: MemberKey) -> dict[str, str]:
-        """Names, as far as they are known."""
-        state = self._state()
-        svc, end = state.services.get(key[0]), state.endpoints.get(key[1])
-        box = state.sandboxes.get(end.sandbox) if end else None
-        return {
-            "service": svc.name if svc else key[0],
-            "member": box.name if box else key[1],
-        }
 
 
 def _failure(key: MemberKey, reason: str) -> Failure:

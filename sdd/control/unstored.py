@@ -11,6 +11,7 @@ from types import MappingProxyType
 import structlog
 
 from sdd import errors
+from sdd.control import membership
 from sdd.model import health, ids
 from sdd.model.progress import Backend, Failure, Outcome
 from sdd.state import ClusterState, MemberKey
@@ -36,11 +37,16 @@ class Unstored:
             await self._write(of, end, said)
         except errors.SddError as exc:
             if key not in self._refused:
-                say.warning("health.unstored", **self._who(key), status=said.status, error=str(exc))
+                say.warning(
+                    "health.unstored",
+                    **membership.who(self._state(), key),
+                    status=said.status,
+                    error=str(exc),
+                )
             self._refused[key] = (said.status, exc)
             raise
         if self._refused.pop(key, None):
-            say.info("health.stored", **self._who(key), status=said.status)
+            say.info("health.stored", **membership.who(self._state(), key), status=said.status)
 
     def progress(self, made: Progress) -> Progress:
         """`made`, in which the balancer fails at the members whose health is not stored."""
@@ -61,7 +67,7 @@ class Unstored:
         return tuple(self._failure(key, *each) for key, each in self._refused.items())
 
     def _failure(self, key: MemberKey, status: health.Status, error: errors.SddError) -> Failure:
-        who = self._who(key)
+        who = membership.who(self._state(), key)
         return Failure(
             subject=key[1],
             sentence=f"that {who['member']} is {status} for {who['service']} cannot be stored:"
@@ -69,13 +75,3 @@ class Unstored:
             hint=error.hint,
             code=error.code,
         )
-
-    def _who(self, key: MemberKey) -> dict[str, str]:
-        """Names, as far as they are known."""
-        state = self._state()
-        svc, end = state.services.get(key[0]), state.endpoints.get(key[1])
-        box = state.sandboxes.get(end.sandbox) if end else None
-        return {
-            "service": svc.name if svc else key[0],
-            "member": box.name if box else key[1],
-        }

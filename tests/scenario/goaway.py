@@ -66,7 +66,7 @@ class Goaway:
                         self.heard[at] += 1
             # By hand: h2 sends nothing more once it has said it.
             link.sendall(GoAwayFrame(0, last_stream_id=max(bodies)).serialize())
-            time.sleep(self._delay_s)
+            time.sleep(self._delay_s)  # a slow server is what is tested
             for stream, data in bodies.items():
                 _answer(spoken, stream, data, self._status)
             link.sendall(spoken.data_to_send())

@@ -27,7 +27,7 @@ def main() -> None:
             listeners={},
         )
         session.send(protocol.encode(hello))
-        time.sleep(1)
+        time.sleep(1)  # it lives on until it is killed: that is what is tested
 
 
 if __name__ == "__main__":
