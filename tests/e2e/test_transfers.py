@@ -9,6 +9,7 @@ from tests.e2e.appliance import Appliance, until
 
 MEMBERS = ("one", "two", "three")
 BYTES = 20_000_000
+UNREAD = ("--window", "128K")  # the kernel doubles it: of 4 connections 2 MiB are under way at most
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +47,10 @@ def transferred(daemon: Appliance, vip: str, *options: str) -> Any:
 def test_a_client_keeps_its_member_for_all_connections_of_a_transfer(
     daemon: Appliance, vips: dict[str, str], version: str, options: tuple[str, ...]
 ) -> None:
-    end = transferred(daemon, vips[version], *options)
+    end = transferred(daemon, vips[version], *UNREAD, *options)
     assert end["sum_sent"]["bytes"] >= BYTES
-    # The receiver stops counting when the sender has told it that all is sent.
+    # The receiver stops counting when the sender has told it that all is sent, with what is under
+    # way unread; what went to another member is counted by nobody.
     assert end["sum_received"]["bytes"] > BYTES / 2
 
 
@@ -58,4 +60,5 @@ def test_datagrams_go_where_the_clients_connection_went(
 ) -> None:
     end = transferred(daemon, vips[version], "--udp", "--bitrate", "50M")
     assert end["sum"]["bytes"] >= BYTES
-    assert end["sum"]["lost_percent"] < 50  # a busy machine loses some; another member gets none
+    # A busy machine loses some, but another member is given none: it would end the transfer.
+    assert end["sum"]["packets"] > end["sum"]["lost_packets"]
