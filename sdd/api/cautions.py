@@ -3,7 +3,7 @@
 In: the object, and the state for what concerns others. Out: sentences; empty when there is nothing.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from types import MappingProxyType
 from typing import Final
@@ -121,14 +121,21 @@ def of_box(state: ClusterState, box: sandbox.Sandbox) -> str:
     return " ".join(filter(None, (*mixed, *odd, *_idle_options(box.dns.options), linked, long)))
 
 
-def of_record(state: ClusterState, of: record.Record) -> str:
-    """That it leads to a name of its network which nobody has."""
-    net, target = state.networks.get(of.network), added.lead(of)
-    if net is None or not target or "." in target or not added.is_ours(target):
-        return ""
-    there = {each.name for each in state.records_by_network.get(net.id, ())}
+def of_records(state: ClusterState, those: Sequence[record.Record]) -> tuple[str, ...]:
+    """Of each record of one network: that it leads to a name of its network which nobody has."""
+    net = state.networks.get(those[0].network) if those else None
+    if net is None:  # gone while its making was waited for
+        return ("",) * len(those)
     catching = f"{record.WILDCARD}{net.name.lower()}"
-    if catching in there or target in there or target in control.holders(state, net.id):
+    there = {each.name for each in state.records_by_network.get(net.id, ())}
+    there |= control.holders(state, net.id).keys()
+    everywhere = catching in there
+    return tuple("" if everywhere else _lost(net, each, there) for each in those)
+
+
+def _lost(net: network.Network, of: record.Record, there: Collection[str]) -> str:
+    target = added.lead(of)
+    if not target or "." in target or not added.is_ours(target) or target in there:
         return ""
     asked = f"others are asked for {target}.{net.name.lower()}"
     then = asked if net.forwards_unknown else "the record leads nowhere"

@@ -24,9 +24,8 @@ async def listing(context: Context, call: Call) -> Reply:
 async def add(context: Context, call: Call) -> Reply:
     """The record that was added."""
     made = await context.commands.add_record(body.decode(request.RecordAdd, call.body))
-    state = context.state()
-    (row,) = rows(state, (made,))
-    return Reply(value={**row, "Warning": cautions.of_record(state, made)}, status=201)
+    (row,) = rows(context.state(), (made,))
+    return Reply(value=row, status=201)
 
 
 async def remove(context: Context, call: Call) -> Reply:
@@ -49,7 +48,11 @@ def _name(net: network.Network) -> str:
 def rows(state: ClusterState, of: Sequence[record.Record]) -> list[render.Json]:
     """Records of one network."""
     held = records.holders(state, of[0].network) if of else {}
-    return [_row(render.network_name(state, each.network), each, held) for each in of]
+    warnings = cautions.of_records(state, of)
+    return [
+        {**_row(render.network_name(state, each.network), each, held), "Warning": warning}
+        for each, warning in zip(of, warnings, strict=True)
+    ]
 
 
 def _row(net: str, of: record.Record, held: Mapping[str, str]) -> render.Json:

@@ -34,6 +34,7 @@ def findings(client: Client, release: str) -> Iterator[Finding]:
     yield unread(boxes, nets)
     yield overruling(boxes)
     yield hiding(nets)
+    yield leading(client.get("/v1/dns/records"))
     yield asking(boxes, nets)
     yield answering(client.get("/v1/dns/upstreams"))
     if status["Version"] == release:
@@ -149,6 +150,23 @@ def hiding(nets: list[dict[str, Any]]) -> Finding:
         f"networks are in the way of names of others: {', '.join(found)}",
         why=next(iter(found.values())),
         fix="make them again, as each one's Warning says: sdctl network inspect NAME",
+    )
+
+
+def leading(records: list[dict[str, Any]]) -> Finding:
+    """Whether some record leads to a name that its network does not have."""
+    found = [each for each in records if each.get("Warning")]
+    if not found:
+        return passed("daemon.records", "every record leads to a name that its network has")
+    first = found[0]
+    return Finding(
+        "daemon.records",
+        Verdict.WARN,
+        f"{len(found)} records lead to names that their networks do not have; the first:"
+        f" {first['Name']} {first['Type']} {first['Data']} of network {first['Network']}",
+        why=first["Warning"],
+        now="it begins to lead there when a sandbox, a service or a record gets that name",
+        fix="remove it, or add it with the name meant: sdctl dns record rm|add",
     )
 
 

@@ -21,7 +21,7 @@ TOPICS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "dns": (
             *("kernel.nft_raw", "host.user"),
             *("daemon.search", "daemon.files", "daemon.hiding", "daemon.servers"),
-            "daemon.upstreams",
+            *("daemon.records", "daemon.upstreams"),
         ),
         "lb": (
             *("kernel.nftables", "kernel.nft_spread", "kernel.ipvs", "kernel.conntrack"),

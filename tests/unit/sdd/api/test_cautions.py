@@ -159,16 +159,16 @@ def test_a_record_that_leads_to_nobody_on_its_network_is_told_so(text: str, is_t
     box, end = states.box("a"), states.plug("a", "front", "10.0.1.2/24")
     state = states.state(front, web, box, end, _record("db A 10.0.0.9", front.id))
     made = _record(text, front.id)
-    told = cautions.of_record(state, made)
+    (told,) = cautions.of_records(state, [made])
     wanted = "is no name of network front: the record leads nowhere until it is"
     assert (wanted in told) is is_told
     assert bool(told) is is_told
     asking = replace(front, options={"forward-unknown": "true"})
-    told = cautions.of_record(states.state(asking), _record("www CNAME printer", front.id))
+    (told,) = cautions.of_records(states.state(asking), [_record("www CNAME printer", front.id)])
     assert "front: others are asked for printer.front until it is" in told
     caught = states.state(front, _record("*.front A 10.0.0.9", front.id))
-    assert cautions.of_record(caught, made) == ""
-    assert cautions.of_record(ClusterState(), made) == ""  # the network is gone by now
+    assert cautions.of_records(caught, [made]) == ("",)
+    assert cautions.of_records(ClusterState(), [made]) == ("",)  # the network is gone by now
 
 
 def _record(text: str, on: ids.NetworkId) -> record.Record:

@@ -53,7 +53,8 @@ def test_only_chooses_by_topic_wherever_it_is_looked_for(quiet: Shell) -> None:
 
     assert names("lb") == {"kernel.ipvs", "daemon.refusals"}
     assert names("dns") == {
-        f"daemon.{each}" for each in ("search", "files", "hiding", "servers", "upstreams")
+        f"daemon.{each}"
+        for each in ("search", "files", "hiding", "records", "servers", "upstreams")
     }
 
 
@@ -117,6 +118,23 @@ def test_A8_113_a_search_list_with_ndots_0_is_told_for_musl(quiet: Shell) -> Non
     quiet.ok("network", "create", "searching", "--dns-search", "corp.example")
     quiet.ok("sandbox", "create", "joined", "--network", "searching")
     assert "joined" in finding()["Says"]
+
+
+def test_records_that_lead_nowhere_are_found(quiet: Shell) -> None:
+    def lines() -> list[str]:
+        return quiet.ok("doctor", "--only", "daemon").out.splitlines()
+
+    quiet.ok("network", "create", "lab")
+    quiet.ok("dns", "record", "add", "lab", "db", "A", "192.0.2.9")
+    quiet.ok("dns", "record", "add", "lab", "www", "CNAME", "db")
+    assert "PASS  daemon.records    every record leads to a name that its network has" in lines()
+    quiet.ok("dns", "record", "rm", "lab", "db")
+    assert (
+        "WARN  daemon.records    1 records lead to names that their networks do not have;"
+        " the first: www CNAME db of network lab"
+    ) in lines()
+    (row,) = quiet.ok("dns", "record", "ls", "-o", "json").json()
+    assert row["Warning"].startswith("db is no name of network lab")
 
 
 def test_a_network_called_like_a_public_domain_is_found(quiet: Shell) -> None:
