@@ -54,17 +54,20 @@ class Unchecked:
             last = outcomes.get(Backend.LB)
             if not self._reasons or last is None:
                 return outcomes
-            failures = (_failure(*each) for each in self._reasons.items())
+            state = self._state()
+            failures = (_failure(state, *each) for each in self._reasons.items())
             failing = replace(last, failures=(*failures, *last.failures))
             return MappingProxyType({**outcomes, Backend.LB: failing})
 
         return now
 
 
-def _failure(key: MemberKey, reason: str) -> Failure:
+def _failure(state: ClusterState, key: MemberKey, reason: str) -> Failure:
+    service = membership.who(state, key)["service"]
     return Failure(
         subject=key[1],
-        sentence=f"its checks cannot be made, so its health stays as it was: {reason}",
+        sentence=f"its checks for service {service} cannot be made, so its health stays as it was:"
+        f" {reason}",
         hint=HINT,
         code="SDD-HEALTH-UNMADE",
     )

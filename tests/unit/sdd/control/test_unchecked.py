@@ -33,7 +33,10 @@ def test_each_is_a_failure_of_the_balancer_until_it_can_be_checked() -> None:
     found = seen()[Backend.LB].failures
     assert [each.subject for each in found] == ["web1-front", "web2-front"]
     assert {(each.sentence, each.code) for each in found} == {
-        (f"its checks cannot be made, so its health stays as it was: {FILES}", "SDD-HEALTH-UNMADE")
+        (
+            f"its checks for service web cannot be made, so its health stays as it was: {FILES}",
+            "SDD-HEALTH-UNMADE",
+        )
     }
     assert words.reasons() == {FIRST: FILES, SECOND: FILES}
     words.turned(FIRST, "")
