@@ -75,15 +75,17 @@ class Daemon:
         book: logbook.Logbook,
     ) -> None:
         """Until SIGTERM or SIGINT; whatever breaks ends all tasks and is raised."""
-        stopped = asyncio.Event()
+        stopped, hung_up = asyncio.Event(), asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
+        loop.add_signal_handler(signal.SIGHUP, hung_up.set)
+        again = functools.partial(_reload, self, reload, manager, book)
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._start(tasks)
                 tasks.create_task(_watchdog(manager), name="watchdog")
-                _lasting(tasks, self._live(manager, reload, stopped, book), "live")
+                _lasting(tasks, self._live(manager, stopped, again, hung_up), "live")
         except* _Stopped:
             say.info("sdd.stopped")
 
@@ -109,9 +111,9 @@ class Daemon:
     async def _live(
         self,
         manager: notify.Notifier,
-        reload: Callable[[], configuration.Config],
         stopped: asyncio.Event,
-        book: logbook.Logbook,
+        reload: Callable[[], None],
+        hung_up: asyncio.Event,
     ) -> NoReturn:
         """From the first pass to the signal to stop; then ends the whole group."""
         await self.context.commands.ensure_default_network()
@@ -120,7 +122,7 @@ class Daemon:
         async with asyncio.TaskGroup() as running:
             begun = [
                 running.create_task(lasting.run(servers[0].keep, "api socket"), name="api socket"),
-                running.create_task(self._begin(manager, reload, book), name="first pass"),
+                running.create_task(self._begin(manager, reload, hung_up), name="first pass"),
             ]
             await stopped.wait()
             for task in begun:
@@ -131,19 +133,16 @@ class Daemon:
         raise _Stopped
 
     async def _begin(
-        self,
-        manager: notify.Notifier,
-        reload: Callable[[], configuration.Config],
-        book: logbook.Logbook,
+        self, manager: notify.Notifier, reload: Callable[[], None], hung_up: asyncio.Event
     ) -> None:
         """Say when all is as it was left, or as far as it can be; reloads come after that."""
         await self._first_pass()
-        asyncio.get_running_loop().add_signal_handler(
-            signal.SIGHUP, lambda: _reload(self, reload, manager, book)
-        )
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
         manager.ready(self.context.about.lb_why)
         self.journal.tell(Kind.DAEMON, Action.START, attributes={"node": self.context.about.node})
         say.info("sdd.ready", node=self.context.about.node, revision=self.feed.state.revision)
+        if hung_up.is_set():
+            reload()
 
     async def _reconcile(self, part: Part) -> NoReturn:
         await reconcile.run(

@@ -209,8 +209,13 @@ def test_a_daemon_that_starts_says_so(daemon: Appliance) -> None:
         assert "first pass" in ready(daemon)
         assert daemon.sdctl("service", "ls").stdout.count("web") == 1
         assert "sdd_build_info" in page(daemon)
+        assert daemon.process is not None
+        before = daemon.log().count("config.reloaded")
+        daemon.process.send_signal(signal.SIGHUP)
         starting.result()
     assert state(daemon) == (0, "ready")
+    # What it was asked to read again meanwhile it has read by now, or does soon.
+    until(lambda: daemon.log().count("config.reloaded") > before, 10, "it reads them again")
 
 
 def test_a_daemon_that_starts_can_be_stopped(daemon: Appliance) -> None:
