@@ -11,18 +11,24 @@ from sdd.control import lookup
 from sdd.model import sandbox
 from sdd.model.port import LAST, Protocol
 
+_HANGS = "SDD-NETNS-HANGS"  # of sdd.linux.lookups
+
 
 async def listing(context: Context, call: Call) -> Reply:
-    """The rows of one sandbox (`from`) or of all of this node, of one `service` or of all."""
+    """The rows of one sandbox (`from`) or of all of this node, of one `service` or of all.
+
+    A sandbox that cannot be looked into, for its path hangs, has none among those of all: the
+    status says so of it.
+    """
     state = context.state()
+    asked = lookup.service(state, call.text("service")) if "service" in call.query else None
+    rates = call.flag("rates")
     if "from" in call.query:
-        boxes = [lookup.sandbox(state, call.text("from"))]
+        found = [await _rows(context, lookup.sandbox(state, call.text("from")), rates)]
     else:
         here = (box for box in state.sandboxes.values() if box.node == context.about.node)
         boxes = sorted(here, key=lambda each: each.name)
-    asked = lookup.service(state, call.text("service")) if "service" in call.query else None
-    rates = call.flag("rates")
-    found = await asyncio.gather(*(_rows(context, box, rates) for box in boxes))
+        found = await asyncio.gather(*(_rows_if_told(context, box, rates) for box in boxes))
     return Reply(
         value=[
             row for rows in found for row in rows if asked is None or row["Service"] == asked.name
@@ -48,6 +54,17 @@ async def trace(context: Context, call: Call) -> Reply:
 async def _rows(context: Context, box: sandbox.Sandbox, rates: bool) -> list[dict[str, Any]]:
     found = await context.lb_view(box, rates)
     return [{"Sandbox": box.name} | _row(each) for each in found]
+
+
+async def _rows_if_told(
+    context: Context, box: sandbox.Sandbox, rates: bool
+) -> list[dict[str, Any]]:
+    try:
+        return await _rows(context, box, rates)
+    except errors.Unavailable as exc:
+        if exc.code != _HANGS:
+            raise
+        return []
 
 
 def _row(one: Any) -> dict[str, Any]:

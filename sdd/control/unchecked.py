@@ -18,7 +18,8 @@ Progress = Callable[[], Mapping[Backend, Outcome]]
 
 HINT = (
     "let sdd have what it lacks (in sdd.service: LimitNOFILE, TasksMax, MemoryMax; of the host:"
-    " net.ipv4.ip_local_port_range, a route, the firewall's leave); sdd tries on by itself"
+    " net.ipv4.ip_local_port_range, a route, the firewall's leave; of an adopted sandbox: a path"
+    " that does not hang); sdd tries on by itself"
 )
 
 say: structlog.stdlib.BoundLogger = structlog.get_logger("sdd")

@@ -92,6 +92,8 @@ def test_one_path_that_hangs_is_one_sandbox_s_failure(
     refused = daemon.sdctl("network", "connect", "bridge", guest, check=False)
     assert HANGS in refused.stderr
     assert members(daemon) == well
+    assert {row["Sandbox"] for row in daemon.json("lb", "ls")} >= {daemon.name("web1")}
+    assert HANGS in daemon.sdctl("lb", "ls", "--from", guest, check=False).stderr
     assert daemon.log().count(HANGS) <= 2 * len(told) * 3, "each backend tells it once"
     lead(daemon, Path(f"/run/netns/{guest}"))
     until(lambda: not any(failures(daemon).values()), 30, "all is well again")
