@@ -46,6 +46,12 @@ class Hung:
         """One in it, of which nobody hears anything."""
         return self.path / "file"
 
+    def fail(self) -> None:
+        """From now on all are told an error, as after `umount -f`; also those who wait."""
+        self._is_over = True
+        for unique in self._waiting:
+            self._answer(unique, -errno.ENOTCONN)
+
     def end(self) -> None:
         """All who wait hear that it is gone."""
         if self._device >= 0:

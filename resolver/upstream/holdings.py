@@ -62,13 +62,14 @@ class Holdings(Generic[K]):
 
     def leave(self, holder: str) -> tuple[K, ...]:
         """Whatever `holder` has is nobody's from now on; it is given up after all that is."""
+        if holder == NOBODY:
+            return tuple(self._keys.get(holder, ()))
         left = self._keys.pop(holder, OrderedDict())
         if left:
             self._keys.setdefault(NOBODY, OrderedDict()).update(left)
             self._bytes[NOBODY] += self._bytes.pop(holder)
             self._moved.add(NOBODY)
-            if holder != NOBODY:
-                self._forget(holder)
+            self._forget(holder)
         return tuple(left)
 
     def most(self) -> int:

@@ -123,11 +123,11 @@ class Commander:
 
     async def remove_template(self, ref: str) -> template.Template:
         """The configuration that is gone."""
-        return await self._run.done(lambda ground: templates.remove(ground, ref))
+        return await self._run.removed(lambda ground: templates.remove(ground, ref))
 
     async def remove_network(self, ref: str) -> network.Network:
         """The network that is gone."""
-        return await self._run.done(lambda ground: networks.remove(ground, ref))
+        return await self._run.removed(lambda ground: networks.remove(ground, ref))
 
     async def update_network(self, ref: str, asked: request.NetworkUpdate) -> network.Network:
         """The network with its new DNS settings."""
@@ -163,7 +163,7 @@ class Commander:
             lambda ground: connections.withdraw(ground, network_ref, sandbox_ref),
             members.WITHDRAWN_S,
         )
-        return await self._run.done(
+        return await self._run.removed(
             lambda ground: connections.disconnect(ground, network_ref, sandbox_ref)
         )
 
@@ -173,7 +173,7 @@ class Commander:
 
     async def remove_records(self, asked: request.RecordRemove) -> tuple[record.Record, ...]:
         """The records that are gone."""
-        return await self._run.done(lambda ground: records.remove(ground, asked))
+        return await self._run.removed(lambda ground: records.remove(ground, asked))
 
     # --- sandboxes --------------------------------------------------------------------------
 
@@ -191,7 +191,7 @@ class Commander:
         await self._run.prepared(
             lambda ground: sandboxes.withdraw(ground, ref), members.WITHDRAWN_S
         )
-        return await self._run.done(lambda ground: sandboxes.remove(ground, ref))
+        return await self._run.removed(lambda ground: sandboxes.remove(ground, ref))
 
     async def _seen(self, asked: request.SandboxCreate) -> sandboxes.Seen:
         path = f"/proc/{asked.pid}/ns/net" if asked.pid else asked.netns
@@ -240,7 +240,7 @@ class Commander:
 
     async def remove_service(self, ref: str) -> service.Service:
         """The service that is gone, with its members."""
-        return await self._run.done(lambda ground: services.remove(ground, ref))
+        return await self._run.removed(lambda ground: services.remove(ground, ref))
 
     async def join(self, service_ref: str, asked: request.Join) -> service.Member:
         """The membership of the sandbox's endpoint on the service's network."""

@@ -30,6 +30,10 @@ Make = Callable[[Ground], Plan[T]]
 MaybeMake = Callable[[Ground], Plan[T] | None]
 Grounded = Callable[[Prefixes], Ground]
 
+_UNDONE = "nothing was kept of it"
+_STAYS = "it stays stored and sdd goes on trying; see: sdctl status"
+_GONE = "it is removed, and sdd goes on trying to take away what is left of it"
+
 
 class Runner:
     """`ground` gives the present Ground, with the host's prefixes it is told."""
@@ -70,6 +74,13 @@ class Runner:
         await self.realised(revision, plan.subjects, known)
         return plan.result
 
+    async def removed(self, make: Make[T]) -> T:
+        """As `done`, of what is gone then, even when a backend could not take all of it away."""
+        known = self.known()
+        plan, revision = await self._written(make)
+        await self.realised(revision, plan.subjects, known, _GONE)
+        return plan.result
+
     async def prepared(self, make: MaybeMake[T], patience_s: float) -> T | None:
         """What a command does first, realised; it goes on without, after `patience_s`.
 
@@ -88,12 +99,19 @@ class Runner:
         return self._progress.known()
 
     async def realised(
-        self, revision: ids.Revision, subjects: Collection[str], known: Collection[Failure]
+        self,
+        revision: ids.Revision,
+        subjects: Collection[str],
+        known: Collection[Failure],
+        fate: str = _STAYS,
     ) -> None:
-        """Returns once this node is at `revision`; raises what else failed about `subjects`."""
+        """Returns once this node is at `revision`; raises what else failed about `subjects`.
+
+        `fate` says what becomes of what the command was about.
+        """
         failures = await self._progress.realised(revision, subjects, self._timeout_s, known=known)
         if failures:
-            raise _refusal(failures, _STAYS)
+            raise _refusal(failures, fate)
 
     async def committed(
         self, make: MaybeMake[T], prefixes: Prefixes = ()
@@ -165,10 +183,6 @@ def _named(made: object) -> str:
     if isinstance(made, network.Network | sandbox.Sandbox | service.Service | template.Template):
         return f"{type(made).__name__.lower()} {made.name}"
     return "the change"
-
-
-_UNDONE = "nothing was kept of it"
-_STAYS = "it stays stored and sdd goes on trying; see: sdctl status"
 
 
 def _refusal(failures: tuple[Failure, ...], fate: str) -> errors.KernelRefused:

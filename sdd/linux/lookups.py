@@ -30,10 +30,13 @@ MOST: Final = 64  # threads: a few for each file system that is away
 # Never hang, and some mean what they mean in the thread that asks alone.
 _PROC = re.compile(r"/proc/(?:(?:self|thread-self|\d+)/ns/net|self/fd/\d+)")
 NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+# Nothing is there. Anything else says no more than that somebody on the way cannot tell: a file
+# system whose server is away may end what waited for it with any error.
+_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ESRCH})
 
 
 class Hangs(errors.Unavailable):
-    """Nobody can tell where a path leads."""
+    """Nobody can tell where a path leads: what it leads through hangs, or fails."""
 
 
 class Found:
@@ -162,32 +165,38 @@ class Lookups:
 
     def find(self, path: str) -> Found:
         """What is there; blocks. Raises OSError where nothing is, `Hangs` when nobody can tell."""
-        if (found := self._at_once(path)) is not None:
-            return found
-        going = self._begun(path)
         try:
+            if (found := self._at_once(path)) is not None:
+                return found
+            going = self._begun(path)
             return going.found.result(max(0.0, going.until - time.monotonic()))
-        except futures.TimeoutError:
-            raise self._hangs(path) from None
+        except OSError as exc:
+            self._doubt(path, exc)
+            raise
 
     async def wait_found(self, path: str) -> Found:
         """As `find`, for an event loop."""
-        if (found := self._at_once(path)) is not None:
-            return found
-        going = self._begun(path)
         try:
+            if (found := self._at_once(path)) is not None:
+                return found
+            going = self._begun(path)
             async with asyncio.timeout(going.until - time.monotonic()):
                 return await asyncio.wrap_future(going.found)
-        except TimeoutError:
-            raise self._hangs(path) from None
+        except OSError as exc:
+            self._doubt(path, exc)
+            raise
 
-    def _hangs(self, path: str) -> Hangs:
-        return Hangs(
-            f"nobody can tell where {path!r} leads: the look takes more than"
-            f" {self._patience_s:g} s",
-            hint="a file system on the way does not answer; mend or unmount it",
+    def _doubt(self, path: str, exc: OSError) -> None:
+        """Raises `Hangs` for what is no proof that nothing is there; TimeoutError is one such."""
+        if exc.errno in _ABSENT or exc.errno in NO_ROOM:
+            return
+        late = f"the look takes more than {self._patience_s:g} s"
+        why = late if isinstance(exc, TimeoutError) else os.strerror(exc.errno or 0).lower()
+        raise Hangs(
+            f"nobody can tell where {path!r} leads: {why}",
+            hint="mend what is on the way; a file system that does not answer can be unmounted",
             code=CODE,
-        )
+        ) from None
 
     def _begun(self, path: str) -> _Going:
         """The look that is under way; else one that begins, or waits for a thread.
@@ -199,7 +208,7 @@ class Lookups:
             going = self._going.get(path)
             if going is not None and (now < going.until or going.is_waiting):
                 return going
-            going = self._going[path] = _Going(path, now + self._patience_s)
+            going = _Going(path, now + self._patience_s)
             if self._threads < self._most:
                 # Not of an executor: the end of the process would wait for what hangs.
                 threading.Thread(
@@ -209,6 +218,7 @@ class Lookups:
             else:
                 going.is_waiting = True
                 self._waiting.append(going)
+            self._going[path] = going
             return going
 
     def _work(self, first: _Going) -> None:

@@ -148,7 +148,7 @@ async def test_D7_leaving_a_network_with_names_keeps_the_server() -> None:
         assert upstreams.served(one.state, one.state.sandboxes[made.id])
 
 
-async def test_a_refused_change_stays_and_says_so() -> None:
+async def test_a_refused_removal_stays_and_says_so() -> None:
     async with node() as one:
         await one.commands.create_network(net("lab", "10.80.0.0/24"))
         made = await one.commands.create_sandbox(box("w1", "lab"))
@@ -158,7 +158,9 @@ async def test_a_refused_change_stays_and_says_so() -> None:
         )
         with pytest.raises(errors.KernelRefused, match="no such device") as caught:
             await one.commands.remove_sandbox("w1")
-        assert caught.value.hint == "it stays stored and sdd goes on trying; see: sdctl status"
+        assert caught.value.hint == (
+            "it is removed, and sdd goes on trying to take away what is left of it"
+        )
         assert not one.state.sandboxes
 
 

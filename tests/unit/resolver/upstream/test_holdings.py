@@ -79,3 +79,10 @@ def test_of_whoever_has_nothing_any_more_nothing_is_kept() -> None:
     seen = [come_and_go(number) for number in range(10)]
     assert not any(each() for each in seen)
     assert len(held) == held.most() == 0
+
+
+def test_what_is_nobody_s_cannot_be_left_to_nobody_once_more() -> None:
+    held: holdings.Holdings[str] = holdings.Holdings()
+    held.take(holdings.NOBODY, "x", 7)
+    assert held.leave(holdings.NOBODY) == ("x",)
+    assert held.most() == 7

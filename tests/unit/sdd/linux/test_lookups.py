@@ -31,8 +31,9 @@ class Host:
         self.asked.append(path)
         if path.startswith("/hangs"):
             assert self.mended.wait(10)
-        if path == "/away":
-            raise FileNotFoundError(path)
+        if path.startswith("/fails"):
+            number = getattr(errno, path.rpartition("/")[2])
+            raise OSError(number, os.strerror(number), path)
         return found(len(self.asked))
 
     def lookups(self, patience_s: float = 0.02, most: int = ALIKE) -> lookups.Lookups:
@@ -59,12 +60,40 @@ async def test_what_is_known_by_heart_takes_no_thread(host: Host) -> None:
     assert host.asked == []
 
 
-async def test_what_a_look_meets_is_raised_where_it_was_asked_for(host: Host) -> None:
-    one = host.lookups(patience_s=5)
-    with pytest.raises(FileNotFoundError):
-        one.find("/away")
-    with pytest.raises(FileNotFoundError):
-        await one.wait_found("/away")
+@pytest.mark.parametrize("number", ["ENOENT", "ENOTDIR", "ESRCH", "EMFILE"])
+async def test_what_a_look_meets_is_raised_where_it_was_asked_for(host: Host, number: str) -> None:
+    one, path = host.lookups(patience_s=60), f"/fails/{number}"
+    for waited in (asyncio.to_thread(one.find, path), one.wait_found(path)):
+        with pytest.raises(OSError, match=path) as raised:
+            await waited
+        assert raised.value.errno == getattr(errno, number)
+
+
+@pytest.mark.parametrize("number", ["ENOTCONN", "EIO", "ESTALE", "EACCES", "ELOOP"])
+async def test_a_look_that_fails_on_the_way_proves_nothing(host: Host, number: str) -> None:
+    one, path = host.lookups(patience_s=60), f"/fails/{number}"
+    why = os.strerror(getattr(errno, number)).lower()
+    for waited in (asyncio.to_thread(one.find, path), one.wait_found(path)):
+        with pytest.raises(lookups.Hangs, match=f"where '{path}' leads: {why}"):
+            await waited
+    known = lookups.Lookups(at_once=host.ask)
+    with pytest.raises(lookups.Hangs, match=why):
+        known.find(path)
+
+
+def test_a_look_that_cannot_begin_is_nobody_s_answer(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    one = host.lookups(patience_s=60)
+    with monkeypatch.context() as scarce:
+        scarce.setattr(threading.Thread, "start", refused)
+        for _ in range(2):
+            with pytest.raises(RuntimeError):
+                one.find("/a")
+    assert one.find("/a").inode == 1
 
 
 async def test_who_asks_for_a_path_that_hangs_hears_so_and_all_share_one_thread(
