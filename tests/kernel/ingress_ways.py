@@ -5,6 +5,7 @@ What differs is whether the kind gives its sandboxes a default route: an answer 
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
@@ -26,6 +27,7 @@ from tests.scenario.node import NODE
 WEB, TALK = 8090, 5390
 _POOL = request.PoolSpec(subnet=ip_network("10.88.0.0/24"))
 _WITH = replace(_POOL, gateway=ip_address("10.88.0.1"))
+UNHEARD_S = 4.0  # who hears no answer until then hears none
 CHECK = HealthCheck(kind=CheckKind.TCP, port=80, timeout_s=1.0)
 
 
@@ -142,8 +144,10 @@ class IngressWays:
             found = checked(town)
             assert found[4].passed, found
             town.inside(name, *damage.split())
-            with pytest.raises(TimeoutError):
-                town.ask("client", to, WEB)
+            with contextlib.closing(town.opened("client", socket.SOCK_STREAM)) as unheard:
+                unheard.settimeout(UNHEARD_S)
+                with pytest.raises(TimeoutError):
+                    unheard.connect((str(to), WEB))
             assert not checked(town)[4].passed
             town.mend()
             assert town.ask("client", to, WEB).who == name

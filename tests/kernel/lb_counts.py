@@ -83,6 +83,7 @@ class LbCounts:
             found = await kernel.connections(town.place(), (vip,))
             return sum(each.active for each in found if each.protocol == "tcp")
 
+        vip += 7  # what other tests left open is none of it
         await put(kernel, town, service(town, vip, b1=1))
         with (
             contextlib.closing(town.opened("b1", socket.SOCK_STREAM, vip.version, 8181)) as server,
@@ -99,7 +100,7 @@ class LbCounts:
                 await put(kernel, town, service(town, vip, b1=0, b2=1))  # it leaves
                 assert await open_ones() > before
                 other.sendall(b"x")
-        async with asyncio.timeout(10 + 3 * self.lag_s):
+        async with asyncio.timeout(60 + 3 * self.lag_s):
             await _falls(open_ones, before)
 
     async def test_what_was_refused_counts_for_no_backend(

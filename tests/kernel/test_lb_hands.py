@@ -117,7 +117,7 @@ async def test_a_change_after_hands_is_made(town: Town, damage: str) -> None:
         assert (await reconciler.realise(state, NOWHERE)).failures == ()
         assert (await reconciler.realise(state)).failures == ()
         assert (await reconciler.realise(state)).changed == 0
-        assert set(lb_traffic.shares(town, 40)) == set(after)
+        assert set(lb_traffic.spread(town)) == set(after)
     none = at(town, 50, other=False)
     await reconciler.realise(none)
 
@@ -167,7 +167,7 @@ async def test_an_edit_that_keeps_the_comments_is_seen_mended_and_told(
     assert told.sandbox == "client"
     again = await reconciler.realise(state)
     assert (again.changed, again.repairs) == (0, ())
-    assert set(lb_traffic.shares(town, 40)) == {"b1", "b2", "b3"}
+    assert set(lb_traffic.spread(town)) == {"b1", "b2", "b3"}
     await reconciler.realise(at(town, 50, other=False))
 
 
@@ -244,7 +244,7 @@ async def test_a_table_that_was_saved_edited_and_loaded_again_is_seen(town: Town
     assert [(each.service, each.what) for each in outcome.repairs] == [
         ("web", f"the rules of {VIP} do not do what they say")
     ]
-    assert set(lb_traffic.shares(town, 40)) == {"b1", "b2", "b3"}
+    assert set(lb_traffic.spread(town)) == {"b1", "b2", "b3"}
     assert (await reconciler.realise(state)).changed == 0
     await reconciler.realise(at(town, 50, other=False))
 
