@@ -62,7 +62,7 @@ def run_in(path: str, *command: str, check: bool = True) -> str:
         check=False,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
     )
     if check and done.returncode:
         raise AssertionError(f"{command}: {done.stdout}{done.stderr}")

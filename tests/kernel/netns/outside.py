@@ -11,7 +11,8 @@ from tests.kernel.spaces import forward_nothing
 
 HOST4, HOST6 = "192.0.2.1", "2001:db8::1"
 THERE4, THERE6 = "192.0.2.9", "2001:db8::9"
-IN_TIME_S = 3  # what is sent first may be lost while a link is just coming up
+PATIENCE_S = 30  # what is sent first may be lost, and the machine may be busy
+SILENCE_S = 3  # who is not answered until then is not answered
 
 
 @contextlib.contextmanager
@@ -53,7 +54,9 @@ def listening(path: str, port: int = 80) -> Iterator[None]:
     )
     try:
         support.eventually(
-            lambda: f":{port}" in run_in(path, "ss", "-Hltn"), 10, f"somebody listens on {port}"
+            lambda: f":{port}" in run_in(path, "ss", "-Hltn"),
+            PATIENCE_S,
+            f"somebody listens on {port}",
         )
         yield
     finally:
@@ -61,14 +64,14 @@ def listening(path: str, port: int = 80) -> Iterator[None]:
         server.wait(10)
 
 
-def fetch(path: str, address: str, port: int = 80) -> str:
+def fetch(path: str, address: str, port: int = 80, within_s: int = PATIENCE_S) -> str:
     """The address that the server saw us under; empty when nobody answers in time."""
     target = f"[{address}]" if ":" in address else address
     said = run_in(
         path,
         "socat",
         "-u",
-        f"TCP:{target}:{port},connect-timeout={IN_TIME_S}",
+        f"TCP:{target}:{port},connect-timeout={within_s}",
         "STDOUT",
         check=False,
     )
@@ -78,6 +81,11 @@ def fetch(path: str, address: str, port: int = 80) -> str:
     return str(getattr(seen, "ipv4_mapped", None) or seen)
 
 
-def pings(path: str, target: str) -> bool:
-    """Whether a request is answered in time."""
-    return "bytes from" in run_in(path, "ping", "-c1", f"-w{IN_TIME_S}", target, check=False)
+def pings(path: str, target: str, within_s: int = PATIENCE_S) -> bool:
+    """Whether a request is answered in time: one is sent each second, and the first answer ends it."""
+    return "bytes from" in run_in(path, "ping", "-c1", f"-w{within_s}", target, check=False)
+
+
+def limit_s(is_answered: bool) -> int:
+    """How long to wait for an answer that is expected, or is not."""
+    return PATIENCE_S if is_answered else SILENCE_S

@@ -43,7 +43,7 @@ async def test_a_guest_gets_our_link_and_keeps_its_own_default_route(host: Host)
     await host.settle(at(1, FRONT, adopted, end(FRONT, adopted, "10.70.0.2")))
     assert theirs(adopted) == before
     assert "UP" in run_in(adopted.netns, "ip", "-br", "link", "show", "lo")
-    host.run("ping", "-c1", "-w3", "10.70.0.2")
+    host.run("ping", "-c1", "-w30", "10.70.0.2")
     assert "own0" in run_in(adopted.netns, "ip", "route", "show", "default")
 
 
@@ -58,7 +58,7 @@ async def test_a_router_keeps_its_many_routes_and_they_cost_next_to_nothing(host
     before = theirs(adopted)
     now = at(1, FRONT, adopted, end(FRONT, adopted, "10.70.0.2"))
     await host.settle(now)
-    host.run("ping", "-c1", "-w3", "10.70.0.2")
+    host.run("ping", "-c1", "-w30", "10.70.0.2")
 
     async def seen() -> list[str]:
         scope = contract.Scope(paths=frozenset({adopted.netns}))
@@ -92,7 +92,7 @@ async def test_a_guest_that_ended_is_said_once_and_the_others_work(host: Host) -
     await host.doors.delete(adopted.netns)
     (failure,) = (await host.realise(now)).failures
     assert failure == absence.of(adopted.id, adopted.name, adopted.netns, is_adopted=True)
-    host.run("ping", "-c1", "-w3", "10.70.0.3")
+    host.run("ping", "-c1", "-w30", "10.70.0.3")
 
 
 async def test_another_namespace_at_the_same_path_is_not_ours_to_fill(host: Host) -> None:

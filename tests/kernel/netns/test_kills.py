@@ -19,7 +19,7 @@ from tests.kernel.netns.outside import pings
 from tests.netns_states import NODE, at, box, end, net
 from tests.support import eventually
 
-pytestmark = [pytest.mark.kernel, pytest.mark.timeout(360)]  # a daemon for each step
+pytestmark = [pytest.mark.kernel, pytest.mark.timeout(1200)]  # a daemon for each step
 
 BRIDGED = net("bridged", "10.71.0.0/24", "fd71::/64")
 CHILD = net(
@@ -105,13 +105,13 @@ def seen(host: Host) -> str:
 async def test_killed_while_attaching_the_next_daemon_completes(host: Host) -> None:
     scene = attached(folder(host))
     await host.settle(scene)
-    eventually(lambda: " DOWN " not in seen(host), 5, "all links have a carrier")
+    eventually(lambda: " DOWN " not in seen(host), 30, "all links have a carrier")
     whole = seen(host)
     await bare(host)
     for strokes in dies(host, attached):
         await successor(host).settle(scene)
         # A carrier is told to a link's neighbours a moment later (net/core/link_watch.c).
-        eventually(lambda: seen(host) == whole, 5, f"as after no kill, {strokes}")
+        eventually(lambda: seen(host) == whole, 30, f"as after no kill, {strokes}")
         assert all(pings(host.path, address) for address in ("10.71.0.5", "10.72.0.5")), strokes
         await bare(host)
 

@@ -131,7 +131,7 @@ async def test_what_is_left_in_a_guest_that_lost_its_name_meanwhile_goes_after_a
         assert (await fresh.realise(at(2, LAN))).failures == ()
         links = run_in(inside, "ip", "-br", "link")
         assert [name for name in ("eth0", "own0", "own1") if name in links] == ["own0", "own1"]
-        assert not pings(neighbour, ONE[0])
+        assert not pings(neighbour, ONE[0], outside.SILENCE_S)
     finally:
         os.close(held)
 

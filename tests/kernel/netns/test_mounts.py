@@ -34,13 +34,13 @@ async def test_a_namespace_that_loses_its_file_is_told_while_it_is_held(host: Ho
     async with asyncio.TaskGroup() as group:
         with subprocess.Popen(command, stdin=subprocess.PIPE) as holder:  # noqa: ASYNC220 - it starts at once, and ends with its input
             held, inode = f"/proc/{holder.pid}/ns/net", namespaces.inode(lost)
-            await eventually_async(lambda: namespaces.inode(held) == inode, 5, "it is held")
+            await eventually_async(lambda: namespaces.inode(held) == inode, 30, "it is held")
             task = group.create_task(mounts.follow(paths, looks.append), name="mounts")
             await _seen(host, asked)
             for _ in range(3):
                 run("umount", lost)
                 expected.append(Look(spaces=frozenset({lost})))
-                await eventually_async(lambda: looks == expected, 5, "it is told")
+                await eventually_async(lambda: looks == expected, 30, "it is told")
                 run("mount", "--bind", held, lost)
                 await _seen(host, asked)
             task.cancel()
@@ -54,7 +54,7 @@ async def _seen(host: Host, asked: list[None]) -> None:
         asked.clear()
         await host.doors.create(other)
         await host.doors.delete(other)
-        await eventually_async(lambda: asked, 5, "it is looked at")
+        await eventually_async(lambda: asked, 30, "it is looked at")
 
 
 async def test_another_namespace_in_the_place_of_one_is_told(host: Host) -> None:
@@ -70,12 +70,12 @@ async def test_another_namespace_in_the_place_of_one_is_told(host: Host) -> None
 
     async with asyncio.TaskGroup() as group:
         task = group.create_task(mounts.follow(paths, looks.append), name="mounts")
-        await eventually_async(lambda: asked, 5, "it begins to look")
+        await eventually_async(lambda: asked, 30, "it begins to look")
         await host.doors.create(str(host.root / "t-netns-third"))
-        await eventually_async(lambda: len(asked) > 1, 5, "it has looked")
+        await eventually_async(lambda: len(asked) > 1, 30, "it has looked")
         run("mount", "--bind", other, path)
-        await eventually_async(lambda: looks, 5, "it is told")
+        await eventually_async(lambda: looks, 30, "it is told")
         run("umount", path)
-        await eventually_async(lambda: len(looks) == 2, 5, "and that the first one is back")
+        await eventually_async(lambda: len(looks) == 2, 30, "and that the first one is back")
         task.cancel()
     assert looks == [Look(spaces=frozenset({path}))] * 2

@@ -34,11 +34,11 @@ def one_client(host: Host) -> state.ClusterState:
 
 def works(host: Host) -> None:
     for target in ("10.70.0.2", "10.70.0.1", "fd70::2", "fd70::1"):
-        host.inside("client", "ping", "-c1", "-W2", target)
+        host.inside("client", "ping", "-c1", "-w30", target)
     assert "default via 10.70.0.1 dev eth0" in host.inside("client", "ip", "route")
     assert "default via fd70::1 dev eth0" in host.inside("client", "ip", "-6", "route")
     assert "10.70.0.0/24" in host.run("nft", "list", "set", "inet", "sdd", "nat4")
-    host.inside("client", "ping", "-c1", "-W2", "127.0.0.11")
+    host.inside("client", "ping", "-c1", "-w30", "127.0.0.11")
     for links in (host.run("ip", "link"), host.inside("client", "ip", "link")):
         assert "mtu 1300" not in links
         assert "moved0" not in links
@@ -183,7 +183,7 @@ async def test_a_route_that_somebody_replaced_is_heard_of_and_comes_back(
             await asyncio.sleep(0.01)
         host.run(*damage.split())
         assert not {*before} <= {*routes(host)}
-        await eventually_async(lambda: any(each.routes for each in looks), 5, "it is heard")
+        await eventually_async(lambda: any(each.routes for each in looks), 30, "it is heard")
         task.cancel()
     (look,) = [each for each in looks if each.routes]
     outcome = await host.reconciler.realise(now, look)
@@ -268,7 +268,7 @@ def has_link_local(host: Host) -> bool:
 async def test_a_restart_adopts_everything_and_changes_nothing(host: Host) -> None:
     now = one_client(host)
     await host.settle(now)
-    eventually(lambda: has_link_local(host), 10, "the kernel has given link-local addresses")
+    eventually(lambda: has_link_local(host), 30, "the kernel has given link-local addresses")
     before = seen(host)
     restarted = linux.LinuxKernel(host.doors, host.root / "exec", host.root / "var-run-netns")
     outcome = await reconciler.Reconciler(restarted, NODE).realise(now)
@@ -357,7 +357,7 @@ async def test_peers_74_without_its_table_no_command_is_told_that_all_is_well(ho
         assert owner.stdin is not None
         owner.stdin.write(b"add table inet sdd { flags owner; }\n")
         owner.stdin.flush()
-        eventually(lambda: "flags owner" in host.run("nft", "list", "ruleset"), 5, "it is owned")
+        eventually(lambda: "flags owner" in host.run("nft", "list", "ruleset"), 30, "it is owned")
         outcome = await host.reconciler.realise(one_client(host))
         (failure,) = [each for each in outcome.failures if each.subject == EVERYTHING]
         assert failure.sentence.startswith("the kernel refuses the table inet sdd: ")

@@ -24,7 +24,7 @@ def two_boxes(host: Host) -> state.ClusterState:
 async def test_two_sandboxes_reach_each_other_and_their_gateway(host: Host) -> None:
     await host.settle(two_boxes(host))
     for target in ("10.70.0.3", "10.70.0.1", "fd70::3", "fd70::1"):
-        host.inside("web1", "ping", "-c1", "-W2", target)
+        host.inside("web1", "ping", "-c1", "-w30", target)
     assert "default via 10.70.0.1 dev eth0" in host.inside("web1", "ip", "route")
     assert "default via fd70::1 dev eth0" in host.inside("web1", "ip", "-6", "route")
 

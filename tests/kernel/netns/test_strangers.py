@@ -13,6 +13,7 @@ from tests.kernel.netns.outside import HOST4, HOST6, THERE4, THERE6
 
 pytestmark = pytest.mark.kernel
 
+TRIES = 100
 FREE = ("192.0.2.77", "2001:db8::77")
 
 
@@ -25,6 +26,17 @@ def neighbour(host: Host) -> Iterator[str]:
 async def ask(host: Host, *asked: str, link: str = "up0") -> dict[str, str]:
     found = await strangers.ask(host.doors, link, [ip_address(each) for each in asked])
     return {str(ip): who for ip, who in found.items()}
+
+
+async def ends_early(host: Host, *asked: str, link: str = "up0") -> bool:
+    """Whether anything is known before a wait is over; of many tries, for the machine may be busy."""
+    loop = asyncio.get_running_loop()
+    for _ in range(TRIES):
+        began = loop.time()
+        await ask(host, *asked, link=link)
+        if loop.time() - began < strangers.WAIT_S:
+            return True
+    return False
 
 
 def mac(path: str) -> str:
@@ -50,12 +62,7 @@ async def test_the_hosts_own_addresses_are_known(host: Host, neighbour: str) -> 
 
 async def test_an_answer_from_everybody_ends_the_wait(host: Host, neighbour: str) -> None:
     assert neighbour
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    await ask(host, THERE4, THERE6)
-    whole = loop.time()
-    await ask(host, *FREE)
-    assert whole - began < loop.time() - whole
+    assert await ends_early(host, THERE4, THERE6)
 
 
 @pytest.mark.parametrize("state", ["absent", "down"])
@@ -82,13 +89,9 @@ async def test_neighbours_behind_a_bridge_are_asked_and_one_without_any_is_passe
 ) -> None:
     host.run("ip", "link", "add", "br9", "type", "bridge")
     host.run("ip", "link", "set", "br9", "up")
-    loop = asyncio.get_running_loop()
-    began = loop.time()
     assert await ask(host, THERE4, *FREE, link="br9") == dict.fromkeys((THERE4, *FREE), "")
-    alone = loop.time() - began
+    assert await ends_early(host, THERE4, *FREE, link="br9")
     host.run("ip", "link", "set", "up0", "master", "br9")
     machine = f"another machine, {mac(neighbour)}"
-    began = loop.time()
     found = await ask(host, THERE4, THERE6, *FREE, link="br9")
     assert found == {THERE4: machine, THERE6: machine} | dict.fromkeys(FREE, "")
-    assert alone < loop.time() - began
