@@ -39,7 +39,8 @@ class Reconciler:
     `on_lost` is called when the worker goes away between passes: kick the slot there. `on_claim`
     hears what the kernel gave us of the sockets of a worker that others started. `is_vain`
     says of a sandbox that its namespace is not worth waiting for; `others` waits for the backends
-    that connections depend on, before the names of `many` objects are made.
+    that connections depend on, before the names of `many` objects are made. A namespace that is
+    not there yet is waited for, `ready_s` at most.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Reconciler:
         others: Others = _nobody,
         on_claim: Callable[[reclaim.Claim], None] = lambda _: None,
         many: int = MANY,
+        ready_s: float = place.READY_S,
     ) -> None:
         self._launcher = launcher
         self._node = node
@@ -63,7 +65,7 @@ class Reconciler:
         self._daemon = daemon
         self._on_lost = on_lost
         self._doors = doors
-        self._places = place.Places(doors, been, is_vain=is_vain)
+        self._places = place.Places(doors, been, ready_s=ready_s, is_vain=is_vain)
         launcher.inherit = self._inherit
         self._others, self._many = others, many
         self._want = NOTHING

@@ -25,7 +25,7 @@ _FILES = frozenset(
 _SENDS = ("send", "sendto", "sendmsg")
 _CLAIMS = ("bind", "listen")
 _CALLS = ("setns", "unshare_network", "bind_mount", "unmount")
-_PATIENCE_S = 30
+_PATIENCE_S = 120
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload([__name__, "netns.kernel.linux", "resolver.reconciler"])
 

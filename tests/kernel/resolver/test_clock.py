@@ -20,4 +20,5 @@ def ahead_s(*options: str) -> float:
 
 
 def test_A2_a_night_asleep_is_a_night_older() -> None:
-    assert abs(ahead_s("--boottime", str(NIGHT_S)) - ahead_s() - NIGHT_S) < 1
+    # Between its looks at the two clocks a process may be stopped for a while.
+    assert abs(ahead_s("--boottime", str(NIGHT_S)) - ahead_s() - NIGHT_S) < NIGHT_S / 10

@@ -29,7 +29,7 @@ is_tcp = sys.argv[1] == "tcp"
 
 def connected():
     link = socket.socket(socket.AF_INET, socket.SOCK_STREAM if is_tcp else socket.SOCK_DGRAM)
-    link.settimeout(1)
+    link.settimeout(30)
     link.connect(("127.0.0.11", 53))
     return link
 
@@ -78,12 +78,12 @@ async def full(pid: int) -> AsyncIterator[None]:
     """The worker can open nothing more."""
     before = limit(pid)
     os.kill(pid, signal.SIGUSR1)
-    await eventually_async(lambda: limit(pid) != before, 10, "it has no room")
+    await eventually_async(lambda: limit(pid) != before, 30, "it has no room")
     try:
         yield
     finally:
         os.kill(pid, signal.SIGUSR2)
-        await eventually_async(lambda: limit(pid) == before, 10, "it has room")
+        await eventually_async(lambda: limit(pid) == before, 30, "it has room")
 
 
 def limit(pid: int) -> str:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from resolver.space import place
 from sdd.model import absence, sandbox
 from tests import resolver_states as states
 from tests.kernel.resolver.town import Town, pair
@@ -103,7 +102,7 @@ async def test_foreign_rules_stay_and_cost_no_repair(town: Town) -> None:
 
 
 async def test_a_namespace_that_appears_during_the_pass_is_waited_for(town: Town) -> None:
-    daemon = town.daemon()
+    daemon = town.daemon(ready_s=60)
     async with asyncio.TaskGroup() as tasks:
         passing = tasks.create_task(town.realise(daemon, RED, *pair(town, "late", 2)))
         await asyncio.sleep(0)
@@ -114,10 +113,10 @@ async def test_a_namespace_that_appears_during_the_pass_is_waited_for(town: Town
 
 async def test_a_namespace_that_was_there_is_not_awaited_when_it_is_gone(town: Town) -> None:
     await town.make("ann")
-    daemon = town.daemon()
+    daemon = town.daemon(ready_s=60)
     await town.settle(daemon, RED, *pair(town, "ann", 2))
     await town.doors.delete(town.path("ann"))
-    async with asyncio.timeout(place.READY_S / 2):  # newer states wait for this pass
+    async with asyncio.timeout(30):  # newer states wait for this pass
         outcome = await town.realise(daemon, RED, *pair(town, "ann", 2), again=True)
     (failure,) = outcome.failures
     assert failure.code == "SDD-NETNS-GONE"

@@ -8,10 +8,13 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from resolver import reconciler
 from resolver.control import launch, processes
 from resolver.explain import query
 from resolver.files import own, upstreams
+from resolver.space import place
 from sdd import errors
 from sdd.linux import guests, namespaces
 from sdd.model import endpoint, progress, sandbox
@@ -31,7 +34,11 @@ class Town:
     revision: int = 0
 
     def daemon(
-        self, settings: upstreams.DaemonDns | None = None, *, module: str = launch.MODULE
+        self,
+        settings: upstreams.DaemonDns | None = None,
+        *,
+        module: str = launch.MODULE,
+        ready_s: float = place.READY_S,
     ) -> reconciler.Reconciler:
         launcher = launch.Launcher(self.root / "exec", "nobody", module=module)
         self.launchers.append(launcher)
@@ -42,6 +49,7 @@ class Town:
             own.Files(self.root / "data", self.root / "etc-netns"),
             settings or upstreams.DaemonDns(),
             been=guests.Guests(self.root / "exec" / "dns-guests"),
+            ready_s=ready_s,
         )
         self.daemons.append(one)
         return one
@@ -61,14 +69,14 @@ class Town:
             check=False,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
         )
         assert not (check and done.returncode), f"{command}: {done.stdout}{done.stderr}"
         return done.stdout
 
     def dig(self, name: str, *question: str) -> str:
         return self.inside(
-            name, "dig", "+short", "+tries=1", "+time=3", "@127.0.0.11", *question, check=False
+            name, "dig", "+short", "+tries=1", "+time=30", "@127.0.0.11", *question, check=False
         ).strip()
 
     async def realise(
@@ -88,7 +96,7 @@ class Town:
 
     async def ask(self, name: str, question: str, rdtype: str = "A") -> query.Reply:
         asker = query.Asker(self.doors)
-        return await asker.ask(self.path(name), question, rdtype, tcp=False, timeout_s=3)
+        return await asker.ask(self.path(name), question, rdtype, tcp=False, timeout_s=30)
 
     async def worker(self) -> int:
         return (await self.launchers[-1].ensure()).pid
@@ -109,8 +117,8 @@ class Town:
             launcher.close()
             await end_worker(pid)
             break
-        for place in self.root.glob("ns/t-redge-*"):
-            await self.doors.delete(str(place))
+        for made in self.root.glob("ns/t-redge-*"):
+            await self.doors.delete(str(made))
         self.doors.close()
 
 
@@ -119,7 +127,15 @@ async def end_worker(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, 0)  # noqa: ASYNC222 - it was killed, this ends at once
-    assert await processes.is_over(pid)
+    await until_over(pid)
+
+
+async def until_over(pid: int) -> None:
+    """Until `pid` has ended; fails when it goes on."""
+    for _ in range(60):
+        if await processes.is_over(pid):
+            return
+    pytest.fail(f"process {pid} goes on")
 
 
 def pair(town: Town, name: str, number: int) -> tuple[sandbox.Sandbox, endpoint.Endpoint]:
