@@ -18,7 +18,7 @@ from sdd.state import ClusterState, Gone, Object, Put
 from tests.kernel.lb_town import Town
 
 ROUNDS = int(os.environ.get("SDD_ROUNDS", "300"))
-TIMEOUT_S = 120 + ROUNDS / 10
+TIMEOUT_S = 600 + ROUNDS / 10
 SERVICES, BACKENDS = 5, 12
 NODE = ids.NodeId("here")
 FRONT = network.Network(id=ids.NetworkId("front"), name="front", pools=())

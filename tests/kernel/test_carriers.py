@@ -47,19 +47,19 @@ async def test_the_other_end_is_what_counts(spaces: Spaces) -> None:
     host.run("ip", "link", "add", "w", "type", "veth", "peer", "name", "eth0", "netns", box.name)
     host.run("ip", "link", "set", "w", "master", "br0", "up")
     async with heard(host) as told:
-        await eventually_async(lambda: told.get("w") is Cable.DOWN, 10, f"at the start: {told}")
+        await eventually_async(lambda: told.get("w") is Cable.DOWN, 60, f"at the start: {told}")
         for state, cable in (("up", Cable.UP), ("down", Cable.DOWN), ("up", Cable.UP)):
             box.run("ip", "link", "set", "eth0", state)
-            await eventually_async(lambda: told["w"] is cable, 10, f"{state}: {told}")  # noqa: B023 - awaited
+            await eventually_async(lambda: told["w"] is cable, 60, f"{state}: {told}")  # noqa: B023 - awaited
         host.run("ip", "link", "set", "w", "nomaster")
         host.run("ip", "link", "set", "w", "down")
         host.run("ip", "link", "set", "w", "name", "v")
         host.run("ip", "link", "set", "v", "up")
         await eventually_async(
-            lambda: (told["w"], told.get("v")) == (Cable.GONE, Cable.UP), 10, f"renamed: {told}"
+            lambda: (told["w"], told.get("v")) == (Cable.GONE, Cable.UP), 60, f"renamed: {told}"
         )
         host.run("ip", "link", "del", "v")
-        await eventually_async(lambda: told["v"] is Cable.GONE, 10, f"deleted: {told}")
+        await eventually_async(lambda: told["v"] is Cable.GONE, 60, f"deleted: {told}")
 
 
 async def test_what_was_too_much_to_hear_is_looked_at(spaces: Spaces, tmp_path: Path) -> None:
@@ -67,13 +67,13 @@ async def test_what_was_too_much_to_hear_is_looked_at(spaces: Spaces, tmp_path: 
     host.run("ip", "link", "add", "w", "up", "type", "veth", "peer", "name", "x")
     host.run("ip", "link", "set", "x", "up")
     async with heard(host) as told:
-        await eventually_async(lambda: told.get("w") is Cable.UP, 10, f"at the start: {told}")
+        await eventually_async(lambda: told.get("w") is Cable.UP, 60, f"at the start: {told}")
         turns = "link set x down\nlink set x up\n" * TURNS
         batch = tmp_path / "batch"
         batch.write_text(turns + "link set x down\nlink add late up type bridge\n")
         host.run("ip", "-batch", str(batch))  # nobody listens meanwhile
         await eventually_async(
-            lambda: told["w"] is Cable.DOWN and "late" in told, 10, "the last is told"
+            lambda: told["w"] is Cable.DOWN and "late" in told, 60, "the last is told"
         )
 
 
@@ -98,12 +98,12 @@ async def test_where_links_swarm_all_that_is_heard_is_told(spaces: Spaces) -> No
         for state, cable in (("down", Cable.DOWN), ("up", Cable.UP)):
             await eventually_async(
                 lambda: _put(host, state, asked) and told.get("w") is cable,  # noqa: B023 - awaited
-                10,
+                60,
                 f"{state}: {told}",
             )
         assert "lo" not in told
         goes_on.set()
-        await eventually_async(lambda: "lo" in told, 10, "all are looked at in the end")
+        await eventually_async(lambda: "lo" in told, 60, "all are looked at in the end")
 
 
 def _put(host: Space, state: str, asked: list[str]) -> bool:
@@ -125,6 +125,6 @@ async def test_who_begins_anew_tells_of_what_is_gone_since(spaces: Spaces) -> No
                     doors, told.update, f"/run/netns/{host.name}", links=links
                 )
                 ear = group.create_task(following, name="ear")
-                await eventually_async(lambda: told.get("w") is wanted, 10, f"told: {told}")  # noqa: B023 - awaited
+                await eventually_async(lambda: told.get("w") is wanted, 60, f"told: {told}")  # noqa: B023 - awaited
                 ear.cancel()
             host.run("ip", "link", "del", "w", check=False)

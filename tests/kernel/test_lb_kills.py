@@ -21,7 +21,7 @@ from tests.kernel import mortal
 from tests.kernel.spaces import Space, Spaces
 from tests.unit.lb import states
 
-pytestmark = [pytest.mark.kernel, pytest.mark.timeout(360)]  # a daemon for each step
+pytestmark = [pytest.mark.kernel, pytest.mark.timeout(1200)]  # a daemon for each step
 
 Scene = Callable[[str], Sequence[Object]]
 COUNTS = re.compile(r"packets \d+ bytes \d+")

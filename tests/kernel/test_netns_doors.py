@@ -290,13 +290,13 @@ async def test_work_of_a_pass_that_was_given_up_changes_nothing_inside(
 
     def stale() -> None:
         hangs.set()
-        assert goes_on.wait(5)
+        assert goes_on.wait(60)
         make("t-stale")
 
     async with asyncio.TaskGroup() as tasks:
         with passes.term():
             given_up = tasks.create_task(refused(doors.run(scratch, stale)), name="stale")
-            await asyncio.to_thread(hangs.wait, 5)
+            await asyncio.to_thread(hangs.wait, 60)
         with passes.term():
             await doors.run(scratch, lambda: make("t-next"))
             goes_on.set()

@@ -62,7 +62,7 @@ def asked(protocol: int, version: int, address: object = None, number: int = 808
     return Asked(version=version, protocol=protocol, number=number, address=address)  # type: ignore[arg-type]  # an address
 
 
-def told(doors: namespaces.Namespaces, one: Asked, limit_s: float = 10) -> Holder | None:
+def told(doors: namespaces.Namespaces, one: Asked, limit_s: float = 60) -> Holder | None:
     return doors.run_sync("", lambda: port_holders.holders([one], limit_s)).get(one)
 
 
@@ -117,7 +117,7 @@ def test_a_program_and_its_children_by_the_first_and_their_number(
         assert one.stdout is not None
         assert one.stdin is not None
         child = int(one.stdout.readline())
-        eventually(lambda: told(doors, asked(TCP, 4)) is not None, 10, "it is seen")
+        eventually(lambda: told(doors, asked(TCP, 4)) is not None, 30, "it is seen")
         found = told(doors, asked(TCP, 4))
         assert found == Holder(name="a?[2Jb", pid=min(one.pid, child), more=1)
         assert str(found) == f"a?[2Jb (pid {found.pid} and 1 more)"

@@ -99,7 +99,7 @@ async def test_a_port_stays_held_while_we_are_started_again(
         speaker = notify.Notifier(manager.address)
         first = PortsKernel(doors, Sockets(speaker))
         assert await first.hold([mine, gone]) == {}
-        support.eventually(lambda: len(manager.kept) == 2, 5, "both are kept")
+        support.eventually(lambda: len(manager.kept) == 2, 30, "both are kept")
         first.close()
         for number in (8080, 8081):
             with pytest.raises(OSError, match="in use"):
@@ -122,7 +122,7 @@ async def test_a_copy_is_in_nobodys_way_who_wants_the_same_number_elsewhere(
         speaker = notify.Notifier(manager.address)
         first = PortsKernel(doors, Sockets(speaker))
         assert await first.hold([bind()]) == {}
-        support.eventually(lambda: manager.kept, 5, "it is kept")
+        support.eventually(lambda: manager.kept, 30, "it is kept")
         first.close()
         second = PortsKernel(doors, Sockets(speaker, manager.sockets()))
         assert await second.hold([bind(address=ip_address("127.0.0.1"))]) == {}
@@ -143,11 +143,11 @@ async def test_no_more_copies_than_the_unit_allows(
         one = PortsKernel(doors, Sockets(notify.Notifier(manager.address)))
         wanted = [bind(number) for number in range(20000, 20000 + MOST_KEPT + 5)]
         assert await one.hold(wanted) == {}
-        support.eventually(lambda: stored(manager) == MOST_KEPT, 5, "as many as it takes")
+        support.eventually(lambda: stored(manager) == MOST_KEPT, 30, "as many as it takes")
         await one.release(wanted[:3])
-        support.eventually(lambda: len(manager.kept) == MOST_KEPT, 5, "others have the room")
+        support.eventually(lambda: len(manager.kept) == MOST_KEPT, 30, "others have the room")
         await one.release(wanted)
-        support.eventually(lambda: manager.kept == {}, 5, "all are given up")
+        support.eventually(lambda: manager.kept == {}, 30, "all are given up")
         one.close()
 
 

@@ -20,7 +20,7 @@ from tests.unit.lb import states
 from tests.unit.lb.ports import towns
 from tests.unit.lb.ports.towns import box, port
 
-pytestmark = [pytest.mark.kernel, pytest.mark.timeout(360)]  # a daemon for each step
+pytestmark = [pytest.mark.kernel, pytest.mark.timeout(1200)]  # a daemon for each step
 
 Scene = Callable[[], ClusterState]
 PLUG = states.plug("web", "front", "10.1.0.2/24", "fd01::2/64")

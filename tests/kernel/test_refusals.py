@@ -48,27 +48,27 @@ async def test_refusals_on_a_bridge_are_told_and_go_with_who_listens(spaces: Spa
         box.run("ip", "addr", "add", f"fd99::{at}/64", "dev", "eth0", "nodad")
     async with followed(host.name) as (told, lost):
         there = "table bridge sdd-signs"
-        await eventually_async(lambda: there in host.run("nft", "list", "tables"), 10, "it listens")
+        await eventually_async(lambda: there in host.run("nft", "list", "tables"), 60, "it listens")
         assert lost == []
         for address in ("10.99.0.2", "fd99::2"):
             told.clear()
             one.run("bash", "-c", f"echo x > /dev/tcp/{address}/9", check=False)
-            await eventually_async(lambda: {*told} == {ip_address(address)}, 10, "a handshake")  # noqa: B023 - awaited
+            await eventually_async(lambda: {*told} == {ip_address(address)}, 60, "a handshake")  # noqa: B023 - awaited
             told.clear()
             one.run("bash", "-c", f"echo x > /dev/udp/{address}/9")
-            await eventually_async(lambda: {*told} == {ip_address(address)}, 10, "a datagram")  # noqa: B023 - awaited
-    await eventually_async(lambda: "signs" not in host.run("nft", "list", "tables"), 10, "gone")
+            await eventually_async(lambda: {*told} == {ip_address(address)}, 60, "a datagram")  # noqa: B023 - awaited
+    await eventually_async(lambda: "signs" not in host.run("nft", "list", "tables"), 60, "gone")
 
 
 async def test_only_one_process_of_a_host_listens(spaces: Spaces) -> None:
     host = spaces.make("host")
     async with followed(host.name) as (told, lost):
-        await eventually_async(lambda: "sdd-signs" in host.run("nft", "list", "tables"), 10, "on")
+        await eventually_async(lambda: "sdd-signs" in host.run("nft", "list", "tables"), 60, "on")
         second = contextlib.closing(namespaces.Namespaces())
         with second as doors:  # whoever comes second is told why it hears nothing
             again = refusals.follow(doors, told.append, lost.append, f"/run/netns/{host.name}")
             ear = asyncio.ensure_future(again)  # noqa: TID251 - ended below
-            await eventually_async(lambda: lost, 10, "the group is taken")
+            await eventually_async(lambda: lost, 60, "the group is taken")
             ear.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await ear
@@ -81,7 +81,7 @@ async def test_refusals_inside_are_told_for_as_long_as_they_are_wanted(spaces: S
     wired(client, member)
     wanted = [member.path]
     async with listening(wanted) as (slot, told):
-        await eventually_async(lambda: is_heard(member), 10, "it listens")
+        await eventually_async(lambda: is_heard(member), 60, "it listens")
         member.run("ip", "addr", "add", "10.99.0.22/24", "dev", "w")
         member.run("bash", "-c", "echo x > /dev/tcp/10.99.0.22/9", check=False)
         for address in ("10.99.0.2", "fd99::2"):
@@ -92,13 +92,13 @@ async def test_refusals_inside_are_told_for_as_long_as_they_are_wanted(spaces: S
                 told.clear()
         wanted.clear()
         slot.put(ClusterState())
-        await eventually_async(lambda: not is_heard(member), 10, "nobody wants it")
+        await eventually_async(lambda: not is_heard(member), 60, "nobody wants it")
         wanted.append(member.path)
         slot.put(ClusterState())
         await eventually_async(
-            lambda: is_refused(client, "10.99.0.2", told), 10, "it is wanted again"
+            lambda: is_refused(client, "10.99.0.2", told), 60, "it is wanted again"
         )
-    await eventually_async(lambda: not is_heard(member), 10, "it is over")
+    await eventually_async(lambda: not is_heard(member), 60, "it is over")
 
 
 async def test_a_namespace_that_comes_later_is_listened_in(spaces: Spaces) -> None:
@@ -109,7 +109,7 @@ async def test_a_namespace_that_comes_later_is_listened_in(spaces: Spaces) -> No
         run("ip", "netns", "add", name)
         try:
             wired(client, Space(name))
-            await eventually_async(lambda: is_refused(client, "10.99.0.2", told), 10, "it is heard")
+            await eventually_async(lambda: is_refused(client, "10.99.0.2", told), 60, "it is heard")
         finally:
             run("ip", "netns", "del", name)
 
@@ -121,11 +121,11 @@ async def test_a_namespace_that_is_removed_is_let_go_at_the_news(spaces: Spaces)
         run("ip", "netns", "add", name)
         try:
             wired(client, Space(name))
-            await eventually_async(lambda: is_heard(Space(name)), 10, "it is listened in")
+            await eventually_async(lambda: is_heard(Space(name)), 60, "it is listened in")
         finally:
             run("ip", "netns", "del", name)
         slot.kick(EVERYWHERE)
-        await eventually_async(lambda: not links(client), 10, "its links are gone")
+        await eventually_async(lambda: not links(client), 60, "its links are gone")
 
 
 def links(space: Space) -> str:

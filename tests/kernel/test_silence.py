@@ -94,7 +94,7 @@ async def test_whoever_is_off_the_wire_is_dead_and_the_next_check_finds_it_alive
         one.run("ip", "addr", "add", f"fd98::{last}/64", "dev", "w", "nodad")
         one.run("ip", "link", "set", "w", "up")
     check = replace(checks(member, address), inside=host.path)
-    host.run("ping", "-c1", "-w3", address)
+    host.run("ping", "-c1", "-w30", address)
     alive = Result(passed=True, reason=SILENT, heard=Heard.SILENCE)
     lost = Result(passed=False, reason=f"{SILENT}, and nobody answers for its address")
     with contextlib.closing(namespaces.Namespaces()) as doors:
@@ -107,7 +107,7 @@ async def test_whoever_is_off_the_wire_is_dead_and_the_next_check_finds_it_alive
             host.run("ip", "neigh", "flush", "dev", "w")
             assert await dialled(check) == lost
             member.run("nft", "flush ruleset")
-            await eventually_async(lambda: is_reached(host, address), 10, "it is there again")
+            await eventually_async(lambda: is_reached(host, address), 60, "it is there again")
             assert await dialled(check) == alive
 
 

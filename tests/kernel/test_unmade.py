@@ -40,7 +40,7 @@ def check(host: Space, kind: CheckKind, address: str = "127.0.0.1") -> Check:
         service=ids.ServiceId("web"),
         endpoint=ids.EndpointId("one"),
         address=ip_address(address),
-        how=HealthCheck(kind=kind, port=9300, timeout_s=2.0, send="x", path="/", host="x.test"),
+        how=HealthCheck(kind=kind, port=9300, timeout_s=30.0, send="x", path="/", host="x.test"),
         joined=0.0,
         inside=host.path,
         home="/ns/one",

@@ -52,7 +52,7 @@ def test_a_tagged_frame_crosses_a_wire(spaces: Spaces) -> None:
         space.run("ip", "link", "add", "link", "wire", "name", "tag", "type", "vlan", "id", "42")
         space.run("ip", "address", "add", f"10.42.0.{number}/24", "dev", "tag")
         space.run("ip", "link", "set", "tag", "up")
-    left.run("ping", "-c1", "-W5", "10.42.0.2")
+    left.run("ping", "-c1", "-w30", "10.42.0.2")
 
 
 def test_nftables_translates_addresses(spaces: Spaces) -> None:
@@ -73,14 +73,14 @@ def test_ipvs_balances_a_connection(spaces: Spaces) -> None:
             "nsenter",
             f"--net={space.path}",
             "socat",
-            "-T5",
+            "-T60",
             "TCP-LISTEN:8080,fork",
             "EXEC:echo hello",
         ]
     )
     try:
-        support.eventually(lambda: ":8080" in space.run("ss", "-Hltn"), 30, "the server listens")
-        answer = space.run("socat", "-T10", "-u", "TCP:10.66.0.1:80", "STDOUT")
+        support.eventually(lambda: ":8080" in space.run("ss", "-Hltn"), 60, "the server listens")
+        answer = space.run("socat", "-T60", "-u", "TCP:10.66.0.1:80", "STDOUT")
     finally:
         server.terminate()
         server.wait(10)

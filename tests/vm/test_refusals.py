@@ -6,7 +6,7 @@ from tests.kernel.inner_ears import is_refused, listening
 from tests.kernel.spaces import Spaces
 from tests.support import eventually_async
 
-PATIENCE_S = 60  # an emulated processor
+PATIENCE_S = 180  # an emulated processor
 
 
 @pytest.mark.parametrize("mode", ["l2", "l3", "l3s"])

@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ SYSTEM = Path("/etc/systemd/system")
 CGROUP = Path("/sys/fs/cgroup/machine")
 HOMES, SCRATCH = "ProtectHome=read-only", "PrivateTmp=no"  # where a checkout may lie
 PATIENCE_S = 240  # the guest's processor is emulated
+LOOK_S, TRIES = 20, 8
 # What a whole Debian would start besides; none of it is ours to test.
 MASKED = (
     *("systemd-udevd.service", "systemd-udevd-kernel.socket", "systemd-udevd-control.socket"),
@@ -151,6 +153,22 @@ def client(machine: Machine) -> Iterator[str]:
     machine.run("sdctl", "network", "rm", "front")
 
 
+def until_said(machine: Machine, words: str) -> None:
+    """The journal takes what the daemon says a moment later."""
+    support.eventually(
+        lambda: words in machine.journal("sdd.service"), PATIENCE_S, f"it says: {words}"
+    )
+
+
+def until_kept(machine: Machine, count: int) -> None:
+    """systemd keeps so many sockets; it hears of each by a message."""
+    support.eventually(
+        lambda: machine.property("sdd.service", "NFileDescriptorStore") == str(count),
+        PATIENCE_S,
+        f"systemd keeps {count}",
+    )
+
+
 def asks(machine: Machine, client: str) -> bool:
     ask = ("ip", "netns", "exec", client, "getent", "hosts", "web")
     return machine.run(*ask, check=False).split()[1:2] == ["web"]
@@ -158,7 +176,7 @@ def asks(machine: Machine, client: str) -> bool:
 
 def test_the_documented_commands_start_it_and_it_says_ready(machine: Machine) -> None:
     assert machine.property("sdd.service", "SubState") == "running"
-    assert "the kernel has IPVS" in machine.journal("sdd.service")
+    until_said(machine, "the kernel has IPVS")
 
 
 def test_the_worker_is_a_unit_without_privileges(machine: Machine, client: str) -> None:
@@ -170,16 +188,23 @@ def test_the_worker_is_a_unit_without_privileges(machine: Machine, client: str) 
 
 
 def test_what_is_changed_in_a_sandbox_is_heard_and_put_back(machine: Machine, client: str) -> None:
-    """Not by the look every 20 s: it must be heard, for which the unit gives a capability."""
+    """Not by the look every 20 s: it must be heard, for which the unit gives a capability.
+
+    Were it by a look, what is changed right after it would take all of the 20 s, each time.
+    """
     assert "kernel.deaf" not in machine.journal("sdd.service")
     route = ("ip", "-n", client, "route")
-    for _ in range(2):
+    took_s: list[float] = []
+    while len(took_s) < TRIES and not any(each < LOOK_S / 2 for each in took_s[1:]):
         machine.run(*route, "del", "default")
+        began = time.monotonic()
         support.eventually(
             lambda: "default" in machine.run(*route, "show", "default"),
-            5,
+            PATIENCE_S,
             "the default route comes back",
         )
+        took_s.append(time.monotonic() - began)
+    assert min(took_s[1:]) < LOOK_S / 2, took_s
 
 
 def test_reload_is_told_to_systemd_and_changes_no_process(machine: Machine) -> None:
@@ -207,15 +232,14 @@ def test_killed_it_is_started_again_and_names_never_stop(machine: Machine, clien
     )
     assert machine.main_pid("sdd-dns.service") == worker
     assert asks(machine, client)
-    said = machine.journal("sdd.service")
-    assert "dns.sockets_reclaimed" in said
-    assert "dns.sockets_refused" not in said
+    until_said(machine, "dns.sockets_reclaimed")
+    assert "dns.sockets_refused" not in machine.journal("sdd.service")
 
 
 def test_published_ports_are_held_while_it_is_started_again(machine: Machine, client: str) -> None:
     assert client
     machine.run("sdctl", "sandbox", "create", "open", "--network", "front", "--publish", "8099:80")
-    assert machine.property("sdd.service", "NFileDescriptorStore") == "1"
+    until_kept(machine, 1)
     thief = "timeout 60 socat -u TCP4-LISTEN:8099,reuseaddr STDOUT 2>&1"
     before = machine.main_pid("sdd.service")
     # One shell, so that it tries at once: systemd starts the daemon again after a second.
@@ -232,7 +256,7 @@ def test_published_ports_are_held_while_it_is_started_again(machine: Machine, cl
     assert machine.run("sdctl", "verify") == ""
     assert "failed to bind" not in machine.run("sdctl", "status")
     machine.run("sdctl", "sandbox", "rm", "open")
-    assert machine.property("sdd.service", "NFileDescriptorStore") == "0"
+    until_kept(machine, 0)
     listens = "until ss -Hltn sport = :8099 | grep -q 8099; do kill -0 $!; done; kill $!"
     machine.run("sh", "-euc", f"{thief} & {listens}")
 
@@ -287,7 +311,13 @@ def test_a_container_has_its_resolv_conf_written(machine: Machine, client: str) 
     machine.run("sh", "-ec", f"{made}; cp /bin/busybox {root}/sleep")
     inside = ("unshare", "--net", "chroot", root, "/sleep", "1000")
     machine.run("systemd-run", "--unit=lab-box", *inside)
-    here = ("--pid", machine.main_pid("lab-box"), "--write-resolv-conf", "/etc/resolv.conf")
+    pid = machine.main_pid("lab-box")
+    support.eventually(
+        lambda: machine.run("readlink", f"/proc/{pid}/root", check=False) == f"{root}\n",
+        PATIENCE_S,
+        "it is in its own network and root",
+    )
+    here = ("--pid", pid, "--write-resolv-conf", "/etc/resolv.conf")
     machine.run("sdctl", "sandbox", "attach", "box", "--network", "front", *here)
     assert "nameserver 127.0.0.11\n" in machine.run("cat", f"{root}/etc/resolv.conf")
     machine.run("sdctl", "sandbox", "rm", "box")
