@@ -20,7 +20,7 @@ from lb.kernel.ports import linux as ports_linux
 from lb.ports import reconciler as ports_reconciler
 from netns import reconciler as netns_reconciler
 from netns.kernel import linux
-from sdd.linux import namespaces
+from sdd.linux import lookups, namespaces
 from sdd.model import request
 from sdd.model.look import EVERYWHERE, NOWHERE, Look
 from sdd.model.network import IPAddress
@@ -48,6 +48,7 @@ class IngressTown(Town):
         self.root = Path(tempfile.mkdtemp(prefix="t-ingress-"))
         self.store = MemoryStore()
         self.state: ClusterState = EMPTY
+        lookups.ALL.trust(self.root / "exec" / "netns")  # as the daemon does
         self._balancer = balancer
         self._seed = 0
         super().__init__(tag)

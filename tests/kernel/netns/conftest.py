@@ -12,7 +12,7 @@ import pytest
 from netns import reconciler
 from netns.kernel import linux
 from sdd import state
-from sdd.linux import namespaces
+from sdd.linux import lookups, namespaces
 from sdd.model import ids, progress
 from sdd.model.look import EVERYWHERE, NOWHERE
 from tests import netns_states
@@ -73,6 +73,7 @@ def run_in(path: str, *command: str, check: bool = True) -> str:
 async def host(tmp_path: Path) -> AsyncIterator[Host]:
     name = f"t-netns-{os.getpid()}-{next(_NUMBER)}"
     path = str(tmp_path / name)
+    lookups.ALL.trust(tmp_path / "exec" / "netns")  # as the daemon does
     outside = namespaces.Namespaces(workers=1)
     await outside.create(path)
     doors = namespaces.Namespaces(path)

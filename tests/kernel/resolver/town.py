@@ -16,7 +16,7 @@ from resolver.explain import query
 from resolver.files import own, upstreams
 from resolver.space import place
 from sdd import errors
-from sdd.linux import guests, namespaces
+from sdd.linux import guests, lookups, namespaces
 from sdd.model import endpoint, progress, sandbox
 from sdd.model.look import EVERYWHERE, NOWHERE
 from sdd.state import Object
@@ -32,6 +32,9 @@ class Town:
     launchers: list[launch.Launcher] = field(default_factory=list)
     daemons: list[reconciler.Reconciler] = field(default_factory=list)
     revision: int = 0
+
+    def __post_init__(self) -> None:
+        lookups.ALL.trust(self.root / "ns")  # what netns makes, as the daemon does
 
     def daemon(
         self,
