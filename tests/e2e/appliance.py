@@ -5,6 +5,7 @@ entered with nsenter and not `ip netns exec`, which would give the daemon a moun
 own and so hide the sandboxes it mounts.
 """
 
+import functools
 import json
 import os
 import signal
@@ -17,9 +18,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from tests.e2e.heartbeat import Heartbeat, kept_waiting_s
 from tests.kernel.spaces import forward_nothing
 
 BIN = Path(sys.executable).parent
+PATIENCE_S = 60.0  # for what takes a second at most on a machine that has nothing else to do
 RUN = (
     f"{os.getpid():x}"  # names on the machine are of one run, so that two runs can go side by side
 )
@@ -46,7 +49,7 @@ class Appliance:
 
     # --- the daemon -------------------------------------------------------------------------
 
-    def start(self, *, deadline_s: float = 30, behind: tuple[str, ...] = ()) -> None:
+    def start(self, *, deadline_s: float = 120, behind: tuple[str, ...] = ()) -> None:
         """Returns when the daemon, started by the words `behind`, answers that it is ready."""
         log = (self.root / "sdd.log").open("ab")
         self.process = subprocess.Popen(
@@ -75,22 +78,26 @@ class Appliance:
         """Ends sdd (not its worker) and waits for it."""
         assert self.process is not None
         self.process.send_signal(signum)
-        self.process.wait(20)
+        self.process.wait(PATIENCE_S)
 
     def own_s(self) -> float:
-        """A clock that stands while the daemon or this test could go on but for other programs.
+        """A clock that stands while the daemon, a program in a sandbox or this test could go on but
+        for other programs, and while the whole machine is stopped.
 
         What takes long by it does so on a machine that has nothing else to do.
         """
         assert self.process is not None
-        for pid in (self.process.pid, os.getpid()):
+        stopped_s = _heartbeat().stopped_s()
+        for pid in (self.process.pid, os.getpid(), *(each.pid for each in self.served)):
             self.kept_waiting |= _kept_waiting_s(pid)
-        return time.monotonic() - sum(self.kept_waiting.values())
+        self.kept_waiting.pop(_heartbeat().schedstat, None)  # it waits beside the rest of us
+        return time.monotonic() - sum(self.kept_waiting.values()) - stopped_s
 
     def log(self) -> str:
-        """What the daemon said so far."""
+        """What the daemon said so far, in whole lines: the last one may be half written."""
         path = self.root / "sdd.log"
-        return path.read_text() if path.exists() else ""
+        text = path.read_text() if path.exists() else ""
+        return text[: text.rfind("\n") + 1]
 
     # --- people -----------------------------------------------------------------------------
 
@@ -102,16 +109,22 @@ class Appliance:
         """The same with `-o json`, decoded."""
         return json.loads(self.sdctl("-o", "json", *args).stdout)
 
-    def until_replicas(self, service: str, word: str, deadline_s: float = 20) -> None:
+    def until_replicas(self, service: str, word: str, deadline_s: float = PATIENCE_S) -> None:
         """Until `service ls` says so, and each backend has done what the states up to then want.
 
-        Nobody waits for the kernel to follow a verdict, as a command would. Who is up is led to on
-        ingress too: that is another check, which may be the later one.
+        Who is up is led to on ingress too: that is another check, which may be the later one.
         """
         until(lambda: self._replicas(service) == word, deadline_s, f"{service} has {word}")
         until(lambda: not self._half(service), deadline_s, f"{service} is up on ingress")
+        self.until_done()
+
+    def until_done(self) -> None:
+        """Until each backend has done what the states up to now want.
+
+        Nobody waits for the kernel and the names to follow a verdict, as a command would.
+        """
         revision = self._status()["Revision"]
-        until(lambda: self._done() >= revision, deadline_s, f"revision {revision} is done")
+        until(lambda: self._done() >= revision, PATIENCE_S, f"revision {revision} is done")
 
     def _replicas(self, service: str) -> str:
         rows = self.json("service", "ls")
@@ -171,26 +184,26 @@ class Appliance:
         process = self.program(sandbox, sys.executable, str(server), sandbox)
         until(
             lambda: f":{port} " in self.inside(sandbox, "ss", "-Hltn").stdout,
-            10,
+            PATIENCE_S,
             f"{sandbox} listens",
         )
         return process
 
     def close(self) -> None:
         """Removes every trace, also of a daemon that was killed."""
-        for signum in (signal.SIGTERM, signal.SIGKILL):
+        for signum, patience_s in ((signal.SIGTERM, 20.0), (signal.SIGKILL, PATIENCE_S)):
             for pid in self.pids():
                 with suppress(ProcessLookupError):  # it ended since, maybe with another one
                     os.kill(pid, signum)
             try:
-                until(lambda: not self.pids(), 10, "our processes end")
+                until(lambda: not self.pids(), patience_s, "our processes end")
                 break
             except AssertionError:
                 continue
         for process in self.served:
-            process.wait(5)
+            process.wait(PATIENCE_S)
         if self.process is not None:
-            self.process.wait(5)
+            self.process.wait(PATIENCE_S)
         self._remove_files()
         run("ip", "netns", "del", self.host, check=False)
 
@@ -241,7 +254,7 @@ def marked(pid: int, marks: Collection[bytes]) -> bool:
 
 def run(*command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Output captured; a failure shows it."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     if check and done.returncode:
         raise AssertionError(f"{' '.join(command)} → {done.returncode}\n{done.stdout}{done.stderr}")
     return done
@@ -252,16 +265,30 @@ def _kept_waiting_s(pid: int) -> dict[Path, float]:
     found: dict[Path, float] = {}
     for each in Path(f"/proc/{pid}/task").glob("*/schedstat"):
         with suppress(OSError):  # it ends
-            found[each] = int(each.read_text().split()[1]) / 1e9
+            found[each] = kept_waiting_s(each)
     return found
 
 
-def until(condition: Any, deadline_s: float, why: str | Callable[[], str]) -> None:
-    """Polls until `condition()` holds; `why` may be made when it is needed."""
-    end = time.monotonic() + deadline_s
+@functools.cache
+def _heartbeat() -> Heartbeat:
+    return Heartbeat()
+
+
+def until(
+    condition: Any,
+    deadline_s: float,
+    why: str | Callable[[], str],
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Polls until `condition()` holds; `why` may be made when it is needed.
+
+    It is looked at once more after the deadline: all may have been stopped since the last look.
+    """
+    end, is_over = clock() + deadline_s, False
     while not condition():
-        if time.monotonic() > end:
+        if is_over:
             raise AssertionError(
                 f"not within {deadline_s} s: {why if isinstance(why, str) else why()}"
             )
+        is_over = clock() > end
         time.sleep(0.02)

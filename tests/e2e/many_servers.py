@@ -62,7 +62,7 @@ def _streams(link: socket.socket, name: str, context: ssl.SSLContext | None) -> 
 
 def _answered(one: socket.socket, context: ssl.SSLContext | None, words: str) -> None:
     with one:
-        one.settimeout(3)
+        one.settimeout(30)
         try:
             with context.wrap_socket(one, server_side=True) if context else one as link:
                 if link.recv(4096):

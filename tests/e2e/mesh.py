@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from tests.e2e import appliance
 from tests.e2e.appliance import RUN, Appliance, run, until
 from tests.e2e.test_ports import ECHO
 
@@ -30,6 +31,33 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "plain": ("--endpoint-mode", "dnsrr"),
     "shop": ("--scheduler", "rr"),
 }
+
+
+ASK = """
+import socket, sys
+link = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+link.settimeout(20)
+link.connect((sys.argv[1], int(sys.argv[2])))
+link.send(b"hello\\n")
+print(link.recv(2048).decode())
+"""
+# As a server whose socket is connected to whoever asked, while another one goes on listening.
+CONNECTED = """
+import socket, sys
+def made():
+    link = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    link.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    link.bind(("::", int(sys.argv[1])))
+    return link
+first = made()
+while True:
+    _, peer = first.recvfrom(2048)
+    with made() as link:
+        link.connect(peer)
+        link.send(f"{sys.argv[2]} [{socket.inet_pton(socket.AF_INET6, peer[0]).hex(':', 2)}]".encode())
+"""
+PATIENCE_S = "10"  # of curl: what takes longer is lost
 
 
 @contextmanager
@@ -97,15 +125,14 @@ def outside(daemon: Appliance) -> Iterator[None]:
 def serve(daemon: Appliance, name: str) -> subprocess.Popen[bytes]:
     """TCP 80; UDP 53 by a socket that belongs to no address, UDP 54 by one that is connected."""
     strict(daemon, name)
-    connected = f"SYSTEM:read asked; echo {name} $SOCAT_PEERADDR"
-    for command in (
-        [sys.executable, "-c", ECHO, "53", name],
-        ["socat", "UDP6-LISTEN:54,fork,ipv6only=0", connected],
-    ):
-        daemon.program(name, *command)
-    until(lambda: ":53 " in daemon.inside(name, "ss", "-Hlun").stdout, 10, "it listens")
-    until(lambda: ":54 " in daemon.inside(name, "ss", "-Hlun").stdout, 10, "it listens")
+    for program, port in ((ECHO, 53), (CONNECTED, 54)):
+        daemon.program(name, sys.executable, "-c", program, str(port), name)
+        until(lambda: listens(daemon, name, port), appliance.PATIENCE_S, f"{port} listens")  # noqa: B023 - asked at once
     return daemon.serve(name)
+
+
+def listens(daemon: Appliance, name: str, port: int) -> bool:
+    return f":{port} " in daemon.inside(name, "ss", "-Hlun").stdout
 
 
 def strict(daemon: Appliance, name: str) -> None:
@@ -116,13 +143,13 @@ def strict(daemon: Appliance, name: str) -> None:
 
 
 def get(url: str, where: str = CLIENT) -> str:
-    command = ("ip", "netns", "exec", where, "curl", "-s", "-g", "--max-time", "3", url)
+    command = ("ip", "netns", "exec", where, "curl", "-s", "-g", "--max-time", PATIENCE_S, url)
     done = run(*command, check=False)
     return done.stdout.strip() if done.returncode == 0 else f"curl ends {done.returncode}"
 
 
 def on_host(daemon: Appliance, url: str) -> str:
-    done = daemon.on_host("curl", "-s", "-g", "--max-time", "3", url, check=False)
+    done = daemon.on_host("curl", "-s", "-g", "--max-time", PATIENCE_S, url, check=False)
     return done.stdout.strip() if done.returncode == 0 else f"curl ends {done.returncode}"
 
 
@@ -132,8 +159,6 @@ def visits(number: int, count: int = 4) -> set[str]:
 
 def ask(number: int, where: str = CLIENT) -> str:
     """One datagram and its answer, from a socket that takes answers from the right one alone."""
-    command = ("ip", "netns", "exec", where, "socat", "-T3", "-", f"UDP4:{HOST}:{number}")
-    done = subprocess.run(
-        command, input="hello\n", capture_output=True, text=True, check=False, timeout=20
-    )
-    return done.stdout.strip().replace("[0000:0000:0000:0000:0000:ffff:", "[::ffff:")
+    command = ("ip", "netns", "exec", where, sys.executable, "-c", ASK, HOST, str(number))
+    found = run(*command, check=False).stdout.strip()
+    return found.replace("[0000:0000:0000:0000:0000:ffff:", "[::ffff:")
