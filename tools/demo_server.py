@@ -26,6 +26,7 @@ class Server(http.server.ThreadingHTTPServer):
 
     address_family = socket.AF_INET6
     daemon_threads = True
+    request_queue_size = 128  # of 5, the kernel drops what comes while a busy machine lets us wait
 
 
 Server(("::", 80), Hello).serve_forever()

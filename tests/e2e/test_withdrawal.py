@@ -2,43 +2,42 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from tests.e2e import mesh
 from tests.e2e.appliance import BIN, Appliance, appliance, until
 from tests.e2e.mesh import CLIENT, HOST
+from tests.e2e.retries import asked_again
 
-# A new connection every 25 ms, whatever becomes of the others; says how many got no answer.
+# A new connection every 25 ms, whatever becomes of the others, until the file is there; says what
+# became of each.
 CALLING = """
-import asyncio, sys, time
-host, port = sys.argv[1], int(sys.argv[2])
-failed = []
+import asyncio, os, sys
+host, port, enough = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 
 async def one():
     try:
-        async with asyncio.timeout(0.9):
+        async with asyncio.timeout(60):
             reader, writer = await asyncio.open_connection(host, port)
             writer.write(b"GET / HTTP/1.0\\r\\n\\r\\n")
-            if b"from" not in await reader.read():
-                failed.append("cut")
+            found = await reader.read()
+            print("answered" if b"from" in found else "cut", flush=True)
             writer.close()
     except (OSError, TimeoutError) as exc:
-        failed.append(type(exc).__name__)
+        print(type(exc).__name__, flush=True)
 
 async def main():
-    print("calling", flush=True)
-    end = time.monotonic() + 4
     async with asyncio.TaskGroup() as group:
-        while time.monotonic() < end:
+        while not os.path.exists(enough):
             group.create_task(one(), name="one")
             await asyncio.sleep(0.025)
 
 asyncio.run(main())
-print(len(failed), *sorted(set(failed)))
 """
-IN_FLIGHT = 0  # what was under way when its cable was cut
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +64,9 @@ def daemon() -> Iterator[Appliance]:
     ids=["rm", "disconnect", "leave"],
 )
 def test_a_live_member_goes_and_nobody_new_meets_it(
-    daemon: Appliance, command: tuple[str, ...]
+    daemon: Appliance, command: tuple[str, ...], tmp_path: Path
 ) -> None:
+    """Who meets nobody is asked nothing back, and so asks for the connection again, a second later."""
     (shop,) = daemon.json("service", "inspect", "shop")
     name = f"goes-{command[1]}"
     daemon.sandbox(name, "--network", "front")
@@ -77,22 +77,38 @@ def test_a_live_member_goes_and_nobody_new_meets_it(
         (CLIENT, HOST, "8440"),
         (CLIENT, HOST, "8441"),
     )
-    callers = [
-        subprocess.Popen(
-            ["ip", "netns", "exec", where, sys.executable, "-c", CALLING, *to],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for where, *to in ways
-    ]
-    for each in callers:
-        assert each.stdout is not None
-        assert each.stdout.readline() == "calling\n"
-    until(lambda: ":80 " in daemon.inside(name, "ss", "-Htan").stdout, 10, "it is called")
-    daemon.sdctl(*command, daemon.name(name))
-    said = [each.communicate(timeout=30)[0] for each in callers]
+    files = [tmp_path / f"caller{at}" for at in range(len(ways))]
+    before = [asked_again(where) for where, *_ in ways]
+
+    def called() -> int:
+        """How often by the one that called least."""
+        return min(each.read_text().count("answered\n") for each in files)
+
+    with calling(ways, files):
+        meets = ("ss", "-Htn", "state", "connected", "sport", "=", ":80")
+        until(lambda: daemon.inside(name, *meets).stdout, 60, "it is called")
+        daemon.sdctl(*command, daemon.name(name))
+        then = called()
+        until(lambda: called() > then + 40, 120, "others answer")
     server.terminate()
-    assert [each for each in said if int(each.split()[0]) > IN_FLIGHT] == []
+    assert {line for each in files for line in each.read_text().splitlines()} == {"answered"}
+    assert [asked_again(where) for where, *_ in ways] == before
+
+
+@contextmanager
+def calling(ways: Sequence[tuple[str, str, str]], files: Sequence[Path]) -> Iterator[None]:
+    """A caller for each way, whose words are in the file; ended when all are answered."""
+    enough = files[0].parent / "enough"
+    callers = []
+    for (where, *to), file in zip(ways, files, strict=True):
+        enter = ("ip", "netns", "exec", where, sys.executable, "-c", CALLING)
+        with file.open("w") as out:
+            callers.append(subprocess.Popen([*enter, *to, str(enough)], stdout=out))
+    try:
+        yield
+    finally:
+        enough.touch()
+        assert [each.wait(120) for each in callers] == [0] * len(callers)
 
 
 @pytest.mark.parametrize(
@@ -120,15 +136,17 @@ def test_what_was_cut_off_by_a_kill_is_completed(
             assert line
         daemon.kill()
         events.terminate()
-        removal.wait(30)
+        removal.wait(60)
     daemon.start()
 
     def connected() -> bool:
         rows = daemon.json("network", "inspect", "front")[0]["Containers"].values()
         return daemon.name(name) in {each["Name"] for each in rows}
 
-    until(lambda: not connected(), 20, "the rest is done as well")
-    there = daemon.sdctl("sandbox", "ls", "-q", "-o", "name").stdout.split()
-    assert (daemon.name(name) in there) == (command[0] == "network")
+    def there() -> bool:
+        return daemon.name(name) in daemon.sdctl("sandbox", "ls", "-q", "-o", "name").stdout.split()
+
+    until(lambda: not connected(), 60, "the rest is done as well")
+    until(lambda: there() == (command[0] == "network"), 60, "all of the rest")
     if command[0] == "network":
         daemon.sdctl("sandbox", "rm", daemon.name(name))
