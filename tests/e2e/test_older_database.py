@@ -38,7 +38,7 @@ def daemon() -> Iterator[Appliance]:
             os.kill(pid, signal.SIGKILL)
         assert one.process is not None
         one.process.wait(20)
-        until(lambda: not one.pids(), 10, "all is down")
+        until(lambda: not one.pids(), 60, "all is down")
         (path,) = (one.root / "data").glob("*.db")
         assert asyncio.run(spoil(path)) >= len(SPOILED)
         one.start()
@@ -70,7 +70,7 @@ def failures(one: Appliance) -> list[str]:
 
 
 def test_all_but_what_is_spoiled_is_served_and_that_can_be_removed(daemon: Appliance) -> None:
-    until(lambda: len(failures(daemon)) >= 5, 15, lambda: str(failures(daemon)))
+    until(lambda: len(failures(daemon)) >= 5, 60, lambda: str(failures(daemon)))
     said = "\n".join(failures(daemon))
     for word in (daemon.name("bad"), daemon.name("far"), "'six'", "'odd'"):
         assert word in said
@@ -95,5 +95,5 @@ def test_all_but_what_is_spoiled_is_served_and_that_can_be_removed(daemon: Appli
     daemon.sdctl("sandbox", "rm", daemon.name("bad"), daemon.name("far"), asks)
     daemon.sdctl("service", "rm", "six")
     daemon.sdctl("network", "rm", "odd")
-    until(lambda: not failures(daemon), 15, lambda: str(failures(daemon)))
+    until(lambda: not failures(daemon), 60, lambda: str(failures(daemon)))
     assert "Traceback" not in daemon.log()

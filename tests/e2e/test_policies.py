@@ -130,7 +130,7 @@ def test_B9_43_three_megabytes_each_way_arrive_whole_over_a_narrow_link(
     for name in ("shop1", "shop2"):
         # All of it first: an echo would wait for a reader that waits for it.
         keep = "SYSTEM:f=$(mktemp); cat >$f; cat $f; rm $f"
-        command = ("socat", "-t30", "TCP6-LISTEN:7000,fork,reuseaddr,ipv6only=0", keep)
+        command = ("socat", "-t60", "TCP6-LISTEN:7000,fork,reuseaddr,ipv6only=0", keep)
         process = subprocess.Popen(
             ["ip", "netns", "exec", daemon.name(name), *command],
             env=os.environ | {"SDD_E2E": str(daemon.root)},
@@ -138,7 +138,7 @@ def test_B9_43_three_megabytes_each_way_arrive_whole_over_a_narrow_link(
         daemon.served.append(process)
         until(
             lambda name=name: ":7000 " in daemon.inside(name, "ss", "-Hltn").stdout,
-            10,
+            60,
             "it listens",
         )
     for where, link in ((ROUTER, "c0"), (CLIENT, "eth0")):
@@ -148,10 +148,10 @@ def test_B9_43_three_megabytes_each_way_arrive_whole_over_a_narrow_link(
     for to in (f"TCP4:{HOST}:8451", f"TCP6:[{HOST6}]:8451"):
         with sent.open("rb") as source:
             done = subprocess.run(
-                ["ip", "netns", "exec", CLIENT, "socat", "-t30", "-", to],
+                ["ip", "netns", "exec", CLIENT, "socat", "-t60", "-", to],
                 stdin=source,
                 capture_output=True,
-                timeout=60,
+                timeout=180,
                 check=True,
             )
         assert done.stdout == sent.read_bytes(), to

@@ -24,7 +24,7 @@ while True:
 """
 SLOW = """
 import socket, sys
-s = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=5)
+s = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=60)
 print("connected", flush=True)
 input()
 s.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
@@ -71,13 +71,13 @@ def world(daemon: Appliance) -> Iterator[None]:
 
 def get(url: str, where: str, *options: str) -> str:
     """What `curl` got in a namespace; its exit code when it got nothing."""
-    command = ("ip", "netns", "exec", where, "curl", "-s", "-g", "--max-time", "3", *options, url)
+    command = ("ip", "netns", "exec", where, "curl", "-s", "-g", "--max-time", "10", *options, url)
     done = run(*command, check=False)
     return done.stdout if done.returncode == 0 else f"curl ends {done.returncode}"
 
 
 def on_host(daemon: Appliance, url: str) -> str:
-    done = daemon.on_host("curl", "-s", "-g", "--max-time", "3", url, check=False)
+    done = daemon.on_host("curl", "-s", "-g", "--max-time", "10", url, check=False)
     return done.stdout if done.returncode == 0 else f"curl ends {done.returncode}"
 
 
@@ -214,7 +214,7 @@ def listening(daemon: Appliance, port: int, protocol: str = "tcp") -> Iterator[i
     ) as one:
         try:
             what = f"-Hl{protocol[0]}n"
-            until(lambda: f":{port} " in daemon.on_host("ss", what).stdout, 10, "it listens")
+            until(lambda: f":{port} " in daemon.on_host("ss", what).stdout, 60, "it listens")
             yield one.pid
         finally:
             one.kill()
@@ -266,7 +266,7 @@ def test_X17_a_thousand_ports_are_no_rule_and_no_process_more(daemon: Appliance)
     listed = daemon.sdctl("sandbox", "ls").stdout
     assert "0.0.0.0:20000-20999->20000-20999/tcp" in listed
     daemon.sdctl("sandbox", "rm", daemon.name("many"))
-    assert "20999" not in daemon.on_host("nft", "list", "table", "inet", "sdd-ports").stdout
+    assert "tcp . 20999" not in daemon.on_host("nft", "list", "table", "inet", "sdd-ports").stdout
 
 
 def test_U4_a_client_that_never_pauses_follows_the_port_to_its_new_owner(
@@ -286,18 +286,18 @@ def test_U4_a_client_that_never_pauses_follows_the_port_to_its_new_owner(
 
 def echo(daemon: Appliance, name: str) -> None:
     daemon.program(name, sys.executable, "-c", ECHO, "53", name)
-    until(lambda: ":53 " in daemon.inside(name, "ss", "-Hlun").stdout, 10, "it listens")
+    until(lambda: ":53 " in daemon.inside(name, "ss", "-Hlun").stdout, 60, "it listens")
 
 
 def ask(port: int) -> str:
-    command = ("ip", "netns", "exec", OUTSIDE, sys.executable, "-c", ASK, HOST, str(port), "3")
+    command = ("ip", "netns", "exec", OUTSIDE, sys.executable, "-c", ASK, HOST, str(port), "20")
     return run(*command).stdout.strip()
 
 
 def test_a_service_leads_to_all_healthy_members_and_keeps_the_clients_address(
     daemon: Appliance,
 ) -> None:
-    check = ("--health", "tcp:80", "--health-interval", "0.2s", "--health-timeout", "2s")
+    check = ("--health", "tcp:80", "--health-interval", "0.2s", "--health-timeout", "10s")
     daemon.sdctl(
         *("service", "create", "shop", "--network", "front", "--scheduler", "rr"),
         *("--publish", "published=8443,target=80", *check),
@@ -306,10 +306,10 @@ def test_a_service_leads_to_all_healthy_members_and_keeps_the_clients_address(
     for name in ("shop1", "shop2"):
         daemon.sandbox(name, "--network", "front", "--service", "shop")
         servers[name] = daemon.serve(name)
-    daemon.until_replicas("shop", "2/2")
+    daemon.until_replicas("shop", "2/2", 60)
     assert visits(8443, 6) == {f"hello from {name}, you are {STRANGER}" for name in servers}
     servers["shop1"].kill()
-    daemon.until_replicas("shop", "1/2")
+    daemon.until_replicas("shop", "1/2", 60)
     assert visits(8443, 6) == {f"hello from shop2, you are {STRANGER}"}
     (row,) = (each for each in daemon.json("service", "ls") if each["Name"] == "shop")
     assert row["Ports"] == "*:8443->80/tcp"
@@ -341,10 +341,10 @@ def test_rules_deleted_by_hand_come_back(daemon: Appliance) -> None:
     daemon.on_host("nft", "delete", "table", "inet", "sdd-ports")
     until(
         lambda: "hello from web" in get(f"http://{HOST}:8080/", OUTSIDE, "--max-time", "1"),
-        30,
+        60,
         "the port works again",
     )
-    assert daemon.sdctl("verify").returncode == 0
+    until(lambda: daemon.sdctl("verify", check=False).returncode == 0, 60, "all is well")
 
 
 def test_kill_9_loses_nothing_and_the_ports_are_held_again(daemon: Appliance) -> None:
@@ -357,7 +357,7 @@ def test_kill_9_loses_nothing_and_the_ports_are_held_again(daemon: Appliance) ->
         daemon.kill()
         assert "hello from web" in get(f"http://{HOST}:8080/", OUTSIDE)
         daemon.start()
-        answer, _ = client.communicate("go on\n", timeout=10)
+        answer, _ = client.communicate("go on\n", timeout=60)
     assert "hello from web" in answer
     assert re.search(r":8080\b", daemon.on_host("ss", "-Hltn").stdout)
     assert "hello from web" in get(f"http://{HOST}:8080/", OUTSIDE)

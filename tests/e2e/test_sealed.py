@@ -34,7 +34,7 @@ def started(*command: str) -> Iterator["subprocess.Popen[str]"]:
         yield process
     finally:
         process.terminate()
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def daemon(tmp_path: Path) -> Iterator[Appliance]:
 
 
 def answers(daemon: Appliance, name: str) -> bool:
-    asked = ("dig", "+tries=1", "+time=5", name)
+    asked = ("dig", "+tries=1", "+time=20", name)
     return "192.0.2.88" in daemon.inside("box", *asked, check=False).stdout
 
 
@@ -65,12 +65,11 @@ def test_A8_22_internal_only_never_asks_from_the_host(daemon: Appliance, tmp_pat
         for number in range(3):
             assert not answers(daemon, f"sealed{number}.example.org")
         daemon.sdctl("network", "connect", "open", name)
-        until(lambda: answers(daemon, "open1.example.org"), 1, lambda: "an answer")
+        until(lambda: answers(daemon, "open1.example.org"), 60, "an answer")
         daemon.sdctl("network", "disconnect", "open", name)
-        until(lambda: not answers(daemon, "again1.example.org"), 1, lambda: "no answer")
         for number in range(3):
             assert not answers(daemon, f"after{number}.example.org")
-        until(lambda: "open1.example.org" in on_the_wire(capture), 5, lambda: "the packets")
+        until(lambda: "open1.example.org" in on_the_wire(capture), 60, "the packets")
     seen = on_the_wire(capture)
     assert "open1.example.org" in seen
     assert "sealed" not in seen
@@ -86,11 +85,11 @@ def watched(daemon: Appliance, folder: Path) -> Iterator[Path]:
     with capture.open("w") as out:
         watching = subprocess.Popen([*dump], stdout=out, stderr=subprocess.DEVNULL)
         try:
-            until(lambda: asked_on_the_wire(daemon, capture), 10, lambda: "tcpdump")
+            until(lambda: asked_on_the_wire(daemon, capture), 60, "tcpdump")
             yield capture
         finally:
             watching.terminate()
-            watching.wait(10)
+            watching.wait(60)
 
 
 def on_the_wire(capture: Path) -> str:
@@ -100,7 +99,8 @@ def on_the_wire(capture: Path) -> str:
 
 def asked_on_the_wire(daemon: Appliance, capture: Path) -> bool:
     """Whether a question asked on the host is captured: from then on silence means something."""
-    daemon.on_host("dig", f"@{HOST_SERVER}", "+tries=1", "+time=1", "ready.example.org")
+    asked = ("dig", f"@{HOST_SERVER}", "+tries=1", "+time=5", "ready.example.org")
+    daemon.on_host(*asked, check=False)
     return "ready.example.org" in on_the_wire(capture)
 
 
@@ -117,12 +117,12 @@ def test_A8_23_a_forward_zone_of_an_internal_network_is_asked_from_inside_only(
     enter = ("nsenter", f"--net=/run/netns/{box}")
 
     def heard(name: str) -> str:
-        return daemon.inside("box", "dig", "+tries=1", "+time=5", name, check=False).stdout
+        return daemon.inside("box", "dig", "+tries=1", "+time=20", name, check=False).stdout
 
     with started(*enter, sys.executable, "-c", ZONE_SERVER) as server:
         assert server.stdout is not None
         assert server.stdout.readline() == "up\n"
-        assert "192.0.2.8\n" in heard("www.corp.local")
+        until(lambda: "192.0.2.8\n" in heard("www.corp.local"), 60, "it is answered")
         assert "NXDOMAIN" in heard("www.example.org")  # the host is asked nothing
         traced = daemon.sdctl("dns", "trace", "www.corp.local", "--from", box).stdout
         assert "in a forward zone of a network" in traced
@@ -132,7 +132,7 @@ def test_A8_23_a_forward_zone_of_an_internal_network_is_asked_from_inside_only(
             *("network", "update", "sealed", "--dns-forward-zone-add", "lab.test=127.0.0.8"),
             *("--dns-forward-zone-rm", "corp.local=127.0.0.8"),
         )
-        assert "192.0.2.8\n" in heard("www.lab.test")
+        until(lambda: "192.0.2.8\n" in heard("www.lab.test"), 60, "it is answered")
         assert "NXDOMAIN" in heard("www.corp.local")  # a special use again
     shown = json.loads(daemon.sdctl("network", "inspect", "sealed").stdout)
     assert shown[0]["Dns"]["ForwardZones"] == ["lab.test=127.0.0.8"]
@@ -159,7 +159,7 @@ def test_A8_22_an_alias_out_of_a_forward_zone_leaves_an_internal_sandbox_by_no_o
     enter = ("nsenter", f"--net=/run/netns/{box}")
 
     def heard(name: str) -> str:
-        return daemon.inside("box", "dig", "+tries=1", "+time=5", name, check=False).stdout
+        return daemon.inside("box", "dig", "+tries=1", "+time=20", name, check=False).stdout
 
     with (
         started(*enter, sys.executable, "-c", LEADING_SERVER) as server,
@@ -170,7 +170,7 @@ def test_A8_22_an_alias_out_of_a_forward_zone_leaves_an_internal_sandbox_by_no_o
         for name in ("app1", "app2"):
             assert "NXDOMAIN" in heard(f"{name}.corp.local")
         daemon.sdctl("network", "connect", "open", box)
-        assert "192.0.2.88\n" in heard("app3.corp.local")
+        until(lambda: "192.0.2.88\n" in heard("app3.corp.local"), 60, "it is answered")
         source = daemon.sdctl("dns", "query", "app3.corp.local", "--from", box).stderr
         traced = daemon.sdctl("dns", "trace", "app3.corp.local", "--from", box).stdout
         assert "out-of-app3.example.org. is asked of other servers" in traced
@@ -180,7 +180,7 @@ def test_A8_22_an_alias_out_of_a_forward_zone_leaves_an_internal_sandbox_by_no_o
         daemon.sdctl("network", "disconnect", "open", box)
         for name in ("app4", "app5"):
             assert "NXDOMAIN" in heard(f"{name}.corp.local")
-        until(lambda: "out-of-app3" in on_the_wire(capture), 5, lambda: "the packets")
+        until(lambda: "out-of-app3" in on_the_wire(capture), 60, "the packets")
     seen = on_the_wire(capture)
     assert not [name for name in ("app1", "app2", "app4", "app5") if f"out-of-{name}" in seen]
     assert "cache" in source or "upstream 127.0.0.53" in source
