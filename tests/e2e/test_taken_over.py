@@ -27,8 +27,8 @@ def daemon() -> Iterator[Appliance]:
             one.serve(name)
             one.sdctl("service", "join", "web", one.name(name))
             one.sdctl("service", "join", "far", one.name(name))
-        one.until_replicas("web", "2/2")
-        one.until_replicas("far", "2/2")
+        one.until_replicas("web", "2/2", 60)
+        one.until_replicas("far", "2/2", 60)
         yield one
 
 
@@ -45,8 +45,8 @@ def repaired(one: Appliance) -> dict[str, int]:
 
 def settle(one: Appliance) -> None:
     """Each backend has done all, whatever was checked anew."""
-    one.until_replicas("web", "2/2")
-    one.until_replicas("far", "2/2")
+    one.until_replicas("web", "2/2", 60)
+    one.until_replicas("far", "2/2", 60)
 
 
 @pytest.mark.parametrize("signum", [9, 15])
@@ -120,4 +120,4 @@ def test_after_something_like_a_reboot_nothing_is_told() -> None:
                 shutil.rmtree(one.root / "exec", ignore_errors=True)
             one.start()
             assert (told(one), repaired(one)) == ([], {})
-            until(lambda: "10.79" in one.inside("client", "ip", "addr").stdout, 10, "it is back")
+            until(lambda: "10.79" in one.inside("client", "ip", "addr").stdout, 60, "it is back")

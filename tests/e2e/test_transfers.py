@@ -20,11 +20,11 @@ def vips(daemon: Appliance) -> dict[str, str]:
         daemon.sandbox(name, "--network", "front")
     for name in MEMBERS:
         daemon.program(name, "iperf3", "--server")
-    options = ("--persistence", "60s", "--health", "tcp:5201", "--health-interval", "60s")
+    options = ("--persistence", "60s", "--health", "tcp:5201", "--health-interval", "1h")
     daemon.sdctl("service", "create", "speed", "--network", "front", *options)
     for name in MEMBERS:
         daemon.sdctl("service", "join", "speed", daemon.name(name))
-    daemon.until_replicas("speed", "3/3")
+    daemon.until_replicas("speed", "3/3", 60)
     (made,) = daemon.json("service", "inspect", "speed")
     return {"6" if ":" in each else "4": each for each in made["VIPs"]}
 
@@ -35,10 +35,11 @@ def transferred(daemon: Appliance, vip: str, *options: str) -> Any:
     said: list[Any] = []
 
     def is_done() -> bool:
-        said.append(json.loads(daemon.inside("client", *words, check=False).stdout))
+        found = daemon.inside("client", *words, check=False)
+        said.append(json.loads(found.stdout or '{"error": "nothing is said"}'))
         return "error" not in said[-1]
 
-    until(is_done, 30, lambda: str(said[-1].get("error")))
+    until(is_done, 120, lambda: str(said[-1].get("error")))
     return said[-1]["end"]
 
 

@@ -43,7 +43,7 @@ def test_checks_that_take_more_than_a_socket_pass(
     daemon.sdctl("service", "join", name, daemon.name("web"))
     until(
         lambda: daemon.json("service", "ps", name)[0]["State"] == "up",
-        20,
+        60,
         lambda: daemon.sdctl("service", "ps", name).stdout,
     )
 
