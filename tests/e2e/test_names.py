@@ -177,7 +177,7 @@ def test_C55_host_gateway_is_the_host(daemon: Appliance) -> None:
     gateway = default["IPAM"]["Config"][0]["Gateway"]
     assert short(daemon, "gw", "home") == {gateway}
     assert daemon.inside("gw", "getent", "ahostsv4", "home").stdout.startswith(gateway)
-    assert daemon.inside("gw", "ping", "-c1", "-W2", "home").returncode == 0
+    assert daemon.inside("gw", "ping", "-c1", "-W20", "home").returncode == 0
 
 
 def test_a_trace_just_after_a_workers_death_waits_for_the_next_one(daemon: Appliance) -> None:

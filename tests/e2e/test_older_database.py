@@ -90,7 +90,7 @@ def test_all_but_what_is_spoiled_is_served_and_that_can_be_removed(daemon: Appli
     for name in ("good", "late"):
         assert "10.78.0." in daemon.inside("good", "getent", "ahostsv4", name).stdout
     assert "10.78.0." in daemon.inside("late", "getent", "ahostsv4", "good").stdout
-    daemon.inside("late", "ping", "-c1", "-W2", "good")
+    daemon.inside("late", "ping", "-c1", "-W20", "good")
 
     daemon.sdctl("sandbox", "rm", daemon.name("bad"), daemon.name("far"), asks)
     daemon.sdctl("service", "rm", "six")

@@ -123,7 +123,7 @@ def test_peers_50_an_existing_bridge_is_as_before_in_the_end(daemon: Appliance) 
     options = ("-o", "com.docker.network.bridge.name=p50", "--subnet", "10.150.0.0/24")
     daemon.sdctl("network", "create", "p50", *options)
     name = daemon.sandbox("p50", "--network", "p50")
-    assert daemon.inside("p50", "ping", "-c1", "-W2", "10.150.0.1").returncode == 0
+    assert daemon.inside("p50", "ping", "-c1", "-W20", "10.150.0.1").returncode == 0
     daemon.sdctl("sandbox", "rm", name)
     daemon.sdctl("network", "rm", "p50")
     assert daemon.on_host(*show).stdout.split()[2:] == before
@@ -174,10 +174,10 @@ def test_peers_50_sandboxes_join_the_subnet_that_an_existing_bridge_is_on(
     daemon.sdctl("network", "create", "p51", *ON_P51, *SUBNETS_P51, *given)
     name = daemon.sandbox("p51", "--network", "p51,ip=10.251.0.20,ip6=fd00:251::20")
     for address in ("10.251.0.1", "10.251.0.9", "fd00:251::1", "fd00:251::9"):
-        assert daemon.inside("p51", "ping", "-c1", "-W2", address).returncode == 0
+        assert daemon.inside("p51", "ping", "-c1", "-W20", address).returncode == 0
     for address in ("10.251.0.20", "fd00:251::20"):
-        run("ip", "netns", "exec", lan, "ping", "-c1", "-W2", address)
-        daemon.on_host("ping", "-c1", "-W2", address)
+        run("ip", "netns", "exec", lan, "ping", "-c1", "-W20", address)
+        daemon.on_host("ping", "-c1", "-W20", address)
     routes = daemon.inside("p51", "ip", "route", "show", "default").stdout
     assert f"via 10.251.0.{router or 1} " in routes
     taken = daemon.sdctl("network", "connect", "p51", name, "--ip", "10.251.0.1", check=False)
@@ -187,7 +187,7 @@ def test_peers_50_sandboxes_join_the_subnet_that_an_existing_bridge_is_on(
     daemon.sdctl("sandbox", "rm", name)
     daemon.sdctl("network", "rm", "p51")
     assert daemon.on_host(*show).stdout == before
-    run("ip", "netns", "exec", lan, "ping", "-c1", "-W2", "10.251.0.1")
+    run("ip", "netns", "exec", lan, "ping", "-c1", "-W20", "10.251.0.1")
 
 
 def test_U38_peers_50_the_address_of_a_machine_on_an_existing_bridge_is_not_given(

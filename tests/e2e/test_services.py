@@ -79,7 +79,7 @@ def test_the_name_is_the_vip_and_tasks_are_the_backends(daemon: Appliance) -> No
 
 
 def test_ping_to_the_vip_answers(daemon: Appliance) -> None:
-    assert daemon.inside("client", "ping", "-c1", "-W2", "web").returncode == 0
+    assert daemon.inside("client", "ping", "-c1", "-W20", "web").returncode == 0
 
 
 def test_B9_17_A8_11_a_dead_backend_leaves_the_vip_and_the_names(daemon: Appliance) -> None:
