@@ -7,13 +7,13 @@ need something, and checks the namespaces that it shall look at.
 import asyncio
 import dataclasses
 import functools
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from resolver import parts, protocol, result
 from resolver.control import difference, handover, launch, link
 from resolver.desired import NOTHING, Wanted, desired, unheard
-from resolver.files import hosts, own, upstreams
+from resolver.files import errand, foreign, hosts, own, upstreams
 from resolver.space import addressing, place, reclaim, taker
 from sdd import contained, errors, fence, reconcile
 from sdd.linux import guests, lookups, namespaces
@@ -130,7 +130,7 @@ class Reconciler:
         self, want: Wanted, before: Mapping[ids.SandboxId, own.Texts], look: Look
     ) -> tuple[result.Result, Mapping[ids.SandboxId, own.Texts]]:
         results = [self._sweep(want)] if look.everywhere or _leaves(before, want.texts) else []
-        good = {}
+        good, others = {}, list[tuple[ids.SandboxId, foreign.Target]]()
         for box, text in want.texts.items():
             same = before.get(box) == text
             if not same or look.covers(want.spots[box].path):
@@ -138,27 +138,42 @@ class Reconciler:
                 results.append(done)
                 if done.failures:
                     continue
+                if text.elsewhere is not None:
+                    others.append((box, text.elsewhere))
             good[box] = text
+        for box, done in self._write_elsewhere(want, others, before):
+            results.append(done)
+            if done.failures:
+                del good[box]
         return result.total(results), good
 
     def _write_one(
         self, box: ids.SandboxId, text: own.Texts, spot: place.Spot, *, is_known: bool
     ) -> result.Result:
-        """Its own failure, whatever it is; `is_known` says that the same was written before."""
+        """`is_known` says that the same was written before."""
 
-        def write() -> result.Result:
-            try:
-                suited = self._suited(text, spot)
-                with fence.writing(f"the files of sandbox {spot.name!r}"):
-                    written = self._files.write(box, suited)
-            except lookups.Hangs as exc:  # those who serve it tell of that
-                return result.NOTHING if is_known else result.of_files(box, spot.name, exc)
-            except (errors.KernelRefused, errors.Unavailable) as exc:
-                return result.of_files(box, spot.name, exc)
-            return result.Result(changed=written, repaired=written if is_known else 0)
+        def write() -> int:
+            suited = self._suited(text, spot)
+            with fence.writing(f"the files of sandbox {spot.name!r}"):
+                return self._files.write(box, suited)
 
-        made = contained.attempt(write, box, f"sandbox {spot.name!r} has no name service")
-        return result.Result(failures=(made,)) if isinstance(made, progress.Failure) else made
+        return _attempted(write, spot, is_known=is_known)
+
+    def _write_elsewhere(
+        self,
+        want: Wanted,
+        others: Sequence[tuple[ids.SandboxId, foreign.Target]],
+        before: Mapping[ids.SandboxId, own.Texts],
+    ) -> Iterator[tuple[ids.SandboxId, result.Result]]:
+        """The files in others' roots, which may hang: they are waited for together, and once."""
+        for lot in errand.lots(others):
+            begun = [
+                (box, self._files.begin_elsewhere(box, target, want.texts[box].resolv))
+                for box, target in lot
+            ]
+            for box, one in begun:
+                same = before.get(box) == want.texts[box]
+                yield box, _attempted(one.wait, want.spots[box], is_known=same)
 
     def _suited(self, text: own.Texts, spot: place.Spot) -> own.Texts:
         """`text`, without IPv6 in hosts when that is switched off in the sandbox."""
@@ -292,6 +307,22 @@ def _raised(visits: list[place.Visit | BaseException]) -> Iterator[place.Visit]:
         if isinstance(each, BaseException):
             raise each
         yield each
+
+
+def _attempted(write: Callable[[], int], spot: place.Spot, *, is_known: bool) -> result.Result:
+    """What it wrote of the sandbox's files; its own failure otherwise, whatever it is."""
+
+    def attempt() -> result.Result:
+        try:
+            written = write()
+        except lookups.Hangs as exc:  # those who serve it tell of that
+            return result.NOTHING if is_known else result.of_files(spot.box, spot.name, exc)
+        except (errors.KernelRefused, errors.Unavailable, errors.Exhausted) as exc:
+            return result.of_files(spot.box, spot.name, exc)
+        return result.Result(changed=written, repaired=written if is_known else 0)
+
+    made = contained.attempt(attempt, spot.box, f"sandbox {spot.name!r} has no name service")
+    return result.Result(failures=(made,)) if isinstance(made, progress.Failure) else made
 
 
 def _leaves(

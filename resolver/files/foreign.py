@@ -4,6 +4,10 @@ In: where it is and what it shall say. Out: that file, or `errors.KernelRefused`
 Whoever owns that root may be hostile: no symbolic link leads out of it (openat2), none is written
 through, and what is no resolv.conf is left alone. A file that somebody edited is never written
 again. What was there before is noted in our directory and put back in the end.
+
+Whatever is done here may hang: it is for threads that may be lost (`files.errand`), and raises
+TimeoutError instead of following those who are stuck there. Another file that the path leads to
+meanwhile (`umount -l`) is another place.
 """
 
 import contextlib
@@ -18,9 +22,9 @@ from typing import Final
 
 import msgspec
 
-from resolver.files import folders, hostconf
-from sdd import errors
-from sdd.linux import openat2
+from resolver.files import errand, folders, hostconf
+from sdd import errors, fence
+from sdd.linux import dcache, openat2, walk
 from sdd.linux.openat2 import Resolve
 
 NOTE: Final = "resolv.conf.elsewhere"
@@ -31,7 +35,9 @@ KEYWORDS: Final = frozenset(
 )
 _STUB: Final = Path("/run/systemd/resolve/stub-resolv.conf")
 _HOSTS_OWN: Final = (*hostconf.FILES, _STUB)
+_GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 _FOLDER: Final = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+_WALKS: Final = walk.Walks(errand.PATIENCE_S / 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +50,9 @@ class Target:
     path: str
     pid: int = 0
     inode: int = 0
+
+    def __str__(self) -> str:
+        return self.path + (f" in the root of process {self.pid}" if self.pid else "")
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -71,33 +80,42 @@ def put(folder: int, target: Target, content: bytes) -> bool:
             return False  # somebody edited it
         elif there == content and note == _of(note, content, writing=False):
             return False
-        _remember(folder, _of(note, content, writing=True))
-        _write(where, target, content)
-        _remember(folder, _of(note, content, writing=False))
+        with _writing(where, target):
+            _remember(folder, _of(note, content, writing=True))
+            _write(where, target, content)
+            fence.check()  # it may have hung for longer than the pass
+            _remember(folder, _of(note, content, writing=False))
     return True
 
 
 def restore(folder: int) -> None:
-    """The file as it was before us, unless somebody edited it or its root is gone."""
+    """The file as it was before us, unless somebody edited it, or it or its root is gone.
+
+    Raises OSError where that is not the question now: the note is good for another time.
+    """
     note = _noted(folder)
     if note is None:
         return
-    with contextlib.suppress(OSError, errors.KernelRefused), _opened(note.target) as where:
+    with _unless_gone(), _opened(note.target) as where:
         there = _read(where, note.target)
         if there is None or not note.covers(there):
             return
-        if note.before is None:
-            os.unlink(_name(note.target), dir_fd=where)
-        else:
-            _write(where, note.target, note.before)
+        with _writing(where, note.target):
+            if note.before is None:
+                os.unlink(_name(note.target), dir_fd=where)
+            else:
+                _write(where, note.target, note.before)
 
 
 def edited(folder: int) -> str:
-    """The path of the file when somebody changed it since we wrote it; empty otherwise."""
+    """The path of the file when somebody changed it since we wrote it; empty otherwise.
+
+    Raises OSError where nobody can tell.
+    """
     note = _noted(folder)
     if note is None:
         return ""
-    with contextlib.suppress(OSError, errors.KernelRefused), _opened(note.target) as where:
+    with _unless_gone(), _opened(note.target) as where:
         there = _read(where, note.target)
         if there is not None and not note.covers(there):
             return note.target.path
@@ -105,6 +123,12 @@ def edited(folder: int) -> str:
 
 
 # --- what we know of it ----------------------------------------------------------------------
+
+
+def noted(folder: int) -> Target | None:
+    """The file of which we know what was there before; None when we never wrote one."""
+    note = _noted(folder)
+    return None if note is None else note.target
 
 
 def _noted(folder: int) -> Note | None:
@@ -138,21 +162,28 @@ def _check_replaceable(target: Target, there: bytes | None) -> None:
 
 @contextlib.contextmanager
 def _opened(target: Target) -> Iterator[int]:
+    """The directory of the file; raises TimeoutError where others are stuck."""
+    folder = _parent(target)
+    try:
+        with _WALKS.within((target, dcache.known(folder).device)):
+            yield folder
+    finally:
+        os.close(folder)
+
+
+def _parent(target: Target) -> int:
     """The directory of the file, looked up without a way out of the root."""
     parent = os.path.dirname(target.path) or "/"  # noqa: PTH120 - text, nothing is looked up
     if not target.pid:
-        folder = openat2.openat2(openat2.AT_FDCWD, parent, _FOLDER, Resolve.NO_SYMLINKS)
-    else:
+        os.close(_WALKS.open(parent).descriptor)  # who hangs is stuck there, not in all of it
+        with _WALKS.within(target):
+            return openat2.openat2(openat2.AT_FDCWD, parent, _FOLDER, Resolve.NO_SYMLINKS)
+    with _WALKS.within(target):
         root = _root(target)
         try:
-            inside = Resolve.IN_ROOT | Resolve.NO_MAGICLINKS
-            folder = openat2.openat2(root, parent, _FOLDER, inside)
+            return openat2.openat2(root, parent, _FOLDER, Resolve.IN_ROOT | Resolve.NO_MAGICLINKS)
         finally:
             os.close(root)
-    try:
-        yield folder
-    finally:
-        os.close(folder)
 
 
 def _root(target: Target) -> int:
@@ -259,7 +290,8 @@ def _plain(where: int, target: Target, flags: int) -> Iterator[int]:
         if not stat.S_ISREG(found.st_mode):
             raise _refused(target, "it is no plain file", hint="give the path of a file")
         _check_not_the_hosts(where, target, name, found)
-        file = os.open(f"/proc/self/fd/{seen}", flags | os.O_CLOEXEC)
+        # Whoever holds a lease on it (fcntl(2)) would be waited for.
+        file = os.open(f"/proc/self/fd/{seen}", flags | os.O_NONBLOCK | os.O_CLOEXEC)
     finally:
         os.close(seen)
     try:
@@ -284,6 +316,11 @@ def _check_not_the_hosts(
                 )
 
 
+def _writing(where: int, target: Target) -> contextlib.AbstractContextManager[None]:
+    """Around a write there, which only the pass may do that is at work."""
+    return fence.writing(f"{target} on {dcache.known(where).device}")
+
+
 def _name(target: Target) -> str:
     return target.path.rpartition("/")[2]
 
@@ -292,9 +329,23 @@ def _name(target: Target) -> str:
 
 
 @contextlib.contextmanager
+def _unless_gone() -> Iterator[None]:
+    """Nothing is to be done at a file that is not there, or is no resolv.conf of anybody's now."""
+    try:
+        yield
+    except errors.KernelRefused:
+        return
+    except OSError as exc:
+        if exc.errno not in _GONE:
+            raise
+
+
+@contextlib.contextmanager
 def _told(target: Target) -> Iterator[None]:
     try:
         yield
+    except TimeoutError:
+        raise
     except OSError as exc:
         hint = "the directory must be there and writable"
         if exc.errno == errno.ELOOP:
@@ -303,9 +354,8 @@ def _told(target: Target) -> Iterator[None]:
 
 
 def _refused(target: Target, why: str, *, hint: str) -> errors.KernelRefused:
-    where = f" in the root of process {target.pid}" if target.pid else ""
     return errors.KernelRefused(
-        f"its resolv.conf cannot be written to {target.path}{where}: {why}",
+        f"its resolv.conf cannot be written to {target}: {why}",
         hint=hint,
         code="SDD-DNS-FOREIGN",
     )

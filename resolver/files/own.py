@@ -12,15 +12,17 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
-from resolver.files import folders, foreign, hosts
+from resolver.files import errand, folders, foreign, hosts
+from resolver.files.foreign import Target
 from sdd import errors
 from sdd.model import ids, sandbox
 
+T = TypeVar("T")
 RESOLV: Final = "resolv.conf"
 HOSTS: Final = "hosts"
 NAMES: Final = (RESOLV, HOSTS)
@@ -29,6 +31,7 @@ LAST: Final = HOSTS + ".last"  # what we said there, of which an edited one is k
 HASH: Final = ".hash"  # beside each file: the digest of what we wrote
 _WRITING: Final = "writing "  # in the digest's place while a write is on its way
 _NAMED: Final = (Path("/run/netns"), Path("/var/run/netns"))  # where `ip netns` finds names
+_BOX = re.compile(r"[0-9a-f]{64}")
 _LEFTOVER = re.compile(r"/.*/sandboxes/[0-9a-f]{64}/(resolv\.conf|hosts)")
 
 
@@ -39,7 +42,7 @@ class Texts:
     resolv: str
     hosts: str
     link: str = ""  # no link when empty
-    elsewhere: foreign.Target | None = None  # one more file that says what resolv.conf does
+    elsewhere: Target | None = None  # one more file that says what resolv.conf does
 
     def items(self) -> Iterator[tuple[str, bytes]]:
         """(file name, content)."""
@@ -69,18 +72,34 @@ class Files:
         return self._root / box / name
 
     def write(self, box: ids.SandboxId, texts: Texts) -> int:
-        """How many files and links had to be changed; raises `errors.KernelRefused`."""
-        try:
+        """How many files and links had to be changed; raises `errors.KernelRefused`.
+
+        The one elsewhere is not among them: `begin_elsewhere`.
+        """
+        with _told():
             return self._write(box, texts)
-        except OSError as exc:
-            raise _refused("its files cannot be written", exc) from exc
+
+    def begin_elsewhere(
+        self, box: ids.SandboxId, target: Target, resolv: str
+    ) -> errand.Errand[bool]:
+        """Whether that file had to be written; raises as `write`, and `errand.Hangs`."""
+        return self._begin(box, target, lambda ours: foreign.put(ours, target, resolv.encode()))
 
     def edited(self, box: ids.SandboxId) -> tuple[str, ...]:
-        """The paths of the files that somebody changed and that we therefore leave alone."""
-        with contextlib.suppress(OSError), folders.opened(self._root / box) as folder:
-            own = (str(self.path(box, name)) for name in NAMES if not _is_ours(folder, name))
-            return tuple(filter(None, (*own, foreign.edited(folder))))
-        return ()
+        """The paths of the files that somebody changed and that we therefore leave alone.
+
+        Of one that hangs nobody can tell.
+        """
+        try:
+            with folders.opened(self._root / box) as folder:
+                own = [str(self.path(box, name)) for name in NAMES if not _is_ours(folder, name)]
+                target = foreign.noted(folder)
+        except OSError:
+            return ()
+        if target is not None:
+            with contextlib.suppress(errors.SddError):
+                own.append(self._begin(box, target, foreign.edited).wait())
+        return tuple(filter(None, own))
 
     def foreign(self, box: sandbox.Sandbox) -> tuple[str, ...]:
         """The paths below /etc/netns where `ip netns exec` finds files of somebody else."""
@@ -106,11 +125,32 @@ class Files:
 
     def _keep(self, wanted: Mapping[ids.SandboxId, str]) -> int:
         removed = sum(self._unlink_stale(wanted))
+        gone: list[ids.SandboxId] = []
         with contextlib.suppress(FileNotFoundError):
-            for each in self._root.iterdir():
-                if re.fullmatch(r"[0-9a-f]{64}", each.name) and each.name not in wanted:
-                    removed += self._remove(ids.SandboxId(each.name))
+            names = (each.name for each in self._root.iterdir() if _BOX.fullmatch(each.name))
+            gone = [ids.SandboxId(name) for name in names if name not in wanted]
+        for lot in errand.lots(gone):
+            restoring = [(box, self._begin_restore(box)) for box in lot]
+            removed += sum(self._remove(box, restored) for box, restored in restoring)
         return removed
+
+    def _begin(
+        self, box: ids.SandboxId, target: Target, work: Callable[[int], T]
+    ) -> errand.Errand[T]:
+        """`work` gets a descriptor of our directory of the sandbox."""
+
+        def run() -> T:
+            with _told(), folders.opened(self._root / box) as folder:
+                return work(folder)
+
+        return errand.Errand(run, f"its resolv.conf at {target}")
+
+    def _begin_restore(self, box: ids.SandboxId) -> errand.Errand[None] | None:
+        """The file elsewhere as it was before us, if there is one."""
+        with contextlib.suppress(OSError), folders.opened(self._root / box) as folder:
+            if (target := foreign.noted(folder)) is not None:
+                return self._begin(box, target, foreign.restore)
+        return None
 
     def _write(self, box: ids.SandboxId, texts: Texts) -> int:
         self._root.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -118,8 +158,6 @@ class Files:
             os.mkdir(box, 0o755, dir_fd=root)
         with folders.opened(self._root / box) as folder:
             changed = sum(_put(folder, name, content) for name, content in texts.items())
-            if texts.elsewhere is not None:
-                changed += foreign.put(folder, texts.elsewhere, texts.resolv.encode())
             if texts.link:
                 self._note_link(folder, texts.link)
         return changed + (self._link(box, texts.link) if texts.link else 0)
@@ -137,10 +175,14 @@ class Files:
             with contextlib.suppress(OSError, ValueError):
                 (self._links / link).rmdir()
 
-    def _remove(self, box: ids.SandboxId) -> int:
+    def _remove(self, box: ids.SandboxId, restored: errand.Errand[None] | None) -> int:
+        try:
+            if restored is not None:
+                restored.wait()
+        except errors.SddError:
+            return 0  # it hangs or fails: what was there before is kept for the next look
         try:
             with folders.opened(self._root / box) as folder:
-                foreign.restore(folder)
                 self._unlink_folder(folder)
                 names = (*NAMES, foreign.NOTE, LINKED, LAST, *(name + HASH for name in NAMES))
                 removed = sum(folders.remove(folder, name) for name in names)
@@ -208,15 +250,25 @@ class Files:
         return wanted.get(owner) != link and folders.unlink(folder, name)
 
 
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError:  # of a file that others gave
+        raise
+    except OSError as exc:
+        raise _refused("its files cannot be written", exc) from exc
+
+
 def _refused(sentence: str, exc: OSError) -> errors.KernelRefused:
     return errors.KernelRefused(
-        f"{sentence}: {_told(exc)}",
+        f"{sentence}: {_words(exc)}",
         hint="see the free space and the rights of the data-root and of /etc/netns",
         code="SDD-DNS-FILE",
     )
 
 
-def _told(exc: OSError) -> str:
+def _words(exc: OSError) -> str:
     """Without numbers of errors and descriptors, which mean nothing to people."""
     names = (each for each in (exc.filename, exc.filename2) if isinstance(each, str | Path))
     return ": ".join((exc.strerror or str(exc), *map(str, names)))

@@ -31,15 +31,19 @@ def root(tmp_path: Path) -> Path:
     return found
 
 
-def texts(pid: int, path: str = "/etc/resolv.conf") -> own.Texts:
+def write(ours: own.Files, pid: int, path: str = "/etc/resolv.conf") -> None:
+    ours.write(BOX, own.Texts(resolv=OURS, hosts=""))
+    ours.begin_elsewhere(BOX, target(pid, path), OURS).wait()
+
+
+def target(pid: int, path: str = "/etc/resolv.conf") -> foreign.Target:
     inode = Path(f"/proc/{pid}/ns/net").stat().st_ino
-    target = foreign.Target(path=path, pid=pid, inode=inode)
-    return own.Texts(resolv=OURS, hosts="", elsewhere=target)
+    return foreign.Target(path=path, pid=pid, inode=inode)
 
 
 def test_the_path_is_inside_the_root_of_the_process(ours: own.Files, root: Path) -> None:
     with guest(root) as pid:
-        ours.write(BOX, texts(pid))
+        write(ours, pid)
         assert (root / "etc/resolv.conf").read_text() == OURS
         ours.keep({})
         assert (root / "etc/resolv.conf").read_text() == THEIRS
@@ -53,7 +57,7 @@ def test_a_mounted_file_is_written_in_place_and_stays_mounted(
     source.write_text(THEIRS)
     (root / "etc/resolv.conf").write_text("# below the mount\n")
     with guest(root, root / "etc/resolv.conf", source) as pid:
-        ours.write(BOX, texts(pid))
+        write(ours, pid)
         assert source.read_text() == OURS
         assert "resolv.conf" in Path(f"/proc/{pid}/mountinfo").read_text()
         assert Path(f"/proc/{pid}/root/etc/resolv.conf").read_text() == OURS
@@ -72,14 +76,25 @@ def test_a_mounted_file_for_which_there_is_no_room_says_what_it_said(
         guest(root, root / "etc/resolv.conf", source) as pid,
         folders.opened(tmp_path) as folder,
     ):
-        target = texts(pid).elsewhere
-        assert target is not None
         with largest_file(4096), pytest.raises(errors.KernelRefused, match="too large"):
-            foreign.put(folder, target, more.encode())
+            foreign.put(folder, target(pid), more.encode())
         assert source.read_text() == THEIRS
         assert foreign.edited(folder) == ""
-        foreign.put(folder, target, more.encode())
+        foreign.put(folder, target(pid), more.encode())
         assert source.read_text() == more
+
+
+def test_what_cannot_be_put_back_now_is_put_back_later(ours: own.Files, root: Path) -> None:
+    before = THEIRS + "# of the image\n" * 1000
+    (root / "etc/resolv.conf").write_text(before)
+    with guest(root) as pid:
+        write(ours, pid)
+        with largest_file(4096):
+            assert ours.keep({}) == 0
+        assert (root / "etc/resolv.conf").read_text() == OURS
+        assert ours.keep({}) > 0
+        assert (root / "etc/resolv.conf").read_text() == before
+    assert not ours.path(BOX).parent.exists()
 
 
 def test_A8_91_links_that_point_to_the_host_end_inside(
@@ -91,12 +106,12 @@ def test_A8_91_links_that_point_to_the_host_end_inside(
     for name, target in (("absolute", outside), ("upwards", Path("../" * 40 + str(outside)[1:]))):
         (root / name).symlink_to(target)
         with guest(root) as pid, pytest.raises(errors.KernelRefused, match="No such file"):
-            ours.write(BOX, texts(pid, f"/{name}/resolv.conf"))
+            write(ours, pid, f"/{name}/resolv.conf")
     assert list(outside.iterdir()) == []
     (root / "absolute").unlink()
     (root / "absolute").symlink_to("/etc")
     with guest(root) as pid:
-        ours.write(BOX, texts(pid, "/absolute/resolv.conf"))
+        write(ours, pid, "/absolute/resolv.conf")
     assert (root / "etc/resolv.conf").read_text() == OURS
 
 
@@ -104,7 +119,7 @@ def test_A8_91_a_link_in_the_files_place_is_refused(ours: own.Files, root: Path)
     (root / "etc/resolv.conf").unlink()
     (root / "etc/resolv.conf").symlink_to("/etc/passwd")
     with guest(root) as pid, pytest.raises(errors.KernelRefused, match="symbolic link"):
-        ours.write(BOX, texts(pid))
+        write(ours, pid)
     assert (root / "etc/resolv.conf").is_symlink()
 
 
@@ -118,12 +133,12 @@ def test_the_hosts_own_file_mounted_into_a_container_is_not_written(
         guest(root, root / "etc/resolv.conf", host) as pid,
         pytest.raises(errors.KernelRefused, match="the host's own"),
     ):
-        ours.write(BOX, texts(pid))
+        write(ours, pid)
     assert host.read_text() == THEIRS
 
 
 def test_a_root_that_is_gone_holds_nothing_up(ours: own.Files, root: Path) -> None:
     with guest(root) as pid:
-        ours.write(BOX, texts(pid))
+        write(ours, pid)
     ours.keep({})
     assert not ours.path(BOX).parent.exists()

@@ -1,13 +1,16 @@
 """A resolv.conf in somebody else's root: only that file, never through a link, put back at the end."""
 
+import fcntl
 import os
+import signal
 import threading
 from pathlib import Path
 
 import pytest
 
-from resolver.files import foreign, own
-from sdd import errors
+from resolver.files import folders, foreign, own
+from sdd import errors, fence
+from sdd.linux import walk
 from sdd.model import ids
 from tests import resolver_states as states
 
@@ -33,19 +36,24 @@ def names(folder: Path) -> list[str]:
     return sorted(each.name for each in folder.iterdir())
 
 
-def texts(file: Path, resolv: str = OURS) -> own.Texts:
-    target = foreign.Target(path=str(file))
-    return own.Texts(resolv=resolv, hosts="", elsewhere=target)
+def write(ours: own.Files, file: Path, resolv: str = OURS) -> int:
+    """How many files had to be written, of our own and this one."""
+    return put(ours, foreign.Target(path=str(file)), resolv)
+
+
+def put(ours: own.Files, target: foreign.Target, resolv: str = OURS) -> int:
+    mine = ours.write(BOX, own.Texts(resolv=resolv, hosts=""))
+    return mine + ours.begin_elsewhere(BOX, target, resolv).wait()
 
 
 def test_the_file_says_the_same_and_keeps_owner_and_mode(ours: own.Files, file: Path) -> None:
     file.chmod(0o640)
     os.chown(file, 65534, 65534)
-    assert ours.write(BOX, texts(file)) == 3
-    assert ours.write(BOX, texts(file)) == 0
+    assert write(ours, file) == 3
+    assert write(ours, file) == 0
     assert file.read_text() == ours.path(BOX).read_text() == OURS
     assert (file.stat().st_mode & 0o777, file.stat().st_uid) == (0o640, 65534)
-    assert ours.write(BOX, texts(file, LATER)) == 2
+    assert write(ours, file, LATER) == 2
     assert file.read_text() == LATER
     assert names(file.parent) == ["resolv.conf"]
 
@@ -53,15 +61,15 @@ def test_the_file_says_the_same_and_keeps_owner_and_mode(ours: own.Files, file: 
 def test_a_file_that_nobody_touched_or_that_is_gone_is_not_edited(
     ours: own.Files, file: Path
 ) -> None:
-    ours.write(BOX, texts(file))
+    write(ours, file)
     assert ours.edited(BOX) == ()
     file.unlink()
     assert ours.edited(BOX) == ()
 
 
 def test_removal_puts_back_what_was_there(ours: own.Files, file: Path) -> None:
-    ours.write(BOX, texts(file))
-    ours.write(BOX, texts(file, LATER))
+    write(ours, file)
+    write(ours, file, LATER)
     ours.keep({})
     assert file.read_text() == THEIRS
     assert not ours.path(BOX).parent.exists()
@@ -69,7 +77,7 @@ def test_removal_puts_back_what_was_there(ours: own.Files, file: Path) -> None:
 
 def test_a_file_that_was_not_there_is_gone_again(ours: own.Files, file: Path) -> None:
     file.unlink()
-    ours.write(BOX, texts(file))
+    write(ours, file)
     assert file.read_text() == OURS
     assert file.stat().st_mode & 0o777 == 0o644
     ours.keep({})
@@ -79,9 +87,9 @@ def test_a_file_that_was_not_there_is_gone_again(ours: own.Files, file: Path) ->
 def test_A8_95_an_edited_file_is_never_written_again_nor_put_back(
     ours: own.Files, file: Path
 ) -> None:
-    ours.write(BOX, texts(file))
+    write(ours, file)
     file.write_text("nameserver 192.0.2.9\n")
-    assert ours.write(BOX, texts(file, LATER)) == 1  # our own file alone
+    assert write(ours, file, LATER) == 1  # our own file alone
     assert ours.edited(BOX) == (str(file),)
     assert file.read_text() == "nameserver 192.0.2.9\n"
     ours.keep({})
@@ -89,18 +97,18 @@ def test_A8_95_an_edited_file_is_never_written_again_nor_put_back(
 
 
 def test_R9_a_deleted_file_is_written_again(ours: own.Files, file: Path) -> None:
-    ours.write(BOX, texts(file))
+    write(ours, file)
     file.unlink()
-    assert ours.write(BOX, texts(file)) == 1
+    assert write(ours, file) == 1
     assert file.read_text() == OURS
 
 
 def test_a_write_that_a_crash_cut_off_is_done_again(ours: own.Files, file: Path) -> None:
-    ours.write(BOX, texts(file))
+    write(ours, file)
     note = ours.path(BOX, foreign.NOTE)
     note.write_text(note.read_text().replace('"writing":false', '"writing":true'))
     file.write_text("names")
-    ours.write(BOX, texts(file))
+    write(ours, file)
     assert file.read_text() == OURS
     ours.keep({})
     assert file.read_text() == THEIRS
@@ -116,7 +124,7 @@ def test_A8_91_a_symbolic_link_is_not_followed(
     swapped.rename(behind)
     swapped.symlink_to(behind)
     with pytest.raises(errors.KernelRefused, match=r"symbolic link") as caught:
-        ours.write(BOX, texts(file))
+        write(ours, file)
     assert caught.value.code == "SDD-DNS-FOREIGN"
     assert file.read_text() == THEIRS
 
@@ -128,10 +136,12 @@ def test_A8_92_a_link_swapped_in_a_loop_is_never_written_through(
     outside.mkdir()
     victim = outside / "resolv.conf"
     victim.write_text(THEIRS)
-    with _swapping(file.parent, outside):
+    ours.write(BOX, own.Texts(resolv=OURS, hosts=""))
+    target = foreign.Target(path=str(file))
+    with _swapping(file.parent, outside), folders.opened(ours.path(BOX).parent) as folder:
         for number in range(2000):
             try:
-                ours.write(BOX, texts(file, f"nameserver 127.0.0.11\n# {number}\n"))
+                foreign.put(folder, target, f"nameserver 127.0.0.11\n# {number}\n".encode())
             except errors.KernelRefused:
                 continue
     assert victim.read_text() == THEIRS
@@ -163,6 +173,46 @@ class _swapping:  # noqa: N801 - reads as a verb
         self._thread.join()
 
 
+def test_who_holds_a_lease_on_the_file_is_not_waited_for(ours: own.Files, file: Path) -> None:
+    """The kernel gives the holder 45 s to give it up (fcntl(2))."""
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)
+    try:
+        with file.open("r+") as held:
+            fcntl.fcntl(held, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+            with pytest.raises(errors.KernelRefused, match="temporarily unavailable"):
+                write(ours, file)
+        write(ours, file)
+    finally:
+        signal.signal(signal.SIGIO, before)
+    assert file.read_text() == OURS
+
+
+def test_nothing_is_written_when_the_pass_is_over_that_wanted_it(
+    ours: own.Files, file: Path
+) -> None:
+    between, entered, over = fence.Fence(), threading.Barrier(walk.EACH + 1), threading.Event()
+    target = foreign.Target(path=str(file))
+
+    def hold() -> None:
+        with foreign._WALKS.within((target, file.stat().st_dev)):
+            entered.wait(10)
+            over.wait(10)
+
+    holders = [threading.Thread(target=hold) for _ in range(walk.EACH)]
+    for each in holders:
+        each.start()
+    entered.wait(10)
+    ours.write(BOX, own.Texts(resolv=OURS, hosts=""))
+    with between.term():
+        late = ours.begin_elsewhere(BOX, target, OURS)
+    over.set()
+    with pytest.raises(errors.Unavailable, match="given up"):
+        late.wait()
+    for each in holders:
+        each.join(10)
+    assert file.read_text() == THEIRS
+
+
 def _pipe(file: Path) -> None:
     os.mkfifo(file)
 
@@ -183,7 +233,7 @@ def test_what_is_no_resolv_conf_is_left_alone(
     make(file)  # type: ignore[operator]  # one of the four above
     before = file.lstat()
     with pytest.raises(errors.KernelRefused, match=words):
-        ours.write(BOX, texts(file))
+        write(ours, file)
     after = file.lstat()  # it was read: only when that was may differ
     assert (after.st_ino, after.st_mode, after.st_size) == (
         before.st_ino,
@@ -195,7 +245,7 @@ def test_what_is_no_resolv_conf_is_left_alone(
 
 def test_a_directory_that_is_not_there_is_not_made(ours: own.Files, tmp_path: Path) -> None:
     with pytest.raises(errors.KernelRefused, match="No such file or directory"):
-        ours.write(BOX, texts(tmp_path / "nowhere/resolv.conf"))
+        write(ours, tmp_path / "nowhere/resolv.conf")
     assert not (tmp_path / "nowhere").exists()
 
 
@@ -212,10 +262,10 @@ def test_the_hosts_own_file_is_never_written(
     other.hardlink_to(hosts_own)  # another name of the same inode, as a bind mount is
     for path in (hosts_own, other):
         with pytest.raises(errors.KernelRefused, match="the host's own"):
-            ours.write(BOX, texts(path))
+            write(ours, path)
     hosts_own.unlink()
     with pytest.raises(errors.KernelRefused, match="the host's own"):
-        ours.write(BOX, texts(hosts_own))
+        write(ours, hosts_own)
     assert not hosts_own.exists()
 
 
@@ -223,10 +273,10 @@ def test_a_process_that_is_gone_has_no_root(ours: own.Files) -> None:
     for inode in (1, Path("/proc/self/ns/net").stat().st_ino):
         target = foreign.Target(path="/etc/resolv.conf", pid=(1 << 22) + 1, inode=inode)
         with pytest.raises(errors.KernelRefused, match="is gone"):
-            ours.write(BOX, own.Texts(resolv=OURS, hosts="", elsewhere=target))
+            put(ours, target)
 
 
 def test_a_number_that_means_another_process_now_is_noticed(ours: own.Files) -> None:
     target = foreign.Target(path="/etc/resolv.conf", pid=os.getpid(), inode=1)
     with pytest.raises(errors.KernelRefused, match="is gone"):
-        ours.write(BOX, own.Texts(resolv=OURS, hosts="", elsewhere=target))
+        put(ours, target)

@@ -1,0 +1,71 @@
+"""Work on a file that others gave, each piece in a thread of its own: the file system may hang.
+
+In: work, and whose. Out: what it returns or raises, `Hangs` when nothing is heard in time. A thread
+that is stuck is lost until the file system answers, and nobody waits for it, nor the end of the
+loop's executor. Whoever gives work sees to it that nobody else follows to where one is stuck
+(`sdd.linux.walk`), and that it writes nothing any more when its pass is over (`fence.check`).
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent import futures
+from typing import Final, Generic, TypeVar
+
+from sdd import errors, fence, lacks
+
+T = TypeVar("T")
+CODE: Final = "SDD-FILES-HANGS"
+PATIENCE_S: Final = 2.0  # a file takes less than a millisecond; what hangs is looked at again
+AT_ONCE: Final = 64  # threads
+
+
+class Hangs(errors.Unavailable):
+    """Nobody can tell what a file says."""
+
+
+class Errand(Generic[T]):
+    """It is under way from the beginning: of several that hang, all are waited for at once."""
+
+    def __init__(
+        self, work: Callable[[], T], whose: str, *, patience_s: float = PATIENCE_S
+    ) -> None:
+        self._whose = whose
+        self._patience_s = patience_s
+        self._until = time.monotonic() + patience_s
+        self._made: futures.Future[T] = futures.Future()
+        thread = threading.Thread(
+            target=self._work, args=(fence.carried(work),), name="file", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError as exc:
+            self._made.set_exception(lacks.told(exc) or exc)
+
+    def wait(self) -> T:
+        """What the work returns or raises. A `TimeoutError`, of others or its own, is `Hangs`."""
+        try:
+            return self._made.result(max(0.0, self._until - time.monotonic()))
+        except TimeoutError:
+            raise Hangs(
+                f"{self._whose} hangs: a look at it takes more than {self._patience_s:g} s",
+                hint="a file system on the way does not answer; mend or unmount it",
+                code=CODE,
+            ) from None
+
+    def _work(self, work: Callable[[], T]) -> None:
+        try:
+            made = work()
+        except (errors.SddError, OSError, ValueError) as exc:  # raised where it is waited for
+            self._made.set_exception(exc)
+        except BaseException as exc:
+            self._made.set_exception(exc)
+            raise
+        else:
+            self._made.set_result(made)
+
+
+def lots(every: Sequence[T]) -> Iterator[Sequence[T]]:
+    """As many at a time as may be under way at once."""
+    for first in range(0, len(every), AT_ONCE):
+        yield every[first : first + AT_ONCE]
