@@ -18,7 +18,7 @@ from sdd import errors
 from sdd.linux import netlink
 from sdd.model.network import IPAddress
 
-LIMIT_S = 0.5  # beyond that nobody is named: a command waits for it
+LIMIT_S = 0.5  # of a processor; beyond that nobody is named: a command waits for it
 _SOCK_DIAG = 4  # NETLINK_SOCK_DIAG
 _BY_FAMILY = 20  # SOCK_DIAG_BY_FAMILY
 _REQUEST = struct.Struct("=BBBxI")  # struct inet_diag_req_v2, before the socket's id
@@ -65,7 +65,7 @@ class _Socket:
 
 
 def holders(asked: Collection[Asked], limit_s: float = LIMIT_S) -> Mapping[Asked, Holder]:
-    """Those that can be told within `limit_s`; never raises.
+    """Those that can be told within `limit_s` of this thread's own work; never raises.
 
     Missing are sockets of the kernel itself, of processes that this one may not see, and of those
     that ended meanwhile. Of several sockets the one that listens counts.
@@ -90,7 +90,7 @@ def has_socket(asked: Asked) -> bool | None:
 
 def owning(inodes: Collection[int], limit_s: float = LIMIT_S) -> Mapping[int, Holder]:
     """Who has these sockets, found among all that all processes have open; never raises."""
-    owners = _processes(inodes, time.monotonic() + limit_s)
+    owners = _processes(inodes, time.thread_time() + limit_s)
     return {
         inode: Holder(name=_name(pids[0]), pid=pids[0], more=len(pids) - 1)
         for inode, pids in owners.items()
@@ -167,7 +167,7 @@ def _processes(inodes: Collection[int], end: float) -> dict[int, list[int]]:
     wanted = {f"socket:[{each}]": each for each in inodes}
     found: dict[int, list[int]] = {}
     for pid in sorted(_pids()) if wanted else ():
-        if time.monotonic() > end:
+        if time.thread_time() > end:
             break
         for inode in {wanted[link] for link in _links(pid, end) if link in wanted}:
             found.setdefault(inode, []).append(pid)
@@ -184,7 +184,7 @@ def _links(pid: int, end: float) -> Iterator[str]:
     try:
         with os.scandir(_PROC / str(pid) / "fd") as each_open:
             for each in each_open:
-                if time.monotonic() > end:
+                if time.thread_time() > end:
                     return
                 try:
                     yield os.readlink(each.path)  # noqa: PTH115 - a Path for each of many files is slow

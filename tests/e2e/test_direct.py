@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.appliance import Appliance, appliance, run, until
+from tests.e2e.appliance import PATIENCE_S, Appliance, appliance, run, until
 
 
 @pytest.fixture
@@ -48,7 +48,9 @@ def test_a_server_of_the_sandboxs_own_on_port_53_is_named(daemon: Appliance) -> 
         run("nsenter", f"--net={path}", "ip", "link", "set", "lo", "up")
         command = ["nsenter", f"--net={path}", "socat", "-u", "UDP-RECV:53", "STDOUT"]
         with subprocess.Popen(command) as server:
-            until(lambda: ":53 " in run(*command[:2], "ss", "-Hlun").stdout, 10, "it listens")
+            until(
+                lambda: ":53 " in run(*command[:2], "ss", "-Hlun").stdout, PATIENCE_S, "it listens"
+            )
             asked = ("sandbox", "attach", "own", "--netns", path, "--network", "lab")
             done = daemon.sdctl(*asked, check=False)
             server.kill()
