@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.appliance import Appliance, until
+from tests.e2e.appliance import PATIENCE_S, Appliance, until
 
 ASKED = 12
 
@@ -16,7 +16,7 @@ def served(daemon: Appliance, box: str, vip: str) -> Counter[str]:
     """Who answered, by the name on the page: "hello from NAME, you are CLIENT"."""
     found: Counter[str] = Counter()
     for _ in range(ASKED):
-        done = daemon.inside(box, "curl", "-s", "--max-time", "2", f"http://{vip}/", check=False)
+        done = daemon.inside(box, "curl", "-s", "--max-time", "30", f"http://{vip}/", check=False)
         found[done.stdout.split()[2].rstrip(",") if done.stdout else "nobody"] += 1
     return found
 
@@ -54,21 +54,23 @@ def test_B9_16_below_the_quorum_the_backup_answers_and_then_the_members_again(
     servers = {each: daemon.serve(each) for each in ("one", "two", "sorry")}
     vip, addresses = put(daemon, "web", "--quorum", "2", "--scheduler", "rr")
     put(daemon, "calm", "--panic", "60")
-    until(lambda: mode(daemon, "web") == "members", 20, "both are up")
-    until(lambda: set(served(daemon, "client", vip)) == {"one", "two"}, 20, "both answer")
+    until(lambda: mode(daemon, "web") == "members", PATIENCE_S, "both are up")
+    until(lambda: set(served(daemon, "client", vip)) == {"one", "two"}, PATIENCE_S, "both answer")
+    daemon.until_done()
     assert names(daemon, "client", "web") == {addresses["one"], addresses["two"]}
     servers["two"].kill()
-    servers["two"].wait(10)
-    until(lambda: mode(daemon, "web") == "backups", 20, "one is too few")
-    until(lambda: served(daemon, "client", vip) == {"sorry": ASKED}, 5, "the kernel follows")
-    until(lambda: names(daemon, "client", "web") == {addresses["sorry"]}, 5, "the names follow")
+    servers["two"].wait(PATIENCE_S)
+    until(lambda: mode(daemon, "web") == "backups", PATIENCE_S, "one is too few")
+    until(lambda: served(daemon, "client", vip) == {"sorry": ASKED}, PATIENCE_S, "as the kernel")
+    until(lambda: names(daemon, "client", "web") == {addresses["sorry"]}, PATIENCE_S, "as names")
     roles = [(row["Backup"], row["State"]) for row in daemon.json("service", "ps", "web")]
     assert sorted(roles) == [(False, "down"), (False, "up"), (True, "up")]
-    until(lambda: mode(daemon, "calm") == "all", 20, "half of them is below 60 percent")
+    until(lambda: mode(daemon, "calm") == "all", PATIENCE_S, "half of them is below 60 percent")
+    daemon.until_done()
     assert names(daemon, "client", "calm") == {addresses["one"], addresses["two"]}
     daemon.serve("two")
-    until(lambda: mode(daemon, "web") == "members", 20, "two is back")
-    until(lambda: set(served(daemon, "client", vip)) == {"one", "two"}, 20, "both answer")
+    until(lambda: mode(daemon, "web") == "members", PATIENCE_S, "two is back")
+    until(lambda: set(served(daemon, "client", vip)) == {"one", "two"}, PATIENCE_S, "both answer")
 
 
 @pytest.mark.parametrize(
@@ -103,15 +105,15 @@ def test_a_backup_takes_over_ipv6_alone_by_virtual_address_name_and_port(
 
     wanted = dict.fromkeys(("IPv4", "IPv4 on ingress"), "members")
     wanted |= dict.fromkeys(("IPv6", "IPv6 on ingress"), "backups")
-    until(lambda: shown()["ServingBy"] == wanted, 30, lambda: f"{shown()}")
-    fetch = ("curl", "-sf", "--max-time", "3")
+    until(lambda: shown()["ServingBy"] == wanted, PATIENCE_S, lambda: f"{shown()}")
+    daemon.until_done()
+    fetch = ("curl", "-sf", "--max-time", "30")
 
     def leads(to: str, who: str, *flags: str, port: int | None = None) -> None:
-        """The kernel follows the store: not before the next moment."""
         url = f"http://[{to}]" if ":" in to else f"http://{to}"
         command = (*fetch, *flags, f"{url}:{port or 80}/who")
         ask = daemon.on_host if port else functools.partial(daemon.inside, "asks")
-        until(lambda: ask(*command, check=False).stdout == who, 5, f"{command} leads to {who}")
+        until(lambda: ask(*command, check=False).stdout == who, PATIENCE_S, f"{command}: {who}")
 
     four, six = sorted(shown()["VIPs"], key=lambda each: ":" in each)
     leads(four, "only4")
@@ -129,6 +131,7 @@ def test_a_backup_takes_over_ipv6_alone_by_virtual_address_name_and_port(
     trace = daemon.sdctl("lb", "trace", f"[{six}]:80", "--from", daemon.name("asks")).stdout
     assert "fewer than 1 members are up by IPv6" in trace
     daemon.program("only4", "socat", "TCP6-LISTEN:80,ipv6only=1,fork", "EXEC:true")
-    until(lambda: shown()["ServingBy"] == {}, 30, "it answers by IPv6 as well")
+    until(lambda: shown()["ServingBy"] == {}, PATIENCE_S, "it answers by IPv6 as well")
+    daemon.until_done()
     leads(four, "only4")
     daemon.sdctl("verify")
