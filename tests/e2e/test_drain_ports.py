@@ -16,7 +16,8 @@ from tests.e2e.appliance import BIN, Appliance, appliance, until
 from tests.e2e.mesh import CLIENT, HOST, HOST6
 
 SUBNETS = ("--subnet", "10.77.0.0/24", "--subnet", "fd77::/64")
-PATIENCE_S = 8.0  # below the 60 s of the services
+DRAIN = "10m"  # of the services
+PATIENCE_S = 60.0  # below it
 PORTS = {"host": 8541, "local": 8542, "names": 8543, "other": 8544, "brief": 8545}
 PORTS |= {"gone-host": 8546, "gone-local": 8547, "half-host": 8548, "half-local": 8549}
 TALKS = """
@@ -53,7 +54,7 @@ def daemon() -> Iterator[Appliance]:
             target = 7001 if name.startswith("half") else 7000
             publish = (
                 "--drain",
-                "60s",
+                DRAIN,
                 "--publish",
                 f"published={PORTS[name]},target={target},{how}",
             )
@@ -62,7 +63,7 @@ def daemon() -> Iterator[Appliance]:
         one.program("goes", "socat", "TCP6-LISTEN:7000,fork,reuseaddr,ipv6only=0", "PIPE")
         one.program("goes", sys.executable, "-c", TALKS)
         for port in (7000, 7001):
-            until(lambda: listens(one, port), 10, f"{port} listens")  # noqa: B023 - asked at once
+            until(lambda: listens(one, port), PATIENCE_S, f"{port}")  # noqa: B023 - asked at once
         one.sdctl("service", "join", "other", one.name("goes"))
         yield one
 
@@ -90,7 +91,7 @@ class Caller:
 
     def hang_up(self) -> None:
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(PATIENCE_S)
 
 
 @contextmanager
@@ -141,7 +142,7 @@ def test_leaving_returns_when_the_last_one_has_hung_up(
         leaving = is_waited_for(daemon, name)
         assert caller.says()
         caller.hang_up()
-        assert leaving.wait(20) == 0
+        assert leaving.wait(PATIENCE_S) == 0
 
 
 @pytest.mark.parametrize("name", ["host", "local", "names"])
@@ -165,7 +166,7 @@ def is_waited_for(daemon: Appliance, name: str) -> subprocess.Popen[bytes]:
     leaving = subprocess.Popen(
         [str(BIN / "sdctl"), "-H", daemon.url, "service", "leave", name, daemon.name("goes")]
     )
-    until(lambda: "draining" in daemon.sdctl("service", "ps", name).stdout, 10, "it drains")
+    until(lambda: "draining" in daemon.sdctl("service", "ps", name).stdout, PATIENCE_S, "it drains")
     with pytest.raises(subprocess.TimeoutExpired):
         leaving.wait(1)
     return leaving
@@ -189,7 +190,7 @@ def test_who_came_by_a_port_that_went_is_waited_for(daemon: Appliance, name: str
             leaving = is_waited_for(daemon, name)
             assert caller.says()
             caller.hang_up()
-            assert leaving.wait(20) == 0
+            assert leaving.wait(PATIENCE_S) == 0
 
 
 @pytest.mark.parametrize("name", ["gone-host", "gone-local"])
@@ -213,7 +214,7 @@ def test_who_said_goodbye_and_still_listens_is_waited_for(
         leaving = is_waited_for(daemon, name)
         assert caller.recv(100)
         caller.close()
-        assert leaving.wait(20) == 0
+        assert leaving.wait(PATIENCE_S) == 0
 
 
 @contextmanager

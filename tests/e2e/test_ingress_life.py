@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import mesh
-from tests.e2e.appliance import BIN, Appliance, appliance, run, until
+from tests.e2e.appliance import BIN, PATIENCE_S, Appliance, appliance, run, until
 from tests.e2e.mesh import CLIENT, HERE, HOST, HOST6, ask, get, serve, visits
 from tests.e2e.test_ports import ASK, SLOW
+
+DRAIN = "15s"  # within which a connection is used that was there before
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -59,10 +61,11 @@ def test_what_hands_delete_comes_back(daemon: Appliance) -> None:
             daemon.on_host(*words)
         else:
             daemon.sdctl(*sandbox, *words)
-        until(lambda: daemon.sdctl("verify", check=False).returncode == 0, 30, command)
+        until(lambda: daemon.sdctl("verify", check=False).returncode == 0, 120, command)
         for number in (HOST, f"[{HOST6}]"):
-            found = {get(f"http://{number}:8440/") for _ in range(2)}
-            assert len(found) == 2, (command, found)
+            # A first packet that is lost on a way that is just there is counted as a turn.
+            found = {get(f"http://{number}:8440/").split(",")[0] for _ in range(4)}
+            assert found == {"hello from shop1", "hello from shop2"}, (command, found)
 
 
 def test_lb_tells_what_the_ingress_sandbox_does(daemon: Appliance) -> None:
@@ -140,7 +143,7 @@ def test_an_adopted_namespace_without_ipv6_is_reached_all_the_same(daemon: Appli
         daemon.sdctl("sandbox", "attach", box, "--netns", path, "--service", "docked")
         command = ("ip", "netns", "exec", name, sys.executable, "-m", "http.server", "80")
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as web:
-            until(lambda: "Directory listing" in get(f"http://{HOST}:8650/"), 15, "it answers")
+            until(lambda: "Directory listing" in get(f"http://{HOST}:8650/"), 60, "it answers")
             web.kill()
         daemon.sdctl("sandbox", "rm", box)
         daemon.sdctl("service", "rm", "docked")
@@ -153,7 +156,7 @@ def test_an_adopted_namespace_without_ipv6_is_reached_all_the_same(daemon: Appli
 
 
 def test_kill_9_under_load_loses_nothing(daemon: Appliance) -> None:
-    loop = f"for i in $(seq 60); do curl -sf -m3 http://{HOST}:8440/ || echo lost; done"
+    loop = f"for i in $(seq 60); do curl -sf -m60 http://{HOST}:8440/ || echo lost; done"
     long = ("ip", "netns", "exec", CLIENT, sys.executable, "-c", SLOW, HOST, "8440")
     command = ("ip", "netns", "exec", CLIENT, "sh", "-c", loop)
     with subprocess.Popen(long, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as live:
@@ -162,8 +165,8 @@ def test_kill_9_under_load_loses_nothing(daemon: Appliance) -> None:
         with subprocess.Popen(command, text=True, stdout=subprocess.PIPE) as load:
             daemon.kill()
             daemon.start()
-            said, _ = load.communicate(timeout=60)
-        answer, _ = live.communicate("go on\n", timeout=10)
+            said, _ = load.communicate(timeout=600)
+        answer, _ = live.communicate("go on\n", timeout=PATIENCE_S)
     assert said.count("hello from") == 60
     assert "lost" not in said
     assert "hello from" in answer
@@ -211,15 +214,14 @@ def test_U6_a_drained_member_keeps_its_connection_and_gets_no_new_one(daemon: Ap
     with subprocess.Popen(long, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as live:
         assert live.stdout is not None
         assert live.stdout.readline() == "connected\n"
-        leaving = subprocess.Popen(
-            [str(BIN / "sdctl"), "-H", daemon.url, "service", "leave", "drainy", box]
-        )
-        until(lambda: visits(8610, 1) == {"curl ends 7"}, 10, "it takes nothing new")
+        leave = ("service", "leave", "drainy", box, "--drain", "10m")
+        leaving = subprocess.Popen([str(BIN / "sdctl"), "-H", daemon.url, *leave])
+        until(lambda: visits(8610, 1) == {"curl ends 7"}, PATIENCE_S, "it takes nothing new")
         assert visits(8610, 20) == {"curl ends 7"}
         assert leaving.poll() is None
-        answer, _ = live.communicate("go on\n", timeout=10)
+        answer, _ = live.communicate("go on\n", timeout=PATIENCE_S)
         assert "hello from leaver" in answer
-        assert leaving.wait(15) == 0
+        assert leaving.wait(PATIENCE_S) == 0
     daemon.sdctl("service", "rm", "drainy")
     daemon.sdctl("sandbox", "rm", box)
 
@@ -231,7 +233,7 @@ def test_U6_whoever_is_connected_stays_when_the_last_port_goes(
     name = "keeper" if change == "removed" else "mover"
     box = daemon.sandbox(name, "--network", "front")
     daemon.serve(name)
-    options = ("--network", "front", "--publish", "8620:80", "--drain", "4s")
+    options = ("--network", "front", "--publish", "8620:80", "--drain", DRAIN)
     daemon.sdctl("service", "create", "kept", *options)
     daemon.sdctl("service", "join", "kept", box)
     only = ("service", "update", "kept", "--publish-rm", "8620:80")
@@ -251,16 +253,16 @@ def test_U6_whoever_is_connected_stays_when_the_last_port_goes(
             assert each.stdout is not None
             assert each.stdout.readline() == "connected\n"
         daemon.sdctl(*only, *(local if change == "led straight" else ()))
+        answer, _ = live.communicate("go on\n", timeout=PATIENCE_S)
+        assert f"hello from {name}" in answer
         news = {"curl ends 7"} if change == "removed" else {f"hello from {name}, you are {HERE}"}
         assert visits(8620) == news
-        answer, _ = live.communicate("go on\n", timeout=10)
-        assert f"hello from {name}" in answer
         until(
             lambda: "ing0" not in daemon.inside(name, "ls", "/sys/class/net").stdout,
-            15,
+            PATIENCE_S,
             "the way through ingress is gone",
         )
-        _, told = late.communicate("go on\n", timeout=10)  # who stayed longer is told so
+        _, told = late.communicate("go on\n", timeout=PATIENCE_S)  # who stayed longer is told so
         assert "ConnectionResetError" in told
     assert visits(8620) == news
     assert daemon.sdctl("verify").returncode == 0
@@ -276,7 +278,7 @@ def test_U4_a_flow_that_never_pauses_moves_when_its_backend_goes(daemon: Applian
 
     def same() -> str:
         """From the same source port every time."""
-        command = ("ip", "netns", "exec", CLIENT, sys.executable, "-c", ASK, HOST, "8621", "3")
+        command = ("ip", "netns", "exec", CLIENT, sys.executable, "-c", ASK, HOST, "8621", "60")
         return run(*command).stdout.split()[0]
 
     first = same()
@@ -319,7 +321,7 @@ def test_47_44_the_last_port_takes_everything_along() -> None:
             "sdd-dns", ""
         )
         one.sdctl("sandbox", "rm", box)
-        assert traces(one) == before
+        until(lambda: traces(one) == before, PATIENCE_S, lambda: f"{before}, not {traces(one)}")
 
 
 def traces(one: Appliance) -> list[str]:

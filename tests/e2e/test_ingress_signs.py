@@ -5,9 +5,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e import mesh
-from tests.e2e.appliance import Appliance, until
+from tests.e2e.appliance import PATIENCE_S, Appliance, until
 from tests.e2e.mesh import CLIENT, HOST, get, serve
-from tests.e2e.test_signs import SELDOM, page, states
+from tests.e2e.test_signs import page, states
+
+SELDOM = ("--health-interval", "10m", "--health-fast", "100ms")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -39,9 +41,10 @@ def test_the_page_counts_what_comes_to_published_ports(
     for _ in range(10):
         assert get(f"http://{HOST}:{port}/").startswith("hello from")
     labels = f'{{proto="tcp",service="{box}"}}'
-    until(lambda: page(daemon)[f"sdd_lb_connections_total{labels}"] >= 10, 30, "ten connections")
+    counter = f"sdd_lb_connections_total{labels}"
+    until(lambda: page(daemon).get(counter, 0) >= 10, 120, "ten connections")
     found = page(daemon)
-    assert found[f"sdd_lb_connections_total{labels}"] == 10
+    assert found[counter] == 10
     for way in ("incoming", "outgoing"):
         assert found[f"sdd_lb_{way}_packets_total{labels}"] >= 10 * 4
     backend = f'{{backend="{daemon.name(box)}",service="{box}"}}'
@@ -59,11 +62,11 @@ def test_refusals_from_outside_bring_the_next_check_forward(daemon: Appliance) -
         daemon.sdctl("service", "join", "web", daemon.name(name))
     daemon.until_replicas("web", "2/2")  # on ingress too: until then checks come quickly
     servers["one"].kill()
-    servers["one"].wait(10)
+    servers["one"].wait(PATIENCE_S)
 
     def is_found() -> bool:
         get(f"http://{HOST}:8510/", CLIENT)
         return states(daemon, "web") == ["down", "up"]
 
-    until(is_found, 25, "long before the next regular check")
+    until(is_found, 120, "long before the next regular check")
     assert page(daemon)['sdd_lb_suspicions_total{service="web"}'] >= 1
