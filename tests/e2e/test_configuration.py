@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.appliance import BIN, Appliance, run, until
+from tests.e2e.appliance import BIN, PATIENCE_S, Appliance, run, until
 
 
 def sdd(*argv: str) -> subprocess.CompletedProcess[str]:
@@ -78,7 +78,7 @@ def configured(tmp_path: Path) -> Iterator[tuple[Appliance, Path, socket.socket]
     """A daemon with a file, a service manager that listens, and its own Prometheus port."""
     manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     manager.bind(str(tmp_path / "notify"))
-    manager.settimeout(20)
+    manager.settimeout(PATIENCE_S)
     file = tmp_path / "daemon.json"
     file.write_text(
         json.dumps(
@@ -128,13 +128,13 @@ def test_settings_hold_and_a_reload_takes_over_what_it_can(
     settings = json.loads(file.read_text())
     new = settings | {"debug": True, "mtu": 1400, "labels": ["rack=5", "row=b"]}
     _reload(daemon, manager, file, json.dumps(new))
-    until(lambda: '"config.reloaded"' in daemon.log(), 10, "the reload is logged")
+    until(lambda: '"config.reloaded"' in daemon.log(), PATIENCE_S, "the reload is logged")
     (line,) = [each for each in daemon.log().splitlines() if "config.reloaded" in each]
     assert json.loads(line)["restart_needed_for"] == "mtu"
     assert json.loads(line)["changed"].split(",") == ["debug", "log-level", "labels"]
     assert re.search(r"^labels +rack=5, row=b$", daemon.sdctl("status").stdout, re.MULTILINE)
     _reload(daemon, manager, file, json.dumps(settings | {"labels": ["rack"]}))
-    until(lambda: "config.refused" in daemon.log(), 10, "the refusal is logged")
+    until(lambda: "config.refused" in daemon.log(), PATIENCE_S, "the refusal is logged")
     (line,) = [each for each in daemon.log().splitlines() if "config.refused" in each]
     assert '"labels" must be a list of KEY=VALUE, not "rack" at [0]' in json.loads(line)["why"]
     assert str(file) in json.loads(line)["why"]
@@ -186,16 +186,30 @@ def test_standard_descriptors_that_were_closed_become_none_of_ours() -> None:
 
 
 class Hurried(Appliance):
-    """Gets SIGHUP again and again while it starts, from the moment that it does not die of it."""
+    """Gets SIGHUP again and again while it starts, from the moment that it does not die of it.
 
-    early = 0
+    It cannot go on before the first one: what it reads its settings from is a pipe.
+    """
+
+    def command(self) -> list[str]:
+        os.mkfifo(self.root / "daemon.json")
+        return [*super().command(), "--config", f"{self.root}/daemon.json"]
+
+    def ignores_it(self) -> bool:
+        assert self.process is not None
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return bool(int(status.partition("SigIgn:\t")[2].partition("\n")[0], 16) & 1)
 
     def _ready(self) -> bool:
         assert self.process is not None
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        if int(status.partition("SigIgn:\t")[2].partition("\n")[0], 16) & 1:
+        settings = self.root / "daemon.json"
+        if settings.exists():
+            until(self.ignores_it, PATIENCE_S, "it lives on")
             self.process.send_signal(signal.SIGHUP)
-            self.early += 1
+            settings.write_text("{}")
+            settings.unlink()
+        elif self.ignores_it():
+            self.process.send_signal(signal.SIGHUP)
         return super()._ready()
 
 
@@ -203,7 +217,7 @@ def test_a_reload_asked_for_before_the_start_is_over_ends_nothing() -> None:
     one = Hurried("hurried")
     try:
         one.start()
-        assert one.early
+        assert not (one.root / "daemon.json").exists()
         one.sandbox_plain("web")
     finally:
         one.close()

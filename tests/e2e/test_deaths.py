@@ -6,7 +6,9 @@ import subprocess
 import pytest
 
 from sdd.linux import namespaces
-from tests.e2e.appliance import Appliance, until
+from tests.e2e.appliance import PATIENCE_S, Appliance, until
+
+SOON_S = 10.0  # a second, and the many questions until then; all is looked at every 20 s
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -21,7 +23,7 @@ def test_a_dead_container_leaves_names_and_services(daemon: Appliance) -> None:
     container = subprocess.Popen(["unshare", "-n", "sleep", "600"])
     try:
         name = daemon.name("brief")
-        until(lambda: is_inside(container.pid), 5, "it is in a namespace of its own")
+        until(lambda: is_inside(container.pid), PATIENCE_S, "it is in a namespace of its own")
         attach = ("sandbox", "attach", name, "--pid", str(container.pid))
         daemon.sdctl(*attach, "--network", "front", "--network-alias", "brief")
         daemon.sdctl("service", "join", "web", name)
@@ -29,7 +31,7 @@ def test_a_dead_container_leaves_names_and_services(daemon: Appliance) -> None:
     finally:
         container.kill()
         container.wait()
-    until(lambda: not is_known(daemon), 5, "the name is gone")
+    until(lambda: not is_known(daemon), SOON_S, "the name is gone", daemon.own_s)
     assert name not in daemon.sdctl("sandbox", "ls", "-q", "--format", "name").stdout
     (service,) = json.loads(daemon.sdctl("service", "inspect", "web").stdout)
     assert service["Members"] == []
@@ -47,7 +49,7 @@ def test_a_namespace_whose_file_stays_is_gone_with_its_mount(daemon: Appliance) 
         assert is_known(daemon)
         subprocess.run(["umount", str(path)], check=True)
         assert path.exists()
-        until(lambda: not is_known(daemon), 5, "the name is gone")
+        until(lambda: not is_known(daemon), SOON_S, "the name is gone", daemon.own_s)
         assert name not in daemon.sdctl("sandbox", "ls", "--format", "name").stdout
     finally:
         doors.delete_sync(str(path))
