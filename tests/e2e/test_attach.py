@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.appliance import Appliance, appliance, until
+from tests.e2e.appliance import PATIENCE_S, Appliance, appliance, until
 from tests.guest import guest
 
 THEIRS = "nameserver 192.0.2.1\n"
@@ -47,7 +47,7 @@ def test_a_process_reads_our_resolv_conf_in_its_own_root(daemon: Appliance, root
         assert "search corp.example\n" in file.read_text()
         daemon.sdctl("network", "update", "red", "--dns-search-rm", "corp.example")
         daemon.sdctl("sandbox", "rm", "boxed")
-        until(lambda: file.read_text() == THEIRS, 5, "put back")
+        until(lambda: file.read_text() == THEIRS, PATIENCE_S, "put back")
 
 
 def test_A8_95_an_edited_file_stays_as_it_is(daemon: Appliance, root: Path) -> None:
@@ -83,7 +83,8 @@ def test_a_namespace_of_ours_is_no_guest(daemon: Appliance) -> None:
     name = daemon.name("mine")
     sleeper = subprocess.Popen(["ip", "netns", "exec", name, "sleep", "300"])
     try:
-        until(lambda: read(sleeper.pid) == Path(f"/run/netns/{name}").stat().st_ino, 5, "inside")
+        there = Path(f"/run/netns/{name}").stat().st_ino
+        until(lambda: read(sleeper.pid) == there, PATIENCE_S, "inside")
         for _ in range(2):
             for here in (("--netns", f"/run/netns/{name}"), ("--pid", str(sleeper.pid))):
                 code, said = attach(daemon, "second", *here)

@@ -3,7 +3,8 @@
 import json
 import socket
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -230,12 +231,18 @@ sdd.app.main()
 """
 
 
-def test_a_daemon_without_privileges_says_so_and_writes_nothing(tmp_path: Path) -> None:
-    place = tmp_path / "anybody's"  # nothing but the missing privilege may stop it
-    place.mkdir()
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(folder.stat().st_mode | 0o011)
-    place.chmod(0o777)
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """Anybody's: another run of pytest closes the folder of all temporary ones again."""
+    with tempfile.TemporaryDirectory(dir="/run") as folder:
+        made = Path(folder, "anybody's")
+        made.mkdir()
+        for each in (made.parent, made):
+            each.chmod(0o777)
+        yield made
+
+
+def test_a_daemon_without_privileges_says_so_and_writes_nothing(place: Path) -> None:
     roots = ("--data-root", f"{place}/data", "--exec-root", f"{place}/exec")
     done = run(sys.executable, "-c", DAEMON_AS_NOBODY, *roots, check=False)
     assert done.returncode == 77, done.stderr
@@ -248,7 +255,7 @@ def test_a_daemon_without_privileges_says_so_and_writes_nothing(tmp_path: Path) 
 
 def exchange(daemon: Appliance, payload: bytes) -> bytes:
     with socket.socket(socket.AF_UNIX) as link:
-        link.settimeout(10)
+        link.settimeout(60)
         link.connect(daemon.url.removeprefix("unix://"))
         link.sendall(payload)
         link.shutdown(socket.SHUT_WR)
@@ -278,7 +285,7 @@ def test_hostile_dns_packets_never_stop_the_server(daemon: Appliance) -> None:
         "for n in range(20000):\n"
         "    s.sendto(r.randbytes(r.randrange(0,200)),('127.0.0.11',53))\n"
         "for payload in (b'',b'\\0',b'\\0\\1',b'\\xff\\xff'+b'a'*100,b'\\0\\x0c'+b'\\xc0'*12):\n"
-        "    t=socket.create_connection(('127.0.0.11',53),2); t.sendall(payload); t.close()\n"
+        "    t=socket.create_connection(('127.0.0.11',53),60); t.sendall(payload); t.close()\n"
     )
     daemon.inside("db", "python3", "-c", script)
     assert daemon.inside("db", "getent", "ahostsv4", "db").returncode == 0

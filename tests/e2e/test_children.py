@@ -36,12 +36,12 @@ def address(daemon: Appliance, name: str) -> str:
 def test_sandboxes_and_neighbours_reach_each_other(daemon: Appliance, neighbour: str) -> None:
     web = address(daemon, "web1")
     assert web.startswith("192.0.2.6")
-    run("ip", "netns", "exec", neighbour, "ping", "-c1", "-W2", web)
-    daemon.inside("web1", "ping", "-c1", "-W2", THERE)
+    run("ip", "netns", "exec", neighbour, "ping", "-c1", "-W30", web)
+    daemon.inside("web1", "ping", "-c1", "-W30", THERE)
 
 
 def test_names_work_as_on_a_bridge(daemon: Appliance) -> None:
-    assert daemon.inside("client", "ping", "-c1", "-W2", "web1").returncode == 0
+    assert daemon.inside("client", "ping", "-c1", "-W30", "web1").returncode == 0
 
 
 def test_a_service_is_checked_from_inside_and_balanced(daemon: Appliance) -> None:
@@ -53,7 +53,7 @@ def test_a_service_is_checked_from_inside_and_balanced(daemon: Appliance) -> Non
         daemon.sdctl("service", "join", "web", daemon.name(name))
 
     daemon.until_replicas("web", "2/2")
-    loop = "for i in $(seq 10); do curl -s -m3 http://web/ || exit 1; done"
+    loop = "for i in $(seq 10); do curl -s -m30 http://web/ || exit 1; done"
     said = daemon.inside("client", "sh", "-c", loop).stdout
     assert "from web1," in said
     assert "from web2," in said
@@ -97,9 +97,9 @@ def test_U36_with_host_access_the_host_reaches_its_sandboxes(daemon: Appliance) 
     kept = ("-o", "host-access=true", "--aux-address", "host-access=198.51.100.250")
     daemon.sdctl("network", "create", "open", "-d", "macvlan", *lan, *kept)
     daemon.sandbox("seen", "--network", "open")
-    daemon.on_host("ping", "-c1", "-W2", address(daemon, "seen"))
-    daemon.inside("seen", "ping", "-c1", "-W2", "198.51.100.250")
-    daemon.on_host("ping", "-c1", "-W2", THERE)
+    daemon.on_host("ping", "-c1", "-W30", address(daemon, "seen"))
+    daemon.inside("seen", "ping", "-c1", "-W30", "198.51.100.250")
+    daemon.on_host("ping", "-c1", "-W30", THERE)
     (network,) = daemon.json("network", "inspect", "open")
     assert network["IPAM"]["Config"][0]["AuxiliaryAddresses"] == {"host-access": "198.51.100.250"}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.appliance import Appliance, until
+from tests.e2e.appliance import PATIENCE_S, Appliance, until
 from tests.scenario import certificates, encrypted
 
 
@@ -41,14 +41,14 @@ def test_A8_67_a_sandbox_gets_what_the_daemons_tls_server_says(tmp_path: Path) -
                 lambda: (
                     daemon.inside("client", *asked, check=False).stdout.strip() == encrypted.ADDRESS
                 ),
-                20,
+                PATIENCE_S,
                 lambda: f"an answer; the log:\n{daemon.log()}",
             )
             listed = daemon.sdctl("dns", "upstream", "ls").stdout
             assert "tls://127.0.0.1:853" in listed
         finally:
             server.terminate()
-            server.wait(10)
+            server.wait(PATIENCE_S)
             daemon.close()
 
 
@@ -93,7 +93,7 @@ def test_A8_23_a_sandboxs_own_encrypted_server_is_asked_from_inside(
                 lambda: (
                     daemon.inside("client", *asked, check=False).stdout.strip() == encrypted.ADDRESS
                 ),
-                20,
+                PATIENCE_S,
                 lambda: f"an answer; the log:\n{daemon.log()}",
             )
             (row,) = (each for each in daemon.json("dns", "upstream", "ls"))

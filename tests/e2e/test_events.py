@@ -44,4 +44,4 @@ def test_a_life_is_told_in_order(daemon: Appliance) -> None:
 def test_a_repair_is_told(daemon: Appliance) -> None:
     daemon.sdctl("network", "create", "mended")
     daemon.on_host("nft", "delete", "table", "inet", "sdd")
-    until(lambda: told(daemon, "-f", "event=repair"), 30, "the repair is told")
+    until(lambda: told(daemon, "-f", "event=repair"), 120, "the repair is told")

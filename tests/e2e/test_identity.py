@@ -30,7 +30,7 @@ def namespaces(one: Appliance) -> list[str]:
 
 
 def works(one: Appliance) -> bool:
-    said = one.inside("client", "curl", "-sm2", "http://shop/").stdout
+    said = one.inside("client", "curl", "-sm30", "http://shop/").stdout
     return "from web" in said
 
 

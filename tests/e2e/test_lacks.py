@@ -34,8 +34,8 @@ def test_without_a_descriptor_left_it_goes_on_until_there_are_some(daemon: Appli
     with without_descriptors(daemon):
         Path(daemon.root, "exec", "sdd.sock").unlink()
         run("ip", "-n", daemon.host, "link", "add", "x", "type", "bridge")
-        until(lambda: 'loop.refused loop="api socket"' in daemon.log(), 20, daemon.log)
-        until(lambda: "reconcile.failure" in daemon.log(), 30, daemon.log)
-    until(lambda: daemon.sdctl("status", check=False).returncode == 0, 30, daemon.log)
-    until(lambda: daemon.sdctl("verify", check=False).returncode == 0, 30, daemon.log)
+        until(lambda: 'loop.refused loop="api socket"' in daemon.log(), 120, daemon.log)
+        until(lambda: "reconcile.failure" in daemon.log(), 120, daemon.log)
+    until(lambda: daemon.sdctl("status", check=False).returncode == 0, 120, daemon.log)
+    until(lambda: daemon.sdctl("verify", check=False).returncode == 0, 120, daemon.log)
     assert "defect" not in daemon.log()

@@ -22,7 +22,7 @@ def test_verify_sees_a_sandbox_that_was_removed_by_hand(daemon: Appliance) -> No
     daemon.on_host("umount", "-l", f"{daemon.root}/exec/netns/{name}")
     until(
         lambda: daemon.sdctl("verify", check=False).returncode == 0,
-        30,
+        120,
         "the namespace is made again",
     )
 
@@ -55,7 +55,7 @@ def test_the_page_counts_objects_commands_and_questions(daemon: Appliance) -> No
 
     asked = 'sdd_dns_requests_total{family="ipv4",network="counted",proto="udp",type="A"}'
     # A scrape waits for the worker's counts for a second, and tells the last ones otherwise.
-    until(lambda: float(values().get(asked, 0)) >= 1, 10, "the question is counted")
+    until(lambda: float(values().get(asked, 0)) >= 1, 60, "the question is counted")
     action = 'sdd_command_duration_seconds_count{action="network_create",result="ok"}'
     told = values()
     assert float(told['sdd_networks{driver="bridge"}']) >= 2

@@ -1,5 +1,6 @@
 """The upstream of the stub matrix: what it says stands in the first label. `python world.py IP`."""
 
+import contextlib
 import socket
 import sys
 import threading
@@ -66,9 +67,10 @@ def reply(data: bytes, *, stream: bool) -> bytes | None:
 def over_tcp(listener: socket.socket) -> None:
     while True:
         link, _ = listener.accept()
-        with link:
-            data = link.recv(4096)
-            if said := reply(data[2:], stream=True):
+        with link, link.makefile("rb") as heard, contextlib.suppress(OSError):
+            length = heard.read(2)
+            data = heard.read(int.from_bytes(length, "big"))
+            if data and (said := reply(data, stream=True)):  # who asks nothing has given up
                 link.sendall(len(said).to_bytes(2, "big") + said)
 
 
