@@ -26,6 +26,7 @@ from sdd.linux import dcache, walk
 CODE: Final = "SDD-NETNS-HANGS"
 OWN: Final = "/proc/thread-self/ns/net"
 PATIENCE_S: Final = 2.0  # a look takes microseconds; what hangs is looked at again anyway
+LATE_S: Final = 0.5  # more than a busy machine keeps who has waited from going on
 MOST: Final = 64  # threads: a few for each file system that is away
 # Never hang, and some mean what they mean in the thread that asks alone.
 _PROC = re.compile(r"/proc/(?:(?:self|thread-self|\d+)/ns/net|self/fd/\d+)")
@@ -165,26 +166,38 @@ class Lookups:
 
     def find(self, path: str) -> Found:
         """What is there; blocks. Raises OSError where nothing is, `Hangs` when nobody can tell."""
+        begun = time.monotonic()
         try:
             if (found := self._at_once(path)) is not None:
                 return found
             going = self._begun(path)
-            return going.found.result(max(0.0, going.until - time.monotonic()))
+            with contextlib.suppress(TimeoutError):
+                return going.found.result(max(0.0, going.until - time.monotonic()))
+            return going.found.result(self._more_s(going, begun))
         except OSError as exc:
             self._doubt(path, exc)
             raise
 
     async def wait_found(self, path: str) -> Found:
         """As `find`, for an event loop."""
+        begun = time.monotonic()
         try:
             if (found := self._at_once(path)) is not None:
                 return found
             going = self._begun(path)
-            async with asyncio.timeout(going.until - time.monotonic()):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(going.until - time.monotonic()):
+                    return await asyncio.wrap_future(going.found)
+            async with asyncio.timeout(self._more_s(going, begun)):
                 return await asyncio.wrap_future(going.found)
         except OSError as exc:
             self._doubt(path, exc)
             raise
+
+    def _more_s(self, going: "_Going", begun: float) -> float:
+        """How long who waited since `begun` waits again: he was stopped, so the look was too."""
+        was_late = begun < going.until < time.monotonic() - LATE_S
+        return self._patience_s if was_late else 0.0
 
     def _doubt(self, path: str, exc: OSError) -> None:
         """Raises `Hangs` for what is no proof that nothing is there; TimeoutError is one such."""

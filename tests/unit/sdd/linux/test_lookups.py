@@ -3,7 +3,11 @@
 import asyncio
 import errno
 import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -147,6 +151,33 @@ async def test_a_path_that_was_mended_is_asked_anew(host: Host) -> None:
         host.mended.set()
     assert [each.result().inode for each in asking] == [1, 1]
     assert (await one.wait_found("/hangs")).inode == 2
+
+
+STOPPED = """
+import asyncio, os, signal, sys, time
+from sdd.linux import lookups
+
+def ask(path):
+    os.kill(os.getpid(), signal.SIGSTOP)
+    time.sleep(0.3)  # and has not ended when it goes on
+    return lookups.Found(lookups.nsfs(), 7, OSError())
+
+one = lookups.Lookups(ask, at_once=lambda _: None, patience_s=float(sys.argv[1]))
+find = {"find": one.find, "wait_found": lambda path: asyncio.run(one.wait_found(path))}
+print(find[sys.argv[2]]("/away").inode)
+"""
+
+
+@pytest.mark.parametrize("how", ["find", "wait_found"])
+def test_who_is_stopped_meanwhile_does_not_take_that_for_silence(how: str) -> None:
+    patience_s = 2.0
+    command = (sys.executable, "-c", STOPPED, str(patience_s), how)
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as stopped:
+        _, status = os.waitpid(stopped.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+        time.sleep(patience_s + 2 * lookups.LATE_S)  # it is not there meanwhile
+        stopped.send_signal(signal.SIGCONT)
+        assert stopped.communicate()[0] == b"7\n"
 
 
 def test_no_more_threads_than_allowed_hang_and_the_rest_is_looked_for_afterwards(
