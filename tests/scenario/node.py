@@ -132,6 +132,11 @@ class Node:
         """Everything stored."""
         return {item.key: item.value for item in (await self.store.range("")).items}
 
+    def hurry(self, timeout_s: float) -> None:
+        """What is waited for from now on is given up after so long; what went before had time."""
+        for each in (self.commands, self.commands._run):
+            each._timeout_s = timeout_s
+
     def refuse(self, backend: Backend, refuse: Refuse) -> None:
         self.backends[backend].refuse = refuse
 
@@ -147,7 +152,7 @@ async def node(
     name: ids.NodeId = NODE,
     pools: tuple[PoolTemplate, ...] = DEFAULT_POOLS,
     seed: int = 1,
-    timeout_s: float = 20,
+    timeout_s: float = 60,
     transports: frozenset[Transport] = frozenset(Transport),
     exec_root: Path = Path("/run/sdd"),
     ipv6: bool = True,

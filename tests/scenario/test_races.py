@@ -1,7 +1,6 @@
 """Every pair of commands, planned by two nodes on the same state, committed one after the other."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Coroutine, Mapping
 from ipaddress import IPv4Address, ip_network
 from itertools import combinations_with_replacement
@@ -20,20 +19,24 @@ Step = Callable[[Node], Coroutine[Any, Any, object]]
 
 
 class Rendezvous(MemoryStore):
-    """Once armed, two commits wait for each other: both plans were made on the same state."""
+    """Once armed, two commits wait for each other: both plans were made on the same state.
+
+    Whoever is refused before it commits keeps the other from waiting.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.barrier: asyncio.Barrier | None = None
+        self.met: asyncio.Event | None = None
+        self.waits = False
         self.lost = 0
 
     async def commit(self, transaction: contract.Transaction) -> ids.Revision:
-        if self.barrier:
-            barrier = self.barrier
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(0.05):  # the other may be refused before it commits
-                    await barrier.wait()
-            self.barrier = None
+        if self.met and not self.met.is_set():
+            if self.waits:
+                self.met.set()
+            self.waits = True
+            async with asyncio.timeout(60):
+                await self.met.wait()
         try:
             return await super().commit(transaction)
         except contract.Lost:
@@ -106,7 +109,7 @@ async def test_two_nodes_at_once(first: str, second: str) -> None:
     async with node(store) as one, node(store, seed=2) as two:
         await prepare(one)
         await two.feed.reached(one.state.revision)
-        store.barrier = asyncio.Barrier(2)
+        met = store.met = asyncio.Event()
         refused = []
 
         async def tried(step: Step, on: Node) -> None:
@@ -114,6 +117,7 @@ async def test_two_nodes_at_once(first: str, second: str) -> None:
                 await step(on)
             except errors.SddError as exc:
                 refused.append(exc)
+            met.set()
 
         await asyncio.gather(tried(RIVALS[first], one), tried(RIVALS[second], two))
         await laws.check(one)

@@ -106,7 +106,7 @@ async def test_commands_beside_each_other_ask_for_different_addresses_and_once()
         one.world.neighbours = strangers("192.0.2.3", "192.0.2.5")
         one.world.answering = asyncio.Event()
         joins = [group.create_task(join(one, f"b{number}")) for number in range(30)]
-        await eventually_async(lambda: len(one.world.asked) == 30, 10, "all of them ask")
+        await eventually_async(lambda: len(one.world.asked) == 30, 60, "all of them ask")
         one.world.answering.set()
         given = {(await each).hosts[0] for each in joins}
         assert given == set(map(ip_address, lan_addresses(32))) - set(one.world.neighbours)
@@ -119,7 +119,7 @@ async def test_a_command_that_is_called_off_leaves_the_others_their_answers() ->
         one.world.answering = asyncio.Event()
         first = group.create_task(join(one, "a", "192.0.2.9"))
         second = group.create_task(join(one, "b"))
-        await eventually_async(lambda: one.world.rounds == 2, 10, "both ask")
+        await eventually_async(lambda: one.world.rounds == 2, 60, "both ask")
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
             await first

@@ -149,6 +149,6 @@ async def test_a_balancer_that_never_answers_keeps_nothing_from_going(
         def is_gone() -> bool:
             return [each.name for each in one.state.sandboxes.values()] == ["w2"]
 
-        await eventually_async(is_gone, 30, "the sandbox is gone without the balancer")
+        await eventually_async(is_gone, 60, "the sandbox is gone without the balancer")
         assert not going.done()  # the command waits until its node is there
         stuck.set()

@@ -27,7 +27,7 @@ from sdd.model import ids
 from sdd.model.service import CheckKind, HealthCheck
 from tests import support
 
-PATIENT_S = 5.0
+PATIENT_S = 60.0
 HASTY_S = 0.1
 
 
@@ -91,11 +91,11 @@ async def answering(reply: bytes | None) -> AsyncIterator[int]:
 
 
 @pytest.fixture
-def closed() -> int:
+def closed() -> Iterator[int]:
+    """A port at which nobody listens, and that nobody else gets meanwhile."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
+        yield taken.getsockname()[1]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Self
 import pytest
 
 from lb import plan, table, world
-from lb.drains import POLL_S, Drains
+from lb.drains import LONGEST_S, POLL_S, Drains
 from lb.fake import FakeKernel
 from lb.ports.table import Bind
 from lb.ports.way import Way
@@ -73,14 +73,19 @@ class Counting(FakeKernel):
 class Bench:
     """A watcher whose clock moves by POLL_S whenever it is read; `finished` are its calls."""
 
-    def __init__(self, state: ClusterState, clock: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self,
+        state: ClusterState,
+        clock: Callable[[], float] | None = None,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.kernel = Counting()
         self.now = 0.0
         self.refusals = 0
         self.finished: list[MemberKey] = []
         self.slot = Slot()
         self.slot.put(state)
-        clocks = (clock or self.clock, time.monotonic if clock else self.clock)
+        clocks = (clock or self.clock, steady if clock else self.clock)
         self.reached: set[MemberKey] = set()
         self.failure: Exception | None = None
         self.asked: list[Mapping[MemberKey, Collection[Way]]] = []
@@ -118,7 +123,7 @@ class Bench:
         await self._group.__aexit__(None, None, None)
 
     async def until(self, count: int) -> None:
-        await eventually_async(lambda: len(self.finished) == count, 10, "the member is gone")
+        await eventually_async(lambda: len(self.finished) == count, 60, "the member is gone")
 
 
 def leaving(until: float = UNTIL, node: ids.NodeId = states.NODE) -> ClusterState:
@@ -143,7 +148,7 @@ async def test_B9_05_a_member_without_connections_is_gone_early() -> None:
 
 async def test_a_member_with_connections_stays_until_they_end() -> None:
     async with Bench(leaving()) as bench:
-        await eventually_async(lambda: bench.now > 5 * POLL_S, 10, "it was looked at")
+        await eventually_async(lambda: bench.now > 5 * POLL_S, 60, "it was looked at")
         assert bench.finished == []
         bench.kernel.active = 0
         await bench.until(1)
@@ -167,7 +172,7 @@ async def test_who_is_reached_by_a_port_of_the_host_stays_until_that_ends(
     async with Bench(published(mode)) as bench:
         bench.kernel.active = 0
         bench.reached = {KEY}
-        await eventually_async(lambda: len(bench.asked) > 2, 10, "it was looked at")
+        await eventually_async(lambda: len(bench.asked) > 2, 60, "it was looked at")
         assert bench.finished == []
         bench.reached.clear()
         await bench.until(1)
@@ -180,7 +185,7 @@ async def test_a_host_that_cannot_be_asked_is_not_taken_for_idle(failure: Except
     async with Bench(published()) as bench:
         bench.kernel.active = 0
         bench.failure = failure
-        await eventually_async(lambda: bench.now > 5 * POLL_S, 10, "it was looked at")
+        await eventually_async(lambda: bench.now > 5 * POLL_S, 60, "it was looked at")
         assert bench.finished == []
         bench.failure = None
         await bench.until(1)
@@ -193,15 +198,17 @@ async def test_at_the_deadline_it_goes_with_its_connections() -> None:
 
 @pytest.mark.parametrize("by_s", [-3600.0, 3600.0])
 async def test_a_clock_that_is_set_changes_no_drain_that_began(by_s: float) -> None:
-    wall = 1000.0
-    async with Bench(leaving(until=wall + 3 * POLL_S), lambda: wall) as bench:
-        begun = time.monotonic()
-        await eventually_async(lambda: bench.kernel.asked, 10, "it was looked at")
-        assert bench.finished == []
+    wall, steady = 1000.0, 50.0
+    async with Bench(leaving(until=wall + 3 * POLL_S), lambda: wall, lambda: steady) as bench:
+        await eventually_async(lambda: bench.drains._seen, 60, "it was seen to leave")
+        steady += POLL_S
+        await eventually_async(lambda: bench.kernel.asked, 60, "it was looked at")
         wall += by_s
-        bench.slot.kick()
+        looks = len(bench.kernel.asked)
+        await eventually_async(lambda: len(bench.kernel.asked) > looks + 1, 60, "and again")
+        assert bench.finished == []
+        steady += 2 * POLL_S
         await bench.until(1)
-        assert time.monotonic() - begun >= 3 * POLL_S
 
 
 async def test_a_store_that_refuses_is_asked_again() -> None:
@@ -221,7 +228,7 @@ async def test_a_member_that_the_kernel_still_gives_connections_is_not_idle() ->
     async with Bench(leaving()) as bench:
         bench.kernel.active = 0
         bench.kernel.give(weight=3)
-        await eventually_async(lambda: bench.now > 5 * POLL_S, 10, "it was looked at")
+        await eventually_async(lambda: bench.now > 5 * POLL_S, 60, "it was looked at")
         assert bench.finished == []
         bench.kernel.give(weight=0)
         await bench.until(1)
@@ -231,10 +238,10 @@ async def test_what_cannot_be_counted_is_not_taken_for_idle() -> None:
     async with Bench(leaving()) as bench:
         bench.kernel.active = 0
         bench.kernel.failure = errors.Unavailable("the list changes faster than it is read")
-        await eventually_async(lambda: bench.now > 5 * POLL_S, 10, "it was looked at")
+        await eventually_async(lambda: bench.now > 5 * POLL_S, 60, "it was looked at")
         bench.kernel.failure, bench.kernel.hidden = None, True  # the service is being written anew
         before = bench.now
-        await eventually_async(lambda: bench.now > before + 5 * POLL_S, 10, "it was looked at")
+        await eventually_async(lambda: bench.now > before + 5 * POLL_S, 60, "it was looked at")
         assert bench.finished == []
         bench.kernel.hidden = False
         await bench.until(1)
@@ -243,7 +250,7 @@ async def test_what_cannot_be_counted_is_not_taken_for_idle() -> None:
 async def test_members_of_other_nodes_and_those_that_stay_are_left_alone() -> None:
     for state in (leaving(node=states.ELSEWHERE), leaving(until=0.0)):
         async with Bench(state) as bench:
-            await eventually_async(lambda bench=bench: bench.now > 0, 10, "it was looked at")  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+            await eventually_async(lambda bench=bench: bench.now > 0, 60, "it was looked at")  # type: ignore[misc]  # mypy cannot infer a lambda with a default
             assert bench.finished == []
 
 
@@ -259,16 +266,18 @@ async def test_nothing_is_asked_but_what_drains() -> None:
     back = (states.net("back", 2), states.box("far"), states.plug("far", "back", "10.0.2.9/24"))
     state = leaving().apply(ids.Revision(2), [Put(each) for each in (other, *back)])
     async with Bench(state) as bench:
-        await eventually_async(lambda: bench.kernel.asked, 10, "it was looked at")
+        await eventually_async(lambda: bench.kernel.asked, 60, "it was looked at")
     assert set(bench.kernel.asked) == {("/ns/client", frozenset({VIP}))}
 
 
 async def test_what_is_dear_to_ask_is_asked_seldom_whatever_states_come() -> None:
     async with Bench(leaving()) as bench:
         bench.kernel.costs_s = 1.0
-        await eventually_async(lambda: bench.kernel.asked, 10, "it was looked at")
+        begun = time.monotonic()
+        await eventually_async(lambda: bench.kernel.asked, 60, "it was looked at")
         for revision in range(3, 30):
             before = bench.now
             bench.slot.put(leaving().apply(ids.Revision(revision), ()))
-            await eventually_async(lambda before=before: bench.now > before, 10, "it is seen")  # type: ignore[misc]  # as above
-        assert len(bench.kernel.asked) == 1
+            await eventually_async(lambda before=before: bench.now > before, 60, "it is seen")  # type: ignore[misc]  # as above
+        passed_s = time.monotonic() - begun
+        assert len(bench.kernel.asked) <= 1 + passed_s // LONGEST_S

@@ -92,7 +92,7 @@ class Bench:
     async def read(self) -> None:
         """Two more rounds have begun: one of them saw all that there is now."""
         seen = self.kernel.read_loads
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             # The members are read as well, in vain: they have no namespace.
             while self.kernel.read_loads < seen + 3 * len(STATE.sandboxes):  # noqa: ASYNC110 - other tasks run on
                 await asyncio.sleep(0)

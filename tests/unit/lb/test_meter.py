@@ -66,7 +66,7 @@ class Bench:
         await self.until(lambda: self.kernel.read_loads >= seen + 2)
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not condition():  # noqa: ASYNC110 - other tasks run on; nobody could set an event
                 await asyncio.sleep(0)
 

@@ -1,11 +1,11 @@
 """A limit that leaves out what our own loop was late."""
 
 import asyncio
-import time
 
 import pytest
 
 from lb import patience
+from tests.support import LoopClock, turns
 
 
 async def test_who_says_nothing_is_given_up() -> None:
@@ -15,26 +15,27 @@ async def test_who_says_nothing_is_given_up() -> None:
 
 
 async def test_an_answer_that_came_while_we_did_not_run_counts() -> None:
-    answers: list[str] = []
-    async with patience.limit(0.05):
-        time.sleep(0.2)  # noqa: ASYNC251 - the thing tested: nothing of ours runs
-        for _ in range(20):  # an answer may take several turns of the loop to be read
-            await asyncio.sleep(0)
+    answers, clock = list[str](), LoopClock()
+    async with patience.limit(60):
+        clock.forward(200)  # the thing tested: nothing of ours runs
+        await turns()  # an answer may take several to be read
         answers.append("here")
     assert answers == ["here"]
 
 
 async def test_a_loop_that_is_always_late_gives_up_all_the_same() -> None:
-    begun = time.monotonic()
+    clock = LoopClock()
+    begun = clock.now()
 
     async def late() -> None:
-        async with patience.limit(0.1):
-            while time.monotonic() < begun + 60:
-                time.sleep(0.04)  # noqa: ASYNC251 - the thing tested
+        async with patience.limit(60):
+            while clock.now() < begun + 3600:
+                clock.forward(24)  # the thing tested
                 await asyncio.sleep(0)
 
     with pytest.raises(TimeoutError):
         await late()
+    assert clock.now() < begun + 600
 
 
 async def test_the_bodys_own_errors_pass() -> None:

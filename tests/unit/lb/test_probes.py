@@ -128,39 +128,6 @@ async def test_a_changed_check_starts_anew_and_an_unchanged_one_goes_on() -> Non
     assert len(world.records) == 1
 
 
-async def test_a_member_that_reports_is_up_until_it_says_otherwise_or_falls_silent() -> None:
-    world = World()
-    how = HealthCheck(kind=CheckKind.TTL, ttl_s=0.2, rise=1, fall=1)
-    town = (*TOWN[:-2], states.svc("web", "front", "10.0.1.100", check=how), TOWN[-1])
-    key = (ids.ServiceId("web"), ids.EndpointId("web1-front"))
-    slot = Slot()
-    slot.put(states.state(*town))
-    probes = Probes(world.record, states.NODE, time.monotonic, lambda: 0.5, dial=world.dial)
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(probes.run(slot), name="probes")
-        await world.until(lambda: bool(_probing()))
-        probes.report(key, passed=True, reason="")
-        await world.until(lambda: len(world.records) == 1)
-        probes.report(key, passed=False, reason="queue full")
-        await world.until(lambda: len(world.records) == 2)
-        probes.report(key, passed=True, reason="")
-        await world.until(lambda: len(world.records) == 3)
-        probes.report(key, passed=False, reason="")
-        await world.until(lambda: len(world.records) == 4)
-        probes.report(key, passed=True, reason="")
-        await world.until(lambda: len(world.records) == 6)
-        task.cancel()
-    assert [(status, reason) for _, status, reason in world.records] == [
-        (health.Status.UP, "reported"),
-        (health.Status.DOWN, "queue full"),
-        (health.Status.UP, "reported"),
-        (health.Status.DOWN, "reported as failed"),
-        (health.Status.UP, "reported"),
-        (health.Status.DOWN, "no report for 0.2 s"),
-    ]
-    assert world.dialled == 0
-
-
 async def test_B9_19_reports_that_flap_turn_nothing() -> None:
     world = World()
     how = HealthCheck(kind=CheckKind.TTL, ttl_s=600.0, rise=2, fall=3)

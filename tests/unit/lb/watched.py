@@ -46,6 +46,6 @@ class World:
         self.answered = said.answered
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not condition():  # noqa: ASYNC110 - other tasks run on; nobody could set an event
                 await asyncio.sleep(0)

@@ -47,7 +47,7 @@ class Host:
             task.cancel()
 
     async def told(self, *paths: str) -> None:
-        await eventually_async(lambda: self.looks, 5, "it is told")
+        await eventually_async(lambda: self.looks, 60, "it is told")
         assert self.looks == [Look(spaces=frozenset(paths))]
         self.looks.clear()
 
@@ -75,7 +75,7 @@ async def test_a_folder_that_is_removed_and_comes_again_is_watched_anew(tmp_path
         for name in ("a", "b"):
             host.link(name)
         asked = host.asked
-        await eventually_async(lambda: host.asked > asked, 5, "it looked at the new folder")
+        await eventually_async(lambda: host.asked > asked, 60, "it looked at the new folder")
         host.looks.clear()
         (host.linked / "b").unlink()
         await host.told(b)
