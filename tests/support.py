@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import itertools
 import os
 import resource
 import subprocess
@@ -38,12 +39,15 @@ async def eventually_async(condition: Callable[[], object], deadline_s: float, w
 class LoopClock:
     """The running loop's clock, which can be put forward: what time brings about comes at once.
 
-    Timers are due as after a stop of the whole machine, and none is due before, however busy it is.
+    Timers are due then as after a stop of the whole machine. One that `stands` is moved by nothing
+    else, so that none is due before, however busy the machine is.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, stands: bool = False) -> None:
         loop = asyncio.get_running_loop()
-        self._steady = loop.time
+        self._steady: Callable[[], float] = loop.time
+        if stands:
+            self._steady = itertools.repeat(loop.time()).__next__
         self._ahead_s = 0.0
         loop.time = self.now  # type: ignore[method-assign]  # for as long as the loop lives
 

@@ -32,7 +32,7 @@ async def put(store: contract.Store, **pairs: str) -> ids.Revision:
 
 
 async def take(stream: AsyncIterator[contract.Batch], count: int) -> list[contract.Batch]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return [await anext(stream) for _ in range(count)]
 
 

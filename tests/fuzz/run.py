@@ -5,6 +5,8 @@ bytes are then in a file `crash-…` of the working directory.
 """
 
 import sys
+import time
+from typing import Final
 
 import atheris
 
@@ -12,9 +14,24 @@ with atheris.instrument_imports(include=["resolver"]):
     from tests.fuzz import targets
 
 
+MOST_S: Final = 5.0  # of the processor's time for an input, however busy the machine is
+
+
+def timed(target: targets.Target) -> targets.Target:
+    """The same; raises when it takes too long."""
+
+    def tried(data: bytes) -> None:
+        begun = time.process_time()
+        target(data)
+        taken_s = time.process_time() - begun
+        assert taken_s < MOST_S, f"it takes {taken_s:.1f} s"
+
+    return tried
+
+
 def main() -> None:
     name, folder, *options = sys.argv[1:]
-    atheris.Setup([sys.argv[0], folder, *options], targets.TARGETS[name])
+    atheris.Setup([sys.argv[0], folder, *options], timed(targets.TARGETS[name]))
     atheris.Fuzz()
 
 

@@ -43,7 +43,7 @@ class Canned:
     def close(self) -> None:
         self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
-        self._thread.join(5)
+        self._thread.join(60)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def server(tmp_path: Path) -> Iterator[Canned]:
     one.close()
 
 
-def ask(path: Path, timeout_s: float = 5) -> object:
+def ask(path: Path, timeout_s: float = 60) -> object:
     return client.Client(f"unix://{path}", timeout_s).get("/v1/x", {"a": "b c"})
 
 

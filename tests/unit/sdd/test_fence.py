@@ -12,6 +12,9 @@ from sdd.linux import netlink
 from sdd.model import ids, progress
 from sdd.model.look import EVERYWHERE, Look
 from sdd.state import EMPTY, ClusterState
+from tests.support import LoopClock
+
+LIMIT_S = 60.0
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +41,7 @@ class Thread:
             self._error = exc
 
     def end(self) -> None:
-        self._thread.join(5)
+        self._thread.join(60)
         assert not self._thread.is_alive()
         if self._error is not None:
             raise self._error
@@ -63,13 +66,13 @@ def test_a_thread_of_a_term_that_is_over_writes_nothing() -> None:
     def stale() -> None:
         write(done, "first batch")
         begun.set()
-        assert there.wait(5)
+        assert there.wait(60)
         write(done, "second batch")
 
     begun = threading.Event()
     with one.term():
         thread = Thread(stale).start()
-        assert begun.wait(5)
+        assert begun.wait(60)
     with one.term():
         write(done, "next pass")
         there.set()
@@ -94,12 +97,12 @@ class Slow:
         self._within, self._free = threading.Event(), threading.Event()
         self._what = what
         self._thread = Thread(self._write).start()
-        assert self._within.wait(5)
+        assert self._within.wait(60)
 
     def _write(self) -> None:
         with fence.writing(self._what):
             self._within.set()
-            assert self._free.wait(5)
+            assert self._free.wait(60)
 
     def release(self) -> None:
         self._free.set()
@@ -134,7 +137,7 @@ def test_a_batch_under_way_keeps_its_place_from_all_later_terms(stack: ExitStack
 
 
 def test_a_batch_that_ends_in_time_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fence, "PATIENCE_S", 5)
+    monkeypatch.setattr(fence, "PATIENCE_S", 60)
     one, done = fence.Fence(), list[str]()
     with one.term():
         slow = Slow(fence.KERNEL)
@@ -156,7 +159,7 @@ def test_two_backends_have_nothing_to_do_with_each_other() -> None:
 
 
 class Hanging:
-    """Its first pass hangs in a thread until the second one has written."""
+    """Its first pass hangs in a thread until the second one has written, while `LIMIT_S` pass."""
 
     def __init__(self) -> None:
         self.done: list[str] = []
@@ -167,13 +170,14 @@ class Hanging:
     async def realise(self, state: ClusterState, _: Look = EVERYWHERE) -> progress.Outcome:
         if not self.done:
             self.done.append("hangs")
+            LoopClock().forward(LIMIT_S)
             await asyncio.to_thread(self._hang)
         await asyncio.to_thread(self._send, "second")
         self._there.set()
         return progress.Outcome(revision=state.revision)
 
     def _hang(self) -> None:
-        assert self._there.wait(5)
+        assert self._there.wait(60)
         try:
             self._send("stale")
         except errors.Unavailable:
@@ -198,9 +202,9 @@ async def test_a_pass_that_is_given_up_sends_the_kernel_nothing_after_the_next_b
         on_defect=lambda *_: None,
         jitter=lambda: 0.5,
         clock=asyncio.get_running_loop().time,
-        limit_s=0.05,
+        limit_s=LIMIT_S,
     )
-    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(2 * LIMIT_S), asyncio.TaskGroup() as tasks:
         going = tasks.create_task(running, name="loop")
         await backend.refused.wait()
         going.cancel()

@@ -53,7 +53,7 @@ class Loop:
             going = group.create_task(
                 lasting.run(self.begin, "cables", self.miss, pause_s), name="cables"
             )
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await self.goes_on.wait()
             going.cancel()
 

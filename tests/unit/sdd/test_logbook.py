@@ -24,7 +24,7 @@ def test_lines_come_as_the_log_has_them() -> None:
 
 async def test_a_follower_hears_the_next_line_and_what_it_missed() -> None:
     book = Logbook(lambda: 7.0, capacity=1)
-    async with aclosing(book.follow(0, 5)) as lines:
+    async with aclosing(book.follow(0, 60)) as lines:
         waiting = asyncio.get_running_loop().create_task(anext(lines), name="next")
         await asyncio.sleep(0)
         book.keep({"level": "info", "msg": "one"})

@@ -15,7 +15,7 @@ Body = Callable[[selector.Selector], Coroutine[None, None, None]]
 def run(body: Body) -> None:
     hot = selector.Selector()
     with asyncio.Runner(loop_factory=lambda: selector.Loop(hot)) as runner:
-        runner.run(asyncio.wait_for(body(hot), 5))
+        runner.run(asyncio.wait_for(body(hot), 60))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import dns.flags
 import dns.message
 import dns.rcode
 import dns.rrset
+import pytest
 
 from resolver import clock, counters, protocol
 from resolver.message import wire
@@ -19,7 +20,7 @@ from resolver.upstream.question import Question
 from tests.support import eventually_async
 from tests.unit.resolver.questions import data, query
 
-PATIENCE_S = 5.0
+PATIENCE_S = 30.0
 Script = Callable[[dns.message.Message], bytes | None]
 
 
@@ -176,8 +177,14 @@ async def outside(*scripts: Script) -> AsyncIterator[Outside]:
         return not made.tasks and descriptors() <= before
 
     try:
-        yield made
-        await eventually_async(is_over, 2 * PATIENCE_S, "nothing is under way any more")
+        with pytest.MonkeyPatch.context() as patched:
+            # Nobody asks again because an answer is late: it is counted who was asked for what.
+            patched.setattr(forward, "RESEND_S", (3600.0,))
+            for name in ("LOOK_S", "TRY_S"):
+                patched.setattr(forward, name, PATIENCE_S)
+            patched.setattr(forward, "TOTAL_S", 3 * PATIENCE_S)
+            yield made
+            await eventually_async(is_over, 2 * PATIENCE_S, "nothing is under way any more")
     finally:
         for one in servers:
             one.close()

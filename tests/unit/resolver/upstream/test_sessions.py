@@ -9,15 +9,26 @@ from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 import pytest
 
 from resolver import protocol
-from resolver.upstream import lending, sockets
-from resolver.upstream.sessions import IDLE_S, OPEN_S, Sessions
+from resolver.upstream import doh, doq, dot, lending, sessions, sockets, tls
+from resolver.upstream.sessions import Sessions
 from resolver.upstream.sockets import NoReply
 from tests.scenario import certificates
 
-PATIENCE_S = IDLE_S / 2  # an idle connection would end by itself later
-SHORT_S = OPEN_S / 2  # and one that is being opened
+LONG_S = 120.0  # what would come about by itself comes too late
+PATIENCE_S = LONG_S / 2
 QUESTION = b"\x12\x34" + bytes(20)
 GONE, STAYS = "gone", "stays"
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An idle connection, and one that is being opened, would end by itself after `LONG_S`."""
+    for module in (sessions, doh, doq, dot, tls):
+        for name in ("IDLE_S", "OPEN_S"):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, LONG_S)
+    monkeypatch.setattr(sessions, "QUIET_S", LONG_S)
+    monkeypatch.setattr(lending, "LEND_S", LONG_S)
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +67,9 @@ class Echo:
             self.ended += ended
             self.changed.notify_all()
 
-    async def wait(self, came: int, ended: int, within_s: float = PATIENCE_S) -> None:
+    async def wait(self, came: int, ended: int) -> None:
         """Until so many came and ended."""
-        async with asyncio.timeout(within_s), self.changed:
+        async with asyncio.timeout(PATIENCE_S), self.changed:
             await self.changed.wait_for(lambda: (self.came, self.ended) == (came, ended))
 
 
@@ -132,7 +143,7 @@ async def test_one_that_is_being_opened_is_given_up(
             await echo.wait(1, 0)
         sessions.forget({GONE})
         if has_begun:
-            await echo.wait(1, 1, SHORT_S)
+            await echo.wait(1, 1)
         else:
             await life
         await asking
@@ -149,7 +160,9 @@ class Town:
         self._sessions = Sessions(lambda job: _begun(work, job))
         self._sandboxes = {STAYS}
 
-    async def ask(self, number: int, message: bytes = QUESTION, patience_s: float = 2.0) -> bytes:
+    async def ask(
+        self, number: int, message: bytes = QUESTION, patience_s: float = PATIENCE_S
+    ) -> bytes:
         deadline = asyncio.get_running_loop().time() + patience_s
         said = await self._sessions.ask(self.dial, self.servers[number], STAYS, message, deadline)
         return said.message
@@ -193,15 +206,17 @@ async def test_whoever_finds_no_socket_has_that_of_the_connection_idle_the_longe
 
 
 async def test_a_connection_on_which_somebody_waits_is_kept(
-    trusted: certificates.Certificates,
+    trusted: certificates.Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """But whoever waits for a socket has it as soon as nobody does."""
     silent, other = Echo(is_silent=True), Echo()
     async with crowded(trusted, [silent, other]) as town, asyncio.TaskGroup() as both:
         first = both.create_task(town.ask(0), name="first")
         await silent.wait(1, 0)
-        with pytest.raises(NoReply) as told:
-            await town.ask(1)
+        with monkeypatch.context() as hurried:
+            hurried.setattr(lending, "LEND_S", 0.05)
+            with pytest.raises(NoReply) as told:
+                await town.ask(1)
         assert told.value.why is sockets.Why.SHORT
         second = both.create_task(town.ask(1), name="second")
         await asyncio.sleep(0)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sdd.api import streams
+from sdd.api.server import serve
 from sdd.model.event import Action, Kind
 from tests.unit.sdd.api.appliance import Appliance, served
 from tests.unit.sdd.api.test_server import ask
@@ -24,7 +25,7 @@ async def opened(path: Path, url: str) -> tuple[asyncio.StreamReader, asyncio.St
 
 async def lines(path: Path, url: str) -> list[dict[str, Any]]:
     reader, writer = await opened(path, url)
-    text = await asyncio.wait_for(reader.read(), 5)
+    text = await asyncio.wait_for(reader.read(), 60)
     writer.close()
     return [json.loads(line) for line in text.splitlines()]
 
@@ -49,13 +50,13 @@ async def test_a_follower_hears_at_once_and_a_silent_line_between(
     one, path = Appliance(), tmp_path / "s"
     async with served(one, path):
         reader, writer = await opened(path, "/v1/events?follow=true")
-        assert await asyncio.wait_for(reader.readline(), 5) == b"\n"
+        assert await asyncio.wait_for(reader.readline(), 60) == b"\n"
         await ask(path, "POST", "/v1/networks", {"name": "lab"})
-        while (line := await asyncio.wait_for(reader.readline(), 5)) == b"\n":
+        while (line := await asyncio.wait_for(reader.readline(), 60)) == b"\n":
             pass
         assert json.loads(line)["Actor"]["Attributes"]["name"] == "lab"
         writer.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while one.desk.journal.followers:  # noqa: ASYNC110 - nothing tells when it leaves
                 await asyncio.sleep(0.01)
 
@@ -83,12 +84,12 @@ async def test_a_server_that_ends_takes_leave_of_its_followers(
 ) -> None:
     one, path = Appliance(), tmp_path / "s"
     one.desk.journal.tell(Kind.DAEMON, Action.START)
-    began = asyncio.get_running_loop().time()
-    async with served(one, path):
-        reader, writer = await opened(path, "/v1/events?follow=true")
-        assert b"start" in await reader.readline()
-    assert await asyncio.wait_for(reader.read(), 5) == b""
+    server = await serve(one.context, [f"unix://{path}"], shutdown_s=600)
+    reader, writer = await opened(path, "/v1/events?follow=true")
+    assert b"start" in await reader.readline()
+    async with asyncio.timeout(60):  # less than others are waited for
+        await server.close()
+    assert await asyncio.wait_for(reader.read(), 60) == b""
     writer.close()
     assert one.desk.journal.followers == 0
-    assert asyncio.get_running_loop().time() - began < 1.5  # less than others are waited for
     assert "Traceback" not in "".join(capfd.readouterr())

@@ -24,7 +24,7 @@ async def raw(path: Path, payload: bytes) -> bytes:
     reader, writer = await asyncio.open_unix_connection(str(path))
     writer.write(payload)
     writer.write_eof()
-    reply = await asyncio.wait_for(reader.read(), 10)
+    reply = await asyncio.wait_for(reader.read(), 60)
     writer.close()
     return reply
 
@@ -365,7 +365,7 @@ def test_the_kernel_tells_who_the_peer_is() -> None:
     assert os.getgid() in peer.gids
 
 
-@pytest.mark.parametrize(("patience_s", "answered"), [(30.0, True), (0.0, False)])
+@pytest.mark.parametrize(("patience_s", "answered"), [(600.0, True), (0.0, False)])
 async def test_a_request_under_way_has_its_time_at_the_end(
     path: Path, patience_s: float, answered: bool
 ) -> None:
@@ -382,9 +382,9 @@ async def test_a_request_under_way_has_its_time_at_the_end(
     async with asyncio.TaskGroup() as tasks:
         request = raw(path, b"GET /v1/verify HTTP/1.1\r\nHost: x\r\n\r\n")
         asked = tasks.create_task(request, name="client")
-        await asyncio.wait_for(began.wait(), 10)
+        await asyncio.wait_for(began.wait(), 60)
         closing = tasks.create_task(server.close(), name="close")
         if not answered:
-            await asyncio.wait_for(closing, 10)
+            await asyncio.wait_for(closing, 60)
         may_end.set()
     assert asked.result().startswith(b"HTTP/1.1 200") is answered

@@ -21,8 +21,8 @@ async def test_a_socket_that_somebody_removes_comes_back(path: Path) -> None:
         mode = path.stat().st_mode
         for _ in range(2):
             path.unlink()
-            await support.eventually_async(path.exists, 10, "the file is back")
-            await support.eventually_async(lambda: path.stat().st_mode == mode, 10, "as before")
+            await support.eventually_async(path.exists, 60, "the file is back")
+            await support.eventually_async(lambda: path.stat().st_mode == mode, 60, "as before")
             assert (await ask(path, "GET", "/v1/version"))[0] == 200
         keeper.cancel()
     assert not path.exists()
@@ -36,7 +36,7 @@ async def test_a_socket_comes_back_when_there_are_descriptors_again(path: Path) 
             await server.keep(0.01)
         async with asyncio.TaskGroup() as group:
             keeper = group.create_task(server.keep(0.01), name="keep")
-            await support.eventually_async(path.exists, 10, "the file is back")
+            await support.eventually_async(path.exists, 60, "the file is back")
             assert (await ask(path, "GET", "/v1/version"))[0] == 200
             keeper.cancel()
 
@@ -46,12 +46,12 @@ async def test_what_others_put_in_the_place_of_the_socket_stays(path: Path) -> N
         keeper = group.create_task(server.keep(0.01), name="keep")
         path.unlink()
         path.write_text("theirs")
-        await support.eventually_async(lambda: bool(server._foreign), 10, "it was noticed")
+        await support.eventually_async(lambda: bool(server._foreign), 60, "it was noticed")
         assert path.read_text() == "theirs"
         path.unlink()
-        await support.eventually_async(path.is_socket, 10, "ours is back")
+        await support.eventually_async(path.is_socket, 60, "ours is back")
         path.unlink()
         path.write_text("theirs")
-        await support.eventually_async(lambda: bool(server._foreign), 10, "it was noticed")
+        await support.eventually_async(lambda: bool(server._foreign), 60, "it was noticed")
         keeper.cancel()
     assert path.read_text() == "theirs"

@@ -52,17 +52,17 @@ def test_filters_and_times(lived: Shell) -> None:
 
 def test_follow_goes_on_until_the_time_given(lived: Shell) -> None:
     def later() -> None:
-        eventually(lambda: lived.appliance.desk.journal.followers, 5, "somebody follows")
+        eventually(lambda: lived.appliance.desk.journal.followers, 60, "somebody follows")
         lived.appliance.desk.state  # noqa: B018 - the desk is reached by the API only
         from sdd.client import Client
 
-        Client(lived.url, 5).post("/v1/networks", {"name": "late"})
-        Client(lived.url, 5).post("/v1/networks", {"name": "later"})
+        Client(lived.url, 60).post("/v1/networks", {"name": "late"})
+        Client(lived.url, 60).post("/v1/networks", {"name": "later"})
 
     thread = threading.Thread(target=later)
     thread.start()
     done = lived.ok("events", "--follow", "-f", "event=create", "--until", "1000003")
-    thread.join(5)
+    thread.join(60)
     assert "name=late," in done.out
     assert "name=later," not in done.out
 

@@ -59,7 +59,7 @@ def test_what_concerns_one_object(lived: Shell) -> None:
 
 def test_follow_goes_on_after_the_tail(lived: Shell) -> None:
     def later() -> None:
-        eventually(lambda: lived.appliance.logbook.followers, 5, "somebody follows")
+        eventually(lambda: lived.appliance.logbook.followers, 60, "somebody follows")
         for name in ("next", "last"):
             lived.appliance.logbook.keep({"level": "info", "msg": name})
 
@@ -67,5 +67,5 @@ def test_follow_goes_on_after_the_tail(lived: Shell) -> None:
     thread = threading.Thread(target=later)
     thread.start()
     done = lived.ok("logs", "--follow", "--tail", "1", "--until", str(until))
-    thread.join(5)
+    thread.join(60)
     assert [line.split()[1] for line in done.out.splitlines()] == ["broke", "next"]

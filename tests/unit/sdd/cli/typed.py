@@ -64,8 +64,8 @@ def running(appliance: Appliance, path: Path) -> Iterator[str]:
 
     thread = threading.Thread(target=lambda: asyncio.run(run()), name="server")
     thread.start()
-    loop, end = ready.result(10)
+    loop, end = ready.result(60)
     yield f"unix://{path}"
     loop.call_soon_threadsafe(end.set)
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()

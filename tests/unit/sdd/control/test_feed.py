@@ -153,7 +153,7 @@ async def test_a_value_that_cannot_be_read_later_is_told_and_the_state_kept(
         assert (await told.get()).code == codec.CODE
         assert set(feed.state.networks) == {lab().id}
         revision = await put(store, lab("x"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await feed.reached(revision)
         assert len(feed.state.networks) == 2
         running.cancel()

@@ -45,7 +45,7 @@ async def test_a_follower_gets_what_was_and_what_comes() -> None:
     one = journal()
     one.tell(Kind.DAEMON, Action.START)
     seen: list[Event | None] = []
-    async with aclosing(one.follow(0, 5)) as events:
+    async with aclosing(one.follow(0, 60)) as events:
         assert one.followers == 0
         seen.append(await anext(events))
         assert one.followers == 1
@@ -61,10 +61,10 @@ async def test_a_follower_gets_what_was_and_what_comes() -> None:
 async def test_what_comes_while_it_is_being_read_is_not_missed() -> None:
     one = journal()
     one.tell(Kind.DAEMON, Action.START)
-    async with aclosing(one.follow(0, 5)) as events:
+    async with aclosing(one.follow(0, 60)) as events:
         await anext(events)
         one.tell(Kind.DAEMON, Action.RELOAD)
-        found = await asyncio.wait_for(anext(events), 1)
+        found = await asyncio.wait_for(anext(events), 60)
     assert found is not None
     assert found.action is Action.RELOAD
 

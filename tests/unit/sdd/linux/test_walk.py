@@ -1,6 +1,7 @@
 """Step by step one comes where the kernel would, and never to where others are stuck."""
 
 import errno
+import gc
 import os
 import threading
 from collections.abc import Hashable
@@ -11,10 +12,11 @@ from typing import Never
 import pytest
 
 from sdd.linux import walk
+from tests.support import eventually
 
 
 def inode(path: str, walks: walk.Walks | None = None) -> int:
-    entry = (walks or walk.Walks(5)).open(path)
+    entry = (walks or walk.Walks(60)).open(path)
     os.close(entry.descriptor)
     return entry.known.inode
 
@@ -42,6 +44,7 @@ def test_links_that_proc_makes_up_are_followed(tmp_path: Path) -> None:
 def test_what_is_absent_or_goes_round_is_told_as_by_the_kernel(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "round").symlink_to("round")
+    gc.collect()  # what others have dropped is closed before, not meanwhile
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - its own descriptor is in both
     with pytest.raises(FileNotFoundError):
         inode(f"{tmp_path}/none/file")
@@ -49,7 +52,7 @@ def test_what_is_absent_or_goes_round_is_told_as_by_the_kernel(tmp_path: Path) -
         inode(f"{tmp_path}/file/below")
     with pytest.raises(OSError, match=os.strerror(errno.ELOOP)):
         inode(f"{tmp_path}/round")
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - as above
+    assert len(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208 - as above
 
 
 def test_where_somebody_is_stuck_nobody_follows_and_the_rest_is_free(tmp_path: Path) -> None:
@@ -88,21 +91,23 @@ def test_one_name_that_hangs_closes_no_file_system_but_several_do(tmp_path: Path
 
 
 def test_only_a_few_go_into_one_file_system_at_once(tmp_path: Path) -> None:
-    walks, leave, device = walk.Walks(10), threading.Event(), tmp_path.stat().st_dev
+    walks, leave, device = walk.Walks(60), threading.Event(), tmp_path.stat().st_dev
     with futures.ThreadPoolExecutor(walk.EACH + 1) as pool:
         inside = [pool.submit(_stay, walks, device, leave) for _ in range(walk.EACH)]
         waiting = pool.submit(inode, str(tmp_path), walks)
         leave.set()
-        assert waiting.result(10) == tmp_path.stat().st_ino
+        assert waiting.result(60) == tmp_path.stat().st_ino
         for each in inside:
             each.result()
 
 
 def test_who_waits_outside_does_so_for_a_while(tmp_path: Path) -> None:
-    walks, leave, device = walk.Walks(0.05), threading.Event(), tmp_path.stat().st_dev
+    walks, leave, device = walk.Walks(60), threading.Event(), tmp_path.stat().st_dev
     with futures.ThreadPoolExecutor(walk.EACH) as pool:
         inside = [pool.submit(_stay, walks, device, leave) for _ in range(walk.EACH)]
         try:
+            eventually(lambda: len(walks._inside.get(device, ())) == walk.EACH, 60, "all are in")
+            walks._patience_s = 0.05  # before, the last ones would have met stuck ones
             with pytest.raises(TimeoutError):
                 until_refused(tmp_path, walks)
         finally:
@@ -118,4 +123,4 @@ def until_refused(path: Path, walks: walk.Walks) -> Never:
 
 def _stay(walks: walk.Walks, device: int, leave: threading.Event, name: Hashable = None) -> None:
     with walks.within(device, name):
-        assert leave.wait(10)
+        assert leave.wait(90)
