@@ -1,7 +1,6 @@
 """Real servers of each encrypted transport, on loopback."""
 
 import asyncio
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from tests.scenario.certificates import Certificates
 from tests.scenario.unbound import free_port
 
 ADDRESS = "192.0.2.77"
-READY_S = 10.0
+READY_S = 60.0
 UNBOUND = (
     server.ALONE
     + """
@@ -44,7 +43,9 @@ UNBOUND = (
 @contextmanager
 def unbound(certificates: Certificates, folder: Path) -> Iterator[tuple[int, int]]:
     """A real unbound; its ports for TLS and HTTPS."""
-    tls, https = free_port(), free_port()
+    tls = https = free_port()
+    while https == tls:
+        https = free_port()
     settings = UNBOUND.format(
         tls=tls,
         https=https,
@@ -69,7 +70,7 @@ class Doq:
         self.delay_s = 0.0
         self.streams = 128  # at once, of connections made from now on
         self.open = self.most_open = 0
-        self.port = 853 if netns else free_port(socket.SOCK_DGRAM)
+        self.port = 853 if netns else free_port()
         self._netns = netns
         self._certificates = certificates
         self._loop = asyncio.new_event_loop()
@@ -78,6 +79,11 @@ class Doq:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
         assert self._ready.wait(READY_S)
+
+    @property
+    def asked(self) -> list[bytes]:
+        """What was asked for others: of the root the worker asks to know who is there."""
+        return [message for message, _ in self.heard if message[12]]
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 
 import dns.message
-import dns.query
 import dns.rcode
 import pytest
 
@@ -11,7 +10,7 @@ from resolver import protocol
 from resolver.message import reasons, wire
 from tests.scenario.test_dns_forwarding import Scripted, address, explanations, failing, good
 from tests.scenario.test_dns_zones import steps
-from tests.scenario.worker import Session, Worker
+from tests.scenario.worker import Session, Worker, over_tcp, over_udp
 
 END = "www.elsewhere.example"
 NAMES: protocol.Names = {
@@ -36,8 +35,8 @@ def served(session: Session, *upstreams: Scripted) -> tuple[int, int]:
 def asked(ports: tuple[int, int], *, tcp: bool = False, kind: str = "A") -> dns.message.Message:
     query = dns.message.make_query("Go", kind, use_edns=0)
     if tcp:
-        return dns.query.tcp(query, "127.0.0.1", 8, ports[1])
-    return dns.query.udp(query, "127.0.0.1", 8, ports[0])
+        return over_tcp(query, ports)
+    return over_udp(query, ports)
 
 
 def lines(reply: dns.message.Message) -> list[str]:

@@ -1,7 +1,8 @@
 """Checks of the DNS server by their numbers (docker.md §3.1, dns_and_users.md A8), on a real worker."""
 
+import contextlib
 import socket
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import dns.rcode
 import pytest
 
 from resolver import protocol
+from resolver.listen import stream
 from resolver.message import wire
 from tests.scenario import worker as workers
 from tests.scenario.test_dns_forwarding import (
@@ -23,7 +25,7 @@ from tests.scenario.test_dns_forwarding import (
     good,
     texts,
 )
-from tests.scenario.worker import Session, Worker, ask
+from tests.scenario.worker import HANGS_S, Session, Worker, ask, over_tcp, over_udp
 
 NAMES: protocol.Names = {wire.to_wire("web"): {wire.A: workers.address(wire.A, "10.0.0.9")}}
 
@@ -42,7 +44,7 @@ def served(session: Session, *upstreams: Scripted) -> tuple[int, int]:
 
 
 def asked(ports: tuple[int, int], query: dns.message.Message) -> dns.message.Message:
-    return dns.query.udp(query, "127.0.0.1", 8, ports[0])
+    return over_udp(query, ports)
 
 
 @pytest.mark.parametrize("why", ["nobody", "refused", "broken"])
@@ -65,11 +67,10 @@ def test_A8_31_notify_and_update_are_not_implemented_and_touch_no_cache(
     session = worker.session()
     ports = served(session, upstream)
     assert texts(ask(ports, "www.example.org")) == {"192.0.2.9"}
-    for stream in (False, True):
+    for is_stream in (False, True):
         query = dns.message.make_query("www.example.org", "SOA")
         query.set_opcode(opcode)
-        send = dns.query.tcp if stream else dns.query.udp
-        said = send(query, "127.0.0.1", 5, ports[stream])
+        said = (over_tcp if is_stream else over_udp)(query, ports)
         assert (said.rcode(), said.opcode()) == (dns.rcode.NOTIMP, opcode)
     assert texts(ask(ports, "www.example.org")) == {"192.0.2.9"}
     assert len(upstream.heard) == 1
@@ -98,7 +99,7 @@ def test_A8_43_47_odd_names_are_answered_or_refused_and_others_served(
 ) -> None:
     ports = served(worker.session(), upstream)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
-        link.settimeout(5)
+        link.settimeout(HANGS_S)
         link.connect(("127.0.0.1", ports[0]))
         for name in (b"\x40a\0", b"\x80a\0", b"\xbfa\0", b"\xc0\x0c"):
             link.send(b"\0\7\1\0\0\1" + bytes(6) + name + b"\0\1\0\1")
@@ -115,34 +116,35 @@ def test_A8_43_47_odd_names_are_answered_or_refused_and_others_served(
 def test_A8_44_a_stream_that_claims_more_than_it_sends_ends_within_3_s(worker: Worker) -> None:
     ports = served(worker.session())
     links = [socket.create_connection(("127.0.0.1", ports[1])) for _ in range(4)]
-    began = time.monotonic()
-    for link, sent in zip(links, (b"\0\0", b"\0\1x", b"\0\x0bxxx", b"\xff\xffxxx"), strict=True):
-        link.settimeout(8)
-        link.sendall(sent)
-    assert texts(ask(ports, "web", tcp=True)) == {"10.0.0.9"}
-    for link in links:
-        assert link.recv(1) == b""
-        link.close()
-    assert time.monotonic() - began < 4.5
+    with worker.clock.held(stream.MESSAGE_S + 0.5):
+        for link, sent in zip(
+            links, (b"\0\0", b"\0\1x", b"\0\x0bxxx", b"\xff\xffxxx"), strict=True
+        ):
+            link.settimeout(HANGS_S)
+            link.sendall(sent)
+        assert texts(ask(ports, "web", tcp=True)) == {"10.0.0.9"}
+        for link in links:
+            assert link.recv(1) == b""
+            link.close()
 
 
 def test_A8_62_a_byte_a_second_is_not_waited_for(worker: Worker) -> None:
     ports = served(worker.session())
     message = dns.message.make_query("web", "A").to_wire()
     whole = len(message).to_bytes(2, "big") + message
-    began = time.monotonic()
-    with socket.create_connection(("127.0.0.1", ports[1])) as link:
-        link.settimeout(0.5)
-        for each in whole:
-            try:
-                link.send(bytes((each,)))
-                if not link.recv(1):
-                    break
-            except TimeoutError:
-                continue
-            except OSError:
+    with (
+        worker.clock.held(stream.MESSAGE_S + 0.5),
+        socket.create_connection(("127.0.0.1", ports[1])) as link,
+        contextlib.suppress(ConnectionError),  # what was sent after the end is not read
+    ):
+        for each in whole[:-1]:
+            link.settimeout(0.5)
+            link.send(bytes((each,)))
+            with contextlib.suppress(TimeoutError):
+                assert link.recv(1) == b""
                 break
-    assert time.monotonic() - began < 4.5
+        link.settimeout(HANGS_S)
+        assert link.recv(1) == b""
 
 
 def test_A8_104_ten_thousand_names_make_no_new_series(worker: Worker, upstream: Scripted) -> None:
@@ -160,7 +162,7 @@ def test_A8_104_ten_thousand_names_make_no_new_series(worker: Worker, upstream: 
         ask(ports, name)
     names = {each[0] for each in series()}
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
-        link.settimeout(5)
+        link.settimeout(HANGS_S)
         link.connect(("127.0.0.1", ports[0]))
         for number in range(10_000):
             link.send(dns_query(f"n{number}.web"))
@@ -178,20 +180,23 @@ def dns_query(name: str) -> bytes:
 def test_A8_55_a_hundred_equal_questions_are_one_upstream_and_each_has_its_id(
     worker: Worker, upstream: Scripted
 ) -> None:
+    asked_by_all = threading.Event()
+
     def slow(query: dns.message.Message, _: bool) -> bytes:
-        time.sleep(0.3)  # all have asked by then
+        asked_by_all.wait(HANGS_S)
         return address(query)
 
     upstream.script = slow
     ports = served(worker.session(), upstream)
     query = dns.message.make_query("www.example.org", "A")
     wanted = set(range(100, 200))
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
-        link.settimeout(5)
+    with worker.clock.held(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+        link.settimeout(HANGS_S)
         link.connect(("127.0.0.1", ports[0]))
         for number in wanted:
             query.id = number
             link.send(query.to_wire())
+        asked_by_all.set()
         said = [dns.message.from_wire(link.recv(512)) for _ in wanted]
     assert {each.id for each in said} == wanted
     assert len(upstream.heard) == 1

@@ -2,7 +2,6 @@
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
@@ -24,8 +23,8 @@ from tests.scenario.test_dns_forwarding import (
     served,
     texts,
 )
-from tests.scenario.worker import Session, Upstream, address, ask
-from tests.support import eventually
+from tests.scenario.worker import Session, Upstream, address, ask, over_udp
+from tests.standing import Seen
 
 __all__ = ["scripted"]  # a fixture of the neighbour's
 
@@ -156,7 +155,8 @@ def test_A8_56_all_names_of_a_chain_share_the_time_of_one_question(
     ports = session.serve(names=OUT, upstreams=[server.server()])
     session.apply()
     # The first name costs a try, 1.5 s; the second is never answered. A stub waits for 5 s.
-    reply = dns.query.udp(dns.message.make_query("a.example", "A"), "127.0.0.1", 5, ports[0])
+    with session.clock.held(5.0):
+        reply = over_udp(dns.message.make_query("a.example", "A"), ports)
     assert reply.rcode() == dns.rcode.SERVFAIL
     assert "b.example." in asked_for
 
@@ -178,17 +178,17 @@ def test_a_chain_that_is_known_in_part_is_no_answer_of_the_cache(
 
 
 class Slow(Upstream):
-    """Answers after as many seconds as `takes` says of the name's first label."""
+    """Answers after as many seconds of `clock` as `takes` says of the name's first label."""
 
     takes: Mapping[str, float] = MappingProxyType({})
 
-    def __init__(self) -> None:
-        self.timers: list[threading.Timer] = []
+    def __init__(self, clock: Seen) -> None:
+        self.clock = clock
+        self.late: list[threading.Thread] = []
         super().__init__()
 
     def close(self) -> None:
-        for each in self.timers:
-            each.cancel()
+        for each in self.late:
             each.join()
         super().close()
 
@@ -197,25 +197,28 @@ class Slow(Upstream):
         peer = ("127.0.0.1", self.heard[-1][1])
         answer = dns.message.from_wire(leading(a="go.")(query, stream))
         answer.answer[0].ttl = 1
-        said = (answer.to_wire(), peer)
-        self.timers.append(threading.Timer(self.takes.get(label, 0.0), self.udp.sendto, said))
-        self.timers[-1].start()
+
+        def later() -> None:
+            self.clock.passes(self.takes.get(label, 0.0))
+            self.udp.sendto(answer.to_wire(), peer)
+
+        self.late.append(threading.Thread(target=later))
+        self.late[-1].start()
         return None
 
 
 def test_an_old_end_that_had_little_time_is_asked_for_again(session: Session) -> None:
     """Of the 4.5 s the alias takes 4; only who had time to find out is not asked for 30 s."""
-    with contextlib.closing(Slow()) as server:
+    with contextlib.closing(Slow(session.clock)) as server:
         ports = session.serve(
             names=OUT, upstreams=[protocol.Upstream("127.0.0.1", server.port, inside=False)]
         )
         session.apply()
-        known = time.monotonic()
         assert texts(ask(ports, "b.example")) == {"192.0.2.9"}
-        eventually(lambda: time.monotonic() > known + 1.2, 5, "it is over")
+        session.clock.passes(1.2)  # it is over
         server.takes = {"a": 4.0, "b": 1.0}
         query = dns.message.make_query("a.example", "A", use_edns=0)
-        old = dns.query.udp(query, "127.0.0.1", 8, ports[0])
+        old = over_udp(query, ports)
         assert (texts(old), explanations(old)) == ({"go.", "b.example.", "192.0.2.9"}, [3])
         new = asked(ports, "b.example")
         assert (texts(new), explanations(new)) == ({"192.0.2.9"}, [])

@@ -1,7 +1,6 @@
 """DNS cookies (RFC 7873) through a real worker: servers that have them, lack them, or insist."""
 
 import hashlib
-import time
 
 import dns.edns
 import dns.message
@@ -123,10 +122,9 @@ def test_one_that_passes_them_on_now_and_then_is_soon_asked_without(
 
     server = scripted(script)
     ports = served(session, server)
-    began = time.monotonic()
     for number in range(10):
         for kind in ("new", "old"):
-            assert texts(ask(ports, f"{kind}{number}.example.org")) == {"192.0.2.9"}
-    assert time.monotonic() - began < 5.0
+            with session.clock.held(0.5):  # nobody waits for a try
+                assert texts(ask(ports, f"{kind}{number}.example.org")) == {"192.0.2.9"}
     assert ways(server).count("tcp") == cookies.LOSSES
     assert baker.seen[-1] == 0

@@ -48,14 +48,15 @@ def test_what_appears_behind_an_alias_is_seen_when_alias_or_soa_are_over(
 
     server = scripted(script)
     ports = served(session, server)
-    first = ask(ports, NAME, "TXT")
-    assert (first.rcode(), len(first.answer)) == (rcode, 1)
-    assert [each.rdtype for each in first.authority] == [dns.rdatatype.SOA]
-    again = ask(ports, NAME, "TXT")
-    assert [each.rdtype for each in again.authority] == [dns.rdatatype.SOA]
-    assert len(server.heard) == 1
+    with session.clock.held(0.5):  # of the second that it is good for
+        first = ask(ports, NAME, "TXT")
+        assert (first.rcode(), len(first.answer)) == (rcode, 1)
+        assert [each.rdtype for each in first.authority] == [dns.rdatatype.SOA]
+        again = ask(ports, NAME, "TXT")
+        assert [each.rdtype for each in again.authority] == [dns.rdatatype.SOA]
+        assert len(server.heard) == 1
     has_it = True
-    eventually(lambda: len(ask(ports, NAME, "TXT").answer) == 2, 5, "nobody asked again")
+    eventually(lambda: len(ask(ports, NAME, "TXT").answer) == 2, 30, "nobody asked again")
     assert len(server.heard) == 2
 
 

@@ -5,7 +5,6 @@ order do not count. A truncated answer is compared over TCP: how much of it fits
 """
 
 import itertools
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ import pytest
 from resolver import protocol
 from tests.scenario import unbound, zoo
 from tests.scenario.unbound import free_port
-from tests.scenario.worker import running
+from tests.scenario.worker import HANGS_S, running
 from tests.scenario.zoo import Zoo
 
 KINDS = (*zoo.DATA, "CNAME", "ANY", "TYPE1000")
@@ -85,7 +84,7 @@ def world() -> Iterator[Zoo]:
 @pytest.fixture
 def reference(world: Zoo, tmp_path: Path) -> Iterator[int]:
     """The port of an unbound that forwards to `world`."""
-    port = free_port(socket.SOCK_DGRAM)
+    port = free_port()
     settings = FORWARDER.format(port=port, folder=tmp_path, upstream=world.port)
     with unbound.running(settings, tmp_path, port):
         yield port
@@ -115,10 +114,10 @@ def said(
     """Whether UDP was too small, and the whole answer; over TCP at once if `stream`."""
     cut = False
     if not stream:
-        reply = dns.query.udp(query, "127.0.0.1", 8, udp, ignore_unexpected=True)
+        reply = dns.query.udp(query, "127.0.0.1", HANGS_S, udp, ignore_unexpected=True)
         cut = bool(reply.flags & dns.flags.TC)
     if stream or cut:
-        reply = dns.query.tcp(query, "127.0.0.1", 8, tcp)
+        reply = dns.query.tcp(query, "127.0.0.1", HANGS_S, tcp)
     records = {
         (each.name.to_text().lower(), dns.rdatatype.to_text(each.rdtype), item.to_text().lower())
         for each in reply.answer

@@ -12,7 +12,7 @@ from resolver import protocol
 from resolver.control import link
 from resolver.message import wire
 from tests.scenario.test_dns_forwarding import Scripted, good, mute
-from tests.scenario.worker import Worker, address, ask
+from tests.scenario.worker import HANGS_S, Worker, address, ask
 
 NAMES: protocol.Names = {
     wire.to_wire("web"): {wire.A: address(wire.A, "10.1.0.2")},
@@ -157,7 +157,7 @@ async def test_more_upstreams_than_a_page_has_are_all_listed(
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         for udp, _ in asked:
             client.sendto(query, ("127.0.0.1", udp))
-        client.settimeout(10)
+        client.settimeout(HANGS_S)
         for _ in asked:
             client.recv(4096)
     session.link.close()
@@ -211,7 +211,7 @@ async def test_upstreams_tell_how_they_did(
     assert row.error == ""
     upstream.script = mute
     ask(ports, "other.example.org")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + HANGS_S
     while row.state != "down":  # when the last question of ours has had its time
         assert time.monotonic() < deadline
         (row,) = (await sdd.inquire(protocol.ListUpstreams(0), protocol.UpstreamsListed)).rows

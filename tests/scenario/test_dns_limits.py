@@ -3,17 +3,14 @@
 import functools
 import socket
 import threading
-import time
 
 import dns.message
-import dns.query
 import dns.rcode
 import pytest
 
 from metrics import dns as dns_page
 from resolver import counters, protocol
 from resolver.listen import server
-from resolver.upstream import forward
 from tests.scenario.test_dns_forwarding import (
     Make,
     Scripted,
@@ -25,10 +22,11 @@ from tests.scenario.test_dns_forwarding import (
     texts,
 )
 from tests.scenario.unbound import free_port
-from tests.scenario.worker import Session, ask
+from tests.scenario.worker import HANGS_S, Session, ask, over_tcp, over_udp
 from tests.support import eventually
 
 __all__ = ["scripted"]  # a fixture of the neighbour's
+SOON_S = 0.5  # of the worker: less than any try takes
 SO_RCVBUFFORCE = 33  # include/uapi/asm-generic/socket.h
 
 
@@ -47,13 +45,15 @@ def test_A8_109_beyond_the_limit_a_short_wait_then_servfail_and_never_refused(
     many = 40
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
         link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        link.settimeout(4)
-        began = time.monotonic()
-        for number in range(server.IN_FLIGHT + many):
-            query = dns.message.make_query(f"n{number}.example.org", "A", use_edns=0)
-            link.sendto(query.to_wire(), ("127.0.0.1", ports[0]))
-        replies = [dns.message.from_wire(link.recv(4096)) for _ in range(many)]
-        assert 0.15 < time.monotonic() - began < 3.0
+        link.settimeout(HANGS_S)
+        with session.clock.held():
+            for number in range(server.IN_FLIGHT + many):
+                query = dns.message.make_query(f"n{number}.example.org", "A", use_edns=0)
+                link.sendto(query.to_wire(), ("127.0.0.1", ports[0]))
+                if number % 100 == 99:  # as many as a socket's queue surely holds
+                    eventually(functools.partial(_has_heard, session, number), 30, "it read them")
+        with session.clock.held(3.0):  # the others have 4.5
+            replies = [dns.message.from_wire(link.recv(4096)) for _ in range(many)]
     assert {each.rcode() for each in replies} == {dns.rcode.SERVFAIL}
     assert {int(found.code) for each in replies for found in each.extended_errors()} == {0}
     assert counted(session, "sdd_dns_dropped_total")["queue_timeout"] == many
@@ -66,18 +66,18 @@ def test_A8_73_whoever_asks_too_fast_is_bounded_and_nobody_else(
     loud = session.serve("loud", names={}, upstreams=[upstream], rate=5)
     calm = session.serve("calm", names={}, upstreams=[upstream], rate=5)
     assert session.apply() == {}
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
-        for number in range(30):
-            query = dns.message.make_query(f"n{number}.example.org", "A")
-            link.sendto(query.to_wire(), ("127.0.0.1", loud[0]))
-        eventually(functools.partial(_has_heard, session, 30), 10, "the worker read them")
-    dropped = counted(session, "sdd_dns_dropped_total")["rate_limit"]
-    assert 15 <= dropped <= 20  # a burst of ten, and five in each second that it took
-    query = dns.message.make_query("late.example.org", "A", use_edns=0)
-    said = dns.query.tcp(query, "127.0.0.1", 5, port=loud[1])
-    assert said.rcode() == dns.rcode.SERVFAIL
-    assert int(said.extended_errors()[0].code) == 0
-    assert texts(ask(calm, "www.example.org"))
+    with session.clock.held():  # a burst of ten, and five in each second
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+            for number in range(30):
+                query = dns.message.make_query(f"n{number}.example.org", "A")
+                link.sendto(query.to_wire(), ("127.0.0.1", loud[0]))
+            eventually(functools.partial(_has_heard, session, 30), 30, "the worker read them")
+        assert counted(session, "sdd_dns_dropped_total")["rate_limit"] == 20
+        query = dns.message.make_query("late.example.org", "A", use_edns=0)
+        said = over_tcp(query, loud)
+        assert said.rcode() == dns.rcode.SERVFAIL
+        assert int(said.extended_errors()[0].code) == 0
+        assert texts(ask(calm, "www.example.org"))
     assert texts(ask(loud, "n0.example.org"))  # known by now, so nobody is asked
 
 
@@ -87,24 +87,24 @@ def test_X6_five_thousand_equal_questions_are_one_for_the_server(
     many, asked = 5000, threading.Event()
 
     def when_all_asked(query: dns.message.Message, stream: bool) -> bytes | None:
-        asked.wait(20)
+        asked.wait(HANGS_S)
         return good(query, stream)
 
     upstream = scripted(when_all_asked)
     ports = session.serve(names={}, upstreams=[upstream.server()])
     assert session.apply() == {}
     query = dns.message.make_query("www.example.org", "A").to_wire()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+    with session.clock.held(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
         link.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 16 << 20)
-        link.settimeout(10)
+        link.settimeout(HANGS_S)
         for sent in range(200, many + 1, 200):  # more than that its queue would not take
             for _ in range(200):
                 link.sendto(query, ("127.0.0.1", ports[0]))
-            eventually(functools.partial(_has_heard, session, sent), 10, "the worker read them")
+            eventually(functools.partial(_has_heard, session, sent), 30, "the worker read them")
         asked.set()
         replies = [link.recv(4096) for _ in range(many)]
     assert {dns.message.from_wire(each).rcode() for each in set(replies)} == {dns.rcode.NOERROR}
-    assert len(upstream.heard) <= forward.TRIES  # again when all that took longer than a try
+    assert len(upstream.heard) == 1
     assert counted(session, "sdd_dns_coalesced_total") == {"sdd_dns_coalesced_total": many - 1}
 
 
@@ -139,15 +139,14 @@ def test_A8_59_a_server_that_asks_us_is_found_out_and_the_next_is_asked(
 
     def to_us(query: dns.message.Message, stream: bool) -> bytes:
         del stream
-        return dns.query.udp(query, "127.0.0.1", 4, back[0][0]).to_wire()
+        return over_udp(query, back[0]).to_wire()
 
     looping, better = scripted(to_us), scripted(good)
     servers = [looping.server(), better.server()]
     back.append(session.serve(names={}, upstreams=servers))
     assert session.apply() == {}
-    began = time.monotonic()
-    assert texts(ask(back[0], "www.example.org")) == {"192.0.2.9"}
-    assert time.monotonic() - began < 1.0
+    with session.clock.held(SOON_S):
+        assert texts(ask(back[0], "www.example.org")) == {"192.0.2.9"}
     assert len(looping.heard) == 1
     assert counted(session, "sdd_upstream_failures_total") == {"loop": 1}
     assert texts(ask(back[0], "other.example.org")) == {"192.0.2.9"}
@@ -159,14 +158,13 @@ def test_A8_59_alone_in_a_loop_ends_in_servfail_at_once(session: Session, script
 
     def to_us(query: dns.message.Message, stream: bool) -> bytes:
         del stream
-        return dns.query.udp(query, "127.0.0.1", 4, back[0][0]).to_wire()
+        return over_udp(query, back[0]).to_wire()
 
     looping: Scripted = scripted(to_us)
     back.append(session.serve(names={}, upstreams=[looping.server()]))
     assert session.apply() == {}
-    began = time.monotonic()
-    assert ask(back[0], "www.example.org").rcode() == dns.rcode.SERVFAIL
-    assert time.monotonic() - began < 1.4
+    with session.clock.held(SOON_S):
+        assert ask(back[0], "www.example.org").rcode() == dns.rcode.SERVFAIL
     assert len(looping.heard) <= 4
 
 
@@ -233,7 +231,7 @@ def test_B3_every_kind_of_event_is_counted(session: Session, scripted: Make) -> 
 
 
 def test_B3_a_server_that_nobody_is_at_is_not_up(session: Session) -> None:
-    nobody = protocol.Upstream("127.0.0.1", free_port(socket.SOCK_DGRAM), inside=False)
+    nobody = protocol.Upstream("127.0.0.1", free_port(), inside=False)
     ports = session.serve(names={}, upstreams=[nobody])
     assert session.apply() == {}
     assert ask(ports, "one.example.org").rcode() == dns.rcode.SERVFAIL
@@ -245,7 +243,7 @@ def test_B3_a_server_that_nobody_is_at_is_not_up(session: Session) -> None:
 def test_B3_of_a_server_that_was_never_asked_nobody_knows_whether_it_is_up(
     session: Session, scripted: Make
 ) -> None:
-    other = protocol.Upstream("127.0.0.2", free_port(socket.SOCK_DGRAM), inside=False)
+    other = protocol.Upstream("127.0.0.2", free_port(), inside=False)
     asked_one = scripted(good).server()
     ports = session.serve(names={}, upstreams=[asked_one, other])
     assert session.apply() == {}
@@ -257,7 +255,7 @@ def test_B3_of_a_server_that_was_never_asked_nobody_knows_whether_it_is_up(
 def test_B3_nothing_is_told_of_servers_inside_a_sandbox_that_is_gone(
     session: Session, scripted: Make
 ) -> None:
-    port = free_port(socket.SOCK_DGRAM)
+    port = free_port()
     dead = protocol.Upstream("127.0.0.2", port, inside=True)
     gone = session.serve("gone", names={}, upstreams=[dead], inside=2)
     well = scripted(good).server()
@@ -277,7 +275,7 @@ def test_B3_nothing_is_told_of_servers_inside_a_sandbox_that_is_gone(
 
 
 def test_B3_a_server_that_nobody_asks_any_more_is_not_told_to_be_down(session: Session) -> None:
-    nobody = protocol.Upstream("127.0.0.1", free_port(socket.SOCK_DGRAM), inside=False)
+    nobody = protocol.Upstream("127.0.0.1", free_port(), inside=False)
     ports = session.serve("s", names={}, upstreams=[nobody])
     assert session.apply() == {}
     assert ask(ports, "one.example.org").rcode() == dns.rcode.SERVFAIL
@@ -297,7 +295,7 @@ def test_B3_labels_of_servers_that_come_and_go_are_free_again(
     session: Session,
 ) -> None:
     """A laptop that roams, or a VPN."""
-    port = free_port(socket.SOCK_DGRAM)
+    port = free_port()
     ports = session.serve("s", names={}, upstreams=[])
     for number in range(counters.MOST_UPSTREAMS + 8):
         one = protocol.Upstream(f"127.1.0.{number + 1}", port, inside=False)

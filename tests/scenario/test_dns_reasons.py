@@ -1,18 +1,16 @@
 """Why a question failed, and for how long that is said: through a real worker."""
 
 import itertools
-import threading
-import time
 from collections.abc import Callable
 
 import dns.message
-import dns.query
 import dns.rcode
 import dns.rrset
 import pytest
 
 from resolver import protocol
 from resolver.message import wire
+from resolver.upstream import cache
 from tests.scenario.test_dns_forwarding import (
     Make,
     Reply,
@@ -25,7 +23,7 @@ from tests.scenario.test_dns_forwarding import (
     served,
     texts,
 )
-from tests.scenario.worker import Session, address
+from tests.scenario.worker import HANGS_S, Session, address, over_udp
 from tests.support import eventually
 
 __all__ = ["scripted"]  # a fixture of the neighbour's
@@ -105,16 +103,17 @@ def test_aliases_that_took_all_the_time_are_told_as_such(session: Session, scrip
     def script(query: dns.message.Message, stream: bool) -> bytes | None:
         if not query.question[0].name.to_text().lower().startswith("n0"):
             return None
-        threading.Event().wait(3.5)
+        session.clock.passes(3.5)
         return leading(lambda _: "go0.")(query, stream)
 
     ports = session.serve(names=NAMES, upstreams=[scripted(script).server()])
     assert session.apply() == {}
-    began = time.monotonic()
-    reply = asked(ports, "n0.example")
+    began = session.clock.now
+    with session.clock.held(5.0):
+        reply = asked(ports, "n0.example")
     assert "took all the time" in why(reply)
     assert explanations(reply) == [0]
-    assert 4.0 < time.monotonic() - began < 5.0
+    assert session.clock.now - began > 4.0
 
 
 @pytest.mark.parametrize("edns", [-1, 0])
@@ -141,7 +140,7 @@ def test_A8_112_what_is_only_too_much_now_is_never_denied(
     assert session.apply() == {}
     for _ in range(2):
         query = dns.message.make_query("web.corp.test", "A", use_edns=edns)
-        reply = dns.query.udp(query, "127.0.0.1", 8, ports[0])
+        reply = over_udp(query, ports)
         assert (reply.rcode(), reply.edns) == (dns.rcode.SERVFAIL, edns)
 
 
@@ -154,11 +153,12 @@ def test_a_failure_by_silence_is_over_when_a_server_is_heard(
         assert asked(ports, "www.example.org").rcode() == dns.rcode.SERVFAIL
     server.script = good
     assert texts(asked(ports, "other.example.org")) == {"192.0.2.9"}
-    eventually(
-        lambda: texts(asked(ports, "www.example.org")) == {"192.0.2.9"},
-        3,
-        "the failure is over: sooner than by itself, and no sooner than RFC 9520 has it",
-    )
+    with session.clock.held(cache.FAILURE_S / 2):
+        eventually(
+            lambda: texts(asked(ports, "www.example.org")) == {"192.0.2.9"},
+            HANGS_S,
+            "the failure is over: sooner than by itself, and no sooner than RFC 9520 has it",
+        )
 
 
 def test_a_failure_that_a_server_said_is_remembered_all_the_same(

@@ -17,11 +17,12 @@ import msgspec
 import pytest
 
 from resolver import counters, protocol
+from resolver.listen import stream
 from resolver.message import reply, wire
 from resolver.upstream import cache, lines
 from tests.scenario import worker as workers
 from tests.scenario.test_dns_forwarding import Scripted, good, texts
-from tests.scenario.worker import Upstream, Worker, ask, running
+from tests.scenario.worker import HANGS_S, Upstream, Worker, ask, running
 from tests.support import eventually
 
 MOST = 40  # descriptors of the worker
@@ -51,13 +52,14 @@ def test_A8_88_without_descriptors_it_is_servfail_and_then_as_before(
         ports = session.serve(names=NAMES, upstreams=[upstream.server()])
         session.apply()
         assert texts(ask(ports, "one.example.org")) == {"192.0.2.9"}
-        with contextlib.ExitStack() as open_ones:
+        # None of them is idle for too long.
+        with worker.clock.held(stream.IDLE_S - 1), contextlib.ExitStack() as open_ones:
             for _ in range(MOST):
-                link = socket.create_connection(("127.0.0.1", ports[1]), 5)
+                link = socket.create_connection(("127.0.0.1", ports[1]), HANGS_S)
                 open_ones.enter_context(link)
             held = Path(f"/proc/{worker.process.pid}/fd")
             # One that it was born with may be numbered beyond the limit.
-            eventually(lambda: len([*held.iterdir()]) >= MOST, 5, "all descriptors are taken")
+            eventually(lambda: len([*held.iterdir()]) >= MOST, 30, "all descriptors are taken")
             assert ask(ports, "two.example.org").rcode() == dns.rcode.SERVFAIL
             assert texts(ask(ports, "web")) == {"10.0.0.9"}
             # Connections wait for which there is no descriptor: that must not keep it busy.
@@ -77,7 +79,7 @@ def test_A8_88_without_descriptors_it_is_servfail_and_then_as_before(
             assert isinstance(listed, protocol.UpstreamsListed)
             assert [(each.state, each.silent) for each in listed.rows] == [("up", 0)]
         assert texts(ask(ports, "web", tcp=True)) == {"10.0.0.9"}
-        eventually(lambda: texts(ask(ports, "two.example.org")), 15, "connections end")
+        eventually(lambda: texts(ask(ports, "two.example.org")), 30, "connections end")
 
 
 @pytest.mark.usefixtures("scarce")
@@ -129,7 +131,7 @@ def test_former_listeners_answer_until_nobody_is_led_to_them(tmp_path: Path) -> 
         with pytest.raises(OSError, match="refused"):
             ask(former, "web", tcp=True)
         assert texts(ask(newest, "web")) == {"10.0.0.9"}
-        eventually(lambda: len([*held.iterdir()]) == count, 5, "only what serves is left")
+        eventually(lambda: len([*held.iterdir()]) == count, 30, "only what serves is left")
 
 
 @pytest.mark.usefixtures("scarce")
@@ -175,7 +177,7 @@ def test_sockets_towards_upstreams_come_and_go_beside_the_listeners(
     asked = [msgspec.structs.replace(upstream.server(), inside=True)]
     ports = session.serve("s", names=NAMES, upstreams=asked)
     assert session.apply() == {}
-    with socket.create_connection(("127.0.0.1", ports[1]), 5) as stub:
+    with socket.create_connection(("127.0.0.1", ports[1]), HANGS_S) as stub:
         for number in range(3):
             nobody = dns.message.make_query(f"a{number}.example.org", "A")
             dns.query.send_tcp(stub, nobody.to_wire())
@@ -224,11 +226,12 @@ def test_U17_two_hundred_questions_at_once_from_inside_a_sandbox(tmp_path: Path)
         session.apply()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
             link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-            link.settimeout(6)
-            for number in range(many):
-                query = dns.message.make_query(f"n{number}.example.org", "A")
-                link.sendto(query.to_wire(), ("127.0.0.1", ports[0]))
-            replies = [dns.message.from_wire(link.recv(4096)) for _ in range(many)]
+            link.settimeout(HANGS_S)
+            with worker.clock.held():
+                for number in range(many):
+                    query = dns.message.make_query(f"n{number}.example.org", "A")
+                    link.sendto(query.to_wire(), ("127.0.0.1", ports[0]))
+                replies = [dns.message.from_wire(link.recv(4096)) for _ in range(many)]
         assert {each.rcode() for each in replies} == {dns.rcode.NOERROR}
         assert len({each.question[0].name for each in replies}) == many
         assert len({port for _, port in upstream.heard}) == 2  # a quarter of its sockets
@@ -282,11 +285,12 @@ def test_a_burst_is_answered_while_silent_servers_hold_the_sockets(
             stub.sendto(query.to_wire(), ("127.0.0.1", ports[0]))
         link = open_ones.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        link.settimeout(4)
-        for number in range(many):
-            query = dns.message.make_query(f"n{number}.example.org", "A")
-            link.sendto(query.to_wire(), ("127.0.0.1", ports[0]))
-        replies = [dns.message.from_wire(link.recv(4096)) for _ in range(many)]
+        link.settimeout(HANGS_S)
+        with worker.clock.held():
+            for number in range(many):
+                query = dns.message.make_query(f"n{number}.example.org", "A")
+                link.sendto(query.to_wire(), ("127.0.0.1", ports[0]))
+            replies = [dns.message.from_wire(link.recv(4096)) for _ in range(many)]
         assert {each.rcode() for each in replies} == {dns.rcode.NOERROR}
         assert len({port for _, port in upstream.heard}) == 1
 

@@ -3,7 +3,6 @@
 import contextlib
 import socket
 import threading
-import time
 from collections.abc import Iterator
 
 import dns.message
@@ -13,7 +12,7 @@ from resolver import counters, protocol
 from resolver.listen import stream
 from resolver.message import wire
 from tests.scenario.test_dns_forwarding import Scripted, good
-from tests.scenario.worker import Session, Worker, address, ask
+from tests.scenario.worker import HANGS_S, Session, Worker, address, ask
 from tests.support import eventually
 
 NAMES: protocol.Names = {wire.to_wire("web"): {wire.A: address(wire.A, "10.1.0.2")}}
@@ -35,7 +34,7 @@ def ports(worker: Worker, upstream: Scripted) -> tuple[int, int]:
 
 
 def connected(ports: tuple[int, int]) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", ports[1]), 10)
+    return socket.create_connection(("127.0.0.1", ports[1]), HANGS_S)
 
 
 def framed(name: str, number: int) -> bytes:
@@ -63,17 +62,21 @@ def test_A8_64_a_hundred_questions_and_no_more(ports: tuple[int, int]) -> None:
 
 
 def test_A8_65_answers_come_as_they_become_known(
-    ports: tuple[int, int], upstream: Scripted
+    worker: Worker, ports: tuple[int, int], upstream: Scripted
 ) -> None:
+    held = threading.Event()
+
     def slow(query: dns.message.Message, is_stream: bool) -> bytes:
-        time.sleep(0.3)  # longer than names of ours take
+        held.wait(HANGS_S)
         return good(query, is_stream)
 
     upstream.script = slow
-    with connected(ports) as link:
+    with worker.clock.held(), connected(ports) as link:
         link.sendall(framed("www.example.org", 0))
         link.sendall(b"".join(framed("web", number) for number in range(1, 10)))
-        assert [each.id for each in replies(link, 10)] == [*range(1, 10), 0]
+        assert [each.id for each in replies(link, 9)] == [*range(1, 10)]
+        held.set()
+        assert [each.id for each in replies(link, 1)] == [0]
 
 
 def test_A8_61_idle_connections_keep_nobody_from_being_answered(
@@ -112,7 +115,7 @@ def answered(links: list[socket.socket]) -> int:
     """How many of them get an answer."""
     count = 0
     for number, link in enumerate(links):
-        link.settimeout(10)
+        link.settimeout(HANGS_S)
         with contextlib.suppress(ConnectionError):  # closed with our question unread
             link.sendall(framed("web", number))
             count += len(link.recv(2)) == 2
@@ -133,34 +136,35 @@ def test_A8_61_more_connections_than_the_limit_wait_for_a_place(
     held = threading.Event()
 
     def slow(query: dns.message.Message, is_stream: bool) -> bytes:
-        held.wait(10)
+        held.wait(HANGS_S)
         return good(query, is_stream)
 
     upstream.script = slow
-    links = burst(ports, stream.CONNECTIONS)
-    for each in links:
-        each.settimeout(10)
-        each.sendall(framed("www.example.org", 1))
     session = worker.session()
-    eventually(
-        lambda: counted(session).get((counters.TCP_CONNECTIONS,)) == stream.CONNECTIONS,
-        5,
-        "all are open",
-    )
-    more = burst(ports, 200)
-    for each in more:
-        each.settimeout(10)
-        each.sendall(framed("web", 2))
-    time_is_over = time.monotonic() + 2 * stream.SPARE_S
-    eventually(lambda: time.monotonic() > time_is_over, 5, "idle ones would have been closed")
-    assert counted(session)[counters.TCP_CONNECTIONS,] == stream.CONNECTIONS
-    held.set()
-    for each in more:
-        assert replies(each, 1)[0].answer
-        each.close()
-    for each in links:
-        assert replies(each, 1)  # an answer, or on a busy machine that it took too long
-        each.close()
+    with worker.clock.held(4 * stream.SPARE_S):  # no question takes too long
+        links = burst(ports, stream.CONNECTIONS)
+        for each in links:
+            each.settimeout(HANGS_S)
+            each.sendall(framed("www.example.org", 1))
+        eventually(
+            lambda: counted(session).get((counters.TCP_CONNECTIONS,)) == stream.CONNECTIONS,
+            HANGS_S,
+            "all are open",
+        )
+        more = burst(ports, 200)
+        for each in more:
+            each.settimeout(HANGS_S)
+            each.sendall(framed("web", 2))
+    with worker.clock.held(4 * stream.SPARE_S):
+        worker.clock.passes(2 * stream.SPARE_S)  # idle ones would have been closed
+        assert counted(session)[counters.TCP_CONNECTIONS,] == stream.CONNECTIONS
+        held.set()
+        for each in more:
+            assert replies(each, 1)[0].answer
+            each.close()
+        for each in links:
+            assert replies(each, 1)[0].answer
+            each.close()
     assert (counters.DROPPED, "tcp_limit") not in counted(session)
 
 
@@ -178,7 +182,7 @@ def test_an_address_of_a_programs_choice_has_a_limit_of_its_own(
     for each in (*chosen, *others, *shared):
         each.close()
     eventually(
-        lambda: counted(session)[counters.TCP_CONNECTIONS,] == 0, 10, "their places are free"
+        lambda: counted(session)[counters.TCP_CONNECTIONS,] == 0, 30, "their places are free"
     )
     again = burst(ports, 1, "127.0.0.77")
     assert answered(again) == 1
@@ -192,18 +196,18 @@ def test_a_sandbox_that_goes_ends_its_connections(worker: Worker, ports: tuple[i
     session.say(protocol.Gone("s"))
     session.apply(2)
     for each in links:
-        each.settimeout(5)
+        each.settimeout(HANGS_S)
         each.recv(512)
         assert each.recv(1) == b""
         each.close()
 
 
-def test_A8_62_a_slow_message_is_not_waited_for(ports: tuple[int, int]) -> None:
-    begin = time.monotonic()
-    with connected(ports) as link:
+def test_A8_62_a_slow_message_is_not_waited_for(worker: Worker, ports: tuple[int, int]) -> None:
+    begin = worker.clock.now
+    with worker.clock.held(stream.MESSAGE_S + 0.5), connected(ports) as link:
         link.sendall(framed("web", 1)[:5])
         assert link.recv(1) == b""
-    assert stream.MESSAGE_S - 0.5 < time.monotonic() - begin < stream.MESSAGE_S + 5
+    assert worker.clock.now - begin > stream.MESSAGE_S - 0.5
 
 
 @pytest.mark.parametrize("payload", [b"\0\0", b"\0\1x", b"\0\x0b" + b"x" * 11])

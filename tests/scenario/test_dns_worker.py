@@ -6,14 +6,13 @@ from pathlib import Path
 
 import dns.flags
 import dns.message
-import dns.query
 import dns.rcode
 import dns.rrset
 import pytest
 
 from resolver import alike, protocol
 from resolver.message import wire
-from tests.scenario.worker import Upstream, Worker, address, ask
+from tests.scenario.worker import Upstream, Worker, address, ask, over_udp
 
 NAMES: protocol.Names = {
     wire.to_wire("web"): {wire.A: address(wire.A, "10.1.0.2")},
@@ -171,7 +170,7 @@ def test_who_can_ask_nobody_is_told_why(worker: Worker, tables: list[str], words
     session.view("s", tables)
     session.apply()
     query = dns.message.make_query("www.example.org", "A", use_edns=0)
-    reply = dns.query.udp(query, "127.0.0.1", 5, ports[0])
+    reply = over_udp(query, ports)
     assert reply.rcode() == dns.rcode.SERVFAIL
     (why,) = reply.extended_errors()
     assert int(why.code) == 14
@@ -193,7 +192,7 @@ def test_A8_25_without_an_upstream_a_foreign_name_is_servfail_unless_by_policy(
     session.apply()
     query = dns.message.make_query("example.org", "A", use_edns=0)
     for _ in range(2):
-        reply = dns.query.udp(query, "127.0.0.1", 5, ports[0])
+        reply = over_udp(query, ports)
         (why,) = reply.extended_errors()
         said = (reply.rcode(), reply.authority, int(why.code))
         assert said == ((dns.rcode.NXDOMAIN, [], 0) if sealed else (dns.rcode.SERVFAIL, [], 14))

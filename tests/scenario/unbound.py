@@ -1,5 +1,7 @@
 """A real unbound on loopback, with the settings that a test gives it."""
 
+import contextlib
+import secrets
 import socket
 import subprocess
 import threading
@@ -8,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-READY_S = 10.0
+READY_S = 60.0
+FEW_PORTS = 4096
 # Begins all settings: it stays in the foreground, as whoever starts it, and out of other folders.
 ALONE = """
 server:
@@ -37,7 +40,7 @@ def running(settings: str, folder: Path, *ports: int) -> Iterator[None]:
             yield
         finally:
             server.terminate()
-            server.wait(10)
+            server.wait(READY_S)
 
 
 def listens(server: "subprocess.Popen[bytes]", port: int) -> None:
@@ -54,8 +57,16 @@ def listens(server: "subprocess.Popen[bytes]", port: int) -> None:
     raise AssertionError(f"nobody listens on port {port}")
 
 
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """A port that is free now."""
-    with socket.socket(socket.AF_INET, kind) as link:
-        link.bind(("127.0.0.1", 0))
-        return int(link.getsockname()[1])
+def free_port() -> int:
+    """A port that is free for both transports now, and that the kernel gives nobody by itself."""
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = secrets.choice(range(1024, first)) if first > FEW_PORTS else 0
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
+            contextlib.suppress(OSError),
+        ):
+            udp.bind(("127.0.0.1", port))
+            tcp.bind(udp.getsockname())
+            return int(udp.getsockname()[1])

@@ -1,4 +1,8 @@
-"""A real DNS worker process on loopback, and the words to make it serve."""
+"""A real DNS worker process on loopback, and the words to make it serve.
+
+It goes by a clock of ours (`tests.standing`): who answers it on a machine that stood for seconds
+was not slow, and while the clock is held no wait is over. Whoever waits here counts looks.
+"""
 
 import contextlib
 import os
@@ -11,7 +15,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import dns.exception
 import dns.message
 import dns.query
 
@@ -19,17 +22,21 @@ from resolver import parts, protocol
 from resolver.control import difference
 from resolver.message import wire
 from resolver.space import outward
+from tests import standing
 
-TRIES = 3
+HANGS_S = standing.HANGS_S
+LOOK_S = 0.1
+LOOKS = (50, 100, 200)  # for an answer over UDP, before a stub asks again
 ROOT = Path(__file__).parents[2]
 
 
 class Session:
-    """The conversation of one sdd with the worker."""
+    """The conversation of one sdd with the worker; `clock` is what that goes by."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: standing.Seen) -> None:
+        self.clock = clock
         self.link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.link.settimeout(10)
+        self.link.settimeout(HANGS_S)
         self.link.connect(str(path))
         hello = self.hear()
         assert isinstance(hello, protocol.Inventory)
@@ -137,12 +144,13 @@ class Worker:
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.path = folder / "dns.sock"
+        self.clock = standing.Seen(folder / "clock")
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         listening.bind(str(self.path))
         listening.listen(4)
         self.errors = (folder / "stderr").open("w+")
         self.process = subprocess.Popen(
-            [sys.executable, "-c", LAUNCH, str(listening.fileno()), *options],
+            [sys.executable, "-c", LAUNCH, str(listening.fileno()), str(self.clock.path), *options],
             pass_fds=(listening.fileno(),),
             stderr=self.errors,
             cwd=ROOT,
@@ -153,7 +161,7 @@ class Worker:
 
     def session(self) -> Session:
         """A new conversation, which ends with the worker at the latest."""
-        self.sessions.append(Session(self.path))
+        self.sessions.append(Session(self.path, self.clock))
         return self.sessions[-1]
 
     def stop(self) -> str:
@@ -165,7 +173,9 @@ class Worker:
 
     def ended(self) -> str:
         """What it said until it ended by itself."""
-        assert self.process.wait(10) == 0
+        code = self.process.wait(HANGS_S)
+        self.clock.end()
+        assert code == 0
         self.errors.seek(0)
         said = self.errors.read()
         self.errors.close()
@@ -175,8 +185,8 @@ class Worker:
 LAUNCH = """
 import os, sys
 os.dup2(int(sys.argv[1]), 3)
-arguments = ["-m", "resolver.worker", "--user", "no-such-user"]
-os.execv(sys.executable, [sys.executable, *arguments, *sys.argv[2:]])
+program = ["-m", "tests.standing", sys.argv[2], "resolver.worker", "--user", "no-such-user"]
+os.execv(sys.executable, [sys.executable, *program, *sys.argv[3:]])
 """
 
 
@@ -189,6 +199,7 @@ def running(folder: Path) -> Iterator[Worker]:
     except BaseException:
         worker.process.kill()
         worker.process.wait()
+        worker.clock.end()
         raise
     said = worker.stop()
     assert said == "", said
@@ -205,11 +216,36 @@ def ask(
     """One question; over UDP asked again as a stub would, because a full queue drops datagrams."""
     query = dns.message.make_query(name, kind)
     if tcp:
-        return dns.query.tcp(query, "127.0.0.1", 5, ports[1])
-    for _ in range(TRIES):
-        with contextlib.suppress(dns.exception.Timeout):
-            return dns.query.udp(query, "127.0.0.1", 5, ports[0])
+        return over_tcp(query, ports)
+    for looks in LOOKS:
+        with contextlib.suppress(TimeoutError):
+            return over_udp(query, ports, looks)
     raise AssertionError(f"no answer for {name} {kind}")
+
+
+def over_tcp(query: dns.message.Message, ports: tuple[int, int]) -> dns.message.Message:
+    """What is said to `query`, which is asked once."""
+    return dns.query.tcp(query, "127.0.0.1", HANGS_S, ports[1])
+
+
+def over_udp(
+    query: dns.message.Message, ports: tuple[int, int], looks: int = max(LOOKS)
+) -> dns.message.Message:
+    """The same; raises TimeoutError after so many looks of `LOOK_S`."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+        link.connect(("127.0.0.1", ports[0]))
+        link.settimeout(LOOK_S)
+        link.send(query.to_wire())
+        while True:
+            looks -= 1
+            try:
+                reply = dns.message.from_wire(link.recv(65535))
+            except TimeoutError:
+                if looks <= 0:
+                    raise
+            else:
+                assert query.is_response(reply), f"{query}\nis answered by\n{reply}"
+                return reply
 
 
 def both_transports() -> tuple[socket.socket, socket.socket]:
