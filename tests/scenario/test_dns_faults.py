@@ -15,7 +15,7 @@ import pytest
 
 from resolver import protocol
 from resolver.message import wire
-from resolver.upstream import forward, siblings
+from resolver.upstream import forward
 from resolver.upstream.forwarder import PATIENCE_S
 from tests.scenario.test_dns_forwarding import (
     Make,
@@ -171,7 +171,7 @@ def test_A8_107_nxdomain_beside_silence_is_not_held_back_for_long(
 
     ports = served(session, scripted(script))
     with (
-        session.clock.held(2 * siblings.MEND_S),
+        session.clock.held(0.6),
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link,
     ):
         link.settimeout(HANGS_S)
