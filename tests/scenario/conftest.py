@@ -1,7 +1,9 @@
 """A real worker and a conversation with it, for whoever asks for one; and what starts workers."""
 
+import asyncio
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from resolver.control import link
 from tests.scenario.launched import Bench
 from tests.scenario.worker import Session, Worker, running
+from tests.standing import Clock
 
 
 @pytest.fixture
@@ -40,3 +43,9 @@ async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         os.waitpid(pid, 0)  # noqa: ASYNC222 - it was killed, this ends at once
     for each in one.made:
         each._reap()
+
+
+@pytest.fixture
+async def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time-outs of sdd in this process are over only when it had many turns meanwhile."""
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", Clock(time.monotonic))

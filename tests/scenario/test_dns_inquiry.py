@@ -45,8 +45,8 @@ def ports(worker: Worker, upstream: Scripted) -> tuple[int, int]:
 
 
 @pytest.fixture
-async def sdd(worker: Worker, ports: tuple[int, int]) -> AsyncIterator[link.Link]:
-    del ports  # served before sdd connects
+async def sdd(worker: Worker, ports: tuple[int, int], patient: None) -> AsyncIterator[link.Link]:
+    del ports, patient  # served before sdd connects
     connected = await link.Link.open(link.connect(str(worker.path)))
     yield connected
     connected.close()
@@ -143,6 +143,7 @@ async def test_the_cache_is_listed_in_pages_and_flushed(
     assert len(upstream.heard) == before + 2
 
 
+@pytest.mark.usefixtures("patient")
 async def test_more_upstreams_than_a_page_has_are_all_listed(
     worker: Worker,
 ) -> None:

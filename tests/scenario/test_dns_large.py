@@ -6,6 +6,8 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from resolver import protocol
 from resolver.control import difference, launch, link
 from resolver.desired import desired
@@ -42,6 +44,7 @@ def town() -> ClusterState:
     return ClusterState().apply(ids.Revision(2), [Put(states.net("front")), *boxes, *plugs])
 
 
+@pytest.mark.usefixtures("patient")
 async def test_between_messages_about_thousands_of_names_others_have_their_turn(
     worker: Worker, tmp_path: Path
 ) -> None:

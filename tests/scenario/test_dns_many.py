@@ -43,6 +43,7 @@ def boxes(session: Session, names: protocol.Names) -> dict[str, tuple[int, int]]
     return made
 
 
+@pytest.mark.usefixtures("patient")
 async def test_a_worker_with_a_thousand_sandboxes_is_taken_over(worker: Worker) -> None:
     names = {wire.to_wire("web"): {wire.A: address(wire.A, "10.1.0.2")}}
     first = worker.session()
@@ -88,6 +89,7 @@ async def test_a_view_of_several_messages_is_one(worker: Worker) -> None:
     assert worker.session().inventory.views == {"s": "v"}
 
 
+@pytest.mark.usefixtures("patient")
 async def test_counters_of_every_network_that_may_have_its_own_reach_the_page(
     worker: Worker,
 ) -> None:
