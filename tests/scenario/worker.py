@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import dns.exception
+import dns.flags
 import dns.message
 import dns.query
 
@@ -296,8 +298,13 @@ class Upstream:
         with contextlib.suppress(OSError):  # closed, maybe between a question and its answer
             while True:
                 data, peer = self.udp.recvfrom(4096)
+                try:
+                    query = dns.message.from_wire(data)
+                except dns.exception.DNSException:
+                    continue  # for whoever had the port before
+                if query.flags & dns.flags.QR:
+                    continue  # the same: an answer that came late
                 self.heard.append(("udp", peer[1]))
-                query = dns.message.from_wire(data)
                 self.names.append(query.question[0].name.to_text().lower())
                 if reply := self.reply(query, stream=False):
                     self.udp.sendto(reply, peer)
