@@ -158,13 +158,13 @@ def test_A8_61_more_connections_than_the_limit_wait_for_a_place(
     with worker.clock.held(4 * stream.SPARE_S):
         worker.clock.passes(2 * stream.SPARE_S)  # idle ones would have been closed
         assert counted(session)[counters.TCP_CONNECTIONS,] == stream.CONNECTIONS
-        held.set()
-        for each in more:
-            assert replies(each, 1)[0].answer
-            each.close()
-        for each in links:
-            assert replies(each, 1)[0].answer
-            each.close()
+    held.set()
+    for each in more:
+        assert replies(each, 1)[0].answer
+        each.close()
+    for each in links:
+        assert replies(each, 1)[0].answer
+        each.close()
     assert (counters.DROPPED, "tcp_limit") not in counted(session)
 
 
