@@ -129,7 +129,8 @@ class Reconciler:
     def _write_all(
         self, want: Wanted, before: Mapping[ids.SandboxId, own.Texts], look: Look
     ) -> tuple[result.Result, Mapping[ids.SandboxId, own.Texts]]:
-        results = [self._sweep(want)] if look.everywhere or _leaves(before, want.texts) else []
+        sweeps = look.everywhere or self._files.owes or _leaves(before, want.texts)
+        results = [self._sweep(want)] if sweeps else []
         good, others = {}, list[tuple[ids.SandboxId, foreign.Target]]()
         for box, text in want.texts.items():
             same = before.get(box) == text
@@ -157,7 +158,12 @@ class Reconciler:
             with fence.writing(f"the files of sandbox {spot.name!r}"):
                 return self._files.write(box, suited)
 
-        return _attempted(write, spot, is_known=is_known)
+        def refused(exc: errors.SddError) -> result.Result:
+            if is_known and isinstance(exc, lookups.Hangs):
+                return result.NOTHING  # those who serve it tell of that
+            return result.of_files(box, spot.name, exc)
+
+        return _attempted(write, spot, refused, is_known=is_known)
 
     def _write_elsewhere(
         self,
@@ -172,8 +178,9 @@ class Reconciler:
                 for box, target in lot
             ]
             for box, one in begun:
-                same = before.get(box) == want.texts[box]
-                yield box, _attempted(one.wait, want.spots[box], is_known=same)
+                spot, same = want.spots[box], before.get(box) == want.texts[box]
+                refused = functools.partial(result.of_file_elsewhere, box, spot.name)
+                yield box, _attempted(one.wait, spot, refused, is_known=same)
 
     def _suited(self, text: own.Texts, spot: place.Spot) -> own.Texts:
         """`text`, without IPv6 in hosts when that is switched off in the sandbox."""
@@ -309,16 +316,20 @@ def _raised(visits: list[place.Visit | BaseException]) -> Iterator[place.Visit]:
         yield each
 
 
-def _attempted(write: Callable[[], int], spot: place.Spot, *, is_known: bool) -> result.Result:
+def _attempted(
+    write: Callable[[], int],
+    spot: place.Spot,
+    refused: Callable[[errors.SddError], result.Result],
+    *,
+    is_known: bool,
+) -> result.Result:
     """What it wrote of the sandbox's files; its own failure otherwise, whatever it is."""
 
     def attempt() -> result.Result:
         try:
             written = write()
-        except lookups.Hangs as exc:  # those who serve it tell of that
-            return result.NOTHING if is_known else result.of_files(spot.box, spot.name, exc)
         except (errors.KernelRefused, errors.Unavailable, errors.Exhausted) as exc:
-            return result.of_files(spot.box, spot.name, exc)
+            return refused(exc)
         return result.Result(changed=written, repaired=written if is_known else 0)
 
     made = contained.attempt(attempt, spot.box, f"sandbox {spot.name!r} has no name service")

@@ -68,6 +68,11 @@ def of_files(box: ids.SandboxId, name: str, exc: errors.SddError) -> Result:
     return _failed(box, f"resolv.conf and hosts of sandbox {name!r} are old: {exc.sentence}", exc)
 
 
+def of_file_elsewhere(box: ids.SandboxId, name: str, exc: errors.SddError) -> Result:
+    """The failure of the file that others gave; those in the data-root are as they should be."""
+    return _failed(box, f"sandbox {name!r}: {exc.sentence}", exc)
+
+
 def of_everything(exc: errors.SddError) -> Result:
     """The failure that concerns every sandbox of this node."""
     return _failed(progress.EVERYTHING, exc.sentence, exc)

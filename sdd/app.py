@@ -11,7 +11,6 @@ import functools
 import gc
 import os
 import resource
-import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -75,16 +74,16 @@ say: structlog.stdlib.BoundLogger = structlog.get_logger("sdd")
 def main() -> None:
     """The `sdd` command: runs until SIGTERM or SIGINT; an error ends it with its exit code."""
     descriptors.fill(descriptors.Unread.LOST)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to be read again
+    hangups = daemon.Hangups()  # from now on
     try:
-        _run()
+        _run(hangups)
     finally:
         # Everything is written and released. Without this the interpreter would look through all
         # objects once more before it ends, which takes longer than the whole rest of the stop.
         gc.freeze()
 
 
-def _run() -> None:
+def _run(hangups: daemon.Hangups) -> None:
     asked = options.parse_args(sys.argv[1:], VERSION)
     try:
         config = _load(asked)
@@ -98,7 +97,7 @@ def _run() -> None:
         libc.share_heap()  # before there are threads
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each published port holds one
-        asyncio.run(serve(config, lambda: _load(asked, again=True), book))
+        asyncio.run(serve(config, lambda: _load(asked, again=True), book, hangups))
         _leave()
     except errors.SddError as exc:
         _end(exc)
@@ -149,6 +148,7 @@ async def serve(
     config: configuration.Config,
     reload: Callable[[], configuration.Config],
     book: logbook.Logbook,
+    hangups: daemon.Hangups,
 ) -> None:
     """The whole life of the daemon; returns after an orderly stop."""
     manager = notify.Notifier(notify.take_address(os.environ))
@@ -157,7 +157,7 @@ async def serve(
     lookups.ALL.trust(config.exec_root / "netns")
     with lock.held(config.data_root), lock.held(config.exec_root), lock.alone():
         async with assembled(config, book, held) as one:
-            await dataclasses.replace(one, inherited=listening).run(manager, reload, book)
+            await dataclasses.replace(one, inherited=listening).run(manager, reload, book, hangups)
 
 
 @contextlib.asynccontextmanager

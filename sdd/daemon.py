@@ -53,6 +53,18 @@ class Part:
     slot: reconcile.Slot
 
 
+class Hangups:
+    """Whether a SIGHUP came since this was made, before the configuration began to be read."""
+
+    def __init__(self) -> None:
+        self.heard = False
+        signal.signal(signal.SIGHUP, self.hear)
+
+    def hear(self, *_: object) -> None:
+        """A signal handler: it may interrupt anything, itself too."""
+        self.heard = True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Daemon:
     """Everything that was built, before anything runs."""
@@ -73,19 +85,20 @@ class Daemon:
         manager: notify.Notifier,
         reload: Callable[[], configuration.Config],
         book: logbook.Logbook,
+        hangups: Hangups,
     ) -> None:
         """Until SIGTERM or SIGINT; whatever breaks ends all tasks and is raised."""
-        stopped, hung_up = asyncio.Event(), asyncio.Event()
+        stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
-        loop.add_signal_handler(signal.SIGHUP, hung_up.set)
+        loop.add_signal_handler(signal.SIGHUP, hangups.hear)
         again = functools.partial(_reload, self, reload, manager, book)
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._start(tasks)
                 tasks.create_task(_watchdog(manager), name="watchdog")
-                _lasting(tasks, self._live(manager, stopped, again, hung_up), "live")
+                _lasting(tasks, self._live(manager, stopped, again, hangups), "live")
         except* _Stopped:
             say.info("sdd.stopped")
 
@@ -113,7 +126,7 @@ class Daemon:
         manager: notify.Notifier,
         stopped: asyncio.Event,
         reload: Callable[[], None],
-        hung_up: asyncio.Event,
+        hangups: Hangups,
     ) -> NoReturn:
         """From the first pass to the signal to stop; then ends the whole group."""
         await self.context.commands.ensure_default_network()
@@ -122,7 +135,7 @@ class Daemon:
         async with asyncio.TaskGroup() as running:
             begun = [
                 running.create_task(lasting.run(servers[0].keep, "api socket"), name="api socket"),
-                running.create_task(self._begin(manager, reload, hung_up), name="first pass"),
+                running.create_task(self._begin(manager, reload, hangups), name="first pass"),
             ]
             await stopped.wait()
             for task in begun:
@@ -133,7 +146,7 @@ class Daemon:
         raise _Stopped
 
     async def _begin(
-        self, manager: notify.Notifier, reload: Callable[[], None], hung_up: asyncio.Event
+        self, manager: notify.Notifier, reload: Callable[[], None], hangups: Hangups
     ) -> None:
         """Say when all is as it was left, or as far as it can be; reloads come after that."""
         await self._first_pass()
@@ -141,7 +154,7 @@ class Daemon:
         manager.ready(self.context.about.lb_why)
         self.journal.tell(Kind.DAEMON, Action.START, attributes={"node": self.context.about.node})
         say.info("sdd.ready", node=self.context.about.node, revision=self.feed.state.revision)
-        if hung_up.is_set():
+        if hangups.heard:
             reload()
 
     async def _reconcile(self, part: Part) -> NoReturn:

@@ -6,6 +6,7 @@ loop's executor. Whoever gives work sees to it that nobody else follows to where
 (`sdd.linux.walk`), and that it writes nothing any more when its pass is over (`fence.check`).
 """
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,7 @@ from concurrent import futures
 from typing import Final, Generic, TypeVar
 
 from sdd import errors, fence, lacks
+from sdd.linux import lookups
 
 T = TypeVar("T")
 CODE: Final = "SDD-FILES-HANGS"
@@ -44,8 +46,11 @@ class Errand(Generic[T]):
 
     def wait(self) -> T:
         """What the work returns or raises. A `TimeoutError`, of others or its own, is `Hangs`."""
+        asked = time.monotonic()
         try:
-            return self._made.result(max(0.0, self._until - time.monotonic()))
+            with contextlib.suppress(TimeoutError):
+                return self._made.result(max(0.0, self._until - asked))
+            return self._made.result(lookups.more_s(asked, self._until, self._patience_s))
         except TimeoutError:
             raise Hangs(
                 f"{self._whose} hangs: a look at it takes more than {self._patience_s:g} s",

@@ -66,6 +66,7 @@ class Files:
     def __init__(self, data_root: Path, etc_netns: Path = Path("/etc/netns")) -> None:
         self._root = data_root / "sandboxes"
         self._links = etc_netns
+        self._owed: set[Target] = set()  # what could not be put back yet
 
     def path(self, box: ids.SandboxId, name: str = RESOLV) -> Path:
         """Where a runtime finds the file."""
@@ -82,8 +83,27 @@ class Files:
     def begin_elsewhere(
         self, box: ids.SandboxId, target: Target, resolv: str
     ) -> errand.Errand[bool]:
-        """Whether that file had to be written; raises as `write`, and `errand.Hangs`."""
-        return self._begin(box, target, lambda ours: foreign.put(ours, target, resolv.encode()))
+        """Whether that file had to be written; raises as `write`, and `errand.Hangs`.
+
+        Unavailable until the file is as it was before another sandbox, which is gone.
+        """
+
+        def put(ours: int) -> bool:
+            if target in self._owed:
+                raise errors.Unavailable(
+                    f"its resolv.conf at {target} is still to be put back as it was before a"
+                    " sandbox that is gone",
+                    hint="sdd goes on trying; mend what keeps it from writing there",
+                    code="SDD-FILES-OWED",
+                )
+            return foreign.put(ours, target, resolv.encode())
+
+        return self._begin(box, target, put)
+
+    @property
+    def owes(self) -> bool:
+        """Whether files of others are to be put back that could not be when it was tried."""
+        return bool(self._owed)
 
     def edited(self, box: ids.SandboxId) -> tuple[str, ...]:
         """The paths of the files that somebody changed and that we therefore leave alone.
@@ -129,6 +149,7 @@ class Files:
         with contextlib.suppress(FileNotFoundError):
             names = (each.name for each in self._root.iterdir() if _BOX.fullmatch(each.name))
             gone = [ids.SandboxId(name) for name in names if name not in wanted]
+        self._owed = set()
         for lot in errand.lots(gone):
             restoring = [(box, self._begin_restore(box)) for box in lot]
             removed += sum(self._remove(box, restored) for box, restored in restoring)
@@ -145,11 +166,11 @@ class Files:
 
         return errand.Errand(run, f"its resolv.conf at {target}")
 
-    def _begin_restore(self, box: ids.SandboxId) -> errand.Errand[None] | None:
+    def _begin_restore(self, box: ids.SandboxId) -> tuple[Target, errand.Errand[None]] | None:
         """The file elsewhere as it was before us, if there is one."""
         with contextlib.suppress(OSError), folders.opened(self._root / box) as folder:
             if (target := foreign.noted(folder)) is not None:
-                return self._begin(box, target, foreign.restore)
+                return target, self._begin(box, target, foreign.restore)
         return None
 
     def _write(self, box: ids.SandboxId, texts: Texts) -> int:
@@ -175,12 +196,16 @@ class Files:
             with contextlib.suppress(OSError, ValueError):
                 (self._links / link).rmdir()
 
-    def _remove(self, box: ids.SandboxId, restored: errand.Errand[None] | None) -> int:
-        try:
-            if restored is not None:
+    def _remove(
+        self, box: ids.SandboxId, restoring: tuple[Target, errand.Errand[None]] | None
+    ) -> int:
+        if restoring is not None:
+            target, restored = restoring
+            try:
                 restored.wait()
-        except errors.SddError:
-            return 0  # it hangs or fails: what was there before is kept for the next look
+            except errors.SddError:  # it hangs or fails: what was there before is kept
+                self._owed.add(target)
+                return 0
         try:
             with folders.opened(self._root / box) as folder:
                 self._unlink_folder(folder)

@@ -126,6 +126,14 @@ class _Going:
         self.found.set_running_or_notify_cancel()  # who gives it up takes it from nobody else
 
 
+def more_s(begun: float, until: float, patience_s: float) -> float:
+    """How long who waited from `begun` to `until` waits again: `patience_s` if he was stopped.
+
+    What he waited for was stopped as well.
+    """
+    return patience_s if begun < until < time.monotonic() - LATE_S else 0.0
+
+
 class Lookups:
     """For all threads, and event loops."""
 
@@ -173,7 +181,7 @@ class Lookups:
             going = self._begun(path)
             with contextlib.suppress(TimeoutError):
                 return going.found.result(max(0.0, going.until - time.monotonic()))
-            return going.found.result(self._more_s(going, begun))
+            return going.found.result(more_s(begun, going.until, self._patience_s))
         except OSError as exc:
             self._doubt(path, exc)
             raise
@@ -188,16 +196,11 @@ class Lookups:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(going.until - time.monotonic()):
                     return await asyncio.wrap_future(going.found)
-            async with asyncio.timeout(self._more_s(going, begun)):
+            async with asyncio.timeout(more_s(begun, going.until, self._patience_s)):
                 return await asyncio.wrap_future(going.found)
         except OSError as exc:
             self._doubt(path, exc)
             raise
-
-    def _more_s(self, going: "_Going", begun: float) -> float:
-        """How long who waited since `begun` waits again: he was stopped, so the look was too."""
-        was_late = begun < going.until < time.monotonic() - LATE_S
-        return self._patience_s if was_late else 0.0
 
     def _doubt(self, path: str, exc: OSError) -> None:
         """Raises `Hangs` for what is no proof that nothing is there; TimeoutError is one such."""

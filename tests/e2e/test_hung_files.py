@@ -1,7 +1,6 @@
 """A container whose own /etc hangs, into which resolv.conf is written: all others go on."""
 
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,11 +9,11 @@ import pytest
 
 from resolver.files import errand
 from tests.e2e.appliance import Appliance, appliance, until
+from tests.e2e.prompt import PROMPT_S, create, promptly
 from tests.guest import guest
 from tests.hung import hung
 
 THEIRS = "nameserver 192.0.2.1\n"
-PROMPT_S = 5.0
 WELL: dict[str, list[tuple[str, str]]] = {"netns": [], "lb": [], "ports": [], "resolver": []}
 
 
@@ -57,9 +56,8 @@ def failures(one: Appliance) -> dict[str, list[tuple[str, str]]]:
 
 def goes_on(one: Appliance, name: str) -> None:
     """Another sandbox is made at once, and finds and is found."""
-    begun = time.monotonic()
-    one.sandbox(name, "--network", "front")
-    assert time.monotonic() - begun < PROMPT_S + errand.PATIENCE_S
+    with promptly(one, PROMPT_S + errand.PATIENCE_S) as client:
+        create(client, one, name)
     assert one.inside("web1", "getent", "ahostsv4", name).returncode == 0
     assert one.inside(name, "getent", "ahostsv4", "web1").returncode == 0
 
@@ -108,13 +106,36 @@ def test_a_sandbox_whose_etc_hangs_can_be_removed_and_its_file_is_put_back_later
         with pytest.raises(AssertionError, match=errand.CODE), attached(daemon, "late", etc.parent):
             pass
         assert daemon.name("late") not in daemon.sdctl("sandbox", "ls").stdout
-        begun = time.monotonic()
-        daemon.sdctl("sandbox", "rm", name)
-        assert time.monotonic() - begun < PROMPT_S + errand.PATIENCE_S
+        with promptly(daemon, PROMPT_S + errand.PATIENCE_S) as client:
+            client.delete(f"/v1/sandboxes/{name}")
         until(lambda: failures(daemon) == WELL, 30, "nobody misses it")
         goes_on(daemon, "new")
         away.end()
         until(lambda: (etc / "resolv.conf").read_text() == THEIRS, 60, "it is put back")
+
+
+def test_who_comes_again_after_a_removal_that_hung_gets_names_and_his_own_file_back(
+    daemon: Appliance, etc: Path
+) -> None:
+    file = etc / "resolv.conf"
+    with guest(etc.parent) as pid:
+        here = ("--pid", str(pid), "--write-resolv-conf", "/etc/resolv.conf")
+        attach = ("sandbox", "attach", daemon.name("guest"), "--network", "front", *here)
+        daemon.sdctl(*attach)
+        with hung(etc) as away:
+            until(lambda: errand.CODE in str(failures(daemon)), 60, "it is told")
+            daemon.sdctl("sandbox", "rm", daemon.name("guest"))
+            away.end()
+        until(lambda: not daemon.sdctl(*attach, check=False).returncode, 60, "it is there again")
+        assert "127.0.0.11" in file.read_text()
+        until(lambda: failures(daemon) == WELL, 30, "all is well")
+        (shown,) = daemon.json("sandbox", "inspect", daemon.name("guest"))
+        assert shown["EditedFiles"] == []
+        daemon.kill()
+        daemon.start()  # which looks everywhere
+        assert "127.0.0.11" in file.read_text()
+        daemon.sdctl("sandbox", "rm", daemon.name("guest"))
+        assert file.read_text() == THEIRS
 
 
 def test_sdd_ends_when_what_hangs_is_gone(daemon: Appliance, etc: Path) -> None:

@@ -2,20 +2,18 @@
 
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sdd.client import Client
 from sdd.linux import lookups
 from tests.automount import automount
 from tests.e2e.appliance import PATIENCE_S, Appliance, appliance, until
+from tests.e2e.prompt import PROMPT_S, create, promptly
 from tests.hung import Hung, hung
 
 HANGS = "SDD-NETNS-HANGS"
-PROMPT_S = 5.0  # of the appliance's own time: at most once a backend's thread waits for the path
 
 
 @pytest.fixture(scope="module")
@@ -59,19 +57,6 @@ def lead(one: Appliance, to: Path) -> None:
     draft = one.root / "draft"
     draft.symlink_to(to)
     draft.replace(one.root / "guest")
-
-
-@contextmanager
-def promptly(one: Appliance, limit_s: float = PROMPT_S) -> Iterator[Client]:
-    """Who asks the daemon from within this process, whose own waiting for a processor is known."""
-    begun = one.own_s()
-    yield Client(one.url, 2 * PATIENCE_S)
-    assert one.own_s() - begun < limit_s
-
-
-def create(client: Client, one: Appliance, name: str) -> None:
-    plug = {"network": "front", "aliases": [name]}
-    client.post("/v1/sandboxes", {"name": one.name(name), "attachments": [plug]})
 
 
 def failures(one: Appliance) -> dict[str, list[tuple[str, str]]]:
