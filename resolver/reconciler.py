@@ -173,8 +173,9 @@ class Reconciler:
     ) -> Iterator[tuple[ids.SandboxId, result.Result]]:
         """The files in others' roots, which may hang: they are waited for together, and once."""
         for lot in errand.lots(others):
+            patience = errand.Patience()
             begun = [
-                (box, self._files.begin_elsewhere(box, target, want.texts[box].resolv))
+                (box, self._files.begin_elsewhere(box, target, want.texts[box].resolv, patience))
                 for box, target in lot
             ]
             for box, one in begun:

@@ -26,15 +26,34 @@ class Hangs(errors.Unavailable):
     """Nobody can tell what a file says."""
 
 
-class Errand(Generic[T]):
-    """It is under way from the beginning: of several that hang, all are waited for at once."""
+class Patience:
+    """How long those are waited for that begin now: once more where who waits was stopped.
+
+    What he waited for was stopped as well.
+    """
 
     def __init__(
-        self, work: Callable[[], T], whose: str, *, patience_s: float = PATIENCE_S
+        self, patience_s: float = PATIENCE_S, clock: Callable[[], float] = time.monotonic
     ) -> None:
+        self.all_s = patience_s
+        self._clock = clock
+        self._until = clock() + patience_s
+        self._is_first = True
+
+    def left_s(self) -> float:
+        """From now on; 0 when it is over."""
+        now = self._clock()
+        if self._is_first and self._until < now - lookups.LATE_S:
+            self._is_first, self._until = False, now + self.all_s
+        return max(0.0, self._until - now)
+
+
+class Errand(Generic[T]):
+    """It is under way from the beginning; those of a lot are waited for with one patience."""
+
+    def __init__(self, work: Callable[[], T], whose: str, patience: Patience | None = None) -> None:
         self._whose = whose
-        self._patience_s = patience_s
-        self._until = time.monotonic() + patience_s
+        self._patience = patience or Patience()
         self._made: futures.Future[T] = futures.Future()
         thread = threading.Thread(
             target=self._work, args=(fence.carried(work),), name="file", daemon=True
@@ -46,14 +65,14 @@ class Errand(Generic[T]):
 
     def wait(self) -> T:
         """What the work returns or raises. A `TimeoutError`, of others or its own, is `Hangs`."""
-        asked = time.monotonic()
         try:
-            with contextlib.suppress(TimeoutError):
-                return self._made.result(max(0.0, self._until - asked))
-            return self._made.result(lookups.more_s(asked, self._until, self._patience_s))
+            while not self._made.done() and (left_s := self._patience.left_s()):
+                with contextlib.suppress(TimeoutError):
+                    return self._made.result(left_s)
+            return self._made.result(0)
         except TimeoutError:
             raise Hangs(
-                f"{self._whose} hangs: a look at it takes more than {self._patience_s:g} s",
+                f"{self._whose} hangs: a look at it takes more than {self._patience.all_s:g} s",
                 hint="a file system on the way does not answer; mend or unmount it",
                 code=CODE,
             ) from None

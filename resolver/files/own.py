@@ -81,7 +81,11 @@ class Files:
             return self._write(box, texts)
 
     def begin_elsewhere(
-        self, box: ids.SandboxId, target: Target, resolv: str
+        self,
+        box: ids.SandboxId,
+        target: Target,
+        resolv: str,
+        patience: errand.Patience | None = None,
     ) -> errand.Errand[bool]:
         """Whether that file had to be written; raises as `write`, and `errand.Hangs`.
 
@@ -98,7 +102,7 @@ class Files:
                 )
             return foreign.put(ours, target, resolv.encode())
 
-        return self._begin(box, target, put)
+        return self._begin(box, target, put, patience)
 
     @property
     def owes(self) -> bool:
@@ -151,12 +155,17 @@ class Files:
             gone = [ids.SandboxId(name) for name in names if name not in wanted]
         self._owed = set()
         for lot in errand.lots(gone):
-            restoring = [(box, self._begin_restore(box)) for box in lot]
+            patience = errand.Patience()
+            restoring = [(box, self._begin_restore(box, patience)) for box in lot]
             removed += sum(self._remove(box, restored) for box, restored in restoring)
         return removed
 
     def _begin(
-        self, box: ids.SandboxId, target: Target, work: Callable[[int], T]
+        self,
+        box: ids.SandboxId,
+        target: Target,
+        work: Callable[[int], T],
+        patience: errand.Patience | None = None,
     ) -> errand.Errand[T]:
         """`work` gets a descriptor of our directory of the sandbox."""
 
@@ -164,13 +173,15 @@ class Files:
             with _told(), folders.opened(self._root / box) as folder:
                 return work(folder)
 
-        return errand.Errand(run, f"its resolv.conf at {target}")
+        return errand.Errand(run, f"its resolv.conf at {target}", patience)
 
-    def _begin_restore(self, box: ids.SandboxId) -> tuple[Target, errand.Errand[None]] | None:
+    def _begin_restore(
+        self, box: ids.SandboxId, patience: errand.Patience
+    ) -> tuple[Target, errand.Errand[None]] | None:
         """The file elsewhere as it was before us, if there is one."""
         with contextlib.suppress(OSError), folders.opened(self._root / box) as folder:
             if (target := foreign.noted(folder)) is not None:
-                return target, self._begin(box, target, foreign.restore)
+                return target, self._begin(box, target, foreign.restore, patience)
         return None
 
     def _write(self, box: ids.SandboxId, texts: Texts) -> int:

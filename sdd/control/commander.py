@@ -38,7 +38,7 @@ from sdd.control.ground import Ground, Plan
 from sdd.control.observe import Facts, Observe
 from sdd.control.progress import Progress
 from sdd.control.recording import Recording
-from sdd.control.runner import Make, Prefixes, Runner
+from sdd.control.runner import GONE, Make, Prefixes, Runner
 from sdd.control.wires import Wires
 from sdd.model import (
     endpoint,
@@ -263,7 +263,7 @@ class Commander:
                 members.WITHDRAWN_S,
             )
             try:
-                return await self._run.done(
+                return await self._run.removed(
                     lambda ground: members.leave(ground, service_ref, sandbox_ref)
                 )
             except errors.NotFound:
@@ -271,11 +271,11 @@ class Commander:
                     raise
             (gone,) = retired  # without connections it was ended as any that drains, and sooner
             subjects = {gone.service, gone.sandbox, gone.endpoint}
-            await self._run.realised(self._feed.state.revision, subjects, known)
+            await self._run.realised(self._feed.state.revision, subjects, known, GONE)
             return gone
         plan, _ = leaving
         await self._left(plan.result)
-        await self._run.realised(self._feed.state.revision, plan.subjects, known)
+        await self._run.realised(self._feed.state.revision, plan.subjects, known, GONE)
         return plan.result
 
     async def drained(self, of: ids.ServiceId, endpoint_id: ids.EndpointId) -> None:

@@ -32,7 +32,7 @@ Grounded = Callable[[Prefixes], Ground]
 
 _UNDONE = "nothing was kept of it"
 _STAYS = "it stays stored and sdd goes on trying; see: sdctl status"
-_GONE = "it is removed, and sdd goes on trying to take away what is left of it"
+GONE = "it is removed, and sdd goes on trying to take away what is left of it"
 
 
 class Runner:
@@ -78,7 +78,7 @@ class Runner:
         """As `done`, of what is gone then, even when a backend could not take all of it away."""
         known = self.known()
         plan, revision = await self._written(make)
-        await self.realised(revision, plan.subjects, known, _GONE)
+        await self.realised(revision, plan.subjects, known, GONE)
         return plan.result
 
     async def prepared(self, make: MaybeMake[T], patience_s: float) -> T | None:

@@ -10,6 +10,7 @@ import pytest
 from tests.e2e import mesh
 from tests.e2e.appliance import BIN, PATIENCE_S, Appliance, appliance, run, until
 from tests.e2e.mesh import CLIENT, HERE, HOST, HOST6, ask, get, serve, visits
+from tests.e2e.retries import asked_again
 from tests.e2e.test_ports import ASK, SLOW
 
 DRAIN = "15s"  # within which a connection is used that was there before
@@ -158,7 +159,7 @@ def test_an_adopted_namespace_without_ipv6_is_reached_all_the_same(daemon: Appli
 def test_kill_9_under_load_loses_nothing(daemon: Appliance) -> None:
     loop = f"for i in $(seq 60); do curl -sf -m60 http://{HOST}:8440/ || echo lost; done"
     long = ("ip", "netns", "exec", CLIENT, sys.executable, "-c", SLOW, HOST, "8440")
-    command = ("ip", "netns", "exec", CLIENT, "sh", "-c", loop)
+    command, lost = ("ip", "netns", "exec", CLIENT, "sh", "-c", loop), asked_again(CLIENT)
     with subprocess.Popen(long, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as live:
         assert live.stdout is not None
         assert live.stdout.readline() == "connected\n"
@@ -169,6 +170,7 @@ def test_kill_9_under_load_loses_nothing(daemon: Appliance) -> None:
         answer, _ = live.communicate("go on\n", timeout=PATIENCE_S)
     assert said.count("hello from") == 60
     assert "lost" not in said
+    assert asked_again(CLIENT) == lost
     assert "hello from" in answer
     assert daemon.sdctl("verify").returncode == 0
 

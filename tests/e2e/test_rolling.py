@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.appliance import Appliance, appliance, until
+from tests.e2e.retries import asked_again
 
 CALLING = """
 import os, sys, urllib.request
@@ -45,6 +46,7 @@ def test_C34_the_virtual_ip_serves_while_all_members_are_replaced(
         enter(daemon, name)
     (shop,) = daemon.json("service", "inspect", "shop")
     daemon.until_replicas("shop", "2/2", 60)
+    lost = asked_again(daemon.name("client"))
     enough, said, failed = (tmp_path / name for name in ("enough", "said", "failed"))
 
     def answers() -> list[str]:
@@ -70,6 +72,7 @@ def test_C34_the_virtual_ip_serves_while_all_members_are_replaced(
         finally:
             enough.touch()
     assert (client.returncode, failed.read_text()) == (0, "")
+    assert asked_again(daemon.name("client")) == lost
     assert answers()[0] in {"old1", "old2"}
     assert set(answers()[then:]) <= {"new1", "new2"}
     assert address(daemon) == shop["VIPs"][0]

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from sdd import errors
+from sdd.control.runner import GONE
 from sdd.model import request
 from sdd.model.health import Said, Status
 from sdd.model.look import Look
@@ -60,6 +62,23 @@ class Watch:
             realised = self._one.progress.snapshot()[Backend.LB].revision
             self.cut_early = self.rested_at is None or realised < self.rested_at
         return ()
+
+
+@pytest.mark.parametrize("what", list(REMOVALS))
+@pytest.mark.parametrize("publish", [(), INGRESS], ids=["inside", "published"])
+async def test_what_the_kernel_refuses_of_a_removal_is_removed_all_the_same(
+    what: str, publish: tuple[request.Publish, ...]
+) -> None:
+    async with node() as one:
+        await served(one, publish=publish)
+        (box,) = (each for each in one.state.sandboxes.values() if each.name == "w1")
+        those = (box.id, *(each.id for each in one.state.endpoints_by_sandbox[box.id]))
+        refused = tuple(Failure(subject=each, sentence="no", code="SDD-X") for each in those)
+        one.refuse(Backend.LB, lambda state: refused if len(state.members) == 1 else ())
+        with pytest.raises(errors.KernelRefused, match="no") as caught:
+            await REMOVALS[what](one)
+        assert caught.value.hint == GONE
+        assert len(one.state.members) == 1
 
 
 @pytest.mark.parametrize("what", list(REMOVALS))

@@ -1,7 +1,6 @@
 """Who waits for work that hangs hears so in time; what it raises is raised where it is waited for."""
 
 import threading
-import time
 
 import pytest
 
@@ -21,18 +20,50 @@ def test_what_the_work_returns_or_raises_is_heard() -> None:
         errand.Errand(refused, "a file").wait()
 
 
+class Hand:
+    """A clock put forward by hand."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 def test_several_that_hang_are_waited_for_at_once() -> None:
-    mended = threading.Event()
-    every = [
-        errand.Errand(lambda: mended.wait(10), f"file {each}", patience_s=0.2) for each in range(10)
-    ]
-    begun = time.monotonic()
+    mended, clock = threading.Event(), Hand()
+    patience = errand.Patience(60, clock)
+    every = [errand.Errand(lambda: mended.wait(60), f"file {each}", patience) for each in range(10)]
+    clock.now += 60
     for each, one in enumerate(every):
         with pytest.raises(errand.Hangs, match=f"file {each} hangs") as caught:
-            one.wait()
+            one.wait()  # at once: the first has taken all
         assert caught.value.code == "SDD-FILES-HANGS"
-    assert time.monotonic() - begun < 1
     mended.set()
+
+
+def test_who_was_stopped_waits_once_more_for_all_of_a_lot_together() -> None:
+    clock = Hand()
+    patience = errand.Patience(2, clock)
+    clock.now += 1.5
+    assert patience.left_s() == 0.5
+    clock.now += 0.75
+    assert patience.left_s() == 0  # that late is a busy machine
+    clock.now += 3
+    assert patience.left_s() == 2
+    clock.now += 1.5
+    assert patience.left_s() == 0.5
+    clock.now += 10
+    assert patience.left_s() == 0
+
+
+def test_what_was_late_with_whoever_waits_is_heard() -> None:
+    clock, made = Hand(), threading.Event()
+    patience = errand.Patience(60, clock)
+    every = [errand.Errand(lambda: made.wait(60), "a file", patience) for _ in range(3)]
+    clock.now += 63  # all were stopped
+    made.set()
+    assert all(one.wait() for one in every)
 
 
 def test_who_does_not_follow_the_stuck_says_the_same_at_once() -> None:
@@ -40,7 +71,7 @@ def test_who_does_not_follow_the_stuck_says_the_same_at_once() -> None:
         raise TimeoutError("others are stuck there")
 
     with pytest.raises(errand.Hangs):
-        errand.Errand(stuck, "a file", patience_s=10).wait()
+        errand.Errand(stuck, "a file").wait()
 
 
 def test_work_is_of_the_pass_that_began_it() -> None:
@@ -54,11 +85,11 @@ def test_work_is_of_the_pass_that_began_it() -> None:
         return True
 
     with between.term():
-        one = errand.Errand(late, "a file", patience_s=SHORT_S)
+        one = errand.Errand(late, "a file", errand.Patience(SHORT_S))
         with pytest.raises(errand.Hangs):
             one.wait()
     mended.set()
-    one._until = time.monotonic() + 10
+    one._patience = errand.Patience(60)
     with pytest.raises(errors.Unavailable, match="given up"):
         one.wait()
     assert ended == []
