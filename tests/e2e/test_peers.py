@@ -143,21 +143,24 @@ def lan(daemon: Appliance) -> Iterator[str]:
     """A machine on the bridge p51 of the host, which is on 10.251.0.0/24 and fd00:251::/64."""
     other = f"{daemon.host}-lan"
     run("ip", "netns", "add", other)
-    daemon.on_host("ip", "link", "add", "p51", "type", "bridge")
-    daemon.on_host("ip", "link", "add", "p51up", "type", "veth", "peer", "eth0", "netns", other)
-    daemon.on_host("ip", "link", "set", "p51up", "master", "p51", "up")
-    daemon.on_host("ip", "link", "set", "p51", "up")
-    run("ip", "-n", other, "link", "set", "eth0", "up")
-    for last, where in (("1", ("-n", daemon.host)), ("9", ("-n", other))):
-        link = "p51" if last == "1" else "eth0"
-        run("ip", *where, "addr", "add", f"10.251.0.{last}/24", "dev", link)
-        run("ip", *where, "addr", "add", f"fd00:251::{last}/64", "dev", link, "nodad")
-    show = ("ip", "-br", "addr", "show", "p51")
-    # The kernel sets these by itself, at its own pace.
-    until(lambda: {"UP", "fe80:"} <= settled(daemon, show), 60, "the bridge is up")
-    yield other
-    daemon.on_host("ip", "link", "del", "p51")
-    run("ip", "netns", "del", other)
+    try:
+        daemon.on_host("ip", "link", "add", "p51", "type", "bridge")
+        daemon.on_host("ip", "link", "add", "p51up", "type", "veth", "peer", "eth0", "netns", other)
+        daemon.on_host("ip", "link", "set", "p51up", "master", "p51", "up")
+        daemon.on_host("ip", "link", "set", "p51", "up")
+        run("ip", "-n", other, "link", "set", "eth0", "up")
+        for last, where in (("1", ("-n", daemon.host)), ("9", ("-n", other))):
+            link = "p51" if last == "1" else "eth0"
+            run("ip", *where, "addr", "add", f"10.251.0.{last}/24", "dev", link)
+            run("ip", *where, "addr", "add", f"fd00:251::{last}/64", "dev", link, "nodad")
+        show = ("ip", "-br", "addr", "show", "p51")
+        # The kernel sets these by itself, at its own pace.
+        until(lambda: {"UP", "fe80:"} <= settled(daemon, show), 60, "the bridge is up")
+        yield other
+    finally:
+        for link in ("p51", "p51up"):  # else it goes with the namespace, at the kernel's own pace
+            daemon.on_host("ip", "link", "del", link, check=False)
+        run("ip", "netns", "del", other)
 
 
 ON_P51 = ("-o", "com.docker.network.bridge.name=p51")
