@@ -69,17 +69,11 @@ class Runner:
 
     async def done(self, make: Make[T]) -> T:
         """The result of the plan, realised; it stays stored even when a backend failed."""
-        known = self.known()
-        plan, revision = await self._written(make)
-        await self.realised(revision, plan.subjects, known)
-        return plan.result
+        return await self._done(make, _STAYS)
 
     async def removed(self, make: Make[T]) -> T:
         """As `done`, of what is gone then, even when a backend could not take all of it away."""
-        known = self.known()
-        plan, revision = await self._written(make)
-        await self.realised(revision, plan.subjects, known, GONE)
-        return plan.result
+        return await self._done(make, GONE)
 
     async def prepared(self, make: MaybeMake[T], patience_s: float) -> T | None:
         """What a command does first, realised; it goes on without, after `patience_s`.
@@ -134,6 +128,12 @@ class Runner:
             hint="try again",
             code="SDD-STORE-CONTENTION",
         )
+
+    async def _done(self, make: Make[T], fate: str) -> T:
+        known = self.known()
+        plan, revision = await self._written(make)
+        await self.realised(revision, plan.subjects, known, fate)
+        return plan.result
 
     async def _written(
         self, make: Make[T], prefixes: Prefixes = ()

@@ -126,7 +126,7 @@ class _Going:
         self.found.set_running_or_notify_cancel()  # who gives it up takes it from nobody else
 
 
-def more_s(begun: float, until: float, patience_s: float) -> float:
+def _more_s(begun: float, until: float, patience_s: float) -> float:
     """How long who waited from `begun` to `until` waits again: `patience_s` if he was stopped.
 
     What he waited for was stopped as well.
@@ -181,7 +181,7 @@ class Lookups:
             going = self._begun(path)
             with contextlib.suppress(TimeoutError):
                 return going.found.result(max(0.0, going.until - time.monotonic()))
-            return going.found.result(more_s(begun, going.until, self._patience_s))
+            return going.found.result(_more_s(begun, going.until, self._patience_s))
         except OSError as exc:
             self._doubt(path, exc)
             raise
@@ -196,7 +196,7 @@ class Lookups:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(going.until - time.monotonic()):
                     return await asyncio.wrap_future(going.found)
-            async with asyncio.timeout(more_s(begun, going.until, self._patience_s)):
+            async with asyncio.timeout(_more_s(begun, going.until, self._patience_s)):
                 return await asyncio.wrap_future(going.found)
         except OSError as exc:
             self._doubt(path, exc)

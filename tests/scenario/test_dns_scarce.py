@@ -228,10 +228,7 @@ def test_U17_two_hundred_questions_at_once_from_inside_a_sandbox(tmp_path: Path)
             link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
             link.settimeout(HANGS_S)
             with worker.clock.held():
-                for number in range(many):
-                    query = dns.message.make_query(f"n{number}.example.org", "A")
-                    link.sendto(query.to_wire(), ("127.0.0.1", ports[0]))
-                replies = [dns.message.from_wire(link.recv(4096)) for _ in range(many)]
+                replies = _asked_at_once(link, ports[0], many)
         assert {each.rcode() for each in replies} == {dns.rcode.NOERROR}
         assert len({each.question[0].name for each in replies}) == many
         assert len({port for _, port in upstream.heard}) == 2  # a quarter of its sockets
@@ -287,10 +284,7 @@ def test_a_burst_is_answered_while_silent_servers_hold_the_sockets(
         link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         link.settimeout(HANGS_S)
         with worker.clock.held():
-            for number in range(many):
-                query = dns.message.make_query(f"n{number}.example.org", "A")
-                link.sendto(query.to_wire(), ("127.0.0.1", ports[0]))
-            replies = [dns.message.from_wire(link.recv(4096)) for _ in range(many)]
+            replies = _asked_at_once(link, ports[0], many)
         assert {each.rcode() for each in replies} == {dns.rcode.NOERROR}
         assert len({port for _, port in upstream.heard}) == 1
 
@@ -334,3 +328,11 @@ def cpu_s(pid: int, seconds: float) -> float:
 
 def key(name: str) -> cache.Key:
     return cache.Key(((), ""), wire.to_wire(name), wire.A, wire.IN, 0)
+
+
+def _asked_at_once(link: socket.socket, port: int, many: int) -> list[dns.message.Message]:
+    """The replies to `many` questions, each for another name."""
+    for number in range(many):
+        query = dns.message.make_query(f"n{number}.example.org", "A")
+        link.sendto(query.to_wire(), ("127.0.0.1", port))
+    return [dns.message.from_wire(link.recv(4096)) for _ in range(many)]
